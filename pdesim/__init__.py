@@ -1,0 +1,28 @@
+"""pdesim: equations as text in YAML, run as verified, fast TensorFlow programs.
+
+>>> import pdesim
+>>> run = pdesim.simulate("equation=heat", "grid=64")  # doctest: +SKIP
+>>> run.snapshots["u"].shape  # doctest: +SKIP
+(101, 64, 64)
+"""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"
+__all__ = ["PdesimError", "open", "simulate"]
+
+_HOMES = {
+    "simulate": ("pdesim.api", "simulate"),
+    "open": ("pdesim.api", "open_snapshots"),
+    "PdesimError": ("pdesim.errors", "PdesimError"),
+}
+
+
+def __getattr__(name: str):
+    # loaded when asked for, so that ``pdesim --help`` answers at once
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pdesim' has no attribute {name!r}")
+    from importlib import import_module
+
+    module, attribute = _HOMES[name]
+    return getattr(import_module(module), attribute)

@@ -1,0 +1,52 @@
+"""pdesim from Python: the same words as in the shell."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+from rich.console import Console
+
+from pdesim.config import compose_settings
+from pdesim.output import Snapshots
+from pdesim.output.snapshots import FILE
+from pdesim.plan import build_plan
+from pdesim.run import Run, execute
+
+
+def simulate(
+    *overrides: str,
+    folder: str | Path | None = None,
+    config_dir: str | Path | None = None,
+    quiet: bool = True,
+) -> Run:
+    """Run a simulation and wait for it.
+
+    Args:
+        overrides: as in the shell: ``"equation=heat"``, ``"grid=64"``, ``"equation.D=0.01"``.
+        folder: where the files go; None: ``outputs/<equation>/<date>_<time>``.
+        config_dir: a folder with configs of one's own, as ``--config-dir``.
+        quiet: no progress bar.
+
+    Returns:
+        The run: ``run.folder``, ``run.snapshots``, ``run.to_xarray()``.
+
+    Raises:
+        PdesimError: with what came, what was expected and the cure.
+    """
+    composed = compose_settings(overrides, None if config_dir is None else str(config_dir))
+    plan = build_plan(composed.settings, composed.equation)
+    target = _free(composed.run_folder) if folder is None else Path(folder)
+    run = execute(plan, target, composed.yaml, Console(stderr=True, quiet=quiet))
+    return run
+
+
+def open_snapshots(path: str | Path) -> Snapshots:
+    """Open a run's folder or a snapshot file for reading."""
+    return Snapshots(path)
+
+
+def _free(folder: Path) -> Path:
+    """The folder, or the first numbered kin that holds no run: two runs may share a second."""
+    names = itertools.chain([folder], (Path(f"{folder}_{n}") for n in itertools.count(1)))
+    return next(name for name in names if not (name / FILE).exists())

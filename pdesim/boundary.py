@@ -1,0 +1,192 @@
+"""Walls: what is known at the faces of the domain, and the ghost cells that follow from it.
+
+A wall is the Robin condition ``a*u + b*du/dn = value`` on the face (n points outward):
+Dirichlet has (a, b) = (1, 0), Neumann (0, 1). A periodic axis has no wall.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import sympy
+
+from pdesim.errors import BoundaryError, nearest
+from pdesim.formula import Scope, parse
+from pdesim.formula.language import TIME
+from pdesim.grid import Grid
+
+SIDES = ("lower", "upper")
+KINDS = ("periodic", "dirichlet", "neumann", "robin")
+
+
+@dataclass(frozen=True)
+class Wall:
+    """``a*u + b*du/dn = value``; ``value`` is a formula of position, time and parameters."""
+
+    kind: str
+    a: float = 0.0
+    b: float = 0.0
+    value: sympy.Expr = sympy.Integer(0)
+
+    @property
+    def moves(self) -> bool:
+        """Whether the value depends on time."""
+        return TIME in self.value.free_symbols
+
+    @property
+    def homogeneous(self) -> Wall:
+        return Wall(self.kind, self.a, self.b)
+
+
+PERIODIC = Wall("periodic")
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """``walls[field][axis]`` is the pair (lower, upper); axes in x, y, z order."""
+
+    walls: tuple[tuple[tuple[Wall, Wall], ...], ...]
+
+    def is_periodic(self, axis: int) -> bool:
+        return self.walls[0][axis][0].kind == "periodic"
+
+    @property
+    def periodic_axes(self) -> tuple[bool, ...]:
+        return tuple(self.is_periodic(axis) for axis in range(len(self.walls[0])))
+
+    @property
+    def symbols(self) -> set[sympy.Symbol]:
+        return set().union(
+            *(w.value.free_symbols for field in self.walls for axis in field for w in axis)
+        )
+
+    def describe(self, fields: Sequence[str], axes: Sequence[str]) -> dict[str, list[str]]:
+        """``{"u.x": ["dirichlet", "neumann"]}`` for files and people."""
+        return {
+            f"{field}.{axis}": [wall.kind for wall in pair]
+            for field, per_axis in zip(fields, self.walls, strict=True)
+            for axis, pair in zip(axes, per_axis, strict=True)
+        }
+
+
+def build_boundary(spec: Mapping, fields: Sequence[str], grid: Grid, parameters: Mapping) -> Boundary:
+    """Read the ``boundary`` settings.
+
+    Args:
+        spec: ``default`` for every side; ``x``, ``y``, ``z`` for one axis; a field's name for the
+            same keys of that field alone. A side is ``periodic``, ``dirichlet`` or ``neumann``
+            (value 0), or ``{dirichlet: value}``, ``{neumann: value}``,
+            ``{robin: {a: .., b: .., value: ..}}``; an axis may be ``{lower: .., upper: ..}``.
+        fields: the names of the fields.
+        grid: the grid, for its axes.
+        parameters: names that wall formulas may use besides position and time.
+
+    Raises:
+        BoundaryError: for unknown keys, and for an axis that is periodic on one side only.
+    """
+    _check_keys(spec, ("default", *grid.axes, *fields), "boundary")
+    for field in fields:
+        if field in spec:
+            _check_keys(_mapping(spec[field], f"boundary.{field}"), ("default", *grid.axes), f"boundary.{field}")
+    symbols = {name: sympy.Symbol(name, real=True) for name in (*grid.axes, "t")}
+    scope = Scope(
+        {**symbols, **parameters},
+        grid.axes,
+        forbidden={f: "it is a field; a wall's value is known beforehand" for f in fields},
+    )
+    walls = tuple(
+        tuple(_axis_walls(spec, field, axis, scope) for axis in grid.axes) for field in fields
+    )
+    for number, axis in enumerate(grid.axes):
+        kinds = {wall.kind == "periodic" for field in walls for wall in field[number]}
+        if len(kinds) > 1:
+            raise BoundaryError(
+                f"boundary.{axis} is periodic on one side or for one field only",
+                "both sides of an axis periodic for every field, or none",
+            )
+    return Boundary(walls)
+
+
+def _axis_walls(spec: Mapping, field: str, axis: str, scope: Scope) -> tuple[Wall, Wall]:
+    own = spec.get(field) or {}
+    layers = [(own.get(axis), f"{field}.{axis}"), (own.get("default"), f"{field}.default")]
+    layers += [(spec.get(axis), axis), (spec.get("default", "periodic"), "default")]
+
+    def side(name: str) -> Wall:
+        for layer, label in layers:
+            if isinstance(layer, Mapping) and set(layer) & set(SIDES):
+                _check_keys(layer, SIDES, f"boundary.{label}")
+                layer, label = layer.get(name), f"{label}.{name}"
+            if layer is not None:
+                return _wall(layer, f"boundary.{label}", scope)
+        return PERIODIC
+
+    return side("lower"), side("upper")
+
+
+def _wall(spec: object, where: str, scope: Scope) -> Wall:
+    if isinstance(spec, str):
+        spec = {spec: 0}
+    if not isinstance(spec, Mapping) or len(spec) != 1:
+        raise BoundaryError(f"{where} is {spec!r}", "one of " + ", ".join(KINDS))
+    ((kind, value),) = spec.items()
+    if kind not in KINDS:
+        raise BoundaryError(f"{where} names {kind!r}", nearest(str(kind), KINDS))
+    if kind == "periodic":
+        return PERIODIC
+    if kind == "robin":
+        _check_keys(_mapping(value, where), ("a", "b", "value"), where)
+        a, b = (_number(value.get(name), f"{where}.robin.{name}") for name in ("a", "b"))
+        if a == b == 0:
+            raise BoundaryError(f"{where} has a = b = 0", "a*u + b*du/dn = value with a or b set")
+        return Wall(kind, a, b, parse(value.get("value", 0), scope, f"{where}.robin.value"))
+    a, b = (1.0, 0.0) if kind == "dirichlet" else (0.0, 1.0)
+    return Wall(kind, a, b, parse(value, scope, f"{where}.{kind}"))
+
+
+def _number(value: object, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not np.isfinite(value):
+        raise BoundaryError(f"{where} is {value!r}", "a finite number")
+    return float(value)
+
+
+def _mapping(value: object, where: str) -> Mapping:
+    if not isinstance(value, Mapping):
+        raise BoundaryError(f"{where} is {value!r}", "a mapping, such as {lower: .., upper: ..}")
+    return value
+
+
+def _check_keys(spec: Mapping, known: Sequence[str], where: str) -> None:
+    for key in spec:
+        if key not in known:
+            raise BoundaryError(f"{where} has the unknown key {key!r}", nearest(str(key), known))
+
+
+def ghost_weights(wall: Wall, spacing: float, halo: int, order: int) -> tuple[np.ndarray, np.ndarray]:
+    """Ghost cells beyond a wall as ``ghost[m] = sum_j weights[m, j]*u[j] + value_weights[m]*value``.
+
+    The polynomial of degree ``order - 1`` that meets the wall condition on the face and the first
+    ``order - 1`` cell values is continued outward; for order 2 this is ``2*g - u[0]`` (Dirichlet)
+    and ``u[0] + spacing*g`` (Neumann). Cell m lies (m + 1/2) spacings beyond the wall.
+
+    Raises:
+        BoundaryError: for a Robin condition that no polynomial meets on this grid.
+    """
+    known = order - 1
+    h = sympy.Rational(spacing)
+    half = sympy.Rational(1, 2)
+    rows = [[sympy.Rational(wall.a), -sympy.Rational(wall.b) / h] + [0] * (known - 1)]
+    rows += [[(j + half) ** power for power in range(known + 1)] for j in range(known)]
+    system = sympy.Matrix(rows)
+    if system.det() == 0:
+        raise BoundaryError(
+            f"the Robin wall a={wall.a}, b={wall.b} has no solution with cells of {spacing:g}",
+            cure="another number of cells, or a and b of the same sign",
+        )
+    outward = sympy.Matrix(
+        [[(-(m + half)) ** power for power in range(known + 1)] for m in range(halo)]
+    )
+    weights = np.array(outward * system.inv(), dtype=float)
+    return weights[:, 1:], weights[:, 0]

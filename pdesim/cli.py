@@ -1,0 +1,207 @@
+"""The command line. A first word without '=' and '-' is a command; all else is a run."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from pdesim.errors import ConfigError, PdesimError, nearest
+
+HELP = """\
+pdesim: equations as text in YAML, run as fast TensorFlow programs on CPU or GPU.
+
+  pdesim equation=gray_scott grid=512            one run, into outputs/gray_scott/<date>_<time>
+  pdesim equation=heat boundary=neumann time.end=2 device.precision=float64
+  pdesim -m equation=gray_scott equation.F=0.03,0.04,0.05      a sweep
+  pdesim --config-dir my equation=NAME           your own my/equation/NAME.yaml
+  pdesim equation=custom "equation.rhs={u: '0.001*laplacian(u) + u - u**3'}"
+
+  pdesim list                                    equations, formulas, parameters, choices
+  pdesim render PATH [animation.colormap=magma]  pictures again, from a run's files
+  pdesim --help  --version                       this page, the version
+  pdesim --hydra-help                            Hydra's own options (--cfg job, completion, ...)
+
+Settings (pdesim equation=NAME --cfg job shows them all with their values):
+  grid=512 or [512,256]   domain.extent=2.5   domain.origin=0   domain.dimensions=2   seed=0
+  time.end=100   time.dt=auto   output.frames=100   output.every=0.5   hydra.run.dir=DIR
+  boundary=periodic   boundary.x=neumann   'boundary.y={lower: {dirichlet: "sin(pi*x)"}}'
+  "initial.u='exp(-r**2)'"   equation.D=0.01   operators.order=2   device.precision=float32
+  animation.field=v   animation.colormap=magma   animation.fps=20
+"""
+PASSED_ON = ("--hydra-help", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc", "--resolve")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line; returns the exit code."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _dispatch(arguments)
+    except PdesimError as error:
+        return _tell(error)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 0
+
+
+def _dispatch(arguments: list[str]) -> int:
+    from pdesim import commands
+
+    known = {"list": commands.show_list, "render": commands.render_again}
+    if any(word in ("--help", "-h") for word in arguments):
+        print(HELP, end="")
+        return 0
+    if "--version" in arguments:
+        import pdesim
+
+        print(f"pdesim {pdesim.__version__}")
+        return 0
+    if arguments and "=" not in arguments[0] and not arguments[0].startswith("-"):
+        word = arguments[0]
+        if word not in known:
+            cure = "pdesim --help"
+            raise ConfigError(f"unknown command {word!r}", nearest(word, known), cure)
+        return known[word](arguments[1:])
+    return _hydra(arguments)
+
+
+def _hydra(arguments: list[str]) -> int:
+    """Check everything that can be checked now, then hand over to Hydra's run or multirun."""
+    from pdesim.config import open_override
+
+    flags, overrides, config_dir = _sort(arguments)
+    if any(flag.partition("=")[0] in PASSED_ON for flag in flags):
+        return _start(flags + [open_override(o) for o in overrides], None, config_dir)
+    prepared = None
+    if "-m" in flags or "--multirun" in flags:
+        _check_sweep(overrides, config_dir)
+    else:
+        prepared = _prepare(overrides, config_dir)
+    return _start(flags + [open_override(o) for o in overrides], prepared, config_dir)
+
+
+def _sort(arguments: list[str]) -> tuple[list[str], list[str], str | None]:
+    """Flags, overrides, and the value of ``--config-dir``."""
+    flags, overrides, config_dir = [], [], None
+    rest = iter(arguments)
+    for word in rest:
+        name, equals, value = word.partition("=")
+        if name in ("--config-dir", "-cd"):
+            config_dir = value if equals else next(rest, None)
+            if not config_dir:
+                raise ConfigError("--config-dir needs a folder", "--config-dir DIR")
+        elif name in ("--cfg", "-c", "--package", "-p", "--info", "-i") and not equals:
+            flags += [word, *itertools.islice(rest, 1)]
+        elif word.startswith("-"):
+            flags.append(word)
+        else:
+            overrides.append(word)
+    return flags, overrides, config_dir
+
+
+def _prepare(overrides: Sequence[str], config_dir: str | None):
+    """Compose and plan a single run before Hydra makes its folder."""
+    from pdesim.config import compose_settings
+    from pdesim.plan import build_plan
+
+    composed = compose_settings(overrides, config_dir)
+    plan = build_plan(composed.settings, composed.equation)
+    _check_folder(composed.run_folder, plan.settings.output.overwrite)
+    return plan, composed.yaml
+
+
+def _check_folder(folder: Path, overwrite: bool) -> None:
+    from pdesim.errors import OutputError
+    from pdesim.output.snapshots import FILE
+
+    if (folder / FILE).exists() and not overwrite:
+        raise OutputError(
+            f"{folder} holds a run already; nothing was overwritten",
+            cure="another folder (hydra.run.dir=...), or output.overwrite=true",
+        )
+    present = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not present.is_dir() or not os.access(present, os.W_OK | os.X_OK):
+        raise OutputError(
+            f"the output folder {folder} cannot be made: {present} is not a folder "
+            "that you may write to",
+            cure="hydra.run.dir=DIR",
+        )
+
+
+def _check_sweep(overrides: Sequence[str], config_dir: str | None) -> None:
+    """Check each value of each swept setting once, with the others at their first value."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    from pdesim.config import compose_settings, explained, open_override
+
+    opened = [open_override(text) for text in overrides]
+    with explained(opened, config_dir):
+        parsed = OverridesParser.create().parse_overrides(opened)
+    values = [
+        [f"{o.get_key_element()}={value}" for value in o.sweep_string_iterator()]
+        if o.is_sweep_override()
+        else [o.input_line]
+        for o in parsed
+    ]
+    first = [options[0] for options in values]
+    for number, options in enumerate(values):
+        for option in options[1:] or options[:1]:
+            trial = [*first[:number], option, *first[number + 1 :]]
+            if number == 0 or len(options) > 1:
+                _ = compose_settings(trial, config_dir).settings
+
+
+def _start(arguments: list[str], prepared, config_dir: str | None) -> int:
+    """Hand over to Hydra; errors of a job are told here and end in the exit code."""
+    import hydra
+
+    from pdesim.config import CONFIG_NAME, HYDRA_VERSION, config_folder
+
+    codes: list[int] = []
+
+    @hydra.main(config_path=str(config_folder()), config_name=CONFIG_NAME, version_base=HYDRA_VERSION)
+    def job(config) -> None:
+        try:
+            codes.append(_job(config, prepared))
+        except PdesimError as error:
+            codes.append(_tell(error))
+
+    if config_dir is not None:
+        arguments = ["--config-dir", config_dir, *arguments]
+    sys.argv = ["pdesim", *arguments]
+    job()
+    return max(codes, default=0)
+
+
+def _job(config, prepared) -> int:
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
+
+    from pdesim.config import plain
+    from pdesim.plan import build_plan
+    from pdesim.run import execute
+    from pdesim.settings import read_settings
+
+    hydra_config = HydraConfig.get()
+    if prepared is None:
+        values = plain(config)
+        settings = read_settings(values)
+        plan = build_plan(settings, hydra_config.runtime.choices["equation"])
+        prepared = plan, OmegaConf.to_yaml(OmegaConf.create(values))
+    folder = Path(hydra_config.runtime.output_dir)
+    plan, yaml = prepared
+    execute(plan, folder, yaml, Console(stderr=True))
+    shown = Path(os.path.relpath(folder)) if folder.is_relative_to(Path.cwd()) else folder
+    print(shown)
+    return 0
+
+
+def _tell(error: PdesimError) -> int:
+    print(f"pdesim: {error}", file=sys.stderr)
+    return error.exit_code

@@ -1,0 +1,188 @@
+"""Command lines and YAML -> settings. Hydra lives only here and in ``cli``."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from pdesim.errors import ConfigError, nearest
+from pdesim.settings import Settings, read_settings
+
+#: sections whose keys are the user's own names, so that no '+' is needed to add one
+OPEN_SECTIONS = ("equation", "initial", "boundary")
+CONFIG_NAME = "config"
+HYDRA_VERSION = "1.3"
+
+
+def config_folder() -> Path:
+    """The shipped configs: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    for folder in (package / "configs", package.parent / "configs"):
+        if (folder / f"{CONFIG_NAME}.yaml").is_file():
+            return folder
+    raise ConfigError("the shipped configs are missing", "a complete installation of pdesim")
+
+
+def groups() -> list[str]:
+    return sorted(path.name for path in config_folder().iterdir() if path.is_dir())
+
+
+def choices(group: str, folders: Sequence[Path] = ()) -> list[str]:
+    """The names that a group offers, in the shipped folder and in others."""
+    found = set()
+    for folder in (config_folder(), *folders):
+        found |= {path.stem for path in (folder / group).glob("*.yaml")}
+    return sorted(found)
+
+
+def open_override(override: str) -> str:
+    """Allow new keys in the sections that hold the user's own names.
+
+    ``equation.A=1`` becomes ``++equation.A=1`` (set or add); everything else stays.
+    """
+    key = override.partition("=")[0]
+    if any(key.startswith(f"{section}.") for section in OPEN_SECTIONS):
+        return f"++{override}"
+    return override
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A resolved configuration: plain values, the folder it asks for, and its equation's name."""
+
+    values: dict[str, Any]
+    run_folder: Path
+    equation: str
+    overrides: tuple[str, ...]
+
+    @property
+    def settings(self) -> Settings:
+        return read_settings(self.values)
+
+    @property
+    def yaml(self) -> str:
+        return OmegaConf.to_yaml(OmegaConf.create(self.values))
+
+
+def compose_settings(overrides: Sequence[str], config_dir: str | None = None) -> Composed:
+    """Compose the configuration for some overrides, as the command line would.
+
+    Args:
+        overrides: such as ``["equation=heat", "grid=64"]``.
+        config_dir: a folder with configs of the user's own, searched besides the shipped ones.
+
+    Raises:
+        ConfigError: for anything that Hydra refuses, in words of our own.
+    """
+    overrides = [open_override(text) for text in overrides]
+    if config_dir is not None and not Path(config_dir).is_dir():
+        raise ConfigError(f"there is no folder {config_dir}", "--config-dir DIR with configs in it")
+    search = f"hydra.searchpath=[{Path(config_dir).resolve()}]" if config_dir else None
+    extra = [search] if search else []
+    with explained(overrides, config_dir), _fresh_hydra():
+        with initialize_config_dir(str(config_folder()), "pdesim", version_base=HYDRA_VERSION):
+            config = compose(CONFIG_NAME, [*overrides, *extra], return_hydra_config=True)
+        HydraConfig.instance().set_config(config)  # what ${hydra:...} reads
+        return Composed(
+            values=plain(config),
+            run_folder=Path(config.hydra.run.dir),
+            equation=config.hydra.runtime.choices["equation"],
+            overrides=tuple(overrides),
+        )
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """The configuration without Hydra's own part, interpolations resolved."""
+    with explained([]):
+        values = OmegaConf.to_container(
+            OmegaConf.masked_copy(config, [key for key in config if key != "hydra"]), resolve=True
+        )
+    return values
+
+
+@contextlib.contextmanager
+def _fresh_hydra() -> Iterator[None]:
+    """Compose even where another Hydra application is running (notebooks, jobs)."""
+    holder = GlobalHydra.instance()
+    saved, holder.hydra = holder.hydra, None
+    before = HydraConfig.instance().cfg
+    try:
+        yield
+    finally:
+        holder.hydra = saved
+        HydraConfig.instance().cfg = before
+
+
+@contextlib.contextmanager
+def explained(overrides: Sequence[str], config_dir: str | None = None) -> Iterator[None]:
+    """Turn Hydra's and OmegaConf's exceptions into :class:`ConfigError`."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        folders = [Path(config_dir)] if config_dir else []
+        raise _explain(str(error), overrides, folders) from None
+
+
+def _explain(message: str, overrides: Sequence[str], folders: Sequence[Path]) -> ConfigError:
+    first = message.strip().splitlines()[0] if message.strip() else "the configuration is unusable"
+    if found := re.search(r"Could not find '([\w./-]+)/([^'/]+)'", message):
+        group, name = found.groups()
+        return ConfigError(f"{group}={name} is unknown", nearest(name, choices(group, folders)))
+    if found := re.search(r"Could not override '([^']+)'", message):
+        return _unknown_key(found.group(1), message)
+    if found := re.search(r"Key '([^']+)' is not in struct\s+full_key: (\S+)", message):
+        return _unknown_key(found.group(2), message)
+    if (found := re.search(r"You must specify '([\w/]+)'", message)) or "Missing" in first:
+        return ConfigError(first)
+    if "config group" in message.lower() and (group := _group_in(message)):
+        given = next((o for o in overrides if o.startswith(f"{group}=")), group)
+        return ConfigError(f"{given} does not choose a config", nearest("", choices(group, folders)))
+    for override in overrides:
+        shown = override.removeprefix("++")
+        key, equals, value = shown.partition("=")
+        if override in message or shown in message or (value and value in message):
+            return _grammar(first, key, equals, value)
+    return ConfigError(first, cure="pdesim --help shows the form of settings")
+
+
+def _grammar(first: str, key: str, equals: str, value: str) -> ConfigError:
+    if not equals:
+        return ConfigError(f"{key!r} is not a setting", "name=value, such as grid=512")
+    quoted = value.replace("'", '"')
+    return ConfigError(
+        f"the value of {key} cannot be read: {value}",
+        "a number, a name, or text in quotes",
+        f"\"{key}='{quoted}'\"   (quotes for the shell outside, for the formula inside)",
+    )
+
+
+def _unknown_key(key: str, message: str) -> ConfigError:
+    parts = key.split(".")
+    known = _known_keys(parts[:-1])
+    shown = ".".join(parts)
+    return ConfigError(f"unknown setting {shown}", nearest(parts[-1], known))
+
+
+def _known_keys(parents: Sequence[str]) -> list[str]:
+    model: Any = Settings
+    for part in parents:
+        fields = getattr(model, "model_fields", {})
+        if part not in fields:
+            return []
+        model = fields[part].annotation
+    return list(getattr(model, "model_fields", {}))
+
+
+def _group_in(message: str) -> str | None:
+    return next((g for g in groups() if re.search(rf"\b{g}\b", message)), None)

@@ -1,0 +1,77 @@
+"""TensorFlow's start: quiet, on the device that was asked for, in full precision."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from dataclasses import dataclass
+
+from pdesim.errors import DeviceError
+from pdesim.settings import Device
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a run computes: a TensorFlow device name, and words for people."""
+
+    name: str
+    about: str
+
+    @property
+    def is_gpu(self) -> bool:
+        return "GPU" in self.name
+
+
+def start_tensorflow(device: Device) -> Placement:
+    """Import TensorFlow without its start-up lines and pick a device.
+
+    TF32 is switched off (it would silently take 13 bits from convolutions and products), and GPU
+    memory grows on demand.
+
+    Raises:
+        DeviceError: if a GPU is asked for where there is none.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with _captured_stderr():
+        import tensorflow as tf
+
+        tf.config.experimental.enable_tensor_float_32_execution(False)
+        gpus = tf.config.list_physical_devices("GPU")
+        for gpu in gpus:
+            with contextlib.suppress(RuntimeError):  # already initialised by the caller's code
+                tf.config.experimental.set_memory_growth(gpu, True)
+        tf.zeros(()).numpy()  # the first operation prints, too
+    if device.name == "gpu" and not gpus:
+        raise DeviceError(
+            "device=gpu, but TensorFlow sees no GPU on this machine",
+            cure='device=cpu; with an NVIDIA card: pip install "pdesim[cuda]"',
+        )
+    if gpus and device.name != "cpu":
+        details = tf.config.experimental.get_device_details(gpus[0])
+        return Placement("/GPU:0", f"GPU ({details.get('device_name', 'unknown')})")
+    return Placement("/CPU:0", f"CPU ({os.cpu_count()} cores)")
+
+
+@contextlib.contextmanager
+def _captured_stderr():
+    """Hold back what native code writes to standard error; replay it if the block fails."""
+    try:
+        descriptor = sys.stderr.fileno()
+    except (AttributeError, OSError, ValueError):  # a notebook's or a test's stand-in
+        yield
+        return
+    saved = os.dup(descriptor)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), descriptor)
+        try:
+            yield
+        except BaseException:
+            os.dup2(saved, descriptor)
+            held.seek(0)
+            os.write(descriptor, held.read())
+            raise
+        finally:
+            os.dup2(saved, descriptor)
+            os.close(saved)

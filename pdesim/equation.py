@@ -1,0 +1,182 @@
+"""Equations: fields, parameters and formulas, read from settings; nothing per equation in Python."""
+
+from __future__ import annotations
+
+import keyword
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import sympy
+
+from pdesim.errors import ConfigError, nearest
+from pdesim.formula import Scope, Split, jacobian, parse, split
+from pdesim.formula.language import TIME, reserved_names
+from pdesim.grid import place_names
+
+#: keys of an equation's settings that are not parameters
+KEYS = ("name", "about", "reference", "fields", "rhs", "solve", "units", "labels")
+
+
+@dataclass(frozen=True)
+class Equation:
+    """``du/dt = rhs`` (evolution) or ``formula = 0`` (steady), in terms of SymPy expressions.
+
+    ``parameters`` are numbers; parameters given as formulas are already inside ``formulas``.
+    """
+
+    name: str
+    about: str
+    fields: tuple[str, ...]
+    parameters: Mapping[str, float]
+    texts: Mapping[str, str]
+    formulas: tuple[sympy.Expr, ...]
+    steady: bool
+    units: Mapping[str, str]
+    labels: Mapping[str, str]
+
+    @cached_property
+    def field_symbols(self) -> tuple[sympy.Symbol, ...]:
+        return tuple(sympy.Symbol(name, real=True) for name in self.fields)
+
+    @cached_property
+    def parameter_symbols(self) -> dict[str, sympy.Symbol]:
+        return {name: sympy.Symbol(name, real=True) for name in self.parameters}
+
+    @cached_property
+    def split(self) -> Split:
+        """Linear constant-coefficient part and rest."""
+        return split(self.formulas, self.field_symbols, set(self.parameter_symbols.values()))
+
+    @cached_property
+    def jacobian(self) -> sympy.Matrix:
+        return jacobian(self.formulas, self.field_symbols)
+
+    @property
+    def moves(self) -> bool:
+        """Whether the formulas name the time."""
+        return any(TIME in formula.free_symbols for formula in self.formulas)
+
+    @property
+    def text(self) -> str:
+        """One line per field, as its author wrote it."""
+        left = "0 = {1}" if self.steady else "d{0}/dt = {1}"
+        return "\n".join(left.format(name, text) for name, text in self.texts.items())
+
+
+def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -> Equation:
+    """Read the ``equation`` settings for a grid with these axes.
+
+    Raises:
+        ConfigError: for missing or contradictory keys, and for names that cannot be used.
+        FormulaError: for formulas outside the language.
+    """
+    texts, steady = _formulas(spec)
+    fields = tuple(spec.get("fields") or texts)
+    _check_names(fields, "field")
+    if set(texts) != set(fields):
+        missing = sorted(set(fields) ^ set(texts))
+        raise ConfigError(
+            f"equation.{'solve' if steady else 'rhs'} and equation.fields differ in {missing}",
+            f"one formula for each of {', '.join(fields)}",
+        )
+    given = {key: value for key, value in spec.items() if key not in KEYS}
+    _check_names(given, "parameter")
+    if clash := set(given) & set(fields):
+        raise ConfigError(f"{clash.pop()!r} is both a field and a parameter", "one meaning a name")
+    numbers, definitions = _parameters(given)
+    symbols = _symbols(axes, fields, numbers, definitions)
+    scope = Scope(symbols, axes, operators=True)
+    key = "solve" if steady else "rhs"
+    formulas = tuple(parse(texts[f], scope, f"equation.{key}.{f}") for f in fields)
+    return Equation(
+        name=str(spec.get("name") or name),
+        about=str(spec.get("about") or ""),
+        fields=fields,
+        parameters=numbers,
+        texts={f: " ".join(str(texts[f]).split()) for f in fields},
+        formulas=formulas,
+        steady=steady,
+        units=dict(spec.get("units") or {}),
+        labels=dict(spec.get("labels") or {}),
+    )
+
+
+def check_parameters_used(spec: Mapping, elsewhere: set[str]) -> None:
+    """A parameter that no formula names is a misspelling.
+
+    Args:
+        spec: the equation's settings.
+        elsewhere: names used by initial states and walls.
+
+    Raises:
+        ConfigError: with the nearest parameter that is used.
+    """
+    given = {key: value for key, value in spec.items() if key not in KEYS}
+    formulas = {**_formulas(spec)[0], **given}
+    used = set().union(elsewhere, *(_names_in(str(text)) for text in formulas.values()))
+    for name in given:
+        if name not in used:
+            raise ConfigError(
+                f"equation.{name} is unknown: no formula of this equation names it",
+                nearest(name, [n for n in given if n in used]),
+            )
+
+
+def _formulas(spec: Mapping) -> tuple[Mapping, bool]:
+    rhs, solve = spec.get("rhs") or {}, spec.get("solve") or {}
+    if bool(rhs) == bool(solve):
+        raise ConfigError(
+            "this equation has " + ("both rhs and solve" if rhs else "neither rhs nor solve"),
+            "rhs: {u: ...} for du/dt = ..., or solve: {u: ...} for ... = 0",
+            "equation=custom \"equation.rhs={u: 'laplacian(u)'}\"",
+        )
+    texts = rhs or solve
+    if not isinstance(texts, Mapping):
+        raise ConfigError(f"the formulas are {texts!r}", "a mapping from fields to formulas")
+    return texts, bool(solve)
+
+
+def _check_names(names: Sequence[str] | Mapping, what: str) -> None:
+    for name in names:
+        if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
+            raise ConfigError(f"{name!r} cannot name a {what}", "a plain name, such as u or D_u")
+        if name in reserved_names():
+            raise ConfigError(
+                f"{name!r} cannot name a {what}: it is a word of the formula language"
+            )
+
+
+def _parameters(given: Mapping) -> tuple[dict[str, float], dict[str, str]]:
+    numbers, definitions = {}, {}
+    for name, value in given.items():
+        if isinstance(value, str):
+            definitions[name] = value
+        elif isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ConfigError(f"equation.{name} is {value!r}", "a number or a formula")
+        elif not math.isfinite(value):
+            raise ConfigError(f"equation.{name} is {value}", "a finite number")
+        else:
+            numbers[name] = float(value)
+    return numbers, definitions
+
+
+def _symbols(axes, fields, numbers, definitions) -> dict[str, sympy.Expr]:
+    """Names to expressions; formula parameters are read in the order of their dependence."""
+    plain = (*place_names(axes), "t", *fields, *numbers)
+    symbols = {name: sympy.Symbol(name, real=True) for name in plain}
+    waiting = dict(definitions)
+    while waiting:
+        ready = [name for name, text in waiting.items() if not _names_in(text) & set(waiting)]
+        if not ready:
+            raise ConfigError(f"the parameters {sorted(waiting)} are defined by each other")
+        for name in ready:
+            scope = Scope(symbols, axes, operators=True)
+            symbols[name] = parse(waiting.pop(name), scope, f"equation.{name}")
+    return symbols
+
+
+def _names_in(text: str) -> set[str]:
+    cleaned = "".join(c if c.isalnum() or c == "_" else " " for c in text)
+    return set(cleaned.split())

@@ -1,0 +1,169 @@
+"""SymPy expression -> arrays, by walking the tree once with any array library.
+
+The same walk serves NumPy (initial states, walls, symbols, stability) and TensorFlow (the
+right-hand side inside a compiled block), so a formula has one meaning everywhere.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import reduce
+
+import numpy as np
+import sympy
+from sympy.logic.boolalg import BooleanFalse, BooleanTrue
+
+from pdesim.formula import language as lang
+
+Applied = Callable[[str, tuple[sympy.Basic, ...], "Evaluator"], object]
+
+
+@dataclass(frozen=True)
+class Library:
+    """The elementwise functions of an array library, by SymPy class name."""
+
+    functions: Mapping[str, Callable]
+    power: Callable
+    where: Callable
+    relations: Mapping[str, Callable]
+
+
+def library(module, *, heaviside: Callable | None = None, logical=None) -> Library:
+    """Build a :class:`Library` from a NumPy-like module (``numpy`` or ``tf.math``)."""
+    logical = logical or module
+    names = ("sin", "cos", "tan", "exp", "log", "tanh", "sinh", "cosh", "sign")
+    functions = {name: getattr(module, name) for name in names}
+    functions |= {"Abs": module.abs, "Min": module.minimum, "Max": module.maximum}
+    functions["Heaviside"] = heaviside or (lambda a: 0.5 * (module.sign(a) + 1.0))
+    relations = {
+        "StrictLessThan": lambda a, b: a < b,
+        "LessThan": lambda a, b: a <= b,
+        "StrictGreaterThan": lambda a, b: a > b,
+        "GreaterThan": lambda a, b: a >= b,
+        "Equality": module.equal,
+        "Unequality": module.not_equal,
+        "And": logical.logical_and,
+        "Or": logical.logical_or,
+        "Not": logical.logical_not,
+    }
+    power = getattr(module, "pow", None) or module.power
+    return Library(functions, power, logical.where, relations)
+
+
+NUMPY = library(np)
+
+
+class Evaluator:
+    """Evaluates expressions over one set of names; equal subexpressions are computed once.
+
+    Args:
+        names: symbol name -> array or number.
+        using: the array library.
+        applied: called for operator and generator nodes with (word, arguments, this evaluator).
+    """
+
+    def __init__(
+        self, names: Mapping[str, object], using: Library = NUMPY, applied: Applied | None = None
+    ) -> None:
+        self.names, self.using, self.applied = names, using, applied
+        self._memo: dict[sympy.Basic, object] = {}
+
+    def __call__(self, expression: sympy.Basic):
+        if expression not in self._memo:
+            self._memo[expression] = self._visit(expression)
+        return self._memo[expression]
+
+    def _visit(self, node: sympy.Basic):
+        if isinstance(node, sympy.Symbol):
+            return self.names[node.name]
+        if isinstance(node, (BooleanTrue, BooleanFalse)):
+            return bool(node)
+        if node.is_number and not node.has(lang.AppliedUndef):
+            return float(node)
+        if isinstance(node, sympy.Add):
+            return self._sum(node)
+        if isinstance(node, sympy.Mul):
+            return self._product(node)
+        if isinstance(node, sympy.Pow):
+            return self._power(node)
+        if isinstance(node, sympy.Piecewise):
+            return self._piecewise(node)
+        if isinstance(node, lang.AppliedUndef):
+            if self.applied is None:
+                raise TypeError(f"no meaning was given for {lang.word_of(node)}")
+            return self.applied(lang.word_of(node), node.args, self)
+        return self._function(node)
+
+    def _sum(self, node: sympy.Add):
+        # positive terms first, so that a - b needs no extra negation
+        terms = sorted(node.args, key=lambda term: term.could_extract_minus_sign())
+        total = self(terms[0])
+        for term in terms[1:]:
+            if term.could_extract_minus_sign():
+                total = total - self(-term)
+            else:
+                total = total + self(term)
+        return total
+
+    def _product(self, node: sympy.Mul):
+        numerator, denominator = [], []
+        for factor in node.args:
+            base, exponent = factor.as_base_exp()
+            if exponent.is_Rational and exponent.is_negative:
+                denominator.append(base**-exponent)
+            else:
+                numerator.append(factor)
+        if not denominator:
+            return reduce(lambda a, b: a * b, [self(f) for f in numerator])
+        top = self(sympy.Mul(*numerator)) if numerator else 1.0
+        return top / self(sympy.Mul(*denominator))
+
+    def _power(self, node: sympy.Pow):
+        base, exponent = node.args
+        if base == sympy.E:
+            return self.using.functions["exp"](self(exponent))
+        if exponent.is_Integer and exponent > 0:
+            return _integer_power(self(base), int(exponent))
+        if exponent.is_Rational and exponent.is_negative:
+            return 1.0 / self(base**-exponent)
+        if exponent.is_number:
+            return self.using.power(self(base), float(exponent))
+        return self.using.power(self(base), self(exponent))
+
+    def _piecewise(self, node: sympy.Piecewise):
+        result = None
+        for value, condition in reversed(node.args):
+            if condition == sympy.true:
+                result = self(value)
+            else:
+                result = self.using.where(self(condition), self(value), result)
+        return result
+
+    def _function(self, node: sympy.Basic):
+        name = type(node).__name__
+        if name == "Heaviside":
+            return self.using.functions[name](self(node.args[0]))
+        table = self.using.relations if name in self.using.relations else self.using.functions
+        if name == "DiracDelta":  # derivative of a jump: zero almost everywhere
+            return 0.0 * self(node.args[0])
+        function, values = table[name], [self(argument) for argument in node.args]
+        return function(*values) if len(values) == 1 else reduce(function, values)
+
+
+def _integer_power(base, exponent: int):
+    """Repeated squaring: exact products instead of exp(n log a), and far faster."""
+    result = None
+    while exponent:
+        if exponent & 1:
+            result = base if result is None else result * base
+        exponent >>= 1
+        if exponent:
+            base = base * base
+    return result
+
+
+def literal(symbol: sympy.Basic) -> str:
+    """The text inside a string argument of a generator."""
+    return str(ast.literal_eval(symbol.name))

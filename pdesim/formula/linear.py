@@ -1,0 +1,127 @@
+"""What a right-hand side is made of: its linear constant-coefficient part, and its Jacobian.
+
+Both are matrices over the fields whose entries are polynomials in operator symbols
+(``language.operator_symbol``): on a given grid each symbol has a number per wave vector, so one
+evaluation turns the matrix into numbers for any discretisation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sympy
+
+from pdesim.formula import language as lang
+
+
+@dataclass(frozen=True)
+class Split:
+    """``rhs = matrix(symbols) applied to the fields + rest``.
+
+    ``matrix`` has an entry per (equation, field) and holds parameters and operator symbols only;
+    ``rest`` is a formula per equation: everything nonlinear or with variable coefficients.
+    """
+
+    matrix: sympy.Matrix
+    rest: tuple[sympy.Expr, ...]
+
+    @property
+    def is_linear(self) -> bool:
+        return all(term == 0 for term in self.rest)
+
+
+def split(rhs: Sequence[sympy.Expr], fields: Sequence[sympy.Symbol], constants: set) -> Split:
+    """Separate each formula into a linear constant-coefficient part and the rest.
+
+    Args:
+        rhs: one formula per field.
+        fields: the field symbols, in the same order.
+        constants: the symbols that count as constant (parameters).
+    """
+    matrix = sympy.zeros(len(rhs), len(fields))
+    rest = []
+    for row, formula in enumerate(rhs):
+        linear, left = _linear_form(formula, tuple(fields), frozenset(constants))
+        rest.append(left)
+        for column, entry in linear.items():
+            matrix[row, column] += entry
+    return Split(matrix, tuple(rest))
+
+
+def _linear_form(formula, fields, constants) -> tuple[dict[int, sympy.Expr], sympy.Expr]:
+    linear: dict[int, sympy.Expr] = {}
+    rest = sympy.Integer(0)
+    for term in sympy.Add.make_args(sympy.expand(formula)):
+        inner, left = _linear_term(term, fields, constants)
+        for column, entry in inner.items():
+            linear[column] = linear.get(column, 0) + entry
+        rest += left
+    return linear, rest
+
+
+def _linear_term(term, fields, constants):
+    varying = [f for f in sympy.Mul.make_args(term) if not _constant(f, constants)]
+    coefficient = sympy.Mul(*(f for f in sympy.Mul.make_args(term) if _constant(f, constants)))
+    if len(varying) != 1:
+        return {}, term
+    factor = varying[0]
+    if factor in fields:
+        return {fields.index(factor): coefficient}, sympy.Integer(0)
+    if not lang.is_operator(factor):
+        return {}, term
+    word = lang.word_of(factor)
+    if word == lang.DIVERGENCE:
+        diffusivity, inner = factor.args
+        if not _constant(diffusivity, constants):
+            return {}, term
+        word, coefficient = lang.LAPLACIAN, coefficient * diffusivity
+    else:
+        (inner,) = factor.args
+    linear, left = _linear_form(inner, fields, constants)
+    symbol = lang.operator_symbol(word)
+    scaled = {column: coefficient * symbol * entry for column, entry in linear.items()}
+    return scaled, coefficient * lang.operator(word, left) if left != 0 else sympy.Integer(0)
+
+
+def _constant(expression: sympy.Expr, constants) -> bool:
+    return expression.free_symbols <= constants and not expression.has(lang.AppliedUndef)
+
+
+def jacobian(rhs: Sequence[sympy.Expr], fields: Sequence[sympy.Symbol]) -> sympy.Matrix:
+    """The frozen-coefficient Jacobian: how the right-hand side answers a small plane wave.
+
+    Entry (i, j) is d rhs_i / d field_j with each operator replaced by its symbol and each
+    coefficient by its local value; derivatives of a variable diffusivity are left out, as they
+    do not change the leading order in the wave number.
+    """
+    cache: dict[sympy.Basic, tuple[sympy.Expr, ...]] = {}
+    return sympy.Matrix([_gradient(formula, tuple(fields), cache) for formula in rhs])
+
+
+def _gradient(formula, fields, cache) -> tuple[sympy.Expr, ...]:
+    if formula in cache:
+        return cache[formula]
+    nodes = sorted(_outermost(formula), key=str)
+    stand_in = {node: sympy.Dummy(real=True) for node in nodes}
+    plain = formula.xreplace(stand_in)
+    back = {dummy: node for node, dummy in stand_in.items()}
+    entries = [sympy.diff(plain, field).xreplace(back) for field in fields]
+    for node, dummy in stand_in.items():
+        outer = sympy.diff(plain, dummy).xreplace(back)
+        if lang.word_of(node) == lang.DIVERGENCE:
+            diffusivity, inner = node.args
+            outer, symbol = outer * diffusivity, lang.operator_symbol(lang.LAPLACIAN)
+        else:
+            (inner,) = node.args
+            symbol = lang.operator_symbol(lang.word_of(node))
+        for column, entry in enumerate(_gradient(inner, fields, cache)):
+            entries[column] += outer * symbol * entry
+    cache[formula] = tuple(entries)
+    return cache[formula]
+
+
+def _outermost(formula) -> set[sympy.Basic]:
+    if lang.is_operator(formula):
+        return {formula}
+    return set().union(*(_outermost(argument) for argument in formula.args))

@@ -1,0 +1,314 @@
+"""Formula text -> SymPy, through Python's ``ast`` and an allowlist; nothing is ever evaluated."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import sympy
+
+from pdesim.errors import FormulaError, nearest
+from pdesim.formula import language as lang
+
+MAX_LENGTH = 4000
+MAX_DEPTH = 60
+MAX_EXPONENT = 64
+MAX_MAGNITUDE = sympy.Float(1e300)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a formula may name.
+
+    ``symbols`` maps names (fields, parameters, coordinates, ...) to SymPy expressions; ``axes``
+    are the coordinates of the grid, which decide the derivative words that exist.
+    """
+
+    symbols: Mapping[str, sympy.Expr]
+    axes: tuple[str, ...]
+    operators: bool = False
+    generators: bool = False
+    #: name -> why it may not stand here, for names that a user would reasonably try
+    forbidden: Mapping[str, str] = field(default_factory=dict)
+
+    def operator_words(self) -> tuple[str, ...]:
+        if not self.operators:
+            return ()
+        return tuple(
+            word
+            for word in (*lang.OPERATORS, lang.GRADIENT)
+            if word not in lang.DERIVATIVES or lang.DERIVATIVES[word][0] < len(self.axes)
+        )
+
+    def callables(self) -> tuple[str, ...]:
+        generators = tuple(lang.GENERATORS) if self.generators else ()
+        return (*lang.FUNCTIONS, *self.operator_words(), *generators)
+
+    def names(self) -> tuple[str, ...]:
+        return (*self.symbols, *lang.CONSTANTS)
+
+
+def parse(text: str | int | float, scope: Scope, where: str = "") -> sympy.Expr:
+    """Parse one formula.
+
+    Args:
+        text: the formula; a plain number is taken as it is.
+        scope: the names that it may use.
+        where: what the formula is for, shown in errors (``"rhs of u"``).
+
+    Returns:
+        A SymPy expression; operators and generators are applied undefined functions.
+
+    Raises:
+        FormulaError: with the formula and a caret, for anything outside the language.
+    """
+    source = " ".join(str(text).split())
+    return _Parser(source, scope, where).parse()
+
+
+class _Parser:
+    def __init__(self, source: str, scope: Scope, where: str) -> None:
+        self.source, self.scope, self.where = source, scope, where
+        self.generator_count = 0
+
+    def fail(self, node: ast.AST | int, problem: str, expected: str = "") -> FormulaError:
+        column = node
+        if isinstance(node, ast.AST):
+            # ast counts UTF-8 bytes
+            column = len(self.source.encode()[: node.col_offset].decode(errors="ignore"))
+        return FormulaError(self.source, column, problem, expected, self.where)
+
+    def parse(self) -> sympy.Expr:
+        if not self.source:
+            raise self.fail(0, "the formula is empty", "a formula, such as laplacian(u)")
+        if len(self.source) > MAX_LENGTH:
+            raise self.fail(
+                0, f"the formula has {len(self.source)} characters", f"at most {MAX_LENGTH}"
+            )
+        try:
+            tree = ast.parse(self.source, mode="eval").body
+        except SyntaxError as error:
+            column = max(0, (error.offset or 1) - 1)
+            raise self.fail(column, f"this is not a formula ({error.msg})") from None
+        except (ValueError, RecursionError, MemoryError):
+            raise self.fail(0, "this formula is nested too deeply to read") from None
+        result = self.expression(tree, 0)
+        if not isinstance(result, sympy.Expr):
+            raise self.fail(
+                tree, "a comparison is not a number", "a comparison only inside where(...)"
+            )
+        if any(lang.word_of(node) == lang.GRADIENT for node in _applied(result)):
+            raise self.fail(tree, "gradient(...) is a vector", "divergence(D*gradient(f))")
+        return result
+
+    def expression(self, node: ast.AST, depth: int) -> sympy.Expr:
+        if depth > MAX_DEPTH:
+            raise self.fail(node, "this formula is nested too deeply", f"at most {MAX_DEPTH} levels")
+        kind = type(node).__name__
+        method = getattr(self, f"_{kind.lower()}", None)
+        if method is None:
+            raise self.fail(node, f"{_describe(node)} is not part of the formula language", _USE)
+        result = method(node, depth + 1)
+        return self._checked(node, result)
+
+    def _checked(self, node: ast.AST, result: sympy.Basic) -> sympy.Basic:
+        if isinstance(result, sympy.Expr) and (
+            result.has(sympy.zoo, sympy.nan, sympy.oo, -sympy.oo, sympy.I)
+        ):
+            raise self.fail(node, "this is not a finite real number")
+        if result.is_Number and abs(result) > MAX_MAGNITUDE:
+            raise self.fail(node, "this number is too large", "magnitudes below 1e300")
+        return result
+
+    def number(self, node: ast.AST, depth: int) -> sympy.Expr:
+        result = self.expression(node, depth)
+        if not isinstance(result, sympy.Expr):
+            raise self.fail(node, "a comparison is not a number", "a comparison only inside where")
+        return result
+
+    def _constant(self, node: ast.Constant, depth: int) -> sympy.Expr:
+        value = node.value
+        if isinstance(value, str):
+            if not self.scope.generators:
+                raise self.fail(node, "text cannot stand here", "a number or a name")
+            return sympy.Symbol(repr(value))
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise self.fail(node, f"{value!r} is not a number", "a real number")
+        return sympy.Integer(value) if isinstance(value, int) else sympy.Float(value)
+
+    def _name(self, node: ast.Name, depth: int) -> sympy.Expr:
+        name = node.id
+        if name in self.scope.symbols:
+            return self.scope.symbols[name]
+        if name in lang.CONSTANTS:
+            return lang.CONSTANTS[name]
+        if name in self.scope.forbidden:
+            raise self.fail(node, f"{name!r} cannot stand here: {self.scope.forbidden[name]}")
+        if name in self.scope.callables():
+            raise self.fail(node, f"{name!r} needs parentheses", f"{name}(...)")
+        if name in lang.AXES:
+            raise self.fail(node, f"{name!r} is not an axis of this {len(self.scope.axes)}-D grid")
+        raise self.fail(node, f"unknown name {name!r}", nearest(name, self.scope.names()))
+
+    def _unaryop(self, node: ast.UnaryOp, depth: int) -> sympy.Expr:
+        if isinstance(node.op, ast.Not):
+            return sympy.Not(self.condition(node.operand, depth))
+        value = self.number(node.operand, depth)
+        if isinstance(node.op, ast.USub):
+            return -value
+        if isinstance(node.op, ast.UAdd):
+            return value
+        raise self.fail(node, "'~' is not part of the formula language", _USE)
+
+    def _binop(self, node: ast.BinOp, depth: int) -> sympy.Expr:
+        if isinstance(node.op, ast.BitXor):
+            raise self.fail(node.right, "'^' is not a power here", "**, as in u**2")
+        if not isinstance(node.op, (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow)):
+            name = type(node.op).__name__
+            raise self.fail(node, f"the operation {name} is not part of the formula language", _USE)
+        left, right = self.number(node.left, depth), self.number(node.right, depth)
+        if isinstance(node.op, ast.Add):
+            return left + right
+        if isinstance(node.op, ast.Sub):
+            return left - right
+        if isinstance(node.op, ast.Mult):
+            return left * right
+        if isinstance(node.op, ast.Div):
+            if right.is_zero:
+                raise self.fail(node.right, "division by zero")
+            return left / right
+        return self._power(node, left, right)
+
+    def _power(self, node: ast.BinOp, base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:
+        if exponent.is_Number and abs(exponent) > MAX_EXPONENT:
+            raise self.fail(node.right, f"the exponent is {exponent}", f"at most {MAX_EXPONENT}")
+        if base.is_zero and exponent.is_negative:
+            raise self.fail(node, "division by zero")
+        return base**exponent
+
+    def condition(self, node: ast.AST, depth: int) -> sympy.Basic:
+        result = self.expression(node, depth)
+        if isinstance(result, sympy.Expr):
+            raise self.fail(node, "this is not a condition", "a comparison, such as x > 0.5")
+        return result
+
+    def _boolop(self, node: ast.BoolOp, depth: int) -> sympy.Basic:
+        combine = sympy.And if isinstance(node.op, ast.And) else sympy.Or
+        return combine(*(self.condition(value, depth) for value in node.values))
+
+    def _compare(self, node: ast.Compare, depth: int) -> sympy.Basic:
+        values = [self.number(value, depth) for value in (node.left, *node.comparators)]
+        parts = []
+        for left, op, right in zip(values, node.ops, values[1:], strict=False):
+            relation = _RELATIONS.get(type(op))
+            if relation is None:
+                raise self.fail(node, "this comparison is not known", "< <= > >= == !=")
+            parts.append(relation(left, right))
+        return sympy.And(*parts)
+
+    def _call(self, node: ast.Call, depth: int) -> sympy.Expr:
+        if not isinstance(node.func, ast.Name):
+            raise self.fail(node, "only plain function names can be called", _USE)
+        if node.keywords:
+            raise self.fail(node, "arguments are given by place, not by name", "f(a, b)")
+        name = node.func.id
+        if name in lang.FUNCTIONS:
+            return self._function(node, lang.FUNCTIONS[name], depth)
+        if name in self.scope.operator_words():
+            return self._operator(node, name, depth)
+        if self.scope.generators and name in lang.GENERATORS:
+            return self._generator(node, name, depth)
+        if name in lang.DERIVATIVES and self.scope.operators:
+            axis = lang.AXES[lang.DERIVATIVES[name][0]]
+            raise self.fail(node, f"{axis!r} is not an axis of this {len(self.scope.axes)}-D grid")
+        if name in (*lang.OPERATORS, lang.GRADIENT):
+            raise self.fail(node, f"{name}(...) cannot stand here", "a formula without derivatives")
+        if name in lang.GENERATORS:
+            raise self.fail(node, f"{name}(...) is for initial states only")
+        if name in self.scope.symbols:
+            raise self.fail(node, f"{name!r} is not a function", f"{name}*(...) to multiply")
+        raise self.fail(node, f"unknown function {name!r}", nearest(name, self.scope.callables()))
+
+    def _arguments(self, node: ast.Call, word: lang.Word) -> list[ast.expr]:
+        most, least = len(word.arguments), len(word.arguments) - word.optional
+        if not least <= len(node.args) <= most:
+            form = f"{node.func.id}({', '.join(word.arguments)})"
+            raise self.fail(node, f"{node.func.id} got {len(node.args)} arguments", form)
+        return node.args
+
+    def _function(self, node: ast.Call, word: lang.Word, depth: int) -> sympy.Expr:
+        arguments = self._arguments(node, word)
+        if word.arguments[0] == "condition":
+            first = self.condition(arguments[0], depth)
+            return word.build(first, *(self.number(a, depth) for a in arguments[1:]))
+        return word.build(*(self.number(a, depth) for a in arguments))
+
+    def _operator(self, node: ast.Call, name: str, depth: int) -> sympy.Expr:
+        (argument,) = self._arguments(node, lang.Word(("f",), None, ""))
+        inner = self.number(argument, depth)
+        if name == lang.GRADIENT:
+            return lang.operator(name, inner)
+        if name == lang.DIVERGENCE:
+            return self._divergence(argument, inner)
+        if any(lang.word_of(n) == lang.GRADIENT for n in _applied(inner)):
+            raise self.fail(argument, "gradient(...) is a vector", "divergence(D*gradient(f))")
+        if name == lang.GRADIENT_SQUARED:
+            return sympy.Add(*(lang.operator(f"d_d{a}", inner) ** 2 for a in self.scope.axes))
+        return lang.operator(name, inner)
+
+    def _divergence(self, node: ast.AST, inner: sympy.Expr) -> sympy.Expr:
+        """div(sum of D*gradient(f)), a term at a time."""
+        total = sympy.Integer(0)
+        for term in sympy.Add.make_args(sympy.expand(inner)):
+            gradients = [
+                f for f in sympy.Mul.make_args(term) if _applied_word(f) == lang.GRADIENT
+            ]
+            if len(gradients) != 1 or sum(
+                lang.word_of(n) == lang.GRADIENT for n in _applied(term)
+            ) != 1:
+                raise self.fail(
+                    node, "divergence needs a flux", "D*gradient(f), or a sum of such terms"
+                )
+            total += lang.operator(lang.DIVERGENCE, term / gradients[0], gradients[0].args[0])
+        return total
+
+    def _generator(self, node: ast.Call, name: str, depth: int) -> sympy.Expr:
+        arguments = [self.expression(a, depth) for a in self._arguments(node, lang.GENERATORS[name])]
+        if name.startswith("random_"):
+            # each place draws its own noise, so equal calls must stay different nodes
+            self.generator_count += 1
+            arguments.append(sympy.Integer(self.generator_count))
+        return lang.operator(name, *arguments)
+
+
+def _applied(expression: sympy.Basic) -> set[sympy.Basic]:
+    return expression.atoms(lang.AppliedUndef)
+
+
+def _applied_word(node: sympy.Basic) -> str:
+    return lang.word_of(node) if isinstance(node, lang.AppliedUndef) else ""
+
+
+def _describe(node: ast.AST) -> str:
+    names = {
+        "Attribute": "a dot",
+        "Subscript": "indexing with [ ]",
+        "Lambda": "lambda",
+        "IfExp": "'... if ... else ...'",
+        "List": "a list",
+        "Tuple": "a comma outside a call",
+        "Dict": "{ }",
+    }
+    return names.get(type(node).__name__, type(node).__name__)
+
+
+_USE = "numbers, names, + - * / **, parentheses, function calls"
+_RELATIONS = {
+    ast.Lt: sympy.StrictLessThan,
+    ast.LtE: sympy.LessThan,
+    ast.Gt: sympy.StrictGreaterThan,
+    ast.GtE: sympy.GreaterThan,
+    ast.Eq: sympy.Equality,
+    ast.NotEq: sympy.Unequality,
+}

@@ -1,0 +1,146 @@
+"""First states: formulas and seeded generators, evaluated with NumPy in float64.
+
+The random numbers come from PCG64 streams keyed by (seed, field, place in the formula), so a
+state is the same bit for bit on every device and in every precision before rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import sympy
+
+from pdesim import files
+from pdesim.errors import ConfigError, nearest
+from pdesim.formula import Evaluator, Scope, literal, parse
+from pdesim.grid import Grid, place_names
+
+
+@dataclass(frozen=True)
+class InitialState:
+    """One formula per field."""
+
+    formulas: tuple[sympy.Expr, ...]
+
+    @property
+    def symbols(self) -> set[sympy.Symbol]:
+        return set().union(*(formula.free_symbols for formula in self.formulas))
+
+    def evaluate(
+        self,
+        grid: Grid,
+        periodic: Sequence[bool],
+        parameters: Mapping[str, float],
+        seed: int,
+        time: float = 0.0,
+    ) -> np.ndarray:
+        """The state as float64, shape ``(fields, *grid.shape)``.
+
+        Raises:
+            ConfigError: if a formula gives a value that is not finite.
+        """
+        names = {**grid.places(grid.coordinates()), **parameters, "t": time}
+        state = np.empty((len(self.formulas), *grid.shape))
+        for number, formula in enumerate(self.formulas):
+            generators = _Generators(grid, tuple(periodic), seed, number)
+            with np.errstate(all="ignore"):
+                state[number] = Evaluator(names, applied=generators)(formula)
+            if not np.isfinite(state[number]).all():
+                raise ConfigError(
+                    f"the initial state of field number {number + 1} is not finite everywhere",
+                    "a formula that is finite at every cell centre",
+                )
+        return state
+
+
+def build_initial(
+    spec: Mapping, fields: Sequence[str], axes: tuple[str, ...], parameters: Mapping
+) -> InitialState:
+    """Read the ``initial`` settings: a formula per field, ``default`` for the others.
+
+    Raises:
+        ConfigError: for a name that is no field.
+        FormulaError: for a formula that cannot be read.
+    """
+    for key in spec:
+        if key not in (*fields, "default"):
+            raise ConfigError(
+                f"initial.{key} is for no field of this equation", nearest(key, [*fields, "default"])
+            )
+    places = {name: sympy.Symbol(name, real=True) for name in (*place_names(axes), "t")}
+    scope = Scope(
+        {**places, **parameters},
+        axes,
+        generators=True,
+        forbidden={f: "an initial state is known before the fields are" for f in fields},
+    )
+    texts = {field: spec.get(field, spec.get("default", 0)) for field in fields}
+    return InitialState(
+        tuple(parse(text, scope, f"initial.{field}") for field, text in texts.items())
+    )
+
+
+@dataclass(frozen=True)
+class _Generators:
+    grid: Grid
+    periodic: tuple[bool, ...]
+    seed: int
+    field: int
+
+    def __call__(self, word: str, arguments: tuple, evaluate: Evaluator) -> np.ndarray:
+        return getattr(self, f"_{word}")(*arguments, evaluate=evaluate)
+
+    def _stream(self, *key: int) -> np.random.Generator:
+        return np.random.Generator(np.random.PCG64([self.seed, *key]))
+
+    def _random_normal(self, amplitude, place, evaluate):
+        noise = self._stream(1, self.field, int(place)).standard_normal(self.grid.shape)
+        return evaluate(amplitude) * noise
+
+    def _random_uniform(self, low, high, place, evaluate):
+        noise = self._stream(2, self.field, int(place)).random(self.grid.shape)
+        return evaluate(low) + (evaluate(high) - evaluate(low)) * noise
+
+    def _spots(self, count, radius, smoothness=None, *, evaluate):
+        """Union of balls; the edge is a tanh of width ``smoothness * radius`` (0: sharp)."""
+        radius = float(evaluate(radius))
+        width = radius * float(evaluate(smoothness)) if smoothness is not None else 0.0
+        centres = self._stream(3).random((round(float(evaluate(count))), self.grid.dimensions))
+        result = np.zeros(self.grid.shape)
+        for centre in centres:
+            self._add_ball(result, centre, radius, width)
+        return result
+
+    def _add_ball(self, result: np.ndarray, centre: np.ndarray, radius: float, width: float):
+        reach = radius + 6 * width
+        windows, squares = [], 0.0
+        for axis in range(self.grid.dimensions):
+            distance = self._distance(axis, centre[axis])
+            near = np.flatnonzero(distance <= reach)
+            windows.append(near)
+            squares = squares + self.grid.broadcast(axis, distance[near] ** 2)
+        place = np.ix_(*windows[::-1])
+        distance = np.sqrt(squares)
+        ball = 0.5 - 0.5 * np.tanh((distance - radius) / width) if width else distance <= radius
+        result[place] = np.maximum(result[place], ball)
+
+    def _distance(self, axis: int, fraction: float) -> np.ndarray:
+        extent = self.grid.extent[axis]
+        away = np.abs(self.grid.centres(axis) - self.grid.origin[axis] - fraction * extent)
+        return np.minimum(away, extent - away) if self.periodic[axis] else away
+
+    def _image(self, file, evaluate):
+        if self.grid.dimensions != 2:
+            raise ConfigError("image(...) needs a 2-D grid", "grid=[nx,ny]")
+        return files.resize(files.read_picture(literal(file)), self.grid.shape)
+
+    def _snapshot(self, file, field, evaluate):
+        frame = files.read_last_frame(literal(file), literal(field))
+        if frame.shape != self.grid.shape:
+            raise ConfigError(
+                f"{literal(file)} holds a frame of shape {frame.shape}",
+                f"the shape of this grid, {self.grid.shape}",
+            )
+        return frame

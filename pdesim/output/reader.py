@@ -1,0 +1,126 @@
+"""Reading runs back. Needs neither TensorFlow nor Hydra."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from pdesim.errors import MissingExtraError, OutputError, nearest
+from pdesim.output import snapshots, status
+
+AXES = ("z", "y", "x")
+
+
+class Snapshots:
+    """A snapshot file, open for reading; a context manager.
+
+    ``snapshots["u"]`` is the HDF5 dataset ``(time, ..., x)``; slicing it reads what is asked for.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = find_snapshots(path)
+        try:
+            self._file = h5py.File(self.path, "r")
+        except OSError as error:
+            raise OutputError(
+                f"{self.path} cannot be read ({error})", "a snapshots.h5 that was closed properly"
+            ) from None
+        if "time" not in self._file:
+            self._file.close()
+            raise OutputError(f"{self.path} holds no snapshots (no dataset 'time')")
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Names of the array axes after time, such as ``("y", "x")``."""
+        return tuple(name for name in AXES if name in self._file)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        return tuple(name for name in self._file if name not in ("time", *AXES))
+
+    @property
+    def times(self) -> np.ndarray:
+        return self._file["time"][:]
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        return dict(self._file.attrs)
+
+    def coordinates(self, axis: str) -> np.ndarray:
+        return self._file[axis][:]
+
+    def __len__(self) -> int:
+        return self._file["time"].shape[0]
+
+    def __getitem__(self, field: str) -> h5py.Dataset:
+        if field not in self.fields:
+            raise OutputError(f"{self.path} has no field {field!r}", nearest(field, self.fields))
+        return self._file[field]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.fields)
+
+    def to_xarray(self):
+        """Everything as an ``xarray.Dataset`` in memory."""
+        try:
+            import xarray
+        except ImportError:
+            raise MissingExtraError("to_xarray()", "xarray", "xarray") from None
+        dims = ("time", *self.axes)
+        count = len(self)
+        return xarray.Dataset(
+            {f: (dims, self[f][:count], dict(self[f].attrs)) for f in self.fields},
+            coords={
+                "time": self.times[:count],
+                **{name: self.coordinates(name) for name in self.axes},
+            },
+            attrs=self.attributes,
+        )
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> Snapshots:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        shape = " x ".join(f"{len(self.coordinates(a))} {a}" for a in self.axes)
+        return f"<Snapshots {self.path}: {', '.join(self.fields)}; {len(self)} frames of {shape}>"
+
+
+def find_snapshots(path: str | Path) -> Path:
+    """The snapshot file of a run folder, or the file itself.
+
+    Raises:
+        OutputError: if there is none.
+    """
+    path = Path(path).expanduser()
+    inside = path / snapshots.FILE
+    if inside.is_file():
+        return inside
+    if path.is_file():
+        return path
+    if path.is_dir():
+        raise OutputError(f"{path} holds no {snapshots.FILE}", "the folder of a run, or a file")
+    raise OutputError(f"there is no {path}", "the folder of a run, or a snapshot file")
+
+
+def read_status(folder: str | Path) -> dict[str, Any]:
+    """The contents of ``status.json``.
+
+    Raises:
+        OutputError: if it is not there or not readable.
+    """
+    path = Path(folder) / status.FILE
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{path} cannot be read ({error})") from None

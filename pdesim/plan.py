@@ -1,0 +1,196 @@
+"""Settings -> a plan: everything that is decided before TensorFlow starts.
+
+Whatever can be wrong with a run is found here, so a mistake costs a second and no files.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+
+import numpy as np
+
+from pdesim.boundary import Boundary, build_boundary
+from pdesim.equation import Equation, build_equation, check_parameters_used
+from pdesim.errors import BoundaryError, ConfigError, StepperError
+from pdesim.formula.language import AXES
+from pdesim.grid import Grid
+from pdesim.initial import InitialState, build_initial
+from pdesim.operators import Discretisation, build_discretisation
+from pdesim.settings import Settings
+from pdesim.steppers import build_stepper
+from pdesim.steppers.stability import linearise, reaction_rate, stable_step
+
+MAX_STEPS = 10**11
+#: the fraction of a reaction's time scale that ``time.dt=auto`` takes at most
+REACTION_FRACTION = 0.5
+#: arrays of the size of the state that a run holds at once, roughly
+ARRAYS_HELD = 6
+
+
+@dataclass(frozen=True)
+class TimeStep:
+    """``dt`` is the longest step to take; ``limit`` the largest stable one (inf: no limit)."""
+
+    dt: float
+    limit: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run, checked and ready: ``state`` is the first state in float64."""
+
+    settings: Settings
+    equation: Equation
+    grid: Grid
+    boundary: Boundary
+    initial: InitialState
+    discretisation: Discretisation
+    stepper: object | None
+    step: TimeStep | None
+    times: np.ndarray
+    state: np.ndarray
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        return dict(self.equation.parameters)
+
+    def steps_between(self, frame: int) -> int:
+        """How many equal steps lead from one frame to the next, so that both are hit exactly."""
+        interval = self.times[frame + 1] - self.times[frame]
+        return max(1, math.ceil(interval / self.step.dt * (1 - 1e-12)))
+
+    @property
+    def total_steps(self) -> int:
+        return sum(self.steps_between(frame) for frame in range(len(self.times) - 1))
+
+
+def build_plan(settings: Settings, name: str = "custom") -> Plan:
+    """Check settings against each other and work out the time step.
+
+    Args:
+        settings: the resolved configuration.
+        name: what an equation is called that does not name itself.
+
+    Raises:
+        PdesimError: for anything that would make the run fail or lie.
+    """
+    grid = build_grid(settings)
+    equation = build_equation(settings.equation, grid.axes, name)
+    _check_memory(grid, equation, settings)
+    symbols = equation.parameter_symbols
+    boundary = build_boundary(settings.boundary, equation.fields, grid, symbols)
+    initial = build_initial(settings.initial, equation.fields, grid.axes, symbols)
+    elsewhere = {symbol.name for symbol in boundary.symbols | initial.symbols}
+    check_parameters_used(settings.equation, elsewhere)
+    discretisation = build_discretisation(settings.operators.name, settings.operators.order)
+    if discretisation.is_spectral and not all(boundary.periodic_axes):
+        raise BoundaryError(
+            "operators=spectral needs periodic axes",
+            "boundary=periodic, or operators=stencil or conv with walls",
+        )
+    _check_field(settings, equation)
+    parameters = dict(equation.parameters)
+    start = settings.time.start
+    state = initial.evaluate(grid, boundary.periodic_axes, parameters, settings.seed, start)
+    if equation.steady:
+        step, stepper, times = None, None, np.array([start])
+    else:
+        times = frame_times(settings)
+        stepper = build_stepper(settings.stepper.name, equation, discretisation, boundary)
+        step = _time_step(settings, equation, grid, discretisation, stepper, state, times)
+    plan = Plan(
+        settings, equation, grid, boundary, initial, discretisation, stepper, step, times, state
+    )
+    if stepper and plan.total_steps > MAX_STEPS:
+        raise ConfigError(
+            f"this run would take {plan.total_steps:.3g} steps", "a larger time.dt or a nearer end"
+        )
+    return plan
+
+
+def build_grid(settings: Settings) -> Grid:
+    """The grid; its dimensions come from the lists given, else from ``domain.dimensions``."""
+    lists = {
+        "grid": settings.grid,
+        "domain.extent": settings.domain.extent,
+        "domain.origin": settings.domain.origin,
+    }
+    lengths = {name: len(value) for name, value in lists.items() if isinstance(value, list)}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name} has {n}" for name, n in lengths.items())
+        raise ConfigError(f"the lists differ in length: {told}", "one value per axis, or one number")
+    dimensions = next(iter(lengths.values()), settings.domain.dimensions)
+
+    def per_axis(value):
+        return tuple(value) if isinstance(value, list) else (value,) * dimensions
+
+    points, extent, origin = (per_axis(value) for value in lists.values())
+    return Grid(points, tuple(map(float, extent)), tuple(map(float, origin)))
+
+
+def frame_times(settings: Settings) -> np.ndarray:
+    """The times of all frames, the first state's included."""
+    start, end = settings.time.start, settings.time.end
+    if end <= start:
+        raise ConfigError(f"time.end={end:g} does not come after time.start={start:g}")
+    every = settings.output.every
+    if every is None:
+        if settings.output.frames is None:
+            raise ConfigError("output.frames and output.every are both empty", "one of them")
+        return np.linspace(start, end, settings.output.frames + 1)
+    count = math.floor((end - start) / every * (1 + 1e-12))
+    if count > 1_000_000:
+        raise ConfigError(f"output.every={every:g} makes {count} frames", "at most a million")
+    times = start + every * np.arange(count + 1)
+    return times if end - times[-1] <= 1e-9 * every else np.append(times, end)
+
+
+def _time_step(settings, equation, grid, discretisation, stepper, state, times) -> TimeStep:
+    parameters = dict(equation.parameters)
+    waves = linearise(equation, grid, discretisation, parameters, state, settings.time.start)
+    longest = float(np.diff(times).max())
+    limit = stable_step(stepper, waves, parameters, 1e3 * longest)
+    name, given = stepper.method.name, settings.time.dt
+    if limit == 0.0 and not settings.time.unsafe:
+        raise StepperError(
+            f"{name} is unstable for {equation.name} at any time step",
+            "a stepper that is stable on oscillations, such as rk4 or verlet",
+            "time.unsafe=true to insist",
+        )
+    if given == "auto":
+        rate = reaction_rate(waves)
+        accurate = REACTION_FRACTION / rate if rate > 0 else np.inf
+        return TimeStep(min(stepper.method.safety * limit or longest, accurate, longest), limit)
+    if given > limit * (1 + 1e-9) and not settings.time.unsafe:
+        raise StepperError(
+            f"time.dt={given:g} is above the stability limit {limit:.6g} of {name} here",
+            f"time.dt at most {limit:.6g}, or time.dt=auto",
+            "time.unsafe=true to insist",
+        )
+    return TimeStep(min(given, longest), limit)
+
+
+def _check_field(settings: Settings, equation: Equation) -> None:
+    field = settings.animation.field
+    if field is not None and field not in equation.fields:
+        raise ConfigError(
+            f"animation.field={field} is no field of {equation.name}",
+            "one of " + ", ".join(equation.fields),
+        )
+
+
+def _check_memory(grid: Grid, equation: Equation, settings: Settings) -> None:
+    size = 4 if settings.device.precision == "float32" else 8
+    needed = ARRAYS_HELD * size * len(equation.fields) * grid.cells
+    try:
+        present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return
+    if needed > present:
+        axes = ", ".join(f"{n} along {a}" for n, a in zip(grid.points, AXES, strict=False))
+        raise ConfigError(
+            f"this grid ({axes}) needs about {needed / 2**30:.3g} GiB of memory",
+            f"at most the {present / 2**30:.3g} GiB of this machine",
+        )

@@ -1,0 +1,71 @@
+"""What the terminal shows while a run goes on: a bar, or lines where there is no terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+#: seconds between lines where there is no terminal
+LINE_SECONDS = 10.0
+
+
+class _Speed(ProgressColumn):
+    """Steps and cell updates per second, from the engine's own clock."""
+
+    def render(self, task: Task) -> Text:
+        return Text(task.fields["speed"], style="cyan")
+
+
+def speed(steps: int, seconds: float, cells: int) -> str:
+    """``1.2e+03 steps/s  310 M cells/s``."""
+    if steps <= 0 or seconds <= 0:
+        return ""
+    rate = steps / seconds
+    return f"{rate:,.0f} steps/s  {rate * cells / 1e6:,.0f} M cells/s"
+
+
+@contextmanager
+def progress_display(
+    console: Console, name: str, start: float, end: float, cells: int
+) -> Iterator[Callable[[int, float, float], None]]:
+    """Yield ``update(steps, time, seconds)``; simulated time drives the bar."""
+    if console.is_terminal:
+        yield from _bar(console, name, start, end, cells)
+    else:
+        yield from _lines(console, name, start, end, cells)
+
+
+def _bar(console, name, start, end, cells):
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("t = {task.fields[time]:.6g}/{task.fields[end]:.6g}"),
+        _Speed(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(name, total=end - start, time=start, end=end, speed="compiling")
+
+        def update(steps: int, now: float, seconds: float) -> None:
+            bar.update(task, completed=now - start, time=now, speed=speed(steps, seconds, cells))
+
+        yield update
+
+
+def _lines(console, name, start, end, cells):
+    last = time.monotonic()
+
+    def update(steps: int, now: float, seconds: float) -> None:
+        nonlocal last
+        if time.monotonic() - last >= LINE_SECONDS:
+            last = time.monotonic()
+            percent = 100 * (now - start) / (end - start)
+            told = speed(steps, seconds, cells)
+            console.print(f"{name}: {percent:.0f} %  t = {now:.6g}  {told}", highlight=False)
+
+    yield update

@@ -1,0 +1,148 @@
+"""Every setting of a run, its type and its range. Unknown keys and absurd values stop here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pdesim.errors import ConfigError, nearest
+
+Positive = Annotated[float, Field(gt=0)]
+Cells = Annotated[int, Field(ge=4)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Domain(_Section):
+    dimensions: Literal[1, 2, 3] = 2
+    extent: Positive | Annotated[list[Positive], Field(min_length=1, max_length=3)] = 1.0
+    origin: float | Annotated[list[float], Field(min_length=1, max_length=3)] = 0.0
+
+
+class Operators(_Section):
+    name: str = "stencil"
+    order: int = 2
+
+
+class Stepper(_Section):
+    name: str = "auto"
+
+
+class Time(_Section):
+    start: float = 0.0
+    end: float = 1.0
+    dt: Positive | Literal["auto"] = "auto"
+    unsafe: bool = False
+
+
+class Device(_Section):
+    name: Literal["auto", "cpu", "gpu"] = "auto"
+    precision: Literal["float32", "float64"] = "float32"
+    jit: bool | Literal["auto"] = "auto"
+
+
+class Output(_Section):
+    frames: Annotated[int, Field(ge=1, le=1_000_000)] | None = 100
+    every: Positive | None = None
+    compression: Literal["gzip", "none", "blosc2"] = "gzip"
+    dtype: Literal["float16", "float32", "float64"] | None = None
+    overwrite: bool = False
+
+
+class Animation(_Section):
+    name: Literal["gif", "mp4", "none"] = "gif"
+    field: str | None = None
+    colormap: str = "viridis"
+    limits: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+    fps: Annotated[float, Field(gt=0, le=50)] = 20.0
+    size: Annotated[int, Field(ge=64, le=4096)] = 512
+    colors: Annotated[int, Field(ge=8, le=240)] = 128
+    every: Annotated[int, Field(ge=1)] = 1
+    slice: Annotated[float, Field(ge=0, le=1)] = 0.5
+
+
+class Settings(_Section):
+    """The resolved configuration of one run."""
+
+    equation: dict[str, Any]
+    initial: dict[str, str | float | int]
+    boundary: dict[str, Any]
+    grid: Cells | Annotated[list[Cells], Field(min_length=1, max_length=3)]
+    domain: Domain = Domain()
+    operators: Operators = Operators()
+    stepper: Stepper = Stepper()
+    time: Time = Time()
+    device: Device = Device()
+    output: Output = Output()
+    animation: Animation = Animation()
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+
+
+def read_settings(values: Mapping[str, Any]) -> Settings:
+    """Check a plain mapping.
+
+    Raises:
+        ConfigError: naming the key, what came, what is allowed, and the nearest valid name.
+    """
+    try:
+        return Settings.model_validate(dict(values))
+    except ValidationError as error:
+        raise _explain(error) from None
+
+
+def read_section(section: type[BaseModel], values: Mapping[str, Any], name: str):
+    """Check one section alone, as commands do that take only some settings."""
+    try:
+        return section.model_validate(dict(values))
+    except ValidationError as error:
+        raise _explain(error, (name,), section) from None
+
+
+def _explain(error: ValidationError, prefix: tuple = (), model: type = Settings) -> ConfigError:
+    found = error.errors(include_url=False)
+    # a union reports every branch that failed; they share the first parts of their place
+    first = found[0]
+    place = _place(first["loc"], model)
+    same = [e for e in found if _place(e["loc"], model) == place]
+    name = ".".join(str(part) for part in (*prefix, *place))
+    if first["type"] == "extra_forbidden":
+        return ConfigError(f"unknown setting {name}", nearest(str(place[-1]), _known(place, model)))
+    if first["type"] == "missing":
+        return ConfigError(f"the setting {name} is missing")
+    wanted = " or ".join(dict.fromkeys(_wanted(e) for e in same))
+    return ConfigError(f"{name} is {_came(first, place)!r}", wanted)
+
+
+def _place(loc: tuple, model: type) -> tuple:
+    """The part of a pydantic location that names settings, not branches of a union."""
+    place = []
+    for part in loc:
+        fields = getattr(model, "model_fields", {})
+        if part in fields:
+            place.append(part)
+            model = fields[part].annotation
+        elif not place or getattr(model, "model_fields", None) is not None:
+            place.append(part)
+            break
+        else:
+            break
+    return tuple(place)
+
+
+def _came(error: dict, place: tuple) -> Any:
+    value = error["input"]
+    return value
+
+
+def _known(place: tuple, model: type) -> list[str]:
+    for part in place[:-1]:
+        model = model.model_fields[part].annotation
+    return list(model.model_fields)
+
+
+def _wanted(error: dict) -> str:
+    return error["msg"].removeprefix("Input should be ").removeprefix("a valid ")

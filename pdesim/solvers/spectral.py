@@ -1,0 +1,117 @@
+"""Direct solution of linear constant-coefficient steady problems on Fourier modes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from pdesim.device import Placement
+from pdesim.errors import StepperError
+from pdesim.operators.lines import MethodOfLines
+from pdesim.operators.spectrum import linear_modes
+from pdesim.plan import Plan
+
+#: a source counts as free of its mean up to this fraction of its root mean square
+COMPATIBLE = {"float32": 1e-4, "float64": 1e-8}
+
+
+@dataclass(frozen=True)
+class Solution:
+    """``state`` has shape ``(fields, *grid.shape)``.
+
+    ``residual`` is the root mean square of the formula at the solution, by the operators chosen,
+    relative to that of the source.
+    """
+
+    state: np.ndarray
+    residual: float
+    removed_mean: float
+
+
+def solve(plan: Plan, placement: Placement) -> Solution:
+    """Solve ``L u + s = 0`` mode by mode: ``u = -L^-1 s``.
+
+    With ``operators=stencil`` or ``conv`` L holds the stencil's own symbol, so the discrete
+    equations are met to round-off; with ``spectral`` it is the differential operator's. Modes
+    that L does not see (the mean, for a Laplacian) keep the initial state's value.
+
+    Raises:
+        StepperError: for problems that are not linear with constant coefficients, walls, and
+            sources with a part in a mode that L does not see (the compatibility condition).
+    """
+    _check(plan)
+    dtype = tf.as_dtype(plan.settings.device.precision)
+    linear = linear_modes(plan.equation, plan.grid, plan.discretisation, plan.parameters)
+    inverse, unseen = _inverse(np.moveaxis(linear, (0, 1), (-2, -1)))
+    parameters = {k: tf.constant(v, dtype) for k, v in plan.parameters.items()}
+    lines = MethodOfLines(
+        plan.equation,
+        plan.grid,
+        plan.boundary,
+        plan.discretisation,
+        dtype,
+        placement.is_gpu and plan.settings.device.jit is not False,
+        parameters,
+    )
+
+    complex_dtype = tf.complex64 if dtype == tf.float32 else tf.complex128
+
+    @tf.function(jit_compile=lines.fused, autograph=False)
+    def run(inverse, unseen, state):
+        time = tf.constant(plan.settings.time.start, tf.float64)
+        source = lines.rest(state, time)
+        modes = lines.to_modes(source)
+        unsolvable = lines.to_state(unseen * modes)
+        solved = -lines.couple(inverse, modes) + unseen * lines.to_modes(state)
+        state = lines.to_state(solved)
+        residual = lines.rhs(state, time) - unsolvable
+        return state, tuple(_rms(v) for v in (residual, source, unsolvable))
+
+    with tf.device(placement.name):
+        state, sizes = run(
+            tf.constant(inverse, complex_dtype if np.iscomplexobj(inverse) else dtype),
+            tf.constant(unseen, complex_dtype),
+            tf.constant(plan.state, dtype),
+        )
+        residual, source, unsolvable = (float(size) for size in sizes)
+    if unsolvable > COMPATIBLE[dtype.name] * source:
+        raise StepperError(
+            f"this problem has no solution: the source has a part of size {unsolvable:.3g} "
+            f"(of {source:.3g}) in modes that the operator does not see, such as the mean",
+            "on periodic axes, a source whose mean over the domain is zero",
+        )
+    return Solution(state.numpy(), residual / source if source > 0 else residual, unsolvable)
+
+
+def _check(plan: Plan) -> None:
+    equation = plan.equation
+    fields = set(equation.field_symbols)
+    if any(term.free_symbols & fields for term in equation.split.rest):
+        raise StepperError(
+            f"{equation.name} is not linear with constant coefficients",
+            "a steady problem such as laplacian(u) + source, the source free of the fields",
+        )
+    if not all(plan.boundary.periodic_axes):
+        raise StepperError("the direct Fourier solver needs periodic axes", "boundary=periodic")
+
+
+def _inverse(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Inverses where there is one, zero elsewhere; and a mask of the modes without one.
+
+    Args:
+        matrices: ``(*modes, fields, fields)``.
+
+    Returns:
+        ``(fields, fields, *modes)`` and ``(*modes)``.
+    """
+    scale = np.abs(matrices).max()
+    singular = np.abs(np.linalg.det(matrices)) <= (1e-13 * scale) ** matrices.shape[-1]
+    safe = np.where(singular[..., None, None], np.eye(matrices.shape[-1]), matrices)
+    inverse = np.where(singular[..., None, None], 0.0, np.linalg.inv(safe))
+    return np.moveaxis(inverse, (-2, -1), (0, 1)), singular.astype(float)
+
+
+def _rms(values: tf.Tensor) -> tf.Tensor:
+    return tf.sqrt(tf.reduce_mean(tf.square(tf.cast(values, tf.float64))))

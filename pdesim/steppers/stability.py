@@ -1,0 +1,222 @@
+"""The largest stable time step, from the stepper's own code applied to plane waves.
+
+The equation is linearised at the present state with frozen coefficients; every sampled wave
+vector and cell then gives a small matrix over the fields. One step of the stepper on these
+matrices is its amplification matrix, whose spectral radius must not exceed the growth that the
+equation itself has (von Neumann's condition). There is no second formula per stepper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+import sympy
+
+from pdesim.equation import Equation
+from pdesim.formula import Evaluator, jacobian
+from pdesim.formula import language as lang
+from pdesim.grid import Grid
+from pdesim.operators.catalogue import Discretisation
+from pdesim.operators.spectrum import matrix_values, symbol_names
+
+#: wave vectors per axis and cells of the state that are looked at
+ANGLES = {1: 65, 2: 17, 3: 9}
+CELLS = 24
+KEPT = 48
+TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Linearised:
+    """An equation as small matrices: stands in for ``MethodOfLines`` in a stepper's step.
+
+    States have shape (samples, fields, columns).
+    """
+
+    equation: Equation
+    names: Mapping[str, object]
+    nodes: Mapping[sympy.Basic, sympy.Symbol]
+    kept: np.ndarray | slice = field(default_factory=lambda: slice(None))
+    _memo: dict = field(default_factory=dict, repr=False)
+
+    def matrix(self, formulas: Sequence[sympy.Expr]) -> np.ndarray:
+        """The Jacobian of some formulas at every sample: (samples, formulas, fields)."""
+        key = tuple(formulas)
+        if key not in self._memo:
+            self._memo[key] = self._matrix(formulas)
+        return self._memo[key]
+
+    def _matrix(self, formulas: Sequence[sympy.Expr]) -> np.ndarray:
+        entries = jacobian(formulas, self.equation.field_symbols).xreplace(dict(self.nodes))
+        values = matrix_values(entries, self.names)
+        size = np.broadcast_shapes(*(np.shape(v) for v in self.names.values()))
+        values = np.broadcast_to(values, (*values.shape[:2], *size))
+        values = values.reshape(*values.shape[:2], -1)
+        return np.moveaxis(values, -1, 0)[self.kept]
+
+    def rhs(self, state, time):
+        return self.evaluate(self.equation.formulas, state, time)
+
+    def rest(self, state, time):
+        return self.evaluate(self.equation.split.rest, state, time)
+
+    def evaluate(self, formulas, state, time):
+        fields = state if isinstance(state, list) else self.unstack(state)
+        return self.matrix(formulas) @ self.stack(fields)
+
+    def stack(self, fields):
+        return np.stack(fields, axis=-2)
+
+    def unstack(self, state):
+        return [state[..., i, :] for i in range(state.shape[-2])]
+
+    def column(self, values):
+        return np.asarray(values)[:, None]
+
+    def to_modes(self, state):
+        return state
+
+    def to_state(self, modes):
+        return modes
+
+    def couple(self, matrix, modes):
+        if matrix.ndim == 2:  # one number per field and sample
+            return np.moveaxis(matrix, 0, -1)[..., None] * modes
+        return np.moveaxis(matrix, -1, 0) @ modes
+
+
+def linearise(
+    equation: Equation,
+    grid: Grid,
+    discretisation: Discretisation,
+    parameters: Mapping[str, float],
+    state: np.ndarray,
+    time: float,
+) -> Linearised:
+    """Sample the linearised equation at a state of shape ``(fields, *grid.shape)``."""
+    wavenumbers = np.meshgrid(*_angles(grid), indexing="ij")
+    symbols = discretisation.symbols(grid, [k.reshape(-1, 1) for k in wavenumbers])
+    everywhere = {**grid.places(grid.coordinates()), **parameters, "t": time}
+    everywhere |= dict(zip(equation.fields, state, strict=True))
+    cells = _cells(state)
+
+    def sample(values):
+        return np.broadcast_to(values, grid.shape).reshape(-1)[cells]
+
+    nodes, names = {}, {}
+    evaluate = Evaluator(everywhere, applied=partial(_differentiate, grid))
+    for number, node in enumerate(sorted(lang.operators_in(equation.jacobian), key=str)):
+        nodes[node] = sympy.Symbol(f"value_{number}", real=True)
+        names[f"value_{number}"] = sample(evaluate(node))
+    names |= {name: sample(v) if np.ndim(v) else v for name, v in everywhere.items()}
+    with np.errstate(all="ignore"):
+        whole = Linearised(equation, {**names, **symbol_names(symbols)}, nodes)
+        kept = _extremes(whole)
+    return Linearised(equation, whole.names, nodes, kept)
+
+
+def stable_step(stepper, waves: Linearised, parameters: Mapping[str, float], longest: float) -> float:
+    """The largest stable dt up to ``longest``; ``inf`` if that is stable too, 0 if none is."""
+    matrices = waves.matrix(waves.equation.formulas)
+    rates = np.linalg.eigvals(matrices)
+    fastest = float(np.abs(rates).max(initial=0.0))
+    if fastest == 0.0 or not np.isfinite(fastest):
+        return np.inf
+    growth = max(0.0, float(rates.real.max()))
+    stable = partial(_is_stable, stepper, waves, parameters, growth=growth)
+    lower, upper = 0.0, 1e-3 / fastest
+    while upper < longest and stable(dt=upper):
+        lower, upper = upper, 1.3 * upper
+    if upper >= longest:
+        if stable(dt=longest):
+            return np.inf
+        upper = longest
+    if lower == 0.0:
+        return 0.0
+    for _ in range(30):
+        middle = 0.5 * (lower + upper)
+        lower, upper = (middle, upper) if stable(dt=middle) else (lower, middle)
+    return lower
+
+
+def reaction_rate(waves: Linearised) -> float:
+    """The fastest rate of a uniform state: how quickly the reactions change the fields."""
+    symbols = {s: 0 for s in waves.equation.jacobian.free_symbols if s.name.startswith("symbol_")}
+    uniform = waves.equation.jacobian.xreplace(symbols).xreplace(dict(waves.nodes))
+    values = matrix_values(uniform, waves.names)
+    matrices = np.moveaxis(values.reshape(*values.shape[:2], -1), -1, 0)
+    return float(np.abs(np.linalg.eigvals(matrices)).max(initial=0.0))
+
+
+def _is_stable(stepper, waves, parameters, dt: float, growth: float) -> bool:
+    with np.errstate(all="ignore"):
+        amplification = amplification_matrices(stepper, waves, parameters, dt)
+        if not np.isfinite(amplification).all():
+            return False
+        radius = np.abs(np.linalg.eigvals(amplification)).max()
+    return bool(radius <= np.exp(growth * dt) * (1 + TOLERANCE))
+
+
+def amplification_matrices(stepper, waves: Linearised, parameters, dt: float) -> np.ndarray:
+    """One step of ``stepper`` on the unit matrices: (samples, fields, fields)."""
+    linear = linear_part(waves)
+    coefficients = stepper.coefficients(linear, parameters, dt)
+    size = len(waves.equation.fields)
+    unit = np.broadcast_to(np.eye(size, dtype=complex), (linear.shape[-1], size, size))
+    carry = stepper.step(waves, stepper.begin(waves, unit), lambda c: c * dt, dt, coefficients)
+    return stepper.finish(waves, carry)
+
+
+def linear_part(waves: Linearised) -> np.ndarray:
+    """The linear part at every sample, shaped as steppers take it: (fields, fields, samples)."""
+    values = matrix_values(waves.equation.split.matrix, waves.names)
+    size = np.broadcast_shapes(*(np.shape(v) for v in waves.names.values()))
+    values = np.broadcast_to(values, (*values.shape[:2], *size))
+    return values.reshape(*values.shape[:2], -1)[..., waves.kept]
+
+
+def _angles(grid: Grid) -> list[np.ndarray]:
+    count = ANGLES[grid.dimensions]
+    ranges = [np.linspace(0, np.pi, (count + 1) // 2)]
+    ranges += [np.linspace(-np.pi, np.pi, count)] * (grid.dimensions - 1)
+    return [angle / h for angle, h in zip(ranges, grid.spacing, strict=True)]
+
+
+def _cells(state: np.ndarray) -> np.ndarray:
+    """Flat indices of telling cells: where each field is extreme, and an even spread."""
+    flat = state.reshape(len(state), -1)
+    extremes = [index for f in flat for index in (f.argmin(), f.argmax())]
+    spread = np.linspace(0, flat.shape[1] - 1, CELLS).astype(int)
+    return np.unique([*extremes, *spread])
+
+
+def _extremes(waves: Linearised) -> np.ndarray:
+    """The samples with the largest, the most damped, most oscillating and most growing rates."""
+    rates = np.linalg.eigvals(np.nan_to_num(waves.matrix(waves.equation.formulas)))
+    rest = np.abs(np.nan_to_num(waves.matrix(waves.equation.split.rest))).sum((1, 2))
+    measures = [np.abs(rates).max(1), -rates.real.min(1), rates.real.max(1)]
+    measures += [np.abs(rates.imag).max(1), rest]
+    return np.unique(np.concatenate([np.argsort(m)[-KEPT:] for m in measures]))
+
+
+def _differentiate(grid: Grid, word: str, arguments: tuple, evaluate: Evaluator) -> np.ndarray:
+    """The size of a derivative of the present state: NumPy's gradients are near enough."""
+
+    def gradient(values, axis):
+        if grid.points[axis] < 2:
+            return np.zeros(grid.shape)
+        return np.gradient(values, grid.spacing[axis], axis=grid.array_axis(axis))
+
+    values = np.broadcast_to(evaluate(arguments[-1]), grid.shape)
+    if word in lang.DERIVATIVES:
+        axis, power = lang.DERIVATIVES[word]
+        for _ in range(power):
+            values = gradient(values, axis)
+        return values
+    factor = evaluate(arguments[0]) if word == lang.DIVERGENCE else 1.0
+    return sum(
+        gradient(factor * gradient(values, axis), axis) for axis in range(grid.dimensions)
+    )

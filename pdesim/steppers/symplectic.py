@@ -1,0 +1,134 @@
+"""Stormer-Verlet for systems that split into positions and momenta."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+import sympy
+
+from pdesim.equation import Equation
+from pdesim.formula import Evaluator
+from pdesim.formula.language import operators_in
+from pdesim.steppers.catalogue import Method
+
+
+@dataclass(frozen=True)
+class Partition:
+    """``q' = velocity(p)``, ``p' = force(q, t) - damping * p``, by field numbers."""
+
+    positions: tuple[int, ...]
+    momenta: tuple[int, ...]
+    velocities: tuple[sympy.Expr, ...]
+    forces: tuple[sympy.Expr, ...]
+    damping: tuple[sympy.Expr, ...]
+
+
+def partition(equation: Equation) -> Partition | None:
+    """Positions and momenta of an equation, or None if it does not separate.
+
+    Momenta may be damped linearly (``w' = ... - damping*w``); nothing else may depend on itself.
+    """
+    fields = equation.field_symbols
+    constants = set(equation.parameter_symbols.values())
+    forces, damping = [], []
+    for field, formula in zip(fields, equation.formulas, strict=True):
+        rate = _own_rate(formula, field, constants)
+        if rate is None:
+            return None
+        damping.append(-rate)
+        forces.append(sympy.expand(formula - rate * field) if rate != 0 else formula)
+    momenta = _momenta(fields, forces, [rate != 0 for rate in damping])
+    if momenta is None:
+        return None
+    positions = tuple(i for i in range(len(fields)) if i not in momenta)
+    return Partition(
+        positions,
+        momenta,
+        tuple(forces[i] for i in positions),
+        tuple(forces[i] for i in momenta),
+        tuple(damping[i] for i in momenta),
+    )
+
+
+def _own_rate(formula, field, constants) -> sympy.Expr | None:
+    """The constant g in ``formula = g*field + (free of field)``, or None."""
+    rate = sympy.diff(formula.xreplace({node: sympy.Dummy() for node in operators_in(formula)}), field)
+    if not rate.free_symbols <= constants:
+        return None
+    left = sympy.expand(formula - rate * field)
+    return None if field in left.free_symbols else rate
+
+
+def _momenta(fields, forces, damped) -> tuple[int, ...] | None:
+    """The fields to call momenta: neither part may depend on itself, positions are undamped.
+
+    Of several choices the one whose momenta have the spatial operators is taken.
+    """
+
+    def separates(momenta: tuple[int, ...]) -> bool:
+        positions = [i for i in range(len(fields)) if i not in momenta]
+        return not any(damped[i] for i in positions) and not any(
+            fields[j] in forces[i].free_symbols
+            for part in (momenta, positions)
+            for i in part
+            for j in part
+        )
+
+    sizes = range(1, len(fields))
+    choices = [c for n in sizes for c in itertools.combinations(range(len(fields)), n)]
+    fitting = [choice for choice in choices if separates(choice)]
+    return max(
+        fitting, key=lambda c: sum(bool(operators_in(forces[i])) for i in c), default=None
+    )
+
+
+@dataclass(frozen=True)
+class Symplectic:
+    """Drift-kick-drift: half a step of the positions, the momenta, half a step of the positions.
+
+    Linear damping g is exact in the kick: ``p <- exp(-g dt) p + (1 - exp(-g dt)) / g * force(q)``.
+    Undamped, ``sin(omega dt / 2) = C sin(k h / 2)`` for the wave on a second-order stencil.
+    """
+
+    method: Method
+    partition: Partition
+
+    def coefficients(self, linear, parameters, dt: float) -> dict[str, np.ndarray]:
+        evaluate = Evaluator(parameters)
+        rates = np.array([float(evaluate(rate)) for rate in self.partition.damping])
+        z = -rates * dt
+        weight = np.where(z == 0, 1.0, np.expm1(z) / np.where(z == 0, 1.0, z))
+        return {"decay": np.exp(z), "weight": dt * weight}
+
+    def begin(self, lines, state):
+        fields = lines.unstack(state)
+        return tuple(lines.stack([fields[i] for i in part]) for part in self._parts)
+
+    def finish(self, lines, carry):
+        return lines.stack(self._fields(lines, *carry))
+
+    @property
+    def _parts(self):
+        return self.partition.positions, self.partition.momenta
+
+    def _fields(self, lines, positions, momenta) -> list:
+        parts = [*lines.unstack(positions), *lines.unstack(momenta)]
+        order = [*self.partition.positions, *self.partition.momenta]
+        return [parts[order.index(i)] for i in range(len(order))]
+
+    def step(self, lines, carry, clock, dt, coefficients):
+        positions, momenta = carry
+
+        def drift(positions, momenta, time):
+            fields = self._fields(lines, positions, momenta)
+            return positions + 0.5 * dt * lines.evaluate(self.partition.velocities, fields, time)
+
+        positions = drift(positions, momenta, clock(0.0))
+        force = lines.evaluate(
+            self.partition.forces, self._fields(lines, positions, momenta), clock(0.5)
+        )
+        decay, weight = (lines.column(coefficients[name]) for name in ("decay", "weight"))
+        momenta = decay * momenta + weight * force
+        return drift(positions, momenta, clock(1.0)), momenta
