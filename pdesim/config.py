@@ -51,8 +51,9 @@ def open_override(override: str) -> str:
 
     ``equation.A=1`` becomes ``++equation.A=1`` (set or add); everything else stays.
     """
-    key = override.partition("=")[0]
-    if any(key.startswith(f"{section}.") for section in OPEN_SECTIONS):
+    key, _, value = override.partition("=")
+    section, dot, _ = key.partition(".")
+    if section in OPEN_SECTIONS and (dot or value.lstrip().startswith("{")):
         return f"++{override}"
     return override
 

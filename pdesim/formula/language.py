@@ -113,3 +113,12 @@ def reserved_names() -> set[str]:
     """Names that fields and parameters cannot take."""
     words = itertools.chain(FUNCTIONS, OPERATORS, GENERATORS, CONSTANTS, AXES)
     return {*words, GRADIENT, "t"}
+
+
+def expand_products(expression: sympy.Expr) -> sympy.Expr:
+    """Multiply out the outermost products and powers; functions and their arguments stay whole.
+
+    SymPy's full expansion would tear exp(a + b) into factors that overflow one by one.
+    """
+    hints = {"power_exp": False, "power_base": False, "log": False, "basic": False}
+    return sympy.expand(expression, deep=False, **hints)

@@ -42,21 +42,26 @@ def split(rhs: Sequence[sympy.Expr], fields: Sequence[sympy.Symbol], constants: 
     matrix = sympy.zeros(len(rhs), len(fields))
     rest = []
     for row, formula in enumerate(rhs):
-        linear, left = _linear_form(formula, tuple(fields), frozenset(constants))
+        linear, left = linear_form(formula, tuple(fields), frozenset(constants))
         rest.append(left)
         for column, entry in linear.items():
             matrix[row, column] += entry
     return Split(matrix, tuple(rest))
 
 
-def _linear_form(formula, fields, constants) -> tuple[dict[int, sympy.Expr], sympy.Expr]:
+def linear_form(formula, fields, constants) -> tuple[dict[int, sympy.Expr], sympy.Expr]:
+    """Coefficients of the fields, and what is left; terms without a linear part stay whole."""
     linear: dict[int, sympy.Expr] = {}
     rest = sympy.Integer(0)
-    for term in sympy.Add.make_args(sympy.expand(formula)):
-        inner, left = _linear_term(term, fields, constants)
+    for term in sympy.Add.make_args(formula):
+        expanded = lang.expand_products(term)
+        if isinstance(expanded, sympy.Add):
+            inner, left = linear_form(expanded, fields, constants)
+        else:
+            inner, left = _linear_term(expanded, fields, constants)
         for column, entry in inner.items():
             linear[column] = linear.get(column, 0) + entry
-        rest += left
+        rest += left if inner else term
     return linear, rest
 
 
@@ -78,7 +83,7 @@ def _linear_term(term, fields, constants):
         word, coefficient = lang.LAPLACIAN, coefficient * diffusivity
     else:
         (inner,) = factor.args
-    linear, left = _linear_form(inner, fields, constants)
+    linear, left = linear_form(inner, fields, constants)
     symbol = lang.operator_symbol(word)
     scaled = {column: coefficient * symbol * entry for column, entry in linear.items()}
     return scaled, coefficient * lang.operator(word, left) if left != 0 else sympy.Integer(0)

@@ -13,11 +13,16 @@ from pdesim.grid import Grid
 from pdesim.operators.catalogue import Discretisation, fourier_wavenumbers
 
 
-def matrix_values(matrix: sympy.Matrix, names: Mapping[str, object]) -> np.ndarray:
-    """Evaluate a matrix of expressions; shape ``(rows, columns, *broadcast)``, real if it is."""
+def matrix_values(
+    matrix: sympy.Matrix, names: Mapping[str, object], shape: tuple[int, ...] = ()
+) -> np.ndarray:
+    """Evaluate a matrix of expressions; shape ``(rows, columns, *broadcast)``, real if it is.
+
+    Entries are broadcast against each other and against ``shape``.
+    """
     evaluate = Evaluator(names)
     entries = [np.asarray(evaluate(entry)) for entry in matrix]
-    shape = np.broadcast_shapes(*(entry.shape for entry in entries))
+    shape = np.broadcast_shapes(shape, *(entry.shape for entry in entries))
     values = np.stack([np.broadcast_to(entry, shape) for entry in entries])
     return values.reshape(*matrix.shape, *shape)
 
@@ -35,6 +40,5 @@ def linear_modes(
 ) -> np.ndarray:
     """The linear part on every mode of the real FFT: ``(fields, fields, *modes)``."""
     symbols = discretisation.symbols(grid, fourier_wavenumbers(grid))
-    values = matrix_values(equation.split.matrix, {**parameters, **symbol_names(symbols)})
     modes = (*grid.shape[:-1], grid.shape[-1] // 2 + 1)
-    return np.broadcast_to(values, (*values.shape[:2], *modes))
+    return matrix_values(equation.split.matrix, {**parameters, **symbol_names(symbols)}, modes)

@@ -10,6 +10,7 @@ import sympy
 
 from pdesim.equation import Equation
 from pdesim.formula import Evaluator
+from pdesim.formula.linear import linear_form
 from pdesim.formula.language import operators_in
 from pdesim.steppers.catalogue import Method
 
@@ -34,11 +35,12 @@ def partition(equation: Equation) -> Partition | None:
     constants = set(equation.parameter_symbols.values())
     forces, damping = [], []
     for field, formula in zip(fields, equation.formulas, strict=True):
-        rate = _own_rate(formula, field, constants)
-        if rate is None:
+        split = _own_rate(formula, field, constants)
+        if split is None:
             return None
+        rate, force = split
         damping.append(-rate)
-        forces.append(sympy.expand(formula - rate * field) if rate != 0 else formula)
+        forces.append(force)
     momenta = _momenta(fields, forces, [rate != 0 for rate in damping])
     if momenta is None:
         return None
@@ -52,13 +54,15 @@ def partition(equation: Equation) -> Partition | None:
     )
 
 
-def _own_rate(formula, field, constants) -> sympy.Expr | None:
-    """The constant g in ``formula = g*field + (free of field)``, or None."""
-    rate = sympy.diff(formula.xreplace({node: sympy.Dummy() for node in operators_in(formula)}), field)
-    if not rate.free_symbols <= constants:
+def _own_rate(formula, field, constants) -> tuple[sympy.Expr, sympy.Expr] | None:
+    """The constant g and the rest in ``formula = g*field + rest``, rest free of the field."""
+    if field not in formula.free_symbols:
+        return sympy.Integer(0), formula
+    linear, rest = linear_form(formula, (field,), constants)
+    rate = linear.get(0, sympy.Integer(0))
+    if field in rest.free_symbols or not rate.free_symbols <= constants:
         return None
-    left = sympy.expand(formula - rate * field)
-    return None if field in left.free_symbols else rate
+    return rate, rest
 
 
 def _momenta(fields, forces, damped) -> tuple[int, ...] | None:

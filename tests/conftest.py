@@ -1,0 +1,78 @@
+"""Helpers that every test may use."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pdesim.config import compose_settings
+from pdesim.plan import Plan, build_plan
+
+
+@dataclass(frozen=True)
+class Evolution:
+    """All frames of a run in memory: ``states`` is (frames, fields, *grid.shape)."""
+
+    plan: Plan
+    times: np.ndarray
+    states: np.ndarray
+
+    def field(self, name: str) -> np.ndarray:
+        return self.states[:, self.plan.equation.fields.index(name)].astype(np.float64)
+
+    @property
+    def coordinates(self) -> dict[str, np.ndarray]:
+        return self.plan.grid.coordinates()
+
+
+def make_plan(*overrides: str) -> Plan:
+    composed = compose_settings(overrides)
+    return build_plan(composed.settings, composed.equation)
+
+
+@pytest.fixture(scope="session")
+def placement():
+    from pdesim.device import start_tensorflow
+    from pdesim.settings import Device
+
+    return start_tensorflow(Device(name="cpu"))
+
+
+@pytest.fixture(scope="session")
+def evolve(placement):
+    """Run overrides through the engine, in float64 unless they say otherwise, without files."""
+    from pdesim.simulation import Simulation
+
+    def run(*overrides: str) -> Evolution:
+        plan = make_plan("device.precision=float64", *overrides)
+        frames = list(Simulation(plan, placement).frames())
+        return Evolution(plan, np.array([f.time for f in frames]), np.stack([f.state for f in frames]))
+
+    return run
+
+
+@pytest.fixture
+def command(tmp_path):
+    """Run ``python -m pdesim`` in an empty folder, as a user would."""
+
+    def run(*arguments: str, cwd: Path = tmp_path, check: int | None = 0, timeout: float = 240):
+        environment = {k: v for k, v in os.environ.items() if k != "HYDRA_FULL_ERROR"}
+        done = subprocess.run(
+            [sys.executable, "-m", "pdesim", *arguments],
+            cwd=cwd,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+        if check is not None:
+            assert done.returncode == check, f"{done.stdout}\n{done.stderr}"
+        return done
+
+    return run

@@ -1,0 +1,164 @@
+"""Operators on plane waves against their symbols, on polynomials at walls, and against each other."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from conftest import make_plan
+
+from pdesim.boundary import Wall, ghost_weights
+from pdesim.formula.language import DERIVATIVES
+from pdesim.operators import build_discretisation
+
+GRIDS = {1: "grid=[15]", 2: "grid=[12,9]", 3: "grid=[8,6,5]"}
+EXTENTS = {1: "[1.5]", 2: "[1.5,0.7]", 3: "[1.5,0.7,2.0]"}
+
+
+def right_hand_side(plan, state):
+    """The right-hand side of a plan's equation as NumPy, through the engine's own operators."""
+    import tensorflow as tf
+
+    from pdesim.operators.lines import MethodOfLines
+
+    parameters = {k: tf.constant(v, tf.float64) for k, v in plan.parameters.items()}
+    lines = MethodOfLines(
+        plan.equation, plan.grid, plan.boundary, plan.discretisation, tf.float64, False, parameters
+    )
+    return lines.rhs(tf.constant(state, tf.float64), tf.constant(0.0, tf.float64)).numpy()
+
+
+def custom_plan(dimensions, formula, *overrides):
+    return make_plan(
+        "equation=custom",
+        f"equation.rhs={{u: '{formula}'}}",
+        GRIDS[dimensions],
+        f"domain.extent={EXTENTS[dimensions]}",
+        "time.unsafe=true",
+        "stepper=euler",
+        "time.dt=1e-6",
+        "time.end=1e-6",
+        "output.frames=1",
+        *overrides,
+    )
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+@pytest.mark.parametrize("operators", ["stencil", "conv", "spectral"])
+@pytest.mark.parametrize("order", [2, 4, 6])
+def test_every_operator_multiplies_a_plane_wave_by_its_symbol(placement, dimensions, operators, order):
+    if operators == "spectral" and order > 2:
+        pytest.skip("spectral has no order")
+    words = ["laplacian", *[w for w, (axis, _) in DERIVATIVES.items() if axis < dimensions]]
+    for word in words:
+        chosen = [f"operators={operators}"]
+        if operators != "spectral":
+            chosen.append(f"operators.order={order}")
+        plan = custom_plan(dimensions, f"{word}(u)", *chosen)
+        numbers = [1, 2, 1][:dimensions]
+        waves = [2 * np.pi * m / length for m, length in zip(numbers, plan.grid.extent, strict=True)]
+        phase = sum(
+            k * plan.grid.broadcast(axis, plan.grid.centres(axis)) for axis, k in enumerate(waves)
+        )
+        symbols = plan.discretisation.symbols(plan.grid, [np.array(k) for k in waves])
+        expected = (complex(symbols[word]) * np.exp(1j * phase)).real
+        found = right_hand_side(plan, np.cos(phase)[None])[0]
+        scale = np.abs(complex(symbols[word])) + 1 / min(plan.grid.spacing) ** 2
+        np.testing.assert_allclose(found, expected, atol=2e-15 * 20 * scale)
+
+
+@pytest.mark.parametrize("order", [2, 4, 6])
+def test_symbols_approach_the_derivative_with_their_order(order):
+    scheme = build_discretisation("stencil", order)
+    k = 1.0
+    for power in (1, 2):
+        errors = [abs(scheme.symbol(power, np.array(k), h) - (1j * k) ** power) for h in (0.2, 0.1)]
+        assert np.log2(errors[0] / errors[1]) == pytest.approx(order, abs=0.1)
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+@pytest.mark.parametrize("boundary", ["periodic", "dirichlet", "neumann"])
+@pytest.mark.parametrize(
+    "formula", ["laplacian(u)", "u*d_dx(u)", "laplacian(u**2 + laplacian(u))", "gradient_squared(u)"]
+)
+def test_conv_equals_stencil(placement, dimensions, boundary, formula):
+    rng = np.random.default_rng(7)
+    found = []
+    for operators in ("stencil", "conv"):
+        plan = custom_plan(
+            dimensions, formula, f"operators={operators}", f"boundary={boundary}", "initial=zero"
+        )
+        state = rng.standard_normal((1, *plan.grid.shape)) if not found else state
+        found.append(right_hand_side(plan, state))
+    scale = np.abs(found[0]).max()
+    # sums of 5 to 7 products in another order
+    np.testing.assert_allclose(found[1], found[0], atol=1e-13 * scale)
+
+
+def test_a_divergence_conserves_and_equals_the_laplacian_for_constant_coefficients(placement):
+    rng = np.random.default_rng(3)
+    state = rng.standard_normal((1, 9, 12))
+    for boundary in ("periodic", "neumann"):
+        plan = custom_plan(2, "divergence((2 + sin(9*x) + u**2)*gradient(u))", f"boundary={boundary}")
+        rate = right_hand_side(plan, state)
+        assert abs(rate.sum()) < 1e-13 * np.abs(rate).sum()
+    pair = [
+        right_hand_side(custom_plan(2, formula), state)
+        for formula in ("divergence((3 + 0*x)*gradient(u))", "3*laplacian(u)")
+    ]
+    np.testing.assert_allclose(*pair, rtol=1e-12, atol=1e-10)
+
+
+WALLS = {
+    "dirichlet": "{dirichlet: 'VALUE'}",
+    "neumann": "{neumann: 'SLOPE'}",
+    "robin": "{robin: {a: 2, b: 0.5, value: '2*(VALUE) + 0.5*(SLOPE)'}}",
+}
+
+
+@pytest.mark.parametrize("lower,upper", itertools.product(WALLS, WALLS))
+def test_linear_functions_are_exact_at_every_kind_of_wall(placement, lower, upper):
+    """u = 1 + 2x + 3y has no Laplacian; linear extrapolation through a wall must agree."""
+
+    def wall(kind, value, slope):
+        return WALLS[kind].replace("VALUE", value).replace("SLOPE", slope)
+
+    plan = custom_plan(
+        2,
+        "laplacian(u) + d_dx(u) + d_dy(u)",
+        "domain.origin=[0.3,-0.2]",
+        "boundary.x={lower: "
+        + wall(lower, "1 + 2*0.3 + 3*y", "-2")
+        + ", upper: "
+        + wall(upper, "1 + 2*1.8 + 3*y", "2")
+        + "}",
+        "boundary.y={lower: "
+        + wall(upper, "1 + 2*x - 3*0.2", "-3")
+        + ", upper: "
+        + wall(lower, "1 + 2*x + 3*0.5", "3")
+        + "}",
+    )
+    places = plan.grid.coordinates()
+    state = (1 + 2 * places["x"] + 3 * places["y"])[None]
+    np.testing.assert_allclose(right_hand_side(plan, state), 5.0, atol=1e-10)
+
+
+def test_ghost_weights_of_second_order_are_the_textbook_ones():
+    weights, value = ghost_weights(Wall("dirichlet", 1.0, 0.0), 0.1, 1, 2)
+    assert weights.tolist() == [[-1.0]] and value.tolist() == [2.0]
+    weights, value = ghost_weights(Wall("neumann", 0.0, 1.0), 0.25, 1, 2)
+    assert weights.tolist() == [[1.0]] and value.tolist() == [0.25]
+
+
+def test_spectral_derivatives_are_exact_for_resolved_waves(placement):
+    for grid in ("grid=[16,12]", "grid=[15,13]"):
+        plan = custom_plan(2, "d_dx(u)*d_dy(u) + laplacian(u)", "operators=spectral", grid)
+        lx, ly = plan.grid.extent
+        p = plan.grid.coordinates()
+        a, b = 2 * np.pi * p["x"] / lx, 4 * np.pi * p["y"] / ly
+        kx, ky = 2 * np.pi / lx, 4 * np.pi / ly
+        expected = kx * ky * np.cos(a) * np.sin(b) * np.sin(a) * np.cos(b)
+        expected = expected - (kx**2 + ky**2) * np.sin(a) * np.sin(b)
+        found = right_hand_side(plan, (np.sin(a) * np.sin(b))[None])[0]
+        np.testing.assert_allclose(found, expected, atol=1e-11 * np.abs(expected).max())

@@ -1,0 +1,99 @@
+"""The plan of the house: imports point downwards, and the light commands stay light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pdesim
+
+PACKAGE = Path(pdesim.__file__).parent
+#: a module may import from rooms further up this list, and from its own room
+FLOORS = (
+    "errors",
+    "formula",
+    "grid",
+    "settings",
+    "files",
+    "boundary",
+    "initial",
+    "equation",
+    "operators",
+    "steppers",
+    "plan",
+    "device",
+    "solvers",
+    "simulation",
+    "output",
+    "render",
+    "progress",
+    "run",
+    "config",
+    "api",
+    "commands",
+    "cli",
+    "__main__",
+)
+#: what may be imported before TensorFlow is started
+LIGHT = ("pdesim", "pdesim.cli", "pdesim.api", "pdesim.plan", "pdesim.render", "pdesim.output")
+
+
+def modules():
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_rooms(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path}: relative import"
+            if node.module == "pdesim":
+                names = [f"pdesim.{alias.name}" for alias in node.names]
+            else:
+                names = [node.module]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        found |= {name.split(".")[1] for name in names if name.startswith("pdesim.")}
+    return found
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_downwards(path):
+    here = room(path)
+    if here == "__init__":
+        return
+    assert here in FLOORS, f"{path} stands on no floor"
+    for other in imported_rooms(path) - {here, "__init__"}:
+        assert FLOORS.index(other) < FLOORS.index(here), f"{here} imports {other}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_modules_stay_readable(path):
+    assert len(path.read_text().splitlines()) <= 400
+
+
+def test_hydra_lives_only_at_the_top():
+    for path in modules():
+        text = path.read_text()
+        if room(path) not in ("config", "cli"):
+            assert "import hydra" not in text and "from hydra" not in text, path
+
+
+def test_light_modules_do_not_load_tensorflow():
+    code = f"import sys, {', '.join(LIGHT)}; sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_no_equation_in_python():
+    for path in modules():
+        for name in ("gray_scott", "heat", "poisson"):
+            assert f'"{name}"' not in path.read_text(), f"{path} names {name}"
