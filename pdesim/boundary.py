@@ -28,7 +28,7 @@ class Wall:
     kind: str
     a: float = 0.0
     b: float = 0.0
-    value: sympy.Expr = sympy.Integer(0)
+    value: sympy.Expr = sympy.S.Zero
 
     @property
     def moves(self) -> bool:
@@ -71,7 +71,9 @@ class Boundary:
         }
 
 
-def build_boundary(spec: Mapping, fields: Sequence[str], grid: Grid, parameters: Mapping) -> Boundary:
+def build_boundary(
+    spec: Mapping, fields: Sequence[str], grid: Grid, parameters: Mapping
+) -> Boundary:
     """Read the ``boundary`` settings.
 
     Args:
@@ -89,12 +91,16 @@ def build_boundary(spec: Mapping, fields: Sequence[str], grid: Grid, parameters:
     _check_keys(spec, ("default", *grid.axes, *fields), "boundary")
     for field in fields:
         if field in spec:
-            _check_keys(_mapping(spec[field], f"boundary.{field}"), ("default", *grid.axes), f"boundary.{field}")
+            _check_keys(
+                _mapping(spec[field], f"boundary.{field}"),
+                ("default", *grid.axes),
+                f"boundary.{field}",
+            )
     symbols = {name: sympy.Symbol(name, real=True) for name in (*grid.axes, "t")}
     scope = Scope(
         {**symbols, **parameters},
         grid.axes,
-        forbidden={f: "it is a field; a wall's value is known beforehand" for f in fields},
+        forbidden=dict.fromkeys(fields, "it is a field; a wall's value is known beforehand"),
     )
     walls = tuple(
         tuple(_axis_walls(spec, field, axis, scope) for axis in grid.axes) for field in fields
@@ -164,8 +170,10 @@ def _check_keys(spec: Mapping, known: Sequence[str], where: str) -> None:
             raise BoundaryError(f"{where} has the unknown key {key!r}", nearest(str(key), known))
 
 
-def ghost_weights(wall: Wall, spacing: float, halo: int, order: int) -> tuple[np.ndarray, np.ndarray]:
-    """Ghost cells beyond a wall as ``ghost[m] = sum_j weights[m, j]*u[j] + value_weights[m]*value``.
+def ghost_weights(
+    wall: Wall, spacing: float, halo: int, order: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ghost cells as ``ghost[m] = sum_j weights[m, j]*u[j] + value_weights[m]*value``.
 
     The polynomial of degree ``order - 1`` that meets the wall condition on the face and the first
     ``order - 1`` cell values is continued outward; for order 2 this is ``2*g - u[0]`` (Dirichlet)

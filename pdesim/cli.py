@@ -33,7 +33,16 @@ Settings (pdesim equation=NAME --cfg job shows them all with their values):
   "initial.u='exp(-r**2)'"   equation.D=0.01   operators.order=2   device.precision=float32
   animation.field=v   animation.colormap=magma   animation.fps=20
 """
-PASSED_ON = ("--hydra-help", "--cfg", "-c", "--info", "-i", "--shell-completion", "-sc", "--resolve")
+PASSED_ON = (
+    "--hydra-help",
+    "--cfg",
+    "-c",
+    "--info",
+    "-i",
+    "--shell-completion",
+    "-sc",
+    "--resolve",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -165,7 +174,9 @@ def _start(arguments: list[str], prepared, config_dir: str | None) -> int:
 
     codes: list[int] = []
 
-    @hydra.main(config_path=str(config_folder()), config_name=CONFIG_NAME, version_base=HYDRA_VERSION)
+    @hydra.main(
+        config_path=str(config_folder()), config_name=CONFIG_NAME, version_base=HYDRA_VERSION
+    )
     def job(config) -> None:
         try:
             codes.append(_job(config, prepared))

@@ -13,8 +13,8 @@ def show_list(arguments: Sequence[str]) -> int:
     from rich.console import Console
 
     from pdesim.config import choices, compose_settings, groups
-    from pdesim.formula.language import AXES
     from pdesim.equation import build_equation
+    from pdesim.formula.language import AXES
 
     folder = _config_dir(arguments)
     folders = [Path(folder)] if folder else []
@@ -73,7 +73,8 @@ def render_again(arguments: Sequence[str]) -> int:
     for word in overrides:
         if not word.startswith(("animation.", "animation=")):
             raise ConfigError(
-                f"pdesim render does not take {word}", "settings of animation, such as animation.fps=30"
+                f"pdesim render does not take {word}",
+                "settings of animation, such as animation.fps=30",
             )
     with Snapshots(paths[0]) as snapshots:
         source = snapshots.path

@@ -148,7 +148,9 @@ def _explain(message: str, overrides: Sequence[str], folders: Sequence[Path]) ->
         return ConfigError(first)
     if "config group" in message.lower() and (group := _group_in(message)):
         given = next((o for o in overrides if o.startswith(f"{group}=")), group)
-        return ConfigError(f"{given} does not choose a config", nearest("", choices(group, folders)))
+        return ConfigError(
+            f"{given} does not choose a config", nearest("", choices(group, folders))
+        )
     for override in overrides:
         shown = override.removeprefix("++")
         key, equals, value = shown.partition("=")

@@ -1,4 +1,4 @@
-"""Equations: fields, parameters and formulas, read from settings; nothing per equation in Python."""
+"""Equations: fields, parameters and formulas, read from settings; none has Python of its own."""
 
 from __future__ import annotations
 

@@ -20,7 +20,9 @@ def read_picture(path: str | Path) -> np.ndarray:
     except OutputError:
         raise
     except Exception as error:  # imageio raises whatever its plugins raise
-        raise OutputError(f"{path} cannot be read as a picture ({error})", "a PNG, JPEG or GIF") from None
+        raise OutputError(
+            f"{path} cannot be read as a picture ({error})", "a PNG, JPEG or GIF"
+        ) from None
     grey = Image.fromarray(pixels).convert("L")
     return np.asarray(grey, dtype=float)[::-1] / 255.0
 
@@ -30,7 +32,13 @@ def resize(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     from PIL import Image
 
     picture = Image.fromarray(values.astype(np.float32))
-    return np.asarray(picture.resize(shape[::-1], Image.Resampling.BOX if shape[0] < values.shape[0] else Image.Resampling.BICUBIC), dtype=float)
+    return np.asarray(
+        picture.resize(
+            shape[::-1],
+            Image.Resampling.BOX if shape[0] < values.shape[0] else Image.Resampling.BICUBIC,
+        ),
+        dtype=float,
+    )
 
 
 def read_last_frame(path: str | Path, field: str) -> np.ndarray:

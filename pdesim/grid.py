@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,9 +52,14 @@ class Grid:
         """The (negative) array axis of coordinate axis 0 = x, 1 = y, 2 = z."""
         return -1 - axis
 
-    def centres(self, axis: int, halo: int = 0) -> np.ndarray:
-        """Cell centres along one axis, with ``halo`` more cells on either side."""
+    def centres(self, axis: int, halo: int = 0, periodic: bool = False) -> np.ndarray:
+        """Cell centres along one axis, with ``halo`` more cells on either side.
+
+        On a periodic axis those are the cells of the other end, at their own places.
+        """
         index = np.arange(-halo, self.points[axis] + halo)
+        if periodic:
+            index %= self.points[axis]
         return self.origin[axis] + (index + 0.5) * self.spacing[axis]
 
     def broadcast(self, axis: int, values: np.ndarray) -> np.ndarray:
@@ -62,10 +68,12 @@ class Grid:
         shape[self.array_axis(axis)] = -1
         return values.reshape(shape)
 
-    def coordinates(self, halo: int = 0) -> dict[str, np.ndarray]:
+    def coordinates(
+        self, halo: int = 0, periodic: Sequence[bool] = (False, False, False)
+    ) -> dict[str, np.ndarray]:
         """``x``, ``y``, ``z`` as arrays that broadcast against each other."""
         return {
-            name: self.broadcast(axis, self.centres(axis, halo))
+            name: self.broadcast(axis, self.centres(axis, halo, periodic[axis]))
             for axis, name in enumerate(self.axes)
         }
 

@@ -22,6 +22,7 @@ from pdesim.grid import Grid, place_names
 class InitialState:
     """One formula per field."""
 
+    fields: tuple[str, ...]
     formulas: tuple[sympy.Expr, ...]
 
     @property
@@ -49,7 +50,7 @@ class InitialState:
                 state[number] = Evaluator(names, applied=generators)(formula)
             if not np.isfinite(state[number]).all():
                 raise ConfigError(
-                    f"the initial state of field number {number + 1} is not finite everywhere",
+                    f"initial.{self.fields[number]} is not finite everywhere",
                     "a formula that is finite at every cell centre",
                 )
         return state
@@ -67,18 +68,20 @@ def build_initial(
     for key in spec:
         if key not in (*fields, "default"):
             raise ConfigError(
-                f"initial.{key} is for no field of this equation", nearest(key, [*fields, "default"])
+                f"initial.{key} is for no field of this equation",
+                nearest(key, [*fields, "default"]),
             )
     places = {name: sympy.Symbol(name, real=True) for name in (*place_names(axes), "t")}
     scope = Scope(
         {**places, **parameters},
         axes,
         generators=True,
-        forbidden={f: "an initial state is known before the fields are" for f in fields},
+        forbidden=dict.fromkeys(fields, "an initial state is known before the fields are"),
     )
     texts = {field: spec.get(field, spec.get("default", 0)) for field in fields}
     return InitialState(
-        tuple(parse(text, scope, f"initial.{field}") for field, text in texts.items())
+        tuple(fields),
+        tuple(parse(text, scope, f"initial.{field}") for field, text in texts.items()),
     )
 
 

@@ -120,7 +120,9 @@ def build_grid(settings: Settings) -> Grid:
     lengths = {name: len(value) for name, value in lists.items() if isinstance(value, list)}
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{name} has {n}" for name, n in lengths.items())
-        raise ConfigError(f"the lists differ in length: {told}", "one value per axis, or one number")
+        raise ConfigError(
+            f"the lists differ in length: {told}", "one value per axis, or one number"
+        )
     dimensions = next(iter(lengths.values()), settings.domain.dimensions)
 
     def per_axis(value):

@@ -17,10 +17,16 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
+def _per_axis(one: Any, default: Any, description: str) -> Any:
+    """A number for every axis, or a list with one for each; ``description`` is for errors."""
+    many = Annotated[list[one], Field(min_length=1, max_length=3)]
+    return Annotated[one | many, Field(default, description=description)]
+
+
 class Domain(_Section):
     dimensions: Literal[1, 2, 3] = 2
-    extent: Positive | Annotated[list[Positive], Field(min_length=1, max_length=3)] = 1.0
-    origin: float | Annotated[list[float], Field(min_length=1, max_length=3)] = 0.0
+    extent: _per_axis(Positive, 1.0, "a positive length, such as 2.5, or one per axis, [Lx, Ly]")
+    origin: _per_axis(float, 0.0, "a number, such as -1, or one per axis, [x0, y0]")
 
 
 class Operators(_Section):
@@ -35,7 +41,7 @@ class Stepper(_Section):
 class Time(_Section):
     start: float = 0.0
     end: float = 1.0
-    dt: Positive | Literal["auto"] = "auto"
+    dt: Positive | Literal["auto"] = Field("auto", description="a positive number, or auto")
     unsafe: bool = False
 
 
@@ -71,7 +77,9 @@ class Settings(_Section):
     equation: dict[str, Any]
     initial: dict[str, str | float | int]
     boundary: dict[str, Any]
-    grid: Cells | Annotated[list[Cells], Field(min_length=1, max_length=3)]
+    grid: _per_axis(
+        Cells, ..., "whole numbers of at least 4: 512 for every axis, or one per axis, [nx, ny]"
+    )
     domain: Domain = Domain()
     operators: Operators = Operators()
     stepper: Stepper = Stepper()
@@ -104,17 +112,19 @@ def read_section(section: type[BaseModel], values: Mapping[str, Any], name: str)
 
 def _explain(error: ValidationError, prefix: tuple = (), model: type = Settings) -> ConfigError:
     found = error.errors(include_url=False)
-    # a union reports every branch that failed; they share the first parts of their place
     first = found[0]
     place = _place(first["loc"], model)
-    same = [e for e in found if _place(e["loc"], model) == place]
     name = ".".join(str(part) for part in (*prefix, *place))
+    section, field = _field(place, model)
     if first["type"] == "extra_forbidden":
-        return ConfigError(f"unknown setting {name}", nearest(str(place[-1]), _known(place, model)))
+        return ConfigError(f"unknown setting {name}", nearest(str(place[-1]), section.model_fields))
     if first["type"] == "missing":
         return ConfigError(f"the setting {name} is missing")
-    wanted = " or ".join(dict.fromkeys(_wanted(e) for e in same))
-    return ConfigError(f"{name} is {_came(first, place)!r}", wanted)
+    # a union reports every branch that failed; they share the first parts of their place
+    same = [error for error in found if _place(error["loc"], model) == place]
+    wanted = " or ".join(dict.fromkeys(_wanted(error) for error in same))
+    value = first["input"]
+    return ConfigError(f"{name} is {value!r}", (field and field.description) or wanted)
 
 
 def _place(loc: tuple, model: type) -> tuple:
@@ -133,15 +143,11 @@ def _place(loc: tuple, model: type) -> tuple:
     return tuple(place)
 
 
-def _came(error: dict, place: tuple) -> Any:
-    value = error["input"]
-    return value
-
-
-def _known(place: tuple, model: type) -> list[str]:
+def _field(place: tuple, model: type) -> tuple[type, Any]:
+    """The section that a place lies in, and its field there (None if it has no such field)."""
     for part in place[:-1]:
         model = model.model_fields[part].annotation
-    return list(model.model_fields)
+    return model, model.model_fields.get(place[-1])
 
 
 def _wanted(error: dict) -> str:

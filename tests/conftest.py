@@ -52,7 +52,9 @@ def evolve(placement):
     def run(*overrides: str) -> Evolution:
         plan = make_plan("device.precision=float64", *overrides)
         frames = list(Simulation(plan, placement).frames())
-        return Evolution(plan, np.array([f.time for f in frames]), np.stack([f.state for f in frames]))
+        return Evolution(
+            plan, np.array([f.time for f in frames]), np.stack([f.state for f in frames])
+        )
 
     return run
 

@@ -101,10 +101,8 @@ class Evaluator:
         terms = sorted(node.args, key=lambda term: term.could_extract_minus_sign())
         total = self(terms[0])
         for term in terms[1:]:
-            if term.could_extract_minus_sign():
-                total = total - self(-term)
-            else:
-                total = total + self(term)
+            negative = term.could_extract_minus_sign()
+            total = total - self(-term) if negative else total + self(term)
         return total
 
     def _product(self, node: sympy.Mul):

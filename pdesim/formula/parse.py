@@ -104,7 +104,9 @@ class _Parser:
 
     def expression(self, node: ast.AST, depth: int) -> sympy.Expr:
         if depth > MAX_DEPTH:
-            raise self.fail(node, "this formula is nested too deeply", f"at most {MAX_DEPTH} levels")
+            raise self.fail(
+                node, "this formula is nested too deeply", f"at most {MAX_DEPTH} levels"
+            )
         kind = type(node).__name__
         method = getattr(self, f"_{kind.lower()}", None)
         if method is None:
@@ -261,12 +263,11 @@ class _Parser:
         """div(sum of D*gradient(f)), a term at a time."""
         total = sympy.Integer(0)
         for term in sympy.Add.make_args(lang.expand_products(inner)):
-            gradients = [
-                f for f in sympy.Mul.make_args(term) if _applied_word(f) == lang.GRADIENT
-            ]
-            if len(gradients) != 1 or sum(
-                lang.word_of(n) == lang.GRADIENT for n in _applied(term)
-            ) != 1:
+            gradients = [f for f in sympy.Mul.make_args(term) if _applied_word(f) == lang.GRADIENT]
+            if (
+                len(gradients) != 1
+                or sum(lang.word_of(n) == lang.GRADIENT for n in _applied(term)) != 1
+            ):
                 raise self.fail(
                     node, "divergence needs a flux", "D*gradient(f), or a sum of such terms"
                 )
@@ -274,7 +275,9 @@ class _Parser:
         return total
 
     def _generator(self, node: ast.Call, name: str, depth: int) -> sympy.Expr:
-        arguments = [self.expression(a, depth) for a in self._arguments(node, lang.GENERATORS[name])]
+        arguments = [
+            self.expression(a, depth) for a in self._arguments(node, lang.GENERATORS[name])
+        ]
         if name.startswith("random_"):
             # each place draws its own noise, so equal calls must stay different nodes
             self.generator_count += 1

@@ -59,13 +59,17 @@ class Discretisation:
         reach = len(weights) // 2
         if derivative == 2:
             # the sum in sines keeps the small symbols of smooth modes exact
-            return sum(
-                -4 * w * np.sin(0.5 * m * angle) ** 2
-                for m, w in enumerate(weights[reach + 1 :], start=1)
-            ) / spacing**2
-        return sum(
-            2j * w * np.sin(m * angle) for m, w in enumerate(weights[reach + 1 :], start=1)
-        ) / spacing
+            return (
+                sum(
+                    -4 * w * np.sin(0.5 * m * angle) ** 2
+                    for m, w in enumerate(weights[reach + 1 :], start=1)
+                )
+                / spacing**2
+            )
+        return (
+            sum(2j * w * np.sin(m * angle) for m, w in enumerate(weights[reach + 1 :], start=1))
+            / spacing
+        )
 
     def symbols(self, grid: Grid, wavenumbers: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """Every linear operator's symbol; ``wavenumbers`` holds one array per axis x, y, z."""

@@ -22,8 +22,10 @@ def kernel(grid: Grid, terms: list[tuple[int, int]], order: int) -> np.ndarray:
     return weights
 
 
-def derivative(padded: tf.Tensor, grid: Grid, terms: list[tuple[int, int]], order: int) -> tf.Tensor:
-    """The sum of some derivatives of a padded array, on the interior (see ``stencil.derivative``)."""
+def derivative(
+    padded: tf.Tensor, grid: Grid, terms: list[tuple[int, int]], order: int
+) -> tf.Tensor:
+    """The sum of some derivatives of a padded array, on the interior, as in ``stencil``."""
     weights = kernel(grid, terms, order)
     filters = tf.constant(weights[..., None, None], padded.dtype)
     leading = padded.shape[: -grid.dimensions]

@@ -103,7 +103,7 @@ class MethodOfLines:
         return xla.optimization_barrier(tensor)[0] if self.fused else tensor
 
     def places(self, halo: int) -> dict[str, object]:
-        coordinates = self.grid.coordinates(halo)
+        coordinates = self.grid.coordinates(halo, self.boundary.periodic_axes)
         return self._as_tensors(self.grid.places(coordinates))
 
     def _as_tensors(self, places: Mapping[str, object]) -> dict[str, object]:
@@ -114,7 +114,8 @@ class MethodOfLines:
         coordinates = {}
         for other, name in enumerate(self.grid.axes):
             # axes later in x, y, z order come earlier in the array and are extended already
-            centres = self.grid.centres(other, halo if other > axis else 0)
+            reach = halo if other > axis else 0
+            centres = self.grid.centres(other, reach, self.boundary.is_periodic(other))
             coordinates[name] = self.grid.broadcast(other, centres)
         face = self.grid.origin[axis] + (self.grid.extent[axis] if side else 0.0)
         coordinates[self.grid.axes[axis]] = np.full((1,) * self.grid.dimensions, face)
@@ -138,7 +139,9 @@ class _Pass:
         if inside and not lines.discretisation.is_spectral:
             self.extended = self._extend_fields(sorted(inside))
         names = {name: self._field(i) for i, name in enumerate(lines.equation.fields)}
-        self.value = Evaluator({**lines.places(0), **self.numbers, **names}, self.using, self._apply)
+        self.value = Evaluator(
+            {**lines.places(0), **self.numbers, **names}, self.using, self._apply
+        )
         if self.extended:
             names = {**lines.places(self.halo), **self.numbers, **self.extended}
             self.on_extended = Evaluator(names, self.using)

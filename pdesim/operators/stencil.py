@@ -16,7 +16,9 @@ def shifted(padded: tf.Tensor, grid: Grid, halo: int, axis: int = 0, offset: int
     return padded[(..., *index)]
 
 
-def derivative(padded: tf.Tensor, grid: Grid, terms: list[tuple[int, int]], order: int) -> tf.Tensor:
+def derivative(
+    padded: tf.Tensor, grid: Grid, terms: list[tuple[int, int]], order: int
+) -> tf.Tensor:
     """The sum of some derivatives of a padded array, on the interior.
 
     Args:

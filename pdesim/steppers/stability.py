@@ -120,7 +120,9 @@ def linearise(
     return Linearised(equation, whole.names, nodes, kept)
 
 
-def stable_step(stepper, waves: Linearised, parameters: Mapping[str, float], longest: float) -> float:
+def stable_step(
+    stepper, waves: Linearised, parameters: Mapping[str, float], longest: float
+) -> float:
     """The largest stable dt up to ``longest``; ``inf`` if that is stable too, 0 if none is."""
     matrices = waves.matrix(waves.equation.formulas)
     rates = np.linalg.eigvals(matrices)
@@ -212,6 +214,4 @@ def _differentiate(grid: Grid, word: str, arguments: tuple, evaluate: Evaluator)
             values = gradient(values, axis)
         return values
     factor = evaluate(arguments[0]) if word == lang.DIVERGENCE else 1.0
-    return sum(
-        gradient(factor * gradient(values, axis), axis) for axis in range(grid.dimensions)
-    )
+    return sum(gradient(factor * gradient(values, axis), axis) for axis in range(grid.dimensions))

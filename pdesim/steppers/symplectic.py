@@ -10,8 +10,8 @@ import sympy
 
 from pdesim.equation import Equation
 from pdesim.formula import Evaluator
-from pdesim.formula.linear import linear_form
 from pdesim.formula.language import operators_in
+from pdesim.formula.linear import linear_form
 from pdesim.steppers.catalogue import Method
 
 
@@ -83,9 +83,7 @@ def _momenta(fields, forces, damped) -> tuple[int, ...] | None:
     sizes = range(1, len(fields))
     choices = [c for n in sizes for c in itertools.combinations(range(len(fields)), n)]
     fitting = [choice for choice in choices if separates(choice)]
-    return max(
-        fitting, key=lambda c: sum(bool(operators_in(forces[i])) for i in c), default=None
-    )
+    return max(fitting, key=lambda c: sum(bool(operators_in(forces[i])) for i in c), default=None)
 
 
 @dataclass(frozen=True)

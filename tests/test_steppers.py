@@ -1,0 +1,189 @@
+"""Orders measured, limits known by hand, phi functions against mpmath."""
+
+from __future__ import annotations
+
+import mpmath
+import numpy as np
+import pytest
+from conftest import make_plan
+
+from pdesim.errors import StepperError
+from pdesim.steppers import METHODS
+from pdesim.steppers.exponential import phi_functions
+from pdesim.steppers.stability import linearise, stable_step
+
+GRAY_SCOTT = (
+    "equation=gray_scott",
+    "grid=32",
+    "domain.extent=0.5",
+    "initial={u: '1 - 0.5*exp(-(r/0.1)**2)', v: '0.25*exp(-(r/0.1)**2)'}",
+    "output.frames=1",
+)
+OSCILLATOR = ("equation=wave", "grid=[16]", "initial={u: 'sin(2*pi*x)', w: 'cos(2*pi*x)'}")
+
+
+def measured_order(evolve, problem, steps, reference):
+    errors = [np.abs(evolve(*problem(n)).states[-1] - reference).max() for n in steps]
+    return np.polyfit(np.log(steps), -np.log(errors), 1)[0]
+
+
+@pytest.mark.parametrize(
+    "stepper,operators",
+    [
+        ("euler", "stencil"),
+        ("heun", "stencil"),
+        ("rk4", "stencil"),
+        ("etdrk2", "spectral"),
+        ("etdrk2", "stencil"),
+    ],
+)
+def test_measured_orders_on_gray_scott(evolve, stepper, operators):
+    end, common = 24.0, (*GRAY_SCOTT, f"operators={operators}", "time.end=24")
+    reference = evolve(*common, "stepper=rk4", f"time.dt={end / 1600}").states[-1]
+
+    def problem(n):
+        return (*common, f"stepper={stepper}", f"time.dt={end / n}")
+
+    steps = [16, 24, 32] if stepper == "rk4" else [48, 72, 108]
+    order = measured_order(evolve, problem, steps, reference)
+    assert order == pytest.approx(METHODS[stepper].order, abs=0.2)
+
+
+def test_measured_order_of_verlet(evolve):
+    common = (*OSCILLATOR, "equation.damping=0.5", "time.end=1", "output.frames=1")
+    reference = evolve(*common, "stepper=rk4", "time.dt=1e-3").states[-1]
+
+    def problem(n):
+        return (*common, "stepper=verlet", f"time.dt={1 / n}")
+
+    assert measured_order(evolve, problem, [40, 60, 90], reference) == pytest.approx(2, abs=0.1)
+
+
+@pytest.mark.parametrize("matrix", [False, True])
+def test_phi_functions_against_mpmath(matrix):
+    values = [0.0, -1e-9, 1e-4, -0.3, 0.3 + 2j, -7.0, -40.0, -1e5]
+    mpmath.mp.dps = 60
+    for value in values:
+        z = mpmath.mpc(value)
+        expected = [mpmath.exp(z)]
+        for k in range(1, 4):
+            term = 1 / mpmath.factorial(k)
+            if abs(z) > 1e-30:
+                term = (expected[-1] - 1 / mpmath.factorial(k - 1)) / z
+            expected.append(term)
+        if matrix:
+            turn = np.array([[1.0, 0.3], [-0.2, 1.0]])
+            argument = turn @ np.diag([value, -0.5]) @ np.linalg.inv(turn)
+            found = phi_functions(argument, 3, np.matmul, np.eye(2))
+            found = [(np.linalg.inv(turn) @ f @ turn)[0, 0] for f in found]
+        else:
+            found = phi_functions(np.array(value), 3, np.multiply, 1.0)
+        for number, (f, e) in enumerate(zip(found, expected, strict=True)):
+            # doublings lose about an ulp each: 17 of them at -1e5
+            assert complex(f) == pytest.approx(complex(e), rel=2e-11, abs=1e-13), (value, number)
+
+
+def limit_of(*overrides):
+    plan = make_plan("time.unsafe=true", "time.dt=1e-9", *overrides)
+    waves = linearise(
+        plan.equation, plan.grid, plan.discretisation, plan.parameters, plan.state, 0.0
+    )
+    return stable_step(plan.stepper, waves, plan.parameters, 1e6), plan
+
+
+@pytest.mark.parametrize("grid,extent", [("[40]", "[2.0]"), ("[40,20]", "[2.0,3.0]")])
+def test_limits_known_by_hand(grid, extent):
+    h = np.array(eval(extent)) / np.array(eval(grid))
+    times = ("time.end=1e-9", "output.frames=1")
+    shape = (f"grid={grid}", f"domain.extent={extent}", *times)
+    heat = ("equation=heat", "equation.D=0.3", "initial=noise", *shape)
+    stiffest = 4 * 0.3 * np.sum(1 / h**2)
+    # real-axis intervals: Euler 2, Heun 2, classical RK4 2.7853
+    for stepper, interval in (("euler", 2.0), ("heun", 2.0), ("rk4", 2.785293563)):
+        limit, _ = limit_of(*heat, f"stepper={stepper}")
+        assert limit == pytest.approx(interval / stiffest, rel=1e-6)
+    wave = ("equation=wave", "equation.c=1.5", *shape)
+    fastest = 1.5 * np.sqrt(4 * np.sum(1 / h**2))
+    # imaginary-axis intervals: RK4 2 sqrt(2); leapfrog 2
+    limit, _ = limit_of(*wave, "stepper=rk4")
+    assert limit == pytest.approx(2 * np.sqrt(2) / fastest, rel=1e-3)
+    limit, _ = limit_of(*wave, "stepper=verlet")
+    assert limit == pytest.approx(2 / fastest, rel=1e-4)
+    assert limit_of(*wave, "stepper=euler")[0] == 0.0
+
+
+def test_exponential_steppers_have_no_limit_on_linear_equations():
+    limit, _ = limit_of("equation=heat", "grid=32", "operators=spectral", "stepper=etdrk2",
+                        "time.end=1e-9", "output.frames=1")  # fmt: skip
+    assert limit == np.inf
+
+
+def test_the_limit_is_where_heat_blows_up(evolve):
+    limit, _ = limit_of("equation=heat", "grid=[32]", "initial=noise", "time.end=1e-9",
+                        "output.frames=1", "stepper=euler")  # fmt: skip
+    growth = {}
+    for factor in (0.99, 1.05):
+        run = evolve(
+            "equation=heat", "grid=[32]", "initial=noise", "stepper=euler", "time.unsafe=true",
+            f"time.dt={factor * limit}", f"time.end={400 * factor * limit}", "output.frames=1",
+        )  # fmt: skip
+        growth[factor] = np.abs(run.states[-1]).max() / np.abs(run.states[0]).max()
+    assert growth[0.99] < 1 < 1e3 < growth[1.05]
+
+
+def test_a_step_above_the_limit_is_refused_with_the_limit():
+    with pytest.raises(StepperError, match=r"stability limit 0\.000244"):
+        make_plan("equation=heat", "equation.D=1", "grid=32", "time.dt=0.01")
+    make_plan("equation=heat", "equation.D=1", "grid=32", "time.dt=0.01", "time.unsafe=true")
+
+
+def test_steppers_that_cannot_serve_are_refused_with_those_that_can():
+    with pytest.raises(StepperError, match="euler"):
+        make_plan("equation=heat", "stepper=verlet")
+    with pytest.raises(StepperError, match="rk4"):
+        make_plan("equation=wave", "stepper=euler")
+    with pytest.raises(StepperError, match="periodic"):
+        make_plan("equation=heat", "stepper=etdrk2", "boundary=neumann")
+
+
+def test_coupled_linear_parts_use_matrix_functions(evolve):
+    """The wave by etdrk2 is exact: its linear part couples u and w."""
+    run = evolve(*OSCILLATOR, "operators=spectral", "stepper=etdrk2", "time.end=3", "time.dt=0.5",
+                 "output.frames=6")  # fmt: skip
+    omega, x = 2 * np.pi, run.coordinates["x"]
+    for t, u in zip(run.times, run.field("u"), strict=True):
+        expected = np.cos(omega * t) * np.sin(omega * x) + np.sin(omega * t) / omega * np.cos(
+            omega * x
+        )
+        np.testing.assert_allclose(u, expected, atol=1e-12)
+
+
+def test_frames_are_hit_exactly_and_blocks_do_not_change_bits(placement):
+    from pdesim.simulation import Simulation
+
+    plan = make_plan(*GRAY_SCOTT, "time.end=100", "time.dt=0.7")
+    plan_times = plan.times
+    finals = []
+    for first_block in (1, 7, 1000):
+        simulation = Simulation(plan, placement)
+        simulation._steps_a_block = first_block
+        frames = list(simulation.frames())
+        assert [f.time for f in frames] == plan_times.tolist()
+        assert simulation.steps == plan.total_steps == 143
+        finals.append(frames[-1].state)
+    assert all(np.array_equal(finals[0], other) for other in finals[1:])
+
+
+def test_nothing_retraces_between_blocks_and_frames(placement):
+    from pdesim.simulation import Simulation
+
+    simulation = Simulation(make_plan(*GRAY_SCOTT, "time.end=50", "output.every=7"), placement)
+    list(simulation.frames())
+    assert simulation._block.experimental_get_tracing_count() == 1
+
+
+def test_xla_and_plain_graphs_agree(evolve):
+    states = [
+        evolve(*GRAY_SCOTT, "time.end=50", f"device.jit={jit}").states for jit in ("true", "false")
+    ]
+    np.testing.assert_allclose(*states, atol=1e-13)
