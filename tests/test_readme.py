@@ -1,0 +1,73 @@
+"""README is run: its commands in an empty folder, its Python, its YAML."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.S)
+
+
+def commands() -> list[str]:
+    lines = [line for block in blocks("console") for line in block.splitlines()]
+    return [line for line in lines if line.startswith("pdesim ")]
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("readme")
+    for block in blocks("yaml"):
+        name = re.match(r"# (\S+\.yaml)\n", block).group(1)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(block)
+    return folder
+
+
+@pytest.mark.parametrize("line", commands())
+def test_commands_of_the_readme(command, workplace, line):
+    command(*shlex.split(line)[1:], cwd=workplace)
+
+
+@pytest.mark.parametrize("block", blocks("python"))
+def test_python_of_the_readme(block, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block, "README.md", "exec"), {})
+    for expected in re.findall(r"print\(.*\)  # (.*)", block):
+        assert expected in capsys.readouterr().out
+
+
+def test_set_up_takes_two_commands():
+    lines = [line for block in blocks("console") for line in block.splitlines() if "venv" in line]
+    assert len(lines) == 2
+    assert "pdesim equation=gray_scott grid=512" in lines[0] and "pytest" in lines[1]
+
+
+def test_the_table_names_every_choice():
+    from pdesim.config import choices, groups
+
+    rows = re.findall(r"^\| .*$", README, flags=re.M)
+    for group in groups():
+        if group in ("output",):
+            continue
+        row = next(r for r in rows if f"`{group}=`" in r)
+        for name in choices(group):
+            assert f"`{name}`" in row, f"{group}={name} is missing in README"
+
+
+def test_pictures_are_there_and_small():
+    folder = Path(__file__).parent.parent
+    for path in re.findall(r"!\[.*?\]\((.*?)\)", README):
+        assert 10_000 < (folder / path).stat().st_size < 1_500_000
+
+
+@pytest.mark.slow
+def test_the_main_job(command, tmp_path):
+    command("equation=gray_scott", "grid=512", "hydra.run.dir=out", timeout=600)
+    assert (tmp_path / "out" / "animation.gif").exists()
