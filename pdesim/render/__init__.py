@@ -1,0 +1,6 @@
+"""Snapshot files in, pictures out: GIF, MP4 and PNG. Reads files only, never a simulation."""
+
+from pdesim.render.pictures import poster, render
+from pdesim.render.plots import diagnostics_plot
+
+__all__ = ["diagnostics_plot", "poster", "render"]

@@ -1,0 +1,135 @@
+"""The moving part of a frame: an array of values in, palette indices out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from pdesim.render.colors import Palette
+
+_FINE = 3  # a curve is drawn this many times larger, then averaged down
+_GRID, _FILL, _FIRST = 14, 26, 96  # strengths, of 255, behind the curve
+
+
+@dataclass(frozen=True)
+class MapPainter:
+    """A plane of values as a coloured picture of ``width`` x ``height`` pixels, y upwards."""
+
+    palette: Palette
+    limits: tuple[float, float]
+    width: int
+    height: int
+
+    def paint(self, values: np.ndarray) -> np.ndarray:
+        """``(ny, nx)`` values -> ``(height, width)`` palette indices."""
+        low, high = self.limits
+        with np.errstate(invalid="ignore", over="ignore"):
+            fractions = ((values[::-1] - low) / (high - low)).astype(np.float32)
+        return self.palette.color(_resize(fractions, self.width, self.height))
+
+
+def _resize(values: np.ndarray, width: int, height: int) -> np.ndarray:
+    """``(ny, nx)`` float32 -> ``(height, width)``: smooth when enlarged, averaged when reduced.
+
+    Cells that are not finite stay so, and do not spread.
+    """
+    if values.shape == (height, width):
+        return values
+    finite = np.isfinite(values)
+    if finite.all():
+        return _resize_finite(values, width, height)
+    weights = _resize_finite(finite.astype(np.float32), width, height)
+    sums = _resize_finite(np.where(finite, values, np.float32(0)), width, height)
+    good = weights > 0.5
+    return np.divide(sums, weights, out=np.full_like(sums, np.nan), where=good)
+
+
+def _resize_finite(values: np.ndarray, width: int, height: int) -> np.ndarray:
+    rows, columns = values.shape
+    image = Image.fromarray(np.ascontiguousarray(values))
+    image = image.resize((width, rows), _filter(columns, width))
+    return np.asarray(image.resize((width, height), _filter(rows, height)))
+
+
+def _filter(cells: int, pixels: int) -> Image.Resampling:
+    return Image.Resampling.BICUBIC if pixels >= cells else Image.Resampling.HAMMING
+
+
+@dataclass(frozen=True)
+class CurvePainter:
+    """A line of values as a curve over a faint fill, with the first state behind it.
+
+    ``limits`` are the values at the lower and upper edge. ``background`` holds what stands
+    still, as strengths 0..255 at the fine scale.
+    """
+
+    palette: Palette
+    limits: tuple[float, float]
+    width: int
+    height: int
+    zoom: float
+    background: np.ndarray
+
+    def paint(self, values: np.ndarray) -> np.ndarray:
+        """``(nx,)`` values -> ``(height, width)`` palette indices."""
+        image = Image.new("L", (self.width * _FINE, self.height * _FINE), 0)
+        draw = ImageDraw.Draw(image)
+        runs = _polylines(values, self.limits, self.width * _FINE, self.height * _FINE)
+        for run in runs:
+            floor = self.height * _FINE + 1
+            draw.polygon([(run[0][0], floor), *run, (run[-1][0], floor)], fill=_FILL)
+        image = Image.fromarray(np.maximum(np.asarray(image), self.background))
+        _draw_lines(image, runs, 255, 2.0 * self.zoom)
+        strengths = np.asarray(image.reduce(_FINE), dtype=np.float32)
+        return self.palette.color(strengths / 255)
+
+
+def curve_painter(
+    palette: Palette,
+    limits: tuple[float, float],
+    width: int,
+    height: int,
+    zoom: float,
+    first: np.ndarray,
+    rules: tuple[float, ...],
+) -> CurvePainter:
+    """A painter with the state ``first``, shape ``(nx,)``, and thin rules at values behind."""
+    size = (width * _FINE, height * _FINE)
+    image = Image.new("L", size, 0)
+    low, high = limits
+    across = [[(0, (high - v) / (high - low) * size[1])] * 2 for v in rules]
+    across = [[start, (size[0], end[1])] for start, end in across]
+    _draw_lines(image, across, _GRID, 1.0 * zoom)
+    _draw_lines(image, _polylines(first, limits, *size), _FIRST, 1.3 * zoom)
+    return CurvePainter(palette, limits, width, height, zoom, np.asarray(image))
+
+
+def _draw_lines(image: Image.Image, runs: list, strength: int, thickness: float) -> None:
+    draw = ImageDraw.Draw(image)
+    for run in runs:
+        draw.line(run, fill=strength, width=max(1, round(thickness * _FINE)), joint="curve")
+
+
+def _polylines(
+    values: np.ndarray, limits: tuple[float, float], width: int, height: int
+) -> list[list[tuple[float, float]]]:
+    """Runs of finite values, ``(nx,)``, as points in pixels; at most four a pixel column."""
+    low, high = limits
+    cells = len(values)
+    x = (np.arange(cells) + 0.5) / cells * width
+    if cells > 4 * width:
+        # the least and the greatest of every bin draw the same picture as all points
+        bins = np.array_split(np.arange(cells), 2 * width)
+        picks = [i for b in bins for i in sorted((b[values[b].argmin()], b[values[b].argmax()]))]
+        x, values = x[picks], values[picks]
+    finite = np.isfinite(values)
+    with np.errstate(invalid="ignore", over="ignore"):
+        y = np.clip((high - values) / (high - low), -1, 2) * height
+    edges = np.flatnonzero(np.diff(finite.astype(np.int8), prepend=0, append=0))
+    return [
+        list(zip(x[start:end].tolist(), y[start:end].tolist(), strict=True))
+        for start, end in zip(edges[::2], edges[1::2], strict=True)
+        if end - start > 1
+    ]

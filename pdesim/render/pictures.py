@@ -1,0 +1,189 @@
+"""From a snapshot file to an animation or a still: what is drawn, and where it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pdesim.errors import OutputError
+from pdesim.render.colors import Palette, find_limits, line_palette, map_palette
+from pdesim.render.layout import Layout, Plan, Scale, lay_out
+from pdesim.render.movie import replacing, write_gif, write_mp4
+from pdesim.render.painters import CurvePainter, MapPainter, curve_painter
+from pdesim.render.reader import Axis, Snapshots, open_snapshots
+from pdesim.render.ticks import clock_texts
+from pdesim.settings import Animation
+
+_ALL_COLORS = 240  # where the file is no GIF, colours cost nothing
+_LONGEST_SIDE = 8  # the most that one side of a picture is drawn longer than the other
+
+
+def render(source: Path, animation: Animation, destination: Path | None = None) -> Path:
+    """Draw all frames of a run folder or a snapshot file as a GIF, or as an MP4.
+
+    Without a destination, ``animation.gif`` or ``animation.mp4`` beside the snapshots.
+
+    Raises:
+        OutputError: the file is missing, unreadable or empty, or the picture cannot be written.
+        ConfigError: an unknown field or colour map, or limits the wrong way round.
+        MissingExtraError: MP4 without imageio-ffmpeg.
+    """
+    path = _snapshot_file(source)
+    video = animation.name == "mp4"
+    target = destination or path.with_name("animation.mp4" if video else "animation.gif")
+    colors = _ALL_COLORS if video else animation.colors
+    write = write_mp4 if video else write_gif
+    with open_snapshots(path, animation.field, animation.slice) as snapshots:
+        scene = _build(snapshots, animation, animation.size, colors)
+        frames = _frames(scene, snapshots, animation.every)
+        with replacing(target) as temporary:
+            write(temporary, frames, scene.palette.rgb, animation.fps)
+    return target
+
+
+def poster(source: Path, animation: Animation, destination: Path) -> Path:
+    """Draw the last frame as a PNG of at least 1024 pixels; arguments and errors as ``render``."""
+    path = _snapshot_file(source)
+    size = max(1024, animation.size)
+    with open_snapshots(path, animation.field, animation.slice) as snapshots:
+        scene = _build(snapshots, animation, size, _ALL_COLORS)
+        frame = scene.draw(snapshots, len(snapshots.times) - 1)
+    with replacing(destination) as temporary:
+        image = Image.fromarray(frame)
+        image.putpalette(scene.palette.rgb.tobytes())
+        image.save(temporary, "PNG", optimize=True)
+    return destination
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """All that stays the same from frame to frame. ``canvas`` is ``(rows, columns)`` indices."""
+
+    layout: Layout
+    palette: Palette
+    painter: MapPainter | CurvePainter
+    canvas: np.ndarray
+    clock: list[str]
+
+    def draw(self, snapshots: Snapshots, frame: int) -> np.ndarray:
+        """Frame ``frame`` as palette indices, the shape of ``canvas``."""
+        indices = self.canvas.copy()
+        indices[self.layout.picture.slices] = self.painter.paint(snapshots.values(frame))
+        if self.layout.clock:
+            label = self.layout.draw_clock(self.clock[frame])
+            indices[self.layout.clock.slices] = self.palette.grey(label)
+        return indices
+
+
+def _frames(scene: _Scene, snapshots: Snapshots, every: int) -> Iterator[np.ndarray]:
+    last = len(snapshots.times) - 1
+    for frame in range(0, last, every):
+        yield scene.draw(snapshots, frame)
+    yield scene.draw(snapshots, last)
+
+
+def _build(snapshots: Snapshots, animation: Animation, size: int, colors: int) -> _Scene:
+    map_colors = map_palette(animation.colormap, colors)
+    count = len(snapshots.times)
+    every_frame = (snapshots.values(i) for i in range(count))
+    limits = find_limits(animation.limits, every_frame, animation.colormap)
+    # a steady state has no time to tell
+    clock = clock_texts(snapshots.times) if count > 1 or snapshots.times[0] != 0 else []
+    zoom = max(0.8, size / 512)
+    if len(snapshots.axes) == 1:
+        return _curve_scene(snapshots, animation, limits, clock, size, zoom)
+    width, height = _shape(snapshots.axes, size)
+    layout = _lay_out(snapshots, clock, width, height, zoom, limits)
+    painter = MapPainter(map_colors, limits, width, height)
+    canvas = map_colors.grey(layout.canvas)
+    rows = (np.arange(height)[::-1, None] + 0.5) / height
+    canvas[layout.bar.slices] = map_colors.color(rows.astype(np.float32))
+    return _Scene(layout, map_colors, painter, canvas, clock)
+
+
+def _curve_scene(
+    snapshots: Snapshots,
+    animation: Animation,
+    limits: tuple[float, float],
+    clock: list[str],
+    size: int,
+    zoom: float,
+) -> _Scene:
+    if animation.limits is None:
+        margin = 0.06 * (limits[1] - limits[0])
+        limits = (limits[0] - margin, limits[1] + margin)
+    palette = line_palette()
+    width, height = size, round(size * 0.56)
+    layout = _lay_out(snapshots, clock, width, height, zoom, limits)
+    rules = layout.y_ticks.places
+    painter = curve_painter(palette, limits, width, height, zoom, snapshots.values(0), rules)
+    return _Scene(layout, palette, painter, palette.grey(layout.canvas), clock)
+
+
+def _lay_out(
+    snapshots: Snapshots,
+    clock: list[str],
+    width: int,
+    height: int,
+    zoom: float,
+    limits: tuple[float, float],
+) -> Layout:
+    what = snapshots.long_name
+    if what != snapshots.field:
+        what = f"{what} {snapshots.field}"
+    value = Scale(_with_unit(snapshots.field, snapshots.unit), *limits)
+    x = _scale(snapshots.axes[-1])
+    flat = len(snapshots.axes) == 1
+    subtitle = what if flat else _with_unit(what, snapshots.unit)
+    if snapshots.depth:
+        subtitle += f", z = {clock_texts(snapshots.depth.centres)[snapshots.plane]}"
+    return lay_out(
+        Plan(
+            title=_title(snapshots.equation),
+            subtitle=subtitle,
+            clock=clock,
+            clock_unit=snapshots.time_unit,
+            x=x,
+            y=value if flat else _scale(snapshots.axes[0]),
+            bar=None if flat else value,
+            width=width,
+            height=height,
+            zoom=zoom,
+        )
+    )
+
+
+def _shape(axes: tuple[Axis, ...], size: int) -> tuple[int, int]:
+    """Width and height in pixels: true to the domain, short of slivers nobody can read."""
+    y, x = axes
+    ratio = (x.upper - x.lower) / (y.upper - y.lower)
+    ratio = min(max(ratio, 1 / _LONGEST_SIDE), _LONGEST_SIDE)
+    if ratio >= 1:
+        return size, round(size / ratio)
+    return round(size * ratio), size
+
+
+def _scale(axis: Axis) -> Scale:
+    return Scale(_with_unit(axis.name, axis.unit), axis.lower, axis.upper)
+
+
+def _with_unit(name: str, unit: str) -> str:
+    return f"{name} [{unit}]" if unit else name
+
+
+def _title(equation: str) -> str:
+    """``gray_scott`` -> ``Gray Scott``; a name with capitals is left as its author wrote it."""
+    words = equation.replace("_", " ").strip()
+    return words.title() if words == words.lower() else words
+
+
+def _snapshot_file(source: Path) -> Path:
+    if source.is_dir():
+        source = source / "snapshots.h5"
+    if not source.is_file():
+        raise OutputError(f"there is no file {source}", "a run folder or a snapshots.h5 file")
+    return source

@@ -1,0 +1,109 @@
+"""diagnostics.csv as a figure: how every field's range and norm went over time."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from pdesim.errors import OutputError
+from pdesim.render.movie import replacing
+
+_BLUE, _ORANGE, _INK, _LINE = "#1f5fa8", "#c8571b", "#1e1e1e", "#8c8c8c"
+_TITLE = {"loc": "left", "fontsize": 10, "color": _INK, "parse_math": False}
+_LABEL = {"fontsize": 9.5, "color": "#5c5c5c", "parse_math": False}
+
+
+def diagnostics_plot(csv_path: Path, png_path: Path) -> Path:
+    """Draw one row a field: mean within minimum and maximum, and the L2 norm.
+
+    Raises:
+        OutputError: the table is missing, unreadable or empty, or the PNG cannot be written.
+    """
+    table = _read(csv_path)
+    fields = [name.removesuffix("_mean") for name in table if name.endswith("_mean")]
+    figure = Figure(figsize=(9.6, 2.5 * len(fields) + 0.9), dpi=130, layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(len(fields), 2, squeeze=False, sharex=True)
+    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.1, wspace=0.05)
+    for field, (left, right) in zip(fields, grid, strict=True):
+        _draw_range(left, table, field)
+        _draw_norm(right, table, field)
+        for axes in (left, right):
+            _furnish(axes, table["time"])
+    for axes in grid[-1]:
+        axes.set_xlabel("time", **_LABEL)
+    with replacing(png_path) as temporary:
+        figure.savefig(temporary, format="png", facecolor="white")
+    return png_path
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    """Columns by name, each ``(rows,)``; a last line that was cut off is left out."""
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            header, *rows = [*csv.reader(file)] or [[]]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise OutputError(f"{path} cannot be read: {error}") from None
+    if "time" not in header or not any(name.endswith("_mean") for name in header):
+        raise OutputError(f"{path} is no table of diagnostics", "a header frame,time,u_min,...")
+    values = []
+    for row in rows:
+        try:
+            numbers = [float(cell) for cell in row]
+        except ValueError as error:
+            if row is rows[-1]:
+                break
+            raise OutputError(f"{path} cannot be read: {error}") from None
+        if len(numbers) == len(header):
+            values.append(numbers)
+    if not values:
+        raise OutputError(f"{path} has no rows yet")
+    return dict(zip(header, np.array(values).T, strict=True))
+
+
+def _draw_range(axes: Axes, table: Mapping[str, np.ndarray], field: str) -> None:
+    time, mean = table["time"], table[f"{field}_mean"]
+    low, high = table.get(f"{field}_min", mean), table.get(f"{field}_max", mean)
+    if len(time) == 1:
+        axes.vlines(time, low, high, color=_BLUE, alpha=0.35, linewidth=6)
+        axes.plot(time, mean, "o", color=_BLUE)
+    else:
+        axes.fill_between(time, low, high, color=_BLUE, alpha=0.14, linewidth=0)
+        for edge in (low, high):
+            axes.plot(time, edge, color=_BLUE, alpha=0.45, linewidth=0.8)
+        axes.plot(time, mean, color=_BLUE, linewidth=1.8)
+    axes.set_title(f"{field}: mean, minimum to maximum", **_TITLE)
+    axes.set_ylabel(field, **_LABEL)
+
+
+def _draw_norm(axes: Axes, table: Mapping[str, np.ndarray], field: str) -> None:
+    time = table["time"]
+    norm = table.get(f"{field}_l2", np.full_like(time, np.nan))
+    axes.plot(time, norm, "o" if len(time) == 1 else "-", color=_ORANGE, linewidth=1.8)
+    axes.set_title(f"{field}: L2 norm", **_TITLE)
+    axes.set_ylabel(f"‖{field}‖₂", **_LABEL)
+
+
+def _furnish(axes: Axes, time: np.ndarray) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(_LINE)
+    axes.tick_params(colors=_LINE, labelcolor="#5c5c5c", labelsize=8.5)
+    axes.grid(axis="y", color="#eeeeee", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.locator_params(axis="y", nbins=5)
+    # matplotlib would magnify the round-off of a conserved quantity into a drama
+    low, high = axes.get_ylim()
+    room = 1e-6 * max(abs(low), abs(high))
+    if high - low < room:
+        middle = (low + high) / 2
+        axes.set_ylim(middle - room, middle + room)
+    if time[0] < time[-1]:
+        axes.set_xlim(time[0], time[-1])
+    else:
+        axes.set_xticks([time[0]])

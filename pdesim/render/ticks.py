@@ -1,0 +1,74 @@
+"""Where ticks stand and how numbers are written, so that every label is short and exact."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+@dataclass(frozen=True)
+class Ticks:
+    """Tick places, their texts, and what all texts are to be multiplied by ("" for 1)."""
+
+    places: tuple[float, ...]
+    texts: tuple[str, ...]
+    factor: str
+
+
+def place_ticks(lower: float, upper: float, most: int) -> Ticks:
+    """About ``most`` round numbers from ``lower`` to ``upper``, both included where round."""
+    locator = MaxNLocator(nbins=max(1, most), steps=[1, 2, 2.5, 5, 10], min_n_ticks=2)
+    margin = 1e-6 * (upper - lower)
+    places = [
+        float(p) for p in locator.tick_values(lower, upper) if lower - margin <= p <= upper + margin
+    ]
+    exponent = _exponent(max(abs(lower), abs(upper)), (-3, 5))
+    scaled = [p / 10.0**exponent for p in places]
+    decimals = _decimals(scaled, min(np.diff(scaled), default=1.0))
+    return Ticks(tuple(places), tuple(number(p, decimals) for p in scaled), _factor(exponent))
+
+
+def clock_texts(times: np.ndarray) -> list[str]:
+    """Each of ``times``, shape ``(T,)``, with decimals chosen once from their spacing."""
+    exponent = _exponent(float(np.max(np.abs(times))), (-4, 7))
+    scaled = np.asarray(times, dtype=np.float64) / 10.0**exponent
+    steps = np.abs(np.diff(scaled))
+    steps = steps[steps > 0]
+    step = float(np.median(steps)) if len(steps) else abs(float(scaled[0])) or 1.0
+    decimals = _decimals(scaled, step)
+    return [number(t, decimals) + _factor(exponent) for t in scaled]
+
+
+def number(value: float, decimals: int) -> str:
+    """``value`` with a true minus sign, and never a negative zero."""
+    text = f"{value:.{decimals}f}"
+    if float(text) == 0.0:
+        text = text.lstrip("-")
+    return text.replace("-", "−")
+
+
+def _exponent(largest: float, plain: tuple[int, int]) -> int:
+    """The power of ten to take out of numbers, 0 if it lies between the two of ``plain``."""
+    exponent = math.floor(math.log10(largest) + 1e-9) if largest > 0 else 0
+    return 0 if plain[0] < exponent < plain[1] else exponent
+
+
+def _factor(exponent: int) -> str:
+    return f"×10{str(exponent).translate(_SUPERSCRIPT)}" if exponent else ""
+
+
+def _decimals(values: Sequence[float], step: float) -> int:
+    """The fewest decimals that show all values, ``step`` apart, exactly or nearly so."""
+    fewest = max(0, -math.floor(math.log10(step) + 1e-9))
+    values = np.asarray(values, dtype=np.float64)
+    for decimals in range(fewest, fewest + 3):
+        shifted = values * 10.0**decimals
+        if np.all(np.abs(shifted - np.round(shifted)) < 0.01):
+            return decimals
+    return max(0, 1 - math.floor(math.log10(step)))

@@ -1,0 +1,415 @@
+"""Snapshot files as pictures: what is drawn where, in which colours, for how long."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import h5py
+import matplotlib
+import numpy as np
+import pytest
+from PIL import Image
+
+from pdesim.errors import ConfigError, MissingExtraError, OutputError
+from pdesim.render import diagnostics_plot, poster, render
+from pdesim.render.colors import find_limits, line_palette, map_palette
+from pdesim.render.ticks import clock_texts, place_ticks
+from pdesim.settings import Animation
+
+
+def write(
+    folder: Path, fields: dict, extent=(1.0, 1.0, 1.0), times=None, equation="heat", units="1"
+) -> Path:
+    """A snapshots.h5 in ``folder``; each field ``(T, [[nz,] ny,] nx)``, extent in x, y, z."""
+    folder.mkdir(exist_ok=True)
+    shape = next(iter(fields.values())).shape
+    with h5py.File(folder / "snapshots.h5", "w") as file:
+        file.attrs["equation_name"] = equation
+        file["time"] = np.arange(shape[0], dtype=float) if times is None else np.asarray(times)
+        for name, n, length in zip("xyz", shape[:0:-1], extent, strict=False):
+            file[name] = (np.arange(n) + 0.5) * length / n
+            file[name].attrs["units"] = "1"
+        for name, values in fields.items():
+            file[name] = values
+            file[name].attrs["units"] = units
+            file[name].attrs["long_name"] = f"the {name}"
+    return folder
+
+
+def waves(frames: int = 6, ny: int = 24, nx: int = 32) -> np.ndarray:
+    x, y = np.meshgrid(np.linspace(0, 1, nx), np.linspace(0, 1, ny))
+    return np.array([np.sin(6 * x + t) * np.cos(4 * y) for t in range(frames)], dtype="f4")
+
+
+def flat(*values: float, size: int = 16) -> np.ndarray:
+    """Frames of one value each."""
+    return np.array(values, dtype="f4")[:, None, None] * np.ones((size, size), dtype="f4")
+
+
+def frames_of(path: Path) -> list[np.ndarray]:
+    """All frames of a GIF as ``(rows, columns, 3)``."""
+    with Image.open(path) as image:
+        frames = []
+        for i in range(getattr(image, "n_frames", 1)):
+            image.seek(i)
+            frames.append(np.asarray(image.convert("RGB")).astype(int))
+        return frames
+
+
+def blocks_of(path: Path) -> tuple[int, list[int], list[int]]:
+    """The global table's flag, and every frame's local table flag and delay (1/100 s)."""
+    data = path.read_bytes()
+    place = 13 + (3 << ((data[10] & 7) + 1))
+    local, delays = [], []
+    while data[place] != 0x3B:
+        if data[place] == 0x21:
+            if data[place + 1] == 0xF9:
+                delays.append(int.from_bytes(data[place + 4 : place + 6], "little"))
+            place += 2
+        else:
+            local.append(data[place + 9] & 0x80)
+            place += 11
+        while data[place]:
+            place += data[place] + 1
+        place += 1
+    return data[10] & 0x80, local, delays
+
+
+def color(colormap: str, fraction: float) -> np.ndarray:
+    return np.array(matplotlib.colormaps[colormap](fraction)[:3]) * 255
+
+
+def picture_of(frame: np.ndarray, rgb: np.ndarray) -> tuple[slice, slice]:
+    """Rows and columns of a picture that has the one colour ``rgb`` all over."""
+    mask = np.abs(frame - rgb).max(axis=2) < 2
+    columns = np.flatnonzero(mask.sum(axis=0) > 0.9 * mask.sum(axis=0).max())
+    rows = np.flatnonzero(mask.sum(axis=1) > 0.9 * mask.sum(axis=1).max())
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+
+
+SMALL = Animation(size=160)
+
+
+def test_gif_has_all_frames_and_their_time(tmp_path):
+    path = render(write(tmp_path / "run", {"u": waves(6)}), SMALL)
+    assert path == tmp_path / "run" / "animation.gif"
+    assert len(frames_of(path)) == 6
+    assert blocks_of(path)[2] == [5] * 6
+    assert [p.name for p in sorted(path.parent.iterdir())] == ["animation.gif", "snapshots.h5"]
+
+
+def test_one_palette_serves_all_frames(tmp_path):
+    path = render(write(tmp_path / "run", {"u": waves(5)}), SMALL)
+    one, local, _ = blocks_of(path)
+    assert one and len(local) == 5 and not any(local)
+
+
+@pytest.mark.parametrize(("fps", "delay"), [(10, 10), (50, 2), (30, 3), (0.5, 200)])
+def test_delay(tmp_path, fps, delay):
+    path = render(write(tmp_path / "run", {"u": waves(3)}), Animation(size=64, fps=fps))
+    assert blocks_of(path)[2] == [delay] * 3
+
+
+def test_equal_frames_are_shown_longer(tmp_path):
+    values = flat(0.0, 1.0)[[0, 0, 0, 1, 1]]
+    path = render(write(tmp_path / "run", {"u": values}, times=np.zeros(5)), SMALL)
+    assert blocks_of(path)[2] == [15, 10]
+
+
+def test_picture_has_the_shape_of_the_domain_and_room_for_labels(tmp_path):
+    fields = {"u": flat(0, 1)}
+    animation = Animation(size=200, limits=[0.0, 1.0])
+    for extent, shape in [((4, 1), (50, 200)), ((1, 2), (200, 100)), ((1e-3, 1e-3), (200, 200))]:
+        path = render(write(tmp_path / "run", fields, extent), animation)
+        frame = frames_of(path)[1]
+        rows, columns = picture_of(frame, color("viridis", 1.0))
+        assert (rows.stop - rows.start, columns.stop - columns.start) == shape
+        assert frame.shape[0] % 2 == frame.shape[1] % 2 == 0
+        for edge in (frame[:3], frame[-3:], frame[:, :3], frame[:, -3:]):
+            assert edge.min() == 255  # nothing is cut off
+
+
+def test_y_points_up_and_x_right(tmp_path):
+    values = np.zeros((2, 32, 32), dtype="f4")
+    values[1, 26:30, 2:6] = 1.0  # large y, small x
+    path = render(write(tmp_path / "run", {"u": values}), Animation(size=160, colormap="gray"))
+    before, after = (f.sum(axis=2) for f in frames_of(path))
+    rows, columns = picture_of(frames_of(path)[0], color("gray", 0.0))
+    bright = np.argwhere((after - before)[rows, columns] > 300)
+    assert len(bright) > 100
+    assert bright[:, 0].max() < 40 and bright[:, 1].max() < 40
+
+
+def test_colors_are_those_of_the_map(tmp_path):
+    levels = [0.0, 0.1, 0.25, 0.5, 0.8, 1.0]
+    animation = Animation(size=64, colormap="magma", limits=[0.0, 1.0], colors=64)
+    path = render(write(tmp_path / "run", {"u": flat(*levels)}), animation)
+    frames = frames_of(path)
+    rows, columns = picture_of(frames[-1], color("magma", 1.0))
+    for level, frame in zip(levels, frames, strict=True):
+        picture = frame[rows, columns]
+        assert np.all(picture == picture[0, 0])
+        index = min(int(level * 64), 63)
+        assert np.abs(picture[0, 0] - color("magma", index / 63)).max() <= 1
+        assert np.abs(picture[0, 0] - color("magma", level)).max() <= 8
+
+
+def test_the_bar_runs_upwards(tmp_path):
+    path = render(write(tmp_path / "run", {"u": flat(0, 1)}), Animation(size=128))
+    frame = frames_of(path)[0]
+    rows, columns = picture_of(frame, color("viridis", 0.0))
+    bar = frame[rows, columns.stop + 20]
+    assert np.abs(bar[0] - color("viridis", 1.0)).max() <= 2
+    assert np.abs(bar[-1] - color("viridis", 0.0)).max() <= 2
+    assert np.abs(bar[len(bar) // 2] - color("viridis", 0.5)).max() <= 8
+
+
+def test_values_beyond_the_limits_take_the_end_colors(tmp_path):
+    animation = Animation(size=64, colormap="magma", limits=[-1.0, 1.0])
+    path = render(write(tmp_path / "run", {"u": flat(7.0, -7.0)}), animation)
+    high, low = frames_of(path)
+    rows, columns = picture_of(high, color("magma", 1.0))
+    assert np.abs(low[rows, columns] - color("magma", 0.0)).max() <= 1
+
+
+def test_cells_that_are_not_finite_are_grey(tmp_path):
+    values = flat(0.0, 1.0)
+    values[1, 4:12, 4:12] = np.nan
+    values[1, 5, 5] = np.inf
+    path = render(write(tmp_path / "run", {"u": values}), Animation(size=128))
+    first, second = frames_of(path)
+    rows, columns = picture_of(first, color("viridis", 0.0))
+    picture = second[rows, columns]
+    assert np.ptp(picture[64, 64]) == 0 and 120 < picture[64, 64, 0] < 220
+    assert np.abs(picture[8, 8] - color("viridis", 1.0)).max() <= 2
+
+
+def test_large_grids_are_averaged(tmp_path):
+    checkers = np.indices((256, 256)).sum(axis=0)[None] % 2
+    path = render(write(tmp_path / "run", {"u": checkers.astype("f8")}), Animation(size=64))
+    frame = frames_of(path)[0]
+    mask = np.abs(frame - color("viridis", 0.5)).max(axis=2) < 20
+    assert mask.sum() > 0.9 * 64 * 64
+
+
+def test_every_keeps_the_last_frame(tmp_path):
+    run = write(tmp_path / "run", {"u": flat(*range(8))})
+    frames = frames_of(render(run, Animation(size=64, every=3)))
+    assert len(frames) == 4  # 0, 3, 6, 7
+    rows, columns = picture_of(frames[-1], color("viridis", 1.0))
+    assert np.abs(frames[0][rows, columns] - color("viridis", 0.0)).max() <= 1
+
+
+def test_the_clock_changes_and_nothing_else_does(tmp_path):
+    run = write(tmp_path / "run", {"u": flat(1.0, 1.0)}, times=[0.0, 12.5])
+    first, second = frames_of(render(run, SMALL))
+    changed = np.argwhere((first != second).any(axis=2))
+    assert len(changed) > 5
+    assert np.ptp(changed[:, 0]) < 16 and changed[:, 0].max() < 60
+
+
+@pytest.mark.parametrize(
+    ("times", "texts"),
+    [
+        ([0, 0.5, 1], ["0.0", "0.5", "1.0"]),
+        ([0, 60, 120], ["0", "60", "120"]),
+        ([0, 1.25, 2.5], ["0.00", "1.25", "2.50"]),
+        ([0, 1 / 3, 2 / 3], ["0.00", "0.33", "0.67"]),
+        ([0, 100 / 3, 200 / 3], ["0", "33", "67"]),
+        ([-1, -0.5, 0], ["−1.0", "−0.5", "0.0"]),
+        ([0, 1e-5, 2e-5], ["0×10⁻⁵", "1×10⁻⁵", "2×10⁻⁵"]),
+        ([2.0], ["2"]),
+        ([0.0], ["0"]),
+    ],
+)
+def test_clock_texts(times, texts):
+    assert clock_texts(np.array(times, dtype=float)) == texts
+
+
+@pytest.mark.parametrize("lower, upper", [(0, 2.5), (0, 1e-3), (-1, 1000), (1e6, 1.001e6), (3, 4)])
+@pytest.mark.parametrize("most", [2, 4, 6])
+def test_ticks_are_few_distinct_and_inside(lower, upper, most):
+    ticks = place_ticks(lower, upper, most)
+    room = 1e-5 * (upper - lower)
+    assert 2 <= len(ticks.places) <= most + 1
+    assert lower - room <= min(ticks.places) and max(ticks.places) <= upper + room
+    assert len(set(ticks.texts)) == len(ticks.texts)
+
+
+def test_limits():
+    both = [np.array([-1.0, 0.5]), np.array([0.0, np.nan, 2.0])]
+    assert find_limits(None, both, "viridis") == (-1.0, 2.0)
+    assert find_limits(None, both, "RdBu_r") == (-2.0, 2.0)
+    assert find_limits(None, [np.array([1.0, 2.0])], "RdBu_r") == (1.0, 2.0)
+    assert find_limits([0.0, 3.0], both, "RdBu_r") == (0.0, 3.0)
+    assert find_limits(None, [np.array([2.0])], "viridis") == (1.0, 3.0)
+    assert find_limits(None, [np.array([np.nan])], "viridis") == (0.0, 1.0)
+    rounded = np.float32([1.0, 1.0 + 1e-7])
+    low, high = find_limits(None, [rounded], "viridis")
+    assert low < 0.6 and high > 1.4  # round-off is no picture
+    with pytest.raises(ConfigError, match="limits"):
+        find_limits([1.0, 0.0], both, "viridis")
+
+
+def test_palettes_fit_a_gif():
+    for colors in (8, 128, 240):
+        palette = map_palette("viridis", colors)
+        assert len(palette.rgb) <= 255
+        assert np.all(palette.rgb[palette.grey(255)] == 255)
+        assert np.ptp(palette.rgb[palette.color(np.float32([np.nan]))]) == 0
+    assert np.all(line_palette().rgb[0] == 255)
+
+
+def test_one_dimension(tmp_path):
+    x = np.linspace(0, 1, 100)
+    values = np.array([np.sin(6 * x), np.full(100, 0.9), np.full(100, -0.9)])
+    path = render(write(tmp_path / "run", {"u": values}), Animation(size=320))
+    frames = frames_of(path)
+    assert len(frames) == 3 and not any(blocks_of(path)[1])
+    line = line_palette().rgb[line_palette().colors - 1]
+    above, below = (np.argwhere(np.abs(f - line).max(axis=2) < 20)[:, 0] for f in frames[1:])
+    assert len(above) > 200 and len(below) > 200
+    assert above.max() < below.min()
+
+
+def test_one_dimension_with_gaps_and_many_points(tmp_path):
+    values = np.random.default_rng(0).normal(size=(2, 5000))
+    values[:, 100:900] = np.nan
+    assert len(frames_of(render(write(tmp_path / "run", {"u": values}), SMALL))) == 2
+
+
+def test_three_dimensions_show_the_plane_asked_for(tmp_path):
+    values = np.zeros((2, 10, 16, 16))
+    values[:] = np.arange(10)[None, :, None, None]
+    run = write(tmp_path / "run", {"u": values})
+    for fraction, plane in [(0.0, 0), (0.5, 5), (1.0, 9)]:
+        animation = Animation(size=64, slice=fraction, limits=[0.0, 9.0])
+        frame = frames_of(render(run, animation))[0]
+        wanted = color("viridis", plane / 9)
+        assert (np.abs(frame - wanted).max(axis=2) <= 8).sum() >= 64 * 64
+
+
+def test_a_steady_state_is_one_frame_without_a_clock(tmp_path):
+    steady = write(tmp_path / "steady", {"phi": waves(1)}, times=[0.0], equation="")
+    frames = frames_of(render(steady, SMALL))
+    assert len(frames) == 1
+    assert len(frames_of(render(write(tmp_path / "x", {"u": waves(1)[:, 0]}), SMALL))) == 1
+
+
+def test_field_and_common_length(tmp_path):
+    run = write(tmp_path / "run", {"u": flat(0, 0, 0), "v": flat(0, 1, 0.5)}, times=[0.0, 1.0])
+    assert len(frames_of(render(run, Animation(size=64)))) == 2
+    frames = frames_of(render(run, Animation(size=64, field="v")))
+    assert len(frames) == 2
+    assert (np.abs(frames[1] - color("viridis", 1.0)).max(axis=2) <= 1).sum() >= 64 * 64
+
+
+def test_file_and_destination(tmp_path):
+    run = write(tmp_path / "run", {"u": waves(2)})
+    target = tmp_path / "new" / "film.gif"
+    assert render(run / "snapshots.h5", SMALL, target) == target
+    assert len(frames_of(target)) == 2
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_poster(tmp_path):
+    run = write(tmp_path / "run", {"u": waves(2)}, extent=(2.0, 1.0))
+    path = poster(run, SMALL, tmp_path / "poster.png")
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+        assert image.width > 1024 > image.height > 512
+
+
+def test_unknown_names_are_answered_with_the_nearest(tmp_path):
+    run = write(tmp_path / "run", {"temperature": waves(2)})
+    with pytest.raises(ConfigError, match="did you mean 'temperature'"):
+        render(run, Animation(field="temprature"))
+    with pytest.raises(ConfigError, match="did you mean 'viridis'"):
+        render(run, Animation(colormap="viridiss"))
+    assert not (run / "animation.gif").exists()
+
+
+def test_files_that_cannot_be_drawn(tmp_path):
+    with pytest.raises(OutputError, match="no file"):
+        render(tmp_path, SMALL)
+    with pytest.raises(OutputError, match="no file"):
+        poster(tmp_path / "nothing.h5", SMALL, tmp_path / "a.png")
+    (tmp_path / "broken.h5").write_bytes(b"not HDF5")
+    with pytest.raises(OutputError, match="cannot be read"):
+        render(tmp_path / "broken.h5", SMALL)
+    empty = write(tmp_path / "empty", {"u": np.zeros((0, 4, 4))})
+    with pytest.raises(OutputError, match="no frames"):
+        render(empty, SMALL)
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["a"] = 1.0
+    with pytest.raises(OutputError, match="no fields"):
+        render(tmp_path / "other.h5", SMALL)
+    with h5py.File(empty / "snapshots.h5", "r+") as file:
+        del file["y"]
+    with pytest.raises(OutputError, match="axes do not fit"):
+        render(empty, SMALL)
+
+
+def test_mp4(tmp_path):
+    pytest.importorskip("imageio_ffmpeg")
+    import imageio.v2 as imageio
+
+    values = flat(0.0, 0.5, 1.0)
+    animation = Animation(name="mp4", size=128, fps=10, colormap="magma")
+    path = render(write(tmp_path / "run", {"u": values}), animation)
+    assert path.name == "animation.mp4"
+    reader = imageio.get_reader(path, format="FFMPEG")
+    with reader:
+        frames = [np.asarray(frame).astype(int) for frame in reader]
+        assert reader.get_meta_data()["fps"] == 10
+    still = frames_of(render(tmp_path / "run", Animation(size=128, colormap="magma")))
+    assert len(frames) == 3 and frames[0].shape == still[0].shape
+    rows, columns = picture_of(still[2], color("magma", 1.0))
+    centre = frames[1][rows, columns][64, 64]
+    assert np.abs(centre - color("magma", 0.5)).max() < 16
+
+
+def test_mp4_without_its_package(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    run = write(tmp_path / "run", {"u": waves(2)})
+    with pytest.raises(MissingExtraError, match=r"pdesim\[mp4\]"):
+        render(run, Animation(name="mp4"))
+    assert [p.name for p in run.iterdir()] == ["snapshots.h5"]
+
+
+def diagnostics(path: Path, rows: int, fields=("u", "v_2")) -> Path:
+    parts = ("min", "max", "mean", "integral", "l2")
+    names = ["frame", "time", *(f"{f}_{p}" for f in fields for p in parts)]
+    lines = [",".join(names)]
+    for i in range(rows):
+        lines.append(",".join(map(str, [i, 0.1 * i, *[0.5 * i] * (len(names) - 2)])))
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("rows", [1, 30])
+def test_diagnostics_plot(tmp_path, rows):
+    table = diagnostics(tmp_path / "diagnostics.csv", rows)
+    path = diagnostics_plot(table, tmp_path / "diagnostics.png")
+    with Image.open(path) as image:
+        assert image.format == "PNG" and image.width > 800
+        assert np.asarray(image.convert("L")).min() < 100
+
+
+def test_diagnostics_that_were_cut_off(tmp_path):
+    table = diagnostics(tmp_path / "diagnostics.csv", 3)
+    whole = table.read_text()
+    for cut in ("3,0.3,1.", "3,0.3,1e-", "3,"):
+        table.write_text(whole + cut)
+        assert diagnostics_plot(table, tmp_path / "a.png").is_file()
+    table.write_text(whole.replace("0.5", "half"))
+    with pytest.raises(OutputError, match="cannot be read"):
+        diagnostics_plot(table, tmp_path / "b.png")
+    with pytest.raises(OutputError, match="no rows"):
+        diagnostics_plot(diagnostics(table, 0), tmp_path / "b.png")
+    table.write_text("a,b\n1,2\n")
+    with pytest.raises(OutputError, match="no table of diagnostics"):
+        diagnostics_plot(table, tmp_path / "b.png")
+    with pytest.raises(OutputError, match="cannot be read"):
+        diagnostics_plot(tmp_path / "missing.csv", tmp_path / "b.png")
