@@ -196,6 +196,7 @@ def _open_writer(plan: Plan, folder: Path, config_yaml: str) -> SnapshotWriter:
         "title": plan.equation.about or plan.equation.name,
         "equation_name": plan.equation.name,
         "equation": plan.equation.text,
+        "fields": list(plan.equation.fields),
         "config": config_yaml,
         "boundary": repr(plan.boundary.describe(plan.equation.fields, plan.grid.axes)),
         "seed": settings.seed,

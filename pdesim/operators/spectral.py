@@ -1,26 +1,141 @@
-"""Fourier transforms over the grid axes, and derivatives as products with symbols."""
+"""Transforms between a state and its modes, one basis per axis, in TensorFlow."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
 import tensorflow as tf
 
-from pdesim.grid import Grid
+from pdesim.operators.modes import Modes
 
 
-def forward(values: tf.Tensor, grid: Grid) -> tf.Tensor:
-    """Real FFT over the grid axes: ``(..., *shape)`` -> ``(..., *shape[:-1], nx // 2 + 1)``."""
-    transform = {1: tf.signal.rfft, 2: tf.signal.rfft2d, 3: tf.signal.rfft3d}[grid.dimensions]
-    return transform(values)
+def forward(values: tf.Tensor, modes: Modes) -> tf.Tensor:
+    """``(..., *grid.shape)`` -> ``(..., *modes.shape)``; complex if an axis is periodic."""
+    walled, periodic = _axes(modes)
+    for axis in walled:
+        values = _along(values, axis, lambda v, b=modes.bases[axis]: _REAL[b](v))
+    return _fft(values, modes, periodic) if periodic else values
 
 
-def backward(modes: tf.Tensor, grid: Grid) -> tf.Tensor:
-    """The inverse of :func:`forward`, for even and odd sizes."""
-    transform = {1: tf.signal.irfft, 2: tf.signal.irfft2d, 3: tf.signal.irfft3d}[grid.dimensions]
-    return transform(modes, fft_length=list(grid.shape))
+def backward(coefficients: tf.Tensor, modes: Modes, derived: int | None = None) -> tf.Tensor:
+    """The inverse of :func:`forward`, for even and odd sizes.
+
+    Args:
+        derived: a walled axis along which the coefficients are those of a first derivative, so
+            that sines are summed as cosines there and cosines as sines.
+    """
+    walled, periodic = _axes(modes)
+    values = _inverse_fft(coefficients, modes, periodic) if periodic else coefficients
+    for axis in walled:
+        basis = modes.bases[axis]
+        sum_up = _DERIVED_INVERSE[basis] if axis == derived else _REAL_INVERSE[basis]
+        values = _along(values, axis, sum_up)
+    return values
 
 
-def multiply(symbol: tf.Tensor, modes: tf.Tensor) -> tf.Tensor:
-    """``symbol * modes``; a real symbol scales both parts without complex arithmetic."""
-    if symbol.dtype.is_complex:
-        return symbol * modes
-    return tf.complex(symbol * tf.math.real(modes), symbol * tf.math.imag(modes))
+def multiply(symbol: tf.Tensor, coefficients: tf.Tensor) -> tf.Tensor:
+    """``symbol * coefficients``; a real symbol scales both parts without complex arithmetic."""
+    if not coefficients.dtype.is_complex or symbol.dtype.is_complex:
+        return symbol * coefficients
+    return tf.complex(symbol * tf.math.real(coefficients), symbol * tf.math.imag(coefficients))
+
+
+def _axes(modes: Modes) -> tuple[list[int], list[int]]:
+    walled = [axis for axis, basis in enumerate(modes.bases) if basis != "fourier"]
+    return walled, [axis for axis, basis in enumerate(modes.bases) if basis == "fourier"]
+
+
+def _along(values: tf.Tensor, axis: int, transform: Callable) -> tf.Tensor:
+    """Apply a last-axis transform along coordinate axis 0 = x (last), 1 = y, ..."""
+    if axis == 0:
+        return transform(values)
+    return _swap(transform(_swap(values, axis)), axis)
+
+
+def _swap(values: tf.Tensor, axis: int) -> tf.Tensor:
+    order = list(range(values.shape.rank))
+    order[-1], order[-1 - axis] = order[-1 - axis], order[-1]
+    return tf.transpose(values, order)
+
+
+def _fft(values: tf.Tensor, modes: Modes, periodic: list[int]) -> tf.Tensor:
+    if len(periodic) == len(modes.bases):
+        transform = {1: tf.signal.rfft, 2: tf.signal.rfft2d, 3: tf.signal.rfft3d}
+        return transform[len(periodic)](values)
+    first, *others = periodic
+    values = _along(values, first, tf.signal.rfft)
+    for axis in others:
+        values = _along(values, axis, tf.signal.fft)
+    return values
+
+
+def _inverse_fft(coefficients: tf.Tensor, modes: Modes, periodic: list[int]) -> tf.Tensor:
+    if len(periodic) == len(modes.bases):
+        transform = {1: tf.signal.irfft, 2: tf.signal.irfft2d, 3: tf.signal.irfft3d}
+        return transform[len(periodic)](coefficients, fft_length=list(modes.grid.shape))
+    first, *others = periodic
+    for axis in others:
+        coefficients = _along(coefficients, axis, tf.signal.ifft)
+    length = [modes.grid.points[first]]
+    return _along(coefficients, first, lambda c: tf.signal.irfft(c, fft_length=length))
+
+
+def _signs(values: tf.Tensor) -> tf.Tensor:
+    return tf.constant((-1.0) ** np.arange(values.shape[-1]), values.dtype)
+
+
+def _reversed(values: tf.Tensor) -> tf.Tensor:
+    return tf.reverse(values, axis=[-1])
+
+
+def _cosine(values, kind):
+    return tf.signal.dct(values, type=kind, norm="ortho")
+
+
+def _idct(values):
+    return tf.signal.idct(values, type=2, norm="ortho")
+
+
+def _sine(values):
+    """DST-II, ``sum_j v_j sin((k + 1) pi (j + 1/2) / n)``, by the DCT-II of alternating signs."""
+    return _reversed(_cosine(values * _signs(values), 2))
+
+
+def _inverse_sine(coefficients):
+    values = _idct(_reversed(coefficients))
+    return values * _signs(values)
+
+
+def _half_sine(values):
+    """DST-IV, its own inverse, by the DCT-IV of the reversed values."""
+    result = _cosine(_reversed(values), 4)
+    return result * _signs(result)
+
+
+def _shift(coefficients, by: int):
+    """Move coefficients one place: sine number k stands at k - 1, cosine number k at k."""
+    zero = tf.zeros_like(coefficients[..., :1])
+    if by > 0:  # sines to cosines; the last sine has no cosine on this grid
+        return tf.concat([zero, coefficients[..., :-1]], axis=-1)
+    return tf.concat([coefficients[..., 1:], zero], axis=-1)
+
+
+_REAL = {
+    "cosine": lambda v: _cosine(v, 2),
+    "sine": _sine,
+    "cosine-half": lambda v: _cosine(v, 4),
+    "sine-half": _half_sine,
+}
+_REAL_INVERSE = {
+    "cosine": _idct,
+    "sine": _inverse_sine,
+    "cosine-half": lambda c: _cosine(c, 4),
+    "sine-half": _half_sine,
+}
+_DERIVED_INVERSE = {
+    "sine": lambda c: _idct(_shift(c, 1)),
+    "cosine": lambda c: _inverse_sine(_shift(c, -1)),
+    "sine-half": lambda c: _cosine(c, 4),
+    "cosine-half": _half_sine,
+}

@@ -26,10 +26,11 @@ def derivative(
         terms: (axis, derivative) pairs; a Laplacian is the second derivative along every axis.
         order: order of accuracy.
 
-    The centre weights are added up first, so a Laplacian reads its centre once.
+    Neighbours of equal weight are added before they are weighted, as they are on equal spacing,
+    and the centre weights are added up first, so a Laplacian reads its centre once.
     """
     halo = order // 2
-    total, centre = None, 0.0
+    centre, sums = 0.0, {}
     for axis, power in terms:
         scale = grid.spacing[axis] ** power
         weights = STENCILS[power, order]
@@ -38,8 +39,12 @@ def derivative(
             plus = shifted(padded, grid, halo, axis, m)
             minus = shifted(padded, grid, halo, axis, -m)
             pair = plus + minus if power == 2 else plus - minus
-            pair = weights[halo + m] / scale * pair
-            total = pair if total is None else total + pair
+            weight = weights[halo + m] / scale
+            sums[weight] = sums[weight] + pair if weight in sums else pair
+    total = None
+    for weight, pairs in sums.items():
+        term = weight * pairs
+        total = term if total is None else total + term
     return total + centre * shifted(padded, grid, halo) if centre else total
 
 

@@ -118,7 +118,7 @@ def _open(path: Path) -> h5py.File:
     except OSError as error:
         raise OutputError(
             f"{path} cannot be read: {error}",
-            cure=f"if its run was cut off: pdesim recover {path}",
+            expected="an HDF5 file that its writer has closed",
         ) from None
 
 
@@ -132,7 +132,9 @@ def _choose(file: h5py.File, field: str | None, path: Path) -> str:
         raise OutputError(f"{path} holds no fields over time", "a snapshots.h5 file of a run")
     if field is not None and field not in fields:
         raise ConfigError(f"animation.field is {field!r}", nearest(field, fields))
-    return field or fields[0]
+    # listed by name otherwise; the writer says which field its equation begins with
+    first = next(iter(file.attrs.get("fields", ())), fields[0])
+    return field or (first if first in fields else fields[0])
 
 
 def _times(file: h5py.File, dataset: h5py.Dataset, path: Path) -> np.ndarray:

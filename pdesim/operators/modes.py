@@ -1,0 +1,81 @@
+"""The basis in which constant-coefficient operators are diagonal: Fourier, sine, cosine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pdesim.boundary import Boundary
+from pdesim.formula.language import DERIVATIVES
+from pdesim.grid import Grid
+from pdesim.operators.catalogue import Discretisation
+
+#: kinds of walls (lower, upper) -> basis functions along the axis, on cell centres
+BASES = {
+    ("periodic", "periodic"): "fourier",
+    ("neumann", "neumann"): "cosine",  # cos(k pi (j + 1/2) / n), k = 0..n-1: DCT-II
+    ("dirichlet", "dirichlet"): "sine",  # sin(k pi (j + 1/2) / n), k = 1..n: DST-II
+    ("neumann", "dirichlet"): "cosine-half",  # cos((k + 1/2) pi (j + 1/2) / n): DCT-IV
+    ("dirichlet", "neumann"): "sine-half",  # sin((k + 1/2) pi (j + 1/2) / n): DST-IV
+}
+
+
+@dataclass(frozen=True)
+class Modes:
+    """One basis per axis x, y, z. The last periodic array axis keeps its non-negative half."""
+
+    grid: Grid
+    bases: tuple[str, ...]
+
+    @property
+    def halved(self) -> int | None:
+        """The coordinate axis whose transform is real-to-complex: the first periodic one."""
+        return self.bases.index("fourier") if "fourier" in self.bases else None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the modes of one field."""
+        points = list(self.grid.points)
+        if self.halved is not None:
+            points[self.halved] = points[self.halved] // 2 + 1
+        return tuple(points[::-1])
+
+    @property
+    def odd_words(self) -> frozenset[str]:
+        """First derivatives across walls: they turn sines into cosines, so are not diagonal."""
+        walled = {axis for axis, basis in enumerate(self.bases) if basis != "fourier"}
+        return frozenset(w for w, (axis, n) in DERIVATIVES.items() if n == 1 and axis in walled)
+
+    def wavenumbers(self) -> list[np.ndarray]:
+        """One array per axis, which broadcasts over the modes."""
+        return [
+            self.grid.broadcast(axis, self._wavenumbers(axis)) for axis in range(len(self.bases))
+        ]
+
+    def _wavenumbers(self, axis: int) -> np.ndarray:
+        n, spacing, length = (
+            v[axis] for v in (self.grid.points, self.grid.spacing, self.grid.extent)
+        )
+        basis = self.bases[axis]
+        if basis == "fourier":
+            frequencies = np.fft.rfftfreq if axis == self.halved else np.fft.fftfreq
+            return 2 * np.pi * frequencies(n, spacing)
+        offset = {"cosine": 0.0, "sine": 1.0}.get(basis, 0.5)
+        return np.pi * (np.arange(n) + offset) / length
+
+
+def build_modes(grid: Grid, boundary: Boundary, discretisation: Discretisation) -> Modes | str:
+    """The basis for these walls, or the reason why there is none."""
+    bases = []
+    for axis, name in enumerate(grid.axes):
+        kinds = {tuple(wall.kind for wall in field[axis]) for field in boundary.walls}
+        if len(kinds) > 1:
+            return f"the fields have different walls along {name}"
+        (pair,) = kinds
+        if pair not in BASES:
+            return f"a Robin wall along {name} has no sine or cosine basis"
+        if pair[0] != "periodic" and discretisation.order > 2:
+            return f"stencils of order {discretisation.order} are not diagonal between walls"
+        bases.append(BASES[pair])
+    return Modes(grid, tuple(bases))
