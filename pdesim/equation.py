@@ -44,10 +44,10 @@ class Equation:
     def parameter_symbols(self) -> dict[str, sympy.Symbol]:
         return {name: sympy.Symbol(name, real=True) for name in self.parameters}
 
-    @cached_property
-    def split(self) -> Split:
-        """Linear constant-coefficient part and rest."""
-        return split(self.formulas, self.field_symbols, set(self.parameter_symbols.values()))
+    def split(self, excluded: frozenset[str] = frozenset()) -> Split:
+        """Linear constant-coefficient part and rest, some operators being left to the rest."""
+        constants = set(self.parameter_symbols.values())
+        return split(self.formulas, self.field_symbols, constants, excluded)
 
     @cached_property
     def jacobian(self) -> sympy.Matrix:

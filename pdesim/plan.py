@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pdesim.boundary import Boundary, build_boundary
+from pdesim.boundary import build_boundary
 from pdesim.equation import Equation, build_equation, check_parameters_used
-from pdesim.errors import BoundaryError, ConfigError, StepperError
+from pdesim.errors import ConfigError, StepperError
 from pdesim.formula.language import AXES
 from pdesim.grid import Grid
-from pdesim.initial import InitialState, build_initial
-from pdesim.operators import Discretisation, build_discretisation
+from pdesim.initial import build_initial
+from pdesim.operators import build_discretisation
+from pdesim.operators.problem import Problem, check_problem
 from pdesim.settings import Settings
 from pdesim.steppers import build_stepper
 from pdesim.steppers.stability import linearise, reaction_rate, stable_step
@@ -42,19 +43,19 @@ class Plan:
     """One run, checked and ready: ``state`` is the first state in float64."""
 
     settings: Settings
-    equation: Equation
-    grid: Grid
-    boundary: Boundary
-    initial: InitialState
-    discretisation: Discretisation
+    problem: Problem
     stepper: object | None
     step: TimeStep | None
     times: np.ndarray
     state: np.ndarray
 
     @property
-    def parameters(self) -> dict[str, float]:
-        return dict(self.equation.parameters)
+    def equation(self) -> Equation:
+        return self.problem.equation
+
+    @property
+    def grid(self) -> Grid:
+        return self.problem.grid
 
     def steps_between(self, frame: int) -> int:
         """How many equal steps lead from one frame to the next, so that both are hit exactly."""
@@ -84,25 +85,20 @@ def build_plan(settings: Settings, name: str = "custom") -> Plan:
     initial = build_initial(settings.initial, equation.fields, grid.axes, symbols)
     elsewhere = {symbol.name for symbol in boundary.symbols | initial.symbols}
     check_parameters_used(settings.equation, elsewhere)
-    discretisation = build_discretisation(settings.operators.name, settings.operators.order)
-    if discretisation.is_spectral and not all(boundary.periodic_axes):
-        raise BoundaryError(
-            "operators=spectral needs periodic axes",
-            "boundary=periodic, or operators=stencil or conv with walls",
-        )
+    operators = settings.operators
+    scheme = build_discretisation(operators.name, operators.order, operators.isotropic)
+    problem = Problem(equation, grid, boundary, scheme)
+    check_problem(problem)
     _check_field(settings, equation)
-    parameters = dict(equation.parameters)
-    start = settings.time.start
+    start, parameters = settings.time.start, equation.parameters
     state = initial.evaluate(grid, boundary.periodic_axes, parameters, settings.seed, start)
     if equation.steady:
         step, stepper, times = None, None, np.array([start])
     else:
         times = frame_times(settings)
-        stepper = build_stepper(settings.stepper.name, equation, discretisation, boundary)
-        step = _time_step(settings, equation, grid, discretisation, stepper, state, times)
-    plan = Plan(
-        settings, equation, grid, boundary, initial, discretisation, stepper, step, times, state
-    )
+        stepper = build_stepper(settings.stepper.name, problem)
+        step = _time_step(settings, problem, stepper, state, times)
+    plan = Plan(settings, problem, stepper, step, times, state)
     if stepper and plan.total_steps > MAX_STEPS:
         raise ConfigError(
             f"this run would take {plan.total_steps:.3g} steps", "a larger time.dt or a nearer end"
@@ -149,15 +145,14 @@ def frame_times(settings: Settings) -> np.ndarray:
     return times if end - times[-1] <= 1e-9 * every else np.append(times, end)
 
 
-def _time_step(settings, equation, grid, discretisation, stepper, state, times) -> TimeStep:
-    parameters = dict(equation.parameters)
-    waves = linearise(equation, grid, discretisation, parameters, state, settings.time.start)
+def _time_step(settings, problem: Problem, stepper, state, times) -> TimeStep:
+    waves = linearise(problem, state, settings.time.start)
     longest = float(np.diff(times).max())
-    limit = stable_step(stepper, waves, parameters, 1e3 * longest)
+    limit = stable_step(stepper, waves, 1e3 * longest)
     name, given = stepper.method.name, settings.time.dt
     if limit == 0.0 and not settings.time.unsafe:
         raise StepperError(
-            f"{name} is unstable for {equation.name} at any time step",
+            f"{name} is unstable for {problem.equation.name} at any time step",
             "a stepper that is stable on oscillations, such as rk4 or verlet",
             "time.unsafe=true to insist",
         )

@@ -155,9 +155,9 @@ def describe(plan: Plan, device: str) -> str:
     """The line before a run: what will be done, with which step, against which limit."""
     limit = "no limit" if np.isinf(plan.step.limit) else f"limit {plan.step.limit:.4g}"
     points = " x ".join(str(n) for n in plan.grid.points)
-    operators = plan.discretisation.name
-    if plan.discretisation.order:
-        operators += f" of order {plan.discretisation.order}"
+    operators = plan.problem.discretisation.name
+    if plan.problem.discretisation.order:
+        operators += f" of order {plan.problem.discretisation.order}"
     return (
         f"{plan.equation.name} on {points} cells, {operators}, {plan.stepper.method.name}, "
         f"dt = {plan.step.dt:.4g} ({limit}), about {plan.total_steps:,} steps, "
@@ -198,7 +198,7 @@ def _open_writer(plan: Plan, folder: Path, config_yaml: str) -> SnapshotWriter:
         "equation": plan.equation.text,
         "fields": list(plan.equation.fields),
         "config": config_yaml,
-        "boundary": repr(plan.boundary.describe(plan.equation.fields, plan.grid.axes)),
+        "boundary": repr(plan.problem.boundary.describe(plan.equation.fields, plan.grid.axes)),
         "seed": settings.seed,
         "precision": settings.device.precision,
         "device_asked": settings.device.name,

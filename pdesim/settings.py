@@ -32,6 +32,7 @@ class Domain(_Section):
 class Operators(_Section):
     name: str = "stencil"
     order: int = 2
+    isotropic: bool = False
 
 
 class Stepper(_Section):

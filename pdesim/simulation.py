@@ -12,7 +12,6 @@ import tensorflow as tf
 from pdesim.device import Placement
 from pdesim.errors import DivergedError
 from pdesim.operators.lines import MethodOfLines
-from pdesim.operators.spectrum import linear_modes
 from pdesim.plan import Plan
 
 #: wall-clock seconds that a block should take: short enough to stop soon, long enough to be free
@@ -53,23 +52,15 @@ class Simulation:
         self.seconds = 0.0
         self.compiled_steps = 0  # taken in the first block, whose time is mostly compilation
         self.compile_seconds = 0.0
-        self._parameters = {k: tf.constant(v, self.dtype) for k, v in plan.parameters.items()}
+        numbers = plan.equation.parameters.items()
+        self._parameters = {name: tf.constant(v, self.dtype) for name, v in numbers}
         compiled = {"jit_compile": self.fused, "autograph": False}
         self._begin = tf.function(self._trace_begin, **compiled)
         self._block = tf.function(self._trace_block, **compiled)
         self._steps_a_block = FIRST_BLOCK
 
     def lines(self, parameters) -> MethodOfLines:
-        plan = self.plan
-        return MethodOfLines(
-            plan.equation,
-            plan.grid,
-            plan.boundary,
-            plan.discretisation,
-            self.dtype,
-            self.fused,
-            parameters,
-        )
+        return MethodOfLines(self.plan.problem, self.dtype, self.fused, parameters)
 
     def frames(self, report: Callable[[Progress], None] = lambda progress: None) -> Iterator[Frame]:
         """Yield the frames of the plan, advancing between them.
@@ -129,13 +120,10 @@ class Simulation:
         """The stepper's numbers for this dt, worked out in float64 and rounded once."""
         plan, linear = self.plan, None
         if plan.stepper.method.family == "exponential":
-            linear = linear_modes(plan.equation, plan.grid, plan.discretisation, plan.parameters)
-        values = plan.stepper.coefficients(linear, plan.parameters, dt)
-        complex_dtype = tf.complex64 if self.dtype == tf.float32 else tf.complex128
-        return {
-            name: tf.constant(value, complex_dtype if np.iscomplexobj(value) else self.dtype)
-            for name, value in values.items()
-        }
+            linear = plan.problem.linear_modes()
+        values = plan.stepper.coefficients(linear, plan.equation.parameters, dt)
+        types = self.lines({})
+        return {name: tf.constant(v, types.dtype_of(v)) for name, v in values.items()}
 
     def _trace_begin(self, state):
         return self.plan.stepper.begin(self.lines({}), state)
@@ -174,4 +162,4 @@ def _use_xla(plan: Plan, placement: Placement) -> bool:
     asked = plan.settings.device.jit
     if asked != "auto":
         return asked
-    return placement.is_gpu or plan.discretisation.name != "conv"
+    return placement.is_gpu or plan.problem.discretisation.name != "conv"

@@ -71,8 +71,8 @@ def test_any_text_is_read_or_refused_politely(text):
 
 HOSTILE = [
     "__import__('os').system('true')", "().__class__", "u.real", "[1,2]", "lambda: 1", "u[0]",
-    "x if a else y", "open('f')", "exec('1')", "f'{u}'", "'text'", "u := 1", "print(u)", "laplacian",
-    "True", "1j", "None", "...", "u @ v", "u // v", "u % v", "u ^ 2", "u & v", "u, v", "x > 1",
+    "x if a else y", "open('f')", "exec('1')", "f'{u}'", "'text'", "u := 1", "print(u)",
+    "laplacian", "True", "1j", "None", "...", "u @ v", "u // v", "u % v", "u ^ 2", "u & v", "u, v", "x > 1",
     "u = 1", "where(u, 1, 2)", "9**9**9", "10**400", "1e400", "9**64**64", "((9**64)**64)**64",
     "1/0", "0**-1", "sqrt(-1)", "log(-1)", "log(0)", "(" * 300 + "u" + ")" * 300, "-" * 5000 + "u",
     "u" * 5000, "", "gradient(u)", "u*gradient(v)", "laplacian(gradient(u))", "divergence(u)",

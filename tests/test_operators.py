@@ -22,10 +22,8 @@ def right_hand_side(plan, state):
 
     from pdesim.operators.lines import MethodOfLines
 
-    parameters = {k: tf.constant(v, tf.float64) for k, v in plan.parameters.items()}
-    lines = MethodOfLines(
-        plan.equation, plan.grid, plan.boundary, plan.discretisation, tf.float64, False, parameters
-    )
+    parameters = {k: tf.constant(v, tf.float64) for k, v in plan.equation.parameters.items()}
+    lines = MethodOfLines(plan.problem, tf.float64, False, parameters)
     return lines.rhs(tf.constant(state, tf.float64), tf.constant(0.0, tf.float64)).numpy()
 
 
@@ -65,7 +63,7 @@ def test_every_operator_multiplies_a_plane_wave_by_its_symbol(
         phase = sum(
             k * plan.grid.broadcast(axis, plan.grid.centres(axis)) for axis, k in enumerate(waves)
         )
-        symbols = plan.discretisation.symbols(plan.grid, [np.array(k) for k in waves])
+        symbols = plan.problem.discretisation.symbols(plan.grid, [np.array(k) for k in waves])
         expected = (complex(symbols[word]) * np.exp(1j * phase)).real
         found = right_hand_side(plan, np.cos(phase)[None])[0]
         scale = np.abs(complex(symbols[word])) + 1 / min(plan.grid.spacing) ** 2

@@ -59,7 +59,7 @@ def test_gray_scott_is_ten_lines_of_numpy(evolve, operators):
         "time.end=200",
         "output.frames=1",
     )
-    parameters = {name: run.plan.parameters[name] for name in ("Du", "Dv", "F", "k")}
+    parameters = {name: run.plan.equation.parameters[name] for name in ("Du", "Dv", "F", "k")}
     expected = gray_scott_numpy(*run.states[0], 200, 1.0, 0.9 / 48, **parameters)
     # 200 steps of a few roundings each, in another order; the dynamics amplify them little
     for name, values in zip("uv", expected, strict=True):
@@ -284,7 +284,9 @@ def test_poisson_on_a_sine_mode(solve, operators, grid):
         "~equation.width",
     )
     p = plan.grid.coordinates()
-    square = plan.discretisation.symbols(plan.grid, [np.array(2 * np.pi), np.array(4 * np.pi)])
+    square = plan.problem.discretisation.symbols(
+        plan.grid, [np.array(2 * np.pi), np.array(4 * np.pi)]
+    )
     expected = np.sin(2 * np.pi * p["x"]) * np.sin(4 * np.pi * p["y"]) / -square["laplacian"]
     np.testing.assert_allclose(solution.state[0], expected, atol=1e-15)
     assert solution.residual < 1e-12

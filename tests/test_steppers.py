@@ -85,10 +85,8 @@ def test_phi_functions_against_mpmath(matrix):
 
 def limit_of(*overrides):
     plan = make_plan("time.unsafe=true", "time.dt=1e-9", *overrides)
-    waves = linearise(
-        plan.equation, plan.grid, plan.discretisation, plan.parameters, plan.state, 0.0
-    )
-    return stable_step(plan.stepper, waves, plan.parameters, 1e6), plan
+    waves = linearise(plan.problem, plan.state, 0.0)
+    return stable_step(plan.stepper, waves, 1e6), plan
 
 
 @pytest.mark.parametrize("grid,extent", [("[40]", "[2.0]"), ("[40,20]", "[2.0,3.0]")])
@@ -142,8 +140,13 @@ def test_steppers_that_cannot_serve_are_refused_with_those_that_can():
         make_plan("equation=heat", "stepper=verlet")
     with pytest.raises(StepperError, match="rk4"):
         make_plan("equation=wave", "stepper=euler")
-    with pytest.raises(StepperError, match="periodic"):
-        make_plan("equation=heat", "stepper=etdrk2", "boundary=neumann")
+    with pytest.raises(StepperError, match="Robin"):
+        make_plan(
+            "equation=heat",
+            "stepper=etdrk2",
+            "boundary.x={lower: {robin: {a: 1, b: 1}}}",
+            "boundary.default=neumann",
+        )
 
 
 def test_coupled_linear_parts_use_matrix_functions(evolve):

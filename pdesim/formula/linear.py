@@ -20,52 +20,63 @@ class Split:
     """``rhs = matrix(symbols) applied to the fields + rest``.
 
     ``matrix`` has an entry per (equation, field) and holds parameters and operator symbols only;
-    ``rest`` is a formula per equation: everything nonlinear or with variable coefficients.
+    ``rest`` is a formula per equation: everything nonlinear or with variable coefficients;
+    ``linear`` are the formulas without it.
     """
 
     matrix: sympy.Matrix
     rest: tuple[sympy.Expr, ...]
+    linear: tuple[sympy.Expr, ...]
 
     @property
     def is_linear(self) -> bool:
         return all(term == 0 for term in self.rest)
 
 
-def split(rhs: Sequence[sympy.Expr], fields: Sequence[sympy.Symbol], constants: set) -> Split:
+def split(
+    rhs: Sequence[sympy.Expr],
+    fields: Sequence[sympy.Symbol],
+    constants: set,
+    excluded: frozenset[str] = frozenset(),
+) -> Split:
     """Separate each formula into a linear constant-coefficient part and the rest.
 
     Args:
         rhs: one formula per field.
         fields: the field symbols, in the same order.
         constants: the symbols that count as constant (parameters).
+        excluded: operators that shall not count as linear (not diagonal in the basis in use).
     """
     matrix = sympy.zeros(len(rhs), len(fields))
     rest = []
     for row, formula in enumerate(rhs):
-        linear, left = linear_form(formula, tuple(fields), frozenset(constants))
+        linear, left = linear_form(formula, tuple(fields), frozenset(constants), excluded)
         rest.append(left)
         for column, entry in linear.items():
             matrix[row, column] += entry
-    return Split(matrix, tuple(rest))
+    linear = tuple(formula - left for formula, left in zip(rhs, rest, strict=True))
+    return Split(matrix, tuple(rest), linear)
 
 
-def linear_form(formula, fields, constants) -> tuple[dict[int, sympy.Expr], sympy.Expr]:
+def linear_form(
+    formula, fields, constants, excluded=frozenset()
+) -> tuple[dict[int, sympy.Expr], sympy.Expr]:
     """Coefficients of the fields, and what is left; terms without a linear part stay whole."""
     linear: dict[int, sympy.Expr] = {}
     rest = sympy.Integer(0)
     for term in sympy.Add.make_args(formula):
         expanded = lang.expand_products(term)
         if isinstance(expanded, sympy.Add):
-            inner, left = linear_form(expanded, fields, constants)
+            inner, left = linear_form(expanded, fields, constants, excluded)
         else:
-            inner, left = _linear_term(expanded, fields, constants)
+            inner, left = _linear_term(expanded, fields, constants, excluded)
         for column, entry in inner.items():
             linear[column] = linear.get(column, 0) + entry
         rest += left if inner else term
     return linear, rest
 
 
-def _linear_term(term, fields, constants):
+def _linear_term(term, fields, constants, excluded):
     varying = [f for f in sympy.Mul.make_args(term) if not _constant(f, constants)]
     coefficient = sympy.Mul(*(f for f in sympy.Mul.make_args(term) if _constant(f, constants)))
     if len(varying) != 1:
@@ -73,7 +84,7 @@ def _linear_term(term, fields, constants):
     factor = varying[0]
     if factor in fields:
         return {fields.index(factor): coefficient}, sympy.Integer(0)
-    if not lang.is_operator(factor):
+    if not lang.is_operator(factor) or lang.word_of(factor) in excluded:
         return {}, term
     word = lang.word_of(factor)
     if word == lang.DIVERGENCE:
@@ -83,7 +94,7 @@ def _linear_term(term, fields, constants):
         word, coefficient = lang.LAPLACIAN, coefficient * diffusivity
     else:
         (inner,) = factor.args
-    linear, left = linear_form(inner, fields, constants)
+    linear, left = linear_form(inner, fields, constants, excluded)
     symbol = lang.operator_symbol(word)
     scaled = {column: coefficient * symbol * entry for column, entry in linear.items()}
     return scaled, coefficient * lang.operator(word, left) if left != 0 else sympy.Integer(0)

@@ -3,10 +3,7 @@
 This front page needs no TensorFlow; ``pdesim.operators.lines`` does.
 """
 
-from pdesim.operators.catalogue import (
-    Discretisation,
-    build_discretisation,
-    fourier_wavenumbers,
-)
+from pdesim.operators.catalogue import Discretisation, build_discretisation
+from pdesim.operators.modes import Modes, build_modes
 
-__all__ = ["Discretisation", "build_discretisation", "fourier_wavenumbers"]
+__all__ = ["Discretisation", "Modes", "build_discretisation", "build_modes"]

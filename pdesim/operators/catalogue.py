@@ -22,26 +22,35 @@ STENCILS: Mapping[tuple[int, int], tuple[float, ...]] = {
     (2, 6): (1 / 90, -3 / 20, 3 / 2, -49 / 18, 3 / 2, -3 / 20, 1 / 90),
 }
 
+#: On faces, order -> (weights of a slope, weights of a mean), nearest pair first: the staggered
+#: difference ``sum_m w_m (f_(1/2+m) - f_(-1/2-m)) / h`` and interpolation. Fornberg, table 3.
+STAGGERED: Mapping[int, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    2: ((1.0,), (1 / 2,)),
+    4: ((9 / 8, -1 / 24), (9 / 16, -1 / 16)),
+    6: ((75 / 64, -25 / 384, 3 / 640), (75 / 128, -25 / 256, 3 / 256)),
+}
+
+#: neighbours as ``{offsets along x, y, z: weight}``
+Terms = dict[tuple[int, ...], float]
+
 
 @dataclass(frozen=True)
 class Discretisation:
     """One way to evaluate the differential operators.
 
     ``order`` is the order of accuracy in the spacing (0: spectral, faster than any power).
+    ``isotropic`` adds the corner neighbours to the second-order Laplacian, so that its leading
+    error, ``h**2 / 12 laplacian(laplacian(u))``, has no direction.
     """
 
     name: str
     order: int
     about: str
+    isotropic: bool = False
 
     @property
     def is_spectral(self) -> bool:
         return self.name == "spectral"
-
-    @property
-    def halo(self) -> int:
-        """Ghost cells needed on each side."""
-        return self.order // 2
 
     def symbol(self, derivative: int, wavenumber: np.ndarray, spacing: float) -> np.ndarray:
         """The factor by which a derivative multiplies exp(i k x) on the grid.
@@ -73,22 +82,85 @@ class Discretisation:
 
     def symbols(self, grid: Grid, wavenumbers: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """Every linear operator's symbol; ``wavenumbers`` holds one array per axis x, y, z."""
+        first, second = (
+            [self.symbol(n, k, h) for k, h in zip(wavenumbers, grid.spacing, strict=True)]
+            for n in (1, 2)
+        )
+        return self.assemble(grid, first, second)
+
+    def assemble(
+        self, grid: Grid, first: Sequence[np.ndarray], second: Sequence[np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """The table of symbols from those of the first and second derivatives along each axis."""
         table = {}
-        for word, (axis, derivative) in DERIVATIVES.items():
+        for word, (axis, power) in DERIVATIVES.items():
             if axis < grid.dimensions:
-                table[word] = self.symbol(derivative, wavenumbers[axis], grid.spacing[axis])
-        table[LAPLACIAN] = sum(table[f"d2_d{name}2"] for name in grid.axes)
+                table[word] = (first if power == 1 else second)[axis]
+        table[LAPLACIAN] = sum(second)
+        if self.isotropic:
+            for (a, b), weight in _corner_weights(grid).items():
+                table[LAPLACIAN] = table[LAPLACIAN] + weight * second[a] * second[b]
         return table
+
+    def terms(self, word: str, grid: Grid) -> Terms:
+        """The neighbours and weights of a linear operator's stencil on a grid."""
+        if word != LAPLACIAN:
+            return self._line(*DERIVATIVES[word], grid)
+        lines = [self._line(axis, 2, grid) for axis in range(grid.dimensions)]
+        total: Terms = {}
+        for line in lines:
+            _add(total, line)
+        if self.isotropic:
+            for (a, b), weight in _corner_weights(grid).items():
+                _add(total, _product(lines[a], lines[b], weight))
+        return total
+
+    def _line(self, axis: int, power: int, grid: Grid) -> Terms:
+        weights = STENCILS[power, self.order]
+        reach, scale = len(weights) // 2, grid.spacing[axis] ** power
+        return {
+            tuple(m - reach if a == axis else 0 for a in range(grid.dimensions)): w / scale
+            for m, w in enumerate(weights)
+            if w
+        }
+
+
+def _corner_weights(grid: Grid) -> dict[tuple[int, int], float]:
+    """Weights of the mixed fourth differences in the isotropic Laplacian, per pair of axes.
+
+    ``(h_a**2 + h_b**2) / 12``: on equal spacing the 9-point Laplacian
+    ``(1 4 1; 4 -20 4; 1 4 1) / (6 h**2)`` (Patra and Karttunen, Numer. Methods Partial Differential
+    Equations 22 (2006) 936).
+    """
+    return {
+        (a, b): (grid.spacing[a] ** 2 + grid.spacing[b] ** 2) / 12
+        for a in range(grid.dimensions)
+        for b in range(a)
+    }
+
+
+def _add(total: Terms, more: Terms) -> None:
+    for offsets, weight in more.items():
+        total[offsets] = total.get(offsets, 0.0) + weight
+
+
+def _product(first: Terms, second: Terms, factor: float) -> Terms:
+    """Two stencils one after the other."""
+    result: Terms = {}
+    for a, wa in first.items():
+        for b, wb in second.items():
+            _add(result, {tuple(i + j for i, j in zip(a, b, strict=True)): factor * wa * wb})
+    return result
 
 
 ABOUT = {
     "stencil": "central differences as slices of a padded array",
     "conv": "central differences as convolutions (tf.nn), the same numbers as stencil",
-    "spectral": "Fourier transforms (periodic axes)",
+    "spectral": "Fourier, sine and cosine transforms",
 }
 
 
-def build_discretisation(name: str, order: int) -> Discretisation:
+def build_discretisation(name: str, order: int, isotropic: bool = False) -> Discretisation:
     """Look a discretisation up by name.
 
     Raises:
@@ -97,22 +169,14 @@ def build_discretisation(name: str, order: int) -> Discretisation:
     if name not in ABOUT:
         raise ConfigError(f"operators={name!r} is unknown", nearest(name, ABOUT))
     if name == "spectral":
+        if isotropic:
+            raise ConfigError("operators=spectral has no isotropic form", "operators=stencil")
         return Discretisation(name, 0, ABOUT[name])
     orders = sorted({order for _, order in STENCILS})
     if order not in orders:
         raise ConfigError(
             f"operators.order={order} is not offered", "one of " + ", ".join(map(str, orders))
         )
-    return Discretisation(name, order, ABOUT[name])
-
-
-def fourier_wavenumbers(grid: Grid) -> list[np.ndarray]:
-    """Wave numbers of the real FFT over the grid's array axes, one broadcastable array per axis.
-
-    The x axis (last) keeps the non-negative half.
-    """
-    numbers = []
-    for axis, (n, spacing) in enumerate(zip(grid.points, grid.spacing, strict=True)):
-        frequencies = np.fft.rfftfreq if axis == 0 else np.fft.fftfreq
-        numbers.append(grid.broadcast(axis, 2 * np.pi * frequencies(n, spacing)))
-    return numbers
+    if isotropic and order != 2:
+        raise ConfigError(f"operators.isotropic is of order 2, not {order}", "operators.order=2")
+    return Discretisation(name, order, ABOUT[name], isotropic)

@@ -6,27 +6,27 @@ import numpy as np
 import tensorflow as tf
 
 from pdesim.grid import Grid
-from pdesim.operators.catalogue import STENCILS
+from pdesim.operators.catalogue import Terms
 
 
-def kernel(grid: Grid, terms: list[tuple[int, int]], order: int) -> np.ndarray:
-    """The weights of a sum of derivatives as one array, ``order + 1`` points along every axis.
+def kernel(grid: Grid, terms: Terms) -> np.ndarray:
+    """The weights as one array, equally wide along every axis, the centre in the middle.
 
     The spacing is inside, so convolving with it gives the true derivative.
     """
-    weights = np.zeros((order + 1,) * grid.dimensions)
-    for axis, power in terms:
-        index = [order // 2] * grid.dimensions
-        index[grid.array_axis(axis)] = slice(None)
-        weights[tuple(index)] += np.array(STENCILS[power, order]) / grid.spacing[axis] ** power
+    reach = max(abs(offset) for offsets in terms for offset in offsets)
+    weights = np.zeros((2 * reach + 1,) * grid.dimensions)
+    for offsets, weight in terms.items():
+        weights[tuple(reach + offset for offset in reversed(offsets))] = weight
     return weights
 
 
-def derivative(
-    padded: tf.Tensor, grid: Grid, terms: list[tuple[int, int]], order: int
-) -> tf.Tensor:
-    """The sum of some derivatives of a padded array, on the interior, as in ``stencil``."""
-    weights = kernel(grid, terms, order)
+def derivative(padded: tf.Tensor, grid: Grid, halo: int, terms: Terms) -> tf.Tensor:
+    """A weighted sum of neighbours on the interior, as in ``stencil``."""
+    weights = kernel(grid, terms)
+    spare = halo - weights.shape[0] // 2
+    if spare:
+        padded = padded[(..., *[slice(spare, -spare)] * grid.dimensions)]
     filters = tf.constant(weights[..., None, None], padded.dtype)
     leading = padded.shape[: -grid.dimensions]
     images = tf.reshape(padded, (-1, *padded.shape[-grid.dimensions :], 1))

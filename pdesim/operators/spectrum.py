@@ -7,10 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 import sympy
 
-from pdesim.equation import Equation
-from pdesim.formula import Evaluator
-from pdesim.grid import Grid
-from pdesim.operators.catalogue import Discretisation, fourier_wavenumbers
+from pdesim.formula import Evaluator, Split
+from pdesim.operators.catalogue import Discretisation
+from pdesim.operators.modes import Modes
 
 
 def matrix_values(
@@ -33,12 +32,9 @@ def symbol_names(symbols: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def linear_modes(
-    equation: Equation,
-    grid: Grid,
-    discretisation: Discretisation,
-    parameters: Mapping[str, float],
+    split: Split, modes: Modes, discretisation: Discretisation, parameters: Mapping[str, float]
 ) -> np.ndarray:
-    """The linear part on every mode of the real FFT: ``(fields, fields, *modes)``."""
-    symbols = discretisation.symbols(grid, fourier_wavenumbers(grid))
-    modes = (*grid.shape[:-1], grid.shape[-1] // 2 + 1)
-    return matrix_values(equation.split.matrix, {**parameters, **symbol_names(symbols)}, modes)
+    """The linear part on every mode: ``(fields, fields, *modes.shape)``."""
+    symbols = discretisation.symbols(modes.grid, modes.wavenumbers())
+    names = {**parameters, **symbol_names(symbols)}
+    return matrix_values(split.matrix, names, modes.shape)

@@ -10,7 +10,7 @@ import tensorflow as tf
 from pdesim.device import Placement
 from pdesim.errors import StepperError
 from pdesim.operators.lines import MethodOfLines
-from pdesim.operators.spectrum import linear_modes
+from pdesim.operators.spectral import multiply
 from pdesim.plan import Plan
 
 #: a source counts as free of its mean up to this fraction of its root mean square
@@ -31,7 +31,7 @@ class Solution:
 
 
 def solve(plan: Plan, placement: Placement) -> Solution:
-    """Solve ``L u + s = 0`` mode by mode: ``u = -L^-1 s``.
+    """Solve ``L u + s = 0`` mode by mode: ``u = -L^-1 s``, s including what the walls' values add.
 
     With ``operators=stencil`` or ``conv`` L holds the stencil's own symbol, so the discrete
     equations are met to round-off; with ``spectral`` it is the differential operator's. Modes
@@ -43,36 +43,26 @@ def solve(plan: Plan, placement: Placement) -> Solution:
     """
     _check(plan)
     dtype = tf.as_dtype(plan.settings.device.precision)
-    linear = linear_modes(plan.equation, plan.grid, plan.discretisation, plan.parameters)
-    inverse, unseen = _inverse(np.moveaxis(linear, (0, 1), (-2, -1)))
-    parameters = {k: tf.constant(v, dtype) for k, v in plan.parameters.items()}
-    lines = MethodOfLines(
-        plan.equation,
-        plan.grid,
-        plan.boundary,
-        plan.discretisation,
-        dtype,
-        placement.is_gpu and plan.settings.device.jit is not False,
-        parameters,
-    )
-
-    complex_dtype = tf.complex64 if dtype == tf.float32 else tf.complex128
+    inverse, unseen = _inverse(np.moveaxis(plan.problem.linear_modes(), (0, 1), (-2, -1)))
+    parameters = {k: tf.constant(v, dtype) for k, v in plan.equation.parameters.items()}
+    fused = placement.is_gpu and plan.settings.device.jit is not False
+    lines = MethodOfLines(plan.problem, dtype, fused, parameters)
 
     @tf.function(jit_compile=lines.fused, autograph=False)
     def run(inverse, unseen, state):
         time = tf.constant(plan.settings.time.start, tf.float64)
         source = lines.rest(state, time)
         modes = lines.to_modes(source)
-        unsolvable = lines.to_state(unseen * modes)
-        solved = -lines.couple(inverse, modes) + unseen * lines.to_modes(state)
+        unsolvable = lines.to_state(multiply(unseen, modes))
+        solved = multiply(unseen, lines.to_modes(state)) - lines.couple(inverse, modes)
         state = lines.to_state(solved)
         residual = lines.rhs(state, time) - unsolvable
         return state, tuple(_rms(v) for v in (residual, source, unsolvable))
 
     with tf.device(placement.name):
         state, sizes = run(
-            tf.constant(inverse, complex_dtype if np.iscomplexobj(inverse) else dtype),
-            tf.constant(unseen, complex_dtype),
+            tf.constant(inverse, lines.dtype_of(inverse)),
+            tf.constant(unseen, dtype),
             tf.constant(plan.state, dtype),
         )
         residual, source, unsolvable = (float(size) for size in sizes)
@@ -80,7 +70,7 @@ def solve(plan: Plan, placement: Placement) -> Solution:
         raise StepperError(
             f"this problem has no solution: the source has a part of size {unsolvable:.3g} "
             f"(of {source:.3g}) in modes that the operator does not see, such as the mean",
-            "on periodic axes, a source whose mean over the domain is zero",
+            "between periodic or no-flux sides, a source whose mean is zero",
         )
     return Solution(state.numpy(), residual / source if source > 0 else residual, unsolvable)
 
@@ -88,13 +78,16 @@ def solve(plan: Plan, placement: Placement) -> Solution:
 def _check(plan: Plan) -> None:
     equation = plan.equation
     fields = set(equation.field_symbols)
-    if any(term.free_symbols & fields for term in equation.split.rest):
+    if isinstance(plan.problem.modes, str):
+        raise StepperError(
+            f"the direct solver needs Fourier, sine or cosine modes: {plan.problem.modes}",
+            "periodic, Dirichlet or Neumann walls, the same for every field",
+        )
+    if any(term.free_symbols & fields for term in plan.problem.split.rest):
         raise StepperError(
             f"{equation.name} is not linear with constant coefficients",
             "a steady problem such as laplacian(u) + source, the source free of the fields",
         )
-    if not all(plan.boundary.periodic_axes):
-        raise StepperError("the direct Fourier solver needs periodic axes", "boundary=periodic")
 
 
 def _inverse(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -15,11 +15,11 @@ from functools import partial
 import numpy as np
 import sympy
 
-from pdesim.equation import Equation
+from pdesim.boundary import ghost_weights
 from pdesim.formula import Evaluator, jacobian
 from pdesim.formula import language as lang
 from pdesim.grid import Grid
-from pdesim.operators.catalogue import Discretisation
+from pdesim.operators.problem import Problem
 from pdesim.operators.spectrum import matrix_values, symbol_names
 
 #: wave vectors per axis and cells of the state that are looked at
@@ -36,7 +36,7 @@ class Linearised:
     States have shape (samples, fields, columns).
     """
 
-    equation: Equation
+    problem: Problem
     names: Mapping[str, object]
     nodes: Mapping[sympy.Basic, sympy.Symbol]
     kept: np.ndarray | slice = field(default_factory=lambda: slice(None))
@@ -50,7 +50,7 @@ class Linearised:
         return self._memo[key]
 
     def _matrix(self, formulas: Sequence[sympy.Expr]) -> np.ndarray:
-        entries = jacobian(formulas, self.equation.field_symbols).xreplace(dict(self.nodes))
+        entries = jacobian(formulas, self.problem.equation.field_symbols).xreplace(dict(self.nodes))
         return np.moveaxis(self.sampled(entries), -1, 0)
 
     def sampled(self, matrix: sympy.Matrix) -> np.ndarray:
@@ -60,10 +60,10 @@ class Linearised:
         return values.reshape(*values.shape[:2], -1)[..., self.kept]
 
     def rhs(self, state, time):
-        return self.evaluate(self.equation.formulas, state, time)
+        return self.evaluate(self.problem.equation.formulas, state, time)
 
     def rest(self, state, time):
-        return self.evaluate(self.equation.split.rest, state, time)
+        return self.evaluate(self.problem.split.rest, state, time)
 
     def evaluate(self, formulas, state, time):
         fields = state if isinstance(state, list) else self.unstack(state)
@@ -90,18 +90,11 @@ class Linearised:
         return np.moveaxis(matrix, -1, 0) @ modes
 
 
-def linearise(
-    equation: Equation,
-    grid: Grid,
-    discretisation: Discretisation,
-    parameters: Mapping[str, float],
-    state: np.ndarray,
-    time: float,
-) -> Linearised:
+def linearise(problem: Problem, state: np.ndarray, time: float) -> Linearised:
     """Sample the linearised equation at a state of shape ``(fields, *grid.shape)``."""
-    wavenumbers = np.meshgrid(*_angles(grid), indexing="ij")
-    symbols = discretisation.symbols(grid, [k.reshape(-1, 1) for k in wavenumbers])
-    everywhere = {**grid.places(grid.coordinates()), **parameters, "t": time}
+    equation, grid = problem.equation, problem.grid
+    symbols = _symbols(problem)
+    everywhere = {**grid.places(grid.coordinates()), **problem.parameters, "t": time}
     everywhere |= dict(zip(equation.fields, state, strict=True))
     cells = _cells(state)
 
@@ -115,22 +108,20 @@ def linearise(
         names[f"value_{number}"] = sample(evaluate(node))
     names |= {name: sample(v) if np.ndim(v) else v for name, v in everywhere.items()}
     with np.errstate(all="ignore"):
-        whole = Linearised(equation, {**names, **symbol_names(symbols)}, nodes)
+        whole = Linearised(problem, {**names, **symbol_names(symbols)}, nodes)
         kept = _extremes(whole)
-    return Linearised(equation, whole.names, nodes, kept)
+    return Linearised(problem, whole.names, nodes, kept)
 
 
-def stable_step(
-    stepper, waves: Linearised, parameters: Mapping[str, float], longest: float
-) -> float:
+def stable_step(stepper, waves: Linearised, longest: float) -> float:
     """The largest stable dt up to ``longest``; ``inf`` if that is stable too, 0 if none is."""
-    matrices = waves.matrix(waves.equation.formulas)
+    matrices = waves.matrix(waves.problem.equation.formulas)
     rates = np.linalg.eigvals(matrices)
     fastest = float(np.abs(rates).max(initial=0.0))
     if fastest == 0.0 or not np.isfinite(fastest):
         return np.inf
     growth = max(0.0, float(rates.real.max()))
-    stable = partial(_is_stable, stepper, waves, parameters, growth=growth)
+    stable = partial(_is_stable, stepper, waves, growth=growth)
     lower, upper = 0.0, 1e-3 / fastest
     while upper < longest and stable(dt=upper):
         lower, upper = upper, 1.3 * upper
@@ -148,15 +139,16 @@ def stable_step(
 
 def reaction_rate(waves: Linearised) -> float:
     """The fastest rate of a uniform state: how quickly the reactions change the fields."""
-    symbols = {s: 0 for s in waves.equation.jacobian.free_symbols if s.name.startswith("symbol_")}
-    uniform = waves.equation.jacobian.xreplace(symbols).xreplace(dict(waves.nodes))
+    entries = waves.problem.equation.jacobian
+    symbols = {s: 0 for s in entries.free_symbols if s.name.startswith("symbol_")}
+    uniform = entries.xreplace(symbols).xreplace(dict(waves.nodes))
     matrices = np.moveaxis(waves.sampled(uniform), -1, 0)
     return float(np.abs(np.linalg.eigvals(matrices)).max(initial=0.0))
 
 
-def _is_stable(stepper, waves, parameters, dt: float, growth: float) -> bool:
+def _is_stable(stepper, waves: Linearised, dt: float, growth: float) -> bool:
     with np.errstate(all="ignore"):
-        amplification = amplification_matrices(stepper, waves, parameters, dt)
+        amplification = amplification_matrices(stepper, waves, dt)
         if not np.isfinite(amplification).all():
             return False
         radius = np.abs(np.linalg.eigvals(amplification)).max()
@@ -165,21 +157,62 @@ def _is_stable(stepper, waves, parameters, dt: float, growth: float) -> bool:
     return bool(radius <= allowed * (1 + TOLERANCE))
 
 
-def amplification_matrices(stepper, waves: Linearised, parameters, dt: float) -> np.ndarray:
+def amplification_matrices(stepper, waves: Linearised, dt: float) -> np.ndarray:
     """One step of ``stepper`` on the unit matrices: (samples, fields, fields)."""
-    linear = waves.sampled(waves.equation.split.matrix)
-    coefficients = stepper.coefficients(linear, parameters, dt)
-    size = len(waves.equation.fields)
+    linear = waves.sampled(waves.problem.split.matrix)
+    coefficients = stepper.coefficients(linear, waves.problem.parameters, dt)
+    size = len(waves.problem.equation.fields)
     unit = np.broadcast_to(np.eye(size, dtype=complex), (linear.shape[-1], size, size))
     carry = stepper.step(waves, stepper.begin(waves, unit), lambda c: c * dt, dt, coefficients)
     return stepper.finish(waves, carry)
 
 
-def _angles(grid: Grid) -> list[np.ndarray]:
+def _symbols(problem: Problem) -> dict[str, np.ndarray]:
+    """Symbols at sampled wave vectors, shape ``(samples, 1)``; walls add the modes they make."""
+    grid, scheme = problem.grid, problem.discretisation
     count = ANGLES[grid.dimensions]
-    ranges = [np.linspace(0, np.pi, (count + 1) // 2)]
-    ranges += [np.linspace(-np.pi, np.pi, count)] * (grid.dimensions - 1)
-    return [angle / h for angle, h in zip(ranges, grid.spacing, strict=True)]
+    pairs = []
+    for axis, spacing in enumerate(grid.spacing):
+        # real states need half of the wave vectors: the x component is not negative
+        angles = np.linspace(0, np.pi, (count + 1) // 2) if axis == 0 else None
+        angles = np.linspace(-np.pi, np.pi, count) if angles is None else angles
+        wavenumbers = angles / spacing
+        first, second = (scheme.symbol(n, wavenumbers, spacing) for n in (1, 2))
+        stiffest = _stiffest_wall(problem, axis)
+        if stiffest < second.min():
+            first, second = np.append(first, 0.0), np.append(second, stiffest)
+        pairs.append((first, second))
+    index = np.meshgrid(*(np.arange(len(first)) for first, _ in pairs), indexing="ij")
+    index = [i.reshape(-1, 1) for i in index]
+    first, second = ([pair[n][i] for pair, i in zip(pairs, index, strict=True)] for n in (0, 1))
+    return scheme.assemble(grid, first, second)
+
+
+def _stiffest_wall(problem: Problem, axis: int) -> float:
+    """The lowest eigenvalue of a second difference between the walls of an axis (0: periodic).
+
+    Extrapolation through a Dirichlet wall makes high-order stencils stiffer than any wave.
+    """
+    grid, scheme = problem.grid, problem.discretisation
+    if scheme.is_spectral or problem.boundary.is_periodic(axis):
+        return 0.0
+    points, halo = min(grid.points[axis], 24), scheme.order // 2
+    line = Grid((points,), (points * grid.spacing[axis],), (0.0,))
+    weights = scheme.terms("d2_dx2", line)
+    pairs = {field[axis] for field in problem.boundary.walls}
+    lowest = 0.0
+    for lower, upper in {(lo.homogeneous, up.homogeneous) for lo, up in pairs}:
+        extended = np.vstack([np.zeros((halo, points)), np.eye(points), np.zeros((halo, points))])
+        known = min(scheme.order - 1, points)
+        ghosts, _ = ghost_weights(lower, line.spacing[0], halo, known + 1)
+        extended[:halo, :known] = ghosts[::-1]
+        ghosts, _ = ghost_weights(upper, line.spacing[0], halo, known + 1)
+        extended[halo + points :, points - known :] = ghosts[:, ::-1]
+        matrix = sum(
+            weight * extended[halo + m : halo + m + points] for (m,), weight in weights.items()
+        )
+        lowest = min(lowest, float(np.linalg.eigvals(matrix).real.min()))
+    return lowest
 
 
 def _cells(state: np.ndarray) -> np.ndarray:
@@ -192,8 +225,8 @@ def _cells(state: np.ndarray) -> np.ndarray:
 
 def _extremes(waves: Linearised) -> np.ndarray:
     """The samples with the largest, the most damped, most oscillating and most growing rates."""
-    rates = np.linalg.eigvals(np.nan_to_num(waves.matrix(waves.equation.formulas)))
-    rest = np.abs(np.nan_to_num(waves.matrix(waves.equation.split.rest))).sum((1, 2))
+    rates = np.linalg.eigvals(np.nan_to_num(waves.matrix(waves.problem.equation.formulas)))
+    rest = np.abs(np.nan_to_num(waves.matrix(waves.problem.split.rest))).sum((1, 2))
     measures = [np.abs(rates).max(1), -rates.real.min(1), rates.real.max(1)]
     measures += [np.abs(rates.imag).max(1), rest]
     return np.unique(np.concatenate([np.argsort(m)[-KEPT:] for m in measures]))

@@ -1,0 +1,99 @@
+"""An equation on a grid between walls, and how its operators are evaluated. No TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from pdesim.boundary import Boundary
+from pdesim.equation import Equation
+from pdesim.errors import BoundaryError
+from pdesim.formula import Split
+from pdesim.formula import language as lang
+from pdesim.grid import Grid
+from pdesim.operators.catalogue import Discretisation
+from pdesim.operators.modes import Modes, build_modes
+from pdesim.operators.spectrum import linear_modes
+from pdesim.operators.symmetry import Lift, Symmetry, build_lift, build_symmetry
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Everything that the right-hand side depends on besides state and time."""
+
+    equation: Equation
+    grid: Grid
+    boundary: Boundary
+    discretisation: Discretisation
+
+    @property
+    def parameters(self) -> Mapping[str, float]:
+        return self.equation.parameters
+
+    @cached_property
+    def modes(self) -> Modes | str:
+        """The basis that makes constant-coefficient operators diagonal, or why there is none."""
+        return build_modes(self.grid, self.boundary, self.discretisation)
+
+    @cached_property
+    def split(self) -> Split:
+        """The part of the equation that is diagonal in ``modes``, and the rest."""
+        if isinstance(self.modes, str):
+            return self.equation.split()
+        return self.equation.split(self.modes.odd_words)
+
+    @cached_property
+    def symmetry(self) -> Symmetry:
+        return build_symmetry(self.grid, self.boundary, self.equation.field_symbols)
+
+    @cached_property
+    def lifts(self) -> tuple[Lift | None, ...]:
+        """For ``operators=spectral``: what makes each field's walls homogeneous."""
+        names = enumerate(self.equation.fields)
+        return tuple(build_lift(self.grid, self.boundary, i, name) for i, name in names)
+
+    @cached_property
+    def halo(self) -> int:
+        """Ghost cells on each side: a divergence of order p reaches p - 1 cells, others p / 2."""
+        order = self.discretisation.order
+        words = {lang.word_of(n) for f in self.equation.formulas for n in lang.operators_in(f)}
+        return order - 1 if lang.DIVERGENCE in words and order else order // 2
+
+    @property
+    def has_wall_values(self) -> bool:
+        return any(w.value != 0 for field in self.boundary.walls for pair in field for w in pair)
+
+    def linear_modes(self, parameters: Mapping[str, float] | None = None) -> np.ndarray:
+        """The linear part on every mode, ``(fields, fields, *modes.shape)``."""
+        chosen = self.parameters if parameters is None else parameters
+        return linear_modes(self.split, self.modes, self.discretisation, chosen)
+
+
+def check_problem(problem: Problem) -> None:
+    """Refuse what the operators cannot do between these walls.
+
+    Raises:
+        BoundaryError: for spectral operators at Robin walls, at walls with varying values, and
+            for expressions that are neither even nor odd about a wall.
+    """
+    if not problem.discretisation.is_spectral or all(problem.boundary.periodic_axes):
+        return
+    if isinstance(problem.modes, str):
+        raise BoundaryError(
+            f"operators=spectral cannot serve here: {problem.modes}",
+            "periodic, Dirichlet and Neumann walls, the same for every field; or operators=stencil",
+        )
+    fields = problem.equation.field_symbols
+    lifted = {s for s, lift in zip(fields, problem.lifts, strict=True) if lift is not None}
+    for formula in problem.equation.formulas:
+        for node in lang.operators_in(formula):
+            inner = node.args[-1]
+            problem.symmetry.modes(inner)
+            if inner not in fields and inner.free_symbols & lifted:
+                raise BoundaryError(
+                    f"operators=spectral between walls with values cannot differentiate {inner}",
+                    "walls with value 0, or operators=stencil",
+                )

@@ -1,0 +1,82 @@
+"""Formulas by transforms: derivatives in the modes, products on the grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import sympy
+import tensorflow as tf
+
+from pdesim.formula import Evaluator
+from pdesim.formula import language as lang
+from pdesim.operators import spectral
+
+
+class Pseudospectral:
+    """One evaluation of some formulas at one state; each expression is transformed once.
+
+    Fields between walls with values are differentiated as the sum of a homogeneous field and a
+    polynomial (``symmetry.Lift``).
+    """
+
+    def __init__(self, lines, fields: Sequence[tf.Tensor], stacked, time, formulas) -> None:
+        self.lines, self.grid = lines, lines.problem.grid
+        names = dict(zip(lines.problem.equation.fields, fields, strict=True))
+        places = {**lines.places(0), **lines.numbers(time)}
+        self.value = Evaluator({**places, **names}, lines.library, self._apply)
+        self._modes: dict[sympy.Basic, tf.Tensor] = {}
+
+    def _apply(self, word: str, arguments: tuple, value: Evaluator):
+        if not any(argument.free_symbols for argument in arguments):
+            return 0.0  # a derivative of a number
+        if word == lang.DIVERGENCE:
+            diffusivity, inner = arguments
+            parts = (
+                lang.operator(f"d_d{a}", diffusivity * lang.operator(f"d_d{a}", inner))
+                for a in self.grid.axes
+            )
+            return value(sympy.Add(*parts))
+        (inner,) = arguments
+        modes = self.lines.problem.symmetry.modes(inner)
+        coefficients = self._coefficients(inner, modes, value)
+        symbol, derived = self._symbol(word, modes)
+        result = spectral.backward(spectral.multiply(symbol, coefficients), modes, derived)
+        lift = self._lift(inner)
+        return result if lift is None else result + self._lift_derivative(word, lift)
+
+    def _coefficients(self, inner: sympy.Expr, modes, value: Evaluator) -> tf.Tensor:
+        if inner not in self._modes:
+            full = self.lines.full(value(inner), self.grid.shape)
+            lift = self._lift(inner)
+            if lift is not None:
+                full = full - tf.constant(lift.values(self.grid), self.lines.dtype)
+            self._modes[inner] = spectral.forward(full, modes)
+        return self._modes[inner]
+
+    def _lift(self, inner: sympy.Expr):
+        symbols = self.lines.problem.equation.field_symbols
+        return self.lines.problem.lifts[symbols.index(inner)] if inner in symbols else None
+
+    def _lift_derivative(self, word: str, lift) -> tf.Tensor:
+        axis, power = lang.DERIVATIVES.get(word, (lift.axis, 2))
+        values = lift.values(self.grid, power) if axis == lift.axis else np.zeros(1)
+        return tf.constant(values, self.lines.dtype)
+
+    def _symbol(self, word: str, modes) -> tuple[tf.Tensor, int | None]:
+        """The factor per mode, and the walled axis along which it turns sines into cosines."""
+        scheme = self.lines.problem.discretisation
+        wavenumbers = modes.wavenumbers()
+        if word == lang.LAPLACIAN:
+            pairs = zip(wavenumbers, self.grid.spacing, strict=True)
+            return sum(self._tensor(scheme.symbol(2, k, h)) for k, h in pairs), None
+        axis, power = lang.DERIVATIVES[word]
+        basis = modes.bases[axis]
+        if power == 1 and basis != "fourier":
+            sign = 1 if basis.startswith("sine") else -1
+            return self._tensor(sign * wavenumbers[axis]), axis
+        values = scheme.symbol(power, wavenumbers[axis], self.grid.spacing[axis])
+        return self._tensor(values), None
+
+    def _tensor(self, values: np.ndarray) -> tf.Tensor:
+        return tf.constant(values, self.lines.dtype_of(values))
