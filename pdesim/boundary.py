@@ -170,19 +170,27 @@ def _check_keys(spec: Mapping, known: Sequence[str], where: str) -> None:
             raise BoundaryError(f"{where} has the unknown key {key!r}", nearest(str(key), known))
 
 
+def cells_known(order: int, points: int) -> int:
+    """How many cells beside a wall its ghosts are made of, for a global order of accuracy.
+
+    One less than the order is enough at order 2, where the error that a wall makes is one order
+    better in its effect than in itself; higher orders need it in full at Neumann walls.
+    """
+    return min(1 if order == 2 else order, points)
+
+
 def ghost_weights(
-    wall: Wall, spacing: float, halo: int, order: int
+    wall: Wall, spacing: float, halo: int, known: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Ghost cells as ``ghost[m] = sum_j weights[m, j]*u[j] + value_weights[m]*value``.
 
-    The polynomial of degree ``order - 1`` that meets the wall condition on the face and the first
-    ``order - 1`` cell values is continued outward; for order 2 this is ``2*g - u[0]`` (Dirichlet)
-    and ``u[0] + spacing*g`` (Neumann). Cell m lies (m + 1/2) spacings beyond the wall.
+    The polynomial that meets the wall condition on the face and the first ``known`` cell values is
+    continued outward; for one known cell this is ``2*g - u[0]`` (Dirichlet) and
+    ``u[0] + spacing*g`` (Neumann). Cell m lies (m + 1/2) spacings beyond the wall.
 
     Raises:
         BoundaryError: for a Robin condition that no polynomial meets on this grid.
     """
-    known = order - 1
     h = sympy.Rational(spacing)
     half = sympy.Rational(1, 2)
     rows = [[sympy.Rational(wall.a), -sympy.Rational(wall.b) / h] + [0] * (known - 1)]

@@ -37,6 +37,7 @@ def start_tensorflow(device: Device) -> Placement:
     with _captured_stderr():
         import tensorflow as tf
 
+        tf.get_logger().setLevel("ERROR")
         tf.config.experimental.enable_tensor_float_32_execution(False)
         gpus = tf.config.list_physical_devices("GPU")
         for gpu in gpus:

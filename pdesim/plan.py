@@ -21,7 +21,8 @@ from pdesim.operators import build_discretisation
 from pdesim.operators.problem import Problem, check_problem
 from pdesim.settings import Settings
 from pdesim.steppers import build_stepper
-from pdesim.steppers.stability import linearise, reaction_rate, stable_step
+from pdesim.steppers.choice import choose_stepper
+from pdesim.steppers.stability import Linearised, linearise, reaction_rate, stable_step
 
 MAX_STEPS = 10**11
 #: the fraction of a reaction's time scale that ``time.dt=auto`` takes at most
@@ -32,10 +33,14 @@ ARRAYS_HELD = 6
 
 @dataclass(frozen=True)
 class TimeStep:
-    """``dt`` is the longest step to take; ``limit`` the largest stable one (inf: no limit)."""
+    """``dt`` is the longest step to take; ``limit`` the largest stable one (inf: no limit).
+
+    Steppers that choose their own step (``adaptive``) begin with ``dt``.
+    """
 
     dt: float
     limit: float
+    adaptive: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,8 @@ class Plan:
     settings: Settings
     problem: Problem
     stepper: object | None
+    #: why this stepper was chosen, where pdesim chose it
+    why: str
     step: TimeStep | None
     times: np.ndarray
     state: np.ndarray
@@ -61,6 +68,20 @@ class Plan:
         """How many equal steps lead from one frame to the next, so that both are hit exactly."""
         interval = self.times[frame + 1] - self.times[frame]
         return max(1, math.ceil(interval / self.step.dt * (1 - 1e-12)))
+
+    @property
+    def shortest_step(self) -> float:
+        """The step that is taken: ``step.dt``, shortened so that frames are hit exactly."""
+        return min(
+            (self.times[frame + 1] - self.times[frame]) / self.steps_between(frame)
+            for frame in range(len(self.times) - 1)
+        )
+
+    @property
+    def arrays_held(self) -> int:
+        """How many arrays of the size of the state a run holds at once, roughly."""
+        tableau = getattr(self.stepper.method, "tableau", None) if self.stepper else None
+        return ARRAYS_HELD + (len(tableau.b) if tableau else 0)
 
     @property
     def total_steps(self) -> int:
@@ -93,13 +114,14 @@ def build_plan(settings: Settings, name: str = "custom") -> Plan:
     start, parameters = settings.time.start, equation.parameters
     state = initial.evaluate(grid, boundary.periodic_axes, parameters, settings.seed, start)
     if equation.steady:
-        step, stepper, times = None, None, np.array([start])
+        step, stepper, why, times = None, None, "", np.array([start])
     else:
         times = frame_times(settings)
-        stepper = build_stepper(settings.stepper.name, problem)
-        step = _time_step(settings, problem, stepper, state, times)
-    plan = Plan(settings, problem, stepper, step, times, state)
-    if stepper and plan.total_steps > MAX_STEPS:
+        waves = linearise(problem, state, start)
+        stepper, why = _stepper(settings, problem, waves, float(np.diff(times).max()))
+        step = _time_step(settings, waves, stepper, times)
+    plan = Plan(settings, problem, stepper, why, step, times, state)
+    if stepper and not step.adaptive and plan.total_steps > MAX_STEPS:
         raise ConfigError(
             f"this run would take {plan.total_steps:.3g} steps", "a larger time.dt or a nearer end"
         )
@@ -145,15 +167,25 @@ def frame_times(settings: Settings) -> np.ndarray:
     return times if end - times[-1] <= 1e-9 * every else np.append(times, end)
 
 
-def _time_step(settings, problem: Problem, stepper, state, times) -> TimeStep:
-    waves = linearise(problem, state, settings.time.start)
+def _stepper(settings: Settings, problem: Problem, waves: Linearised, interval: float):
+    name, why = settings.stepper.name, ""
+    if name == "auto":
+        name, why = choose_stepper(problem, waves, interval)
+    return build_stepper(name, problem, settings.stepper.stages), why
+
+
+def _time_step(settings: Settings, waves: Linearised, stepper, times: np.ndarray) -> TimeStep:
+    problem = waves.problem
     longest = float(np.diff(times).max())
     limit = stable_step(stepper, waves, 1e3 * longest)
+    if stepper.method.family == "adaptive":
+        given = settings.time.dt
+        return TimeStep(min(limit, longest) if given == "auto" else given, limit, adaptive=True)
     name, given = stepper.method.name, settings.time.dt
     if limit == 0.0 and not settings.time.unsafe:
         raise StepperError(
             f"{name} is unstable for {problem.equation.name} at any time step",
-            "a stepper that is stable on oscillations, such as rk4 or verlet",
+            "a stepper that is stable on oscillations, such as rk4, verlet or crank_nicolson",
             "time.unsafe=true to insist",
         )
     if given == "auto":

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
+from rich.filesize import decimal
 
 import pdesim
 from pdesim.device import start_tensorflow
@@ -117,9 +118,10 @@ def _evolve(plan: Plan, placement, store, console: Console, numbers: dict) -> No
     from pdesim.simulation import Simulation
 
     simulation = Simulation(plan, placement)
-    preflight = describe(plan, placement.about)
-    log.info(preflight)
-    console.print(preflight, highlight=False)
+    seconds_a_step = simulation.prepare()
+    for line in describe(plan, placement.about, seconds_a_step):
+        log.info(line)
+        console.print(line, highlight=False, soft_wrap=True)
     cells = plan.grid.cells
     with (
         _stop_signals() as stop,
@@ -129,7 +131,7 @@ def _evolve(plan: Plan, placement, store, console: Console, numbers: dict) -> No
     ):
 
         def report(progress) -> None:
-            update(progress.steps - simulation.compiled_steps, progress.time, progress.seconds)
+            update(progress.steps, progress.time, progress.seconds)
             if stop:
                 raise InterruptedRun(
                     f"stopped by {stop[0].name} at t = {progress.time:.6g}; all frames are kept",
@@ -140,29 +142,58 @@ def _evolve(plan: Plan, placement, store, console: Console, numbers: dict) -> No
             for frame in simulation.frames(report):
                 store(frame.index, frame.time, frame.state)
         finally:
-            timed = simulation.steps - simulation.compiled_steps
-            if simulation.seconds > 0:
-                numbers["steps_per_second"] = round(timed / simulation.seconds, 3)
-                numbers["cell_updates_per_second"] = round(timed * cells / simulation.seconds)
-            numbers.update(steps=simulation.steps, dt=plan.step.dt)
-            numbers["compile_seconds"] = round(simulation.compile_seconds, 3)
-    told = speed(timed, simulation.seconds, cells)
-    log.info("%d steps, %s", simulation.steps, told)
-    console.print(f"{simulation.steps:,} steps  {told}", highlight=False)
+            _count(simulation, cells, numbers)
+    told = f"{simulation.steps:,} steps"
+    if plan.step.adaptive:
+        told += f" ({simulation.rejected:,} rejected)"
+    told += f"  {speed(simulation.steps, simulation.seconds, cells)}"
+    log.info(told)
+    console.print(told, highlight=False)
 
 
-def describe(plan: Plan, device: str) -> str:
-    """The line before a run: what will be done, with which step, against which limit."""
-    limit = "no limit" if np.isinf(plan.step.limit) else f"limit {plan.step.limit:.4g}"
+def _count(simulation, cells: int, numbers: dict) -> None:
+    """What the status file says about the steps."""
+    numbers.update(
+        stepper=simulation.plan.stepper.method.name,
+        steps=simulation.steps,
+        rejected_steps=simulation.rejected,
+        dt=simulation.plan.step.dt,
+        compile_seconds=round(simulation.compile_seconds, 3),
+    )
+    if simulation.seconds > 0:
+        rate = simulation.steps / simulation.seconds
+        numbers.update(steps_per_second=round(rate, 3), cell_updates_per_second=round(rate * cells))
+
+
+def describe(plan: Plan, device: str, seconds_a_step: float) -> list[str]:
+    """The lines before a run: what will be done, with which step, at what cost."""
+    settings, step = plan.settings, plan.step
     points = " x ".join(str(n) for n in plan.grid.points)
     operators = plan.problem.discretisation.name
     if plan.problem.discretisation.order:
         operators += f" of order {plan.problem.discretisation.order}"
-    return (
-        f"{plan.equation.name} on {points} cells, {operators}, {plan.stepper.method.name}, "
-        f"dt = {plan.step.dt:.4g} ({limit}), about {plan.total_steps:,} steps, "
-        f"{plan.settings.device.precision}, {device}"
-    )
+    limit = "no stability limit" if np.isinf(step.limit) else f"stability limit {step.limit:.4g}"
+    if step.adaptive:
+        steps = f"dt chosen for a local error of {settings.time.tolerance:g}, first {step.dt:.3g}"
+    else:
+        left = plan.total_steps * seconds_a_step
+        steps = f"dt = {plan.shortest_step:.4g} ({limit}), {plan.total_steps:,} steps"
+        steps += f", about {left:.0f} s" if left >= 1 else ", under a second"
+    stepper = plan.stepper.method.name + (f" ({plan.why})" if plan.why else "")
+    size = np.dtype(settings.output.dtype or settings.device.precision).itemsize
+    state = plan.state.size * np.dtype(settings.device.precision).itemsize
+    disk = plan.state.size * size * len(plan.times)
+    precision = settings.device.precision
+    return [
+        f"{plan.equation.name} on {points} cells, {operators}, {precision}, {device}",
+        f"{stepper}: {steps}",
+        f"memory about {_bytes(plan.arrays_held * state)}; "
+        f"{len(plan.times)} frames, {_bytes(disk)} before compression",
+    ]
+
+
+def _bytes(count: float) -> str:
+    return decimal(int(count))
 
 
 def _make_folder(folder: Path) -> None:

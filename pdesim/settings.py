@@ -37,6 +37,7 @@ class Operators(_Section):
 
 class Stepper(_Section):
     name: str = "auto"
+    stages: Annotated[int, Field(ge=3, le=101)] = 9
 
 
 class Time(_Section):
@@ -44,6 +45,7 @@ class Time(_Section):
     end: float = 1.0
     dt: Positive | Literal["auto"] = Field("auto", description="a positive number, or auto")
     unsafe: bool = False
+    tolerance: Annotated[float, Field(gt=0, lt=1)] = 1e-5
 
 
 class Device(_Section):

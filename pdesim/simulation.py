@@ -1,4 +1,4 @@
-"""Blocks of steps as one compiled program, and what happens between them."""
+"""A plan on a device: blocks of steps, and what happens between them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from pdesim.blocks import Blocks
 from pdesim.device import Placement
 from pdesim.errors import DivergedError
-from pdesim.operators.lines import MethodOfLines
 from pdesim.plan import Plan
 
 #: wall-clock seconds that a block should take: short enough to stop soon, long enough to be free
 BLOCK_SECONDS = 0.5
 FIRST_BLOCK = 8
+TRIAL_STEPS = 4
 
 
 @dataclass(frozen=True)
@@ -37,32 +38,37 @@ class Progress:
     seconds: float
 
 
-class Simulation:
-    """A plan on a device. Iterate :meth:`frames`; the first frame is the initial state.
+Report = Callable[[Progress], None]
 
-    One call of the compiled program advances any number of steps: the step count, dt, the
-    parameters and the stepper's coefficients are its arguments, so none of them retraces it.
-    """
+
+class Simulation:
+    """A plan on a device. Iterate :meth:`frames`; the first frame is the initial state."""
 
     def __init__(self, plan: Plan, placement: Placement) -> None:
         self.plan, self.placement = plan, placement
-        self.dtype = tf.as_dtype(plan.settings.device.precision)
-        self.fused = _use_xla(plan, placement)
+        dtype = tf.as_dtype(plan.settings.device.precision)
+        self.blocks = Blocks(plan.problem, plan.stepper, dtype, _use_xla(plan, placement))
         self.steps = 0
+        self.rejected = 0
         self.seconds = 0.0
-        self.compiled_steps = 0  # taken in the first block, whose time is mostly compilation
         self.compile_seconds = 0.0
-        numbers = plan.equation.parameters.items()
-        self._parameters = {name: tf.constant(v, self.dtype) for name, v in numbers}
-        compiled = {"jit_compile": self.fused, "autograph": False}
-        self._begin = tf.function(self._trace_begin, **compiled)
-        self._block = tf.function(self._trace_block, **compiled)
-        self._steps_a_block = FIRST_BLOCK
+        self.steps_a_block = FIRST_BLOCK
+        self._dt = plan.step.dt
+        self._coefficients: dict[float, dict] = {}
 
-    def lines(self, parameters) -> MethodOfLines:
-        return MethodOfLines(self.plan.problem, self.dtype, self.fused, parameters)
+    def prepare(self) -> float:
+        """Compile, and time a few steps whose result is thrown away: seconds a step."""
+        plan, start = self.plan, float(self.plan.times[0])
+        began = clock_module.perf_counter()
+        with tf.device(self.placement.name):
+            carry = self._begin(tf.constant(plan.state, self.blocks.dtype), 0)
+            self._trial(carry, start, 0)
+            self.compile_seconds = clock_module.perf_counter() - began
+            began = clock_module.perf_counter()
+            self._trial(carry, start, TRIAL_STEPS)
+        return (clock_module.perf_counter() - began) / TRIAL_STEPS
 
-    def frames(self, report: Callable[[Progress], None] = lambda progress: None) -> Iterator[Frame]:
+    def frames(self, report: Report = lambda progress: None) -> Iterator[Frame]:
         """Yield the frames of the plan, advancing between them.
 
         Args:
@@ -73,77 +79,103 @@ class Simulation:
         """
         plan = self.plan
         with tf.device(self.placement.name):
-            state = tf.constant(plan.state, self.dtype)
+            state = tf.constant(plan.state, self.blocks.dtype)
             yield Frame(0, float(plan.times[0]), state.numpy())
-            carry = self._begin(state)
+            carry, dt = None, None
             for frame in range(len(plan.times) - 1):
-                carry, state = self._to_next_frame(carry, frame, report)
+                if plan.step.adaptive:
+                    carry, state = self._follow(state if carry is None else carry, frame, report)
+                else:
+                    if dt is None or not np.isclose(dt, self._step_of(frame), rtol=1e-9):
+                        # what multistep methods carry belongs to one dt
+                        carry = self._begin(state, frame)
+                        dt = self._step_of(frame)
+                    carry, state = self._advance(carry, frame, report)
                 yield Frame(frame + 1, float(plan.times[frame + 1]), state.numpy())
 
-    def _to_next_frame(self, carry, frame: int, report):
-        plan = self.plan
-        start, end = plan.times[frame], plan.times[frame + 1]
-        count = plan.steps_between(frame)
-        dt = (end - start) / count
-        coefficients = self._coefficients(dt)
-        done = 0
+    def _step_of(self, frame: int) -> float:
+        times = self.plan.times
+        return float((times[frame + 1] - times[frame]) / self.plan.steps_between(frame))
+
+    def _coefficients_for(self, dt: float) -> dict[str, tf.Tensor]:
+        key = float(np.format_float_scientific(dt, 9))
+        if key not in self._coefficients:
+            self._coefficients = {key: self.blocks.coefficients(dt)}
+        return self._coefficients[key]
+
+    def _begin(self, state: tf.Tensor, frame: int):
+        if self.plan.step.adaptive:
+            return state
+        dt, time = self._step_of(frame), self.plan.times[frame]
+        coefficients = self._coefficients_for(dt)
+        return self.blocks.begin(
+            state, _double(time), _double(dt), self.blocks.parameters, coefficients
+        )
+
+    def _trial(self, carry, start: float, steps: int) -> None:
+        blocks = self.blocks
+        if self.plan.step.adaptive:
+            result = self._call_follow(carry, start, float(self.plan.times[-1]), steps)
+        else:
+            dt = self._step_of(0)
+            result = blocks.advance(
+                carry, _double(start), _double(dt), _count(0), _count(steps), blocks.parameters,
+                self._coefficients_for(dt),
+            )  # fmt: skip
+        result[2].numpy()
+
+    def _advance(self, carry, frame: int, report: Report):
+        """From one frame to the next in equal steps."""
+        start, count, dt = self.plan.times[frame], self.plan.steps_between(frame), None
+        dt = self._step_of(frame)
+        coefficients, done = self._coefficients_for(dt), 0
         while done < count:
-            upto = min(count, done + self._steps_a_block)
+            upto = min(count, done + self.steps_a_block)
             began = clock_module.perf_counter()
-            carry, state, finite = self._block(
-                carry,
-                tf.constant(start, tf.float64),
-                tf.constant(dt, tf.float64),
-                tf.constant(done, tf.int64),
-                tf.constant(upto, tf.int64),
-                self._parameters,
-                coefficients,
+            carry, state, finite = self.blocks.advance(
+                carry, _double(start), _double(dt), _count(done), _count(upto),
+                self.blocks.parameters, coefficients,
+            )  # fmt: skip
+            self._account(
+                upto - done, finite, began, (start + done * dt, start + upto * dt), report
             )
-            finite = finite.numpy()
-            self._account(upto - done, clock_module.perf_counter() - began)
-            report(Progress(self.steps, float(start + upto * dt), self.seconds))
-            if not finite.all():
-                raise self._diverged(finite, start + done * dt, start + upto * dt)
             done = upto
         return carry, state
 
-    def _account(self, steps: int, seconds: float) -> None:
-        if self.steps == 0:
-            self.compile_seconds, self.compiled_steps = seconds, steps
+    def _follow(self, carry, frame: int, report: Report):
+        """From one frame to the next in steps of chosen size."""
+        now, end = float(self.plan.times[frame]), float(self.plan.times[frame + 1])
+        while now < end:
+            began, before = clock_module.perf_counter(), now
+            carry, state, finite, told = self._call_follow(carry, now, end, self.steps_a_block)
+            now, self._dt, accepted, tried = (value.numpy().item() for value in told)
+            self.rejected += tried - accepted
+            self._account(tried, finite, began, (before, now), report)
+            if self._dt <= 1e-12 * (end - before):
+                raise self._diverged(np.zeros(len(self.plan.equation.fields), bool), before, end)
+        return carry, state
+
+    def _call_follow(self, carry, now: float, end: float, trials: int):
+        tolerance = self.plan.settings.time.tolerance
+        return self.blocks.follow(
+            carry, _double(now), _double(end), _double(self._dt), _count(trials),
+            _double(tolerance), self.blocks.parameters,
+        )  # fmt: skip
+
+    def _account(self, steps: int, finite, began: float, span, report: Report) -> None:
+        finite = finite.numpy()  # waits for the device
+        seconds = clock_module.perf_counter() - began
+        compiling = self.steps == 0 and self.compile_seconds == 0
+        if compiling:
+            self.compile_seconds = seconds
         else:
             self.seconds += seconds
             wanted = int(steps * BLOCK_SECONDS / max(seconds, 1e-6))
-            self._steps_a_block = max(1, min(wanted, 4 * self._steps_a_block))
+            self.steps_a_block = max(1, min(wanted, 4 * self.steps_a_block))
         self.steps += steps
-
-    def _coefficients(self, dt: float) -> dict[str, tf.Tensor]:
-        """The stepper's numbers for this dt, worked out in float64 and rounded once."""
-        plan, linear = self.plan, None
-        if plan.stepper.method.family == "exponential":
-            linear = plan.problem.linear_modes()
-        values = plan.stepper.coefficients(linear, plan.equation.parameters, dt)
-        types = self.lines({})
-        return {name: tf.constant(v, types.dtype_of(v)) for name, v in values.items()}
-
-    def _trace_begin(self, state):
-        return self.plan.stepper.begin(self.lines({}), state)
-
-    def _trace_block(self, carry, start, dt, first, last, parameters, coefficients):
-        """Steps ``first`` to ``last`` of a frame interval; what is carried stays on the device."""
-        lines, stepper = self.lines(parameters), self.plan.stepper
-        step_dt = tf.cast(dt, self.dtype)
-
-        def advance(index, carry):
-            def moment(c):
-                # from the frame's start, so that any division into blocks gives the same bits
-                return start + (tf.cast(index, tf.float64) + c) * dt
-
-            return index + 1, stepper.step(lines, carry, moment, step_dt, coefficients)
-
-        _, carry = tf.while_loop(lambda index, _: index < last, advance, (first, carry))
-        state = stepper.finish(lines, carry)
-        axes = list(range(1, state.shape.rank))
-        return carry, state, tf.reduce_all(tf.math.is_finite(state), axis=axes)
+        report(Progress(self.steps, float(span[1]), self.seconds))
+        if not finite.all():
+            raise self._diverged(finite, *span)
 
     def _diverged(self, finite: np.ndarray, since: float, upto: float) -> DivergedError:
         names = [f for f, good in zip(self.plan.equation.fields, finite, strict=True) if not good]
@@ -155,6 +187,14 @@ class Simulation:
             cure=f"a smaller time.dt than {self.plan.step.dt:.4g}{told}, device.precision=float64, "
             "or other parameters",
         )
+
+
+def _double(value: float) -> tf.Tensor:
+    return tf.constant(value, tf.float64)
+
+
+def _count(value: int) -> tf.Tensor:
+    return tf.constant(value, tf.int64)
 
 
 def _use_xla(plan: Plan, placement: Placement) -> bool:

@@ -149,9 +149,9 @@ def test_linear_functions_are_exact_at_every_kind_of_wall(placement, lower, uppe
 
 
 def test_ghost_weights_of_second_order_are_the_textbook_ones():
-    weights, value = ghost_weights(Wall("dirichlet", 1.0, 0.0), 0.1, 1, 2)
+    weights, value = ghost_weights(Wall("dirichlet", 1.0, 0.0), 0.1, 1, 1)
     assert weights.tolist() == [[-1.0]] and value.tolist() == [2.0]
-    weights, value = ghost_weights(Wall("neumann", 0.0, 1.0), 0.25, 1, 2)
+    weights, value = ghost_weights(Wall("neumann", 0.0, 1.0), 0.25, 1, 1)
     assert weights.tolist() == [[1.0]] and value.tolist() == [0.25]
 
 

@@ -27,6 +27,7 @@ FLOORS = (
     "plan",
     "device",
     "solvers",
+    "blocks",
     "simulation",
     "output",
     "render",

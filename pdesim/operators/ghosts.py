@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from pdesim.boundary import Wall, ghost_weights
+from pdesim.boundary import Wall, cells_known, ghost_weights
 from pdesim.grid import Grid
 
 WallPair = tuple[Wall, Wall]
@@ -60,8 +60,8 @@ def _wrapped(values: tf.Tensor, axis: int, halo: int) -> tuple[tf.Tensor, tf.Ten
 
 def _beyond(values, wall, grid, axis, side, halo, order, wall_value) -> tf.Tensor:
     where = grid.array_axis(axis)
-    known = min(order - 1, grid.points[axis])
-    weights, value_weights = ghost_weights(wall, grid.spacing[axis], halo, known + 1)
+    known = cells_known(order, grid.points[axis])
+    weights, value_weights = ghost_weights(wall, grid.spacing[axis], halo, known)
     cells = [
         layer(values, where, j, j + 1)
         if side == 0

@@ -16,7 +16,7 @@ import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
 
 from pdesim.formula import Library, library
-from pdesim.operators import spectral
+from pdesim.operators import krylov, spectral
 from pdesim.operators.differences import Differences
 from pdesim.operators.problem import Problem
 from pdesim.operators.pseudospectral import Pseudospectral
@@ -68,6 +68,19 @@ class MethodOfLines:
     @property
     def _field_axis(self) -> int:
         return -1 - self.problem.grid.dimensions
+
+    def solve_shifted(self, known, factor, time, guess) -> tf.Tensor:
+        """Solve ``u - factor * A u = known``, A being the linear part of the right-hand side.
+
+        By BiCGStab, or conjugate gradients where A is self-adjoint.
+        """
+        source = self.rhs(tf.zeros_like(known), time)
+
+        def operator(u):
+            return u - factor * (self.rhs(u, time) - source)
+
+        method = krylov.conjugate_gradients if self.problem.self_adjoint else krylov.bicgstab
+        return method(operator, known, guess)
 
     def column(self, values: tf.Tensor) -> tf.Tensor:
         """One number per field, shaped to multiply a stacked state."""

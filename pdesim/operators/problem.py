@@ -62,6 +62,24 @@ class Problem:
         words = {lang.word_of(n) for f in self.equation.formulas for n in lang.operators_in(f)}
         return order - 1 if lang.DIVERGENCE in words and order else order // 2
 
+    @cached_property
+    def self_adjoint(self) -> bool:
+        """Whether the linear part is symmetric: one field's worth of even operators of order 2.
+
+        Fields that couple, odd derivatives, products with coefficients outside a divergence, and
+        the one-sided ghost cells of higher orders at walls all break the symmetry.
+        """
+        walled = not all(self.boundary.periodic_axes)
+        if self.discretisation.order > 2 and walled:
+            return False
+        entries = self.equation.jacobian
+        symbols = {symbol.name for symbol in entries.free_symbols}
+        allowed = set(self.parameters)
+        even = {f"symbol_{w}" for w in (lang.LAPLACIAN, *lang.DERIVATIVES) if "d_d" not in w}
+        coupled = any(entries[i, j] != 0 for i in range(entries.rows) for j in range(i))
+        coupled |= any(entries[i, j] != 0 for j in range(entries.cols) for i in range(j))
+        return not coupled and symbols <= allowed | even
+
     @property
     def has_wall_values(self) -> bool:
         return any(w.value != 0 for field in self.boundary.walls for pair in field for w in pair)

@@ -1,54 +1,92 @@
 """Time steppers: data and citations in ``catalogue``, one module per family.
 
-No module here imports TensorFlow: a step is arithmetic on whatever arrays ``lines`` works with,
-so the same code advances tensors and, on small matrices, tells its own stability limit.
+A step is arithmetic on whatever arrays ``lines`` works with, so the same code advances tensors
+and, on small matrices, tells its own stability limit.
 """
 
 from __future__ import annotations
 
 from pdesim.errors import StepperError, nearest
+from pdesim.formula.language import TIME
 from pdesim.operators.problem import Problem
 from pdesim.steppers.catalogue import METHODS, Method
-from pdesim.steppers.explicit import Explicit
+from pdesim.steppers.explicit import Adaptive, Explicit
 from pdesim.steppers.exponential import Exponential
+from pdesim.steppers.implicit import Implicit, ImplicitExplicit
+from pdesim.steppers.stabilized import Stabilized
 from pdesim.steppers.symplectic import Symplectic, partition
 
-__all__ = ["METHODS", "Method", "build_stepper", "choose_method"]
+__all__ = ["METHODS", "Method", "build_stepper", "refusal", "serving"]
 
 
-def choose_method(problem: Problem) -> str:
-    """The stepper that ``stepper=auto`` stands for."""
-    if partition(problem.equation) is not None:
-        return "verlet"
-    return "etdrk2" if problem.discretisation.is_spectral else "euler"
-
-
-def build_stepper(name: str, problem: Problem):
+def build_stepper(name: str, problem: Problem, stages: int = 9):
     """Look a stepper up by name and fit it to the problem.
 
     Raises:
         StepperError: for an unknown name, or a stepper that cannot serve here.
     """
-    if name == "auto":
-        name = choose_method(problem)
     if name not in METHODS:
         raise StepperError(f"stepper={name} is unknown", nearest(name, [*METHODS, "auto"]))
+    reason = refusal(name, problem)
+    if reason:
+        raise StepperError(
+            f"stepper={name} cannot serve {problem.equation.name} here: {reason}",
+            "one of " + ", ".join(serving(problem)),
+        )
     method = METHODS[name]
     if method.family == "explicit":
         return Explicit(method)
+    if method.family == "adaptive":
+        return Adaptive(method)
+    if method.family == "stabilized":
+        return Stabilized(method, stages)
     if method.family == "exponential":
-        if isinstance(problem.modes, str):
-            raise StepperError(
-                f"{name} advances Fourier, sine or cosine modes, and there are none: "
-                f"{problem.modes}",
-                "other walls, or one of euler, heun, rk4",
-            )
         return Exponential(method)
-    parts = partition(problem.equation)
-    if parts is None:
-        raise StepperError(
-            f"{name} needs positions and momenta (u' = w, w' = force(u)); "
-            f"{problem.equation.name} does not separate so",
-            "one of " + ", ".join(m for m in METHODS if METHODS[m].family != "symplectic"),
-        )
-    return Symplectic(method, parts)
+    if method.family == "imex":
+        return ImplicitExplicit(method)
+    if method.family == "implicit":
+        return Implicit(method, direct=not _needs_iterations(problem))
+    return Symplectic(method, partition(problem.equation))
+
+
+def serving(problem: Problem) -> list[str]:
+    """The steppers that can serve a problem."""
+    return [name for name in METHODS if refusal(name, problem) is None]
+
+
+def refusal(name: str, problem: Problem) -> str | None:
+    """Why a stepper cannot serve a problem; None if it can."""
+    method, modes = METHODS[name], problem.modes
+    if method.family in ("exponential", "imex") and isinstance(modes, str):
+        return f"it advances Fourier, sine or cosine modes, and there are none: {modes}"
+    if method.family == "implicit" and not _is_linear(problem):
+        return "it solves linear equations, and this one is not linear in its fields"
+    if method.family == "symplectic" and partition(problem.equation) is None:
+        return "it needs positions and momenta (u' = w, w' = force(u) - damping*w)"
+    if name == "exact":
+        return _why_not_exact(problem)
+    return None
+
+
+def _why_not_exact(problem: Problem) -> str | None:
+    fields = set(problem.equation.field_symbols)
+    for term in problem.split.rest:
+        if term.free_symbols & fields:
+            return "it needs a linear equation with constant coefficients"
+        if TIME in term.free_symbols:
+            return "it needs a source that does not change in time"
+    if any(w.moves for field in problem.boundary.walls for pair in field for w in pair):
+        return "it needs walls that do not change in time"
+    return None
+
+
+def _needs_iterations(problem: Problem) -> bool:
+    fields = set(problem.equation.field_symbols)
+    rest = problem.split.rest
+    return isinstance(problem.modes, str) or any(term.free_symbols & fields for term in rest)
+
+
+def _is_linear(problem: Problem) -> bool:
+    """Whether the Jacobian names no field: coefficients may vary in space and time."""
+    fields = set(problem.equation.field_symbols)
+    return not problem.equation.jacobian.free_symbols & fields

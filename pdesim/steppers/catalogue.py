@@ -12,6 +12,8 @@ class Tableau:
 
     a: tuple[tuple[Fraction, ...], ...]
     b: tuple[Fraction, ...]
+    #: weights of the embedded solution of lower order, for methods that choose their step
+    embedded: tuple[Fraction, ...] | None = None
 
     @property
     def c(self) -> tuple[Fraction, ...]:
@@ -22,11 +24,25 @@ class Tableau:
         return len(self.b)
 
 
+#: one entry of an exponential tableau: a sum of ``weight * phi_k(c * dt * L)``
+Phi = tuple[tuple[float, int, float], ...]
+
+
+@dataclass(frozen=True)
+class ExponentialTableau:
+    """``U_i = exp(c_i dt L) u + dt sum_j a_ij(dt L) N(U_j)``, and b likewise for the new u."""
+
+    c: tuple[float, ...]
+    a: tuple[tuple[Phi, ...], ...]
+    b: tuple[Phi, ...]
+
+
 @dataclass(frozen=True)
 class Method:
     """A stepper: what it is, how accurate, where it comes from.
 
-    ``safety`` is the fraction of the stability limit that ``time.dt=auto`` takes.
+    ``safety`` is the fraction of the stability limit that ``time.dt=auto`` takes. ``weights`` are
+    the sub-steps of a symmetric composition, as fractions of dt.
     """
 
     name: str
@@ -35,39 +51,168 @@ class Method:
     about: str
     citation: str
     safety: float = 0.9
-    tableau: Tableau | None = None
+    tableau: Tableau | ExponentialTableau | None = None
+    weights: tuple[float, ...] = (1.0,)
 
 
-def _tableau(a: list[list[str]], b: list[str]) -> Tableau:
-    return Tableau(tuple(tuple(map(Fraction, row)) for row in a), tuple(map(Fraction, b)))
+def _tableau(a: list[str], b: str, embedded: str | None = None) -> Tableau:
+    def row(text: str) -> tuple[Fraction, ...]:
+        return tuple(map(Fraction, text.split()))
 
+    return Tableau(tuple(map(row, a)), row(b), row(embedded) if embedded else None)
+
+
+def _phi(*terms: tuple[float, int, float]) -> Phi:
+    return terms
+
+
+# entries that several exponential methods share: phi_1 at half a step, Simpson's weights
+_HALF = _phi((0.5, 1, 0.5))
+_FIRST = _phi((1, 1, 1), (-3, 2, 1), (4, 3, 1))
+_LAST = _phi((-1, 2, 1), (4, 3, 1))
+_YOSHIDA = 1 / (2 - 2 ** (1 / 3))
+_ODES = "Hairer, Norsett, Wanner, Solving ODEs I (1993)"
+_COX = "Cox, Matthews, J. Comput. Phys. 176 (2002) 430"
 
 _ALL = (
     Method(
-        "euler",
-        "explicit",
-        1,
-        "explicit Euler",
-        "Hairer, Norsett, Wanner, Solving ODEs I (1993), eq. I.7.3",
-        tableau=_tableau([[]], ["1"]),
+        "euler", "explicit", 1, "explicit Euler", f"{_ODES}, eq. I.7.3", 0.9, _tableau([""], "1")
     ),
     Method(
         "heun",
         "explicit",
         2,
         "Heun's trapezoidal method",
-        "Hairer, Norsett, Wanner, Solving ODEs I (1993), sec. II.1",
-        tableau=_tableau([[], ["1"]], ["1/2", "1/2"]),
+        f"{_ODES}, sec. II.1",
+        tableau=_tableau(["", "1"], "1/2 1/2"),
     ),
     Method(
         "rk4",
         "explicit",
         4,
         "the classical Runge-Kutta method",
-        "Kutta, Z. Math. Phys. 46 (1901) 435; Hairer, Norsett, Wanner (1993), table II.1.2",
-        tableau=_tableau(
-            [[], ["1/2"], ["0", "1/2"], ["0", "0", "1"]], ["1/6", "1/3", "1/3", "1/6"]
+        f"Kutta, Z. Math. Phys. 46 (1901) 435; {_ODES}, table II.1.2",
+        tableau=_tableau(["", "1/2", "0 1/2", "0 0 1"], "1/6 1/3 1/3 1/6"),
+    ),
+    Method(
+        "bogacki_shampine",
+        "adaptive",
+        3,
+        "an embedded 3(2) pair that chooses its step",
+        "Bogacki, Shampine, Appl. Math. Lett. 2 (1989) 321",
+        0.5,
+        _tableau(["", "1/2", "0 3/4", "2/9 1/3 4/9"], "2/9 1/3 4/9 0", "7/24 1/4 1/3 1/8"),
+    ),
+    Method(
+        "dormand_prince",
+        "adaptive",
+        5,
+        "an embedded 5(4) pair that chooses its step",
+        "Dormand, Prince, J. Comput. Appl. Math. 6 (1980) 19, RK5(4)7M",
+        0.5,
+        _tableau(
+            [
+                "",
+                "1/5",
+                "3/40 9/40",
+                "44/45 -56/15 32/9",
+                "19372/6561 -25360/2187 64448/6561 -212/729",
+                "9017/3168 -355/33 46732/5247 49/176 -5103/18656",
+                "35/384 0 500/1113 125/192 -2187/6784 11/84",
+            ],
+            "35/384 0 500/1113 125/192 -2187/6784 11/84 0",
+            "5179/57600 0 7571/16695 393/640 -92097/339200 187/2100 1/40",
         ),
+    ),
+    Method(
+        "rkl2",
+        "stabilized",
+        2,
+        "Runge-Kutta-Legendre: many stages, a step that grows with their square, for diffusion",
+        "Meyer, Balsara, Aslam, J. Comput. Phys. 257 (2014) 594, eqs. 16-18",
+    ),
+    Method(
+        "etdrk1",
+        "exponential",
+        1,
+        "exponential Euler: the linear part exact, the rest frozen over a step",
+        f"{_COX}, eq. 4",
+        0.25,
+        ExponentialTableau((0.0,), ((),), (_phi((1, 1, 1)),)),
+    ),
+    Method(
+        "etdrk2",
+        "exponential",
+        2,
+        "exponential time differencing: the linear part exact, the rest by two stages",
+        f"{_COX}, eq. 22",
+        0.25,
+        ExponentialTableau(
+            (0.0, 1.0),
+            ((), (_phi((1, 1, 1)),)),
+            (_phi((1, 1, 1), (-1, 2, 1)), _phi((1, 2, 1))),
+        ),
+    ),
+    Method(
+        "etdrk3",
+        "exponential",
+        3,
+        "exponential time differencing with three stages",
+        f"{_COX}, eqs. 23-25",
+        0.25,
+        ExponentialTableau(
+            (0.0, 0.5, 1.0),
+            ((), (_HALF,), (_phi((-1, 1, 1)), _phi((2, 1, 1)))),
+            (_FIRST, _phi((4, 2, 1), (-8, 3, 1)), _LAST),
+        ),
+    ),
+    Method(
+        "etdrk4",
+        "exponential",
+        4,
+        "exponential time differencing with four stages",
+        f"{_COX}, eqs. 26-29; Kassam, Trefethen, SIAM J. Sci. Comput. 26 (2005) 1214",
+        0.25,
+        ExponentialTableau(
+            (0.0, 0.5, 0.5, 1.0),
+            (
+                (),
+                (_HALF,),
+                ((), _HALF),
+                (_phi((1, 1, 1), (-1, 1, 0.5)), (), _phi((1, 1, 0.5))),
+            ),
+            (_FIRST, _phi((2, 2, 1), (-4, 3, 1)), _phi((2, 2, 1), (-4, 3, 1)), _LAST),
+        ),
+    ),
+    Method(
+        "cnab2",
+        "imex",
+        2,
+        "Crank-Nicolson for the linear part, Adams-Bashforth for the rest",
+        "Ascher, Ruuth, Wetton, SIAM J. Numer. Anal. 32 (1995) 797, eq. 14",
+        0.25,
+    ),
+    Method(
+        "sbdf2",
+        "imex",
+        2,
+        "backward differences for the linear part, extrapolation for the rest",
+        "Ascher, Ruuth, Wetton, SIAM J. Numer. Anal. 32 (1995) 797, eq. 17",
+        0.25,
+    ),
+    Method(
+        "implicit_euler",
+        "implicit",
+        1,
+        "implicit Euler, for linear equations",
+        "Hairer, Wanner, Solving ODEs II (1996), sec. IV.3",
+    ),
+    Method(
+        "crank_nicolson",
+        "implicit",
+        2,
+        "the implicit trapezoidal rule, for linear equations",
+        "Crank, Nicolson, Proc. Camb. Phil. Soc. 43 (1947) 50",
     ),
     Method(
         "verlet",
@@ -75,15 +220,24 @@ _ALL = (
         2,
         "Stormer-Verlet (leapfrog), for second-order systems such as the wave",
         "Hairer, Lubich, Wanner, Acta Numerica 12 (2003) 399, eq. 1.5",
-        safety=0.5,
+        0.5,
     ),
     Method(
-        "etdrk2",
+        "yoshida4",
+        "symplectic",
+        4,
+        "three Stormer-Verlet steps composed to order four",
+        "Yoshida, Phys. Lett. A 150 (1990) 262, eq. 2.11",
+        0.5,
+        weights=(_YOSHIDA, 1 - 2 * _YOSHIDA, _YOSHIDA),
+    ),
+    Method(
+        "exact",
         "exponential",
-        2,
-        "exponential time differencing: the linear part exact, the rest by two stages",
-        "Cox, Matthews, J. Comput. Phys. 176 (2002) 430, eq. 22",
-        safety=0.25,
+        0,
+        "the exact solution of linear equations with constant coefficients, in one jump",
+        "Moler, Van Loan, SIAM Rev. 45 (2003) 3",
+        tableau=ExponentialTableau((0.0,), ((),), (_phi((1, 1, 1)),)),
     ),
 )
 METHODS = {method.name: method for method in _ALL}

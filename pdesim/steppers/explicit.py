@@ -1,4 +1,4 @@
-"""Explicit Runge-Kutta methods, from a tableau."""
+"""Explicit Runge-Kutta methods, from a tableau: fixed step and embedded pairs."""
 
 from __future__ import annotations
 
@@ -16,27 +16,61 @@ class Explicit:
     def coefficients(self, linear, parameters, dt: float) -> dict:
         return {}
 
-    def begin(self, lines, state):
+    def begin(self, lines, state, time, dt, coefficients):
         return state
 
     def finish(self, lines, carry):
         return carry
 
     def step(self, lines, state, clock, dt, coefficients):
-        tableau = self.method.tableau
-        slopes = []
-        for row, c in zip(tableau.a, tableau.c, strict=True):
-            stage = _advance(state, dt, row, slopes)
-            slopes.append(lines.rhs(stage, clock(float(c))))
-        return _advance(state, dt, tableau.b, slopes)
+        slopes = _slopes(self.method.tableau, lines, state, clock, dt)
+        return advance(state, dt, self.method.tableau.b, slopes)
 
 
-def _advance(state, dt, weights, slopes):
-    terms = [(float(w), k) for w, k in zip(weights, slopes, strict=True) if w]
-    if not terms:
+@dataclass(frozen=True)
+class Adaptive:
+    """An embedded pair: a step, and an estimate of its error from the two solutions."""
+
+    method: Method
+
+    #: the error estimate has the order of the lower solution, so steps scale with its root
+    @property
+    def error_order(self) -> int:
+        return self.method.order
+
+    def coefficients(self, linear, parameters, dt: float) -> dict:
+        return {}
+
+    def begin(self, lines, state, time, dt, coefficients):
         return state
+
+    def finish(self, lines, carry):
+        return carry
+
+    def trial(self, lines, state, clock, dt):
+        """The new state and ``dt sum_i (b_i - embedded_i) k_i``."""
+        tableau = self.method.tableau
+        slopes = _slopes(tableau, lines, state, clock, dt)
+        difference = [b - e for b, e in zip(tableau.b, tableau.embedded, strict=True)]
+        return advance(state, dt, tableau.b, slopes), advance(0.0, dt, difference, slopes)
+
+    def step(self, lines, state, clock, dt, coefficients):
+        return self.trial(lines, state, clock, dt)[0]
+
+
+def _slopes(tableau, lines, state, clock, dt) -> list:
+    slopes = []
+    for row, c in zip(tableau.a, tableau.c, strict=True):
+        stage = advance(state, dt, row, slopes)
+        slopes.append(lines.rhs(stage, clock(float(c))))
+    return slopes
+
+
+def advance(state, dt, weights, slopes):
+    """``state + dt * sum_i weights[i] * slopes[i]``, zero weights left out."""
     total = None
-    for w, k in terms:
-        term = k if w == 1.0 else w * k
-        total = term if total is None else total + term
-    return state + dt * total
+    for weight, slope in zip(weights, slopes, strict=False):
+        if weight:
+            term = slope if weight == 1 else float(weight) * slope
+            total = term if total is None else total + term
+    return state if total is None else state + dt * total

@@ -12,41 +12,63 @@ from pdesim.steppers.catalogue import Method
 
 @dataclass(frozen=True)
 class Exponential:
-    """ETD2RK of Cox and Matthews on Fourier modes, ``u' = L u + N(u, t)``.
+    """Exponential Runge-Kutta on modes, ``u' = L u + N(u, t)``, from a tableau of phi functions.
 
-    ``a = exp(L dt) u + dt phi1(L dt) N(u, t)``,
-    ``u <- a + dt phi2(L dt) (N(a, t + dt) - N(u, t))``,
-    with ``phi1(z) = (exp(z) - 1) / z`` and ``phi2(z) = (exp(z) - 1 - z) / z**2``.
+    ``U_i = exp(c_i dt L) u + dt sum_j a_ij N(U_j, t + c_j dt)``. With N free of u and t one stage
+    gives the exact solution.
     """
 
     method: Method
 
     def coefficients(self, linear: np.ndarray, parameters, dt: float) -> dict[str, np.ndarray]:
-        """Matrix functions of ``linear``, of shape ``(fields, fields, *modes)``."""
-        if _is_diagonal(linear):
-            diagonal = np.stack([linear[i, i] for i in range(len(linear))])
-            exp, phi1, phi2 = phi_functions(diagonal * dt, 2, np.multiply, 1.0)
-        else:
-            matrices = np.moveaxis(linear, (0, 1), (-2, -1)) * dt
-            functions = phi_functions(matrices, 2, np.matmul, np.eye(len(linear)))
-            exp, phi1, phi2 = (np.moveaxis(f, (-2, -1), (0, 1)) for f in functions)
-        return {"exp": exp, "phi1": dt * phi1, "phi2": dt * phi2}
+        """Matrix functions of ``linear``, of shape ``(fields, fields, *modes)``.
 
-    def begin(self, lines, state):
+        Arrays of shape ``(fields, *modes)`` where the linear part couples no fields.
+        """
+        tableau = self.method.tableau
+        functions = {c: _functions(linear, c * dt) for c in {*tableau.c, 1.0, 0.5} - {0.0}}
+
+        def combine(entry):
+            return sum(weight * functions[c][k] for weight, k, c in entry)
+
+        table = {f"exp{c}": functions[c][0] for c in {*tableau.c, 1.0} - {0.0}}
+        for entry in {e for row in (*tableau.a, tableau.b) for e in row if e}:
+            table[_key(entry)] = dt * combine(entry)
+        return table
+
+    def begin(self, lines, state, time, dt, coefficients):
         return lines.to_modes(state)
 
     def finish(self, lines, carry):
         return lines.to_state(carry)
 
     def step(self, lines, modes, clock, dt, coefficients):
-        def rest(modes, time):
-            return lines.to_modes(lines.rest(lines.to_state(modes), time))
+        tableau, rates = self.method.tableau, []
 
-        before = rest(modes, clock(0.0))
-        first = lines.couple(coefficients["exp"], modes)
-        first = first + lines.couple(coefficients["phi1"], before)
-        change = rest(first, clock(1.0)) - before
-        return first + lines.couple(coefficients["phi2"], change)
+        def stage(c, row):
+            value = modes if c == 0.0 else lines.couple(coefficients[f"exp{c}"], modes)
+            for entry, rate in zip(row, rates, strict=False):
+                if entry:
+                    value = value + lines.couple(coefficients[_key(entry)], rate)
+            return value
+
+        for c, row in zip(tableau.c, tableau.a, strict=True):
+            state = lines.to_state(stage(c, row))
+            rates.append(lines.to_modes(lines.rest(state, clock(c))))
+        return stage(1.0, tableau.b)
+
+
+def _key(entry) -> str:
+    return "+".join(f"{weight}phi{k}({c})" for weight, k, c in entry)
+
+
+def _functions(linear: np.ndarray, dt: float) -> list[np.ndarray]:
+    """phi_0 to phi_3 of ``dt * linear``, as numbers per field where it couples none."""
+    if is_diagonal(linear):
+        return phi_functions(diagonal(linear) * dt, 3, np.multiply, 1.0)
+    matrices = np.moveaxis(linear, (0, 1), (-2, -1)) * dt
+    functions = phi_functions(matrices, 3, np.matmul, np.eye(len(linear)))
+    return [np.moveaxis(f, (-2, -1), (0, 1)) for f in functions]
 
 
 def phi_functions(z: np.ndarray, highest: int, product, one) -> list[np.ndarray]:
@@ -85,6 +107,11 @@ def _taylor(z: np.ndarray, k: int, product, one, terms: int = 16) -> np.ndarray:
     return total
 
 
-def _is_diagonal(linear: np.ndarray) -> bool:
+def is_diagonal(linear: np.ndarray) -> bool:
+    """Whether a linear part ``(fields, fields, ...)`` couples no fields."""
     off = ~np.eye(len(linear), dtype=bool)
     return not np.any(linear[off])
+
+
+def diagonal(linear: np.ndarray) -> np.ndarray:
+    return np.stack([linear[i, i] for i in range(len(linear))])

@@ -15,7 +15,7 @@ from functools import partial
 import numpy as np
 import sympy
 
-from pdesim.boundary import ghost_weights
+from pdesim.boundary import cells_known, ghost_weights
 from pdesim.formula import Evaluator, jacobian
 from pdesim.formula import language as lang
 from pdesim.grid import Grid
@@ -77,6 +77,10 @@ class Linearised:
 
     def column(self, values):
         return np.asarray(values)[:, None]
+
+    def solve_shifted(self, known, factor, time, guess):
+        matrix = self.matrix(self.problem.equation.formulas)
+        return np.linalg.solve(np.eye(matrix.shape[-1]) - factor * matrix, known)
 
     def to_modes(self, state):
         return state
@@ -158,13 +162,24 @@ def _is_stable(stepper, waves: Linearised, dt: float, growth: float) -> bool:
 
 
 def amplification_matrices(stepper, waves: Linearised, dt: float) -> np.ndarray:
-    """One step of ``stepper`` on the unit matrices: (samples, fields, fields)."""
+    """One step of ``stepper`` as a matrix at every sample, by stepping unit vectors.
+
+    What a stepper carries (modes and earlier rates, positions and momenta) is one long vector:
+    shape ``(samples, carried, carried)``.
+    """
     linear = waves.sampled(waves.problem.split.matrix)
     coefficients = stepper.coefficients(linear, waves.problem.parameters, dt)
-    size = len(waves.problem.equation.fields)
-    unit = np.broadcast_to(np.eye(size, dtype=complex), (linear.shape[-1], size, size))
-    carry = stepper.step(waves, stepper.begin(waves, unit), lambda c: c * dt, dt, coefficients)
-    return stepper.finish(waves, carry)
+    size, samples = len(waves.problem.equation.fields), linear.shape[-1]
+    unit = np.broadcast_to(np.eye(size, dtype=complex), (samples, size, size))
+    begun = stepper.begin(waves, unit, 0.0, dt, coefficients)
+    single = not isinstance(begun, tuple)
+    sizes = [part.shape[-2] for part in ((begun,) if single else begun)]
+    total = sum(sizes)
+    eye = np.broadcast_to(np.eye(total, dtype=complex), (samples, total, total))
+    parts = np.split(eye, np.cumsum(sizes)[:-1], axis=-2)
+    carry = parts[0] if single else tuple(parts)
+    after = stepper.step(waves, carry, lambda c: c * dt, dt, coefficients)
+    return after if single else np.concatenate(after, axis=-2)
 
 
 def _symbols(problem: Problem) -> dict[str, np.ndarray]:
@@ -203,10 +218,10 @@ def _stiffest_wall(problem: Problem, axis: int) -> float:
     lowest = 0.0
     for lower, upper in {(lo.homogeneous, up.homogeneous) for lo, up in pairs}:
         extended = np.vstack([np.zeros((halo, points)), np.eye(points), np.zeros((halo, points))])
-        known = min(scheme.order - 1, points)
-        ghosts, _ = ghost_weights(lower, line.spacing[0], halo, known + 1)
+        known = cells_known(scheme.order, points)
+        ghosts, _ = ghost_weights(lower, line.spacing[0], halo, known)
         extended[:halo, :known] = ghosts[::-1]
-        ghosts, _ = ghost_weights(upper, line.spacing[0], halo, known + 1)
+        ghosts, _ = ghost_weights(upper, line.spacing[0], halo, known)
         extended[halo + points :, points - known :] = ghosts[:, ::-1]
         matrix = sum(
             weight * extended[halo + m : halo + m + points] for (m,), weight in weights.items()

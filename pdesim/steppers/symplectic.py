@@ -1,4 +1,4 @@
-"""Stormer-Verlet for systems that split into positions and momenta."""
+"""Stormer-Verlet and its compositions for systems that split into positions and momenta."""
 
 from __future__ import annotations
 
@@ -100,11 +100,14 @@ class Symplectic:
     def coefficients(self, linear, parameters, dt: float) -> dict[str, np.ndarray]:
         evaluate = Evaluator(parameters)
         rates = np.array([float(evaluate(rate)) for rate in self.partition.damping])
-        z = -rates * dt
-        weight = np.where(z == 0, 1.0, np.expm1(z) / np.where(z == 0, 1.0, z))
-        return {"decay": np.exp(z), "weight": dt * weight}
+        table = {}
+        for number, fraction in enumerate(self.method.weights):
+            z = -rates * fraction * dt
+            weight = np.where(z == 0, 1.0, np.expm1(z) / np.where(z == 0, 1.0, z))
+            table |= {f"decay{number}": np.exp(z), f"weight{number}": fraction * dt * weight}
+        return table
 
-    def begin(self, lines, state):
+    def begin(self, lines, state, time, dt, coefficients):
         fields = lines.unstack(state)
         return tuple(lines.stack([fields[i] for i in part]) for part in self._parts)
 
@@ -121,16 +124,24 @@ class Symplectic:
         return [parts[order.index(i)] for i in range(len(order))]
 
     def step(self, lines, carry, clock, dt, coefficients):
+        done = 0.0
+        for number, fraction in enumerate(self.method.weights):
+            carry = self._substep(lines, carry, clock, dt, coefficients, number, fraction, done)
+            done += fraction
+        return carry
+
+    def _substep(self, lines, carry, clock, dt, coefficients, number, fraction, done):
         positions, momenta = carry
+        half = 0.5 * fraction
 
-        def drift(positions, momenta, time):
+        def drift(positions, momenta, moment):
             fields = self._fields(lines, positions, momenta)
-            return positions + 0.5 * dt * lines.evaluate(self.partition.velocities, fields, time)
+            velocity = lines.evaluate(self.partition.velocities, fields, clock(moment))
+            return positions + half * dt * velocity
 
-        positions = drift(positions, momenta, clock(0.0))
-        force = lines.evaluate(
-            self.partition.forces, self._fields(lines, positions, momenta), clock(0.5)
-        )
-        decay, weight = (lines.column(coefficients[name]) for name in ("decay", "weight"))
+        positions = drift(positions, momenta, done)
+        fields = self._fields(lines, positions, momenta)
+        force = lines.evaluate(self.partition.forces, fields, clock(done + half))
+        decay, weight = (lines.column(coefficients[f"{n}{number}"]) for n in ("decay", "weight"))
         momenta = decay * momenta + weight * force
-        return drift(positions, momenta, clock(1.0)), momenta
+        return drift(positions, momenta, done + fraction), momenta

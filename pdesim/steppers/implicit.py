@@ -1,0 +1,140 @@
+"""Implicit and implicit-explicit methods: the linear part is solved for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pdesim.steppers.catalogue import Method
+from pdesim.steppers.exponential import diagonal, is_diagonal
+
+
+@dataclass(frozen=True)
+class ImplicitExplicit:
+    """CNAB2 and SBDF2 on modes, ``u' = L u + N(u, t)``.
+
+    CNAB2: ``(1 - dt/2 L) u+ = (1 + dt/2 L) u + dt (3/2 N - 1/2 N-)``.
+    SBDF2: ``(3/2 - dt L) u+ = 2 u - 1/2 u- + dt (2 N - N-)``.
+
+    The first step takes ``N- = N`` and ``u- = u - dt (L u + N)``: of first order once, which leaves
+    the order of the whole at two.
+    """
+
+    method: Method
+
+    @property
+    def _is_cnab(self) -> bool:
+        return self.method.name == "cnab2"
+
+    def coefficients(self, linear: np.ndarray, parameters, dt: float) -> dict[str, np.ndarray]:
+        one, half = _unit(linear), 0.5 * dt * linear
+        if self._is_cnab:
+            solve = _inverse(one - half)
+            return {"old": _reduce(_times(solve, one + half)), "rate": _reduce(dt * solve)}
+        solve = _inverse(1.5 * one - dt * linear)
+        return {
+            "old": _reduce(solve),
+            "rate": _reduce(dt * solve),
+            "start": _reduce(one - dt * linear),
+        }
+
+    def begin(self, lines, state, time, dt, coefficients):
+        modes, rate = lines.to_modes(state), lines.to_modes(lines.rest(state, time))
+        if self._is_cnab:
+            return modes, rate
+        return modes, rate, lines.couple(coefficients["start"], modes) - dt_of(dt, rate) * rate
+
+    def finish(self, lines, carry):
+        return lines.to_state(carry[0])
+
+    def step(self, lines, carry, clock, dt, coefficients):
+        modes, rate_before = carry[:2]
+        rate = lines.to_modes(lines.rest(lines.to_state(modes), clock(0.0)))
+        if self._is_cnab:
+            new = lines.couple(coefficients["old"], modes)
+            new = new + lines.couple(coefficients["rate"], 1.5 * rate - 0.5 * rate_before)
+            return new, rate
+        new = lines.couple(coefficients["old"], 2.0 * modes - 0.5 * carry[2])
+        new = new + lines.couple(coefficients["rate"], 2.0 * rate - rate_before)
+        return new, rate, modes
+
+
+def dt_of(dt, values):
+    """``dt`` as a number that multiplies complex tensors, too."""
+    if isinstance(values, np.ndarray):
+        return dt
+    import tensorflow as tf
+
+    return tf.cast(dt, values.dtype)
+
+
+@dataclass(frozen=True)
+class Implicit:
+    """The theta rule for linear equations, ``u' = A u + s(t)``: Euler is 1, trapezoidal 1/2.
+
+    ``(1 - theta dt A) u+ = u + dt [(1 - theta) (A u + s) + theta s+]``, solved on modes where A is
+    diagonal there (``direct``), by Krylov iterations elsewhere.
+    """
+
+    method: Method
+    direct: bool
+
+    @property
+    def theta(self) -> float:
+        return 1.0 if self.method.name == "implicit_euler" else 0.5
+
+    def coefficients(self, linear, parameters, dt: float) -> dict[str, np.ndarray]:
+        if not self.direct:
+            return {}
+        one = _unit(linear)
+        solve = _inverse(one - self.theta * dt * linear)
+        old = _times(solve, one + (1 - self.theta) * dt * linear)
+        return {"old": _reduce(old), "rate": _reduce(dt * solve)}
+
+    def begin(self, lines, state, time, dt, coefficients):
+        return lines.to_modes(state) if self.direct else state
+
+    def finish(self, lines, carry):
+        return lines.to_state(carry) if self.direct else carry
+
+    def step(self, lines, carry, clock, dt, coefficients):
+        theta = self.theta
+        if not self.direct:
+            # rhs(0) is the source, so the new source joins the right-hand side
+            known = carry + theta * dt * lines.rhs(0.0 * carry, clock(1.0))
+            if theta < 1:
+                known = known + (1 - theta) * dt * lines.rhs(carry, clock(0.0))
+            return lines.solve_shifted(known, theta * dt, clock(1.0), carry)
+        state = lines.to_state(carry)
+        source = theta * lines.rest(state, clock(1.0))
+        if theta < 1:
+            source = source + (1 - theta) * lines.rest(state, clock(0.0))
+        new = lines.couple(coefficients["old"], carry)
+        return new + lines.couple(coefficients["rate"], lines.to_modes(source))
+
+
+def _unit(linear: np.ndarray) -> np.ndarray:
+    one = np.eye(len(linear))
+    return one.reshape(*one.shape, *[1] * (linear.ndim - 2)) + np.zeros_like(linear)
+
+
+def _matrices(values: np.ndarray) -> np.ndarray:
+    return np.moveaxis(values, (0, 1), (-2, -1))
+
+
+def _inverse(values: np.ndarray) -> np.ndarray:
+    if is_diagonal(values):
+        result = np.zeros_like(values)
+        for i in range(len(values)):
+            result[i, i] = 1 / values[i, i]
+        return result
+    return np.moveaxis(np.linalg.inv(_matrices(values)), (-2, -1), (0, 1))
+
+
+def _times(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.einsum("ij...,jk...->ik...", a, b)
+
+
+def _reduce(values: np.ndarray) -> np.ndarray:
+    return diagonal(values) if is_diagonal(values) else values

@@ -1,0 +1,49 @@
+"""Runge-Kutta-Legendre: explicit, its stability interval grows with the square of stages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pdesim.steppers.catalogue import Method
+
+
+@dataclass(frozen=True)
+class Stabilized:
+    """RKL2 with ``stages`` s (odd): stable on ``dt |lambda| <= (s**2 + s - 2) / 2``.
+
+    ``Y_j = mu_j Y_(j-1) + nu_j Y_(j-2) + (1 - mu_j - nu_j) Y_0
+    + dt (mu~_j f(Y_(j-1)) + gamma~_j f(Y_0))`` with the coefficients of Meyer, Balsara and Aslam (2014), eqs. 16 and 17.
+    """
+
+    method: Method
+    stages: int
+
+    def coefficients(self, linear, parameters, dt: float) -> dict:
+        return {}
+
+    def begin(self, lines, state, time, dt, coefficients):
+        return state
+
+    def finish(self, lines, carry):
+        return carry
+
+    def step(self, lines, state, clock, dt, coefficients):
+        b = [1 / 3, 1 / 3] + [
+            (j * j + j - 2) / (2 * j * (j + 1)) for j in range(2, self.stages + 1)
+        ]
+        w = 4 / (self.stages**2 + self.stages - 2)
+        slope = lines.rhs(state, clock(0.0))
+        before, now = state, state + (w * b[1]) * dt * slope
+        for j in range(2, self.stages + 1):
+            mu = (2 * j - 1) / j * b[j] / b[j - 1]
+            nu = -(j - 1) / j * b[j] / b[j - 2]
+            gamma = -(1 - b[j - 1]) * mu * w
+            rate = (mu * w) * lines.rhs(now, clock(self._moment(j - 1))) + gamma * slope
+            following = mu * now + nu * before + (1 - mu - nu) * state + dt * rate
+            before, now = now, following
+        return now
+
+    def _moment(self, j: int) -> float:
+        """Where in the step stage j lies."""
+        whole = self.stages**2 + self.stages - 2
+        return (j * j + j - 2) / whole if j > 1 else 4 / (3 * whole)

@@ -1,0 +1,1 @@
+"""Proof of accuracy: manufactured solutions, measured orders, tables and plots."""

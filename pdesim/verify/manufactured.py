@@ -1,0 +1,143 @@
+"""Manufactured solutions: a chosen solution, and the source that makes it one.
+
+Roache, J. Fluids Eng. 124 (2002) 4, doi:10.1115/1.1436090.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import sympy
+
+from pdesim.boundary import Boundary, Wall
+from pdesim.equation import Equation
+from pdesim.formula import Evaluator
+from pdesim.formula import language as lang
+from pdesim.formula.language import TIME
+from pdesim.grid import Grid
+from pdesim.operators.problem import Problem
+
+#: mean, size and modulation in time of the chosen solution: positive, of order one
+MEAN, SIZE, MODULATION = 0.7, 0.25, 0.4
+
+
+@dataclass(frozen=True)
+class Manufactured:
+    """A problem with a source under which ``solution`` (a formula per field) solves it exactly."""
+
+    problem: Problem
+    solution: tuple[sympy.Expr, ...]
+
+    def state(self, time: float) -> np.ndarray:
+        """The exact solution at the cell centres, ``(fields, *grid.shape)``."""
+        grid = self.problem.grid
+        names = {**grid.coordinates(), **self.problem.parameters, "t": time}
+        evaluate = Evaluator(names)
+        values = (evaluate(formula) for formula in self.solution)
+        return np.stack([np.broadcast_to(value, grid.shape) for value in values])
+
+
+def manufacture(problem: Problem, duration: float) -> Manufactured:
+    """Choose a smooth solution that fits the walls, and add its source and its wall values.
+
+    Args:
+        problem: its walls keep their kinds; with stencils their values become the solution's.
+        duration: the time in which the solution changes by its own size.
+    """
+    equation, grid = problem.equation, problem.grid
+    solution = tuple(_chosen(problem, i, duration) for i in range(len(equation.fields)))
+    fields = dict(zip(equation.field_symbols, solution, strict=True))
+    rates = [0 if equation.steady else sympy.diff(u, TIME) for u in solution]
+    formulas = tuple(
+        formula + rate - differentiate(_with_places(formula, grid).xreplace(fields), grid)
+        for formula, rate in zip(equation.formulas, rates, strict=True)
+    )
+    boundary = problem.boundary
+    if not problem.discretisation.is_spectral:
+        boundary = _walls_of(solution, boundary, grid)
+    changed = replace(problem, equation=_with_formulas(equation, formulas), boundary=boundary)
+    return Manufactured(changed, solution)
+
+
+def _with_formulas(equation: Equation, formulas) -> Equation:
+    return replace(equation, formulas=formulas)
+
+
+def _with_places(formula: sympy.Expr, grid: Grid) -> sympy.Expr:
+    """Write r and the lengths out, so that derivatives see the coordinates in them."""
+    x = [sympy.Symbol(name, real=True) for name in grid.axes]
+    lengths = {
+        sympy.Symbol(f"L{name}", real=True): grid.extent[axis]
+        for axis, name in enumerate(grid.axes)
+    }
+    centre = [o + length / 2 for o, length in zip(grid.origin, grid.extent, strict=True)]
+    radius = sympy.sqrt(sum((s - c) ** 2 for s, c in zip(x, centre, strict=True)))
+    return formula.xreplace({**lengths, sympy.Symbol("r", real=True): radius})
+
+
+def _chosen(problem: Problem, field: int, duration: float) -> sympy.Expr:
+    """A product of one smooth function per axis, modulated in time."""
+    grid, spectral = problem.grid, problem.discretisation.is_spectral
+    product, mean = sympy.Integer(1), sympy.Float(MEAN + 0.1 * field)
+    for axis, name in enumerate(grid.axes):
+        s = (sympy.Symbol(name, real=True) - grid.origin[axis]) / grid.extent[axis]
+        phase = 0.4 + 0.9 * field + 0.5 * axis
+        if problem.boundary.is_periodic(axis):
+            product *= sympy.cos(2 * sympy.pi * s + phase)
+        elif spectral:
+            basis = problem.modes.bases[axis]
+            wave = sympy.sin if basis.startswith("sine") else sympy.cos
+            product *= wave(sympy.pi * s * (0.5 if basis.endswith("half") else 1))
+            mean = mean if basis == "cosine" else sympy.Integer(0)
+        else:
+            # neither even nor odd about the walls, so that nothing cancels there
+            product *= sympy.cos(2.3 * s + phase)
+    if problem.equation.steady:
+        return SIZE * product + (mean if not spectral or mean == 0 else 0)
+    swing = 1 + MODULATION * sympy.sin(2 * sympy.pi * TIME / duration + field)
+    return mean + SIZE * product * swing
+
+
+def differentiate(expression: sympy.Expr, grid: Grid) -> sympy.Expr:
+    """Carry the differential operators of an expression out, exactly."""
+    coordinates = [sympy.Symbol(name, real=True) for name in grid.axes]
+
+    def carry_out(node: sympy.Basic) -> sympy.Basic:
+        if not node.args:
+            return node
+        arguments = [carry_out(argument) for argument in node.args]
+        if not lang.is_operator(node):
+            return node.func(*arguments)
+        word = lang.word_of(node)
+        if word == lang.LAPLACIAN:
+            return sympy.Add(*(sympy.diff(arguments[0], x, 2) for x in coordinates))
+        if word == lang.DIVERGENCE:
+            flux = ((x, arguments[0] * sympy.diff(arguments[1], x)) for x in coordinates)
+            return sympy.Add(*(sympy.diff(f, x) for x, f in flux))
+        axis, power = lang.DERIVATIVES[word]
+        return sympy.diff(arguments[0], coordinates[axis], power)
+
+    return carry_out(expression)
+
+
+def _walls_of(solution, boundary: Boundary, grid: Grid) -> Boundary:
+    """The same kinds of walls, with the values that the solution has there."""
+
+    def wall(old: Wall, u: sympy.Expr, axis: int, side: int) -> Wall:
+        if old.kind == "periodic":
+            return old
+        x = sympy.Symbol(grid.axes[axis], real=True)
+        face = grid.origin[axis] + side * grid.extent[axis]
+        outward = (1 if side else -1) * sympy.diff(u, x)
+        return replace(old, value=(old.a * u + old.b * outward).subs(x, face))
+
+    return Boundary(
+        tuple(
+            tuple(
+                tuple(wall(old, u, axis, side) for side, old in enumerate(pair))
+                for axis, pair in enumerate(field)
+            )
+            for field, u in zip(boundary.walls, solution, strict=True)
+        )
+    )

@@ -1,0 +1,180 @@
+"""Orders of accuracy, measured by refining the grid and the time step separately."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import tensorflow as tf
+
+from pdesim.blocks import Blocks
+from pdesim.operators.problem import Problem
+from pdesim.steppers import METHODS, build_stepper
+from pdesim.steppers.stability import Linearised, linearise, stable_step
+from pdesim.verify.manufactured import Manufactured, manufacture
+
+#: cells per axis of the refinement, by dimension
+SIZES = {1: (24, 36, 54, 81), 2: (16, 24, 36, 54), 3: (8, 12, 18, 27)}
+SPECTRAL_SIZES = {1: (6, 8, 10, 12), 2: (6, 8, 10, 12), 3: (6, 8, 10, 12)}
+#: cells per axis on which time steps are refined, and the numbers of steps
+TIME_SIZE = {1: 32, 2: 16, 3: 8}
+STEP_COUNTS = (16, 24, 36, 54)
+#: errors below this (relative to the solution) are round-off and take no part in a fit
+FLOOR = 2e-12
+#: a measured order may fall short of the claim by this much
+SLACK = 0.2
+#: a spectral discretisation must win this much over the finest refinement
+SPECTRAL_ERROR = 1e-7
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One refinement: ``sizes`` are spacings or time steps, ``errors`` maximum norms.
+
+    ``claimed`` is the order promised (None: spectral, judged by the last error alone).
+    """
+
+    what: str
+    sizes: tuple[float, ...]
+    errors: tuple[float, ...]
+    claimed: float | None
+
+    @property
+    def order(self) -> float:
+        """The slope of log(error) over log(size), by least squares above round-off."""
+        pairs = [(s, e) for s, e in zip(self.sizes, self.errors, strict=True) if e > FLOOR]
+        if len(pairs) < 2:
+            return float("nan")
+        sizes, errors = np.log(pairs).T
+        return float(np.polyfit(sizes, errors, 1)[0])
+
+    @property
+    def passed(self) -> bool:
+        if self.claimed is None:
+            return self.errors[-1] < SPECTRAL_ERROR
+        if np.isnan(self.order):
+            return max(self.errors) <= FLOOR * 10
+        return self.order >= self.claimed - SLACK
+
+
+def measure_space(problem: Problem, sizes: Sequence[int] | None = None) -> Measurement:
+    """Refine the grid; time is integrated by an adaptive method to near round-off."""
+    scheme = problem.discretisation
+    table = SPECTRAL_SIZES if scheme.is_spectral else SIZES
+    sizes = sizes or table[problem.grid.dimensions]
+    finest = _resized(problem, max(sizes))
+    duration = 150 * explicit_limit(finest)
+    errors, spacings = [], []
+    for points in sizes:
+        exact = manufacture(_resized(problem, points), duration)
+        found = solve_accurately(exact, 0.0, duration)
+        errors.append(_error(found, exact.state(duration)))
+        spacings.append(max(exact.problem.grid.spacing))
+    name = scheme.name if scheme.is_spectral else f"{scheme.name} {scheme.order}"
+    name += " isotropic" if scheme.isotropic else ""
+    return Measurement(name, tuple(spacings), tuple(errors), scheme.order or None)
+
+
+def measure_time(problem: Problem, stepper_name: str, stages: int = 9) -> Measurement:
+    """Refine the time step on one grid, against an accurate solution of the same grid."""
+    problem = _resized(problem, TIME_SIZE[problem.grid.dimensions])
+    # near its limit a method of many stages has errors of its own that fall faster than dt**2
+    family = METHODS[stepper_name].family
+    counts = tuple(n * (6 if family == "stabilized" else 1) for n in STEP_COUNTS)
+    duration = _duration(problem, stepper_name, stages)
+    exact = manufacture(problem, duration)
+    reference = solve_accurately(exact, 0.0, duration)
+    stepper = build_stepper(stepper_name, exact.problem, stages)
+    blocks = Blocks(exact.problem, stepper, tf.float64, True)
+    steps = tuple(duration / count for count in counts)
+    errors = tuple(
+        _error(march(blocks, exact.state(0.0), duration, count), reference) for count in counts
+    )
+    return Measurement(stepper_name, steps, errors, METHODS[stepper_name].order)
+
+
+def measure_steady(problem: Problem, solve, sizes: Sequence[int] | None = None) -> Measurement:
+    """Refine the grid of a steady problem; ``solve(problem)`` gives its state."""
+    scheme, errors, spacings = problem.discretisation, [], []
+    table = SPECTRAL_SIZES if scheme.is_spectral else SIZES
+    for points in sizes or table[problem.grid.dimensions]:
+        exact = manufacture(_resized(problem, points), 1.0)
+        found, wanted = solve(exact.problem), exact.state(0.0)
+        # where walls leave the mean free, only the rest of the solution is determined
+        free = not any(w.kind == "dirichlet" for f in problem.boundary.walls for p in f for w in p)
+        shift = (wanted - found).mean() if free else 0.0
+        errors.append(_error(found + shift, wanted))
+        spacings.append(max(exact.problem.grid.spacing))
+    name = scheme.name if scheme.is_spectral else f"{scheme.name} {scheme.order}"
+    return Measurement(name, tuple(spacings), tuple(errors), scheme.order or None)
+
+
+def march(blocks: Blocks, state: np.ndarray, duration: float, count: int) -> np.ndarray:
+    """``count`` equal steps from time 0."""
+    dt = duration / count
+    zero, steps = tf.constant(0.0, tf.float64), tf.constant(dt, tf.float64)
+    coefficients = blocks.coefficients(dt)
+    carry = blocks.begin(tf.constant(state), zero, steps, blocks.parameters, coefficients)
+    first, last = tf.constant(0, tf.int64), tf.constant(count, tf.int64)
+    result = blocks.advance(carry, zero, steps, first, last, blocks.parameters, coefficients)
+    return result[1].numpy()
+
+
+def solve_accurately(exact: Manufactured, start: float, end: float) -> np.ndarray:
+    """Integrate to near round-off with the Dormand-Prince pair."""
+    stepper = build_stepper("dormand_prince", exact.problem)
+    blocks = Blocks(exact.problem, stepper, tf.float64, True)
+    values = (start, end, (end - start) / 100)
+    time, stop, dt = (tf.constant(value, tf.float64) for value in values)
+    result = blocks.follow(
+        tf.constant(exact.state(start)),
+        time,
+        stop,
+        dt,
+        tf.constant(10**7, tf.int64),
+        tf.constant(1e-13, tf.float64),
+        blocks.parameters,
+    )
+    return result[1].numpy()
+
+
+def explicit_limit(problem: Problem) -> float:
+    """The largest stable step of the classical Runge-Kutta method near the chosen solution."""
+    return min(stable_step(build_stepper("rk4", problem), _waves(problem), 1e9), 1.0)
+
+
+def _waves(problem: Problem) -> Linearised:
+    exact = manufacture(problem, 1.0)
+    return linearise(problem, exact.state(0.0), 0.0)
+
+
+def _duration(problem: Problem, stepper_name: str, stages: int) -> float:
+    """How long to integrate: the first count of steps is stable, and the solution stays smooth."""
+    waves = _waves(problem)
+    stepper = build_stepper(stepper_name, problem, stages)
+    limit = 0.7 * stable_step(stepper, waves, 1e9) * STEP_COUNTS[0]
+    # the slowest waves that the solution is made of
+    rates = np.linalg.eigvals(waves.matrix(problem.equation.formulas))
+    slow = float(np.abs(rates).max()) / (max(problem.grid.points) / 4) ** _highest(problem)
+    return min(limit, 1.0 / max(slow, 1e-3))
+
+
+def _highest(problem: Problem) -> int:
+    """The highest derivative: how the rates of waves grow with their number."""
+    degree = 1
+    for entry in problem.equation.jacobian:
+        for symbol in entry.free_symbols:
+            if symbol.name.startswith("symbol_"):
+                power = 1 if "d_d" in symbol.name else 2
+                degree = max(degree, power * int(entry.expand().as_poly(symbol).degree()))
+    return degree
+
+
+def _resized(problem: Problem, points: int) -> Problem:
+    grid = replace(problem.grid, points=(points,) * problem.grid.dimensions)
+    return replace(problem, grid=grid)
+
+
+def _error(found: np.ndarray, wanted: np.ndarray) -> float:
+    return float(np.abs(found - wanted).max() / np.abs(wanted).max())
