@@ -23,6 +23,8 @@ pdesim: equations as text in YAML, run as fast TensorFlow programs on CPU or GPU
 
   pdesim list                                    equations, formulas, parameters, choices
   pdesim render PATH [animation.colormap=magma]  pictures again, from a run's files
+  pdesim verify equation=heat operators.order=4  measured orders of accuracy, table and plot
+  pdesim verify --all [--markdown FILE]          the whole matrix of equations and schemes
   pdesim --help  --version                       this page, the version
   pdesim --hydra-help                            Hydra's own options (--cfg job, completion, ...)
 
@@ -62,7 +64,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _dispatch(arguments: list[str]) -> int:
     from pdesim import commands
 
-    known = {"list": commands.show_list, "render": commands.render_again}
+    known = {
+        "list": commands.show_list,
+        "render": commands.render_again,
+        "verify": commands.verify,
+    }
     if any(word in ("--help", "-h") for word in arguments):
         print(HELP, end="")
         return 0

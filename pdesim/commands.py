@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -91,3 +92,108 @@ def render_again(arguments: Sequence[str]) -> int:
         raise ConfigError("animation=none draws nothing", "animation=gif or animation=mp4")
     print(render(source, animation))
     return 0
+
+
+def verify(arguments: Sequence[str]) -> int:
+    """``pdesim verify [overrides]``: measured orders; ``--all``: the whole matrix.
+
+    ``--markdown FILE`` writes the table as Markdown. The exit code is 1 if an order is missed.
+    """
+    from rich.console import Console
+
+    flags, overrides = _verify_arguments(arguments)
+    console = Console(stderr=True)
+    name, folder, rows = _verify_rows(flags, overrides)
+    from pdesim.verify import report  # needs TensorFlow, which has started quietly now
+
+    done = []
+    with console.status("measuring") as status:
+        for row in rows:
+            done.append(row)
+            status.update(f"measured {len(done)}: {' '.join(row.cells[:4])}")
+            if not console.is_terminal:
+                console.print("  ".join(row.cells), highlight=False, soft_wrap=True)
+    out = Console()
+    if not out.is_terminal:
+        out = Console(width=120)
+    out.print(report.rich_table(done))
+    folder.mkdir(parents=True, exist_ok=True)
+    report.write_json(done, folder / "verify.json")
+    if "--all" not in flags:
+        report.plot(done, folder / "verify.png", f"{name}: measured orders")
+    if flags.get("--markdown"):
+        Path(flags["--markdown"]).write_text(report.markdown(done))
+    print(folder)
+    missed = [row for row in done if not row.passed]
+    if missed:
+        print(f"pdesim: {len(missed)} of {len(done)} claims missed", file=sys.stderr)
+    return 1 if missed else 0
+
+
+def _verify_arguments(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    flags, overrides, rest = {}, [], iter(arguments)
+    for word in rest:
+        if word == "--all":
+            flags[word] = "yes"
+        elif word in ("--markdown", "--config-dir"):
+            flags[word] = next(rest, "")
+            if not flags[word]:
+                raise ConfigError(f"{word} needs a path", f"{word} PATH")
+        elif "=" in word and not word.startswith("-"):
+            overrides.append(word)
+        else:
+            raise ConfigError(
+                f"pdesim verify does not take {word}",
+                "settings such as equation=heat, --all, --markdown FILE, --config-dir DIR",
+            )
+    return flags, overrides
+
+
+def _verify_rows(flags: dict[str, str], overrides: list[str]):
+    """The name of what is verified, the folder for its files, and the rows as they come."""
+    from pdesim.config import choices, compose_settings
+    from pdesim.device import start_tensorflow
+    from pdesim.plan import build_plan
+    from pdesim.settings import Device
+
+    def plan_of(*more: str):
+        composed = compose_settings(
+            ["device.precision=float64", *more, *overrides], flags.get("--config-dir")
+        )
+        return composed, build_plan(composed.settings, composed.equation)
+
+    composed, plan = plan_of()
+    given = any(word.startswith("hydra.run.dir=") for word in overrides)
+    stamp = composed.run_folder.name
+    name = "all" if "--all" in flags else plan.equation.name
+    folder = composed.run_folder if given else Path("outputs", "verify", name, stamp)
+    equations = [e for e in choices("equation") if e != "custom"]
+    plans = [plan_of(*words)[1] for words in _matrix_settings(equations)] if name == "all" else []
+    start_tensorflow(Device(name="cpu"))
+    from pdesim.verify.run import WALLS, verify_matrix, verify_plan
+
+    if name != "all":
+        return name, folder, verify_plan(plan)
+    return name, folder, (row for one in plans for row in verify_matrix(one, WALLS))
+
+
+def _matrix_settings(equations: Sequence[str]) -> list[list[str]]:
+    """Every equation along a line, and those that a line cannot show on a square."""
+    from pdesim.config import compose_settings
+    from pdesim.errors import PdesimError
+    from pdesim.plan import build_plan
+
+    chosen = []
+    for name in equations:
+        line = [f"equation={name}", "grid=[32]", "boundary=periodic", "operators=stencil"]
+        line += ["stepper=auto", "time.unsafe=true"]
+        square = [word.replace("grid=[32]", "grid=[32,32]") for word in line]
+        try:
+            plan = build_plan(compose_settings(line).settings, name)
+        except PdesimError:
+            chosen.append(square)
+            continue
+        chosen.append(line)
+        if plan.problem.self_adjoint and len(plan.equation.fields) == 1:
+            chosen.append(square)  # the linear diffusive ones: cheap, and corners matter
+    return chosen

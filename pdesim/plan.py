@@ -107,7 +107,9 @@ def build_plan(settings: Settings, name: str = "custom") -> Plan:
     elsewhere = {symbol.name for symbol in boundary.symbols | initial.symbols}
     check_parameters_used(settings.equation, elsewhere)
     operators = settings.operators
-    scheme = build_discretisation(operators.name, operators.order, operators.isotropic)
+    scheme = build_discretisation(
+        operators.name, operators.order, operators.isotropic, operators.dealias
+    )
     problem = Problem(equation, grid, boundary, scheme)
     check_problem(problem)
     _check_field(settings, equation)

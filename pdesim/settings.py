@@ -33,6 +33,7 @@ class Operators(_Section):
     name: str = "stencil"
     order: int = 2
     isotropic: bool = False
+    dealias: bool = False
 
 
 class Stepper(_Section):

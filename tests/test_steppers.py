@@ -190,3 +190,111 @@ def test_xla_and_plain_graphs_agree(evolve):
         evolve(*GRAY_SCOTT, "time.end=50", f"device.jit={jit}").states for jit in ("true", "false")
     ]
     np.testing.assert_allclose(*states, atol=1e-13)
+
+
+def test_rkl_is_stable_to_its_limit_and_not_beyond(evolve):
+    """dt |lambda| <= (s^2 + s - 2) / 2 on the real axis."""
+    common = ("equation=heat", "grid=[32]", "initial=noise", "stepper=rkl2", "stepper.stages=7",
+              "time.unsafe=true", "output.frames=1")  # fmt: skip
+    limit, _ = limit_of(
+        *common[:3], "stepper=rkl2", "stepper.stages=7", "time.end=1e-9", "output.frames=1"
+    )
+    stiffest = 4 * 1e-3 * 32**2
+    claimed = (49 + 7 - 2) / 2 / stiffest
+    assert claimed <= limit <= 1.05 * claimed
+    size = {}
+    for factor in (1.0, 1.1):
+        run = evolve(*common, f"time.dt={factor * claimed}", f"time.end={200 * factor * claimed}")
+        size[factor] = np.abs(run.states[-1]).max()
+    assert size[1.0] < 0.5 < 1e3 < size[1.1]
+
+
+@pytest.mark.parametrize("stepper", ["bogacki_shampine", "dormand_prince"])
+def test_adaptive_steppers_keep_their_tolerance(evolve, placement, stepper):
+    from pdesim.simulation import Simulation
+
+    common = ("device.precision=float64", *GRAY_SCOTT, "time.end=60", "output.frames=3")
+    reference = evolve(*common, "stepper=rk4", "time.dt=0.05").states[-1]
+    errors = []
+    for tolerance in (1e-3, 1e-6):
+        plan = make_plan(*common, f"stepper={stepper}", f"time.tolerance={tolerance}")
+        simulation = Simulation(plan, placement)
+        frames = list(simulation.frames())
+        assert [f.time for f in frames] == plan.times.tolist()
+        errors.append(np.abs(frames[-1].state - reference).max())
+        assert errors[-1] < 20 * tolerance
+    assert errors[1] < errors[0] / 50
+
+
+def test_a_first_step_that_is_too_long_is_rejected_and_counted(placement):
+    from pdesim.simulation import Simulation
+
+    own = ("stepper=dormand_prince", "time.end=60", "time.dt=60")
+    plan = make_plan("device.precision=float64", *GRAY_SCOTT, *own)
+    simulation = Simulation(plan, placement)
+    final = list(simulation.frames())[-1]
+    assert simulation.rejected > 0 and np.isfinite(final.state).all()
+
+
+def test_exact_reaches_any_time_in_one_jump(evolve):
+    run = evolve("equation=heat", "grid=[32,24]", "stepper=exact", "initial={u: 'cos(2*pi*x)'}",
+                 "time.end=500", "output.frames=2")  # fmt: skip
+    rate = 1e-3 * (2 * 32 * np.sin(np.pi / 32)) ** 2
+    expected = np.exp(-rate * run.times).reshape(-1, 1, 1) * run.field("u")[0]
+    np.testing.assert_allclose(run.field("u"), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("operators", ["stencil", "spectral"])
+def test_walls_with_values_reach_their_steady_profile(evolve, operators):
+    """Heat between 1 and 3 ends in the straight line between them."""
+    run = evolve(
+        "equation=heat", "equation.D=1", "grid=[16]", f"operators={operators}", "initial=zero",
+        "boundary.x={lower: {dirichlet: 1}, upper: {dirichlet: 3}}", "time.end=5",
+        "stepper=etdrk2", "output.frames=1",
+    )  # fmt: skip
+    np.testing.assert_allclose(run.field("u")[-1], 1 + 2 * run.coordinates["x"], atol=1e-10)
+
+
+@pytest.mark.parametrize("stepper", ["euler", "exact", "crank_nicolson"])
+def test_mean_is_conserved_over_ten_thousand_steps(evolve, stepper):
+    run = evolve("equation=heat", "grid=[32]", "boundary=neumann", f"stepper={stepper}",
+                 "time.dt=0.01", "time.end=100", "output.frames=1")  # fmt: skip
+    means = run.field("u").mean(1)
+    assert abs(means[1] - means[0]) < 1e-13
+
+
+@pytest.mark.parametrize("stepper,bound", [("verlet", 0.02), ("yoshida4", 0.005)])
+def test_wave_energy_over_a_hundred_periods(evolve, stepper, bound):
+    run = evolve("equation=wave", "grid=[32]", "initial={u: 'cos(2*pi*x)', w: 0}", "time.end=100",
+                 f"stepper={stepper}", "output.frames=400")  # fmt: skip
+    u, w = run.field("u"), run.field("w")
+    energy = 0.5 * ((w**2).sum(1) + ((np.roll(u, 1, 1) - u) ** 2).sum(1) * 32**2)
+    assert np.ptp(energy) < bound * energy[0]
+
+
+def test_auto_says_what_and_why():
+    told = {
+        ("equation=wave",): "verlet",
+        ("equation=heat", "operators=spectral"): "exact",
+        ("equation=gray_scott", "operators=spectral"): "etdrk4",
+        ("equation=gray_scott", "grid=128"): "euler",
+        ("equation=heat", "equation.D=1", "grid=64"): "rkl2",
+    }
+    for overrides, name in told.items():
+        plan = make_plan("grid=32", *overrides)
+        assert plan.stepper.method.name == name and plan.why
+
+
+def test_refusals_name_the_reason():
+    for overrides, reason in (
+        (("equation=heat", "stepper=verlet"), "positions and momenta"),
+        (("equation=gray_scott", "stepper=exact"), "linear equation"),
+        (("equation=gray_scott", "stepper=crank_nicolson"), "not linear"),
+    ):
+        with pytest.raises(StepperError, match=reason):
+            make_plan(*overrides, "grid=32")
+    from pdesim.errors import BoundaryError
+
+    with pytest.raises(BoundaryError, match="Robin"):
+        make_plan("equation=heat", "grid=32", "operators=spectral",
+                  "boundary.default={robin: {a: 1, b: 1}}")  # fmt: skip

@@ -29,6 +29,7 @@ FLOORS = (
     "solvers",
     "blocks",
     "simulation",
+    "verify",
     "output",
     "render",
     "progress",

@@ -47,6 +47,9 @@ class Discretisation:
     order: int
     about: str
     isotropic: bool = False
+    #: spectral: products keep the lower two thirds of the modes (Orszag, J. Atmos. Sci. 28 (1971)
+    #: 1074), so that quadratic terms do not fold back
+    dealias: bool = False
 
     @property
     def is_spectral(self) -> bool:
@@ -160,7 +163,9 @@ ABOUT = {
 }
 
 
-def build_discretisation(name: str, order: int, isotropic: bool = False) -> Discretisation:
+def build_discretisation(
+    name: str, order: int = 2, isotropic: bool = False, dealias: bool = False
+) -> Discretisation:
     """Look a discretisation up by name.
 
     Raises:
@@ -171,7 +176,9 @@ def build_discretisation(name: str, order: int, isotropic: bool = False) -> Disc
     if name == "spectral":
         if isotropic:
             raise ConfigError("operators=spectral has no isotropic form", "operators=stencil")
-        return Discretisation(name, 0, ABOUT[name])
+        return Discretisation(name, 0, ABOUT[name], dealias=dealias)
+    if dealias:
+        raise ConfigError(f"operators={name} has no modes to dealias", "operators=spectral")
     orders = sorted({order for _, order in STENCILS})
     if order not in orders:
         raise ConfigError(

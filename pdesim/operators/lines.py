@@ -37,12 +37,23 @@ class MethodOfLines:
 
     def rhs(self, state: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
         """All right-hand sides, stacked like the state."""
+        if self.problem.discretisation.dealias and not self.problem.split.is_linear:
+            linear = self.evaluate(self.problem.split.linear, state, time)
+            return linear + self.to_state(self.rest_modes(state, time))
         return self.evaluate(self.problem.equation.formulas, state, time)
 
     def rest(self, state: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
         """What ``linear_modes`` leaves over: the nonlinear part, and what the walls' values add."""
         rest = self.evaluate(self.problem.split.rest, state, time)
         return rest + self.wall_part(state, time) if self.problem.has_wall_values else rest
+
+    def rest_modes(self, state: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
+        """The modes of the rest, dealiased where that is asked for."""
+        modes = self.to_modes(self.rest(state, time))
+        if not self.problem.discretisation.dealias:
+            return modes
+        kept = self.problem.modes.lower_two_thirds()
+        return spectral.multiply(tf.constant(kept, self.dtype), modes)
 
     def wall_part(self, state: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
         """The linear part of the zero state: what the values at the walls push inwards."""

@@ -47,6 +47,14 @@ class Modes:
         walled = {axis for axis, basis in enumerate(self.bases) if basis != "fourier"}
         return frozenset(w for w, (axis, n) in DERIVATIVES.items() if n == 1 and axis in walled)
 
+    def lower_two_thirds(self) -> np.ndarray:
+        """1 on the modes that dealiasing keeps, 0 on the upper third of any axis."""
+        kept = np.ones(self.shape)
+        for k, h in zip(self.wavenumbers(), self.grid.spacing, strict=True):
+            # strictly below two thirds of the highest wave number pi / h
+            kept = kept * (np.abs(k) * h < 2 / 3 * np.pi * (1 - 1e-12))
+        return kept
+
     def wavenumbers(self) -> list[np.ndarray]:
         """One array per axis, which broadcasts over the modes."""
         return [

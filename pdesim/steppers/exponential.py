@@ -54,7 +54,7 @@ class Exponential:
 
         for c, row in zip(tableau.c, tableau.a, strict=True):
             state = lines.to_state(stage(c, row))
-            rates.append(lines.to_modes(lines.rest(state, clock(c))))
+            rates.append(lines.rest_modes(state, clock(c)))
         return stage(1.0, tableau.b)
 
 

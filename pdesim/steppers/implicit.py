@@ -40,7 +40,7 @@ class ImplicitExplicit:
         }
 
     def begin(self, lines, state, time, dt, coefficients):
-        modes, rate = lines.to_modes(state), lines.to_modes(lines.rest(state, time))
+        modes, rate = lines.to_modes(state), lines.rest_modes(state, time)
         if self._is_cnab:
             return modes, rate
         return modes, rate, lines.couple(coefficients["start"], modes) - dt_of(dt, rate) * rate
@@ -50,7 +50,7 @@ class ImplicitExplicit:
 
     def step(self, lines, carry, clock, dt, coefficients):
         modes, rate_before = carry[:2]
-        rate = lines.to_modes(lines.rest(lines.to_state(modes), clock(0.0)))
+        rate = lines.rest_modes(lines.to_state(modes), clock(0.0))
         if self._is_cnab:
             new = lines.couple(coefficients["old"], modes)
             new = new + lines.couple(coefficients["rate"], 1.5 * rate - 0.5 * rate_before)

@@ -65,6 +65,9 @@ class Linearised:
     def rest(self, state, time):
         return self.evaluate(self.problem.split.rest, state, time)
 
+    def rest_modes(self, state, time):
+        return self.rest(state, time)
+
     def evaluate(self, formulas, state, time):
         fields = state if isinstance(state, list) else self.unstack(state)
         return self.matrix(formulas) @ self.stack(fields)

@@ -11,8 +11,8 @@ from pdesim.steppers.catalogue import Method
 class Stabilized:
     """RKL2 with ``stages`` s (odd): stable on ``dt |lambda| <= (s**2 + s - 2) / 2``.
 
-    ``Y_j = mu_j Y_(j-1) + nu_j Y_(j-2) + (1 - mu_j - nu_j) Y_0
-    + dt (mu~_j f(Y_(j-1)) + gamma~_j f(Y_0))`` with the coefficients of Meyer, Balsara and Aslam (2014), eqs. 16 and 17.
+    With ``f_j = f(Y_j)`` and the coefficients of Meyer, Balsara and Aslam (2014), eqs. 16, 17:
+    ``Y_j = mu_j Y_(j-1) + nu_j Y_(j-2) + (1 - mu_j - nu_j) Y_0 + dt (mu~_j f_(j-1) + g_j f_0)``.
     """
 
     method: Method

@@ -50,7 +50,7 @@ def manufacture(problem: Problem, duration: float) -> Manufactured:
     fields = dict(zip(equation.field_symbols, solution, strict=True))
     rates = [0 if equation.steady else sympy.diff(u, TIME) for u in solution]
     formulas = tuple(
-        formula + rate - differentiate(_with_places(formula, grid).xreplace(fields), grid)
+        formula + rate - differentiate(_with_places(formula, problem).xreplace(fields), grid)
         for formula, rate in zip(equation.formulas, rates, strict=True)
     )
     boundary = problem.boundary
@@ -64,8 +64,9 @@ def _with_formulas(equation: Equation, formulas) -> Equation:
     return replace(equation, formulas=formulas)
 
 
-def _with_places(formula: sympy.Expr, grid: Grid) -> sympy.Expr:
+def _with_places(formula: sympy.Expr, problem: Problem) -> sympy.Expr:
     """Write r and the lengths out, so that derivatives see the coordinates in them."""
+    grid, equation = problem.grid, problem.equation
     x = [sympy.Symbol(name, real=True) for name in grid.axes]
     lengths = {
         sympy.Symbol(f"L{name}", real=True): grid.extent[axis]
@@ -73,7 +74,9 @@ def _with_places(formula: sympy.Expr, grid: Grid) -> sympy.Expr:
     }
     centre = [o + length / 2 for o, length in zip(grid.origin, grid.extent, strict=True)]
     radius = sympy.sqrt(sum((s - c) ** 2 for s, c in zip(x, centre, strict=True)))
-    return formula.xreplace({**lengths, sympy.Symbol("r", real=True): radius})
+    places = {**lengths, sympy.Symbol("r", real=True): radius}
+    own = {*equation.parameters, *equation.fields}  # an equation may use these names itself
+    return formula.xreplace({s: value for s, value in places.items() if s.name not in own})
 
 
 def _chosen(problem: Problem, field: int, duration: float) -> sympy.Expr:
@@ -92,7 +95,7 @@ def _chosen(problem: Problem, field: int, duration: float) -> sympy.Expr:
             mean = mean if basis == "cosine" else sympy.Integer(0)
         else:
             # neither even nor odd about the walls, so that nothing cancels there
-            product *= sympy.cos(2.3 * s + phase)
+            product *= sympy.cos(4.1 * s + phase)
     if problem.equation.steady:
         return SIZE * product + (mean if not spectral or mean == 0 else 0)
     swing = 1 + MODULATION * sympy.sin(2 * sympy.pi * TIME / duration + field)

@@ -1,0 +1,150 @@
+"""What ``pdesim verify`` does: which schemes to measure for a problem, and the whole matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from pdesim.boundary import build_boundary
+from pdesim.errors import PdesimError
+from pdesim.operators import build_discretisation
+from pdesim.operators.problem import Problem, check_problem
+from pdesim.plan import Plan
+from pdesim.steppers import serving
+from pdesim.verify.exact import compare_exact_mode
+from pdesim.verify.orders import measure_space, measure_steady, measure_time
+from pdesim.verify.report import Row, row_of
+
+#: (operators, order, isotropic) of the matrix
+SCHEMES = (
+    ("stencil", 2, False),
+    ("stencil", 4, False),
+    ("stencil", 6, False),
+    ("stencil", 2, True),
+    ("conv", 2, False),
+    ("spectral", 2, False),
+)
+
+
+def _with_walls(spec: dict) -> Callable[[Problem], Problem]:
+    def change(problem: Problem) -> Problem:
+        equation = problem.equation
+        boundary = build_boundary(spec, equation.fields, problem.grid, equation.parameter_symbols)
+        return replace(problem, boundary=boundary)
+
+    return change
+
+
+#: the kinds of walls of the matrix
+WALLS = tuple(
+    _with_walls(spec)
+    for spec in (
+        {"default": "periodic"},
+        {"default": "dirichlet"},
+        {"default": "neumann"},
+        {"default": "neumann", "x": {"lower": "dirichlet", "upper": "neumann"}},
+        {"default": {"robin": {"a": 1.0, "b": 0.5, "value": 0}}},
+    )
+)
+
+
+def verify_plan(plan: Plan) -> Iterator[Row]:
+    """Measure what a run with these settings relies on: its operators and its stepper."""
+    problem = plan.problem
+    name, walls = problem.equation.name, describe_walls(problem)
+    if problem.equation.steady:
+        yield row_of(name, walls, "space", measure_steady(problem, _solver(plan)))
+        return
+    yield row_of(name, walls, "space", measure_space(problem))
+    stepper = plan.stepper.method.name
+    if stepper != "exact":
+        stages = plan.settings.stepper.stages
+        yield row_of(name, walls, "time", measure_time(problem, stepper, stages))
+    yield from _exact_rows(problem)
+
+
+def verify_matrix(plan: Plan, walls: Sequence[Callable[[Problem], Problem]]) -> Iterator[Row]:
+    """Every scheme between every kind of walls, then every stepper that can serve."""
+    for change in walls:
+        for name, order, isotropic in SCHEMES:
+            scheme = build_discretisation(name, order, isotropic)
+            problem = replace(change(plan.problem), discretisation=scheme)
+            if isotropic and problem.grid.dimensions == 1:
+                continue
+            try:
+                check_problem(problem)
+            except PdesimError:
+                continue  # a combination that pdesim refuses has no order
+            yield from _schemes(replace(plan, problem=problem))
+    if plan.equation.steady:
+        return
+    spectral = replace(plan.problem, discretisation=build_discretisation("spectral"))
+    for problem in (plan.problem, spectral):
+        yield from _steppers(problem)
+
+
+def _schemes(plan: Plan) -> Iterator[Row]:
+    problem = plan.problem
+    name, walls = problem.equation.name, describe_walls(problem)
+    if problem.equation.steady:
+        if not isinstance(problem.modes, str):
+            yield row_of(name, walls, "space", measure_steady(problem, _solver(plan)))
+        return
+    yield row_of(name, walls, "space", measure_space(problem))
+    yield from _exact_rows(problem)
+
+
+def _steppers(problem: Problem) -> Iterator[Row]:
+    try:
+        check_problem(problem)
+    except PdesimError:
+        return
+    name = problem.equation.name
+    walls = f"{describe_walls(problem)}, {problem.discretisation.name}"
+    for stepper in serving(problem):
+        if stepper == "exact":
+            continue
+        try:
+            measurement = measure_time(problem, stepper)
+        except PdesimError:
+            continue  # unstable at any step, such as Euler for waves: pdesim refuses it, too
+        yield row_of(name, walls, "time", measurement)
+
+
+def _exact_rows(problem: Problem) -> Iterator[Row]:
+    found = compare_exact_mode(problem)
+    if found is not None:
+        scheme = problem.discretisation
+        what = f"exact, {scheme.name}" + (f" {scheme.order}" if scheme.order else "")
+        walls = describe_walls(problem)
+        yield Row(problem.equation.name, walls, "exact mode", what, None, found.error, found.passed)
+
+
+def _solver(plan: Plan):
+    from pdesim.device import start_tensorflow
+    from pdesim.solvers.spectral import solve
+
+    settings = plan.settings
+    double = settings.model_copy(
+        update={"device": settings.device.model_copy(update={"precision": "float64"})}
+    )
+    placement = start_tensorflow(double.device)
+
+    def state(problem: Problem):
+        import numpy as np
+
+        zeros = np.zeros((len(problem.equation.fields), *problem.grid.shape))
+        return solve(replace(plan, problem=problem, settings=double, state=zeros), placement).state
+
+    return state
+
+
+def describe_walls(problem: Problem) -> str:
+    """``periodic``, or the kinds of walls per axis where they differ."""
+    kinds = [
+        "/".join(
+            dict.fromkeys(wall.kind for field in problem.boundary.walls for wall in field[axis])
+        )
+        for axis in range(problem.grid.dimensions)
+    ]
+    return kinds[0] if len(set(kinds)) == 1 else ", ".join(kinds)

@@ -1,0 +1,157 @@
+"""Orders measured by manufactured solutions: a representative of the matrix, and the command."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from conftest import make_plan
+
+BASE = ("grid=[32]", "time.unsafe=true", "stepper=rk4")
+
+
+SLOW = [
+    pytest.param(*pair, marks=pytest.mark.slow)
+    for pair in (
+        ("bogacki_shampine", "stencil"),
+        ("etdrk1", "spectral"),
+        ("etdrk3", "spectral"),
+        ("etdrk4", "stencil"),
+        ("cnab2", "spectral"),
+    )
+]
+
+
+@pytest.fixture(scope="module")
+def orders(placement):
+    from pdesim.verify import orders
+
+    return orders
+
+
+@pytest.mark.parametrize(
+    "equation,walls,order",
+    [
+        ("heat", "neumann", 4),
+        pytest.param("heat", "dirichlet", 2, marks=pytest.mark.slow),
+        pytest.param("gray_scott", "periodic", 6, marks=pytest.mark.slow),
+        pytest.param("wave", "dirichlet", 4, marks=pytest.mark.slow),
+    ],
+)
+def test_order_in_space(orders, equation, walls, order):
+    plan = make_plan(f"equation={equation}", f"boundary={walls}", f"operators.order={order}", *BASE)
+    measured = orders.measure_space(plan.problem)
+    assert measured.passed and measured.order > order - 0.2, measured
+
+
+@pytest.mark.slow
+def test_robin_walls_keep_the_order(orders):
+    plan = make_plan("equation=heat", "boundary.default={robin: {a: 1, b: 0.3, value: 0}}",
+                     "operators.order=4", *BASE)  # fmt: skip
+    assert orders.measure_space(plan.problem).order > 3.8
+
+
+@pytest.mark.parametrize("walls", ["dirichlet", "neumann"])
+def test_spectral_between_walls(orders, walls):
+    plan = make_plan("equation=heat", f"boundary={walls}", "operators=spectral", *BASE)
+    assert orders.measure_space(plan.problem).errors[-1] < 1e-11
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("order", [2, 4, 6])
+def test_order_of_a_variable_diffusivity(orders, order):
+    flux = "divergence((1 + 0.3*u + 0.2*x)*gradient(u))"
+    rhs = f"equation.rhs={{u: '{flux}'}}"
+    plan = make_plan("equation=custom", rhs, "boundary=neumann", f"operators.order={order}", *BASE)
+    measured = orders.measure_space(plan.problem)
+    assert measured.order > order - 0.2, measured
+
+
+@pytest.mark.parametrize(
+    "stepper,operators",
+    [
+        ("dormand_prince", "stencil"),
+        ("rkl2", "stencil"),
+        ("etdrk4", "spectral"),
+        ("sbdf2", "stencil"),
+        *SLOW,
+    ],
+)
+def test_order_in_time_on_gray_scott(orders, stepper, operators):
+    plan = make_plan("equation=gray_scott", f"operators={operators}", *BASE)
+    measured = orders.measure_time(plan.problem, stepper)
+    assert measured.passed, measured
+
+
+@pytest.mark.parametrize(
+    "stepper,walls",
+    [
+        pytest.param("implicit_euler", "periodic", marks=pytest.mark.slow),
+        pytest.param("crank_nicolson", "dirichlet", marks=pytest.mark.slow),
+        # a Robin wall has no sines and cosines: conjugate gradients
+        ("crank_nicolson", "{robin: {a: 1, b: 0.3, value: 0}}"),
+    ],
+)
+def test_order_in_time_of_implicit_steppers(orders, stepper, walls):
+    plan = make_plan("equation=heat", f"boundary.default={walls}", *BASE)
+    measured = orders.measure_time(plan.problem, stepper)
+    assert measured.passed, measured
+
+
+def test_order_of_the_symplectic_composition(orders):
+    measured = orders.measure_time(make_plan("equation=wave", *BASE).problem, "yoshida4")
+    assert measured.order > 3.8
+
+
+def test_a_missed_order_is_noticed(orders):
+    sizes = (0.1, 0.05, 0.025)
+    assert not orders.Measurement("x", sizes, tuple(s**1.5 for s in sizes), 2).passed
+    assert orders.Measurement("x", sizes, tuple(s**1.9 for s in sizes), 2).passed
+    assert not orders.Measurement("x", sizes, (1e-3, 1e-4, 1e-5), None).passed
+
+
+@pytest.mark.parametrize("equation", ["heat", "wave"])
+@pytest.mark.parametrize("walls", ["periodic", "dirichlet", "neumann"])
+@pytest.mark.parametrize("operators", ["stencil", "spectral"])
+def test_exact_modes_in_one_jump(placement, equation, walls, operators):
+    from pdesim.verify.exact import compare_exact_mode
+
+    plan = make_plan(f"equation={equation}", "grid=[16,12]", f"boundary={walls}",
+                     f"operators={operators}", "time.unsafe=true")  # fmt: skip
+    assert compare_exact_mode(plan.problem).error < 1e-12
+
+
+def test_the_command(command, tmp_path):
+    done = command("verify", "equation=heat", "grid=[32]", "stepper=heun", "hydra.run.dir=out",
+                   "--markdown", "table.md")  # fmt: skip
+    assert "stencil 2" in done.stdout and "heun" in done.stdout
+    rows = json.loads((tmp_path / "out" / "verify.json").read_text())
+    assert {row["refined"] for row in rows} == {"space", "time", "exact mode"}
+    assert all(row["holds"] == "yes" for row in rows)
+    assert (tmp_path / "out" / "verify.png").stat().st_size > 10_000
+    assert "| heat | periodic |" in (tmp_path / "table.md").read_text()
+
+
+def test_a_users_own_equation(command, tmp_path):
+    folder = tmp_path / "my" / "equation"
+    folder.mkdir(parents=True)
+    (folder / "fisher.yaml").write_text("rhs: {n: 'r*n*(1 - n) + 0.1*laplacian(n)'}\nr: 2\n")
+    command("verify", "--config-dir", "my", "equation=fisher", "grid=[32]")
+    told = command("verify", "--config-dir", "my", "equation=fisher", "stepper=exact", check=2)
+    assert "linear" in told.stderr
+
+
+def test_dealiasing_removes_the_upper_third(placement):
+    from test_operators import right_hand_side
+
+    overrides = ("equation=custom", "equation.rhs={u: 'u**2'}", "operators=spectral", "grid=[24]",
+                 "domain.extent=1", "stepper=euler", "time.unsafe=true")  # fmt: skip
+    x = (np.arange(24) + 0.5) / 24
+    state = np.cos(2 * np.pi * 5 * x)[None]  # its square has modes 0 and 10; the limit is 8
+    squares = {}
+    for dealias in ("false", "true"):
+        plan = make_plan(*overrides, f"operators.dealias={dealias}")
+        squares[dealias] = np.abs(np.fft.rfft(right_hand_side(plan, state)[0]))
+    plain, cut = squares.values()
+    assert plain[10] > 1 and cut[10] < 1e-12 and cut[0] == pytest.approx(plain[0])
