@@ -39,6 +39,10 @@ class Wall:
     def homogeneous(self) -> Wall:
         return Wall(self.kind, self.a, self.b)
 
+    @property
+    def homogeneous_flux(self) -> Wall:
+        return Wall("neumann", 0.0, 1.0)
+
 
 PERIODIC = Wall("periodic")
 
@@ -48,6 +52,8 @@ class Boundary:
     """``walls[field][axis]`` is the pair (lower, upper); axes in x, y, z order."""
 
     walls: tuple[tuple[tuple[Wall, Wall], ...], ...]
+    #: per field, the wall on the faces of obstacles (``domain.mask``)
+    inner: tuple[Wall, ...] = ()
 
     def is_periodic(self, axis: int) -> bool:
         return self.walls[0][axis][0].kind == "periodic"
@@ -77,9 +83,10 @@ def build_boundary(
     """Read the ``boundary`` settings.
 
     Args:
-        spec: ``default`` for every side; ``x``, ``y``, ``z`` for one axis; a field's name for the
-            same keys of that field alone. A side is ``periodic``, ``dirichlet`` or ``neumann``
-            (value 0), or ``{dirichlet: value}``, ``{neumann: value}``,
+        spec: ``default`` for every side; ``x``, ``y``, ``z`` for one axis; ``mask`` for the faces
+            of obstacles (no flux unless given); a field's name for the same keys of that field.
+            A side is ``periodic``, ``dirichlet`` or ``neumann`` (value 0), or
+            ``{dirichlet: value}``, ``{neumann: value}``,
             ``{robin: {a: .., b: .., value: ..}}``; an axis may be ``{lower: .., upper: ..}``.
         fields: the names of the fields.
         grid: the grid, for its axes.
@@ -88,12 +95,12 @@ def build_boundary(
     Raises:
         BoundaryError: for unknown keys, and for an axis that is periodic on one side only.
     """
-    _check_keys(spec, ("default", *grid.axes, *fields), "boundary")
+    _check_keys(spec, ("default", "mask", *grid.axes, *fields), "boundary")
     for field in fields:
         if field in spec:
             _check_keys(
                 _mapping(spec[field], f"boundary.{field}"),
-                ("default", *grid.axes),
+                ("default", "mask", *grid.axes),
                 f"boundary.{field}",
             )
     symbols = {name: sympy.Symbol(name, real=True) for name in (*grid.axes, "t")}
@@ -112,7 +119,18 @@ def build_boundary(
                 f"boundary.{axis} is periodic on one side or for one field only",
                 "both sides of an axis periodic for every field, or none",
             )
-    return Boundary(walls)
+    return Boundary(walls, tuple(_inner_wall(spec, field, scope) for field in fields))
+
+
+def _inner_wall(spec: Mapping, field: str, scope: Scope) -> Wall:
+    given = (spec.get(field) or {}).get("mask", spec.get("mask", "neumann"))
+    wall = _wall(given, "boundary.mask", scope)
+    constant = wall.value.is_number and (wall.kind == "dirichlet" or wall.value == 0)
+    if wall.kind not in ("dirichlet", "neumann") or not constant:
+        raise BoundaryError(
+            f"boundary.mask is {given!r}", "neumann (no flux), or {dirichlet: NUMBER}"
+        )
+    return wall
 
 
 def _axis_walls(spec: Mapping, field: str, axis: str, scope: Scope) -> tuple[Wall, Wall]:

@@ -16,7 +16,7 @@ from pdesim.formula.language import TIME, reserved_names
 from pdesim.grid import place_names
 
 #: keys of an equation's settings that are not parameters
-KEYS = ("name", "about", "reference", "fields", "rhs", "solve", "units", "labels")
+KEYS = ("name", "title", "about", "reference", "fields", "rhs", "solve", "units", "labels")
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Equation:
     """
 
     name: str
+    title: str
     about: str
     fields: tuple[str, ...]
     parameters: Mapping[str, float]
@@ -92,6 +93,7 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
     formulas = tuple(parse(texts[f], scope, f"equation.{key}.{f}") for f in fields)
     return Equation(
         name=str(spec.get("name") or name),
+        title=str(spec.get("title") or ""),
         about=str(spec.get("about") or ""),
         fields=fields,
         parameters=numbers,

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pdesim.boundary import build_boundary
+from pdesim.boundary import Boundary, build_boundary
 from pdesim.equation import Equation, build_equation, check_parameters_used
 from pdesim.errors import ConfigError, StepperError
 from pdesim.formula.language import AXES
 from pdesim.grid import Grid
 from pdesim.initial import build_initial
 from pdesim.operators import build_discretisation
+from pdesim.operators.mask import Mask
 from pdesim.operators.problem import Problem, check_problem
 from pdesim.settings import Settings
 from pdesim.steppers import build_stepper
@@ -110,11 +111,13 @@ def build_plan(settings: Settings, name: str = "custom") -> Plan:
     scheme = build_discretisation(
         operators.name, operators.order, operators.isotropic, operators.dealias
     )
-    problem = Problem(equation, grid, boundary, scheme)
+    mask = _mask(settings, grid, boundary, equation)
+    problem = Problem(equation, grid, boundary, scheme, mask)
     check_problem(problem)
     _check_field(settings, equation)
     start, parameters = settings.time.start, equation.parameters
     state = initial.evaluate(grid, boundary.periodic_axes, parameters, settings.seed, start)
+    state = state if mask is None else mask.fill(state)
     if equation.steady:
         step, stepper, why, times = None, None, "", np.array([start])
     else:
@@ -167,6 +170,16 @@ def frame_times(settings: Settings) -> np.ndarray:
         raise ConfigError(f"output.every={every:g} makes {count} frames", "at most a million")
     times = start + every * np.arange(count + 1)
     return times if end - times[-1] <= 1e-9 * every else np.append(times, end)
+
+
+def _mask(settings: Settings, grid: Grid, boundary: Boundary, equation: Equation) -> Mask | None:
+    """Obstacles, from a formula in the language of initial states."""
+    text = settings.domain.mask
+    if text is None:
+        return None
+    formula = build_initial({"mask": text}, ("mask",), grid.axes, equation.parameter_symbols)
+    values = formula.evaluate(grid, boundary.periodic_axes, equation.parameters, settings.seed)
+    return Mask(values[0] > 0.5, boundary.inner)
 
 
 def _stepper(settings: Settings, problem: Problem, waves: Linearised, interval: float):

@@ -226,6 +226,7 @@ def _open_writer(plan: Plan, folder: Path, config_yaml: str) -> SnapshotWriter:
         "Conventions": "CF-1.8",
         "title": plan.equation.about or plan.equation.name,
         "equation_name": plan.equation.name,
+        "equation_title": plan.equation.title,
         "equation": plan.equation.text,
         "fields": list(plan.equation.fields),
         "config": config_yaml,
@@ -248,6 +249,7 @@ def _open_writer(plan: Plan, folder: Path, config_yaml: str) -> SnapshotWriter:
         dtype=np.dtype(settings.output.dtype or settings.device.precision),
         compression=settings.output.compression,
         overwrite=settings.output.overwrite,
+        mask=None if plan.problem.mask is None else plan.problem.mask.solid,
     )
 
 

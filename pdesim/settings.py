@@ -26,6 +26,7 @@ def _per_axis(one: Any, default: Any, description: str) -> Any:
 class Domain(_Section):
     dimensions: Literal[1, 2, 3] = 2
     extent: _per_axis(Positive, 1.0, "a positive length, such as 2.5, or one per axis, [Lx, Ly]")
+    mask: str | None = None
     origin: _per_axis(float, 0.0, "a number, such as -1, or one per axis, [x0, y0]")
 
 

@@ -82,11 +82,43 @@ class Differences:
             return 0.0  # a derivative of a number
         scheme = self.lines.problem.discretisation
         if word == lang.DIVERGENCE:
-            diffusivity, inner = (self._extended_value(a, value) for a in arguments)
-            return stencil.divergence(diffusivity, inner, self.grid, self.halo, scheme.order)
+            # a coefficient goes on evenly into an obstacle, whatever the field does there
+            wall = self._inner_wall(arguments[1])
+            even = wall and wall.homogeneous_flux
+            padded = [self._extended_value(argument, value) for argument in arguments]
+            reads = [self._reader(p, w) for p, w in zip(padded, (even, wall), strict=True)]
+            return stencil.divergence(*reads, self.grid, scheme.order)
         padded = self._extended_value(arguments[0], value)
-        way = conv if scheme.name == "conv" else stencil
-        return way.derivative(padded, self.grid, self.halo, scheme.terms(word, self.grid))
+        terms = scheme.terms(word, self.grid)
+        if scheme.name == "conv":
+            return conv.derivative(padded, self.grid, self.halo, terms)
+        return stencil.derivative(self._reader(padded, self._inner_wall(arguments[0])), terms)
+
+    def _inner_wall(self, inner: sympy.Expr) -> Wall | None:
+        """The wall on the faces of obstacles for an expression; None where there are none."""
+        if self.lines.problem.mask is None:
+            return None
+        symbols = self.lines.problem.equation.field_symbols
+        return self.lines.problem.mask.walls[min(_fields_of(inner, symbols), default=0)]
+
+    def _reader(self, padded: tf.Tensor, wall: Wall | None) -> stencil.Neighbour:
+        """Neighbours of the interior cells, ghosts in place of those inside obstacles."""
+
+        def plain(offsets):
+            return stencil.shifted(padded, self.grid, self.halo, offsets)
+
+        if wall is None:
+            return plain
+        mask, periodic = self.lines.problem.mask, self.lines.problem.boundary.periodic_axes
+        solid = tf.constant(mask.padded(self.halo, periodic))
+        centre = plain((0,) * self.grid.dimensions)
+        ghost = 2.0 * float(wall.value) - centre if wall.kind == "dirichlet" else centre
+
+        def masked(offsets):
+            inside = stencil.shifted(solid, self.grid, self.halo, offsets)
+            return tf.where(inside, ghost, plain(offsets))
+
+        return masked
 
     def _extended_value(self, inner: sympy.Expr, value: Evaluator) -> tf.Tensor:
         lines, problem = self.lines, self.lines.problem

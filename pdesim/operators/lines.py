@@ -68,7 +68,11 @@ class MethodOfLines:
         fields = state if stacked is None else self.unstack(stacked)
         way = Pseudospectral if self.problem.discretisation.is_spectral else Differences
         value = way(self, fields, stacked, time, formulas).value
-        return self.stack([self.full(value(f), self.problem.grid.shape) for f in formulas])
+        rates = self.stack([self.full(value(f), self.problem.grid.shape) for f in formulas])
+        if self.problem.mask is None:
+            return rates
+        # nothing happens inside obstacles
+        return tf.where(tf.constant(self.problem.mask.solid), tf.zeros_like(rates), rates)
 
     def stack(self, fields: Sequence[tf.Tensor]) -> tf.Tensor:
         return tf.stack(fields, axis=self._field_axis)
@@ -102,6 +106,10 @@ class MethodOfLines:
 
     def to_state(self, modes: tf.Tensor) -> tf.Tensor:
         return spectral.backward(modes, self.problem.modes)
+
+    def of_real(self, modes: tf.Tensor) -> tf.Tensor:
+        """Carried modes, mended to be those of a real state."""
+        return spectral.of_real(modes, self.problem.modes)
 
     def couple(self, matrix: tf.Tensor, modes: tf.Tensor) -> tf.Tensor:
         """A matrix function of the linear part, applied to modes.

@@ -15,6 +15,7 @@ from pdesim.formula import Split
 from pdesim.formula import language as lang
 from pdesim.grid import Grid
 from pdesim.operators.catalogue import Discretisation
+from pdesim.operators.mask import Mask
 from pdesim.operators.modes import Modes, build_modes
 from pdesim.operators.spectrum import linear_modes
 from pdesim.operators.symmetry import Lift, Symmetry, build_lift, build_symmetry
@@ -28,6 +29,7 @@ class Problem:
     grid: Grid
     boundary: Boundary
     discretisation: Discretisation
+    mask: Mask | None = None
 
     @property
     def parameters(self) -> Mapping[str, float]:
@@ -36,6 +38,8 @@ class Problem:
     @cached_property
     def modes(self) -> Modes | str:
         """The basis that makes constant-coefficient operators diagonal, or why there is none."""
+        if self.mask is not None:
+            return "obstacles (domain.mask) leave no waves whole"
         return build_modes(self.grid, self.boundary, self.discretisation)
 
     @cached_property
@@ -94,9 +98,12 @@ def check_problem(problem: Problem) -> None:
     """Refuse what the operators cannot do between these walls.
 
     Raises:
-        BoundaryError: for spectral operators at Robin walls, at walls with varying values, and
+        BoundaryError: for obstacles with other operators than second-order stencils, for spectral
+            operators at Robin walls, at walls with varying values, and
             for expressions that are neither even nor odd about a wall.
     """
+    if problem.mask is not None:
+        _check_mask(problem)
     if not problem.discretisation.is_spectral or all(problem.boundary.periodic_axes):
         return
     if isinstance(problem.modes, str):
@@ -114,4 +121,25 @@ def check_problem(problem: Problem) -> None:
                 raise BoundaryError(
                     f"operators=spectral between walls with values cannot differentiate {inner}",
                     "walls with value 0, or operators=stencil",
+                )
+
+
+def _check_mask(problem: Problem) -> None:
+    scheme = problem.discretisation
+    if (scheme.name, scheme.order, scheme.isotropic) != ("stencil", 2, False):
+        raise BoundaryError(
+            f"domain.mask cannot be combined with operators={scheme.name} of this kind",
+            "operators=stencil operators.order=2 operators.isotropic=false",
+        )
+    if problem.mask.solid.all():
+        raise BoundaryError("domain.mask covers the whole domain", "a formula that leaves cells")
+    fields = problem.equation.field_symbols
+    fixed = {f for f, w in zip(fields, problem.mask.walls, strict=True) if w.kind == "dirichlet"}
+    for formula in problem.equation.formulas:
+        for node in lang.operators_in(formula):
+            inner = node.args[-1]
+            if inner not in fields and inner.free_symbols & fixed:
+                raise BoundaryError(
+                    f"obstacles with fixed values cannot differentiate {inner}",
+                    "operators applied to the fields themselves, or boundary.mask=neumann",
                 )

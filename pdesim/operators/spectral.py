@@ -34,6 +34,37 @@ def backward(coefficients: tf.Tensor, modes: Modes, derived: int | None = None) 
     return values
 
 
+def of_real(coefficients: tf.Tensor, modes: Modes) -> tf.Tensor:
+    """Modes, without the rounding that is not the transform of any real state.
+
+    Where the halved axis has wave number 0 (or the highest), opposite wave vectors of the other
+    axes are both stored and must be conjugate. Rounding breaks that; the inverse transform does not
+    see it, so in carried modes it would grow unseen wherever the equation is linearly unstable.
+    """
+    axis = modes.halved
+    if axis is None:
+        return coefficients
+    where, points = -1 - axis, modes.grid.points[axis]
+    others = [-1 - a for a, basis in enumerate(modes.bases) if basis == "fourier" and a != axis]
+
+    def part(start, stop):
+        index = [slice(None)] * (-where)
+        index[0] = slice(start, stop)
+        return coefficients[(..., *index)]
+
+    def mended(plane):
+        mirror = tf.math.conj(plane)
+        if others:
+            mirror = tf.roll(tf.reverse(mirror, others), [1] * len(others), others)
+        return 0.5 * (plane + mirror)
+
+    size = points // 2 + 1
+    if points % 2:
+        return tf.concat([mended(part(0, 1)), part(1, size)], axis=where)
+    planes = [mended(part(0, 1)), part(1, size - 1), mended(part(size - 1, size))]
+    return tf.concat(planes, axis=where)
+
+
 def multiply(symbol: tf.Tensor, coefficients: tf.Tensor) -> tf.Tensor:
     """``symbol * coefficients``; a real symbol scales both parts without complex arithmetic."""
     if not coefficients.dtype.is_complex or symbol.dtype.is_complex:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from pdesim.grid import Grid
@@ -19,32 +21,35 @@ def shifted(
     return padded[(..., *index)]
 
 
-def derivative(padded: tf.Tensor, grid: Grid, halo: int, terms: Terms) -> tf.Tensor:
+Neighbour = Callable[[tuple[int, ...]], tf.Tensor]
+
+
+def derivative(neighbour: Neighbour, terms: Terms) -> tf.Tensor:
     """A weighted sum of neighbours, on the interior.
 
     Args:
-        padded: shape ``(..., n + 2*halo)`` on every axis.
-        terms: ``{offsets: weight}``, offsets along x, y, z (``Discretisation.terms``).
+        neighbour: gives the array taken some cells further along x, y, z (:func:`shifted`).
+        terms: ``{offsets: weight}`` (``Discretisation.terms``).
 
     Neighbours of equal weight are added before they are weighted, so a Laplacian on equal spacing
     takes two products a cell.
     """
     sums: dict[float, tf.Tensor] = {}
     for offsets, weight in terms.items():
-        neighbour = shifted(padded, grid, halo, offsets)
+        value = neighbour(offsets)
         # d/dx pairs weights of opposite sign
         if -weight in sums and weight not in sums:
-            sums[-weight] = sums[-weight] - neighbour
+            sums[-weight] = sums[-weight] - value
         else:
-            sums[weight] = sums[weight] + neighbour if weight in sums else neighbour
+            sums[weight] = sums[weight] + value if weight in sums else value
     total = None
-    for weight, neighbours in sums.items():
-        term = weight * neighbours
+    for weight, values in sums.items():
+        term = weight * values
         total = term if total is None else total + term
     return total
 
 
-def divergence(diffusivity, padded: tf.Tensor, grid: Grid, halo: int, order: int) -> tf.Tensor:
+def divergence(diffusivity: Neighbour, values: Neighbour, grid: Grid, order: int) -> tf.Tensor:
     """``div(D grad f)`` in flux form: what leaves a cell enters its neighbour.
 
     On each face ``flux = interpolate(D) * difference(f)``, and the divergence is the staggered
@@ -52,7 +57,7 @@ def divergence(diffusivity, padded: tf.Tensor, grid: Grid, halo: int, order: int
     ``[D_(i+1/2) (f_(i+1) - f_i) - D_(i-1/2) (f_i - f_(i-1))] / h**2`` with D the mean of two cells.
 
     Args:
-        diffusivity, padded: D and f with ``halo >= order - 1`` ghost cells.
+        diffusivity, values: neighbours of D and f, up to ``order - 1`` cells away.
     """
     slopes, means = STAGGERED[order]
     total = None
@@ -61,19 +66,19 @@ def divergence(diffusivity, padded: tf.Tensor, grid: Grid, halo: int, order: int
             for side in (1, -1):
                 # the face between cells `low` and `low + 1`, counted from the cell in the middle
                 low = face if side == 1 else -face - 1
-                flux = _staggered(diffusivity, grid, halo, axis, low, means, 1)
-                flux = flux * _staggered(padded, grid, halo, axis, low, slopes, -1)
+                flux = _staggered(diffusivity, grid, axis, low, means, 1)
+                flux = flux * _staggered(values, grid, axis, low, slopes, -1)
                 term = (side * weight / spacing**2) * flux
                 total = term if total is None else total + term
     return total
 
 
-def _staggered(padded, grid: Grid, halo: int, axis: int, low: int, weights, sign: int) -> tf.Tensor:
+def _staggered(neighbour: Neighbour, grid: Grid, axis: int, low: int, weights, sign: int):
     """``sum_m weights[m] * (f[low + 1 + m] + sign * f[low - m])`` on a face."""
     total = None
     for m, weight in enumerate(weights):
-        upper = shifted(padded, grid, halo, _offsets(grid, axis, low + 1 + m))
-        lower = shifted(padded, grid, halo, _offsets(grid, axis, low - m))
+        upper = neighbour(_offsets(grid, axis, low + 1 + m))
+        lower = neighbour(_offsets(grid, axis, low - m))
         term = weight * (upper + lower if sign == 1 else upper - lower)
         total = term if total is None else total + term
     return total

@@ -41,7 +41,7 @@ class Snapshots:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        return tuple(name for name in self._file if name not in ("time", *AXES))
+        return tuple(name for name in self._file if name not in ("time", "mask", *AXES))
 
     @property
     def times(self) -> np.ndarray:

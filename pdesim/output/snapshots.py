@@ -30,6 +30,7 @@ class SnapshotWriter:
         attributes: root attributes (text and numbers).
         labels, units: ``long_name`` and ``units`` per field.
         dtype: on disk.
+        mask: 1 inside obstacles, stored as a dataset over the axes.
 
     Raises:
         OutputError: if the file exists or cannot be created.
@@ -47,6 +48,7 @@ class SnapshotWriter:
         dtype: np.dtype,
         compression: str = "gzip",
         overwrite: bool = False,
+        mask: np.ndarray | None = None,
     ) -> None:
         if path.exists() and not overwrite:
             raise OutputError(
@@ -74,6 +76,8 @@ class SnapshotWriter:
             data.attrs["long_name"] = labels.get(field, field)
             for number, name in enumerate(("time", *reversed(grid.axes))):
                 data.dims[number].attach_scale(self._file[name])
+        if mask is not None:
+            self._create_mask(grid, mask)
         self._file.swmr_mode = True
 
     def _create_axes(self, grid: Grid) -> None:
@@ -86,6 +90,12 @@ class SnapshotWriter:
             coordinate = self._file.create_dataset(name, data=grid.centres(axis))
             coordinate.make_scale(name)
             coordinate.attrs.update({"units": "1", "long_name": name, "axis": name.upper()})
+
+    def _create_mask(self, grid: Grid, mask: np.ndarray) -> None:
+        data = self._file.create_dataset("mask", data=mask.astype(np.uint8), compression="gzip")
+        data.attrs.update({"units": "1", "long_name": "1 inside obstacles"})
+        for number, name in enumerate(reversed(grid.axes)):
+            data.dims[number].attach_scale(self._file[name])
 
     def write(self, time: float, state: np.ndarray) -> None:
         """Append one frame; ``state`` has shape ``(fields, *grid.shape)``."""

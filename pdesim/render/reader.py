@@ -14,7 +14,7 @@ import numpy as np
 from pdesim.errors import ConfigError, MissingExtraError, OutputError, nearest
 
 _AXES = ("z", "y", "x")
-_NOT_FIELDS = {"time", *_AXES}
+_NOT_FIELDS = {"time", "mask", *_AXES}
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,13 @@ class Snapshots:
     plane: int | None
     depth: Axis | None
     dataset: h5py.Dataset
+    #: 1 inside obstacles, shaped like ``values``; None where there are none
+    mask: np.ndarray | None = None
 
     def values(self, frame: int) -> np.ndarray:
         """Frame ``frame`` as floats, shape ``(nx,)`` or ``(ny, nx)``, rows by growing y.
+
+        Cells inside obstacles are NaN.
 
         Raises:
             OutputError: the file is damaged there.
@@ -73,7 +77,9 @@ class Snapshots:
             raise OutputError(
                 f"frame {frame} of {self.field} in {self.path} cannot be read: {error}"
             ) from None
-        return values if values.dtype in (np.float32, np.float64) else values.astype(np.float64)
+        if values.dtype not in (np.float32, np.float64):
+            values = values.astype(np.float64)
+        return values if self.mask is None else np.where(self.mask > 0, np.nan, values)
 
 
 @contextmanager
@@ -100,13 +106,14 @@ def open_snapshots(path: Path, field: str | None, slice_: float) -> Iterator[Sna
             field=name,
             long_name=_text(dataset, "long_name") or name,
             unit=_unit(dataset),
-            equation=_text(file, "equation_name"),
+            equation=_text(file, "equation_title") or _text(file, "equation_name"),
             time_unit=_unit(file["time"]),
             times=times,
             axes=tuple(axes),
             plane=plane,
             depth=depth,
             dataset=dataset,
+            mask=file["mask"][() if plane is None else plane] if "mask" in file else None,
         )
 
 

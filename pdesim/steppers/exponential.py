@@ -44,6 +44,7 @@ class Exponential:
 
     def step(self, lines, modes, clock, dt, coefficients):
         tableau, rates = self.method.tableau, []
+        modes = lines.of_real(modes)
 
         def stage(c, row):
             value = modes if c == 0.0 else lines.couple(coefficients[f"exp{c}"], modes)

@@ -49,7 +49,7 @@ class ImplicitExplicit:
         return lines.to_state(carry[0])
 
     def step(self, lines, carry, clock, dt, coefficients):
-        modes, rate_before = carry[:2]
+        modes, rate_before = lines.of_real(carry[0]), carry[1]
         rate = lines.rest_modes(lines.to_state(modes), clock(0.0))
         if self._is_cnab:
             new = lines.couple(coefficients["old"], modes)
@@ -106,6 +106,7 @@ class Implicit:
             if theta < 1:
                 known = known + (1 - theta) * dt * lines.rhs(carry, clock(0.0))
             return lines.solve_shifted(known, theta * dt, clock(1.0), carry)
+        carry = lines.of_real(carry)
         state = lines.to_state(carry)
         source = theta * lines.rest(state, clock(1.0))
         if theta < 1:

@@ -135,12 +135,11 @@ def _walls_of(solution, boundary: Boundary, grid: Grid) -> Boundary:
         outward = (1 if side else -1) * sympy.diff(u, x)
         return replace(old, value=(old.a * u + old.b * outward).subs(x, face))
 
-    return Boundary(
+    walls = tuple(
         tuple(
-            tuple(
-                tuple(wall(old, u, axis, side) for side, old in enumerate(pair))
-                for axis, pair in enumerate(field)
-            )
-            for field, u in zip(boundary.walls, solution, strict=True)
+            tuple(wall(old, u, axis, side) for side, old in enumerate(pair))
+            for axis, pair in enumerate(field)
         )
+        for field, u in zip(boundary.walls, solution, strict=True)
     )
+    return replace(boundary, walls=walls)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from pdesim.boundary import build_boundary
-from pdesim.errors import PdesimError
+from pdesim.errors import BoundaryError, PdesimError
 from pdesim.operators import build_discretisation
 from pdesim.operators.problem import Problem, check_problem
 from pdesim.plan import Plan
@@ -51,6 +51,10 @@ WALLS = tuple(
 def verify_plan(plan: Plan) -> Iterator[Row]:
     """Measure what a run with these settings relies on: its operators and its stepper."""
     problem = plan.problem
+    if problem.mask is not None:
+        raise BoundaryError(
+            "there are no manufactured solutions around obstacles", "domain.mask=null"
+        )
     name, walls = problem.equation.name, describe_walls(problem)
     if problem.equation.steady:
         yield row_of(name, walls, "space", measure_steady(problem, _solver(plan)))
