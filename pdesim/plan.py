@@ -124,7 +124,7 @@ def build_plan(settings: Settings, name: str = "custom") -> Plan:
         times = frame_times(settings)
         waves = linearise(problem, state, start)
         stepper, why = _stepper(settings, problem, waves, float(np.diff(times).max()))
-        step = _time_step(settings, waves, stepper, times)
+        step = time_step(settings, waves, stepper, times)
     plan = Plan(settings, problem, stepper, why, step, times, state)
     if stepper and not step.adaptive and plan.total_steps > MAX_STEPS:
         raise ConfigError(
@@ -189,7 +189,12 @@ def _stepper(settings: Settings, problem: Problem, waves: Linearised, interval: 
     return build_stepper(name, problem, settings.stepper.stages), why
 
 
-def _time_step(settings: Settings, waves: Linearised, stepper, times: np.ndarray) -> TimeStep:
+def time_step(settings: Settings, waves: Linearised, stepper, times: np.ndarray) -> TimeStep:
+    """The step for a linearised state: the one given, or a fraction of the stability limit.
+
+    Raises:
+        StepperError: for a given step above the limit, and for steppers that are never stable.
+    """
     problem = waves.problem
     longest = float(np.diff(times).max())
     limit = stable_step(stepper, waves, 1e3 * longest)

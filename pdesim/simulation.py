@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time as clock_module
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import tensorflow as tf
@@ -12,7 +13,10 @@ import tensorflow as tf
 from pdesim.blocks import Blocks
 from pdesim.device import Placement
 from pdesim.errors import DivergedError
-from pdesim.plan import Plan
+from pdesim.plan import Plan, time_step
+from pdesim.steppers.stability import is_stable, linearise
+
+log = logging.getLogger("pdesim")
 
 #: wall-clock seconds that a block should take: short enough to stop soon, long enough to be free
 BLOCK_SECONDS = 0.5
@@ -77,13 +81,12 @@ class Simulation:
         Raises:
             DivergedError: if a field is no longer finite; frames before it were yielded.
         """
-        plan = self.plan
         with tf.device(self.placement.name):
-            state = tf.constant(plan.state, self.blocks.dtype)
-            yield Frame(0, float(plan.times[0]), state.numpy())
+            state = tf.constant(self.plan.state, self.blocks.dtype)
+            yield Frame(0, float(self.plan.times[0]), state.numpy())
             carry, dt = None, None
-            for frame in range(len(plan.times) - 1):
-                if plan.step.adaptive:
+            for frame in range(len(self.plan.times) - 1):
+                if self.plan.step.adaptive:
                     carry, state = self._follow(state if carry is None else carry, frame, report)
                 else:
                     if dt is None or not np.isclose(dt, self._step_of(frame), rtol=1e-9):
@@ -91,7 +94,30 @@ class Simulation:
                         carry = self._begin(state, frame)
                         dt = self._step_of(frame)
                     carry, state = self._advance(carry, frame, report)
-                yield Frame(frame + 1, float(plan.times[frame + 1]), state.numpy())
+                self._watch(frame + 1, state)
+                yield Frame(frame + 1, float(self.plan.times[frame + 1]), state.numpy())
+
+    def _watch(self, frame: int, state: tf.Tensor) -> None:
+        """Shorten an automatic dt where the solution has become stiffer than it was at first.
+
+        Looked at after 1, 2, 4, 8, ... frames: solutions change most at the start.
+        """
+        plan = self.plan
+        automatic = plan.settings.time.dt == "auto" and not plan.step.adaptive
+        fields = set(plan.equation.field_symbols)
+        varies = bool(plan.equation.jacobian.free_symbols & fields)
+        if not (automatic and varies) or frame & (frame - 1) or frame + 1 >= len(plan.times):
+            return
+        values = state.numpy().astype(np.float64)
+        waves = linearise(plan.problem, values, float(plan.times[frame]))
+        if is_stable(plan.stepper, waves, plan.step.dt):
+            return
+        step = time_step(plan.settings, waves, plan.stepper, plan.times)
+        if step.dt < plan.step.dt:
+            log.info(
+                "t = %g: dt lowered from %.4g to %.4g", plan.times[frame], plan.step.dt, step.dt
+            )
+            self.plan = replace(plan, step=step)
 
     def _step_of(self, frame: int) -> float:
         times = self.plan.times

@@ -148,6 +148,13 @@ def stable_step(stepper, waves: Linearised, longest: float) -> float:
     return lower
 
 
+def is_stable(stepper, waves: Linearised, dt: float) -> bool:
+    """Whether a step is stable at the state that ``waves`` was linearised at."""
+    rates = np.linalg.eigvals(waves.matrix(waves.problem.equation.formulas))
+    growth = _allowed_growth(rates, reaction_rate(waves))
+    return _is_stable(stepper, waves, dt, growth)
+
+
 def reaction_rate(waves: Linearised) -> float:
     """The fastest rate of a uniform state: how quickly the reactions change the fields."""
     entries = waves.problem.equation.jacobian
