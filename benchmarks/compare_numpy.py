@@ -61,7 +61,7 @@ def main() -> None:
 
     frames = Simulation(plan, placement).frames()
     state = next(frames).state
-    parameters = {k: np.float32(v) for k, v in plan.parameters.items()}
+    parameters = {k: np.float32(v) for k, v in plan.equation.parameters.items()}
     step, spacing = np.float32(dt), np.float32(plan.grid.spacing[0])
 
     rates: dict[str, list[float]] = {name: [] for name in STEPS}

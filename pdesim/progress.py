@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Column
 from rich.text import Text
 
 #: seconds between lines where there is no terminal
@@ -22,11 +23,11 @@ class _Speed(ProgressColumn):
 
 
 def speed(steps: int, seconds: float, cells: int) -> str:
-    """``1.2e+03 steps/s  310 M cells/s``."""
+    """``1,183 steps/s 310 Mcells/s``: millions of cell updates."""
     if steps <= 0 or seconds <= 0:
         return ""
     rate = steps / seconds
-    return f"{rate:,.0f} steps/s  {rate * cells / 1e6:,.0f} M cells/s"
+    return f"{rate:,.0f} steps/s {rate * cells / 1e6:,.0f} Mcells/s"
 
 
 @contextmanager
@@ -43,9 +44,9 @@ def progress_display(
 def _bar(console, name, start, end, cells):
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=16),
         TextColumn("t = {task.fields[time]:.6g}/{task.fields[end]:.6g}"),
-        _Speed(),
+        _Speed(table_column=Column(no_wrap=True)),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as bar:

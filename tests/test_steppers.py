@@ -298,3 +298,15 @@ def test_refusals_name_the_reason():
     with pytest.raises(BoundaryError, match="Robin"):
         make_plan("equation=heat", "grid=32", "operators=spectral",
                   "boundary.default={robin: {a: 1, b: 1}}")  # fmt: skip
+
+
+def test_an_automatic_step_follows_a_solution_that_becomes_stiffer(placement):
+    """Cahn-Hilliard's explicit part grows with u^2 as the phases part."""
+    from pdesim.simulation import Simulation
+
+    plan = make_plan("equation=cahn_hilliard", "grid=[64]", "time.dt=auto", "time.end=150",
+                     "initial={u: 'random_normal(0.001)'}", "output.frames=64")  # fmt: skip
+    simulation = Simulation(plan, placement)
+    final = list(simulation.frames())[-1]
+    assert np.abs(final.state).max() < 1.5
+    assert simulation.plan.step.dt < plan.step.dt

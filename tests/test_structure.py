@@ -99,3 +99,15 @@ def test_no_equation_in_python():
     for path in modules():
         for name in ("gray_scott", "heat", "poisson"):
             assert f'"{name}"' not in path.read_text(), f"{path} names {name}"
+
+
+def test_the_benchmark_beside_numpy_runs():
+    script = PACKAGE.parent / "benchmarks" / "compare_numpy.py"
+    if not script.exists():
+        pytest.skip("installed without the repository")
+    done = subprocess.run(
+        [sys.executable, script, "--grid", "32", "--repeats", "1", "--json"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0 and '"ratio"' in done.stdout, done.stderr
