@@ -39,12 +39,9 @@ class Wall:
     def homogeneous(self) -> Wall:
         return Wall(self.kind, self.a, self.b)
 
-    @property
-    def homogeneous_flux(self) -> Wall:
-        return Wall("neumann", 0.0, 1.0)
-
 
 PERIODIC = Wall("periodic")
+NO_FLUX = Wall("neumann", 0.0, 1.0)
 
 
 @dataclass(frozen=True)

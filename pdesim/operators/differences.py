@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import sympy
 import tensorflow as tf
 
-from pdesim.boundary import Boundary, Wall
+from pdesim.boundary import NO_FLUX, Boundary, Wall
 from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
 from pdesim.operators import conv, stencil
@@ -84,7 +84,7 @@ class Differences:
         if word == lang.DIVERGENCE:
             # a coefficient goes on evenly into an obstacle, whatever the field does there
             wall = self._inner_wall(arguments[1])
-            even = wall and wall.homogeneous_flux
+            even = NO_FLUX if wall else None
             padded = [self._extended_value(argument, value) for argument in arguments]
             reads = [self._reader(p, w) for p, w in zip(padded, (even, wall), strict=True)]
             return stencil.divergence(*reads, self.grid, scheme.order)

@@ -33,9 +33,9 @@ class Adaptive:
 
     method: Method
 
-    #: the error estimate has the order of the lower solution, so steps scale with its root
     @property
     def error_order(self) -> int:
+        """The power of dt in the local error of the lower solution, whose root steps scale with."""
         return self.method.order
 
     def coefficients(self, linear, parameters, dt: float) -> dict:

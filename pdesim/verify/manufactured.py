@@ -11,7 +11,6 @@ import numpy as np
 import sympy
 
 from pdesim.boundary import Boundary, Wall
-from pdesim.equation import Equation
 from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
 from pdesim.formula.language import TIME
@@ -56,12 +55,8 @@ def manufacture(problem: Problem, duration: float) -> Manufactured:
     boundary = problem.boundary
     if not problem.discretisation.is_spectral:
         boundary = _walls_of(solution, boundary, grid)
-    changed = replace(problem, equation=_with_formulas(equation, formulas), boundary=boundary)
-    return Manufactured(changed, solution)
-
-
-def _with_formulas(equation: Equation, formulas) -> Equation:
-    return replace(equation, formulas=formulas)
+    changed = replace(equation, formulas=formulas)
+    return Manufactured(replace(problem, equation=changed, boundary=boundary), solution)
 
 
 def _with_places(formula: sympy.Expr, problem: Problem) -> sympy.Expr:
