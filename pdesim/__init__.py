@@ -9,10 +9,11 @@
 from __future__ import annotations
 
 __version__ = "0.1.0"
-__all__ = ["PdesimError", "open", "simulate"]
+__all__ = ["PdesimError", "open", "resume", "simulate"]
 
 _HOMES = {
     "simulate": ("pdesim.api", "simulate"),
+    "resume": ("pdesim.api", "resume"),
     "open": ("pdesim.api", "open_snapshots"),
     "PdesimError": ("pdesim.errors", "PdesimError"),
 }

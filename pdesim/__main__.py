@@ -1,7 +1,6 @@
 """``python -m pdesim``."""
 
-import sys
+from pdesim.cli import entry
 
-from pdesim.cli import main
-
-sys.exit(main())
+if __name__ == "__main__":
+    entry()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -11,6 +12,7 @@ from pdesim.config import compose_settings
 from pdesim.output import Snapshots
 from pdesim.output.snapshots import FILE
 from pdesim.plan import build_plan
+from pdesim.resume import continue_run
 from pdesim.run import Run, execute
 
 
@@ -35,10 +37,36 @@ def simulate(
         PdesimError: with what came, what was expected and the cure.
     """
     composed = compose_settings(overrides, None if config_dir is None else str(config_dir))
-    plan = build_plan(composed.settings, composed.equation)
     target = _free(composed.run_folder) if folder is None else Path(folder)
+    if composed.settings.resume == "auto" and (target / FILE).exists():
+        return _go_on(target, composed.values, quiet)
+    plan = build_plan(composed.settings, composed.equation)
     run = execute(plan, target, composed.yaml, Console(stderr=True, quiet=quiet))
     return run
+
+
+def resume(folder: str | Path, *overrides: str, quiet: bool = True) -> Run:
+    """Go on with a run that was stopped or killed, or up to a later ``time.end``.
+
+    Args:
+        folder: of the run.
+        overrides: what may change, such as ``"time.end=200"``.
+
+    Raises:
+        PdesimError: with what came, what was expected and the cure.
+    """
+    from omegaconf import OmegaConf
+
+    asked = OmegaConf.to_container(OmegaConf.from_dotlist(list(overrides)))
+    return _go_on(Path(folder), asked, quiet)
+
+
+def _go_on(folder: Path, asked: Mapping, quiet: bool) -> Run:
+    rest = continue_run(folder, asked)
+    if rest.plan is None:
+        return Run(folder)
+    console = Console(stderr=True, quiet=quiet)
+    return execute(rest.plan, folder, rest.config_yaml, console, goes_on=True)
 
 
 def open_snapshots(path: str | Path) -> Snapshots:

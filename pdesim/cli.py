@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from rich.console import Console
 
@@ -23,6 +24,8 @@ pdesim: equations as text in YAML, run as fast TensorFlow programs on CPU or GPU
 
   pdesim list                                    equations, formulas, parameters, choices
   pdesim render PATH [animation.colormap=magma]  pictures again, from a run's files
+  pdesim resume RUN_DIR [time.end=200]           go on with a run that stopped, bit for bit
+  pdesim recover PATH                            mend a snapshots.h5 whose writer was killed
   pdesim verify equation=heat operators.order=4  measured orders of accuracy, table and plot
   pdesim verify --all [--markdown FILE]          the whole matrix of equations and schemes
   pdesim --help  --version                       this page, the version
@@ -47,6 +50,18 @@ PASSED_ON = (
 )
 
 
+def entry() -> NoReturn:
+    """The program ``pdesim``: run the command line and leave with its exit code."""
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if "tensorflow" in sys.modules:
+        # every file is closed; taking TensorFlow down would need seconds that a stopped job
+        # may not have
+        os._exit(code)
+    sys.exit(code)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; returns the exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
@@ -69,6 +84,8 @@ def _dispatch(arguments: list[str]) -> int:
     known = {
         "list": commands.show_list,
         "render": commands.render_again,
+        "resume": commands.resume,
+        "recover": commands.recover,
         "verify": commands.verify,
     }
     if any(word in ("--help", "-h") for word in arguments):
@@ -128,9 +145,18 @@ def _prepare(overrides: Sequence[str], config_dir: str | None):
     from pdesim.plan import build_plan
 
     composed = compose_settings(overrides, config_dir)
+    if _goes_on(composed.settings, composed.run_folder):
+        return None
     plan = build_plan(composed.settings, composed.equation)
     _check_folder(composed.run_folder, plan.settings.output.overwrite)
     return plan, composed.yaml
+
+
+def _goes_on(settings, folder: Path) -> bool:
+    """Whether a run in this folder is to be continued."""
+    from pdesim.output.snapshots import FILE
+
+    return settings.resume == "auto" and (folder / FILE).exists()
 
 
 def _check_folder(folder: Path, overwrite: bool) -> None:
@@ -140,7 +166,7 @@ def _check_folder(folder: Path, overwrite: bool) -> None:
     if (folder / FILE).exists() and not overwrite:
         raise OutputError(
             f"{folder} holds a run already; nothing was overwritten",
-            cure="another folder (hydra.run.dir=...), or output.overwrite=true",
+            cure="another folder (hydra.run.dir=...), output.overwrite=true or resume=auto",
         )
     present = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not present.is_dir() or not os.access(present, os.W_OK | os.X_OK):
@@ -202,23 +228,30 @@ def _job(config, prepared) -> int:
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
+    from pdesim.commands import go_on
     from pdesim.config import plain
     from pdesim.plan import build_plan
     from pdesim.run import execute
     from pdesim.settings import read_settings
 
     hydra_config = HydraConfig.get()
+    folder = Path(hydra_config.runtime.output_dir)
     if prepared is None:
         values = plain(config)
         settings = read_settings(values)
+        if _goes_on(settings, folder):
+            return go_on(_shown(folder), values, Console(stderr=True))
         plan = build_plan(settings, hydra_config.runtime.choices["equation"])
         prepared = plan, OmegaConf.to_yaml(OmegaConf.create(values))
-    folder = Path(hydra_config.runtime.output_dir)
     plan, yaml = prepared
-    execute(plan, folder, yaml, Console(stderr=True))
-    shown = Path(os.path.relpath(folder)) if folder.is_relative_to(Path.cwd()) else folder
-    print(shown)
+    execute(plan, _shown(folder), yaml, Console(stderr=True))
+    print(_shown(folder))
     return 0
+
+
+def _shown(folder: Path) -> Path:
+    """Relative to here where that is shorter to read."""
+    return Path(os.path.relpath(folder)) if folder.is_relative_to(Path.cwd()) else folder
 
 
 def _tell(error: PdesimError) -> int:

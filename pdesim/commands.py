@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pdesim.errors import ConfigError
@@ -92,6 +92,60 @@ def render_again(arguments: Sequence[str]) -> int:
         raise ConfigError("animation=none draws nothing", "animation=gif or animation=mp4")
     print(render(source, animation))
     return 0
+
+
+def resume(arguments: Sequence[str]) -> int:
+    """``pdesim resume RUN_DIR [time.end=... ...]``: go on with a run that stopped."""
+    from rich.console import Console
+
+    folder, overrides = _path_and_settings("resume", arguments, "time.end=200")
+    # the folder of a file is meant, too
+    folder = folder.parent if folder.is_file() else folder
+    return go_on(folder, overrides, Console(stderr=True))
+
+
+def go_on(folder: Path, asked: Mapping, console) -> int:
+    """The rest of the run in a folder, if there is any."""
+    from pdesim.resume import continue_run
+    from pdesim.run import execute
+
+    rest = continue_run(folder, asked)
+    for note in rest.notes:
+        console.print(note, highlight=False, soft_wrap=True)
+    if rest.plan is None:
+        console.print(f"{folder} is finished", highlight=False, soft_wrap=True)
+    else:
+        execute(rest.plan, folder, rest.config_yaml, console, goes_on=True)
+    print(folder)
+    return 0
+
+
+def recover(arguments: Sequence[str]) -> int:
+    """``pdesim recover PATH``: mend a snapshot file whose writer was killed."""
+    from pdesim.output import recover
+
+    if len(arguments) != 1 or arguments[0].startswith("-"):
+        raise ConfigError("pdesim recover takes one path", "pdesim recover PATH")
+    done = recover(arguments[0])
+    state = "recovered" if done.changed else "was whole already"
+    print(f"{done.path} {state}: {done.frames} frames")
+    return 0
+
+
+def _path_and_settings(command: str, arguments: Sequence[str], example: str) -> tuple[Path, dict]:
+    """The one path among the words, and the settings as a nested mapping."""
+    from omegaconf import OmegaConf
+
+    paths = [word for word in arguments if "=" not in word and not word.startswith("-")]
+    if len(paths) != 1:
+        raise ConfigError(
+            f"pdesim {command} got {len(paths)} paths", f"pdesim {command} PATH [{example} ...]"
+        )
+    overrides = [word for word in arguments if "=" in word]
+    if len(overrides) + 1 < len(arguments):
+        flag = next(word for word in arguments if "=" not in word and word.startswith("-"))
+        raise ConfigError(f"pdesim {command} does not take {flag}", f"settings such as {example}")
+    return Path(paths[0]), OmegaConf.to_container(OmegaConf.from_dotlist(overrides))
 
 
 def verify(arguments: Sequence[str]) -> int:

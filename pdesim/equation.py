@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -86,13 +87,16 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
     _check_names(given, "parameter")
     if clash := set(given) & set(fields):
         raise ConfigError(f"{clash.pop()!r} is both a field and a parameter", "one meaning a name")
+    name = str(spec.get("name") or name.rpartition("/")[2])
+    if not re.fullmatch(r"\w[\w.-]*", name):  # it becomes part of file names
+        raise ConfigError(f"equation.name is {name!r}", "letters, digits, and _ - . between them")
     numbers, definitions = _parameters(given)
     symbols = _symbols(axes, fields, numbers, definitions)
     scope = Scope(symbols, axes, operators=True)
     key = "solve" if steady else "rhs"
     formulas = tuple(parse(texts[f], scope, f"equation.{key}.{f}") for f in fields)
     return Equation(
-        name=str(spec.get("name") or name),
+        name=name,
         title=str(spec.get("title") or ""),
         about=str(spec.get("about") or ""),
         fields=fields,

@@ -1,7 +1,13 @@
-"""Reading other people's files: pictures and frames that a formula names."""
+"""Reading other people's files: pictures and frames that a formula names, checkpoints.
+
+An HDF5 file can make its reader open other files: through links, through external storage and
+through virtual datasets. Nothing here follows any of them.
+"""
 
 from __future__ import annotations
 
+import math
+import os
 from pathlib import Path
 
 import h5py
@@ -42,16 +48,90 @@ def resize(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def read_last_frame(path: str | Path, field: str) -> np.ndarray:
-    """The last frame of one field of a snapshot file, or the dataset itself if it has no time."""
+    """The last frame of one field of a snapshot file, or the dataset itself if it has no time.
+
+    Raises:
+        OutputError: if it is missing, refers to other files, or is no array of numbers.
+    """
     try:
-        with h5py.File(_existing(path), "r") as file:
-            names = [name for name in file if isinstance(file[name], h5py.Dataset)]
+        with open_hdf5(_existing(path)) as file:
+            names = [name for name in file if _is_dataset(file, name)]
             if field not in names:
                 raise OutputError(f"{path} holds no dataset {field!r}", nearest(field, names))
-            data = file[field]
-            return np.asarray(data[-1] if "time" in names else data[()], dtype=float)
-    except OSError as error:
+            if "time" not in names:
+                return read_array(file, field).astype(float)
+            count = min(len(dataset(file, "time")), len(dataset(file, field)))
+            if count == 0:
+                raise OutputError(f"{path} has no frames yet")
+            return read_array(file, field, count - 1).astype(float)
+    except (OSError, RuntimeError) as error:
         raise OutputError(f"{path} cannot be read as HDF5 ({error})") from None
+
+
+def open_hdf5(path: Path) -> h5py.File:
+    """Open for reading, also while it is written (SWMR) or after its writer was killed.
+
+    Raises:
+        OSError: if it is no readable HDF5 file.
+    """
+    try:
+        return h5py.File(path, "r")
+    except OSError:
+        return h5py.File(path, "r", swmr=True)
+
+
+def dataset(file: h5py.File, name: str) -> h5py.Dataset:
+    """A dataset whose numbers lie in this very file.
+
+    Raises:
+        OutputError: if it is none, or reached through links, or stored elsewhere.
+    """
+    if not _is_dataset(file, name):
+        raise OutputError(
+            f"{file.filename} holds no dataset {name!r} of its own",
+            "a plain dataset in the root group; links are not followed",
+        )
+    data = file[name]
+    if data.external or data.is_virtual:
+        raise OutputError(
+            f"the dataset {name!r} of {file.filename} refers to other files",
+            "a dataset whose numbers lie in the file itself",
+        )
+    return data
+
+
+def read_array(file: h5py.File, name: str, frame: int | None = None) -> np.ndarray:
+    """A dataset of real or complex numbers, or one frame of it.
+
+    Raises:
+        OutputError: see :func:`dataset`; also for other types, and for sizes beyond this machine.
+    """
+    data = dataset(file, name)
+    shape = data.shape if frame is None else data.shape[1:]
+    if data.dtype.kind not in "fiuc" or shape is None or len(shape) > 6:
+        raise OutputError(
+            f"the dataset {name!r} of {file.filename} has type {data.dtype} and shape {data.shape}",
+            "an array of numbers",
+        )
+    if math.prod(shape) * data.dtype.itemsize > memory():
+        raise OutputError(
+            f"the dataset {name!r} of {file.filename} has shape {data.shape}",
+            "at most what fits into this machine's memory",
+        )
+    return data[()] if frame is None else data[frame]
+
+
+def memory() -> float:
+    """Bytes of this machine's memory; infinite where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return math.inf
+
+
+def _is_dataset(file: h5py.File, name: str) -> bool:
+    link = file.get(name, getlink=True) if "/" not in name else None
+    return isinstance(link, h5py.HardLink) and isinstance(file[name], h5py.Dataset)
 
 
 def _existing(path: str | Path) -> Path:

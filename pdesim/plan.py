@@ -6,7 +6,6 @@ Whatever can be wrong with a run is found here, so a mistake costs a second and 
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +13,15 @@ import numpy as np
 from pdesim.boundary import Boundary, build_boundary
 from pdesim.equation import Equation, build_equation, check_parameters_used
 from pdesim.errors import ConfigError, StepperError
+from pdesim.files import memory
 from pdesim.formula.language import AXES
 from pdesim.grid import Grid
 from pdesim.initial import build_initial
+from pdesim.moment import Moment
 from pdesim.operators import build_discretisation
 from pdesim.operators.mask import Mask
 from pdesim.operators.problem import Problem, check_problem
+from pdesim.selection import Selection, build_selection
 from pdesim.settings import Settings
 from pdesim.steppers import build_stepper
 from pdesim.steppers.choice import choose_stepper
@@ -46,7 +48,10 @@ class TimeStep:
 
 @dataclass(frozen=True)
 class Plan:
-    """One run, checked and ready: ``state`` is the first state in float64."""
+    """One run, checked and ready: ``state`` is the first state in float64.
+
+    ``since`` is where an earlier run with these settings stopped; its state is then the first.
+    """
 
     settings: Settings
     problem: Problem
@@ -56,6 +61,8 @@ class Plan:
     step: TimeStep | None
     times: np.ndarray
     state: np.ndarray
+    selection: Selection
+    since: Moment | None = None
 
     @property
     def equation(self) -> Equation:
@@ -89,12 +96,13 @@ class Plan:
         return sum(self.steps_between(frame) for frame in range(len(self.times) - 1))
 
 
-def build_plan(settings: Settings, name: str = "custom") -> Plan:
+def build_plan(settings: Settings, name: str = "custom", since: Moment | None = None) -> Plan:
     """Check settings against each other and work out the time step.
 
     Args:
         settings: the resolved configuration.
         name: what an equation is called that does not name itself.
+        since: where to go on, with the time step and the stepper that were chosen before.
 
     Raises:
         PdesimError: for anything that would make the run fail or lie.
@@ -111,10 +119,14 @@ def build_plan(settings: Settings, name: str = "custom") -> Plan:
     scheme = build_discretisation(
         operators.name, operators.order, operators.isotropic, operators.dealias
     )
-    mask = _mask(settings, grid, boundary, equation)
+    mask = _mask(settings, grid, boundary, equation, since)
     problem = Problem(equation, grid, boundary, scheme, mask)
     check_problem(problem)
     _check_field(settings, equation)
+    output = settings.output
+    selection = build_selection(grid, equation.fields, output.fields, output.stride, output.region)
+    if since is not None:
+        return _continued(settings, problem, selection, since)
     start, parameters = settings.time.start, equation.parameters
     state = initial.evaluate(grid, boundary.periodic_axes, parameters, settings.seed, start)
     state = state if mask is None else mask.fill(state)
@@ -125,12 +137,20 @@ def build_plan(settings: Settings, name: str = "custom") -> Plan:
         waves = linearise(problem, state, start)
         stepper, why = _stepper(settings, problem, waves, float(np.diff(times).max()))
         step = time_step(settings, waves, stepper, times)
-    plan = Plan(settings, problem, stepper, why, step, times, state)
+    plan = Plan(settings, problem, stepper, why, step, times, state, selection)
     if stepper and not step.adaptive and plan.total_steps > MAX_STEPS:
         raise ConfigError(
             f"this run would take {plan.total_steps:.3g} steps", "a larger time.dt or a nearer end"
         )
     return plan
+
+
+def _continued(settings: Settings, problem: Problem, selection: Selection, since: Moment) -> Plan:
+    """The plan of a run that goes on: nothing is chosen again, so that nothing changes."""
+    stepper = build_stepper(since.stepper, problem, settings.stepper.stages)
+    adaptive = stepper.method.family == "adaptive"
+    step, why = TimeStep(since.longest, since.limit, adaptive), "as before"
+    return Plan(settings, problem, stepper, why, step, since.times, since.state, selection, since)
 
 
 def build_grid(settings: Settings) -> Grid:
@@ -172,11 +192,19 @@ def frame_times(settings: Settings) -> np.ndarray:
     return times if end - times[-1] <= 1e-9 * every else np.append(times, end)
 
 
-def _mask(settings: Settings, grid: Grid, boundary: Boundary, equation: Equation) -> Mask | None:
+def _mask(
+    settings: Settings,
+    grid: Grid,
+    boundary: Boundary,
+    equation: Equation,
+    since: Moment | None,
+) -> Mask | None:
     """Obstacles, from a formula in the language of initial states."""
     text = settings.domain.mask
     if text is None:
         return None
+    if since is not None:  # the formula may name a picture that is no longer there
+        return Mask(since.solid, boundary.inner)
     formula = build_initial({"mask": text}, ("mask",), grid.axes, equation.parameter_symbols)
     values = formula.evaluate(grid, boundary.periodic_axes, equation.parameters, settings.seed)
     return Mask(values[0] > 0.5, boundary.inner)
@@ -228,15 +256,18 @@ def _check_field(settings: Settings, equation: Equation) -> None:
             f"animation.field={field} is no field of {equation.name}",
             "one of " + ", ".join(equation.fields),
         )
+    stored = settings.output.fields
+    if field is not None and stored is not None and field not in stored:
+        raise ConfigError(
+            f"animation.field={field} is not stored: output.fields={stored}",
+            "one of " + ", ".join(stored),
+        )
 
 
 def _check_memory(grid: Grid, equation: Equation, settings: Settings) -> None:
     size = 4 if settings.device.precision == "float32" else 8
     needed = ARRAYS_HELD * size * len(equation.fields) * grid.cells
-    try:
-        present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return
+    present = memory()
     if needed > present:
         axes = ", ".join(f"{n} along {a}" for n, a in zip(grid.points, AXES, strict=False))
         raise ConfigError(

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import platform
-import signal
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,18 +12,36 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import yaml
 from rich.console import Console
-from rich.filesize import decimal
 
 import pdesim
-from pdesim.device import start_tensorflow
+from pdesim.device import Placement, start_tensorflow
 from pdesim.errors import InterruptedRun, OutputError, PdesimError
-from pdesim.output import DiagnosticsFile, Snapshots, SnapshotWriter, write_status
+from pdesim.output import (
+    DiagnosticsFile,
+    Layout,
+    Recorder,
+    Snapshots,
+    SnapshotWriter,
+    create_snapshots,
+    fingerprint,
+    read_status,
+    write_status,
+)
+from pdesim.output.filters import check_keep_bits
+from pdesim.output.lock import hold
 from pdesim.output.snapshots import FILE as SNAPSHOTS
+from pdesim.output.snapshots import amend
 from pdesim.plan import Plan
+from pdesim.preflight import describe
 from pdesim.progress import progress_display, speed
+from pdesim.stopping import StopRequests, stop_requests
 
 log = logging.getLogger("pdesim")
+
+#: waiting for the disk is worth a word above this many seconds
+NOTABLE_WAIT = 0.5
 
 
 @dataclass(frozen=True)
@@ -45,110 +61,150 @@ class Run:
             return snapshots.to_xarray()
 
 
-def execute(plan: Plan, folder: Path, config_yaml: str, console: Console) -> Run:
-    """Carry a plan out in ``folder``, which may exist but must hold no run.
+@dataclass(frozen=True)
+class _Session:
+    """What the parts of one run share; ``numbers`` end up in the status file."""
+
+    plan: Plan
+    placement: Placement
+    folder: Path
+    console: Console
+    stop: StopRequests
+    goes_on: bool
+    numbers: dict
+
+    def tell(self, line: str, **style) -> None:
+        log.info(line)
+        self.console.print(line, highlight=False, **style)
+
+
+def execute(
+    plan: Plan, folder: Path, config_yaml: str, console: Console, *, goes_on: bool = False
+) -> Run:
+    """Carry a plan out in ``folder``.
+
+    Args:
+        config_yaml: the resolved configuration, stored with the frames.
+        goes_on: add to the frames that the folder holds.
 
     Raises:
         PdesimError: after writing ``status.json``; frames that were finished are on disk.
     """
     began = time.time()
-    placement = start_tensorflow(plan.settings.device)
-    _make_folder(folder)
-    with _log_file(folder):
-        return _execute(plan, placement, folder, config_yaml, console, began)
+    with stop_requests(plan.settings.time.wall_limit) as stop:
+        placement = start_tensorflow(plan.settings.device)
+        _make_folder(folder)
+        with hold(folder), _log_file(folder):
+            session = _Session(plan, placement, folder, console, stop, goes_on, {})
+            error = _record(session, config_yaml, began)
+    if not isinstance(error, InterruptedRun):
+        _draw(plan, folder, console)
+    if error is not None:
+        raise error
+    return Run(folder)
 
 
-def _execute(plan, placement, folder: Path, config_yaml: str, console: Console, began) -> Run:
-    writer = _open_writer(plan, folder, config_yaml)
+def _record(session: _Session, config_yaml: str, began: float) -> PdesimError | None:
+    """Compute and store; what went wrong comes back, told in the log and the status file."""
+    plan, folder = session.plan, session.folder
     status = {"state": "running", "equation": plan.equation.name, "started": _stamp(began)}
-    write_status(folder, **status)
-    diagnostics = DiagnosticsFile(
-        folder / "diagnostics.csv", plan.equation.fields, plan.grid.cell_volume
-    )
-    numbers: dict = {}
+    if plan.since is not None:
+        status["resumed_at"] = plan.since.time
+    error, before = None, _read_status(folder)
+    if plan.since is not None and before.get("device", session.placement.about) != (
+        session.placement.about
+    ):
+        session.tell(
+            f"computed on {before['device']} before, now on {session.placement.about}: "
+            "equal to one run only up to rounding"
+        )
     try:
-        with contextlib.closing(writer), contextlib.closing(diagnostics):
-            _compute(plan, placement, writer, diagnostics, console, numbers)
-        state, error = "finished", None
+        recorder = _open_recorder(plan, folder, config_yaml, session.goes_on)
+        write_status(folder, **status)
+        try:
+            _compute(session, recorder)
+        finally:
+            recorder.close()
     except PdesimError as problem:
-        state = "interrupted" if isinstance(problem, InterruptedRun) else "failed"
         error = problem
     except BaseException as problem:
         write_status(folder, **status | {"state": "failed", "error": repr(problem)})
         raise
-    status |= {"state": state, "seconds": round(time.time() - began, 3), **numbers}
+    status |= {"seconds": round(time.time() - began, 3), **session.numbers}
+    status["waited_for_disk"] = round(recorder.waited, 3) if error is None else None
+    status["state"] = "finished"
     if error is not None:
+        status["state"] = "interrupted" if isinstance(error, InterruptedRun) else "failed"
         status["error"] = error.problem
         log.error("%s", error)
-    write_status(folder, **status)
-    _draw(plan, folder, console)
-    if error is not None:
-        raise error
-    log.info("finished in %.1f s: %s", status["seconds"], folder)
-    return Run(folder)
-
-
-def _compute(plan: Plan, placement, writer, diagnostics, console: Console, numbers: dict) -> None:
-    log.info("TensorFlow %s on %s", version("tensorflow"), placement.about)
-    numbers["device"] = placement.about
-
-    def store(index: int, moment: float, state: np.ndarray) -> None:
-        writer.write(moment, state)
-        diagnostics.write(index, moment, state)
-        numbers.update(frames=index + 1, time=moment)
-
-    if plan.equation.steady:
-        _solve(plan, placement, store, console, numbers)
     else:
-        _evolve(plan, placement, store, console, numbers)
+        log.info("finished in %.1f s: %s", status["seconds"], folder)
+    write_status(folder, **status)
+    return error
 
 
-def _solve(plan: Plan, placement, store, console: Console, numbers: dict) -> None:
+def _read_status(folder: Path) -> dict:
+    try:
+        return read_status(folder)
+    except OutputError:
+        return {}
+
+
+def _compute(session: _Session, recorder: Recorder) -> None:
+    log.info("TensorFlow %s on %s", version("tensorflow"), session.placement.about)
+    session.numbers["device"] = session.placement.about
+    if session.plan.equation.steady:
+        _solve(session, recorder)
+    else:
+        _evolve(session, recorder)
+    if recorder.waited >= NOTABLE_WAIT:
+        session.tell(f"the disk was the slower one: the run waited {recorder.waited:.1f} s for it")
+
+
+def _solve(session: _Session, recorder: Recorder) -> None:
     from pdesim.solvers.spectral import solve
 
-    solution = solve(plan, placement)
-    store(0, float(plan.times[0]), solution.state)
-    numbers["residual"] = solution.residual
-    told = f"solved; relative residual {solution.residual:.2e}"
-    log.info(told)
-    console.print(told, highlight=False)
+    solution = solve(session.plan, session.placement)
+    recorder.frame(0, float(session.plan.times[0]), solution.state)
+    session.numbers.update(frames=1, residual=solution.residual)
+    session.tell(f"solved; relative residual {solution.residual:.2e}")
 
 
-def _evolve(plan: Plan, placement, store, console: Console, numbers: dict) -> None:
+def _evolve(session: _Session, recorder: Recorder) -> None:
     from pdesim.simulation import Simulation
 
-    simulation = Simulation(plan, placement)
+    plan, console, numbers = session.plan, session.console, session.numbers
+    simulation = Simulation(plan, session.placement)
     seconds_a_step = simulation.prepare()
-    for line in describe(plan, placement.about, seconds_a_step):
-        log.info(line)
-        console.print(line, highlight=False, soft_wrap=True)
-    cells = plan.grid.cells
-    with (
-        _stop_signals() as stop,
-        progress_display(
-            console, plan.equation.name, plan.times[0], plan.times[-1], cells
-        ) as update,
-    ):
+    for line in describe(plan, session.placement.about, seconds_a_step):
+        session.tell(line, soft_wrap=True)
+    name, cells = plan.equation.name, plan.grid.cells
+    display = progress_display(console, name, plan.times[0], plan.times[-1], cells)
+    with display as update:
 
         def report(progress) -> None:
             update(progress.steps, progress.time, progress.seconds)
-            if stop:
-                raise InterruptedRun(
-                    f"stopped by {stop[0].name} at t = {progress.time:.6g}; all frames are kept",
-                    exit_code=128 + stop[0],
-                )
+            session.stop.check(progress.time)
+            if recorder.checkpoint_is_due:
+                recorder.checkpoint(simulation.moment())
 
         try:
             for frame in simulation.frames(report):
-                store(frame.index, frame.time, frame.state)
+                recorder.frame(frame.index, frame.time, frame.state)
+                numbers.update(frames=frame.index + 1, time=frame.time)
+                if frame.index < len(plan.times) - 1:
+                    session.stop.check(frame.time)
+            recorder.checkpoint(simulation.moment())
+        except InterruptedRun as stopped:
+            recorder.checkpoint(simulation.moment())
+            cure = f"pdesim resume {session.folder}   goes on from there"
+            raise InterruptedRun(stopped.problem, cure, exit_code=stopped.exit_code) from None
         finally:
             _count(simulation, cells, numbers)
     told = f"{simulation.steps:,} steps"
     if plan.step.adaptive:
         told += f" ({simulation.rejected:,} rejected)"
-    told += f"  {speed(simulation.steps, simulation.seconds, cells)}"
-    log.info(told)
-    console.print(told, highlight=False)
+    session.tell(f"{told}  {speed(simulation.steps, simulation.seconds, cells)}")
 
 
 def _count(simulation, cells: int, numbers: dict) -> None:
@@ -163,37 +219,6 @@ def _count(simulation, cells: int, numbers: dict) -> None:
     if simulation.seconds > 0:
         rate = simulation.steps / simulation.seconds
         numbers.update(steps_per_second=round(rate, 3), cell_updates_per_second=round(rate * cells))
-
-
-def describe(plan: Plan, device: str, seconds_a_step: float) -> list[str]:
-    """The lines before a run: what will be done, with which step, at what cost."""
-    settings, step = plan.settings, plan.step
-    points = " x ".join(str(n) for n in plan.grid.points)
-    operators = plan.problem.discretisation.name
-    if plan.problem.discretisation.order:
-        operators += f" of order {plan.problem.discretisation.order}"
-    limit = "no stability limit" if np.isinf(step.limit) else f"stability limit {step.limit:.4g}"
-    if step.adaptive:
-        steps = f"dt chosen for a local error of {settings.time.tolerance:g}, first {step.dt:.3g}"
-    else:
-        left = plan.total_steps * seconds_a_step
-        steps = f"dt = {plan.shortest_step:.4g} ({limit}), {plan.total_steps:,} steps"
-        steps += f", about {left:.0f} s" if left >= 1 else ", under a second"
-    stepper = plan.stepper.method.name + (f" ({plan.why})" if plan.why else "")
-    size = np.dtype(settings.output.dtype or settings.device.precision).itemsize
-    state = plan.state.size * np.dtype(settings.device.precision).itemsize
-    disk = plan.state.size * size * len(plan.times)
-    precision = settings.device.precision
-    return [
-        f"{plan.equation.name} on {points} cells, {operators}, {precision}, {device}",
-        f"{stepper}: {steps}",
-        f"memory about {_bytes(plan.arrays_held * state)}; "
-        f"{len(plan.times)} frames, {_bytes(disk)} before compression",
-    ]
-
-
-def _bytes(count: float) -> str:
-    return decimal(int(count))
 
 
 def _make_folder(folder: Path) -> None:
@@ -211,26 +236,61 @@ def _log_file(folder: Path) -> Iterator[None]:
     """``pdesim.log`` in the run's folder, whoever configured logging."""
     handler = logging.FileHandler(folder / "pdesim.log")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.handleError = lambda record: None  # a full disk is told of elsewhere
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     try:
         yield
     finally:
         log.removeHandler(handler)
-        handler.close()
+        with contextlib.suppress(OSError):
+            handler.close()
 
 
-def _open_writer(plan: Plan, folder: Path, config_yaml: str) -> SnapshotWriter:
-    settings = plan.settings
-    attributes = {
+def _open_recorder(plan: Plan, folder: Path, config_yaml: str, goes_on: bool) -> Recorder:
+    settings, path = plan.settings, folder / SNAPSHOTS
+    dtype = np.dtype(settings.output.dtype or settings.device.precision)
+    check_keep_bits(settings.output.keep_bits, dtype)
+    layout = Layout(
+        plan.grid,
+        plan.equation.fields,
+        plan.selection,
+        dtype,
+        settings.output.compression,
+        settings.output.keep_bits,
+        plan.equation.labels,
+        plan.equation.units,
+        None if plan.problem.mask is None else plan.problem.mask.solid,
+    )
+    if not goes_on:
+        if path.exists() and not settings.output.overwrite:
+            raise OutputError(
+                f"{path} holds a run already; nothing was overwritten",
+                cure="another folder (hydra.run.dir=...), output.overwrite=true or resume=auto",
+            )
+        create_snapshots(path, layout, _attributes(plan, layout, config_yaml))
+    else:
+        amend(path, {"config": config_yaml})
+    writer = SnapshotWriter(path, layout)
+    diagnostics = DiagnosticsFile(
+        folder / "diagnostics.csv", plan.equation.fields, plan.grid.cell_volume, writer.frames
+    )
+    physics = fingerprint(yaml.safe_load(config_yaml))
+    every, size = settings.output.checkpoint, plan.state.nbytes
+    return Recorder(folder, writer, diagnostics, physics, every, size)
+
+
+def _attributes(plan: Plan, layout: Layout, config_yaml: str) -> dict:
+    settings, equation = plan.settings, plan.equation
+    return {
         "Conventions": "CF-1.8",
-        "title": plan.equation.about or plan.equation.name,
-        "equation_name": plan.equation.name,
-        "equation_title": plan.equation.title,
-        "equation": plan.equation.text,
-        "fields": list(plan.equation.fields),
+        "title": equation.about or equation.name,
+        "equation_name": equation.name,
+        "equation_title": equation.title,
+        "equation": equation.text,
+        "fields": list(layout.stored),
         "config": config_yaml,
-        "boundary": repr(plan.problem.boundary.describe(plan.equation.fields, plan.grid.axes)),
+        "boundary": repr(plan.problem.boundary.describe(equation.fields, plan.grid.axes)),
         "seed": settings.seed,
         "precision": settings.device.precision,
         "device_asked": settings.device.name,
@@ -239,18 +299,6 @@ def _open_writer(plan: Plan, folder: Path, config_yaml: str) -> SnapshotWriter:
         "numpy_version": np.__version__,
         "python_version": platform.python_version(),
     }
-    return SnapshotWriter(
-        folder / SNAPSHOTS,
-        plan.grid,
-        plan.equation.fields,
-        attributes,
-        labels=plan.equation.labels,
-        units=plan.equation.units,
-        dtype=np.dtype(settings.output.dtype or settings.device.precision),
-        compression=settings.output.compression,
-        overwrite=settings.output.overwrite,
-        mask=None if plan.problem.mask is None else plan.problem.mask.solid,
-    )
 
 
 def _draw(plan: Plan, folder: Path, console: Console) -> None:
@@ -267,27 +315,6 @@ def _draw(plan: Plan, folder: Path, console: Console) -> None:
     except PdesimError as error:
         log.error("no picture: %s", error)
         console.print(f"no picture: {error}", highlight=False)
-
-
-@contextlib.contextmanager
-def _stop_signals() -> Iterator[list[signal.Signals]]:
-    """Collect SIGINT and SIGTERM; the run ends at its next block. A second one acts at once."""
-    caught: list[signal.Signals] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield caught
-        return
-
-    def note(number, _frame) -> None:
-        caught.append(signal.Signals(number))
-        signal.signal(number, previous[number])
-
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    previous = {number: signal.signal(number, note) for number in numbers}
-    try:
-        yield caught
-    finally:
-        for number in numbers:
-            signal.signal(number, previous[number])
 
 
 def _stamp(seconds: float) -> str:

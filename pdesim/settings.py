@@ -11,6 +11,7 @@ from pdesim.errors import ConfigError, nearest
 
 Positive = Annotated[float, Field(gt=0)]
 Cells = Annotated[int, Field(ge=4)]
+Stride = Annotated[int, Field(ge=1)]
 
 
 class _Section(BaseModel):
@@ -48,6 +49,7 @@ class Time(_Section):
     dt: Positive | Literal["auto"] = Field("auto", description="a positive number, or auto")
     unsafe: bool = False
     tolerance: Annotated[float, Field(gt=0, lt=1)] = 1e-5
+    wall_limit: Positive | None = Field(None, description="seconds, a positive number, or null")
 
 
 class Device(_Section):
@@ -61,6 +63,18 @@ class Output(_Section):
     every: Positive | None = None
     compression: Literal["gzip", "none", "blosc2"] = "gzip"
     dtype: Literal["float16", "float32", "float64"] | None = None
+    keep_bits: Annotated[int, Field(ge=1, le=52)] | None = Field(
+        None, description="a whole number of mantissa bits, 1 to 52, or null for all of them"
+    )
+    fields: Annotated[list[str], Field(min_length=1)] | None = None
+    stride: _per_axis(Stride, 1, "a whole number of at least 1, or one per axis, [sx, sy]")
+    region: (
+        dict[Literal["x", "y", "z"], Annotated[list[float], Field(min_length=2, max_length=2)]]
+        | None
+    ) = Field(None, description="bounds per axis, such as {x: [0.2, 0.8]}")
+    checkpoint: Positive | None = Field(
+        30.0, description="seconds between checkpoints, or null for none but the last"
+    )
     overwrite: bool = False
 
 
@@ -93,6 +107,7 @@ class Settings(_Section):
     output: Output = Output()
     animation: Animation = Animation()
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    resume: Literal["auto", "never"] = "never"
 
 
 def read_settings(values: Mapping[str, Any]) -> Settings:

@@ -13,6 +13,7 @@ import tensorflow as tf
 from pdesim.blocks import Blocks
 from pdesim.device import Placement
 from pdesim.errors import DivergedError
+from pdesim.moment import Moment
 from pdesim.plan import Plan, time_step
 from pdesim.steppers.stability import is_stable, linearise
 
@@ -46,30 +47,33 @@ Report = Callable[[Progress], None]
 
 
 class Simulation:
-    """A plan on a device. Iterate :meth:`frames`; the first frame is the initial state."""
+    """A plan on a device. Iterate :meth:`frames`; the first frame is the initial state.
+
+    A plan that goes on from an earlier moment yields the frames after it, bit for bit those of a
+    run that never stopped.
+    """
 
     def __init__(self, plan: Plan, placement: Placement) -> None:
         self.plan, self.placement = plan, placement
         dtype = tf.as_dtype(plan.settings.device.precision)
         self.blocks = Blocks(plan.problem, plan.stepper, dtype, _use_xla(plan, placement))
-        self.steps = 0
-        self.rejected = 0
-        self.seconds = 0.0
+        self.steps = plan.since.steps if plan.since else 0
+        self.rejected = plan.since.rejected if plan.since else 0
+        self.seconds = plan.since.seconds if plan.since else 0.0
         self.compile_seconds = 0.0
         self.steps_a_block = FIRST_BLOCK
-        self._dt = plan.step.dt
-        self._coefficients: dict[float, dict] = {}
+        self._frame, self._done, self._now = 0, 0, float(plan.times[0])
+        self._carry = None
 
     def prepare(self) -> float:
         """Compile, and time a few steps whose result is thrown away: seconds a step."""
-        plan, start = self.plan, float(self.plan.times[0])
         began = clock_module.perf_counter()
         with tf.device(self.placement.name):
-            carry = self._begin(tf.constant(plan.state, self.blocks.dtype), 0)
-            self._trial(carry, start, 0)
+            self._place()
+            self._trial(0)
             self.compile_seconds = clock_module.perf_counter() - began
             began = clock_module.perf_counter()
-            self._trial(carry, start, TRIAL_STEPS)
+            self._trial(TRIAL_STEPS)
         return (clock_module.perf_counter() - began) / TRIAL_STEPS
 
     def frames(self, report: Report = lambda progress: None) -> Iterator[Frame]:
@@ -82,22 +86,54 @@ class Simulation:
             DivergedError: if a field is no longer finite; frames before it were yielded.
         """
         with tf.device(self.placement.name):
-            state = tf.constant(self.plan.state, self.blocks.dtype)
-            yield Frame(0, float(self.plan.times[0]), state.numpy())
-            carry, dt = None, None
-            for frame in range(len(self.plan.times) - 1):
+            if self._carry is None:
+                self._place()
+            if self.plan.since is None:
+                yield Frame(0, self._now, self._state.numpy())
+            while self._frame < len(self.plan.times) - 1:
                 if self.plan.step.adaptive:
-                    carry, state = self._follow(state if carry is None else carry, frame, report)
+                    self._follow(report)
                 else:
-                    if dt is None or not np.isclose(dt, self._step_of(frame), rtol=1e-9):
-                        # what multistep methods carry belongs to one dt
-                        carry = self._begin(state, frame)
-                        dt = self._step_of(frame)
-                    carry, state = self._advance(carry, frame, report)
-                self._watch(frame + 1, state)
-                yield Frame(frame + 1, float(self.plan.times[frame + 1]), state.numpy())
+                    self._advance(report)
+                self._frame, self._done = self._frame + 1, 0
+                self._now = float(self.plan.times[self._frame])
+                self._watch()
+                yield Frame(self._frame, self._now, self._state.numpy())
 
-    def _watch(self, frame: int, state: tf.Tensor) -> None:
+    def moment(self) -> Moment:
+        """Where the simulation stands, between two blocks."""
+        mask = self.plan.problem.mask
+        return Moment(
+            stepper=self.plan.stepper.method.name,
+            frame=self._frame,
+            done=self._done,
+            time=self._now,
+            made_for=self._made_for,
+            longest=self.plan.step.dt,
+            limit=self.plan.step.limit,
+            steps=self.steps,
+            rejected=self.rejected,
+            seconds=self.seconds,
+            times=self.plan.times,
+            state=self._state.numpy(),
+            carry=tuple(part.numpy() for part in tf.nest.flatten(self._carry)),
+            solid=None if mask is None else mask.solid,
+        )
+
+    def _place(self) -> None:
+        """Put what the stepper carries on the device: made anew, or as it was."""
+        since = self.plan.since
+        self._state = tf.constant(self.plan.state, self.blocks.dtype)
+        self._made_for = self.plan.step.dt if self.plan.step.adaptive else self._step
+        if since is not None:
+            self._frame, self._done, self._now = since.frame, since.done, since.time
+            self._made_for = since.made_for
+        self._begin(self._made_for)
+        if since is not None:
+            parts = [tf.constant(part) for part in since.carry]
+            self._carry = tf.nest.pack_sequence_as(self._carry, parts)
+
+    def _watch(self) -> None:
         """Shorten an automatic dt where the solution has become stiffer than it was at first.
 
         Looked at after 1, 2, 4, 8, ... frames: solutions change most at the start.
@@ -106,89 +142,80 @@ class Simulation:
         automatic = plan.settings.time.dt == "auto" and not plan.step.adaptive
         fields = set(plan.equation.field_symbols)
         varies = bool(plan.equation.jacobian.free_symbols & fields)
-        if not (automatic and varies) or frame & (frame - 1) or frame + 1 >= len(plan.times):
+        if not (automatic and varies) or self._frame & (self._frame - 1):
             return
-        values = state.numpy().astype(np.float64)
-        waves = linearise(plan.problem, values, float(plan.times[frame]))
+        waves = linearise(plan.problem, self._state.numpy().astype(np.float64), self._now)
         if is_stable(plan.stepper, waves, plan.step.dt):
             return
         step = time_step(plan.settings, waves, plan.stepper, plan.times)
         if step.dt < plan.step.dt:
-            log.info(
-                "t = %g: dt lowered from %.4g to %.4g", plan.times[frame], plan.step.dt, step.dt
-            )
+            log.info("t = %g: dt lowered from %.4g to %.4g", self._now, plan.step.dt, step.dt)
             self.plan = replace(plan, step=step)
 
-    def _step_of(self, frame: int) -> float:
-        times = self.plan.times
+    @property
+    def _step(self) -> float:
+        """The step of the present interval: its length in equal parts."""
+        times, frame = self.plan.times, self._frame
         return float((times[frame + 1] - times[frame]) / self.plan.steps_between(frame))
 
-    def _coefficients_for(self, dt: float) -> dict[str, tf.Tensor]:
-        key = float(np.format_float_scientific(dt, 9))
-        if key not in self._coefficients:
-            self._coefficients = {key: self.blocks.coefficients(dt)}
-        return self._coefficients[key]
-
-    def _begin(self, state: tf.Tensor, frame: int):
+    def _begin(self, dt: float) -> None:
+        """Make the stepper's numbers and what it carries from the state, for this dt."""
+        self._made_for = dt
         if self.plan.step.adaptive:
-            return state
-        dt, time = self._step_of(frame), self.plan.times[frame]
-        coefficients = self._coefficients_for(dt)
-        return self.blocks.begin(
-            state, _double(time), _double(dt), self.blocks.parameters, coefficients
-        )
-
-    def _trial(self, carry, start: float, steps: int) -> None:
-        blocks = self.blocks
-        if self.plan.step.adaptive:
-            result = self._call_follow(carry, start, float(self.plan.times[-1]), steps)
-        else:
-            dt = self._step_of(0)
-            result = blocks.advance(
-                carry, _double(start), _double(dt), _count(0), _count(steps), blocks.parameters,
-                self._coefficients_for(dt),
-            )  # fmt: skip
-        result[2].numpy()
-
-    def _advance(self, carry, frame: int, report: Report):
-        """From one frame to the next in equal steps."""
-        start, count, dt = self.plan.times[frame], self.plan.steps_between(frame), None
-        dt = self._step_of(frame)
-        coefficients, done = self._coefficients_for(dt), 0
-        while done < count:
-            upto = min(count, done + self.steps_a_block)
-            began = clock_module.perf_counter()
-            carry, state, finite = self.blocks.advance(
-                carry, _double(start), _double(dt), _count(done), _count(upto),
-                self.blocks.parameters, coefficients,
-            )  # fmt: skip
-            self._account(
-                upto - done, finite, began, (start + done * dt, start + upto * dt), report
-            )
-            done = upto
-        return carry, state
-
-    def _follow(self, carry, frame: int, report: Report):
-        """From one frame to the next in steps of chosen size."""
-        now, end = float(self.plan.times[frame]), float(self.plan.times[frame + 1])
-        while now < end:
-            began, before = clock_module.perf_counter(), now
-            carry, state, finite, told = self._call_follow(carry, now, end, self.steps_a_block)
-            now, self._dt, accepted, tried = (value.numpy().item() for value in told)
-            self.rejected += tried - accepted
-            self._account(tried, finite, began, (before, now), report)
-            if self._dt <= 1e-12 * (end - before):
-                raise self._diverged(np.zeros(len(self.plan.equation.fields), bool), before, end)
-        return carry, state
-
-    def _call_follow(self, carry, now: float, end: float, trials: int):
-        tolerance = self.plan.settings.time.tolerance
-        return self.blocks.follow(
-            carry, _double(now), _double(end), _double(self._dt), _count(trials),
-            _double(tolerance), self.blocks.parameters,
+            self._carry = self._state
+            return
+        self._coefficients = self.blocks.coefficients(dt)
+        self._carry = self.blocks.begin(
+            self._state, _double(self._now), _double(dt), self.blocks.parameters,
+            self._coefficients,
         )  # fmt: skip
 
-    def _account(self, steps: int, finite, began: float, span, report: Report) -> None:
+    def _trial(self, steps: int) -> None:
+        if self.plan.step.adaptive:
+            result = self._call_follow(float(self.plan.times[-1]), steps)
+        else:
+            result = self._call_advance(self._now, self._made_for, 0, steps)
+        result[2].numpy()
+
+    def _advance(self, report: Report) -> None:
+        """From one frame to the next in equal steps."""
+        start, count = float(self.plan.times[self._frame]), self.plan.steps_between(self._frame)
+        dt = self._step
+        if self._done == 0 and not np.isclose(dt, self._made_for, rtol=1e-9):
+            self._begin(dt)  # what multistep methods carry belongs to one dt
+        while self._done < count:
+            first, upto = self._done, min(count, self._done + self.steps_a_block)
+            began, before = clock_module.perf_counter(), self._now
+            self._carry, self._state, finite = self._call_advance(start, dt, first, upto)
+            self._done, self._now = upto, start + upto * dt
+            self._account(upto - first, finite, began, before, report)
+
+    def _call_advance(self, start: float, dt: float, first: int, last: int):
+        return self.blocks.advance(
+            self._carry, _double(start), _double(dt), _count(first), _count(last),
+            self.blocks.parameters, self._coefficients,
+        )  # fmt: skip
+
+    def _follow(self, report: Report) -> None:
+        """From one frame to the next in steps of chosen size."""
+        end = float(self.plan.times[self._frame + 1])
+        while self._now < end:
+            began, before = clock_module.perf_counter(), self._now
+            self._carry, self._state, finite, told = self._call_follow(end, self.steps_a_block)
+            self._now, self._made_for, accepted, tried = (value.numpy().item() for value in told)
+            self.rejected += tried - accepted
+            self._account(tried, finite, began, before, report)
+            if self._made_for <= 1e-12 * (end - before):
+                raise self._diverged(np.zeros(len(self.plan.equation.fields), bool), before)
+
+    def _call_follow(self, end: float, trials: int):
+        tolerance = self.plan.settings.time.tolerance
+        return self.blocks.follow(
+            self._carry, _double(self._now), _double(end), _double(self._made_for),
+            _count(trials), _double(tolerance), self.blocks.parameters,
+        )  # fmt: skip
+
+    def _account(self, steps: int, finite, began: float, since: float, report: Report) -> None:
         finite = finite.numpy()  # waits for the device
         seconds = clock_module.perf_counter() - began
         compiling = self.steps == 0 and self.compile_seconds == 0
@@ -199,17 +226,17 @@ class Simulation:
             wanted = int(steps * BLOCK_SECONDS / max(seconds, 1e-6))
             self.steps_a_block = max(1, min(wanted, 4 * self.steps_a_block))
         self.steps += steps
-        report(Progress(self.steps, float(span[1]), self.seconds))
         if not finite.all():
-            raise self._diverged(finite, *span)
+            raise self._diverged(finite, since)
+        report(Progress(self.steps, self._now, self.seconds))
 
-    def _diverged(self, finite: np.ndarray, since: float, upto: float) -> DivergedError:
+    def _diverged(self, finite: np.ndarray, since: float) -> DivergedError:
         names = [f for f, good in zip(self.plan.equation.fields, finite, strict=True) if not good]
         limit = self.plan.step.limit
         told = f" (its stability limit at the start was {limit:.4g})" if np.isfinite(limit) else ""
         return DivergedError(
-            f"{' and '.join(names)} stopped being finite between t = {since:.6g} and {upto:.6g}; "
-            "the frames before are kept",
+            f"{' and '.join(names)} stopped being finite between t = {since:.6g} and "
+            f"{self._now:.6g}; the frames before are kept",
             cure=f"a smaller time.dt than {self.plan.step.dt:.4g}{told}, device.precision=float64, "
             "or other parameters",
         )

@@ -1,15 +1,24 @@
 """What a run leaves behind, and how to read it back."""
 
+from pdesim.output.checkpoint import fingerprint, read_checkpoint
 from pdesim.output.diagnostics import DiagnosticsFile
 from pdesim.output.reader import Snapshots, find_snapshots, read_status
-from pdesim.output.snapshots import SnapshotWriter
+from pdesim.output.recorder import Recorder
+from pdesim.output.recover import recover
+from pdesim.output.snapshots import Layout, SnapshotWriter, create_snapshots
 from pdesim.output.status import write_status
 
 __all__ = [
     "DiagnosticsFile",
+    "Layout",
+    "Recorder",
     "SnapshotWriter",
     "Snapshots",
+    "create_snapshots",
     "find_snapshots",
+    "fingerprint",
+    "read_checkpoint",
     "read_status",
+    "recover",
     "write_status",
 ]

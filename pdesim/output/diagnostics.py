@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import itertools
+import os
 from pathlib import Path
 
 import numpy as np
+
+from pdesim.errors import OutputError
 
 QUANTITIES = ("min", "max", "mean", "integral", "l2")
 
@@ -24,20 +29,52 @@ def diagnose(values: np.ndarray, cell_volume: float) -> dict[str, float]:
 
 
 class DiagnosticsFile:
-    """``diagnostics.csv``: one row per frame, flushed at once."""
+    """``diagnostics.csv``: one row per frame, flushed at once.
 
-    def __init__(self, path: Path, fields: tuple[str, ...], cell_volume: float) -> None:
-        self.fields, self.cell_volume = fields, cell_volume
-        self._file = path.open("w", newline="")
-        self._writer = csv.writer(self._file)
+    Args:
+        keep: how many rows of an earlier part of the run stay, if they are there.
+
+    Raises:
+        OutputError: if the file cannot be written.
+    """
+
+    def __init__(
+        self, path: Path, fields: tuple[str, ...], cell_volume: float, keep: int = 0
+    ) -> None:
+        self.path, self.fields, self.cell_volume = path, fields, cell_volume
         columns = [f"{field}_{quantity}" for field in fields for quantity in QUANTITIES]
-        self._writer.writerow(["frame", "time", *columns])
+        kept = _whole_rows(path, len(columns) + 2)[:keep] if keep else []
+        self.frames = len(kept)
+        temporary = path.with_name(f".{path.name}.tmp")
+        try:
+            with temporary.open("w", newline="") as file:
+                csv.writer(file).writerows([["frame", "time", *columns], *kept])
+            os.replace(temporary, path)
+            self._file = path.open("a", newline="")
+        except OSError as error:
+            raise OutputError(f"{path} cannot be written ({error.strerror})") from None
+        self._writer = csv.writer(self._file)
 
     def write(self, index: int, time: float, state: np.ndarray) -> None:
         rows = (diagnose(values, self.cell_volume) for values in state)
         numbers = [f"{row[quantity]:.10g}" for row in rows for quantity in QUANTITIES]
-        self._writer.writerow([index, f"{time:.12g}", *numbers])
-        self._file.flush()
+        try:
+            self._writer.writerow([index, f"{time:.12g}", *numbers])
+            self._file.flush()
+        except OSError as error:
+            raise OutputError(f"{self.path} cannot be written ({error.strerror})") from None
+        self.frames = index + 1
 
     def close(self) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # a full disk was told of before
+            self._file.close()
+
+
+def _whole_rows(path: Path, length: int) -> list[list[str]]:
+    """The rows that were finished, in unbroken order from frame 0."""
+    if not path.is_file():
+        return []
+    lines = path.read_text().splitlines(keepends=True)[1:]
+    rows = enumerate(csv.reader(line for line in lines if line.endswith("\n")))
+    whole = itertools.takewhile(lambda r: len(r[1]) == length and r[1][0] == str(r[0]), rows)
+    return [row for _, row in whole]

@@ -11,7 +11,8 @@ import h5py
 import numpy as np
 
 from pdesim.errors import MissingExtraError, OutputError, nearest
-from pdesim.output import snapshots, status
+from pdesim.files import open_hdf5
+from pdesim.output import lock, snapshots, status
 
 AXES = ("z", "y", "x")
 
@@ -20,16 +21,23 @@ class Snapshots:
     """A snapshot file, open for reading; a context manager.
 
     ``snapshots["u"]`` is the HDF5 dataset ``(time, ..., x)``; slicing it reads what is asked for.
+    Of a file that is being written, ``len`` counts the frames that are whole by now; a field may
+    be one longer. ``state`` is "whole", "growing" (a run is writing), or "cut off" (its writer was
+    killed: ``pdesim recover`` mends it).
+
+    Raises:
+        OutputError: if there is no such file, or it cannot be read.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = find_snapshots(path)
         try:
-            self._file = h5py.File(self.path, "r")
+            self._file = open_hdf5(self.path)
         except OSError as error:
-            raise OutputError(
-                f"{self.path} cannot be read ({error})", "a snapshots.h5 that was closed properly"
-            ) from None
+            raise OutputError(f"{self.path} cannot be read ({error})", "a snapshots.h5") from None
+        self.state = "whole"
+        if self._file.swmr_mode:
+            self.state = "growing" if lock.is_held(self.path.parent) else "cut off"
         if "time" not in self._file:
             self._file.close()
             raise OutputError(f"{self.path} holds no snapshots (no dataset 'time')")
@@ -45,7 +53,7 @@ class Snapshots:
 
     @property
     def times(self) -> np.ndarray:
-        return self._file["time"][:]
+        return self._fresh("time")[:]
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -55,12 +63,19 @@ class Snapshots:
         return self._file[axis][:]
 
     def __len__(self) -> int:
-        return self._file["time"].shape[0]
+        return self._fresh("time").shape[0]
+
+    def _fresh(self, name: str) -> h5py.Dataset:
+        """A dataset as it is on disk now."""
+        data = self._file[name]
+        if self._file.swmr_mode:
+            data.refresh()
+        return data
 
     def __getitem__(self, field: str) -> h5py.Dataset:
         if field not in self.fields:
             raise OutputError(f"{self.path} has no field {field!r}", nearest(field, self.fields))
-        return self._file[field]
+        return self._fresh(field)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.fields)

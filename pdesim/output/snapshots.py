@@ -6,121 +6,212 @@ the length of ``time`` never sees half a frame, and a killed writer loses none t
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from pdesim.errors import MissingExtraError, OutputError
+from pdesim.errors import OutputError
 from pdesim.grid import Grid
+from pdesim.output.filters import deflate, filters, round_mantissa
+from pdesim.selection import Selection
 
 FILE = "snapshots.h5"
 #: readable by HDF5 1.10 and later, and able to be read while written
 LIBRARY_VERSIONS = ("v110", "v110")
+#: HDF5 holds chunks below 4 GiB; a larger frame is cut along its first axes
+LARGEST_CHUNK = 2**30
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a snapshot file holds, and how.
+
+    ``fields`` are all fields of the state, ``selection`` says what is stored of them; ``labels``
+    and ``units`` give ``long_name`` and ``units`` per field; ``mask`` is True inside obstacles.
+    """
+
+    grid: Grid
+    fields: tuple[str, ...]
+    selection: Selection
+    dtype: np.dtype
+    compression: str = "gzip"
+    keep_bits: int | None = None
+    labels: Mapping[str, str] | None = None
+    units: Mapping[str, str] | None = None
+    mask: np.ndarray | None = None
+
+    @property
+    def stored(self) -> tuple[str, ...]:
+        return tuple(self.fields[i] for i in self.selection.fields)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The array shape of one stored frame."""
+        return self.selection.shape(self.grid)
+
+
+def create_snapshots(path: Path, layout: Layout, attributes: Mapping[str, Any]) -> None:
+    """Make a file without frames; it appears under its name as a whole, or not at all.
+
+    Raises:
+        OutputError: if it cannot be created.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    compression = filters(layout.compression)
+    with explained(path):
+        with h5py.File(temporary, "w", libver=LIBRARY_VERSIONS) as file:
+            file.attrs.update(attributes)
+            _create_axes(file, layout)
+            for field in layout.stored:
+                _create_field(file, layout, field, compression)
+            if layout.mask is not None:
+                _create_mask(file, layout)
+        os.replace(temporary, path)
+
+
+def amend(path: Path, attributes: Mapping[str, Any]) -> None:
+    """Change root attributes where they differ; only possible before anyone writes frames.
+
+    Raises:
+        OutputError: if the file cannot be written.
+    """
+    with explained(path), h5py.File(path, "r+", libver=LIBRARY_VERSIONS) as file:
+        for name, value in attributes.items():
+            if file.attrs.get(name) != value:
+                file.attrs[name] = value
+
+
+def _create_axes(file: h5py.File, layout: Layout) -> None:
+    time = file.create_dataset("time", shape=(0,), maxshape=(None,), chunks=(1024,), dtype="f8")
+    time.make_scale("time")
+    time.attrs.update({"units": "1", "long_name": "time"})
+    for axis, name in enumerate(layout.grid.axes):
+        centres = layout.selection.coordinates(layout.grid, axis)
+        coordinate = file.create_dataset(name, data=centres)
+        coordinate.make_scale(name)
+        coordinate.attrs.update({"units": "1", "long_name": name, "axis": name.upper()})
+
+
+def _create_field(file: h5py.File, layout: Layout, field: str, compression: dict) -> None:
+    data = file.create_dataset(
+        field,
+        shape=(0, *layout.shape),
+        maxshape=(None, *layout.shape),
+        chunks=_chunk(layout.shape, layout.dtype.itemsize),
+        dtype=layout.dtype,
+        **compression,
+    )
+    data.attrs["units"] = (layout.units or {}).get(field, "1")
+    data.attrs["long_name"] = (layout.labels or {}).get(field, field)
+    if layout.keep_bits is not None:
+        # the name that the netCDF library gives to this rounding
+        data.attrs["_QuantizeBitRoundNumberOfSignificantBits"] = np.int32(layout.keep_bits)
+    for number, name in enumerate(("time", *reversed(layout.grid.axes))):
+        data.dims[number].attach_scale(file[name])
+
+
+def _create_mask(file: h5py.File, layout: Layout) -> None:
+    solid = layout.mask[layout.selection.cells].astype(np.uint8)
+    data = file.create_dataset("mask", data=solid, compression="gzip")
+    data.attrs.update({"units": "1", "long_name": "1 inside obstacles"})
+    for number, name in enumerate(reversed(layout.grid.axes)):
+        data.dims[number].attach_scale(file[name])
+
+
+def _chunk(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """One frame, or an even part of it where that is too much for a chunk."""
+    chunk = list(shape)
+    for axis in range(len(shape)):
+        while np.prod(chunk, dtype=float) * itemsize > LARGEST_CHUNK and chunk[axis] > 1:
+            chunk[axis] = -(-chunk[axis] // 2)
+    return (1, *chunk)
 
 
 class SnapshotWriter:
-    """Creates the file and appends frames.
-
-    Args:
-        path: must not exist, unless ``overwrite``.
-        fields: dataset names.
-        attributes: root attributes (text and numbers).
-        labels, units: ``long_name`` and ``units`` per field.
-        dtype: on disk.
-        mask: 1 inside obstacles, stored as a dataset over the axes.
+    """Appends frames to a file of :func:`create_snapshots`, which readers may watch meanwhile.
 
     Raises:
-        OutputError: if the file exists or cannot be created.
+        OutputError: if the file cannot be opened or written.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        grid: Grid,
-        fields: tuple[str, ...],
-        attributes: Mapping[str, Any],
-        *,
-        labels: Mapping[str, str],
-        units: Mapping[str, str],
-        dtype: np.dtype,
-        compression: str = "gzip",
-        overwrite: bool = False,
-        mask: np.ndarray | None = None,
-    ) -> None:
-        if path.exists() and not overwrite:
-            raise OutputError(
-                f"{path} holds a run already; nothing was overwritten",
-                cure="another folder (hydra.run.dir=...), or output.overwrite=true",
-            )
-        filters = _filters(compression)
-        try:
-            self._file = h5py.File(path, "w", libver=LIBRARY_VERSIONS)
-        except OSError as error:
-            raise OutputError(f"{path} cannot be written ({error})") from None
-        self.fields = fields
-        self._file.attrs.update(attributes)
-        self._create_axes(grid)
-        for field in fields:
-            data = self._file.create_dataset(
-                field,
-                shape=(0, *grid.shape),
-                maxshape=(None, *grid.shape),
-                chunks=(1, *grid.shape),
-                dtype=dtype,
-                **filters,
-            )
-            data.attrs["units"] = units.get(field, "1")
-            data.attrs["long_name"] = labels.get(field, field)
-            for number, name in enumerate(("time", *reversed(grid.axes))):
-                data.dims[number].attach_scale(self._file[name])
-        if mask is not None:
-            self._create_mask(grid, mask)
-        self._file.swmr_mode = True
+    def __init__(self, path: Path, layout: Layout) -> None:
+        self.path, self.layout = path, layout
+        with explained(path):
+            self._file = h5py.File(path, "r+", libver=LIBRARY_VERSIONS)
+            self._file.swmr_mode = True
+        self._datasets = {name: self._file[name] for name in (*layout.stored, "time")}
+        self._failed = False
 
-    def _create_axes(self, grid: Grid) -> None:
-        time = self._file.create_dataset(
-            "time", shape=(0,), maxshape=(None,), chunks=(1024,), dtype="f8"
-        )
-        time.make_scale("time")
-        time.attrs.update({"units": "1", "long_name": "time"})
-        for axis, name in enumerate(grid.axes):
-            coordinate = self._file.create_dataset(name, data=grid.centres(axis))
-            coordinate.make_scale(name)
-            coordinate.attrs.update({"units": "1", "long_name": name, "axis": name.upper()})
-
-    def _create_mask(self, grid: Grid, mask: np.ndarray) -> None:
-        data = self._file.create_dataset("mask", data=mask.astype(np.uint8), compression="gzip")
-        data.attrs.update({"units": "1", "long_name": "1 inside obstacles"})
-        for number, name in enumerate(reversed(grid.axes)):
-            data.dims[number].attach_scale(self._file[name])
+    @property
+    def frames(self) -> int:
+        return self._datasets["time"].shape[0]
 
     def write(self, time: float, state: np.ndarray) -> None:
         """Append one frame; ``state`` has shape ``(fields, *grid.shape)``."""
-        frame = self._file["time"].shape[0]
-        for field, values in zip(self.fields, state, strict=True):
-            data = self._file[field]
-            data.resize(frame + 1, axis=0)
+        frame, layout = self.frames, self.layout
+        try:
+            with explained(self.path):
+                for field, number in zip(layout.stored, layout.selection.fields, strict=True):
+                    self._append(field, frame, state[number][layout.selection.cells])
+                stamps = self._datasets["time"]
+                stamps.resize(frame + 1, axis=0)
+                stamps[frame] = time
+                stamps.flush()
+        except OutputError:
+            self._failed = True
+            raise
+
+    def _append(self, field: str, frame: int, values: np.ndarray) -> None:
+        data, layout = self._datasets[field], self.layout
+        values = np.ascontiguousarray(values, dtype=layout.dtype)
+        if layout.keep_bits is not None:
+            values = round_mantissa(values, layout.keep_bits)
+        data.resize(frame + 1, axis=0)
+        if layout.compression == "gzip" and data.chunks[1:] == values.shape:
+            # beside HDF5's own filters, which are several times slower
+            data.id.write_direct_chunk((frame, *[0] * values.ndim), deflate(values))
+        else:
             data[frame] = values
-            data.flush()
-        stamps = self._file["time"]
-        stamps.resize(frame + 1, axis=0)
-        stamps[frame] = time
-        stamps.flush()
+        data.flush()
+
+    def sync(self) -> None:
+        """Ask the system to put all frames on the disk itself."""
+        descriptor = self._file.id.get_vfd_handle()
+        if isinstance(descriptor, int):
+            os.fsync(descriptor)
 
     def close(self) -> None:
-        self._file.close()
+        """Close the file; after a failed write, what cannot be flushed is left behind."""
+        try:
+            self._file.close()
+        except (OSError, RuntimeError) as error:
+            if not self._failed:
+                raise OutputError(f"{self.path} cannot be closed ({reason(error)})") from None
 
 
-def _filters(compression: str) -> dict[str, Any]:
-    if compression == "none":
-        return {}
-    if compression == "gzip":
-        return {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+@contextmanager
+def explained(path: Path):
+    """HDF5's and the system's complaints as one line."""
     try:
-        import hdf5plugin
-    except ImportError:
-        raise MissingExtraError("output.compression=blosc2", "hdf5plugin", "blosc2") from None
-    return dict(hdf5plugin.Blosc2(cname="zstd", clevel=3, filters=hdf5plugin.Blosc2.SHUFFLE))
+        yield
+    except (OSError, RuntimeError) as error:
+        raise OutputError(
+            f"{path} cannot be written: {reason(error)}; the frames written before are kept",
+            cure="room on the disk and the right to write, then pdesim resume "
+            f"{path.parent}, or another place (hydra.run.dir=DIR)",
+        ) from None
+
+
+def reason(error: Exception) -> str:
+    """The system's words out of HDF5's chain of messages."""
+    found = re.search(r"error message = '([^']+)'", str(error))
+    if found:
+        return found.group(1)
+    return getattr(error, "strerror", None) or str(error).splitlines()[0]

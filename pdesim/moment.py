@@ -1,0 +1,34 @@
+"""Where a run stands: all that it takes to go on as if it had never stopped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A run between two blocks of steps.
+
+    ``frame`` is the last frame reached and ``done`` counts the steps since. ``made_for`` is the dt
+    that ``carry`` and the stepper's coefficients belong to; an adaptive stepper stands at ``time``
+    and tries ``made_for`` next. ``longest`` and ``limit`` are those of the plan's time step,
+    ``times`` its frames. ``carry`` is what the stepper carries, multistep history included,
+    ``state`` the fields ``(fields, *grid.shape)``, ``solid`` the obstacles, if any.
+    """
+
+    stepper: str
+    frame: int
+    done: int
+    time: float
+    made_for: float
+    longest: float
+    limit: float
+    steps: int
+    rejected: int
+    seconds: float
+    times: np.ndarray
+    state: np.ndarray
+    carry: tuple[np.ndarray, ...]
+    solid: np.ndarray | None = None

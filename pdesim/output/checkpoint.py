@@ -1,0 +1,109 @@
+"""``checkpoint.h5``: where a run stands, so that it can go on bit for bit.
+
+Written under another name, synced to the disk and renamed; the one before is kept as
+``checkpoint.previous.h5``, and used where the last one turns out to be damaged.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from pdesim.errors import OutputError
+from pdesim.files import read_array
+from pdesim.moment import Moment
+from pdesim.output.snapshots import LIBRARY_VERSIONS, explained
+
+FILE = "checkpoint.h5"
+PREVIOUS = "checkpoint.previous.h5"
+_NUMBERS = tuple(f.name for f in dataclasses.fields(Moment) if f.type in ("int", "float", "str"))
+
+
+def write_checkpoint(folder: Path, moment: Moment, settings: str) -> None:
+    """Replace the folder's checkpoint.
+
+    Args:
+        settings: what the moment depends on, see :func:`fingerprint`.
+
+    Raises:
+        OutputError: if it cannot be written; the checkpoints before are kept.
+    """
+    path, temporary = folder / FILE, folder / f".{FILE}.tmp"
+    numbers = json.dumps({name: getattr(moment, name) for name in _NUMBERS})
+    arrays = {"times": moment.times, "state": moment.state}
+    arrays |= {f"carry_{number}": part for number, part in enumerate(moment.carry)}
+    if moment.solid is not None:
+        arrays["solid"] = moment.solid.astype(np.uint8)
+    with explained(path):
+        try:
+            with h5py.File(temporary, "w", libver=LIBRARY_VERSIONS) as file:
+                for name, values in arrays.items():
+                    file.create_dataset(name, data=values)
+                file.attrs["numbers"] = numbers
+                file.attrs["settings"] = settings
+                file.attrs["carried"] = len(moment.carry)
+                file.attrs["digest"] = _digest(numbers, settings, arrays)
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
+            if path.exists():
+                os.replace(path, folder / PREVIOUS)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def read_checkpoint(path: Path) -> tuple[Moment, str]:
+    """The moment, and the settings that it depends on.
+
+    Raises:
+        OutputError: if the file is missing, damaged, or refers to other files.
+    """
+    if not path.is_file():
+        raise OutputError(f"there is no {path}")
+    try:
+        with h5py.File(path, "r") as file:
+            numbers, settings = file.attrs["numbers"], file.attrs["settings"]
+            names = ["times", "state", *(f"carry_{n}" for n in range(int(file.attrs["carried"])))]
+            names += ["solid"] if "solid" in file else []
+            arrays = {name: read_array(file, name) for name in names}
+            intact = file.attrs["digest"] == _digest(numbers, settings, arrays)
+        if not intact:
+            raise OutputError(f"{path} is damaged: its contents do not fit its checksum")
+        values = {name: json.loads(numbers)[name] for name in _NUMBERS}
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        raise OutputError(f"{path} is damaged ({error})") from None
+    carry = tuple(arrays[name] for name in names if name.startswith("carry_"))
+    solid = arrays["solid"].astype(bool) if "solid" in arrays else None
+    moment = Moment(
+        **values, times=arrays["times"], state=arrays["state"], carry=carry, solid=solid
+    )
+    return moment, settings
+
+
+def fingerprint(config: Mapping[str, Any]) -> str:
+    """The part of a configuration that decides every number of a run, as sorted JSON.
+
+    Output, pictures, the end, and how long it may take are free to change on the way.
+    """
+    parts = {k: v for k, v in config.items() if k not in ("output", "animation", "resume", "time")}
+    parts["time"] = {k: v for k, v in config["time"].items() if k not in ("end", "wall_limit")}
+    parts["device"] = {k: v for k, v in config["device"].items() if k != "name"}
+    return json.dumps(parts, sort_keys=True)
+
+
+def _digest(numbers: str, settings: str, arrays: Mapping[str, np.ndarray]) -> str:
+    total = hashlib.sha256()
+    for text in (numbers, settings):
+        total.update(text.encode())
+    for name, values in sorted(arrays.items()):
+        total.update(f"{name}{values.dtype.str}{values.shape}".encode())
+        total.update(np.ascontiguousarray(values))
+    return total.hexdigest()

@@ -1,0 +1,55 @@
+"""One writer per run folder, and how others know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from pdesim.errors import OutputError
+
+FILE = ".lock"
+
+
+@contextmanager
+def hold(folder: Path) -> Iterator[None]:
+    """Keep other writers away; the system lets go of it even if the process is killed.
+
+    Raises:
+        OutputError: if somebody is writing there, or the folder cannot be written to.
+    """
+    lock = FileLock(folder / FILE)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise OutputError(
+            f"another process is writing to {folder} now", cure="wait for it, or another folder"
+        ) from None
+    except OSError as error:
+        raise OutputError(
+            f"the folder {folder} cannot be written to ({error.strerror})",
+            cure="hydra.run.dir=DIR with a folder that you may write to",
+        ) from None
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows keeps files that are open
+            (folder / FILE).unlink()
+        lock.release()
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a process is writing to a run folder now."""
+    if not (folder / FILE).exists():
+        return False
+    lock = FileLock(folder / FILE)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    except OSError:
+        return False
+    lock.release()
+    return False

@@ -1,0 +1,122 @@
+"""Writing beside the computation: a thread that stores frames and checkpoints in their order."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time as clock
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from pdesim.errors import OutputError
+from pdesim.moment import Moment
+from pdesim.output.checkpoint import write_checkpoint
+from pdesim.output.diagnostics import DiagnosticsFile
+from pdesim.output.snapshots import SnapshotWriter
+
+log = logging.getLogger("pdesim")
+
+#: frames that may wait to be written, fewer where they are large
+WAITING, WAITING_BYTES = 8, 2**28
+#: time spent on checkpoints at most, as a fraction of the whole
+CHECKPOINT_SHARE = 0.05
+
+
+class Recorder:
+    """Takes frames and moments and returns at once, unless the disk is behind.
+
+    ``waited`` counts the seconds that the computation had to wait for it. Frames that the file
+    holds already are not written again: a run that goes on from a checkpoint passes them anew.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        writer: SnapshotWriter,
+        diagnostics: DiagnosticsFile,
+        settings: str,
+        every: float | None,
+        frame_bytes: int,
+    ) -> None:
+        self.folder, self.settings, self.every = folder, settings, every
+        self.waited = 0.0
+        self._writer, self._diagnostics = writer, diagnostics
+        self._error: BaseException | None = None
+        self._warned = False
+        self._last_checkpoint, self._checkpoint_cost = clock.monotonic(), 0.0
+        self._queue: queue.Queue = queue.Queue(max(1, min(WAITING, WAITING_BYTES // frame_bytes)))
+        self._thread = threading.Thread(target=self._work, name="pdesim-recorder", daemon=True)
+        self._thread.start()
+
+    def frame(self, index: int, time: float, state: np.ndarray) -> None:
+        """Store a frame.
+
+        Raises:
+            OutputError: if this or an earlier one could not be written.
+        """
+        self._put(self._write_frame, index, time, state)
+
+    def checkpoint(self, moment: Moment) -> None:
+        self._last_checkpoint = clock.monotonic()
+        self._put(self._write_checkpoint, moment)
+
+    @property
+    def checkpoint_is_due(self) -> bool:
+        since = clock.monotonic() - self._last_checkpoint
+        return (
+            self.every is not None
+            and since >= self.every
+            and self._checkpoint_cost <= CHECKPOINT_SHARE * since
+        )
+
+    def close(self) -> None:
+        """Wait until everything is written, and close the files.
+
+        Raises:
+            OutputError: if something could not be written.
+        """
+        self._queue.put(None)
+        self._thread.join()
+        self._diagnostics.close()
+        self._writer.close()
+        self._check()
+
+    def _put(self, task: Callable, *arguments) -> None:
+        self._check()
+        began = clock.perf_counter()
+        self._queue.put((task, arguments))
+        self.waited += clock.perf_counter() - began
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _work(self) -> None:
+        while (item := self._queue.get()) is not None:
+            task, arguments = item
+            if self._error is None:
+                try:
+                    task(*arguments)
+                except BaseException as error:  # told to the computing thread
+                    self._error = error
+
+    def _write_frame(self, index: int, time: float, state: np.ndarray) -> None:
+        if index >= self._writer.frames:
+            self._writer.write(time, state)
+        if index >= self._diagnostics.frames:
+            self._diagnostics.write(index, time, state)
+
+    def _write_checkpoint(self, moment: Moment) -> None:
+        began = clock.perf_counter()
+        self._writer.sync()  # a checkpoint never knows of frames that the disk does not
+        try:
+            write_checkpoint(self.folder, moment, self.settings)
+        except OutputError as error:
+            # the run itself can go on; the checkpoint before this one is still there
+            if not self._warned:
+                log.warning("no checkpoint: %s", error)
+            self._warned = True
+        self._checkpoint_cost = clock.perf_counter() - began

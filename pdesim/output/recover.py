@@ -1,0 +1,153 @@
+"""Mending a snapshot file whose writer was killed."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from pdesim.errors import OutputError
+from pdesim.files import open_hdf5
+from pdesim.output import lock
+from pdesim.output.reader import find_snapshots
+from pdesim.output.snapshots import LIBRARY_VERSIONS, reason
+
+#: attributes that tie datasets to their scales; made anew in the copy
+_TIES = ("DIMENSION_LIST", "REFERENCE_LIST", "CLASS", "NAME")
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """``path`` is whole now and holds ``frames``; ``changed`` is False if it was whole before."""
+
+    path: Path
+    frames: int
+    changed: bool
+
+
+def recover(path: str | Path) -> Recovered:
+    """Make a file readable by ordinary readers, without losing a frame that was finished.
+
+    The frames that all datasets hold are copied chunk by chunk through an SWMR reader, the copy
+    is read back and compared, and only then takes the place of the original.
+
+    Raises:
+        OutputError: if a run is writing the file, or it cannot be read or copied.
+    """
+    path = find_snapshots(path)
+    try:
+        with h5py.File(path, "r") as file:
+            frames, longest = _frames(file)
+            if frames == longest:
+                return Recovered(path, frames, changed=False)
+    except OSError:
+        if lock.is_held(path.parent):
+            raise OutputError(
+                f"a run is writing {path} now; nothing was changed", cure="wait until it ends"
+            ) from None
+    copy = path.with_name(f".{path.name}.recovered")
+    try:
+        frames = _copy(path, copy)
+        os.replace(copy, path)
+    except (OSError, RuntimeError) as error:
+        raise OutputError(
+            f"{path} cannot be recovered: {reason(error)}; it was left as it is",
+            "a snapshots.h5 that a run began to write, and room for a copy of it",
+        ) from None
+    finally:
+        copy.unlink(missing_ok=True)
+    return Recovered(path, frames, changed=True)
+
+
+def _copy(path: Path, target: Path) -> int:
+    with open_hdf5(path) as source:
+        frames = _readable(source, _frames(source)[0])
+        with h5py.File(target, "w", libver=LIBRARY_VERSIONS) as copy:
+            copy.attrs.update(source.attrs)
+            for name in _datasets(source):
+                _copy_dataset(source[name], copy, frames)
+            _tie(source, copy)
+        with open(target, "rb") as file:
+            os.fsync(file.fileno())
+        with h5py.File(target, "r") as copy:
+            for name in _datasets(source):
+                _compare(source[name], copy[name], frames)
+    return frames
+
+
+def _datasets(file: h5py.File) -> list[str]:
+    return [name for name in file if isinstance(file[name], h5py.Dataset)]
+
+
+def _grows(data: h5py.Dataset) -> bool:
+    return data.maxshape[:1] == (None,)
+
+
+def _frames(file: h5py.File) -> tuple[int, int]:
+    """The frames that all growing datasets hold, and the most that one of them holds."""
+    lengths = [len(file[name]) for name in _datasets(file) if _grows(file[name])]
+    if "time" not in file or not lengths:
+        raise OutputError(f"{file.filename} holds no snapshots (no dataset 'time')")
+    return min(lengths), max(lengths)
+
+
+def _readable(file: h5py.File, frames: int) -> int:
+    """How many frames, from the first, come through their filters in every dataset."""
+    growing = [file[name] for name in _datasets(file) if _grows(file[name])]
+    for frame in range(frames):
+        try:
+            for data in growing:
+                data[frame]
+        except OSError:
+            return frame
+    return frames
+
+
+def _copy_dataset(data: h5py.Dataset, copy: h5py.File, frames: int) -> None:
+    shape = (frames, *data.shape[1:]) if _grows(data) else data.shape
+    properties = data.id.get_create_plist().copy()
+    space = h5py.h5s.create_simple(shape, tuple(s or h5py.h5s.UNLIMITED for s in data.maxshape))
+    name = data.name.strip("/")
+    new = h5py.Dataset(
+        h5py.h5d.create(copy.id, name.encode(), data.id.get_type(), space, dcpl=properties)
+    )
+    new.attrs.update({key: value for key, value in data.attrs.items() if key not in _TIES})
+    if data.ndim <= 1 or not _grows(data):
+        new[...] = data[:frames] if _grows(data) else data[()]
+        return
+    for place in _chunks(new):
+        mask, octets = data.id.read_direct_chunk(place)
+        new.id.write_direct_chunk(place, octets, mask)
+
+
+def _chunks(data: h5py.Dataset):
+    """The corners of all chunks."""
+    counts = [-(-n // c) for n, c in zip(data.shape, data.chunks, strict=True)]
+    for place in np.ndindex(*counts):
+        yield tuple(int(i * c) for i, c in zip(place, data.chunks, strict=True))
+
+
+def _tie(source: h5py.File, copy: h5py.File) -> None:
+    for name in _datasets(source):
+        if source[name].is_scale:
+            copy[name].make_scale(name)
+    for name in _datasets(source):
+        for number, dimension in enumerate(source[name].dims):
+            for scale in dimension.values():
+                copy[name].dims[number].attach_scale(copy[scale.name])
+
+
+def _compare(data: h5py.Dataset, new: h5py.Dataset, frames: int) -> None:
+    """The copy has the very bytes of the original."""
+    if new.ndim > 1 and _grows(new):
+        same = all(
+            data.id.read_direct_chunk(place) == new.id.read_direct_chunk(place)
+            for place in _chunks(new)
+        )
+    else:
+        same = np.array_equal(data[:frames] if _grows(data) else data[()], new[()])
+    if not same:
+        raise OSError(f"the copy of {data.name} differs from the original")

@@ -1,0 +1,43 @@
+"""The lines before a run: what will be done, with which step, at what cost."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from rich.filesize import decimal
+
+from pdesim.plan import Plan
+
+
+def describe(plan: Plan, device: str, seconds_a_step: float) -> list[str]:
+    """Problem and device; stepper, step and its limit; memory and file size."""
+    settings, step = plan.settings, plan.step
+    points = " x ".join(str(n) for n in plan.grid.points)
+    operators = plan.problem.discretisation.name
+    if plan.problem.discretisation.order:
+        operators += f" of order {plan.problem.discretisation.order}"
+    limit = "no stability limit" if np.isinf(step.limit) else f"stability limit {step.limit:.4g}"
+    if step.adaptive:
+        steps = f"dt chosen for a local error of {settings.time.tolerance:g}, first {step.dt:.3g}"
+    else:
+        left = plan.total_steps * seconds_a_step
+        steps = f"dt = {plan.shortest_step:.4g} ({limit}), {plan.total_steps:,} steps"
+        steps += f", about {left:.0f} s" if left >= 1 else ", under a second"
+    stepper = plan.stepper.method.name + (f" ({plan.why})" if plan.why else "")
+    state = plan.state.size * np.dtype(settings.device.precision).itemsize
+    frames = f"{len(plan.times)} frames, {decimal(stored_bytes(plan) * len(plan.times))}"
+    return [
+        f"{plan.equation.name} on {points} cells, {operators}, {settings.device.precision}, "
+        f"{device}",
+        f"{stepper}: {steps}",
+        f"memory about {decimal(plan.arrays_held * state)}; {frames} before compression",
+    ]
+
+
+def stored_bytes(plan: Plan) -> int:
+    """What a frame takes in the file, uncompressed."""
+    output = plan.settings.output
+    itemsize = np.dtype(output.dtype or plan.settings.device.precision).itemsize
+    selection = plan.selection
+    return len(selection.fields) * math.prod(selection.shape(plan.grid)) * itemsize

@@ -1,0 +1,214 @@
+"""Going on with a run that was stopped or killed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from pdesim.errors import ConfigError, OutputError
+from pdesim.moment import Moment
+from pdesim.output import Snapshots, fingerprint, lock, read_checkpoint, recover
+from pdesim.output.checkpoint import FILE, PREVIOUS
+from pdesim.output.snapshots import FILE as SNAPSHOTS
+from pdesim.plan import Plan, build_plan, frame_times
+from pdesim.settings import Settings, read_settings
+
+#: what may change on the way; everything else decides the numbers or the layout of the file
+FREE = (
+    "time.end",
+    "time.wall_limit",
+    "output.checkpoint",
+    "output.overwrite",
+    "resume",
+    "animation",
+)
+FREE_TOO = ("device.name",)
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """``plan`` is None where nothing is left to do; ``notes`` are lines for the user."""
+
+    plan: Plan | None
+    config_yaml: str
+    notes: tuple[str, ...]
+
+
+def continue_run(folder: Path, asked: Mapping[str, Any]) -> Continuation:
+    """Find out where a folder's run stands and plan the rest of it.
+
+    A file that was cut off is recovered first. Of the two checkpoints the newest intact one is
+    taken; without any, the run begins anew and passes the frames that are stored already.
+
+    Args:
+        folder: of the run.
+        asked: settings for the rest, as a (partial) mapping; see :data:`FREE`.
+
+    Raises:
+        OutputError: if there is no run, or it is running, or its files do not fit together.
+        ConfigError: for settings that would make it another run.
+    """
+    path, notes = folder / SNAPSHOTS, []
+    if not path.is_file():
+        raise OutputError(f"{folder} holds no run (no {SNAPSHOTS})", "the folder of a run")
+    if lock.is_held(folder):
+        raise OutputError(f"another process is writing to {folder} now", cure="wait for it")
+    mended = recover(path)
+    if mended.changed:
+        notes.append(f"{SNAPSHOTS} was cut off: recovered {mended.frames} frames (pdesim recover)")
+    with Snapshots(path) as snapshots:
+        times, attributes = snapshots.times, snapshots.attributes
+    stored = _config(attributes, path)
+    values = _merged(stored, asked)
+    settings, name = read_settings(values), str(attributes["equation_name"])
+    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    moment, complaints = _newest(folder, stored, len(times))
+    notes += [*complaints, *_other_versions(attributes)]
+    if moment is None:
+        plan = _from_the_start(settings, name, times, path, complaints)
+    else:
+        plan = _from(moment, settings, name)
+    if plan is not None and plan.since is None and len(times):
+        notes.append(f"no checkpoint to go on from: computed again, {len(times)} frames are kept")
+    return Continuation(plan, text, tuple(notes))
+
+
+def _config(attributes: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(str(attributes["config"]))
+        read_settings(values)
+    except (KeyError, yaml.YAMLError, TypeError) as error:
+        raise OutputError(f"{path} does not say how it was made ({error})") from None
+    return values
+
+
+def _merged(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The stored settings with those of ``asked`` that may change.
+
+    Raises:
+        ConfigError: naming all others that differ.
+    """
+    chosen = {  # animation=none chooses a name in a section
+        key: {"name": value}
+        if isinstance(stored.get(key), Mapping) and isinstance(value, str)
+        else value
+        for key, value in asked.items()
+    }
+    before, after = dict(_leaves(stored)), dict(_leaves(chosen))
+    free = {key for key in after if key.startswith(FREE) or key in FREE_TOO}
+    # a setting that the file does not know came with a later version, or is a mistake that the
+    # check of settings will tell
+    free |= after.keys() - before.keys()
+    different = [k for k, v in after.items() if k not in free and before[k] != v]
+    if different:
+        told = "; ".join(f"{k} is {before[k]} there, {after[k]} here" for k in different[:4])
+        raise ConfigError(
+            f"a run goes on with its own settings: {told}",
+            f"changes to {', '.join((*FREE[:3], *FREE_TOO))} and animation only",
+            'a new run; initial.u=\'snapshot("RUN/snapshots.h5", "u")\' starts from a last frame',
+        )
+    values = {k: dict(v) if isinstance(v, Mapping) else v for k, v in stored.items()}
+    for key in free:
+        section, _, name = key.partition(".")
+        if name:
+            values.setdefault(section, {})[name] = after[key]
+        else:
+            values[section] = after[key]
+    return values
+
+
+def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted names and values, two levels deep: settings have no more."""
+    for key, value in values.items():
+        if isinstance(value, Mapping) and not prefix:
+            yield from _leaves(value, f"{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _newest(
+    folder: Path, stored: Mapping[str, Any], frames: int
+) -> tuple[Moment | None, list[str]]:
+    """The newest checkpoint that is intact and fits, and what was wrong with the others."""
+    complaints = []
+    for name in (FILE, PREVIOUS):
+        path = folder / name
+        if not path.exists():
+            continue
+        try:
+            moment, settings = read_checkpoint(path)
+        except OutputError as error:
+            complaints.append(f"{name} cannot be used: {error.problem}")
+            continue
+        if settings != fingerprint(stored):
+            complaints.append(f"{name} cannot be used: it belongs to a run with other settings")
+        elif frames <= moment.frame:
+            complaints.append(
+                f"{name} cannot be used: it comes after frame {moment.frame}, which is not stored"
+            )
+        else:
+            return moment, complaints
+    return None, complaints
+
+
+def _other_versions(attributes: Mapping[str, Any]) -> list[str]:
+    return [
+        f"begun with {package} {then}, goes on with {now}: equal to one run only up to rounding"
+        for package in ("tensorflow", "numpy")
+        if (then := str(attributes.get(f"{package}_version", ""))) != (now := version(package))
+    ]
+
+
+def _from_the_start(
+    settings: Settings, name: str, times: np.ndarray, path: Path, complaints: Sequence[str]
+) -> Plan | None:
+    plan = build_plan(settings, name)
+    fit = min(len(times), len(plan.times))
+    if not np.allclose(times[:fit], plan.times[:fit], rtol=1e-9, atol=0):
+        raise OutputError(
+            f"the frames of {path} lie at other times than these settings say, "
+            f"and there is no checkpoint to go on from{''.join(f'; {c}' for c in complaints)}",
+            cure="a new run in another folder (hydra.run.dir=...)",
+        )
+    return plan if len(times) < len(plan.times) else None
+
+
+def _from(moment: Moment, settings: Settings, name: str) -> Plan | None:
+    times = _times(moment, settings)
+    if moment.frame >= len(times) - 1:
+        return None
+    return build_plan(settings, name, replace(moment, times=times))
+
+
+def _times(moment: Moment, settings: Settings) -> np.ndarray:
+    """The frames that were planned, up to a nearer end or on to a later one."""
+    planned, end = moment.times, settings.time.end
+    if np.isclose(end, planned[-1], rtol=1e-12):
+        return planned
+    if end < planned[-1]:
+        kept = planned[planned <= end * (1 + 1e-12)]
+        if end < moment.time:
+            return planned[: moment.frame + 1]
+        if len(kept) <= moment.frame + 1 and moment.done:
+            nearest = planned[moment.frame + 1]
+            raise ConfigError(
+                f"time.end={end:g} lies within the interval that the run is in",
+                f"at least {nearest:g}, the next frame",
+            )
+        return kept if np.isclose(kept[-1], end, rtol=1e-12) else np.append(kept, end)
+    later = frame_times(_starting_at(settings, planned))
+    return np.concatenate([planned, later[1:]])
+
+
+def _starting_at(settings: Settings, planned: np.ndarray) -> Settings:
+    """Settings of the added part: the same spacing of frames, from the end that was planned."""
+    spacing = float(planned[1] - planned[0])
+    time = settings.time.model_copy(update={"start": float(planned[-1])})
+    output = settings.output.model_copy(update={"every": spacing})
+    return settings.model_copy(update={"time": time, "output": output})

@@ -1,0 +1,107 @@
+"""Stopping and going on: the same bits as a run that never stopped."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import make_plan
+
+from pdesim.config import choices
+from pdesim.output.checkpoint import read_checkpoint, write_checkpoint
+from pdesim.plan import build_plan
+from pdesim.steppers import METHODS, serving
+
+EVOLUTIONS = [n for n in choices("equation") if n not in ("custom", "poisson")]
+
+
+class Stop(Exception):
+    pass
+
+
+def frames_with_a_stop(whole, tmp_path, after: int):
+    """All frames; the run is stopped after so many blocks and goes on from its checkpoint.
+
+    The programs that ``whole`` has compiled serve again: compiling them anew takes seconds, and
+    the runs that are killed in test_faults.py do.
+    """
+    from pdesim.simulation import Simulation
+
+    first, frames, blocks = Simulation(whole.plan, whole.placement), [], 0
+    first.blocks = whole.blocks
+    first.steps_a_block = 3  # so that stops fall within intervals, too
+
+    def report(progress):
+        nonlocal blocks
+        blocks += 1
+        if blocks == after:
+            raise Stop
+
+    with pytest.raises(Stop):
+        for frame in first.frames(report):
+            frames.append(frame)
+    write_checkpoint(tmp_path, first.moment(), "settings")
+    moment, _ = read_checkpoint(tmp_path / "checkpoint.h5")
+    rest = Simulation(
+        build_plan(whole.plan.settings, whole.plan.equation.name, moment), whole.placement
+    )
+    rest.blocks = whole.blocks
+    return frames + list(rest.frames())
+
+
+def assert_same_bits(plan, placement, tmp_path, after: int):
+    from pdesim.simulation import Simulation
+
+    whole = Simulation(plan, placement)
+    frames = list(whole.frames())
+    parts = frames_with_a_stop(whole, tmp_path, after)
+    assert [f.index for f in parts] == [f.index for f in frames]
+    for one, other in zip(frames, parts, strict=True):
+        assert one.time == other.time
+        assert one.state.tobytes() == other.state.tobytes(), f"frame {one.index} differs"
+
+
+def short_plan(*overrides: str, steps: int = 21):
+    """Three frames, about so many steps."""
+    plan = make_plan(*overrides, "output.frames=3")
+    end = plan.times[0] + steps * plan.step.dt
+    return make_plan(*overrides, "output.frames=3", f"time.end={end}")
+
+
+@pytest.mark.parametrize("name", EVOLUTIONS)
+def test_every_equation_goes_on_with_the_same_bits(placement, tmp_path, name):
+    # fewer cells cannot hold the shortest waves that this one feeds
+    grid = 64 if name == "kuramoto_sivashinsky" else 16
+    assert_same_bits(short_plan(f"equation={name}", f"grid={grid}"), placement, tmp_path, after=2)
+
+
+def pairs():
+    """Every stepper, on the first equation and operators that it can serve."""
+    for stepper in METHODS:
+        for words in (
+            ("equation=gray_scott", "operators=spectral"),
+            ("equation=heat", "operators=stencil"),
+            ("equation=wave", "operators=stencil"),
+        ):
+            if stepper in serving(make_plan(*words, "grid=16").problem):
+                yield pytest.param(stepper, words, id=stepper)
+                break
+
+
+@pytest.mark.parametrize(("stepper", "words"), pairs())
+@pytest.mark.parametrize("precision", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
+def test_every_stepper_goes_on_with_the_same_bits(placement, tmp_path, stepper, words, precision):
+    plan = short_plan(*words, "grid=[16,12]", f"stepper={stepper}", f"device.precision={precision}")
+    assert_same_bits(plan, placement, tmp_path, after=1 if stepper == "exact" else 2)
+
+
+def test_walls_masks_and_a_given_step_go_on(placement, tmp_path):
+    plan = make_plan(
+        "equation=heat",
+        "grid=16",
+        "time.end=0.2",
+        "output.frames=3",
+        "boundary=dirichlet",
+        "domain.mask='where(r < 0.2, 1, 0)'",
+        "boundary.mask=neumann",
+        "stepper=implicit_euler",
+    )
+    assert_same_bits(plan, placement, tmp_path, after=2)
