@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
 
 from pdesim.config import compose_settings
+from pdesim.continuation import continue_run
 from pdesim.output import Snapshots
 from pdesim.output.snapshots import FILE
 from pdesim.plan import build_plan
-from pdesim.resume import continue_run
 from pdesim.run import Run, execute
 
 
@@ -63,6 +64,8 @@ def resume(folder: str | Path, *overrides: str, quiet: bool = True) -> Run:
 
 def _go_on(folder: Path, asked: Mapping, quiet: bool) -> Run:
     rest = continue_run(folder, asked)
+    for note in rest.notes:
+        warnings.warn(note, stacklevel=3)
     if rest.plan is None:
         return Run(folder)
     console = Console(stderr=True, quiet=quiet)

@@ -79,6 +79,7 @@ def render_again(arguments: Sequence[str]) -> int:
             )
     with Snapshots(paths[0]) as snapshots:
         source = snapshots.path
+        fields = snapshots.fields
         stored = OmegaConf.create(str(snapshots.attributes.get("config", "")))
     # the run's own look, and over it what is asked for now
     asked = compose_settings(overrides).values["animation"]
@@ -87,6 +88,8 @@ def render_again(arguments: Sequence[str]) -> int:
     for key, value in OmegaConf.to_container(stored).get("animation", {}).items():
         if key not in chosen and key != "name":
             values[key] = value
+    if "field" not in chosen and values.get("field") not in fields:
+        values["field"] = None  # the run did not store the field that its equation likes to show
     animation = read_section(Animation, values, "animation")
     if animation.name == "none":
         raise ConfigError("animation=none draws nothing", "animation=gif or animation=mp4")
@@ -106,7 +109,7 @@ def resume(arguments: Sequence[str]) -> int:
 
 def go_on(folder: Path, asked: Mapping, console) -> int:
     """The rest of the run in a folder, if there is any."""
-    from pdesim.resume import continue_run
+    from pdesim.continuation import continue_run
     from pdesim.run import execute
 
     rest = continue_run(folder, asked)

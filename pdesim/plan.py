@@ -123,6 +123,7 @@ def build_plan(settings: Settings, name: str = "custom", since: Moment | None = 
     problem = Problem(equation, grid, boundary, scheme, mask)
     check_problem(problem)
     _check_field(settings, equation)
+    _check_bits(settings)
     output = settings.output
     selection = build_selection(grid, equation.fields, output.fields, output.stride, output.region)
     if since is not None:
@@ -256,12 +257,13 @@ def _check_field(settings: Settings, equation: Equation) -> None:
             f"animation.field={field} is no field of {equation.name}",
             "one of " + ", ".join(equation.fields),
         )
-    stored = settings.output.fields
-    if field is not None and stored is not None and field not in stored:
-        raise ConfigError(
-            f"animation.field={field} is not stored: output.fields={stored}",
-            "one of " + ", ".join(stored),
-        )
+
+
+def _check_bits(settings: Settings) -> None:
+    keep, name = settings.output.keep_bits, settings.output.dtype or settings.device.precision
+    most = np.finfo(name).nmant
+    if keep is not None and keep > most:
+        raise ConfigError(f"output.keep_bits={keep}, but {name} has {most} mantissa bits")
 
 
 def _check_memory(grid: Grid, equation: Equation, settings: Settings) -> None:

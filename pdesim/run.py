@@ -29,7 +29,6 @@ from pdesim.output import (
     read_status,
     write_status,
 )
-from pdesim.output.filters import check_keep_bits
 from pdesim.output.lock import hold
 from pdesim.output.snapshots import FILE as SNAPSHOTS
 from pdesim.output.snapshots import amend
@@ -250,7 +249,6 @@ def _log_file(folder: Path) -> Iterator[None]:
 def _open_recorder(plan: Plan, folder: Path, config_yaml: str, goes_on: bool) -> Recorder:
     settings, path = plan.settings, folder / SNAPSHOTS
     dtype = np.dtype(settings.output.dtype or settings.device.precision)
-    check_keep_bits(settings.output.keep_bits, dtype)
     layout = Layout(
         plan.grid,
         plan.equation.fields,
@@ -305,9 +303,11 @@ def _draw(plan: Plan, folder: Path, console: Console) -> None:
     """Pictures from the files; their failure never costs the run."""
     from pdesim.render import diagnostics_plot, render
 
-    animation = plan.settings.animation
+    animation, stored = plan.settings.animation, plan.settings.output.fields
     if animation.name == "none":
         return
+    if stored is not None and animation.field not in stored:
+        animation = animation.model_copy(update={"field": None})
     try:
         picture = render(folder / SNAPSHOTS, animation)
         diagnostics_plot(folder / "diagnostics.csv", folder / "diagnostics.png")

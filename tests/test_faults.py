@@ -17,6 +17,11 @@ import h5py
 import numpy as np
 import pytest
 
+import pdesim
+from pdesim.continuation import continue_run
+from pdesim.errors import PdesimError
+from pdesim.output.lock import hold
+
 #: long enough that kills find it at work: about 5 s of computing on one slow core
 SLOW_RUN = (
     "equation=gray_scott",
@@ -190,10 +195,10 @@ QUICK = (
 
 
 @pytest.fixture
-def stopped(command, tmp_path):
-    """A run that was stopped halfway, and the undisturbed one."""
-    command(*QUICK, "hydra.run.dir=whole")
-    command(*QUICK, "time.end=0.5", "output.frames=5", "hydra.run.dir=out")
+def stopped(tmp_path):
+    """The first half of a run, and the whole of it."""
+    pdesim.simulate(*QUICK, folder=tmp_path / "whole")
+    pdesim.simulate(*QUICK, "time.end=0.5", "output.frames=5", folder=tmp_path / "out")
     return tmp_path / "out"
 
 
@@ -202,18 +207,35 @@ def u(run: Path) -> np.ndarray:
         return file["u"][:]
 
 
-def test_a_run_goes_on_to_a_later_end(command, stopped, tmp_path):
-    assert "finished" in command("resume", "out").stderr
-    command("resume", "out", "time.end=1")
+def test_a_run_goes_on_to_a_later_end(stopped, tmp_path):
+    assert continue_run(stopped, {}).plan is None
+    pdesim.resume(stopped, "time.end=1")
     np.testing.assert_allclose(u(stopped), u(tmp_path / "whole"), rtol=1e-5)
-    assert "finished" in command("resume", "out").stderr
+    assert continue_run(stopped, {}).plan is None
+    with pdesim.open(stopped) as snapshots:
+        np.testing.assert_allclose(snapshots.times, np.linspace(0, 1, 11), atol=1e-12)
+    assert continue_run(stopped, {"time": {"end": 0.75}}).plan is None  # passed already
+    later = continue_run(stopped, {"time": {"end": 1.25}}).plan
+    np.testing.assert_allclose(later.times[-3:], [1.1, 1.2, 1.25])
 
 
-def test_resume_keeps_the_settings(command, stopped):
-    done = command("resume", "out", "time.end=1", "equation.D=0.5", check=2)
-    assert "equation.D is" in done.stderr and "0.5 here" in done.stderr
-    assert "nearest" not in done.stderr and "Traceback" not in done.stderr
-    assert "no run" in command("resume", "nowhere", check=2).stderr
+def test_resume_keeps_the_settings(stopped):
+    with pytest.raises(PdesimError, match=r"equation\.D is .* there, 0.5 here"):
+        pdesim.resume(stopped, "time.end=1", "equation.D=0.5")
+    with pytest.raises(PdesimError, match="did you mean 'end'"):
+        pdesim.resume(stopped, "time.ende=1")
+    with pytest.raises(PdesimError, match="holds no run"):
+        pdesim.resume(stopped / "nowhere")
+
+
+def test_resume_and_recover_as_commands(command, stopped):
+    done = command("resume", "out", "time.end=0.7", "animation=none")
+    assert done.stdout.strip() == "out" and len(u(stopped)) == 8
+    assert "is finished" in command("resume", "out").stderr
+    assert "whole already: 8 frames" in command("recover", "out").stdout
+    assert "equation.D" in command("resume", "out", "equation.D=0.5", check=2).stderr
+    assert "Traceback" not in command("recover", "nowhere", check=2).stderr
+    assert "takes one path" in command("recover", check=2).stderr
 
 
 def test_resume_auto_starts_goes_on_and_skips(command, tmp_path):
@@ -224,7 +246,8 @@ def test_resume_auto_starts_goes_on_and_skips(command, tmp_path):
     assert (tmp_path / "out" / "snapshots.h5").read_bytes() == before
     command(*words, "time.end=2")
     assert len(u(tmp_path / "out")) == 21
-    assert "equation.D" in command(*words, "equation.D=0.5", check=2).stderr
+    with pytest.raises(PdesimError, match=r"equation\.D"):
+        pdesim.simulate(*QUICK, "resume=auto", "equation.D=0.5", folder=tmp_path / "out")
 
 
 def test_a_sweep_goes_on_where_it_was(command, tmp_path):
@@ -244,40 +267,40 @@ def damage(path: Path) -> None:
     path.write_bytes(octets)
 
 
-def test_a_damaged_checkpoint_gives_way_to_the_one_before(command, stopped, tmp_path):
-    command("resume", "out", "time.end=0.8")
-    damage(stopped / "checkpoint.h5")
-    done = command("resume", "out", "time.end=1")
-    assert "checkpoint.h5 cannot be used" in done.stderr and "no checkpoint" not in done.stderr
+@pytest.mark.parametrize("harm", [damage, lambda p: os.truncate(p, 2000), Path.unlink])
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(stopped, tmp_path, harm):
+    pdesim.resume(stopped, "time.end=0.8")
+    harm(stopped / "checkpoint.h5")
+    rest = continue_run(stopped, {"time": {"end": 1.0}})
+    assert rest.plan.since is not None and rest.plan.since.frame == 5
+    assert (harm is Path.unlink) or "checkpoint.h5 cannot be used" in rest.notes[0]
+    pdesim.resume(stopped, "time.end=1")
     np.testing.assert_allclose(u(stopped), u(tmp_path / "whole"), rtol=1e-5)
 
 
-def test_without_a_checkpoint_a_run_begins_anew(command, tmp_path):
-    command(*QUICK, "hydra.run.dir=whole")
-    command(*QUICK, "hydra.run.dir=out")
+def test_without_a_checkpoint_a_run_begins_anew(tmp_path):
+    pdesim.simulate(*QUICK, folder=tmp_path / "whole")
+    pdesim.simulate(*QUICK, folder=tmp_path / "out")
     with h5py.File(tmp_path / "out" / "snapshots.h5", "r+") as file:
         for name in ("u", "time"):
             file[name].resize(4, axis=0)
-    for name in ("checkpoint.h5", "checkpoint.previous.h5"):
-        (tmp_path / "out" / name).unlink(missing_ok=True)
-    done = command("resume", "out")
-    assert "no checkpoint" in done.stderr and "4 frames are kept" in done.stderr
+    (tmp_path / "out" / "checkpoint.h5").unlink()
+    rest = continue_run(tmp_path / "out", {})
+    assert rest.plan.since is None and "4 frames are kept" in rest.notes[-1]
+    pdesim.resume(tmp_path / "out")
     assert u(tmp_path / "out").tobytes() == u(tmp_path / "whole").tobytes()
 
 
-def test_a_checkpoint_of_another_run_is_not_used(command, stopped, tmp_path):
-    command(*QUICK, "equation.D=0.5", "hydra.run.dir=other")
+def test_a_checkpoint_of_another_run_is_not_used(stopped, tmp_path):
+    pdesim.simulate(*QUICK, "equation.D=0.5", folder=tmp_path / "other")
     shutil.copy(tmp_path / "other" / "checkpoint.h5", stopped / "checkpoint.h5")
-    done = command("resume", "out", "time.end=1", check=2)
-    assert "other settings" in done.stderr and "Traceback" not in done.stderr
+    with pytest.raises(PdesimError, match="other settings"):
+        pdesim.resume(stopped, "time.end=1")
 
 
-def test_one_writer_at_a_time(command, stopped):
-    from pdesim.output.lock import hold
-
+def test_one_writer_at_a_time(stopped):
     with hold(stopped):
-        for words in (
-            ("resume", "out", "time.end=1"),
-            (*QUICK, "hydra.run.dir=out", "resume=auto"),
-        ):
-            assert "another process is writing" in command(*words, check=2).stderr
+        with pytest.raises(PdesimError, match="another process is writing"):
+            pdesim.resume(stopped, "time.end=1")
+        with pytest.raises(PdesimError, match="another process is writing"):
+            pdesim.simulate(*QUICK, "output.overwrite=true", folder=stopped)

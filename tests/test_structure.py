@@ -38,7 +38,7 @@ FLOORS = (
     "preflight",
     "stopping",
     "run",
-    "resume",
+    "continuation",
     "config",
     "api",
     "commands",

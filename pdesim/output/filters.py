@@ -7,15 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from pdesim.errors import ConfigError, MissingExtraError
+from pdesim.errors import MissingExtraError
 
 try:  # the same format as zlib's, ten times faster
     from isal import isal_zlib as deflater
 except ImportError:
     deflater = zlib
 
-#: mantissa bits that a type stores
-MANTISSA_BITS = {"float16": 10, "float32": 23, "float64": 52}
 LEVEL = 1
 
 
@@ -42,20 +40,13 @@ def deflate(values: np.ndarray) -> bytes:
     return deflater.compress(np.ascontiguousarray(octets.T), LEVEL)
 
 
-def check_keep_bits(keep: int | None, dtype: np.dtype) -> None:
-    """Raises ConfigError if the type has no more bits than are to be kept."""
-    most = MANTISSA_BITS[dtype.name]
-    if keep is not None and keep > most:
-        raise ConfigError(f"output.keep_bits={keep}, but {dtype.name} has {most} mantissa bits")
-
-
 def round_mantissa(values: np.ndarray, keep: int) -> np.ndarray:
     """Round to ``keep`` mantissa bits, to nearest, ties to even ("bit rounding").
 
     The relative error is at most ``2**-(keep + 1)``. Kloewer et al., Nature Computational Science
     1 (2021) 713, doi:10.1038/s43588-021-00156-2.
     """
-    drop = MANTISSA_BITS[values.dtype.name] - keep
+    drop = np.finfo(values.dtype).nmant - keep
     if drop <= 0:
         return values
     whole = np.dtype(f"u{values.itemsize}").type

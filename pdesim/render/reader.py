@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 from pdesim.errors import ConfigError, MissingExtraError, OutputError, nearest
+from pdesim.files import open_hdf5
 
 _AXES = ("z", "y", "x")
 _NOT_FIELDS = {"time", "mask", *_AXES}
@@ -121,12 +122,9 @@ def _open(path: Path) -> h5py.File:
     if not path.is_file():
         raise OutputError(f"there is no file {path}", "a run folder or a snapshots.h5 file")
     try:
-        return h5py.File(path, "r")
+        return open_hdf5(path)
     except OSError as error:
-        raise OutputError(
-            f"{path} cannot be read: {error}",
-            expected="an HDF5 file that its writer has closed",
-        ) from None
+        raise OutputError(f"{path} cannot be read: {error}", "an HDF5 file") from None
 
 
 def _choose(file: h5py.File, field: str | None, path: Path) -> str:

@@ -1,0 +1,307 @@
+"""The snapshot file: what is stored, how it is read while it grows, how it is mended."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+import pdesim
+from pdesim import files
+from pdesim.errors import ConfigError, OutputError, PdesimError
+from pdesim.grid import Grid
+from pdesim.output import Layout, Snapshots, SnapshotWriter, create_snapshots, recover
+from pdesim.output.filters import deflate, round_mantissa
+from pdesim.output.snapshots import _chunk
+from pdesim.selection import build_selection
+
+GRID = Grid((12, 8), (3.0, 2.0), (0.0, -1.0))
+QUICK = ("grid=[12,8]", "output.frames=3", "time.end=0.1", "animation=none")
+
+
+def layout_of(dtype="f4", fields=("u", "v"), grid=GRID, **options) -> Layout:
+    selection = build_selection(grid, fields, None, 1, None)
+    return Layout(grid, fields, selection, np.dtype(dtype), **options)
+
+
+def some_states(count: int, dtype="f4", fields=2, grid=GRID):
+    return np.random.default_rng(1).standard_normal((count, fields, *grid.shape)).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+@pytest.mark.parametrize("compression", ["none", "gzip", "blosc2"])
+def test_every_compression_keeps_every_bit(tmp_path, dtype, compression):
+    path, states = tmp_path / "snapshots.h5", some_states(3, dtype)
+    layout = layout_of(dtype, compression=compression)
+    create_snapshots(path, layout, {})
+    writer = SnapshotWriter(path, layout)
+    for number, state in enumerate(states):
+        writer.write(0.5 * number, state)
+    writer.close()
+    with Snapshots(path) as snapshots:
+        assert snapshots.state == "whole" and len(snapshots) == 3
+        for number, name in enumerate(layout.fields):
+            assert snapshots[name][:].tobytes() == states[:, number].tobytes()
+
+
+def test_our_deflate_is_what_hdf5_writes(tmp_path):
+    """Chunks made beside HDF5 pass its own filters."""
+    values = some_states(1)[0, 0]
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        options = {"compression": "gzip", "shuffle": True, "chunks": values.shape}
+        data = file.create_dataset("u", shape=values.shape, dtype=values.dtype, **options)
+        data.id.write_direct_chunk((0, 0), deflate(values))
+        np.testing.assert_array_equal(data[:], values)
+
+
+FINITE = st.floats(-(2.0**100), 2.0**100, width=32)
+
+
+@given(arrays("f4", 20, elements=FINITE), st.integers(1, 23))
+def test_rounding_keeps_its_bound_and_its_bits(values, keep):
+    rounded = round_mantissa(values, keep)
+    normal = np.abs(values) >= np.finfo("f4").tiny
+    error = np.abs(rounded.astype("f8") - values)[normal]
+    assert (error <= 2.0 ** -(keep + 1) * np.abs(values[normal].astype("f8"))).all()
+    assert not (rounded.view("u4") & np.uint32((1 << (23 - keep)) - 1)).any()
+    assert round_mantissa(rounded, keep).tobytes() == rounded.tobytes()
+
+
+@given(
+    st.lists(st.integers(4, 30), min_size=1, max_size=3),
+    st.integers(1, 5),
+    st.tuples(st.floats(0, 1), st.floats(0, 1)).map(sorted),
+)
+def test_a_selection_is_a_slice_of_the_grid(points, stride, bounds):
+    grid = Grid(tuple(points), (1.0,) * len(points), (0.0,) * len(points))
+    try:
+        selection = build_selection(grid, ("u",), None, stride, {"x": bounds})
+    except ConfigError as error:
+        assert "holds no cell centre" in str(error)
+        return
+    x = selection.coordinates(grid, 0)
+    inside = [c for c in grid.centres(0) if bounds[0] <= c <= bounds[1]]
+    np.testing.assert_array_equal(x, inside[::stride])
+    field = np.broadcast_to(grid.coordinates()["x"], grid.shape)
+    stored = field[selection.cells]
+    assert stored.shape == selection.shape(grid)
+    np.testing.assert_array_equal(stored[(0,) * (len(points) - 1)], x)
+
+
+def test_settings_choose_what_is_stored(tmp_path):
+    words = ("equation=gray_scott", *QUICK, "domain.extent=1")
+    whole = pdesim.simulate(*words, folder=tmp_path / "whole")
+    part = pdesim.simulate(
+        *words,
+        "output.fields=[v]",
+        "output.stride=[2,3]",
+        "output.region={y: [0.3, 1]}",
+        "output.dtype=float16",
+        "output.keep_bits=6",
+        folder=tmp_path / "part",
+    )
+    with whole.snapshots as all_, part.snapshots as some:
+        assert some.fields == ("v",) and some["v"].dtype == np.float16
+        rows = np.flatnonzero(all_.coordinates("y") >= 0.3)[::3]
+        np.testing.assert_array_equal(some.coordinates("y"), all_.coordinates("y")[rows])
+        np.testing.assert_array_equal(some.coordinates("x"), all_.coordinates("x")[::2])
+        expected = all_["v"][:][:, rows, ::2]
+        # 6 bits: half a unit in the last place; float16 adds its own smallest number
+        np.testing.assert_allclose(some["v"][:], expected, rtol=2.0**-7, atol=6e-8)
+        assert some["v"].attrs["_QuantizeBitRoundNumberOfSignificantBits"] == 6
+    pdesim.resume(part.folder, "time.end=0.2")
+    with part.snapshots as some:
+        assert len(some) == 7
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("output.fields=[w]", "output.fields names 'w'"),
+        ("output.stride=0", "output.stride is 0"),
+        ("output.stride=[1,2,3]", "output.stride has 3 numbers"),
+        ("output.region={q: [0,1]}", "output.region"),
+        ("output.region={x: [5,6]}", "holds no cell centre"),
+        ("output.region={x: [1]}", "output.region"),
+        ("output.keep_bits=0", "output.keep_bits is 0"),
+        ("output.keep_bits=30", "float32 has 23 mantissa bits"),
+        ("output.checkpoint=-1", "output.checkpoint is -1"),
+        ("time.wall_limit=0", "time.wall_limit is 0"),
+        ("resume=maybe", "resume is 'maybe'"),
+        ("equation.name=../../evil", "equation.name"),
+    ],
+)
+def test_nonsense_is_refused(tmp_path, word, told):
+    with pytest.raises(PdesimError) as caught:
+        pdesim.simulate("equation=gray_scott", *QUICK, word, folder=tmp_path / "out")
+    assert told in str(caught.value)
+    assert not (tmp_path / "out" / "snapshots.h5").exists()
+
+
+def test_a_chunk_is_a_frame_unless_hdf5_cannot_hold_it():
+    assert _chunk((512, 512), 4) == (1, 512, 512)
+    assert _chunk((64, 64, 64), 8) == (1, 64, 64, 64)
+    huge = _chunk((2048, 2048, 2048), 4)
+    assert huge[2:] == (2048, 2048) and np.prod(huge, dtype=float) * 4 <= 2**30
+
+
+def test_a_file_is_read_while_it_grows(tmp_path):
+    path, states, layout = tmp_path / "snapshots.h5", some_states(4), layout_of()
+    create_snapshots(path, layout, {"fields": ["u", "v"]})
+    writer = SnapshotWriter(path, layout)
+    writer.write(0.0, states[0])
+    reader = textwrap.dedent("""
+        import sys, pdesim
+        from pdesim.output.lock import hold
+        with pdesim.open(sys.argv[1]) as snapshots:
+            print(len(snapshots), snapshots["u"].shape, snapshots.state, flush=True)
+            input()
+            print(len(snapshots), snapshots["u"].shape, snapshots.times.tolist(), flush=True)
+    """)
+    from pdesim.output.lock import hold
+
+    with hold(tmp_path):
+        process = subprocess.Popen(
+            [sys.executable, "-c", reader, path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout.readline() == "1 (1, 8, 12) growing\n"
+        writer.write(0.5, states[1])
+        told, _ = process.communicate("\n", timeout=60)
+    assert told == "2 (2, 8, 12) [0.0, 0.5]\n"
+    writer.close()
+
+
+def cut_off(path, frames: int, more: bool = False):
+    """A file as a killed process leaves it; ``more``: between a field and its time."""
+    code = textwrap.dedent("""
+        import os, sys, numpy as np
+        sys.path.insert(0, sys.argv[4])
+        from pathlib import Path
+        from test_snapshots import layout_of, some_states
+        from pdesim.output import SnapshotWriter, create_snapshots
+        path, layout = Path(sys.argv[1]), layout_of()
+        create_snapshots(path, layout, {"fields": ["u", "v"], "config": "a: 1"})
+        writer = SnapshotWriter(path, layout)
+        for number, state in enumerate(some_states(int(sys.argv[2]))):
+            writer.write(number, state)
+        if sys.argv[3] == "True":
+            writer._append("u", int(sys.argv[2]), some_states(1)[0, 0])
+        os._exit(9)
+    """)
+    here = str(__file__).rpartition("/")[0]
+    words = [sys.executable, "-c", code, str(path), str(frames), str(more), here]
+    assert subprocess.run(words).returncode == 9
+
+
+@pytest.mark.parametrize("more", [False, True])
+def test_a_file_that_was_cut_off_is_read_and_mended(tmp_path, more):
+    path = tmp_path / "snapshots.h5"
+    cut_off(path, 5, more)
+    with pytest.raises(OSError):
+        h5py.File(path, "r")
+    with Snapshots(path) as snapshots:
+        assert snapshots.state == "cut off" and len(snapshots) == 5
+    done = recover(path)
+    assert done.changed and done.frames == 5
+    states = some_states(5)
+    with h5py.File(path, "r") as file:
+        assert file.attrs["config"] == "a: 1"
+        for number, name in enumerate(("u", "v")):
+            assert file[name][:].tobytes() == states[:, number].tobytes()
+            assert file[name].maxshape[0] is None
+            assert [d[0].name for d in file[name].dims] == ["/time", "/y", "/x"]
+    import xarray
+
+    for engine in ("h5netcdf", None):
+        with xarray.open_dataset(path, engine=engine) as dataset:
+            assert dataset["u"].dims == ("time", "y", "x")
+    assert not recover(path).changed
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["snapshots.h5"]
+
+
+def test_recover_leaves_a_growing_file_alone(tmp_path):
+    from pdesim.output.lock import hold
+
+    path = tmp_path / "snapshots.h5"
+    cut_off(path, 2)
+    before = path.read_bytes()
+    code = (
+        f"import pdesim.output as o\ntry: o.recover({str(path)!r})\nexcept Exception as e: print(e)"
+    )
+    with hold(tmp_path):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "a run is writing" in done.stdout and path.read_bytes() == before
+
+
+def test_recover_refuses_what_it_cannot_mend(tmp_path):
+    (tmp_path / "a.h5").write_bytes(b"nothing of the kind")
+    with pytest.raises(OutputError, match="left as it is"):
+        recover(tmp_path / "a.h5")
+    assert (tmp_path / "a.h5").read_bytes() == b"nothing of the kind"
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file["u"] = np.zeros(3)
+    with pytest.raises(OutputError, match="no snapshots"):
+        recover(tmp_path / "b.h5")
+
+
+def strange_files(folder):
+    """Files that make a careless reader open others, or none at all."""
+    secret = folder / "secret.h5"
+    with h5py.File(secret, "w") as file:
+        file["u"] = np.ones((12, 12))
+    (folder / "raw").write_bytes(np.ones((12, 12)).tobytes())
+    with h5py.File(folder / "strange.h5", "w") as file:
+        file["link"] = h5py.ExternalLink("secret.h5", "u")
+        file["soft"] = h5py.SoftLink("/link")
+        file.create_dataset("raw", (12, 12), "f8", external=[("raw", 0, h5py.h5f.UNLIMITED)])
+        layout = h5py.VirtualLayout((12, 12), "f8")
+        layout[:] = h5py.VirtualSource("secret.h5", "u", (12, 12))
+        file.create_virtual_dataset("virtual", layout)
+        file["text"] = "words"
+        file.create_dataset("vast", (10**7, 10**7), "f8", chunks=(100, 100))
+        file["g/u"] = np.ones((12, 12))
+    return folder / "strange.h5"
+
+
+@pytest.mark.parametrize("name", ["link", "soft", "raw", "virtual", "text", "vast", "g", "g/u"])
+def test_first_states_come_only_from_the_file_that_was_named(tmp_path, name):
+    path = strange_files(tmp_path)
+    with pytest.raises(OutputError):
+        files.read_last_frame(path, name)
+    with pytest.raises(PdesimError):
+        pdesim.simulate(
+            "equation=heat",
+            *QUICK,
+            f'initial.u=\'snapshot("{path}", "{name}")\'',
+            folder=tmp_path / "o",
+        )
+
+
+def test_a_checkpoint_refers_to_no_other_file(tmp_path):
+    run = pdesim.simulate("equation=heat", *QUICK, folder=tmp_path / "out")
+    with h5py.File(tmp_path / "elsewhere.h5", "w") as other:
+        other["state"] = np.zeros((1, 8, 12), "f4")
+    with h5py.File(run.folder / "checkpoint.h5", "r+") as file:
+        del file["state"]
+        file["state"] = h5py.ExternalLink("../elsewhere.h5", "state")
+    from pdesim.output import read_checkpoint
+
+    with pytest.raises(OutputError, match="links are not followed"):
+        read_checkpoint(run.folder / "checkpoint.h5")
+
+
+def test_nothing_is_pickled():
+    from pathlib import Path
+
+    for path in Path(pdesim.__file__).parent.rglob("*.py"):
+        assert "pickle" not in path.read_text().replace("allow_pickle=False", ""), path
