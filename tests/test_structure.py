@@ -31,6 +31,8 @@ FLOORS = (
     "simulation",
     "verify",
     "output",
+    "export",
+    "info",
     "render",
     "progress",
     "run",
@@ -41,7 +43,16 @@ FLOORS = (
     "__main__",
 )
 #: what may be imported before TensorFlow is started
-LIGHT = ("pdesim", "pdesim.cli", "pdesim.api", "pdesim.plan", "pdesim.render", "pdesim.output")
+LIGHT = (
+    "pdesim",
+    "pdesim.cli",
+    "pdesim.api",
+    "pdesim.plan",
+    "pdesim.render",
+    "pdesim.output",
+    "pdesim.export",
+    "pdesim.info",
+)
 
 
 def modules():
