@@ -175,7 +175,7 @@ def _sweep(folder: Path, found: Sequence[Summary | tuple[Path, PdesimError]]) ->
         if len({run.parameters.get(name) for run in runs}) > 1
     ]
     names = dict.fromkeys(run.equation for run in runs)
-    title = f"{folder}: {len(found)} runs of {_join(names)}"
+    title = Text(f"{folder}: {len(found)} runs of {_join(names)}")
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
     fields = list(dict.fromkeys(name for run in runs for name in run.fields))
     headings = [*varying, "grid", "frames", "t", *(f"mean {f}" for f in fields), "steps/s"]

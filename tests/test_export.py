@@ -117,6 +117,18 @@ def check_places(image, shape, frame, dtype):
         np.testing.assert_allclose(array.GetValue(cell), expected, **rounding)
 
 
+def test_a_single_row_of_cells_has_the_thickness_of_the_computation(tmp_path):
+    path = make_run(tmp_path)
+    with h5py.File(path, "r+") as file:  # as a stored region would be
+        row, centre = file["u"][:, 2:3], file["y"][2:3]
+        for name in ("u", "a", "y"):
+            del file[name]
+        file["y"], file["u"] = centre, row
+    grid = Xml.parse(write_xdmf(path)).find("./Domain/Grid/Grid")
+    _, step = (np.array(i.text.split(), float) for i in grid.findall("Geometry/DataItem"))
+    np.testing.assert_allclose(step, [0.5, 0.5, 0.5])
+
+
 def test_xdmf_elsewhere_and_while_a_run_goes_on(tmp_path):
     path = make_run(tmp_path / "run")
     with h5py.File(path, "r+") as file:
@@ -354,6 +366,14 @@ def test_netcdf(tmp_path, shape, engine):
         point = {axis: points[1] for axis, points in coordinates(shape).items()}
         expected = sum(w * point.get(a, 0) for a, w in zip("xyz", (1, 10, 100), strict=True))
         np.testing.assert_allclose(dataset["u"].sel(point | {"time": 0.5}), 1000 + expected)
+
+
+def test_netcdf_names_the_extra_that_it_lacks(tmp_path, monkeypatch):
+    make_run(tmp_path)
+    monkeypatch.setitem(sys.modules, "h5netcdf", None)
+    with pytest.raises(PdesimError, match=r"pdesim\[xarray\]"):
+        export(tmp_path, "netcdf")
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_half_precision_becomes_single(tmp_path):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pdesim.errors import OutputError
+from pdesim.grid import Grid
 from pdesim.output import Snapshots
 from pdesim.output.facts import (
     field_names,
@@ -58,12 +59,29 @@ class Source:
     def walls(self) -> dict[str, dict[str, tuple[str, str]]]:
         return read_walls(self.attributes)
 
+    @property
+    def grid(self) -> Grid | None:
+        """The grid of the computation, by the settings; the stored one may be a part of it."""
+        domain, points = self.config.get("domain"), self.config.get("grid")
+
+        def each(value: object) -> tuple:
+            return tuple(value) if isinstance(value, list) else (value,) * len(self.axes)
+
+        try:
+            return Grid(
+                tuple(int(n) for n in each(points)),
+                tuple(float(length) for length in each(domain["extent"])),
+                tuple(float(place) for place in each(domain["origin"])),
+            )
+        except (KeyError, TypeError, ValueError):
+            return None
+
     def spacing(self, axis: str) -> float:
-        """The distance of two stored points; of a single one, its share of the domain."""
-        centres = self.coordinates[axis]
+        """The distance of two stored points; of a single one, that of the computation."""
+        centres, grid = self.coordinates[axis], self.grid
         if len(centres) > 1:
             return float(centres[-1] - centres[0]) / (len(centres) - 1)
-        return 1.0
+        return grid.spacing[grid.axes.index(axis)] if grid else 1.0
 
     def lower(self, axis: str) -> float:
         """The lower face of the first cell."""

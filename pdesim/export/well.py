@@ -16,7 +16,6 @@ from pdesim.boundary import build_boundary
 from pdesim.errors import PdesimError
 from pdesim.export.source import Source, check_alike
 from pdesim.formula.language import AXES
-from pdesim.grid import Grid
 
 _FILTERS = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
 _WORDS = h5py.string_dtype()
@@ -139,7 +138,7 @@ def _sides(source: Source, field: str, axis: str) -> tuple[str, str]:
 
 
 def _cut(source: Source, axis: str) -> tuple[bool, bool]:
-    grid = _grid(source)
+    grid = source.grid
     if grid is None:
         return False, False
     number, centres = grid.axes.index(axis), source.coordinates[axis]
@@ -150,32 +149,12 @@ def _cut(source: Source, axis: str) -> tuple[bool, bool]:
     return bool(lower > 1.01 * step), bool(upper > 1.01 * step)
 
 
-def _grid(source: Source) -> Grid | None:
-    """The grid of the computation, from the configuration; None where that does not say."""
-    domain, points = source.config.get("domain"), source.config.get("grid")
-    if not isinstance(domain, dict) or points is None:
-        return None
-    count = len(source.axes)
-
-    def each(value: object) -> tuple:
-        return tuple(value) if isinstance(value, list) else (value,) * count
-
-    try:
-        return Grid(
-            tuple(int(n) for n in each(points)),
-            tuple(float(length) for length in each(domain["extent"])),
-            tuple(float(place) for place in each(domain["origin"])),
-        )
-    except (KeyError, TypeError, ValueError):
-        return None
-
-
 def _wall_values(source: Source) -> dict[tuple[str, str], list[float]]:
     """What the walls prescribe, per field and axis; nan where it varies in space or time."""
     import sympy
 
     unknown = {(field, a): [np.nan, np.nan] for field in source.fields for a in source.axes}
-    grid, given = _grid(source), source.parameters
+    grid, given = source.grid, source.parameters
     symbols = {name: sympy.Symbol(name, real=True) for name in given}
     try:
         fields = [str(name) for name in source.attributes["fields"]]

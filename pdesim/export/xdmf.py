@@ -1,4 +1,4 @@
-"""``snapshots.xdmf``: how ParaView and VisIt find the frames in ``snapshots.h5``.
+"""``snapshots.xdmf``: how ParaView finds the frames in ``snapshots.h5``.
 
 Source: the XDMF model and format, www.xdmf.org/index.php/XDMF_Model_and_Format.
 """

@@ -136,7 +136,7 @@ def summarize(path: str | Path) -> Summary:
             operators=_operators(config),
             stepper=status.get("stepper") or _name(config, "stepper"),
             precision=_text(attributes, "precision"),
-            seed=int(attributes["seed"]) if "seed" in attributes else None,
+            seed=_whole(attributes.get("seed")),
             frames=count,
             first_time=float(times[0]),
             last_time=float(times[-1]),
@@ -166,6 +166,10 @@ def _status(path: Path) -> dict[str, Any]:
 
 def _text(attributes: Mapping[str, Any], name: str) -> str | None:
     return str(attributes[name]) if name in attributes else None
+
+
+def _whole(value: Any) -> int | None:
+    return int(value) if isinstance(value, int | np.integer) else None
 
 
 def _name(config: Mapping[str, Any], section: str) -> str | None:
