@@ -245,6 +245,19 @@ def test_well_walls(tmp_path):
         assert not file["t0_fields/mask"].attrs["time_varying"]
 
 
+def test_well_walls_that_a_sweep_moves_have_no_common_value(tmp_path):
+    boundary = {"default": {"dirichlet": "D"}, "y": {"dirichlet": 3}}
+    walls = {f"{field}.{axis}": ["dirichlet"] * 2 for field in "ua" for axis in "xy"}
+    for number, decay in enumerate((0.1, 0.2)):
+        options = {"parameters": {"D": decay}, "boundary": boundary, "walls": walls}
+        make_run(tmp_path / str(number), **options)
+    target = export(tmp_path, "well")
+    check_well_format(target)
+    with h5py.File(target) as file:
+        np.testing.assert_array_equal(file["boundary_conditions/x_wall/values"], [np.nan, np.nan])
+        np.testing.assert_array_equal(file["boundary_conditions/y_wall/values"], [3, 3])
+
+
 def test_well_sides_inside_the_domain_are_open(tmp_path):
     path = make_run(
         tmp_path, (6, 4), walls={f"{f}.{a}": ["neumann"] * 2 for f in "ua" for a in "xy"}

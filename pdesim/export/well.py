@@ -6,11 +6,12 @@ github.com/PolymathicAI/the_well, ``scripts/check_thewell_formatting.py``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import h5py
 import numpy as np
+import sympy
 
 from pdesim.boundary import build_boundary
 from pdesim.errors import PdesimError
@@ -44,7 +45,7 @@ def save_well(sources: Sequence[Source], path: Path) -> None:
         file.attrs["equation"] = str(first.attributes.get("equation", ""))
         _write_dimensions(file.create_group("dimensions"), first, axes)
         _write_scalars(file, sources)
-        _write_boundaries(file.create_group("boundary_conditions"), first, axes)
+        _write_boundaries(file.create_group("boundary_conditions"), sources, axes)
         for order in (0, 1, 2):
             file.create_group(f"t{order}_fields").attrs["field_names"] = np.array([], _WORDS)
         _write_fields(file["t0_fields"], sources, axes)
@@ -92,32 +93,52 @@ def _write_fields(group: h5py.Group, sources: Sequence[Source], axes: tuple[str,
     group.attrs["field_names"] = np.array(names, _WORDS)
 
 
-def _write_boundaries(group: h5py.Group, source: Source, axes: tuple[str, ...]) -> None:
+def _write_boundaries(group: h5py.Group, sources: Sequence[Source], axes: tuple[str, ...]) -> None:
     """A group per axis and type; where fields have different walls, one for each kind of them."""
-    values = _wall_values(source)
+    first, values = sources[0], _common(_wall_values(source) for source in sources)
     for axis in axes:
         # as text, since a value that is nan differs from itself
         alike: dict[str, list[str]] = {}
-        for field in source.fields:
-            told = (_sides(source, field, axis), _kinds(source, field, axis), values[field, axis])
+        for field in first.fields:
+            told = (_sides(first, field, axis), _kinds(first, field, axis), values[field, axis])
             alike.setdefault(repr(told), []).append(field)
         for fields in alike.values():
-            sides = _sides(source, fields[0], axis)
+            sides = _sides(first, fields[0], axis)
             for kind in dict.fromkeys(sides):
                 name = f"{axis}_{kind}" + (f"_{'_'.join(fields)}" if len(alike) > 1 else "")
-                ends = [side == kind for side in sides]
                 one = group.create_group(name)
                 one.attrs["bc_type"] = kind
                 one.attrs["associated_dims"] = [axis]
                 # periodic and open ends set no field's value
                 one.attrs["associated_fields"] = np.array(fields * (kind == "wall"), _WORDS)
                 one.attrs.update({"sample_varying": False, "time_varying": False})
-                one.attrs["pdesim_walls"] = list(_kinds(source, fields[0], axis))
-                mask = np.zeros(len(source.coordinates[axis]), dtype=bool)
-                mask[[0, -1]] = ends
-                one["mask"] = mask
-                there = np.array(values[fields[0], axis], np.float32)[ends]
-                one["values"] = there if kind == "wall" else np.zeros_like(there)
+                one.attrs["pdesim_walls"] = list(_kinds(first, fields[0], axis))
+                _write_ends(one, len(first.coordinates[axis]), sides, values[fields[0], axis])
+
+
+def _write_ends(
+    group: h5py.Group, points: int, sides: tuple[str, str], values: Sequence[float]
+) -> None:
+    kind = group.attrs["bc_type"]
+    there = {
+        place: v for place, s, v in zip((0, points - 1), sides, values, strict=True) if s == kind
+    }
+    mask = np.zeros(points, dtype=bool)
+    mask[list(there)] = True
+    group["mask"] = mask
+    told = [value if kind == "wall" else 0.0 for value in there.values()]
+    group["values"] = np.array(told, np.float32)
+
+
+def _common(each: Iterable[dict[tuple[str, str], list[float]]]) -> dict[tuple[str, str], list]:
+    """The values that all runs share; nan where they differ."""
+    first, *others = each
+    return {
+        key: [
+            v if all(o[key][side] == v for o in others) else np.nan for side, v in enumerate(pair)
+        ]
+        for key, pair in first.items()
+    }
 
 
 def _kinds(source: Source, field: str, axis: str) -> tuple[str, str]:
@@ -151,18 +172,15 @@ def _cut(source: Source, axis: str) -> tuple[bool, bool]:
 
 def _wall_values(source: Source) -> dict[tuple[str, str], list[float]]:
     """What the walls prescribe, per field and axis; nan where it varies in space or time."""
-    import sympy
-
-    unknown = {(field, a): [np.nan, np.nan] for field in source.fields for a in source.axes}
+    found = {(field, a): [np.nan, np.nan] for field in source.fields for a in source.axes}
     grid, given = source.grid, source.parameters
     symbols = {name: sympy.Symbol(name, real=True) for name in given}
     try:
         fields = [str(name) for name in source.attributes["fields"]]
         boundary = build_boundary(source.config["boundary"], fields, grid, symbols)
     except (PdesimError, KeyError, TypeError, AttributeError, IndexError):
-        return unknown
+        return found
     numbers = {symbols[name]: value for name, value in given.items()}
-    found = unknown
     for field, per_axis in zip(fields, boundary.walls, strict=True):
         for axis, pair in zip(grid.axes, per_axis, strict=True):
             values = [wall.value.subs(numbers) for wall in pair]
