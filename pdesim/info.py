@@ -68,18 +68,24 @@ def _run(run: Summary) -> list[Table | Text]:
     for name, value in _facts(run):
         if value:
             facts.add_row(name, value if isinstance(value, Text) else Text(value))
-    fields = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("field", "min", "max", "mean", "drift of the mean"):
-        fields.add_column(heading, justify="left" if heading == "field" else "right")
+    when = f"in the last frame, t = {run.last_time:g}"
+    if run.frames > 1:
+        when += f"; drift since t = {run.first_time:g}"
+    return [facts, _fields(run), Text(when, style="dim")]
+
+
+def _fields(run: Summary) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    drifts = run.frames > 1
+    for heading in ("field", "min", "max", "mean", *(["drift of the mean"] * drifts)):
+        table.add_column(heading, justify="left" if heading == "field" else "right")
     for name, field in run.fields.items():
         unit = "" if field.units in ("", "1") else f" [{field.units}]"
         label = f"{name} {field.long_name}" if field.long_name != name else name
-        numbers = (field.min, field.max, field.mean)
-        fields.add_row(
-            Text(label + unit), *map(_number, numbers), _number(field.drift, signed=True)
-        )
-    when = f"in the last frame, t = {run.last_time:g}; drift since t = {run.first_time:g}"
-    return [facts, fields, Text(when, style="dim")]
+        numbers = [_number(value) for value in (field.min, field.max, field.mean)]
+        drift = [_number(field.drift, signed=True)] * drifts
+        table.add_row(Text(label + unit), *numbers, *drift)
+    return table
 
 
 def _facts(run: Summary) -> list[tuple[str, str | Text]]:
@@ -88,7 +94,10 @@ def _facts(run: Summary) -> list[tuple[str, str | Text]]:
     if run.error:
         state.append(f": {run.error}", style="")
     axes = run.grid.values()
-    frames = f"{run.frames:,}, t = {run.first_time:g} to {run.last_time:g}"
+    steady = run.first_time == run.last_time
+    frames = f"{run.frames:,}, t = {run.first_time:g}" + (
+        "" if steady else f" to {run.last_time:g}"
+    )
     kinds = {field: _walls(walls) for field, walls in run.boundary.items()}
     alike = len(set(kinds.values())) == 1
     walls = next(iter(kinds.values())) if alike else _join(f"{f}: {w}" for f, w in kinds.items())
@@ -97,10 +106,11 @@ def _facts(run: Summary) -> list[tuple[str, str | Text]]:
         ("state", state),
         ("equation", _join([run.equation, run.title], ": ")),
         ("", "\n".join(run.formulas)),
-        ("parameters", _join(f"{name} = {value}" for name, value in run.parameters.items())),
+        ("parameters", _parameters(run)),
         ("grid", " x ".join(str(axis.points) for axis in axes) + _spacings(run)),
         ("domain", _join(f"{n} {a.lower:g} to {a.upper:g}" for n, a in run.grid.items())),
         ("boundary", walls if run.boundary else ""),
+        ("obstacles", run.obstacles or ""),
         ("method", _join([run.operators, run.stepper, run.precision])),
         ("seed", "" if run.seed is None else str(run.seed)),
         ("frames", frames),
@@ -121,6 +131,14 @@ def _facts(run: Summary) -> list[tuple[str, str | Text]]:
 
 def _join(parts, between: str = ", ") -> str:
     return between.join(str(part) for part in parts if part)
+
+
+def _parameters(run: Summary) -> str:
+    """Numbers beside each other, formulas on lines of their own."""
+    told = {name: f"{name} = {value}" for name, value in run.parameters.items()}
+    formulas = [told[name] for name, value in run.parameters.items() if isinstance(value, str)]
+    numbers = _join(line for line in told.values() if line not in formulas)
+    return _join([numbers, *formulas], "\n")
 
 
 def _walls(walls) -> str:

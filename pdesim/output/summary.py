@@ -79,6 +79,8 @@ class Summary:
     parameters: Mapping[str, float | str]
     grid: Mapping[str, Axis]
     boundary: Mapping[str, Mapping[str, tuple[str, str]]]
+    #: the formula of domain.mask
+    obstacles: str | None
     operators: str | None
     stepper: str | None
     precision: str | None
@@ -133,8 +135,9 @@ def summarize(path: str | Path) -> Summary:
             parameters=read_parameters(config),
             grid={axis: _axis(snapshots.coordinates(axis)) for axis in reversed(snapshots.axes)},
             boundary=read_walls(attributes),
+            obstacles=_entry(config, "domain", "mask"),
             operators=_operators(config),
-            stepper=status.get("stepper") or _name(config, "stepper"),
+            stepper=status.get("stepper") or _stepper(config),
             precision=_text(attributes, "precision"),
             seed=_whole(attributes.get("seed")),
             frames=count,
@@ -172,17 +175,22 @@ def _whole(value: Any) -> int | None:
     return int(value) if isinstance(value, int | np.integer) else None
 
 
-def _name(config: Mapping[str, Any], section: str) -> str | None:
+def _entry(config: Mapping[str, Any], section: str, name: str) -> Any:
     found = config.get(section)
-    return found.get("name") if isinstance(found, Mapping) else None
+    return found.get(name) if isinstance(found, Mapping) else None
+
+
+def _stepper(config: Mapping[str, Any]) -> str | None:
+    steady = _entry(config, "equation", "solve") is not None
+    return None if steady else _entry(config, "stepper", "name")
 
 
 def _operators(config: Mapping[str, Any]) -> str | None:
-    name = _name(config, "operators")
+    name = _entry(config, "operators", "name")
     if name in (None, "spectral"):
         return name
-    told = f"{name} of order {config['operators'].get('order')}"
-    return f"{told}, isotropic" if config["operators"].get("isotropic") else told
+    told = f"{name} of order {_entry(config, 'operators', 'order')}"
+    return f"{told}, isotropic" if _entry(config, "operators", "isotropic") else told
 
 
 def _axis(centres: np.ndarray) -> Axis:
