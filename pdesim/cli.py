@@ -26,6 +26,8 @@ pdesim: equations as text in YAML, run as fast TensorFlow programs on CPU or GPU
   pdesim render PATH [animation.colormap=magma]  pictures again, from a run's files
   pdesim resume RUN_DIR [time.end=200]           go on with a run that stopped, bit for bit
   pdesim recover PATH                            mend a snapshots.h5 whose writer was killed
+  pdesim info PATH [--json]                      what a run was and how it went; a sweep's table
+  pdesim export PATH --to well [--output FILE]   also pdebench, netcdf, vti, npz, xdmf
   pdesim verify equation=heat operators.order=4  measured orders of accuracy, table and plot
   pdesim verify --all [--markdown FILE]          the whole matrix of equations and schemes
   pdesim --help  --version                       this page, the version
@@ -86,6 +88,8 @@ def _dispatch(arguments: list[str]) -> int:
         "render": commands.render_again,
         "resume": commands.resume,
         "recover": commands.recover,
+        "info": commands.info,
+        "export": commands.export_runs,
         "verify": commands.verify,
     }
     if any(word in ("--help", "-h") for word in arguments):

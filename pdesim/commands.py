@@ -151,6 +151,36 @@ def _path_and_settings(command: str, arguments: Sequence[str], example: str) -> 
     return Path(paths[0]), OmegaConf.to_container(OmegaConf.from_dotlist(overrides))
 
 
+def info(arguments: Sequence[str]) -> int:
+    """``pdesim info PATH [--json]``: what a run was and how it went; of a sweep, a row per run."""
+    from pdesim.info import check_arguments, show_info
+
+    show_info(*check_arguments(arguments))
+    return 0
+
+
+def export_runs(arguments: Sequence[str]) -> int:
+    """``pdesim export PATH --to FORMAT [--output TARGET] [--overwrite]``; prints the target."""
+    from pdesim.export import FORMATS, export
+
+    paths, given, overwrite, rest = [], {}, False, iter(arguments)
+    for word in rest:
+        flag, equals, value = word.partition("=")
+        if flag in ("--to", "--output"):
+            given[flag] = value if equals else next(rest, "")
+        elif word == "--overwrite":
+            overwrite = True
+        else:
+            paths.append(word)
+    usage = f"pdesim export PATH --to {'|'.join(FORMATS)} [--output TARGET] [--overwrite]"
+    if len(paths) != 1 or paths[0].startswith("-"):
+        raise ConfigError(f"pdesim export got {' '.join(paths) or 'no path'}", usage)
+    if not given.get("--to") or given.get("--output") == "":
+        raise ConfigError("pdesim export lacks a format, or the name of its output", usage)
+    print(export(paths[0], given["--to"], given.get("--output"), overwrite=overwrite))
+    return 0
+
+
 def verify(arguments: Sequence[str]) -> int:
     """``pdesim verify [overrides]``: measured orders; ``--all``: the whole matrix.
 

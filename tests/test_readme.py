@@ -1,4 +1,4 @@
-"""README is run: its commands in an empty folder, its Python, its YAML."""
+"""README and docs are run: their commands in an empty folder, their Python, their YAML."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+DOCUMENTS = sorted((ROOT / "docs").glob("*.md"))
 
 
 def blocks(language: str) -> list[str]:
@@ -41,6 +43,29 @@ def test_python_of_the_readme(block, tmp_path, monkeypatch, capsys):
     exec(compile(block, "README.md", "exec"), {})
     for expected in re.findall(r"print\(.*\)  # (.*)", block):
         assert expected in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_documents_run_from_top_to_bottom(document, command, tmp_path, monkeypatch, capsys):
+    """Commands and Python in the order of the page, in one folder, later blocks after earlier."""
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    text = document.read_text()
+    for language, block in re.findall(r"^```(console|python)\n(.*?)^```", text, flags=re.S | re.M):
+        if language == "python":
+            exec(compile(block, document.name, "exec"), names)
+            told = capsys.readouterr().out.splitlines()
+            assert told == re.findall(r"print\(.*\)  # (.*)", block)
+        else:
+            for line in block.splitlines():
+                assert line.startswith("pdesim "), f"{line} is no command that can be tested"
+                command(*shlex.split(line)[1:])
+
+
+@pytest.mark.parametrize("document", [ROOT / "README.md", *DOCUMENTS], ids=lambda path: path.name)
+def test_links_lead_somewhere(document):
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", document.read_text()):
+        assert (document.parent / link).exists(), link
 
 
 def test_set_up_takes_two_commands():

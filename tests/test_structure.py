@@ -33,6 +33,8 @@ FLOORS = (
     "simulation",
     "verify",
     "output",
+    "export",
+    "info",
     "render",
     "progress",
     "preflight",
@@ -46,7 +48,16 @@ FLOORS = (
     "__main__",
 )
 #: what may be imported before TensorFlow is started
-LIGHT = ("pdesim", "pdesim.cli", "pdesim.api", "pdesim.plan", "pdesim.render", "pdesim.output")
+LIGHT = (
+    "pdesim",
+    "pdesim.cli",
+    "pdesim.api",
+    "pdesim.plan",
+    "pdesim.render",
+    "pdesim.output",
+    "pdesim.export",
+    "pdesim.info",
+)
 
 
 def modules():

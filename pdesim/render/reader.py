@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,8 +10,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from pdesim.errors import ConfigError, MissingExtraError, OutputError, nearest
+from pdesim.errors import ConfigError, OutputError, nearest
 from pdesim.files import open_hdf5
+from pdesim.output.facts import load_filters
 
 _AXES = ("z", "y", "x")
 _NOT_FIELDS = {"time", "mask", *_AXES}
@@ -95,7 +95,7 @@ def open_snapshots(path: Path, field: str | None, slice_: float) -> Iterator[Sna
     with _open(path) as file:
         name = _choose(file, field, path)
         dataset = file[name]
-        _need_filters(dataset, path)
+        load_filters(dataset, path)
         axes = _axes(file, dataset, path)
         times = _times(file, dataset, path)
         plane = depth = None
@@ -160,18 +160,6 @@ def _axes(file: h5py.File, dataset: h5py.Dataset, path: Path) -> tuple[Axis, ...
             f"(time, {', '.join(names or _AXES)}) with one root dataset per axis",
         )
     return tuple(Axis(name, _unit(file[name]), file[name][:]) for name in known)
-
-
-def _need_filters(dataset: h5py.Dataset, path: Path) -> None:
-    """Load hdf5plugin where the compression is none of HDF5's own."""
-    plan = dataset.id.get_create_plist()
-    codes = [plan.get_filter(i)[0] for i in range(plan.get_nfilters())]
-    if all(h5py.h5z.filter_avail(code) for code in codes):
-        return
-    try:
-        importlib.import_module("hdf5plugin")
-    except ImportError:
-        raise MissingExtraError(f"the compression of {path}", "hdf5plugin", "blosc2") from None
 
 
 def _text(item: h5py.File | h5py.Dataset, name: str) -> str:

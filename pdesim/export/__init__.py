@@ -1,0 +1,6 @@
+"""Runs in the layouts of other tools. Needs neither TensorFlow nor Hydra."""
+
+from pdesim.export.formats import FORMATS, Format, export
+from pdesim.export.xdmf import write_xdmf
+
+__all__ = ["FORMATS", "Format", "export", "write_xdmf"]

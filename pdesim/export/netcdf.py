@@ -1,0 +1,69 @@
+"""NetCDF-4 with CF attributes, for every netCDF reader."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pdesim.errors import MissingExtraError
+from pdesim.export.source import Source
+
+_FILTERS = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+
+
+def save_netcdf(sources: Sequence[Source], path: Path) -> None:
+    """Dimensions ``time`` (unlimited) and the axes, a coordinate variable for each.
+
+    Fields are ``(time, ..., x)`` in chunks of one frame, with ``units`` and ``long_name``; where
+    there are obstacles, ``mask`` is 1 inside. The attributes of the run become global ones.
+    Written with h5netcdf itself, which xarray uses too, since xarray would hold whole fields.
+
+    Source: cfconventions.org, CF-1.8 sections 2 to 4.
+
+    Raises:
+        MissingExtraError: if h5netcdf is not installed.
+    """
+    try:
+        import h5netcdf
+    except ImportError:
+        raise MissingExtraError("--to netcdf", "h5netcdf", "xarray") from None
+    (source,) = sources
+    dims = ("time", *source.axes)
+    with h5netcdf.File(path, "w") as file:
+        file.attrs.update(_plain(source.attributes))
+        file.dimensions = {"time": None} | {a: len(source.coordinates[a]) for a in source.axes}
+        file.resize_dimension("time", len(source.times))
+        for name, values in (("time", source.times), *source.coordinates.items()):
+            variable = file.create_variable(name, (name,), data=np.asarray(values, float))
+            axis = "T" if name == "time" else name.upper()
+            variable.attrs.update({"units": "1", "long_name": name, "axis": axis})
+        if source.mask is not None:
+            variable = file.create_variable("mask", source.axes, data=source.mask, **_FILTERS)
+            variable.attrs.update({"units": "1", "long_name": "1 inside obstacles"})
+        variables = {}
+        for name in source.fields:
+            variables[name] = file.create_variable(
+                name, dims, source.dtypes[name], chunks=(1, *source.shape), **_FILTERS
+            )
+            variables[name].attrs.update(source.labels[name])
+        for index, frame in source.frames():
+            for name, values in frame.items():
+                variables[name][index] = values
+
+
+def _plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Attributes as netCDF has them: numbers and text; a list of words becomes one text."""
+    plain = {}
+    for name, value in attributes.items():
+        if isinstance(value, bytes):
+            plain[name] = value.decode("utf-8", "replace")
+        elif isinstance(value, np.ndarray) and value.dtype.kind not in "iuf":
+            plain[name] = " ".join(str(word) for word in value)
+        elif isinstance(value, np.bool_ | bool):
+            plain[name] = int(value)
+        else:
+            plain[name] = value
+    return plain | {"Conventions": "CF-1.8"}

@@ -1,0 +1,49 @@
+"""NumPy's ``.npz``: arrays by name in a zip file, readable with ``allow_pickle=False``."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from pdesim.export.source import Source
+
+
+def save_npz(sources: Sequence[Source], path: Path) -> None:
+    """One run as ``numpy.savez_compressed`` would write it, but with a frame in memory at a time.
+
+    Arrays: ``time`` (T,), a coordinate per axis, each field ``(T, ..., x)``, ``mask`` where there
+    are obstacles, and text: ``equation``, ``config`` (YAML).
+
+    Source: the format of .npy files, numpy.org/neps/nep-0001-npy-format.html.
+    """
+    (source,) = sources
+    small = {"time": source.times, **source.coordinates}
+    small |= {
+        name: np.array(str(source.attributes[name]))
+        for name in ("equation", "config")
+        if name in source.attributes
+    }
+    if source.mask is not None:
+        small["mask"] = source.mask
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, values in small.items():
+            with archive.open(f"{name}.npy", "w") as stream:
+                np.lib.format.write_array(stream, np.asarray(values), allow_pickle=False)
+        for name in source.fields:
+            _stream(archive, source, name)
+
+
+def _stream(archive: zipfile.ZipFile, source: Source, name: str) -> None:
+    header = {
+        "descr": np.lib.format.dtype_to_descr(source.dtypes[name]),
+        "fortran_order": False,
+        "shape": (len(source.times), *source.shape),
+    }
+    # a zip file takes its members one after the other, so each field is a pass over the frames
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
+        np.lib.format.write_array_header_2_0(stream, header)
+        for _, frame in source.frames((name,)):
+            stream.write(np.ascontiguousarray(frame[name]).tobytes())

@@ -1,0 +1,78 @@
+"""PDEBench's two layouts.
+
+Source: github.com/pdebench/PDEBench, ``pdebench/data_gen/gen_diff_react.py`` (groups) and the
+loaders in ``pdebench/models/fno/utils.py``: ``FNODatasetSingle`` reads ``tensor``,
+``FNODatasetMult`` reads groups in one, two and three dimensions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from pdesim.export.source import Source, check_alike
+
+_FILTERS = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+
+
+def pdebench_suffix(sources: Sequence[Source]) -> str:
+    """The loader of ``tensor`` refuses names on ``h5``; that of groups wants ``.h5``."""
+    return "_pdebench.hdf5" if _is_tensor(sources[0]) else "_pdebench.h5"
+
+
+def save_pdebench(sources: Sequence[Source], path: Path) -> None:
+    """Runs as trajectories, float32.
+
+    One field in 1-D, as PDEBench's Burgers and advection files: ``tensor (trajectory, t, x)``,
+    ``x-coordinate``, ``t-coordinate``, and ``config (trajectory,)``, YAML. All else, as its
+    diffusion-reaction files: per trajectory ``0000/data (t, [[z,] y,] x, channel)``, fields in
+    the equation's order, ``0000/grid/{x,y,z,t}``, and the attributes ``config`` and ``fields``.
+    (That loader pairs the first space axis with x; on PDEBench's own square grids it shows not.)
+
+    Raises:
+        OutputError: if the runs of a ``tensor`` have different grids or times.
+    """
+    with h5py.File(path, "w") as file:
+        if _is_tensor(sources[0]):
+            check_alike(sources)
+            _write_tensor(file, sources)
+        else:
+            digits = max(4, len(str(len(sources) - 1)))
+            for number, source in enumerate(sources):
+                _write_group(file.create_group(f"{number:0{digits}}"), source)
+
+
+def _is_tensor(source: Source) -> bool:
+    return len(source.axes) == 1 and len(source.fields) == 1
+
+
+def _write_tensor(file: h5py.File, sources: Sequence[Source]) -> None:
+    first = sources[0]
+    (field,) = first.fields
+    shape = (len(sources), len(first.times), *first.shape)
+    tensor = file.create_dataset("tensor", shape, "f4", chunks=(1, *shape[1:]), **_FILTERS)
+    file["x-coordinate"] = first.coordinates["x"].astype(np.float32)
+    file["t-coordinate"] = first.times.astype(np.float32)
+    file["config"] = [_config(source) for source in sources]
+    for number, source in enumerate(sources):
+        # a line over time is small, and a chunk; written at once it is compressed once
+        tensor[number] = np.stack([frame[field] for _, frame in source.frames()])
+
+
+def _write_group(group: h5py.Group, source: Source) -> None:
+    shape = (len(source.times), *source.shape, len(source.fields))
+    data = group.create_dataset("data", shape, "f4", chunks=(1, *shape[1:]), **_FILTERS)
+    for index, frame in source.frames():
+        data[index] = np.stack([frame[name] for name in source.fields], axis=-1)
+    group["grid/t"] = source.times.astype(np.float32)
+    for axis in source.axes:
+        group[f"grid/{axis}"] = source.coordinates[axis].astype(np.float32)
+    group.attrs["config"] = _config(source)
+    group.attrs["fields"] = list(source.fields)
+
+
+def _config(source: Source) -> str:
+    return str(source.attributes.get("config", ""))

@@ -1,0 +1,200 @@
+"""A run as exporters see it: a few facts in memory, the frames one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pdesim.errors import OutputError
+from pdesim.grid import Grid
+from pdesim.output import Snapshots
+from pdesim.output.facts import (
+    field_names,
+    frame_count,
+    load_filters,
+    read_config,
+    read_parameters,
+    read_walls,
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One snapshot file. Arrays of a frame have the shape of ``axes``: ``(ny, nx)``, x last."""
+
+    path: Path
+    fields: tuple[str, ...]
+    axes: tuple[str, ...]
+    coordinates: Mapping[str, np.ndarray]
+    times: np.ndarray
+    #: per field: type of the frames that are handed out, float32 or float64
+    dtypes: Mapping[str, np.dtype]
+    #: per field: frames in the file, one more than times while a frame is being written
+    lengths: Mapping[str, int]
+    #: per field: units and long_name
+    labels: Mapping[str, Mapping[str, str]]
+    attributes: Mapping[str, Any]
+    config: Mapping[str, Any]
+    #: 1 inside obstacles; None where there are none
+    mask: np.ndarray | None
+
+    @property
+    def name(self) -> str:
+        return str(self.attributes.get("equation_name", "")) or self.path.stem
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(len(self.coordinates[axis]) for axis in self.axes)
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """The equation's parameters that are numbers."""
+        return {k: v for k, v in read_parameters(self.config).items() if not isinstance(v, str)}
+
+    @property
+    def walls(self) -> dict[str, dict[str, tuple[str, str]]]:
+        return read_walls(self.attributes)
+
+    @property
+    def grid(self) -> Grid | None:
+        """The grid of the computation, by the settings; the stored one may be a part of it."""
+        domain, points = self.config.get("domain"), self.config.get("grid")
+
+        def each(value: object) -> tuple:
+            return tuple(value) if isinstance(value, list) else (value,) * len(self.axes)
+
+        try:
+            return Grid(
+                tuple(int(n) for n in each(points)),
+                tuple(float(length) for length in each(domain["extent"])),
+                tuple(float(place) for place in each(domain["origin"])),
+            )
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def spacing(self, axis: str) -> float:
+        """The distance of two stored points; of a single one, that of the computation."""
+        centres, grid = self.coordinates[axis], self.grid
+        if len(centres) > 1:
+            return float(centres[-1] - centres[0]) / (len(centres) - 1)
+        return grid.spacing[grid.axes.index(axis)] if grid else 1.0
+
+    def lower(self, axis: str) -> float:
+        """The lower face of the first cell."""
+        return float(self.coordinates[axis][0]) - self.spacing(axis) / 2
+
+    def frames(
+        self, fields: Sequence[str] | None = None
+    ) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+        """Number and arrays of every frame, read as they are asked for; None: of all fields.
+
+        Raises:
+            OutputError: where the file is damaged.
+        """
+        names = self.fields if fields is None else fields
+        with Snapshots(self.path) as snapshots:
+            for index in range(len(self.times)):
+                yield index, {name: self._read(snapshots, name, index) for name in names}
+
+    def _read(self, snapshots: Snapshots, name: str, index: int) -> np.ndarray:
+        try:
+            return snapshots[name][index].astype(self.dtypes[name], copy=False)
+        except OSError as error:
+            raise OutputError(
+                f"frame {index} of {name} in {self.path} cannot be read ({error})"
+            ) from None
+
+
+def read_source(path: Path) -> Source:
+    """Open a snapshot file, note what it says, and close it.
+
+    Raises:
+        OutputError: if it is unreadable, no snapshot file, or has no frames.
+        MissingExtraError: if its compression needs a package that is not installed.
+    """
+    with Snapshots(path) as snapshots:
+        fields = field_names(snapshots)
+        count = frame_count(snapshots, fields)
+        for name in fields:
+            load_filters(snapshots[name], snapshots.path)
+        return Source(
+            path=snapshots.path,
+            fields=fields,
+            axes=snapshots.axes,
+            coordinates={axis: snapshots.coordinates(axis) for axis in snapshots.axes},
+            times=np.asarray(snapshots.times[:count], dtype=np.float64),
+            dtypes={name: _plain(snapshots[name].dtype) for name in fields},
+            lengths={name: len(snapshots[name]) for name in fields},
+            labels={
+                name: {
+                    key: str(snapshots[name].attrs.get(key, default))
+                    for key, default in (("units", "1"), ("long_name", name))
+                }
+                for name in fields
+            },
+            attributes=snapshots.attributes,
+            config=read_config(snapshots.attributes),
+            mask=_mask(snapshots, fields[0]),
+        )
+
+
+def _plain(dtype: np.dtype) -> np.dtype:
+    """What every reader knows: native float64 or float32; half precision is known to few."""
+    return np.dtype(np.float64) if dtype.itemsize >= 8 else np.dtype(np.float32)
+
+
+def _mask(snapshots: Snapshots, field: str) -> np.ndarray | None:
+    # no field, so it is not handed out by name; a second opening would not fit one for SWMR
+    file = snapshots[field].file
+    return file["mask"][:] if "mask" in file else None
+
+
+def check_alike(sources: Sequence[Source]) -> None:
+    """Refuse runs that cannot be trajectories of one data set.
+
+    Raises:
+        OutputError: naming the first two that differ, and in what.
+    """
+    first = sources[0]
+    for other in sources[1:]:
+        for what, one, two in (
+            ("equation", first.name, other.name),
+            ("fields", first.fields, other.fields),
+            ("formulas", _text(first, "equation"), _text(other, "equation")),
+            ("axes", first.axes, other.axes),
+            ("grid", first.shape, other.shape),
+            ("number of frames", len(first.times), len(other.times)),
+            ("boundary", first.walls, other.walls),
+        ):
+            if one != two:
+                raise _differ(first, other, what, f"{one} and {two}")
+        for axis in first.axes:
+            one, two = first.coordinates[axis], other.coordinates[axis]
+            if not np.allclose(one, two, rtol=1e-9, atol=1e-9 * first.spacing(axis)):
+                raise _differ(first, other, f"coordinates {axis}", f"{one[0]:g} and {two[0]:g} ..")
+        if not np.allclose(first.times, other.times, rtol=1e-9, atol=1e-12):
+            worst = int(np.abs(first.times - other.times).argmax())
+            told = f"frame {worst} at {first.times[worst]:g} and {other.times[worst]:g}"
+            raise _differ(first, other, "times", told)
+        if not np.array_equal(_array(first.mask), _array(other.mask)):
+            raise _differ(first, other, "obstacles", "two masks")
+
+
+def _differ(first: Source, other: Source, what: str, told: str) -> OutputError:
+    return OutputError(
+        f"{first.path} and {other.path} differ in their {what}: {told}",
+        "runs with one equation, one grid and the same frames, as trajectories of one file",
+        "export each run by itself",
+    )
+
+
+def _text(source: Source, name: str) -> str:
+    return str(source.attributes.get(name, ""))
+
+
+def _array(mask: np.ndarray | None) -> np.ndarray:
+    return np.zeros(0) if mask is None else mask

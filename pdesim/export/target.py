@@ -1,0 +1,60 @@
+"""Writing files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from pdesim.errors import OutputError
+
+
+@contextlib.contextmanager
+def appearing(target: Path, overwrite: bool) -> Iterator[Path]:
+    """A path to write to, file or folder, that gets the name ``target`` when all is written.
+
+    It lies beside ``target``, so relative names inside it stay true and the renaming is atomic.
+    After an error or Ctrl-C nothing of it is left.
+
+    Raises:
+        OutputError: if ``target`` exists and ``overwrite`` is false, if its folder does not exist,
+            and if the system refuses to write.
+    """
+    if target.exists() and not overwrite:
+        raise OutputError(
+            f"{target} exists already; nothing was overwritten",
+            cure="--overwrite, or another name (--output TARGET)",
+        )
+    if not target.parent.is_dir():
+        raise OutputError(f"there is no folder {target.parent}", cure="--output TARGET elsewhere")
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        _replace(temporary, target)
+    except OSError as error:
+        reason = error.strerror or error
+        raise OutputError(
+            f"{target} cannot be written ({reason})", cure="--output TARGET"
+        ) from None
+    finally:
+        _remove(temporary)
+
+
+def _replace(temporary: Path, target: Path) -> None:
+    if target.is_dir():
+        # a folder cannot be replaced in one step; the old one is kept until the new one is there
+        old = target.with_name(f".{target.name}.{os.getpid()}.old")
+        os.replace(target, old)
+        os.replace(temporary, target)
+        _remove(old)
+    else:
+        os.replace(temporary, target)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,80 @@
+"""VTK image data: a ``.vti`` per frame, and a ``.pvd`` that gives them their times.
+
+Source: docs.vtk.org, VTK file formats, "XML file formats" and "Appended data section".
+Written here and not with pyevtk, which packs arrays number by number and cannot compress.
+"""
+
+from __future__ import annotations
+
+import sys
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from xml.etree import ElementTree as Xml
+from xml.sax.saxutils import quoteattr
+
+import numpy as np
+
+from pdesim.export.source import Source
+
+_ORDER = "LittleEndian" if sys.byteorder == "little" else "BigEndian"
+_TYPES = {np.dtype(np.float32): "Float32", np.dtype(np.float64): "Float64"}
+#: bytes that are compressed as one; VTK reads a block as a whole
+_BLOCK = 2**20
+
+
+def save_vti(sources: Sequence[Source], path: Path) -> None:
+    """A folder with ``frame_0000.vti``, .. and ``snapshots.pvd``, which ParaView opens.
+
+    Values are cells; the extent along axes that the data lacks is 0, so 2-D lies in the x-y
+    plane. The time of a frame is in the ``.pvd`` and, as ``TimeValue``, in its file.
+    """
+    (source,) = sources
+    path.mkdir()
+    digits = max(4, len(str(len(source.times) - 1)))
+    collection = Xml.Element("VTKFile", type="Collection", version="1.0", byte_order=_ORDER)
+    listed = Xml.SubElement(collection, "Collection")
+    for number, frame in source.frames():
+        name, time = f"frame_{number:0{digits}}.vti", float(source.times[number])
+        (path / name).write_bytes(_image(source, frame, time))
+        Xml.SubElement(listed, "DataSet", timestep=repr(time), part="0", file=name)
+    Xml.indent(collection, " ")
+    Xml.ElementTree(collection).write(
+        path / f"{source.path.stem}.pvd", encoding="utf-8", xml_declaration=True
+    )
+
+
+def _image(source: Source, frame: Mapping[str, np.ndarray], time: float) -> bytes:
+    axes = [axis if axis in source.axes else None for axis in ("x", "y", "z")]
+    extent = " ".join(f"0 {len(source.coordinates[axis]) if axis else 0}" for axis in axes)
+    origin = " ".join(repr(source.lower(axis) if axis else 0.0) for axis in axes)
+    spacing = " ".join(repr(source.spacing(axis) if axis else 1.0) for axis in axes)
+    arrays, data, offset = [], [], 0
+    for name, values in frame.items():
+        arrays.append(
+            f'<DataArray type="{_TYPES[values.dtype]}" Name={quoteattr(name)} '
+            f'format="appended" offset="{offset}"/>'
+        )
+        data.append(_appended(values))
+        offset += len(data[-1])
+    head = f"""<?xml version="1.0"?>
+<VTKFile type="ImageData" version="1.0" byte_order="{_ORDER}" header_type="UInt64" \
+compressor="vtkZLibDataCompressor">
+<ImageData WholeExtent="{extent}" Origin="{origin}" Spacing="{spacing}">
+<FieldData><DataArray type="Float64" Name="TimeValue" NumberOfTuples="1" format="ascii">\
+{time!r}</DataArray></FieldData>
+<Piece Extent="{extent}"><CellData>
+{chr(10).join(arrays)}
+</CellData></Piece>
+</ImageData>
+<AppendedData encoding="raw">
+_"""
+    return head.encode() + b"".join(data) + b"\n</AppendedData>\n</VTKFile>\n"
+
+
+def _appended(values: np.ndarray) -> bytes:
+    """Blocks: their number, size, the last one's size if shorter, and each size compressed."""
+    raw = np.ascontiguousarray(values).tobytes()
+    blocks = [zlib.compress(raw[at : at + _BLOCK], 1) for at in range(0, len(raw), _BLOCK)]
+    header = [len(blocks), _BLOCK, len(raw) % _BLOCK, *map(len, blocks)]
+    return np.array(header, dtype=np.uint64).tobytes() + b"".join(blocks)

@@ -1,0 +1,96 @@
+"""``snapshots.xdmf``: how ParaView finds the frames in ``snapshots.h5``.
+
+Source: the XDMF model and format, www.xdmf.org/index.php/XDMF_Model_and_Format.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from xml.etree import ElementTree as Xml
+
+from pdesim.export.source import Source, read_source
+from pdesim.export.target import appearing
+
+#: the order of axes in XDMF, as in our arrays
+_AXES = ("z", "y", "x")
+
+
+def write_xdmf(path: str | Path) -> Path:
+    """Write, or replace, the ``.xdmf`` beside a snapshot file; reads no frame of it.
+
+    Raises:
+        OutputError: if the file holds no frames, or nothing can be written beside it.
+    """
+    source = read_source(Path(path))
+    target = source.path.with_suffix(".xdmf")
+    with appearing(target, overwrite=True) as temporary:
+        save_xdmf([source], temporary)
+    return target
+
+
+def save_xdmf(sources: Sequence[Source], path: Path) -> None:
+    """A temporal collection of uniform meshes; every value is a cell, nodes are the cell faces.
+
+    The mesh has three axes also in 1-D and 2-D: VTK puts a 2-D mesh into the y-z plane, and its
+    reader takes no cell data on a mesh without thickness. The missing axes are one cell thick,
+    around 0. The HDF5 file is named relative to ``path``.
+    """
+    (source,) = sources
+    root = Xml.Element("Xdmf", Version="2.0")
+    series = _add(_add(root, "Domain"), "Grid", Name=source.name, GridType="Collection")
+    series.set("CollectionType", "Temporal")
+    file = Path(os.path.relpath(source.path, path.parent)).as_posix()
+    # half precision is turned into single by the HDF5 library as it reads
+    items = {name: (f"{file}:/{name}", source.dtypes[name].itemsize) for name in source.fields}
+    for frame, time in enumerate(source.times):
+        grid = _add(series, "Grid", Name=f"frame {frame}", GridType="Uniform")
+        _add(grid, "Time", Value=repr(float(time)))
+        _add_mesh(grid, source)
+        for name, (place, precision) in items.items():
+            _add_field(grid, source, name, frame, place, precision)
+    Xml.indent(root, " ")
+    Xml.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
+
+
+def _add(parent: Xml.Element, tag: str, text: str = "", **attributes: str) -> Xml.Element:
+    child = Xml.SubElement(parent, tag, attributes)
+    child.text = text or None
+    return child
+
+
+def _words(values: Sequence[float | int]) -> str:
+    return " ".join(map(repr, values))
+
+
+def _add_mesh(grid: Xml.Element, source: Source) -> None:
+    thickness = min(source.spacing(axis) for axis in source.axes)
+    here = [axis in source.axes for axis in _AXES]
+    steps = [source.spacing(a) if real else thickness for a, real in zip(_AXES, here, strict=True)]
+    lower = [source.lower(a) if r else -thickness / 2 for a, r in zip(_AXES, here, strict=True)]
+    nodes = [count + 1 for count in _cells(source)]
+    _add(grid, "Topology", TopologyType="3DCoRectMesh", Dimensions=_words(nodes))
+    geometry = _add(grid, "Geometry", GeometryType="ORIGIN_DXDYDZ")
+    for values in (lower, steps):
+        numbers = {"Dimensions": "3", "NumberType": "Float", "Precision": "8", "Format": "XML"}
+        _add(geometry, "DataItem", _words(values), **numbers)
+
+
+def _cells(source: Source) -> tuple[int, ...]:
+    return (1,) * (len(_AXES) - len(source.axes)) + source.shape
+
+
+def _add_field(
+    grid: Xml.Element, source: Source, name: str, frame: int, place: str, precision: int
+) -> None:
+    attribute = _add(grid, "Attribute", Name=name, AttributeType="Scalar", Center="Cell")
+    slab = _add(attribute, "DataItem", ItemType="HyperSlab", Dimensions=_words(_cells(source)))
+    slab.set("Type", "HyperSlab")
+    rank = 1 + len(source.shape)
+    start, stride, count = [frame] + [0] * (rank - 1), [1] * rank, [1, *source.shape]
+    rows = {"Dimensions": f"3 {rank}", "NumberType": "Int", "Format": "XML"}
+    _add(slab, "DataItem", _words(start + stride + count), **rows)
+    shape = _words([source.lengths[name], *source.shape])
+    numbers = {"Dimensions": shape, "NumberType": "Float", "Precision": str(precision)}
+    _add(slab, "DataItem", place, Format="HDF", **numbers)

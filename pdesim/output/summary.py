@@ -1,0 +1,234 @@
+"""What a run was and how it went, as plain data; prints nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pdesim.errors import OutputError
+from pdesim.output import snapshots as layout
+from pdesim.output.facts import (
+    field_names,
+    frame_count,
+    load_filters,
+    read_config,
+    read_parameters,
+    read_walls,
+)
+from pdesim.output.reader import Snapshots, read_status
+
+#: what status.json tells that nothing else does; copied as it is
+_FROM_STATUS = (
+    "started",
+    "seconds",
+    "compile_seconds",
+    "device",
+    "steps",
+    "rejected_steps",
+    "dt",
+    "steps_per_second",
+    "cell_updates_per_second",
+    "residual",
+)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A stored axis: its points, and the faces of the first and the last of them."""
+
+    points: int
+    lower: float
+    upper: float
+    spacing: float
+
+
+@dataclass(frozen=True)
+class FieldFacts:
+    """The last frame's range and mean, outside obstacles, and how the mean moved since the first.
+
+    Numbers are nan where the frame has any that is not finite.
+    """
+
+    long_name: str
+    units: str
+    dtype: str
+    min: float
+    max: float
+    mean: float
+    first_mean: float
+    drift: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Everything ``pdesim info`` tells; what is not known is None, or empty."""
+
+    path: str
+    #: finished, running, interrupted, failed; unknown where there is no status.json
+    state: str
+    error: str | None
+    equation: str
+    title: str
+    formulas: tuple[str, ...]
+    parameters: Mapping[str, float | str]
+    grid: Mapping[str, Axis]
+    boundary: Mapping[str, Mapping[str, tuple[str, str]]]
+    #: the formula of domain.mask
+    obstacles: str | None
+    operators: str | None
+    stepper: str | None
+    precision: str | None
+    seed: int | None
+    frames: int
+    first_time: float
+    last_time: float
+    fields: Mapping[str, FieldFacts]
+    #: from status.json: when, how long, how fast, on what
+    progress: Mapping[str, Any]
+    versions: Mapping[str, str]
+    #: when the file was last written to, ISO 8601
+    written: str
+    file_bytes: int
+    #: what the frames take in memory, and in the file
+    data_bytes: int
+    stored_bytes: int
+
+    @property
+    def compression(self) -> float:
+        return self.data_bytes / self.stored_bytes if self.stored_bytes else 1.0
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for strict JSON; numbers that are not finite become None."""
+        return _plain(asdict(self) | {"compression": round(self.compression, 4)})
+
+
+def summarize(path: str | Path) -> Summary:
+    """Read the facts of one run; of its frames only the first and the last.
+
+    Args:
+        path: a run's folder, or a snapshot file.
+
+    Raises:
+        OutputError: if the file is unreadable, no snapshot file, or has no frames.
+        MissingExtraError: if its compression needs a package that is not installed.
+    """
+    with Snapshots(path) as snapshots:
+        fields = field_names(snapshots)
+        count = frame_count(snapshots, fields)
+        attributes, stat = snapshots.attributes, snapshots.path.stat()
+        config, status = read_config(attributes), _status(snapshots.path)
+        times = snapshots.times[:count]
+        datasets = [snapshots[name] for name in fields]
+        return Summary(
+            path=str(snapshots.path),
+            state=str(status.get("state", "unknown")),
+            error=status.get("error"),
+            equation=str(attributes.get("equation_name", "")),
+            title=str(attributes.get("title", "")),
+            formulas=tuple(str(attributes.get("equation", "")).splitlines()),
+            parameters=read_parameters(config),
+            grid={axis: _axis(snapshots.coordinates(axis)) for axis in reversed(snapshots.axes)},
+            boundary=read_walls(attributes),
+            obstacles=_entry(config, "domain", "mask"),
+            operators=_operators(config),
+            stepper=status.get("stepper") or _stepper(config),
+            precision=_text(attributes, "precision"),
+            seed=_whole(attributes.get("seed")),
+            frames=count,
+            first_time=float(times[0]),
+            last_time=float(times[-1]),
+            fields={name: _field(snapshots, name, count) for name in fields},
+            progress={key: status[key] for key in _FROM_STATUS if key in status},
+            versions={
+                name.removesuffix("_version"): str(value)
+                for name, value in attributes.items()
+                if name.endswith("_version")
+            },
+            written=datetime.fromtimestamp(stat.st_mtime).astimezone().isoformat("T", "seconds"),
+            file_bytes=stat.st_size,
+            data_bytes=sum(data.size * data.dtype.itemsize for data in datasets),
+            stored_bytes=sum(data.id.get_storage_size() for data in datasets),
+        )
+
+
+def _status(path: Path) -> dict[str, Any]:
+    if path.name != layout.FILE:
+        return {}  # a copy or a stranger; the folder's status is another file's
+    try:
+        found = read_status(path.parent)
+    except OutputError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _text(attributes: Mapping[str, Any], name: str) -> str | None:
+    return str(attributes[name]) if name in attributes else None
+
+
+def _whole(value: Any) -> int | None:
+    return int(value) if isinstance(value, int | np.integer) else None
+
+
+def _entry(config: Mapping[str, Any], section: str, name: str) -> Any:
+    found = config.get(section)
+    return found.get(name) if isinstance(found, Mapping) else None
+
+
+def _stepper(config: Mapping[str, Any]) -> str | None:
+    steady = _entry(config, "equation", "solve") is not None
+    return None if steady else _entry(config, "stepper", "name")
+
+
+def _operators(config: Mapping[str, Any]) -> str | None:
+    name = _entry(config, "operators", "name")
+    if name in (None, "spectral"):
+        return name
+    told = f"{name} of order {_entry(config, 'operators', 'order')}"
+    return f"{told}, isotropic" if _entry(config, "operators", "isotropic") else told
+
+
+def _axis(centres: np.ndarray) -> Axis:
+    n = len(centres)
+    spacing = float(centres[-1] - centres[0]) / (n - 1) if n > 1 else math.nan
+    half = 0.0 if n == 1 else spacing / 2
+    return Axis(n, float(centres[0]) - half, float(centres[-1]) + half, spacing)
+
+
+def _field(snapshots: Snapshots, name: str, count: int) -> FieldFacts:
+    data = snapshots[name]
+    load_filters(data, snapshots.path)
+    try:
+        first, last = (data[index].astype(np.float64) for index in (0, count - 1))
+    except OSError as error:
+        raise OutputError(
+            f"the frames of {name} in {snapshots.path} cannot be read ({error})"
+        ) from None
+    if "mask" in data.file:
+        free = data.file["mask"][:] == 0
+        first, last = first[free], last[free]
+    return FieldFacts(
+        long_name=str(data.attrs.get("long_name", name)),
+        units=str(data.attrs.get("units", "1")),
+        dtype=str(data.dtype),
+        min=float(last.min()),
+        max=float(last.max()),
+        mean=float(last.mean()),
+        first_mean=float(first.mean()),
+        drift=float(last.mean() - first.mean()),
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value
