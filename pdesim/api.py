@@ -74,7 +74,10 @@ def _go_on(folder: Path, asked: Mapping, quiet: bool) -> Run:
 
 def open_snapshots(path: str | Path) -> Snapshots:
     """Open a run's folder or a snapshot file for reading."""
-    return Snapshots(path)
+    snapshots = Snapshots(path)
+    if snapshots.offer:
+        warnings.warn(snapshots.offer, stacklevel=2)
+    return snapshots
 
 
 def _free(folder: Path) -> Path:

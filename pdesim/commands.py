@@ -80,6 +80,8 @@ def render_again(arguments: Sequence[str]) -> int:
     with Snapshots(paths[0]) as snapshots:
         source = snapshots.path
         fields = snapshots.fields
+        if snapshots.offer:
+            print(f"pdesim: {snapshots.offer}", file=sys.stderr)
         stored = OmegaConf.create(str(snapshots.attributes.get("config", "")))
     # the run's own look, and over it what is asked for now
     asked = compose_settings(overrides).values["animation"]

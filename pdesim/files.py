@@ -76,7 +76,10 @@ def open_hdf5(path: Path) -> h5py.File:
     """
     try:
         return h5py.File(path, "r")
-    except OSError:
+    except OSError as error:
+        # an SWMR reader waits for ever for the rest of a file that is merely damaged
+        if "already open for write" not in str(error):
+            raise
         return h5py.File(path, "r", swmr=True)
 
 

@@ -17,7 +17,13 @@ from pdesim.errors import ConfigError, OutputError, PdesimError
 from pdesim.output.facts import find_runs
 from pdesim.output.summary import Summary, summarize
 
-_COLOURS = {"finished": "green", "running": "yellow", "interrupted": "yellow", "failed": "red"}
+_COLOURS = {
+    "finished": "green",
+    "running": "yellow",
+    "interrupted": "yellow",
+    "failed": "red",
+    "killed": "red",
+}
 
 
 def show_info(path: str, as_json: bool) -> None:
@@ -90,7 +96,7 @@ def _fields(run: Summary) -> Table:
 
 def _facts(run: Summary) -> list[tuple[str, str | Text]]:
     went = run.progress
-    state = Text(run.state, style=_COLOURS.get(run.state, ""))
+    state = Text(run.state, style=_COLOURS.get(run.state, "yellow"))
     if run.error:
         state.append(f": {run.error}", style="")
     axes = run.grid.values()
@@ -221,7 +227,7 @@ def _row(run: Summary, varying: Sequence[str], fields: Sequence[str]) -> list[Te
         *means,
         "" if rate is None else f"{rate:,.4g}",
     ]
-    state = Text(run.state, style=_COLOURS.get(run.state, ""))
+    state = Text(run.state, style=_COLOURS.get(run.state, "yellow"))
     return [Text(Path(run.path).parent.name), state, *map(Text, cells)]
 
 

@@ -18,6 +18,7 @@ from rich.console import Console
 import pdesim
 from pdesim.device import Placement, start_tensorflow
 from pdesim.errors import InterruptedRun, OutputError, PdesimError
+from pdesim.export import write_xdmf
 from pdesim.output import (
     DiagnosticsFile,
     Layout,
@@ -96,6 +97,7 @@ def execute(
         with hold(folder), _log_file(folder):
             session = _Session(plan, placement, folder, console, stop, goes_on, {})
             error = _record(session, config_yaml, began)
+    _describe_to_paraview(folder)
     if not isinstance(error, InterruptedRun):
         _draw(plan, folder, console)
     if error is not None:
@@ -297,6 +299,14 @@ def _attributes(plan: Plan, layout: Layout, config_yaml: str) -> dict:
         "numpy_version": np.__version__,
         "python_version": platform.python_version(),
     }
+
+
+def _describe_to_paraview(folder: Path) -> None:
+    """``snapshots.xdmf``; where nothing was stored there is nothing to describe."""
+    try:
+        write_xdmf(folder / SNAPSHOTS)
+    except PdesimError as error:
+        log.warning("no snapshots.xdmf: %s", error)
 
 
 def _draw(plan: Plan, folder: Path, console: Console) -> None:

@@ -43,6 +43,7 @@ def test_a_run_leaves_its_files(command, tmp_path):
     names = {path.name for path in out.iterdir()}
     assert names == {
         "snapshots.h5",
+        "snapshots.xdmf",
         "checkpoint.h5",
         "animation.gif",
         "diagnostics.csv",

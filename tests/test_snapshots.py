@@ -190,7 +190,7 @@ def cut_off(path, frames: int, more: bool = False):
         from test_snapshots import layout_of, some_states
         from pdesim.output import SnapshotWriter, create_snapshots
         path, layout = Path(sys.argv[1]), layout_of()
-        create_snapshots(path, layout, {"fields": ["u", "v"], "config": "a: 1"})
+        create_snapshots(path, layout, {"fields": ["u", "v"], "config": "seed: 1"})
         writer = SnapshotWriter(path, layout)
         for number, state in enumerate(some_states(int(sys.argv[2]))):
             writer.write(number, state)
@@ -203,6 +203,14 @@ def cut_off(path, frames: int, more: bool = False):
     assert subprocess.run(words).returncode == 9
 
 
+def test_info_and_render_read_what_was_cut_off(command, tmp_path):
+    cut_off(tmp_path / "snapshots.h5", 3)
+    told = command("info", ".").stdout
+    assert "killed" in told and "pdesim recover" in told
+    assert "pdesim recover" in command("render", ".").stderr
+    assert (tmp_path / "animation.gif").stat().st_size > 1000
+
+
 @pytest.mark.parametrize("more", [False, True])
 def test_a_file_that_was_cut_off_is_read_and_mended(tmp_path, more):
     path = tmp_path / "snapshots.h5"
@@ -211,11 +219,13 @@ def test_a_file_that_was_cut_off_is_read_and_mended(tmp_path, more):
         h5py.File(path, "r")
     with Snapshots(path) as snapshots:
         assert snapshots.state == "cut off" and len(snapshots) == 5
+    with pytest.warns(UserWarning, match="pdesim recover"), pdesim.open(path) as snapshots:
+        assert np.isfinite(snapshots["u"][:5]).all()
     done = recover(path)
     assert done.changed and done.frames == 5
     states = some_states(5)
     with h5py.File(path, "r") as file:
-        assert file.attrs["config"] == "a: 1"
+        assert file.attrs["config"] == "seed: 1"
         for number, name in enumerate(("u", "v")):
             assert file[name][:].tobytes() == states[:, number].tobytes()
             assert file[name].maxshape[0] is None

@@ -76,7 +76,9 @@ def export(
         raise OutputError(f"{place} is the data itself", cure="another --output TARGET")
     if place.is_dir() and not _is_ours(place):
         raise OutputError(f"{place} is a folder", "a name for the new file", "--output TARGET")
-    with appearing(place, overwrite) as temporary:
+    # a description of the data beside it, which every run writes itself, is always free to renew
+    derived = to == "xdmf" and target is None
+    with appearing(place, overwrite or derived) as temporary:
         form.save(sources, temporary)
     return place
 

@@ -34,13 +34,23 @@ class Snapshots:
         try:
             self._file = open_hdf5(self.path)
         except OSError as error:
-            raise OutputError(f"{self.path} cannot be read ({error})", "a snapshots.h5") from None
+            cure = f"pdesim recover {self.path}" if "truncated file" in str(error) else ""
+            raise OutputError(
+                f"{self.path} cannot be read ({error})", "a snapshots.h5", cure
+            ) from None
         self.state = "whole"
         if self._file.swmr_mode:
             self.state = "growing" if lock.is_held(self.path.parent) else "cut off"
         if "time" not in self._file:
             self._file.close()
             raise OutputError(f"{self.path} holds no snapshots (no dataset 'time')")
+
+    @property
+    def offer(self) -> str:
+        """The one line that goes with a file whose writer was killed; else empty."""
+        if self.state != "cut off":
+            return ""
+        return f"the writer of {self.path} was killed: pdesim recover {self.path} mends it"
 
     @property
     def axes(self) -> tuple[str, ...]:

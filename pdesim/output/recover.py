@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,8 +66,28 @@ def recover(path: str | Path) -> Recovered:
     return Recovered(path, frames, changed=True)
 
 
+@contextmanager
+def _opened(path: Path) -> Iterator[h5py.File]:
+    """The file, or where its end is missing (a full disk), a copy with zeros there."""
+    padded = path.with_name(f".{path.name}.padded")
+    try:
+        try:
+            file = open_hdf5(path)
+        except OSError as error:
+            end = re.search(r"truncated file: .*stored_eof = (\d+)", str(error))
+            if end is None:
+                raise
+            shutil.copyfile(path, padded)
+            os.truncate(padded, int(end.group(1)))
+            file = open_hdf5(padded)
+        with file:
+            yield file
+    finally:
+        padded.unlink(missing_ok=True)
+
+
 def _copy(path: Path, target: Path) -> int:
-    with open_hdf5(path) as source:
+    with _opened(path) as source:
         frames = _readable(source, _frames(source)[0])
         with h5py.File(target, "w", libver=LIBRARY_VERSIONS) as copy:
             copy.attrs.update(source.attrs)

@@ -70,7 +70,7 @@ class Summary:
     """Everything ``pdesim info`` tells; what is not known is None, or empty."""
 
     path: str
-    #: finished, running, interrupted, failed; unknown where there is no status.json
+    #: finished, running, interrupted, failed, killed; unknown where there is no status.json
     state: str
     error: str | None
     equation: str
@@ -127,8 +127,7 @@ def summarize(path: str | Path) -> Summary:
         datasets = [snapshots[name] for name in fields]
         return Summary(
             path=str(snapshots.path),
-            state=str(status.get("state", "unknown")),
-            error=status.get("error"),
+            **_state(snapshots, status),
             equation=str(attributes.get("equation_name", "")),
             title=str(attributes.get("title", "")),
             formulas=tuple(str(attributes.get("equation", "")).splitlines()),
@@ -155,6 +154,18 @@ def summarize(path: str | Path) -> Summary:
             data_bytes=sum(data.size * data.dtype.itemsize for data in datasets),
             stored_bytes=sum(data.id.get_storage_size() for data in datasets),
         )
+
+
+def _state(snapshots: Snapshots, status: Mapping[str, Any]) -> dict[str, str | None]:
+    """A status file says "running" for ever if its writer was killed; the lock knows better."""
+    state, error = str(status.get("state", "unknown")), status.get("error")
+    if snapshots.state == "growing":
+        state, error = "running", None
+    elif snapshots.state == "cut off":
+        state, error = "killed", snapshots.offer
+    elif state == "running":
+        state, error = "killed", f"pdesim resume {snapshots.path.parent} goes on"
+    return {"state": state, "error": error}
 
 
 def _status(path: Path) -> dict[str, Any]:
