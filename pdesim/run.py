@@ -120,7 +120,7 @@ def _record(session: _Session, config_yaml: str, began: float) -> PdesimError | 
             "equal to one run only up to rounding"
         )
     try:
-        recorder = _open_recorder(plan, folder, config_yaml, session.goes_on)
+        recorder = open_recorder(plan, folder, config_yaml, session.goes_on)
         write_status(folder, **status)
         try:
             _compute(session, recorder)
@@ -248,7 +248,8 @@ def _log_file(folder: Path) -> Iterator[None]:
             handler.close()
 
 
-def _open_recorder(plan: Plan, folder: Path, config_yaml: str, goes_on: bool) -> Recorder:
+def open_recorder(plan: Plan, folder: Path, config_yaml: str, goes_on: bool) -> Recorder:
+    """The files of a run, ready to be written beside the computation; see :func:`execute`."""
     settings, path = plan.settings, folder / SNAPSHOTS
     dtype = np.dtype(settings.output.dtype or settings.device.precision)
     layout = Layout(
