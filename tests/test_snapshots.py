@@ -164,6 +164,9 @@ def test_a_file_is_read_while_it_grows(tmp_path):
             print(len(snapshots), snapshots["u"].shape, snapshots.state, flush=True)
             input()
             print(len(snapshots), snapshots["u"].shape, snapshots.times.tolist(), flush=True)
+            for turn in range(2):
+                held = snapshots["u"]
+                print(held[0].sum(), held[1].sum(), flush=True)
     """)
     from pdesim.output.lock import hold
 
@@ -177,7 +180,8 @@ def test_a_file_is_read_while_it_grows(tmp_path):
         assert process.stdout.readline() == "1 (1, 8, 12) growing\n"
         writer.write(0.5, states[1])
         told, _ = process.communicate("\n", timeout=60)
-    assert told == "2 (2, 8, 12) [0.0, 0.5]\n"
+    sums = " ".join(str(state[0].sum()) for state in states[:2])
+    assert told.splitlines() == ["2 (2, 8, 12) [0.0, 0.5]", sums, sums]
     writer.close()
 
 

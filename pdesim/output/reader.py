@@ -38,7 +38,7 @@ class Snapshots:
             raise OutputError(
                 f"{self.path} cannot be read ({error})", "a snapshots.h5", cure
             ) from None
-        self.state = "whole"
+        self.state, self._handles = "whole", {}
         if self._file.swmr_mode:
             self.state = "growing" if lock.is_held(self.path.parent) else "cut off"
         if "time" not in self._file:
@@ -76,8 +76,13 @@ class Snapshots:
         return self._fresh("time").shape[0]
 
     def _fresh(self, name: str) -> h5py.Dataset:
-        """A dataset as it is on disk now."""
-        data = self._file[name]
+        """A dataset as it is on disk now.
+
+        One handle for each: HDF5 reads wrong chunks after a refresh where there are two.
+        """
+        if name not in self._handles:
+            self._handles[name] = self._file[name]
+        data = self._handles[name]
         if self._file.swmr_mode:
             data.refresh()
         return data
