@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import tensorflow as tf
 
 from pdesim.operators.lines import MethodOfLines
@@ -21,29 +23,50 @@ class Blocks:
     """The compiled programs of a problem and a stepper.
 
     Step counts, dt, parameters and the stepper's coefficients are arguments, so none of them
-    traces a program again.
+    traces a program again. With ``members``, a program advances that many runs at once, which may
+    differ in all of them: states have an axis more in front, numbers become ``(members,)``.
     """
 
     problem: Problem
     stepper: object
     dtype: tf.DType
     fused: bool
+    members: int = 0
 
     def lines(self, parameters) -> MethodOfLines:
-        return MethodOfLines(self.problem, self.dtype, self.fused, parameters)
+        parameters = {name: self._beside_field(value) for name, value in parameters.items()}
+        return MethodOfLines(self.problem, self.dtype, self.fused, parameters, self.members)
+
+    def _beside_field(self, numbers: tf.Tensor) -> tf.Tensor:
+        """One number a member, shaped to broadcast against one field."""
+        return self._widen(numbers, self.problem.grid.dimensions)
+
+    def _beside_state(self, numbers: tf.Tensor) -> tf.Tensor:
+        """One number a member, shaped to broadcast against the stacked fields."""
+        return self._widen(numbers, self.problem.grid.dimensions + 1)
+
+    def _widen(self, numbers: tf.Tensor, by: int) -> tf.Tensor:
+        return tf.reshape(numbers, (self.members, *[1] * by)) if self.members else numbers
 
     @cached_property
     def parameters(self) -> dict[str, tf.Tensor]:
+        """Those of the problem itself, for a single run."""
         numbers = self.problem.equation.parameters.items()
         return {name: tf.constant(value, self.dtype) for name, value in numbers}
 
     def coefficients(self, dt: float) -> dict[str, tf.Tensor]:
         """The stepper's numbers for this dt, worked out in float64 and rounded once."""
+        return self.as_tensors(self.host_coefficients(dt, self.problem.equation.parameters))
+
+    def host_coefficients(self, dt: float, parameters: Mapping[str, float]) -> dict:
+        """The same for other parameters, as NumPy arrays."""
         needs = self.stepper.method.family in ("exponential", "imex", "implicit")
         linear = None
         if needs and not isinstance(self.problem.modes, str):
-            linear = self.problem.linear_modes()
-        values = self.stepper.coefficients(linear, self.problem.equation.parameters, dt)
+            linear = self.problem.linear_modes(parameters)
+        return self.stepper.coefficients(linear, parameters, dt)
+
+    def as_tensors(self, values: Mapping[str, np.ndarray]) -> dict[str, tf.Tensor]:
         types = self.lines({})
         return {name: tf.constant(v, types.dtype_of(v)) for name, v in values.items()}
 
@@ -55,8 +78,8 @@ class Blocks:
         """``begin(state, time, dt, parameters, coefficients)``: what the stepper carries."""
 
         def trace(state, time, dt, parameters, coefficients):
-            lines = self.lines(parameters)
-            return self.stepper.begin(lines, state, time, tf.cast(dt, self.dtype), coefficients)
+            lines, dt = self.lines(parameters), self._beside_state(tf.cast(dt, self.dtype))
+            return self.stepper.begin(lines, state, self._beside_field(time), dt, coefficients)
 
         return self._compiled(trace)
 
@@ -65,21 +88,24 @@ class Blocks:
         """``advance(carry, start, dt, first, last, parameters, coefficients)``.
 
         Takes the steps ``first`` to ``last`` of an interval that begins at ``start``; returns what
-        is carried, the state, and whether each field is finite.
+        is carried, the state, and whether each field is finite. Each of several members has a
+        ``last`` of its own, and rests when it is reached.
         """
 
         def trace(carry, start, dt, first, last, parameters, coefficients):
-            lines, step_dt = self.lines(parameters), tf.cast(dt, self.dtype)
+            lines = self.lines(parameters)
+            step_dt = self._beside_state(tf.cast(dt, self.dtype))
 
             def step(index, carry):
                 def clock(c):
                     # from the interval's start, so that any division into blocks gives equal bits
-                    return start + (tf.cast(index, tf.float64) + c) * dt
+                    return self._beside_field(start + (tf.cast(index, tf.float64) + c) * dt)
 
-                carry = self.stepper.step(lines, carry, clock, step_dt, coefficients)
-                return index + 1, carry
+                new = self.stepper.step(lines, carry, clock, step_dt, coefficients)
+                return index + 1, self._where(index < last, new, carry) if self.members else new
 
-            _, carry = tf.while_loop(lambda index, _: index < last, step, (first, carry))
+            end = tf.reduce_max(last)
+            _, carry = tf.while_loop(lambda index, _: index < end, step, (first, carry))
             return carry, *self._finish(lines, carry)
 
         return self._compiled(trace)
@@ -89,53 +115,75 @@ class Blocks:
         """``follow(carry, time, end, dt, trials, tolerance, parameters)`` for adaptive steppers.
 
         Takes up to ``trials`` steps of chosen size towards ``end``; returns what is carried, the
-        state, finiteness, and (time, dt, accepted, tried). A step is accepted where the root mean
-        square of ``error / (tolerance * (1 + |u|))`` is at most 1 for every field.
+        state, finiteness, and (time, dt, accepted, tried), each of several members its own. A step
+        is accepted where the root mean square of ``error / (tolerance * (1 + |u|))`` is at most 1
+        for every field.
         """
 
         def trace(carry, time, end, dt, trials, tolerance, parameters):
             lines = self.lines(parameters)
             smallest = VANISHING * (end - time)
 
-            def unfinished(carry, time, dt, accepted, tried):
+            def active(time, dt, tried):
                 return (time < end) & (tried < trials) & (dt > smallest)
 
+            def unfinished(carry, time, dt, accepted, tried):
+                return tf.reduce_any(active(time, dt, tried))
+
             def attempt(carry, time, dt, accepted, tried):
+                at_work = active(time, dt, tried)
                 last = time + dt * (1 + 1e-12) >= end
                 taken = tf.where(last, end - time, dt)
                 new, error = self.stepper.trial(
-                    lines, carry, lambda c: time + c * taken, tf.cast(taken, self.dtype)
+                    lines,
+                    carry,
+                    lambda c: self._beside_field(time + c * taken),
+                    self._beside_state(tf.cast(taken, self.dtype)),
                 )
                 size = self._error_size(carry, new, error, tolerance)
-                good = size <= 1.0
+                good = (size <= 1.0) & at_work
                 factor = SAFETY * tf.maximum(size, 1e-10) ** (-1.0 / self.stepper.error_order)
                 factor = tf.where(tf.math.is_finite(size), factor, SHRINK)
                 proposed = taken * tf.clip_by_value(factor, SHRINK, GROW)
                 # a step cut short by the interval's end says nothing against the longer one
-                dt = tf.where(good & last, tf.maximum(dt, proposed), proposed)
-                time = tf.where(good, tf.where(last, end, time + taken), time)
+                proposed = tf.where(good & last, tf.maximum(dt, proposed), proposed)
                 return (
-                    tf.where(good, new, carry),
-                    time,
-                    dt,
+                    self._where(good, new, carry),
+                    tf.where(good, tf.where(last, end, time + taken), time),
+                    tf.where(at_work, proposed, dt),
                     accepted + tf.cast(good, tf.int64),
-                    tried + 1,
+                    tried + tf.cast(at_work, tf.int64),
                 )
 
-            zero = tf.constant(0, tf.int64)
+            zero = tf.zeros_like(time, tf.int64)
             result = tf.while_loop(unfinished, attempt, (carry, time, dt, zero, zero))
             carry, *rest = result
             return carry, *self._finish(lines, carry), tuple(rest)
 
         return self._compiled(trace)
 
+    def choose(self, which: np.ndarray, new, old):
+        """What is carried, of some members anew."""
+        return self._where(tf.constant(which), new, old)
+
+    def _where(self, chosen: tf.Tensor, new, old):
+        """Per member, all parts of what is carried."""
+
+        def pick(a, b):
+            shape = (*chosen.shape, *[1] * (a.shape.rank - chosen.shape.rank))
+            return tf.where(tf.reshape(chosen, shape), a, b)
+
+        return tf.nest.map_structure(pick, new, old)
+
     def _error_size(self, old, new, error, tolerance) -> tf.Tensor:
         allowed = tf.cast(tolerance, self.dtype) * (1 + tf.maximum(tf.abs(old), tf.abs(new)))
-        axes = list(range(1, new.shape.rank))
-        mean = tf.reduce_mean(tf.square(error / allowed), axis=axes)
-        return tf.cast(tf.sqrt(tf.reduce_max(mean)), tf.float64)
+        mean = tf.reduce_mean(tf.square(error / allowed), axis=self._grid_axes)
+        return tf.cast(tf.sqrt(tf.reduce_max(mean, axis=-1)), tf.float64)
+
+    @property
+    def _grid_axes(self) -> list[int]:
+        return list(range(-self.problem.grid.dimensions, 0))
 
     def _finish(self, lines, carry) -> tuple[tf.Tensor, tf.Tensor]:
         state = self.stepper.finish(lines, carry)
-        axes = list(range(1, state.shape.rank))
-        return state, tf.reduce_all(tf.math.is_finite(state), axis=axes)
+        return state, tf.reduce_all(tf.math.is_finite(state), axis=self._grid_axes)

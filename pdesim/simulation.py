@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time as clock_module
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import tensorflow as tf
 
-from pdesim.blocks import Blocks
+from pdesim.blocks import VANISHING, Blocks
 from pdesim.device import Placement
 from pdesim.errors import DivergedError
 from pdesim.moment import Moment
@@ -27,7 +28,8 @@ TRIAL_STEPS = 4
 
 @dataclass(frozen=True)
 class Frame:
-    """One stored moment: ``state`` has shape ``(fields, *grid.shape)``."""
+    """One stored moment: ``state`` has shape ``(fields, *grid.shape)``, of several members
+    ``(members, fields, *grid.shape)``."""
 
     index: int
     time: float
@@ -51,19 +53,43 @@ class Simulation:
 
     A plan that goes on from an earlier moment yields the frames after it, bit for bit those of a
     run that never stopped.
+
+    Several plans of one problem, equal in all but parameters, first states and steps, advance as
+    members of one program. A member that stops being finite is noted in ``failures`` and computed
+    no further than the others need; its numbers never meet theirs.
     """
 
-    def __init__(self, plan: Plan, placement: Placement) -> None:
-        self.plan, self.placement = plan, placement
-        dtype = tf.as_dtype(plan.settings.device.precision)
-        self.blocks = Blocks(plan.problem, plan.stepper, dtype, _use_xla(plan, placement))
-        self.steps = plan.since.steps if plan.since else 0
-        self.rejected = plan.since.rejected if plan.since else 0
-        self.seconds = plan.since.seconds if plan.since else 0.0
+    def __init__(self, plan: Plan | Sequence[Plan], placement: Placement) -> None:
+        self.plans = [plan] if isinstance(plan, Plan) else list(plan)
+        self.placement = placement
+        first, self._many = self.plan, len(self.plans) > 1
+        dtype, fused = tf.as_dtype(first.settings.device.precision), _use_xla(first, placement)
+        members = len(self.plans) if self._many else 0
+        self.blocks = Blocks(first.problem, first.stepper, dtype, fused, members)
+        self.failures: dict[int, DivergedError] = {}
+        moments = [plan.since for plan in self.plans]
+        self._steps = np.array([m.steps if m else 0 for m in moments])
+        self._rejected = np.array([m.rejected if m else 0 for m in moments])
+        self.seconds = first.since.seconds if first.since else 0.0
         self.compile_seconds = 0.0
         self.steps_a_block = FIRST_BLOCK
-        self._frame, self._done, self._now = 0, 0, float(plan.times[0])
+        self._frame, self._done = 0, 0
+        self._now = np.full(len(self.plans), float(first.times[0]))
         self._carry = None
+
+    @property
+    def plan(self) -> Plan:
+        """The plan, or the first member's; an automatic dt may have been shortened in it."""
+        return self.plans[0]
+
+    @property
+    def steps(self) -> int:
+        """Steps taken, of all members together."""
+        return int(self._steps.sum())
+
+    @property
+    def rejected(self) -> int:
+        return int(self._rejected.sum())
 
     def prepare(self) -> float:
         """Compile, and time a few steps whose result is thrown away: seconds a step."""
@@ -83,55 +109,73 @@ class Simulation:
             report: called after every block; may raise to stop the run.
 
         Raises:
-            DivergedError: if a field is no longer finite; frames before it were yielded.
+            DivergedError: if a field is no longer finite, in every member; frames before it were
+                yielded.
         """
+        times = self.plan.times
         with tf.device(self.placement.name):
             if self._carry is None:
                 self._place()
             if self.plan.since is None:
-                yield Frame(0, self._now, self._state.numpy())
-            while self._frame < len(self.plan.times) - 1:
+                yield Frame(0, float(times[0]), self._state.numpy())
+            while self._frame < len(times) - 1:
                 if self.plan.step.adaptive:
                     self._follow(report)
                 else:
                     self._advance(report)
                 self._frame, self._done = self._frame + 1, 0
-                self._now = float(self.plan.times[self._frame])
+                self._now[:] = times[self._frame]
                 self._watch()
-                yield Frame(self._frame, self._now, self._state.numpy())
+                yield Frame(self._frame, float(times[self._frame]), self._state.numpy())
 
-    def moment(self) -> Moment:
+    def moment(self, member: int = 0) -> Moment:
         """Where the simulation stands, between two blocks."""
-        mask = self.plan.problem.mask
+        plan, one = self.plans[member], slice(None)
+        done = self._done
+        if self._many:
+            one = member
+            if done:  # members with longer steps rest until the others are there
+                done = min(done, plan.steps_between(self._frame))
+        mask = plan.problem.mask
         return Moment(
-            stepper=self.plan.stepper.method.name,
+            stepper=plan.stepper.method.name,
             frame=self._frame,
-            done=self._done,
-            time=self._now,
-            made_for=self._made_for,
-            longest=self.plan.step.dt,
-            limit=self.plan.step.limit,
-            steps=self.steps,
-            rejected=self.rejected,
+            done=done,
+            time=float(self._now[member]),
+            made_for=float(self._made_for[member]),
+            longest=plan.step.dt,
+            limit=plan.step.limit,
+            steps=int(self._steps[member]),
+            rejected=int(self._rejected[member]),
             seconds=self.seconds,
-            times=self.plan.times,
-            state=self._state.numpy(),
-            carry=tuple(part.numpy() for part in tf.nest.flatten(self._carry)),
+            times=plan.times,
+            state=self._state.numpy()[one],
+            carry=tuple(part.numpy()[one] for part in tf.nest.flatten(self._carry)),
             solid=None if mask is None else mask.solid,
         )
 
     def _place(self) -> None:
         """Put what the stepper carries on the device: made anew, or as it was."""
-        since = self.plan.since
-        self._state = tf.constant(self.plan.state, self.blocks.dtype)
-        self._made_for = self.plan.step.dt if self.plan.step.adaptive else self._step
-        if since is not None:
-            self._frame, self._done, self._now = since.frame, since.done, since.time
-            self._made_for = since.made_for
-        self._begin(self._made_for)
-        if since is not None:
-            parts = [tf.constant(part) for part in since.carry]
+        since = [plan.since for plan in self.plans]
+        self._state = self._tensor([plan.state for plan in self.plans], self.blocks.dtype)
+        if since[0] is not None:
+            self._frame, self._done = since[0].frame, max(m.done for m in since)
+            self._now = np.array([m.time for m in since])
+            made_for = np.array([m.made_for for m in since])
+        elif self.plan.step.adaptive:
+            made_for = np.array([plan.step.dt for plan in self.plans])
+        else:
+            made_for = self._equal_steps()
+        self._host: list[dict] = [{}] * len(self.plans)
+        self._begin(made_for, np.ones(len(self.plans), bool))
+        if since[0] is not None:
+            parts = zip(*(m.carry for m in since), strict=True)
+            parts = [self._tensor(part, part[0].dtype) for part in parts]
             self._carry = tf.nest.pack_sequence_as(self._carry, parts)
+
+    def _tensor(self, values: Sequence, dtype) -> tf.Tensor:
+        """One value a member as a tensor; of a single run, that value itself."""
+        return tf.constant(np.stack(values) if self._many else values[0], dtype)
 
     def _watch(self) -> None:
         """Shorten an automatic dt where the solution has become stiffer than it was at first.
@@ -144,110 +188,148 @@ class Simulation:
         varies = bool(plan.equation.jacobian.free_symbols & fields)
         if not (automatic and varies) or self._frame & (self._frame - 1):
             return
-        waves = linearise(plan.problem, self._state.numpy().astype(np.float64), self._now)
+        states = self._state.numpy().astype(np.float64)
+        for member, state in enumerate(states if self._many else [states]):
+            if member not in self.failures:
+                self.plans[member] = self._watched(self.plans[member], state)
+
+    def _watched(self, plan: Plan, state: np.ndarray) -> Plan:
+        now = float(plan.times[self._frame])
+        waves = linearise(plan.problem, state, now)
         if is_stable(plan.stepper, waves, plan.step.dt):
-            return
+            return plan
         step = time_step(plan.settings, waves, plan.stepper, plan.times)
-        if step.dt < plan.step.dt:
-            log.info("t = %g: dt lowered from %.4g to %.4g", self._now, plan.step.dt, step.dt)
-            self.plan = replace(plan, step=step)
+        if step.dt >= plan.step.dt:
+            return plan
+        log.info("t = %g: dt lowered from %.4g to %.4g", now, plan.step.dt, step.dt)
+        return replace(plan, step=step)
 
-    @property
-    def _step(self) -> float:
-        """The step of the present interval: its length in equal parts."""
+    def _counts(self) -> np.ndarray:
+        return np.array([plan.steps_between(self._frame) for plan in self.plans])
+
+    def _equal_steps(self) -> np.ndarray:
+        """The steps of the present interval: its length in equal parts."""
         times, frame = self.plan.times, self._frame
-        return float((times[frame + 1] - times[frame]) / self.plan.steps_between(frame))
+        return (times[frame + 1] - times[frame]) / self._counts()
 
-    def _begin(self, dt: float) -> None:
-        """Make the stepper's numbers and what it carries from the state, for this dt."""
+    def _begin(self, dt: np.ndarray, which: np.ndarray) -> None:
+        """Make the steppers' numbers and what they carry from the states, for these dt."""
         self._made_for = dt
         if self.plan.step.adaptive:
             self._carry = self._state
             return
-        self._coefficients = self.blocks.coefficients(dt)
-        self._carry = self.blocks.begin(
-            self._state, _double(self._now), _double(dt), self.blocks.parameters,
+        for member in np.flatnonzero(which):
+            plan = self.plans[member]
+            numbers = self.blocks.host_coefficients(float(dt[member]), plan.equation.parameters)
+            self._host[member] = numbers
+        stacked = {
+            name: np.stack([h[name] for h in self._host]) if self._many else value
+            for name, value in self._host[0].items()
+        }
+        self._coefficients = self.blocks.as_tensors(stacked)
+        begun = self.blocks.begin(
+            self._state, self._double(self._now), self._double(dt), self._parameters,
             self._coefficients,
         )  # fmt: skip
+        self._carry = begun if which.all() else self.blocks.choose(which, begun, self._carry)
+
+    @cached_property
+    def _parameters(self) -> dict[str, tf.Tensor]:
+        names = self.plan.equation.parameters
+        return {
+            name: self._tensor([p.equation.parameters[name] for p in self.plans], self.blocks.dtype)
+            for name in names
+        }
 
     def _trial(self, steps: int) -> None:
         if self.plan.step.adaptive:
             result = self._call_follow(float(self.plan.times[-1]), steps)
         else:
-            result = self._call_advance(self._now, self._made_for, 0, steps)
+            last = np.full(len(self.plans), steps)
+            result = self._call_advance(self._now, self._made_for, 0, last)
         result[2].numpy()
 
     def _advance(self, report: Report) -> None:
         """From one frame to the next in equal steps."""
-        start, count = float(self.plan.times[self._frame]), self.plan.steps_between(self._frame)
-        dt = self._step
-        if self._done == 0 and not np.isclose(dt, self._made_for, rtol=1e-9):
-            self._begin(dt)  # what multistep methods carry belongs to one dt
-        while self._done < count:
-            first, upto = self._done, min(count, self._done + self.steps_a_block)
-            began, before = clock_module.perf_counter(), self._now
-            self._carry, self._state, finite = self._call_advance(start, dt, first, upto)
-            self._done, self._now = upto, start + upto * dt
-            self._account(upto - first, finite, began, before, report)
+        start, counts = float(self.plan.times[self._frame]), self._counts()
+        dt = self._equal_steps()
+        if self._done == 0:
+            # what multistep methods carry belongs to one dt
+            changed = ~np.isclose(dt, self._made_for, rtol=1e-9)
+            if changed.any():
+                self._begin(np.where(changed, dt, self._made_for), changed)
+        while self._done < counts.max():
+            first, upto = self._done, min(counts.max(), self._done + self.steps_a_block)
+            last = np.minimum(counts, upto)
+            began, before = clock_module.perf_counter(), float(self._now.min())
+            self._carry, self._state, finite = self._call_advance(
+                np.full(len(counts), start), dt, first, last
+            )
+            self._done, self._now = int(upto), start + last * dt
+            taken = np.maximum(last - first, 0)
+            self._account(taken, finite, began, before, report)
 
-    def _call_advance(self, start: float, dt: float, first: int, last: int):
+    def _call_advance(self, start: np.ndarray, dt: np.ndarray, first: int, last: np.ndarray):
         return self.blocks.advance(
-            self._carry, _double(start), _double(dt), _count(first), _count(last),
-            self.blocks.parameters, self._coefficients,
+            self._carry, self._double(start), self._double(dt), tf.constant(first, tf.int64),
+            self._tensor(last, tf.int64), self._parameters, self._coefficients,
         )  # fmt: skip
 
     def _follow(self, report: Report) -> None:
         """From one frame to the next in steps of chosen size."""
         end = float(self.plan.times[self._frame + 1])
-        while self._now < end:
-            began, before = clock_module.perf_counter(), self._now
+        while (self._now < end).any():
+            began, before = clock_module.perf_counter(), self._now.copy()
             self._carry, self._state, finite, told = self._call_follow(end, self.steps_a_block)
-            self._now, self._made_for, accepted, tried = (value.numpy().item() for value in told)
-            self.rejected += tried - accepted
-            self._account(tried, finite, began, before, report)
-            if self._made_for <= 1e-12 * (end - before):
-                raise self._diverged(np.zeros(len(self.plan.equation.fields), bool), before)
+            now, dt, accepted, tried = (np.atleast_1d(value.numpy()) for value in told)
+            self._now, self._made_for = now, dt
+            self._rejected += tried - accepted
+            stuck = (now < end) & (dt <= VANISHING * (end - before))
+            finite = np.atleast_2d(finite.numpy()) & ~stuck[:, np.newaxis]
+            self._now[stuck] = end  # nothing more can come of it
+            self._account(tried, finite, began, float(before.min()), report)
 
     def _call_follow(self, end: float, trials: int):
-        tolerance = self.plan.settings.time.tolerance
+        tolerance = tf.constant(self.plan.settings.time.tolerance, tf.float64)
+        ends = np.full(len(self.plans), end)
         return self.blocks.follow(
-            self._carry, _double(self._now), _double(end), _double(self._made_for),
-            _count(trials), _double(tolerance), self.blocks.parameters,
+            self._carry, self._double(self._now), self._double(ends),
+            self._double(self._made_for), tf.constant(trials, tf.int64), tolerance,
+            self._parameters,
         )  # fmt: skip
 
-    def _account(self, steps: int, finite, began: float, since: float, report: Report) -> None:
-        finite = finite.numpy()  # waits for the device
+    def _double(self, values: np.ndarray) -> tf.Tensor:
+        return self._tensor(values, tf.float64)
+
+    def _account(self, steps: np.ndarray, finite, began: float, since: float, report) -> None:
+        finite = np.atleast_2d(finite)  # waits for the device
         seconds = clock_module.perf_counter() - began
         compiling = self.steps == 0 and self.compile_seconds == 0
         if compiling:
             self.compile_seconds = seconds
         else:
             self.seconds += seconds
-            wanted = int(steps * BLOCK_SECONDS / max(seconds, 1e-6))
+            wanted = int(steps.max() * BLOCK_SECONDS / max(seconds, 1e-6))
             self.steps_a_block = max(1, min(wanted, 4 * self.steps_a_block))
-        self.steps += steps
-        if not finite.all():
-            raise self._diverged(finite, since)
-        report(Progress(self.steps, self._now, self.seconds))
+        self._steps += steps
+        for member in np.flatnonzero(~finite.all(axis=1)):
+            if member not in self.failures:
+                self.failures[int(member)] = self._diverged(member, finite[member], since)
+        if len(self.failures) == len(self.plans):
+            raise self.failures[max(self.failures)]
+        report(Progress(self.steps, float(self._now.min()), self.seconds))
 
-    def _diverged(self, finite: np.ndarray, since: float) -> DivergedError:
-        names = [f for f, good in zip(self.plan.equation.fields, finite, strict=True) if not good]
-        limit = self.plan.step.limit
+    def _diverged(self, member: int, finite: np.ndarray, since: float) -> DivergedError:
+        plan = self.plans[member]
+        names = [f for f, good in zip(plan.equation.fields, finite, strict=True) if not good]
+        limit = plan.step.limit
         told = f" (its stability limit at the start was {limit:.4g})" if np.isfinite(limit) else ""
         return DivergedError(
             f"{' and '.join(names)} stopped being finite between t = {since:.6g} and "
-            f"{self._now:.6g}; the frames before are kept",
-            cure=f"a smaller time.dt than {self.plan.step.dt:.4g}{told}, device.precision=float64, "
+            f"{self._now[member]:.6g}; the frames before are kept",
+            cure=f"a smaller time.dt than {plan.step.dt:.4g}{told}, device.precision=float64, "
             "or other parameters",
         )
-
-
-def _double(value: float) -> tf.Tensor:
-    return tf.constant(value, tf.float64)
-
-
-def _count(value: int) -> tf.Tensor:
-    return tf.constant(value, tf.int64)
 
 
 def _use_xla(plan: Plan, placement: Placement) -> bool:

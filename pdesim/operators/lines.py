@@ -26,6 +26,9 @@ from pdesim.operators.pseudospectral import Pseudospectral
 class MethodOfLines:
     """The right-hand side of a problem, for tensors of shape ``(fields, *grid.shape)``.
 
+    With ``members``, that many runs at once: ``(members, fields, *grid.shape)``; parameters and
+    times are then shaped to broadcast against one field, ``(members, 1, ...)``.
+
     ``fused`` says that the trace is compiled by XLA: a barrier then keeps the ghost cells from
     being fused into the stencil, which would turn every read into a select (3x slower on CPUs).
     """
@@ -34,6 +37,7 @@ class MethodOfLines:
     dtype: tf.DType
     fused: bool
     parameters: Mapping[str, tf.Tensor] = field(default_factory=dict)
+    members: int = 0
 
     def rhs(self, state: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
         """All right-hand sides, stacked like the state."""
@@ -98,8 +102,8 @@ class MethodOfLines:
         return method(operator, known, guess)
 
     def column(self, values: tf.Tensor) -> tf.Tensor:
-        """One number per field, shaped to multiply a stacked state."""
-        return tf.reshape(values, (-1, *[1] * self.problem.grid.dimensions))
+        """One number per field (and member), shaped to multiply a stacked state."""
+        return tf.reshape(values, (*values.shape, *[1] * self.problem.grid.dimensions))
 
     def to_modes(self, state: tf.Tensor) -> tf.Tensor:
         return spectral.forward(state, self.problem.modes)
@@ -115,11 +119,11 @@ class MethodOfLines:
         """A matrix function of the linear part, applied to modes.
 
         ``matrix`` is ``(fields, *modes)`` where the linear part does not couple fields, else
-        ``(fields, fields, *modes)``.
+        ``(fields, fields, *modes)``; members come first.
         """
-        if matrix.shape.rank == self.problem.grid.dimensions + 1:
+        if matrix.shape.rank == modes.shape.rank:
             return spectral.multiply(matrix, modes)
-        rows = tf.unstack(matrix, axis=0)
+        rows = tf.unstack(matrix, axis=self._field_axis - 1)
         return self.stack(
             [tf.reduce_sum(spectral.multiply(row, modes), axis=self._field_axis) for row in rows]
         )
@@ -127,6 +131,9 @@ class MethodOfLines:
     def full(self, value, shape: tuple[int, ...]) -> tf.Tensor:
         """A value as an array over the grid, where it is a number or lies along some axes only."""
         value = tf.convert_to_tensor(value, self.dtype)
+        if self.members:
+            whole = (self.members, *shape)
+            return value if tuple(value.shape) == whole else tf.broadcast_to(value, whole)
         if tuple(value.shape[-len(shape) :]) == shape:
             return value
         return tf.broadcast_to(value, tf.broadcast_static_shape(value.shape, tf.TensorShape(shape)))
