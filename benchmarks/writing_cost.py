@@ -18,6 +18,7 @@ import numpy as np
 
 from pdesim.config import compose_settings
 from pdesim.device import start_tensorflow
+from pdesim.output import Worker, frames_waiting
 from pdesim.plan import build_plan
 
 
@@ -42,7 +43,8 @@ def main() -> None:
     def turn(folder: Path | None) -> float:
         simulation = Simulation(plan, placement)
         simulation.blocks = compiled.blocks
-        recorder = folder and open_recorder(plan, folder, composed.yaml, goes_on=False)
+        worker = Worker(frames_waiting(plan.state.nbytes))
+        recorder = folder and open_recorder(plan, folder, composed.yaml, False, worker)
         began = time.perf_counter()
         for frame in simulation.frames():
             if recorder:
@@ -50,6 +52,7 @@ def main() -> None:
         if recorder:
             recorder.checkpoint(simulation.moment())
             recorder.close()
+        worker.close()
         return time.perf_counter() - began
 
     with tempfile.TemporaryDirectory() as folder:

@@ -25,8 +25,10 @@ from pdesim.output import (
     Recorder,
     Snapshots,
     SnapshotWriter,
+    Worker,
     create_snapshots,
     fingerprint,
+    frames_waiting,
     read_status,
     write_status,
 )
@@ -111,7 +113,7 @@ def _record(session: _Session, config_yaml: str, began: float) -> PdesimError | 
     status = {"state": "running", "equation": plan.equation.name, "started": _stamp(began)}
     if plan.since is not None:
         status["resumed_at"] = plan.since.time
-    error, before = None, _read_status(folder)
+    error, before, worker = None, _read_status(folder), Worker(frames_waiting(plan.state.nbytes))
     if plan.since is not None and before.get("device", session.placement.about) != (
         session.placement.about
     ):
@@ -120,7 +122,7 @@ def _record(session: _Session, config_yaml: str, began: float) -> PdesimError | 
             "equal to one run only up to rounding"
         )
     try:
-        recorder = open_recorder(plan, folder, config_yaml, session.goes_on)
+        recorder = open_recorder(plan, folder, config_yaml, session.goes_on, worker)
         write_status(folder, **status)
         try:
             _compute(session, recorder)
@@ -131,6 +133,8 @@ def _record(session: _Session, config_yaml: str, began: float) -> PdesimError | 
     except BaseException as problem:
         write_status(folder, **status | {"state": "failed", "error": repr(problem)})
         raise
+    finally:
+        worker.close()
     status |= {"seconds": round(time.time() - began, 3), **session.numbers}
     status["waited_for_disk"] = round(recorder.waited, 3) if error is None else None
     status["state"] = "finished"
@@ -248,7 +252,9 @@ def _log_file(folder: Path) -> Iterator[None]:
             handler.close()
 
 
-def open_recorder(plan: Plan, folder: Path, config_yaml: str, goes_on: bool) -> Recorder:
+def open_recorder(
+    plan: Plan, folder: Path, config_yaml: str, goes_on: bool, worker: Worker
+) -> Recorder:
     """The files of a run, ready to be written beside the computation; see :func:`execute`."""
     settings, path = plan.settings, folder / SNAPSHOTS
     dtype = np.dtype(settings.output.dtype or settings.device.precision)
@@ -277,8 +283,7 @@ def open_recorder(plan: Plan, folder: Path, config_yaml: str, goes_on: bool) -> 
         folder / "diagnostics.csv", plan.equation.fields, plan.grid.cell_volume, writer.frames
     )
     physics = fingerprint(yaml.safe_load(config_yaml))
-    every, size = settings.output.checkpoint, plan.state.nbytes
-    return Recorder(folder, writer, diagnostics, physics, every, size)
+    return Recorder(folder, writer, diagnostics, physics, settings.output.checkpoint, worker)
 
 
 def _attributes(plan: Plan, layout: Layout, config_yaml: str) -> dict:

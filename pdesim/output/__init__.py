@@ -3,7 +3,7 @@
 from pdesim.output.checkpoint import fingerprint, read_checkpoint
 from pdesim.output.diagnostics import DiagnosticsFile
 from pdesim.output.reader import Snapshots, find_snapshots, read_status
-from pdesim.output.recorder import Recorder
+from pdesim.output.recorder import Recorder, Worker, frames_waiting
 from pdesim.output.recover import recover
 from pdesim.output.snapshots import Layout, SnapshotWriter, create_snapshots
 from pdesim.output.status import write_status
@@ -14,9 +14,11 @@ __all__ = [
     "Recorder",
     "SnapshotWriter",
     "Snapshots",
+    "Worker",
     "create_snapshots",
     "find_snapshots",
     "fingerprint",
+    "frames_waiting",
     "read_checkpoint",
     "read_status",
     "recover",

@@ -25,11 +25,50 @@ WAITING, WAITING_BYTES = 8, 2**28
 CHECKPOINT_SHARE = 0.05
 
 
+class Worker:
+    """A thread that does tasks one after the other; :meth:`put` waits while too many do."""
+
+    def __init__(self, waiting: int) -> None:
+        self._queue: queue.Queue = queue.Queue(max(1, waiting))
+        self._thread = threading.Thread(target=self._work, name="pdesim-recorder", daemon=True)
+        self._thread.start()
+
+    def put(self, task: Callable, *arguments) -> float:
+        """Hand a task over; returns the seconds that took."""
+        began = clock.perf_counter()
+        self._queue.put((task, arguments))
+        return clock.perf_counter() - began
+
+    def drain(self) -> None:
+        """Wait until all tasks are done."""
+        self._queue.join()
+
+    def close(self) -> None:
+        self._queue.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        while (item := self._queue.get()) is not None:
+            task, arguments = item
+            task(*arguments)
+            self._queue.task_done()
+
+
+def frames_waiting(frame_bytes: int) -> int:
+    """How many frames of this size may wait to be written."""
+    return min(WAITING, WAITING_BYTES // max(frame_bytes, 1))
+
+
 class Recorder:
-    """Takes frames and moments and returns at once, unless the disk is behind.
+    """Takes frames and moments of one run and returns at once, unless the disk is behind.
 
     ``waited`` counts the seconds that the computation had to wait for it. Frames that the file
     holds already are not written again: a run that goes on from a checkpoint passes them anew.
+
+    Args:
+        settings: what the run's moments depend on (``checkpoint.fingerprint``).
+        every: seconds between checkpoints, or None.
+        worker: shared by the members of a batch.
     """
 
     def __init__(
@@ -39,17 +78,14 @@ class Recorder:
         diagnostics: DiagnosticsFile,
         settings: str,
         every: float | None,
-        frame_bytes: int,
+        worker: Worker,
     ) -> None:
         self.folder, self.settings, self.every = folder, settings, every
         self.waited = 0.0
-        self._writer, self._diagnostics = writer, diagnostics
+        self._writer, self._diagnostics, self._worker = writer, diagnostics, worker
         self._error: BaseException | None = None
         self._warned = False
         self._last_checkpoint, self._checkpoint_cost = clock.monotonic(), 0.0
-        self._queue: queue.Queue = queue.Queue(max(1, min(WAITING, WAITING_BYTES // frame_bytes)))
-        self._thread = threading.Thread(target=self._work, name="pdesim-recorder", daemon=True)
-        self._thread.start()
 
     def frame(self, index: int, time: float, state: np.ndarray) -> None:
         """Store a frame.
@@ -78,30 +114,25 @@ class Recorder:
         Raises:
             OutputError: if something could not be written.
         """
-        self._queue.put(None)
-        self._thread.join()
+        self._worker.drain()
         self._diagnostics.close()
         self._writer.close()
         self._check()
 
     def _put(self, task: Callable, *arguments) -> None:
         self._check()
-        began = clock.perf_counter()
-        self._queue.put((task, arguments))
-        self.waited += clock.perf_counter() - began
+        self.waited += self._worker.put(self._guarded, task, arguments)
 
     def _check(self) -> None:
         if self._error is not None:
             raise self._error
 
-    def _work(self) -> None:
-        while (item := self._queue.get()) is not None:
-            task, arguments = item
-            if self._error is None:
-                try:
-                    task(*arguments)
-                except BaseException as error:  # told to the computing thread
-                    self._error = error
+    def _guarded(self, task: Callable, arguments: tuple) -> None:
+        if self._error is None:
+            try:
+                task(*arguments)
+            except BaseException as error:  # told to the computing thread
+                self._error = error
 
     def _write_frame(self, index: int, time: float, state: np.ndarray) -> None:
         if index >= self._writer.frames:
