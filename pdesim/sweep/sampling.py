@@ -33,7 +33,7 @@ from pdesim.errors import ConfigError, MissingExtraError, nearest
 LISTING, DRAWING = ("grid", "zip"), ("random", "latin_hypercube", "sobol")
 SAMPLERS = (*LISTING, *DRAWING)
 #: words that need no quotes and mean no number, truth value or interpolation
-_PLAIN_WORD = re.compile(r"(?!(?:true|false|null|nan|inf)$)[A-Za-z_][\w-]*", re.IGNORECASE)
+_PLAIN_WORD = re.compile(r"(?!(?:true|false|null|nan|inf)$)[A-Za-z_][\w-]*", re.I | re.A)
 #: more members than any machine computes; a slip of a finger rather than a wish
 _MOST = 1_000_000
 
