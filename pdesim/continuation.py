@@ -27,6 +27,10 @@ FREE = (
     "output.overwrite",
     "resume",
     "animation",
+    "montage",
+    "label",
+    "sweep",
+    "experiment",
 )
 FREE_TOO = ("device.name",)
 

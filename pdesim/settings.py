@@ -90,6 +90,31 @@ class Animation(_Section):
     slice: Annotated[float, Field(ge=0, le=1)] = 0.5
 
 
+class Montage(_Section):
+    """How the members of a sweep are laid out in one picture; None: as the sweep suggests."""
+
+    x: str | None = None
+    y: str | None = None
+    columns: Annotated[int, Field(ge=1, le=100)] | None = None
+    tile: Annotated[int, Field(ge=16, le=1024)] | None = Field(
+        None, description="pixels of a tile's longer side, 16 to 1024, or null"
+    )
+
+
+class Sweep(_Section):
+    """How the members of a sweep come from the command line; see ``pdesim.sweep.sampling``."""
+
+    name: Literal["grid", "zip", "random", "latin_hypercube", "sobol"] = "grid"
+    n: Annotated[int, Field(ge=1)] | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    over: dict[str, Any] = {}
+
+
+class Experiment(_Section):
+    name: str = "none"
+    about: str = ""
+
+
 class Settings(_Section):
     """The resolved configuration of one run."""
 
@@ -106,6 +131,11 @@ class Settings(_Section):
     device: Device = Device()
     output: Output = Output()
     animation: Animation = Animation()
+    montage: Montage = Montage()
+    sweep: Sweep = Sweep()
+    experiment: Experiment = Experiment()
+    #: a name for pictures and tables, such as the class of a pattern
+    label: str | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     resume: Literal["auto", "never"] = "never"
 

@@ -88,12 +88,16 @@ def read_checkpoint(path: Path) -> tuple[Moment, str]:
     return moment, settings
 
 
+#: sections that decide no number of a run, or (time) not all of them
+_FREE = {"output", "animation", "resume", "time", "montage", "label", "sweep", "experiment"}
+
+
 def fingerprint(config: Mapping[str, Any]) -> str:
     """The part of a configuration that decides every number of a run, as sorted JSON.
 
-    Output, pictures, the end, and how long it may take are free to change on the way.
+    Output, pictures, names, the end, and how long it may take are free to change on the way.
     """
-    parts = {k: v for k, v in config.items() if k not in ("output", "animation", "resume", "time")}
+    parts = {k: v for k, v in config.items() if k not in _FREE}
     parts["time"] = {k: v for k, v in config["time"].items() if k not in ("end", "wall_limit")}
     parts["device"] = {k: v for k, v in config["device"].items() if k != "name"}
     return json.dumps(parts, sort_keys=True)
