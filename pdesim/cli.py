@@ -118,6 +118,8 @@ def _hydra(arguments: list[str]) -> int:
         return _start(flags + [open_override(o) for o in overrides], None, config_dir)
     prepared = None
     if "-m" in flags or "--multirun" in flags:
+        if not any(o.startswith(("hydra/launcher=", "hydra/sweeper=")) for o in overrides):
+            return _sweep(overrides, config_dir)
         _check_sweep(overrides, config_dir)
     else:
         prepared = _prepare(overrides, config_dir)
@@ -179,6 +181,23 @@ def _check_folder(folder: Path, overwrite: bool) -> None:
             "that you may write to",
             cure="hydra.run.dir=DIR",
         )
+
+
+def _sweep(overrides: Sequence[str], config_dir: str | None) -> int:
+    """All members in this process, as many as possible in one program."""
+    from pdesim.config import compose_settings
+    from pdesim.sweep.drive import run_sweep
+    from pdesim.sweep.sampling import first_values, members
+
+    composed = compose_settings(first_values(overrides), config_dir)
+    if composed.settings.sweep.name == "grid":
+        _check_sweep(overrides, config_dir)
+    jobs = members(overrides, config_dir)
+    folder = composed.sweep_folder
+    _check_folder(folder, overwrite=True)
+    code = run_sweep(jobs, folder, config_dir, Console(stderr=True))
+    print(_shown(folder.absolute()))
+    return code
 
 
 def _check_sweep(overrides: Sequence[str], config_dir: str | None) -> None:

@@ -60,10 +60,11 @@ def open_override(override: str) -> str:
 
 @dataclass(frozen=True)
 class Composed:
-    """A resolved configuration: plain values, the folder it asks for, and its equation's name."""
+    """A resolved configuration: plain values, the folders it asks for, and its equation's name."""
 
     values: dict[str, Any]
     run_folder: Path
+    sweep_folder: Path
     equation: str
     overrides: tuple[str, ...]
 
@@ -98,6 +99,7 @@ def compose_settings(overrides: Sequence[str], config_dir: str | None = None) ->
         return Composed(
             values=plain(config),
             run_folder=Path(config.hydra.run.dir),
+            sweep_folder=Path(config.hydra.sweep.dir),
             equation=config.hydra.runtime.choices["equation"],
             overrides=tuple(overrides),
         )

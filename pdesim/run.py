@@ -81,13 +81,20 @@ class _Session:
 
 
 def execute(
-    plan: Plan, folder: Path, config_yaml: str, console: Console, *, goes_on: bool = False
+    plan: Plan,
+    folder: Path,
+    config_yaml: str,
+    console: Console,
+    *,
+    goes_on: bool = False,
+    pictures: bool = True,
 ) -> Run:
     """Carry a plan out in ``folder``.
 
     Args:
         config_yaml: the resolved configuration, stored with the frames.
         goes_on: add to the frames that the folder holds.
+        pictures: draw them afterwards, if the settings ask for any.
 
     Raises:
         PdesimError: after writing ``status.json``; frames that were finished are on disk.
@@ -95,13 +102,13 @@ def execute(
     began = time.time()
     with stop_requests(plan.settings.time.wall_limit) as stop:
         placement = start_tensorflow(plan.settings.device)
-        _make_folder(folder)
-        with hold(folder), _log_file(folder):
+        make_folder(folder)
+        with hold(folder), log_file(folder):
             session = _Session(plan, placement, folder, console, stop, goes_on, {})
             error = _record(session, config_yaml, began)
-    _describe_to_paraview(folder)
-    if not isinstance(error, InterruptedRun):
-        _draw(plan, folder, console)
+    describe_to_paraview(folder)
+    if pictures and not isinstance(error, InterruptedRun):
+        draw(plan, folder, console)
     if error is not None:
         raise error
     return Run(folder)
@@ -110,7 +117,7 @@ def execute(
 def _record(session: _Session, config_yaml: str, began: float) -> PdesimError | None:
     """Compute and store; what went wrong comes back, told in the log and the status file."""
     plan, folder = session.plan, session.folder
-    status = {"state": "running", "equation": plan.equation.name, "started": _stamp(began)}
+    status = {"state": "running", "equation": plan.equation.name, "started": stamp(began)}
     if plan.since is not None:
         status["resumed_at"] = plan.since.time
     error, before, worker = None, _read_status(folder), Worker(frames_waiting(plan.state.nbytes))
@@ -135,17 +142,25 @@ def _record(session: _Session, config_yaml: str, began: float) -> PdesimError | 
         raise
     finally:
         worker.close()
-    status |= {"seconds": round(time.time() - began, 3), **session.numbers}
-    status["waited_for_disk"] = round(recorder.waited, 3) if error is None else None
-    status["state"] = "finished"
+    waited = recorder.waited if error is None else None
+    status |= closing_status(error, time.time() - began, waited) | session.numbers
     if error is not None:
-        status["state"] = "interrupted" if isinstance(error, InterruptedRun) else "failed"
-        status["error"] = error.problem
         log.error("%s", error)
     else:
         log.info("finished in %.1f s: %s", status["seconds"], folder)
     write_status(folder, **status)
     return error
+
+
+def closing_status(error: PdesimError | None, seconds: float, waited: float | None) -> dict:
+    """What the status file says of a run's end."""
+    status = {"state": "finished", "seconds": round(seconds, 3)}
+    if waited is not None:
+        status["waited_for_disk"] = round(waited, 3)
+    if error is not None:
+        status["state"] = "interrupted" if isinstance(error, InterruptedRun) else "failed"
+        status["error"] = error.problem
+    return status
 
 
 def _read_status(folder: Path) -> dict:
@@ -205,15 +220,15 @@ def _evolve(session: _Session, recorder: Recorder) -> None:
             cure = f"pdesim resume {session.folder}   goes on from there"
             raise InterruptedRun(stopped.problem, cure, exit_code=stopped.exit_code) from None
         finally:
-            _count(simulation, cells, numbers)
+            count_steps(simulation, cells, numbers)
     told = f"{simulation.steps:,} steps"
     if plan.step.adaptive:
         told += f" ({simulation.rejected:,} rejected)"
     session.tell(f"{told}  {speed(simulation.steps, simulation.seconds, cells)}")
 
 
-def _count(simulation, cells: int, numbers: dict) -> None:
-    """What the status file says about the steps."""
+def count_steps(simulation, cells: int, numbers: dict) -> None:
+    """What the status file says about the steps of a single run."""
     numbers.update(
         stepper=simulation.plan.stepper.method.name,
         steps=simulation.steps,
@@ -226,7 +241,8 @@ def _count(simulation, cells: int, numbers: dict) -> None:
         numbers.update(steps_per_second=round(rate, 3), cell_updates_per_second=round(rate * cells))
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """The folder of a run, and those above it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -237,7 +253,7 @@ def _make_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _log_file(folder: Path) -> Iterator[None]:
+def log_file(folder: Path, log: logging.Logger = log) -> Iterator[None]:
     """``pdesim.log`` in the run's folder, whoever configured logging."""
     handler = logging.FileHandler(folder / "pdesim.log")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
@@ -307,7 +323,7 @@ def _attributes(plan: Plan, layout: Layout, config_yaml: str) -> dict:
     }
 
 
-def _describe_to_paraview(folder: Path) -> None:
+def describe_to_paraview(folder: Path) -> None:
     """``snapshots.xdmf``; where nothing was stored there is nothing to describe."""
     try:
         write_xdmf(folder / SNAPSHOTS)
@@ -315,7 +331,7 @@ def _describe_to_paraview(folder: Path) -> None:
         log.warning("no snapshots.xdmf: %s", error)
 
 
-def _draw(plan: Plan, folder: Path, console: Console) -> None:
+def draw(plan: Plan, folder: Path, console: Console) -> None:
     """Pictures from the files; their failure never costs the run."""
     from pdesim.render import diagnostics_plot, render
 
@@ -333,5 +349,5 @@ def _draw(plan: Plan, folder: Path, console: Console) -> None:
         console.print(f"no picture: {error}", highlight=False)
 
 
-def _stamp(seconds: float) -> str:
+def stamp(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(seconds))

@@ -91,6 +91,10 @@ class Simulation:
     def rejected(self) -> int:
         return int(self._rejected.sum())
 
+    def steps_of(self, member: int) -> tuple[int, int]:
+        """Steps taken and rejected by one member."""
+        return int(self._steps[member]), int(self._rejected[member])
+
     def prepare(self) -> float:
         """Compile, and time a few steps whose result is thrown away: seconds a step."""
         began = clock_module.perf_counter()

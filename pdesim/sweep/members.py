@@ -1,0 +1,128 @@
+"""The members of a sweep: their settings, their plans, and which of them share a program."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pdesim.config import Composed, compose_settings
+from pdesim.continuation import continue_run
+from pdesim.errors import PdesimError
+from pdesim.files import memory
+from pdesim.operators.problem import Problem
+from pdesim.output import write_status
+from pdesim.output.snapshots import FILE as SNAPSHOTS
+from pdesim.plan import Plan, build_plan
+
+#: members of one program at most: each holds some files open
+LARGEST_BATCH = 64
+#: the part of the machine's memory that a batch may take
+MEMORY_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class Member:
+    """One run of a sweep, ready to start or to go on. ``plan`` is None where nothing is left."""
+
+    number: int
+    folder: Path
+    config_yaml: str
+    plan: Plan | None
+    goes_on: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a member ended: finished, failed, interrupted, or skipped because it was finished."""
+
+    number: int
+    folder: Path
+    state: str
+    error: PdesimError | None = None
+
+
+def prepare_member(
+    number: int, folder: Path, overrides: Sequence[str], config_dir: str | None
+) -> Member | Outcome:
+    """Compose and plan one member; what is wrong with it is its outcome and ends no other."""
+    try:
+        composed = compose_settings(overrides, config_dir)
+        _write_hydra_folder(folder, composed, overrides)
+        if composed.settings.resume == "auto" and (folder / SNAPSHOTS).exists():
+            rest = continue_run(folder, composed.values)
+            return Member(number, folder, rest.config_yaml, rest.plan, True, rest.notes)
+        plan = build_plan(composed.settings, composed.equation)
+        return Member(number, folder, composed.yaml, plan)
+    except PdesimError as error:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_status(folder, state="failed", error=error.problem)
+        return Outcome(number, folder, "failed", error)
+
+
+def _write_hydra_folder(folder: Path, composed: Composed, overrides: Sequence[str]) -> None:
+    """``.hydra/`` as Hydra's own launchers leave it, for people and for sweep.csv."""
+    place = folder / ".hydra"
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "config.yaml").write_text(composed.yaml)
+    (place / "overrides.yaml").write_text(yaml.safe_dump(list(overrides), allow_unicode=True))
+
+
+def batches(members: Sequence[Member]) -> Iterator[list[Member]]:
+    """Groups that share a program, no larger than the memory allows, in the order of numbers."""
+    groups: dict[str, list[Member]] = {}
+    for member in members:
+        groups.setdefault(_program(member), []).append(member)
+    for group in groups.values():
+        plan = group[0].plan
+        each = plan.arrays_held * plan.state.nbytes
+        fits = int(MEMORY_SHARE * memory() // each) if memory() < float("inf") else LARGEST_BATCH
+        size = max(1, min(LARGEST_BATCH, fits))
+        # equal parts rather than a full one and a rest: a part's size decides its program
+        parts = -(-len(group) // size)
+        size = -(-len(group) // parts)
+        for start in range(0, len(group), size):
+            yield group[start : start + size]
+
+
+def _program(member: Member) -> str:
+    """What members of one program have in common; a member that cannot share has its number."""
+    plan = member.plan
+    if plan.equation.steady or not _can_share(plan):
+        return f"alone {member.number}"
+    values = yaml.safe_load(member.config_yaml)
+    since = plan.since
+    common = {
+        "equation": _without_numbers(values["equation"]),
+        "stepper": [plan.stepper.method.name, plan.settings.stepper.stages],
+        "tolerance": plan.settings.time.tolerance,
+        "automatic": plan.settings.time.dt == "auto",
+        "times": plan.times.tobytes().hex(),
+        "solid": "" if plan.problem.mask is None else plan.problem.mask.solid.tobytes().hex(),
+        "since": None if since is None else [since.frame, since.done, since.time],
+        "wall": plan.settings.time.wall_limit,
+    }
+    for section in ("grid", "domain", "boundary", "operators", "device"):
+        common[section] = values[section]
+    return json.dumps(common, sort_keys=True)
+
+
+def _without_numbers(equation: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: value if isinstance(value, str | Mapping | list | type(None)) else "a number"
+        for key, value in equation.items()
+    }
+
+
+def _can_share(plan: Plan) -> bool:
+    """Not where members would wait for each other's iterations, or walls are worked out once."""
+    problem: Problem = plan.problem
+    if plan.stepper.method.family == "implicit" and not plan.stepper.direct:
+        return False
+    parameters = set(plan.equation.parameter_symbols.values())
+    return not (problem.discretisation.is_spectral and problem.boundary.symbols & parameters)

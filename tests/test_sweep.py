@@ -1,0 +1,157 @@
+"""Sweeps as one program: every member as if it had run alone."""
+
+from __future__ import annotations
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+from conftest import make_plan
+
+from pdesim.errors import DivergedError
+from pdesim.steppers import METHODS, serving
+from pdesim.sweep.members import _can_share, prepare_member
+
+#: three members that differ in parameters, first state, and thereby in their steps
+PROBLEMS = {
+    "gray_scott spectral": (
+        ("equation=gray_scott", "operators=spectral"),
+        ("equation.F=0.03", "equation.F=0.05 seed=3", "equation.Du=4e-5 equation.k=0.055"),
+    ),
+    "heat": (
+        ("equation=heat", "boundary.x=dirichlet"),
+        ("equation.D=1e-3", "equation.D=5e-3", "seed=2"),
+    ),
+    "wave": (
+        ("equation=wave", "boundary.y={lower: {dirichlet: 'sin(c*t)'}, upper: neumann}"),
+        ("equation.c=1", "equation.c=0.5", "equation.damping=0.3"),
+    ),
+}
+
+
+def member_plans(words, differences, *more):
+    plans = [make_plan(*words, *more, *d.split(" ")) for d in differences]
+    end = plans[0].times[0] + 25 * min(p.step.dt for p in plans)
+    more = (*more, f"time.end={end}", "output.frames=3")
+    return [make_plan(*words, *more, *d.split(" ")) for d in differences]
+
+
+def frames_of(plans, placement) -> np.ndarray:
+    from pdesim.simulation import Simulation
+
+    return np.stack([frame.state for frame in Simulation(plans, placement).frames()])
+
+
+def pairs():
+    for stepper in METHODS:
+        for name, (words, differences) in PROBLEMS.items():
+            if stepper in serving(make_plan(*words, "grid=16").problem):
+                yield pytest.param(stepper, words, differences, id=f"{stepper} {name}")
+                break
+
+
+@pytest.mark.parametrize(("stepper", "words", "differences"), pairs())
+def test_members_are_what_single_runs_are(placement, stepper, words, differences):
+    plans = member_plans(words, differences, "grid=[16,12]", f"stepper={stepper}",
+                         "device.precision=float64")  # fmt: skip
+    if not _can_share(plans[0]):
+        pytest.skip("runs alone: its iterations end when they are exact enough")
+    together = frames_of(plans, placement)
+    for number, plan in enumerate(plans):
+        alone = frames_of(plan, placement)
+        # the same operations in the same order; the compiler may contract products and sums
+        # differently for other shapes, which is some units in the last place per step
+        scale = np.abs(alone).max()
+        np.testing.assert_allclose(together[:, number], alone, rtol=0, atol=1e-12 * scale)
+
+
+def test_one_member_that_fails_disturbs_no_other(placement):
+    from pdesim.simulation import Simulation
+
+    words = ("equation=custom", "equation.rhs={u: 'a*u**2'}", "equation.a=0", "grid=[8]")
+    words += ("initial={u: 1}", "time.dt=0.001", "time.end=2", "output.frames=20")
+    plans = [make_plan(*words, f"equation.a={a}") for a in (0.1, 1.0, -0.5)]
+    simulation = Simulation(plans, placement)
+    frames = np.stack([frame.state for frame in simulation.frames()])
+    assert list(simulation.failures) == [1]
+    for member, a in ((0, 0.1), (2, -0.5)):
+        # Euler's error here is below dt * max|u''| * t
+        np.testing.assert_allclose(frames[-1, member], 1 / (1 - 2 * a), rtol=2e-3)
+        np.testing.assert_array_equal(frames[:, member], frames_of(plans[member], placement))
+    with pytest.raises(DivergedError):
+        list(Simulation([plans[1], plans[1]], placement).frames())
+
+
+def test_stopped_members_go_on_with_the_same_bits(placement):
+    from pdesim.plan import build_plan
+    from pdesim.simulation import Simulation
+
+    class Stop(Exception):
+        pass
+
+    words, differences = PROBLEMS["gray_scott spectral"]
+    plans = member_plans(words, differences, "grid=16", "stepper=sbdf2")
+    whole = Simulation(plans, placement)
+    expected = np.stack([frame.state for frame in whole.frames()])
+    first, blocks = Simulation(plans, placement), 0
+    first.blocks, first.steps_a_block = whole.blocks, 3
+
+    def report(progress):
+        nonlocal blocks
+        blocks += 1
+        if blocks == 5:
+            raise Stop
+
+    with pytest.raises(Stop):
+        list(first.frames(report))
+    rest = Simulation(
+        [build_plan(p.settings, p.equation.name, first.moment(i)) for i, p in enumerate(plans)],
+        placement,
+    )
+    rest.blocks = whole.blocks
+    frames = np.stack([frame.state for frame in rest.frames()])
+    assert frames.tobytes() == expected[-len(frames) :].tobytes()
+
+
+SWEEP = ("-m", "equation=gray_scott", "grid=24", "time.end=60", "output.frames=3", "animation=none")
+
+
+def test_a_sweep_leaves_a_run_in_every_folder(command, tmp_path):
+    command(*SWEEP, "equation.F=0.03,0.04", "stepper=euler,rk4", "hydra.sweep.dir=s")
+    command(*SWEEP[1:], "equation.F=0.04", "stepper=rk4", "hydra.run.dir=alone")
+    member, alone = tmp_path / "s" / "3", tmp_path / "alone"
+    assert {p.name for p in alone.iterdir()} - {".hydra"} == {p.name for p in member.iterdir()} - {
+        ".hydra"
+    }
+    with h5py.File(member / "snapshots.h5") as a, h5py.File(alone / "snapshots.h5") as b:
+        np.testing.assert_allclose(a["v"][:], b["v"][:], atol=1e-6)
+        assert a.attrs["equation"] == b.attrs["equation"]
+    status = json.loads((member / "status.json").read_text())
+    assert status["state"] == "finished" and status["members_of_batch"] == 2
+    assert "0.04" in (member / ".hydra" / "overrides.yaml").read_text()
+
+
+def test_a_member_that_fails_is_named(command, tmp_path):
+    words = ("equation=custom", "equation.rhs={u: 'a*u**2'}", "grid=[8]", "initial={u: 1}")
+    words += ("time.dt=0.001", "time.end=2", "output.frames=10", "animation=none")
+    done = command("-m", *words, "equation.a=0.1,1,-0.5", "hydra.sweep.dir=s", check=3)
+    assert "2 of 3 members finished" in done.stderr and "stopped being finite" in done.stderr
+    states = [json.loads((tmp_path / "s" / n / "status.json").read_text())["state"] for n in "012"]
+    assert states == ["finished", "failed", "finished"]
+    with h5py.File(tmp_path / "s" / "1" / "snapshots.h5") as file:
+        assert 0 < len(file["time"]) < 11 and np.isfinite(file["u"][:]).all()
+
+
+def test_odd_values_reach_their_members(tmp_path):
+    for number, word in enumerate(("equation.D=1e-05", "equation.D=-0.0", "seed=7")):
+        member = prepare_member(number, tmp_path / str(number), ["grid=8", word], None)
+        assert member.plan is not None, member
+    bad = prepare_member(9, tmp_path / "9", ["equation=heat", "time.dt=1e9"], None)
+    assert bad.state == "failed" and "stability limit" in bad.error.problem
+    assert json.loads((tmp_path / "9" / "status.json").read_text())["state"] == "failed"
+
+
+def test_hydras_own_launcher_still_serves(command, tmp_path):
+    command(*SWEEP, "equation.F=0.03,0.04", "hydra/launcher=basic", "hydra.sweep.dir=s")
+    assert (tmp_path / "s" / "1" / "snapshots.h5").exists()
