@@ -18,11 +18,11 @@ from pdesim.verify.manufactured import Manufactured, manufacture
 #: cells per axis of the refinement, by dimension
 SIZES = {1: (32, 48, 72, 108), 2: (16, 24, 36, 54), 3: (8, 12, 18, 27)}
 SPECTRAL_SIZES = {1: (6, 8, 10, 12), 2: (6, 8, 10, 12), 3: (6, 8, 10, 12)}
-#: cells per axis on which time steps are refined, and the numbers of steps
+#: cells per axis on which time steps are refined; steps at first, their growth, how often at most
 TIME_SIZE = {1: 32, 2: 16, 3: 8}
-STEP_COUNTS = (16, 24, 36, 54)
-#: families whose errors settle late: many stages near their limit, multistep methods at the start
-MORE_STEPS = {"stabilized": 6, "imex": 3}
+STEPS, REFINE, RUNGS = 16, 1.5, 12
+#: slopes between neighbours that differ by less have settled
+SETTLED = 0.1
 #: errors below this (relative to the solution) are round-off and take no part in a fit
 FLOOR = 2e-12
 #: a measured order may fall short of the claim by this much
@@ -53,6 +53,12 @@ class Measurement:
             return float("nan")
         sizes, errors = np.log(pairs).T
         return float(np.polyfit(sizes, errors, 1)[0])
+
+    @property
+    def settled(self) -> bool:
+        """Whether the slope is the same all along."""
+        slopes = np.diff(np.log(self.errors)) / np.diff(np.log(self.sizes))
+        return bool(np.ptp(slopes) < SETTLED)
 
     @property
     def passed(self) -> bool:
@@ -87,18 +93,25 @@ def measure_space(problem: Problem, sizes: Sequence[int] | None = None) -> Measu
 def measure_time(problem: Problem, stepper_name: str, stages: int = 9) -> Measurement:
     """Refine the time step on one grid, against an accurate solution of the same grid."""
     problem = _resized(balanced(problem), TIME_SIZE[problem.grid.dimensions])
-    factor = MORE_STEPS.get(METHODS[stepper_name].family, 1)
-    counts = tuple(n * factor for n in STEP_COUNTS)
     duration = _duration(problem, stepper_name, stages)
     exact = manufacture(problem, duration)
     reference = solve_accurately(exact, 0.0, duration)
     stepper = build_stepper(stepper_name, exact.problem, stages)
     blocks = Blocks(exact.problem, stepper, tf.float64, True)
-    steps = tuple(duration / count for count in counts)
-    errors = tuple(
-        _error(march(blocks, exact.state(0.0), duration, count), reference) for count in counts
-    )
-    return Measurement(stepper_name, steps, errors, METHODS[stepper_name].order)
+    steps, errors = [], []
+    for rung in range(RUNGS):
+        count = round(STEPS * REFINE**rung)
+        steps.append(duration / count)
+        errors.append(_error(march(blocks, exact.state(0.0), duration, count), reference))
+        measured = Measurement(stepper_name, *_last(steps, errors), METHODS[stepper_name].order)
+        if rung >= 3 and (measured.settled or errors[-1] < 100 * FLOOR):
+            break
+    return measured
+
+
+def _last(*lists: list[float]) -> list[tuple[float, ...]]:
+    """The rungs that a slope is fitted to."""
+    return [tuple(values[-4:]) for values in lists]
 
 
 def measure_steady(problem: Problem, solve, sizes: Sequence[int] | None = None) -> Measurement:
@@ -178,16 +191,17 @@ class _Rolled:
 
 
 def balanced(problem: Problem) -> Problem:
-    """The same equation on a domain so small that derivatives matter as much as reactions.
+    """The same equation on a domain so small that derivatives decide what happens.
 
-    On a large domain a smooth solution hardly feels its derivatives, and their errors drown in
-    round-off.
+    On a large domain a smooth solution hardly feels its derivatives, whose errors drown in
+    round-off, and waves that grow by themselves would bury it.
     """
-    reaction = reaction_rate(_waves(_resized(problem, 4)))
     for halvings in range(HALVINGS):
         extent = tuple(length / 2**halvings for length in problem.grid.extent)
         smaller = replace(problem, grid=replace(problem.grid, extent=extent))
-        if slow_rate(smaller) >= 2 * reaction:
+        waves = _waves(_resized(smaller, 16))
+        growth = np.linalg.eigvals(waves.matrix(problem.equation.formulas)).real.max()
+        if slow_rate(smaller) >= 2 * max(reaction_rate(waves), growth):
             return smaller
     return problem  # nothing but reactions
 
@@ -214,7 +228,7 @@ def _duration(problem: Problem, stepper_name: str, stages: int) -> float:
     limit = stable_step(stepper, _waves(problem), 1e9)
     if limit == 0.0:
         raise StepperError(f"{stepper_name} is unstable for {problem.equation.name} at any step")
-    return min(0.7 * limit * STEP_COUNTS[0], 2.0 / slow_rate(problem))
+    return min(0.7 * limit * STEPS, 2.0 / slow_rate(problem))
 
 
 def _resized(problem: Problem, points: int) -> Problem:

@@ -68,19 +68,24 @@ def verify_plan(plan: Plan) -> Iterator[Row]:
 
 
 def verify_matrix(plan: Plan, walls: Sequence[Callable[[Problem], Problem]]) -> Iterator[Row]:
-    """Every scheme between every kind of walls, then every stepper that can serve."""
+    """Every scheme between every kind of walls, then every stepper that can serve.
+
+    Left out, because others stand for them: ``conv`` between walls (tests hold it equal to
+    ``stencil`` to round-off), and steppers on squares (they see a system of ordinary equations).
+    """
     for change in walls:
         for name, order, isotropic in SCHEMES:
             scheme = build_discretisation(name, order, isotropic)
             problem = replace(change(plan.problem), discretisation=scheme)
-            if isotropic and problem.grid.dimensions == 1:
+            walled = not all(problem.boundary.periodic_axes)
+            if (isotropic and problem.grid.dimensions == 1) or (name == "conv" and walled):
                 continue
             try:
                 check_problem(problem)
-            except PdesimError:
-                continue  # a combination that pdesim refuses has no order
-            yield from _schemes(replace(plan, problem=problem))
-    if plan.equation.steady:
+                yield from _schemes(replace(plan, problem=problem))
+            except BoundaryError:
+                continue  # refused by pdesim, or without a manufactured solution
+    if plan.equation.steady or plan.problem.grid.dimensions > 1:
         return
     spectral = replace(plan.problem, discretisation=build_discretisation("spectral"))
     for problem in (plan.problem, spectral):
