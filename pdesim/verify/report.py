@@ -12,6 +12,9 @@ from rich.table import Table
 
 from pdesim.verify.orders import FLOOR, Measurement
 
+#: told apart without colour, too
+MARKERS = "osD^vP*Xph"
+
 
 @dataclass(frozen=True)
 class Row:
@@ -78,43 +81,63 @@ def write_json(rows: Sequence[Row], path: Path) -> None:
 
 
 def plot(rows: Sequence[Row], path: Path, title: str) -> None:
-    """Errors over spacings and over time steps, with the claimed slopes dashed."""
-    from matplotlib import colormaps
+    """Errors over spacings and over time steps, a panel per kind of walls, with the claimed slopes.
+
+    Schemes without an error to see (spectral ones, down at round-off) are drawn all the same.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    panels = [
-        (kind, [row for row in rows if row.kind == kind])
-        for kind in ("space", "time")
-        if any(row.kind == kind for row in rows)
-    ]
-    figure = Figure(figsize=(6 * len(panels), 5), layout="constrained")
+    panels: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        if row.measurement:
+            panels.setdefault((row.kind, row.walls), []).append(row)
+    columns = min(len(panels), 4)
+    lines = -(-len(panels) // columns)
+    figure = Figure(figsize=(5.2 * columns, 4.6 * lines), layout="constrained")
     FigureCanvasAgg(figure)
-    for axes, (kind, found) in zip(np.ravel(figure.subplots(1, len(panels))), panels, strict=True):
-        for number, row in enumerate(found):
-            _draw(axes, row, colormaps["tab20"](number % 20))
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-        axes.set_xlabel("cell spacing" if kind == "space" else "time step")
-        axes.set_ylabel("relative error (maximum norm)")
-        if min(row.error for row in found) < 1e3 * FLOOR:
-            axes.axhline(FLOOR, color="0.6", linewidth=0.8)
-            place = {"transform": axes.get_yaxis_transform(), "ha": "right", "va": "bottom"}
-            axes.text(0.99, FLOOR, "round-off ", color="0.4", fontsize=8, **place)
-        axes.grid(alpha=0.3, linewidth=0.5)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(fontsize=8, frameon=False)
+    places = figure.subplots(lines, columns, squeeze=False).flat
+    for axes, ((kind, walls), found) in zip(places, panels.items(), strict=False):
+        _panel(axes, kind, found)
+        axes.set_title(f"{'spacing refined' if kind == 'space' else 'time step refined'}, {walls}",
+                       fontsize=10)  # fmt: skip
+    for axes in list(places):
+        axes.remove()
     figure.suptitle(title)
-    figure.savefig(path, dpi=150)
+    figure.savefig(path, dpi=110)
 
 
-def _draw(axes, row: Row, colour) -> None:
-    measurement = row.measurement
-    sizes, errors = np.array(measurement.sizes), np.maximum(measurement.errors, 1e-17)
-    label = f"{row.what}: {row.measured}"
-    axes.plot(sizes, errors, "o-", color=colour, markersize=4, linewidth=1.4, label=label)
-    if measurement.claimed:
-        # a little below the measured line, so that both are seen
-        slope = 0.6 * errors[0] * (sizes / sizes[0]) ** measurement.claimed
-        told = f"slope {measurement.claimed:g}"
-        axes.plot(sizes, slope, "--", color="0.5", linewidth=1.0, label=told)
+def _panel(axes, kind: str, rows: Sequence[Row]) -> None:
+    from matplotlib import colormaps
+
+    colours = colormaps["tab10" if len(rows) <= 10 else "tab20"]
+    for number, row in enumerate(rows):
+        sizes, errors = row.measurement.sizes, np.maximum(row.measurement.errors, 1e-17)
+        style = {"color": colours(number), "marker": MARKERS[number % len(MARKERS)]}
+        label = f"{row.what}: {row.measured}"
+        axes.plot(sizes, errors, markersize=4.5, linewidth=1.3, label=label, **style)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    for order in sorted({r.measurement.claimed for r in rows if r.measurement.claimed}):
+        _guide(axes, order, [r.measurement for r in rows if r.measurement.claimed == order])
+    if min(row.error for row in rows) < 1e3 * FLOOR:
+        axes.axhline(FLOOR, color="0.6", linewidth=0.8, linestyle=":")
+        place = {"transform": axes.get_yaxis_transform(), "ha": "right", "va": "bottom"}
+        axes.text(0.99, FLOOR, "round-off", color="0.4", fontsize=8, **place)
+    axes.set_xlabel("cell spacing" if kind == "space" else "time step")
+    axes.set_ylabel("relative error (maximum norm)")
+    axes.grid(alpha=0.3, linewidth=0.5)
+    axes.spines[["top", "right"]].set_visible(False)
+    # below the lines, which leave no corner free
+    axes.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.14),
+                ncols=min(len(rows), 3))  # fmt: skip
+
+
+def _guide(axes, order: float, measurements: Sequence[Measurement]) -> None:
+    """One dashed line of a claimed slope, a little below the lowest line that claims it."""
+    lowest = min(measurements, key=lambda m: m.errors[-1])
+    sizes = np.array([lowest.sizes[0], lowest.sizes[-1]])
+    values = 0.5 * lowest.errors[0] * (sizes / sizes[0]) ** order
+    axes.plot(sizes, values, "--", color="0.55", linewidth=1.0)
+    axes.annotate(f"slope {order:g}", (sizes[1], values[1]), (0, -3), color="0.4", fontsize=8,
+                  textcoords="offset points", ha="left", va="top")  # fmt: skip
