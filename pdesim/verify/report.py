@@ -83,7 +83,7 @@ def write_json(rows: Sequence[Row], path: Path) -> None:
 def plot(rows: Sequence[Row], path: Path, title: str) -> None:
     """Errors over spacings and over time steps, a panel per kind of walls, with the claimed slopes.
 
-    Schemes without an error to see (spectral ones, down at round-off) are drawn all the same.
+    Schemes of one order share a colour.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -94,28 +94,25 @@ def plot(rows: Sequence[Row], path: Path, title: str) -> None:
             panels.setdefault((row.kind, row.walls), []).append(row)
     columns = min(len(panels), 4)
     lines = -(-len(panels) // columns)
-    figure = Figure(figsize=(5.2 * columns, 4.6 * lines), layout="constrained")
+    figure = Figure(figsize=(4.6 * columns, 4.4 * lines), layout="constrained")
     FigureCanvasAgg(figure)
-    places = figure.subplots(lines, columns, squeeze=False).flat
-    for axes, ((kind, walls), found) in zip(places, panels.items(), strict=False):
+    for number, ((kind, walls), found) in enumerate(panels.items(), start=1):
+        axes = figure.add_subplot(lines, columns, number)
         _panel(axes, kind, found)
-        axes.set_title(f"{'spacing refined' if kind == 'space' else 'time step refined'}, {walls}",
-                       fontsize=10)  # fmt: skip
-    for axes in list(places):
-        axes.remove()
+        axes.set_title(f"{kind}: {walls}", fontsize=10)
     figure.suptitle(title)
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=100)
 
 
 def _panel(axes, kind: str, rows: Sequence[Row]) -> None:
-    from matplotlib import colormaps
-
-    colours = colormaps["tab10" if len(rows) <= 10 else "tab20"]
     for number, row in enumerate(rows):
-        sizes, errors = row.measurement.sizes, np.maximum(row.measurement.errors, 1e-17)
-        style = {"color": colours(number), "marker": MARKERS[number % len(MARKERS)]}
+        measurement = row.measurement
+        colour = f"C{measurement.claimed:g}" if measurement.claimed else "black"
+        style = {"color": colour, "marker": MARKERS[number % len(MARKERS)], "markersize": 5}
+        style["markerfacecolor"] = colour if number % 2 else "white"  # lines may coincide
+        errors = np.maximum(measurement.errors, 1e-17)
         label = f"{row.what}: {row.measured}"
-        axes.plot(sizes, errors, markersize=4.5, linewidth=1.3, label=label, **style)
+        axes.plot(measurement.sizes, errors, linewidth=1.2, label=label, **style)
     axes.set_xscale("log")
     axes.set_yscale("log")
     for order in sorted({r.measurement.claimed for r in rows if r.measurement.claimed}):
@@ -126,6 +123,7 @@ def _panel(axes, kind: str, rows: Sequence[Row]) -> None:
         axes.text(0.99, FLOOR, "round-off", color="0.4", fontsize=8, **place)
     axes.set_xlabel("cell spacing" if kind == "space" else "time step")
     axes.set_ylabel("relative error (maximum norm)")
+    axes.margins(y=0.08)
     axes.grid(alpha=0.3, linewidth=0.5)
     axes.spines[["top", "right"]].set_visible(False)
     # below the lines, which leave no corner free
@@ -139,5 +137,8 @@ def _guide(axes, order: float, measurements: Sequence[Measurement]) -> None:
     sizes = np.array([lowest.sizes[0], lowest.sizes[-1]])
     values = 0.5 * lowest.errors[0] * (sizes / sizes[0]) ** order
     axes.plot(sizes, values, "--", color="0.55", linewidth=1.0)
-    axes.annotate(f"slope {order:g}", (sizes[1], values[1]), (0, -3), color="0.4", fontsize=8,
-                  textcoords="offset points", ha="left", va="top")  # fmt: skip
+    style = {"color": "0.4", "fontsize": 8, "textcoords": "offset points"}
+    if order % 2:  # neighbours at opposite ends
+        axes.annotate(f"slope {order:g}", (sizes[1], values[1]), (0, -2), va="top", **style)
+    else:
+        axes.annotate(f"slope {order:g}", (sizes[0], values[0]), (5, 0), va="center", **style)
