@@ -113,6 +113,20 @@ def test_every_equation_with_what_it_runs_by_default(placement, equation):
     assert all(row.passed for row in rows), rows
 
 
+def test_order_of_a_steady_problem_whose_mean_is_free(placement):
+    from pdesim.verify.run import verify_plan
+
+    (row,) = verify_plan(make_plan("equation=poisson", "grid=16", "boundary=neumann"))
+    assert row.measurement.order == pytest.approx(2, abs=0.1)
+
+
+def test_layers_thinner_than_a_cell_have_no_order_yet(orders):
+    """Burgers is measured where its viscosity matters: cells that it smooths within a crossing."""
+    problem = make_plan("equation=burgers", "boundary=neumann", *BASE).problem
+    cell = orders.balanced(problem).grid.extent[0] / min(orders.SIZES[1])
+    assert cell < problem.parameters["nu"]  # the speed is about one
+
+
 def test_a_solution_meets_the_walls_of_operators_inside_operators(orders):
     """Cahn-Hilliard without flux: both u and what is inside the outer Laplacian are flat there."""
     plan = make_plan("equation=cahn_hilliard", "boundary=neumann", "operators=stencil", *BASE)

@@ -10,6 +10,8 @@ import tensorflow as tf
 
 from pdesim.blocks import Blocks
 from pdesim.errors import StepperError
+from pdesim.operators.catalogue import Discretisation
+from pdesim.operators.lines import MethodOfLines
 from pdesim.operators.problem import Problem
 from pdesim.steppers import METHODS, Method, build_stepper
 from pdesim.steppers.stability import Linearised, linearise, reaction_rate, stable_step
@@ -85,9 +87,7 @@ def measure_space(problem: Problem, sizes: Sequence[int] | None = None) -> Measu
         found = solve_accurately(exact, 0.0, duration)
         errors.append(_error(found, exact.state(duration)))
         spacings.append(max(exact.problem.grid.spacing))
-    name = scheme.name if scheme.is_spectral else f"{scheme.name} {scheme.order}"
-    name += " isotropic" if scheme.isotropic else ""
-    return Measurement(name, tuple(spacings), tuple(errors), scheme.order or None)
+    return Measurement(_told(scheme), tuple(spacings), tuple(errors), scheme.order or None)
 
 
 def measure_time(problem: Problem, stepper_name: str, stages: int = 9) -> Measurement:
@@ -118,16 +118,34 @@ def measure_steady(problem: Problem, solve, sizes: Sequence[int] | None = None) 
     """Refine the grid of a steady problem; ``solve(problem)`` gives its state."""
     scheme, errors, spacings = problem.discretisation, [], []
     table = SPECTRAL_SIZES if scheme.is_spectral else SIZES
+    # where no wall holds a value, the mean is free: only the rest of the solution is determined
+    free = not any(w.kind == "dirichlet" for f in problem.boundary.walls for p in f for w in p)
     for points in sizes or table[problem.grid.dimensions]:
         exact = manufacture(_resized(problem, points), 1.0)
-        found, wanted = solve(exact.problem), exact.state(0.0)
-        # where walls leave the mean free, only the rest of the solution is determined
-        free = not any(w.kind == "dirichlet" for f in problem.boundary.walls for p in f for w in p)
-        shift = (wanted - found).mean() if free else 0.0
-        errors.append(_error(found + shift, wanted))
+        wanted = exact.state(0.0)
+        found = solve(_without_mean(exact.problem, wanted) if free else exact.problem)
+        errors.append(_error(found + ((wanted - found).mean() if free else 0.0), wanted))
         spacings.append(max(exact.problem.grid.spacing))
+    return Measurement(_told(scheme), tuple(spacings), tuple(errors), scheme.order or None)
+
+
+def _told(scheme: Discretisation) -> str:
     name = scheme.name if scheme.is_spectral else f"{scheme.name} {scheme.order}"
-    return Measurement(name, tuple(spacings), tuple(errors), scheme.order or None)
+    return f"{name} isotropic" if scheme.isotropic else name
+
+
+def _without_mean(problem: Problem, state: np.ndarray) -> Problem:
+    """The source less a constant, so that what differences leave over at a solution has no mean.
+
+    Between walls that hold fluxes there is a discrete solution only then; the constant is as small
+    as the error of the differences.
+    """
+    numbers = {k: tf.constant(v, tf.float64) for k, v in problem.parameters.items()}
+    lines = MethodOfLines(problem, tf.float64, False, numbers)
+    left = lines.rhs(tf.constant(state), tf.constant(0.0, tf.float64)).numpy()
+    means = left.reshape(len(left), -1).mean(axis=1).tolist()
+    formulas = (f - mean for f, mean in zip(problem.equation.formulas, means, strict=True))
+    return replace(problem, equation=replace(problem.equation, formulas=tuple(formulas)))
 
 
 def march(blocks: Blocks, state: np.ndarray, duration: float, count: int) -> np.ndarray:
@@ -191,26 +209,43 @@ class _Rolled:
 
 
 def balanced(problem: Problem) -> Problem:
-    """The same equation on a domain so small that derivatives decide what happens.
+    """The same equation on a domain so small that its highest derivatives decide what happens.
 
-    On a large domain a smooth solution hardly feels its derivatives, whose errors drown in
-    round-off, and waves that grow by themselves would bury it.
+    On a large domain a smooth solution hardly feels them, and their errors drown in round-off;
+    waves that grow by themselves would bury it, and layers at walls thinner than a cell have no
+    order yet.
     """
+    damped = _is_damped(_fastest(_shrunk(problem, HALVINGS)))
     for halvings in range(HALVINGS):
-        extent = tuple(length / 2**halvings for length in problem.grid.extent)
-        smaller = replace(problem, grid=replace(problem.grid, extent=extent))
+        smaller = _shrunk(problem, halvings)
         waves = _waves(_resized(smaller, 16))
         growth = np.linalg.eigvals(waves.matrix(problem.equation.formulas)).real.max()
-        if slow_rate(smaller) >= 2 * max(reaction_rate(waves), growth):
+        fastest = _fastest(smaller)
+        decided = abs(fastest) >= 2 * max(reaction_rate(waves), growth)
+        if decided and _is_damped(fastest) == damped:
             return smaller
     return problem  # nothing but reactions
 
 
 def slow_rate(problem: Problem) -> float:
-    """The fastest rate among waves as long as the solution's: those that 4 cells can hold."""
+    """The fastest rate among waves as long as the solution's."""
+    return abs(_fastest(problem))
+
+
+def _fastest(problem: Problem) -> complex:
+    """The fastest rate of those waves that 4 cells can hold."""
     waves = _waves(_resized(problem, 4))
-    rates = np.linalg.eigvals(waves.matrix(problem.equation.formulas))
-    return float(np.abs(rates).max())
+    rates = np.linalg.eigvals(waves.matrix(problem.equation.formulas)).ravel()
+    return complex(rates[np.abs(rates).argmax()])
+
+
+def _is_damped(rate: complex) -> bool:
+    return abs(rate.real) >= abs(rate.imag)
+
+
+def _shrunk(problem: Problem, halvings: int) -> Problem:
+    extent = tuple(length / 2**halvings for length in problem.grid.extent)
+    return replace(problem, grid=replace(problem.grid, extent=extent))
 
 
 def _waves(problem: Problem) -> Linearised:
