@@ -13,7 +13,7 @@ from rich.table import Table
 from pdesim.verify.orders import FLOOR, Measurement
 
 #: told apart without colour, too
-MARKERS = "osD^vP*Xph"
+MARKERS = "osD^v<>P*Xph"
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,8 @@ def plot(rows: Sequence[Row], path: Path, title: str) -> None:
 
 
 def _panel(axes, kind: str, rows: Sequence[Row]) -> None:
+    from matplotlib.ticker import LogLocator
+
     for number, row in enumerate(rows):
         measurement = row.measurement
         colour = f"C{measurement.claimed:g}" if measurement.claimed else "black"
@@ -126,8 +128,9 @@ def _panel(axes, kind: str, rows: Sequence[Row]) -> None:
     axes.margins(y=0.08)
     axes.grid(alpha=0.3, linewidth=0.5)
     axes.spines[["top", "right"]].set_visible(False)
+    axes.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))  # more labels would touch
     # below the lines, which leave no corner free
-    axes.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.14),
+    axes.legend(fontsize=7, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.14),
                 ncols=min(len(rows), 3))  # fmt: skip
 
 
@@ -136,9 +139,5 @@ def _guide(axes, order: float, measurements: Sequence[Measurement]) -> None:
     lowest = min(measurements, key=lambda m: m.errors[-1])
     sizes = np.array([lowest.sizes[0], lowest.sizes[-1]])
     values = 0.5 * lowest.errors[0] * (sizes / sizes[0]) ** order
-    axes.plot(sizes, values, "--", color="0.55", linewidth=1.0)
-    style = {"color": "0.4", "fontsize": 8, "textcoords": "offset points"}
-    if order % 2:  # neighbours at opposite ends
-        axes.annotate(f"slope {order:g}", (sizes[1], values[1]), (0, -2), va="top", **style)
-    else:
-        axes.annotate(f"slope {order:g}", (sizes[0], values[0]), (5, 0), va="center", **style)
+    style = {"color": f"C{order:g}", "linewidth": 1.0, "label": f"slope {order:g}"}
+    axes.plot(sizes, values, "--", **style)
