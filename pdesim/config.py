@@ -153,11 +153,13 @@ def _explain(message: str, overrides: Sequence[str], folders: Sequence[Path]) ->
         return ConfigError(
             f"{given} does not choose a config", nearest("", choices(group, folders))
         )
-    for override in overrides:
-        shown = override.removeprefix("++")
-        key, equals, value = shown.partition("=")
-        if override in message or shown in message or (value and value in message):
-            return _grammar(first, key, equals, value)
+    # the grammar quotes how far it read; whole settings say more than values, long ones than short
+    settings = [override.removeprefix("++") for override in overrides]
+    read = re.search(r"at input '(.+)'$", first)
+    named = [s for s in settings if s in message or (read and read.group(1) in s)]
+    named = named or [s for s in settings if s.partition("=")[2] and s.partition("=")[2] in message]
+    if named:
+        return _grammar(first, *max(named, key=len).partition("="))
     return ConfigError(first, cure="pdesim --help shows the form of settings")
 
 

@@ -115,6 +115,7 @@ BAD = [
     ("animation=mpg", "mp4"),
     ("animation.fps=-1", "greater than 0"),
     ("animation.field=T", "u"),
+    ("initial={u: heat(}", "the value of initial"),  # not equation=heat, which is in the text, too
     ("boundary=open", "periodic"),
     ("boundary.x=open", "periodic"),
     ("boundary.q=neumann", "default"),

@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 DOCUMENTS = sorted((ROOT / "docs").glob("*.md"))
+VERIFICATION = (ROOT / "docs" / "verification.md").read_text()
 
 
 def blocks(language: str) -> list[str]:
@@ -87,9 +88,32 @@ def test_the_table_names_every_choice():
 
 
 def test_pictures_are_there_and_small():
-    folder = Path(__file__).parent.parent
-    for path in re.findall(r"!\[.*?\]\((.*?)\)", README):
-        assert 10_000 < (folder / path).stat().st_size < 1_500_000
+    for text, folder in ((README, ROOT), (VERIFICATION, ROOT / "docs")):
+        for path in re.findall(r"!\[.*?\]\((.*?)\)", text):
+            assert 10_000 < (folder / path).stat().st_size < 1_500_000
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs").glob("*.md")), ids=lambda p: p.stem)
+def test_commands_of_the_docs_compose(path, workplace, monkeypatch):
+    from pdesim.config import compose_settings
+
+    monkeypatch.chdir(workplace)
+    for line in re.findall(r"^    pdesim (.*)", path.read_text(), flags=re.M):
+        words = shlex.split(line)
+        folder = "my" if "--config-dir" in words else None
+        compose_settings([word for word in words if "=" in word], folder)
+
+
+def test_the_matrix_of_the_docs_is_whole_and_holds():
+    from pdesim.config import choices
+    from pdesim.steppers import METHODS
+
+    rows = [line.strip("| ").split(" | ") for line in VERIFICATION.splitlines() if line[:1] == "|"]
+    header, rows = rows[0], [dict(zip(rows[0], row, strict=True)) for row in rows[2:]]
+    assert header[-1] == "holds" and all(row["holds"] == "yes" for row in rows)
+    assert {row["equation"].split()[0] for row in rows} == set(choices("equation")) - {"custom"}
+    schemes = {row["scheme"] for row in rows if row["refined"] == "time"}
+    assert schemes == set(METHODS) - {"exact"}
 
 
 @pytest.mark.slow

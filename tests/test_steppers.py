@@ -255,9 +255,10 @@ def test_walls_with_values_reach_their_steady_profile(evolve, operators):
     np.testing.assert_allclose(run.field("u")[-1], 1 + 2 * run.coordinates["x"], atol=1e-10)
 
 
+@pytest.mark.parametrize("boundary", ["periodic", "neumann"])
 @pytest.mark.parametrize("stepper", ["euler", "exact", "crank_nicolson"])
-def test_mean_is_conserved_over_ten_thousand_steps(evolve, stepper):
-    run = evolve("equation=heat", "grid=[32]", "boundary=neumann", f"stepper={stepper}",
+def test_mean_is_conserved_over_ten_thousand_steps(evolve, stepper, boundary):
+    run = evolve("equation=heat", "grid=[32]", f"boundary={boundary}", f"stepper={stepper}",
                  "time.dt=0.01", "time.end=100", "output.frames=1")  # fmt: skip
     means = run.field("u").mean(1)
     assert abs(means[1] - means[0]) < 1e-13

@@ -99,6 +99,40 @@ def test_order_in_time_of_implicit_steppers(orders, stepper, walls):
     assert measured.passed, measured
 
 
+@pytest.mark.parametrize(
+    "equation",
+    ["burgers", "cahn_hilliard", "fitzhugh_nagumo",
+     *(pytest.param(name, marks=pytest.mark.slow)
+       for name in ("allen_cahn", "brusselator", "kuramoto_sivashinsky", "swift_hohenberg"))],
+)  # fmt: skip
+def test_every_equation_with_what_it_runs_by_default(placement, equation):
+    from pdesim.verify.run import verify_plan
+
+    rows = list(verify_plan(make_plan(f"equation={equation}", "grid=[32]", "time.unsafe=true")))
+    assert [row.kind for row in rows] == ["space", "time"]
+    assert all(row.passed for row in rows), rows
+
+
+def test_order_of_a_steady_problem_whose_mean_is_free(placement):
+    from pdesim.verify.run import verify_plan
+
+    (row,) = verify_plan(make_plan("equation=poisson", "grid=16", "boundary=neumann"))
+    assert row.measurement.order == pytest.approx(2, abs=0.1)
+
+
+def test_layers_thinner_than_a_cell_have_no_order_yet(orders):
+    """Burgers is measured where its viscosity matters: cells that it smooths within a crossing."""
+    problem = make_plan("equation=burgers", "boundary=neumann", *BASE).problem
+    cell = orders.balanced(problem).grid.extent[0] / min(orders.SIZES[1])
+    assert cell < problem.parameters["nu"]  # the speed is about one
+
+
+def test_a_solution_meets_the_walls_of_operators_inside_operators(orders):
+    """Cahn-Hilliard without flux: both u and what is inside the outer Laplacian are flat there."""
+    plan = make_plan("equation=cahn_hilliard", "boundary=neumann", "operators=stencil", *BASE)
+    assert orders.measure_space(plan.problem, (16, 24, 36)).order == pytest.approx(2, abs=0.1)
+
+
 def test_order_of_the_symplectic_composition(orders):
     measured = orders.measure_time(make_plan("equation=wave", *BASE).problem, "yoshida4")
     assert measured.order > 3.8

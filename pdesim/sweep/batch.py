@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from rich.console import Console
 
+from pdesim.blocks import Blocks
 from pdesim.device import Placement
 from pdesim.errors import DivergedError, InterruptedRun, PdesimError
 from pdesim.output import Recorder, Worker, frames_waiting, write_status
@@ -41,9 +42,15 @@ class _Seat:
 
 
 def run_batch(
-    members: Sequence[Member], placement: Placement, console: Console, stop: StopRequests
-) -> list[Outcome]:
+    members: Sequence[Member],
+    placement: Placement,
+    console: Console,
+    stop: StopRequests,
+    blocks: Blocks | None = None,
+) -> tuple[list[Outcome], Blocks]:
     """Compute members that share a program; every one ends with files as of a run of its own.
+
+    ``blocks`` of an earlier batch of equal size and program serve again, and are returned.
 
     A member that stops being finite, or cannot be written, ends alone. After a request to stop all
     have a checkpoint, and their outcome is "interrupted".
@@ -55,12 +62,14 @@ def run_batch(
         seats = []
         for member in members:
             seats.append(_take_seat(member, worker, stack, began))
-        simulation = Simulation([member.plan for member in members], placement)
+        plans = [member.plan for member in members]
+        simulation = Simulation(plans if len(plans) > 1 else plans[0], placement)
+        simulation.blocks = blocks or simulation.blocks
         _advance(simulation, seats, console, stop)
         for index, seat in enumerate(seats):
             _leave(seat, index, simulation, placement, time.time() - began)
     states = {None: "finished", True: "interrupted", False: "failed"}
-    return [
+    outcomes = [
         Outcome(
             seat.member.number,
             seat.member.folder,
@@ -69,6 +78,7 @@ def run_batch(
         )
         for seat in seats
     ]
+    return outcomes, simulation.blocks
 
 
 def _take_seat(member: Member, worker: Worker, stack: ExitStack, began: float) -> _Seat:
@@ -124,7 +134,8 @@ def _advance(
 def _store(simulation: Simulation, seats: Sequence[_Seat], frame) -> None:
     for index, seat in enumerate(seats):
         if seat.error is None and index not in simulation.failures:
-            seat.store(frame.index, frame.time, frame.state[index])
+            state = frame.state[index] if len(seats) > 1 else frame.state
+            seat.store(frame.index, frame.time, state)
     ended = [s for i, s in enumerate(seats) if s.error is not None or i in simulation.failures]
     if len(ended) == len(seats):
         raise next((s.error for s in ended if s.error is not None), simulation.failures[0])

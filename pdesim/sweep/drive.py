@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pdesim.device import start_tensorflow
+from pdesim.device import Placement, start_tensorflow
 from pdesim.errors import InterruptedRun, PdesimError
 from pdesim.run import describe_to_paraview, draw, execute
 from pdesim.stopping import stop_requests
-from pdesim.sweep.members import Member, Outcome, batches, prepare_member
+from pdesim.sweep.members import Batch, Member, Outcome, batches, prepare_member
 
 
 def run_sweep(
@@ -39,11 +39,7 @@ def run_sweep(
                 outcomes.append(Outcome(one.number, one.folder, "skipped"))
             else:
                 waiting.append(one)
-    for batch in batches(waiting):
-        if any(one.state == "interrupted" for one in outcomes):
-            outcomes += [Outcome(m.number, m.folder, "not started") for m in batch]
-        else:
-            outcomes += _run(batch, console)
+    outcomes += _compute(waiting, console)
     outcomes.sort(key=lambda one: one.number)
     _pictures([one for one in waiting if _state(outcomes, one) == "finished"], console)
     _tell(outcomes, folder, console)
@@ -54,18 +50,40 @@ def _state(outcomes: Sequence[Outcome], member: Member) -> str:
     return next(one.state for one in outcomes if one.number == member.number)
 
 
-def _run(batch: Sequence[Member], console: Console) -> list[Outcome]:
-    if len(batch) == 1:
-        return [_run_alone(batch[0], console)]
-    plan = batch[0].plan
-    with stop_requests(plan.settings.time.wall_limit) as stop:
-        try:
-            placement = start_tensorflow(plan.settings.device)
-            from pdesim.sweep.batch import run_batch  # imports TensorFlow, quietly only now
+def _compute(waiting: Sequence[Member], console: Console) -> list[Outcome]:
+    """Batch after batch; those after a request to stop are not begun."""
+    if not waiting:
+        return []
+    outcomes, programs = [], {}
+    try:
+        placement = start_tensorflow(waiting[0].plan.settings.device)
+    except PdesimError as error:
+        return [Outcome(m.number, m.folder, "failed", error) for m in waiting]
+    for batch in batches(waiting, placement.is_gpu):
+        if any(one.state == "interrupted" for one in outcomes):
+            outcomes += [Outcome(m.number, m.folder, "not started") for m in batch.members]
+        elif batch.alone:
+            outcomes.append(_run_alone(batch.members[0], console))
+        else:
+            outcomes += _run_together(batch, placement, console, programs)
+    return outcomes
 
-            return run_batch(batch, placement, console, stop)
-        except PdesimError as error:
-            return [Outcome(m.number, m.folder, "failed", error) for m in batch]
+
+def _run_together(
+    batch: Batch, placement: Placement, console: Console, programs: dict
+) -> list[Outcome]:
+    from pdesim.sweep.batch import run_batch  # imports TensorFlow, which has started quietly now
+
+    limit = batch.members[0].plan.settings.time.wall_limit
+    key = batch.program, len(batch.members)
+    try:
+        with stop_requests(limit) as stop:
+            outcomes, programs[key] = run_batch(
+                batch.members, placement, console, stop, programs.get(key)
+            )
+        return outcomes
+    except PdesimError as error:
+        return [Outcome(m.number, m.folder, "failed", error) for m in batch.members]
 
 
 def _run_alone(member: Member, console: Console) -> Outcome:

@@ -10,23 +10,27 @@ import tensorflow as tf
 
 from pdesim.blocks import Blocks
 from pdesim.errors import StepperError
+from pdesim.operators.catalogue import Discretisation
+from pdesim.operators.lines import MethodOfLines
 from pdesim.operators.problem import Problem
-from pdesim.steppers import METHODS, build_stepper
+from pdesim.steppers import METHODS, Method, build_stepper
 from pdesim.steppers.stability import Linearised, linearise, reaction_rate, stable_step
 from pdesim.verify.manufactured import Manufactured, manufacture
 
 #: cells per axis of the refinement, by dimension
-SIZES = {1: (20, 30, 45, 68), 2: (16, 24, 36, 54), 3: (8, 12, 18, 27)}
+SIZES = {1: (32, 48, 72, 108), 2: (16, 24, 36, 54), 3: (8, 12, 18, 27)}
 SPECTRAL_SIZES = {1: (6, 8, 10, 12), 2: (6, 8, 10, 12), 3: (6, 8, 10, 12)}
-#: cells per axis on which time steps are refined, and the numbers of steps
+#: cells per axis on which time steps are refined; steps at first, their growth, how often at most
 TIME_SIZE = {1: 32, 2: 16, 3: 8}
-STEP_COUNTS = (16, 24, 36, 54)
-#: families whose errors settle late: many stages near their limit, multistep methods at the start
-MORE_STEPS = {"stabilized": 6, "imex": 3}
+STEPS, REFINE, RUNGS = 16, 1.5, 12
+#: slopes between neighbours that differ by less have settled
+SETTLED = 0.1
 #: errors below this (relative to the solution) are round-off and take no part in a fit
 FLOOR = 2e-12
 #: a measured order may fall short of the claim by this much
 SLACK = 0.2
+#: how small the domain may become for derivatives to matter
+HALVINGS = 30
 #: a spectral discretisation must win this much over the finest refinement
 SPECTRAL_ERROR = 1e-7
 
@@ -53,6 +57,12 @@ class Measurement:
         return float(np.polyfit(sizes, errors, 1)[0])
 
     @property
+    def settled(self) -> bool:
+        """Whether the slope is the same all along."""
+        slopes = np.diff(np.log(self.errors)) / np.diff(np.log(self.sizes))
+        return bool(np.ptp(slopes) < SETTLED)
+
+    @property
     def passed(self) -> bool:
         if self.claimed is None:
             return self.errors[-1] < SPECTRAL_ERROR
@@ -70,49 +80,72 @@ def measure_space(problem: Problem, sizes: Sequence[int] | None = None) -> Measu
     finest = _resized(problem, max(sizes))
     limit = stable_step(build_stepper("rk4", problem), _waves(finest), 1e9)
     # long enough for what happens at walls to settle over the coarsest cells
-    duration = min(150 * limit, 2.0 / slow_rate(problem))
+    duration = min(1000 * limit, 4.0 / slow_rate(problem))
     errors, spacings = [], []
     for points in sizes:
         exact = manufacture(_resized(problem, points), duration)
         found = solve_accurately(exact, 0.0, duration)
         errors.append(_error(found, exact.state(duration)))
         spacings.append(max(exact.problem.grid.spacing))
-    name = scheme.name if scheme.is_spectral else f"{scheme.name} {scheme.order}"
-    name += " isotropic" if scheme.isotropic else ""
-    return Measurement(name, tuple(spacings), tuple(errors), scheme.order or None)
+    return Measurement(_told(scheme), tuple(spacings), tuple(errors), scheme.order or None)
 
 
 def measure_time(problem: Problem, stepper_name: str, stages: int = 9) -> Measurement:
     """Refine the time step on one grid, against an accurate solution of the same grid."""
     problem = _resized(balanced(problem), TIME_SIZE[problem.grid.dimensions])
-    factor = MORE_STEPS.get(METHODS[stepper_name].family, 1)
-    counts = tuple(n * factor for n in STEP_COUNTS)
     duration = _duration(problem, stepper_name, stages)
     exact = manufacture(problem, duration)
     reference = solve_accurately(exact, 0.0, duration)
     stepper = build_stepper(stepper_name, exact.problem, stages)
     blocks = Blocks(exact.problem, stepper, tf.float64, True)
-    steps = tuple(duration / count for count in counts)
-    errors = tuple(
-        _error(march(blocks, exact.state(0.0), duration, count), reference) for count in counts
-    )
-    return Measurement(stepper_name, steps, errors, METHODS[stepper_name].order)
+    steps, errors = [], []
+    for rung in range(RUNGS):
+        count = round(STEPS * REFINE**rung)
+        steps.append(duration / count)
+        errors.append(_error(march(blocks, exact.state(0.0), duration, count), reference))
+        measured = Measurement(stepper_name, *_last(steps, errors), METHODS[stepper_name].order)
+        if rung >= 3 and (measured.settled or errors[-1] < 100 * FLOOR):
+            break
+    return measured
+
+
+def _last(*lists: list[float]) -> list[tuple[float, ...]]:
+    """The rungs that a slope is fitted to."""
+    return [tuple(values[-4:]) for values in lists]
 
 
 def measure_steady(problem: Problem, solve, sizes: Sequence[int] | None = None) -> Measurement:
     """Refine the grid of a steady problem; ``solve(problem)`` gives its state."""
     scheme, errors, spacings = problem.discretisation, [], []
     table = SPECTRAL_SIZES if scheme.is_spectral else SIZES
+    # where no wall holds a value, the mean is free: only the rest of the solution is determined
+    free = not any(w.kind == "dirichlet" for f in problem.boundary.walls for p in f for w in p)
     for points in sizes or table[problem.grid.dimensions]:
         exact = manufacture(_resized(problem, points), 1.0)
-        found, wanted = solve(exact.problem), exact.state(0.0)
-        # where walls leave the mean free, only the rest of the solution is determined
-        free = not any(w.kind == "dirichlet" for f in problem.boundary.walls for p in f for w in p)
-        shift = (wanted - found).mean() if free else 0.0
-        errors.append(_error(found + shift, wanted))
+        wanted = exact.state(0.0)
+        found = solve(_without_mean(exact.problem, wanted) if free else exact.problem)
+        errors.append(_error(found + ((wanted - found).mean() if free else 0.0), wanted))
         spacings.append(max(exact.problem.grid.spacing))
+    return Measurement(_told(scheme), tuple(spacings), tuple(errors), scheme.order or None)
+
+
+def _told(scheme: Discretisation) -> str:
     name = scheme.name if scheme.is_spectral else f"{scheme.name} {scheme.order}"
-    return Measurement(name, tuple(spacings), tuple(errors), scheme.order or None)
+    return f"{name} isotropic" if scheme.isotropic else name
+
+
+def _without_mean(problem: Problem, state: np.ndarray) -> Problem:
+    """The source less a constant, so that what differences leave over at a solution has no mean.
+
+    Between walls that hold fluxes there is a discrete solution only then; the constant is as small
+    as the error of the differences.
+    """
+    numbers = {k: tf.constant(v, tf.float64) for k, v in problem.parameters.items()}
+    lines = MethodOfLines(problem, tf.float64, False, numbers)
+    left = lines.rhs(tf.constant(state), tf.constant(0.0, tf.float64)).numpy()
+    means = left.reshape(len(left), -1).mean(axis=1).tolist()
+    formulas = (f - mean for f, mean in zip(problem.equation.formulas, means, strict=True))
+    return replace(problem, equation=replace(problem.equation, formulas=tuple(formulas)))
 
 
 def march(blocks: Blocks, state: np.ndarray, duration: float, count: int) -> np.ndarray:
@@ -128,8 +161,7 @@ def march(blocks: Blocks, state: np.ndarray, duration: float, count: int) -> np.
 
 def solve_accurately(exact: Manufactured, start: float, end: float) -> np.ndarray:
     """Integrate to near round-off with the Dormand-Prince pair."""
-    stepper = build_stepper("dormand_prince", exact.problem)
-    blocks = Blocks(exact.problem, stepper, tf.float64, True)
+    blocks = Blocks(exact.problem, _Rolled(METHODS["dormand_prince"]), tf.float64, True)
     values = (start, end, (end - start) / 100)
     time, stop, dt = (tf.constant(value, tf.float64) for value in values)
     result = blocks.follow(
@@ -144,26 +176,76 @@ def solve_accurately(exact: Manufactured, start: float, end: float) -> np.ndarra
     return result[1].numpy()
 
 
-def balanced(problem: Problem) -> Problem:
-    """The same equation on a domain so small that derivatives matter as much as reactions.
+@dataclass(frozen=True)
+class _Rolled:
+    """An embedded pair whose stages are a loop: a seventh of the program to trace and compile.
 
-    On a large domain a smooth solution hardly feels its derivatives, and their errors drown in
-    round-off.
+    Slower per step than ``Adaptive``, but here every grid needs a program of its own.
     """
-    whole, reaction = slow_rate(problem), reaction_rate(_waves(_resized(problem, 4)))
-    derivatives = max(whole - reaction, 1e-12 * whole)
-    if derivatives >= reaction:
-        return problem
-    factor = (derivatives / reaction) ** (1 / _highest(problem))
-    grid = replace(problem.grid, extent=tuple(factor * length for length in problem.grid.extent))
-    return replace(problem, grid=grid)
+
+    method: Method
+
+    @property
+    def error_order(self) -> int:
+        return self.method.order
+
+    def finish(self, lines, carry):
+        return carry
+
+    def trial(self, lines, state, clock, dt):
+        tableau = self.method.tableau
+        rows = [[*map(float, row)] + [0.0] * (tableau.stages - len(row)) for row in tableau.a]
+        a, c = tf.constant(rows, state.dtype), tf.constant([*map(float, tableau.c)], state.dtype)
+        b, embedded = (np.array(w, float) for w in (tableau.b, tableau.embedded))
+
+        def stage(index, slopes):
+            slope = lines.rhs(state + dt * tf.tensordot(a[index], slopes, 1), clock(c[index]))
+            return index + 1, tf.tensor_scatter_nd_update(slopes, [[index]], slope[None])
+
+        slopes = tf.zeros((tableau.stages, *state.shape), state.dtype)
+        slopes = tf.while_loop(lambda index, _: index < tableau.stages, stage, (0, slopes))[1]
+        new, error = (dt * tf.tensordot(w, slopes, 1) for w in (b, b - embedded))
+        return state + new, error
+
+
+def balanced(problem: Problem) -> Problem:
+    """The same equation on a domain so small that its highest derivatives decide what happens.
+
+    On a large domain a smooth solution hardly feels them, and their errors drown in round-off;
+    waves that grow by themselves would bury it, and layers at walls thinner than a cell have no
+    order yet.
+    """
+    damped = _is_damped(_fastest(_shrunk(problem, HALVINGS)))
+    for halvings in range(HALVINGS):
+        smaller = _shrunk(problem, halvings)
+        waves = _waves(_resized(smaller, 16))
+        growth = np.linalg.eigvals(waves.matrix(problem.equation.formulas)).real.max()
+        fastest = _fastest(smaller)
+        decided = abs(fastest) >= 2 * max(reaction_rate(waves), growth)
+        if decided and _is_damped(fastest) == damped:
+            return smaller
+    return problem  # nothing but reactions
 
 
 def slow_rate(problem: Problem) -> float:
-    """The fastest rate among waves as long as the solution's: those that 4 cells can hold."""
+    """The fastest rate among waves as long as the solution's."""
+    return abs(_fastest(problem))
+
+
+def _fastest(problem: Problem) -> complex:
+    """The fastest rate of those waves that 4 cells can hold."""
     waves = _waves(_resized(problem, 4))
-    rates = np.linalg.eigvals(waves.matrix(problem.equation.formulas))
-    return float(np.abs(rates).max())
+    rates = np.linalg.eigvals(waves.matrix(problem.equation.formulas)).ravel()
+    return complex(rates[np.abs(rates).argmax()])
+
+
+def _is_damped(rate: complex) -> bool:
+    return abs(rate.real) >= abs(rate.imag)
+
+
+def _shrunk(problem: Problem, halvings: int) -> Problem:
+    extent = tuple(length / 2**halvings for length in problem.grid.extent)
+    return replace(problem, grid=replace(problem.grid, extent=extent))
 
 
 def _waves(problem: Problem) -> Linearised:
@@ -181,20 +263,7 @@ def _duration(problem: Problem, stepper_name: str, stages: int) -> float:
     limit = stable_step(stepper, _waves(problem), 1e9)
     if limit == 0.0:
         raise StepperError(f"{stepper_name} is unstable for {problem.equation.name} at any step")
-    return min(0.7 * limit * STEP_COUNTS[0], 2.0 / slow_rate(problem))
-
-
-def _highest(problem: Problem) -> int:
-    """The highest derivative: how the rates of waves grow with their number."""
-    degree = 1
-    for entry in problem.equation.jacobian:
-        symbols = [s for s in entry.free_symbols if s.name.startswith("symbol_")]
-        if symbols:
-            powers = {s: 1 if "d_d" in s.name else 2 for s in symbols}
-            terms = entry.expand().as_poly(*symbols).monoms()
-            orders = [sum(p * powers[s] for p, s in zip(m, symbols, strict=True)) for m in terms]
-            degree = max(degree, *orders)
-    return degree
+    return min(0.7 * limit * STEPS, 2.0 / slow_rate(problem))
 
 
 def _resized(problem: Problem, points: int) -> Problem:

@@ -12,6 +12,9 @@ from rich.table import Table
 
 from pdesim.verify.orders import FLOOR, Measurement
 
+#: told apart without colour, too
+MARKERS = "osD^v<>P*Xph"
+
 
 @dataclass(frozen=True)
 class Row:
@@ -78,43 +81,63 @@ def write_json(rows: Sequence[Row], path: Path) -> None:
 
 
 def plot(rows: Sequence[Row], path: Path, title: str) -> None:
-    """Errors over spacings and over time steps, with the claimed slopes dashed."""
-    from matplotlib import colormaps
+    """Errors over spacings and over time steps, a panel per kind of walls, with the claimed slopes.
+
+    Schemes of one order share a colour.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    panels = [
-        (kind, [row for row in rows if row.kind == kind])
-        for kind in ("space", "time")
-        if any(row.kind == kind for row in rows)
-    ]
-    figure = Figure(figsize=(6 * len(panels), 5), layout="constrained")
+    panels: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        if row.measurement:
+            panels.setdefault((row.kind, row.walls), []).append(row)
+    columns = min(len(panels), 4)
+    lines = -(-len(panels) // columns)
+    figure = Figure(figsize=(4.6 * columns, 4.4 * lines), layout="constrained")
     FigureCanvasAgg(figure)
-    for axes, (kind, found) in zip(np.ravel(figure.subplots(1, len(panels))), panels, strict=True):
-        for number, row in enumerate(found):
-            _draw(axes, row, colormaps["tab20"](number % 20))
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-        axes.set_xlabel("cell spacing" if kind == "space" else "time step")
-        axes.set_ylabel("relative error (maximum norm)")
-        if min(row.error for row in found) < 1e3 * FLOOR:
-            axes.axhline(FLOOR, color="0.6", linewidth=0.8)
-            place = {"transform": axes.get_yaxis_transform(), "ha": "right", "va": "bottom"}
-            axes.text(0.99, FLOOR, "round-off ", color="0.4", fontsize=8, **place)
-        axes.grid(alpha=0.3, linewidth=0.5)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(fontsize=8, frameon=False)
+    for number, ((kind, walls), found) in enumerate(panels.items(), start=1):
+        axes = figure.add_subplot(lines, columns, number)
+        _panel(axes, kind, found)
+        axes.set_title(f"{kind}: {walls}", fontsize=10)
     figure.suptitle(title)
-    figure.savefig(path, dpi=150)
+    figure.savefig(path, dpi=100)
 
 
-def _draw(axes, row: Row, colour) -> None:
-    measurement = row.measurement
-    sizes, errors = np.array(measurement.sizes), np.maximum(measurement.errors, 1e-17)
-    label = f"{row.what}: {row.measured}"
-    axes.plot(sizes, errors, "o-", color=colour, markersize=4, linewidth=1.4, label=label)
-    if measurement.claimed:
-        # a little below the measured line, so that both are seen
-        slope = 0.6 * errors[0] * (sizes / sizes[0]) ** measurement.claimed
-        told = f"slope {measurement.claimed:g}"
-        axes.plot(sizes, slope, "--", color="0.5", linewidth=1.0, label=told)
+def _panel(axes, kind: str, rows: Sequence[Row]) -> None:
+    from matplotlib.ticker import LogLocator
+
+    for number, row in enumerate(rows):
+        measurement = row.measurement
+        colour = f"C{measurement.claimed:g}" if measurement.claimed else "black"
+        style = {"color": colour, "marker": MARKERS[number % len(MARKERS)], "markersize": 5}
+        style["markerfacecolor"] = colour if number % 2 else "white"  # lines may coincide
+        errors = np.maximum(measurement.errors, 1e-17)
+        label = f"{row.what}: {row.measured}"
+        axes.plot(measurement.sizes, errors, linewidth=1.2, label=label, **style)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    for order in sorted({r.measurement.claimed for r in rows if r.measurement.claimed}):
+        _guide(axes, order, [r.measurement for r in rows if r.measurement.claimed == order])
+    if min(row.error for row in rows) < 1e3 * FLOOR:
+        axes.axhline(FLOOR, color="0.6", linewidth=0.8, linestyle=":")
+        place = {"transform": axes.get_yaxis_transform(), "ha": "right", "va": "bottom"}
+        axes.text(0.99, FLOOR, "round-off", color="0.4", fontsize=8, **place)
+    axes.set_xlabel("cell spacing" if kind == "space" else "time step")
+    axes.set_ylabel("relative error (maximum norm)")
+    axes.margins(y=0.08)
+    axes.grid(alpha=0.3, linewidth=0.5)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))  # more labels would touch
+    # below the lines, which leave no corner free
+    axes.legend(fontsize=7, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.14),
+                ncols=min(len(rows), 3))  # fmt: skip
+
+
+def _guide(axes, order: float, measurements: Sequence[Measurement]) -> None:
+    """One dashed line of a claimed slope, a little below the lowest line that claims it."""
+    lowest = min(measurements, key=lambda m: m.errors[-1])
+    sizes = np.array([lowest.sizes[0], lowest.sizes[-1]])
+    values = 0.5 * lowest.errors[0] * (sizes / sizes[0]) ** order
+    style = {"color": f"C{order:g}", "linewidth": 1.0, "label": f"slope {order:g}"}
+    axes.plot(sizes, values, "--", **style)

@@ -1,0 +1,1 @@
+"""The parts of work_precision.py."""
