@@ -257,7 +257,7 @@ def test_a_sweep_goes_on_where_it_was(command, tmp_path):
     first = (tmp_path / "s" / "0" / "snapshots.h5").read_bytes()
     shutil.rmtree(tmp_path / "s" / "1")
     done = command(*words)
-    assert "s/0 is finished" in done.stderr
+    assert "2 of 2 members finished (1 before)" in done.stderr
     assert (tmp_path / "s" / "0" / "snapshots.h5").read_bytes() == first
     assert len(u(tmp_path / "s" / "1")) == 11
 

@@ -100,7 +100,7 @@ def batches(members: Sequence[Member], on_gpu: bool) -> Iterator[Batch]:
     for member in members:
         groups.setdefault(_program(member), []).append(member)
     for program, group in groups.items():
-        size = _largest(group[0].plan, on_gpu)
+        size = largest_batch(group[0].plan, on_gpu)
         # equal parts rather than full ones and a rest: a part's size decides its program
         parts = -(-len(group) // size)
         size = -(-len(group) // parts)
@@ -108,7 +108,7 @@ def batches(members: Sequence[Member], on_gpu: bool) -> Iterator[Batch]:
             yield Batch(program, tuple(group[start : start + size]))
 
 
-def _largest(plan: Plan, on_gpu: bool) -> int:
+def largest_batch(plan: Plan, on_gpu: bool) -> int:
     state = plan.state.size * np.dtype(plan.settings.device.precision).itemsize
     fits = MEMORY_SHARE * memory() / (plan.arrays_held * state)
     best = LARGEST_BATCH if on_gpu else CACHE / state

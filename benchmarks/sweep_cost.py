@@ -1,0 +1,105 @@
+"""A sweep as one program beside the same members started one after the other.
+
+    python benchmarks/sweep_cost.py [--members 64] [--grid 128] [--steps 5000] [--alone 3] [--json]
+
+Times `pdesim -m` as a whole process, then some of its members as processes of their own (their
+median stands for all), and reports the ratio; and the cell updates a second of a batch beside those
+of one member alone, in turns in one process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from pdesim.config import compose_settings
+from pdesim.device import start_tensorflow
+from pdesim.plan import build_plan
+
+
+def words(options, **more) -> list[str]:
+    """Explicit Euler with dt = 1, two frames, no pictures."""
+    end = {"time.dt": 1, "time.end": options.steps, "output.frames": 2, "animation": "none"}
+    chosen = {"equation": "gray_scott", "grid": options.grid, "stepper": "euler", **end, **more}
+    return [f"{key}={value}" for key, value in chosen.items()]
+
+
+def values(count: int) -> list[float]:
+    return [round(0.02 + 0.04 * i / count, 6) for i in range(count)]
+
+
+def process(folder: Path, *arguments: str) -> float:
+    began = time.perf_counter()
+    command = [sys.executable, "-m", "pdesim", *arguments]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return time.perf_counter() - began
+
+
+def whole_times(options) -> tuple[float, float]:
+    """Seconds of the sweep, and of all its members one after the other (from a few of them)."""
+    F = values(options.members)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        listed = ",".join(map(str, F))
+        sweep = process(folder, "-m", *words(options, **{"equation.F": listed}))
+        some = [process(folder, *words(options, **{"equation.F": f})) for f in F[: options.alone]]
+    return sweep, statistics.median(some) * options.members
+
+
+def rates(options, turns: int = 3) -> tuple[float, float]:
+    """Cell updates a second, in millions, of one member alone and of the sweep's batches."""
+    from pdesim.simulation import Simulation
+    from pdesim.sweep.members import largest_batch
+
+    plans = []
+    for F in values(options.members):
+        composed = compose_settings(words(options, **{"equation.F": F}))
+        plans.append(build_plan(composed.settings, composed.equation))
+    placement = start_tensorflow(plans[0].settings.device)
+    size = largest_batch(plans[0], placement.is_gpu)
+    contenders = {
+        "alone": Simulation(plans[0], placement),
+        "batch": Simulation(plans[:size], placement),
+    }
+    blocks = {}
+    for name, simulation in contenders.items():
+        simulation.prepare()
+        blocks[name] = simulation.blocks
+    found = {name: [] for name in contenders}
+    for _ in range(turns):
+        for name, chosen in (("alone", plans[0]), ("batch", plans[:size])):
+            simulation = Simulation(chosen, placement)
+            simulation.blocks = blocks[name]
+            list(simulation.frames())
+            rate = simulation.steps * plans[0].grid.cells / simulation.seconds / 1e6
+            found[name].append(rate)
+    return tuple(statistics.median(found[name]) for name in ("alone", "batch"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--members", type=int, default=64)
+    parser.add_argument("--grid", type=int, default=128)
+    parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--alone", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    sweep, one_by_one = whole_times(options)
+    alone, batch = rates(options)
+    found = {"wall_ratio": one_by_one / sweep, "throughput_ratio": batch / alone}
+    if options.json:
+        print(json.dumps(vars(options) | found))
+        return
+    print(f"{options.members} members, {options.grid}^2, {options.steps} steps each")
+    print(f"one process each takes {found['wall_ratio']:.1f} times as long as the sweep")
+    print(f"a batch makes {found['throughput_ratio']:.2f} times the cell updates of one alone")
+
+
+if __name__ == "__main__":
+    main()
