@@ -24,6 +24,7 @@ pdesim: equations as text in YAML, run as fast TensorFlow programs on CPU or GPU
 
   pdesim list                                    equations, formulas, parameters, choices
   pdesim render PATH [animation.colormap=magma]  pictures again, from a run's files
+  pdesim render SWEEP [montage.x=F montage.y=k]  all runs of a sweep in one picture
   pdesim resume RUN_DIR [time.end=200]           go on with a run that stopped, bit for bit
   pdesim recover PATH                            mend a snapshots.h5 whose writer was killed
   pdesim info PATH [--json]                      what a run was and how it went; a sweep's table
