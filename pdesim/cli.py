@@ -150,6 +150,11 @@ def _prepare(overrides: Sequence[str], config_dir: str | None):
     from pdesim.plan import build_plan
 
     composed = compose_settings(overrides, config_dir)
+    if composed.settings.sweep.over:
+        raise ConfigError(
+            f"this is a sweep, over {', '.join(composed.settings.sweep.over)}",
+            cure=f"pdesim -m {' '.join(overrides)}",
+        )
     if _goes_on(composed.settings, composed.run_folder):
         return None
     plan = build_plan(composed.settings, composed.equation)

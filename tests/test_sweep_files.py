@@ -12,10 +12,16 @@ import numpy as np
 import pytest
 import yaml
 from made_runs import make_run, values
+from PIL import Image
 
-from pdesim.errors import OutputError
+from pdesim.cli import main
+from pdesim.errors import ConfigError, OutputError
 from pdesim.output.members import differing_settings, find_members, setting_text, short_names
 from pdesim.output.sweep_table import PER_FIELD, write_sweep_csv
+from pdesim.render import montage
+from pdesim.render.arrangement import arrange, value_text
+from pdesim.render.colors import map_palette
+from pdesim.settings import Animation, Montage
 
 DONE = {"state": "finished", "seconds": 1.5, "steps": 40}
 
@@ -224,3 +230,144 @@ def test_info_of_a_sweep_shows_failed_members_and_all_differences(sweep, command
     ]
     table = command("info", str(sweep)).stdout
     assert "5 runs of made" in table and "7.5" in table and table.count("failed") == 2
+
+
+def plane(folder: Path, across=(0.02, 0.03), up=(-1.0, 1e-05, 2.0), **options) -> None:
+    """Members over F and k, in another order than that of their values; u is F + k everywhere."""
+    for number_, (k, F) in enumerate((k, F) for k in reversed(up) for F in across):
+        parameters = {"F": F, "k": k}
+        path = make_run(folder / str(number_), (6, 4), 3, parameters=parameters, status=DONE)
+        with h5py.File(path, "r+") as file:
+            file["u"][:] = F + k
+
+
+STILL = Animation(name="none", colormap="gray")
+
+
+def test_places_in_a_plane(tmp_path):
+    plane(tmp_path)
+    found = arrange(find_members(tmp_path), Montage(), 1.0)
+    assert (found.columns, found.rows, found.is_plane) == (2, 3, True)
+    assert found.x.name == "F" and found.x.texts == ("0.02", "0.03")
+    assert found.y.name == "k" and found.y.texts == ("−1", "1e−05", "2")  # from below
+    assert found.cells == (0, 1, 2, 3, 4, 5)
+    turned = arrange(find_members(tmp_path), Montage(x="k", y="equation.F"), 1.0)
+    assert turned.cells == (5, 3, 1, 4, 2, 0) and turned.x.name == "k"
+
+
+def test_places_in_a_list(tmp_path):
+    for place in range(7):
+        path = make_run(tmp_path / str(place), parameters={"D": 0.1 * place, "c": place * place})
+        configure(path, label=None if place == 3 else f"class {place}")
+    members = find_members(tmp_path)
+    found = arrange(members, Montage(), 1.0)
+    assert not found.is_plane and found.titled and found.columns * found.rows >= 7
+    assert found.captions[0][2] == ("class 2", "D 0.2, c 4")
+    assert found.captions[1][2] == ("class 2", "D 0.2", "c 4")
+    assert found.captions[2][3] == ("3",)
+    assert arrange(members, Montage(columns=3), 1.0).cells == (*range(7), None, None)
+    assert arrange(members, Montage(x="label"), 1.0).x.texts[:2] == ("class 0", "class 1")
+    with pytest.raises(ConfigError, match=r"equation\.D"):
+        arrange(members, Montage(x="F"), 1.0)
+    configure(tmp_path / "1" / "snapshots.h5", equation__D=0.0)
+    with pytest.raises(ConfigError, match="0 and 1 share a place"):
+        arrange(find_members(tmp_path), Montage(x="D"), 1.0)
+
+
+def test_values_on_labels():
+    for value, text in ((0.03, "0.03"), (1e-05, "1e−05"), (-3, "−3"), (1024, "1024"), (2.0, "2")):
+        assert value_text(value) == text
+    assert value_text("rk4") == "rk4" and value_text(None) == "none" and value_text(True) == "true"
+
+
+@pytest.mark.parametrize("tile", [30, 90])
+def test_every_tile_shows_its_member_in_the_same_colours(tmp_path, tile):
+    plane(tmp_path, across=(0.2, 0.5))
+    failed(tmp_path / "6", "equation.F=0.9", "equation.k=2.0")
+    animation = STILL.model_copy(update={"limits": [-1.5, 3.0]})  # none of them white as the page
+    (still,) = montage(tmp_path, animation, Montage(tile=tile))
+    assert still == tmp_path / "montage.png"
+    picture = np.asarray(Image.open(still).convert("L")).astype(int)
+    # rows of k = 2, 1e-05, -1 from above, columns of F = 0.2, 0.5, 0.9
+    grey = 255 * (np.array([[2.2, 2.5], [0.2, 0.5], [-0.8, -0.5]]) + 1.5) / 4.5
+    for value in grey.ravel():
+        # a tile's sides are 2 to 3
+        assert (np.abs(picture - value) < 2).sum() >= 0.9 * tile * tile * 2 / 3
+    rows, columns = np.nonzero(np.abs(picture - grey[0, 1]) < 2)
+    lower = np.argwhere(np.abs(picture - grey[1, 0]) < 2)
+    assert np.median(rows) < np.median(lower[:, 0]) and np.median(columns) > np.median(lower[:, 1])
+    for edge in (picture[:3], picture[-3:], picture[:, :3], picture[:, -3:]):
+        assert edge.min() == 255  # nothing is cut off
+
+
+def test_the_animation_shows_the_same_moment_everywhere(tmp_path):
+    """Member 1 has half the frames at twice the interval, member 2 stops after its second frame."""
+    levels = {"0": [0, 1, 2, 3, 4], "1": [0, 2, 4], "2": [0, 1]}
+    for name, values_ in levels.items():
+        path = make_run(
+            tmp_path / name,
+            (4, 4),
+            len(values_),
+            parameters={"D": float(name)},
+            interval=1.0 if name == "1" else 0.5,
+            status={"state": "finished" if name != "2" else "interrupted"},
+        )
+        with h5py.File(path, "r+") as file:
+            file["u"][:] = np.array(values_, float)[:, None, None]
+    animation = Animation(colormap="gray", colors=128, limits=[0.0, 4.0])
+    _, movie = montage(tmp_path, animation, Montage(tile=48))
+    with Image.open(movie) as image:
+        assert movie.name == "montage.gif" and image.n_frames == 5
+        shown = []
+        for index in range(5):
+            image.seek(index)
+            shown.append(np.asarray(image.convert("L")).astype(int))
+    palette = map_palette("gray", 128)
+    seen = [(0, 0, 0), (1, 0, 1), (2, 2, 1), (3, 2, 1), (4, 4, 1)]
+    for picture, members in zip(shown, seen, strict=True):
+        for level in set(members):
+            (index,) = palette.color(np.array([level / 4], np.float32))
+            area = (np.abs(picture - int(palette.rgb[index, 0])) < 2).sum()
+            assert area >= members.count(level) * 48 * 32 * 0.9
+
+
+def test_damaged_and_different_members(tmp_path):
+    plane(tmp_path)
+    path = tmp_path / "1" / "snapshots.h5"
+    path.write_bytes(path.read_bytes()[:2000])
+    assert montage(tmp_path, STILL, Montage())[0].is_file()
+    # other numbers of cells are drawn to the same size, other shapes are refused
+    make_run(tmp_path / "7", (12, 8), 2, parameters={"F": 0.5, "k": 0.5}, status=DONE)
+    assert montage(tmp_path, STILL, Montage())[0].is_file()
+    make_run(tmp_path / "8", (8,), 2, parameters={"F": 0.6, "k": 0.5}, status=DONE)
+    with pytest.raises(ConfigError, match="0 and 8 differ in shape"):
+        montage(tmp_path, STILL, Montage())
+    with pytest.raises(ConfigError, match="field"):
+        montage(tmp_path, STILL.model_copy(update={"field": "q"}), Montage())
+    failed(tmp_path / "none" / "0")
+    with pytest.raises(OutputError, match="can be drawn"):
+        montage(tmp_path / "none", STILL, Montage())
+
+
+def test_montages_of_lines_and_of_one_value(tmp_path):
+    for place in range(3):
+        make_run(tmp_path / str(place), (16,), 2, parameters={"D": place}, status=DONE)
+    assert montage(tmp_path, STILL, Montage())[0].stat().st_size > 1000
+    for place in range(3):
+        with h5py.File(tmp_path / str(place) / "snapshots.h5", "r+") as file:
+            file["u"][:] = 3.0
+    assert montage(tmp_path, STILL, Montage())[0].is_file()
+
+
+def test_pdesim_render_draws_a_montage(tmp_path, capsys):
+    sweep = tmp_path / "sweep"
+    plane(sweep)
+    assert main(["render", str(sweep), "montage.x=k", "montage.y=F", "animation=gif"]) == 0
+    assert capsys.readouterr().out.split() == [str(sweep / f"montage.{e}") for e in ("png", "gif")]
+    for words, told in (
+        (["render", str(sweep), "montage.x=D"], "equation.F, equation.k"),
+        (["render", str(sweep), "grid=3"], "montage.x=NAME"),
+        (["render", str(sweep / "0"), "montage.x=F"], "does not take montage.x=F"),
+        (["experiment=pearson"], "pdesim -m experiment=pearson"),
+    ):
+        assert main(words) == 2 and told in capsys.readouterr().err

@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from pdesim.errors import ConfigError, nearest
 from pdesim.output.members import Member, differing_settings, setting_text, short_names
 from pdesim.settings import Montage
 
 _ONE_ROW = 8  # so many values of one setting stand side by side; more of them are wrapped
 _FILLED = 0.5  # the part of a plane that members must fill for it to be drawn as one
+_LINES = 3  # over a tile, at most
+_PLAIN = 1e6  # whole numbers below this are written in full
 _FAVOURED = 1.5  # columns to rows, where nothing else decides
 
 
@@ -29,8 +33,9 @@ class Arrangement:
     """Tiles in ``rows`` of ``columns``, filled from the top left.
 
     ``cells`` holds for every tile, row by row, the number of its member, or None.
-    ``x`` and ``y`` are there where tiles lie in a plane of settings; else ``labels`` has two texts
-    per member, the second for where there is room, and ``names`` a shorter one.
+    ``x`` and ``y`` are there where tiles lie in a plane of settings; else ``captions`` are what can
+    be written over the tiles, the best first: each has for every member the same number of lines,
+    of which the first is a title where ``titled``.
     """
 
     columns: int
@@ -38,8 +43,8 @@ class Arrangement:
     cells: tuple[int | None, ...]
     x: Edge | None = None
     y: Edge | None = None
-    labels: tuple[tuple[str, str], ...] = ()
-    names: tuple[str, ...] = ()
+    captions: tuple[tuple[tuple[str, ...], ...], ...] = ()
+    titled: bool = False
 
     @property
     def is_plane(self) -> bool:
@@ -136,7 +141,8 @@ def _edge(members: Sequence[Member], name: str | None, keys: Sequence[str]) -> E
     if name is None:
         return None
     known = {_key(member, name): member.settings.get(name) for member in members}
-    return Edge(short_names([name])[name], tuple(value_text(known[key]) for key in keys))
+    digits = _digits(list(known.values()))
+    return Edge(short_names([name])[name], tuple(value_text(known[key], digits) for key in keys))
 
 
 def _list(
@@ -146,17 +152,27 @@ def _list(
     columns = min(columns or _columns(count, ratio), count)
     rows = math.ceil(count / columns)
     cells = (*range(count), *[None] * (columns * rows - count))
+    captions = _captions(members, differ)
+    return Arrangement(columns, rows, cells, captions=captions, titled="label" in differ)
+
+
+def _captions(
+    members: Sequence[Member], differ: Sequence[str]
+) -> tuple[tuple[tuple[str, ...], ...], ...]:
+    """All settings on a line, or each on its own, then the label or the number alone."""
     swept = short_names(name for name in differ if name != "label")
-    labels = []
+    labelled = "label" in differ
+    joined, stacked, alone = [], [], []
     for member in members:
-        told = ", ".join(f"{s} {value_text(member.settings.get(n))}" for n, s in swept.items())
-        label = member.settings.get("label") if "label" in differ else None
-        labels.append((str(label), told) if label is not None else (told or member.name, ""))
-    names = tuple(
-        str(m.settings["label"]) if "label" in differ and m.settings.get("label") else m.name
-        for m in members
-    )
-    return Arrangement(columns, rows, cells, labels=tuple(labels), names=names)
+        told = [f"{s} {value_text(member.settings.get(n), 4)}" for n, s in swept.items()]
+        label = (str(member.settings.get("label") or member.name),)
+        head = label if labelled else ()
+        joined.append((*head, ", ".join(told)))
+        stacked.append((*head, *told))
+        alone.append(label)
+    several = 1 < len(swept) <= _LINES - labelled
+    found = [joined] * bool(swept) + [stacked] * several + [alone]
+    return tuple(map(tuple, found))
 
 
 def _columns(count: int, ratio: float) -> int:
@@ -165,17 +181,28 @@ def _columns(count: int, ratio: float) -> int:
     near = range(max(1, math.floor(0.75 * best)), math.ceil(1.35 * best) + 1)
 
     def cost(columns: int) -> float:
-        empty = -count % columns / count
+        empty = 2 * (-count % columns) / count
         return empty + abs(math.log(columns / best))
 
     return min(near, key=cost)
 
 
-def value_text(value: Any) -> str:
-    """A setting's value as people write it: six digits are enough to tell tiles apart."""
-    if _is_number(value):
-        return f"{value:.6g}".replace("-", "−")
-    return setting_text(value) or "none"
+def value_text(value: Any, digits: int = 6) -> str:
+    """A setting's value as people write it; whole numbers in full."""
+    if not _is_number(value):
+        return setting_text(value) or "none"
+    whole = abs(value) < _PLAIN and value == int(value)
+    return (str(int(value)) if whole else f"{value:.{digits}g}").replace("-", "−")
+
+
+def _digits(values: Sequence[Any]) -> int:
+    """The fewest digits, three at least, that leave values where they are among each other."""
+    numbers = np.array(sorted(value for value in values if _is_number(value)), dtype=np.float64)
+    room = 0.02 * np.diff(numbers).min(initial=np.inf)
+    for digits in range(3, 12):
+        if all(abs(float(f"{value:.{digits}g}") - value) <= room for value in numbers):
+            return digits
+    return 12
 
 
 def _is_number(value: Any) -> bool:

@@ -24,6 +24,7 @@ from pdesim.render.text import ascent_of, font_of, shorten, widest, width_of
 from pdesim.render.ticks import Ticks, place_ticks
 
 _EMPTY, _CROSS = 0xEC, 0xC8  # greys of a tile without a picture
+_ABOVE = 5  # pixels from a tile to the line above it, at zoom 1
 _LEAST_LABELLED = 40  # pixels of a tile's width, below which it carries no label
 
 
@@ -93,7 +94,7 @@ def lay_out_montage(plan: MontagePlan) -> MontageLayout:
     for piece in pieces:
         draw.text(piece.at, piece.text, piece.ink, piece.font, anchor=piece.anchor)
     tiles = _tiles(plan, picture, (across, down), texts)
-    _draw_labels(draw, arranged, tiles, texts)
+    _draw_captions(draw, arranged, tiles, texts, round(_ABOVE * z))
     if arranged.x:
         _draw_columns(draw, arranged.x, tiles[: arranged.columns], picture, z, beside)
     if arranged.y:
@@ -134,20 +135,17 @@ def _gaps(plan: MontagePlan) -> tuple[int, int]:
 
 
 def _tile_texts(plan: MontagePlan) -> _Texts:
-    """The most that fits above every tile alike: two lines, one, short names, or nothing."""
+    """The best caption that fits above every tile; the last one is shortened if it must be."""
     width, z, arranged = plan.tile[0], plan.zoom, plan.arrangement
     if arranged.is_plane or width < _LEAST_LABELLED:
         return _Texts((), 0, 0)
     size = 11 * z
     font = font_of(size)
-    line = round(1.35 * size)
-    first, second = ([label[i] for label in arranged.labels] for i in (0, 1))
-    if widest(first, font) > width:
-        names = [shorten(name, font, width) for name in arranged.names]
-        return _Texts(tuple((name,) for name in names), size, line + 4)
-    if any(second) and widest(second, font) <= width:
-        return _Texts(tuple(zip(first, second, strict=True)), size, 2 * line + 4)
-    return _Texts(tuple((text,) for text in first), size, line + 4)
+    for lines in arranged.captions:
+        if widest([text for texts in lines for text in texts], font) <= width:
+            break
+    lines = tuple(tuple(shorten(text, font, width) for text in texts) for texts in lines)
+    return _Texts(lines, size, len(lines[0]) * round(1.35 * size) + round(_ABOVE * z))
 
 
 def _tiles(
@@ -166,7 +164,7 @@ def _tiles(
     )
 
 
-def _draw_labels(draw, arranged: Arrangement, tiles: Sequence[Box], texts: _Texts) -> None:
+def _draw_captions(draw, arranged: Arrangement, tiles, texts: _Texts, above: int) -> None:
     if not texts.lines:
         return
     font, line = font_of(texts.size), round(1.35 * texts.size)
@@ -175,8 +173,9 @@ def _draw_labels(draw, arranged: Arrangement, tiles: Sequence[Box], texts: _Text
             continue
         lines = texts.lines[number]
         for place, text in enumerate(lines):
-            y = tile.top - 5 - (len(lines) - 1 - place) * line
-            draw.text((tile.left, y), text, SOFT if place else INK, font, anchor="ls")
+            y = tile.top - above - (len(lines) - 1 - place) * line
+            ink = SOFT if place and arranged.titled else INK
+            draw.text((tile.left, y), text, ink, font, anchor="ls")
 
 
 def _draw_columns(draw, edge: Edge, tiles: Sequence[Box], picture: Box, z: float, beside: int):
