@@ -24,6 +24,7 @@ pdesim: equations as text in YAML, run as fast TensorFlow programs on CPU or GPU
 
   pdesim list                                    equations, formulas, parameters, choices
   pdesim render PATH [animation.colormap=magma]  pictures again, from a run's files
+  pdesim render SWEEP [montage.x=F montage.y=k]  all runs of a sweep in one picture
   pdesim resume RUN_DIR [time.end=200]           go on with a run that stopped, bit for bit
   pdesim recover PATH                            mend a snapshots.h5 whose writer was killed
   pdesim info PATH [--json]                      what a run was and how it went; a sweep's table
@@ -151,6 +152,11 @@ def _prepare(overrides: Sequence[str], config_dir: str | None):
     from pdesim.plan import build_plan
 
     composed = compose_settings(overrides, config_dir)
+    if composed.settings.sweep.over:
+        raise ConfigError(
+            f"this is a sweep, over {', '.join(composed.settings.sweep.over)}",
+            cure=f"pdesim -m {' '.join(overrides)}",
+        )
     if _goes_on(composed.settings, composed.run_folder):
         return None
     plan = build_plan(composed.settings, composed.equation)

@@ -61,13 +61,14 @@ def _config_dir(arguments: Sequence[str]) -> str | None:
 
 
 def render_again(arguments: Sequence[str]) -> int:
-    """``pdesim render PATH [animation.KEY=VALUE ...]``: the animation again, from files."""
-    from omegaconf import OmegaConf
+    """``pdesim render PATH [animation.KEY=VALUE ...]``: a run's animation again, from files.
 
-    from pdesim.config import compose_settings
+    Of a sweep's folder the montage, which ``montage.KEY=VALUE`` arranges.
+    """
     from pdesim.output import Snapshots
+    from pdesim.output.facts import read_config
+    from pdesim.output.members import is_sweep
     from pdesim.render import render
-    from pdesim.settings import Animation, read_section
 
     paths = [word for word in arguments if "=" not in word]
     overrides = [word for word in arguments if "=" in word]
@@ -75,32 +76,61 @@ def render_again(arguments: Sequence[str]) -> int:
         raise ConfigError(
             f"pdesim render got {len(paths)} paths", "pdesim render PATH [animation.fps=30 ...]"
         )
+    sweep = is_sweep(paths[0])
+    sections = ("animation.", "animation=", *(["montage."] if sweep else []))
     for word in overrides:
-        if not word.startswith(("animation.", "animation=")):
+        if not word.startswith(sections):
             raise ConfigError(
                 f"pdesim render does not take {word}",
-                "settings of animation, such as animation.fps=30",
+                "settings of animation, such as animation.fps=30"
+                + (", or montage, such as montage.x=NAME" if sweep else ""),
             )
+    if sweep:
+        return _render_sweep(Path(paths[0]), overrides)
     with Snapshots(paths[0]) as snapshots:
         source = snapshots.path
         fields = snapshots.fields
         if snapshots.offer:
             print(f"pdesim: {snapshots.offer}", file=sys.stderr)
-        stored = OmegaConf.create(str(snapshots.attributes.get("config", "")))
-    # the run's own look, and over it what is asked for now
-    asked = compose_settings(overrides).values["animation"]
-    chosen = {w.partition("=")[0].removeprefix("animation.") for w in overrides}
-    values = dict(asked)
-    for key, value in OmegaConf.to_container(stored).get("animation", {}).items():
-        if key not in chosen and key != "name":
-            values[key] = value
-    if "field" not in chosen and values.get("field") not in fields:
-        values["field"] = None  # the run did not store the field that its equation likes to show
-    animation = read_section(Animation, values, "animation")
+        stored = read_config(snapshots.attributes)
+    animation = _look("animation", stored, overrides, fields)
     if animation.name == "none":
         raise ConfigError("animation=none draws nothing", "animation=gif or animation=mp4")
     print(render(source, animation))
     return 0
+
+
+def _render_sweep(folder: Path, overrides: Sequence[str]) -> int:
+    from pdesim.output import Snapshots
+    from pdesim.output.facts import read_config
+    from pdesim.output.members import find_members
+    from pdesim.render import montage
+
+    stored, fields = {}, ()
+    for member in find_members(folder):
+        if member.file and member.state != "unreadable":
+            with Snapshots(member.file) as snapshots:
+                stored, fields = read_config(snapshots.attributes), snapshots.fields
+            break
+    animation = _look("animation", stored, overrides, fields)
+    for path in montage(folder, animation, _look("montage", stored, overrides)):
+        print(path)
+    return 0
+
+
+def _look(name: str, stored: Mapping, overrides: Sequence[str], fields: Sequence[str] = ()):
+    """A section of settings: a run's own look, and over it what is asked for now."""
+    from pdesim.config import compose_settings
+    from pdesim.settings import Animation, Montage, read_section
+
+    values = dict(compose_settings(overrides).values[name])
+    chosen = {word.partition("=")[0].removeprefix(f"{name}.") for word in overrides}
+    for key, value in (stored.get(name) or {}).items():
+        if key not in chosen and key != "name":
+            values[key] = value
+    if "field" in values and "field" not in chosen and values["field"] not in fields:
+        values["field"] = None  # the run did not store the field that its equation likes to show
+    return read_section({"animation": Animation, "montage": Montage}[name], values, name)
 
 
 def resume(arguments: Sequence[str]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich import box
@@ -13,8 +14,15 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
-from pdesim.errors import ConfigError, OutputError, PdesimError
-from pdesim.output.facts import find_runs
+from pdesim.errors import ConfigError, OutputError
+from pdesim.output.members import (
+    Member,
+    differing_settings,
+    find_members,
+    is_sweep,
+    setting_text,
+    short_names,
+)
 from pdesim.output.summary import Summary, summarize
 
 _COLOURS = {
@@ -23,6 +31,7 @@ _COLOURS = {
     "interrupted": "yellow",
     "failed": "red",
     "killed": "red",
+    "unreadable": "red",
 }
 
 
@@ -31,40 +40,45 @@ def show_info(path: str, as_json: bool) -> None:
 
     Args:
         path: a run's folder, a snapshot file, or a folder whose sub-folders are runs.
-        as_json: an object, of a sweep a list of them; a run that cannot be read has only ``path``
-            and ``error``.
+        as_json: an object, of a sweep a list of them; a run that cannot be read has only ``path``,
+            ``state`` and ``error``.
 
     Raises:
         PdesimError: if nothing can be read.
     """
-    runs = find_runs(path)
-    found = [_try(run) for run in runs] if len(runs) > 1 else [summarize(runs[0])]
-    if as_json:
+    members = find_members(path) if is_sweep(path) else ()
+    if len(members) < 2:
+        run = summarize(members[0].file or members[0].folder if members else path)
+        told = run.as_json()
+    else:
+        found = [_try(member) for member in members]
         told = [_as_json(one) for one in found]
-        print(json.dumps(told if len(runs) > 1 else told[0], indent=2, allow_nan=False))
+    if as_json:
+        print(json.dumps(told, indent=2, allow_nan=False))
         return
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=120)
-    if len(runs) > 1:
-        console.print(_sweep(Path(path), found))
-    else:
-        for part in _run(found[0]):
+    if len(members) < 2:
+        for part in _run(run):
             console.print(part)
+    else:
+        console.print(_sweep(Path(path), members, found))
 
 
-def _try(run: Path) -> Summary | tuple[Path, PdesimError]:
+def _try(member: Member) -> Summary | Member:
     """One damaged run must not hide the others of its sweep."""
     try:
-        return summarize(run)
+        return summarize(member.file) if member.file else member
     except OutputError as error:
-        return run, error
+        return replace(member, state="unreadable", error=error.problem)
 
 
-def _as_json(found: Summary | tuple[Path, PdesimError]) -> dict:
+def _as_json(found: Summary | Member) -> dict:
     if isinstance(found, Summary):
         return found.as_json()
-    return {"path": str(found[0]), "state": "unreadable", "error": found[1].problem}
+    path = found.file or found.folder
+    return {"path": str(path), "state": found.state, "error": found.error}
 
 
 def _run(run: Summary) -> list[Table | Text]:
@@ -191,44 +205,37 @@ def _number(value: float, signed: bool = False) -> str:
     return f"{value:+.4g}" if signed else f"{value:.6g}"
 
 
-def _sweep(folder: Path, found: Sequence[Summary | tuple[Path, PdesimError]]) -> Table:
+def _sweep(folder: Path, members: Sequence[Member], found: Sequence[Summary | Member]) -> Table:
     runs = [one for one in found if isinstance(one, Summary)]
-    varying = [
-        name
-        for name in dict.fromkeys(name for run in runs for name in run.parameters)
-        if len({run.parameters.get(name) for run in runs}) > 1
-    ]
+    varying = short_names(differing_settings(members))
     names = dict.fromkeys(run.equation for run in runs)
     title = Text(f"{folder}: {len(found)} runs of {_join(names)}")
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
     fields = list(dict.fromkeys(name for run in runs for name in run.fields))
-    headings = [*varying, "grid", "frames", "t", *(f"mean {f}" for f in fields), "steps/s"]
+    headings = [*varying.values(), "grid", "frames", "t", *(f"mean {f}" for f in fields), "steps/s"]
     table.add_column("run")
     table.add_column("state")
     for heading in headings:
-        table.add_column(heading, justify="right")
-    for one in found:
-        if isinstance(one, Summary):
-            table.add_row(*_row(one, varying, fields))
-        else:
-            name = one[0].parent.name
-            table.add_row(name, Text("unreadable", style="red"))
+        table.add_column(Text(heading), justify="right")
+    for member, one in zip(members, found, strict=True):
+        settings = [Text(setting_text(member.settings.get(name))) for name in varying]
+        state = Text(one.state, style=_COLOURS.get(one.state, "yellow"))
+        cells = _row(one, fields) if isinstance(one, Summary) else []
+        table.add_row(Text(member.name), state, *settings, *cells)
     return table
 
 
-def _row(run: Summary, varying: Sequence[str], fields: Sequence[str]) -> list[Text]:
+def _row(run: Summary, fields: Sequence[str]) -> list[Text]:
     means = [_number(run.fields[f].mean) if f in run.fields else "" for f in fields]
     rate = run.progress.get("steps_per_second")
     cells = [
-        *(str(run.parameters.get(name, "")) for name in varying),
         " x ".join(str(axis.points) for axis in run.grid.values()),
         f"{run.frames:,}",
         f"{run.last_time:g}",
         *means,
         "" if rate is None else f"{rate:,.4g}",
     ]
-    state = Text(run.state, style=_COLOURS.get(run.state, "yellow"))
-    return [Text(Path(run.path).parent.name), state, *map(Text, cells)]
+    return [*map(Text, cells)]
 
 
 def check_arguments(arguments: Sequence[str]) -> tuple[str, bool]:

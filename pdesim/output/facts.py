@@ -36,22 +36,50 @@ def find_runs(path: str | Path) -> tuple[Path, ...]:
         inside = [child / layout.FILE for child in path.iterdir()]
         found = [file for file in inside if file.is_file()]
         if found:
-            return tuple(sorted(found, key=lambda file: _natural(file.parent.name)))
+            return tuple(sorted(found, key=lambda file: natural_order(file.parent.name)))
     return (find_snapshots(path),)
 
 
-def _natural(name: str) -> list[tuple[int, int, str]]:
+def natural_order(name: str) -> list[tuple[int, int, str]]:
     parts = re.findall(r"\d+|\D+", name)
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
 
 
 def read_config(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """The resolved configuration, from the attribute ``config``; empty where there is none."""
-    try:
-        found = yaml.safe_load(str(attributes.get("config", "")))
-    except yaml.YAMLError:
-        return {}
+    found = _load_yaml(str(attributes.get("config", "")))
     return found if isinstance(found, dict) else {}
+
+
+def read_yaml(path: Path) -> Any:
+    """The contents of a YAML file; None if it is not there, or not readable."""
+    try:
+        return _load_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _load_yaml(text: str) -> Any:
+    try:
+        # libyaml, where it is there: a sweep has hundreds of these, and Python takes 20 ms for each
+        return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError:
+        return None
+
+
+def run_state(snapshots: Snapshots, status: Mapping[str, Any]) -> tuple[str, str | None]:
+    """How a run stands, and what went wrong, from its file and what ``status.json`` holds.
+
+    A status file says "running" for ever if its writer was killed; the lock knows better.
+    """
+    state, error = str(status.get("state", "unknown")), status.get("error")
+    if snapshots.state == "growing":
+        return "running", None
+    if snapshots.state == "cut off":
+        return "killed", snapshots.offer
+    if state == "running":
+        return "killed", f"pdesim resume {snapshots.path.parent} goes on"
+    return state, error
 
 
 def read_parameters(config: Mapping[str, Any]) -> dict[str, float | str]:

@@ -69,6 +69,11 @@ class Snapshots:
     def attributes(self) -> dict[str, Any]:
         return dict(self._file.attrs)
 
+    @property
+    def mask(self) -> np.ndarray | None:
+        """1 inside obstacles, shaped like a frame; None where there are none."""
+        return self._file["mask"][:] if "mask" in self._file else None
+
     def coordinates(self, axis: str) -> np.ndarray:
         return self._file[axis][:]
 

@@ -20,6 +20,7 @@ from pdesim.output.facts import (
     read_config,
     read_parameters,
     read_walls,
+    run_state,
 )
 from pdesim.output.reader import Snapshots, read_status
 
@@ -123,11 +124,13 @@ def summarize(path: str | Path) -> Summary:
         count = frame_count(snapshots, fields)
         attributes, stat = snapshots.attributes, snapshots.path.stat()
         config, status = read_config(attributes), _status(snapshots.path)
+        state, error = run_state(snapshots, status)
         times = snapshots.times[:count]
         datasets = [snapshots[name] for name in fields]
         return Summary(
             path=str(snapshots.path),
-            **_state(snapshots, status),
+            state=state,
+            error=error,
             equation=str(attributes.get("equation_name", "")),
             title=str(attributes.get("title", "")),
             formulas=tuple(str(attributes.get("equation", "")).splitlines()),
@@ -154,18 +157,6 @@ def summarize(path: str | Path) -> Summary:
             data_bytes=sum(data.size * data.dtype.itemsize for data in datasets),
             stored_bytes=sum(data.id.get_storage_size() for data in datasets),
         )
-
-
-def _state(snapshots: Snapshots, status: Mapping[str, Any]) -> dict[str, str | None]:
-    """A status file says "running" for ever if its writer was killed; the lock knows better."""
-    state, error = str(status.get("state", "unknown")), status.get("error")
-    if snapshots.state == "growing":
-        state, error = "running", None
-    elif snapshots.state == "cut off":
-        state, error = "killed", snapshots.offer
-    elif state == "running":
-        state, error = "killed", f"pdesim resume {snapshots.path.parent} goes on"
-    return {"state": state, "error": error}
 
 
 def _status(path: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Snapshot files in, pictures out: GIF, MP4 and PNG. Reads files only, never a simulation."""
 
+from pdesim.render.montage import montage
 from pdesim.render.pictures import poster, render
 from pdesim.render.plots import diagnostics_plot
 
-__all__ = ["diagnostics_plot", "poster", "render"]
+__all__ = ["diagnostics_plot", "montage", "poster", "render"]

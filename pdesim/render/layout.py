@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from pdesim.render.colors import DARKEST
+from pdesim.render.text import ascent_of, font_of, shorten, widest, width_of
 from pdesim.render.ticks import Ticks, place_ticks
 
-_INK, _SOFT, _LINE = DARKEST, 0x5C, 0x8C  # titles, labels, lines
+INK, SOFT, LINE = DARKEST, 0x5C, 0x8C  # titles, labels, lines
 _CLOCK = "t = "
 
 
@@ -84,43 +82,43 @@ class Layout:
 
     def draw_clock(self, text: str) -> np.ndarray:
         """Grey levels of the time label, the shape of ``clock``; digits never move about."""
-        box, font = self.clock, _font(13 * self.zoom)
+        box, font = self.clock, font_of(13 * self.zoom)
         image = Image.new("L", (box.width, box.height), 255)
         draw = ImageDraw.Draw(image)
-        base = _ascent(font)
-        draw.text((0, base), _CLOCK, _INK, font, anchor="ls")
-        draw.text((box.width, base), text + self.clock_unit, _INK, font, anchor="rs")
+        base = ascent_of(font)
+        draw.text((0, base), _CLOCK, INK, font, anchor="ls")
+        draw.text((box.width, base), text + self.clock_unit, INK, font, anchor="rs")
         return np.asarray(image)
 
 
 @dataclass(frozen=True)
-class _Piece:
+class Piece:
     """A text on its baseline; ``anchor`` as in Pillow."""
 
     at: tuple[float, float]
     text: str
     font: ImageFont.FreeTypeFont
-    ink: int = _SOFT
+    ink: int = SOFT
     anchor: str = "ls"
 
 
 def lay_out(plan: Plan) -> Layout:
     """Measure all texts, place everything, and draw what stands still."""
     z = plan.zoom
-    small, label = _font(11 * z), _font(12 * z)
+    small, label = font_of(11 * z), font_of(12 * z)
     pad, tick, gap, bar_width = (round(v * z) for v in (14, 4, 14, 12))
     most = min(max(round(plan.height / (45 * z)), 2), 6)
     x_ticks = _ticks_across(plan.x, plan.width, small)
     y_ticks = place_ticks(plan.y.lower, plan.y.upper, most)
     bar_ticks = plan.bar and place_ticks(plan.bar.lower, plan.bar.upper, most)
     beside = tick + round(4 * z)  # from the frame to a tick label
-    left = pad + round(20 * z) + _widest(y_ticks.texts, small) + beside
-    right = pad + _widest(x_ticks.texts, small) // 2
+    left = pad + round(20 * z) + widest(y_ticks.texts, small) + beside
+    right = pad + widest(x_ticks.texts, small) // 2
     if bar_ticks:
-        texts = _widest(bar_ticks.texts, small)
-        right = gap + max(bar_width + beside + texts, _width(bar_ticks.factor, small)) + pad
+        texts = widest(bar_ticks.texts, small)
+        right = gap + max(bar_width + beside + texts, width_of(bar_ticks.factor, small)) + pad
     below = beside + round(32 * z) + pad // 2
-    head, clock, top, columns = _header(plan, left, right, pad)
+    head, clock, top, columns = place_header(plan, left, right, pad)
     if bar_ticks and bar_ticks.factor and columns - pad > left + plan.width:
         top += round(14 * z)  # the factor stands above the bar, and the header reaches there
     picture = Box(left, top, plan.width, plan.height)
@@ -135,25 +133,25 @@ def lay_out(plan: Plan) -> Layout:
     bar = None
     if bar_ticks:
         bar = Box(picture.right + gap, picture.top, bar_width, picture.height)
-        _draw_bar(draw, bar, plan.bar, bar_ticks, small, (tick, beside))
+        draw_bar(draw, bar, plan.bar, bar_ticks, small, (tick, beside))
     unit = f" {plan.clock_unit}" if plan.clock_unit else ""
     return Layout(np.asarray(image), picture, bar, clock, unit, y_ticks, z)
 
 
-def _header(plan: Plan, left: int, right: int, pad: int) -> tuple[list[_Piece], Box, int, int]:
+def place_header(plan: Plan, left: int, right: int, pad: int) -> tuple[list[Piece], Box, int, int]:
     """Title, subtitle and clock on one line, else on two, else below each other.
 
     Returns the texts, the place of the clock, where the picture starts, and the columns needed.
     """
     z = plan.zoom
-    bold, plain = _font(15 * z, bold=True), _font(13 * z)
+    bold, plain = font_of(15 * z, bold=True), font_of(13 * z)
     unit = f" {plan.clock_unit}" if plan.clock_unit else ""
-    clock_width = _width(_CLOCK, plain) + _widest([t + unit for t in plan.clock], plain)
+    clock_width = width_of(_CLOCK, plain) + widest([t + unit for t in plan.clock], plain)
     clock_width = clock_width if plan.clock else 0
     room = max(plan.width + right - pad, round(190 * z))
-    title, subtitle = _shorten(plan.title, bold, room), _shorten(plan.subtitle, plain, room)
+    title, subtitle = shorten(plan.title, bold, room), shorten(plan.subtitle, plain, room)
     between, air = round(10 * z), round(24 * z)
-    wide = [_width(title, bold), _width(subtitle, plain)]
+    wide = [width_of(title, bold), width_of(subtitle, plain)]
     offset = wide[0] + between if title else 0
     line, base = round(20 * z), pad + round(12 * z)
     end = left + plan.width
@@ -170,12 +168,10 @@ def _header(plan: Plan, left: int, right: int, pad: int) -> tuple[list[_Piece], 
         last = base + line * (len(pieces) - (0 if plan.clock else 1))
         clock_at = (left, last)
         end = left + max(*wide, clock_width)
-    head = [
-        _Piece((x, y), text, font, _INK if font is bold else _SOFT) for x, y, text, font in pieces
-    ]
+    head = [Piece((x, y), text, font, INK if font is bold else SOFT) for x, y, text, font in pieces]
     clock = None
     if plan.clock:
-        ascent = _ascent(plain)
+        ascent = ascent_of(plain)
         height = ascent + round(5 * z)
         clock = Box(clock_at[0], clock_at[1] - ascent, clock_width, height)
     return head, clock, last + round(11 * z), max(end, left + max(wide)) + pad
@@ -184,14 +180,14 @@ def _header(plan: Plan, left: int, right: int, pad: int) -> tuple[list[_Piece], 
 def _draw_x(draw, picture: Box, scale: Scale, ticks: Ticks, fonts, sizes) -> None:
     small, label = fonts
     tick, beside = sizes
-    _frame(draw, picture)
+    draw_frame(draw, picture)
     for place, text in zip(ticks.places, ticks.texts, strict=True):
         x = picture.left + _pixel(scale, place, picture.width)
-        draw.line([(x, picture.bottom + 1), (x, picture.bottom + tick)], _LINE)
-        draw.text((x + 0.5, picture.bottom + beside), text, _SOFT, small, anchor="ma")
+        draw.line([(x, picture.bottom + 1), (x, picture.bottom + tick)], LINE)
+        draw.text((x + 0.5, picture.bottom + beside), text, SOFT, small, anchor="ma")
     middle = picture.left + picture.width / 2
-    below = picture.bottom + beside + 1.35 * _ascent(small)
-    draw.text((middle, below), _labelled(scale, ticks), _SOFT, label, anchor="ma")
+    below = picture.bottom + beside + 1.35 * ascent_of(small)
+    draw.text((middle, below), _labelled(scale, ticks), SOFT, label, anchor="ma")
 
 
 def _draw_y(image, draw, picture: Box, scale: Scale, ticks: Ticks, fonts, sizes) -> None:
@@ -199,34 +195,39 @@ def _draw_y(image, draw, picture: Box, scale: Scale, ticks: Ticks, fonts, sizes)
     tick, beside, pad = sizes
     for place, text in zip(ticks.places, ticks.texts, strict=True):
         y = picture.bottom - 1 - _pixel(scale, place, picture.height)
-        draw.line([(picture.left - 1 - tick, y), (picture.left - 2, y)], _LINE)
-        draw.text((picture.left - beside, y), text, _SOFT, small, anchor="rm")
-    text = _shorten(_labelled(scale, ticks), label, image.height - 2 * pad)
+        draw.line([(picture.left - 1 - tick, y), (picture.left - 2, y)], LINE)
+        draw.text((picture.left - beside, y), text, SOFT, small, anchor="rm")
+    text = shorten(_labelled(scale, ticks), label, image.height - 2 * pad)
     middle = picture.top + picture.height // 2
     if len(text) == 1:
-        draw.text((pad + round(0.3 * label.size), middle), text, _SOFT, label, anchor="mm")
+        draw.text((pad + round(0.3 * label.size), middle), text, SOFT, label, anchor="mm")
         return
-    size = (_width(text, label) + 4, round(1.5 * _ascent(label)))
+    paste_turned(image, text, label, round(0.64 * pad), middle, pad // 2)
+
+
+def paste_turned(image: Image.Image, text: str, font, left: int, middle: int, margin: int) -> None:
+    """Write a text upwards around the row ``middle``, no nearer to the top than ``margin``."""
+    size = (width_of(text, font) + 4, round(1.5 * ascent_of(font)))
     turned = Image.new("L", size, 255)
-    ImageDraw.Draw(turned).text((2, _ascent(label)), text, _SOFT, label, anchor="ls")
+    ImageDraw.Draw(turned).text((2, ascent_of(font)), text, SOFT, font, anchor="ls")
     turned = turned.rotate(90, expand=True)
-    top = min(max(middle - turned.height // 2, pad // 2), image.height - turned.height)
-    image.paste(turned, (round(0.64 * pad), top))
+    top = min(max(middle - turned.height // 2, margin), image.height - turned.height)
+    image.paste(turned, (left, top))
 
 
-def _draw_bar(draw, bar: Box, scale: Scale, ticks: Ticks, font, sizes) -> None:
+def draw_bar(draw, bar: Box, scale: Scale, ticks: Ticks, font, sizes) -> None:
     tick, beside = sizes
-    _frame(draw, bar)
+    draw_frame(draw, bar)
     for place, text in zip(ticks.places, ticks.texts, strict=True):
         y = bar.bottom - 1 - _pixel(scale, place, bar.height)
-        draw.line([(bar.right + 1, y), (bar.right + tick, y)], _LINE)
-        draw.text((bar.right + beside, y), text, _SOFT, font, anchor="lm")
+        draw.line([(bar.right + 1, y), (bar.right + tick, y)], LINE)
+        draw.text((bar.right + beside, y), text, SOFT, font, anchor="lm")
     if ticks.factor:
-        draw.text((bar.left, bar.top - tick - 2), ticks.factor, _SOFT, font, anchor="ls")
+        draw.text((bar.left, bar.top - tick - 2), ticks.factor, SOFT, font, anchor="ls")
 
 
-def _frame(draw: ImageDraw.ImageDraw, box: Box) -> None:
-    draw.rectangle([box.left - 1, box.top - 1, box.right, box.bottom], outline=_LINE)
+def draw_frame(draw: ImageDraw.ImageDraw, box: Box) -> None:
+    draw.rectangle([box.left - 1, box.top - 1, box.right, box.bottom], outline=LINE)
 
 
 def _pixel(scale: Scale, value: float, pixels: int) -> int:
@@ -245,34 +246,6 @@ def _ticks_across(scale: Scale, pixels: int, font: ImageFont.FreeTypeFont) -> Ti
         ticks = place_ticks(scale.lower, scale.upper, most)
         step = min(np.diff(ticks.places), default=0.0)
         apart = pixels * step / (scale.upper - scale.lower)
-        if _widest(ticks.texts, font) + 1.5 * font.size <= apart:
+        if widest(ticks.texts, font) + 1.5 * font.size <= apart:
             break
     return ticks
-
-
-@lru_cache(maxsize=32)
-def _font(size: float, bold: bool = False) -> ImageFont.FreeTypeFont:
-    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name
-    # the basic layout is the same everywhere; the other needs a library that may be missing
-    return ImageFont.truetype(str(path), round(size), layout_engine=ImageFont.Layout.BASIC)
-
-
-def _width(text: str, font: ImageFont.FreeTypeFont) -> int:
-    return int(np.ceil(font.getlength(text)))
-
-
-def _widest(texts: Sequence[str], font: ImageFont.FreeTypeFont) -> int:
-    return max((_width(text, font) for text in texts), default=0)
-
-
-def _ascent(font: ImageFont.FreeTypeFont) -> int:
-    return font.getmetrics()[0]
-
-
-def _shorten(text: str, font: ImageFont.FreeTypeFont, room: int) -> str:
-    if _width(text, font) <= room:
-        return text
-    while text and _width(text + "…", font) > room:
-        text = text[:-1]
-    return text.rstrip() + "…"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from pdesim.render.reader import Axis, Snapshots, open_snapshots
 from pdesim.render.ticks import clock_texts
 from pdesim.settings import Animation
 
-_ALL_COLORS = 240  # where the file is no GIF, colours cost nothing
+ALL_COLORS = 240  # where the file is no GIF, colours cost nothing
+CURVE_HEIGHT = 0.56  # of the picture of a 1-D field, to its width
 _LONGEST_SIDE = 8  # the most that one side of a picture is drawn longer than the other
 
 
@@ -35,7 +36,7 @@ def render(source: Path, animation: Animation, destination: Path | None = None) 
     path = _snapshot_file(source)
     video = animation.name == "mp4"
     target = destination or path.with_name("animation.mp4" if video else "animation.gif")
-    colors = _ALL_COLORS if video else animation.colors
+    colors = ALL_COLORS if video else animation.colors
     write = write_mp4 if video else write_gif
     with open_snapshots(path, animation.field, animation.slice) as snapshots:
         scene = _build(snapshots, animation, animation.size, colors)
@@ -50,7 +51,7 @@ def poster(source: Path, animation: Animation, destination: Path) -> Path:
     path = _snapshot_file(source)
     size = max(1024, animation.size)
     with open_snapshots(path, animation.field, animation.slice) as snapshots:
-        scene = _build(snapshots, animation, size, _ALL_COLORS)
+        scene = _build(snapshots, animation, size, ALL_COLORS)
         frame = scene.draw(snapshots, len(snapshots.times) - 1)
     with replacing(destination) as temporary:
         image = Image.fromarray(frame)
@@ -96,7 +97,7 @@ def _build(snapshots: Snapshots, animation: Animation, size: int, colors: int) -
     zoom = max(0.8, size / 512)
     if len(snapshots.axes) == 1:
         return _curve_scene(snapshots, animation, limits, clock, size, zoom)
-    width, height = _shape(snapshots.axes, size)
+    width, height = shape_of([axis.upper - axis.lower for axis in snapshots.axes], size)
     layout = _lay_out(snapshots, clock, width, height, zoom, limits)
     painter = MapPainter(map_colors, limits, width, height)
     canvas = map_colors.grey(layout.canvas)
@@ -117,7 +118,7 @@ def _curve_scene(
         margin = 0.06 * (limits[1] - limits[0])
         limits = (limits[0] - margin, limits[1] + margin)
     palette = line_palette()
-    width, height = size, round(size * 0.56)
+    width, height = size, round(size * CURVE_HEIGHT)
     layout = _lay_out(snapshots, clock, width, height, zoom, limits)
     rules = layout.y_ticks.places
     painter = curve_painter(palette, limits, width, height, zoom, snapshots.values(0), rules)
@@ -135,15 +136,15 @@ def _lay_out(
     what = snapshots.long_name
     if what != snapshots.field:
         what = f"{what} {snapshots.field}"
-    value = Scale(_with_unit(snapshots.field, snapshots.unit), *limits)
+    value = Scale(with_unit(snapshots.field, snapshots.unit), *limits)
     x = _scale(snapshots.axes[-1])
     flat = len(snapshots.axes) == 1
-    subtitle = what if flat else _with_unit(what, snapshots.unit)
+    subtitle = what if flat else with_unit(what, snapshots.unit)
     if snapshots.depth:
         subtitle += f", z = {clock_texts(snapshots.depth.centres)[snapshots.plane]}"
     return lay_out(
         Plan(
-            title=_title(snapshots.equation),
+            title=title_of(snapshots.equation),
             subtitle=subtitle,
             clock=clock,
             clock_unit=snapshots.time_unit,
@@ -157,10 +158,15 @@ def _lay_out(
     )
 
 
-def _shape(axes: tuple[Axis, ...], size: int) -> tuple[int, int]:
-    """Width and height in pixels: true to the domain, short of slivers nobody can read."""
-    y, x = axes
-    ratio = (x.upper - x.lower) / (y.upper - y.lower)
+def shape_of(lengths: Sequence[float], size: int) -> tuple[int, int]:
+    """Width and height in pixels: true to the domain, short of slivers nobody can read.
+
+    Args:
+        lengths: of the domain along y and x.
+        size: of the longer side.
+    """
+    y, x = lengths
+    ratio = x / y
     ratio = min(max(ratio, 1 / _LONGEST_SIDE), _LONGEST_SIDE)
     if ratio >= 1:
         return size, round(size / ratio)
@@ -168,14 +174,14 @@ def _shape(axes: tuple[Axis, ...], size: int) -> tuple[int, int]:
 
 
 def _scale(axis: Axis) -> Scale:
-    return Scale(_with_unit(axis.name, axis.unit), axis.lower, axis.upper)
+    return Scale(with_unit(axis.name, axis.unit), axis.lower, axis.upper)
 
 
-def _with_unit(name: str, unit: str) -> str:
+def with_unit(name: str, unit: str) -> str:
     return f"{name} [{unit}]" if unit else name
 
 
-def _title(equation: str) -> str:
+def title_of(equation: str) -> str:
     """``gray_scott`` -> ``Gray Scott``; a name with capitals is left as its author wrote it."""
     words = equation.replace("_", " ").strip()
     return words.title() if words == words.lower() else words

@@ -1,0 +1,39 @@
+"""Fonts and the sizes of texts, in whole pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from PIL import ImageFont
+
+
+@lru_cache(maxsize=32)
+def font_of(size: float, bold: bool = False) -> ImageFont.FreeTypeFont:
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name
+    # the basic layout is the same everywhere; the other needs a library that may be missing
+    return ImageFont.truetype(str(path), round(size), layout_engine=ImageFont.Layout.BASIC)
+
+
+def width_of(text: str, font: ImageFont.FreeTypeFont) -> int:
+    return int(np.ceil(font.getlength(text)))
+
+
+def widest(texts: Sequence[str], font: ImageFont.FreeTypeFont) -> int:
+    return max((width_of(text, font) for text in texts), default=0)
+
+
+def ascent_of(font: ImageFont.FreeTypeFont) -> int:
+    return font.getmetrics()[0]
+
+
+def shorten(text: str, font: ImageFont.FreeTypeFont, room: int) -> str:
+    if width_of(text, font) <= room:
+        return text
+    while text and width_of(text + "…", font) > room:
+        text = text[:-1]
+    return text.rstrip() + "…"
