@@ -38,6 +38,7 @@ from pdesim.output.snapshots import amend
 from pdesim.plan import Plan
 from pdesim.preflight import describe
 from pdesim.progress import progress_display, speed
+from pdesim.settings import Animation, Settings
 from pdesim.stopping import StopRequests, stop_requests
 
 log = logging.getLogger("pdesim")
@@ -331,15 +332,21 @@ def describe_to_paraview(folder: Path) -> None:
         log.warning("no snapshots.xdmf: %s", error)
 
 
+def shown(settings: Settings) -> Animation:
+    """How to draw a run; where the field of choice is not stored, the first that is."""
+    animation, stored = settings.animation, settings.output.fields
+    if stored is not None and animation.field not in stored:
+        return animation.model_copy(update={"field": None})
+    return animation
+
+
 def draw(plan: Plan, folder: Path, console: Console) -> None:
     """Pictures from the files; their failure never costs the run."""
     from pdesim.render import diagnostics_plot, render
 
-    animation, stored = plan.settings.animation, plan.settings.output.fields
+    animation = shown(plan.settings)
     if animation.name == "none":
         return
-    if stored is not None and animation.field not in stored:
-        animation = animation.model_copy(update={"field": None})
     try:
         picture = render(folder / SNAPSHOTS, animation)
         diagnostics_plot(folder / "diagnostics.csv", folder / "diagnostics.png")

@@ -12,7 +12,9 @@ from rich.table import Table
 
 from pdesim.device import Placement, start_tensorflow
 from pdesim.errors import InterruptedRun, PdesimError
-from pdesim.run import describe_to_paraview, draw, execute
+from pdesim.output import write_sweep_csv
+from pdesim.render import montage
+from pdesim.run import describe_to_paraview, draw, execute, shown
 from pdesim.stopping import stop_requests
 from pdesim.sweep.members import Batch, Member, Outcome, batches, prepare_member
 
@@ -42,6 +44,8 @@ def run_sweep(
     outcomes += _compute(waiting, console)
     outcomes.sort(key=lambda one: one.number)
     _pictures([one for one in waiting if _state(outcomes, one) == "finished"], console)
+    if waiting:
+        _summaries(folder, waiting[0], console)
     _tell(outcomes, folder, console)
     return max((one.error.exit_code for one in outcomes if one.error), default=0)
 
@@ -106,6 +110,19 @@ def _pictures(members: Sequence[Member], console: Console) -> None:
             status.update(f"drawing {count + 1} of {len(members)}")
             describe_to_paraview(member.folder)
             draw(member.plan, member.folder, console)
+
+
+def _summaries(folder: Path, member: Member, console: Console) -> None:
+    """``sweep.csv`` and the montage, from the files; their failure never costs the sweep."""
+    settings = member.plan.settings
+    try:
+        with console.status("sweep.csv"):
+            write_sweep_csv(folder)
+        if settings.animation.name != "none":
+            with console.status("the montage"):
+                montage(folder, shown(settings), settings.montage)
+    except PdesimError as error:
+        console.print(f"{error}", highlight=False)
 
 
 def _tell(outcomes: Sequence[Outcome], folder: Path, console: Console) -> None:
