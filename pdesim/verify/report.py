@@ -32,7 +32,7 @@ class Row:
     def claimed(self) -> str:
         if self.measurement is None:
             return "exact"
-        return "spectral" if self.measurement.claimed is None else f"{self.measurement.claimed:g}"
+        return "spectral" if self.measurement.claimed is None else f"{self.measurement.claimed:.3g}"
 
     @property
     def measured(self) -> str:
@@ -109,7 +109,7 @@ def _panel(axes, kind: str, rows: Sequence[Row]) -> None:
 
     for number, row in enumerate(rows):
         measurement = row.measurement
-        colour = f"C{measurement.claimed:g}" if measurement.claimed else "black"
+        colour = f"C{round(measurement.claimed)}" if measurement.claimed else "black"
         style = {"color": colour, "marker": MARKERS[number % len(MARKERS)], "markersize": 5}
         style["markerfacecolor"] = colour if number % 2 else "white"  # lines may coincide
         errors = np.maximum(measurement.errors, 1e-17)
@@ -139,5 +139,5 @@ def _guide(axes, order: float, measurements: Sequence[Measurement]) -> None:
     lowest = min(measurements, key=lambda m: m.errors[-1])
     sizes = np.array([lowest.sizes[0], lowest.sizes[-1]])
     values = 0.5 * lowest.errors[0] * (sizes / sizes[0]) ** order
-    style = {"color": f"C{order:g}", "linewidth": 1.0, "label": f"slope {order:g}"}
+    style = {"color": f"C{round(order)}", "linewidth": 1.0, "label": f"slope {order:.3g}"}
     axes.plot(sizes, values, "--", **style)
