@@ -490,8 +490,11 @@ def test_an_export_appears_whole_or_not_at_all(tmp_path, monkeypatch, name):
             export(tmp_path, name)
     assert [child.name for child in tmp_path.iterdir()] == ["snapshots.h5"]
     target = export(tmp_path, name)
-    with pytest.raises(OutputError, match="exists already"):
-        export(tmp_path, name)
+    if name == "xdmf":  # every run writes one itself: it is renewed
+        assert export(tmp_path, name) == target
+    else:
+        with pytest.raises(OutputError, match="exists already"):
+            export(tmp_path, name)
     with monkeypatch.context() as patch:
         patch.setattr(Source, "frames", broken)
         patch.setattr(Xml.ElementTree, "write", lambda *_, **__: (_ for _ in ()).throw(OSError))
