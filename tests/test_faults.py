@@ -311,3 +311,20 @@ def test_one_writer_at_a_time(stopped):
             pdesim.resume(stopped, "time.end=1")
         with pytest.raises(PdesimError, match="another process is writing"):
             pdesim.simulate(*QUICK, "output.overwrite=true", folder=stopped)
+
+
+def test_a_killed_sweep_goes_on_bit_for_bit(tmp_path):
+    """All members of the batch stood at one moment, so they go on as one batch."""
+    words = ("-m", *SLOW_RUN, "time.end=8000", "output.frames=80", "equation.F=0.03,0.04,0.05")
+    undisturbed = start(tmp_path, *words, "hydra.sweep.dir=whole")
+    assert undisturbed.wait(300) == 0
+    process = start(tmp_path, *words, "hydra.sweep.dir=s", "resume=auto")
+    wait_for_rows(process, tmp_path / "s" / "2", 20)
+    process.kill()
+    process.communicate()
+    rest = start(tmp_path, *words, "hydra.sweep.dir=s", "resume=auto")
+    _, told = rest.communicate(timeout=300)
+    assert rest.returncode == 0, told
+    for member in "012":
+        assert_ends_like(tmp_path / "s" / member, contents(tmp_path / "whole" / member))
+    assert json.loads((tmp_path / "s" / "0" / "status.json").read_text())["members_of_batch"] == 3
