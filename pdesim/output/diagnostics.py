@@ -17,14 +17,16 @@ QUANTITIES = ("min", "max", "mean", "integral", "l2")
 
 def diagnose(values: np.ndarray, cell_volume: float) -> dict[str, float]:
     """Minimum, maximum, mean, integral over the domain, and ``sqrt(integral of u**2)``."""
-    values = values.astype(np.float64, copy=False)
-    mean = float(values.mean())
+    # summed in float64 without a copy in float64: a frame's numbers cost less than its compression
+    flat = np.ravel(values)
+    mean = float(flat.mean(dtype=np.float64))
+    squares = float(np.einsum("i,i->", flat, flat, dtype=np.float64))
     return {
-        "min": float(values.min()),
-        "max": float(values.max()),
+        "min": float(flat.min()),
+        "max": float(flat.max()),
         "mean": mean,
-        "integral": mean * values.size * cell_volume,
-        "l2": float(np.sqrt(np.square(values).mean() * values.size * cell_volume)),
+        "integral": mean * flat.size * cell_volume,
+        "l2": float(np.sqrt(squares * cell_volume)),
     }
 
 

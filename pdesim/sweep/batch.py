@@ -162,10 +162,10 @@ def _leave(
         "members_of_batch": len(simulation.plans),
     }
     if simulation.seconds > 0:
-        # of the batch: its members have no time of their own
-        rate = simulation.steps / simulation.seconds
-        numbers["batch_steps_per_second"] = round(rate, 3)
-        numbers["batch_cell_updates_per_second"] = round(rate * plan.grid.cells)
+        # its own steps, in the time that all members took together
+        rate = steps / simulation.seconds
+        numbers["steps_per_second"] = round(rate, 3)
+        numbers["cell_updates_per_second"] = round(rate * plan.grid.cells)
     status = numbers | closing_status(seat.error, seconds, seat.recorder.waited)
     write_status(seat.member.folder, **status)
     if seat.error is not None:
