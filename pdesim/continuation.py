@@ -24,6 +24,7 @@ FREE = (
     "time.end",
     "time.wall_limit",
     "output.checkpoint",
+    "device.name",
     "output.overwrite",
     "resume",
     "animation",
@@ -32,7 +33,6 @@ FREE = (
     "sweep",
     "experiment",
 )
-FREE_TOO = ("device.name",)
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def _merged(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, An
         for key, value in asked.items()
     }
     before, after = dict(_leaves(stored)), dict(_leaves(chosen))
-    free = {key for key in after if key.startswith(FREE) or key in FREE_TOO}
+    free = {key for key in after if key.startswith(FREE)}
     # a setting that the file does not know came with a later version, or is a mistake that the
     # check of settings will tell
     free |= after.keys() - before.keys()
@@ -114,7 +114,7 @@ def _merged(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, An
         told = "; ".join(f"{k} is {before[k]} there, {after[k]} here" for k in different[:4])
         raise ConfigError(
             f"a run goes on with its own settings: {told}",
-            f"changes to {', '.join((*FREE[:3], *FREE_TOO))} and animation only",
+            f"changes to {', '.join(FREE[:4])} and animation only",
             'a new run; initial.u=\'snapshot("RUN/snapshots.h5", "u")\' starts from a last frame',
         )
     values = {k: dict(v) if isinstance(v, Mapping) else v for k, v in stored.items()}

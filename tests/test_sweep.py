@@ -152,6 +152,18 @@ def test_odd_values_reach_their_members(tmp_path):
     assert json.loads((tmp_path / "9" / "status.json").read_text())["state"] == "failed"
 
 
+def test_runs_that_are_there_are_left_alone(tmp_path):
+    import pdesim
+
+    words = ["equation=heat", "grid=8", "output.frames=1", "animation=none"]
+    run = pdesim.simulate(*words, folder=tmp_path / "0")
+    before = {p.name: p.read_bytes() for p in run.folder.iterdir() if p.is_file()}
+    for more in ([], ["time.dt=1e9"], ["resume=auto", "equation.D=7"]):
+        outcome = prepare_member(0, run.folder, words + more, None)
+        assert outcome.state == "failed", more
+        assert {p.name: p.read_bytes() for p in run.folder.iterdir() if p.is_file()} == before
+
+
 def test_hydras_own_launcher_still_serves(command, tmp_path):
     command(*SWEEP, "equation.F=0.03,0.04", "hydra/launcher=basic", "hydra.sweep.dir=s")
     assert (tmp_path / "s" / "1" / "snapshots.h5").exists()

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from pdesim.blocks import Blocks
 from pdesim.device import Placement
-from pdesim.errors import DivergedError, InterruptedRun, PdesimError
+from pdesim.errors import InterruptedRun, PdesimError
 from pdesim.output import Recorder, Worker, frames_waiting, write_status
 from pdesim.output.lock import hold
 from pdesim.progress import progress_display, speed
@@ -124,8 +124,8 @@ def _advance(
             for seat in seats:
                 if seat.error is None:
                     seat.error = InterruptedRun(stopped.problem, exit_code=stopped.exit_code)
-        except DivergedError:
-            pass  # every member did; each has its own error
+        except PdesimError:
+            pass  # every member ended, and each has an error of its own
     told = f"{name}: {simulation.steps:,} steps"
     told += f"  {speed(simulation.steps, simulation.seconds, cells)}"
     console.print(told, highlight=False)

@@ -13,7 +13,7 @@ import yaml
 
 from pdesim.config import Composed, compose_settings
 from pdesim.continuation import continue_run
-from pdesim.errors import PdesimError
+from pdesim.errors import OutputError, PdesimError
 from pdesim.files import memory
 from pdesim.operators.problem import Problem
 from pdesim.output import write_status
@@ -56,17 +56,25 @@ def prepare_member(
     number: int, folder: Path, overrides: Sequence[str], config_dir: str | None
 ) -> Member | Outcome:
     """Compose and plan one member; what is wrong with it is its outcome and ends no other."""
+    there = (folder / SNAPSHOTS).exists()
     try:
         composed = compose_settings(overrides, config_dir)
+        settings = composed.settings
+        if there and settings.resume != "auto" and not settings.output.overwrite:
+            raise OutputError(
+                f"{folder} holds a run already; nothing was overwritten",
+                cure="another folder (hydra.sweep.dir=...), output.overwrite=true or resume=auto",
+            )
         _write_hydra_folder(folder, composed, overrides)
-        if composed.settings.resume == "auto" and (folder / SNAPSHOTS).exists():
+        if there and settings.resume == "auto":
             rest = continue_run(folder, composed.values)
             return Member(number, folder, rest.config_yaml, rest.plan, True, rest.notes)
-        plan = build_plan(composed.settings, composed.equation)
+        plan = build_plan(settings, composed.equation)
         return Member(number, folder, composed.yaml, plan)
     except PdesimError as error:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_status(folder, state="failed", error=error.problem)
+        if not there:  # the status of a run that is there already stays its own
+            folder.mkdir(parents=True, exist_ok=True)
+            write_status(folder, state="failed", error=error.problem)
         return Outcome(number, folder, "failed", error)
 
 
