@@ -65,10 +65,10 @@ def prepare_member(
                 f"{folder} holds a run already; nothing was overwritten",
                 cure="another folder (hydra.sweep.dir=...), output.overwrite=true or resume=auto",
             )
-        _write_hydra_folder(folder, composed, overrides)
         if there and settings.resume == "auto":
             rest = continue_run(folder, composed.values)
             return Member(number, folder, rest.config_yaml, rest.plan, True, rest.notes)
+        _write_hydra_folder(folder, composed, overrides)
         plan = build_plan(settings, composed.equation)
         return Member(number, folder, composed.yaml, plan)
     except PdesimError as error:
