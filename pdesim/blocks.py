@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import tensorflow as tf
 
+from pdesim.operators.bands import Band, Bands, cut, serves
 from pdesim.operators.lines import MethodOfLines
 from pdesim.operators.problem import Problem
 
@@ -32,10 +33,19 @@ class Blocks:
     dtype: tf.DType
     fused: bool
     members: int = 0
+    banded: bool = False
 
     def lines(self, parameters) -> MethodOfLines:
         parameters = {name: self._beside_field(value) for name, value in parameters.items()}
         return MethodOfLines(self.problem, self.dtype, self.fused, parameters, self.members)
+
+    @cached_property
+    def bands(self) -> Bands | None:
+        """How the state is cut into bands, where it is ``banded`` and that can be."""
+        depth = getattr(self.stepper, "depth", None)
+        if not self.banded or depth is None or self.members or not serves(self.problem):
+            return None
+        return cut(self.problem, depth, self.dtype.size * len(self.problem.equation.fields))
 
     def _beside_field(self, numbers: tf.Tensor) -> tf.Tensor:
         """One number a member, shaped to broadcast against one field."""
@@ -96,19 +106,58 @@ class Blocks:
             lines = self.lines(parameters)
             step_dt = self._beside_state(tf.cast(dt, self.dtype))
 
-            def step(index, carry):
+            def step(lines, index, carry):
                 def clock(c):
                     # from the interval's start, so that any division into blocks gives equal bits
                     return self._beside_field(start + (tf.cast(index, tf.float64) + c) * dt)
 
-                new = self.stepper.step(lines, carry, clock, step_dt, coefficients)
+                return self.stepper.step(lines, carry, clock, step_dt, coefficients)
+
+            def plain(index, carry):
+                new = step(lines, index, carry)
                 return index + 1, self._where(index < last, new, carry) if self.members else new
 
-            end = tf.reduce_max(last)
-            _, carry = tf.while_loop(lambda index, _: index < end, step, (first, carry))
+            if self.bands is None:
+                end = tf.reduce_max(last)
+                _, carry = tf.while_loop(lambda index, _: index < end, plain, (first, carry))
+            else:
+                carry = self._in_bands(lines, step, first, last, carry)
             return carry, *self._finish(lines, carry)
 
         return self._compiled(trace)
+
+    def _in_bands(self, lines: MethodOfLines, step, first, last, carry):
+        """The steps of a block, several at a time for each band; then one by one what is left."""
+        for several in sorted({self.bands.steps, 1}, reverse=True):
+            bands = replace(self.bands, steps=several)
+            band = Band(bands, bands.masks(), last > first, lines.library, self.dtype)
+            some = self._some_steps(replace(lines, band=band), step)
+
+            def room(index, _, several=several):
+                return index + several <= last
+
+            first, carry = tf.while_loop(room, some, (first, carry))
+        return carry
+
+    def _some_steps(self, lines: MethodOfLines, step):
+        """The body of a loop that takes as many steps as a band's ghosts allow."""
+
+        def some(index, carry):
+            parts = tf.nest.flatten(carry)
+            sizes = [part.shape[0] for part in parts]
+
+            def advance(values):
+                for number in range(lines.band.bands.steps):
+                    now = tf.nest.pack_sequence_as(carry, tf.split(values, sizes))
+                    new = tf.nest.flatten(step(lines, index + number, now))
+                    values = lines.stored(tf.concat(new, axis=0))
+                return values
+
+            moved = lines.band.bands.advance(tf.concat(parts, axis=0), advance)
+            carry = tf.nest.pack_sequence_as(carry, tf.split(moved, sizes))
+            return index + lines.band.bands.steps, carry
+
+        return some
 
     @cached_property
     def follow(self):

@@ -65,7 +65,8 @@ class Simulation:
         first, self._many = self.plan, len(self.plans) > 1
         dtype, fused = tf.as_dtype(first.settings.device.precision), _use_xla(first, placement)
         members = len(self.plans) if self._many else 0
-        self.blocks = Blocks(first.problem, first.stepper, dtype, fused, members)
+        banded = fused and not placement.is_gpu
+        self.blocks = Blocks(first.problem, first.stepper, dtype, fused, members, banded)
         self.failures: dict[int, DivergedError] = {}
         moments = [plan.since for plan in self.plans]
         self._steps = np.array([m.steps if m else 0 for m in moments])

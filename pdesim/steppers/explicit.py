@@ -24,7 +24,12 @@ class Explicit:
 
     def step(self, lines, state, clock, dt, coefficients):
         slopes = _slopes(self.method.tableau, lines, state, clock, dt)
-        return advance(state, dt, self.method.tableau.b, slopes)
+        return advance(lines, state, dt, self.method.tableau.b, slopes)
+
+    @property
+    def depth(self) -> int:
+        """Right-hand sides that stand on one another in a step."""
+        return len(self.method.tableau.b)
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,8 @@ class Adaptive:
         tableau = self.method.tableau
         slopes = _slopes(tableau, lines, state, clock, dt)
         difference = [b - e for b, e in zip(tableau.b, tableau.embedded, strict=True)]
-        return advance(state, dt, tableau.b, slopes), advance(0.0, dt, difference, slopes)
+        new = advance(lines, state, dt, tableau.b, slopes)
+        return new, dt * weighted(lines, difference, slopes)
 
     def step(self, lines, state, clock, dt, coefficients):
         return self.trial(lines, state, clock, dt)[0]
@@ -61,16 +67,24 @@ class Adaptive:
 def _slopes(tableau, lines, state, clock, dt) -> list:
     slopes = []
     for row, c in zip(tableau.a, tableau.c, strict=True):
-        stage = advance(state, dt, row, slopes)
+        stage = lines.stored(advance(lines, state, dt, row, slopes)) if slopes else state
         slopes.append(lines.rhs(stage, clock(float(c))))
     return slopes
 
 
-def advance(state, dt, weights, slopes):
+def advance(lines, state, dt, weights, slopes):
     """``state + dt * sum_i weights[i] * slopes[i]``, zero weights left out."""
+    if not any(weights[: len(slopes)]):
+        return state
+    state, total = lines.aligned(state, weighted(lines, weights, slopes))
+    return state + dt * total
+
+
+def weighted(lines, weights, slopes):
+    """``sum_i weights[i] * slopes[i]``."""
+    used = [(w, slope) for w, slope in zip(weights, slopes, strict=False) if w]
     total = None
-    for weight, slope in zip(weights, slopes, strict=False):
-        if weight:
-            term = slope if weight == 1 else float(weight) * slope
-            total = term if total is None else total + term
-    return state if total is None else state + dt * total
+    for (weight, _), slope in zip(used, lines.aligned(*(s for _, s in used)), strict=True):
+        term = slope if weight == 1 else float(weight) * slope
+        total = term if total is None else total + term
+    return total

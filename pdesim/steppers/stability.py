@@ -79,6 +79,12 @@ class Linearised:
     def unstack(self, state):
         return [state[..., i, :] for i in range(state.shape[-2])]
 
+    def aligned(self, *values):
+        return values
+
+    def stored(self, values):
+        return values
+
     def column(self, values):
         return np.asarray(values)[:, None]
 

@@ -33,15 +33,24 @@ class Stabilized:
         ]
         w = 4 / (self.stages**2 + self.stages - 2)
         slope = lines.rhs(state, clock(0.0))
-        before, now = state, state + (w * b[1]) * dt * slope
+        fit, first = lines.aligned, slope
+        start, slope = fit(state, first)
+        before, now = state, lines.stored(start + (w * b[1]) * dt * slope)
         for j in range(2, self.stages + 1):
             mu = (2 * j - 1) / j * b[j] / b[j - 1]
             nu = -(j - 1) / j * b[j] / b[j - 2]
             gamma = -(1 - b[j - 1]) * mu * w
-            rate = (mu * w) * lines.rhs(now, clock(self._moment(j - 1))) + gamma * slope
-            following = mu * now + nu * before + (1 - mu - nu) * state + dt * rate
-            before, now = now, following
+            slope = lines.rhs(now, clock(self._moment(j - 1)))
+            slope, slope0, y1, y2, y0 = fit(slope, first, now, before, state)
+            rate = (mu * w) * slope + gamma * slope0
+            following = mu * y1 + nu * y2 + (1 - mu - nu) * y0 + dt * rate
+            before, now = now, lines.stored(following)
         return now
+
+    @property
+    def depth(self) -> int:
+        """Right-hand sides that stand on one another in a step."""
+        return self.stages
 
     def _moment(self, j: int) -> float:
         """Where in the step stage j lies."""
