@@ -51,8 +51,6 @@ class Run:
         return state.numpy()
 
 
-
-
 @pytest.mark.parametrize("words", PROBLEMS.values(), ids=PROBLEMS)
 def test_bands_compute_what_the_plain_form_does(words, monkeypatch):
     plain = Run(words, banded=False).to(STEPS)
