@@ -255,10 +255,8 @@ def _start(arguments: list[str], prepared, config_dir: str | None) -> int:
 
 def _job(config, prepared) -> int:
     from hydra.core.hydra_config import HydraConfig
-    from omegaconf import OmegaConf
-
     from pdesim.commands import go_on
-    from pdesim.config import plain
+    from pdesim.config import plain, to_yaml
     from pdesim.plan import build_plan
     from pdesim.run import execute
     from pdesim.settings import read_settings
@@ -271,7 +269,7 @@ def _job(config, prepared) -> int:
         if _goes_on(settings, folder):
             return go_on(_shown(folder), values, Console(stderr=True))
         plan = build_plan(settings, hydra_config.runtime.choices["equation"])
-        prepared = plan, OmegaConf.to_yaml(OmegaConf.create(values))
+        prepared = plan, to_yaml(values)
     plan, yaml = prepared
     execute(plan, _shown(folder), yaml, Console(stderr=True))
     print(_shown(folder))

@@ -16,6 +16,7 @@ from pdesim.output import write_sweep_csv
 from pdesim.render import montage
 from pdesim.run import describe_to_paraview, draw, execute, shown
 from pdesim.stopping import stop_requests
+from pdesim.sweep.composition import Composer
 from pdesim.sweep.members import Batch, Member, Outcome, batches, prepare_member
 
 
@@ -26,11 +27,11 @@ def run_sweep(
 
     0 if all went well, else the highest of the members' own.
     """
-    prepared = []
+    prepared, compose = [], Composer(config_dir)
     with console.status("planning") as status:
         for number, overrides in enumerate(jobs):
             status.update(f"planning {number + 1} of {len(jobs)}")
-            prepared.append(prepare_member(number, folder / str(number), overrides, config_dir))
+            prepared.append(prepare_member(number, folder / str(number), overrides, compose))
     outcomes = [one for one in prepared if isinstance(one, Outcome)]
     waiting = []
     for one in prepared:

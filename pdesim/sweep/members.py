@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,12 +53,15 @@ class Outcome:
 
 
 def prepare_member(
-    number: int, folder: Path, overrides: Sequence[str], config_dir: str | None
+    number: int,
+    folder: Path,
+    overrides: Sequence[str],
+    compose: Callable[[Sequence[str]], Composed] = compose_settings,
 ) -> Member | Outcome:
     """Compose and plan one member; what is wrong with it is its outcome and ends no other."""
     there = (folder / SNAPSHOTS).exists()
     try:
-        composed = compose_settings(overrides, config_dir)
+        composed = compose(overrides)
         settings = composed.settings
         if there and settings.resume != "auto" and not settings.output.overwrite:
             raise OutputError(
