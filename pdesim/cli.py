@@ -255,6 +255,7 @@ def _start(arguments: list[str], prepared, config_dir: str | None) -> int:
 
 def _job(config, prepared) -> int:
     from hydra.core.hydra_config import HydraConfig
+
     from pdesim.commands import go_on
     from pdesim.config import plain, to_yaml
     from pdesim.plan import build_plan

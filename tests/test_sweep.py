@@ -170,9 +170,9 @@ def test_members_are_composed_as_hydra_does(words, key, values):
     compose = Composer()
     for value in values:
         for members_words in ([*words, f"{key}={value}"], [f"{key}={value}", *words]):
-            assert compose(members_words) == compose_settings(members_words)
-            # types, too: 1 == 1.0 for Python
-            assert compose(members_words).yaml == compose_settings(members_words).yaml
+            quick, hydras = compose(members_words), compose_settings(members_words)
+            assert (quick.equation, quick.overrides) == (hydras.equation, hydras.overrides)
+            assert quick.yaml == hydras.yaml  # and so are the types: 1 == 1.0 for Python
 
 
 def test_members_that_differ_in_numbers_ask_hydra_once(monkeypatch):
