@@ -38,6 +38,7 @@ class Member:
     folder: Path
     config_yaml: str
     plan: Plan | None
+    overrides: tuple[str, ...]
     goes_on: bool = False
     notes: tuple[str, ...] = ()
 
@@ -70,10 +71,11 @@ def prepare_member(
             )
         if there and settings.resume == "auto":
             rest = continue_run(folder, composed.values)
-            return Member(number, folder, rest.config_yaml, rest.plan, True, rest.notes)
+            words = tuple(overrides)
+            return Member(number, folder, rest.config_yaml, rest.plan, words, True, rest.notes)
         _write_hydra_folder(folder, composed, overrides)
         plan = build_plan(settings, composed.equation)
-        return Member(number, folder, composed.yaml, plan)
+        return Member(number, folder, composed.yaml, plan, tuple(overrides))
     except PdesimError as error:
         if not there:  # the status of a run that is there already stays its own
             folder.mkdir(parents=True, exist_ok=True)
@@ -109,7 +111,7 @@ def batches(members: Sequence[Member], on_gpu: bool) -> Iterator[Batch]:
     """
     groups: dict[str, list[Member]] = {}
     for member in members:
-        groups.setdefault(_program(member), []).append(member)
+        groups.setdefault(program_of(member), []).append(member)
     for program, group in groups.items():
         size = largest_batch(group[0].plan, on_gpu)
         # equal parts rather than full ones and a rest: a part's size decides its program
@@ -126,7 +128,7 @@ def largest_batch(plan: Plan, on_gpu: bool) -> int:
     return int(max(1, min(LARGEST_BATCH, fits, best)))
 
 
-def _program(member: Member) -> str:
+def program_of(member: Member) -> str:
     """What members of one program have in common; a member that cannot share has its number."""
     plan = member.plan
     if plan.equation.steady or not _can_share(plan):
