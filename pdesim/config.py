@@ -21,8 +21,8 @@ from omegaconf.errors import OmegaConfBaseException
 from pdesim.errors import ConfigError, nearest
 from pdesim.settings import Settings, read_settings
 
-#: sections whose keys are the user's own names, so that no '+' is needed to add one
-OPEN_SECTIONS = ("equation", "initial", "boundary")
+#: sections whose keys are the user's own names, or another library's, so that no '+' is needed to add one
+OPEN_SECTIONS = ("equation", "initial", "boundary", "workers.options")
 CONFIG_NAME = "config"
 #: the same text from C, many times faster, where PyYAML was built with it
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -56,8 +56,8 @@ def open_override(override: str) -> str:
     ``equation.A=1`` becomes ``++equation.A=1`` (set or add); everything else stays.
     """
     key, _, value = override.partition("=")
-    section, dot, _ = key.partition(".")
-    if section in OPEN_SECTIONS and (dot or value.lstrip().startswith("{")):
+    inside = key.startswith(tuple(f"{section}." for section in OPEN_SECTIONS))
+    if inside or (key in OPEN_SECTIONS and value.lstrip().startswith("{")):
         return f"++{override}"
     return override
 
