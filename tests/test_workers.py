@@ -8,6 +8,7 @@ import itertools
 import json
 import operator
 import pickle
+import re
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from pdesim import progress
 from pdesim.errors import ConfigError, InterruptedRun, MissingExtraError
 from pdesim.settings import Workers
 from pdesim.stopping import stop_requests
@@ -142,6 +144,20 @@ def test_the_limit_of_time_is_the_whole_sweeps(tmp_path, monkeypatch):
     jobs = [[*words, "resume=auto", "time.wall_limit=null"] for words in jobs]
     assert run_sweep(jobs, tmp_path, None, QUIET) == 0
     assert states(tmp_path, 3) == ["finished"] * 3
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_progress_is_the_whole_sweeps(tmp_path, monkeypatch, terminal):
+    monkeypatch.setattr(members_module, "CACHE", 1)  # a batch each
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    jobs = [[*WORDS, f"equation.a={a}"] for a in (0.1, 0.2, 0.3)]
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=120)
+    assert run_sweep(jobs, tmp_path, None, console) == 0
+    text = console.file.getvalue()
+    assert "1 of 3 members done, custom" in text and "2 of 3 members done, custom" in text
+    if not terminal:
+        done = [int(found) for found in re.findall(r": (\d+) %", text)]
+        assert done == sorted(done) and done[-1] == 100 and min(done) <= 33
 
 
 def resident() -> int:
