@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pdesim.errors import ConfigError, nearest
 from pdesim.settings import Settings, read_settings
 
-#: sections whose keys are the user's own names, or another library's, so that no '+' is needed to add one
+#: sections whose keys are the user's own names, or another library's: no '+' is needed to add one
 OPEN_SECTIONS = ("equation", "initial", "boundary", "workers.options")
 CONFIG_NAME = "config"
 #: the same text from C, many times faster, where PyYAML was built with it
