@@ -210,7 +210,8 @@ def _check_sweep(overrides: Sequence[str], config_dir: str | None) -> None:
     """Check each value of each swept setting once, with the others at their first value."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    from pdesim.config import compose_settings, explained, open_override
+    from pdesim.config import explained, open_override
+    from pdesim.sweep.composition import Composer
 
     opened = [open_override(text) for text in overrides]
     with explained(opened, config_dir):
@@ -221,12 +222,12 @@ def _check_sweep(overrides: Sequence[str], config_dir: str | None) -> None:
         else [o.input_line]
         for o in parsed
     ]
-    first = [options[0] for options in values]
+    first, compose = [options[0] for options in values], Composer(config_dir)
     for number, options in enumerate(values):
         for option in options[1:] or options[:1]:
             trial = [*first[:number], option, *first[number + 1 :]]
             if number == 0 or len(options) > 1:
-                _ = compose_settings(trial, config_dir).settings
+                _ = compose(trial).settings
 
 
 def _start(arguments: list[str], prepared, config_dir: str | None) -> int:
