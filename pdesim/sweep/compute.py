@@ -76,9 +76,11 @@ def _run_together(
 
     key = batch.program, len(batch.members)
     try:
-        outcomes, programs[key] = run_batch(
+        outcomes, blocks = run_batch(
             batch.members, placement, console, stop, programs.get(key), share
         )
+        programs.clear()  # batches of one program follow each other
+        programs[key] = blocks
         return outcomes
     except PdesimError as error:
         return [Outcome(m.number, m.folder, "failed", error) for m in batch.members]
