@@ -106,6 +106,19 @@ def test_a_lost_worker_takes_no_other_with_it(tmp_path, monkeypatch):
     assert "node17 is gone" in told[3].error.problem
 
 
+def test_a_signal_to_the_sweep_stops_its_workers(tmp_path, monkeypatch):
+    def engine(parts, folder, workers):
+        os.kill(os.getpid(), signal.SIGTERM)  # to this process; workers learn it from the file
+        yield from map(workers_module.compute_part, parts)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(workers_module.ENGINES, "joblib", engine)
+    waiting = prepared(tmp_path, 0.1, 0.2)
+    outcomes = compute_elsewhere(waiting, tmp_path, None, Workers(name="joblib"), None, QUIET)
+    assert [(one.state, one.error.exit_code) for one in outcomes] == [("not started", 130)] * 2
+    assert not (tmp_path / workers_module.STOP).exists()
+
+
 def test_engines_that_are_missing_or_refuse_say_so(tmp_path, monkeypatch):
     waiting = prepared(tmp_path, 0.1)
     monkeypatch.setitem(sys.modules, "submitit", None)
