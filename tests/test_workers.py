@@ -7,8 +7,10 @@ import io
 import itertools
 import json
 import operator
+import os
 import pickle
 import re
+import signal
 import sys
 from pathlib import Path
 
