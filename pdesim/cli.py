@@ -237,6 +237,8 @@ def _start(arguments: list[str], prepared, config_dir: str | None) -> int:
     from pdesim.config import CONFIG_NAME, HYDRA_VERSION, config_folder
 
     codes: list[int] = []
+    here = os.getpid()
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come back to be told here
 
     @hydra.main(
         config_path=str(config_folder()), config_name=CONFIG_NAME, version_base=HYDRA_VERSION
@@ -245,6 +247,8 @@ def _start(arguments: list[str], prepared, config_dir: str | None) -> int:
         try:
             codes.append(_job(config, prepared))
         except PdesimError as error:
+            if os.getpid() != here:  # in a launcher's worker, the error is the answer
+                raise
             codes.append(_tell(error))
 
     if config_dir is not None:

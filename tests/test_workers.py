@@ -78,8 +78,10 @@ def test_each_worker_takes_a_batch(command, tmp_path, name):
 def test_hydras_launchers_start_members_one_by_one(command, tmp_path, name):
     package = name.partition("_")[0]
     pytest.importorskip(f"hydra_plugins.hydra_{package}_launcher")
-    command("-m", *WORDS, "equation.a=0.1,0.2", f"hydra/launcher={name}", "hydra.sweep.dir=s")
-    assert states(tmp_path / "s", 2) == ["finished"] * 2
+    words = (*WORDS, "equation.a=0.1,1,0.2", f"hydra/launcher={name}", "hydra.sweep.dir=s")
+    done = command("-m", *words, check=3)
+    assert "stopped being finite" in done.stderr and "Traceback" not in done.stderr
+    assert states(tmp_path / "s", 3) == ["finished", "failed", "finished"]
 
 
 def test_parts_are_equal_and_keep_programs_together(tmp_path):
