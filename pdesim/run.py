@@ -43,6 +43,8 @@ from pdesim.stopping import StopRequests, stop_requests
 
 log = logging.getLogger("pdesim")
 
+#: safe, and from C where PyYAML was built with it: a sweep reads the text of every member
+_YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 #: waiting for the disk is worth a word above this many seconds
 NOTABLE_WAIT = 0.5
 
@@ -306,7 +308,7 @@ def open_recorder(
     diagnostics = DiagnosticsFile(
         folder / "diagnostics.csv", plan.equation.fields, plan.grid.cell_volume, writer.frames
     )
-    physics = fingerprint(yaml.safe_load(config_yaml))
+    physics = fingerprint(yaml.load(config_yaml, Loader=_YAML))
     return Recorder(folder, writer, diagnostics, physics, settings.output.checkpoint, worker)
 
 

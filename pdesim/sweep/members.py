@@ -133,20 +133,18 @@ def program_of(member: Member) -> str:
     plan = member.plan
     if plan.equation.steady or not _can_share(plan):
         return f"{ALONE} {member.number}"
-    values = yaml.safe_load(member.config_yaml)
-    since = plan.since
+    sections = ("grid", "domain", "boundary", "operators", "device")
+    since, settings = plan.since, plan.settings
     common = {
-        "equation": _without_numbers(values["equation"]),
+        "equation": _without_numbers(settings.equation),
         "stepper": [plan.stepper.method.name, plan.settings.stepper.stages],
         "tolerance": plan.settings.time.tolerance,
         "automatic": plan.settings.time.dt == "auto",
         "times": plan.times.tobytes().hex(),
         "solid": "" if plan.problem.mask is None else plan.problem.mask.solid.tobytes().hex(),
         "since": None if since is None else [since.frame, since.done, since.time],
-        "wall": plan.settings.time.wall_limit,
     }
-    for section in ("grid", "domain", "boundary", "operators", "device"):
-        common[section] = values[section]
+    common |= settings.model_dump(include=set(sections))
     return json.dumps(common, sort_keys=True)
 
 
