@@ -1,10 +1,12 @@
-"""A sweep as one program beside the same members started one after the other.
+"""A sweep as one program beside the same members as processes of their own, one after the other.
 
-    python benchmarks/sweep_cost.py [--members 64] [--grid 128] [--steps 5000] [--alone 3] [--json]
+    python benchmarks/sweep_cost.py [--members 64] [--grid 128] [--steps 5000] [--alone 8] [--json]
+    python benchmarks/sweep_cost.py --full
 
-Times `pdesim -m` as a whole process, then some of its members as processes of their own (their
-median stands for all), and reports the ratio; and the cell updates a second of a batch beside those
-of one member alone, in turns in one process.
+Times `pdesim -m` as a whole process, then `--alone` members spread evenly over the list, each as a
+process of its own; their mean times the number of members stands for all, and is reported as
+extrapolated. `--full` starts every single member. Then the cell updates a second of a batch beside
+those of one member alone, in turns in one process.
 """
 
 from __future__ import annotations
@@ -41,15 +43,17 @@ def process(folder: Path, *arguments: str) -> float:
     return time.perf_counter() - began
 
 
-def whole_times(options) -> tuple[float, float]:
-    """Seconds of the sweep, and of all its members one after the other (from a few of them)."""
+def whole_times(options) -> tuple[float, list[float]]:
+    """Seconds of the sweep, and of each process with one member."""
     F = values(options.members)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         listed = ",".join(map(str, F))
         sweep = process(folder, "-m", *words(options, **{"equation.F": listed}))
-        some = [process(folder, *words(options, **{"equation.F": f})) for f in F[: options.alone]]
-    return sweep, statistics.median(some) * options.members
+        count = options.members if options.full else options.alone
+        spread = [F[i * options.members // count] for i in range(count)]
+        alone = [process(folder, *words(options, **{"equation.F": f})) for f in spread]
+    return sweep, alone
 
 
 def rates(options, turns: int = 3) -> tuple[float, float]:
@@ -87,18 +91,33 @@ def main() -> None:
     parser.add_argument("--members", type=int, default=64)
     parser.add_argument("--grid", type=int, default=128)
     parser.add_argument("--steps", type=int, default=5000)
-    parser.add_argument("--alone", type=int, default=3)
+    parser.add_argument("--alone", type=int, default=8)
+    parser.add_argument("--full", action="store_true")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    sweep, one_by_one = whole_times(options)
+    sweep, processes = whole_times(options)
     alone, batch = rates(options)
-    found = {"wall_ratio": one_by_one / sweep, "throughput_ratio": batch / alone}
+    one_by_one = statistics.mean(processes) * options.members
+    found = {
+        "sweep_seconds": sweep,
+        "process_seconds": processes,
+        "extrapolated": len(processes) < options.members,
+        "wall_ratio": one_by_one / sweep,
+        "Mcells_alone": alone,
+        "Mcells_batch": batch,
+        "throughput_ratio": batch / alone,
+    }
     if options.json:
         print(json.dumps(vars(options) | found))
         return
+    kind = "extrapolated from" if found["extrapolated"] else "measured as"
+    count, quick, slow = len(processes), min(processes), max(processes)
     print(f"{options.members} members, {options.grid}^2, {options.steps} steps each")
-    print(f"one process each takes {found['wall_ratio']:.1f} times as long as the sweep")
-    print(f"a batch makes {found['throughput_ratio']:.2f} times the cell updates of one alone")
+    print(f"the sweep takes {sweep:.1f} s, one process each {one_by_one:.1f} s")
+    print(f"  ({kind} {count} processes of {quick:.1f} to {slow:.1f} s)")
+    print(f"ratio of wall times: {found['wall_ratio']:.1f}")
+    print(f"cell updates: {alone:.0f} M/s alone, {batch:.0f} M/s as a batch")
+    print(f"ratio: {found['throughput_ratio']:.2f}")
 
 
 if __name__ == "__main__":

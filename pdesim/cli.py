@@ -210,7 +210,8 @@ def _check_sweep(overrides: Sequence[str], config_dir: str | None) -> None:
     """Check each value of each swept setting once, with the others at their first value."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    from pdesim.config import compose_settings, explained, open_override
+    from pdesim.config import explained, open_override
+    from pdesim.sweep.composition import Composer
 
     opened = [open_override(text) for text in overrides]
     with explained(opened, config_dir):
@@ -221,12 +222,12 @@ def _check_sweep(overrides: Sequence[str], config_dir: str | None) -> None:
         else [o.input_line]
         for o in parsed
     ]
-    first = [options[0] for options in values]
+    first, compose = [options[0] for options in values], Composer(config_dir)
     for number, options in enumerate(values):
         for option in options[1:] or options[:1]:
             trial = [*first[:number], option, *first[number + 1 :]]
             if number == 0 or len(options) > 1:
-                _ = compose_settings(trial, config_dir).settings
+                _ = compose(trial).settings
 
 
 def _start(arguments: list[str], prepared, config_dir: str | None) -> int:
@@ -236,6 +237,8 @@ def _start(arguments: list[str], prepared, config_dir: str | None) -> int:
     from pdesim.config import CONFIG_NAME, HYDRA_VERSION, config_folder
 
     codes: list[int] = []
+    here = os.getpid()
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come back to be told here
 
     @hydra.main(
         config_path=str(config_folder()), config_name=CONFIG_NAME, version_base=HYDRA_VERSION
@@ -244,6 +247,8 @@ def _start(arguments: list[str], prepared, config_dir: str | None) -> int:
         try:
             codes.append(_job(config, prepared))
         except PdesimError as error:
+            if os.getpid() != here:  # in a launcher's worker, the error is the answer
+                raise
             codes.append(_tell(error))
 
     if config_dir is not None:
@@ -255,10 +260,9 @@ def _start(arguments: list[str], prepared, config_dir: str | None) -> int:
 
 def _job(config, prepared) -> int:
     from hydra.core.hydra_config import HydraConfig
-    from omegaconf import OmegaConf
 
     from pdesim.commands import go_on
-    from pdesim.config import plain
+    from pdesim.config import plain, to_yaml
     from pdesim.plan import build_plan
     from pdesim.run import execute
     from pdesim.settings import read_settings
@@ -271,7 +275,7 @@ def _job(config, prepared) -> int:
         if _goes_on(settings, folder):
             return go_on(_shown(folder), values, Console(stderr=True))
         plan = build_plan(settings, hydra_config.runtime.choices["equation"])
-        prepared = plan, OmegaConf.to_yaml(OmegaConf.create(values))
+        prepared = plan, to_yaml(values)
     plan, yaml = prepared
     execute(plan, _shown(folder), yaml, Console(stderr=True))
     print(_shown(folder))

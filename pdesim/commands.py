@@ -67,7 +67,7 @@ def render_again(arguments: Sequence[str]) -> int:
     """
     from pdesim.output import Snapshots
     from pdesim.output.facts import read_config
-    from pdesim.output.members import is_sweep
+    from pdesim.output.sweep_folder import is_sweep
     from pdesim.render import render
 
     paths = [word for word in arguments if "=" not in word]
@@ -103,7 +103,7 @@ def render_again(arguments: Sequence[str]) -> int:
 def _render_sweep(folder: Path, overrides: Sequence[str]) -> int:
     from pdesim.output import Snapshots
     from pdesim.output.facts import read_config
-    from pdesim.output.members import find_members
+    from pdesim.output.sweep_folder import find_members
     from pdesim.render import montage
 
     stored, fields = {}, ()

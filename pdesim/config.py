@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -19,9 +21,11 @@ from omegaconf.errors import OmegaConfBaseException
 from pdesim.errors import ConfigError, nearest
 from pdesim.settings import Settings, read_settings
 
-#: sections whose keys are the user's own names, so that no '+' is needed to add one
-OPEN_SECTIONS = ("equation", "initial", "boundary")
+#: sections whose keys are the user's own names, or another library's: no '+' is needed to add one
+OPEN_SECTIONS = ("equation", "initial", "boundary", "workers.options")
 CONFIG_NAME = "config"
+#: the same text from C, many times faster, where PyYAML was built with it
+_Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 HYDRA_VERSION = "1.3"
 
 
@@ -52,29 +56,38 @@ def open_override(override: str) -> str:
     ``equation.A=1`` becomes ``++equation.A=1`` (set or add); everything else stays.
     """
     key, _, value = override.partition("=")
-    section, dot, _ = key.partition(".")
-    if section in OPEN_SECTIONS and (dot or value.lstrip().startswith("{")):
+    inside = key.startswith(tuple(f"{section}." for section in OPEN_SECTIONS))
+    if inside or (key in OPEN_SECTIONS and value.lstrip().startswith("{")):
         return f"++{override}"
     return override
 
 
 @dataclass(frozen=True)
 class Composed:
-    """A resolved configuration: plain values, the folders it asks for, and its equation's name."""
+    """A resolved configuration: plain values, the folders it asks for, and its equation's name.
+
+    ``independent``: no setting is made from others (``${...}``), so that one can change alone.
+    """
 
     values: dict[str, Any]
     run_folder: Path
     sweep_folder: Path
     equation: str
     overrides: tuple[str, ...]
+    independent: bool
 
-    @property
+    @cached_property
     def settings(self) -> Settings:
         return read_settings(self.values)
 
-    @property
+    @cached_property
     def yaml(self) -> str:
-        return OmegaConf.to_yaml(OmegaConf.create(self.values))
+        return to_yaml(self.values)
+
+
+def to_yaml(values: Mapping[str, Any]) -> str:
+    """Settings as a file holds them."""
+    return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 def compose_settings(overrides: Sequence[str], config_dir: str | None = None) -> Composed:
@@ -96,22 +109,22 @@ def compose_settings(overrides: Sequence[str], config_dir: str | None = None) ->
         with initialize_config_dir(str(config_folder()), "pdesim", version_base=HYDRA_VERSION):
             config = compose(CONFIG_NAME, [*overrides, *extra], return_hydra_config=True)
         HydraConfig.instance().set_config(config)  # what ${hydra:...} reads
+        values = plain(config)
         return Composed(
-            values=plain(config),
+            values=values,
             run_folder=Path(config.hydra.run.dir),
             sweep_folder=Path(config.hydra.sweep.dir),
             equation=config.hydra.runtime.choices["equation"],
             overrides=tuple(overrides),
+            independent=values == plain(config, resolve=False),
         )
 
 
-def plain(config: DictConfig) -> dict[str, Any]:
+def plain(config: DictConfig, resolve: bool = True) -> dict[str, Any]:
     """The configuration without Hydra's own part, interpolations resolved."""
     with explained([]):
-        values = OmegaConf.to_container(
-            OmegaConf.masked_copy(config, [key for key in config if key != "hydra"]), resolve=True
-        )
-    return values
+        own = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+        return OmegaConf.to_container(own, resolve=resolve)
 
 
 @contextlib.contextmanager

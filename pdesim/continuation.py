@@ -17,22 +17,10 @@ from pdesim.output import Snapshots, fingerprint, lock, read_checkpoint, recover
 from pdesim.output.checkpoint import FILE, PREVIOUS
 from pdesim.output.snapshots import FILE as SNAPSHOTS
 from pdesim.plan import Plan, build_plan, frame_times
-from pdesim.settings import Settings, read_settings
+from pdesim.settings import CONTINUING, INCIDENTAL, Settings, lies_in, read_settings
 
 #: what may change on the way; everything else decides the numbers or the layout of the file
-FREE = (
-    "time.end",
-    "time.wall_limit",
-    "output.checkpoint",
-    "device.name",
-    "output.overwrite",
-    "resume",
-    "animation",
-    "montage",
-    "label",
-    "sweep",
-    "experiment",
-)
+FREE = (*CONTINUING, *INCIDENTAL)
 
 
 @dataclass(frozen=True)
@@ -105,7 +93,7 @@ def _merged(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, An
         for key, value in asked.items()
     }
     before, after = dict(_leaves(stored)), dict(_leaves(chosen))
-    free = {key for key in after if key.startswith(FREE)}
+    free = {key for key in after if lies_in(key, FREE)}
     # a setting that the file does not know came with a later version, or is a mistake that the
     # check of settings will tell
     free |= after.keys() - before.keys()
@@ -114,7 +102,7 @@ def _merged(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, An
         told = "; ".join(f"{k} is {before[k]} there, {after[k]} here" for k in different[:4])
         raise ConfigError(
             f"a run goes on with its own settings: {told}",
-            f"changes to {', '.join(FREE[:4])} and animation only",
+            "changes to time.end, time.wall_limit, output.checkpoint, device and animation only",
             'a new run; initial.u=\'snapshot("RUN/snapshots.h5", "u")\' starts from a last frame',
         )
     values = {k: dict(v) if isinstance(v, Mapping) else v for k, v in stored.items()}

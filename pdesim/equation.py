@@ -48,11 +48,11 @@ class Equation:
 
     def split(self, excluded: frozenset[str] = frozenset()) -> Split:
         """Linear constant-coefficient part and rest, some operators being left to the rest."""
-        constants = set(self.parameter_symbols.values())
+        constants = frozenset(self.parameter_symbols.values())
         return split(self.formulas, self.field_symbols, constants, excluded)
 
     @cached_property
-    def jacobian(self) -> sympy.Matrix:
+    def jacobian(self) -> sympy.ImmutableMatrix:
         return jacobian(self.formulas, self.field_symbols)
 
     @property

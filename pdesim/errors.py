@@ -24,6 +24,10 @@ class PdesimError(Exception):
             lines.append(f"  cure:     {cure}")
         super().__init__("\n".join(lines))
 
+    def __reduce__(self):
+        # between processes: subclasses take other arguments than the message
+        return _again, (type(self), self.args, self.__dict__)
+
 
 class ConfigError(PdesimError):
     """A setting that is unknown, of the wrong type, or out of range."""
@@ -79,6 +83,12 @@ class InterruptedRun(PdesimError):
     def __init__(self, problem: str, cure: str = "", *, exit_code: int = 130) -> None:
         super().__init__(problem, cure=cure)
         self.exit_code = exit_code
+
+
+def _again(kind: type[PdesimError], arguments: tuple, attributes: dict) -> PdesimError:
+    error = kind.__new__(kind, *arguments)
+    error.__dict__.update(attributes)
+    return error
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

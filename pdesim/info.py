@@ -15,7 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from pdesim.errors import ConfigError, OutputError
-from pdesim.output.members import (
+from pdesim.output.summary import Summary, summarize
+from pdesim.output.sweep_folder import (
     Member,
     differing_settings,
     find_members,
@@ -23,7 +24,6 @@ from pdesim.output.members import (
     setting_text,
     short_names,
 )
-from pdesim.output.summary import Summary, summarize
 
 _COLOURS = {
     "finished": "green",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
@@ -13,6 +14,21 @@ from rich.text import Text
 
 #: seconds between lines where there is no terminal
 LINE_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a run or batch is of a sweep: fractions done before it and by it, in words, too."""
+
+    before: float = 0.0
+    size: float = 1.0
+    told: str = ""
+
+    def done(self, fraction: float) -> float:
+        return self.before + self.size * fraction
+
+
+WHOLE = Share()
 
 
 class _Speed(ProgressColumn):
@@ -32,16 +48,17 @@ def speed(steps: int, seconds: float, cells: int) -> str:
 
 @contextmanager
 def progress_display(
-    console: Console, name: str, start: float, end: float, cells: int
+    console: Console, name: str, start: float, end: float, cells: int, share: Share = WHOLE
 ) -> Iterator[Callable[[int, float, float], None]]:
-    """Yield ``update(steps, time, seconds)``; simulated time drives the bar."""
-    if console.is_terminal:
-        yield from _bar(console, name, start, end, cells)
-    else:
-        yield from _lines(console, name, start, end, cells)
+    """Yield ``update(steps, time, seconds)``; simulated time drives the bar.
+
+    Within a sweep the bar, its percentage and the time that remains are the whole sweep's.
+    """
+    kind = _bar if console.is_terminal else _lines
+    yield from kind(console, f"{share.told}{name}", start, end, cells, share)
 
 
-def _bar(console, name, start, end, cells):
+def _bar(console, name, start, end, cells, share):
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=16),
@@ -50,22 +67,25 @@ def _bar(console, name, start, end, cells):
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(name, total=end - start, time=start, end=end, speed="compiling")
+        task = bar.add_task(
+            name, total=1.0, completed=share.before, time=start, end=end, speed="compiling"
+        )
 
         def update(steps: int, now: float, seconds: float) -> None:
-            bar.update(task, completed=now - start, time=now, speed=speed(steps, seconds, cells))
+            done = share.done((now - start) / (end - start))
+            bar.update(task, completed=done, time=now, speed=speed(steps, seconds, cells))
 
         yield update
 
 
-def _lines(console, name, start, end, cells):
+def _lines(console, name, start, end, cells, share):
     last = time.monotonic()
 
     def update(steps: int, now: float, seconds: float) -> None:
         nonlocal last
         if time.monotonic() - last >= LINE_SECONDS:
             last = time.monotonic()
-            percent = 100 * (now - start) / (end - start)
+            percent = 100 * share.done((now - start) / (end - start))
             told = speed(steps, seconds, cells)
             console.print(f"{name}: {percent:.0f} %  t = {now:.6g}  {told}", highlight=False)
 

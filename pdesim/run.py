@@ -37,12 +37,14 @@ from pdesim.output.snapshots import FILE as SNAPSHOTS
 from pdesim.output.snapshots import amend
 from pdesim.plan import Plan
 from pdesim.preflight import describe
-from pdesim.progress import progress_display, speed
+from pdesim.progress import WHOLE, Share, progress_display, speed
 from pdesim.settings import Animation, Settings
 from pdesim.stopping import StopRequests, stop_requests
 
 log = logging.getLogger("pdesim")
 
+#: safe, and from C where PyYAML was built with it: a sweep reads the text of every member
+_YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 #: waiting for the disk is worth a word above this many seconds
 NOTABLE_WAIT = 0.5
 
@@ -74,6 +76,7 @@ class _Session:
     console: Console
     stop: StopRequests
     goes_on: bool
+    share: Share
     numbers: dict
 
     def tell(self, line: str, **style) -> None:
@@ -89,6 +92,8 @@ def execute(
     *,
     goes_on: bool = False,
     pictures: bool = True,
+    stop: StopRequests | None = None,
+    share: Share = WHOLE,
 ) -> Run:
     """Carry a plan out in ``folder``.
 
@@ -96,16 +101,19 @@ def execute(
         config_yaml: the resolved configuration, stored with the frames.
         goes_on: add to the frames that the folder holds.
         pictures: draw them afterwards, if the settings ask for any.
+        stop: of the sweep that this run is part of; None: its own, with ``time.wall_limit``.
+        share: the run's part of that sweep.
 
     Raises:
         PdesimError: after writing ``status.json``; frames that were finished are on disk.
     """
     began = time.time()
-    with stop_requests(plan.settings.time.wall_limit) as stop:
+    limit = plan.settings.time.wall_limit
+    with stop_requests(limit) if stop is None else contextlib.nullcontext(stop) as stop:
         placement = start_tensorflow(plan.settings.device)
         make_folder(folder)
         with hold(folder), log_file(folder):
-            session = _Session(plan, placement, folder, console, stop, goes_on, {})
+            session = _Session(plan, placement, folder, console, stop, goes_on, share, {})
             error = _record(session, config_yaml, began)
     describe_to_paraview(folder)
     if pictures and not isinstance(error, InterruptedRun):
@@ -200,7 +208,8 @@ def _evolve(session: _Session, recorder: Recorder) -> None:
     for line in describe(plan, session.placement.about, seconds_a_step):
         session.tell(line, soft_wrap=True)
     name, cells = plan.equation.name, plan.grid.cells
-    display = progress_display(console, name, plan.times[0], plan.times[-1], cells)
+    start, end = plan.times[0], plan.times[-1]
+    display = progress_display(console, name, start, end, cells, session.share)
     with display as update:
 
         def report(progress) -> None:
@@ -299,7 +308,7 @@ def open_recorder(
     diagnostics = DiagnosticsFile(
         folder / "diagnostics.csv", plan.equation.fields, plan.grid.cell_volume, writer.frames
     )
-    physics = fingerprint(yaml.safe_load(config_yaml))
+    physics = fingerprint(yaml.load(config_yaml, Loader=_YAML))
     return Recorder(folder, writer, diagnostics, physics, settings.output.checkpoint, worker)
 
 

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pdesim.errors import ConfigError, nearest
+
+#: settings that decide no number of a run and no byte of its frames: how it is called, drawn,
+#: spread and continued, and when it has to stop
+INCIDENTAL = (
+    "label",
+    "animation",
+    "montage",
+    "sweep",
+    "workers",
+    "experiment",
+    "resume",
+    "time.wall_limit",
+    "output.checkpoint",
+    "output.overwrite",
+)
+#: what else may change while a run goes on: how far it goes, and on which device
+CONTINUING = ("time.end", "device.name")
 
 Positive = Annotated[float, Field(gt=0)]
 Cells = Annotated[int, Field(ge=4)]
@@ -110,6 +127,14 @@ class Sweep(_Section):
     over: dict[str, Any] = {}
 
 
+class Workers(_Section):
+    """Who computes the members of a sweep; see ``pdesim.sweep.workers``."""
+
+    name: Literal["here", "joblib", "submitit_local", "submitit_slurm", "ray"] = "here"
+    n: Annotated[int, Field(ge=1)] = 2
+    options: dict[str, Any] = {}
+
+
 class Experiment(_Section):
     name: str = "none"
     about: str = ""
@@ -133,11 +158,18 @@ class Settings(_Section):
     animation: Animation = Animation()
     montage: Montage = Montage()
     sweep: Sweep = Sweep()
+    workers: Workers = Workers()
     experiment: Experiment = Experiment()
     #: a name for pictures and tables, such as the class of a pattern
     label: str | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     resume: Literal["auto", "never"] = "never"
+
+
+def lies_in(name: str, places: Collection[str]) -> bool:
+    """Whether a setting, by its dotted name, is one of some settings or lies in one of them."""
+    parts = name.split(".")
+    return any(".".join(parts[:n]) in places for n in range(1, len(parts) + 1))
 
 
 def read_settings(values: Mapping[str, Any]) -> Settings:

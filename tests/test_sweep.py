@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from conftest import make_plan
 
+from pdesim.config import compose_settings
 from pdesim.errors import DivergedError
 from pdesim.steppers import METHODS, serving
+from pdesim.sweep.composition import Composer
 from pdesim.sweep.members import _can_share, prepare_member
 
 #: three members that differ in parameters, first state, and thereby in their steps
@@ -145,11 +147,45 @@ def test_a_member_that_fails_is_named(command, tmp_path):
 
 def test_odd_values_reach_their_members(tmp_path):
     for number, word in enumerate(("equation.D=1e-05", "equation.D=-0.0", "seed=7")):
-        member = prepare_member(number, tmp_path / str(number), ["grid=8", word], None)
+        member = prepare_member(number, tmp_path / str(number), ["grid=8", word])
         assert member.plan is not None, member
-    bad = prepare_member(9, tmp_path / "9", ["equation=heat", "time.dt=1e9"], None)
+    bad = prepare_member(9, tmp_path / "9", ["equation=heat", "time.dt=1e9"])
     assert bad.state == "failed" and "stability limit" in bad.error.problem
     assert json.loads((tmp_path / "9" / "status.json").read_text())["state"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("words", "key", "values"),
+    [
+        (("equation=gray_scott",), "equation.F", ("0.03", "1e-05", "-0.0", "+.5", "3", "'4'")),
+        (("equation=heat", "time.end=3"), "seed", ("1", "07", "2_000")),
+        (("equation=heat",), "grid", ("16", "[16,8]", "32")),
+        (("equation.A=2", "equation={A: 3}", "equation=custom"), "equation.A", ("3", "4")),
+        (("initial.u=1", "+initial.v=2"), "time.end", ("2", "null", "1.5")),
+        (("time.end=${equation.D}", "time.start=-1"), "equation.D", ("0.1", "0.2")),
+        (("equation.rhs={u: 'a*u'}", "equation=custom", "equation.A=0"), "equation.a", ("1", "2")),
+    ],
+)
+def test_members_are_composed_as_hydra_does(words, key, values):
+    compose = Composer()
+    for value in values:
+        for members_words in ([*words, f"{key}={value}"], [f"{key}={value}", *words]):
+            quick, hydras = compose(members_words), compose_settings(members_words)
+            assert (quick.equation, quick.overrides) == (hydras.equation, hydras.overrides)
+            assert quick.yaml == hydras.yaml  # and so are the types: 1 == 1.0 for Python
+
+
+def test_members_that_differ_in_numbers_ask_hydra_once(monkeypatch):
+    from pdesim.sweep import composition
+
+    asked = []
+    monkeypatch.setattr(
+        composition, "compose_settings", lambda *a: asked.append(a) or compose_settings(*a)
+    )
+    compose = Composer()
+    for D in (0.1, 1e-05, 2, -3.5):
+        assert compose(["equation=heat", f"equation.D={D}", "grid=16"]).values["equation"]["D"] == D
+    assert len(asked) == 1
 
 
 def test_runs_that_are_there_are_left_alone(tmp_path):
@@ -159,7 +195,7 @@ def test_runs_that_are_there_are_left_alone(tmp_path):
     run = pdesim.simulate(*words, folder=tmp_path / "0")
     before = {p.name: p.read_bytes() for p in run.folder.iterdir() if p.is_file()}
     for more in ([], ["time.dt=1e9"], ["resume=auto", "equation.D=7"]):
-        outcome = prepare_member(0, run.folder, words + more, None)
+        outcome = prepare_member(0, run.folder, words + more)
         assert outcome.state == "failed", more
         assert {p.name: p.read_bytes() for p in run.folder.iterdir() if p.is_file()} == before
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from pdesim.cli import main
 from pdesim.errors import ConfigError, OutputError
-from pdesim.output.members import differing_settings, find_members, setting_text, short_names
+from pdesim.output.sweep_folder import differing_settings, find_members, setting_text, short_names
 from pdesim.output.sweep_table import PER_FIELD, write_sweep_csv
 from pdesim.render import montage
 from pdesim.render.arrangement import arrange, value_text

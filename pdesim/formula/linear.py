@@ -7,8 +7,8 @@ evaluation turns the matrix into numbers for any discretisation.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import sympy
 
@@ -24,7 +24,7 @@ class Split:
     ``linear`` are the formulas without it.
     """
 
-    matrix: sympy.Matrix
+    matrix: sympy.ImmutableMatrix
     rest: tuple[sympy.Expr, ...]
     linear: tuple[sympy.Expr, ...]
 
@@ -33,10 +33,12 @@ class Split:
         return all(term == 0 for term in self.rest)
 
 
+#: members of a sweep ask for the same again and again
+@lru_cache(maxsize=256)
 def split(
-    rhs: Sequence[sympy.Expr],
-    fields: Sequence[sympy.Symbol],
-    constants: set,
+    rhs: tuple[sympy.Expr, ...],
+    fields: tuple[sympy.Symbol, ...],
+    constants: frozenset[sympy.Symbol],
     excluded: frozenset[str] = frozenset(),
 ) -> Split:
     """Separate each formula into a linear constant-coefficient part and the rest.
@@ -50,12 +52,12 @@ def split(
     matrix = sympy.zeros(len(rhs), len(fields))
     rest = []
     for row, formula in enumerate(rhs):
-        linear, left = linear_form(formula, tuple(fields), frozenset(constants), excluded)
+        linear, left = linear_form(formula, fields, constants, excluded)
         rest.append(left)
         for column, entry in linear.items():
             matrix[row, column] += entry
     linear = tuple(formula - left for formula, left in zip(rhs, rest, strict=True))
-    return Split(matrix, tuple(rest), linear)
+    return Split(matrix.as_immutable(), tuple(rest), linear)
 
 
 def linear_form(
@@ -104,7 +106,10 @@ def _constant(expression: sympy.Expr, constants) -> bool:
     return expression.free_symbols <= constants and not expression.has(lang.AppliedUndef)
 
 
-def jacobian(rhs: Sequence[sympy.Expr], fields: Sequence[sympy.Symbol]) -> sympy.Matrix:
+@lru_cache(maxsize=256)
+def jacobian(
+    rhs: tuple[sympy.Expr, ...], fields: tuple[sympy.Symbol, ...]
+) -> sympy.ImmutableMatrix:
     """The frozen-coefficient Jacobian: how the right-hand side answers a small plane wave.
 
     Entry (i, j) is d rhs_i / d field_j with each operator replaced by its symbol and each
@@ -112,7 +117,7 @@ def jacobian(rhs: Sequence[sympy.Expr], fields: Sequence[sympy.Symbol]) -> sympy
     do not change the leading order in the wave number.
     """
     cache: dict[sympy.Basic, tuple[sympy.Expr, ...]] = {}
-    return sympy.Matrix([_gradient(formula, tuple(fields), cache) for formula in rhs])
+    return sympy.ImmutableMatrix([_gradient(formula, fields, cache) for formula in rhs])
 
 
 def _gradient(formula, fields, cache) -> tuple[sympy.Expr, ...]:

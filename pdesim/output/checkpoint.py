@@ -21,6 +21,7 @@ from pdesim.errors import OutputError
 from pdesim.files import read_array
 from pdesim.moment import Moment
 from pdesim.output.snapshots import LIBRARY_VERSIONS, explained
+from pdesim.settings import CONTINUING, INCIDENTAL
 
 FILE = "checkpoint.h5"
 PREVIOUS = "checkpoint.previous.h5"
@@ -88,8 +89,8 @@ def read_checkpoint(path: Path) -> tuple[Moment, str]:
     return moment, settings
 
 
-#: sections that decide no number of a run, or (time) not all of them
-_FREE = {"output", "animation", "resume", "time", "montage", "label", "sweep", "experiment"}
+#: how frames are stored decides no number of the run
+_FREE = (*INCIDENTAL, *CONTINUING, "output")
 
 
 def fingerprint(config: Mapping[str, Any]) -> str:
@@ -97,9 +98,14 @@ def fingerprint(config: Mapping[str, Any]) -> str:
 
     Output, pictures, names, the end, and how long it may take are free to change on the way.
     """
-    parts = {k: v for k, v in config.items() if k not in _FREE}
-    parts["time"] = {k: v for k, v in config["time"].items() if k not in ("end", "wall_limit")}
-    parts["device"] = {k: v for k, v in config["device"].items() if k != "name"}
+    parts = {}
+    for name, value in config.items():
+        if name not in _FREE:
+            whole = not isinstance(value, Mapping)
+            kept = (
+                value if whole else {k: v for k, v in value.items() if f"{name}.{k}" not in _FREE}
+            )
+            parts[name] = kept
     return json.dumps(parts, sort_keys=True)
 
 

@@ -16,8 +16,8 @@ from pdesim.errors import OutputError, PdesimError
 from pdesim.output import features
 from pdesim.output.diagnostics import QUANTITIES
 from pdesim.output.facts import field_names, frame_count, load_filters, read_config, read_walls
-from pdesim.output.members import Member, differing_settings, find_members, setting_text
 from pdesim.output.reader import Snapshots
+from pdesim.output.sweep_folder import Member, differing_settings, find_members, setting_text
 
 FILE = "sweep.csv"
 #: columns that every row has, before and after the settings

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from pdesim.errors import ConfigError, OutputError
-from pdesim.output.members import Member, find_members
+from pdesim.output.sweep_folder import Member, find_members
 from pdesim.render.arrangement import Arrangement, arrange
 from pdesim.render.colors import Palette, find_limits, line_palette, map_palette
 from pdesim.render.layout import Scale

@@ -6,7 +6,7 @@ import numpy as np
 
 from pdesim.operators.problem import Problem
 from pdesim.steppers import build_stepper, refusal
-from pdesim.steppers.stability import Linearised, reaction_rate, stable_step
+from pdesim.steppers.stability import Linearised, is_stable, reaction_rate, stable_step
 
 #: a problem is stiff where explicit Euler needs this many steps within one reaction time
 STIFF = 50.0
@@ -29,9 +29,9 @@ def choose_stepper(problem: Problem, waves: Linearised, interval: float) -> tupl
     rates = np.linalg.eigvals(waves.matrix(problem.equation.formulas))
     if np.abs(rates.imag).max() > 0.1 * np.abs(rates.real).max():
         return "rk4", "waves or advection: stable on oscillations"
-    limit = stable_step(build_stepper("euler", problem), waves, interval)
-    reaction = reaction_rate(waves)
+    euler, reaction = build_stepper("euler", problem), reaction_rate(waves)
     wanted = min(interval, 1 / reaction if reaction > 0 else interval)
-    if limit * STIFF < wanted:
+    if not is_stable(euler, waves, wanted / STIFF):
+        limit = stable_step(euler, waves, interval)
         return "rkl2", f"stiff diffusion: Euler would take {wanted / limit:.0f} steps a time scale"
     return "euler", "diffusion that is not stiff: the cheapest steps"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import sympy
@@ -51,7 +51,9 @@ class Linearised:
         return self._memo[key]
 
     def _matrix(self, formulas: Sequence[sympy.Expr]) -> np.ndarray:
-        entries = jacobian(formulas, self.problem.equation.field_symbols).xreplace(dict(self.nodes))
+        entries = jacobian(tuple(formulas), self.problem.equation.field_symbols).xreplace(
+            dict(self.nodes)
+        )
         return np.moveaxis(self.sampled(entries), -1, 0)
 
     def sampled(self, matrix: sympy.Matrix) -> np.ndarray:
@@ -59,6 +61,11 @@ class Linearised:
         size = np.broadcast_shapes(*(np.shape(value) for value in self.names.values()))
         values = matrix_values(matrix, self.names, size)
         return values.reshape(*values.shape[:2], -1)[..., self.kept]
+
+    @cached_property
+    def linear(self) -> np.ndarray:
+        """The equation's linear part at every sample kept: (fields, fields, samples)."""
+        return self.sampled(self.problem.split.matrix)
 
     def rhs(self, state, time):
         return self.evaluate(self.problem.equation.formulas, state, time)
@@ -141,7 +148,8 @@ def stable_step(stepper, waves: Linearised, longest: float) -> float:
     stable = partial(_is_stable, stepper, waves, growth=growth)
     lower, upper = 0.0, 1e-3 / fastest
     while upper < longest and stable(dt=upper):
-        lower, upper = upper, 1.3 * upper
+        # short steps fail from the first on, if at all; near the limit no window may be missed
+        lower, upper = upper, upper * (2 if upper * fastest < 0.1 else 1.3)
     if upper >= longest:
         if stable(dt=longest):
             return np.inf
@@ -163,6 +171,12 @@ def is_stable(stepper, waves: Linearised, dt: float) -> bool:
 
 def reaction_rate(waves: Linearised) -> float:
     """The fastest rate of a uniform state: how quickly the reactions change the fields."""
+    if "reaction" not in waves._memo:
+        waves._memo["reaction"] = _reaction_rate(waves)
+    return waves._memo["reaction"]
+
+
+def _reaction_rate(waves: Linearised) -> float:
     entries = waves.problem.equation.jacobian
     symbols = {s: 0 for s in entries.free_symbols if s.name.startswith("symbol_")}
     uniform = entries.xreplace(symbols).xreplace(dict(waves.nodes))
@@ -197,7 +211,7 @@ def amplification_matrices(stepper, waves: Linearised, dt: float) -> np.ndarray:
     What a stepper carries (modes and earlier rates, positions and momenta) is one long vector:
     shape ``(samples, carried, carried)``.
     """
-    linear = waves.sampled(waves.problem.split.matrix)
+    linear = waves.linear
     coefficients = stepper.coefficients(linear, waves.problem.parameters, dt)
     size, samples = len(waves.problem.equation.fields), linear.shape[-1]
     unit = np.broadcast_to(np.eye(size, dtype=complex), (samples, size, size))

@@ -15,7 +15,7 @@ from pdesim.device import Placement
 from pdesim.errors import InterruptedRun, PdesimError
 from pdesim.output import Recorder, Worker, frames_waiting, write_status
 from pdesim.output.lock import hold
-from pdesim.progress import progress_display, speed
+from pdesim.progress import WHOLE, Share, progress_display, speed
 from pdesim.run import closing_status, log_file, make_folder, open_recorder, stamp
 from pdesim.simulation import Simulation
 from pdesim.stopping import StopRequests
@@ -47,6 +47,7 @@ def run_batch(
     console: Console,
     stop: StopRequests,
     blocks: Blocks | None = None,
+    share: Share = WHOLE,
 ) -> tuple[list[Outcome], Blocks]:
     """Compute members that share a program; every one ends with files as of a run of its own.
 
@@ -65,7 +66,7 @@ def run_batch(
         plans = [member.plan for member in members]
         simulation = Simulation(plans if len(plans) > 1 else plans[0], placement)
         simulation.blocks = blocks or simulation.blocks
-        _advance(simulation, seats, console, stop)
+        _advance(simulation, seats, console, stop, share)
         for index, seat in enumerate(seats):
             _leave(seat, index, simulation, placement, time.time() - began)
     states = {None: "finished", True: "interrupted", False: "failed"}
@@ -93,7 +94,11 @@ def _take_seat(member: Member, worker: Worker, stack: ExitStack, began: float) -
 
 
 def _advance(
-    simulation: Simulation, seats: Sequence[_Seat], console: Console, stop: StopRequests
+    simulation: Simulation,
+    seats: Sequence[_Seat],
+    console: Console,
+    stop: StopRequests,
+    share: Share,
 ) -> None:
     simulation.prepare()
     plan = simulation.plan
@@ -105,7 +110,8 @@ def _advance(
             if seat.error is None and index not in simulation.failures:
                 seat.recorder.checkpoint(simulation.moment(index))
 
-    with progress_display(console, name, plan.times[0], plan.times[-1], cells) as update:
+    start, end = plan.times[0], plan.times[-1]
+    with progress_display(console, name, start, end, cells, share) as update:
 
         def report(progress) -> None:
             update(progress.steps, progress.time, progress.seconds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ class Member:
     folder: Path
     config_yaml: str
     plan: Plan | None
+    overrides: tuple[str, ...]
     goes_on: bool = False
     notes: tuple[str, ...] = ()
 
@@ -53,12 +54,15 @@ class Outcome:
 
 
 def prepare_member(
-    number: int, folder: Path, overrides: Sequence[str], config_dir: str | None
+    number: int,
+    folder: Path,
+    overrides: Sequence[str],
+    compose: Callable[[Sequence[str]], Composed] = compose_settings,
 ) -> Member | Outcome:
     """Compose and plan one member; what is wrong with it is its outcome and ends no other."""
     there = (folder / SNAPSHOTS).exists()
     try:
-        composed = compose_settings(overrides, config_dir)
+        composed = compose(overrides)
         settings = composed.settings
         if there and settings.resume != "auto" and not settings.output.overwrite:
             raise OutputError(
@@ -67,10 +71,11 @@ def prepare_member(
             )
         if there and settings.resume == "auto":
             rest = continue_run(folder, composed.values)
-            return Member(number, folder, rest.config_yaml, rest.plan, True, rest.notes)
+            words = tuple(overrides)
+            return Member(number, folder, rest.config_yaml, rest.plan, words, True, rest.notes)
         _write_hydra_folder(folder, composed, overrides)
         plan = build_plan(settings, composed.equation)
-        return Member(number, folder, composed.yaml, plan)
+        return Member(number, folder, composed.yaml, plan, tuple(overrides))
     except PdesimError as error:
         if not there:  # the status of a run that is there already stays its own
             folder.mkdir(parents=True, exist_ok=True)
@@ -106,7 +111,7 @@ def batches(members: Sequence[Member], on_gpu: bool) -> Iterator[Batch]:
     """
     groups: dict[str, list[Member]] = {}
     for member in members:
-        groups.setdefault(_program(member), []).append(member)
+        groups.setdefault(program_of(member), []).append(member)
     for program, group in groups.items():
         size = largest_batch(group[0].plan, on_gpu)
         # equal parts rather than full ones and a rest: a part's size decides its program
@@ -123,25 +128,23 @@ def largest_batch(plan: Plan, on_gpu: bool) -> int:
     return int(max(1, min(LARGEST_BATCH, fits, best)))
 
 
-def _program(member: Member) -> str:
+def program_of(member: Member) -> str:
     """What members of one program have in common; a member that cannot share has its number."""
     plan = member.plan
     if plan.equation.steady or not _can_share(plan):
         return f"{ALONE} {member.number}"
-    values = yaml.safe_load(member.config_yaml)
-    since = plan.since
+    sections = ("grid", "domain", "boundary", "operators", "device")
+    since, settings = plan.since, plan.settings
     common = {
-        "equation": _without_numbers(values["equation"]),
+        "equation": _without_numbers(settings.equation),
         "stepper": [plan.stepper.method.name, plan.settings.stepper.stages],
         "tolerance": plan.settings.time.tolerance,
         "automatic": plan.settings.time.dt == "auto",
         "times": plan.times.tobytes().hex(),
         "solid": "" if plan.problem.mask is None else plan.problem.mask.solid.tobytes().hex(),
         "since": None if since is None else [since.frame, since.done, since.time],
-        "wall": plan.settings.time.wall_limit,
     }
-    for section in ("grid", "domain", "boundary", "operators", "device"):
-        common[section] = values[section]
+    common |= settings.model_dump(include=set(sections))
     return json.dumps(common, sort_keys=True)
 
 

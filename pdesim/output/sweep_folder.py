@@ -14,18 +14,10 @@ from pdesim.errors import OutputError
 from pdesim.output import lock, snapshots, status
 from pdesim.output.facts import natural_order, read_config, read_yaml, run_state
 from pdesim.output.reader import Snapshots, read_status
+from pdesim.settings import INCIDENTAL, lies_in
 
-#: sections and settings that make no run another: how it is stored, drawn, named and continued
-_NOT_PHYSICS = {
-    "output",
-    "animation",
-    "montage",
-    "sweep",
-    "experiment",
-    "resume",
-    "hydra",
-    "time.wall_limit",
-}
+#: what makes no run another; the label is there to be seen
+_NOT_PHYSICS = {*INCIDENTAL, "output", "hydra"} - {"label"}
 #: keys of an equation that say in words, or are said by, what others decide
 _CONSEQUENCES = {f"equation.{key}" for key in ("title", "about", "reference", "fields")}
 _DESCRIBED = ("equation.labels.", "equation.units.")
@@ -99,8 +91,8 @@ def differing_settings(members: Sequence[Member]) -> tuple[str, ...]:
     return tuple(
         name
         for name in differ
-        if name not in _NOT_PHYSICS | _CONSEQUENCES
-        and name.partition(".")[0] not in _NOT_PHYSICS
+        if name not in _CONSEQUENCES
+        and not lies_in(name, _NOT_PHYSICS)
         and not name.startswith(_DESCRIBED)
         and not (several and (name.startswith(_FORMULAS) or name in ("equation.solve",)))
     )

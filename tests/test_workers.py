@@ -1,0 +1,214 @@
+"""Sweeps over many workers, and over many members: each engine, lost workers, stops, memory."""
+
+from __future__ import annotations
+
+import functools
+import io
+import itertools
+import json
+import operator
+import os
+import pickle
+import re
+import signal
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from rich.console import Console
+
+from pdesim import progress
+from pdesim.errors import ConfigError, InterruptedRun, MissingExtraError
+from pdesim.settings import Workers
+from pdesim.stopping import stop_requests
+from pdesim.sweep import compute as computing
+from pdesim.sweep import members as members_module
+from pdesim.sweep import workers as workers_module
+from pdesim.sweep.composition import Composer
+from pdesim.sweep.drive import run_sweep
+from pdesim.sweep.members import prepare_member, program_of
+from pdesim.sweep.workers import compute_elsewhere, divide
+
+WORDS = ("equation=custom", "equation.rhs={u: 'a*u**2'}", "initial={u: 1}", "grid=[8]")
+WORDS += ("time.dt=0.01", "time.end=2", "output.frames=4", "animation=none")
+QUIET = Console(quiet=True)
+
+
+def prepared(tmp_path: Path, *values: float, words=WORDS):
+    compose = Composer()
+    return [
+        prepare_member(n, tmp_path / str(n), [*words, f"equation.a={a}"], compose)
+        for n, a in enumerate(values)
+    ]
+
+
+def states(folder: Path, count: int) -> list[str]:
+    status = [folder / str(n) / "status.json" for n in range(count)]
+    return [json.loads(path.read_text())["state"] for path in status]
+
+
+ENGINES = [
+    "joblib",
+    "submitit_local",
+    pytest.param("ray", marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_each_worker_takes_a_batch(command, tmp_path, name):
+    pytest.importorskip(name.partition("_")[0])
+    words = (*WORDS, "equation.a=0.1,0.2,1,-0.5", f"workers={name}", "hydra.sweep.dir=s")
+    done = command("-m", *words, check=3)
+    assert "3 of 4 members finished" in done.stderr and "stopped being finite" in done.stderr
+    assert states(tmp_path / "s", 4) == ["finished", "finished", "failed", "finished"]
+    for number, a in ((0, 0.1), (1, 0.2), (3, -0.5)):
+        folder = tmp_path / "s" / str(number)
+        assert json.loads((folder / "status.json").read_text())["members_of_batch"] == 2
+        with h5py.File(folder / "snapshots.h5") as file:
+            # Euler's error here is below dt * max|u''| * t
+            np.testing.assert_allclose(file["u"][-1], 1 / (1 - 2 * a), rtol=2e-2)
+    assert (tmp_path / "s" / "sweep.csv").read_text().count("\n") == 5
+    assert not (tmp_path / "s" / ".stop").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["joblib", "submitit_local"])
+def test_hydras_launchers_start_members_one_by_one(command, tmp_path, name):
+    package = name.partition("_")[0]
+    pytest.importorskip(f"hydra_plugins.hydra_{package}_launcher")
+    words = (*WORDS, "equation.a=0.1,1,0.2", f"hydra/launcher={name}", "hydra.sweep.dir=s")
+    done = command("-m", *words, check=3)
+    assert "stopped being finite" in done.stderr and "Traceback" not in done.stderr
+    assert states(tmp_path / "s", 3) == ["finished", "failed", "finished"]
+
+
+def test_parts_are_equal_and_keep_programs_together(tmp_path):
+    found = prepared(tmp_path, *np.linspace(0.1, 0.2, 5))
+    found += prepared(tmp_path / "b", 0.1, 0.2, words=(*WORDS, "grid=[16]"))
+    for count in (1, 2, 3, 7, 50):
+        parts = divide(found, count)
+        sizes = [len(part) for part in parts]
+        assert functools.reduce(operator.iadd, parts, []) == divide(found, 1)[0]
+        assert len(parts) == min(count, 7) and max(sizes) - min(sizes) <= 1
+    programs = [program_of(member) for member in divide(found, 1)[0]]
+    assert sum(a != b for a, b in itertools.pairwise(programs)) == 1
+
+
+def test_a_lost_worker_takes_no_other_with_it(tmp_path, monkeypatch):
+    def engine(parts, folder, workers):
+        yield workers_module.compute_part(parts[0])
+        yield RuntimeError("node17 is gone")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(workers_module.ENGINES, "joblib", engine)
+    waiting = prepared(tmp_path, 0.1, 0.2, 0.3, 0.4)
+    outcomes = compute_elsewhere(waiting, tmp_path, None, Workers(name="joblib"), None, QUIET)
+    told = {one.number: one for one in outcomes}
+    assert [told[n].state for n in range(4)] == ["finished", "finished", "failed", "failed"]
+    assert "node17 is gone" in told[3].error.problem
+
+
+def test_a_signal_to_the_sweep_stops_its_workers(tmp_path, monkeypatch):
+    def engine(parts, folder, workers):
+        os.kill(os.getpid(), signal.SIGTERM)  # to this process; workers learn it from the file
+        yield from map(workers_module.compute_part, parts)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(workers_module.ENGINES, "joblib", engine)
+    waiting = prepared(tmp_path, 0.1, 0.2)
+    outcomes = compute_elsewhere(waiting, tmp_path, None, Workers(name="joblib"), None, QUIET)
+    assert [(one.state, one.error.exit_code) for one in outcomes] == [("not started", 130)] * 2
+    assert not (tmp_path / workers_module.STOP).exists()
+
+
+def test_engines_that_are_missing_or_refuse_say_so(tmp_path, monkeypatch):
+    waiting = prepared(tmp_path, 0.1)
+    monkeypatch.setitem(sys.modules, "submitit", None)
+    with pytest.raises(MissingExtraError, match=r"pdesim\[submitit\]"):
+        wanted = Workers(name="submitit_slurm")
+        compute_elsewhere(waiting, tmp_path, None, wanted, None, QUIET)
+    pytest.importorskip("joblib")
+    with pytest.raises(ConfigError, match="workers=joblib cannot start"):
+        wanted = Workers(name="joblib", options={"backend": "pigeons"})
+        compute_elsewhere(waiting, tmp_path, None, wanted, None, QUIET)
+
+
+def test_errors_travel_between_processes():
+    for error in (MissingExtraError("x", "y", "z"), InterruptedRun("so", "then", exit_code=75)):
+        same = pickle.loads(pickle.dumps(error))
+        assert (type(same), str(same), vars(same)) == (type(error), str(error), vars(error))
+        assert same.exit_code == error.exit_code
+
+
+def test_one_stop_file_stops_all_that_share_it(tmp_path):
+    with stop_requests(None, tmp_path / "stop") as one, stop_requests(None, tmp_path / "stop") as b:
+        assert one.reason is None and b.reason is None
+        one.catch(15)
+        assert one.reason == ("stopped by SIGTERM", 143)
+        assert b.reason == ("stopped with the rest of its sweep", 130)
+
+
+def test_the_limit_of_time_is_the_whole_sweeps(tmp_path, monkeypatch):
+    """Batches after the limit are not begun, and how to go on is told."""
+    jobs = [[*WORDS, f"equation.a={a}", "time.wall_limit=1e-3"] for a in (0.1, 0.2, 0.3)]
+    monkeypatch.setattr(members_module, "CACHE", 1)  # a batch each
+    console = Console(record=True, width=100, file=io.StringIO())
+    assert run_sweep(jobs, tmp_path, None, console) == 75
+    text = console.export_text()
+    assert "0 of 3 members finished" in text and "resume=auto" in text
+    jobs = [[*words, "resume=auto", "time.wall_limit=null"] for words in jobs]
+    assert run_sweep(jobs, tmp_path, None, QUIET) == 0
+    assert states(tmp_path, 3) == ["finished"] * 3
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_progress_is_the_whole_sweeps(tmp_path, monkeypatch, terminal):
+    monkeypatch.setattr(members_module, "CACHE", 1)  # a batch each
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    jobs = [[*WORDS, f"equation.a={a}"] for a in (0.1, 0.2, 0.3)]
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=120)
+    assert run_sweep(jobs, tmp_path, None, console) == 0
+    text = console.file.getvalue()
+    assert "1 of 3 members done, custom" in text and "2 of 3 members done, custom" in text
+    if not terminal:
+        done = [int(found) for found in re.findall(r": (\d+) %", text)]
+        assert done == sorted(done) and done[-1] == 100 and min(done) <= 33
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * 4096
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")
+@pytest.mark.parametrize(
+    ("count", "size"), [(60, 4), pytest.param(500, 16, marks=pytest.mark.slow)]
+)
+def test_memory_is_flat_over_many_members(tmp_path, monkeypatch, placement, count, size):
+    words = ("equation=gray_scott", "grid=32", "stepper=euler", "time.dt=1", "time.end=20")
+    words += ("output.frames=2", "animation=none")
+    compose, held = Composer(), []
+    monkeypatch.setattr(members_module, "CACHE", size * 2 * 32 * 32 * 4)
+    run_together = computing._run_together
+
+    def watched(*arguments):
+        outcomes = run_together(*arguments)
+        held.append(resident())
+        return outcomes
+
+    monkeypatch.setattr(computing, "_run_together", watched)
+    members = [
+        prepare_member(n, tmp_path / str(n), [*words, f"equation.F={0.02 + 4e-5 * n}"], compose)
+        for n in range(count)
+    ]
+    with stop_requests() as stop:
+        outcomes = computing.compute(members, QUIET, stop)
+    assert {one.state for one in outcomes} == {"finished"} and len(held) == -(-count // size)
+    # what is allocated once is there after a few batches; a program kept would be megabytes a
+    # batch, an open file or a state kept per member some hundred kilobytes
+    settled = len(held) // 3
+    a_batch = (held[-1] - held[settled]) / (len(held) - 1 - settled)
+    assert a_batch < 2**18, [h // 2**10 for h in held]
