@@ -77,7 +77,7 @@ def main() -> None:
         else:
             names.append(name)  # NumPy always: it is the check
     about = describe(names)
-    cases = [(problem, n) for problem in options.problems for n in sizes]
+    cases = [(name, n) for name in options.problems for n in sizes if n <= PROBLEMS[name].largest]
     with started(names, cases) as workers:
         results = [r for case in cases for r in measure(workers, case, repeats, turn)]
     told = ", ".join(f"{name} {version}" for name, version in about["versions"].items())

@@ -43,6 +43,7 @@ FLOORS = (
     "continuation",
     "config",
     "sweep",
+    "bench",
     "api",
     "commands",
     "cli",

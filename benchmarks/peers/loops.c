@@ -56,6 +56,7 @@ void gray_scott(float *u_inout, float *v_inout, int n, long steps, float a, floa
             const float *restrict us = row_of(uo, i + 1, n), *restrict vn_ = row_of(vo, i - 1, n);
             const float *restrict vc = row_of(vo, i, n), *restrict vs = row_of(vo, i + 1, n);
             float *restrict uw = row_of(un, i, n), *restrict vw = row_of(vn, i, n);
+#pragma omp simd
             for (int j = 0; j < n; j++) {
                 float x = uc[j], y = vc[j], r = x * y * y;
                 uw[j] = x + a * SUM(un_, uc, us, j) + dt * (feed * (1.0f - x) - r);
@@ -81,6 +82,7 @@ void heat(float *u_inout, int n, long steps, float a) {
             const float *restrict north = row_of(uo, i - 1, n), *restrict row = row_of(uo, i, n);
             const float *restrict south = row_of(uo, i + 1, n);
             float *restrict to = row_of(un, i, n);
+#pragma omp simd
             for (int j = 0; j < n; j++) to[j] = row[j] + a * SUM(north, row, south, j);
             wrap(to, n);
         }
@@ -100,6 +102,7 @@ void wave(float *u_inout, float *w_inout, int n, long steps, float a, float dt) 
             const float *restrict north = row_of(uo, i - 1, n), *restrict row = row_of(uo, i, n);
             const float *restrict south = row_of(uo, i + 1, n);
             float *restrict to = row_of(un, i, n), *restrict speed = row_of(w, i, n);
+#pragma omp simd
             for (int j = 0; j < n; j++) {
                 float p = speed[j] + a * SUM(north, row, south, j);
                 speed[j] = p;

@@ -7,13 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from peers.problems import PROBLEMS
 from peers.workers import Case, Worker, median, tell
 
 #: steps after which all states are compared
 CHECKED = 50
-#: largest difference from NumPy in units of the state's size: float32 rounds at 6e-8 an operation,
-#: the order of the sums is everyone's own, and transforms gather a little more
-TOLERANCE = 2e-5
 
 
 @dataclass
@@ -42,7 +40,7 @@ def measure(workers: Sequence[Worker], case: Case, repeats: int, turn: float) ->
         form = min(paces, key=paces.get)
         state = worker.state(case, form, CHECKED)
         difference = float(np.abs(state - true).max() / np.abs(true).max())
-        if not difference <= TOLERANCE:
+        if not difference <= PROBLEMS[case[0]].tolerance:
             tell(f"{worker.name} {form} is off by {difference:.1e} on {case[0]}: left out")
             continue
         steps = max(1, round(turn / paces[form]))

@@ -16,10 +16,12 @@ def build(problem: Problem, n: int) -> dict:
             torch.nn.functional.pad(f[None, None], (1, 1, 1, 1), "circular")[0, 0]
         )
 
+    # a program for every size; the default would fall back to uncompiled steps after a few
+    torch._dynamo.config.recompile_limit = 64
     first = [torch.from_numpy(np.array(f)) for f in problem.ahead(problem.state(n))]
 
     def runner(laplacian):
-        step = torch.compile(lambda *fields: problem.step(laplacian, *fields))
+        step = torch.compile(lambda *fields: problem.step(laplacian, *fields), dynamic=False)
 
         @torch.inference_mode()
         def run(steps: int) -> np.ndarray:
