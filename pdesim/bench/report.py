@@ -12,7 +12,7 @@ from pdesim.bench.measure import NUMPY, Row
 
 HEADER = (
     "grid", "device", "million cell updates/s", "min-max", "steps/s", "GB/s", "of copy",
-    "compile s", "peak / state", "beside NumPy",
+    "compile s", "state MB", "peak MB", "beside NumPy",
 )  # fmt: skip
 
 
@@ -36,7 +36,8 @@ def cells(row: Row, rows: Sequence[Row]) -> tuple[str, ...]:
         f"{row.bandwidth / 1e9:.3g}",
         told(row.bandwidth / row.copy if row.copy else None, ".2f"),
         told(row.compile_seconds, ".2f"),
-        told(row.peak / row.state if row.peak is not None else None, ".1f"),
+        f"{row.state / 1e6:.3g}",
+        told(row.peak / 1e6 if row.peak is not None else None, ".3g"),
         told(beside_numpy(row, rows), ".3g"),
     )
 
