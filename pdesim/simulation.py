@@ -11,11 +11,12 @@ from functools import cached_property
 import numpy as np
 import tensorflow as tf
 
-from pdesim.blocks import VANISHING, Blocks
+from pdesim.blocks import VANISHING
 from pdesim.device import Placement
 from pdesim.errors import DivergedError
 from pdesim.moment import Moment
 from pdesim.plan import Plan, time_step
+from pdesim.programs import program_for
 from pdesim.steppers.stability import is_stable, linearise
 
 log = logging.getLogger("pdesim")
@@ -63,9 +64,8 @@ class Simulation:
         self.plans = [plan] if isinstance(plan, Plan) else list(plan)
         self.placement = placement
         first, self._many = self.plan, len(self.plans) > 1
-        dtype, fused = tf.as_dtype(first.settings.device.precision), _use_xla(first, placement)
         members = len(self.plans) if self._many else 0
-        self.blocks = Blocks(first.problem, first.stepper, dtype, fused, members)
+        self.blocks = program_for(first, placement, _use_xla(first, placement), members)
         self.failures: dict[int, DivergedError] = {}
         moments = [plan.since for plan in self.plans]
         self._steps = np.array([m.steps if m else 0 for m in moments])
@@ -104,7 +104,9 @@ class Simulation:
             self.compile_seconds = clock_module.perf_counter() - began
             began = clock_module.perf_counter()
             self._trial(TRIAL_STEPS)
-        return (clock_module.perf_counter() - began) / TRIAL_STEPS
+        seconds = (clock_module.perf_counter() - began) / TRIAL_STEPS
+        self.steps_a_block = max(FIRST_BLOCK, int(BLOCK_SECONDS / max(seconds, 1e-6)))
+        return seconds
 
     def frames(self, report: Report = lambda progress: None) -> Iterator[Frame]:
         """Yield the frames of the plan, advancing between them.

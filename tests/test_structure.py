@@ -30,6 +30,7 @@ FLOORS = (
     "device",
     "solvers",
     "blocks",
+    "programs",
     "simulation",
     "verify",
     "output",

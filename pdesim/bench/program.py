@@ -24,10 +24,13 @@ class Program:
             self._state = tf.constant(plan.state, self.blocks.dtype)
             self._start = tf.constant(float(plan.times[0]), tf.float64)
             self._dt = tf.constant(self.dt, tf.float64)
+            given = plan.equation.parameters
+            self._parameters = {n: tf.constant(v, self.blocks.dtype) for n, v in given.items()}
             if not plan.step.adaptive:
-                self._coefficients = self.blocks.coefficients(self.dt)
+                numbers = self.blocks.host_coefficients(self.dt, given)
+                self._coefficients = self.blocks.as_tensors(numbers)
                 self._carry = self.blocks.begin(
-                    self._state, self._start, self._dt, self.blocks.parameters, self._coefficients
+                    self._state, self._start, self._dt, self._parameters, self._coefficients
                 )
 
     @property
@@ -46,7 +49,7 @@ class Program:
     def _advance(self, count: tf.Tensor):
         first = tf.constant(0, tf.int64)
         _, state, finite = self.blocks.advance(
-            self._carry, self._start, self._dt, first, count, self.blocks.parameters,
+            self._carry, self._start, self._dt, first, count, self._parameters,
             self._coefficients,
         )  # fmt: skip
         return state, finite
@@ -55,6 +58,6 @@ class Program:
         tolerance = tf.constant(self.plan.settings.time.tolerance, tf.float64)
         _, state, finite, _ = self.blocks.follow(
             self._state, self._start, self._start + FAR * self._dt, self._dt, count, tolerance,
-            self.blocks.parameters,
+            self._parameters,
         )  # fmt: skip
         return state, finite
