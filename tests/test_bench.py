@@ -59,7 +59,7 @@ def test_a_benchmark_that_cannot_be_is_refused_at_once(words, told, capsys):
         ("equation=gray_scott", "stepper=rkl2", "operators.order=4", "grid=[12,10,8]"),
         ("equation=wave", "stepper=yoshida4", "equation.damping=0.3", "grid=[40]"),
         ("equation=heat", "equation.D='0.001*(1 + x)'", "stepper=heun", "operators=conv"),
-        ("equation=swift_hohenberg", "stepper=euler", "operators.isotropic=true"),
+        ("equation=allen_cahn", "stepper=euler", "operators.isotropic=true"),
     ],
 )
 def test_numpy_takes_the_same_steps(placement, words):

@@ -215,7 +215,7 @@ def test_new_parameters_steps_and_seeds_make_no_new_program(placement):
     ("more", "changed"),
     [
         (("operators.order=4",), True), (("boundary=neumann",), True), (("grid=[20,16]",), True),
-        (("device.precision=float32",), True), (("stepper=heun",), True),
+        (("device.precision=float64",), True), (("stepper=heun",), True),
         (("domain.mask='where(r < 0.2, 1, 0)'",), True), (("equation.F='0.03 + 0.001*x'",), True),
         (("equation.k=0.05",), False), (("output.frames=3",), False),
     ],
