@@ -49,6 +49,8 @@ def run_bench(flags: Mapping[str, str], overrides: Sequence[str]) -> int:
         print(json.dumps(report.as_json(rows, about), indent=1))
     else:
         _show(report, rows, about, lacking(first))
+    if "--markdown" in flags:
+        Path(flags["--markdown"]).write_text(report.markdown(rows))
     if "--plot" in flags:
         report.plot(rows, Path(flags["--plot"]), _title(about))
     return 0

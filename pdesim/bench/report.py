@@ -49,6 +49,12 @@ def rich_table(rows: Sequence[Row]) -> Table:
     return table
 
 
+def markdown(rows: Sequence[Row]) -> str:
+    lines = ["| " + " | ".join(HEADER) + " |", "|" + "---|" * len(HEADER)]
+    lines += ["| " + " | ".join(cells(row, rows)) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
 def as_json(rows: Sequence[Row], about: Mapping[str, object]) -> dict:
     """Everything measured; rates, bandwidths and memory in plain units: cells, bytes, seconds."""
     return {
