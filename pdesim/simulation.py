@@ -123,7 +123,7 @@ class Simulation:
             if self._carry is None:
                 self._place()
             if self.plan.since is None:
-                yield Frame(0, float(times[0]), self._state.numpy())
+                yield Frame(0, float(times[0]), _as_array(self._state))
             while self._frame < len(times) - 1:
                 if self.plan.step.adaptive:
                     self._follow(report)
@@ -132,7 +132,7 @@ class Simulation:
                 self._frame, self._done = self._frame + 1, 0
                 self._now[:] = times[self._frame]
                 self._watch()
-                yield Frame(self._frame, float(times[self._frame]), self._state.numpy())
+                yield Frame(self._frame, float(times[self._frame]), _as_array(self._state))
 
     def moment(self, member: int = 0) -> Moment:
         """Where the simulation stands, between two blocks."""
@@ -155,8 +155,8 @@ class Simulation:
             rejected=int(self._rejected[member]),
             seconds=self.seconds,
             times=plan.times,
-            state=self._state.numpy()[one],
-            carry=tuple(part.numpy()[one] for part in tf.nest.flatten(self._carry)),
+            state=_as_array(self._state)[one],
+            carry=tuple(_as_array(part)[one] for part in tf.nest.flatten(self._carry)),
             solid=None if mask is None else mask.solid,
         )
 
@@ -194,10 +194,10 @@ class Simulation:
         varies = bool(plan.equation.jacobian.free_symbols & fields)
         if not (automatic and varies) or self._frame & (self._frame - 1):
             return
-        states = self._state.numpy().astype(np.float64)
+        states = _as_array(self._state)
         for member, state in enumerate(states if self._many else [states]):
             if member not in self.failures:
-                self.plans[member] = self._watched(self.plans[member], state)
+                self.plans[member] = self._watched(self.plans[member], state.astype(np.float64))
 
     def _watched(self, plan: Plan, state: np.ndarray) -> Plan:
         now = float(plan.times[self._frame])
@@ -336,6 +336,11 @@ class Simulation:
             cure=f"a smaller time.dt than {plan.step.dt:.4g}{told}, device.precision=float64, "
             "or other parameters",
         )
+
+
+def _as_array(tensor: tf.Tensor) -> np.ndarray:
+    """A tensor's own memory on a CPU, which nobody writes to again; ``numpy()`` would copy it."""
+    return np.asarray(memoryview(tensor)) if "CPU" in tensor.device else tensor.numpy()
 
 
 def _use_xla(plan: Plan, placement: Placement) -> bool:
