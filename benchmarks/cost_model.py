@@ -38,7 +38,7 @@ def measure_family(grid, one: str, operators: str, steppers, placement, repeats:
     for name in (one, *steppers):
         words = [
             "equation=gray_scott", f"grid={grid}", f"domain.extent={2.5 * grid[0] / 512}",
-            f"operators={operators}", f"stepper={name}", "device=cpu", "time.dt=0.25",
+            f"operators={operators}", f"stepper={name}", "device=cpu", "time.dt=0.1",
             f"domain.dimensions={len(grid)}", "time.end=100",
         ]  # fmt: skip
         programs[name] = Program(build_plan(compose_settings(words).settings), placement)

@@ -37,7 +37,7 @@ def peak_of(grid: int, stepper: str, *more: str) -> int:
     with tempfile.TemporaryDirectory() as folder:
         words = [
             "equation=gray_scott", f"grid={grid}", f"domain.extent={2.5 * grid / 512}",
-            f"stepper={stepper}", "time.dt=0.5", "time.end=2", "output.frames=1",
+            f"stepper={stepper}", "time.dt=0.1", "time.end=0.4", "output.frames=1",
             "animation=none", "output.compression=none", "device=cpu",
             f"hydra.run.dir={folder}/run", *more,
         ]  # fmt: skip

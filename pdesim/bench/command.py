@@ -13,7 +13,11 @@ from pdesim.settings import Device
 
 #: flags with a value, and what it is
 BENCH_FLAGS = {
-    "--sizes": "64,128,256", "--repeats": "N", "--plot": "FILE.png", "--config-dir": "DIR",
+    "--sizes": "64,128,256",
+    "--repeats": "N",
+    "--plot": "FILE.png",
+    "--markdown": "FILE",
+    "--config-dir": "DIR",
 }  # fmt: skip
 #: cells per axis, by the number of axes, where neither --sizes nor grid= says anything
 SIZES = {
