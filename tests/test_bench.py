@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -93,3 +94,32 @@ def test_why_there_is_no_row_for_numpy(words, why):
     from pdesim.bench.numpy_lines import lacking
 
     assert why in lacking(make_plan("equation=gray_scott", "grid=16", *words))
+
+
+def test_planning_holds_few_arrays():
+    """Two fields in float64, and for one formula its sum and the noise that is being added."""
+    words = ("equation=gray_scott", "device=cpu")
+    make_plan(*words, "grid=16")  # what SymPy keeps is no part of this
+    tracemalloc.start()
+    try:
+        plan = make_plan(*words, "grid=512")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    field = 8 * 512 * 512
+    assert plan.state.dtype == np.float32
+    # two fields, the sum, the noise before and after its factor, the new sum
+    assert peak < 6.5 * field
+
+
+def test_frames_are_the_devices_own_arrays_and_stay(placement):
+    from pdesim.simulation import Simulation
+
+    plan = make_plan("equation=gray_scott", "grid=16", "time.end=40", "output.frames=4")
+    frames, copies = [], []
+    for frame in Simulation(plan, placement).frames():
+        frames.append(frame.state)
+        copies.append(frame.state.copy())
+    assert not any(frame.flags.writeable for frame in frames)
+    np.testing.assert_array_equal(frames, copies)
+    assert len({frame.tobytes() for frame in frames}) == len(frames)
