@@ -102,13 +102,14 @@ def _plan_of(compose_settings, build_plan, equation: str, stepper: str):
     return build_plan(composed.settings, composed.equation)
 
 
-def measure_compiling() -> dict[str, dict[str, float]]:
+def measure_compiling(names: list[str]) -> dict[str, dict[str, float]]:
     from pdesim.config import choices
 
-    names, found = [e for e in choices("equation") if e != "custom"], {}
-    for name in names:
+    found = {}
+    for name in names or [e for e in choices("equation") if e != "custom"]:
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as single:
             found[name] = single.submit(compile_seconds, name).result()
+        print(name, found[name], file=sys.stderr, flush=True)
     return {name: times for name, times in found.items() if times}
 
 
@@ -140,12 +141,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--compile", action="store_true", help="all equations and steppers, too")
+    parser.add_argument(
+        "--compile", nargs="*", metavar="EQUATION", help="compile these, or all, with all steppers"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
     found: dict = {"start": measure_start(options.repeats)}
-    if options.compile:
-        found["compile"] = measure_compiling()
+    if options.compile is not None:
+        found["compile"] = measure_compiling(options.compile)
     show(found)
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n")

@@ -268,6 +268,7 @@ class Simulation:
             first, upto = self._done, min(counts.max(), self._done + self.steps_a_block)
             last = np.minimum(counts, upto)
             began, before = clock_module.perf_counter(), float(self._now.min())
+            self._state = None  # what is carried is enough, and large states leave room for it
             self._carry, self._state, finite = self._call_advance(
                 np.full(len(counts), start), dt, first, last
             )
