@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -123,3 +126,15 @@ def test_frames_are_the_devices_own_arrays_and_stay(placement):
     assert not any(frame.flags.writeable for frame in frames)
     np.testing.assert_array_equal(frames, copies)
     assert len({frame.tobytes() for frame in frames}) == len(frames)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("problem", ["gray_scott", "heat", "wave", "gray_scott_etdrk4"])
+def test_peers_agree_with_numpy(tmp_path, problem):
+    """Whoever is installed; a contestant that is off by more than rounding is left out, and told."""
+    script = Path(__file__).parent.parent / "benchmarks" / "peers.py"
+    words = ["--quick", "--problems", problem, "--json", str(tmp_path / "peers.json")]
+    done = subprocess.run([sys.executable, script, *words], capture_output=True, text=True)
+    assert done.returncode == 0 and "is off by" not in done.stderr, done.stderr
+    told = json.loads((tmp_path / "peers.json").read_text())
+    assert {"pdesim", "NumPy"} <= {row["contestant"] for row in told["results"]}
