@@ -131,7 +131,7 @@ def test_frames_are_the_devices_own_arrays_and_stay(placement):
 @pytest.mark.slow
 @pytest.mark.parametrize("problem", ["gray_scott", "heat", "wave", "gray_scott_etdrk4"])
 def test_peers_agree_with_numpy(tmp_path, problem):
-    """Whoever is installed; a contestant that is off by more than rounding is left out, and told."""
+    """Whoever is installed; one that is off by more than rounding would be left out, and told."""
     script = Path(__file__).parent.parent / "benchmarks" / "peers.py"
     words = ["--quick", "--problems", problem, "--json", str(tmp_path / "peers.json")]
     done = subprocess.run([sys.executable, script, *words], capture_output=True, text=True)
