@@ -45,15 +45,20 @@ def serve(name: str, cases: Sequence[Case], connection) -> None:
 
 
 def pace(run) -> float:
-    """Seconds a step, from ever longer trials."""
-    steps = 1
-    while True:
+    """Seconds a step beyond what a call costs by itself, from ever longer trials."""
+
+    def timed(steps: int) -> float:
         began = time.perf_counter()
         run(steps)
-        seconds = time.perf_counter() - began
-        if seconds > LONG_ENOUGH:
-            return seconds / steps
-        steps *= 4
+        return time.perf_counter() - began
+
+    steps, before = 1, timed(1)
+    while True:
+        seconds = timed(4 * steps)
+        if seconds > LONG_ENOUGH or steps >= 2**20:
+            # noise must not make a step free
+            return max(seconds - before, 0.1 * seconds) / (3 * steps)
+        steps, before = 4 * steps, seconds
 
 
 class Worker:

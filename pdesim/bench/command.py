@@ -27,7 +27,7 @@ SIZES = {
 }
 REPEATS, FEWEST = 5, 3
 #: seconds of one turn of one device, about
-TURN = 0.2
+TURN = 0.3
 
 
 def run_bench(flags: Mapping[str, str], overrides: Sequence[str]) -> int:

@@ -113,15 +113,20 @@ def take_turns(runs: Sequence[Callable], steps: Sequence[int], repeats: int) -> 
 
 
 def pace(run: Callable) -> float:
-    """Seconds a step, from ever longer trials."""
-    steps = 1
-    while True:
+    """Seconds a step beyond what a call costs by itself, from ever longer trials."""
+
+    def timed(steps: int) -> float:
         began = time.perf_counter()
         run(steps)
-        seconds = time.perf_counter() - began
+        return time.perf_counter() - began
+
+    steps, before = 1, timed(1)
+    while True:
+        seconds = timed(4 * steps)
         if seconds > LONG_ENOUGH or steps >= 2**20:
-            return seconds / steps
-        steps *= 4
+            # noise must not make a step free
+            return max(seconds - before, 0.1 * seconds) / (3 * steps)
+        steps, before = 4 * steps, seconds
 
 
 def copy_bandwidth(placement: Placement, repeats: int) -> float:
