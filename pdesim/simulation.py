@@ -238,6 +238,13 @@ class Simulation:
             self._coefficients,
         )  # fmt: skip
         self._carry = begun if which.all() else self.blocks.choose(which, begun, self._carry)
+        if which.all() and self._carries_state:
+            self._state = self._carry
+
+    @property
+    def _carries_state(self) -> bool:
+        """Whether what is carried is the state itself: one array then serves as both."""
+        return self.plan.stepper.method.family in ("explicit", "stabilized")
 
     @cached_property
     def _parameters(self) -> dict[str, tf.Tensor]:
@@ -272,6 +279,8 @@ class Simulation:
             self._carry, self._state, finite = self._call_advance(
                 np.full(len(counts), start), dt, first, last
             )
+            if self._carries_state:
+                self._carry = self._state
             self._done, self._now = int(upto), start + last * dt
             taken = np.maximum(last - first, 0)
             self._account(taken, finite, began, before, report)

@@ -144,9 +144,10 @@ def copy_bandwidth(placement: Placement, repeats: int) -> float:
                 copy(values, one, tf.constant(count))[0].numpy()
 
         run(1)
-        count = 8
-        (seconds,) = take_turns([run], [count], repeats)
-    return 2 * COPIED * count / float(np.median(seconds))
+        # the difference leaves out what a call costs by itself: pages of fresh memory
+        few, many = 4, 36
+        short, long = take_turns([run, run], [few, many], repeats)
+    return 2 * COPIED * (many - few) / float(np.median(long) - np.median(short))
 
 
 def forget_peak(placement: Placement) -> None:
