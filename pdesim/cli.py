@@ -31,6 +31,7 @@ pdesim: equations as text in YAML, run as fast TensorFlow programs on CPU or GPU
   pdesim export PATH --to well [--output FILE]   also pdebench, netcdf, vti, npz, xdmf
   pdesim verify equation=heat operators.order=4  measured orders of accuracy, table and plot
   pdesim verify --all [--markdown FILE]          the whole matrix of equations and schemes
+  pdesim bench equation=heat --sizes 64,256,1024 the step loop's speed beside NumPy and the memory
   pdesim --help  --version                       this page, the version
   pdesim --hydra-help                            Hydra's own options (--cfg job, completion, ...)
 
@@ -92,6 +93,7 @@ def _dispatch(arguments: list[str]) -> int:
         "info": commands.info,
         "export": commands.export_runs,
         "verify": commands.verify,
+        "bench": commands.bench,
     }
     if any(word in ("--help", "-h") for word in arguments):
         print(HELP, end="")

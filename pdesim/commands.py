@@ -225,7 +225,8 @@ def verify(arguments: Sequence[str]) -> int:
     """
     from rich.console import Console
 
-    flags, overrides = _verify_arguments(arguments)
+    valued = {"--markdown": "FILE", "--config-dir": "DIR"}
+    flags, overrides = _flags("verify", arguments, ("--all",), valued)
     console = Console(stderr=True)
     name, folder, rows = _verify_rows(flags, overrides)
     from pdesim.verify import report  # needs TensorFlow, which has started quietly now
@@ -254,21 +255,26 @@ def verify(arguments: Sequence[str]) -> int:
     return 1 if missed else 0
 
 
-def _verify_arguments(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+def _flags(
+    command: str, arguments: Sequence[str], switches: Sequence[str], valued: Mapping[str, str]
+) -> tuple[dict[str, str], list[str]]:
+    """Flags with their values, and settings; ``valued`` says what a flag's value is."""
     flags, overrides, rest = {}, [], iter(arguments)
     for word in rest:
-        if word == "--all":
+        name, equals, value = word.partition("=")
+        if word in switches:
             flags[word] = "yes"
-        elif word in ("--markdown", "--config-dir"):
-            flags[word] = next(rest, "")
-            if not flags[word]:
-                raise ConfigError(f"{word} needs a path", f"{word} PATH")
-        elif "=" in word and not word.startswith("-"):
+        elif name in valued:
+            flags[name] = value if equals else next(rest, "")
+            if not flags[name]:
+                raise ConfigError(f"{name} needs a value", f"{name} {valued[name]}")
+        elif equals and not word.startswith("-"):
             overrides.append(word)
         else:
+            known = [*switches, *(f"{flag} {what}" for flag, what in valued.items())]
             raise ConfigError(
-                f"pdesim verify does not take {word}",
-                "settings such as equation=heat, --all, --markdown FILE, --config-dir DIR",
+                f"pdesim {command} does not take {word}",
+                f"settings such as equation=heat, {', '.join(known)}",
             )
     return flags, overrides
 
@@ -353,3 +359,11 @@ def _matrix_settings(
         if plan.problem.self_adjoint and len(plan.equation.fields) == 1:
             chosen.append(square)  # the linear diffusive ones: cheap, and corners matter
     return chosen
+
+
+def bench(arguments: Sequence[str]) -> int:
+    """``pdesim bench [overrides]``: the speed of a run's step loop, over grid sizes."""
+    from pdesim.bench.command import BENCH_FLAGS, run_bench
+
+    flags, overrides = _flags("bench", arguments, ("--json",), BENCH_FLAGS)
+    return run_bench(flags, overrides)

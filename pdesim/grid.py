@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,12 +77,17 @@ class Grid:
             for axis, name in enumerate(self.axes)
         }
 
-    def places(self, coordinates: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def places(
+        self, coordinates: dict[str, np.ndarray], named: Container[str] = ("r",)
+    ) -> dict[str, np.ndarray]:
         """Coordinates plus what formulas may name besides: ``r`` and ``Lx``, ``Ly``, ``Lz``.
 
-        ``r`` is the distance from the centre of the domain, in any number of dimensions.
+        ``r`` is the distance from the centre of the domain, in any number of dimensions. It alone
+        is as large as the grid, so it is left out where ``named`` does not have it.
         """
         lengths = {f"L{name}": self.extent[axis] for axis, name in enumerate(self.axes)}
+        if "r" not in named:
+            return {**coordinates, **lengths}
         squares = (
             (coordinates[name] - (self.origin[axis] + 0.5 * self.extent[axis])) ** 2
             for axis, name in enumerate(self.axes)

@@ -42,12 +42,13 @@ class InitialState:
         Raises:
             ConfigError: if a formula gives a value that is not finite.
         """
-        names = {**grid.places(grid.coordinates()), **parameters, "t": time}
+        named = {symbol.name for symbol in self.symbols}
+        names = {**grid.places(grid.coordinates(), named), **parameters, "t": time}
         state = np.empty((len(self.formulas), *grid.shape))
         for number, formula in enumerate(self.formulas):
             generators = _Generators(grid, tuple(periodic), seed, number)
             with np.errstate(all="ignore"):
-                state[number] = Evaluator(names, applied=generators)(formula)
+                state[number] = Evaluator(names, applied=generators, remember=False)(formula)
             if not np.isfinite(state[number]).all():
                 raise ConfigError(
                     f"initial.{self.fields[number]} is not finite everywhere",

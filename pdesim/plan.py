@@ -48,7 +48,7 @@ class TimeStep:
 
 @dataclass(frozen=True)
 class Plan:
-    """One run, checked and ready: ``state`` is the first state in float64.
+    """One run, checked and ready: ``state`` is the first state, at the run's precision.
 
     ``since`` is where an earlier run with these settings stopped; its state is then the first.
     """
@@ -138,6 +138,7 @@ def build_plan(settings: Settings, name: str = "custom", since: Moment | None = 
         waves = linearise(problem, state, start)
         stepper, why = _stepper(settings, problem, waves, float(np.diff(times).max()))
         step = time_step(settings, waves, stepper, times)
+    state = state.astype(settings.device.precision, copy=False)
     plan = Plan(settings, problem, stepper, why, step, times, state, selection)
     if stepper and not step.adaptive and plan.total_steps > MAX_STEPS:
         raise ConfigError(

@@ -11,11 +11,12 @@ from functools import cached_property
 import numpy as np
 import tensorflow as tf
 
-from pdesim.blocks import VANISHING, Blocks
+from pdesim.blocks import VANISHING
 from pdesim.device import Placement
 from pdesim.errors import DivergedError
 from pdesim.moment import Moment
 from pdesim.plan import Plan, time_step
+from pdesim.programs import program_for
 from pdesim.steppers.stability import is_stable, linearise
 
 log = logging.getLogger("pdesim")
@@ -63,10 +64,8 @@ class Simulation:
         self.plans = [plan] if isinstance(plan, Plan) else list(plan)
         self.placement = placement
         first, self._many = self.plan, len(self.plans) > 1
-        dtype, fused = tf.as_dtype(first.settings.device.precision), _use_xla(first, placement)
         members = len(self.plans) if self._many else 0
-        banded = fused and not placement.is_gpu
-        self.blocks = Blocks(first.problem, first.stepper, dtype, fused, members, banded)
+        self.blocks = program_for(first, placement, _use_xla(first, placement), members)
         self.failures: dict[int, DivergedError] = {}
         moments = [plan.since for plan in self.plans]
         self._steps = np.array([m.steps if m else 0 for m in moments])
@@ -105,7 +104,9 @@ class Simulation:
             self.compile_seconds = clock_module.perf_counter() - began
             began = clock_module.perf_counter()
             self._trial(TRIAL_STEPS)
-        return (clock_module.perf_counter() - began) / TRIAL_STEPS
+        seconds = (clock_module.perf_counter() - began) / TRIAL_STEPS
+        self.steps_a_block = max(FIRST_BLOCK, int(BLOCK_SECONDS / max(seconds, 1e-6)))
+        return seconds
 
     def frames(self, report: Report = lambda progress: None) -> Iterator[Frame]:
         """Yield the frames of the plan, advancing between them.
@@ -122,7 +123,7 @@ class Simulation:
             if self._carry is None:
                 self._place()
             if self.plan.since is None:
-                yield Frame(0, float(times[0]), self._state.numpy())
+                yield Frame(0, float(times[0]), _as_array(self._state))
             while self._frame < len(times) - 1:
                 if self.plan.step.adaptive:
                     self._follow(report)
@@ -131,7 +132,7 @@ class Simulation:
                 self._frame, self._done = self._frame + 1, 0
                 self._now[:] = times[self._frame]
                 self._watch()
-                yield Frame(self._frame, float(times[self._frame]), self._state.numpy())
+                yield Frame(self._frame, float(times[self._frame]), _as_array(self._state))
 
     def moment(self, member: int = 0) -> Moment:
         """Where the simulation stands, between two blocks."""
@@ -154,8 +155,8 @@ class Simulation:
             rejected=int(self._rejected[member]),
             seconds=self.seconds,
             times=plan.times,
-            state=self._state.numpy()[one],
-            carry=tuple(part.numpy()[one] for part in tf.nest.flatten(self._carry)),
+            state=_as_array(self._state)[one],
+            carry=tuple(_as_array(part)[one] for part in tf.nest.flatten(self._carry)),
             solid=None if mask is None else mask.solid,
         )
 
@@ -193,10 +194,10 @@ class Simulation:
         varies = bool(plan.equation.jacobian.free_symbols & fields)
         if not (automatic and varies) or self._frame & (self._frame - 1):
             return
-        states = self._state.numpy().astype(np.float64)
+        states = _as_array(self._state)
         for member, state in enumerate(states if self._many else [states]):
             if member not in self.failures:
-                self.plans[member] = self._watched(self.plans[member], state)
+                self.plans[member] = self._watched(self.plans[member], state.astype(np.float64))
 
     def _watched(self, plan: Plan, state: np.ndarray) -> Plan:
         now = float(plan.times[self._frame])
@@ -237,6 +238,13 @@ class Simulation:
             self._coefficients,
         )  # fmt: skip
         self._carry = begun if which.all() else self.blocks.choose(which, begun, self._carry)
+        if which.all() and self._carries_state:
+            self._state = self._carry
+
+    @property
+    def _carries_state(self) -> bool:
+        """Whether what is carried is the state itself: one array then serves as both."""
+        return self.plan.stepper.method.family in ("explicit", "stabilized")
 
     @cached_property
     def _parameters(self) -> dict[str, tf.Tensor]:
@@ -267,9 +275,12 @@ class Simulation:
             first, upto = self._done, min(counts.max(), self._done + self.steps_a_block)
             last = np.minimum(counts, upto)
             began, before = clock_module.perf_counter(), float(self._now.min())
+            self._state = None  # what is carried is enough, and large states leave room for it
             self._carry, self._state, finite = self._call_advance(
                 np.full(len(counts), start), dt, first, last
             )
+            if self._carries_state:
+                self._carry = self._state
             self._done, self._now = int(upto), start + last * dt
             taken = np.maximum(last - first, 0)
             self._account(taken, finite, began, before, report)
@@ -335,6 +346,11 @@ class Simulation:
             cure=f"a smaller time.dt than {plan.step.dt:.4g}{told}, device.precision=float64, "
             "or other parameters",
         )
+
+
+def _as_array(tensor: tf.Tensor) -> np.ndarray:
+    """A tensor's own memory on a CPU, which nobody writes to again; ``numpy()`` would copy it."""
+    return np.asarray(memoryview(tensor)) if "CPU" in tensor.device else tensor.numpy()
 
 
 def _use_xla(plan: Plan, placement: Placement) -> bool:

@@ -62,15 +62,24 @@ class Evaluator:
         names: symbol name -> array or number.
         using: the array library.
         applied: called for operator and generator nodes with (word, arguments, this evaluator).
+        remember: keep the value of every subexpression. Without, an array lives no longer than it
+            is needed, and what is equal is computed again.
     """
 
     def __init__(
-        self, names: Mapping[str, object], using: Library = NUMPY, applied: Applied | None = None
+        self,
+        names: Mapping[str, object],
+        using: Library = NUMPY,
+        applied: Applied | None = None,
+        remember: bool = True,
     ) -> None:
         self.names, self.using, self.applied = names, using, applied
+        self._remember = remember
         self._memo: dict[sympy.Basic, object] = {}
 
     def __call__(self, expression: sympy.Basic):
+        if not self._remember:
+            return self._visit(expression)
         if expression not in self._memo:
             self._memo[expression] = self._visit(expression)
         return self._memo[expression]

@@ -36,6 +36,12 @@ class Problem:
         return self.equation.parameters
 
     @cached_property
+    def named(self) -> frozenset[str]:
+        """All names in the formulas of the equation and its walls."""
+        formulas = set().union(*(f.free_symbols for f in self.equation.formulas))
+        return frozenset(symbol.name for symbol in formulas | self.boundary.symbols)
+
+    @cached_property
     def modes(self) -> Modes | str:
         """The basis that makes constant-coefficient operators diagonal, or why there is none."""
         if self.mask is not None:

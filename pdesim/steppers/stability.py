@@ -118,7 +118,8 @@ def linearise(problem: Problem, state: np.ndarray, time: float) -> Linearised:
     """Sample the linearised equation at a state of shape ``(fields, *grid.shape)``."""
     equation, grid = problem.equation, problem.grid
     symbols = _symbols(problem)
-    everywhere = {**grid.places(grid.coordinates()), **problem.parameters, "t": time}
+    places = grid.places(grid.coordinates(), problem.named)
+    everywhere = {**places, **problem.parameters, "t": time}
     everywhere |= dict(zip(equation.fields, state, strict=True))
     cells = _cells(state)
 

@@ -1,0 +1,86 @@
+"""What a step costs beside its model: stages times the cost of one right-hand side.
+
+    python benchmarks/cost_model.py [--repeats 5] [--json FILE]
+
+Gray-Scott in float32. The cost of one right-hand side is a step of the one-stage method of the
+same kind: Euler for explicit steppers, ETDRK1 for exponential ones. All are measured turn by turn
+in one process, and the ratios are those of neighbouring turns; 1.3 is what is asked for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+
+from pdesim.bench.command import TURN
+from pdesim.config import compose_settings
+from pdesim.device import start_tensorflow
+from pdesim.plan import build_plan
+from pdesim.settings import Device
+
+WANTED = 1.3
+GRIDS = ([512, 512], [2048, 2048], [128, 128, 128])
+#: (the method of one stage, its operators, those measured against it)
+FAMILIES = (
+    ("euler", "stencil", ("heun", "rk4", "rkl2", "dormand_prince")),
+    ("etdrk1", "spectral", ("etdrk2", "etdrk4")),
+)
+
+
+def measure_family(grid, one: str, operators: str, steppers, placement, repeats: int) -> list[dict]:
+    from pdesim.bench.measure import evaluations, pace, take_turns
+    from pdesim.bench.program import Program
+
+    programs = {}
+    for name in (one, *steppers):
+        words = [
+            "equation=gray_scott", f"grid={grid}", f"domain.extent={2.5 * grid[0] / 512}",
+            f"operators={operators}", f"stepper={name}", "device=cpu", "time.dt=0.1",
+            f"domain.dimensions={len(grid)}", "time.end=100",
+        ]  # fmt: skip
+        programs[name] = Program(build_plan(compose_settings(words).settings), placement)
+    runs = [program.run for program in programs.values()]
+    steps = [max(1, round(TURN / pace(run))) for run in runs]
+    seconds = [
+        np.array(s) / n for s, n in zip(take_turns(runs, steps, repeats), steps, strict=True)
+    ]
+    found = []
+    for (name, program), own in list(zip(programs.items(), seconds, strict=True))[1:]:
+        stages = evaluations(program.plan.stepper)
+        ratios = own / (stages * seconds[0])
+        found.append(
+            {"grid": grid, "stepper": name, "beside": one, "stages": stages,
+             "ratio": [float(f(ratios)) for f in (np.min, np.median, np.max)]}
+        )  # fmt: skip
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--sizes", nargs="+", type=int, help="squares, in place of the usual grids")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    options = parser.parse_args()
+    grids = [[n, n] for n in options.sizes] if options.sizes else GRIDS
+    placement, rows = start_tensorflow(Device(name="cpu")), []
+    for grid in grids:
+        for family in FAMILIES:
+            rows += measure_family(grid, *family, placement, options.repeats)
+    print("| grid | stepper | stages | step / (stages x one right-hand side) | within 1.3 |")
+    print("|---|---|---|---|---|")
+    for r in rows:
+        low, middle, high = r["ratio"]
+        shape, verdict = "x".join(map(str, r["grid"])), "yes" if middle <= WANTED else "NO"
+        told = f"{middle:.2f} ({low:.2f}-{high:.2f})"
+        print(f"| {shape} | {r['stepper']} | {r['stages']} x {r['beside']} | {told} | {verdict} |")
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,28 @@
+"""pdesim's compiled block of steps, as a run calls it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from peers import problems
+from peers.problems import Problem
+
+
+def build(problem: Problem, n: int) -> dict:
+    from dataclasses import replace
+
+    from pdesim.bench.program import Program
+    from pdesim.config import compose_settings
+    from pdesim.device import start_tensorflow
+    from pdesim.plan import build_plan
+
+    composed = compose_settings(
+        [
+            *problem.settings, f"grid={n}", f"domain.extent={n * problems.SPACING}",
+            f"time.dt={problem.dt}", f"time.end={problem.dt}", "output.frames=1", "device=cpu",
+        ]
+    )  # fmt: skip
+    plan = build_plan(composed.settings, composed.equation)
+    plan = replace(plan, state=problem.state(n).astype(np.float64))
+    program = Program(plan, start_tensorflow(composed.settings.device))
+    return {"blocks": lambda steps: program.run(steps).numpy()}

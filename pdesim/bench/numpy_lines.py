@@ -1,0 +1,95 @@
+"""The same formulas and the same stepper in plain NumPy, as the row to compare with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import sympy
+
+from pdesim.formula import Evaluator
+from pdesim.formula import language as lang
+from pdesim.plan import Plan
+
+#: families whose steps are arithmetic on right-hand sides alone
+FAMILIES = ("explicit", "adaptive", "stabilized", "symplectic")
+
+
+def lacking(plan: Plan) -> str:
+    """Why there is no NumPy row for a plan, or nothing."""
+    problem = plan.problem
+    words = {lang.word_of(n) for f in problem.equation.formulas for n in lang.operators_in(f)}
+    if plan.stepper.method.family not in FAMILIES:
+        return f"{plan.stepper.method.name} is no explicit stepper"
+    if problem.discretisation.is_spectral:
+        return "operators=spectral is not written in NumPy"
+    if problem.mask is not None or not all(problem.boundary.periodic_axes):
+        return "walls and obstacles are not written in NumPy"
+    if words & {lang.DIVERGENCE, lang.GRADIENT_SQUARED}:
+        return "divergence and gradient_squared are not written in NumPy"
+    return ""
+
+
+class NumpyLines:
+    """What a stepper asks of ``MethodOfLines``, by ``np.roll`` on periodic axes."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.problem, self.dtype = plan.problem, np.dtype(plan.settings.device.precision).type
+        grid, scheme = self.problem.grid, self.problem.discretisation
+        places = grid.places(grid.coordinates(0, self.problem.boundary.periodic_axes))
+        self._names: Mapping[str, object] = {
+            **{name: np.asarray(value, self.dtype) for name, value in places.items()},
+            **{n: self.dtype(v) for n, v in self.problem.equation.parameters.items()},
+        }
+        words = {lang.word_of(n) for f in plan.equation.formulas for n in lang.operators_in(f)}
+        self._terms = {word: scheme.terms(word, grid) for word in words}
+
+    def rhs(self, state: np.ndarray, time: float) -> np.ndarray:
+        return self.evaluate(self.problem.equation.formulas, state, time)
+
+    def evaluate(self, formulas: Sequence[sympy.Expr], state, time: float) -> np.ndarray:
+        fields = dict(zip(self.problem.equation.fields, state, strict=True))
+        value = Evaluator({**self._names, **fields, "t": self.dtype(time)}, applied=self._apply)
+        shape = self.problem.grid.shape
+        return np.stack([np.broadcast_to(value(formula), shape) for formula in formulas])
+
+    def _apply(self, word: str, arguments: tuple, value: Evaluator):
+        inner = np.broadcast_to(value(arguments[0]), self.problem.grid.shape)
+        return sum(
+            self.dtype(weight) * self._shifted(inner, offsets)
+            for offsets, weight in self._terms[word].items()
+        )
+
+    def _shifted(self, values: np.ndarray, offsets: tuple[int, ...]) -> np.ndarray:
+        for axis, offset in enumerate(reversed(offsets)):
+            if offset:
+                values = np.roll(values, -offset, axis)
+        return values
+
+    def stack(self, fields: Sequence[np.ndarray]) -> np.ndarray:
+        return np.stack(fields)
+
+    def unstack(self, state: np.ndarray) -> list[np.ndarray]:
+        return list(state)
+
+    def column(self, values: np.ndarray) -> np.ndarray:
+        return np.reshape(values, (-1, *[1] * self.problem.grid.dimensions)).astype(self.dtype)
+
+
+class NumpyProgram:
+    """The counterpart of ``Program`` in plain NumPy."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan, self.lines = plan, NumpyLines(plan)
+        self.dt = plan.step.dt if plan.step.adaptive else plan.shortest_step
+
+    def run(self, steps: int) -> np.ndarray:
+        """So many steps from the first state."""
+        plan, lines, dt = self.plan, self.lines, self.lines.dtype(self.dt)
+        start, stepper = float(plan.times[0]), plan.stepper
+        numbers = stepper.coefficients(None, plan.equation.parameters, self.dt)
+        carry = stepper.begin(lines, plan.state.astype(lines.dtype), start, dt, numbers)
+        for index in range(steps):
+            now = start + index * self.dt
+            carry = stepper.step(lines, carry, lambda c, t=now: t + c * self.dt, dt, numbers)
+        return np.asarray(stepper.finish(lines, carry))

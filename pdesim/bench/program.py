@@ -1,0 +1,63 @@
+"""A plan's step loop as one call, that of a run, for timing."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from pdesim.blocks import Blocks
+from pdesim.device import Placement
+from pdesim.plan import Plan
+from pdesim.simulation import Simulation
+
+#: adaptive steppers are given an interval of so many first steps, which no timing ever fills
+FAR = 1e9
+
+
+class Program:
+    """The compiled block of a plan, its first state on the device; :meth:`run` takes steps."""
+
+    def __init__(self, plan: Plan, placement: Placement) -> None:
+        self.plan, self.placement = plan, placement
+        self.blocks: Blocks = Simulation(plan, placement).blocks
+        with tf.device(placement.name):
+            self._state = tf.constant(plan.state, self.blocks.dtype)
+            self._start = tf.constant(float(plan.times[0]), tf.float64)
+            self._dt = tf.constant(self.dt, tf.float64)
+            given = plan.equation.parameters
+            self._parameters = {n: tf.constant(v, self.blocks.dtype) for n, v in given.items()}
+            if not plan.step.adaptive:
+                numbers = self.blocks.host_coefficients(self.dt, given)
+                self._coefficients = self.blocks.as_tensors(numbers)
+                self._carry = self.blocks.begin(
+                    self._state, self._start, self._dt, self._parameters, self._coefficients
+                )
+
+    @property
+    def dt(self) -> float:
+        step = self.plan.step
+        return step.dt if step.adaptive else self.plan.shortest_step
+
+    def run(self, steps: int) -> tf.Tensor:
+        """So many steps from the first state, in one call that is over when this returns."""
+        with tf.device(self.placement.name):
+            count = tf.constant(steps, tf.int64)
+            state, finite = self._follow(count) if self.plan.step.adaptive else self._advance(count)
+        np.asarray(finite)  # waits for the device
+        return state
+
+    def _advance(self, count: tf.Tensor):
+        first = tf.constant(0, tf.int64)
+        _, state, finite = self.blocks.advance(
+            self._carry, self._start, self._dt, first, count, self._parameters,
+            self._coefficients,
+        )  # fmt: skip
+        return state, finite
+
+    def _follow(self, count: tf.Tensor):
+        tolerance = tf.constant(self.plan.settings.time.tolerance, tf.float64)
+        _, state, finite, _ = self.blocks.follow(
+            self._state, self._start, self._start + FAR * self._dt, self._dt, count, tolerance,
+            self._parameters,
+        )  # fmt: skip
+        return state, finite

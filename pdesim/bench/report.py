@@ -1,0 +1,114 @@
+"""What a benchmark says: a table, JSON, a log-log plot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.table import Table
+
+from pdesim.bench.measure import NUMPY, Row
+
+HEADER = (
+    "grid", "device", "million cell updates/s", "min-max", "steps/s", "GB/s", "of copy",
+    "compile s", "state MB", "peak MB", "beside NumPy",
+)  # fmt: skip
+
+
+def beside_numpy(row: Row, rows: Sequence[Row]) -> float | None:
+    """The median of the ratios of rates, turn by turn."""
+    other = next((r for r in rows if r.device == NUMPY and r.points == row.points), None)
+    return None if other is None else float(np.median(row.rates / other.rates))
+
+
+def cells(row: Row, rows: Sequence[Row]) -> tuple[str, ...]:
+    def told(value: float | None, form: str) -> str:
+        return "-" if value is None else format(value, form)
+
+    rates = row.rates / 1e6
+    return (
+        "x".join(map(str, row.points)),
+        row.device,
+        f"{np.median(rates):.4g}",
+        f"{rates.min():.4g}-{rates.max():.4g}",
+        f"{1 / row.step_seconds:.4g}",
+        f"{row.bandwidth / 1e9:.3g}",
+        told(row.bandwidth / row.copy if row.copy else None, ".2f"),
+        told(row.compile_seconds, ".2f"),
+        f"{row.state / 1e6:.3g}",
+        told(row.peak / 1e6 if row.peak is not None else None, ".3g"),
+        told(beside_numpy(row, rows), ".3g"),
+    )
+
+
+def rich_table(rows: Sequence[Row]) -> Table:
+    table = Table(*HEADER)
+    for row in rows:
+        table.add_row(*cells(row, rows))
+    return table
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    lines = ["| " + " | ".join(HEADER) + " |", "|" + "---|" * len(HEADER)]
+    lines += ["| " + " | ".join(cells(row, rows)) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def as_json(rows: Sequence[Row], about: Mapping[str, object]) -> dict:
+    """Everything measured; rates, bandwidths and memory in plain units: cells, bytes, seconds."""
+    return {
+        **about,
+        "rows": [
+            {
+                "grid": list(row.points),
+                "device": row.device,
+                "steps": row.steps,
+                "seconds": list(row.seconds),
+                "cell_updates_per_second": {
+                    "median": float(np.median(row.rates)),
+                    "min": float(row.rates.min()),
+                    "max": float(row.rates.max()),
+                },
+                "steps_per_second": 1 / row.step_seconds,
+                "bytes_per_step": row.traffic,
+                "bytes_per_second": row.bandwidth,
+                "copy_bytes_per_second": row.copy,
+                "compile_seconds": row.compile_seconds,
+                "state_bytes": row.state,
+                "peak_bytes": row.peak,
+                "beside_numpy": beside_numpy(row, rows),
+            }
+            for row in rows
+        ],
+    }
+
+
+def plot(rows: Sequence[Row], path: Path, title: str) -> None:
+    """Cell updates per second over cells, a line per device with the spread of its turns."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for number, device in enumerate(dict.fromkeys(row.device for row in rows)):
+        own = [row for row in rows if row.device == device]
+        size, colour = [row.cells for row in own], f"C{number}"
+        axes.plot(size, [np.median(r.rates) for r in own], "osD^"[number % 4] + "-", color=colour,
+                  label=device)  # fmt: skip
+        low, high = ([pick(r.rates) for r in own] for pick in (np.min, np.max))
+        axes.fill_between(size, low, high, color=colour, alpha=0.2, linewidth=0)
+        copied = [(r.cells, r.cells * r.copy / r.traffic) for r in own if r.copy]
+        if copied:
+            axes.plot(*zip(*copied, strict=True), ":", color=colour,
+                      label=f"{device}: its copy bandwidth")  # fmt: skip
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel("cells")
+    axes.set_ylabel("cell updates per second")
+    axes.set_title(title, fontsize=11)
+    axes.grid(alpha=0.3, linewidth=0.5)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize=8, frameon=False)
+    figure.savefig(path, dpi=120)

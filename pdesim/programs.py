@@ -1,0 +1,40 @@
+"""Compiled programs that serve again: runs of one process that differ in numbers only share one."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+
+import tensorflow as tf
+
+from pdesim.blocks import Blocks
+from pdesim.device import Placement
+from pdesim.plan import Plan
+
+#: programs kept; TensorFlow holds some megabytes for each
+KEPT = 8
+_programs: OrderedDict[Hashable, Blocks] = OrderedDict()
+
+
+def program_for(plan: Plan, placement: Placement, fused: bool, members: int) -> Blocks:
+    """The blocks of steps for a plan: those of an earlier run of this process where they fit.
+
+    Parameters, dt and first states may differ, since they are arguments of the program. Everything
+    that is traced into it must be equal.
+    """
+    banded = fused and not placement.is_gpu
+    problem, dtype = plan.problem, tf.as_dtype(plan.settings.device.precision)
+    equation, boundary = problem.equation, problem.boundary
+    if problem.discretisation.is_spectral and boundary.symbols:
+        # the walls' values are worked out while the program is made
+        return Blocks(problem, plan.stepper, dtype, fused, members, banded)
+    mask = None if problem.mask is None else (problem.mask.solid.tobytes(), problem.mask.walls)
+    key = (
+        equation.fields, equation.formulas, tuple(sorted(equation.parameters)), problem.grid,
+        boundary, problem.discretisation, mask, plan.stepper, dtype, fused, members, placement,
+    )  # fmt: skip
+    blocks = _programs.setdefault(key, Blocks(problem, plan.stepper, dtype, fused, members, banded))
+    _programs.move_to_end(key)
+    while len(_programs) > KEPT:
+        _programs.popitem(last=False)
+    return blocks
