@@ -17,6 +17,7 @@ from rich.console import Console
 
 import pdesim
 from pdesim.device import Placement, start_tensorflow
+from pdesim.drawing import Artist, draw, shown
 from pdesim.errors import InterruptedRun, OutputError, PdesimError
 from pdesim.export import write_xdmf
 from pdesim.output import (
@@ -38,7 +39,7 @@ from pdesim.output.snapshots import amend
 from pdesim.plan import Plan
 from pdesim.preflight import describe
 from pdesim.progress import progress_display, speed
-from pdesim.settings import Animation, Settings
+from pdesim.settings import Animation
 from pdesim.stopping import StopRequests, stop_requests
 
 log = logging.getLogger("pdesim")
@@ -74,6 +75,7 @@ class _Session:
     console: Console
     stop: StopRequests
     goes_on: bool
+    artist: Artist
     numbers: dict
 
     def tell(self, line: str, **style) -> None:
@@ -95,21 +97,24 @@ def execute(
     Args:
         config_yaml: the resolved configuration, stored with the frames.
         goes_on: add to the frames that the folder holds.
-        pictures: draw them afterwards, if the settings ask for any.
+        pictures: draw them, if the settings ask for any.
 
     Raises:
         PdesimError: after writing ``status.json``; frames that were finished are on disk.
     """
     began = time.time()
-    with stop_requests(plan.settings.time.wall_limit) as stop:
-        placement = start_tensorflow(plan.settings.device)
-        make_folder(folder)
-        with hold(folder), log_file(folder):
-            session = _Session(plan, placement, folder, console, stop, goes_on, {})
-            error = _record(session, config_yaml, began)
-    describe_to_paraview(folder)
-    if pictures and not isinstance(error, InterruptedRun):
-        draw(plan, folder, console)
+    animation = shown(plan.settings) if pictures else Animation(name="none")
+    with Artist(folder, animation, plan.times) as artist:
+        with stop_requests(plan.settings.time.wall_limit) as stop:
+            placement = start_tensorflow(plan.settings.device)
+            make_folder(folder)
+            with hold(folder), log_file(folder):
+                session = _Session(plan, placement, folder, console, stop, goes_on, artist, {})
+                error = _record(session, config_yaml, began)
+        describe_to_paraview(folder)
+        drawn = error is None and artist.finish()
+    if not drawn and not isinstance(error, InterruptedRun):
+        draw(folder, animation, console)
     if error is not None:
         raise error
     return Run(folder)
@@ -206,6 +211,7 @@ def _evolve(session: _Session, recorder: Recorder) -> None:
         def report(progress) -> None:
             update(progress.steps, progress.time, progress.seconds)
             session.stop.check(progress.time)
+            session.artist.glance()
             if recorder.checkpoint_is_due:
                 recorder.checkpoint(simulation.moment())
 
@@ -330,30 +336,6 @@ def describe_to_paraview(folder: Path) -> None:
         write_xdmf(folder / SNAPSHOTS)
     except PdesimError as error:
         log.warning("no snapshots.xdmf: %s", error)
-
-
-def shown(settings: Settings) -> Animation:
-    """How to draw a run; where the field of choice is not stored, the first that is."""
-    animation, stored = settings.animation, settings.output.fields
-    if stored is not None and animation.field not in stored:
-        return animation.model_copy(update={"field": None})
-    return animation
-
-
-def draw(plan: Plan, folder: Path, console: Console) -> None:
-    """Pictures from the files; their failure never costs the run."""
-    from pdesim.render import diagnostics_plot, render
-
-    animation = shown(plan.settings)
-    if animation.name == "none":
-        return
-    try:
-        picture = render(folder / SNAPSHOTS, animation)
-        diagnostics_plot(folder / "diagnostics.csv", folder / "diagnostics.png")
-        log.info("drew %s", picture)
-    except PdesimError as error:
-        log.error("no picture: %s", error)
-        console.print(f"no picture: {error}", highlight=False)
 
 
 def stamp(seconds: float) -> str:

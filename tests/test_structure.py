@@ -36,6 +36,7 @@ FLOORS = (
     "export",
     "info",
     "render",
+    "drawing",
     "progress",
     "preflight",
     "stopping",

@@ -11,10 +11,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from pdesim.device import Placement, start_tensorflow
+from pdesim.drawing import draw, shown
 from pdesim.errors import InterruptedRun, PdesimError
 from pdesim.output import write_sweep_csv
 from pdesim.render import montage
-from pdesim.run import describe_to_paraview, draw, execute, shown
+from pdesim.run import describe_to_paraview, execute
 from pdesim.stopping import stop_requests
 from pdesim.sweep.members import Batch, Member, Outcome, batches, prepare_member
 
@@ -109,7 +110,7 @@ def _pictures(members: Sequence[Member], console: Console) -> None:
         for count, member in enumerate(members):
             status.update(f"drawing {count + 1} of {len(members)}")
             describe_to_paraview(member.folder)
-            draw(member.plan, member.folder, console)
+            draw(member.folder, shown(member.plan.settings), console)
 
 
 def _summaries(folder: Path, member: Member, console: Console) -> None:
