@@ -44,8 +44,8 @@ def draw_frames(footage: Footage, destination: Path | None = None) -> Path:
 
     While a run goes on, its frames are drawn as if their range so far were that of the whole run.
     Whenever that turns out to be wrong, drawing begins anew, once the range has held for as many
-    frames as were drawn in vain: so at most twice the work is done, and the file is always what
-    it would be had all frames been there.
+    frames as were drawn in vain: they stay fewer than twice the run's, and the file is always
+    what it would be had all frames been there.
     """
     animation, path = footage.animation, footage.snapshots.path
     video = animation.name == "mp4"
