@@ -19,9 +19,9 @@ def speed(steps: float, cell_updates: float | None) -> str:
     told = f"{_three_digits(steps)} steps/s"
     if not cell_updates:
         return told
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1.0)):
-        if cell_updates >= 0.9995 * size:
-            break
+    units = (("G", 1e9), ("M", 1e6), ("k", 1e3))
+    fitting = (one for one in units if cell_updates >= 0.9995 * one[1])
+    unit, size = next(fitting, ("", 1.0))
     return f"{told}  {_three_digits(cell_updates / size)} {unit}cells/s"
 
 
