@@ -105,9 +105,7 @@ class Artist:
         if self._process is None:
             return False
         self._say("ended")
-        done = self._process.wait() == 0
-        log.info("drawn beside the run" if done else "drawing beside the run failed: once more")
-        return done
+        return self._process.wait() == 0
 
     def _begin(self) -> None:
         orders = {
@@ -117,7 +115,7 @@ class Artist:
         }
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM.format(path=sys.path)],
+                [sys.executable, "-c", _PROGRAM.format(path=[str(place) for place in sys.path])],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
