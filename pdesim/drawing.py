@@ -22,12 +22,17 @@ log = logging.getLogger("pdesim")
 #: a run that has computed for so many seconds is drawn while it goes on; for a shorter one, the
 #: start of another process would cost more than it saves
 SOON = 1.0
+#: computing goes first: the niceness of a process that has no haste
+NICENESS = 10
 #: seconds for a process that is no longer needed to put its things away
 PATIENCE = 2.0
-#: the other process imports from where this one does, whatever folder it is started in
+#: the other process imports from where this one does, whatever folder it is started in; its orders
+#: are taken off the pipe, which holds only so much, before it does
 _PROGRAM = """\
-import sys
-orders = sys.stdin.readline()
+import os, sys
+if hasattr(os, "nice"):
+    os.nice({niceness})
+orders = open(0, "rb", buffering=0, closefd=False).readline()
 sys.path[:] = {path!r}
 from pdesim.render.follow import main
 main(orders)
@@ -113,9 +118,10 @@ class Artist:
             "animation": self.animation.model_dump(mode="json"),
             "times": self.times.tolist(),
         }
+        program = _PROGRAM.format(niceness=NICENESS, path=[str(place) for place in sys.path])
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM.format(path=[str(place) for place in sys.path])],
+                [sys.executable, "-c", program],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

@@ -7,7 +7,6 @@ ends before that, there is nothing more to draw for.
 from __future__ import annotations
 
 import _thread
-import contextlib
 import faulthandler
 import json
 import os
@@ -30,14 +29,10 @@ POLL = 0.05
 #: seconds without a sign of life after which the process ends itself: a reader of a growing file
 #: may wait for ever where the file system keeps no promises
 STUCK = 60.0
-#: computing goes first: the niceness of a process that has no haste
-NICENESS = 10
 
 
-def main(orders: str) -> None:
+def main(orders: bytes) -> None:
     """Draw as ordered, ``{"folder": ..., "animation": {...}, "times": [...]}`` as JSON."""
-    with contextlib.suppress(AttributeError, OSError):
-        os.nice(NICENESS)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     ended = threading.Event()
     threading.Thread(target=_listen, args=(ended,), daemon=True).start()
@@ -81,8 +76,10 @@ def _has_begun(path: Path, animation: Animation) -> bool:
 
 
 def _listen(ended: threading.Event) -> None:
-    """Wait for the word that the run has ended; without it, end like after a signal."""
-    if sys.stdin.readline():
+    """Wait for the word that the run has ended; when there is no more to come, end as by a signal.
+
+    A thread must not be left waiting in ``sys.stdin``, whose lock Python wants when it shuts down.
+    """
+    while os.read(0, 64):
         ended.set()
-    if not sys.stdin.readline():
-        _thread.interrupt_main(signal.SIGTERM)
+    _thread.interrupt_main(signal.SIGTERM)
