@@ -82,4 +82,6 @@ def _listen(ended: threading.Event) -> None:
     """
     while os.read(0, 64):
         ended.set()
+        if hasattr(os, "SCHED_IDLE"):  # somebody waits now
+            os.sched_setscheduler(os.getpid(), os.SCHED_OTHER, os.sched_param(0))
     _thread.interrupt_main(signal.SIGTERM)
