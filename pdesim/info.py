@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pdesim.errors import ConfigError, OutputError
+from pdesim.output.status import speed
 from pdesim.output.summary import Summary, summarize
 from pdesim.output.sweep_folder import (
     Member,
@@ -184,11 +185,8 @@ def _steps(run: Summary) -> str:
 
 
 def _speed(run: Summary) -> str:
-    rate, cells = (run.progress.get(f"{k}_per_second") for k in ("steps", "cell_updates"))
-    if rate is None:
-        return ""
-    told = [f"{rate:,.4g} steps/s", cells and f"{cells / 1e6:,.3g} million cell updates/s"]
-    return _join(told)
+    steps, cells = (run.progress.get(f"{k}_per_second") for k in ("steps", "cell_updates"))
+    return "" if steps is None else speed(steps, cells)
 
 
 def _started(run: Summary) -> str:

@@ -12,6 +12,8 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.table import Column
 from rich.text import Text
 
+from pdesim.output.status import speed as rates
+
 #: seconds between lines where there is no terminal
 LINE_SECONDS = 10.0
 
@@ -39,11 +41,8 @@ class _Speed(ProgressColumn):
 
 
 def speed(steps: int, seconds: float, cells: int) -> str:
-    """``1,183 steps/s 310 Mcells/s``: millions of cell updates."""
-    if steps <= 0 or seconds <= 0:
-        return ""
-    rate = steps / seconds
-    return f"{rate:,.0f} steps/s {rate * cells / 1e6:,.0f} Mcells/s"
+    """The steps and cell updates of each of these seconds; nothing where there are none."""
+    return rates(steps / seconds, steps / seconds * cells) if steps > 0 and seconds > 0 else ""
 
 
 @contextmanager

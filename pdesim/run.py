@@ -17,6 +17,7 @@ from rich.console import Console
 
 import pdesim
 from pdesim.device import Placement, start_tensorflow
+from pdesim.drawing import Artist, draw, shown
 from pdesim.errors import InterruptedRun, OutputError, PdesimError
 from pdesim.export import write_xdmf
 from pdesim.output import (
@@ -38,7 +39,7 @@ from pdesim.output.snapshots import amend
 from pdesim.plan import Plan
 from pdesim.preflight import describe
 from pdesim.progress import WHOLE, Share, progress_display, speed
-from pdesim.settings import Animation, Settings
+from pdesim.settings import Animation
 from pdesim.stopping import StopRequests, stop_requests
 
 log = logging.getLogger("pdesim")
@@ -77,6 +78,7 @@ class _Session:
     stop: StopRequests
     goes_on: bool
     share: Share
+    artist: Artist
     numbers: dict
 
     def tell(self, line: str, **style) -> None:
@@ -100,7 +102,7 @@ def execute(
     Args:
         config_yaml: the resolved configuration, stored with the frames.
         goes_on: add to the frames that the folder holds.
-        pictures: draw them afterwards, if the settings ask for any.
+        pictures: draw them, if the settings ask for any.
         stop: of the sweep that this run is part of; None: its own, with ``time.wall_limit``.
         share: the run's part of that sweep.
 
@@ -109,15 +111,20 @@ def execute(
     """
     began = time.time()
     limit = plan.settings.time.wall_limit
-    with stop_requests(limit) if stop is None else contextlib.nullcontext(stop) as stop:
-        placement = start_tensorflow(plan.settings.device)
-        make_folder(folder)
-        with hold(folder), log_file(folder):
-            session = _Session(plan, placement, folder, console, stop, goes_on, share, {})
-            error = _record(session, config_yaml, began)
-    describe_to_paraview(folder)
-    if pictures and not isinstance(error, InterruptedRun):
-        draw(plan, folder, console)
+    animation = shown(plan.settings) if pictures else Animation(name="none")
+    with Artist(folder, animation, plan.times) as artist:
+        with stop_requests(limit) if stop is None else contextlib.nullcontext(stop) as stop:
+            placement = start_tensorflow(plan.settings.device)
+            make_folder(folder)
+            with hold(folder), log_file(folder):
+                session = _Session(
+                    plan, placement, folder, console, stop, goes_on, share, artist, {}
+                )
+                error = _record(session, config_yaml, began)
+        describe_to_paraview(folder)
+        drawn = error is None and artist.finish()
+    if not drawn and not isinstance(error, InterruptedRun):
+        draw(folder, animation, console)
     if error is not None:
         raise error
     return Run(folder)
@@ -215,6 +222,7 @@ def _evolve(session: _Session, recorder: Recorder) -> None:
         def report(progress) -> None:
             update(progress.steps, progress.time, progress.seconds)
             session.stop.check(progress.time)
+            session.artist.glance()
             if recorder.checkpoint_is_due:
                 recorder.checkpoint(simulation.moment())
 
@@ -339,30 +347,6 @@ def describe_to_paraview(folder: Path) -> None:
         write_xdmf(folder / SNAPSHOTS)
     except PdesimError as error:
         log.warning("no snapshots.xdmf: %s", error)
-
-
-def shown(settings: Settings) -> Animation:
-    """How to draw a run; where the field of choice is not stored, the first that is."""
-    animation, stored = settings.animation, settings.output.fields
-    if stored is not None and animation.field not in stored:
-        return animation.model_copy(update={"field": None})
-    return animation
-
-
-def draw(plan: Plan, folder: Path, console: Console) -> None:
-    """Pictures from the files; their failure never costs the run."""
-    from pdesim.render import diagnostics_plot, render
-
-    animation = shown(plan.settings)
-    if animation.name == "none":
-        return
-    try:
-        picture = render(folder / SNAPSHOTS, animation)
-        diagnostics_plot(folder / "diagnostics.csv", folder / "diagnostics.png")
-        log.info("drew %s", picture)
-    except PdesimError as error:
-        log.error("no picture: %s", error)
-        console.print(f"no picture: {error}", highlight=False)
 
 
 def stamp(seconds: float) -> str:

@@ -11,6 +11,7 @@ import yaml
 
 EXTENT = {"x": 2.0, "y": 3.0, "z": 1.0}
 ORIGIN = {"x": -1.0, "y": 0.0, "z": 5.0}
+SHAPES = [(5,), (6, 4), (3, 6, 4)]
 
 
 def coordinates(shape: tuple[int, ...]) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ from made_runs import make_run, values
 
 from pdesim.errors import OutputError
 from pdesim.output.facts import find_runs
+from pdesim.output.status import speed
 from pdesim.output.summary import summarize
 
 
@@ -138,3 +139,18 @@ def test_a_real_sweep(command, tmp_path):
     table = command("info", "sweep").stdout
     assert "2 runs of heat" in table and "0.001" in table and table.count("finished") == 2
     assert "PATH" in command("info", check=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("rates", "told"),
+    [
+        ((2558.006, 670566052), "2,558 steps/s  671 Mcells/s"),
+        ((13.374, 3.344e3), "13.4 steps/s  3.34 kcells/s"),
+        ((0.25, 16.0), "0.25 steps/s  16.0 cells/s"),
+        ((9.996, 999.6), "10.0 steps/s  1.00 kcells/s"),
+        ((1e3, None), "1,000 steps/s"),
+        ((1e4, 2.6e10), "10,000 steps/s  26.0 Gcells/s"),
+    ],
+)
+def test_speeds_are_told_in_units_that_fit(rates, told):
+    assert speed(*rates) == told

@@ -3,92 +3,17 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import h5py
-import matplotlib
 import numpy as np
 import pytest
+from made_pictures import SMALL, blocks_of, color, flat, frames_of, picture_of, waves, write
 from PIL import Image
 
 from pdesim.errors import ConfigError, MissingExtraError, OutputError
-from pdesim.render import diagnostics_plot, poster, render
-from pdesim.render.colors import find_limits, line_palette, map_palette
-from pdesim.render.ticks import clock_texts, place_ticks
+from pdesim.render import poster, render
+from pdesim.render.colors import line_palette
 from pdesim.settings import Animation
-
-
-def write(
-    folder: Path, fields: dict, extent=(1.0, 1.0, 1.0), times=None, equation="heat", units="1"
-) -> Path:
-    """A snapshots.h5 in ``folder``; each field ``(T, [[nz,] ny,] nx)``, extent in x, y, z."""
-    folder.mkdir(exist_ok=True)
-    shape = next(iter(fields.values())).shape
-    with h5py.File(folder / "snapshots.h5", "w") as file:
-        file.attrs["equation_name"] = equation
-        file["time"] = np.arange(shape[0], dtype=float) if times is None else np.asarray(times)
-        for name, n, length in zip("xyz", shape[:0:-1], extent, strict=False):
-            file[name] = (np.arange(n) + 0.5) * length / n
-            file[name].attrs["units"] = "1"
-        for name, values in fields.items():
-            file[name] = values
-            file[name].attrs["units"] = units
-            file[name].attrs["long_name"] = f"the {name}"
-    return folder
-
-
-def waves(frames: int = 6, ny: int = 24, nx: int = 32) -> np.ndarray:
-    x, y = np.meshgrid(np.linspace(0, 1, nx), np.linspace(0, 1, ny))
-    return np.array([np.sin(6 * x + t) * np.cos(4 * y) for t in range(frames)], dtype="f4")
-
-
-def flat(*values: float, size: int = 16) -> np.ndarray:
-    """Frames of one value each."""
-    return np.array(values, dtype="f4")[:, None, None] * np.ones((size, size), dtype="f4")
-
-
-def frames_of(path: Path) -> list[np.ndarray]:
-    """All frames of a GIF as ``(rows, columns, 3)``."""
-    with Image.open(path) as image:
-        frames = []
-        for i in range(getattr(image, "n_frames", 1)):
-            image.seek(i)
-            frames.append(np.asarray(image.convert("RGB")).astype(int))
-        return frames
-
-
-def blocks_of(path: Path) -> tuple[int, list[int], list[int]]:
-    """The global table's flag, and every frame's local table flag and delay (1/100 s)."""
-    data = path.read_bytes()
-    place = 13 + (3 << ((data[10] & 7) + 1))
-    local, delays = [], []
-    while data[place] != 0x3B:
-        if data[place] == 0x21:
-            if data[place + 1] == 0xF9:
-                delays.append(int.from_bytes(data[place + 4 : place + 6], "little"))
-            place += 2
-        else:
-            local.append(data[place + 9] & 0x80)
-            place += 11
-        while data[place]:
-            place += data[place] + 1
-        place += 1
-    return data[10] & 0x80, local, delays
-
-
-def color(colormap: str, fraction: float) -> np.ndarray:
-    return np.array(matplotlib.colormaps[colormap](fraction)[:3]) * 255
-
-
-def picture_of(frame: np.ndarray, rgb: np.ndarray) -> tuple[slice, slice]:
-    """Rows and columns of a picture that has the one colour ``rgb`` all over."""
-    mask = np.abs(frame - rgb).max(axis=2) < 2
-    columns = np.flatnonzero(mask.sum(axis=0) > 0.9 * mask.sum(axis=0).max())
-    rows = np.flatnonzero(mask.sum(axis=1) > 0.9 * mask.sum(axis=1).max())
-    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-
-
-SMALL = Animation(size=160)
 
 
 def test_gif_has_all_frames_and_their_time(tmp_path):
@@ -209,58 +134,6 @@ def test_the_clock_changes_and_nothing_else_does(tmp_path):
     assert np.ptp(changed[:, 0]) < 16 and changed[:, 0].max() < 60
 
 
-@pytest.mark.parametrize(
-    ("times", "texts"),
-    [
-        ([0, 0.5, 1], ["0.0", "0.5", "1.0"]),
-        ([0, 60, 120], ["0", "60", "120"]),
-        ([0, 1.25, 2.5], ["0.00", "1.25", "2.50"]),
-        ([0, 1 / 3, 2 / 3], ["0.00", "0.33", "0.67"]),
-        ([0, 100 / 3, 200 / 3], ["0", "33", "67"]),
-        ([-1, -0.5, 0], ["−1.0", "−0.5", "0.0"]),
-        ([0, 1e-5, 2e-5], ["0×10⁻⁵", "1×10⁻⁵", "2×10⁻⁵"]),
-        ([2.0], ["2"]),
-        ([0.0], ["0"]),
-    ],
-)
-def test_clock_texts(times, texts):
-    assert clock_texts(np.array(times, dtype=float)) == texts
-
-
-@pytest.mark.parametrize("lower, upper", [(0, 2.5), (0, 1e-3), (-1, 1000), (1e6, 1.001e6), (3, 4)])
-@pytest.mark.parametrize("most", [2, 4, 6])
-def test_ticks_are_few_distinct_and_inside(lower, upper, most):
-    ticks = place_ticks(lower, upper, most)
-    room = 1e-5 * (upper - lower)
-    assert 2 <= len(ticks.places) <= most + 1
-    assert lower - room <= min(ticks.places) and max(ticks.places) <= upper + room
-    assert len(set(ticks.texts)) == len(ticks.texts)
-
-
-def test_limits():
-    both = [np.array([-1.0, 0.5]), np.array([0.0, np.nan, 2.0])]
-    assert find_limits(None, both, "viridis") == (-1.0, 2.0)
-    assert find_limits(None, both, "RdBu_r") == (-2.0, 2.0)
-    assert find_limits(None, [np.array([1.0, 2.0])], "RdBu_r") == (1.0, 2.0)
-    assert find_limits([0.0, 3.0], both, "RdBu_r") == (0.0, 3.0)
-    assert find_limits(None, [np.array([2.0])], "viridis") == (1.0, 3.0)
-    assert find_limits(None, [np.array([np.nan])], "viridis") == (0.0, 1.0)
-    rounded = np.float32([1.0, 1.0 + 1e-7])
-    low, high = find_limits(None, [rounded], "viridis")
-    assert low < 0.6 and high > 1.4  # round-off is no picture
-    with pytest.raises(ConfigError, match="limits"):
-        find_limits([1.0, 0.0], both, "viridis")
-
-
-def test_palettes_fit_a_gif():
-    for colors in (8, 128, 240):
-        palette = map_palette("viridis", colors)
-        assert len(palette.rgb) <= 255
-        assert np.all(palette.rgb[palette.grey(255)] == 255)
-        assert np.ptp(palette.rgb[palette.color(np.float32([np.nan]))]) == 0
-    assert np.all(line_palette().rgb[0] == 255)
-
-
 def test_one_dimension(tmp_path):
     x = np.linspace(0, 1, 100)
     values = np.array([np.sin(6 * x), np.full(100, 0.9), np.full(100, -0.9)])
@@ -376,40 +249,3 @@ def test_mp4_without_its_package(tmp_path, monkeypatch):
     with pytest.raises(MissingExtraError, match=r"pdesim\[mp4\]"):
         render(run, Animation(name="mp4"))
     assert [p.name for p in run.iterdir()] == ["snapshots.h5"]
-
-
-def diagnostics(path: Path, rows: int, fields=("u", "v_2")) -> Path:
-    parts = ("min", "max", "mean", "integral", "l2")
-    names = ["frame", "time", *(f"{f}_{p}" for f in fields for p in parts)]
-    lines = [",".join(names)]
-    for i in range(rows):
-        lines.append(",".join(map(str, [i, 0.1 * i, *[0.5 * i] * (len(names) - 2)])))
-    path.write_text("\n".join(lines) + "\n")
-    return path
-
-
-@pytest.mark.parametrize("rows", [1, 30])
-def test_diagnostics_plot(tmp_path, rows):
-    table = diagnostics(tmp_path / "diagnostics.csv", rows)
-    path = diagnostics_plot(table, tmp_path / "diagnostics.png")
-    with Image.open(path) as image:
-        assert image.format == "PNG" and image.width > 800
-        assert np.asarray(image.convert("L")).min() < 100
-
-
-def test_diagnostics_that_were_cut_off(tmp_path):
-    table = diagnostics(tmp_path / "diagnostics.csv", 3)
-    whole = table.read_text()
-    for cut in ("3,0.3,1.", "3,0.3,1e-", "3,"):
-        table.write_text(whole + cut)
-        assert diagnostics_plot(table, tmp_path / "a.png").is_file()
-    table.write_text(whole.replace("0.5", "half"))
-    with pytest.raises(OutputError, match="cannot be read"):
-        diagnostics_plot(table, tmp_path / "b.png")
-    with pytest.raises(OutputError, match="no rows"):
-        diagnostics_plot(diagnostics(table, 0), tmp_path / "b.png")
-    table.write_text("a,b\n1,2\n")
-    with pytest.raises(OutputError, match="no table of diagnostics"):
-        diagnostics_plot(table, tmp_path / "b.png")
-    with pytest.raises(OutputError, match="cannot be read"):
-        diagnostics_plot(tmp_path / "missing.csv", tmp_path / "b.png")

@@ -37,6 +37,7 @@ FLOORS = (
     "export",
     "info",
     "render",
+    "drawing",
     "progress",
     "preflight",
     "stopping",

@@ -66,6 +66,12 @@ class NumpyLines:
                 values = np.roll(values, -offset, axis)
         return values
 
+    def aligned(self, *values: np.ndarray) -> Sequence[np.ndarray]:
+        return values
+
+    def stored(self, values: np.ndarray) -> np.ndarray:
+        return values
+
     def stack(self, fields: Sequence[np.ndarray]) -> np.ndarray:
         return np.stack(fields)
 

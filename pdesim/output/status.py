@@ -14,6 +14,22 @@ log = logging.getLogger("pdesim")
 FILE = "status.json"
 
 
+def speed(steps: float, cell_updates: float | None) -> str:
+    """``1,183 steps/s  310 Mcells/s``: steps and, where known, cell updates a second."""
+    told = f"{_three_digits(steps)} steps/s"
+    if not cell_updates:
+        return told
+    units = (("G", 1e9), ("M", 1e6), ("k", 1e3))
+    fitting = (one for one in units if cell_updates >= 0.9995 * one[1])
+    unit, size = next(fitting, ("", 1.0))
+    return f"{told}  {_three_digits(cell_updates / size)} {unit}cells/s"
+
+
+def _three_digits(value: float) -> str:
+    decimals = 2 if value < 9.995 else 1 if value < 99.95 else 0
+    return f"{value:,.{decimals}f}"
+
+
 def write_status(folder: Path, **values: Any) -> None:
     """Write the file under a temporary name and rename it, so no reader sees half of it.
 

@@ -76,10 +76,37 @@ def _with_greys(colors: np.ndarray) -> Palette:
     return Palette(rgb, len(colors))
 
 
+@dataclass
+class Range:
+    """The least and the greatest finite value of the frames seen so far, and their precision."""
+
+    low: float = np.inf
+    high: float = -np.inf
+    precision: float = 0.0
+
+    def see(self, values: np.ndarray) -> None:
+        least, most = float(values.min()), float(values.max())
+        if not (np.isfinite(least) and np.isfinite(most)):
+            values = values[np.isfinite(values)]
+            if values.size == 0:
+                return
+            least, most = float(values.min()), float(values.max())
+        self.low, self.high = min(self.low, least), max(self.high, most)
+        self.precision = float(np.finfo(values.dtype).eps)
+
+
 def find_limits(
     given: list[float] | None, frames: Iterable[np.ndarray], colormap: str
 ) -> tuple[float, float]:
-    """The values at the two ends of the colours; the exact range of all frames if not given.
+    """:func:`limits_of` the range of ``frames``, of which none is looked at if limits are given."""
+    seen = Range()
+    for values in frames if given is None else ():
+        seen.see(values)
+    return limits_of(given, seen, colormap)
+
+
+def limits_of(given: list[float] | None, seen: Range, colormap: str) -> tuple[float, float]:
+    """The values at the two ends of the colours; the exact range of what was seen if not given.
 
     Where a diverging colour map meets data of both signs, zero gets its middle.
 
@@ -91,25 +118,13 @@ def find_limits(
         if low > high:
             raise ConfigError(f"animation.limits is {given}", "[low, high] with low < high")
         return _widen(low, high, 0.0)
-    low, high, precision = _range(frames)
+    if seen.low > seen.high:
+        return _widen(0.0, 1.0, 0.0)
+    low, high = seen.low, seen.high
     if colormap.removesuffix("_r") in _DIVERGING and low < 0 < high:
         high = max(-low, high)
         low = -high
-    return _widen(low, high, precision)
-
-
-def _range(frames: Iterable[np.ndarray]) -> tuple[float, float, float]:
-    low, high, precision = np.inf, -np.inf, 0.0
-    for values in frames:
-        least, most = float(values.min()), float(values.max())
-        if not (np.isfinite(least) and np.isfinite(most)):
-            values = values[np.isfinite(values)]
-            if values.size == 0:
-                continue
-            least, most = float(values.min()), float(values.max())
-        low, high = min(low, least), max(high, most)
-        precision = float(np.finfo(values.dtype).eps)
-    return (low, high, precision) if low <= high else (0.0, 1.0, 0.0)
+    return _widen(low, high, seen.precision)
 
 
 def _widen(low: float, high: float, precision: float) -> tuple[float, float]:

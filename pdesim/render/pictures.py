@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image
 
 from pdesim.errors import OutputError
-from pdesim.render.colors import Palette, find_limits, line_palette, map_palette
+from pdesim.render.colors import Palette, line_palette, map_palette
+from pdesim.render.footage import Footage, Stale
 from pdesim.render.layout import Layout, Plan, Scale, lay_out
 from pdesim.render.movie import replacing, write_gif, write_mp4
 from pdesim.render.painters import CurvePainter, MapPainter, curve_painter
@@ -34,16 +35,34 @@ def render(source: Path, animation: Animation, destination: Path | None = None) 
         MissingExtraError: MP4 without imageio-ffmpeg.
     """
     path = _snapshot_file(source)
+    with open_snapshots(path, animation.field, animation.slice) as snapshots:
+        return draw_frames(Footage(snapshots, animation), destination)
+
+
+def draw_frames(footage: Footage, destination: Path | None = None) -> Path:
+    """:func:`render` for frames of which some may be still to come.
+
+    While a run goes on, its frames are drawn as if their range so far were that of the whole run.
+    Whenever that turns out to be wrong, drawing begins anew, once the range has held for as many
+    frames as were drawn in vain: they stay fewer than twice the run's, and the file is always
+    what it would be had all frames been there.
+    """
+    animation, path = footage.animation, footage.snapshots.path
     video = animation.name == "mp4"
     target = destination or path.with_name("animation.mp4" if video else "animation.gif")
     colors = ALL_COLORS if video else animation.colors
     write = write_mp4 if video else write_gif
-    with open_snapshots(path, animation.field, animation.slice) as snapshots:
-        scene = _build(snapshots, animation, animation.size, colors)
-        frames = _frames(scene, snapshots, animation.every)
-        with replacing(target) as temporary:
-            write(temporary, frames, scene.palette.rgb, animation.fps)
-    return target
+    vain = 0
+    while True:
+        footage.settle(vain)
+        scene = _build(footage, animation.size, colors)
+        try:
+            with replacing(target) as temporary:
+                frames = (scene.draw(*one) for one in footage.frames(scene.limits, scene.times))
+                write(temporary, frames, scene.palette.rgb, animation.fps)
+            return target
+        except Stale as stale:
+            vain += stale.frames
 
 
 def poster(source: Path, animation: Animation, destination: Path) -> Path:
@@ -51,8 +70,11 @@ def poster(source: Path, animation: Animation, destination: Path) -> Path:
     path = _snapshot_file(source)
     size = max(1024, animation.size)
     with open_snapshots(path, animation.field, animation.slice) as snapshots:
-        scene = _build(snapshots, animation, size, ALL_COLORS)
-        frame = scene.draw(snapshots, len(snapshots.times) - 1)
+        footage = Footage(snapshots, animation)
+        footage.settle(0)
+        last = len(snapshots.times) - 1
+        scene = _build(footage, size, ALL_COLORS)
+        frame = scene.draw(last, footage.values(last))
     with replacing(destination) as temporary:
         image = Image.fromarray(frame)
         image.putpalette(scene.palette.rgb.tobytes())
@@ -62,67 +84,60 @@ def poster(source: Path, animation: Animation, destination: Path) -> Path:
 
 @dataclass(frozen=True)
 class _Scene:
-    """All that stays the same from frame to frame. ``canvas`` is ``(rows, columns)`` indices."""
+    """All that stays the same from frame to frame. ``canvas`` is ``(rows, columns)`` indices.
+
+    ``limits`` and ``times`` are those of the footage it was built for.
+    """
 
     layout: Layout
     palette: Palette
     painter: MapPainter | CurvePainter
     canvas: np.ndarray
     clock: list[str]
+    limits: tuple[float, float]
+    times: np.ndarray
 
-    def draw(self, snapshots: Snapshots, frame: int) -> np.ndarray:
+    def draw(self, frame: int, values: np.ndarray) -> np.ndarray:
         """Frame ``frame`` as palette indices, the shape of ``canvas``."""
         indices = self.canvas.copy()
-        indices[self.layout.picture.slices] = self.painter.paint(snapshots.values(frame))
+        indices[self.layout.picture.slices] = self.painter.paint(values)
         if self.layout.clock:
             label = self.layout.draw_clock(self.clock[frame])
             indices[self.layout.clock.slices] = self.palette.grey(label)
         return indices
 
 
-def _frames(scene: _Scene, snapshots: Snapshots, every: int) -> Iterator[np.ndarray]:
-    last = len(snapshots.times) - 1
-    for frame in range(0, last, every):
-        yield scene.draw(snapshots, frame)
-    yield scene.draw(snapshots, last)
-
-
-def _build(snapshots: Snapshots, animation: Animation, size: int, colors: int) -> _Scene:
+def _build(footage: Footage, size: int, colors: int) -> _Scene:
+    snapshots, animation = footage.snapshots, footage.animation
+    limits, times = footage.limits, footage.times
     map_colors = map_palette(animation.colormap, colors)
-    count = len(snapshots.times)
-    every_frame = (snapshots.values(i) for i in range(count))
-    limits = find_limits(animation.limits, every_frame, animation.colormap)
     # a steady state has no time to tell
-    clock = clock_texts(snapshots.times) if count > 1 or snapshots.times[0] != 0 else []
+    clock = clock_texts(times) if len(times) > 1 or times[0] != 0 else []
     zoom = max(0.8, size / 512)
     if len(snapshots.axes) == 1:
-        return _curve_scene(snapshots, animation, limits, clock, size, zoom)
+        return _curve_scene(footage, clock, size, zoom)
     width, height = shape_of([axis.upper - axis.lower for axis in snapshots.axes], size)
     layout = _lay_out(snapshots, clock, width, height, zoom, limits)
     painter = MapPainter(map_colors, limits, width, height)
     canvas = map_colors.grey(layout.canvas)
     rows = (np.arange(height)[::-1, None] + 0.5) / height
     canvas[layout.bar.slices] = map_colors.color(rows.astype(np.float32))
-    return _Scene(layout, map_colors, painter, canvas, clock)
+    return _Scene(layout, map_colors, painter, canvas, clock, limits, times)
 
 
-def _curve_scene(
-    snapshots: Snapshots,
-    animation: Animation,
-    limits: tuple[float, float],
-    clock: list[str],
-    size: int,
-    zoom: float,
-) -> _Scene:
-    if animation.limits is None:
-        margin = 0.06 * (limits[1] - limits[0])
-        limits = (limits[0] - margin, limits[1] + margin)
+def _curve_scene(footage: Footage, clock: list[str], size: int, zoom: float) -> _Scene:
+    snapshots, limits = footage.snapshots, footage.limits
+    low, high = limits
+    if footage.animation.limits is None:
+        margin = 0.06 * (high - low)
+        low, high = low - margin, high + margin
     palette = line_palette()
     width, height = size, round(size * CURVE_HEIGHT)
-    layout = _lay_out(snapshots, clock, width, height, zoom, limits)
-    rules = layout.y_ticks.places
-    painter = curve_painter(palette, limits, width, height, zoom, snapshots.values(0), rules)
-    return _Scene(layout, palette, painter, palette.grey(layout.canvas), clock)
+    layout = _lay_out(snapshots, clock, width, height, zoom, (low, high))
+    rules, first = layout.y_ticks.places, footage.values(0)
+    painter = curve_painter(palette, (low, high), width, height, zoom, first, rules)
+    canvas = palette.grey(layout.canvas)
+    return _Scene(layout, palette, painter, canvas, clock, limits, footage.times)
 
 
 def _lay_out(

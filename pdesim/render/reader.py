@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
@@ -81,6 +81,13 @@ class Snapshots:
         if values.dtype not in (np.float32, np.float64):
             values = values.astype(np.float64)
         return values if self.mask is None else np.where(self.mask > 0, np.nan, values)
+
+    def renewed(self) -> Snapshots:
+        """With the frames that a run has added meanwhile; for files opened while they grow."""
+        file = self.dataset.file
+        for data in (file["time"], self.dataset):
+            data.refresh()
+        return replace(self, times=_times(file, self.dataset, self.path))
 
 
 @contextmanager

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from pdesim.device import Placement, start_tensorflow
+from pdesim.drawing import draw, shown
 from pdesim.errors import InterruptedRun, PdesimError
 from pdesim.progress import Share
-from pdesim.run import describe_to_paraview, draw, execute
+from pdesim.run import describe_to_paraview, execute
 from pdesim.stopping import StopRequests
 from pdesim.sweep.members import Batch, Member, Outcome, batches
 
@@ -107,4 +108,4 @@ def _draw(waiting: Sequence[Member], outcomes: Sequence[Outcome], console: Conso
             if member.number in finished:
                 status.update(f"drawing {member.folder}")
                 describe_to_paraview(member.folder)
-                draw(member.plan, member.folder, console)
+                draw(member.folder, shown(member.plan.settings), console)

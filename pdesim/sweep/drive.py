@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pdesim.drawing import shown
 from pdesim.errors import PdesimError
 from pdesim.output import write_sweep_csv
 from pdesim.render import montage
-from pdesim.run import shown
 from pdesim.stopping import stop_requests
 from pdesim.sweep.composition import Composer
 from pdesim.sweep.compute import compute, settle
