@@ -36,16 +36,23 @@ class Blocks:
     banded: bool = False
 
     def lines(self, parameters) -> MethodOfLines:
-        parameters = {name: self._beside_field(value) for name, value in parameters.items()}
+        dimensions = self.problem.grid.dimensions
+        parameters = {name: self._widen(value, dimensions) for name, value in parameters.items()}
         return MethodOfLines(self.problem, self.dtype, self.fused, parameters, self.members)
+
+    def _in_band(self, band: Band, parameters) -> MethodOfLines:
+        """The same for a band, which has one axis of cells."""
+        parameters = {name: self._widen(value, 1) for name, value in parameters.items()}
+        return replace(self.lines({}), parameters=parameters, band=band)
 
     @cached_property
     def bands(self) -> Bands | None:
         """How the state is cut into bands, where it is ``banded`` and that can be."""
         depth = getattr(self.stepper, "depth", None)
-        if not self.banded or depth is None or self.members or not serves(self.problem):
+        if not self.banded or depth is None or not serves(self.problem):
             return None
-        return cut(self.problem, depth, self.dtype.size * len(self.problem.equation.fields))
+        numbers = len(self.problem.equation.fields) * max(self.members, 1)
+        return cut(self.problem, depth, self.dtype.size * numbers)
 
     def _beside_field(self, numbers: tf.Tensor) -> tf.Tensor:
         """One number a member, shaped to broadcast against one field."""
@@ -103,59 +110,63 @@ class Blocks:
         """
 
         def trace(carry, start, dt, first, last, parameters, coefficients):
-            lines = self.lines(parameters)
-            step_dt = self._beside_state(tf.cast(dt, self.dtype))
+            lines, end = self.lines(parameters), tf.reduce_max(last)
 
             def step(lines, index, carry):
                 def clock(c):
                     # from the interval's start, so that any division into blocks gives equal bits
-                    return self._beside_field(start + (tf.cast(index, tf.float64) + c) * dt)
+                    moment = start + (tf.cast(index, tf.float64) + c) * dt
+                    return self._widen(moment, lines.axes)
 
-                return self.stepper.step(lines, carry, clock, step_dt, coefficients)
+                step_dt = self._widen(tf.cast(dt, self.dtype), lines.axes + 1)
+                new = self.stepper.step(lines, carry, clock, step_dt, coefficients)
+                if not self.members:
+                    return new
+                old = tf.nest.map_structure(lambda a, b: lines.aligned(a, b)[0], carry, new)
+                return self._where(index < last, new, old)
 
-            def plain(index, carry):
-                new = step(lines, index, carry)
-                return index + 1, self._where(index < last, new, carry) if self.members else new
+            def one(index, carry):
+                return index + 1, step(lines, index, carry)
 
             if self.bands is None:
-                end = tf.reduce_max(last)
-                _, carry = tf.while_loop(lambda index, _: index < end, plain, (first, carry))
+                _, carry = tf.while_loop(lambda index, _: index < end, one, (first, carry))
             else:
-                carry = self._in_bands(lines, step, first, last, carry)
+                carry = self._in_bands(step, first, end, parameters, carry)
             return carry, *self._finish(lines, carry)
 
         return self._compiled(trace)
 
-    def _in_bands(self, lines: MethodOfLines, step, first, last, carry):
+    def _in_bands(self, step, first, end, parameters, carry):
         """The steps of a block, several at a time for each band; then one by one what is left."""
         for several in sorted({self.bands.steps, 1}, reverse=True):
             bands = replace(self.bands, steps=several)
-            band = Band(bands, bands.masks(), last > first, lines.library, self.dtype)
-            some = self._some_steps(replace(lines, band=band), step)
+            band = Band(bands, bands.masks(), end > first, self.lines({}).library, self.dtype)
+            some = self._some_steps(self._in_band(band, parameters), step)
 
             def room(index, _, several=several):
-                return index + several <= last
+                return index + several <= end
 
             first, carry = tf.while_loop(room, some, (first, carry))
         return carry
 
     def _some_steps(self, lines: MethodOfLines, step):
         """The body of a loop that takes as many steps as a band's ghosts allow."""
+        bands, on_grid = lines.band.bands, -1 - self.problem.grid.dimensions
 
         def some(index, carry):
             parts = tf.nest.flatten(carry)
-            sizes = [part.shape[0] for part in parts]
+            sizes = [part.shape[on_grid] for part in parts]
 
             def advance(values):
-                for number in range(lines.band.bands.steps):
-                    now = tf.nest.pack_sequence_as(carry, tf.split(values, sizes))
+                for number in range(bands.steps):
+                    now = tf.nest.pack_sequence_as(carry, tf.split(values, sizes, axis=-2))
                     new = tf.nest.flatten(step(lines, index + number, now))
-                    values = lines.stored(tf.concat(new, axis=0))
+                    values = lines.stored(tf.concat(new, axis=-2))
                 return values
 
-            moved = lines.band.bands.advance(tf.concat(parts, axis=0), advance)
-            carry = tf.nest.pack_sequence_as(carry, tf.split(moved, sizes))
-            return index + lines.band.bands.steps, carry
+            moved = bands.advance(tf.concat(parts, axis=on_grid), advance)
+            parts = tf.split(moved, sizes, axis=on_grid)
+            return index + bands.steps, tf.nest.pack_sequence_as(carry, parts)
 
         return some
 

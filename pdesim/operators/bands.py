@@ -51,7 +51,7 @@ def serves(problem: Problem) -> bool:
 
 @dataclass(frozen=True)
 class Bands:
-    """How a state ``(fields, *grid.shape)`` is cut into bands ``(fields, cells)``.
+    """How a state ``(..., fields, *grid.shape)`` is cut into bands ``(..., fields, cells)``.
 
     Args:
         depth: right-hand sides that stand on one another in one step; each uses ``reach`` rows.
@@ -108,17 +108,19 @@ class Bands:
 
     def advance(self, state: tf.Tensor, steps) -> tf.Tensor:
         """Let ``steps(band)`` advance each band, which uses up its ghosts."""
-        flat = tf.reshape(state, (state.shape[0], -1))
+        before = state.shape[: -self.problem.grid.dimensions]
+        flat = tf.reshape(state, (*before, -1))
         end = self.ghosts * self.row
-        extended = tf.concat([flat[:, -end:], flat, flat[:, :end]], axis=1)
+        extended = tf.concat([flat[..., -end:], flat, flat[..., :end]], axis=-1)
         if self.starts == 1:
             return tf.reshape(steps(extended), state.shape)
         whole, length = self.problem.grid.shape[0], (self.rows + 2 * self.ghosts) * self.row
 
         def one(number, out):
             start = tf.minimum(number * self.rows, whole - self.rows) * self.row
-            band = tf.slice(extended, [0, start], [state.shape[0], length])
-            return number + 1, xla.dynamic_update_slice(out, steps(band), tf.stack([0, start]))
+            begin = tf.stack([*[0] * len(before), start])
+            band = steps(tf.slice(extended, begin, (*before, length)))
+            return number + 1, xla.dynamic_update_slice(out, band, begin)
 
         out = tf.while_loop(lambda number, _: number < self.starts, one, (0, flat))[1]
         return tf.reshape(out, state.shape)
@@ -168,12 +170,12 @@ class Band:
     def evaluate(self, formulas: Sequence[sympy.Expr], state, numbers) -> tf.Tensor:
         """Some formulas, stacked; ``numbers`` are the parameters and the time."""
         equation = self.problem.equation
-        fields = tf.unstack(state) if isinstance(state, tf.Tensor) else aligned(*state)
+        fields = tf.unstack(state, axis=-2) if isinstance(state, tf.Tensor) else aligned(*state)
         around = dict(zip(equation.fields, fields, strict=True))
-        length = fields[0].shape[0]
+        length = fields[0].shape[-1]
         if not any(lang.operators_in(formula) for formula in formulas):
             value = Evaluator({**numbers, **around}, self.library)
-            return self._stack([value(f) for f in formulas], length)
+            return self._stack([value(f) for f in formulas], (*fields[0].shape[:-1], length))
         length -= 2 * self.bands.reach * self.bands.row
         on_extended = Evaluator({**numbers, **around}, self.library)
 
@@ -182,7 +184,7 @@ class Band:
 
         centre = {name: _middle(field, length) for name, field in around.items()}
         value = Evaluator({**numbers, **centre}, self.library, apply)
-        return self._stack([value(f) for f in formulas], length)
+        return self._stack([value(f) for f in formulas], (*fields[0].shape[:-1], length))
 
     def stored(self, values: tf.Tensor) -> tf.Tensor:
         """The same values, computed once: XLA would compute them again for each neighbour read."""
@@ -192,9 +194,10 @@ class Band:
     def problem(self) -> Problem:
         return self.bands.problem
 
-    def _stack(self, values: list, length: int) -> tf.Tensor:
+    def _stack(self, values: list, shape: tuple[int, ...]) -> tf.Tensor:
         tensors = [tf.convert_to_tensor(value, self.dtype) for value in values]
-        return tf.stack([t if t.shape.rank else tf.broadcast_to(t, [length]) for t in tensors])
+        whole = [t if tuple(t.shape) == shape else tf.broadcast_to(t, shape) for t in tensors]
+        return tf.stack(whole, axis=-2)
 
     def _apply(self, word: str, arguments: tuple, on_extended: Evaluator):
         if not any(argument.free_symbols for argument in arguments):
@@ -208,15 +211,15 @@ class Band:
     def _reader(self, values) -> stencil.Neighbour:
         grid, row = self.problem.grid, self.bands.row
         values = tf.convert_to_tensor(values, self.dtype)
-        if not values.shape.rank:
-            return lambda offsets: values
+        if not values.shape.rank or values.shape[-1] == 1:
+            return lambda offsets: values  # the same everywhere
         margin = self.bands.reach * row
-        length = values.shape[0] - 2 * margin
+        length = values.shape[-1] - 2 * margin
 
         def shifted(offsets: tuple[int, ...], axis: int, shift: int) -> tf.Tensor:
             if axis == grid.dimensions - 1:
                 begin = margin + shift + offsets[axis] * row
-                return values[begin : begin + length]
+                return values[..., begin : begin + length]
             offset, stride = offsets[axis], math.prod(grid.points[:axis])
             within = shifted(offsets, axis + 1, shift + offset * stride)
             if not offset:

@@ -100,12 +100,13 @@ class MethodOfLines:
         return values if self.band is None else self.band.stored(values)
 
     @property
-    def _axes(self) -> int:
+    def axes(self) -> int:
+        """Axes of cells: those of the grid, one in a band."""
         return self.problem.grid.dimensions if self.band is None else 1
 
     @property
     def _field_axis(self) -> int:
-        return -1 - self._axes
+        return -1 - self.axes
 
     def solve_shifted(self, known, factor, time, guess) -> tf.Tensor:
         """Solve ``u - factor * A u = known``, A being the linear part of the right-hand side.
@@ -122,7 +123,7 @@ class MethodOfLines:
 
     def column(self, values: tf.Tensor) -> tf.Tensor:
         """One number per field (and member), shaped to multiply a stacked state."""
-        return tf.reshape(values, (*values.shape, *[1] * self._axes))
+        return tf.reshape(values, (*values.shape, *[1] * self.axes))
 
     def to_modes(self, state: tf.Tensor) -> tf.Tensor:
         return spectral.forward(state, self.problem.modes)
