@@ -60,6 +60,7 @@ def test_bands_compute_what_the_plain_form_does(words, monkeypatch):
     # sums are grouped alike; what is left is how XLA contracts constants
     assert np.abs(banded - plain).max() <= 1e-13 * STEPS * np.abs(plain).max()
     assert np.array_equal(run.to(7, 8, STEPS), banded), "another division into blocks"
+    monkeypatch.setattr(bands, "WHOLE_BYTES", 1)
     monkeypatch.setattr(bands, "BAND_BYTES", 1)
     many = Run(words, banded=True)
     if many.blocks.bands.starts > 1:
@@ -68,6 +69,7 @@ def test_bands_compute_what_the_plain_form_does(words, monkeypatch):
 
 
 def test_some_bands_do_not_divide_the_grid(monkeypatch):
+    monkeypatch.setattr(bands, "WHOLE_BYTES", 1)
     monkeypatch.setattr(bands, "BAND_BYTES", 1)
     run = Run(PROBLEMS["reaction"], banded=True)
     assert run.blocks.bands.starts > 1

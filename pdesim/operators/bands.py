@@ -24,10 +24,11 @@ from pdesim.formula import language as lang
 from pdesim.operators import stencil
 from pdesim.operators.problem import Problem
 
-#: rows of ghosts that a band begins with, at least those of one step
-GHOST_ROWS = 4
-#: the largest band, in bytes: read and written, it shares the second-level caches of a few cores
-BAND_BYTES = 2**21
+#: rows of ghosts that a band begins with, at least those of one step: where one band is the whole
+#: grid, and where there are several, each of which must be read from memory and written back
+GHOST_ROWS, GHOST_ROWS_OF_MANY = 4, 8
+#: one band may be so large, in bytes, before it is cut into such as stay in second-level caches
+WHOLE_BYTES, BAND_BYTES = 2**22, 2**20
 
 
 def serves(problem: Problem) -> bool:
@@ -134,11 +135,15 @@ def cut(problem: Problem, depth: int, bytes_a_cell: int) -> Bands | None:
     """
     rows = problem.grid.shape[0]
     once = Bands(problem, depth, 1, rows)
-    bands = replace(once, steps=max(1, GHOST_ROWS // once.ghosts))
+    row_bytes = once.row * bytes_a_cell
+    several = rows * row_bytes > WHOLE_BYTES
+    wanted = GHOST_ROWS_OF_MANY if several else GHOST_ROWS
+    bands = replace(once, steps=max(1, wanted // once.ghosts))
     if bands.ghosts > rows:
         return None
-    fitting = BAND_BYTES // (bands.row * bytes_a_cell)
-    number = -(-rows // max(fitting, 4 * bands.ghosts))
+    if not several:
+        return bands
+    number = -(-rows // max(BAND_BYTES // row_bytes, 4 * bands.ghosts))
     return replace(bands, rows=-(-rows // number))
 
 
