@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import queue
+import sys
 import threading
 import time as clock
 from collections.abc import Callable
@@ -21,6 +23,8 @@ log = logging.getLogger("pdesim")
 
 #: frames that may wait to be written, fewer where they are large
 WAITING, WAITING_BYTES = 8, 2**28
+#: of the writing thread beside the computing ones
+NICENESS = 10
 #: time spent on checkpoints at most, as a fraction of the whole
 CHECKPOINT_SHARE = 0.05
 
@@ -48,6 +52,10 @@ class Worker:
         self._thread.join()
 
     def _work(self) -> None:
+        # computing goes first: its threads meet after every step, and wait for one that is held up.
+        # Linux knows priorities of threads; none at all (SCHED_IDLE) would starve the lock it holds
+        if sys.platform == "linux":
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
         while (item := self._queue.get()) is not None:
             task, arguments = item
             task(*arguments)
