@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import tensorflow as tf
@@ -112,7 +112,7 @@ class Blocks:
         def trace(carry, start, dt, first, last, parameters, coefficients):
             lines, end = self.lines(parameters), tf.reduce_max(last)
 
-            def step(lines, index, carry):
+            def step(lines, index, carry, resting=self.members > 0):
                 def clock(c):
                     # from the interval's start, so that any division into blocks gives equal bits
                     moment = start + (tf.cast(index, tf.float64) + c) * dt
@@ -120,7 +120,7 @@ class Blocks:
 
                 step_dt = self._widen(tf.cast(dt, self.dtype), lines.axes + 1)
                 new = self.stepper.step(lines, carry, clock, step_dt, coefficients)
-                if not self.members:
+                if not resting:
                     return new
                 old = tf.nest.map_structure(lambda a, b: lines.aligned(a, b)[0], carry, new)
                 return self._where(index < last, new, old)
@@ -131,20 +131,27 @@ class Blocks:
             if self.bands is None:
                 _, carry = tf.while_loop(lambda index, _: index < end, one, (first, carry))
             else:
-                carry = self._in_bands(step, first, end, parameters, carry)
+                soonest = tf.reduce_min(last)
+                carry = self._in_bands(step, first, soonest, end, parameters, carry)
             return carry, *self._finish(lines, carry)
 
         return self._compiled(trace)
 
-    def _in_bands(self, step, first, end, parameters, carry):
-        """The steps of a block, several at a time for each band; then one by one what is left."""
-        for several in sorted({self.bands.steps, 1}, reverse=True):
+    def _in_bands(self, step, first, soonest, end, parameters, carry):
+        """The steps of a block, several at a time for each band; then one by one what is left.
+
+        Those that all members take, the ``soonest`` to finish too, need no choice of the resting.
+        """
+        phases = [(self.bands.steps, soonest, False)]
+        if self.members or self.bands.steps > 1:
+            phases.append((1, end, self.members > 0))
+        for several, stop, resting in phases:
             bands = replace(self.bands, steps=several)
             band = Band(bands, bands.masks(), end > first, self.lines({}).library, self.dtype)
-            some = self._some_steps(self._in_band(band, parameters), step)
+            some = self._some_steps(self._in_band(band, parameters), partial(step, resting=resting))
 
-            def room(index, _, several=several):
-                return index + several <= end
+            def room(index, _, several=several, stop=stop):
+                return index + several <= stop
 
             first, carry = tf.while_loop(room, some, (first, carry))
         return carry
