@@ -123,11 +123,6 @@ class Symplectic:
         order = [*self.partition.positions, *self.partition.momenta]
         return [parts[order.index(i)] for i in range(len(order))]
 
-    @property
-    def depth(self) -> int:
-        """Right-hand sides that stand on one another in a step."""
-        return len(self.method.weights)
-
     def step(self, lines, carry, clock, dt, coefficients):
         done = 0.0
         for number, fraction in enumerate(self.method.weights):
@@ -142,13 +137,11 @@ class Symplectic:
         def drift(positions, momenta, moment):
             fields = self._fields(lines, positions, momenta)
             velocity = lines.evaluate(self.partition.velocities, fields, clock(moment))
-            positions, velocity = lines.aligned(positions, velocity)
             return positions + half * dt * velocity
 
-        positions = lines.stored(drift(positions, momenta, done))
+        positions = drift(positions, momenta, done)
         fields = self._fields(lines, positions, momenta)
         force = lines.evaluate(self.partition.forces, fields, clock(done + half))
         decay, weight = (lines.column(coefficients[f"{n}{number}"]) for n in ("decay", "weight"))
-        momenta, force = lines.aligned(momenta, force)
         momenta = decay * momenta + weight * force
         return drift(positions, momenta, done + fraction), momenta
