@@ -39,9 +39,7 @@ class Result:
         return float(np.median(self.seconds)) if self.seconds else math.nan
 
 
-def solve_references(
-    workers: Workers, spaces: Sequence[str]
-) -> dict[str, tuple[np.ndarray, float]]:
+def solve_references(workers: Workers, spaces: Sequence[str]) -> References:
     """Per space the reference solution and how far another method is from it."""
     found = {}
     for space in spaces:
@@ -58,7 +56,7 @@ def solve_references(
 
 def measure(
     workers: Workers, rungs: Sequence[Rung], references: References, repeats: int, patience: float
-):
+) -> list[Result]:
     """All rungs turn by turn, shuffled so that a busy minute hits nobody alone.
 
     One that has taken ``patience`` seconds altogether rests.
@@ -77,11 +75,10 @@ def measure(
             result.seconds += (seconds,)
             result.error = float(np.abs(state - references[rung.space][0]).max())
         tell(f"turn {turn + 1} of {repeats} done")
-    _fill_orders(list(results.values()))
     return list(results.values())
 
 
-def _fill_orders(results: Sequence[Result]) -> None:
+def fill_orders(results: Sequence[Result]) -> None:
     """From each rung of fixed step and the one before it in its ladder."""
     for before, result in itertools.pairwise(results):
         same = before.rung.line == result.rung.line and not result.rung.adaptive
