@@ -313,8 +313,14 @@ def _matrix_rows(jobs: Sequence[Sequence[str]], config_dir: str | None):
 
 
 def _in_its_own_process(words: Sequence[str], config_dir: str | None):
+    from pdesim.verify.report import failed_row
+
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as single:
-        return single.submit(_measure_matrix, words, config_dir).result()
+        try:
+            return single.submit(_measure_matrix, words, config_dir).result()
+        except Exception as error:  # the others' rows shall not be lost with this one's
+            name = next(word.partition("=")[2] for word in words if word.startswith("equation="))
+            return [failed_row(name, "-", "-", "all", error)]
 
 
 def _measure_matrix(words: Sequence[str], config_dir: str | None):

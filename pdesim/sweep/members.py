@@ -133,7 +133,7 @@ def _program(member: Member) -> str:
     common = {
         "equation": _without_numbers(values["equation"]),
         "stepper": [plan.stepper.method.name, plan.settings.stepper.stages],
-        "tolerance": plan.settings.time.tolerance,
+        "tolerance": plan.step.tolerance,
         "automatic": plan.settings.time.dt == "auto",
         "times": plan.times.tobytes().hex(),
         "solid": "" if plan.problem.mask is None else plan.problem.mask.solid.tobytes().hex(),
