@@ -112,11 +112,16 @@ def lines_of(results: Sequence[Result]) -> dict[tuple[str, str, str], list[Resul
     return found
 
 
-def seconds_for(results: Sequence[Result], error: float) -> float:
-    """Seconds to reach an error, between two rungs by powers; nan outside the ladder."""
+def seconds_for(results: Sequence[Result], error: float) -> str:
+    """Seconds to reach an error, between two rungs by powers.
+
+    ``<`` where every rung is better, ``-`` where none is as good.
+    """
     good = sorted((r.error, r.median) for r in results if r.error > 0 and r.seconds)
+    if good and good[-1][0] < error:
+        return f"<{min(seconds for _, seconds in good):.3g}"
     for (low, slow), (high, fast) in itertools.pairwise(good):
         if low <= error <= high:
             share = math.log(error / low) / math.log(high / low) if high > low else 0.0
-            return slow * (fast / slow) ** share
-    return math.nan
+            return f"{slow * (fast / slow) ** share:.3g}"
+    return "-"

@@ -53,7 +53,7 @@ def _row(result: Result, mark: str, first: bool) -> str:
 
 
 def _print_targets(results: Sequence[Result], references: References) -> None:
-    print("\nSeconds to an error, between the rungs above (-: outside the ladder)")
+    print("\nSeconds to an error, between the rungs above (<: all are better, -: none is)")
     print(f"{'':44}" + "".join(f"{target:>10.0e}" for target in TARGETS))
     for package, method, space, *times in _targets(results, references):
         print(f"{package:9}{method:22}{space:13}" + "".join(f"{t:>10}" for t in times))
@@ -64,13 +64,8 @@ def _targets(results: Sequence[Result], references: References) -> Iterator[list
     for space in references:
         for (package, method, where), ladder in lines_of(results).items():
             if where == space:
-                times = (seconds_for(ladder, target) for target in TARGETS)
-                yield [
-                    package,
-                    method,
-                    space,
-                    *("-" if math.isnan(t) else f"{t:.3g}" for t in times),
-                ]
+                times = [seconds_for(ladder, target) for target in TARGETS]
+                yield [package, method, space, *times]
 
 
 def markdown(results: Sequence[Result], references: References) -> str:

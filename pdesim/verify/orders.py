@@ -31,7 +31,7 @@ SETTLED = 0.05
 #: of the integration that stands for exact, per step
 TOLERANCE = 1e-14
 #: times this, for a second such integration: how far both are apart tells what round-off is
-ROUGH = 10
+ROUGH = 2
 #: of direct solutions, errors below this (relative to the solution) are round-off
 FLOOR = 2e-12
 #: errors this many times above round-off are fitted: it bends a slope by no more than 0.03
@@ -133,15 +133,19 @@ def measure_time(problem: Problem, stepper_name: str, stages: int = 9) -> Measur
     problem = _resized(balanced(problem), TIME_SIZE[problem.grid.dimensions])
     duration = _duration(problem, stepper_name, stages)
     exact = manufacture(problem, duration)
-    reference, rough = map(accurate_solver(exact, duration), (TOLERANCE, ROUGH * TOLERANCE))
-    floor = _floor(reference, rough)
+    solve = accurate_solver(exact, duration)
+    reference, halfway = solve(TOLERANCE), solve(TOLERANCE, duration / 2)
+    floor = _floor(reference, solve(ROUGH * TOLERANCE))
     stepper = build_stepper(stepper_name, exact.problem, stages)
     blocks = Blocks(exact.problem, stepper, tf.float64, True)
     steps, errors = [], []
     for rung in range(RUNGS):
-        count = round(STEPS * REFINE**rung)
-        steps.append(duration / count)
-        errors.append(_error(march(blocks, exact.state(0.0), duration, count), reference))
+        half = round(STEPS / 2 * REFINE**rung)
+        steps.append(duration / 2 / half)
+        # at one instant alone, errors that oscillate may cancel
+        middle = march(blocks, exact.state(0.0), duration / 2, half)
+        last = march(blocks, exact.state(0.0), duration, 2 * half)
+        errors.append(max(_error(middle, halfway), _error(last, reference)))
         order = METHODS[stepper_name].order
         measured = Measurement(stepper_name, tuple(steps), tuple(errors), order, floor)
         if measured.settled or (rung >= FITTED - 1 and measured.exhausted):
@@ -215,15 +219,14 @@ def march(blocks: Blocks, state: np.ndarray, duration: float, count: int) -> np.
     return result[1].numpy()
 
 
-def accurate_solver(exact: Manufactured, duration: float) -> Callable[[float], np.ndarray]:
-    """The state after ``duration`` by the Dormand-Prince pair, as a function of its tolerance."""
+def accurate_solver(exact: Manufactured, duration: float) -> Callable[..., np.ndarray]:
+    """The state by the Dormand-Prince pair, as a function of its tolerance and of the time."""
     blocks = Blocks(exact.problem, _Rolled(METHODS["dormand_prince"]), tf.float64, True)
-    values = (0.0, duration, duration / 100)
-    time, stop, dt = (tf.constant(value, tf.float64) for value in values)
     state, trials = tf.constant(exact.state(0.0)), tf.constant(10**7, tf.int64)
 
-    def solve(tolerance: float) -> np.ndarray:
-        allowed = tf.constant(tolerance, tf.float64)
+    def solve(tolerance: float, end: float = duration) -> np.ndarray:
+        values = (0.0, end, end / 100, tolerance)
+        time, stop, dt, allowed = (tf.constant(value, tf.float64) for value in values)
         return blocks.follow(state, time, stop, dt, trials, allowed, blocks.parameters)[1].numpy()
 
     return solve
