@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
-from pdesim.verify.orders import FLOOR, Measurement
+from pdesim.verify.orders import Measurement
 
 #: told apart without colour, too
 MARKERS = "osD^v<>P*Xph"
@@ -131,10 +131,11 @@ def _panel(axes, kind: str, rows: Sequence[Row]) -> None:
     axes.set_yscale("log")
     for order in sorted({r.measurement.claimed for r in rows if r.measurement.claimed}):
         _guide(axes, order, [r.measurement for r in rows if r.measurement.claimed == order])
-    if min(row.error for row in rows) < 1e3 * FLOOR:
-        axes.axhline(FLOOR, color="0.6", linewidth=0.8, linestyle=":")
+    floor = max(row.measurement.floor for row in rows)
+    if min(row.error for row in rows) < 1e3 * floor:
+        axes.axhline(floor, color="0.6", linewidth=0.8, linestyle=":")
         place = {"transform": axes.get_yaxis_transform(), "ha": "right", "va": "bottom"}
-        axes.text(0.99, FLOOR, "round-off", color="0.4", fontsize=8, **place)
+        axes.text(0.99, floor, "round-off", color="0.4", fontsize=8, **place)
     axes.set_xlabel("cell spacing" if kind == "space" else "time step")
     axes.set_ylabel("relative error (maximum norm)")
     axes.margins(y=0.08)
