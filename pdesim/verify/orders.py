@@ -86,6 +86,11 @@ class Measurement:
         return bool(far and np.ptp(np.diff(errors) / np.diff(sizes)) < SETTLED)
 
     @property
+    def decided(self) -> bool:
+        """Whether finer sizes would tell nothing new; a miss is looked at more finely first."""
+        return self.settled and self.passed
+
+    @property
     def slack(self) -> float:
         """How much of the claim the measured order may lack."""
         return SLACK if self.settled else UNSETTLED_SLACK
@@ -123,7 +128,7 @@ def measure_space(problem: Problem, sizes: Sequence[int] | None = None) -> Measu
         measured = Measurement(
             describe_scheme(scheme), tuple(spacings), tuple(errors), claimed, floor
         )
-        if measured.settled or measured.exhausted or measured.order >= (claimed or 0):
+        if measured.decided or measured.exhausted or measured.order >= (claimed or 0):
             break
     return measured
 
@@ -148,7 +153,7 @@ def measure_time(problem: Problem, stepper_name: str, stages: int = 9) -> Measur
         errors.append(max(_error(middle, halfway), _error(last, reference)))
         order = METHODS[stepper_name].order
         measured = Measurement(stepper_name, tuple(steps), tuple(errors), order, floor)
-        if measured.settled or (rung >= FITTED - 1 and measured.exhausted):
+        if measured.decided or (rung >= FITTED - 1 and measured.exhausted):
             break
     return measured
 
