@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 
@@ -320,7 +321,18 @@ def _matrix_rows(jobs: Sequence[Sequence[str]], config_dir: str | None):
 
 def _in_its_own_process(words: Sequence[str], config_dir: str | None):
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as single:
-        return single.submit(_measure_matrix, words, config_dir).result()
+        try:
+            return single.submit(_measure_matrix, words, config_dir).result()
+        except BrokenProcessPool as error:  # out of memory, say
+            return _lost(words, error)
+
+
+def _lost(words: Sequence[str], error: Exception):
+    """The one row of an equation that could not be measured: the others keep theirs."""
+    from pdesim.verify.report import failed_row
+
+    name = next(word.partition("=")[2] for word in words if word.startswith("equation="))
+    return [failed_row(name, "-", "-", "all", error)]
 
 
 def _measure_matrix(words: Sequence[str], config_dir: str | None):
@@ -329,12 +341,15 @@ def _measure_matrix(words: Sequence[str], config_dir: str | None):
     from pdesim.plan import build_plan
     from pdesim.settings import Device
 
-    composed = compose_settings(words, config_dir)
-    plan = build_plan(composed.settings, composed.equation)
-    start_tensorflow(Device(name="cpu"))
-    from pdesim.verify.run import WALLS, verify_matrix
+    try:
+        composed = compose_settings(words, config_dir)
+        plan = build_plan(composed.settings, composed.equation)
+        start_tensorflow(Device(name="cpu"))
+        from pdesim.verify.run import WALLS, verify_matrix
 
-    return list(verify_matrix(plan, WALLS))
+        return list(verify_matrix(plan, WALLS))
+    except Exception as error:
+        return _lost(words, error)
 
 
 def _matrix_settings(

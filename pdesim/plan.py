@@ -23,13 +23,15 @@ from pdesim.operators.mask import Mask
 from pdesim.operators.problem import Problem, check_problem
 from pdesim.selection import Selection, build_selection
 from pdesim.settings import Settings
-from pdesim.steppers import build_stepper
+from pdesim.steppers import METHODS, build_stepper
 from pdesim.steppers.choice import choose_stepper
 from pdesim.steppers.stability import Linearised, linearise, reaction_rate, stable_step
 
 MAX_STEPS = 10**11
 #: the fraction of a reaction's time scale that ``time.dt=auto`` takes at most
 REACTION_FRACTION = 0.5
+#: the local error that adaptive steppers keep if none is given
+TOLERANCE = 1e-5
 #: arrays of the size of the state that a run holds at once, roughly
 ARRAYS_HELD = 6
 
@@ -38,12 +40,16 @@ ARRAYS_HELD = 6
 class TimeStep:
     """``dt`` is the longest step to take; ``limit`` the largest stable one (inf: no limit).
 
-    Steppers that choose their own step (``adaptive``) begin with ``dt``.
+    Steppers that choose their own step, by a local error of ``tolerance``, begin with ``dt``.
     """
 
     dt: float
     limit: float
-    adaptive: bool = False
+    tolerance: float | None = None
+
+    @property
+    def adaptive(self) -> bool:
+        return self.tolerance is not None
 
 
 @dataclass(frozen=True)
@@ -150,8 +156,8 @@ def build_plan(settings: Settings, name: str = "custom", since: Moment | None = 
 def _continued(settings: Settings, problem: Problem, selection: Selection, since: Moment) -> Plan:
     """The plan of a run that goes on: nothing is chosen again, so that nothing changes."""
     stepper = build_stepper(since.stepper, problem, settings.stepper.stages)
-    adaptive = stepper.method.family == "adaptive"
-    step, why = TimeStep(since.longest, since.limit, adaptive), "as before"
+    step = TimeStep(since.longest, since.limit, _tolerance(settings, stepper))
+    why = "as before"
     return Plan(settings, problem, stepper, why, step, since.times, since.state, selection, since)
 
 
@@ -214,9 +220,24 @@ def _mask(
 
 def _stepper(settings: Settings, problem: Problem, waves: Linearised, interval: float):
     name, why = settings.stepper.name, ""
-    if name == "auto":
+    if name == "auto" and settings.time.tolerance is not None:
+        name, why = "dormand_prince", "time.tolerance is given: steps that keep an error"
+    elif name == "auto":
         name, why = choose_stepper(problem, waves, interval)
-    return build_stepper(name, problem, settings.stepper.stages), why
+    stepper = build_stepper(name, problem, settings.stepper.stages)
+    if settings.time.tolerance is not None and _tolerance(settings, stepper) is None:
+        adaptive = [n for n, method in METHODS.items() if method.family == "adaptive"]
+        raise StepperError(
+            f"{name} takes equal steps and cannot keep time.tolerance={settings.time.tolerance:g}",
+            "stepper=" + " or stepper=".join(adaptive),
+            "time.dt for the length of equal steps",
+        )
+    return stepper, why
+
+
+def _tolerance(settings: Settings, stepper) -> float | None:
+    """The local error to keep; None for steppers whose steps are given."""
+    return (settings.time.tolerance or TOLERANCE) if stepper.method.family == "adaptive" else None
 
 
 def time_step(settings: Settings, waves: Linearised, stepper, times: np.ndarray) -> TimeStep:
@@ -230,7 +251,8 @@ def time_step(settings: Settings, waves: Linearised, stepper, times: np.ndarray)
     limit = stable_step(stepper, waves, 1e3 * longest)
     if stepper.method.family == "adaptive":
         given = settings.time.dt
-        return TimeStep(min(limit, longest) if given == "auto" else given, limit, adaptive=True)
+        first = min(limit, longest) if given == "auto" else given
+        return TimeStep(first, limit, _tolerance(settings, stepper))
     name, given = stepper.method.name, settings.time.dt
     if limit == 0.0 and not settings.time.unsafe:
         raise StepperError(

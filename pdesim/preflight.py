@@ -19,7 +19,7 @@ def describe(plan: Plan, device: str, seconds_a_step: float) -> list[str]:
         operators += f" of order {plan.problem.discretisation.order}"
     limit = "no stability limit" if np.isinf(step.limit) else f"stability limit {step.limit:.4g}"
     if step.adaptive:
-        steps = f"dt chosen for a local error of {settings.time.tolerance:g}, first {step.dt:.3g}"
+        steps = f"dt chosen for a local error of {step.tolerance:g}, first {step.dt:.3g}"
     else:
         left = plan.total_steps * seconds_a_step
         steps = f"dt = {plan.shortest_step:.4g} ({limit}), {plan.total_steps:,} steps"

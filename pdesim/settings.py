@@ -65,7 +65,9 @@ class Time(_Section):
     end: float = 1.0
     dt: Positive | Literal["auto"] = Field("auto", description="a positive number, or auto")
     unsafe: bool = False
-    tolerance: Annotated[float, Field(gt=0, lt=1)] = 1e-5
+    tolerance: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="a local error between 0 and 1, or null"
+    )
     wall_limit: Positive | None = Field(None, description="seconds, a positive number, or null")
 
 

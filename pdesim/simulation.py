@@ -306,7 +306,7 @@ class Simulation:
             self._account(tried, finite, began, float(before.min()), report)
 
     def _call_follow(self, end: float, trials: int):
-        tolerance = tf.constant(self.plan.settings.time.tolerance, tf.float64)
+        tolerance = tf.constant(self.plan.step.tolerance, tf.float64)
         ends = np.full(len(self.plans), end)
         return self.blocks.follow(
             self._carry, self._double(self._now), self._double(ends),

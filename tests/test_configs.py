@@ -134,6 +134,7 @@ BAD = [
     ("time.end=-1", "after"),
     ("time.dt=0", "a positive number"),
     ("time.dt=fast", "auto"),
+    ("time.tolerance=2", "between 0 and 1"),
     ("time.dt=1e-300", "steps"),
     ("seed=-1", "greater than or equal to 0"),
     ("seed=1.5", "integer"),

@@ -149,6 +149,13 @@ def test_steppers_that_cannot_serve_are_refused_with_those_that_can():
         )
 
 
+def test_a_tolerance_wants_a_stepper_that_keeps_it():
+    with pytest.raises(StepperError, match="stepper=bogacki_shampine or stepper=dormand_prince"):
+        make_plan("equation=heat", "stepper=rk4", "time.tolerance=1e-6")
+    plan = make_plan("equation=heat", "stepper=auto", "time.tolerance=1e-6")
+    assert plan.stepper.method.name == "dormand_prince" and plan.step.tolerance == 1e-6
+
+
 def test_coupled_linear_parts_use_matrix_functions(evolve):
     """The wave by etdrk2 is exact: its linear part couples u and w."""
     run = evolve(*OSCILLATOR, "operators=spectral", "stepper=etdrk2", "time.end=3", "time.dt=0.5",

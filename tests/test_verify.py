@@ -145,6 +145,17 @@ def test_a_missed_order_is_noticed(orders):
     assert not orders.Measurement("x", sizes, (1e-3, 1e-4, 1e-5), None).passed
 
 
+def test_the_slack_is_narrow_where_round_off_allows(orders):
+    """Slopes of h^p + c h^(p+1) rise to p: once they have settled the fit is within 0.1 of it."""
+    sizes = np.array([0.1, 0.05, 0.025, 0.0125])
+    clean = orders.Measurement("x", tuple(sizes), tuple(sizes**1.85), 2)
+    assert clean.slack == 0.1 and not clean.passed
+    early = orders.Measurement("x", tuple(sizes), tuple(sizes**2 + 10 * sizes**2.5), 2)
+    assert early.slack == 0.2
+    noisy = orders.Measurement("x", tuple(sizes), tuple(sizes**2), 2, floor=1e-5)
+    assert noisy.slack == 0.2 and noisy.exhausted and len(noisy.fitted[0]) == 3
+
+
 @pytest.mark.parametrize("equation", ["heat", "wave"])
 @pytest.mark.parametrize("walls", ["periodic", "dirichlet", "neumann"])
 @pytest.mark.parametrize("operators", ["stencil", "spectral"])
@@ -165,6 +176,27 @@ def test_the_command(command, tmp_path):
     assert all(row["holds"] == "yes" for row in rows)
     assert (tmp_path / "out" / "verify.png").stat().st_size > 10_000
     assert "| heat | periodic |" in (tmp_path / "table.md").read_text()
+
+
+def test_a_measurement_that_raises_is_a_row(placement, monkeypatch):
+    from pdesim.verify import run
+
+    def fail(problem, stepper=None):
+        raise ValueError("no | luck\nat all")
+
+    monkeypatch.setattr(run, "measure_space", fail)
+    monkeypatch.setattr(run, "measure_time", fail)
+    plan = make_plan("equation=heat", "boundary=periodic", *BASE)
+    rows = list(run.verify_matrix(plan, run.WALLS[:1]))
+    assert not any(row.passed for row in rows if row.kind != "exact mode")
+    assert rows[0].cells[3] == "stencil 2: no / luck" and len(rows) > 10
+
+
+def test_an_equation_that_fails_leaves_the_others_their_rows(placement):
+    from pdesim.commands import _in_its_own_process
+
+    (row,) = _in_its_own_process(["equation=custom", "equation.rhs={u: 'q*u'}"], None)
+    assert not row.passed and row.cells[0] == "custom" and "'q'" in row.cells[3]
 
 
 def test_a_users_own_equation(command, tmp_path):

@@ -39,9 +39,7 @@ class Result:
         return float(np.median(self.seconds)) if self.seconds else math.nan
 
 
-def solve_references(
-    workers: Workers, spaces: Sequence[str]
-) -> dict[str, tuple[np.ndarray, float]]:
+def solve_references(workers: Workers, spaces: Sequence[str]) -> References:
     """Per space the reference solution and how far another method is from it."""
     found = {}
     for space in spaces:
@@ -58,7 +56,7 @@ def solve_references(
 
 def measure(
     workers: Workers, rungs: Sequence[Rung], references: References, repeats: int, patience: float
-):
+) -> list[Result]:
     """All rungs turn by turn, shuffled so that a busy minute hits nobody alone.
 
     One that has taken ``patience`` seconds altogether rests.
@@ -77,11 +75,10 @@ def measure(
             result.seconds += (seconds,)
             result.error = float(np.abs(state - references[rung.space][0]).max())
         tell(f"turn {turn + 1} of {repeats} done")
-    _fill_orders(list(results.values()))
     return list(results.values())
 
 
-def _fill_orders(results: Sequence[Result]) -> None:
+def fill_orders(results: Sequence[Result]) -> None:
     """From each rung of fixed step and the one before it in its ladder."""
     for before, result in itertools.pairwise(results):
         same = before.rung.line == result.rung.line and not result.rung.adaptive
@@ -115,11 +112,16 @@ def lines_of(results: Sequence[Result]) -> dict[tuple[str, str, str], list[Resul
     return found
 
 
-def seconds_for(results: Sequence[Result], error: float) -> float:
-    """Seconds to reach an error, between two rungs by powers; nan outside the ladder."""
+def seconds_for(results: Sequence[Result], error: float) -> str:
+    """Seconds to reach an error, between two rungs by powers.
+
+    ``<`` where every rung is better, ``-`` where none is as good.
+    """
     good = sorted((r.error, r.median) for r in results if r.error > 0 and r.seconds)
+    if good and good[-1][0] < error:
+        return f"<{min(seconds for _, seconds in good):.3g}"
     for (low, slow), (high, fast) in itertools.pairwise(good):
         if low <= error <= high:
             share = math.log(error / low) / math.log(high / low) if high > low else 0.0
-            return slow * (fast / slow) ** share
-    return math.nan
+            return f"{slow * (fast / slow) ** share:.3g}"
+    return "-"

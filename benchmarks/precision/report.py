@@ -1,14 +1,13 @@
-"""Tables and JSON of what was measured."""
+"""Tables of what was measured."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from precision.cases import EXTENT, REFERENCES, Case, parameters
+from precision.cases import REFERENCES, Case
 from precision.measure import (
     COARSE,
     References,
@@ -54,14 +53,26 @@ def _row(result: Result, mark: str, first: bool) -> str:
 
 
 def _print_targets(results: Sequence[Result], references: References) -> None:
-    print("\nSeconds to an error, between the rungs above (-: outside the ladder)")
+    print("\nSeconds to an error, between the rungs above (<: all are better, -: none is)")
     print(f"{'':44}" + "".join(f"{target:>10.0e}" for target in TARGETS))
+    for package, method, space, *times in _targets(results, references):
+        print(f"{package:9}{method:22}{space:13}" + "".join(f"{t:>10}" for t in times))
+
+
+def _targets(results: Sequence[Result], references: References) -> Iterator[list[str]]:
+    """Package, method, space, and the seconds to each of the errors in ``TARGETS``."""
     for space in references:
         for (package, method, where), ladder in lines_of(results).items():
             if where == space:
-                times = (seconds_for(ladder, target) for target in TARGETS)
-                cells = ("-" if math.isnan(t) else f"{t:.3g}" for t in times)
-                print(f"{package:9}{method:22}{space:13}" + "".join(f"{c:>10}" for c in cells))
+                times = [seconds_for(ladder, target) for target in TARGETS]
+                yield [package, method, space, *times]
+
+
+def markdown(results: Sequence[Result], references: References) -> str:
+    """The seconds to given errors, as a table."""
+    head = ["package", "method", "space", *(f"{target:.0e}" for target in TARGETS)]
+    rows = [head, ["---"] * len(head), *_targets(results, references)]
+    return "".join("| " + " | ".join(row) + " |\n" for row in rows)
 
 
 def _print_spaces(references, case: Case) -> None:
@@ -78,33 +89,3 @@ def _print_spaces(references, case: Case) -> None:
                 )
     u, v = next(iter(references.values()))[0]
     print(f"at t = {case.end:g}: u in [{u.min():.3f}, {u.max():.3f}], v up to {v.max():.3f}")
-
-
-def as_json(results: Sequence[Result], references: References, case: Case, about: dict) -> dict:
-    finest = finest_orders(results, references)
-    return {
-        **about,
-        **asdict(case),
-        "extent": EXTENT,
-        **parameters(),
-        "references": {
-            space: {"rungs": [asdict(r) for r in REFERENCES[space]], "agreement": doubt}
-            for space, (_, doubt) in references.items()
-        },
-        "results": [
-            {
-                **asdict(r.rung),
-                "error": _plain(r.error),
-                "measured_order": _plain(r.order),
-                "misses_order": r in finest and misses(r),
-                "seconds": r.seconds,
-                "median_seconds": _plain(r.median),
-                "trouble": r.trouble,
-            }
-            for r in results
-        ],
-    }
-
-
-def _plain(value: float) -> float | None:
-    return value if math.isfinite(value) else None

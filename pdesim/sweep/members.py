@@ -138,7 +138,7 @@ def program_of(member: Member) -> str:
     common = {
         "equation": _without_numbers(settings.equation),
         "stepper": [plan.stepper.method.name, plan.settings.stepper.stages],
-        "tolerance": plan.settings.time.tolerance,
+        "tolerance": plan.step.tolerance,
         "automatic": plan.settings.time.dt == "auto",
         "times": plan.times.tobytes().hex(),
         "solid": "" if plan.problem.mask is None else plan.problem.mask.solid.tobytes().hex(),

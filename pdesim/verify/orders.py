@@ -20,17 +20,26 @@ from pdesim.verify.manufactured import Manufactured, manufacture
 #: cells per axis of the refinement, by dimension
 SIZES = {1: (32, 48, 72, 108), 2: (16, 24, 36, 54), 3: (8, 12, 18, 27)}
 SPECTRAL_SIZES = {1: (6, 8, 10, 12), 2: (6, 8, 10, 12), 3: (6, 8, 10, 12)}
+#: along a line, how often more the grid is refined where a slope is short of the claim and rising
+FURTHER = 3
 #: cells per axis on which time steps are refined; steps at first, their growth, how often at most
 TIME_SIZE = {1: 32, 2: 16, 3: 8}
 STEPS, REFINE, RUNGS = 16, 1.5, 12
-#: slopes between neighbours that differ by less have settled
-SETTLED = 0.1
+#: slopes between neighbours that differ by less have settled: if what follows the leading term of
+#: the error is one order smaller, their fit is then within 0.07 of its limit
+SETTLED = 0.05
 #: of the integration that stands for exact, per step
 TOLERANCE = 1e-14
-#: errors below this (relative to the solution) are round-off and take no part in a fit
+#: times this, for a second such integration: how far both are apart tells what round-off is
+ROUGH = 2
+#: of direct solutions, errors below this (relative to the solution) are round-off
 FLOOR = 2e-12
-#: a measured order may fall short of the claim by this much
-SLACK = 0.2
+#: errors this many times above round-off are fitted: it bends a slope by no more than 0.03
+TRUSTED = 30.0
+#: how many sizes a slope is fitted to, if that many errors can be trusted
+FITTED = 4
+#: what a measured order may lack of the claim where slopes have settled, and elsewhere
+SLACK, UNSETTLED_SLACK = 0.1, 0.2
 #: how small the domain may become for derivatives to matter
 HALVINGS = 30
 #: a spectral discretisation must win this much over the finest refinement
@@ -41,7 +50,8 @@ SPECTRAL_ERROR = 1e-7
 class Measurement:
     """One refinement: ``sizes`` are spacings or time steps, ``errors`` maximum norms.
 
-    ``claimed`` is the order promised (None: spectral, judged by the last error alone).
+    ``claimed`` is the order promised (None: spectral, judged by the last error alone); errors as
+    small as ``floor`` are round-off.
     """
 
     what: str
@@ -51,19 +61,39 @@ class Measurement:
     floor: float = FLOOR
 
     @property
+    def fitted(self) -> np.ndarray:
+        """Logarithms of the finest sizes whose errors are far from round-off, and of the errors."""
+        pairs = [p for p in zip(self.sizes, self.errors, strict=True) if p[1] > self.floor]
+        far = [(size, error) for size, error in pairs if error > TRUSTED * self.floor]
+        return np.log((far if len(far) > 2 else pairs)[-FITTED:]).reshape(-1, 2).T
+
+    @property
     def order(self) -> float:
-        """The slope of log(error) over log(size), by least squares above round-off."""
-        pairs = [(s, e) for s, e in zip(self.sizes, self.errors, strict=True) if e > self.floor]
-        if len(pairs) < 2:
-            return float("nan")
-        sizes, errors = np.log(pairs).T
-        return float(np.polyfit(sizes, errors, 1)[0])
+        """The slope of log(error) over log(size), by least squares."""
+        sizes, errors = self.fitted
+        return float(np.polyfit(sizes, errors, 1)[0]) if len(sizes) > 1 else float("nan")
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether a finer size would show round-off."""
+        return not self.errors[-1] > TRUSTED * self.floor
 
     @property
     def settled(self) -> bool:
-        """Whether the slope is the same all along."""
-        slopes = np.diff(np.log(self.errors)) / np.diff(np.log(self.sizes))
-        return bool(np.ptp(slopes) < SETTLED)
+        """Whether the slope is the same all along: the leading term of the error has taken over."""
+        sizes, errors = self.fitted
+        far = errors.size == FITTED and errors.min() > np.log(TRUSTED * self.floor)
+        return bool(far and np.ptp(np.diff(errors) / np.diff(sizes)) < SETTLED)
+
+    @property
+    def decided(self) -> bool:
+        """Whether finer sizes would tell nothing new; a miss is looked at more finely first."""
+        return self.settled and self.passed
+
+    @property
+    def slack(self) -> float:
+        """How much of the claim the measured order may lack."""
+        return SLACK if self.settled else UNSETTLED_SLACK
 
     @property
     def passed(self) -> bool:
@@ -71,26 +101,36 @@ class Measurement:
             return self.errors[-1] < SPECTRAL_ERROR
         if np.isnan(self.order):
             return max(self.errors) <= self.floor * 10
-        return self.order >= self.claimed - SLACK
+        return self.order >= self.claimed - self.slack
 
 
 def measure_space(problem: Problem, sizes: Sequence[int] | None = None) -> Measurement:
     """Refine the grid; time is integrated by an adaptive method to near round-off."""
     scheme = problem.discretisation
     table = SPECTRAL_SIZES if scheme.is_spectral else SIZES
+    further = FURTHER if sizes is None and problem.grid.dimensions == 1 and scheme.order else 0
     sizes = sizes or table[problem.grid.dimensions]
     problem = balanced(problem)
     finest = _resized(problem, max(sizes))
     limit = stable_step(build_stepper("rk4", problem), _waves(finest), 1e9)
     # long enough for what happens at walls to settle over the coarsest cells
     duration = min(1000 * limit, 4.0 / slow_rate(problem))
-    errors, spacings = [], []
-    for points in sizes:
+    errors, spacings, claimed = [], [], _claimed(problem)
+    for points in (*sizes, *(round(sizes[-1] * REFINE ** (n + 1)) for n in range(further))):
         exact = manufacture(_resized(problem, points), duration)
-        found = accurate_solver(exact, duration)(TOLERANCE)
+        solve = accurate_solver(exact, duration)
+        found = solve(TOLERANCE)
         errors.append(_error(found, exact.state(duration)))
         spacings.append(max(exact.problem.grid.spacing))
-    return Measurement(_told(scheme), tuple(spacings), tuple(errors), _claimed(problem))
+        if len(errors) < len(sizes):
+            continue
+        floor = _floor(found, solve(ROUGH * TOLERANCE))
+        measured = Measurement(
+            describe_scheme(scheme), tuple(spacings), tuple(errors), claimed, floor
+        )
+        if measured.decided or measured.exhausted or measured.order >= (claimed or 0):
+            break
+    return measured
 
 
 def measure_time(problem: Problem, stepper_name: str, stages: int = 9) -> Measurement:
@@ -98,26 +138,29 @@ def measure_time(problem: Problem, stepper_name: str, stages: int = 9) -> Measur
     problem = _resized(balanced(problem), TIME_SIZE[problem.grid.dimensions])
     duration = _duration(problem, stepper_name, stages)
     exact = manufacture(problem, duration)
-    reference, rough = map(accurate_solver(exact, duration), (TOLERANCE, 10 * TOLERANCE))
-    # what the reference itself can tell, and rounding
-    floor = max(10 * TOLERANCE, _error(rough, reference))
+    solve = accurate_solver(exact, duration)
+    reference, halfway = solve(TOLERANCE), solve(TOLERANCE, duration / 2)
+    floor = _floor(reference, solve(ROUGH * TOLERANCE))
     stepper = build_stepper(stepper_name, exact.problem, stages)
     blocks = Blocks(exact.problem, stepper, tf.float64, True)
     steps, errors = [], []
     for rung in range(RUNGS):
-        count = round(STEPS * REFINE**rung)
-        steps.append(duration / count)
-        errors.append(_error(march(blocks, exact.state(0.0), duration, count), reference))
+        half = round(STEPS / 2 * REFINE**rung)
+        steps.append(duration / 2 / half)
+        # at one instant alone, errors that oscillate may cancel
+        middle = march(blocks, exact.state(0.0), duration / 2, half)
+        last = march(blocks, exact.state(0.0), duration, 2 * half)
+        errors.append(max(_error(middle, halfway), _error(last, reference)))
         order = METHODS[stepper_name].order
-        measured = Measurement(stepper_name, *_last(steps, errors), order, floor)
-        if rung >= 3 and (measured.settled or errors[-1] < 3 * floor):
+        measured = Measurement(stepper_name, tuple(steps), tuple(errors), order, floor)
+        if measured.decided or (rung >= FITTED - 1 and measured.exhausted):
             break
     return measured
 
 
-def _last(*lists: list[float]) -> list[tuple[float, ...]]:
-    """The rungs that a slope is fitted to."""
-    return [tuple(values[-4:]) for values in lists]
+def _floor(accurate: np.ndarray, rough: np.ndarray) -> float:
+    """What an integration of near round-off leaves in doubt."""
+    return max(TOLERANCE, _error(rough, accurate))
 
 
 def measure_steady(problem: Problem, solve, sizes: Sequence[int] | None = None) -> Measurement:
@@ -132,7 +175,9 @@ def measure_steady(problem: Problem, solve, sizes: Sequence[int] | None = None) 
         found = solve(_without_mean(exact.problem, wanted) if free else exact.problem)
         errors.append(_error(found + ((wanted - found).mean() if free else 0.0), wanted))
         spacings.append(max(exact.problem.grid.spacing))
-    return Measurement(_told(scheme), tuple(spacings), tuple(errors), scheme.order or None)
+    return Measurement(
+        describe_scheme(scheme), tuple(spacings), tuple(errors), scheme.order or None
+    )
 
 
 def _claimed(problem: Problem) -> float | None:
@@ -149,7 +194,7 @@ def _claimed(problem: Problem) -> float | None:
     return order or None
 
 
-def _told(scheme: Discretisation) -> str:
+def describe_scheme(scheme: Discretisation) -> str:
     name = scheme.name if scheme.is_spectral else f"{scheme.name} {scheme.order}"
     return f"{name} isotropic" if scheme.isotropic else name
 
@@ -179,15 +224,14 @@ def march(blocks: Blocks, state: np.ndarray, duration: float, count: int) -> np.
     return result[1].numpy()
 
 
-def accurate_solver(exact: Manufactured, duration: float) -> Callable[[float], np.ndarray]:
-    """The state after ``duration`` by the Dormand-Prince pair, as a function of its tolerance."""
+def accurate_solver(exact: Manufactured, duration: float) -> Callable[..., np.ndarray]:
+    """The state by the Dormand-Prince pair, as a function of its tolerance and of the time."""
     blocks = Blocks(exact.problem, _Rolled(METHODS["dormand_prince"]), tf.float64, True)
-    values = (0.0, duration, duration / 100)
-    time, stop, dt = (tf.constant(value, tf.float64) for value in values)
     state, trials = tf.constant(exact.state(0.0)), tf.constant(10**7, tf.int64)
 
-    def solve(tolerance: float) -> np.ndarray:
-        allowed = tf.constant(tolerance, tf.float64)
+    def solve(tolerance: float, end: float = duration) -> np.ndarray:
+        values = (0.0, end, end / 100, tolerance)
+        time, stop, dt, allowed = (tf.constant(value, tf.float64) for value in values)
         return blocks.follow(state, time, stop, dt, trials, allowed, blocks.parameters)[1].numpy()
 
     return solve

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
-from pdesim.verify.orders import FLOOR, Measurement
+from pdesim.verify.orders import Measurement
 
 #: told apart without colour, too
 MARKERS = "osD^v<>P*Xph"
@@ -31,7 +31,7 @@ class Row:
     @property
     def claimed(self) -> str:
         if self.measurement is None:
-            return "exact"
+            return "exact" if self.kind == "exact mode" else "-"
         return "spectral" if self.measurement.claimed is None else f"{self.measurement.claimed:.3g}"
 
     @property
@@ -40,19 +40,31 @@ class Row:
         return "-" if np.isnan(order) else f"{order:.2f}"
 
     @property
+    def slack(self) -> str:
+        ordered = self.measurement and self.measurement.claimed
+        return f"{self.measurement.slack:g}" if ordered else "-"
+
+    @property
     def cells(self) -> tuple[str, ...]:
         verdict = "yes" if self.passed else "NO"
         error = f"{self.error:.1e}"
         named = (self.equation, self.walls, self.kind, self.what)
-        return (*named, self.claimed, self.measured, error, verdict)
+        return (*named, self.claimed, self.slack, self.measured, error, verdict)
 
 
-HEADER = ("equation", "walls", "refined", "scheme", "claimed", "measured", "last error", "holds")
+HEADER = ("equation", "walls", "refined", "scheme", "claimed", "slack", "measured",
+          "last error", "holds")  # fmt: skip
 
 
 def row_of(equation: str, walls: str, kind: str, measurement: Measurement) -> Row:
     what, error = measurement.what, measurement.errors[-1]
     return Row(equation, walls, kind, what, measurement, error, measurement.passed)
+
+
+def failed_row(equation: str, walls: str, kind: str, what: str, error: Exception) -> Row:
+    """A measurement that raised an error: a row that does not hold. No other row is lost."""
+    told = (str(error) or type(error).__name__).splitlines()[0].replace("|", "/")
+    return Row(equation, walls, kind, f"{what}: {told}", None, float("nan"), False)
 
 
 def rich_table(rows: Sequence[Row]) -> Table:
@@ -119,10 +131,11 @@ def _panel(axes, kind: str, rows: Sequence[Row]) -> None:
     axes.set_yscale("log")
     for order in sorted({r.measurement.claimed for r in rows if r.measurement.claimed}):
         _guide(axes, order, [r.measurement for r in rows if r.measurement.claimed == order])
-    if min(row.error for row in rows) < 1e3 * FLOOR:
-        axes.axhline(FLOOR, color="0.6", linewidth=0.8, linestyle=":")
+    floor = max(row.measurement.floor for row in rows)
+    if min(row.error for row in rows) < 1e3 * floor:
+        axes.axhline(floor, color="0.6", linewidth=0.8, linestyle=":")
         place = {"transform": axes.get_yaxis_transform(), "ha": "right", "va": "bottom"}
-        axes.text(0.99, FLOOR, "round-off", color="0.4", fontsize=8, **place)
+        axes.text(0.99, floor, "round-off", color="0.4", fontsize=8, **place)
     axes.set_xlabel("cell spacing" if kind == "space" else "time step")
     axes.set_ylabel("relative error (maximum norm)")
     axes.margins(y=0.08)

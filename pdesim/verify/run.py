@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from pdesim.boundary import build_boundary
-from pdesim.errors import BoundaryError, PdesimError
+from pdesim.errors import BoundaryError, StepperError
 from pdesim.operators import build_discretisation
 from pdesim.operators.problem import Problem, check_problem
 from pdesim.plan import Plan
 from pdesim.steppers import serving
 from pdesim.verify.exact import compare_exact_mode
-from pdesim.verify.orders import measure_space, measure_steady, measure_time
-from pdesim.verify.report import Row, row_of
+from pdesim.verify.orders import describe_scheme, measure_space, measure_steady, measure_time
+from pdesim.verify.report import Row, failed_row, row_of
 
 #: (operators, order, isotropic) of the matrix
 SCHEMES = (
@@ -80,11 +81,11 @@ def verify_matrix(plan: Plan, walls: Sequence[Callable[[Problem], Problem]]) -> 
             walled = not all(problem.boundary.periodic_axes)
             if (isotropic and problem.grid.dimensions == 1) or (name == "conv" and walled):
                 continue
-            try:
-                check_problem(problem)
-                yield from _schemes(replace(plan, problem=problem))
-            except BoundaryError:
-                continue  # refused by pdesim, or without a manufactured solution
+            what = partial(_attempted, problem, describe_walls(problem), describe_scheme(scheme))
+            found = what("space", partial(_space_rows, replace(plan, problem=problem)))
+            yield from found
+            if found:
+                yield from what("exact mode", partial(_exact_rows, problem))
     if plan.equation.steady or plan.problem.grid.dimensions > 1:
         return
     spectral = replace(plan.problem, discretisation=build_discretisation("spectral"))
@@ -92,39 +93,45 @@ def verify_matrix(plan: Plan, walls: Sequence[Callable[[Problem], Problem]]) -> 
         yield from _steppers(problem)
 
 
-def _schemes(plan: Plan) -> Iterator[Row]:
+def _attempted(problem: Problem, walls: str, what: str, kind: str, rows) -> list[Row]:
+    """The rows of a measurement, none for what pdesim refuses, a failed one for any other error.
+
+    Refused are walls without a manufactured solution, and steppers that are unstable at any step,
+    such as Euler for waves.
+    """
+    try:
+        check_problem(problem)
+        return list(rows())
+    except (BoundaryError, StepperError):
+        return []
+    except Exception as error:
+        return [failed_row(describe_equation(problem), walls, kind, what, error)]
+
+
+def _space_rows(plan: Plan) -> Iterator[Row]:
     problem = plan.problem
     name, walls = describe_equation(problem), describe_walls(problem)
-    if problem.equation.steady:
-        if not isinstance(problem.modes, str):
-            yield row_of(name, walls, "space", measure_steady(problem, _solver(plan)))
-        return
-    yield row_of(name, walls, "space", measure_space(problem))
-    yield from _exact_rows(problem)
+    if not problem.equation.steady:
+        yield row_of(name, walls, "space", measure_space(problem))
+    elif not isinstance(problem.modes, str):
+        yield row_of(name, walls, "space", measure_steady(problem, _solver(plan)))
 
 
 def _steppers(problem: Problem) -> Iterator[Row]:
-    try:
-        check_problem(problem)
-    except PdesimError:
-        return
-    name = describe_equation(problem)
     walls = f"{describe_walls(problem)}, {problem.discretisation.name}"
+
+    def rows(stepper: str) -> Iterator[Row]:
+        yield row_of(describe_equation(problem), walls, "time", measure_time(problem, stepper))
+
     for stepper in serving(problem):
-        if stepper == "exact":
-            continue
-        try:
-            measurement = measure_time(problem, stepper)
-        except PdesimError:
-            continue  # unstable at any step, such as Euler for waves: pdesim refuses it, too
-        yield row_of(name, walls, "time", measurement)
+        if stepper != "exact":
+            yield from _attempted(problem, walls, stepper, "time", partial(rows, stepper))
 
 
 def _exact_rows(problem: Problem) -> Iterator[Row]:
-    found = compare_exact_mode(problem)
+    found = None if problem.equation.steady else compare_exact_mode(problem)
     if found is not None:
-        scheme = problem.discretisation
-        what = f"exact, {scheme.name}" + (f" {scheme.order}" if scheme.order else "")
+        what = f"exact, {describe_scheme(problem.discretisation)}"
         walls = describe_walls(problem)
         yield Row(
             describe_equation(problem), walls, "exact mode", what, None, found.error, found.passed
