@@ -123,15 +123,16 @@ def test_split_goes_through_nested_operators():
 
 
 def test_split_leaves_a_reaction_whole_beside_diffusion():
-    rhs = [parse("a*laplacian(u) - u*v**2 + 3*(1 - u)", SCOPE), parse("u*v**2 - v", SCOPE)]
-    parts = split(rhs, (U, V), {A})
+    rhs = (parse("a*laplacian(u) - u*v**2 + 3*(1 - u)", SCOPE), parse("u*v**2 - v", SCOPE))
+    parts = split(rhs, (U, V), frozenset({A}))
     assert parts.matrix == sympy.diag(A * operator_symbol("laplacian"), 0)
     assert sympy.expand(parts.rest[1] - (U * V**2 - V)) == 0
     # nothing nonlinear is left over: the whole equation can be exact
-    assert split([parse("a*laplacian(u) - u + x", SCOPE)], (U,), {A}).rest == (X,)
+    exact = (parse("a*laplacian(u) - u + x", SCOPE),)
+    assert split(exact, (U,), frozenset({A})).rest == (X,)
     # (1 + laplacian)^2 is one operator
     (formula,) = [parse("-u - 2*laplacian(u) - laplacian(laplacian(u)) - u**3", SCOPE)]
-    assert sympy.expand(split([formula], (U,), set()).rest[0]) == -(U**3)
+    assert sympy.expand(split((formula,), (U,), frozenset()).rest[0]) == -(U**3)
 
 
 def test_split_leaves_exponentials_whole():

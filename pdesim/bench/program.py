@@ -55,7 +55,7 @@ class Program:
         return state, finite
 
     def _follow(self, count: tf.Tensor):
-        tolerance = tf.constant(self.plan.settings.time.tolerance, tf.float64)
+        tolerance = tf.constant(self.plan.step.tolerance, tf.float64)
         _, state, finite, _ = self.blocks.follow(
             self._state, self._start, self._start + FAR * self._dt, self._dt, count, tolerance,
             self._parameters,
