@@ -217,8 +217,8 @@ def test_memory_is_flat_over_many_members(tmp_path, count, size):
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         held = pool.submit(_held_after_batches, tmp_path, count, size).result()
     assert len(held) == -(-count // size)
-    # a program kept would be megabytes a batch, an open file or a state kept per member some hundred
-    # kilobytes; the heap grows by a megabyte now and then, ever more seldom
+    # a program kept would be megabytes a batch, an open file or a state kept per member some
+    # hundred kilobytes; the heap grows by a megabyte now and then, ever more seldom
     settled = len(held) // 3
     a_batch = np.median(np.diff(held[settled:]))
     assert a_batch < 2**18, [h // 2**10 for h in held]
