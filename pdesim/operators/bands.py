@@ -89,7 +89,7 @@ class Bands:
         return self.steps * self.depth * self.reach
 
     @cached_property
-    def starts(self) -> int:
+    def count(self) -> int:
         """The number of bands; the last begins earlier where they do not divide the grid."""
         return -(-self.problem.grid.shape[0] // self.rows)
 
@@ -113,7 +113,7 @@ class Bands:
         flat = tf.reshape(state, (*before, -1))
         end = self.ghosts * self.row
         extended = tf.concat([flat[..., -end:], flat, flat[..., :end]], axis=-1)
-        if self.starts == 1:
+        if self.count == 1:
             return tf.reshape(steps(extended), state.shape)
         whole, length = self.problem.grid.shape[0], (self.rows + 2 * self.ghosts) * self.row
 
@@ -123,7 +123,7 @@ class Bands:
             band = steps(tf.slice(extended, begin, (*before, length)))
             return number + 1, xla.dynamic_update_slice(out, band, begin)
 
-        out = tf.while_loop(lambda number, _: number < self.starts, one, (0, flat))[1]
+        out = tf.while_loop(lambda number, _: number < self.count, one, (0, flat))[1]
         return tf.reshape(out, state.shape)
 
 

@@ -32,16 +32,15 @@ class Stabilized:
             (j * j + j - 2) / (2 * j * (j + 1)) for j in range(2, self.stages + 1)
         ]
         w = 4 / (self.stages**2 + self.stages - 2)
-        slope = lines.rhs(state, clock(0.0))
-        fit, first = lines.aligned, slope
-        start, slope = fit(state, first)
-        before, now = state, lines.stored(start + (w * b[1]) * dt * slope)
+        first = lines.rhs(state, clock(0.0))
+        y0, slope0 = lines.aligned(state, first)
+        before, now = state, lines.stored(y0 + (w * b[1]) * dt * slope0)
         for j in range(2, self.stages + 1):
             mu = (2 * j - 1) / j * b[j] / b[j - 1]
             nu = -(j - 1) / j * b[j] / b[j - 2]
             gamma = -(1 - b[j - 1]) * mu * w
             slope = lines.rhs(now, clock(self._moment(j - 1)))
-            slope, slope0, y1, y2, y0 = fit(slope, first, now, before, state)
+            slope, slope0, y1, y2, y0 = lines.aligned(slope, first, now, before, state)
             rate = (mu * w) * slope + gamma * slope0
             following = mu * y1 + nu * y2 + (1 - mu - nu) * y0 + dt * rate
             before, now = now, lines.stored(following)

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 from rich.console import Console
 
-from pdesim.blocks import Blocks
 from pdesim.device import Placement
 from pdesim.errors import InterruptedRun, PdesimError
 from pdesim.output import Recorder, Worker, frames_waiting, write_status
@@ -46,12 +45,9 @@ def run_batch(
     placement: Placement,
     console: Console,
     stop: StopRequests,
-    blocks: Blocks | None = None,
     share: Share = WHOLE,
-) -> tuple[list[Outcome], Blocks]:
+) -> list[Outcome]:
     """Compute members that share a program; every one ends with files as of a run of its own.
-
-    ``blocks`` of an earlier batch of equal size and program serve again, and are returned.
 
     A member that stops being finite, or cannot be written, ends alone. After a request to stop all
     have a checkpoint, and their outcome is "interrupted".
@@ -65,12 +61,11 @@ def run_batch(
             seats.append(_take_seat(member, worker, stack, began))
         plans = [member.plan for member in members]
         simulation = Simulation(plans if len(plans) > 1 else plans[0], placement)
-        simulation.blocks = blocks or simulation.blocks
         _advance(simulation, seats, console, stop, share)
         for index, seat in enumerate(seats):
             _leave(seat, index, simulation, placement, time.time() - began)
     states = {None: "finished", True: "interrupted", False: "failed"}
-    outcomes = [
+    return [
         Outcome(
             seat.member.number,
             seat.member.folder,
@@ -79,7 +74,6 @@ def run_batch(
         )
         for seat in seats
     ]
-    return outcomes, simulation.blocks
 
 
 def _take_seat(member: Member, worker: Worker, stack: ExitStack, began: float) -> _Seat:

@@ -36,7 +36,7 @@ def compute(waiting: Sequence[Member], console: Console, stop: StopRequests) -> 
     """Batch after batch, then the pictures; after a request to stop nothing more is begun."""
     if not waiting:
         return []
-    outcomes, programs = [], {}
+    outcomes = []
     try:
         placement = start_tensorflow(waiting[0].plan.settings.device)
     except PdesimError as error:
@@ -49,7 +49,7 @@ def compute(waiting: Sequence[Member], console: Console, stop: StopRequests) -> 
         if batch.alone:
             outcomes.append(_run_alone(batch.members[0], console, stop, share))
         else:
-            outcomes += _run_together(batch, placement, console, stop, share, programs)
+            outcomes += _run_together(batch, placement, console, stop, share)
     if stop.reason is None:
         _draw(waiting, outcomes, console)
     return outcomes
@@ -71,18 +71,11 @@ def _run_together(
     console: Console,
     stop: StopRequests,
     share: Share,
-    programs: dict,
 ) -> list[Outcome]:
     from pdesim.sweep.batch import run_batch  # imports TensorFlow, which has started quietly now
 
-    key = batch.program, len(batch.members)
     try:
-        outcomes, blocks = run_batch(
-            batch.members, placement, console, stop, programs.get(key), share
-        )
-        programs.clear()  # batches of one program follow each other
-        programs[key] = blocks
-        return outcomes
+        return run_batch(batch.members, placement, console, stop, share)
     except PdesimError as error:
         return [Outcome(m.number, m.folder, "failed", error) for m in batch.members]
 
