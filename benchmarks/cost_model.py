@@ -31,7 +31,8 @@ FAMILIES = (
 
 
 def measure_family(grid, one: str, operators: str, steppers, placement, repeats: int) -> list[dict]:
-    from pdesim.bench.measure import evaluations, pace, take_turns
+    from pdesim.bench.measure import evaluations, take_turns
+    from pdesim.bench.pace import pace
     from pdesim.bench.program import Program
 
     programs = {}

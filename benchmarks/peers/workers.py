@@ -11,13 +11,12 @@ from contextlib import contextmanager, suppress
 
 import numpy as np
 
+from pdesim.bench.pace import pace
 from peers.contestants import CONTESTANTS, build
 from peers.problems import PROBLEMS
 
 #: (problem, cells per axis)
 Case = tuple[str, int]
-#: seconds of a trial turn that are enough to set the length of the others by
-LONG_ENOUGH = 0.05
 
 
 def serve(name: str, cases: Sequence[Case], connection) -> None:
@@ -42,23 +41,6 @@ def serve(name: str, cases: Sequence[Case], connection) -> None:
             began = time.perf_counter()
             run(steps)
             connection.send(time.perf_counter() - began)
-
-
-def pace(run) -> float:
-    """Seconds a step beyond what a call costs by itself, from ever longer trials."""
-
-    def timed(steps: int) -> float:
-        began = time.perf_counter()
-        run(steps)
-        return time.perf_counter() - began
-
-    steps, before = 1, timed(1)
-    while True:
-        seconds = timed(4 * steps)
-        if seconds > LONG_ENOUGH or steps >= 2**20:
-            # noise must not make a step free
-            return max(seconds - before, 0.1 * seconds) / (3 * steps)
-        steps, before = 4 * steps, seconds
 
 
 class Worker:

@@ -11,14 +11,13 @@ import numpy as np
 import tensorflow as tf
 
 from pdesim.bench.numpy_lines import NumpyProgram, lacking
+from pdesim.bench.pace import pace
 from pdesim.bench.program import Program
 from pdesim.device import Placement
 from pdesim.plan import Plan
 
 #: bytes of the array that is copied: far more than caches hold
 COPIED = 2**28
-#: seconds of a trial that are enough to set the length of the turns by
-LONG_ENOUGH = 0.05
 NUMPY = "NumPy"
 
 
@@ -110,23 +109,6 @@ def take_turns(runs: Sequence[Callable], steps: Sequence[int], repeats: int) -> 
             run(count)
             own.append(time.perf_counter() - began)
     return [own[1:] for own in taken]
-
-
-def pace(run: Callable) -> float:
-    """Seconds a step beyond what a call costs by itself, from ever longer trials."""
-
-    def timed(steps: int) -> float:
-        began = time.perf_counter()
-        run(steps)
-        return time.perf_counter() - began
-
-    steps, before = 1, timed(1)
-    while True:
-        seconds = timed(4 * steps)
-        if seconds > LONG_ENOUGH or steps >= 2**20:
-            # noise must not make a step free
-            return max(seconds - before, 0.1 * seconds) / (3 * steps)
-        steps, before = 4 * steps, seconds
 
 
 def copy_bandwidth(placement: Placement, repeats: int) -> float:
