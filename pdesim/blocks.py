@@ -133,7 +133,9 @@ class Blocks:
             else:
                 soonest = tf.reduce_min(last)
                 carry = self._in_bands(step, first, soonest, end, parameters, carry)
-            return carry, *self._finish(lines, carry)
+            stop = self._beside_field(start + tf.cast(last, tf.float64) * dt)
+            step_dt = self._beside_state(tf.cast(dt, self.dtype))
+            return carry, *self._finish(lines, carry, stop, step_dt, coefficients)
 
         return self._compiled(trace)
 
@@ -141,41 +143,37 @@ class Blocks:
         """The steps of a block, several at a time for each band; then one by one what is left.
 
         Those that all members take, the ``soonest`` to finish too, need no choice of the resting.
+        All that is carried is one tensor meanwhile: joining and parting would be passes over it.
         """
+        on_grid, parts = -1 - self.problem.grid.dimensions, tf.nest.flatten(carry)
+        sizes = [part.shape[on_grid] for part in parts]
+
+        def part(values, axis):
+            return tf.nest.pack_sequence_as(carry, tf.split(values, sizes, axis=axis))
+
         phases = [(self.bands.steps, soonest, False)]
         if self.members or self.bands.steps > 1:
             phases.append((1, end, self.members > 0))
+        whole = tf.concat(parts, axis=on_grid)
         for several, stop, resting in phases:
             bands = replace(self.bands, steps=several)
             band = Band(bands, bands.masks(), end > first, self.lines({}).library, self.dtype)
-            some = self._some_steps(self._in_band(band, parameters), partial(step, resting=resting))
+            lines = self._in_band(band, parameters)
+
+            def some(index, whole, lines=lines, resting=resting, bands=bands):
+                def advance(values):
+                    for number in range(bands.steps):
+                        new = step(lines, index + number, part(values, -2), resting=resting)
+                        values = lines.stored(tf.concat(tf.nest.flatten(new), axis=-2))
+                    return values
+
+                return index + bands.steps, bands.advance(whole, advance)
 
             def room(index, _, several=several, stop=stop):
                 return index + several <= stop
 
-            first, carry = tf.while_loop(room, some, (first, carry))
-        return carry
-
-    def _some_steps(self, lines: MethodOfLines, step):
-        """The body of a loop that takes as many steps as a band's ghosts allow."""
-        bands, on_grid = lines.band.bands, -1 - self.problem.grid.dimensions
-
-        def some(index, carry):
-            parts = tf.nest.flatten(carry)
-            sizes = [part.shape[on_grid] for part in parts]
-
-            def advance(values):
-                for number in range(bands.steps):
-                    now = tf.nest.pack_sequence_as(carry, tf.split(values, sizes, axis=-2))
-                    new = tf.nest.flatten(step(lines, index + number, now))
-                    values = lines.stored(tf.concat(new, axis=-2))
-                return values
-
-            moved = bands.advance(tf.concat(parts, axis=on_grid), advance)
-            parts = tf.split(moved, sizes, axis=on_grid)
-            return index + bands.steps, tf.nest.pack_sequence_as(carry, parts)
-
-        return some
+            first, whole = tf.while_loop(room, some, (first, whole))
+        return part(whole, on_grid)
 
     @cached_property
     def follow(self):
@@ -225,7 +223,7 @@ class Blocks:
             zero = tf.zeros_like(time, tf.int64)
             result = tf.while_loop(unfinished, attempt, (carry, time, dt, zero, zero))
             carry, *rest = result
-            return carry, *self._finish(lines, carry), tuple(rest)
+            return carry, *self._finish(lines, carry, time, dt, {}), tuple(rest)
 
         return self._compiled(trace)
 
@@ -251,6 +249,6 @@ class Blocks:
     def _grid_axes(self) -> list[int]:
         return list(range(-self.problem.grid.dimensions, 0))
 
-    def _finish(self, lines, carry) -> tuple[tf.Tensor, tf.Tensor]:
-        state = self.stepper.finish(lines, carry)
+    def _finish(self, lines, carry, time, dt, coefficients) -> tuple[tf.Tensor, tf.Tensor]:
+        state = self.stepper.finish(lines, carry, time, dt, coefficients)
         return state, tf.reduce_all(tf.math.is_finite(state), axis=self._grid_axes)

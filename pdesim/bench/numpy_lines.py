@@ -98,4 +98,5 @@ class NumpyProgram:
         for index in range(steps):
             now = start + index * self.dt
             carry = stepper.step(lines, carry, lambda c, t=now: t + c * self.dt, dt, numbers)
-        return np.asarray(stepper.finish(lines, carry))
+        end = start + steps * self.dt
+        return np.asarray(stepper.finish(lines, carry, end, dt, numbers))

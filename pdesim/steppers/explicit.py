@@ -19,7 +19,7 @@ class Explicit:
     def begin(self, lines, state, time, dt, coefficients):
         return state
 
-    def finish(self, lines, carry):
+    def finish(self, lines, carry, time, dt, coefficients):
         return carry
 
     def step(self, lines, state, clock, dt, coefficients):
@@ -49,7 +49,7 @@ class Adaptive:
     def begin(self, lines, state, time, dt, coefficients):
         return state
 
-    def finish(self, lines, carry):
+    def finish(self, lines, carry, time, dt, coefficients):
         return carry
 
     def trial(self, lines, state, clock, dt):

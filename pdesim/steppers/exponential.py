@@ -39,7 +39,7 @@ class Exponential:
     def begin(self, lines, state, time, dt, coefficients):
         return lines.to_modes(state)
 
-    def finish(self, lines, carry):
+    def finish(self, lines, carry, time, dt, coefficients):
         return lines.to_state(carry)
 
     def step(self, lines, modes, clock, dt, coefficients):

@@ -45,7 +45,7 @@ class ImplicitExplicit:
             return modes, rate
         return modes, rate, lines.couple(coefficients["start"], modes) - dt_of(dt, rate) * rate
 
-    def finish(self, lines, carry):
+    def finish(self, lines, carry, time, dt, coefficients):
         return lines.to_state(carry[0])
 
     def step(self, lines, carry, clock, dt, coefficients):
@@ -95,7 +95,7 @@ class Implicit:
     def begin(self, lines, state, time, dt, coefficients):
         return lines.to_modes(state) if self.direct else state
 
-    def finish(self, lines, carry):
+    def finish(self, lines, carry, time, dt, coefficients):
         return lines.to_state(carry) if self.direct else carry
 
     def step(self, lines, carry, clock, dt, coefficients):

@@ -24,7 +24,7 @@ class Stabilized:
     def begin(self, lines, state, time, dt, coefficients):
         return state
 
-    def finish(self, lines, carry):
+    def finish(self, lines, carry, time, dt, coefficients):
         return carry
 
     def step(self, lines, state, clock, dt, coefficients):

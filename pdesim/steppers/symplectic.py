@@ -90,6 +90,9 @@ def _momenta(fields, forces, damped) -> tuple[int, ...] | None:
 class Symplectic:
     """Drift-kick-drift: half a step of the positions, the momenta, half a step of the positions.
 
+    What is carried are positions half a drift ahead, since the second half of one drift and the
+    first of the next are one: a kick and a whole drift for each weight of the composition.
+
     Linear damping g is exact in the kick: ``p <- exp(-g dt) p + (1 - exp(-g dt)) / g * force(q)``.
     Undamped, ``sin(omega dt / 2) = C sin(k h / 2)`` for the wave on a second-order stencil.
     """
@@ -107,12 +110,20 @@ class Symplectic:
             table |= {f"decay{number}": np.exp(z), f"weight{number}": fraction * dt * weight}
         return table
 
+    @property
+    def depth(self) -> int:
+        """Right-hand sides that stand on one another in a step."""
+        both = self.partition.forces, self.partition.velocities
+        return len(self.method.weights) * sum(any(map(operators_in, part)) for part in both)
+
     def begin(self, lines, state, time, dt, coefficients):
         fields = lines.unstack(state)
-        return tuple(lines.stack([fields[i] for i in part]) for part in self._parts)
+        positions, momenta = (lines.stack([fields[i] for i in part]) for part in self._parts)
+        return self._drift(lines, positions, momenta, time, 0.5 * self.method.weights[0] * dt)
 
-    def finish(self, lines, carry):
-        return lines.stack(self._fields(lines, *carry))
+    def finish(self, lines, carry, time, dt, coefficients):
+        back = -0.5 * self.method.weights[0] * dt
+        return lines.stack(self._fields(lines, *self._drift(lines, *carry, time, back)))
 
     @property
     def _parts(self):
@@ -124,24 +135,25 @@ class Symplectic:
         return [parts[order.index(i)] for i in range(len(order))]
 
     def step(self, lines, carry, clock, dt, coefficients):
-        done = 0.0
-        for number, fraction in enumerate(self.method.weights):
-            carry = self._substep(lines, carry, clock, dt, coefficients, number, fraction, done)
+        weights, done = self.method.weights, 0.0
+        for number, fraction in enumerate(weights):
+            if number:
+                carry = tuple(lines.stored(part) for part in carry)
+            positions, momenta = carry
+            fields = self._fields(lines, positions, momenta)
+            force = lines.evaluate(self.partition.forces, fields, clock(done + 0.5 * fraction))
+            decay, weight = (lines.column(coefficients[f"{n}{number}"]) for n in ("decay", "weight"))
+            momenta, force = lines.aligned(momenta, force)
+            momenta = decay * momenta + weight * force
             done += fraction
+            following = weights[(number + 1) % len(weights)]
+            drift = 0.5 * (fraction + following) * dt
+            carry = self._drift(lines, positions, momenta, clock(done), drift)
         return carry
 
-    def _substep(self, lines, carry, clock, dt, coefficients, number, fraction, done):
-        positions, momenta = carry
-        half = 0.5 * fraction
-
-        def drift(positions, momenta, moment):
-            fields = self._fields(lines, positions, momenta)
-            velocity = lines.evaluate(self.partition.velocities, fields, clock(moment))
-            return positions + half * dt * velocity
-
-        positions = drift(positions, momenta, done)
-        fields = self._fields(lines, positions, momenta)
-        force = lines.evaluate(self.partition.forces, fields, clock(done + half))
-        decay, weight = (lines.column(coefficients[f"{n}{number}"]) for n in ("decay", "weight"))
-        momenta = decay * momenta + weight * force
-        return drift(positions, momenta, done + fraction), momenta
+    def _drift(self, lines, positions, momenta, time, by):
+        """Positions moved on by the velocity of the momenta; the momenta, where both have cells."""
+        fields = self._fields(lines, *lines.aligned(positions, momenta))
+        velocity = lines.evaluate(self.partition.velocities, fields, time)
+        positions, momenta, velocity = lines.aligned(positions, momenta, velocity)
+        return positions + by * velocity, momenta

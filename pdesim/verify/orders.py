@@ -250,7 +250,7 @@ class _Rolled:
     def error_order(self) -> int:
         return self.method.order
 
-    def finish(self, lines, carry):
+    def finish(self, lines, carry, time, dt, coefficients):
         return carry
 
     def trial(self, lines, state, clock, dt):
