@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
 import tensorflow as tf
 
-from pdesim.operators.bands import Band, Bands, cut, serves
+from pdesim.operators import bands, slabs
+from pdesim.operators.bands import Band, Bands
 from pdesim.operators.lines import MethodOfLines
 from pdesim.operators.problem import Problem
+from pdesim.operators.slabs import Slabs
 
 #: a chosen step grows or shrinks by these factors at most; the middle one is for safety
 SHRINK, SAFETY, GROW = 0.2, 0.9, 5.0
@@ -40,19 +42,25 @@ class Blocks:
         parameters = {name: self._widen(value, dimensions) for name, value in parameters.items()}
         return MethodOfLines(self.problem, self.dtype, self.fused, parameters, self.members)
 
-    def _in_band(self, band: Band, parameters) -> MethodOfLines:
-        """The same for a band, which has one axis of cells."""
-        parameters = {name: self._widen(value, 1) for name, value in parameters.items()}
-        return replace(self.lines({}), parameters=parameters, band=band)
-
     @cached_property
     def bands(self) -> Bands | None:
-        """How the state is cut into bands, where it is ``banded`` and that can be."""
+        """The state as a flat band, where it is ``banded`` and that can be."""
         depth = getattr(self.stepper, "depth", None)
-        if not self.banded or depth is None or not serves(self.problem):
+        if not self.banded or depth is None or not bands.serves(self.problem):
             return None
+        return bands.cut(self.problem, depth)
+
+    @cached_property
+    def slabs(self) -> Slabs | None:
+        """How a large grid in bands is cut for the cores."""
         numbers = len(self.problem.equation.fields) * max(self.members, 1)
-        return cut(self.problem, depth, self.dtype.size * numbers)
+        return self.bands and slabs.cut(self.bands, self.dtype.size * numbers)
+
+    def _in_band(self, of: Bands, masks, always, parameters) -> MethodOfLines:
+        """The method of lines for a band, which has one axis of cells."""
+        band = Band(of, masks, always, self.lines({}).library, self.dtype)
+        parameters = {name: self._widen(value, 1) for name, value in parameters.items()}
+        return replace(self.lines({}), parameters=parameters, band=band)
 
     def _beside_field(self, numbers: tf.Tensor) -> tf.Tensor:
         """One number a member, shaped to broadcast against one field."""
@@ -111,69 +119,117 @@ class Blocks:
 
         def trace(carry, start, dt, first, last, parameters, coefficients):
             lines, end = self.lines(parameters), tf.reduce_max(last)
-
-            def step(lines, index, carry, resting=self.members > 0):
-                def clock(c):
-                    # from the interval's start, so that any division into blocks gives equal bits
-                    moment = start + (tf.cast(index, tf.float64) + c) * dt
-                    return self._widen(moment, lines.axes)
-
-                step_dt = self._widen(tf.cast(dt, self.dtype), lines.axes + 1)
-                new = self.stepper.step(lines, carry, clock, step_dt, coefficients)
-                if not resting:
-                    return new
-                old = tf.nest.map_structure(lambda a, b: lines.aligned(a, b)[0], carry, new)
-                return self._where(index < last, new, old)
+            numbers = start, dt, coefficients
 
             def one(index, carry):
-                return index + 1, step(lines, index, carry)
+                new = self._step(lines, index, carry, *numbers)
+                return index + 1, self._rested(lines, index < last, new, carry)
 
             if self.bands is None:
                 _, carry = tf.while_loop(lambda index, _: index < end, one, (first, carry))
             else:
-                soonest = tf.reduce_min(last)
-                carry = self._in_bands(step, first, soonest, end, parameters, carry)
+                carry = self._in_bands(carry, first, last, parameters, numbers)
             stop = self._beside_field(start + tf.cast(last, tf.float64) * dt)
             step_dt = self._beside_state(tf.cast(dt, self.dtype))
             return carry, *self._finish(lines, carry, stop, step_dt, coefficients)
 
-        return self._compiled(trace)
+        return self._compiled(trace) if self.slabs is None else self._in_slabs(trace)
 
-    def _in_bands(self, step, first, soonest, end, parameters, carry):
-        """The steps of a block, several at a time for each band; then one by one what is left.
+    def _step(self, lines, index, carry, start, dt, coefficients):
+        def clock(c):
+            # from the interval's start, so that any division into blocks gives equal bits
+            return self._widen(start + (tf.cast(index, tf.float64) + c) * dt, lines.axes)
 
-        Those that all members take, the ``soonest`` to finish too, need no choice of the resting.
-        All that is carried is one tensor meanwhile: joining and parting would be passes over it.
+        step_dt = self._widen(tf.cast(dt, self.dtype), lines.axes + 1)
+        return self.stepper.step(lines, carry, clock, step_dt, coefficients)
+
+    def _rested(self, lines, active, new, old):
+        """The new values, of several members only those that are not at their end."""
+        if not self.members:
+            return new
+        old = tf.nest.map_structure(lambda a, b: lines.aligned(a, b)[0], old, new)
+        return self._where(active, new, old)
+
+    def _in_bands(self, carry, first, last, parameters, numbers):
+        """The steps of a block, several at a time; then one by one what is left.
+
+        Those that all members take, the soonest to finish too, need no choice of the resting.
         """
-        on_grid, parts = -1 - self.problem.grid.dimensions, tf.nest.flatten(carry)
-        sizes = [part.shape[on_grid] for part in parts]
-
-        def part(values, axis):
-            return tf.nest.pack_sequence_as(carry, tf.split(values, sizes, axis=axis))
-
-        phases = [(self.bands.steps, soonest, False)]
-        if self.members or self.bands.steps > 1:
+        end = tf.reduce_max(last)
+        phases = [(self.bands.steps, tf.reduce_min(last), False)]
+        if self.slabs:
+            phases = []  # that is done
+        if self.slabs or self.members or self.bands.steps > 1:
             phases.append((1, end, self.members > 0))
-        whole = tf.concat(parts, axis=on_grid)
+        whole, part = self._joined(carry)
         for several, stop, resting in phases:
-            bands = replace(self.bands, steps=several)
-            band = Band(bands, bands.masks(), end > first, self.lines({}).library, self.dtype)
-            lines = self._in_band(band, parameters)
+            band = replace(self.bands, steps=several)
+            lines = self._in_band(band, band.masks(fused=True), end > first, parameters)
 
-            def some(index, whole, lines=lines, resting=resting, bands=bands):
+            def some(index, whole, lines=lines, resting=resting, band=band):
                 def advance(values):
-                    for number in range(bands.steps):
-                        new = step(lines, index + number, part(values, -2), resting=resting)
+                    for number in range(band.steps):
+                        old = part(values)
+                        new = self._step(lines, index + number, old, *numbers)
+                        if resting:
+                            new = self._rested(lines, index + number < last, new, old)
                         values = lines.stored(tf.concat(tf.nest.flatten(new), axis=-2))
                     return values
 
-                return index + bands.steps, bands.advance(whole, advance)
+                return index + band.steps, band.advance(whole, advance)
 
             def room(index, _, several=several, stop=stop):
                 return index + several <= stop
 
             first, whole = tf.while_loop(room, some, (first, whole))
-        return part(whole, on_grid)
+        return self._on_grid(part(whole))
+
+    def _in_slabs(self, trace):
+        """Sweeps over all slabs, several steps each; then as without slabs what is left."""
+        rest = self._compiled(trace)
+
+        def in_slabs(carry, start, dt, first, last, parameters, coefficients):
+            of = self.slabs.bands
+            whole, part = self._joined(carry)
+
+            def sweep(slab, before, after, index, masks, start, dt, parameters, coefficients):
+                lines = self._in_band(of, masks, index >= 0, parameters)
+
+                def step(values, number):
+                    at = index + number
+                    new = self._step(lines, at, part(values), start, dt, coefficients)
+                    return tf.concat(tf.nest.flatten(new), axis=-2)
+
+                return self.slabs.sweep(slab, before, after, step)
+
+            compiled, masks = self._compiled(sweep), of.masks(fused=False)
+
+            def one(*slab):
+                return compiled(*slab, masks, start, dt, parameters, coefficients)
+
+            first, whole = self.slabs.advance(whole, first, tf.reduce_min(last), one)
+            carry = self._on_grid(part(whole))
+            return rest(carry, start, dt, first, last, parameters, coefficients)
+
+        return tf.function(in_slabs, autograph=False)
+
+    def _joined(self, carry):
+        """All that is carried as one flat tensor ``(..., numbers, cells)``, and how to part it.
+
+        Joining and parting it in every step would be passes over memory.
+        """
+        on_grid, parts = -1 - self.problem.grid.dimensions, tf.nest.flatten(carry)
+        sizes = [part.shape[on_grid] for part in parts]
+        joined = tf.concat(parts, axis=on_grid)
+
+        def part(values):
+            return tf.nest.pack_sequence_as(carry, tf.split(values, sizes, axis=-2))
+
+        return tf.reshape(joined, (*joined.shape[: on_grid + 1], -1)), part
+
+    def _on_grid(self, carry):
+        shape = self.problem.grid.shape
+        return tf.nest.map_structure(lambda v: tf.reshape(v, (*v.shape[:-1], *shape)), carry)
 
     @cached_property
     def follow(self):

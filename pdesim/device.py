@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import sys
 import tempfile
@@ -10,6 +11,11 @@ from dataclasses import dataclass
 
 from pdesim.errors import DeviceError
 from pdesim.settings import Device
+
+
+#: numbers of options in glibc's malloc.h, and how much free memory may stay at the heap's end
+M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
+KEPT_BYTES = 2**30
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,8 @@ def start_tensorflow(device: Device) -> Placement:
         DeviceError: if a GPU is asked for where there is none.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if "tensorflow" not in sys.modules:
+        _keep_memory()
     with _captured_stderr():
         import tensorflow as tf
 
@@ -53,6 +61,18 @@ def start_tensorflow(device: Device) -> Placement:
         details = tf.config.experimental.get_device_details(gpus[0])
         return Placement("/GPU:0", f"GPU ({details.get('device_name', 'unknown')})")
     return Placement("/CPU:0", f"CPU ({os.cpu_count()} cores)")
+
+
+def _keep_memory() -> None:
+    """Let the C library keep freed memory: a compiled call writes to arrays that are new to it.
+
+    glibc hands large arrays back to the kernel at once, and each first touch of a page that comes
+    back costs more than computing its numbers. One arena without mmap keeps them; see mallopt(3).
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+        for option, value in ((M_ARENA_MAX, 1), (M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, KEPT_BYTES)):
+            mallopt(option, value)
 
 
 @contextlib.contextmanager

@@ -1,17 +1,22 @@
-"""Flat bands against the plain formulation, and against any division into blocks and bands."""
+"""Flat bands and slabs against the plain formulation, and against any division into blocks."""
 
 import shlex
+from collections import OrderedDict
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from pdesim import programs
 from pdesim.blocks import Blocks
 from pdesim.config import compose_settings
-from pdesim.operators import bands
+from pdesim.device import Placement
+from pdesim.operators import slabs
 from pdesim.plan import build_plan
+from pdesim.simulation import Simulation
 
 STEPS = 23
+CPU = Placement("/CPU:0", "CPU")
 
 PROBLEMS = {
     "one field": "equation=heat grid=[24,20] stepper=euler",
@@ -21,6 +26,8 @@ PROBLEMS = {
     "diagonals": "equation=gray_scott grid=[16,24] stepper=euler operators.isotropic=true",
     "sixth order": "equation=gray_scott grid=[16,40] stepper=euler operators.order=6",
     "many stages": "equation=heat grid=[16,64] stepper=rkl2",
+    "positions and momenta": "equation=wave grid=[16,40] stepper=verlet",
+    "a composition": "equation=wave grid=[16,64] stepper=yoshida4",
     "advection": "equation=burgers grid=[32,24] stepper=rk4 operators=stencil",
     "nested pointwise": (
         "equation=custom grid=[20,24] stepper=euler equation.fields=[u] "
@@ -53,25 +60,52 @@ class Run:
 def test_bands_compute_what_the_plain_form_does(words, monkeypatch):
     plain = Run(words, banded=False).to(STEPS)
     run = Run(words, banded=True)
-    assert run.blocks.bands is not None
+    assert run.blocks.bands is not None and run.blocks.slabs is None
     banded = run.to(STEPS)
     # sums are grouped alike; what is left is how XLA contracts constants
     assert np.abs(banded - plain).max() <= 1e-13 * STEPS * np.abs(plain).max()
     assert np.array_equal(run.to(7, 8, STEPS), banded), "another division into blocks"
-    monkeypatch.setattr(bands, "WHOLE_BYTES", 1)
-    monkeypatch.setattr(bands, "BAND_BYTES", 1)
+    cut_finely(monkeypatch)
     many = Run(words, banded=True)
-    if many.blocks.bands.count > 1:
-        assert np.abs(many.to(STEPS) - plain).max() <= 1e-13 * STEPS * np.abs(plain).max()
-        assert np.array_equal(many.to(7, 8, STEPS), many.to(STEPS))
+    if many.blocks.slabs:
+        cut = many.to(STEPS)
+        assert np.abs(cut - plain).max() <= 1e-13 * STEPS * np.abs(plain).max()
+        assert np.array_equal(many.to(1, 9, 18, STEPS), cut), "another division into blocks"
 
 
-def test_some_bands_do_not_divide_the_grid(monkeypatch):
-    monkeypatch.setattr(bands, "WHOLE_BYTES", 1)
-    monkeypatch.setattr(bands, "BAND_BYTES", 1)
-    run = Run(PROBLEMS["reaction"], banded=True)
-    assert run.blocks.bands.count > 1
-    assert run.blocks.problem.grid.shape[0] % run.blocks.bands.rows
+def cut_finely(monkeypatch, cores: int = 3) -> None:
+    """Let small grids be cut into as many slabs, and those into as many bands, as can be."""
+    monkeypatch.setattr(slabs, "WHOLE_BYTES", 1)
+    monkeypatch.setattr(slabs, "BAND_BYTES", 1)
+    monkeypatch.setattr(slabs, "GHOST_ROWS", 2)
+    monkeypatch.setattr(slabs, "_cores", lambda: cores)
+
+
+@pytest.mark.parametrize("cores", [1, 2, 3])
+@pytest.mark.parametrize("rows", [48, 53, 61])
+def test_slabs_and_bands_need_not_divide_the_grid(rows, cores, monkeypatch):
+    words = f"equation=gray_scott grid=[12,{rows}] stepper=euler"
+    plain = Run(words, banded=False).to(STEPS)
+    cut_finely(monkeypatch, cores)
+    run = Run(words, banded=True)
+    cut = run.blocks.slabs
+    assert cut.count == cores and cut.rows > cut.bands.rows
+    assert np.abs(run.to(STEPS) - plain).max() <= 1e-13 * STEPS * np.abs(plain).max()
+
+
+def test_members_are_cut_like_single_runs(monkeypatch):
+    words = "equation=gray_scott grid=[12,48] stepper=euler device.precision=float64 time.end=20"
+    plans = []
+    for feed in (0.03, 0.04):
+        composed = compose_settings([*words.split(), f"equation.F={feed}"])
+        plans.append(build_plan(composed.settings, composed.equation))
+    alone = [list(Simulation(plan, CPU).frames())[-1].state for plan in plans]
+    cut_finely(monkeypatch)
+    monkeypatch.setattr(programs, "_programs", OrderedDict())
+    together = Simulation(plans, CPU)
+    assert together.blocks.slabs is not None
+    states = list(together.frames())[-1].state
+    assert np.abs(states - np.stack(alone)).max() <= 1e-12
 
 
 @pytest.mark.parametrize(
@@ -81,7 +115,6 @@ def test_some_bands_do_not_divide_the_grid(monkeypatch):
         "equation=heat grid=32 operators=conv",
         "equation=swift_hohenberg grid=32 operators=stencil",
         "equation=gray_scott grid=32 stepper=dormand_prince",
-        "equation=wave grid=32 stepper=verlet",
         "equation=heat grid=4 stepper=rkl2",
     ],
 )

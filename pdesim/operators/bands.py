@@ -4,8 +4,7 @@ What XLA compiles best on a CPU is a sum of one flat array read at shifted place
 periodic state are laid end to end. A neighbour in another row is then a shift like any other, and
 one beyond the end of its own row is chosen by a mask. Only whole rows have ghosts, and each
 right-hand side uses some of them up, so a band that begins with many rows of ghosts takes several
-steps before it needs new ones; and a large grid is worked on in bands that stay in the cache.
-Wide halos and bands in time: Datta et al., SC 2008, doi:10.1109/SC.2008.5222004.
+steps before it needs new ones. One band is the whole of a small grid; large ones have ``slabs``.
 """
 
 from __future__ import annotations
@@ -24,11 +23,8 @@ from pdesim.formula import language as lang
 from pdesim.operators import stencil
 from pdesim.operators.problem import Problem
 
-#: rows of ghosts that a band begins with, at least those of one step: where one band is the whole
-#: grid, and where there are several, each of which must be read from memory and written back
-GHOST_ROWS, GHOST_ROWS_OF_MANY = 4, 8
-#: one band may be so large, in bytes, before it is cut into such as stay in second-level caches
-WHOLE_BYTES, BAND_BYTES = 2**22, 2**20
+#: rows of ghosts that the whole grid begins with, at least those of one step
+GHOST_ROWS = 4
 
 
 def serves(problem: Problem) -> bool:
@@ -52,7 +48,7 @@ def serves(problem: Problem) -> bool:
 
 @dataclass(frozen=True)
 class Bands:
-    """How a state ``(..., fields, *grid.shape)`` is cut into bands ``(..., fields, cells)``.
+    """Bands ``(..., numbers, cells)`` of a state ``(..., numbers, *grid.shape)``.
 
     Args:
         depth: right-hand sides that stand on one another in one step; each uses ``reach`` rows.
@@ -88,12 +84,7 @@ class Bands:
         """Rows of ghosts on either side before the first step."""
         return self.steps * self.depth * self.reach
 
-    @cached_property
-    def count(self) -> int:
-        """The number of bands; the last begins earlier where they do not divide the grid."""
-        return -(-self.problem.grid.shape[0] // self.rows)
-
-    def masks(self) -> dict[tuple[int, int], tf.Tensor]:
+    def masks(self, fused: bool) -> dict[tuple[int, int], tf.Tensor]:
         """Where a neighbour lies beyond the end: per (axis, offset), along the longest band."""
         grid, halo, masks = self.problem.grid, self.problem.halo, {}
         cell = tf.range((self.rows + 2 * self.ghosts) * self.row)
@@ -102,49 +93,23 @@ class Bands:
             for offset in range(1, halo + 1):
                 masks[axis, -offset] = place < offset
                 masks[axis, offset] = place >= grid.points[axis] - offset
-        if not masks:
+        if not masks or not fused:
             return masks
-        # made once, not in every step
+        # made once: XLA would make them again in every step
         return dict(zip(masks, xla.optimization_barrier(*masks.values()), strict=True))
 
-    def advance(self, state: tf.Tensor, steps) -> tf.Tensor:
-        """Let ``steps(band)`` advance each band, which uses up its ghosts."""
-        before = state.shape[: -self.problem.grid.dimensions]
-        flat = tf.reshape(state, (*before, -1))
+    def advance(self, whole: tf.Tensor, steps) -> tf.Tensor:
+        """Let ``steps(band)`` advance the flat grid ``(..., numbers, cells)`` as one band."""
         end = self.ghosts * self.row
-        extended = tf.concat([flat[..., -end:], flat, flat[..., :end]], axis=-1)
-        if self.count == 1:
-            return tf.reshape(steps(extended), state.shape)
-        whole, length = self.problem.grid.shape[0], (self.rows + 2 * self.ghosts) * self.row
-
-        def one(number, out):
-            start = tf.minimum(number * self.rows, whole - self.rows) * self.row
-            begin = tf.stack([*[0] * len(before), start])
-            band = steps(tf.slice(extended, begin, (*before, length)))
-            return number + 1, xla.dynamic_update_slice(out, band, begin)
-
-        out = tf.while_loop(lambda number, _: number < self.count, one, (0, flat))[1]
-        return tf.reshape(out, state.shape)
+        return steps(tf.concat([whole[..., -end:], whole, whole[..., :end]], axis=-1))
 
 
-def cut(problem: Problem, depth: int, bytes_a_cell: int) -> Bands | None:
-    """Bands for a grid, or None where it has too few rows for so many ghosts.
-
-    Args:
-        bytes_a_cell: of all fields.
-    """
+def cut(problem: Problem, depth: int) -> Bands | None:
+    """The grid as one band, or None where it has too few rows for so many ghosts."""
     rows = problem.grid.shape[0]
     once = Bands(problem, depth, 1, rows)
-    row_bytes = once.row * bytes_a_cell
-    several = rows * row_bytes > WHOLE_BYTES
-    wanted = GHOST_ROWS_OF_MANY if several else GHOST_ROWS
-    bands = replace(once, steps=max(1, wanted // once.ghosts))
-    if bands.ghosts > rows:
-        return None
-    if not several:
-        return bands
-    number = -(-rows // max(BAND_BYTES // row_bytes, 4 * bands.ghosts))
-    return replace(bands, rows=-(-rows // number))
+    bands = replace(once, steps=max(1, GHOST_ROWS // once.ghosts))
+    return bands if bands.ghosts <= rows else None
 
 
 def aligned(*values: tf.Tensor) -> list[tf.Tensor]:

@@ -142,7 +142,9 @@ class Symplectic:
             positions, momenta = carry
             fields = self._fields(lines, positions, momenta)
             force = lines.evaluate(self.partition.forces, fields, clock(done + 0.5 * fraction))
-            decay, weight = (lines.column(coefficients[f"{n}{number}"]) for n in ("decay", "weight"))
+            decay, weight = (
+                lines.column(coefficients[f"{n}{number}"]) for n in ("decay", "weight")
+            )
             momenta, force = lines.aligned(momenta, force)
             momenta = decay * momenta + weight * force
             done += fraction

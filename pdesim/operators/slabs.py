@@ -1,0 +1,168 @@
+"""Grids too large for the caches: one slab of rows for each core, worked on in bands.
+
+XLA does not divide a kernel that writes in place among threads, and what it does divide writes to
+fresh memory, pass after pass. So a slab is a compiled call of its own: TensorFlow runs the calls
+for all slabs at the same time, each in one thread. A slab takes several steps before it needs new
+ghosts from its neighbours, and its bands go to and fro between two arrays that stay in the cache.
+Bands in time: Datta et al., SC 2008, doi:10.1109/SC.2008.5222004.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import tensorflow as tf
+from tensorflow.compiler.tf2xla.python import xla
+
+from pdesim.operators.bands import Bands
+
+#: grids of more bytes are cut into slabs
+WHOLE_BYTES = 2**23
+#: rows of ghosts that a slab begins with, at least those of one step
+GHOST_ROWS = 8
+#: bytes of one band, which passes between two such arrays
+BAND_BYTES = 2**20
+
+#: ``sweep(slab, before, after, index)``: a slab after several steps, from its ghosts on both sides
+Sweep = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+@dataclass(frozen=True)
+class Slabs:
+    """How a flat state ``(..., numbers, cells)`` is cut into ``count`` slabs of equal size.
+
+    Slabs that do not divide the grid overlap by a row, as bands do that do not divide a slab.
+
+    Args:
+        bands: of ``bands.rows`` each, which take ``bands.steps`` steps at a time.
+    """
+
+    bands: Bands
+    count: int
+
+    @property
+    def rows(self) -> int:
+        """Of one slab, without ghosts."""
+        return -(-self._grid_rows // self.count)
+
+    @property
+    def _grid_rows(self) -> int:
+        return self.bands.problem.grid.shape[0]
+
+    @property
+    def _starts(self) -> list[int]:
+        return [number * self._grid_rows // self.count for number in range(self.count)]
+
+    def _rows_of(self, values: tf.Tensor, start: int, rows: int) -> tf.Tensor:
+        row = self.bands.row
+        return values[..., start * row : (start + rows) * row]
+
+    def advance(self, whole: tf.Tensor, first, last, sweep: Sweep) -> tuple[tf.Tensor, tf.Tensor]:
+        """As many steps from ``first`` towards ``last`` as sweeps fit in: the next step's index.
+
+        For graphs of TensorFlow, which runs the sweeps of all slabs at once.
+        """
+
+        def all_slabs(index, *slabs):
+            around = [self._around(slabs, number) for number in range(self.count)]
+            moved = [sweep(s, *ghosts, index) for s, ghosts in zip(slabs, around, strict=True)]
+            return index + self.bands.steps, *moved
+
+        def room(index, *_):
+            return index + self.bands.steps <= last
+
+        slabs = [self._rows_of(whole, start, self.rows) for start in self._starts]
+        index, *slabs = tf.while_loop(room, all_slabs, (first, *slabs))
+        ends = [*self._starts[1:], self._grid_rows]
+        lengths = [end - start for start, end in zip(self._starts, ends, strict=True)]
+        own = [self._rows_of(s, 0, length) for s, length in zip(slabs, lengths, strict=True)]
+        return index, tf.concat(own, axis=-1)
+
+    def _around(self, slabs, number: int) -> tuple[tf.Tensor, tf.Tensor]:
+        """The rows before and after a slab, from its neighbours."""
+        starts, ghosts = self._starts, self.bands.ghosts
+        before, after = (number - 1) % self.count, (number + 1) % self.count
+        start, end = starts[number], starts[number] + self.rows
+        begin = (start or self._grid_rows) - ghosts - starts[before]
+        return (
+            self._rows_of(slabs[before], begin, ghosts),
+            self._rows_of(slabs[after], end % self._grid_rows - starts[after], ghosts),
+        )
+
+    def sweep(self, slab: tf.Tensor, before, after, step) -> tf.Tensor:
+        """All bands of a slab, several steps each, inside a program that XLA compiles.
+
+        Args:
+            step: ``step(values, number)`` returns the values after step ``number``, which have
+                fewer ghosts.
+        """
+        bands, row, axes = self.bands, self.bands.row, slab.shape.rank
+        number_of_bands = -(-self.rows // bands.rows)
+        length = (bands.rows + 2 * bands.ghosts) * row
+
+        def at(start):
+            return tf.stack([*[0] * (axes - 1), start])
+
+        def one(number, spare, out):
+            start = number * (self.rows - bands.rows) // (number_of_bands - 1)
+            band = self._with_ghosts(slab, before, after, start, at)
+            pair, values = [band, spare], band
+            for count in range(bands.steps):
+                new = step(values, count)
+                if count == bands.steps - 1:
+                    return number + 1, pair[1], xla.dynamic_update_slice(out, new, at(start * row))
+                margin, to = (length - new.shape[-1]) // 2, (count + 1) % 2
+                pair[to] = xla.dynamic_update_slice(pair[to], new, at(margin))
+                values = pair[to][..., margin : length - margin]
+
+        spare = tf.zeros((*slab.shape[:-1], length), slab.dtype)
+        loop = (0, spare, tf.zeros_like(slab))
+        return tf.while_loop(lambda number, *_: number < number_of_bands, one, loop)[2]
+
+    def _with_ghosts(self, slab, before, after, start, at) -> tf.Tensor:
+        """One band of a slab; only the first and the last reach beyond it."""
+        bands, row = self.bands, self.bands.row
+        inner = bands.rows + bands.ghosts
+        shape = (*slab.shape[:-1], (inner + bands.ghosts) * row)
+
+        def first():
+            return tf.concat([before, self._rows_of(slab, 0, inner)], axis=-1)
+
+        def last():
+            return tf.concat([self._rows_of(slab, self.rows - inner, inner), after], axis=-1)
+
+        def between():
+            return tf.slice(slab, at((start - bands.ghosts) * row), shape)
+
+        is_last = tf.equal(start, self.rows - bands.rows)
+        return tf.cond(tf.equal(start, 0), first, lambda: tf.cond(is_last, last, between))
+
+
+def cut(whole: Bands, bytes_a_cell: int) -> Slabs | None:
+    """Slabs for a large grid; None for one that is small, or has too few rows.
+
+    Args:
+        whole: the grid as one band.
+        bytes_a_cell: of all numbers that are carried.
+    """
+    rows, row_bytes = whole.problem.grid.shape[0], whole.row * bytes_a_cell
+    if rows * row_bytes <= WHOLE_BYTES:
+        return None
+    once = replace(whole, steps=1).ghosts
+    steps = max(1, GHOST_ROWS // once)
+    least = max(BAND_BYTES // row_bytes, 4 * steps * once)
+    count = min(_cores(), rows // (2 * least))
+    if count < 1:
+        return None
+    slab = -(-rows // count)
+    return Slabs(replace(whole, steps=steps, rows=-(-slab // (slab // least))), count)
+
+
+def _cores() -> int:
+    """Threads in which TensorFlow runs operations side by side."""
+    asked = tf.config.threading.get_inter_op_parallelism_threads()
+    if asked or not hasattr(os, "sched_getaffinity"):
+        return asked or os.cpu_count() or 1
+    return len(os.sched_getaffinity(0))
