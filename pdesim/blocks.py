@@ -28,6 +28,7 @@ class Blocks:
     Step counts, dt, parameters and the stepper's coefficients are arguments, so none of them
     traces a program again. With ``members``, a program advances that many runs at once, which may
     differ in all of them: states have an axis more in front, numbers become ``(members,)``.
+    ``banded`` asks for what CPUs compute fastest, ``one_kernel`` for what GPUs do.
     """
 
     problem: Problem
@@ -36,11 +37,15 @@ class Blocks:
     fused: bool
     members: int = 0
     banded: bool = False
+    one_kernel: bool = False
 
     def lines(self, parameters) -> MethodOfLines:
         dimensions = self.problem.grid.dimensions
         parameters = {name: self._widen(value, dimensions) for name, value in parameters.items()}
-        return MethodOfLines(self.problem, self.dtype, self.fused, parameters, self.members)
+        return MethodOfLines(
+            self.problem, self.dtype, self.fused, parameters, self.members,
+            one_kernel=self.one_kernel,
+        )  # fmt: skip
 
     @cached_property
     def bands(self) -> Bands | None:

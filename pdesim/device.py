@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pdesim.errors import DeviceError
 from pdesim.settings import Device
 
-
 #: numbers of options in glibc's malloc.h, and how much free memory may stay at the heap's end
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
 KEPT_BYTES = 2**30

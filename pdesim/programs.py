@@ -22,18 +22,19 @@ def program_for(plan: Plan, placement: Placement, fused: bool, members: int) -> 
     Parameters, dt and first states may differ, since they are arguments of the program. Everything
     that is traced into it must be equal.
     """
-    banded = fused and not placement.is_gpu
+    form = {"banded": fused and not placement.is_gpu, "one_kernel": fused and placement.is_gpu}
     problem, dtype = plan.problem, tf.as_dtype(plan.settings.device.precision)
     equation, boundary = problem.equation, problem.boundary
     if problem.discretisation.is_spectral and boundary.symbols:
         # the walls' values are worked out while the program is made
-        return Blocks(problem, plan.stepper, dtype, fused, members, banded)
+        return Blocks(problem, plan.stepper, dtype, fused, members, **form)
     mask = None if problem.mask is None else (problem.mask.solid.tobytes(), problem.mask.walls)
     key = (
         equation.fields, equation.formulas, tuple(sorted(equation.parameters)), problem.grid,
         boundary, problem.discretisation, mask, plan.stepper, dtype, fused, members, placement,
     )  # fmt: skip
-    blocks = _programs.setdefault(key, Blocks(problem, plan.stepper, dtype, fused, members, banded))
+    new = Blocks(problem, plan.stepper, dtype, fused, members, **form)
+    blocks = _programs.setdefault(key, new)
     _programs.move_to_end(key)
     while len(_programs) > KEPT:
         _programs.popitem(last=False)

@@ -55,10 +55,10 @@ class Differences:
                 extended[names[index]] = tensor
         return extended
 
-    def _extend(self, values, walls, wall_value) -> tf.Tensor:
+    def _extend(self, values, walls, wall_value, nested: bool = False) -> tf.Tensor:
         order = self.lines.problem.discretisation.order
         padded = extend(values, self.grid, walls, self.halo, order, wall_value)
-        return self.lines.separate(padded)
+        return self.lines.separate(padded, nested)
 
     def _wall_value(self, fields: list[int]):
         """The right-hand sides of the wall conditions of some fields, stacked as they are."""
@@ -128,7 +128,7 @@ class Differences:
         index = min(_fields_of(inner, problem.equation.field_symbols), default=0)
         walls = [tuple(w.homogeneous for w in pair) for pair in problem.boundary.walls[index]]
         interior = lines.full(value(inner), self.grid.shape)
-        return self._extend(interior, walls, lambda *_: None)
+        return self._extend(interior, walls, lambda *_: None, nested=True)
 
 
 def _kinds(boundary: Boundary, index: int) -> list:

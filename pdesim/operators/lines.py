@@ -32,6 +32,8 @@ class MethodOfLines:
 
     ``fused`` says that the trace is compiled by XLA: a barrier then keeps the ghost cells from
     being fused into the stencil, which would turn every read into a select (3x slower on CPUs).
+    On GPUs a select costs less than a pass over memory: with ``one_kernel`` each right-hand side,
+    ghosts and all, is left to be a single kernel, and the barriers stand between stages.
 
     With a ``band``, states are flat bands of a periodic grid, ``(fields, cells)``, and what comes
     out of operators has fewer ghosts: :meth:`aligned` makes both fit.
@@ -43,6 +45,7 @@ class MethodOfLines:
     parameters: Mapping[str, tf.Tensor] = field(default_factory=dict)
     members: int = 0
     band: Band | None = None
+    one_kernel: bool = False
 
     def rhs(self, state: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
         """All right-hand sides, stacked like the state."""
@@ -97,7 +100,9 @@ class MethodOfLines:
 
     def stored(self, values: tf.Tensor) -> tf.Tensor:
         """Values that are kept before their neighbours are read; ghosts do that elsewhere."""
-        return values if self.band is None else self.band.stored(values)
+        if self.band is not None:
+            return self.band.stored(values)
+        return xla.optimization_barrier(values)[0] if self.one_kernel else values
 
     @property
     def axes(self) -> int:
@@ -158,9 +163,13 @@ class MethodOfLines:
             return value
         return tf.broadcast_to(value, tf.broadcast_static_shape(value.shape, tf.TensorShape(shape)))
 
-    def separate(self, tensor: tf.Tensor) -> tf.Tensor:
-        """Keep XLA from fusing across this point."""
-        return xla.optimization_barrier(tensor)[0] if self.fused else tensor
+    def separate(self, tensor: tf.Tensor, nested: bool) -> tf.Tensor:
+        """Keep ghost cells from being fused into those who read them, unless that is wanted.
+
+        Nested operators would be evaluated again for every neighbour of the outer one.
+        """
+        apart = self.fused and (nested or not self.one_kernel)
+        return xla.optimization_barrier(tensor)[0] if apart else tensor
 
     def numbers(self, time: tf.Tensor) -> dict[str, tf.Tensor]:
         """Parameters and the time."""
