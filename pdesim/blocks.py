@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -172,16 +173,14 @@ class Blocks:
             lines = self._in_band(band, band.masks(fused=True), end > first, parameters)
 
             def some(index, whole, lines=lines, resting=resting, band=band):
-                def advance(values):
-                    for number in range(band.steps):
-                        old = part(values)
-                        new = self._step(lines, index + number, old, *numbers)
-                        if resting:
-                            new = self._rested(lines, index + number < last, new, old)
-                        values = lines.stored(tf.concat(tf.nest.flatten(new), axis=-2))
-                    return values
-
-                return index + band.steps, band.advance(whole, advance)
+                values = band.extended(whole)
+                for number in range(band.steps):
+                    old = part(values)
+                    new = self._step(lines, index + number, old, *numbers)
+                    if resting:
+                        new = self._rested(lines, index + number < last, new, old)
+                    values = lines.stored(tf.concat(tf.nest.flatten(new), axis=-2))
+                return index + band.steps, values
 
             def room(index, _, several=several, stop=stop):
                 return index + several <= stop
@@ -247,7 +246,7 @@ class Blocks:
         """
 
         def trace(carry, time, end, dt, trials, tolerance, parameters):
-            lines = self.lines(parameters)
+            lines, extended = self._for_trials(time < end, parameters)
             smallest = VANISHING * (end - time)
 
             def active(time, dt, tried):
@@ -262,11 +261,12 @@ class Blocks:
                 taken = tf.where(last, end - time, dt)
                 new, error = self.stepper.trial(
                     lines,
-                    carry,
-                    lambda c: self._beside_field(time + c * taken),
-                    self._beside_state(tf.cast(taken, self.dtype)),
+                    extended(carry),
+                    lambda c: self._widen(time + c * taken, lines.axes),
+                    self._widen(tf.cast(taken, self.dtype), lines.axes + 1),
                 )
-                size = self._error_size(carry, new, error, tolerance)
+                _, new, error = lines.aligned(carry, new, error)
+                size = self._error_size(carry, new, error, tolerance, lines.axes)
                 good = (size <= 1.0) & at_work
                 factor = SAFETY * tf.maximum(size, 1e-10) ** (-1.0 / self.stepper.error_order)
                 factor = tf.where(tf.math.is_finite(size), factor, SHRINK)
@@ -282,11 +282,28 @@ class Blocks:
                 )
 
             zero = tf.zeros_like(time, tf.int64)
-            result = tf.while_loop(unfinished, attempt, (carry, time, dt, zero, zero))
+            whole = tf.reshape(carry, self._shape(lines.axes))
+            result = tf.while_loop(unfinished, attempt, (whole, time, dt, zero, zero))
             carry, *rest = result
-            return carry, *self._finish(lines, carry, time, dt, {}), tuple(rest)
+            carry = tf.reshape(carry, self._shape(self.problem.grid.dimensions))
+            finished = self._finish(self.lines(parameters), carry, time, dt, {})
+            return carry, *finished, tuple(rest)
 
         return self._compiled(trace)
+
+    def _for_trials(self, always, parameters):
+        """The method of lines for single steps of chosen size, and what gives ghosts to a state."""
+        if self.bands is None:
+            return self.lines(parameters), lambda state: state
+        band = replace(self.bands, steps=1)
+        lines = self._in_band(band, band.masks(fused=True), tf.reduce_any(always), parameters)
+        return lines, band.extended
+
+    def _shape(self, axes: int) -> tuple[int, ...]:
+        """Of a stacked state on the grid, or with all cells on one axis."""
+        shape = self.problem.grid.shape
+        before = (*[self.members] * bool(self.members), len(self.problem.equation.fields))
+        return (*before, *shape) if axes == len(shape) else (*before, math.prod(shape))
 
     def choose(self, which: np.ndarray, new, old):
         """What is carried, of some members anew."""
@@ -301,9 +318,9 @@ class Blocks:
 
         return tf.nest.map_structure(pick, new, old)
 
-    def _error_size(self, old, new, error, tolerance) -> tf.Tensor:
+    def _error_size(self, old, new, error, tolerance, axes: int) -> tf.Tensor:
         allowed = tf.cast(tolerance, self.dtype) * (1 + tf.maximum(tf.abs(old), tf.abs(new)))
-        mean = tf.reduce_mean(tf.square(error / allowed), axis=self._grid_axes)
+        mean = tf.reduce_mean(tf.square(error / allowed), axis=list(range(-axes, 0)))
         return tf.cast(tf.sqrt(tf.reduce_max(mean, axis=-1)), tf.float64)
 
     @property

@@ -98,10 +98,10 @@ class Bands:
         # made once: XLA would make them again in every step
         return dict(zip(masks, xla.optimization_barrier(*masks.values()), strict=True))
 
-    def advance(self, whole: tf.Tensor, steps) -> tf.Tensor:
-        """Let ``steps(band)`` advance the flat grid ``(..., numbers, cells)`` as one band."""
+    def extended(self, whole: tf.Tensor) -> tf.Tensor:
+        """The flat grid ``(..., numbers, cells)`` as one band with its ghosts."""
         end = self.ghosts * self.row
-        return steps(tf.concat([whole[..., -end:], whole, whole[..., :end]], axis=-1))
+        return tf.concat([whole[..., -end:], whole, whole[..., :end]], axis=-1)
 
 
 def cut(problem: Problem, depth: int) -> Bands | None:

@@ -63,6 +63,11 @@ class Adaptive:
     def step(self, lines, state, clock, dt, coefficients):
         return self.trial(lines, state, clock, dt)[0]
 
+    @property
+    def depth(self) -> int:
+        """Right-hand sides that stand on one another in a step."""
+        return self.method.tableau.stages
+
 
 def _slopes(tableau, lines, state, clock, dt) -> list:
     slopes = []
