@@ -19,7 +19,8 @@ import numpy as np
 
 from pdesim.errors import OutputError
 from pdesim.grid import Grid
-from pdesim.output.filters import deflate, filters, round_mantissa
+from pdesim.output.deflate import deflate
+from pdesim.output.filters import filters, round_mantissa
 from pdesim.selection import Selection
 
 FILE = "snapshots.h5"
