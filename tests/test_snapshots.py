@@ -18,7 +18,7 @@ from pdesim import files
 from pdesim.errors import ConfigError, OutputError, PdesimError
 from pdesim.grid import Grid
 from pdesim.output import Layout, Snapshots, SnapshotWriter, create_snapshots, recover
-from pdesim.output.filters import deflate, round_mantissa
+from pdesim.output.filters import round_mantissa
 from pdesim.output.snapshots import _chunk
 from pdesim.selection import build_selection
 
@@ -49,16 +49,6 @@ def test_every_compression_keeps_every_bit(tmp_path, dtype, compression):
         assert snapshots.state == "whole" and len(snapshots) == 3
         for number, name in enumerate(layout.fields):
             assert snapshots[name][:].tobytes() == states[:, number].tobytes()
-
-
-def test_our_deflate_is_what_hdf5_writes(tmp_path):
-    """Chunks made beside HDF5 pass its own filters."""
-    values = some_states(1)[0, 0]
-    with h5py.File(tmp_path / "a.h5", "w") as file:
-        options = {"compression": "gzip", "shuffle": True, "chunks": values.shape}
-        data = file.create_dataset("u", shape=values.shape, dtype=values.dtype, **options)
-        data.id.write_direct_chunk((0, 0), deflate(values))
-        np.testing.assert_array_equal(data[:], values)
 
 
 FINITE = st.floats(-(2.0**100), 2.0**100, width=32)
