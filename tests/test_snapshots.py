@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 import textwrap
@@ -18,6 +19,7 @@ from pdesim import files
 from pdesim.errors import ConfigError, OutputError, PdesimError
 from pdesim.grid import Grid
 from pdesim.output import Layout, Snapshots, SnapshotWriter, create_snapshots, recover
+from pdesim.output.diagnostics import BLOCK, diagnose
 from pdesim.output.filters import round_mantissa
 from pdesim.output.snapshots import _chunk
 from pdesim.selection import build_selection
@@ -49,6 +51,25 @@ def test_every_compression_keeps_every_bit(tmp_path, dtype, compression):
         assert snapshots.state == "whole" and len(snapshots) == 3
         for number, name in enumerate(layout.fields):
             assert snapshots[name][:].tobytes() == states[:, number].tobytes()
+
+
+@pytest.mark.parametrize("size", [1, 7, BLOCK, 2 * BLOCK + 5])
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+def test_diagnostics_are_sums_in_float64(dtype, size):
+    values = (np.random.default_rng(size).standard_normal(size) + 0.5).astype(dtype)
+    exact = [float(value) for value in values]
+    found = diagnose(values, 0.25)
+    assert (found["min"], found["max"]) == (min(exact), max(exact))
+    # pairwise sums: the rounding of float64, a few times over
+    assert found["integral"] == pytest.approx(0.25 * math.fsum(exact), rel=1e-12)
+    assert found["mean"] == pytest.approx(math.fsum(exact) / size, rel=1e-12)
+    squares = 0.25 * math.fsum(value**2 for value in exact)
+    assert found["l2"] == pytest.approx(math.sqrt(squares), rel=1e-12)
+
+
+def test_diagnostics_of_what_is_not_finite():
+    found = diagnose(np.array([1.0, np.nan, 2.0], "f4"), 1.0)
+    assert all(math.isnan(number) for number in found.values())
 
 
 FINITE = st.floats(-(2.0**100), 2.0**100, width=32)
