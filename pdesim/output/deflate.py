@@ -33,8 +33,8 @@ TOLERANCE = 0.05
 PIECES, PIECE = 8, 1024
 #: frames between two estimates, after the first frames
 ESTIMATES_EVERY = 8
-#: numbers taken apart at once: they and their halves stay in the cache
-BLOCK = 65536
+#: numbers taken apart at once: few calls, and little memory beside the planes
+BLOCK = 2**17
 
 
 class Deflater:

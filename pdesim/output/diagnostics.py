@@ -13,8 +13,8 @@ import numpy as np
 from pdesim.errors import OutputError
 
 QUANTITIES = ("min", "max", "mean", "integral", "l2")
-#: numbers made float64 at once: they stay in the cache
-BLOCK = 65536
+#: numbers made float64 at once: few calls, and little memory
+BLOCK = 2**18
 
 
 def diagnose(values: np.ndarray, cell_volume: float) -> dict[str, float]:
