@@ -330,3 +330,20 @@ def test_nothing_is_pickled():
 
     for path in Path(pdesim.__file__).parent.rglob("*.py"):
         assert "pickle" not in path.read_text().replace("allow_pickle=False", ""), path
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priorities elsewhere")
+@pytest.mark.parametrize("already", [0, 15])
+def test_the_writing_thread_stands_back(already):
+    """Also where the process does: a thread may not take a higher priority than it has."""
+    code = """
+        import os, sys
+        from pdesim.output import Worker
+        own, found = os.nice(int(sys.argv[1])), []
+        worker = Worker(1)
+        worker.put(lambda: found.append(os.getpriority(os.PRIO_PROCESS, 0)))
+        worker.close()
+        assert found == [min(own + 10, 19)], (own, found)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), str(already)]
+    subprocess.run(command, check=True, timeout=120)
