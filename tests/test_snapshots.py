@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 import textwrap
@@ -18,7 +19,8 @@ from pdesim import files
 from pdesim.errors import ConfigError, OutputError, PdesimError
 from pdesim.grid import Grid
 from pdesim.output import Layout, Snapshots, SnapshotWriter, create_snapshots, recover
-from pdesim.output.filters import deflate, round_mantissa
+from pdesim.output.diagnostics import BLOCK, diagnose
+from pdesim.output.filters import round_mantissa
 from pdesim.output.snapshots import _chunk
 from pdesim.selection import build_selection
 
@@ -51,14 +53,23 @@ def test_every_compression_keeps_every_bit(tmp_path, dtype, compression):
             assert snapshots[name][:].tobytes() == states[:, number].tobytes()
 
 
-def test_our_deflate_is_what_hdf5_writes(tmp_path):
-    """Chunks made beside HDF5 pass its own filters."""
-    values = some_states(1)[0, 0]
-    with h5py.File(tmp_path / "a.h5", "w") as file:
-        options = {"compression": "gzip", "shuffle": True, "chunks": values.shape}
-        data = file.create_dataset("u", shape=values.shape, dtype=values.dtype, **options)
-        data.id.write_direct_chunk((0, 0), deflate(values))
-        np.testing.assert_array_equal(data[:], values)
+@pytest.mark.parametrize("size", [1, 7, BLOCK, 2 * BLOCK + 5])
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+def test_diagnostics_are_sums_in_float64(dtype, size):
+    values = (np.random.default_rng(size).standard_normal(size) + 0.5).astype(dtype)
+    exact = [float(value) for value in values]
+    found = diagnose(values, 0.25)
+    assert (found["min"], found["max"]) == (min(exact), max(exact))
+    # pairwise sums: the rounding of float64, a few times over
+    assert found["integral"] == pytest.approx(0.25 * math.fsum(exact), rel=1e-12)
+    assert found["mean"] == pytest.approx(math.fsum(exact) / size, rel=1e-12)
+    squares = 0.25 * math.fsum(value**2 for value in exact)
+    assert found["l2"] == pytest.approx(math.sqrt(squares), rel=1e-12)
+
+
+def test_diagnostics_of_what_is_not_finite():
+    found = diagnose(np.array([1.0, np.nan, 2.0], "f4"), 1.0)
+    assert all(math.isnan(number) for number in found.values())
 
 
 FINITE = st.floats(-(2.0**100), 2.0**100, width=32)
@@ -319,3 +330,20 @@ def test_nothing_is_pickled():
 
     for path in Path(pdesim.__file__).parent.rglob("*.py"):
         assert "pickle" not in path.read_text().replace("allow_pickle=False", ""), path
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priorities elsewhere")
+@pytest.mark.parametrize("already", [0, 15])
+def test_the_writing_thread_stands_back(already):
+    """Also where the process does: a thread may not take a higher priority than it has."""
+    code = """
+        import os, sys
+        from pdesim.output import Worker
+        own, found = os.nice(int(sys.argv[1])), []
+        worker = Worker(1)
+        worker.put(lambda: found.append(os.getpriority(os.PRIO_PROCESS, 0)))
+        worker.close()
+        assert found == [min(own + 10, 19)], (own, found)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), str(already)]
+    subprocess.run(command, check=True, timeout=120)

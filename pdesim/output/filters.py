@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import zlib
 from typing import Any
 
 import numpy as np
 
 from pdesim.errors import MissingExtraError
-
-try:  # the same format as zlib's, ten times faster
-    from isal import isal_zlib as deflater
-except ImportError:
-    deflater = zlib
-
-LEVEL = 1
+from pdesim.output.deflate import LEVEL
 
 
 def filters(compression: str) -> dict[str, Any]:
@@ -32,12 +25,6 @@ def filters(compression: str) -> dict[str, Any]:
     except ImportError:
         raise MissingExtraError("output.compression=blosc2", "hdf5plugin", "blosc2") from None
     return dict(hdf5plugin.Blosc2(cname="zstd", clevel=3, filters=hdf5plugin.Blosc2.SHUFFLE))
-
-
-def deflate(values: np.ndarray) -> bytes:
-    """A chunk as HDF5's shuffle and deflate filters leave it."""
-    octets = np.ascontiguousarray(values).view(np.uint8).reshape(-1, values.itemsize)
-    return deflater.compress(np.ascontiguousarray(octets.T), LEVEL)
 
 
 def round_mantissa(values: np.ndarray, keep: int) -> np.ndarray:

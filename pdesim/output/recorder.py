@@ -23,8 +23,8 @@ log = logging.getLogger("pdesim")
 
 #: frames that may wait to be written, fewer where they are large
 WAITING, WAITING_BYTES = 8, 2**28
-#: of the writing thread beside the computing ones
-NICENESS = 10
+#: of the writing thread, above that of the computing ones; the system's highest
+NICENESS, NICEST = 10, 19
 #: time spent on checkpoints at most, as a fraction of the whole
 CHECKPOINT_SHARE = 0.05
 
@@ -55,7 +55,10 @@ class Worker:
         # computing goes first: its threads meet after every step, and wait for one that is held up.
         # Linux knows priorities of threads; none at all (SCHED_IDLE) would starve the lock it holds
         if sys.platform == "linux":
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+            # beyond the process's own: no user but root may go back from that (nice -n 15 pdesim)
+            thread = threading.get_native_id()
+            nice = os.getpriority(os.PRIO_PROCESS, thread) + NICENESS
+            os.setpriority(os.PRIO_PROCESS, thread, min(nice, NICEST))
         while (item := self._queue.get()) is not None:
             task, arguments = item
             task(*arguments)

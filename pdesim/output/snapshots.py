@@ -19,7 +19,8 @@ import numpy as np
 
 from pdesim.errors import OutputError
 from pdesim.grid import Grid
-from pdesim.output.filters import deflate, filters, round_mantissa
+from pdesim.output.deflate import Deflater
+from pdesim.output.filters import filters, round_mantissa
 from pdesim.selection import Selection
 
 FILE = "snapshots.h5"
@@ -147,6 +148,7 @@ class SnapshotWriter:
             self._file = h5py.File(path, "r+", libver=LIBRARY_VERSIONS)
             self._file.swmr_mode = True
         self._datasets = {name: self._file[name] for name in (*layout.stored, "time")}
+        self._deflaters = {name: Deflater() for name in layout.stored}
         self._failed = False
 
     @property
@@ -160,10 +162,7 @@ class SnapshotWriter:
             with explained(self.path):
                 for field, number in zip(layout.stored, layout.selection.fields, strict=True):
                     self._append(field, frame, state[number][layout.selection.cells])
-                stamps = self._datasets["time"]
-                stamps.resize(frame + 1, axis=0)
-                stamps[frame] = time
-                stamps.flush()
+                self._stamp(frame, time)
         except OutputError:
             self._failed = True
             raise
@@ -173,13 +172,23 @@ class SnapshotWriter:
         values = np.ascontiguousarray(values, dtype=layout.dtype)
         if layout.keep_bits is not None:
             values = round_mantissa(values, layout.keep_bits)
-        data.resize(frame + 1, axis=0)
+        # h5py's own words for this, and for what _stamp does, take several times longer
+        data.id.set_extent((frame + 1, *values.shape))
         if layout.compression == "gzip" and data.chunks[1:] == values.shape:
             # beside HDF5's own filters, which are several times slower
-            data.id.write_direct_chunk((frame, *[0] * values.ndim), deflate(values))
+            chunk = self._deflaters[field](values)
+            data.id.write_direct_chunk((frame, *[0] * values.ndim), chunk)
         else:
             data[frame] = values
         data.flush()
+
+    def _stamp(self, frame: int, time: float) -> None:
+        stamps = self._datasets["time"]
+        stamps.id.set_extent((frame + 1,))
+        place = stamps.id.get_space()
+        place.select_hyperslab((frame,), (1,))
+        stamps.id.write(h5py.h5s.create_simple((1,)), place, np.array([time]))
+        stamps.flush()
 
     def sync(self) -> None:
         """Ask the system to put all frames on the disk itself."""
