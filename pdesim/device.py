@@ -39,8 +39,7 @@ def start_tensorflow(device: Device) -> Placement:
         DeviceError: if a GPU is asked for where there is none.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    if "tensorflow" not in sys.modules:
-        _keep_memory()
+    _keep_memory()
     with _captured_stderr():
         import tensorflow as tf
 

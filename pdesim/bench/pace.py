@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 #: seconds of a trial that are enough to set the length of the turns by
-LONG_ENOUGH = 0.05
+LONG_ENOUGH = 0.2
 
 
 def pace(run: Callable) -> float:
