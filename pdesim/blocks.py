@@ -119,8 +119,8 @@ class Blocks:
         """``advance(carry, start, dt, first, last, parameters, coefficients)``.
 
         Takes the steps ``first`` to ``last`` of an interval that begins at ``start``; returns what
-        is carried, the state, and whether each field is finite. Each of several members has a
-        ``last`` of its own, and rests when it is reached.
+        is carried (nothing, where that is the state), the state, and whether each field is finite.
+        Each of several members has a ``last`` of its own, and rests when it is reached.
         """
 
         def trace(carry, start, dt, first, last, parameters, coefficients):
@@ -137,7 +137,7 @@ class Blocks:
                 carry = self._in_bands(carry, first, last, parameters, numbers)
             stop = self._beside_field(start + tf.cast(last, tf.float64) * dt)
             step_dt = self._beside_state(tf.cast(dt, self.dtype))
-            return carry, *self._finish(lines, carry, stop, step_dt, coefficients)
+            return self._finish(lines, carry, stop, step_dt, coefficients)
 
         return self._compiled(trace) if self.slabs is None else self._in_slabs(trace)
 
@@ -163,10 +163,10 @@ class Blocks:
         """
         end = tf.reduce_max(last)
         phases = [(self.bands.steps, tf.reduce_min(last), False)]
-        if self.slabs:
-            phases = []  # that is done
-        if self.slabs or self.members or self.bands.steps > 1:
+        if self.members or self.bands.steps > 1:
             phases.append((1, end, self.members > 0))
+        if self.slabs:
+            phases = phases[1:]  # the sweeps have taken the others
         whole, part = self._joined(carry)
         for several, stop, resting in phases:
             band = replace(self.bands, steps=several)
@@ -189,33 +189,41 @@ class Blocks:
         return self._on_grid(part(whole))
 
     def _in_slabs(self, trace):
-        """Sweeps over all slabs, several steps each; then as without slabs what is left."""
+        """Sweeps over all slabs, of several steps and then of one; members may rest after that."""
         rest = self._compiled(trace)
 
         def in_slabs(carry, start, dt, first, last, parameters, coefficients):
-            of = self.slabs.bands
             whole, part = self._joined(carry)
-
-            def sweep(slab, before, after, index, masks, start, dt, parameters, coefficients):
-                lines = self._in_band(of, masks, index >= 0, parameters)
-
-                def step(values, number):
-                    at = index + number
-                    new = self._step(lines, at, part(values), start, dt, coefficients)
-                    return tf.concat(tf.nest.flatten(new), axis=-2)
-
-                return self.slabs.sweep(slab, before, after, step)
-
-            compiled, masks = self._compiled(sweep), of.masks(fused=False)
-
-            def one(*slab):
-                return compiled(*slab, masks, start, dt, parameters, coefficients)
-
-            first, whole = self.slabs.advance(whole, first, tf.reduce_min(last), one)
-            carry = self._on_grid(part(whole))
-            return rest(carry, start, dt, first, last, parameters, coefficients)
+            numbers = start, dt, parameters, coefficients
+            pieces = self.slabs.split(whole)
+            for steps in sorted({self.slabs.bands.steps, 1}, reverse=True):
+                slabs = self.slabs.in_steps_of(steps)
+                sweep = self._sweep(slabs, part, numbers)
+                first, pieces = slabs.advance(pieces, first, tf.reduce_min(last), sweep)
+            carry = self._on_grid(part(slabs.join(pieces)))
+            if self.members:
+                return rest(carry, start, dt, first, last, parameters, coefficients)
+            stop, step_dt = start + tf.cast(last, tf.float64) * dt, tf.cast(dt, self.dtype)
+            return self._finish(self.lines(parameters), carry, stop, step_dt, coefficients)
 
         return tf.function(in_slabs, autograph=False)
+
+    def _sweep(self, slabs: Slabs, part, numbers):
+        """One slab over several steps, as a compiled call of its own."""
+        of = slabs.bands
+
+        def sweep(slab, before, after, index, masks, start, dt, parameters, coefficients):
+            lines = self._in_band(of, masks, index >= 0, parameters)
+
+            def step(values, number):
+                at = index + number
+                new = self._step(lines, at, part(values), start, dt, coefficients)
+                return tf.concat(tf.nest.flatten(new), axis=-2)
+
+            return slabs.sweep(slab, before, after, step)
+
+        compiled, masks = self._compiled(sweep), of.masks(fused=False)
+        return lambda *slab: compiled(*slab, masks, *numbers)
 
     def _joined(self, carry):
         """All that is carried as one flat tensor ``(..., numbers, cells)``, and how to part it.
@@ -239,7 +247,7 @@ class Blocks:
     def follow(self):
         """``follow(carry, time, end, dt, trials, tolerance, parameters)`` for adaptive steppers.
 
-        Takes up to ``trials`` steps of chosen size towards ``end``; returns what is carried, the
+        Takes up to ``trials`` steps of chosen size towards ``end``; returns nothing to carry, the
         state, finiteness, and (time, dt, accepted, tried), each of several members its own. A step
         is accepted where the root mean square of ``error / (tolerance * (1 + |u|))`` is at most 1
         for every field.
@@ -286,8 +294,7 @@ class Blocks:
             result = tf.while_loop(unfinished, attempt, (whole, time, dt, zero, zero))
             carry, *rest = result
             carry = tf.reshape(carry, self._shape(self.problem.grid.dimensions))
-            finished = self._finish(self.lines(parameters), carry, time, dt, {})
-            return carry, *finished, tuple(rest)
+            return *self._finish(self.lines(parameters), carry, time, dt, {}), tuple(rest)
 
         return self._compiled(trace)
 
@@ -327,6 +334,18 @@ class Blocks:
     def _grid_axes(self) -> list[int]:
         return list(range(-self.problem.grid.dimensions, 0))
 
-    def _finish(self, lines, carry, time, dt, coefficients) -> tuple[tf.Tensor, tf.Tensor]:
+    def _finish(self, lines, carry, time, dt, coefficients):
+        """What is carried, the state and its finiteness.
+
+        Where the state itself is carried it is not handed out twice: that would be two arrays.
+        """
         state = self.stepper.finish(lines, carry, time, dt, coefficients)
-        return state, tf.reduce_all(tf.math.is_finite(state), axis=self._grid_axes)
+        carry = None if state is carry else carry
+        return carry, state, self._is_finite(state)
+
+    @cached_property
+    def _is_finite(self):
+        def trace(state):
+            return tf.reduce_all(tf.math.is_finite(state), axis=self._grid_axes)
+
+        return self._compiled(trace)

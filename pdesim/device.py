@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pdesim.errors import DeviceError
 from pdesim.settings import Device
 
-#: numbers of options in glibc's malloc.h, and how much free memory may stay at the heap's end
-M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
-KEPT_BYTES = 2**30
+#: options of glibc's malloc.h: free memory that may stay at the heap's end, arrays up to which size
+#: are kept at all (the largest that glibc accepts), and how many heaps threads share
+MALLOC_OPTIONS = {"trim threshold": (-1, 2**28), "mmap threshold": (-3, 2**25), "arenas": (-8, 1)}
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,13 @@ def start_tensorflow(device: Device) -> Placement:
 def _keep_memory() -> None:
     """Let the C library keep freed memory: a compiled call writes to arrays that are new to it.
 
-    glibc hands large arrays back to the kernel at once, and each first touch of a page that comes
-    back costs more than computing its numbers. One arena without mmap keeps them; see mallopt(3).
+    glibc hands arrays above some 100 kB back to the kernel at once, and the first touch of a page
+    that comes back costs more than computing its numbers; see mallopt(3). Arrays above 32 MiB still
+    go back: kept, they would leave holes of their size in the heap.
     """
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL("libc.so.6").mallopt
-        for option, value in ((M_ARENA_MAX, 1), (M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, KEPT_BYTES)):
+        for option, value in MALLOC_OPTIONS.values():
             mallopt(option, value)
 
 

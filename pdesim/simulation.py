@@ -276,11 +276,10 @@ class Simulation:
             last = np.minimum(counts, upto)
             began, before = clock_module.perf_counter(), float(self._now.min())
             self._state = None  # what is carried is enough, and large states leave room for it
-            self._carry, self._state, finite = self._call_advance(
+            carry, self._state, finite = self._call_advance(
                 np.full(len(counts), start), dt, first, last
             )
-            if self._carries_state:
-                self._carry = self._state
+            self._carry = self._state if carry is None else carry
             self._done, self._now = int(upto), start + last * dt
             taken = np.maximum(last - first, 0)
             self._account(taken, finite, began, before, report)
@@ -296,7 +295,8 @@ class Simulation:
         end = float(self.plan.times[self._frame + 1])
         while (self._now < end).any():
             began, before = clock_module.perf_counter(), self._now.copy()
-            self._carry, self._state, finite, told = self._call_follow(end, self.steps_a_block)
+            _, self._state, finite, told = self._call_follow(end, self.steps_a_block)
+            self._carry = self._state
             now, dt, accepted, tried = (np.atleast_1d(value.numpy()) for value in told)
             self._now, self._made_for = now, dt
             self._rejected += tried - accepted

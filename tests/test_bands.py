@@ -52,7 +52,8 @@ class Run:
         carry = self.carry
         for first, last in zip((0, *stops), stops, strict=False):
             steps = tf.constant(first, tf.int64), tf.constant(last, tf.int64)
-            carry, state, _ = self.blocks.advance(carry, self.zero, self.dt, *steps, *self.numbers)
+            new, state, _ = self.blocks.advance(carry, self.zero, self.dt, *steps, *self.numbers)
+            carry = state if new is None else new
         return state.numpy()
 
 

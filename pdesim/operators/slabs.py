@@ -1,4 +1,4 @@
-"""Grids too large for the caches: one slab of rows for each core, worked on in bands.
+"""Grids too large for the caches: slabs of rows, one or more for each core, worked on in bands.
 
 XLA does not divide a kernel that writes in place among threads, and what it does divide writes to
 fresh memory, pass after pass. So a slab is a compiled call of its own: TensorFlow runs the calls
@@ -22,8 +22,8 @@ from pdesim.operators.bands import Bands
 WHOLE_BYTES = 2**23
 #: rows of ghosts that a slab begins with, at least those of one step
 GHOST_ROWS = 8
-#: bytes of one band, which passes between two such arrays
-BAND_BYTES = 2**20
+#: bytes of one band, which passes between two such arrays; a slab has at most so many
+BAND_BYTES, SLAB_BYTES = 2**20, 2**24
 
 #: ``sweep(slab, before, after, index)``: a slab after several steps, from its ghosts on both sides
 Sweep = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
@@ -59,10 +59,21 @@ class Slabs:
         row = self.bands.row
         return values[..., start * row : (start + rows) * row]
 
-    def advance(self, whole: tf.Tensor, first, last, sweep: Sweep) -> tuple[tf.Tensor, tf.Tensor]:
+    def split(self, whole: tf.Tensor) -> list[tf.Tensor]:
+        """The slabs of a flat state."""
+        return [self._rows_of(whole, start, self.rows) for start in self._starts]
+
+    def join(self, slabs) -> tf.Tensor:
+        """The flat state again."""
+        ends = [*self._starts[1:], self._grid_rows]
+        lengths = [end - start for start, end in zip(self._starts, ends, strict=True)]
+        own = [self._rows_of(s, 0, length) for s, length in zip(slabs, lengths, strict=True)]
+        return tf.concat(own, axis=-1)
+
+    def advance(self, slabs, first, last, sweep: Sweep) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """As many steps from ``first`` towards ``last`` as sweeps fit in: the next step's index.
 
-        For graphs of TensorFlow, which runs the sweeps of all slabs at once.
+        For graphs of TensorFlow, which runs the sweeps of all slabs side by side.
         """
 
         def all_slabs(index, *slabs):
@@ -73,12 +84,12 @@ class Slabs:
         def room(index, *_):
             return index + self.bands.steps <= last
 
-        slabs = [self._rows_of(whole, start, self.rows) for start in self._starts]
         index, *slabs = tf.while_loop(room, all_slabs, (first, *slabs))
-        ends = [*self._starts[1:], self._grid_rows]
-        lengths = [end - start for start, end in zip(self._starts, ends, strict=True)]
-        own = [self._rows_of(s, 0, length) for s, length in zip(slabs, lengths, strict=True)]
-        return index, tf.concat(own, axis=-1)
+        return index, slabs
+
+    def in_steps_of(self, steps: int) -> Slabs:
+        """The same with other ghosts: for so many steps a sweep."""
+        return replace(self, bands=replace(self.bands, steps=steps))
 
     def _around(self, slabs, number: int) -> tuple[tf.Tensor, tf.Tensor]:
         """The rows before and after a slab, from its neighbours."""
@@ -153,7 +164,9 @@ def cut(whole: Bands, bytes_a_cell: int) -> Slabs | None:
     once = replace(whole, steps=1).ghosts
     steps = max(1, GHOST_ROWS // once)
     least = max(BAND_BYTES // row_bytes, 4 * steps * once)
-    count = min(_cores(), rows // (2 * least))
+    # small slabs let go of what they were made from one by one, and their memory is used again
+    wanted = -(-rows * row_bytes // (SLAB_BYTES * _cores())) * _cores()
+    count = min(wanted, rows // (2 * least))
     if count < 1:
         return None
     slab = -(-rows // count)
