@@ -20,6 +20,8 @@ from pdesim.operators.slabs import Slabs
 SHRINK, SAFETY, GROW = 0.2, 0.9, 5.0
 #: a step below this fraction of the interval means that the solution cannot be followed
 VANISHING = 1e-12
+#: modes whose coefficients are worked out at once
+PIECE = 2**20
 
 
 @dataclass(frozen=True)
@@ -92,10 +94,20 @@ class Blocks:
     def host_coefficients(self, dt: float, parameters: Mapping[str, float]) -> dict:
         """The same for other parameters, as NumPy arrays."""
         needs = self.stepper.method.family in ("exponential", "imex", "implicit")
-        linear = None
-        if needs and not isinstance(self.problem.modes, str):
-            linear = self.problem.linear_modes(parameters)
-        return self.stepper.coefficients(linear, parameters, dt)
+        if not needs or isinstance(self.problem.modes, str):
+            return self.stepper.coefficients(None, parameters, dt)
+        linear, axis = self.problem.linear_modes(parameters), -self.problem.grid.dimensions
+        # in pieces, since many functions of all modes in float64 would be many times the state
+        pieces = -(-linear.size // PIECE)
+        parts = [
+            self._rounded(self.stepper.coefficients(modes, parameters, dt))
+            for modes in np.array_split(linear, min(pieces, linear.shape[axis]), axis=axis)
+        ]
+        return {name: np.concatenate([part[name] for part in parts], axis) for name in parts[0]}
+
+    def _rounded(self, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        types = self.lines({})
+        return {n: v.astype(types.dtype_of(v).as_numpy_dtype) for n, v in values.items()}
 
     def as_tensors(self, values: Mapping[str, np.ndarray]) -> dict[str, tf.Tensor]:
         types = self.lines({})

@@ -233,6 +233,8 @@ class Simulation:
             for name, value in self._host[0].items()
         }
         self._coefficients = self.blocks.as_tensors(stacked)
+        if not self._many:
+            self._host = [{}]  # only members are put together anew
         begun = self.blocks.begin(
             self._state, self._double(self._now), self._double(dt), self._parameters,
             self._coefficients,
