@@ -64,6 +64,11 @@ class Blocks:
         numbers = len(self.problem.equation.fields) * max(self.members, 1)
         return self.bands and slabs.cut(self.bands, self.dtype.size * numbers)
 
+    @property
+    def first_steps(self) -> int:
+        """Steps that have every program compiled: slabs have one for several steps, one for one."""
+        return self.slabs.bands.steps + 1 if self.slabs else 1
+
     def _in_band(self, of: Bands, masks, always, parameters) -> MethodOfLines:
         """The method of lines for a band, which has one axis of cells."""
         band = Band(of, masks, always, self.lines({}).library, self.dtype)

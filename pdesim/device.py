@@ -12,9 +12,14 @@ from dataclasses import dataclass
 from pdesim.errors import DeviceError
 from pdesim.settings import Device
 
-#: options of glibc's malloc.h: free memory that may stay at the heap's end, arrays up to which size
-#: are kept at all (the largest that glibc accepts), and how many heaps threads share
-MALLOC_OPTIONS = {"trim threshold": (-1, 2**28), "mmap threshold": (-3, 2**25), "arenas": (-8, 1)}
+#: options of glibc's malloc.h: free memory that may stay at the heap's end, what the heap grows by,
+#: arrays up to which size are kept at all (the largest that glibc accepts), and heaps for threads
+MALLOC_OPTIONS = {
+    "trim threshold": (-1, 2**30),
+    "top pad": (-2, 2**26),
+    "mmap threshold": (-3, 2**25),
+    "arenas": (-8, 1),
+}
 
 
 @dataclass(frozen=True)

@@ -100,11 +100,12 @@ class Simulation:
         began = clock_module.perf_counter()
         with tf.device(self.placement.name):
             self._place()
-            self._trial(0)
+            self._trial(self.blocks.first_steps)
             self.compile_seconds = clock_module.perf_counter() - began
             began = clock_module.perf_counter()
-            self._trial(TRIAL_STEPS)
-        seconds = (clock_module.perf_counter() - began) / TRIAL_STEPS
+            steps = max(TRIAL_STEPS, self.blocks.first_steps - 1)
+            self._trial(steps)
+        seconds = (clock_module.perf_counter() - began) / steps
         self.steps_a_block = max(FIRST_BLOCK, int(BLOCK_SECONDS / max(seconds, 1e-6)))
         return seconds
 
