@@ -221,7 +221,9 @@ class Blocks:
             if self.members:
                 return rest(carry, start, dt, first, last, parameters, coefficients)
             stop, step_dt = start + tf.cast(last, tf.float64) * dt, tf.cast(dt, self.dtype)
-            return self._finish(self.lines(parameters), carry, stop, step_dt, coefficients)
+            # this part of the graph is not compiled, where barriers are unknown
+            lines = replace(self.lines(parameters), fused=False)
+            return self._finish(lines, carry, stop, step_dt, coefficients)
 
         return tf.function(in_slabs, autograph=False)
 

@@ -99,6 +99,28 @@ def cut_finely(monkeypatch, cores: int = 3) -> None:
     monkeypatch.setattr(slabs, "_cores", lambda: cores)
 
 
+def test_velocities_with_operators_in_slabs(monkeypatch):
+    words = (
+        "equation=custom grid=[12,64] stepper=verlet time.dt=1e-4 domain.extent=1 "
+        "equation.fields=[a,b] equation.rhs.a=\"'laplacian(b)'\" equation.rhs.b=\"'-laplacian(a)'\""
+    )
+    plain = Run(words, banded=False).to(STEPS)
+    cut_finely(monkeypatch)
+    run = Run(words, banded=True)
+    assert run.blocks.slabs is not None
+    assert np.abs(run.to(STEPS) - plain).max() <= 1e-13 * STEPS * np.abs(plain).max()
+
+
+@pytest.mark.parametrize("stepper", ["etdrk4", "sbdf2", "cnab2"])
+def test_coefficients_in_pieces_are_those_of_all_modes(stepper, monkeypatch):
+    run = Run(f"equation=gray_scott grid=[20,24] stepper={stepper} operators=spectral", False)
+    whole = run.blocks.host_coefficients(0.1, run.blocks.problem.equation.parameters)
+    monkeypatch.setattr("pdesim.blocks.PIECE", 50)
+    pieces = run.blocks.host_coefficients(0.1, run.blocks.problem.equation.parameters)
+    assert whole.keys() == pieces.keys()
+    assert all(np.array_equal(whole[name], pieces[name]) for name in whole)
+
+
 @pytest.mark.parametrize("cores", [1, 2, 3])
 @pytest.mark.parametrize("rows", [48, 53, 61])
 def test_slabs_and_bands_need_not_divide_the_grid(rows, cores, monkeypatch):
