@@ -65,13 +65,14 @@ class Blocks:
         return self.bands and slabs.cut(self.bands, self.dtype.size * numbers)
 
     @property
-    def first_steps(self) -> int:
-        """Steps that have every program compiled: slabs have one for several steps, one for one."""
-        return self.slabs.bands.steps + 1 if self.slabs else 1
+    def steps_at_once(self) -> int:
+        """Steps from one exchange of ghosts to the next; fewer may cost as much."""
+        bands = self.slabs.bands if self.slabs else self.bands
+        return bands.steps if bands else 1
 
-    def _in_band(self, of: Bands, masks, always, parameters) -> MethodOfLines:
+    def _in_band(self, of: Bands, always, parameters) -> MethodOfLines:
         """The method of lines for a band, which has one axis of cells."""
-        band = Band(of, masks, always, self.lines({}).library, self.dtype)
+        band = Band(of, always, self.lines({}).library, self.dtype)
         parameters = {name: self._widen(value, 1) for name, value in parameters.items()}
         return replace(self.lines({}), parameters=parameters, band=band)
 
@@ -146,7 +147,7 @@ class Blocks:
 
             def one(index, carry):
                 new = self._step(lines, index, carry, *numbers)
-                return index + 1, self._rested(lines, index < last, new, carry)
+                return index + 1, self._rested(index < last, new, carry)
 
             if self.bands is None:
                 _, carry = tf.while_loop(lambda index, _: index < end, one, (first, carry))
@@ -166,58 +167,56 @@ class Blocks:
         step_dt = self._widen(tf.cast(dt, self.dtype), lines.axes + 1)
         return self.stepper.step(lines, carry, clock, step_dt, coefficients)
 
-    def _rested(self, lines, active, new, old):
+    def _rested(self, active, new, old):
         """The new values, of several members only those that are not at their end."""
         if not self.members:
             return new
-        old = tf.nest.map_structure(lambda a, b: lines.aligned(a, b)[0], old, new)
         return self._where(active, new, old)
 
     def _in_bands(self, carry, first, last, parameters, numbers):
         """The steps of a block, several at a time; then one by one what is left.
 
-        Those that all members take, the soonest to finish too, need no choice of the resting.
+        Of several members those rest then that are at their end.
         """
         end = tf.reduce_max(last)
-        phases = [(self.bands.steps, tf.reduce_min(last), False)]
+        phases = [(self.bands, tf.reduce_min(last), False)]
         if self.members or self.bands.steps > 1:
-            phases.append((1, end, self.members > 0))
+            phases.append((replace(self.bands, steps=1), end, self.members > 0))
         if self.slabs:
-            phases = phases[1:]  # the sweeps have taken the others
-        whole, part = self._joined(carry)
-        for several, stop, resting in phases:
-            band = replace(self.bands, steps=several)
-            lines = self._in_band(band, band.masks(fused=True), end > first, parameters)
+            phases = phases[1:]  # the sweeps have taken the steps of all
+        whole, part = self._joined(carry, self.bands)
+        for band, stop, resting in phases:
+            lines = self._in_band(band, end > first, parameters)
 
-            def some(index, whole, lines=lines, resting=resting, band=band):
-                values = band.extended(whole)
+            def some(index, whole, lines=lines, band=band, resting=resting):
+                values = lines.stored(band.extended(whole))
                 for number in range(band.steps):
-                    old = part(values)
-                    new = self._step(lines, index + number, old, *numbers)
-                    if resting:
-                        new = self._rested(lines, index + number < last, new, old)
-                    values = lines.stored(tf.concat(tf.nest.flatten(new), axis=-2))
-                return index + band.steps, values
+                    new, old = self._flat_step(lines, part, index + number, values, *numbers)
+                    new = self._where(index + number < last, new, old) if resting else new
+                    values = lines.stored(new)
+                return index + band.steps, band.core(values, beyond=1)
 
-            def room(index, _, several=several, stop=stop):
-                return index + several <= stop
+            def room(index, _, band=band, stop=stop):
+                return index + band.steps <= stop
 
             first, whole = tf.while_loop(room, some, (first, whole))
-        return self._on_grid(part(whole))
+        return self._on_grid(part(whole), self.bands)
+
+    def _flat_step(self, lines, part, index, values, *numbers) -> list[tf.Tensor]:
+        """All that is carried in a band, after a step and before it."""
+        new = self._step(lines, index, part(values), *numbers)
+        return lines.aligned(tf.concat(tf.nest.flatten(new), axis=-2), values)
 
     def _in_slabs(self, trace):
-        """Sweeps over all slabs, of several steps and then of one; members may rest after that."""
+        """Sweeps over all slabs; those members rest after that whose steps are taken."""
         rest = self._compiled(trace)
 
         def in_slabs(carry, start, dt, first, last, parameters, coefficients):
-            whole, part = self._joined(carry)
-            numbers = start, dt, parameters, coefficients
-            pieces = self.slabs.split(whole)
-            for steps in sorted({self.slabs.bands.steps, 1}, reverse=True):
-                slabs = self.slabs.in_steps_of(steps)
-                sweep = self._sweep(slabs, part, numbers)
-                first, pieces = slabs.advance(pieces, first, tf.reduce_min(last), sweep)
-            carry = self._on_grid(part(slabs.join(pieces)))
+            whole, part = self._joined(carry, self.slabs.bands)
+            slabs, soonest = self.slabs, tf.reduce_min(last)
+            sweep = self._sweep(part, soonest, start, dt, parameters, coefficients)
+            first, pieces = slabs.advance(slabs.split(whole), first, soonest, sweep)
+            carry = self._on_grid(part(slabs.join(pieces)), slabs.bands)
             if self.members:
                 return rest(carry, start, dt, first, last, parameters, coefficients)
             stop, step_dt = start + tf.cast(last, tf.float64) * dt, tf.cast(dt, self.dtype)
@@ -227,24 +226,24 @@ class Blocks:
 
         return tf.function(in_slabs, autograph=False)
 
-    def _sweep(self, slabs: Slabs, part, numbers):
-        """One slab over several steps, as a compiled call of its own."""
-        of = slabs.bands
+    def _sweep(self, part, last, *numbers):
+        """One slab over several steps, up to the ``last``, as a compiled call of its own."""
+        of = self.slabs.bands
 
-        def sweep(slab, before, after, index, masks, start, dt, parameters, coefficients):
-            lines = self._in_band(of, masks, index >= 0, parameters)
+        def sweep(slab, before, after, index, last, start, dt, parameters, coefficients):
+            lines = self._in_band(of, index >= 0, parameters)
 
             def step(values, number):
-                at = index + number
-                new = self._step(lines, at, part(values), start, dt, coefficients)
-                return tf.concat(tf.nest.flatten(new), axis=-2)
+                numbers = start, dt, coefficients
+                new, old = self._flat_step(lines, part, index + number, values, *numbers)
+                return tf.where(index + number < last, new, old)
 
-            return slabs.sweep(slab, before, after, step)
+            return self.slabs.sweep(slab, before, after, step)
 
-        compiled, masks = self._compiled(sweep), of.masks(fused=False)
-        return lambda *slab: compiled(*slab, masks, *numbers)
+        compiled = self._compiled(sweep)
+        return lambda *slab: compiled(*slab, last, *numbers)
 
-    def _joined(self, carry):
+    def _joined(self, carry, of: Bands):
         """All that is carried as one flat tensor ``(..., numbers, cells)``, and how to part it.
 
         Joining and parting it in every step would be passes over memory.
@@ -256,11 +255,10 @@ class Blocks:
         def part(values):
             return tf.nest.pack_sequence_as(carry, tf.split(values, sizes, axis=-2))
 
-        return tf.reshape(joined, (*joined.shape[: on_grid + 1], -1)), part
+        return of.widened(joined), part
 
-    def _on_grid(self, carry):
-        shape = self.problem.grid.shape
-        return tf.nest.map_structure(lambda v: tf.reshape(v, (*v.shape[:-1], *shape)), carry)
+    def _on_grid(self, carry, of: Bands):
+        return tf.nest.map_structure(of.on_grid, carry)
 
     @cached_property
     def follow(self):
@@ -273,7 +271,8 @@ class Blocks:
         """
 
         def trace(carry, time, end, dt, trials, tolerance, parameters):
-            lines, extended = self._for_trials(time < end, parameters)
+            lines, band = self._for_trials(time < end, parameters)
+            inside = None if band is None else band.inside()
             smallest = VANISHING * (end - time)
 
             def active(time, dt, tried):
@@ -288,12 +287,12 @@ class Blocks:
                 taken = tf.where(last, end - time, dt)
                 new, error = self.stepper.trial(
                     lines,
-                    extended(carry),
+                    carry if band is None else lines.stored(band.extended(carry)),
                     lambda c: self._widen(time + c * taken, lines.axes),
                     self._widen(tf.cast(taken, self.dtype), lines.axes + 1),
                 )
                 _, new, error = lines.aligned(carry, new, error)
-                size = self._error_size(carry, new, error, tolerance, lines.axes)
+                size = self._error_size(carry, new, error, tolerance, inside)
                 good = (size <= 1.0) & at_work
                 factor = SAFETY * tf.maximum(size, 1e-10) ** (-1.0 / self.stepper.error_order)
                 factor = tf.where(tf.math.is_finite(size), factor, SHRINK)
@@ -309,27 +308,19 @@ class Blocks:
                 )
 
             zero = tf.zeros_like(time, tf.int64)
-            whole = tf.reshape(carry, self._shape(lines.axes))
-            result = tf.while_loop(unfinished, attempt, (whole, time, dt, zero, zero))
-            carry, *rest = result
-            carry = tf.reshape(carry, self._shape(self.problem.grid.dimensions))
+            whole = carry if band is None else band.widened(carry)
+            whole, *rest = tf.while_loop(unfinished, attempt, (whole, time, dt, zero, zero))
+            carry = whole if band is None else band.on_grid(whole)
             return *self._finish(self.lines(parameters), carry, time, dt, {}), tuple(rest)
 
         return self._compiled(trace)
 
-    def _for_trials(self, always, parameters):
-        """The method of lines for single steps of chosen size, and what gives ghosts to a state."""
+    def _for_trials(self, always, parameters) -> tuple[MethodOfLines, Bands | None]:
+        """The method of lines for single steps of chosen size, in a band if that can be."""
         if self.bands is None:
-            return self.lines(parameters), lambda state: state
-        band = replace(self.bands, steps=1)
-        lines = self._in_band(band, band.masks(fused=True), tf.reduce_any(always), parameters)
-        return lines, band.extended
-
-    def _shape(self, axes: int) -> tuple[int, ...]:
-        """Of a stacked state on the grid, or with all cells on one axis."""
-        shape = self.problem.grid.shape
-        before = (*[self.members] * bool(self.members), len(self.problem.equation.fields))
-        return (*before, *shape) if axes == len(shape) else (*before, math.prod(shape))
+            return self.lines(parameters), None
+        band = self.bands.lasting(1)
+        return self._in_band(band, tf.reduce_any(always), parameters), band
 
     def choose(self, which: np.ndarray, new, old):
         """What is carried, of some members anew."""
@@ -344,9 +335,15 @@ class Blocks:
 
         return tf.nest.map_structure(pick, new, old)
 
-    def _error_size(self, old, new, error, tolerance, axes: int) -> tf.Tensor:
+    def _error_size(self, old, new, error, tolerance, inside) -> tf.Tensor:
+        """The largest over the fields; ``inside`` are the cells of a band that are no ghosts."""
         allowed = tf.cast(tolerance, self.dtype) * (1 + tf.maximum(tf.abs(old), tf.abs(new)))
-        mean = tf.reduce_mean(tf.square(error / allowed), axis=list(range(-axes, 0)))
+        squares = tf.square(error / allowed)
+        if inside is None:
+            sums = tf.reduce_sum(squares, axis=self._grid_axes)
+        else:
+            sums = tf.reduce_sum(tf.where(inside, squares, tf.zeros_like(squares)), axis=-1)
+        mean = sums / math.prod(self.problem.grid.shape)
         return tf.cast(tf.sqrt(tf.reduce_max(mean, axis=-1)), tf.float64)
 
     @property

@@ -100,10 +100,10 @@ class Simulation:
         began = clock_module.perf_counter()
         with tf.device(self.placement.name):
             self._place()
-            self._trial(self.blocks.first_steps)
+            self._trial(1)
             self.compile_seconds = clock_module.perf_counter() - began
             began = clock_module.perf_counter()
-            steps = max(TRIAL_STEPS, self.blocks.first_steps - 1)
+            steps = max(TRIAL_STEPS, self.blocks.steps_at_once)
             self._trial(steps)
         seconds = (clock_module.perf_counter() - began) / steps
         self.steps_a_block = max(FIRST_BLOCK, int(BLOCK_SECONDS / max(seconds, 1e-6)))

@@ -122,7 +122,7 @@ def test_coefficients_in_pieces_are_those_of_all_modes(stepper, monkeypatch):
 
 
 @pytest.mark.parametrize("cores", [1, 2, 3])
-@pytest.mark.parametrize("rows", [48, 53, 61])
+@pytest.mark.parametrize("rows", [72, 79, 91])
 def test_slabs_and_bands_need_not_divide_the_grid(rows, cores, monkeypatch):
     words = f"equation=gray_scott grid=[12,{rows}] stepper=euler"
     plain = Run(words, banded=False).to(STEPS)

@@ -82,7 +82,7 @@ def measure(
         forget_peak(placement)
         held, began = peak_bytes(placement), time.perf_counter()
         program = Program(plan, placement)
-        program.run(program.blocks.first_steps)
+        program.run(1)
         facts = {"device": placement.about, "copy": copies[placement.name]}
         facts["compile_seconds"] = time.perf_counter() - began
         runners.append((program.run, facts))

@@ -1,10 +1,11 @@
-"""Periodic states as flat bands: rows one after the other, with rows of ghost cells at both ends.
+"""Periodic states as flat bands: all their rows end to end, with ghosts on every side.
 
-What XLA compiles best on a CPU is a sum of one flat array read at shifted places. So the rows of a
-periodic state are laid end to end. A neighbour in another row is then a shift like any other, and
-one beyond the end of its own row is chosen by a mask. Only whole rows have ghosts, and each
-right-hand side uses some of them up, so a band that begins with many rows of ghosts takes several
-steps before it needs new ones. One band is the whole of a small grid; large ones have ``slabs``.
+What XLA compiles best on a CPU is a sum of one flat array read at shifted places, without a choice
+between neighbours. So rows carry ghost cells at both ends and are laid end to end: every neighbour
+is then a shift by a fixed number of cells. Ghosts last for several steps. Each right-hand side
+makes those on the outside useless, and reads across the ends of rows, but only into ghosts; what is
+handed on are the cells between them. One band is the whole of a small grid; large ones have
+``slabs``.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ from pdesim.formula import language as lang
 from pdesim.operators import stencil
 from pdesim.operators.problem import Problem
 
-#: rows of ghosts that the whole grid begins with, at least those of one step
-GHOST_ROWS = 4
+#: right-hand sides, on one another, that ghosts are made for at most
+DEEPEST = 8
+#: what new ghosts cost, in right-hand sides: all that is carried is copied
+EXCHANGE = 1.0
 
 
 def serves(problem: Problem) -> bool:
@@ -51,65 +54,133 @@ class Bands:
     """Bands ``(..., numbers, cells)`` of a state ``(..., numbers, *grid.shape)``.
 
     Args:
-        depth: right-hand sides that stand on one another in one step; each uses ``reach`` rows.
+        depth: right-hand sides that stand on one another in one step.
         steps: that a band takes before it needs new ghosts.
-        rows: of one band, without ghosts.
+        columns: ghost cells at both ends of all array axes but the first.
+        rows: of one band along the first array axis, without ghosts.
     """
 
     problem: Problem
     depth: int
     steps: int
+    columns: int
     rows: int
+
+    @property
+    def across(self) -> tuple[int, ...]:
+        """Cells along all array axes but the first, with ghosts."""
+        return tuple(n + 2 * self.columns for n in self.problem.grid.shape[1:])
 
     @property
     def row(self) -> int:
         """Cells in what lies at one place of the first array axis: a cell, a row, or a plane."""
-        return math.prod(self.problem.grid.shape[1:])
+        return math.prod(self.across)
 
     @cached_property
-    def reach(self) -> int:
-        """Rows that a right-hand side uses up: the halo, and one more under diagonal neighbours.
+    def strides(self) -> tuple[int, ...]:
+        """How far apart neighbours along x, y, z lie."""
+        return tuple(math.prod(self.across[::-1][:axis]) for axis in range(len(self.across) + 1))
 
-        Of the first cell of a row, the neighbour before it in the row before lies a row further on;
-        what is read in its place, and not used, must still be there.
-        """
+    @cached_property
+    def margin(self) -> int:
+        """Cells at both ends that a right-hand side has no neighbours for."""
         problem, scheme = self.problem, self.problem.discretisation
         nodes = [node for f in problem.equation.formulas for node in lang.operators_in(f)]
         words = {lang.word_of(node) for node in nodes} - {lang.DIVERGENCE}
-        offsets = [o for word in words for o in scheme.terms(word, problem.grid)]
-        return problem.halo + any(sum(map(bool, offset)) > 1 for offset in offsets)
+        places = [self.shift(o) for word in words for o in scheme.terms(word, problem.grid)]
+        return max(problem.halo * self.row, *places, 0)
 
     @property
     def ghosts(self) -> int:
-        """Rows of ghosts on either side before the first step."""
-        return self.steps * self.depth * self.reach
+        """Rows of ghosts on either side before the first step; one is left after the last."""
+        return -(-self.steps * self.depth * self.margin // self.row) + 1
 
-    def masks(self, fused: bool) -> dict[tuple[int, int], tf.Tensor]:
-        """Where a neighbour lies beyond the end: per (axis, offset), along the longest band."""
-        grid, halo, masks = self.problem.grid, self.problem.halo, {}
-        cell = tf.range((self.rows + 2 * self.ghosts) * self.row)
-        for axis in range(grid.dimensions - 1):
-            place = cell // math.prod(grid.points[:axis]) % grid.points[axis]
-            for offset in range(1, halo + 1):
-                masks[axis, -offset] = place < offset
-                masks[axis, offset] = place >= grid.points[axis] - offset
-        if not masks or not fused:
-            return masks
-        # made once: XLA would make them again in every step
-        return dict(zip(masks, xla.optimization_barrier(*masks.values()), strict=True))
+    @property
+    def fits(self) -> bool:
+        """Whether the grid has as many cells as ghosts are made of."""
+        return self.ghosts <= self.rows and self.columns <= min(
+            self.problem.grid.shape[1:], default=self.columns
+        )
+
+    @property
+    def cost(self) -> float:
+        """Of a right-hand side, beside one without ghosts: those in it, and making them anew."""
+        wider = self.row / math.prod(self.problem.grid.shape[1:])
+        longer = 1 + self.ghosts / self.rows  # half of them are left on the average
+        return wider * longer + EXCHANGE / (self.steps * self.depth)
+
+    def lasting(self, steps: int) -> Bands:
+        """The same with ghosts for so many steps."""
+        return replace(self, steps=steps, columns=steps * self.depth * self.problem.halo)
+
+    def shift(self, offsets: tuple[int, ...]) -> int:
+        """How far away a neighbour lies, from its offsets along x, y, z."""
+        return sum(o * stride for o, stride in zip(offsets, self.strides, strict=True))
+
+    def widened(self, state: tf.Tensor) -> tf.Tensor:
+        """A state on the grid, flat, with room for the ghosts of rows and one row at both ends."""
+        before = state.shape.rank - self.problem.grid.dimensions
+        for axis, ghosts in enumerate(self._beyond, start=before):
+            room = tf.split(state, [ghosts, state.shape[axis] - ghosts], axis=axis)[0]
+            state = tf.concat([room, state, room], axis=axis)
+        return tf.reshape(state, (*state.shape[:before], -1))
+
+    def on_grid(self, flat: tf.Tensor) -> tf.Tensor:
+        """The state on the grid again."""
+        state = tf.reshape(flat, (*flat.shape[:-1], -1, *self.across))
+        inner = zip(self._beyond, state.shape[flat.shape.rank - 1 :], strict=True)
+        return state[(..., *(slice(ghosts, n - ghosts) for ghosts, n in inner))]
+
+    @property
+    def _beyond(self) -> list[int]:
+        return [1] + [self.columns] * len(self.across)
 
     def extended(self, whole: tf.Tensor) -> tf.Tensor:
-        """The flat grid ``(..., numbers, cells)`` as one band with its ghosts."""
-        end = self.ghosts * self.row
-        return tf.concat([whole[..., -end:], whole, whole[..., :end]], axis=-1)
+        """The flat grid as one band with its ghosts, for a single kernel."""
+        rows, ghosts = self.rows, self.ghosts
+        parts = [(rows - ghosts, ghosts), (0, rows), (0, ghosts)]
+        rows_of = [self.with_columns(whole, 1 + start, rows) for start, rows in parts]
+        return self._flat(tf.concat(rows_of, axis=whole.shape.rank - 1))
+
+    def with_columns(self, flat: tf.Tensor, start: int, rows: int) -> tf.Tensor:
+        """Some rows with new ghosts at their ends: ``(..., numbers, rows, *across)``.
+
+        ``flat`` begins ``start`` rows before them, at least one. Compiled as a loop over rows and
+        what is in them, this is vectorised; flat it would not be.
+        """
+        shape = (*flat.shape[:-1], rows, *self.across)
+
+        def moved(axis: int, by: int) -> tf.Tensor:
+            if axis == len(self.across):
+                return tf.reshape(flat[..., start * self.row + by :][..., : rows * self.row], shape)
+            cells, stride = self.problem.grid.points[axis], self.strides[axis]
+            place = tf.reshape(tf.range(cells + 2 * self.columns), (-1, *[1] * axis))
+            within = moved(axis + 1, by)
+            last = tf.where(place < self.columns, moved(axis + 1, by + cells * stride), within)
+            first = moved(axis + 1, by - cells * stride)
+            return tf.where(place < cells + self.columns, last, first)
+
+        return moved(0, 0)
+
+    def _flat(self, rows: tf.Tensor) -> tf.Tensor:
+        return tf.reshape(rows, (*rows.shape[: -1 - len(self.across)], -1))
+
+    def inside(self) -> tf.Tensor:
+        """Whether cells of the flat grid are no ghosts, worked out once in a compiled program."""
+        ones = tf.ones(self.problem.grid.shape, tf.bool)
+        inside = tf.pad(ones, [(ghosts, ghosts) for ghosts in self._beyond])
+        return xla.optimization_barrier(tf.reshape(inside, [-1]))[0]
+
+    def core(self, flat: tf.Tensor, beyond: int = 0) -> tf.Tensor:
+        """The rows of a band, and some ``beyond`` them."""
+        return _middle(flat, (self.rows + 2 * beyond) * self.row)
 
 
 def cut(problem: Problem, depth: int) -> Bands | None:
     """The grid as one band, or None where it has too few rows for so many ghosts."""
-    rows = problem.grid.shape[0]
-    once = Bands(problem, depth, 1, rows)
-    bands = replace(once, steps=max(1, GHOST_ROWS // once.ghosts))
-    return bands if bands.ghosts <= rows else None
+    once = Bands(problem, depth, 1, depth * problem.halo, problem.grid.shape[0])
+    choices = [once.lasting(steps) for steps in range(1, max(1, DEEPEST // depth) + 1)]
+    return min((c for c in choices if c.fits), key=lambda c: c.cost, default=None)
 
 
 def aligned(*values: tf.Tensor) -> list[tf.Tensor]:
@@ -125,14 +196,13 @@ def _middle(value: tf.Tensor, length: int) -> tf.Tensor:
 
 @dataclass(frozen=True)
 class Band:
-    """Evaluates formulas on flat fields; what has operators loses ``reach`` rows at both ends.
+    """Evaluates formulas on flat fields; what has operators loses ``margin`` cells at both ends.
 
     Args:
         always: a predicate that is true, which the compiler cannot know.
     """
 
     bands: Bands
-    masks: dict[tuple[int, int], tf.Tensor]
     always: tf.Tensor
     library: Library
     dtype: tf.DType
@@ -146,7 +216,7 @@ class Band:
         if not any(lang.operators_in(formula) for formula in formulas):
             value = Evaluator({**numbers, **around}, self.library)
             return self._stack([value(f) for f in formulas], (*fields[0].shape[:-1], length))
-        length -= 2 * self.bands.reach * self.bands.row
+        length -= 2 * self.bands.margin
         on_extended = Evaluator({**numbers, **around}, self.library)
 
         def apply(word: str, arguments: tuple, _value):
@@ -179,23 +249,14 @@ class Band:
         return stencil.derivative(reads[0], scheme.terms(word, grid))
 
     def _reader(self, values) -> stencil.Neighbour:
-        grid, row = self.problem.grid, self.bands.row
         values = tf.convert_to_tensor(values, self.dtype)
         if not values.shape.rank or values.shape[-1] == 1:
             return lambda offsets: values  # the same everywhere
-        margin = self.bands.reach * row
+        margin = self.bands.margin
         length = values.shape[-1] - 2 * margin
 
-        def shifted(offsets: tuple[int, ...], axis: int, shift: int) -> tf.Tensor:
-            if axis == grid.dimensions - 1:
-                begin = margin + shift + offsets[axis] * row
-                return values[..., begin : begin + length]
-            offset, stride = offsets[axis], math.prod(grid.points[:axis])
-            within = shifted(offsets, axis + 1, shift + offset * stride)
-            if not offset:
-                return within
-            around = (offset - int(math.copysign(grid.points[axis], offset))) * stride
-            beyond = shifted(offsets, axis + 1, shift + around)
-            return tf.where(self.masks[axis, offset][:length], beyond, within)
+        def neighbour(offsets: tuple[int, ...]) -> tf.Tensor:
+            begin = margin + self.bands.shift(offsets)
+            return values[..., begin : begin + length]
 
-        return lambda offsets: shifted(offsets, 0, 0)
+        return neighbour

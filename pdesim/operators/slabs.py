@@ -19,7 +19,7 @@ from tensorflow.compiler.tf2xla.python import xla
 from pdesim.operators.bands import Bands
 
 #: grids of more bytes are cut into slabs
-WHOLE_BYTES = 2**23
+WHOLE_BYTES = 2**22
 #: rows of ghosts that a slab begins with, at least those of one step
 GHOST_ROWS = 8
 #: bytes of one band, which passes between two such arrays; a slab has at most so many
@@ -61,6 +61,8 @@ class Slabs:
 
     def split(self, whole: tf.Tensor) -> list[tf.Tensor]:
         """The slabs of a flat state."""
+        rows = self.bands.with_columns(whole, 1, self._grid_rows)
+        whole = tf.reshape(rows, (*whole.shape[:-1], -1))
         return [self._rows_of(whole, start, self.rows) for start in self._starts]
 
     def join(self, slabs) -> tf.Tensor:
@@ -68,10 +70,11 @@ class Slabs:
         ends = [*self._starts[1:], self._grid_rows]
         lengths = [end - start for start, end in zip(self._starts, ends, strict=True)]
         own = [self._rows_of(s, 0, length) for s, length in zip(slabs, lengths, strict=True)]
-        return tf.concat(own, axis=-1)
+        edge = self._rows_of(own[0], 0, 1)
+        return tf.concat([edge, *own, edge], axis=-1)
 
     def advance(self, slabs, first, last, sweep: Sweep) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """As many steps from ``first`` towards ``last`` as sweeps fit in: the next step's index.
+        """The steps from ``first`` to ``last``, of which a sweep takes several: the next's index.
 
         For graphs of TensorFlow, which runs the sweeps of all slabs side by side.
         """
@@ -79,17 +82,10 @@ class Slabs:
         def all_slabs(index, *slabs):
             around = [self._around(slabs, number) for number in range(self.count)]
             moved = [sweep(s, *ghosts, index) for s, ghosts in zip(slabs, around, strict=True)]
-            return index + self.bands.steps, *moved
+            return tf.minimum(index + self.bands.steps, last), *moved
 
-        def room(index, *_):
-            return index + self.bands.steps <= last
-
-        index, *slabs = tf.while_loop(room, all_slabs, (first, *slabs))
+        index, *slabs = tf.while_loop(lambda i, *_: i < last, all_slabs, (first, *slabs))
         return index, slabs
-
-    def in_steps_of(self, steps: int) -> Slabs:
-        """The same with other ghosts: for so many steps a sweep."""
-        return replace(self, bands=replace(self.bands, steps=steps))
 
     def _around(self, slabs, number: int) -> tuple[tf.Tensor, tf.Tensor]:
         """The rows before and after a slab, from its neighbours."""
@@ -122,15 +118,17 @@ class Slabs:
             pair, values = [band, spare], band
             for count in range(bands.steps):
                 new = step(values, count)
-                if count == bands.steps - 1:
-                    return number + 1, pair[1], xla.dynamic_update_slice(out, new, at(start * row))
                 margin, to = (length - new.shape[-1]) // 2, (count + 1) % 2
                 pair[to] = xla.dynamic_update_slice(pair[to], new, at(margin))
                 values = pair[to][..., margin : length - margin]
+            rows = bands.with_columns(bands.core(values, beyond=1), 1, bands.rows)
+            place = tf.stack([*[0] * (axes - 1), start, *[0] * len(bands.across)])
+            return number + 1, pair[1], xla.dynamic_update_slice(out, rows, place)
 
         spare = tf.zeros((*slab.shape[:-1], length), slab.dtype)
-        loop = (0, spare, tf.zeros_like(slab))
-        return tf.while_loop(lambda number, *_: number < number_of_bands, one, loop)[2]
+        loop = (0, spare, tf.zeros((*slab.shape[:-1], self.rows, *bands.across), slab.dtype))
+        out = tf.while_loop(lambda number, *_: number < number_of_bands, one, loop)[-1]
+        return tf.reshape(out, slab.shape)
 
     def _with_ghosts(self, slab, before, after, start, at) -> tf.Tensor:
         """One band of a slab; only the first and the last reach beyond it."""
@@ -161,16 +159,15 @@ def cut(whole: Bands, bytes_a_cell: int) -> Slabs | None:
     rows, row_bytes = whole.problem.grid.shape[0], whole.row * bytes_a_cell
     if rows * row_bytes <= WHOLE_BYTES:
         return None
-    once = replace(whole, steps=1).ghosts
-    steps = max(1, GHOST_ROWS // once)
-    least = max(BAND_BYTES // row_bytes, 4 * steps * once)
+    bands = whole.lasting(max(1, GHOST_ROWS // (whole.lasting(1).ghosts - 1)))
+    least = max(BAND_BYTES // row_bytes, 4 * bands.ghosts)
     # small slabs let go of what they were made from one by one, and their memory is used again
     wanted = -(-rows * row_bytes // (SLAB_BYTES * _cores())) * _cores()
     count = min(wanted, rows // (2 * least))
     if count < 1:
         return None
     slab = -(-rows // count)
-    return Slabs(replace(whole, steps=steps, rows=-(-slab // (slab // least))), count)
+    return Slabs(replace(bands, rows=-(-slab // (slab // least))), count)
 
 
 def _cores() -> int:
