@@ -15,7 +15,9 @@ class Moment:
     that ``carry`` and the stepper's coefficients belong to; an adaptive stepper stands at ``time``
     and tries ``made_for`` next. ``longest`` and ``limit`` are those of the plan's time step,
     ``times`` its frames. ``carry`` is what the stepper carries, multistep history included,
-    ``state`` the fields ``(fields, *grid.shape)``, ``solid`` the obstacles, if any.
+    ``state`` the fields ``(fields, *grid.shape)``, ``solid`` the obstacles, if any. ``together`` is
+    1 for a member of a batch, whose program may group products and sums otherwise than a single
+    run's.
     """
 
     stepper: str
@@ -28,6 +30,7 @@ class Moment:
     steps: int
     rejected: int
     seconds: float
+    together: int
     times: np.ndarray
     state: np.ndarray
     carry: tuple[np.ndarray, ...]

@@ -57,13 +57,17 @@ class Simulation:
 
     Several plans of one problem, equal in all but parameters, first states and steps, advance as
     members of one program. A member that stops being finite is noted in ``failures`` and computed
-    no further than the others need; its numbers never meet theirs.
+    no further than the others need; its numbers never meet theirs. One that goes on alone after a
+    beginning among others has itself for company, so that its bits are those of their program.
     """
 
     def __init__(self, plan: Plan | Sequence[Plan], placement: Placement) -> None:
         self.plans = [plan] if isinstance(plan, Plan) else list(plan)
         self.placement = placement
-        first, self._many = self.plan, len(self.plans) > 1
+        first, self._shown = self.plan, len(self.plans)
+        if self._shown == 1 and first.since and first.since.together:
+            self.plans *= 2
+        self._many = len(self.plans) > 1
         members = len(self.plans) if self._many else 0
         self.blocks = program_for(first, placement, _use_xla(first, placement), members)
         self.failures: dict[int, DivergedError] = {}
@@ -83,13 +87,17 @@ class Simulation:
         return self.plans[0]
 
     @property
+    def members(self) -> int:
+        return self._shown
+
+    @property
     def steps(self) -> int:
         """Steps taken, of all members together."""
-        return int(self._steps.sum())
+        return int(self._steps[: self._shown].sum())
 
     @property
     def rejected(self) -> int:
-        return int(self._rejected.sum())
+        return int(self._rejected[: self._shown].sum())
 
     def steps_of(self, member: int) -> tuple[int, int]:
         """Steps taken and rejected by one member."""
@@ -124,7 +132,7 @@ class Simulation:
             if self._carry is None:
                 self._place()
             if self.plan.since is None:
-                yield Frame(0, float(times[0]), _as_array(self._state))
+                yield Frame(0, float(times[0]), self._shown_state())
             while self._frame < len(times) - 1:
                 if self.plan.step.adaptive:
                     self._follow(report)
@@ -133,7 +141,11 @@ class Simulation:
                 self._frame, self._done = self._frame + 1, 0
                 self._now[:] = times[self._frame]
                 self._watch()
-                yield Frame(self._frame, float(times[self._frame]), _as_array(self._state))
+                yield Frame(self._frame, float(times[self._frame]), self._shown_state())
+
+    def _shown_state(self) -> np.ndarray:
+        state = _as_array(self._state)
+        return state[0] if len(self.plans) > self._shown else state
 
     def moment(self, member: int = 0) -> Moment:
         """Where the simulation stands, between two blocks."""
@@ -155,6 +167,7 @@ class Simulation:
             steps=int(self._steps[member]),
             rejected=int(self._rejected[member]),
             seconds=self.seconds,
+            together=int(self._many),
             times=plan.times,
             state=_as_array(self._state)[one],
             carry=tuple(_as_array(part)[one] for part in tf.nest.flatten(self._carry)),

@@ -116,6 +116,23 @@ def test_stopped_members_go_on_with_the_same_bits(placement):
     assert frames.tobytes() == expected[-len(frames) :].tobytes()
 
 
+def test_a_member_goes_on_alone_with_the_bits_of_its_batch(placement):
+    from pdesim.plan import build_plan
+    from pdesim.simulation import Simulation
+
+    words = ("equation=gray_scott", "grid=128", "time.end=60", "output.frames=3")
+    plans = [make_plan(*words, f"equation.F={feed}") for feed in (0.03, 0.04)]
+    batch, expected = Simulation(plans, placement), []
+    for frame in batch.frames():
+        expected.append(frame.state[1])
+        if frame.index == 1:
+            moment = batch.moment(1)
+    alone = Simulation(build_plan(plans[1].settings, plans[1].equation.name, moment), placement)
+    for frame, state in zip(alone.frames(), expected[2:], strict=True):
+        np.testing.assert_array_equal(frame.state, state)
+    assert (alone.members, alone.steps) == (1, batch.steps_of(1)[0])
+
+
 SWEEP = ("-m", "equation=gray_scott", "grid=24", "time.end=60", "output.frames=3", "animation=none")
 
 

@@ -31,8 +31,9 @@ def derivative(neighbour: Neighbour, terms: Terms) -> tf.Tensor:
         neighbour: gives the array taken some cells further along x, y, z (:func:`shifted`).
         terms: ``{offsets: weight}`` (``Discretisation.terms``).
 
-    Neighbours of equal weight are added before they are weighted, so a Laplacian on equal spacing
-    takes two products a cell.
+    Neighbours of equal weight are added before they are weighted, and the smallest weight is taken
+    out of the sum: ``w * (s - 4 u)`` for a Laplacian on equal spacing. So no two products are added,
+    of which a compiler may round either one first, here this and there that.
     """
     sums: dict[float, tf.Tensor] = {}
     for offsets, weight in terms.items():
@@ -42,11 +43,11 @@ def derivative(neighbour: Neighbour, terms: Terms) -> tf.Tensor:
             sums[-weight] = sums[-weight] - value
         else:
             sums[weight] = sums[weight] + value if weight in sums else value
-    total = None
+    unit = min(sums, key=abs)
+    total = sums.pop(unit)
     for weight, values in sums.items():
-        term = weight * values
-        total = term if total is None else total + term
-    return total
+        total = total + weight / unit * values
+    return unit * total
 
 
 def divergence(diffusivity: Neighbour, values: Neighbour, grid: Grid, order: int) -> tf.Tensor:

@@ -78,7 +78,7 @@ def read_checkpoint(path: Path) -> tuple[Moment, str]:
             intact = file.attrs["digest"] == _digest(numbers, settings, arrays)
         if not intact:
             raise OutputError(f"{path} is damaged: its contents do not fit its checksum")
-        values = {name: json.loads(numbers)[name] for name in _NUMBERS}
+        values = {name: ({"together": 0} | json.loads(numbers))[name] for name in _NUMBERS}
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         raise OutputError(f"{path} is damaged ({error})") from None
     carry = tuple(arrays[name] for name in names if name.startswith("carry_"))

@@ -159,7 +159,7 @@ def _leave(
         "rejected_steps": rejected,
         "dt": plan.step.dt,
         "compile_seconds": round(simulation.compile_seconds, 3),
-        "members_of_batch": len(simulation.plans),
+        "members_of_batch": simulation.members,
     }
     if simulation.seconds > 0:
         # its own steps, in the time that all members took together
@@ -171,4 +171,4 @@ def _leave(
     if seat.error is not None:
         seat.log.error("%s", seat.error)
     else:
-        seat.log.info("%d steps; finished with a batch of %d", steps, len(simulation.plans))
+        seat.log.info("%d steps; finished with a batch of %d", steps, simulation.members)
