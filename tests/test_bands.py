@@ -91,11 +91,11 @@ def test_steps_of_chosen_size_are_those_of_the_plain_form(words):
         assert np.abs(plain - banded).max() <= 1e-9 * np.abs(plain).max()
 
 
-def cut_finely(monkeypatch, cores: int = 3) -> None:
+def cut_finely(monkeypatch, cores: int = 3, ghosts: int = 2) -> None:
     """Let small grids be cut into as many slabs, and those into as many bands, as can be."""
     monkeypatch.setattr(slabs, "WHOLE_BYTES", 1)
     monkeypatch.setattr(slabs, "BAND_BYTES", 1)
-    monkeypatch.setattr(slabs, "GHOST_ROWS", 2)
+    monkeypatch.setattr(slabs, "GHOST_ROWS", ghosts)
     monkeypatch.setattr(slabs, "_cores", lambda: cores)
 
 
@@ -105,7 +105,7 @@ def test_velocities_with_operators_in_slabs(monkeypatch):
         "equation.fields=[a,b] equation.rhs.a=\"'laplacian(b)'\" equation.rhs.b=\"'-laplacian(a)'\""
     )
     plain = Run(words, banded=False).to(STEPS)
-    cut_finely(monkeypatch)
+    cut_finely(monkeypatch, ghosts=4)
     run = Run(words, banded=True)
     assert run.blocks.slabs is not None
     assert np.abs(run.to(STEPS) - plain).max() <= 1e-13 * STEPS * np.abs(plain).max()

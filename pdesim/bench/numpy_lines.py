@@ -72,6 +72,9 @@ class NumpyLines:
     def stored(self, values: np.ndarray) -> np.ndarray:
         return values
 
+    def once(self, values: np.ndarray) -> np.ndarray:
+        return values
+
     def stack(self, fields: Sequence[np.ndarray]) -> np.ndarray:
         return np.stack(fields)
 

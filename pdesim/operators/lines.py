@@ -104,6 +104,10 @@ class MethodOfLines:
             return self.band.stored(values)
         return xla.optimization_barrier(values)[0] if self.one_kernel else values
 
+    def once(self, values: tf.Tensor) -> tf.Tensor:
+        """Values that several others are made of: kept in a band, else as the compiler likes."""
+        return values if self.band is None else self.band.stored(values)
+
     @property
     def axes(self) -> int:
         """Axes of cells: those of the grid, one in a band."""

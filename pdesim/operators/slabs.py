@@ -152,6 +152,9 @@ class Slabs:
 def cut(whole: Bands, bytes_a_cell: int) -> Slabs | None:
     """Slabs for a large grid; None for one that is small, or has too few rows.
 
+    None too where a sweep would be a single step: of a band that is not written to again the
+    compiler keeps neither the cells nor the stages, and computes them for every neighbour.
+
     Args:
         whole: the grid as one band.
         bytes_a_cell: of all numbers that are carried.
@@ -160,6 +163,8 @@ def cut(whole: Bands, bytes_a_cell: int) -> Slabs | None:
     if rows * row_bytes <= WHOLE_BYTES:
         return None
     bands = whole.lasting(max(1, GHOST_ROWS // (whole.lasting(1).ghosts - 1)))
+    if bands.steps == 1:
+        return None
     least = max(BAND_BYTES // row_bytes, 4 * bands.ghosts)
     # small slabs let go of what they were made from one by one, and their memory is used again
     wanted = -(-rows * row_bytes // (SLAB_BYTES * _cores())) * _cores()

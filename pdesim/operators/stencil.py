@@ -32,8 +32,8 @@ def derivative(neighbour: Neighbour, terms: Terms) -> tf.Tensor:
         terms: ``{offsets: weight}`` (``Discretisation.terms``).
 
     Neighbours of equal weight are added before they are weighted, and the smallest weight is taken
-    out of the sum: ``w * (s - 4 u)`` for a Laplacian on equal spacing. So no two products are added,
-    of which a compiler may round either one first, here this and there that.
+    out of the sum: ``w * (s - 4 u)`` for a Laplacian on equal spacing. So no two products are
+    added, of which a compiler may round either one first, here this and there that.
     """
     sums: dict[float, tf.Tensor] = {}
     for offsets, weight in terms.items():

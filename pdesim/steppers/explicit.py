@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
 
-from pdesim.steppers.catalogue import Method
+from pdesim.steppers.catalogue import Method, Tableau
 
 
 @dataclass(frozen=True)
 class Explicit:
-    """``k_i = f(u + dt sum_j a_ij k_j, t + c_i dt)``, ``u <- u + dt sum_i b_i k_i``."""
+    """``k_i = f(u + dt sum_j a_ij k_j, t + c_i dt)``, ``u <- u + dt sum_i b_i k_i``.
+
+    Worked out from the stages rather than the slopes (:func:`from_stages`), so that every slope is
+    needed once, in the kernel that computes it.
+    """
 
     method: Method
 
@@ -23,13 +29,52 @@ class Explicit:
         return carry
 
     def step(self, lines, state, clock, dt, coefficients):
-        slopes = _slopes(self.method.tableau, lines, state, clock, dt)
-        return advance(lines, state, dt, self.method.tableau.b, slopes)
+        tableau, stages = self.method.tableau, [state]
+        for (weights, factor), c in zip(from_stages(tableau), tableau.c, strict=True):
+            if len(stages) > 1:
+                stages[-1] = lines.stored(stages[-1])
+            slope = lines.rhs(stages[-1], clock(float(c)))
+            used = [(float(w), stage) for w, stage in zip(weights, stages, strict=True) if w]
+            slope, *values = lines.aligned(slope, *(stage for _, stage in used))
+            following = float(factor) * dt * slope
+            for (weight, _), value in zip(used, values, strict=True):
+                following = (value if weight == 1 else weight * value) + following
+            stages.append(following)
+        return stages[-1]
 
     @property
     def depth(self) -> int:
         """Right-hand sides that stand on one another in a step."""
         return len(self.method.tableau.b)
+
+
+@cache
+def from_stages(tableau: Tableau) -> list[tuple[tuple[Fraction, ...], Fraction]]:
+    """``S_i = sum_m w_im S_m + factor_i dt k_(i-1)``: the weights and factor of every stage.
+
+    ``S_0`` is the state, the last one the new state. Each stage tells the slope that it was made
+    with: ``dt k_(i-1) = (S_i - S_0 - dt sum_j a_ij k_j) / a_(i, i-1)``; after Shu and Osher,
+    J. Comput. Phys. 77 (1988) 439, eq. 2.1, doi:10.1016/0021-9991(88)90177-5.
+
+    Raises:
+        ValueError: for a tableau where a stage is made without the slope before it.
+    """
+    #: each dt k_j as weights of the differences S_m - S_0
+    slopes: list[dict[int, Fraction]] = []
+    forms = []
+    for number, row in enumerate([*tableau.a[1:], tableau.b], start=1):
+        *earlier, factor = row
+        if not factor:
+            raise ValueError(f"stage {number} is made without the slope before it")
+        weights = [Fraction(0)] * number
+        for share, slope in zip(earlier, slopes, strict=True):
+            for stage, weight in slope.items():
+                weights[stage] += share * weight
+        told = {stage: -weight / factor for stage, weight in enumerate(weights) if weight}
+        slopes.append(told | {number: 1 / factor})
+        weights[0] = 1 - sum(weights)
+        forms.append((tuple(weights), factor))
+    return forms
 
 
 @dataclass(frozen=True)
@@ -73,7 +118,7 @@ def _slopes(tableau, lines, state, clock, dt) -> list:
     slopes = []
     for row, c in zip(tableau.a, tableau.c, strict=True):
         stage = lines.stored(advance(lines, state, dt, row, slopes)) if slopes else state
-        slopes.append(lines.rhs(stage, clock(float(c))))
+        slopes.append(lines.once(lines.rhs(stage, clock(float(c)))))
     return slopes
 
 

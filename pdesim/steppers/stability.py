@@ -92,6 +92,9 @@ class Linearised:
     def stored(self, values):
         return values
 
+    def once(self, values):
+        return values
+
     def column(self, values):
         return np.asarray(values)[:, None]
 
