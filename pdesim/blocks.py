@@ -70,9 +70,9 @@ class Blocks:
         bands = self.slabs.bands if self.slabs else self.bands
         return bands.steps if bands else 1
 
-    def _in_band(self, of: Bands, always, parameters) -> MethodOfLines:
+    def _in_band(self, of: Bands, natural, parameters) -> MethodOfLines:
         """The method of lines for a band, which has one axis of cells."""
-        band = Band(of, always, self.lines({}).library, self.dtype)
+        band = Band(of, natural, self.lines({}).library, self.dtype)
         parameters = {name: self._widen(value, 1) for name, value in parameters.items()}
         return replace(self.lines({}), parameters=parameters, band=band)
 
@@ -186,7 +186,7 @@ class Blocks:
             phases = phases[1:]  # the sweeps have taken the steps of all
         whole, part = self._joined(carry, self.bands)
         for band, stop, resting in phases:
-            lines = self._in_band(band, end > first, parameters)
+            lines = self._in_band(band, end - first, parameters)
 
             def some(index, whole, lines=lines, band=band, resting=resting):
                 values = lines.stored(band.extended(whole))
@@ -231,7 +231,7 @@ class Blocks:
         of = self.slabs.bands
 
         def sweep(slab, before, after, index, last, start, dt, parameters, coefficients):
-            lines = self._in_band(of, index >= 0, parameters)
+            lines = self._in_band(of, index, parameters)
 
             def step(values, number):
                 numbers = start, dt, coefficients
@@ -271,7 +271,7 @@ class Blocks:
         """
 
         def trace(carry, time, end, dt, trials, tolerance, parameters):
-            lines, band = self._for_trials(time < end, parameters)
+            lines, band = self._for_trials(trials, parameters)
             inside = None if band is None else band.inside()
             smallest = VANISHING * (end - time)
 
@@ -315,12 +315,12 @@ class Blocks:
 
         return self._compiled(trace)
 
-    def _for_trials(self, always, parameters) -> tuple[MethodOfLines, Bands | None]:
+    def _for_trials(self, natural, parameters) -> tuple[MethodOfLines, Bands | None]:
         """The method of lines for single steps of chosen size, in a band if that can be."""
         if self.bands is None:
             return self.lines(parameters), None
         band = self.bands.lasting(1)
-        return self._in_band(band, tf.reduce_any(always), parameters), band
+        return self._in_band(band, natural, parameters), band
 
     def choose(self, which: np.ndarray, new, old):
         """What is carried, of some members anew."""

@@ -11,9 +11,10 @@ handed on are the cells between them. One band is the whole of a small grid; lar
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import count
 
 import sympy
 import tensorflow as tf
@@ -199,13 +200,14 @@ class Band:
     """Evaluates formulas on flat fields; what has operators loses ``margin`` cells at both ends.
 
     Args:
-        always: a predicate that is true, which the compiler cannot know.
+        natural: a number that is not negative, which the compiler cannot know.
     """
 
     bands: Bands
-    always: tf.Tensor
+    natural: tf.Tensor
     library: Library
     dtype: tf.DType
+    _conditions: Iterator[int] = field(default_factory=lambda: count(1))
 
     def evaluate(self, formulas: Sequence[sympy.Expr], state, numbers) -> tf.Tensor:
         """Some formulas, stacked; ``numbers`` are the parameters and the time."""
@@ -228,7 +230,9 @@ class Band:
 
     def stored(self, values: tf.Tensor) -> tf.Tensor:
         """The same values, computed once: XLA would compute them again for each neighbour read."""
-        return tf.cond(self.always, lambda: values, lambda: tf.zeros_like(values))
+        # each has a condition of its own, as branches of equal conditions are put together
+        true = self.natural > -next(self._conditions)
+        return tf.cond(true, lambda: values, lambda: tf.zeros_like(values))
 
     @property
     def problem(self) -> Problem:
