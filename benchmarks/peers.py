@@ -78,8 +78,10 @@ def main() -> None:
             names.append(name)  # NumPy always: it is the check
     about = describe(names)
     cases = [(name, n) for name in options.problems for n in sizes if n <= PROBLEMS[name].largest]
-    with started(names, cases) as workers:
-        results = [r for case in cases for r in measure(workers, case, repeats, turn)]
+    results = []
+    for case in cases:  # anew each time, as the compiler's options depend on the case
+        with started(names, [case]) as workers:
+            results += measure(workers, case, repeats, turn)
     told = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
     print(f"{told}; {about['cores']} cores, load {about['load']} at the start\n")
     print(markdown(results))

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 import tensorflow as tf
 
-from pdesim.operators import bands, slabs
+from pdesim.operators import bands, flat, slabs
 from pdesim.operators.bands import Band, Bands
 from pdesim.operators.lines import MethodOfLines
 from pdesim.operators.problem import Problem
@@ -31,7 +31,9 @@ class Blocks:
     Step counts, dt, parameters and the stepper's coefficients are arguments, so none of them
     traces a program again. With ``members``, a program advances that many runs at once, which may
     differ in all of them: states have an axis more in front, numbers become ``(members,)``.
-    ``banded`` asks for what CPUs compute fastest, ``one_kernel`` for what GPUs do.
+    ``banded`` asks for what CPUs compute fastest, ``one_kernel`` for what GPUs do. ``apart`` works
+    the numbers of a band out one by one, for a compiler that puts them into one kernel; a step has
+    no stages then.
     """
 
     problem: Problem
@@ -41,6 +43,7 @@ class Blocks:
     members: int = 0
     banded: bool = False
     one_kernel: bool = False
+    apart: bool = False
 
     def lines(self, parameters) -> MethodOfLines:
         dimensions = self.problem.grid.dimensions
@@ -54,7 +57,7 @@ class Blocks:
     def bands(self) -> Bands | None:
         """The state as a flat band, where it is ``banded`` and that can be."""
         depth = getattr(self.stepper, "depth", None)
-        if not self.banded or depth is None or not bands.serves(self.problem):
+        if not self.banded or depth is None or not flat.serves(self.problem):
             return None
         return bands.cut(self.problem, depth)
 
@@ -185,27 +188,42 @@ class Blocks:
         if self.slabs:
             phases = phases[1:]  # the sweeps have taken the steps of all
         whole, part = self._joined(carry, self.bands)
+        whole = tf.split(whole, whole.shape[-2] if self.apart else 1, axis=-2)
         for band, stop, resting in phases:
             lines = self._in_band(band, end - first, parameters)
 
-            def some(index, whole, lines=lines, band=band, resting=resting):
-                values = lines.stored(band.extended(whole))
+            def some(index, *whole, lines=lines, band=band, resting=resting):
+                values = [lines.stored(band.extended(whole))]
                 for number in range(band.steps):
-                    new, old = self._flat_step(lines, part, index + number, values, *numbers)
-                    new = self._where(index + number < last, new, old) if resting else new
+                    new = self._flat_step(
+                        lines, part, index + number, values, *numbers, parts=len(whole)
+                    )
+                    if resting:
+                        old = tf.split(tf.concat(values, axis=-2), len(new), axis=-2)
+                        both = lines.aligned(*new, *old)
+                        new = self._where(index + number < last, both[: len(new)], both[len(new) :])
                     values = lines.stored(new)
-                return index + band.steps, band.core(values, beyond=1)
+                return index + band.steps, *(band.core(value, beyond=1) for value in values)
 
-            def room(index, _, band=band, stop=stop):
+            def room(index, *_, band=band, stop=stop):
                 return index + band.steps <= stop
 
-            first, whole = tf.while_loop(room, some, (first, whole))
-        return self._on_grid(part(whole), self.bands)
+            first, *whole = tf.while_loop(room, some, (first, *whole))
+        return self._on_grid(part(tf.concat(whole, axis=-2)), self.bands)
 
-    def _flat_step(self, lines, part, index, values, *numbers) -> list[tf.Tensor]:
-        """All that is carried in a band, after a step and before it."""
-        new = self._step(lines, index, part(values), *numbers)
-        return lines.aligned(tf.concat(tf.nest.flatten(new), axis=-2), values)
+    def _flat_step(self, lines, part, index, values, *numbers, parts: int) -> list[tf.Tensor]:
+        """All that is carried in a band after a step, in so many parts.
+
+        Each is worked out from values of a shape of its own: what two of them share the compiler
+        would keep as a pass over memory, rather than look it up in both.
+        """
+        found = []
+        for number in range(parts):
+            apart = [tf.reshape(value, [*[1] * (2 * number), *value.shape]) for value in values]
+            new = self._step(lines, index, part(tf.concat(apart, axis=-2)), *numbers)
+            new = tf.split(tf.concat(tf.nest.flatten(new), axis=-2), parts, axis=-2)[number]
+            found.append(tf.reshape(new, new.shape[2 * number :]))
+        return found
 
     def _in_slabs(self, trace):
         """Sweeps over all slabs; those members rest after that whose steps are taken."""
@@ -235,8 +253,8 @@ class Blocks:
 
             def step(values, number):
                 numbers = start, dt, coefficients
-                new, old = self._flat_step(lines, part, index + number, values, *numbers)
-                return tf.where(index + number < last, new, old)
+                new = self._flat_step(lines, part, index + number, [values], *numbers, parts=1)
+                return tf.where(index + number < last, *lines.aligned(*new, values))
 
             return self.slabs.sweep(slab, before, after, step)
 
@@ -287,7 +305,7 @@ class Blocks:
                 taken = tf.where(last, end - time, dt)
                 new, error = self.stepper.trial(
                     lines,
-                    carry if band is None else lines.stored(band.extended(carry)),
+                    carry if band is None else lines.stored(band.extended([carry])),
                     lambda c: self._widen(time + c * taken, lines.axes),
                     self._widen(tf.cast(taken, self.dtype), lines.axes + 1),
                 )

@@ -262,9 +262,11 @@ def _start(arguments: list[str], prepared, config_dir: str | None) -> int:
 
 def _job(config, prepared) -> int:
     from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
 
     from pdesim.commands import go_on
     from pdesim.config import plain, to_yaml
+    from pdesim.device import fill_several_arrays
     from pdesim.plan import build_plan
     from pdesim.run import execute
     from pdesim.settings import read_settings
@@ -279,6 +281,8 @@ def _job(config, prepared) -> int:
         plan = build_plan(settings, hydra_config.runtime.choices["equation"])
         prepared = plan, to_yaml(values)
     plan, yaml = prepared
+    if plan.one_pass and hydra_config.mode is RunMode.RUN:
+        fill_several_arrays()
     execute(plan, _shown(folder), yaml, Console(stderr=True))
     print(_shown(folder))
     return 0

@@ -147,6 +147,7 @@ def resume(arguments: Sequence[str]) -> int:
 def go_on(folder: Path, asked: Mapping, console) -> int:
     """The rest of the run in a folder, if there is any."""
     from pdesim.continuation import continue_run
+    from pdesim.device import fill_several_arrays
     from pdesim.run import execute
 
     rest = continue_run(folder, asked)
@@ -155,6 +156,8 @@ def go_on(folder: Path, asked: Mapping, console) -> int:
     if rest.plan is None:
         console.print(f"{folder} is finished", highlight=False, soft_wrap=True)
     else:
+        if rest.plan.one_pass:
+            fill_several_arrays()
         execute(rest.plan, folder, rest.config_yaml, console, goes_on=True)
     print(folder)
     return 0

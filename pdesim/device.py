@@ -20,6 +20,8 @@ MALLOC_OPTIONS = {
     "mmap threshold": (-3, 2**25),
     "arenas": (-8, 1),
 }
+#: lets kernels of XLA's CPU compiler fill several arrays
+SEVERAL_ARRAYS = "--xla_backend_extra_options=xla_cpu_use_multi_output_fusion=true"
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,23 @@ def start_tensorflow(device: Device) -> Placement:
         details = tf.config.experimental.get_device_details(gpus[0])
         return Placement("/GPU:0", f"GPU ({details.get('device_name', 'unknown')})")
     return Placement("/CPU:0", f"CPU ({os.cpu_count()} cores)")
+
+
+def fill_several_arrays() -> None:
+    """Before TensorFlow starts: let one kernel compute all fields, where a step is one pass.
+
+    XLA reads this once, for everything that the process compiles, and then computes nothing twice
+    rather than keep it: programs with stages, slabs or walls become much slower. So it is for
+    processes with nothing but plans that are ``one_pass``.
+    """
+    asked = os.environ.get("XLA_FLAGS", "")
+    if "xla_backend_extra_options" not in asked:
+        os.environ["XLA_FLAGS"] = f"{asked} {SEVERAL_ARRAYS}".strip()
+
+
+def fills_several_arrays() -> bool:
+    """Whether :func:`fill_several_arrays` was called, or its option was given by hand."""
+    return SEVERAL_ARRAYS in os.environ.get("XLA_FLAGS", "")
 
 
 def _keep_memory() -> None:

@@ -19,6 +19,7 @@ from pdesim.grid import Grid
 from pdesim.initial import build_initial
 from pdesim.moment import Moment
 from pdesim.operators import build_discretisation
+from pdesim.operators.flat import one_pass
 from pdesim.operators.mask import Mask
 from pdesim.operators.problem import Problem, check_problem
 from pdesim.selection import Selection, build_selection
@@ -96,6 +97,11 @@ class Plan:
         """How many arrays of the size of the state a run holds at once, roughly."""
         tableau = getattr(self.stepper.method, "tableau", None) if self.stepper else None
         return ARRAYS_HELD + (len(tableau.b) if tableau else 0)
+
+    @property
+    def one_pass(self) -> bool:
+        """Whether all fields take a step in one pass over memory, if the compiler can do that."""
+        return one_pass(self.problem, self.stepper, self.state.itemsize)
 
     @property
     def total_steps(self) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Hashable
 import tensorflow as tf
 
 from pdesim.blocks import Blocks
-from pdesim.device import Placement
+from pdesim.device import Placement, fills_several_arrays
 from pdesim.plan import Plan
 
 #: programs kept; TensorFlow holds some megabytes for each
@@ -23,6 +23,7 @@ def program_for(plan: Plan, placement: Placement, fused: bool, members: int) -> 
     that is traced into it must be equal.
     """
     form = {"banded": fused and not placement.is_gpu, "one_kernel": fused and placement.is_gpu}
+    form["apart"] = form["banded"] and plan.one_pass and fills_several_arrays()
     problem, dtype = plan.problem, tf.as_dtype(plan.settings.device.precision)
     equation, boundary = problem.equation, problem.boundary
     if problem.discretisation.is_spectral and boundary.symbols:

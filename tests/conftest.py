@@ -63,8 +63,14 @@ def evolve(placement):
 def command(tmp_path):
     """Run ``python -m pdesim`` in an empty folder, as a user would."""
 
-    def run(*arguments: str, cwd: Path = tmp_path, check: int | None = 0, timeout: float = 240):
-        environment = {k: v for k, v in os.environ.items() if k != "HYDRA_FULL_ERROR"}
+    def run(
+        *arguments: str,
+        cwd: Path = tmp_path,
+        check: int | None = 0,
+        timeout: float = 240,
+        **more: str,
+    ):
+        environment = {k: v for k, v in os.environ.items() if k != "HYDRA_FULL_ERROR"} | more
         done = subprocess.run(
             [sys.executable, "-m", "pdesim", *arguments],
             cwd=cwd,

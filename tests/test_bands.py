@@ -3,6 +3,7 @@
 import shlex
 from collections import OrderedDict
 
+import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,7 +12,7 @@ from pdesim import programs
 from pdesim.blocks import Blocks
 from pdesim.config import compose_settings
 from pdesim.device import Placement
-from pdesim.operators import slabs
+from pdesim.operators import flat, slabs
 from pdesim.plan import build_plan
 from pdesim.simulation import Simulation
 
@@ -39,10 +40,11 @@ PROBLEMS = {
 class Run:
     """A plan's blocks from its first state."""
 
-    def __init__(self, words: str, banded: bool) -> None:
+    def __init__(self, words: str, banded: bool, apart: bool = False) -> None:
         composed = compose_settings([*shlex.split(words), "device.precision=float64"])
         plan = build_plan(composed.settings, composed.equation)
-        self.blocks = Blocks(plan.problem, plan.stepper, tf.float64, True, 0, banded)
+        form = {"banded": banded, "apart": apart}
+        self.blocks = Blocks(plan.problem, plan.stepper, tf.float64, True, **form)
         self.zero, self.dt = (tf.constant(v, tf.float64) for v in (0.0, plan.step.dt))
         self.numbers = self.blocks.parameters, self.blocks.coefficients(plan.step.dt)
         state = tf.constant(plan.state, tf.float64)
@@ -74,6 +76,37 @@ def test_bands_compute_what_the_plain_form_does(words, monkeypatch):
         assert np.array_equal(many.to(1, 9, 18, STEPS), cut), "another division into blocks"
 
 
+@pytest.mark.parametrize("words", ["wave grid=[16,40] stepper=verlet", "gray_scott grid=[20,37]"])
+def test_fields_worked_out_apart_are_the_same(words):
+    words = f"equation={words}" if "stepper=" in words else f"equation={words} stepper=euler"
+    together, run = Run(words, banded=True), Run(words, banded=True, apart=True)
+    apart = run.to(STEPS)
+    assert np.abs(apart - together.to(STEPS)).max() <= 1e-13 * STEPS * np.abs(apart).max()
+    assert np.array_equal(run.to(7, 8, STEPS), apart), "another division into blocks"
+
+
+def test_one_kernel_for_positions_and_momenta(command, tmp_path):
+    words = (
+        "equation=wave", "grid=384", "time.end=0.02", "time.dt=5e-4", "output.frames=4",
+        "animation=none",
+    )  # fmt: skip
+    assert build_plan(compose_settings(words).settings).one_pass
+    command(*words, "hydra.run.dir=fast")
+    command(*words, "hydra.run.dir=parts", "time.end=0.005", "output.frames=1")
+    command("resume", "parts", "time.end=0.02")
+    # an option of one's own is left alone, and two kernels serve as well
+    own = "--xla_backend_extra_options=xla_cpu_none=true"
+    command(*words, "hydra.run.dir=plain", XLA_FLAGS=own)
+    frames = {}
+    for name in ("fast", "parts", "plain"):
+        with h5py.File(tmp_path / name / "snapshots.h5") as file:
+            frames[name] = np.stack([file[field][-1] for field in ("u", "w")])
+    assert np.array_equal(frames["fast"], frames["parts"])
+    # float32, 40 steps
+    largest = np.abs(frames["plain"]).max(axis=(1, 2), keepdims=True)
+    assert (np.abs(frames["fast"] - frames["plain"]) <= 40 * 1e-7 * largest).all()
+
+
 @pytest.mark.parametrize("words", ["gray_scott grid=[20,24]", "gray_scott grid=64", "heat grid=32"])
 def test_steps_of_chosen_size_are_those_of_the_plain_form(words):
     results = []
@@ -93,7 +126,7 @@ def test_steps_of_chosen_size_are_those_of_the_plain_form(words):
 
 def cut_finely(monkeypatch, cores: int = 3, ghosts: int = 2) -> None:
     """Let small grids be cut into as many slabs, and those into as many bands, as can be."""
-    monkeypatch.setattr(slabs, "WHOLE_BYTES", 1)
+    monkeypatch.setattr(flat, "WHOLE_BYTES", 1)
     monkeypatch.setattr(slabs, "BAND_BYTES", 1)
     monkeypatch.setattr(slabs, "GHOST_ROWS", ghosts)
     monkeypatch.setattr(slabs, "_cores", lambda: cores)

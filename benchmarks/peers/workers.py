@@ -1,9 +1,15 @@
-"""A process per contestant, and only one at work at a time."""
+"""A process per contestant, and only one at work at a time: the others are stopped.
+
+Threads that wait for work in a loop (of OpenMP, of compilers' pools) would otherwise take the cores
+from whoever has the turn.
+"""
 
 from __future__ import annotations
 
 import math
 import multiprocessing
+import os
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -50,7 +56,8 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         self.name, (self._here, there) = name, context.Pipe()
         self.cases = [case for case in cases if case[0] in CONTESTANTS[name][2]]
-        context.Process(target=serve, args=(name, self.cases, there), daemon=True).start()
+        self._process = context.Process(target=serve, args=(name, self.cases, there), daemon=True)
+        self._process.start()
         there.close()
 
     def wait(self) -> None:
@@ -62,11 +69,23 @@ class Worker:
         for case, trouble in troubles.items():
             tell(f"{self.name} leaves out {case[0]} {case[1]}: {trouble}")
         self.cases = [case for case in self.cases if case not in troubles]
+        self._halt()
         tell(f"{self.name} is ready")
 
     def _ask(self, *question):
+        self._wake()
         self._here.send(question)
-        return self._here.recv()
+        answer = self._here.recv()
+        self._halt()
+        return answer
+
+    def _halt(self) -> None:
+        if hasattr(signal, "SIGSTOP"):
+            os.kill(self._process.pid, signal.SIGSTOP)
+
+    def _wake(self) -> None:
+        if hasattr(signal, "SIGCONT"):
+            os.kill(self._process.pid, signal.SIGCONT)
 
     def forms(self, case: Case) -> list[str]:
         return self._ask("forms", case, "", 0)
@@ -81,7 +100,8 @@ class Worker:
         return self._ask("run", case, form, steps)
 
     def close(self) -> None:
-        with suppress(BrokenPipeError):
+        with suppress(BrokenPipeError, ProcessLookupError):
+            self._wake()
             self._here.send(None)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pdesim.config import compose_settings
-from pdesim.device import Placement, start_tensorflow
+from pdesim.device import Placement, fill_several_arrays, start_tensorflow
 from pdesim.errors import ConfigError
 from pdesim.plan import Plan, build_grid, build_plan
 from pdesim.settings import Device
@@ -40,6 +40,8 @@ def run_bench(flags: Mapping[str, str], overrides: Sequence[str]) -> int:
     config_dir = flags.get("--config-dir")
     jobs = [[*overrides, *grid] for grid in _grids(flags, overrides, config_dir)]
     first = _plan(jobs[0], config_dir)  # mistakes are told before TensorFlow starts
+    if all(_plan(words, config_dir).one_pass for words in jobs):
+        fill_several_arrays()
     placements = _placements(first)
     from pdesim.bench import report  # needs TensorFlow, which has started quietly now
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import count
 
 import sympy
@@ -29,25 +29,6 @@ from pdesim.operators.problem import Problem
 DEEPEST = 8
 #: what new ghosts cost, in right-hand sides: all that is carried is copied
 EXCHANGE = 1.0
-
-
-def serves(problem: Problem) -> bool:
-    """Whether a problem can be computed in bands.
-
-    Periodic axes, stencils, no obstacles, formulas without coordinates, and operators that do not
-    stand inside one another.
-    """
-    equation = problem.equation
-    known = {*equation.field_symbols, *equation.parameter_symbols.values(), lang.TIME}
-    nodes = [node for f in equation.formulas for node in lang.operators_in(f)]
-    return (
-        problem.discretisation.name == "stencil"
-        and problem.mask is None
-        and all(problem.boundary.periodic_axes)
-        and all(formula.free_symbols <= known for formula in equation.formulas)
-        and not any(lang.operators_in(part) for node in nodes for part in node.args)
-        and bool(nodes)
-    )
 
 
 @dataclass(frozen=True)
@@ -136,12 +117,15 @@ class Bands:
     def _beyond(self) -> list[int]:
         return [1] + [self.columns] * len(self.across)
 
-    def extended(self, whole: tf.Tensor) -> tf.Tensor:
-        """The flat grid as one band with its ghosts, for a single kernel."""
+    def extended(self, whole: Sequence[tf.Tensor]) -> tf.Tensor:
+        """Numbers on the flat grid as one band with its ghosts, for a single kernel."""
         rows, ghosts = self.rows, self.ghosts
-        parts = [(rows - ghosts, ghosts), (0, rows), (0, ghosts)]
-        rows_of = [self.with_columns(whole, 1 + start, rows) for start, rows in parts]
-        return self._flat(tf.concat(rows_of, axis=whole.shape.rank - 1))
+        places = [(rows - ghosts, ghosts), (0, rows), (0, ghosts)]
+        parts = [
+            tf.concat([self.with_columns(part, 1 + at, n) for at, n in places], part.shape.rank - 1)
+            for part in whole
+        ]
+        return self._flat(tf.concat(parts, axis=whole[0].shape.rank - 2))
 
     def with_columns(self, flat: tf.Tensor, start: int, rows: int) -> tf.Tensor:
         """Some rows with new ghosts at their ends: ``(..., numbers, rows, *across)``.
@@ -228,11 +212,12 @@ class Band:
         value = Evaluator({**numbers, **centre}, self.library, apply)
         return self._stack([value(f) for f in formulas], (*fields[0].shape[:-1], length))
 
-    def stored(self, values: tf.Tensor) -> tf.Tensor:
-        """The same values, computed once: XLA would compute them again for each neighbour read."""
+    def stored(self, values):
+        """The same, one or more tensors, computed once: XLA would do so for each neighbour read."""
         # each has a condition of its own, as branches of equal conditions are put together
         true = self.natural > -next(self._conditions)
-        return tf.cond(true, lambda: values, lambda: tf.zeros_like(values))
+        zeros = partial(tf.nest.map_structure, tf.zeros_like, values)
+        return tf.cond(true, lambda: values, zeros)
 
     @property
     def problem(self) -> Problem:

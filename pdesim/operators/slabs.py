@@ -16,10 +16,9 @@ from dataclasses import dataclass, replace
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
 
+from pdesim.operators import flat
 from pdesim.operators.bands import Bands
 
-#: grids of more bytes are cut into slabs
-WHOLE_BYTES = 2**22
 #: rows of ghosts that a slab begins with, at least those of one step
 GHOST_ROWS = 8
 #: bytes of one band, which passes between two such arrays; a slab has at most so many
@@ -160,7 +159,7 @@ def cut(whole: Bands, bytes_a_cell: int) -> Slabs | None:
         bytes_a_cell: of all numbers that are carried.
     """
     rows, row_bytes = whole.problem.grid.shape[0], whole.row * bytes_a_cell
-    if rows * row_bytes <= WHOLE_BYTES:
+    if rows * row_bytes <= flat.WHOLE_BYTES:
         return None
     bands = whole.lasting(max(1, GHOST_ROWS // (whole.lasting(1).ghosts - 1)))
     if bands.steps == 1:
