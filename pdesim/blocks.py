@@ -187,7 +187,8 @@ class Blocks:
             phases.append((replace(self.bands, steps=1), end, self.members > 0))
         if self.slabs:
             phases = phases[1:]  # the sweeps have taken the steps of all
-        whole, part = self._joined(carry, self.bands)
+        joined, part = self._joined(carry)
+        whole = self.bands.widened(joined)
         whole = tf.split(whole, whole.shape[-2] if self.apart else 1, axis=-2)
         for band, stop, resting in phases:
             lines = self._in_band(band, end - first, parameters)
@@ -209,7 +210,7 @@ class Blocks:
                 return index + band.steps <= stop
 
             first, *whole = tf.while_loop(room, some, (first, *whole))
-        return self._on_grid(part(tf.concat(whole, axis=-2)), self.bands)
+        return tf.nest.map_structure(self.bands.on_grid, part(tf.concat(whole, axis=-2)))
 
     def _flat_step(self, lines, part, index, values, *numbers, parts: int) -> list[tf.Tensor]:
         """All that is carried in a band after a step, in so many parts.
@@ -227,20 +228,25 @@ class Blocks:
 
     def _in_slabs(self, trace):
         """Sweeps over all slabs; those members rest after that whose steps are taken."""
-        rest = self._compiled(trace)
+        rest, on_grid = self._compiled(trace), -1 - self.problem.grid.dimensions
 
         def in_slabs(carry, start, dt, first, last, parameters, coefficients):
-            whole, part = self._joined(carry, self.slabs.bands)
             slabs, soonest = self.slabs, tf.reduce_min(last)
+            joined, part = self._joined(carry)
+
+            def leave(pieces, stop, dt, parameters, coefficients):
+                carry = part(slabs.join(pieces), on_grid)
+                lines = self.lines(parameters)
+                return self._finish(lines, carry, stop, tf.cast(dt, self.dtype), coefficients)
+
             sweep = self._sweep(part, soonest, start, dt, parameters, coefficients)
-            first, pieces = slabs.advance(slabs.split(whole), first, soonest, sweep)
-            carry = self._on_grid(part(slabs.join(pieces)), slabs.bands)
+            pieces = self._compiled(slabs.split)(joined)
+            first, pieces = slabs.advance(pieces, first, soonest, sweep)
             if self.members:
+                carry = part(self._compiled(slabs.join)(pieces), on_grid)
                 return rest(carry, start, dt, first, last, parameters, coefficients)
-            stop, step_dt = start + tf.cast(last, tf.float64) * dt, tf.cast(dt, self.dtype)
-            # this part of the graph is not compiled, where barriers are unknown
-            lines = replace(self.lines(parameters), fused=False)
-            return self._finish(lines, carry, stop, step_dt, coefficients)
+            stop = start + tf.cast(last, tf.float64) * dt
+            return self._compiled(leave)(pieces, stop, dt, parameters, coefficients)
 
         return tf.function(in_slabs, autograph=False)
 
@@ -261,22 +267,18 @@ class Blocks:
         compiled = self._compiled(sweep)
         return lambda *slab: compiled(*slab, last, *numbers)
 
-    def _joined(self, carry, of: Bands):
-        """All that is carried as one flat tensor ``(..., numbers, cells)``, and how to part it.
+    def _joined(self, carry):
+        """All that is carried as one tensor on the grid, and how to part it, flat or there.
 
         Joining and parting it in every step would be passes over memory.
         """
         on_grid, parts = -1 - self.problem.grid.dimensions, tf.nest.flatten(carry)
         sizes = [part.shape[on_grid] for part in parts]
-        joined = tf.concat(parts, axis=on_grid)
 
-        def part(values):
-            return tf.nest.pack_sequence_as(carry, tf.split(values, sizes, axis=-2))
+        def part(values, axis=-2):
+            return tf.nest.pack_sequence_as(carry, tf.split(values, sizes, axis=axis))
 
-        return of.widened(joined), part
-
-    def _on_grid(self, carry, of: Bands):
-        return tf.nest.map_structure(of.on_grid, carry)
+        return tf.concat(parts, axis=on_grid), part
 
     @cached_property
     def follow(self):

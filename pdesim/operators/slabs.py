@@ -58,19 +58,29 @@ class Slabs:
         row = self.bands.row
         return values[..., start * row : (start + rows) * row]
 
-    def split(self, whole: tf.Tensor) -> list[tf.Tensor]:
-        """The slabs of a flat state."""
-        rows = self.bands.with_columns(whole, 1, self._grid_rows)
-        whole = tf.reshape(rows, (*whole.shape[:-1], -1))
-        return [self._rows_of(whole, start, self.rows) for start in self._starts]
+    def split(self, state: tf.Tensor) -> list[tf.Tensor]:
+        """The slabs of a state on the grid."""
+        return [self._with_columns(state, start) for start in self._starts]
+
+    def _with_columns(self, state: tf.Tensor, start: int) -> tf.Tensor:
+        columns, axes = self.bands.columns, len(self.bands.across)
+        before = (slice(None),) * (state.shape.rank - axes - 1)
+        slab = state[(*before, slice(start, start + self.rows))]
+        for axis in range(len(before) + 1, slab.shape.rank):
+            ends = tf.split(slab, [columns, slab.shape[axis] - 2 * columns, columns], axis)
+            slab = tf.concat([ends[2], slab, ends[0]], axis)
+        return tf.reshape(slab, (*state.shape[: len(before)], -1))
 
     def join(self, slabs) -> tf.Tensor:
-        """The flat state again."""
+        """The state on the grid again."""
         ends = [*self._starts[1:], self._grid_rows]
         lengths = [end - start for start, end in zip(self._starts, ends, strict=True)]
-        own = [self._rows_of(s, 0, length) for s, length in zip(slabs, lengths, strict=True)]
-        edge = self._rows_of(own[0], 0, 1)
-        return tf.concat([edge, *own, edge], axis=-1)
+        inner = (slice(self.bands.columns, -self.bands.columns),) * len(self.bands.across)
+        own = []
+        for slab, length in zip(slabs, lengths, strict=True):
+            rows = tf.reshape(slab, (*slab.shape[:-1], self.rows, *self.bands.across))
+            own.append(rows[(..., slice(length), *inner)])
+        return tf.concat(own, axis=-len(self.bands.problem.grid.shape))
 
     def advance(self, slabs, first, last, sweep: Sweep) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """The steps from ``first`` to ``last``, of which a sweep takes several: the next's index.
