@@ -64,8 +64,11 @@ class Blocks:
     @cached_property
     def slabs(self) -> Slabs | None:
         """How a large grid in bands is cut for the cores."""
-        numbers = len(self.problem.equation.fields) * max(self.members, 1)
-        return self.bands and slabs.cut(self.bands, self.dtype.size * numbers)
+        return self.bands and slabs.cut(self.bands, self._bytes_a_cell)
+
+    @property
+    def _bytes_a_cell(self) -> int:
+        return self.dtype.size * len(self.problem.equation.fields) * max(self.members, 1)
 
     @property
     def steps_at_once(self) -> int:
@@ -177,10 +180,7 @@ class Blocks:
         return self._where(active, new, old)
 
     def _in_bands(self, carry, first, last, parameters, numbers):
-        """The steps of a block, several at a time; then one by one what is left.
-
-        Of several members those rest then that are at their end.
-        """
+        """The steps of a block, several at a time; then one by one, while some members rest."""
         end = tf.reduce_max(last)
         phases = [(self.bands, tf.reduce_min(last), False)]
         if self.members or self.bands.steps > 1:
@@ -188,29 +188,39 @@ class Blocks:
         if self.slabs:
             phases = phases[1:]  # the sweeps have taken the steps of all
         joined, part = self._joined(carry)
-        whole = self.bands.widened(joined)
-        whole = tf.split(whole, whole.shape[-2] if self.apart else 1, axis=-2)
+        parts = joined.shape[-1 - self.problem.grid.dimensions] if self.apart else 1
+        # each piece in so many parts; a large grid in two pieces
+        count = self.bands.pieces(self._bytes_a_cell)
+        pieces = tf.split(joined, count, axis=-self.problem.grid.dimensions)
+        whole = [tf.split(self.bands.widened(piece), parts, axis=-2) for piece in pieces]
         for band, stop, resting in phases:
+            band = replace(band, rows=band.rows // count)
             lines = self._in_band(band, end - first, parameters)
 
-            def some(index, *whole, lines=lines, band=band, resting=resting):
-                values = [lines.stored(band.extended(whole))]
-                for number in range(band.steps):
-                    new = self._flat_step(
-                        lines, part, index + number, values, *numbers, parts=len(whole)
-                    )
-                    if resting:
-                        old = tf.split(tf.concat(values, axis=-2), len(new), axis=-2)
-                        both = lines.aligned(*new, *old)
-                        new = self._where(index + number < last, both[: len(new)], both[len(new) :])
-                    values = lines.stored(new)
-                return index + band.steps, *(band.core(value, beyond=1) for value in values)
+            def one(index, values, lines=lines, resting=resting):
+                new = self._flat_step(lines, part, index, values, *numbers, parts=parts)
+                if resting:
+                    old = tf.split(tf.concat(values, axis=-2), parts, axis=-2)
+                    both = lines.aligned(*new, *old)
+                    new = self._where(index < last, both[:parts], both[parts:])
+                return lines.stored(new)
+
+            def some(index, *whole, lines=lines, band=band, one=one):
+                new = []
+                for number, piece in enumerate(whole):
+                    around = whole[number - 1], piece, whole[(number + 1) % len(whole)]
+                    values = [lines.stored(band.extended(*around))]
+                    for step in range(band.steps):
+                        values = one(index + step, values)
+                    new.append([band.core(value, beyond=1) for value in values])
+                return index + band.steps, *new
 
             def room(index, *_, band=band, stop=stop):
                 return index + band.steps <= stop
 
             first, *whole = tf.while_loop(room, some, (first, *whole))
-        return tf.nest.map_structure(self.bands.on_grid, part(tf.concat(whole, axis=-2)))
+        carries = [part(tf.concat(piece, axis=-2)) for piece in whole]
+        return tf.nest.map_structure(self.bands.on_grid, *carries)
 
     def _flat_step(self, lines, part, index, values, *numbers, parts: int) -> list[tf.Tensor]:
         """All that is carried in a band after a step, in so many parts.
@@ -307,7 +317,9 @@ class Blocks:
                 taken = tf.where(last, end - time, dt)
                 new, error = self.stepper.trial(
                     lines,
-                    carry if band is None else lines.stored(band.extended([carry])),
+                    carry
+                    if band is None
+                    else lines.stored(band.extended([carry], [carry], [carry])),
                     lambda c: self._widen(time + c * taken, lines.axes),
                     self._widen(tf.cast(taken, self.dtype), lines.axes + 1),
                 )

@@ -12,7 +12,7 @@ from pdesim import programs
 from pdesim.blocks import Blocks
 from pdesim.config import compose_settings
 from pdesim.device import Placement
-from pdesim.operators import flat, slabs
+from pdesim.operators import bands, flat, slabs
 from pdesim.plan import build_plan
 from pdesim.simulation import Simulation
 
@@ -68,6 +68,11 @@ def test_bands_compute_what_the_plain_form_does(words, monkeypatch):
     # sums are grouped alike; what is left is how XLA contracts constants
     assert np.abs(banded - plain).max() <= 1e-13 * STEPS * np.abs(plain).max()
     assert np.array_equal(run.to(7, 8, STEPS), banded), "another division into blocks"
+    monkeypatch.setattr(bands, "PIECE_BYTES", 1)
+    halves = Run(words, banded=True)
+    if halves.blocks.bands.pieces(8) == 2:
+        assert np.abs(halves.to(STEPS) - plain).max() <= 1e-13 * STEPS * np.abs(plain).max()
+        assert np.array_equal(halves.to(5, 21, STEPS), halves.to(STEPS)), "another division"
     cut_finely(monkeypatch)
     many = Run(words, banded=True)
     if many.blocks.slabs:
@@ -77,12 +82,15 @@ def test_bands_compute_what_the_plain_form_does(words, monkeypatch):
 
 
 @pytest.mark.parametrize("words", ["wave grid=[16,40] stepper=verlet", "gray_scott grid=[20,37]"])
-def test_fields_worked_out_apart_are_the_same(words):
+def test_fields_worked_out_apart_are_the_same(words, monkeypatch):
     words = f"equation={words}" if "stepper=" in words else f"equation={words} stepper=euler"
     together, run = Run(words, banded=True), Run(words, banded=True, apart=True)
     apart = run.to(STEPS)
     assert np.abs(apart - together.to(STEPS)).max() <= 1e-13 * STEPS * np.abs(apart).max()
     assert np.array_equal(run.to(7, 8, STEPS), apart), "another division into blocks"
+    monkeypatch.setattr(bands, "PIECE_BYTES", 1)
+    halves = Run(words, banded=True, apart=True)
+    assert np.abs(apart - halves.to(STEPS)).max() <= 1e-13 * STEPS * np.abs(apart).max()
 
 
 def test_one_kernel_for_positions_and_momenta(command, tmp_path):

@@ -29,6 +29,8 @@ from pdesim.operators.problem import Problem
 DEEPEST = 8
 #: what new ghosts cost, in right-hand sides: all that is carried is copied
 EXCHANGE = 1.0
+#: a grid of more bytes is computed in two bands
+PIECE_BYTES = 2**22
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,11 @@ class Bands:
         longer = 1 + self.ghosts / self.rows  # half of them are left on the average
         return wider * longer + EXCHANGE / (self.steps * self.depth)
 
+    def pieces(self, bytes_a_cell: int) -> int:
+        """In how many bands, one after the other, a grid is computed that has no slabs."""
+        large = self.problem.grid.cells * bytes_a_cell > PIECE_BYTES
+        return 2 if large and self.rows % 2 == 0 and replace(self, rows=self.rows // 2).fits else 1
+
     def lasting(self, steps: int) -> Bands:
         """The same with ghosts for so many steps."""
         return replace(self, steps=steps, columns=steps * self.depth * self.problem.halo)
@@ -107,25 +114,31 @@ class Bands:
             state = tf.concat([room, state, room], axis=axis)
         return tf.reshape(state, (*state.shape[:before], -1))
 
-    def on_grid(self, flat: tf.Tensor) -> tf.Tensor:
-        """The state on the grid again."""
-        state = tf.reshape(flat, (*flat.shape[:-1], -1, *self.across))
-        inner = zip(self._beyond, state.shape[flat.shape.rank - 1 :], strict=True)
-        return state[(..., *(slice(ghosts, n - ghosts) for ghosts, n in inner))]
+    def on_grid(self, *pieces: tf.Tensor) -> tf.Tensor:
+        """The state on the grid again, from what was ``widened``."""
+        states, first = [], pieces[0].shape.rank - 1
+        for flat in pieces:
+            state = tf.reshape(flat, (*flat.shape[:-1], -1, *self.across))
+            inner = zip(self._beyond, state.shape[first:], strict=True)
+            states.append(state[(..., *(slice(ghosts, n - ghosts) for ghosts, n in inner))])
+        return tf.concat(states, axis=first)
 
     @property
     def _beyond(self) -> list[int]:
         return [1] + [self.columns] * len(self.across)
 
-    def extended(self, whole: Sequence[tf.Tensor]) -> tf.Tensor:
-        """Numbers on the flat grid as one band with its ghosts, for a single kernel."""
+    def extended(self, before, own, after) -> tf.Tensor:
+        """One band with its ghosts, for a single kernel, from three flat pieces of the grid.
+
+        All are ``widened``, and come in one or more parts along the numbers.
+        """
         rows, ghosts = self.rows, self.ghosts
-        places = [(rows - ghosts, ghosts), (0, rows), (0, ghosts)]
-        parts = [
-            tf.concat([self.with_columns(part, 1 + at, n) for at, n in places], part.shape.rank - 1)
-            for part in whole
-        ]
-        return self._flat(tf.concat(parts, axis=whole[0].shape.rank - 2))
+        parts = []
+        for three in zip(before, own, after, strict=True):
+            places = zip(three, (rows - ghosts, 0, 0), (ghosts, rows, ghosts), strict=True)
+            filled = [self.with_columns(piece, 1 + start, n) for piece, start, n in places]
+            parts.append(tf.concat(filled, axis=own[0].shape.rank - 1))
+        return self._flat(tf.concat(parts, axis=own[0].shape.rank - 2))
 
     def with_columns(self, flat: tf.Tensor, start: int, rows: int) -> tf.Tensor:
         """Some rows with new ghosts at their ends: ``(..., numbers, rows, *across)``.

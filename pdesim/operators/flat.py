@@ -6,9 +6,9 @@ from pdesim.formula import language as lang
 from pdesim.operators.problem import Problem
 
 #: grids of more bytes are cut into slabs
-WHOLE_BYTES = 2**22
-#: below so many bytes, calling a kernel costs more than a second pass
-LEAST_PASS = 2**20
+WHOLE_BYTES = 10 * 2**20
+#: grids for which a step is one pass: below, calling a kernel costs more than a second pass
+LEAST_PASS, MOST_PASS = 2**20, 2**22
 
 
 def serves(problem: Problem) -> bool:
@@ -44,6 +44,6 @@ def one_pass(problem: Problem, stepper, bytes_a_number: int) -> bool:
         and stepper.method.family == "symplectic"
         and stepper.depth == 1
         and problem.grid.dimensions < 3
-        and LEAST_PASS <= size <= WHOLE_BYTES
+        and LEAST_PASS <= size <= MOST_PASS
         and serves(problem)
     )
