@@ -61,7 +61,7 @@ def draw(results: Sequence[Result], about: dict, path: Path) -> None:
     for number, problem in enumerate(problems, start=1):
         axes = figure.add_subplot(1, len(problems), number)
         _panel(axes, [r for r in results if r.case[0] == problem])
-        axes.set_title(problem)
+        axes.set_title(problem.replace("_", "-"))
     figure.suptitle(f"million cell updates per second, float32, {about['cores']} cores")
     figure.savefig(path, dpi=110)
 
@@ -80,9 +80,9 @@ def _panel(axes, results: Sequence[Result]) -> None:
             spread = [[(r.median - min(r.rates)) / 1e6], [(max(r.rates) - r.median) / 1e6]]
             axes.barh(place, r.median / 1e6, height, color=family, alpha=1 - 0.45 * number,
                       xerr=spread, error_kw={"linewidth": 0.8})  # fmt: skip
-            axes.text(r.median / 1e6, place, f" {r.median / 1e6:.0f}  ({size})", va="center",
+            axes.text(max(r.rates) / 1e6, place, f" {r.median / 1e6:.0f}  ({size})", va="center",
                       fontsize=7)  # fmt: skip
     axes.set_xscale("log")
-    axes.set_xlim(right=3 * max(best.values()) / 1e6)
+    axes.set_xlim(right=8 * max(best.values()) / 1e6)
     axes.set_yticks(range(len(names)), names)
     axes.spines[["top", "right"]].set_visible(False)
