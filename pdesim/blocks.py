@@ -190,7 +190,7 @@ class Blocks:
         joined, part = self._joined(carry)
         parts = joined.shape[-1 - self.problem.grid.dimensions] if self.apart else 1
         # each piece in so many parts; a large grid in two pieces
-        count = self.bands.pieces(self._bytes_a_cell)
+        count = slabs.pieces(self.bands, self._bytes_a_cell)
         pieces = tf.split(joined, count, axis=-self.problem.grid.dimensions)
         whole = [tf.split(self.bands.widened(piece), parts, axis=-2) for piece in pieces]
         for band, stop, resting in phases:

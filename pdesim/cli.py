@@ -273,15 +273,16 @@ def _job(config, prepared) -> int:
 
     hydra_config = HydraConfig.get()
     folder = Path(hydra_config.runtime.output_dir)
+    alone = hydra_config.mode is RunMode.RUN
     if prepared is None:
         values = plain(config)
         settings = read_settings(values)
         if _goes_on(settings, folder):
-            return go_on(_shown(folder), values, Console(stderr=True))
+            return go_on(_shown(folder), values, Console(stderr=True), alone=alone)
         plan = build_plan(settings, hydra_config.runtime.choices["equation"])
         prepared = plan, to_yaml(values)
     plan, yaml = prepared
-    if plan.one_pass and hydra_config.mode is RunMode.RUN:
+    if plan.one_pass and alone:
         fill_several_arrays()
     execute(plan, _shown(folder), yaml, Console(stderr=True))
     print(_shown(folder))

@@ -144,8 +144,8 @@ def resume(arguments: Sequence[str]) -> int:
     return go_on(folder, overrides, Console(stderr=True))
 
 
-def go_on(folder: Path, asked: Mapping, console) -> int:
-    """The rest of the run in a folder, if there is any."""
+def go_on(folder: Path, asked: Mapping, console, alone: bool = True) -> int:
+    """The rest of a folder's run, if there is any; ``alone``: the process does nothing else."""
     from pdesim.continuation import continue_run
     from pdesim.device import fill_several_arrays
     from pdesim.run import execute
@@ -156,7 +156,7 @@ def go_on(folder: Path, asked: Mapping, console) -> int:
     if rest.plan is None:
         console.print(f"{folder} is finished", highlight=False, soft_wrap=True)
     else:
-        if rest.plan.one_pass:
+        if rest.plan.one_pass and alone:
             fill_several_arrays()
         execute(rest.plan, folder, rest.config_yaml, console, goes_on=True)
     print(folder)

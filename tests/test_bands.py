@@ -1,5 +1,6 @@
 """Flat bands and slabs against the plain formulation, and against any division into blocks."""
 
+import os
 import shlex
 from collections import OrderedDict
 
@@ -11,8 +12,8 @@ import tensorflow as tf
 from pdesim import programs
 from pdesim.blocks import Blocks
 from pdesim.config import compose_settings
-from pdesim.device import Placement
-from pdesim.operators import bands, flat, slabs
+from pdesim.device import Placement, fill_several_arrays, fills_several_arrays
+from pdesim.operators import flat, slabs
 from pdesim.plan import build_plan
 from pdesim.simulation import Simulation
 
@@ -68,9 +69,9 @@ def test_bands_compute_what_the_plain_form_does(words, monkeypatch):
     # sums are grouped alike; what is left is how XLA contracts constants
     assert np.abs(banded - plain).max() <= 1e-13 * STEPS * np.abs(plain).max()
     assert np.array_equal(run.to(7, 8, STEPS), banded), "another division into blocks"
-    monkeypatch.setattr(bands, "PIECE_BYTES", 1)
+    monkeypatch.setattr(flat, "PIECE_BYTES", 1)
     halves = Run(words, banded=True)
-    if halves.blocks.bands.pieces(8) == 2:
+    if slabs.pieces(halves.blocks.bands, 8) == 2:
         assert np.abs(halves.to(STEPS) - plain).max() <= 1e-13 * STEPS * np.abs(plain).max()
         assert np.array_equal(halves.to(5, 21, STEPS), halves.to(STEPS)), "another division"
     cut_finely(monkeypatch)
@@ -81,16 +82,29 @@ def test_bands_compute_what_the_plain_form_does(words, monkeypatch):
         assert np.array_equal(many.to(1, 9, 18, STEPS), cut), "another division into blocks"
 
 
-@pytest.mark.parametrize("words", ["wave grid=[16,40] stepper=verlet", "gray_scott grid=[20,37]"])
+@pytest.mark.parametrize(
+    "words",
+    ["wave grid=[16,40] stepper=verlet", "gray_scott grid=[20,37] stepper=euler"],
+)
 def test_fields_worked_out_apart_are_the_same(words, monkeypatch):
-    words = f"equation={words}" if "stepper=" in words else f"equation={words} stepper=euler"
+    words = f"equation={words}"
     together, run = Run(words, banded=True), Run(words, banded=True, apart=True)
     apart = run.to(STEPS)
     assert np.abs(apart - together.to(STEPS)).max() <= 1e-13 * STEPS * np.abs(apart).max()
     assert np.array_equal(run.to(7, 8, STEPS), apart), "another division into blocks"
-    monkeypatch.setattr(bands, "PIECE_BYTES", 1)
+    monkeypatch.setattr(flat, "PIECE_BYTES", 1)
     halves = Run(words, banded=True, apart=True)
     assert np.abs(apart - halves.to(STEPS)).max() <= 1e-13 * STEPS * np.abs(apart).max()
+
+
+def test_an_option_of_ones_own_is_left_alone(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_fast_math=false")
+    assert not fills_several_arrays()
+    fill_several_arrays()
+    assert fills_several_arrays() and "fast_math" in os.environ["XLA_FLAGS"]
+    monkeypatch.setenv("XLA_FLAGS", "--xla_backend_extra_options=xla_cpu_none=true")
+    fill_several_arrays()
+    assert not fills_several_arrays()
 
 
 def test_one_kernel_for_positions_and_momenta(command, tmp_path):
@@ -135,6 +149,7 @@ def test_steps_of_chosen_size_are_those_of_the_plain_form(words):
 def cut_finely(monkeypatch, cores: int = 3, ghosts: int = 2) -> None:
     """Let small grids be cut into as many slabs, and those into as many bands, as can be."""
     monkeypatch.setattr(flat, "WHOLE_BYTES", 1)
+    monkeypatch.setattr(flat, "PIECE_BYTES", 1)
     monkeypatch.setattr(slabs, "BAND_BYTES", 1)
     monkeypatch.setattr(slabs, "GHOST_ROWS", ghosts)
     monkeypatch.setattr(slabs, "_cores", lambda: cores)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from peers import problems
 from peers.problems import Problem
 
@@ -23,7 +21,7 @@ def build(problem: Problem, n: int) -> dict:
         ]
     )  # fmt: skip
     plan = build_plan(composed.settings, composed.equation)
-    plan = replace(plan, state=problem.state(n).astype(np.float64))
+    plan = replace(plan, state=problem.state(n).astype(plan.state.dtype))
     if plan.one_pass:
         fill_several_arrays()  # as a run of its own would
     program = Program(plan, start_tensorflow(composed.settings.device))

@@ -29,8 +29,6 @@ from pdesim.operators.problem import Problem
 DEEPEST = 8
 #: what new ghosts cost, in right-hand sides: all that is carried is copied
 EXCHANGE = 1.0
-#: a grid of more bytes is computed in two bands
-PIECE_BYTES = 2**22
 
 
 @dataclass(frozen=True)
@@ -92,11 +90,6 @@ class Bands:
         wider = self.row / math.prod(self.problem.grid.shape[1:])
         longer = 1 + self.ghosts / self.rows  # half of them are left on the average
         return wider * longer + EXCHANGE / (self.steps * self.depth)
-
-    def pieces(self, bytes_a_cell: int) -> int:
-        """In how many bands, one after the other, a grid is computed that has no slabs."""
-        large = self.problem.grid.cells * bytes_a_cell > PIECE_BYTES
-        return 2 if large and self.rows % 2 == 0 and replace(self, rows=self.rows // 2).fits else 1
 
     def lasting(self, steps: int) -> Bands:
         """The same with ghosts for so many steps."""

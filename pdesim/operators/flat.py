@@ -5,8 +5,8 @@ from __future__ import annotations
 from pdesim.formula import language as lang
 from pdesim.operators.problem import Problem
 
-#: grids of more bytes are cut into slabs
-WHOLE_BYTES = 10 * 2**20
+#: grids of more bytes are computed in two bands if they can be, and of more than these in slabs
+PIECE_BYTES, WHOLE_BYTES = 2**22, 10 * 2**20
 #: grids for which a step is one pass: below, calling a kernel costs more than a second pass
 LEAST_PASS, MOST_PASS = 2**20, 2**22
 

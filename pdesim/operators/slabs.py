@@ -158,6 +158,16 @@ class Slabs:
         return tf.cond(tf.equal(start, 0), first, lambda: tf.cond(is_last, last, between))
 
 
+def pieces(whole: Bands, bytes_a_cell: int) -> int:
+    """In how many bands, one after the other, a grid is computed that has no slabs.
+
+    Every band has kernels of its own, so methods of many stages would compile twice as long.
+    """
+    large = whole.problem.grid.cells * bytes_a_cell > flat.PIECE_BYTES and whole.depth <= 2
+    halves = replace(whole, rows=whole.rows // 2)
+    return 2 if large and whole.rows % 2 == 0 and halves.fits else 1
+
+
 def cut(whole: Bands, bytes_a_cell: int) -> Slabs | None:
     """Slabs for a large grid; None for one that is small, or has too few rows.
 
@@ -169,7 +179,8 @@ def cut(whole: Bands, bytes_a_cell: int) -> Slabs | None:
         bytes_a_cell: of all numbers that are carried.
     """
     rows, row_bytes = whole.problem.grid.shape[0], whole.row * bytes_a_cell
-    if rows * row_bytes <= flat.WHOLE_BYTES:
+    limit = flat.WHOLE_BYTES if pieces(whole, bytes_a_cell) > 1 else flat.PIECE_BYTES
+    if whole.problem.grid.cells * bytes_a_cell <= limit:
         return None
     bands = whole.lasting(max(1, GHOST_ROWS // (whole.lasting(1).ghosts - 1)))
     if bands.steps == 1:
