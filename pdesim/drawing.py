@@ -22,22 +22,32 @@ log = logging.getLogger("pdesim")
 #: a run that has computed for so many seconds is drawn while it goes on; for a shorter one, the
 #: start of another process would cost more than it saves
 SOON = 1.0
+#: updates of a cell for which a run will surely last so long: its process gets ready early
+LONG = 4e9
 #: computing goes first. Linux gives the process the time that nobody else wants until the run has
 #: ended: threads that meet after every step lose more by one that is held up than its share. Where
 #: there is no such class, this is its niceness
 NICENESS = 10
 #: seconds for a process that is no longer needed to put its things away
 PATIENCE = 2.0
-#: the other process imports from where this one does, whatever folder it is started in; its orders
-#: are taken off the pipe, which holds only so much, before it does
+#: the other process imports from where this one does, whatever folder it is started in. Meanwhile
+#: its orders are taken off the pipe, which holds only so much; without any it is not needed
 _PROGRAM = """\
-import os, sys
+import os, sys, threading
 if hasattr(os, "SCHED_IDLE"):
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 elif hasattr(os, "nice"):
     os.nice({niceness})
-orders = open(0, "rb", buffering=0, closefd=False).readline()
 sys.path[:] = {path!r}
+def get_ready():
+    from pdesim.render.plots import warm_up
+    warm_up()
+ready = threading.Thread(target=get_ready, daemon=True)
+ready.start()
+orders = open(0, "rb", buffering=0, closefd=False).readline()
+if not orders:
+    os._exit(1)
+ready.join()
 from pdesim.render.follow import main
 main(orders)
 """
@@ -80,7 +90,7 @@ class Artist:
         self.folder, self.animation, self.times = folder, animation, times
         self._began: float | None = None
         self._process: subprocess.Popen | None = None
-        self._asked = animation.name == "none"  # whether there is nothing to begin
+        self._ordered = animation.name == "none"  # whether there is nothing more to order
 
     def __enter__(self) -> Artist:
         return self
@@ -90,6 +100,8 @@ class Artist:
         process, self._process = self._process, None
         if process is None:
             return
+        if not self._ordered:
+            process.kill()  # there is nothing that it would have to put away
         with contextlib.suppress(OSError):
             process.stdin.close()
         try:
@@ -101,27 +113,34 @@ class Artist:
             with contextlib.suppress(OSError):
                 left.unlink()
 
+    def get_ready(self) -> None:
+        """To be called before a run that is known to be long, while a core may still be idle."""
+        if not self._ordered:
+            self._start()
+
     def glance(self) -> None:
         """To be called now and then while the run goes on; begins when that seems worth it."""
         if self._began is None:
             self._began = time.monotonic()
-        if not self._asked and time.monotonic() - self._began >= SOON:
-            self._asked = True
-            self._begin()
+        if not self._ordered and time.monotonic() - self._began >= SOON:
+            self._ordered = True
+            if self._process is None:
+                self._start()
+            orders = {
+                "folder": str(self.folder.resolve()),
+                "animation": self.animation.model_dump(mode="json"),
+                "times": self.times.tolist(),
+            }
+            self._say(json.dumps(orders))
 
     def finish(self) -> bool:
         """The run has ended, its files are whole: wait for the pictures; whether they are there."""
-        if self._process is None:
+        if self._process is None or not self._ordered:
             return False
         self._say("ended")
         return self._process.wait() == 0
 
-    def _begin(self) -> None:
-        orders = {
-            "folder": str(self.folder.resolve()),
-            "animation": self.animation.model_dump(mode="json"),
-            "times": self.times.tolist(),
-        }
+    def _start(self) -> None:
         program = _PROGRAM.format(niceness=NICENESS, path=[str(place) for place in sys.path])
         try:
             self._process = subprocess.Popen(
@@ -134,10 +153,10 @@ class Artist:
             )
         except OSError as error:  # no memory, no more processes: there is time afterwards
             log.info("pictures are drawn when the run is done (%s)", error)
-            return
-        self._say(json.dumps(orders))
 
     def _say(self, line: str) -> None:
+        if self._process is None:
+            return
         with contextlib.suppress(OSError):  # it is gone; its exit code tells
             self._process.stdin.write(line + "\n")
             self._process.stdin.flush()

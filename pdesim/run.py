@@ -17,7 +17,7 @@ from rich.console import Console
 
 import pdesim
 from pdesim.device import Placement, start_tensorflow
-from pdesim.drawing import Artist, draw, shown
+from pdesim.drawing import LONG, Artist, draw, shown
 from pdesim.errors import InterruptedRun, OutputError, PdesimError
 from pdesim.export import write_xdmf
 from pdesim.output import (
@@ -113,6 +113,8 @@ def execute(
     limit = plan.settings.time.wall_limit
     animation = shown(plan.settings) if pictures else Animation(name="none")
     with Artist(folder, animation, plan.times) as artist:
+        if plan.total_steps * plan.grid.cells >= LONG:
+            artist.get_ready()  # while TensorFlow is imported, which takes one core
         with stop_requests(limit) if stop is None else contextlib.nullcontext(stop) as stop:
             placement = start_tensorflow(plan.settings.device)
             make_folder(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from dataclasses import replace
@@ -107,6 +108,25 @@ def test_a_run_is_drawn_by_another_process(tmp_path, monkeypatch):
     drawn = (run.folder / "animation.gif").read_bytes()
     animation = shown(compose_settings(RUN).settings)
     assert drawn == render(run.folder, animation, tmp_path / "again.gif").read_bytes()
+
+
+def test_a_process_that_got_ready_early_draws_a_long_run(tmp_path, monkeypatch):
+    answers, started, ready = finishes(monkeypatch), [], Artist.get_ready
+    monkeypatch.setattr("pdesim.run.LONG", 24 * 24)
+    monkeypatch.setattr(Artist, "get_ready", lambda self: started.append(self) or ready(self))
+    run = pdesim.simulate(*RUN, folder=tmp_path / "run")
+    assert len(started) == 1 and answers == [True]
+    assert (run.folder / "animation.gif").is_file() and (run.folder / "diagnostics.png").is_file()
+
+
+def test_a_process_without_orders_ends_at_once(tmp_path):
+    with Artist(tmp_path, Animation(size=64), np.arange(9.0)) as artist:
+        artist.get_ready()
+        process = artist._process
+        assert process.poll() is None  # it waits for orders
+        assert not artist.finish()
+    assert process.returncode == -signal.SIGKILL
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("program", [sys.executable + ".not", "false"])

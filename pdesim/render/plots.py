@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -41,6 +42,14 @@ def diagnostics_plot(csv_path: Path, png_path: Path) -> Path:
     with replacing(png_path) as temporary:
         figure.savefig(temporary, format="png", facecolor="white")
     return png_path
+
+
+def warm_up() -> None:
+    """Let Matplotlib do what it does once, so that nobody waits for it when there is a plot."""
+    figure = Figure(layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.subplots().plot([0, 1])
+    figure.savefig(io.BytesIO(), format="png")
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
