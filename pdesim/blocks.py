@@ -59,7 +59,7 @@ class Blocks:
         depth = getattr(self.stepper, "depth", None)
         if not self.banded or depth is None or not flat.serves(self.problem):
             return None
-        return bands.cut(self.problem, depth)
+        return bands.cut(self.problem, depth, self._bytes_a_cell)
 
     @cached_property
     def slabs(self) -> Slabs | None:
@@ -115,7 +115,8 @@ class Blocks:
             self._rounded(self.stepper.coefficients(modes, parameters, dt))
             for modes in np.array_split(linear, min(pieces, linear.shape[axis]), axis=axis)
         ]
-        return {name: np.concatenate([part[name] for part in parts], axis) for name in parts[0]}
+        names = list(parts[0])
+        return {name: np.concatenate([part.pop(name) for part in parts], axis) for name in names}
 
     def _rounded(self, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         types = self.lines({})

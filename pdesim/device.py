@@ -98,6 +98,12 @@ def _keep_memory() -> None:
             mallopt(option, value)
 
 
+def release_memory() -> None:
+    """Give back what the C library keeps: large arrays that were needed once, at the start."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
 @contextlib.contextmanager
 def _captured_stderr():
     """Hold back what native code writes to standard error; replay it if the block fails."""

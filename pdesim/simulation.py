@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from pdesim.blocks import VANISHING
-from pdesim.device import Placement
+from pdesim.device import Placement, release_memory
 from pdesim.errors import DivergedError
 from pdesim.moment import Moment
 from pdesim.plan import Plan, time_step
@@ -108,7 +108,9 @@ class Simulation:
         began = clock_module.perf_counter()
         with tf.device(self.placement.name):
             self._place()
+            release_memory()
             self._trial(1)
+            release_memory()
             self.compile_seconds = clock_module.perf_counter() - began
             began = clock_module.perf_counter()
             steps = max(TRIAL_STEPS, self.blocks.steps_at_once)

@@ -13,7 +13,7 @@ from pdesim import programs
 from pdesim.blocks import Blocks
 from pdesim.config import compose_settings
 from pdesim.device import Placement, fill_several_arrays, fills_several_arrays
-from pdesim.operators import flat, slabs
+from pdesim.operators import bands, flat, slabs
 from pdesim.plan import build_plan
 from pdesim.simulation import Simulation
 
@@ -38,6 +38,13 @@ PROBLEMS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def deep(monkeypatch):
+    """Several steps to one exchange on the small grids of the tests, too."""
+    monkeypatch.setattr(bands, "SMALL", {})
+    monkeypatch.setattr(programs, "_programs", OrderedDict())
+
+
 class Run:
     """A plan's blocks from its first state."""
 
@@ -58,6 +65,15 @@ class Run:
             new, state, _ = self.blocks.advance(carry, self.zero, self.dt, *steps, *self.numbers)
             carry = state if new is None else new
         return state.numpy()
+
+
+@pytest.mark.parametrize(("points", "steps"), [(64, 1), (128, 2), (256, 8)])
+def test_small_grids_compile_few_kernels(points, steps, monkeypatch):
+    monkeypatch.undo()
+    problem = build_plan(
+        compose_settings(["equation=gray_scott", f"grid={points}"]).settings
+    ).problem
+    assert bands.cut(problem, 1, 8).steps == steps
 
 
 @pytest.mark.parametrize("words", PROBLEMS.values(), ids=PROBLEMS)

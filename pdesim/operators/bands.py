@@ -25,8 +25,9 @@ from pdesim.formula import language as lang
 from pdesim.operators import stencil
 from pdesim.operators.problem import Problem
 
-#: right-hand sides, on one another, that ghosts are made for at most
-DEEPEST = 8
+#: right-hand sides, on one another, that ghosts are made for at most. Each is a kernel of its own;
+#: for grids of few bytes the run would be over before they were compiled
+DEEPEST, SMALL = 8, {2**16: 1, 2**18: 2}
 #: what new ghosts cost, in right-hand sides: all that is carried is copied
 EXCHANGE = 1.0
 
@@ -167,10 +168,16 @@ class Bands:
         return _middle(flat, (self.rows + 2 * beyond) * self.row)
 
 
-def cut(problem: Problem, depth: int) -> Bands | None:
-    """The grid as one band, or None where it has too few rows for so many ghosts."""
+def cut(problem: Problem, depth: int, bytes_a_cell: int) -> Bands | None:
+    """The grid as one band, or None where it has too few rows for so many ghosts.
+
+    Args:
+        bytes_a_cell: of all numbers that are carried.
+    """
+    size = problem.grid.cells * bytes_a_cell
+    deepest = next((deep for most, deep in SMALL.items() if size <= most), DEEPEST)
     once = Bands(problem, depth, 1, depth * problem.halo, problem.grid.shape[0])
-    choices = [once.lasting(steps) for steps in range(1, max(1, DEEPEST // depth) + 1)]
+    choices = [once.lasting(steps) for steps in range(1, max(1, deepest // depth) + 1)]
     return min((c for c in choices if c.fits), key=lambda c: c.cost, default=None)
 
 
