@@ -72,9 +72,12 @@ def rates(options, turns: int = 3) -> tuple[float, float]:
         "batch": Simulation(plans[:size], placement),
     }
     blocks = {}
+    first = [plan.state for plan in plans]
     for name, simulation in contenders.items():
         simulation.prepare()
         blocks[name] = simulation.blocks
+        for plan, state in zip(plans, first, strict=True):
+            plan.first.values = state  # prepared runs let it go
     found = {name: [] for name in contenders}
     for _ in range(turns):
         for name, chosen in (("alone", plans[0]), ("batch", plans[:size])):

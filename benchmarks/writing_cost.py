@@ -58,14 +58,15 @@ def main() -> None:
     from pdesim.run import open_recorder
     from pdesim.simulation import Simulation
 
-    compiled = Simulation(plan, placement)
+    compiled, first = Simulation(plan, placement), plan.state
     compiled.prepare()
+    plan.first.values = first  # a prepared run lets it go
 
     def turn(folder: Path | None) -> tuple[float, float]:
         """Seconds of wall time, and of CPU time in the writing thread."""
         simulation = Simulation(plan, placement)
         simulation.blocks = compiled.blocks
-        worker = TimedWorker(frames_waiting(plan.state.nbytes))
+        worker = TimedWorker(frames_waiting(plan.state_bytes))
         recorder = folder and open_recorder(plan, folder, composed.yaml, False, worker)
         began = time.perf_counter()
         for frame in simulation.frames():

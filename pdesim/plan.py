@@ -53,9 +53,19 @@ class TimeStep:
         return self.tolerance is not None
 
 
+@dataclass
+class FirstState:
+    """The state that a run begins with, at its precision: large, so it can be let go."""
+
+    values: np.ndarray | None
+
+    def let_go(self) -> None:
+        self.values = None
+
+
 @dataclass(frozen=True)
 class Plan:
-    """One run, checked and ready: ``state`` is the first state, at the run's precision.
+    """One run, checked and ready.
 
     ``since`` is where an earlier run with these settings stopped; its state is then the first.
     """
@@ -67,9 +77,21 @@ class Plan:
     why: str
     step: TimeStep | None
     times: np.ndarray
-    state: np.ndarray
+    first: FirstState
     selection: Selection
     since: Moment | None = None
+
+    @property
+    def state(self) -> np.ndarray:
+        """The first state; for as long as nobody let it go."""
+        if self.first.values is None:
+            raise RuntimeError("the first state is on the device, and was let go here")
+        return self.first.values
+
+    @property
+    def state_bytes(self) -> int:
+        precision = np.dtype(self.settings.device.precision)
+        return self.grid.cells * len(self.equation.fields) * precision.itemsize
 
     @property
     def equation(self) -> Equation:
@@ -101,7 +123,9 @@ class Plan:
     @property
     def one_pass(self) -> bool:
         """Whether all fields take a step in one pass over memory, if the compiler can do that."""
-        return one_pass(self.problem, self.stepper, self.state.itemsize)
+        return one_pass(
+            self.problem, self.stepper, np.dtype(self.settings.device.precision).itemsize
+        )
 
     @property
     def total_steps(self) -> int:
@@ -150,8 +174,8 @@ def build_plan(settings: Settings, name: str = "custom", since: Moment | None = 
         waves = linearise(problem, state, start)
         stepper, why = _stepper(settings, problem, waves, float(np.diff(times).max()))
         step = time_step(settings, waves, stepper, times)
-    state = state.astype(settings.device.precision, copy=False)
-    plan = Plan(settings, problem, stepper, why, step, times, state, selection)
+    first = FirstState(state.astype(settings.device.precision, copy=False))
+    plan = Plan(settings, problem, stepper, why, step, times, first, selection)
     if stepper and not step.adaptive and plan.total_steps > MAX_STEPS:
         raise ConfigError(
             f"this run would take {plan.total_steps:.3g} steps", "a larger time.dt or a nearer end"
@@ -164,7 +188,8 @@ def _continued(settings: Settings, problem: Problem, selection: Selection, since
     stepper = build_stepper(since.stepper, problem, settings.stepper.stages)
     step = TimeStep(since.longest, since.limit, _tolerance(settings, stepper))
     why = "as before"
-    return Plan(settings, problem, stepper, why, step, since.times, since.state, selection, since)
+    first = FirstState(since.state)
+    return Plan(settings, problem, stepper, why, step, since.times, first, selection, since)
 
 
 def build_grid(settings: Settings) -> Grid:

@@ -25,7 +25,7 @@ def describe(plan: Plan, device: str, seconds_a_step: float) -> list[str]:
         steps = f"dt = {plan.shortest_step:.4g} ({limit}), {plan.total_steps:,} steps"
         steps += f", about {left:.0f} s" if left >= 1 else ", under a second"
     stepper = plan.stepper.method.name + (f" ({plan.why})" if plan.why else "")
-    state = plan.state.size * np.dtype(settings.device.precision).itemsize
+    state = plan.state_bytes
     frames = f"{len(plan.times)} frames, {decimal(stored_bytes(plan) * len(plan.times))}"
     return [
         f"{plan.equation.name} on {points} cells, {operators}, {settings.device.precision}, "

@@ -247,6 +247,18 @@ def test_one_call_takes_a_whole_frame(placement, monkeypatch, stepper):
     assert len(calls) == 6
 
 
+def test_a_first_state_on_the_device_is_held_there_alone(placement):
+    plan = make_plan(*GRAY_SCOTT, "time.end=2", "output.frames=1")
+    first = plan.state.copy()
+    assert plan.state_bytes == first.nbytes
+    simulation = Simulation(plan, placement)
+    simulation.prepare()
+    with pytest.raises(RuntimeError, match="let go"):
+        _ = plan.state
+    frames = [frame.state.copy() for frame in simulation.frames()]
+    assert np.array_equal(frames[0], first) and len(frames) == 2
+
+
 def test_xla_and_plain_graphs_agree(evolve):
     states = [
         evolve(*GRAY_SCOTT, "time.end=50", f"device.jit={jit}").states for jit in ("true", "false")

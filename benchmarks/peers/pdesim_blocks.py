@@ -12,7 +12,7 @@ def build(problem: Problem, n: int) -> dict:
     from pdesim.bench.program import Program
     from pdesim.config import compose_settings
     from pdesim.device import fill_several_arrays, start_tensorflow
-    from pdesim.plan import build_plan
+    from pdesim.plan import FirstState, build_plan
 
     composed = compose_settings(
         [
@@ -21,7 +21,7 @@ def build(problem: Problem, n: int) -> dict:
         ]
     )  # fmt: skip
     plan = build_plan(composed.settings, composed.equation)
-    plan = replace(plan, state=problem.state(n).astype(plan.state.dtype))
+    plan = replace(plan, first=FirstState(problem.state(n).astype(plan.state.dtype)))
     if plan.one_pass:
         fill_several_arrays()  # as a run of its own would
     program = Program(plan, start_tensorflow(composed.settings.device))

@@ -54,7 +54,7 @@ def run_batch(
     """
     began = time.time()
     with ExitStack() as stack:
-        worker = Worker(frames_waiting(members[0].plan.state.nbytes) * len(members))
+        worker = Worker(frames_waiting(members[0].plan.state_bytes) * len(members))
         stack.callback(worker.close)
         seats = []
         for member in members:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
 from pdesim.config import Composed, compose_settings
@@ -122,7 +121,7 @@ def batches(members: Sequence[Member], on_gpu: bool) -> Iterator[Batch]:
 
 
 def largest_batch(plan: Plan, on_gpu: bool) -> int:
-    state = plan.state.size * np.dtype(plan.settings.device.precision).itemsize
+    state = plan.state_bytes
     fits = MEMORY_SHARE * memory() / (plan.arrays_held * state)
     best = LARGEST_BATCH if on_gpu else CACHE / state
     return int(max(1, min(LARGEST_BATCH, fits, best)))

@@ -10,7 +10,7 @@ from pdesim.boundary import build_boundary
 from pdesim.errors import BoundaryError, StepperError
 from pdesim.operators import build_discretisation
 from pdesim.operators.problem import Problem, check_problem
-from pdesim.plan import Plan
+from pdesim.plan import FirstState, Plan
 from pdesim.steppers import serving
 from pdesim.verify.exact import compare_exact_mode
 from pdesim.verify.orders import describe_scheme, measure_space, measure_steady, measure_time
@@ -152,7 +152,8 @@ def _solver(plan: Plan):
         import numpy as np
 
         zeros = np.zeros((len(problem.equation.fields), *problem.grid.shape))
-        return solve(replace(plan, problem=problem, settings=double, state=zeros), placement).state
+        doubled = replace(plan, problem=problem, settings=double, first=FirstState(zeros))
+        return solve(doubled, placement).state
 
     return state
 
