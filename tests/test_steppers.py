@@ -248,6 +248,8 @@ def test_one_call_takes_a_whole_frame(placement, monkeypatch, stepper):
 
 
 def test_a_first_state_on_the_device_is_held_there_alone(placement):
+    from pdesim.simulation import Simulation
+
     plan = make_plan(*GRAY_SCOTT, "time.end=2", "output.frames=1")
     first = plan.state.copy()
     assert plan.state_bytes == first.nbytes
