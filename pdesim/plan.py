@@ -123,9 +123,7 @@ class Plan:
     @property
     def one_pass(self) -> bool:
         """Whether all fields take a step in one pass over memory, if the compiler can do that."""
-        return one_pass(
-            self.problem, self.stepper, np.dtype(self.settings.device.precision).itemsize
-        )
+        return one_pass(self.problem, self.stepper, self.state_bytes)
 
     @property
     def total_steps(self) -> int:

@@ -76,6 +76,17 @@ def test_small_grids_compile_few_kernels(points, steps, monkeypatch):
     assert bands.cut(problem, 1, 8).steps == steps
 
 
+@pytest.mark.parametrize("words", [PROBLEMS["one field"], PROBLEMS["positions and momenta"]])
+def test_bits_do_not_depend_on_how_long_ghosts_last(words, monkeypatch):
+    """A member of a sweep that goes on alone has a smaller state than all together."""
+    run = Run(words, banded=True)
+    lasting, steps = run.to(STEPS), run.blocks.bands.steps
+    monkeypatch.setattr(bands, "SMALL", {2**30: 1})
+    run = Run(words, banded=True)
+    assert run.blocks.bands.steps == 1 < steps
+    assert np.array_equal(run.to(STEPS), lasting)
+
+
 @pytest.mark.parametrize("words", PROBLEMS.values(), ids=PROBLEMS)
 def test_bands_compute_what_the_plain_form_does(words, monkeypatch):
     plain = Run(words, banded=False).to(STEPS)

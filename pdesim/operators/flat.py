@@ -30,7 +30,7 @@ def serves(problem: Problem) -> bool:
     )
 
 
-def one_pass(problem: Problem, stepper, bytes_a_number: int) -> bool:
+def one_pass(problem: Problem, stepper, state_bytes: int) -> bool:
     """Whether a step is one force that moves positions and momenta, in one band.
 
     They are then worked out apart, and the compiler may put them into one kernel
@@ -38,12 +38,11 @@ def one_pass(problem: Problem, stepper, bytes_a_number: int) -> bool:
     once. Not on small grids and not in three dimensions, where that is slower; fields that have an
     operator each gain too little for what compiling costs.
     """
-    size = problem.grid.cells * len(problem.equation.fields) * bytes_a_number
     return (
         stepper is not None
         and stepper.method.family == "symplectic"
         and stepper.depth == 1
         and problem.grid.dimensions < 3
-        and LEAST_PASS <= size <= MOST_PASS
+        and LEAST_PASS <= state_bytes <= MOST_PASS
         and serves(problem)
     )
