@@ -76,12 +76,12 @@ def timed(command: list[str]) -> float:
 def compute(words: list[str]) -> None:
     """The steps and the frames in memory, as in the run; nothing is stored."""
     from pdesim.config import compose_settings
-    from pdesim.device import start_tensorflow
     from pdesim.plan import build_plan
+    from pdesim.start import start_for
 
     composed = compose_settings(words)
     plan = build_plan(composed.settings, composed.equation)
-    placement = start_tensorflow(composed.settings.device)
+    placement = start_for([plan])
     from pdesim.simulation import Simulation
 
     simulation = Simulation(plan, placement)

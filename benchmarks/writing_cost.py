@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from pdesim.config import compose_settings
-from pdesim.device import start_tensorflow
 from pdesim.output import Worker, frames_waiting
 from pdesim.plan import build_plan
+from pdesim.start import start_for
 
 
 class TimedWorker(Worker):
@@ -54,7 +54,7 @@ def main() -> None:
     words = [f"grid={options.grid}", f"output.frames={options.frames}", "output.overwrite=true"]
     composed = compose_settings(["equation=gray_scott", *words])
     plan = build_plan(composed.settings, composed.equation)
-    placement = start_tensorflow(composed.settings.device)
+    placement = start_for([plan])
     from pdesim.run import open_recorder
     from pdesim.simulation import Simulation
 

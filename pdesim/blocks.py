@@ -15,6 +15,7 @@ from pdesim.operators.bands import Band, Bands
 from pdesim.operators.lines import MethodOfLines
 from pdesim.operators.problem import Problem
 from pdesim.operators.slabs import Slabs
+from pdesim.operators.tiles import Tiles
 
 #: a chosen step grows or shrinks by these factors at most; the middle one is for safety
 SHRINK, SAFETY, GROW = 0.2, 0.9, 5.0
@@ -64,7 +65,7 @@ class Blocks:
     @cached_property
     def slabs(self) -> Slabs | None:
         """How a large grid in bands is cut for the cores."""
-        return self.bands and slabs.cut(self.bands, self._bytes_a_cell)
+        return self.bands and slabs.cut(self.bands, self._bytes_a_cell, self.stepper.kept)
 
     @property
     def _bytes_a_cell(self) -> int:
@@ -73,12 +74,12 @@ class Blocks:
     @property
     def steps_at_once(self) -> int:
         """Steps from one exchange of ghosts to the next; fewer may cost as much."""
-        bands = self.slabs.bands if self.slabs else self.bands
+        bands = self.slabs.tile if self.slabs else self.bands
         return bands.steps if bands else 1
 
-    def _in_band(self, of: Bands, natural, parameters) -> MethodOfLines:
+    def _in_band(self, of: Bands, natural, parameters, room=None) -> MethodOfLines:
         """The method of lines for a band, which has one axis of cells."""
-        band = Band(of, natural, self.lines({}).library, self.dtype)
+        band = Band(of, natural, self.lines({}).library, self.dtype, room)
         parameters = {name: self._widen(value, 1) for name, value in parameters.items()}
         return replace(self.lines({}), parameters=parameters, band=band)
 
@@ -241,42 +242,41 @@ class Blocks:
         """Sweeps over all slabs; those members rest after that whose steps are taken."""
         rest, on_grid = self._compiled(trace), -1 - self.problem.grid.dimensions
 
-        def in_slabs(carry, start, dt, first, last, parameters, coefficients):
+        def in_slabs(carry, start, dt, first, last, *numbers):
             slabs, soonest = self.slabs, tf.reduce_min(last)
             joined, part = self._joined(carry)
 
             def leave(pieces, stop, dt, parameters, coefficients):
-                carry = part(slabs.join(pieces), on_grid)
-                lines = self.lines(parameters)
+                carry, lines = part(slabs.join(pieces), on_grid), self.lines(parameters)
                 return self._finish(lines, carry, stop, tf.cast(dt, self.dtype), coefficients)
 
-            sweep = self._sweep(part, soonest, start, dt, parameters, coefficients)
-            pieces = self._compiled(slabs.split)(joined)
+            sweep = self._sweep(carry, start, dt, *numbers)
+            pieces = slabs.split(joined, self._compiled)
             first, pieces = slabs.advance(pieces, first, soonest, sweep)
             if self.members:
                 carry = part(self._compiled(slabs.join)(pieces), on_grid)
-                return rest(carry, start, dt, first, last, parameters, coefficients)
+                return rest(carry, start, dt, first, last, *numbers)
             stop = start + tf.cast(last, tf.float64) * dt
-            return self._compiled(leave)(pieces, stop, dt, parameters, coefficients)
+            return self._compiled(leave)(pieces, stop, dt, *numbers)
 
         return tf.function(in_slabs, autograph=False)
 
-    def _sweep(self, part, last, *numbers):
-        """One slab over several steps, up to the ``last``, as a compiled call of its own."""
-        of = self.slabs.bands
+    def _sweep(self, carry, *numbers):
+        """One slab over several steps, as a compiled call of its own."""
+        sizes = [part.shape[-1 - self.problem.grid.dimensions] for part in tf.nest.flatten(carry)]
+        tiles = Tiles(self.slabs.tile, self.slabs.rows, sizes, self.stepper.kept)
 
-        def sweep(slab, before, after, index, last, start, dt, parameters, coefficients):
-            lines = self._in_band(of, index, parameters)
+        @self._compiled
+        def sweep(slab, before, after, index, steps, *numbers):
+            def step(parts, count, numbers, room):
+                start, dt, parameters, coefficients = numbers
+                lines = self._in_band(tiles.tile, index, parameters, room)
+                at, parts = index + tf.cast(count, tf.int64), tf.nest.pack_sequence_as(carry, parts)
+                return tf.nest.flatten(self._step(lines, at, parts, start, dt, coefficients))
 
-            def step(values, number):
-                numbers = start, dt, coefficients
-                new = self._flat_step(lines, part, index + number, [values], *numbers, parts=1)
-                return tf.where(index + number < last, *lines.aligned(*new, values))
+            return tiles.sweep(slab, before, after, step, tf.cast(steps, tf.int32), numbers)
 
-            return self.slabs.sweep(slab, before, after, step)
-
-        compiled = self._compiled(sweep)
-        return lambda *slab: compiled(*slab, last, *numbers)
+        return lambda *slab: sweep(*slab, *numbers)
 
     def _joined(self, carry):
         """All that is carried as one tensor on the grid, and how to part it, flat or there.

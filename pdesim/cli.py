@@ -266,7 +266,6 @@ def _job(config, prepared) -> int:
 
     from pdesim.commands import go_on
     from pdesim.config import plain, to_yaml
-    from pdesim.device import fill_several_arrays
     from pdesim.plan import build_plan
     from pdesim.run import execute
     from pdesim.settings import read_settings
@@ -282,9 +281,7 @@ def _job(config, prepared) -> int:
         plan = build_plan(settings, hydra_config.runtime.choices["equation"])
         prepared = plan, to_yaml(values)
     plan, yaml = prepared
-    if plan.one_pass and alone:
-        fill_several_arrays()
-    execute(plan, _shown(folder), yaml, Console(stderr=True))
+    execute(plan, _shown(folder), yaml, Console(stderr=True), alone=alone)
     print(_shown(folder))
     return 0
 

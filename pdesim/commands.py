@@ -147,7 +147,6 @@ def resume(arguments: Sequence[str]) -> int:
 def go_on(folder: Path, asked: Mapping, console, alone: bool = True) -> int:
     """The rest of a folder's run, if there is any; ``alone``: the process does nothing else."""
     from pdesim.continuation import continue_run
-    from pdesim.device import fill_several_arrays
     from pdesim.run import execute
 
     rest = continue_run(folder, asked)
@@ -156,9 +155,7 @@ def go_on(folder: Path, asked: Mapping, console, alone: bool = True) -> int:
     if rest.plan is None:
         console.print(f"{folder} is finished", highlight=False, soft_wrap=True)
     else:
-        if rest.plan.one_pass and alone:
-            fill_several_arrays()
-        execute(rest.plan, folder, rest.config_yaml, console, goes_on=True)
+        execute(rest.plan, folder, rest.config_yaml, console, goes_on=True, alone=alone)
     print(folder)
     return 0
 

@@ -7,6 +7,7 @@ import ctypes
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pdesim.errors import DeviceError
@@ -36,11 +37,15 @@ class Placement:
         return "GPU" in self.name
 
 
-def start_tensorflow(device: Device) -> Placement:
+def start_tensorflow(device: Device, one_thread: Callable[[], bool] | None = None) -> Placement:
     """Import TensorFlow without its start-up lines and pick a device.
 
     TF32 is switched off (it would silently take 13 bits from convolutions and products), and GPU
     memory grows on demand.
+
+    Args:
+        one_thread: asked before TensorFlow makes its threads: whether a CPU is to compute every
+            kernel in one of them. Programs that run side by side are then left to themselves.
 
     Raises:
         DeviceError: if a GPU is asked for where there is none.
@@ -56,6 +61,9 @@ def start_tensorflow(device: Device) -> Placement:
         for gpu in gpus:
             with contextlib.suppress(RuntimeError):  # already initialised by the caller's code
                 tf.config.experimental.set_memory_growth(gpu, True)
+        if one_thread is not None and (device.name == "cpu" or not gpus) and one_thread():
+            with contextlib.suppress(RuntimeError):
+                tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.zeros(()).numpy()  # the first operation prints, too
     if device.name == "gpu" and not gpus:
         raise DeviceError(

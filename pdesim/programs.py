@@ -40,3 +40,11 @@ def program_for(plan: Plan, placement: Placement, fused: bool, members: int) -> 
     while len(_programs) > KEPT:
         _programs.popitem(last=False)
     return blocks
+
+
+def in_slabs(plan: Plan) -> bool:
+    """Whether a run of this plan alone is computed in slabs on a CPU, each a program of its own."""
+    if plan.stepper is None or plan.step.adaptive or plan.settings.device.jit is False:
+        return False
+    dtype = tf.as_dtype(plan.settings.device.precision)
+    return Blocks(plan.problem, plan.stepper, dtype, True, banded=True).slabs is not None

@@ -40,6 +40,7 @@ from pdesim.plan import Plan
 from pdesim.preflight import describe
 from pdesim.progress import WHOLE, Share, progress_display, speed
 from pdesim.settings import Animation
+from pdesim.start import start_for
 from pdesim.stopping import StopRequests, stop_requests
 
 log = logging.getLogger("pdesim")
@@ -93,6 +94,7 @@ def execute(
     console: Console,
     *,
     goes_on: bool = False,
+    alone: bool = False,
     pictures: bool = True,
     stop: StopRequests | None = None,
     share: Share = WHOLE,
@@ -102,6 +104,7 @@ def execute(
     Args:
         config_yaml: the resolved configuration, stored with the frames.
         goes_on: add to the frames that the folder holds.
+        alone: the process computes nothing else, and may be set up for this plan.
         pictures: draw them, if the settings ask for any.
         stop: of the sweep that this run is part of; None: its own, with ``time.wall_limit``.
         share: the run's part of that sweep.
@@ -116,7 +119,7 @@ def execute(
         if plan.total_steps * plan.grid.cells >= LONG:
             artist.get_ready()  # while TensorFlow is imported, which takes one core
         with stop_requests(limit) if stop is None else contextlib.nullcontext(stop) as stop:
-            placement = start_tensorflow(plan.settings.device)
+            placement = start_for([plan]) if alone else start_tensorflow(plan.settings.device)
             make_folder(folder)
             with hold(folder), log_file(folder):
                 session = _Session(

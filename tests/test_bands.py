@@ -2,6 +2,8 @@
 
 import os
 import shlex
+import subprocess
+import sys
 from collections import OrderedDict
 
 import h5py
@@ -173,13 +175,73 @@ def test_steps_of_chosen_size_are_those_of_the_plain_form(words):
         assert np.abs(plain - banded).max() <= 1e-9 * np.abs(plain).max()
 
 
-def cut_finely(monkeypatch, cores: int = 3, ghosts: int = 2) -> None:
-    """Let small grids be cut into as many slabs, and those into as many bands, as can be."""
+def cut_finely(monkeypatch, cores: int = 3, ghosts: int = 2, width: int = 9) -> None:
+    """Let small grids be cut into as many slabs, and those into as many tiles, as can be."""
     monkeypatch.setattr(flat, "WHOLE_BYTES", 1)
     monkeypatch.setattr(flat, "PIECE_BYTES", 1)
-    monkeypatch.setattr(slabs, "BAND_BYTES", 1)
-    monkeypatch.setattr(slabs, "GHOST_ROWS", ghosts)
+    monkeypatch.setattr(slabs, "TILE_BYTES", 1)
+    monkeypatch.setattr(slabs, "TILE_WIDTH", width)
+    monkeypatch.setattr(slabs, "GHOST_ROWS", dict.fromkeys((1, 2, 3), ghosts))
     monkeypatch.setattr(slabs, "_cores", lambda: cores)
+
+
+TILED = {
+    "stages": ("equation=gray_scott grid=[40,84] stepper=rk4", 8),
+    "stages in three dimensions": ("equation=heat grid=[8,10,44] stepper=heun", 4),
+    "a composition": ("equation=wave grid=[30,96] stepper=yoshida4", 6),
+    "positions and momenta": ("equation=wave grid=[33,64] stepper=verlet", 6),
+    "one dimension": ("equation=allen_cahn grid=96 stepper=euler", 6),
+    "time": (
+        "equation=custom grid=[30,80] stepper=heun time.dt=1e-3 domain.extent=1 "
+        "equation.fields=[u] equation.rhs.u=\"'0.01*laplacian(u) + sin(t)*u'\"",
+        8,
+    ),
+}
+
+
+@pytest.mark.parametrize(("words", "ghosts"), TILED.values(), ids=TILED)
+def test_tiles_compute_what_the_plain_form_does(words, ghosts, monkeypatch):
+    plain = Run(words, banded=False).to(STEPS)
+    cut_finely(monkeypatch, cores=2, ghosts=ghosts)
+    run = Run(words, banded=True)
+    cut = run.blocks.slabs
+    assert cut.count == 2 and cut.tile.steps > 1
+    assert (cut.tile.width == 9) == (len(cut.tile.problem.grid.shape) == 2)
+    tiled = run.to(STEPS)
+    assert np.abs(tiled - plain).max() <= 1e-13 * STEPS * np.abs(plain).max()
+    assert np.array_equal(run.to(1, 9, 18, STEPS), tiled), "another division into blocks"
+
+
+@pytest.mark.parametrize(
+    ("words", "cut"),
+    [
+        ("gray_scott grid=2048 stepper=euler", True),
+        ("gray_scott grid=512 stepper=euler", False),
+        ("gray_scott grid=2048 stepper=euler device.jit=false", False),
+        ("gray_scott grid=2048 stepper=dormand_prince", False),
+        ("gray_scott grid=2048 stepper=euler boundary=neumann", False),
+        ("poisson grid=2048", False),
+    ],
+)
+def test_runs_known_to_be_in_slabs(words, cut, monkeypatch):
+    monkeypatch.setattr(slabs, "_cores", lambda: 2)
+    composed = compose_settings(["domain.extent=10", *f"equation={words}".split()])
+    assert programs.in_slabs(build_plan(composed.settings, composed.equation)) is cut
+
+
+@pytest.mark.parametrize(("points", "threads"), [(1600, 1), (64, 0)])
+def test_programs_side_by_side_have_one_thread_each(points, threads):
+    code = (
+        "from pdesim.config import compose_settings\n"
+        "from pdesim.plan import build_plan\n"
+        "from pdesim.start import start_for\n"
+        f"composed = compose_settings(['equation=wave', 'grid={points}', 'device=cpu'])\n"
+        "start_for([build_plan(composed.settings, composed.equation)])\n"
+        "import tensorflow as tf\n"
+        "print(tf.config.threading.get_intra_op_parallelism_threads())"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(told.stdout) == threads
 
 
 def test_velocities_with_operators_in_slabs(monkeypatch):
@@ -212,7 +274,7 @@ def test_slabs_and_bands_need_not_divide_the_grid(rows, cores, monkeypatch):
     cut_finely(monkeypatch, cores)
     run = Run(words, banded=True)
     cut = run.blocks.slabs
-    assert cut.count == cores and cut.rows > cut.bands.rows
+    assert cut.count == cores and cut.rows > cut.tile.rows
     assert np.abs(run.to(STEPS) - plain).max() <= 1e-13 * STEPS * np.abs(plain).max()
 
 

@@ -31,6 +31,7 @@ FLOORS = (
     "solvers",
     "blocks",
     "programs",
+    "start",
     "simulation",
     "verify",
     "output",

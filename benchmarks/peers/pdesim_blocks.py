@@ -11,8 +11,8 @@ def build(problem: Problem, n: int) -> dict:
 
     from pdesim.bench.program import Program
     from pdesim.config import compose_settings
-    from pdesim.device import fill_several_arrays, start_tensorflow
     from pdesim.plan import FirstState, build_plan
+    from pdesim.start import start_for
 
     composed = compose_settings(
         [
@@ -22,8 +22,6 @@ def build(problem: Problem, n: int) -> dict:
     )  # fmt: skip
     plan = build_plan(composed.settings, composed.equation)
     plan = replace(plan, first=FirstState(problem.state(n).astype(plan.state.dtype)))
-    if plan.one_pass:
-        fill_several_arrays()  # as a run of its own would
-    program = Program(plan, start_tensorflow(composed.settings.device))
+    program = Program(plan, start_for([plan]))  # as a run of its own would
     program.run(1)  # compiles
     return {"blocks": lambda steps: program.run(steps).numpy()}

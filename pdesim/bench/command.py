@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pdesim.config import compose_settings
-from pdesim.device import Placement, fill_several_arrays, start_tensorflow
+from pdesim.device import Placement, start_tensorflow
 from pdesim.errors import ConfigError
 from pdesim.plan import Plan, build_grid, build_plan
 from pdesim.settings import Device
+from pdesim.start import start_for
 
 #: flags with a value, and what it is
 BENCH_FLAGS = {
@@ -40,9 +41,7 @@ def run_bench(flags: Mapping[str, str], overrides: Sequence[str]) -> int:
     config_dir = flags.get("--config-dir")
     jobs = [[*overrides, *grid] for grid in _grids(flags, overrides, config_dir)]
     first = _plan(jobs[0], config_dir)  # mistakes are told before TensorFlow starts
-    if all(_plan(words, config_dir).one_pass for words in jobs):
-        fill_several_arrays()
-    placements = _placements(first)
+    placements = _placements([first, *(_plan(words, config_dir) for words in jobs[1:])])
     from pdesim.bench import report  # needs TensorFlow, which has started quietly now
 
     rows = list(_rows(jobs, config_dir, placements, repeats))
@@ -104,10 +103,10 @@ def _plan(words: Sequence[str], config_dir: str | None) -> Plan:
     return plan
 
 
-def _placements(plan: Plan) -> list[Placement]:
+def _placements(plans: Sequence[Plan]) -> list[Placement]:
     """The device asked for; with ``device=auto`` and a GPU, the CPU as well."""
-    asked = start_tensorflow(plan.settings.device)
-    both = plan.settings.device.name == "auto" and asked.is_gpu
+    asked = start_for(plans)
+    both = plans[0].settings.device.name == "auto" and asked.is_gpu
     return [start_tensorflow(Device(name="cpu")), asked] if both else [asked]
 
 

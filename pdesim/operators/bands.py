@@ -24,6 +24,7 @@ from pdesim.formula import Evaluator, Library
 from pdesim.formula import language as lang
 from pdesim.operators import stencil
 from pdesim.operators.problem import Problem
+from pdesim.operators.room import Room, middle
 
 #: right-hand sides, on one another, that ghosts are made for at most. Each is a kernel of its own;
 #: for grids of few bytes the run would be over before they were compiled
@@ -41,6 +42,7 @@ class Bands:
         steps: that a band takes before it needs new ghosts.
         columns: ghost cells at both ends of all array axes but the first.
         rows: of one band along the first array axis, without ghosts.
+        width: cells of a tile along the second array axis, where that is not all of a row.
     """
 
     problem: Problem
@@ -48,11 +50,13 @@ class Bands:
     steps: int
     columns: int
     rows: int
+    width: int | None = None
 
     @property
     def across(self) -> tuple[int, ...]:
         """Cells along all array axes but the first, with ghosts."""
-        return tuple(n + 2 * self.columns for n in self.problem.grid.shape[1:])
+        shape = (self.width,) if self.width else self.problem.grid.shape[1:]
+        return tuple(n + 2 * self.columns for n in shape)
 
     @property
     def row(self) -> int:
@@ -165,7 +169,7 @@ class Bands:
 
     def core(self, flat: tf.Tensor, beyond: int = 0) -> tf.Tensor:
         """The rows of a band, and some ``beyond`` them."""
-        return _middle(flat, (self.rows + 2 * beyond) * self.row)
+        return middle(flat, (self.rows + 2 * beyond) * self.row)
 
 
 def cut(problem: Problem, depth: int, bytes_a_cell: int) -> Bands | None:
@@ -184,12 +188,7 @@ def cut(problem: Problem, depth: int, bytes_a_cell: int) -> Bands | None:
 def aligned(*values: tf.Tensor) -> list[tf.Tensor]:
     """Flat arrays of one band, cut to the ghosts that all of them have."""
     shortest = min(value.shape[-1] for value in values)
-    return [_middle(value, shortest) for value in values]
-
-
-def _middle(value: tf.Tensor, length: int) -> tf.Tensor:
-    beyond = (value.shape[-1] - length) // 2
-    return value[..., beyond : beyond + length] if beyond else value
+    return [middle(value, shortest) for value in values]
 
 
 @dataclass(frozen=True)
@@ -198,12 +197,14 @@ class Band:
 
     Args:
         natural: a number that is not negative, which the compiler cannot know.
+        room: where stages are written to, in a tile.
     """
 
     bands: Bands
     natural: tf.Tensor
     library: Library
     dtype: tf.DType
+    room: Room | None = None
     _conditions: Iterator[int] = field(default_factory=lambda: count(1))
 
     def evaluate(self, formulas: Sequence[sympy.Expr], state, numbers) -> tf.Tensor:
@@ -221,12 +222,14 @@ class Band:
         def apply(word: str, arguments: tuple, _value):
             return self._apply(word, arguments, on_extended)
 
-        centre = {name: _middle(field, length) for name, field in around.items()}
+        centre = {name: middle(field, length) for name, field in around.items()}
         value = Evaluator({**numbers, **centre}, self.library, apply)
         return self._stack([value(f) for f in formulas], (*fields[0].shape[:-1], length))
 
     def stored(self, values):
         """The same, one or more tensors, computed once: XLA would do so for each neighbour read."""
+        if self.room is not None:
+            return tf.nest.map_structure(self.room.keep, values)
         # each has a condition of its own, as branches of equal conditions are put together
         true = self.natural > -next(self._conditions)
         zeros = partial(tf.nest.map_structure, tf.zeros_like, values)

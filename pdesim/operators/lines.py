@@ -108,6 +108,11 @@ class MethodOfLines:
         """Values that several others are made of: kept in a band, else as the compiler likes."""
         return values if self.band is None else self.band.stored(values)
 
+    def settled(self, values: tf.Tensor, part: int) -> tf.Tensor:
+        """A part of what is carried after the step, known before others that are made of it."""
+        room = None if self.band is None else self.band.room
+        return values if room is None else room.settle(values, part)
+
     @property
     def axes(self) -> int:
         """Axes of cells: those of the grid, one in a band."""

@@ -47,6 +47,11 @@ class Explicit:
         """Right-hand sides that stand on one another in a step."""
         return len(self.method.tableau.b)
 
+    @property
+    def kept(self) -> int:
+        """Stages that a step stores."""
+        return self.depth - 1
+
 
 @cache
 def from_stages(tableau: Tableau) -> list[tuple[tuple[Fraction, ...], Fraction]]:
@@ -112,6 +117,11 @@ class Adaptive:
     def depth(self) -> int:
         """Right-hand sides that stand on one another in a step."""
         return self.method.tableau.stages
+
+    @property
+    def kept(self) -> int:
+        """Stages and slopes that a step stores."""
+        return 2 * self.depth - 1
 
 
 def _slopes(tableau, lines, state, clock, dt) -> list:

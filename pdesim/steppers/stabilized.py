@@ -51,6 +51,11 @@ class Stabilized:
         """Right-hand sides that stand on one another in a step."""
         return self.stages
 
+    @property
+    def kept(self) -> int:
+        """Stages that a step stores, and the first slope."""
+        return self.stages + 1
+
     def _moment(self, j: int) -> float:
         """Where in the step stage j lies."""
         whole = self.stages**2 + self.stages - 2

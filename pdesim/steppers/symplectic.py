@@ -116,6 +116,11 @@ class Symplectic:
         both = self.partition.forces, self.partition.velocities
         return len(self.method.weights) * sum(any(map(operators_in, part)) for part in both)
 
+    @property
+    def kept(self) -> int:
+        """Stages that a step stores."""
+        return len(self.method.weights) - 1
+
     def begin(self, lines, state, time, dt, coefficients):
         fields = lines.unstack(state)
         positions, momenta = (lines.stack([fields[i] for i in part]) for part in self._parts)
@@ -147,6 +152,8 @@ class Symplectic:
             )
             momenta, force = lines.aligned(momenta, force)
             momenta = decay * momenta + weight * force
+            if number == len(weights) - 1:
+                momenta = lines.settled(momenta, 1)
             done += fraction
             following = weights[(number + 1) % len(weights)]
             drift = 0.5 * (fraction + following) * dt
