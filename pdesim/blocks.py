@@ -65,7 +65,7 @@ class Blocks:
     @cached_property
     def slabs(self) -> Slabs | None:
         """How a large grid in bands is cut for the cores."""
-        return self.bands and slabs.cut(self.bands, self._bytes_a_cell, self.stepper.kept)
+        return self.bands and slabs.cut(self.bands, self._bytes_a_cell)
 
     @property
     def _bytes_a_cell(self) -> int:

@@ -18,10 +18,11 @@ import tensorflow as tf
 from pdesim.operators import flat
 from pdesim.operators.bands import Bands
 
-#: rows of ghosts that a slab has at most, but for one, in one to three dimensions
-GHOST_ROWS = {1: 16, 2: 16, 3: 4}
-#: bytes of what a tile goes to and fro between, and keeps stages in; cells of it along a row
-TILE_BYTES, TILE_WIDTH = 2**20, 256
+#: rows of ghosts that a slab has in one to three dimensions, but for one; more where that is
+#: needed for two steps, but not more than these
+GHOST_ROWS, MOST_ROWS = {1: 16, 2: 16, 3: 4}, {1: 32, 2: 32, 3: 4}
+#: bytes of a tile, its cells along a row (at least as many as ghosts), and what the least may have
+TILE_BYTES, TILE_WIDTH, LEAST_TILE = 2**19, 256, 2**23
 #: bytes of a slab at most
 SLAB_BYTES = 2**24
 
@@ -97,7 +98,7 @@ class Slabs:
 
         def all_slabs(index, *slabs):
             around = [self._around(slabs, number) for number in range(self.count)]
-            steps = tf.minimum(last - index, self.bands.steps)
+            steps = tf.minimum(last - index, self.tile.steps)
             pairs = zip(slabs, around, strict=True)
             return index + steps, *(sweep(slab, *ghosts, index, steps) for slab, ghosts in pairs)
 
@@ -126,7 +127,7 @@ def pieces(whole: Bands, bytes_a_cell: int) -> int:
     return 2 if large and whole.rows % 2 == 0 and halves.fits else 1
 
 
-def cut(whole: Bands, bytes_a_cell: int, stages: int) -> Slabs | None:
+def cut(whole: Bands, bytes_a_cell: int) -> Slabs | None:
     """Slabs for a large grid; None for one that is small, or has too few rows.
 
     None too where a sweep would be a single step, or leave half of the cores without work.
@@ -134,24 +135,37 @@ def cut(whole: Bands, bytes_a_cell: int, stages: int) -> Slabs | None:
     Args:
         whole: the grid as one band.
         bytes_a_cell: of all numbers that are carried.
-        stages: that a step keeps.
     """
-    shape, row_bytes = whole.problem.grid.shape, whole.row * bytes_a_cell
+    rows = whole.problem.grid.shape[0]
     limit = flat.WHOLE_BYTES if pieces(whole, bytes_a_cell) > 1 else flat.PIECE_BYTES
-    steps = GHOST_ROWS[len(shape)] // (whole.lasting(1).ghosts - 1) // 2 * 2
-    if whole.problem.grid.cells * bytes_a_cell <= limit or steps == 0:
+    if whole.problem.grid.cells * bytes_a_cell <= limit:
         return None
-    wide = len(shape) == 2 and shape[1] > 3 * TILE_WIDTH // 2
-    tile = replace(whole.lasting(steps), width=TILE_WIDTH if wide else None)
+    tile = _tile(whole, bytes_a_cell)
     least = 4 * tile.ghosts
     # small slabs let go of what they were made from one by one, and their memory is used again
-    wanted = -(-shape[0] * row_bytes // (SLAB_BYTES * _cores())) * _cores()
-    count = min(wanted, shape[0] // least)
-    if 2 * count <= _cores() > 1:
+    wanted = -(-rows * whole.row * bytes_a_cell // (SLAB_BYTES * _cores())) * _cores()
+    count = min(wanted, rows // least)
+    if tile.steps == 0 or 2 * count <= _cores() > 1:
         return None
-    rows = -(-shape[0] // count)
-    best = max(least, TILE_BYTES // ((2 + stages) * tile.row * bytes_a_cell))
-    return Slabs(replace(tile, rows=-(-rows // max(1, rows // best))), count)
+    slab, best = -(-rows // count), max(least, TILE_BYTES // (tile.row * bytes_a_cell))
+    return Slabs(replace(tile, rows=-(-slab // max(1, slab // best))), count)
+
+
+def _tile(whole: Bands, bytes_a_cell: int) -> Bands:
+    """A tile and an even number of steps for it, 0 where two have too many ghosts."""
+    shape = whole.problem.grid.shape
+    wide = len(shape) == 2 and shape[1] > 3 * TILE_WIDTH // 2
+    tile = replace(whole, width=TILE_WIDTH if wide else None)
+    a_step = tile.lasting(1).ghosts - 1
+    steps = GHOST_ROWS[len(shape)] // a_step // 2 * 2
+    if steps == 0 and 2 * a_step <= MOST_ROWS[len(shape)]:
+        steps = 2
+    while steps > 2:
+        tile = tile.lasting(steps)
+        if 6 * tile.ghosts * tile.row * bytes_a_cell <= LEAST_TILE:
+            break
+        steps -= 2
+    return tile.lasting(steps)
 
 
 def _cores() -> int:

@@ -71,17 +71,20 @@ class Tiles:
             tile = [tf.reshape(part, (*part.shape[:-1], *shape)) for part in parts]
             return number + 1, tile, others, out
 
-        def filled(value, *shape):
-            lead = slab.shape[:-2]
-            return [
-                tf.fill((*lead, size, *shape), tf.cast(value, slab.dtype)) for size in self.sizes
-            ]
+        def arrays(number, *shape):
+            """Some that differ from all others: equal ones would be copies, which wait for threads.
+
+            Each value is made of that before, so that few operations can begin at the same time.
+            """
+            value = tf.cast(steps, slab.dtype)
+            for _ in range(number):
+                value = tf.sqrt(value)
+            return [tf.fill((*slab.shape[:-2], size, *shape), value) for size in self.sizes]
 
         cells = shape[0] * shape[1]
-        # equal arrays begin as copies of one; the first stage not, as copies of large ones are slow
-        kept = [array for stage in range(self.stages) for array in filled(stage == 0, cells)]
+        kept = [array for stage in range(self.stages) for array in arrays(2 + stage, cells)]
         out = tf.zeros((*slab.shape[:-1], self.rows, *self._whole.across), slab.dtype)
-        loop = (0, filled(0, *shape), (filled(0, cells), kept), out)
+        loop = (0, arrays(0, *shape), (arrays(1, cells), kept), out)
         out = tf.while_loop(lambda number, *_: number < down * along, one, loop)[-1]
         return tf.reshape(out, slab.shape)
 
