@@ -96,6 +96,11 @@ class Bands:
         longer = 1 + self.ghosts / self.rows  # half of them are left on the average
         return wider * longer + EXCHANGE / (self.steps * self.depth)
 
+    @property
+    def whole(self) -> Bands:
+        """The same rows with all their cells."""
+        return replace(self, width=None)
+
     def lasting(self, steps: int) -> Bands:
         """The same with ghosts for so many steps."""
         return replace(self, steps=steps, columns=steps * self.depth * self.problem.halo)

@@ -45,25 +45,20 @@ class Slabs:
     count: int
 
     @property
-    def bands(self) -> Bands:
-        """The same rows with all their cells."""
-        return replace(self.tile, width=None)
-
-    @property
     def rows(self) -> int:
         """Of one slab, without ghosts."""
         return -(-self._grid_rows // self.count)
 
     @property
     def _grid_rows(self) -> int:
-        return self.bands.problem.grid.shape[0]
+        return self.tile.problem.grid.shape[0]
 
     @property
     def _starts(self) -> list[int]:
         return [number * self._grid_rows // self.count for number in range(self.count)]
 
     def _rows_of(self, values: tf.Tensor, start: int, rows: int) -> tf.Tensor:
-        row = self.bands.row
+        row = self.tile.whole.row
         return values[..., start * row : (start + rows) * row]
 
     def split(self, state: tf.Tensor, compiled) -> list[tf.Tensor]:
@@ -71,7 +66,7 @@ class Slabs:
         return [compiled(partial(self._piece, number=n))(state) for n in range(self.count)]
 
     def _piece(self, state: tf.Tensor, number: int) -> tf.Tensor:
-        start, columns, axes = self._starts[number], self.bands.columns, len(self.bands.across)
+        start, columns, axes = self._starts[number], self.tile.columns, len(self.tile.whole.across)
         before = (slice(None),) * (state.shape.rank - axes - 1)
         slab = state[(*before, slice(start, start + self.rows))]
         for axis in range(len(before) + 1, slab.shape.rank):
@@ -83,12 +78,12 @@ class Slabs:
         """The state on the grid again."""
         ends = [*self._starts[1:], self._grid_rows]
         lengths = [end - start for start, end in zip(self._starts, ends, strict=True)]
-        inner = (slice(self.bands.columns, -self.bands.columns),) * len(self.bands.across)
+        inner = (slice(self.tile.columns, -self.tile.columns),) * len(self.tile.whole.across)
         own = []
         for slab, length in zip(slabs, lengths, strict=True):
-            rows = tf.reshape(slab, (*slab.shape[:-1], self.rows, *self.bands.across))
+            rows = tf.reshape(slab, (*slab.shape[:-1], self.rows, *self.tile.whole.across))
             own.append(rows[(..., slice(length), *inner)])
-        return tf.concat(own, axis=-len(self.bands.problem.grid.shape))
+        return tf.concat(own, axis=-len(self.tile.problem.grid.shape))
 
     def advance(self, slabs, first, last, sweep: Sweep) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """The steps from ``first`` to ``last``, of which a sweep takes several: the next's index.
@@ -107,7 +102,7 @@ class Slabs:
 
     def _around(self, slabs, number: int) -> tuple[tf.Tensor, tf.Tensor]:
         """The rows before and after a slab, from its neighbours."""
-        starts, ghosts = self._starts, self.bands.ghosts
+        starts, ghosts = self._starts, self.tile.ghosts
         before, after = (number - 1) % self.count, (number + 1) % self.count
         start, end = starts[number], starts[number] + self.rows
         begin = (start or self._grid_rows) - ghosts - starts[before]

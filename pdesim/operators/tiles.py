@@ -9,7 +9,7 @@ out cell by cell, were the two not apart: loading a tile is a loop of one round.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import accumulate
 
 import tensorflow as tf
@@ -83,7 +83,7 @@ class Tiles:
 
         cells = shape[0] * shape[1]
         kept = [array for stage in range(self.stages) for array in arrays(2 + stage, cells)]
-        out = tf.zeros((*slab.shape[:-1], self.rows, *self._whole.across), slab.dtype)
+        out = tf.zeros((*slab.shape[:-1], self.rows, *self.tile.whole.across), slab.dtype)
         loop = (0, arrays(0, *shape), (arrays(1, cells), kept), out)
         out = tf.while_loop(lambda number, *_: number < down * along, one, loop)[-1]
         return tf.reshape(out, slab.shape)
@@ -110,11 +110,6 @@ class Tiles:
         return parts, (spare, kept)
 
     @property
-    def _whole(self) -> Bands:
-        """Bands with all cells of their rows."""
-        return replace(self.tile, width=None)
-
-    @property
     def _width(self) -> int:
         return (*self.tile.problem.grid.shape, 1)[1]
 
@@ -136,7 +131,7 @@ class Tiles:
         for part, number in zip(parts, self._firsts, strict=True):
 
             def piece(values, start, rows, part=part, number=number):
-                by_rows = tf.reshape(values, (*values.shape[:-1], -1, self._whole.row))
+                by_rows = tf.reshape(values, (*values.shape[:-1], -1, self.tile.whole.row))
                 place = tf.stack([*lead, number, start, column if tile.width else 0])
                 return tf.slice(by_rows, place, (*part.shape[:-2], rows, tile.row))
 
@@ -153,7 +148,7 @@ class Tiles:
 
     def _stored(self, out, parts, row, column) -> tf.Tensor:
         """The rows of a slab with those of a tile written in, ghosts at their ends anew."""
-        tile, columns, across = self.tile, self.tile.columns, self._whole.across
+        tile, columns, across = self.tile, self.tile.columns, self.tile.whole.across
         lead = [0] * (out.shape.rank - len(across) - 2)
         for part, number in zip(parts, self._firsts, strict=True):
             if tile.width is None:
