@@ -118,15 +118,14 @@ def _hydra(arguments: list[str]) -> int:
 
     flags, overrides, config_dir = _sort(arguments)
     if any(flag.partition("=")[0] in PASSED_ON for flag in flags):
-        return _start(flags + [open_override(o) for o in overrides], None, config_dir)
-    prepared = None
+        return _start(flags + [open_override(o) for o in overrides], config_dir)
     if "-m" in flags or "--multirun" in flags:
         if not any(o.startswith(("hydra/launcher=", "hydra/sweeper=")) for o in overrides):
             return _sweep(overrides, config_dir)
         _check_sweep(overrides, config_dir)
-    else:
-        prepared = _prepare(overrides, config_dir)
-    return _start(flags + [open_override(o) for o in overrides], prepared, config_dir)
+    elif all(flag in ("--run", "-r") for flag in flags):
+        return _run(overrides, config_dir)
+    return _start(flags + [open_override(o) for o in overrides], config_dir)
 
 
 def _sort(arguments: list[str]) -> tuple[list[str], list[str], str | None]:
@@ -148,22 +147,24 @@ def _sort(arguments: list[str]) -> tuple[list[str], list[str], str | None]:
     return flags, overrides, config_dir
 
 
-def _prepare(overrides: Sequence[str], config_dir: str | None):
-    """Compose and plan a single run before Hydra makes its folder."""
-    from pdesim.config import compose_settings
+def _run(overrides: Sequence[str], config_dir: str | None) -> int:
+    """Compose and plan a single run before its folder is made; then run it there."""
+    from pdesim.config import compose_config, composed_from, run_as_job
     from pdesim.plan import build_plan
 
-    composed = compose_settings(overrides, config_dir)
+    config = compose_config(overrides, config_dir)
+    composed = composed_from(config, overrides)
     if composed.settings.sweep.over:
         raise ConfigError(
             f"this is a sweep, over {', '.join(composed.settings.sweep.over)}",
             cure=f"pdesim -m {' '.join(overrides)}",
         )
-    if _goes_on(composed.settings, composed.run_folder):
-        return None
-    plan = build_plan(composed.settings, composed.equation)
-    _check_folder(composed.run_folder, plan.settings.output.overwrite)
-    return plan, composed.yaml
+    plan = None
+    if not _goes_on(composed.settings, composed.run_folder):
+        plan = build_plan(composed.settings, composed.equation)
+        _check_folder(composed.run_folder, plan.settings.output.overwrite)
+    run_as_job(config, lambda _: _job(composed.values, composed.settings, plan))
+    return 0
 
 
 def _goes_on(settings, folder: Path) -> bool:
@@ -232,11 +233,12 @@ def _check_sweep(overrides: Sequence[str], config_dir: str | None) -> None:
                 _ = compose(trial).settings
 
 
-def _start(arguments: list[str], prepared, config_dir: str | None) -> int:
+def _start(arguments: list[str], config_dir: str | None) -> int:
     """Hand over to Hydra; errors of a job are told here and end in the exit code."""
     import hydra
 
-    from pdesim.config import CONFIG_NAME, HYDRA_VERSION, config_folder
+    from pdesim.config import CONFIG_NAME, HYDRA_VERSION, config_folder, plain
+    from pdesim.settings import read_settings
 
     codes: list[int] = []
     here = os.getpid()
@@ -247,7 +249,8 @@ def _start(arguments: list[str], prepared, config_dir: str | None) -> int:
     )
     def job(config) -> None:
         try:
-            codes.append(_job(config, prepared))
+            values = plain(config)
+            _job(values, read_settings(values))
         except PdesimError as error:
             if os.getpid() != here:  # in a launcher's worker, the error is the answer
                 raise
@@ -260,30 +263,25 @@ def _start(arguments: list[str], prepared, config_dir: str | None) -> int:
     return max(codes, default=0)
 
 
-def _job(config, prepared) -> int:
+def _job(values, settings, plan=None) -> None:
+    """One run in the folder that Hydra has made for it; ``plan`` where it was made before."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
     from pdesim.commands import go_on
-    from pdesim.config import plain, to_yaml
+    from pdesim.config import to_yaml
     from pdesim.plan import build_plan
     from pdesim.run import execute
-    from pdesim.settings import read_settings
 
     hydra_config = HydraConfig.get()
-    folder = Path(hydra_config.runtime.output_dir)
+    folder = _shown(Path(hydra_config.runtime.output_dir))
     alone = hydra_config.mode is RunMode.RUN
-    if prepared is None:
-        values = plain(config)
-        settings = read_settings(values)
-        if _goes_on(settings, folder):
-            return go_on(_shown(folder), values, Console(stderr=True), alone=alone)
-        plan = build_plan(settings, hydra_config.runtime.choices["equation"])
-        prepared = plan, to_yaml(values)
-    plan, yaml = prepared
-    execute(plan, _shown(folder), yaml, Console(stderr=True), alone=alone)
-    print(_shown(folder))
-    return 0
+    if plan is None and _goes_on(settings, folder):
+        go_on(folder, values, Console(stderr=True), alone=alone)
+        return
+    plan = plan or build_plan(settings, hydra_config.runtime.choices["equation"])
+    execute(plan, folder, to_yaml(values), Console(stderr=True), alone=alone)
+    print(folder)
 
 
 def _shown(folder: Path) -> Path:

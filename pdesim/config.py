@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,10 +12,14 @@ from typing import Any
 
 import yaml
 from hydra import compose, initialize_config_dir
+from hydra._internal.callbacks import Callbacks
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import run_job
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from pdesim.errors import ConfigError, nearest
@@ -100,14 +104,26 @@ def compose_settings(overrides: Sequence[str], config_dir: str | None = None) ->
     Raises:
         ConfigError: for anything that Hydra refuses, in words of our own.
     """
+    return composed_from(compose_config(overrides, config_dir), overrides)
+
+
+def compose_config(overrides: Sequence[str], config_dir: str | None = None) -> DictConfig:
+    """The same as Hydra has it, with its own settings.
+
+    Raises:
+        ConfigError: for anything that Hydra refuses, in words of our own.
+    """
     overrides = [open_override(text) for text in overrides]
     if config_dir is not None and not Path(config_dir).is_dir():
         raise ConfigError(f"there is no folder {config_dir}", "--config-dir DIR with configs in it")
-    search = f"hydra.searchpath=[{Path(config_dir).resolve()}]" if config_dir else None
-    extra = [search] if search else []
-    with explained(overrides, config_dir), _fresh_hydra():
-        with initialize_config_dir(str(config_folder()), "pdesim", version_base=HYDRA_VERSION):
-            config = compose(CONFIG_NAME, [*overrides, *extra], return_hydra_config=True)
+    extra = [f"hydra.searchpath=[{Path(config_dir).resolve()}]"] if config_dir else []
+    with explained(overrides, config_dir), _hydra_at_work():
+        return compose(CONFIG_NAME, [*overrides, *extra], return_hydra_config=True)
+
+
+def composed_from(config: DictConfig, overrides: Sequence[str]) -> Composed:
+    """The settings in what :func:`compose_config` returns for some overrides."""
+    with explained([]), _fresh_hydra():
         HydraConfig.instance().set_config(config)  # what ${hydra:...} reads
         values = plain(config)
         return Composed(
@@ -115,9 +131,26 @@ def compose_settings(overrides: Sequence[str], config_dir: str | None = None) ->
             run_folder=Path(config.hydra.run.dir),
             sweep_folder=Path(config.hydra.sweep.dir),
             equation=config.hydra.runtime.choices["equation"],
-            overrides=tuple(overrides),
+            overrides=tuple(open_override(text) for text in overrides),
             independent=values == plain(config, resolve=False),
         )
+
+
+def run_as_job(config: DictConfig, task: Callable[[DictConfig], None]) -> None:
+    """Run ``task`` as ``hydra.main`` does, which would compose twice more: in a folder and a log.
+
+    Args:
+        config: from :func:`compose_config`; ``task`` is given it without Hydra's part.
+    """
+    with _hydra_at_work() as loader:
+        with read_write(config.hydra):
+            config.hydra.mode = RunMode.RUN
+        callbacks = Callbacks(config)
+        callbacks.on_run_start(config=config, config_name=CONFIG_NAME)
+        context = HydraContext(config_loader=loader, callbacks=callbacks)
+        done = run_job(task, config, "hydra.run.dir", None, context)
+        callbacks.on_run_end(config=config, config_name=CONFIG_NAME, job_return=done)
+        _ = done.return_value  # raises what the task raised
 
 
 def plain(config: DictConfig, resolve: bool = True) -> dict[str, Any]:
@@ -125,6 +158,14 @@ def plain(config: DictConfig, resolve: bool = True) -> dict[str, Any]:
     with explained([]):
         own = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
         return OmegaConf.to_container(own, resolve=resolve)
+
+
+@contextlib.contextmanager
+def _hydra_at_work() -> Iterator[ConfigLoader]:
+    """Hydra on the shipped configs, and what loads them."""
+    folder = str(config_folder())
+    with _fresh_hydra(), initialize_config_dir(folder, "pdesim", version_base=HYDRA_VERSION):
+        yield GlobalHydra.instance().config_loader()
 
 
 @contextlib.contextmanager
