@@ -108,6 +108,11 @@ class MethodOfLines:
         """Values that several others are made of: kept in a band, else as the compiler likes."""
         return values if self.band is None else self.band.stored(values)
 
+    def forget(self, values: tf.Tensor) -> None:
+        """Say that nothing more is made of what was ``stored``: its array may be used again."""
+        if self.band is not None and self.band.room is not None:
+            self.band.room.forget(values)
+
     def settled(self, values: tf.Tensor, part: int) -> tf.Tensor:
         """A part of what is carried after the step, known before others that are made of it."""
         room = None if self.band is None else self.band.room

@@ -24,6 +24,7 @@ class Room:
     kept: list[tf.Tensor]
     taken: tf.Tensor
     _free: list[int] = field(init=False)
+    _taken_by: dict = field(default_factory=dict)
     _settled: dict[int, tf.Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -37,7 +38,15 @@ class Room:
             raise AssertionError("a step keeps more stages than its stepper says")
         self._free.remove(number)
         self.kept[number] = _written(self.kept[number], values)
-        return middle(self.kept[number], values.shape[-1])
+        stage = middle(self.kept[number], values.shape[-1])
+        self._taken_by[stage.ref()] = number
+        return stage
+
+    def forget(self, stage: tf.Tensor) -> None:
+        """Let the next stages have the array of one that nothing more is made of."""
+        number = self._taken_by.pop(stage.ref(), None)
+        if number is not None:
+            self._free.append(number)
 
     def settle(self, values: tf.Tensor, part: int) -> tf.Tensor:
         """A part of what is carried after the step, which other parts may be made of."""

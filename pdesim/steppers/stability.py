@@ -95,6 +95,9 @@ class Linearised:
     def once(self, values):
         return values
 
+    def forget(self, values) -> None:
+        pass
+
     def settled(self, values, part):
         return values
 

@@ -34,8 +34,10 @@ class Stabilized:
         w = 4 / (self.stages**2 + self.stages - 2)
         first = lines.once(lines.rhs(state, clock(0.0)))
         y0, slope0 = lines.aligned(state, first)
-        before, now = state, lines.stored(y0 + (w * b[1]) * dt * slope0)
+        last, before, now = state, state, y0 + (w * b[1]) * dt * slope0
         for j in range(2, self.stages + 1):
+            now = lines.stored(now)
+            lines.forget(last)
             mu = (2 * j - 1) / j * b[j] / b[j - 1]
             nu = -(j - 1) / j * b[j] / b[j - 2]
             gamma = -(1 - b[j - 1]) * mu * w
@@ -43,7 +45,7 @@ class Stabilized:
             slope, slope0, y1, y2, y0 = lines.aligned(slope, first, now, before, state)
             rate = (mu * w) * slope + gamma * slope0
             following = mu * y1 + nu * y2 + (1 - mu - nu) * y0 + dt * rate
-            before, now = now, lines.stored(following)
+            last, before, now = before, now, following
         return now
 
     @property
@@ -53,8 +55,8 @@ class Stabilized:
 
     @property
     def kept(self) -> int:
-        """Stages that a step stores, and the first slope."""
-        return self.stages + 1
+        """Stages that a step stores at the same time, and the first slope."""
+        return min(self.stages - 1, 3) + 1
 
     def _moment(self, j: int) -> float:
         """Where in the step stage j lies."""
