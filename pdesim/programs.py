@@ -44,7 +44,8 @@ def program_for(plan: Plan, placement: Placement, fused: bool, members: int) -> 
 
 def in_slabs(plan: Plan) -> bool:
     """Whether a run of this plan alone is computed in slabs on a CPU, each a program of its own."""
-    if plan.stepper is None or plan.step.adaptive or plan.settings.device.jit is False:
+    if plan.stepper is None or plan.settings.device.jit is False:
         return False
     dtype = tf.as_dtype(plan.settings.device.precision)
-    return Blocks(plan.problem, plan.stepper, dtype, True, banded=True).slabs is not None
+    blocks = Blocks(plan.problem, plan.stepper, dtype, True, banded=True)
+    return (blocks.trial_slabs if plan.step.adaptive else blocks.slabs) is not None

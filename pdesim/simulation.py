@@ -248,13 +248,13 @@ class Simulation:
             return
         for member in np.flatnonzero(which):
             plan = self.plans[member]
-            numbers = self.blocks.host_coefficients(float(dt[member]), plan.equation.parameters)
+            numbers = self.blocks.coefficients.host(float(dt[member]), plan.equation.parameters)
             self._host[member] = numbers
         stacked = {
             name: np.stack([h[name] for h in self._host]) if self._many else value
             for name, value in self._host[0].items()
         }
-        self._coefficients = self.blocks.as_tensors(stacked)
+        self._coefficients = self.blocks.coefficients.as_tensors(stacked)
         if not self._many:
             self._host = [{}]  # only members are put together anew
         begun = self.blocks.begin(

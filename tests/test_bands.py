@@ -56,7 +56,7 @@ class Run:
         form = {"banded": banded, "apart": apart}
         self.blocks = Blocks(plan.problem, plan.stepper, tf.float64, True, **form)
         self.zero, self.dt = (tf.constant(v, tf.float64) for v in (0.0, plan.step.dt))
-        self.numbers = self.blocks.parameters, self.blocks.coefficients(plan.step.dt)
+        self.numbers = self.blocks.parameters, self.blocks.coefficients.tensors(plan.step.dt)
         state = tf.constant(plan.state, tf.float64)
         self.carry = self.blocks.begin(state, self.zero, self.dt, *self.numbers)
 
@@ -158,21 +158,52 @@ def test_one_kernel_for_positions_and_momenta(command, tmp_path):
     assert (np.abs(frames["fast"] - frames["plain"]) <= 40 * 1e-7 * largest).all()
 
 
+def followed(run: Run, *trials: int) -> list:
+    """After blocks of so many steps of chosen size: the state, its time, and the next step."""
+    end, tolerance = (tf.constant(value, tf.float64) for value in (50 * run.dt, 1e-6))
+    state, time, dt, taken = run.carry, run.zero, run.dt, 0
+    for some in trials:
+        some = tf.constant(some, tf.int64)
+        numbers = some, tolerance, run.blocks.parameters
+        _, state, finite, told = run.blocks.follow(state, time, end, dt, *numbers)
+        (time, dt), taken = told[:2], taken + int(told[2])
+        assert finite.numpy().all()
+    assert taken > 5
+    return [state.numpy(), time.numpy(), dt.numpy()]
+
+
+def assert_same_steps(one: list, other: list) -> None:
+    for a, b in zip(one, other, strict=True):
+        # what differs by round-off, and chooses the steps by its size, differs by a little more
+        assert np.abs(a - b).max() <= 1e-9 * np.abs(a).max()
+
+
 @pytest.mark.parametrize("words", ["gray_scott grid=[20,24]", "gray_scott grid=64", "heat grid=32"])
 def test_steps_of_chosen_size_are_those_of_the_plain_form(words):
-    results = []
-    for banded in (False, True):
-        run = Run(f"equation={words} stepper=dormand_prince", banded)
-        assert (run.blocks.bands is not None) == banded
-        end, tolerance = (tf.constant(value, tf.float64) for value in (50 * run.dt, 1e-6))
-        trials = tf.constant(40, tf.int64)
-        numbers = trials, tolerance, run.blocks.parameters
-        _, state, finite, told = run.blocks.follow(run.carry, run.zero, end, run.dt, *numbers)
-        assert finite.numpy().all() and told[2] > 5
-        results.append((state.numpy(), told[0].numpy(), told[1].numpy()))
-    for plain, banded in zip(*results, strict=True):
-        # what differs by round-off, and chooses the steps by its size, differs by a little more
-        assert np.abs(plain - banded).max() <= 1e-9 * np.abs(plain).max()
+    words = f"equation={words} stepper=dormand_prince"
+    run = Run(words, banded=True)
+    assert run.blocks.bands is not None and run.blocks.trial_slabs is None
+    assert_same_steps(followed(Run(words, banded=False), 40), followed(run, 40))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "gray_scott grid=[40,130] stepper=dormand_prince",  # slabs overlap, and tiles both ways
+        "heat grid=[64,80] stepper=bogacki_shampine",
+        "allen_cahn grid=150 stepper=dormand_prince",
+    ],
+)
+def test_steps_of_chosen_size_in_slabs(words, monkeypatch):
+    words = f"equation={words}"
+    plain = followed(Run(words, banded=False), 40)
+    cut_finely(monkeypatch)
+    run = Run(words, banded=True)
+    assert run.blocks.trial_slabs is not None
+    cut = followed(run, 40)
+    assert_same_steps(plain, cut)
+    for a, b in zip(cut, followed(run, 7, 13, 20), strict=True):
+        assert np.array_equal(a, b), "another division into blocks"
 
 
 def cut_finely(monkeypatch, cores: int = 3, ghosts: int = 2, most: int = 0, width: int = 9) -> None:
@@ -180,6 +211,7 @@ def cut_finely(monkeypatch, cores: int = 3, ghosts: int = 2, most: int = 0, widt
     monkeypatch.setattr(flat, "WHOLE_BYTES", 1)
     monkeypatch.setattr(flat, "PIECE_BYTES", 1)
     monkeypatch.setattr(slabs, "TILE_BYTES", 1)
+    monkeypatch.setattr(slabs, "TRIAL_BYTES", 1)
     monkeypatch.setattr(slabs, "TILE_WIDTH", width)
     monkeypatch.setattr(slabs, "GHOST_ROWS", dict.fromkeys((1, 2, 3), ghosts))
     monkeypatch.setattr(slabs, "MOST_ROWS", dict.fromkeys((1, 2, 3), most))
@@ -221,7 +253,8 @@ def test_tiles_compute_what_the_plain_form_does(words, ghosts, monkeypatch):
         ("gray_scott grid=2048 stepper=euler", True),
         ("gray_scott grid=512 stepper=euler", False),
         ("gray_scott grid=2048 stepper=euler device.jit=false", False),
-        ("gray_scott grid=2048 stepper=dormand_prince", False),
+        ("gray_scott grid=2048 stepper=dormand_prince", True),
+        ("gray_scott domain.dimensions=3 grid=128 stepper=dormand_prince", False),
         ("gray_scott grid=2048 stepper=euler boundary=neumann", False),
         ("poisson grid=2048", False),
     ],
@@ -266,9 +299,9 @@ def test_velocities_with_operators_in_slabs(monkeypatch):
 @pytest.mark.parametrize("stepper", ["etdrk4", "sbdf2", "cnab2"])
 def test_coefficients_in_pieces_are_those_of_all_modes(stepper, monkeypatch):
     run = Run(f"equation=gray_scott grid=[20,24] stepper={stepper} operators=spectral", False)
-    whole = run.blocks.host_coefficients(0.1, run.blocks.problem.equation.parameters)
-    monkeypatch.setattr("pdesim.blocks.PIECE", 50)
-    pieces = run.blocks.host_coefficients(0.1, run.blocks.problem.equation.parameters)
+    whole = run.blocks.coefficients.host(0.1, run.blocks.problem.equation.parameters)
+    monkeypatch.setattr("pdesim.blocks.coefficients.PIECE", 50)
+    pieces = run.blocks.coefficients.host(0.1, run.blocks.problem.equation.parameters)
     assert whole.keys() == pieces.keys()
     assert all(np.array_equal(whole[name], pieces[name]) for name in whole)
 

@@ -45,7 +45,7 @@ def run(words: str, **form):
     plan = build_plan(composed.settings, composed.equation)
     blocks = Blocks(plan.problem, plan.stepper, tf.float64, True, **form)
     zero, dt = (tf.constant(value, tf.float64) for value in (0.0, plan.step.dt))
-    numbers = blocks.parameters, blocks.coefficients(plan.step.dt)
+    numbers = blocks.parameters, blocks.coefficients.tensors(plan.step.dt)
     carry = blocks.begin(tf.constant(plan.state, tf.float64), zero, dt, *numbers)
     steps = tf.constant(0, tf.int64), tf.constant(9, tf.int64)
     return blocks.advance, (carry, zero, dt, *steps, *numbers)

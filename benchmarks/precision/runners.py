@@ -70,7 +70,7 @@ class Pdesim:
             return lambda: follow(10**9)
         steps = step_count(self.case, rung)
         dt = number(self.case.end / steps)
-        coefficients = blocks.coefficients(self.case.end / steps)
+        coefficients = blocks.coefficients.tensors(self.case.end / steps)
 
         def march(steps: int) -> np.ndarray:
             carry = blocks.begin(state, start, dt, parameters, coefficients)

@@ -27,8 +27,8 @@ class Program:
             given = plan.equation.parameters
             self._parameters = {n: tf.constant(v, self.blocks.dtype) for n, v in given.items()}
             if not plan.step.adaptive:
-                numbers = self.blocks.host_coefficients(self.dt, given)
-                self._coefficients = self.blocks.as_tensors(numbers)
+                numbers = self.blocks.coefficients.host(self.dt, given)
+                self._coefficients = self.blocks.coefficients.as_tensors(numbers)
                 self._carry = self.blocks.begin(
                     self._state, self._start, self._dt, self._parameters, self._coefficients
                 )

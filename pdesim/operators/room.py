@@ -31,13 +31,15 @@ class Room:
         self._free = list(range(len(self.kept)))
 
     def keep(self, values: tf.Tensor) -> tf.Tensor:
-        """A stage, computed once for all that read it."""
+        """A stage, computed once for all that read it; what is settled has its place already."""
+        if any(values is settled for settled in self._settled.values()):
+            return values
         fits = (n for n in self._free if self.kept[n].shape[:-1] == values.shape[:-1])
         number = next(fits, None)
         if number is None:
             raise AssertionError("a step keeps more stages than its stepper says")
         self._free.remove(number)
-        self.kept[number] = _written(self.kept[number], values)
+        self.kept[number] = written(self.kept[number], values)
         stage = middle(self.kept[number], values.shape[-1])
         self._taken_by[stage.ref()] = number
         return stage
@@ -52,12 +54,12 @@ class Room:
         """A part of what is carried after the step, which other parts may be made of."""
         if part not in self._settled:
             before = middle(self.old[part], values.shape[-1])
-            self.new[part] = _written(self.new[part], tf.where(self.taken, values, before))
+            self.new[part] = written(self.new[part], tf.where(self.taken, values, before))
             self._settled[part] = middle(self.new[part], values.shape[-1])
         return self._settled[part]
 
 
-def _written(array: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+def written(array: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
     """An array whose middle are these values."""
     beyond = (array.shape[-1] - values.shape[-1]) // 2
     # whole axes begin at 0 whatever is asked for; (0, n) would become a kernel of its own

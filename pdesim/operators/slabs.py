@@ -23,6 +23,8 @@ from pdesim.operators.bands import Bands
 GHOST_ROWS, MOST_ROWS = {1: 16, 2: 16, 3: 4}, {1: 32, 2: 32, 3: 4}
 #: bytes of a tile, its cells along a row (at least as many as ghosts), and what the least may have
 TILE_BYTES, TILE_WIDTH, LEAST_TILE = 2**19, 256, 2**23
+#: bytes of a tile for single steps of chosen size, which keep many slopes beside it
+TRIAL_BYTES = 2**17
 #: bytes of a slab at most
 SLAB_BYTES = 2**24
 
@@ -54,6 +56,12 @@ class Slabs:
         return self.tile.problem.grid.shape[0]
 
     @property
+    def lengths(self) -> list[int]:
+        """Rows that each slab adds to the grid."""
+        ends = [*self._starts[1:], self._grid_rows]
+        return [end - start for start, end in zip(self._starts, ends, strict=True)]
+
+    @property
     def _starts(self) -> list[int]:
         return [number * self._grid_rows // self.count for number in range(self.count)]
 
@@ -76,11 +84,9 @@ class Slabs:
 
     def join(self, slabs) -> tf.Tensor:
         """The state on the grid again."""
-        ends = [*self._starts[1:], self._grid_rows]
-        lengths = [end - start for start, end in zip(self._starts, ends, strict=True)]
         inner = (slice(self.tile.columns, -self.tile.columns),) * len(self.tile.whole.across)
         own = []
-        for slab, length in zip(slabs, lengths, strict=True):
+        for slab, length in zip(slabs, self.lengths, strict=True):
             rows = tf.reshape(slab, (*slab.shape[:-1], self.rows, *self.tile.whole.across))
             own.append(rows[(..., slice(length), *inner)])
         return tf.concat(own, axis=-len(self.tile.problem.grid.shape))
@@ -92,7 +98,7 @@ class Slabs:
         """
 
         def all_slabs(index, *slabs):
-            around = [self._around(slabs, number) for number in range(self.count)]
+            around = [self.around(slabs, number) for number in range(self.count)]
             steps = tf.minimum(last - index, self.tile.steps)
             pairs = zip(slabs, around, strict=True)
             return index + steps, *(sweep(slab, *ghosts, index, steps) for slab, ghosts in pairs)
@@ -100,7 +106,7 @@ class Slabs:
         index, *slabs = tf.while_loop(lambda i, *_: i < last, all_slabs, (first, *slabs))
         return index, slabs
 
-    def _around(self, slabs, number: int) -> tuple[tf.Tensor, tf.Tensor]:
+    def around(self, slabs, number: int) -> tuple[tf.Tensor, tf.Tensor]:
         """The rows before and after a slab, from its neighbours."""
         starts, ghosts = self._starts, self.tile.ghosts
         before, after = (number - 1) % self.count, (number + 1) % self.count
@@ -122,7 +128,7 @@ def pieces(whole: Bands, bytes_a_cell: int) -> int:
     return 2 if large and whole.rows % 2 == 0 and halves.fits else 1
 
 
-def cut(whole: Bands, bytes_a_cell: int) -> Slabs | None:
+def cut(whole: Bands, bytes_a_cell: int, single: bool = False) -> Slabs | None:
     """Slabs for a large grid; None for one that is small, or has too few rows.
 
     None too where a sweep would be a single step, or leave half of the cores without work.
@@ -130,27 +136,33 @@ def cut(whole: Bands, bytes_a_cell: int) -> Slabs | None:
     Args:
         whole: the grid as one band.
         bytes_a_cell: of all numbers that are carried.
+        single: for single steps of chosen size.
     """
     rows = whole.problem.grid.shape[0]
     limit = flat.WHOLE_BYTES if pieces(whole, bytes_a_cell) > 1 else flat.PIECE_BYTES
-    if whole.problem.grid.cells * bytes_a_cell <= limit:
+    # of single steps in three dimensions, planes of ghosts cost more than the caches save
+    too_deep = single and whole.problem.grid.dimensions == 3
+    if whole.problem.grid.cells * bytes_a_cell <= limit or too_deep:
         return None
-    tile = _tile(whole, bytes_a_cell)
+    tile = _tile(whole, bytes_a_cell, single)
     least = 4 * tile.ghosts
     # small slabs let go of what they were made from one by one, and their memory is used again
     wanted = -(-rows * whole.row * bytes_a_cell // (SLAB_BYTES * _cores())) * _cores()
     count = min(wanted, rows // least)
     if tile.steps == 0 or 2 * count <= _cores() > 1:
         return None
-    slab, best = -(-rows // count), max(least, TILE_BYTES // (tile.row * bytes_a_cell))
+    size = TRIAL_BYTES if single else TILE_BYTES
+    slab, best = -(-rows // count), max(least, size // (tile.row * bytes_a_cell))
     return Slabs(replace(tile, rows=-(-slab // max(1, slab // best))), count)
 
 
-def _tile(whole: Bands, bytes_a_cell: int) -> Bands:
-    """A tile and an even number of steps for it, 0 where two have too many ghosts."""
+def _tile(whole: Bands, bytes_a_cell: int, single: bool) -> Bands:
+    """A tile and an even number of steps for it, or one; 0 where two have too many ghosts."""
     shape = whole.problem.grid.shape
     wide = len(shape) == 2 and shape[1] > 3 * TILE_WIDTH // 2
     tile = replace(whole, width=TILE_WIDTH if wide else None)
+    if single:
+        return tile.lasting(1)
     a_step = tile.lasting(1).ghosts - 1
     steps = GHOST_ROWS[len(shape)] // a_step // 2 * 2
     if steps == 0 and 2 * a_step <= MOST_ROWS[len(shape)]:

@@ -104,10 +104,16 @@ class Adaptive:
 
     def trial(self, lines, state, clock, dt):
         """The new state and ``dt sum_i (b_i - embedded_i) k_i``."""
-        tableau = self.method.tableau
-        slopes = _slopes(tableau, lines, state, clock, dt)
+        tableau, slopes, stage = self.method.tableau, [], state
+        for row, c in zip(tableau.a, tableau.c, strict=True):
+            if slopes:
+                stage = advance(lines, state, dt, row, slopes)
+                is_new = row == tableau.b[: len(row)] and not any(tableau.b[len(row) :])
+                stage = lines.stored(lines.settled(stage, 0) if is_new else stage)
+            slopes.append(lines.once(lines.rhs(stage, clock(float(c)))))
+            lines.forget(stage)
+        new = stage if is_new else advance(lines, state, dt, tableau.b, slopes)
         difference = [b - e for b, e in zip(tableau.b, tableau.embedded, strict=True)]
-        new = advance(lines, state, dt, tableau.b, slopes)
         return new, dt * weighted(lines, difference, slopes)
 
     def step(self, lines, state, clock, dt, coefficients):
@@ -120,16 +126,8 @@ class Adaptive:
 
     @property
     def kept(self) -> int:
-        """Stages and slopes that a step stores."""
-        return 2 * self.depth - 1
-
-
-def _slopes(tableau, lines, state, clock, dt) -> list:
-    slopes = []
-    for row, c in zip(tableau.a, tableau.c, strict=True):
-        stage = lines.stored(advance(lines, state, dt, row, slopes)) if slopes else state
-        slopes.append(lines.once(lines.rhs(stage, clock(float(c)))))
-    return slopes
+        """Slopes and a stage that a step stores."""
+        return self.depth + 1
 
 
 def advance(lines, state, dt, weights, slopes):

@@ -217,7 +217,7 @@ def march(blocks: Blocks, state: np.ndarray, duration: float, count: int) -> np.
     """``count`` equal steps from time 0."""
     dt = duration / count
     zero, steps = tf.constant(0.0, tf.float64), tf.constant(dt, tf.float64)
-    coefficients = blocks.coefficients(dt)
+    coefficients = blocks.coefficients.tensors(dt)
     carry = blocks.begin(tf.constant(state), zero, steps, blocks.parameters, coefficients)
     first, last = tf.constant(0, tf.int64), tf.constant(count, tf.int64)
     result = blocks.advance(carry, zero, steps, first, last, blocks.parameters, coefficients)

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import tensorflow as tf
 
+from pdesim.blocks import chosen, sliced
+from pdesim.blocks.coefficients import Coefficients
 from pdesim.operators import bands, flat, slabs
 from pdesim.operators.bands import Band, Bands
 from pdesim.operators.lines import MethodOfLines
 from pdesim.operators.problem import Problem
 from pdesim.operators.slabs import Slabs
-from pdesim.operators.tiles import Tiles
-
-#: a chosen step grows or shrinks by these factors at most; the middle one is for safety
-SHRINK, SAFETY, GROW = 0.2, 0.9, 5.0
-#: a step below this fraction of the interval means that the solution cannot be followed
-VANISHING = 1e-12
-#: modes whose coefficients are worked out at once
-PIECE = 2**20
 
 
 @dataclass(frozen=True)
@@ -77,7 +69,7 @@ class Blocks:
         bands = self.slabs.tile if self.slabs else self.bands
         return bands.steps if bands else 1
 
-    def _in_band(self, of: Bands, natural, parameters, room=None) -> MethodOfLines:
+    def in_band(self, of: Bands, natural, parameters, room=None) -> MethodOfLines:
         """The method of lines for a band, which has one axis of cells."""
         band = Band(of, natural, self.lines({}).library, self.dtype, room)
         parameters = {name: self._widen(value, 1) for name, value in parameters.items()}
@@ -100,34 +92,12 @@ class Blocks:
         numbers = self.problem.equation.parameters.items()
         return {name: tf.constant(value, self.dtype) for name, value in numbers}
 
-    def coefficients(self, dt: float) -> dict[str, tf.Tensor]:
-        """The stepper's numbers for this dt, worked out in float64 and rounded once."""
-        return self.as_tensors(self.host_coefficients(dt, self.problem.equation.parameters))
+    @cached_property
+    def coefficients(self) -> Coefficients:
+        """The stepper's numbers for a dt."""
+        return Coefficients(self.stepper, self.lines({}))
 
-    def host_coefficients(self, dt: float, parameters: Mapping[str, float]) -> dict:
-        """The same for other parameters, as NumPy arrays."""
-        needs = self.stepper.method.family in ("exponential", "imex", "implicit")
-        if not needs or isinstance(self.problem.modes, str):
-            return self.stepper.coefficients(None, parameters, dt)
-        linear, axis = self.problem.linear_modes(parameters), -self.problem.grid.dimensions
-        # in pieces, since many functions of all modes in float64 would be many times the state
-        pieces = -(-linear.size // PIECE)
-        parts = [
-            self._rounded(self.stepper.coefficients(modes, parameters, dt))
-            for modes in np.array_split(linear, min(pieces, linear.shape[axis]), axis=axis)
-        ]
-        names = list(parts[0])
-        return {name: np.concatenate([part.pop(name) for part in parts], axis) for name in names}
-
-    def _rounded(self, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        types = self.lines({})
-        return {n: v.astype(types.dtype_of(v).as_numpy_dtype) for n, v in values.items()}
-
-    def as_tensors(self, values: Mapping[str, np.ndarray]) -> dict[str, tf.Tensor]:
-        types = self.lines({})
-        return {name: tf.constant(v, types.dtype_of(v)) for name, v in values.items()}
-
-    def _compiled(self, function):
+    def compiled(self, function):
         return tf.function(function, jit_compile=self.fused, autograph=False)
 
     @cached_property
@@ -138,7 +108,7 @@ class Blocks:
             lines, dt = self.lines(parameters), self._beside_state(tf.cast(dt, self.dtype))
             return self.stepper.begin(lines, state, self._beside_field(time), dt, coefficients)
 
-        return self._compiled(trace)
+        return self.compiled(trace)
 
     @cached_property
     def advance(self):
@@ -154,7 +124,7 @@ class Blocks:
             numbers = start, dt, coefficients
 
             def one(index, carry):
-                new = self._step(lines, index, carry, *numbers)
+                new = self.step(lines, index, carry, *numbers)
                 return index + 1, self._rested(index < last, new, carry)
 
             if self.bands is None:
@@ -163,11 +133,11 @@ class Blocks:
                 carry = self._in_bands(carry, first, last, parameters, numbers)
             stop = self._beside_field(start + tf.cast(last, tf.float64) * dt)
             step_dt = self._beside_state(tf.cast(dt, self.dtype))
-            return self._finish(lines, carry, stop, step_dt, coefficients)
+            return self.finish(lines, carry, stop, step_dt, coefficients)
 
-        return self._compiled(trace) if self.slabs is None else self._in_slabs(trace)
+        return self.compiled(trace) if self.slabs is None else sliced.advance(self, trace)
 
-    def _step(self, lines, index, carry, start, dt, coefficients):
+    def step(self, lines, index, carry, start, dt, coefficients):
         def clock(c):
             # from the interval's start, so that any division into blocks gives equal bits
             return self._widen(start + (tf.cast(index, tf.float64) + c) * dt, lines.axes)
@@ -189,7 +159,7 @@ class Blocks:
             phases.append((replace(self.bands, steps=1), end, self.members > 0))
         if self.slabs:
             phases = phases[1:]  # the sweeps have taken the steps of all
-        joined, part = self._joined(carry)
+        joined, part = self.joined(carry)
         parts = joined.shape[-1 - self.problem.grid.dimensions] if self.apart else 1
         # each piece in so many parts; a large grid in two pieces
         count = slabs.pieces(self.bands, self._bytes_a_cell)
@@ -197,7 +167,7 @@ class Blocks:
         whole = [tf.split(self.bands.widened(piece), parts, axis=-2) for piece in pieces]
         for band, stop, resting in phases:
             band = replace(band, rows=band.rows // count)
-            lines = self._in_band(band, end - first, parameters)
+            lines = self.in_band(band, end - first, parameters)
 
             def one(index, values, lines=lines, resting=resting):
                 new = self._flat_step(lines, part, index, values, *numbers, parts=parts)
@@ -233,52 +203,12 @@ class Blocks:
         found = []
         for number in range(parts):
             apart = [tf.reshape(value, [*[1] * (2 * number), *value.shape]) for value in values]
-            new = self._step(lines, index, part(tf.concat(apart, axis=-2)), *numbers)
+            new = self.step(lines, index, part(tf.concat(apart, axis=-2)), *numbers)
             new = tf.split(tf.concat(tf.nest.flatten(new), axis=-2), parts, axis=-2)[number]
             found.append(tf.reshape(new, new.shape[2 * number :]))
         return found
 
-    def _in_slabs(self, trace):
-        """Sweeps over all slabs; those members rest after that whose steps are taken."""
-        rest, on_grid = self._compiled(trace), -1 - self.problem.grid.dimensions
-
-        def in_slabs(carry, start, dt, first, last, *numbers):
-            slabs, soonest = self.slabs, tf.reduce_min(last)
-            joined, part = self._joined(carry)
-
-            def leave(pieces, stop, dt, parameters, coefficients):
-                carry, lines = part(slabs.join(pieces), on_grid), self.lines(parameters)
-                return self._finish(lines, carry, stop, tf.cast(dt, self.dtype), coefficients)
-
-            sweep = self._sweep(carry, start, dt, *numbers)
-            pieces = slabs.split(joined, self._compiled)
-            first, pieces = slabs.advance(pieces, first, soonest, sweep)
-            if self.members:
-                carry = part(self._compiled(slabs.join)(pieces), on_grid)
-                return rest(carry, start, dt, first, last, *numbers)
-            stop = start + tf.cast(last, tf.float64) * dt
-            return self._compiled(leave)(pieces, stop, dt, *numbers)
-
-        return tf.function(in_slabs, autograph=False)
-
-    def _sweep(self, carry, *numbers):
-        """One slab over several steps, as a compiled call of its own."""
-        sizes = [part.shape[-1 - self.problem.grid.dimensions] for part in tf.nest.flatten(carry)]
-        tiles = Tiles(self.slabs.tile, self.slabs.rows, sizes, self.stepper.kept)
-
-        @self._compiled
-        def sweep(slab, before, after, index, steps, *numbers):
-            def step(parts, count, numbers, room):
-                start, dt, parameters, coefficients = numbers
-                lines = self._in_band(tiles.tile, index, parameters, room)
-                at, parts = index + tf.cast(count, tf.int64), tf.nest.pack_sequence_as(carry, parts)
-                return tf.nest.flatten(self._step(lines, at, parts, start, dt, coefficients))
-
-            return tiles.sweep(slab, before, after, step, tf.cast(steps, tf.int32), numbers)
-
-        return lambda *slab: sweep(*slab, *numbers)
-
-    def _joined(self, carry):
+    def joined(self, carry):
         """All that is carried as one tensor on the grid, and how to part it, flat or there.
 
         Joining and parting it in every step would be passes over memory.
@@ -295,65 +225,61 @@ class Blocks:
     def follow(self):
         """``follow(carry, time, end, dt, trials, tolerance, parameters)`` for adaptive steppers.
 
-        Takes up to ``trials`` steps of chosen size towards ``end``; returns nothing to carry, the
-        state, finiteness, and (time, dt, accepted, tried), each of several members its own. A step
-        is accepted where the root mean square of ``error / (tolerance * (1 + |u|))`` is at most 1
-        for every field.
+        Takes up to ``trials`` steps of chosen size (:mod:`pdesim.blocks.chosen`) towards ``end``;
+        returns nothing to carry, the state, finiteness, and (time, dt, accepted, tried), each of
+        several members its own.
         """
+        if self.trial_slabs is not None:
+            return sliced.follow(self, self.trial_slabs)
 
         def trace(carry, time, end, dt, trials, tolerance, parameters):
             lines, band = self._for_trials(trials, parameters)
             inside = None if band is None else band.inside()
-            smallest = VANISHING * (end - time)
+            order = self.stepper.error_order
 
-            def active(time, dt, tried):
-                return (time < end) & (tried < trials) & (dt > smallest)
+            def active(progress):
+                return chosen.active(progress, trials, end, time)
 
-            def unfinished(carry, time, dt, accepted, tried):
-                return tf.reduce_any(active(time, dt, tried))
+            def unfinished(carry, *progress):
+                return tf.reduce_any(active(progress))
 
-            def attempt(carry, time, dt, accepted, tried):
-                at_work = active(time, dt, tried)
-                last = time + dt * (1 + 1e-12) >= end
-                taken = tf.where(last, end - time, dt)
+            def attempt(carry, *progress):
+                now, taken = progress[0], chosen.next_step(progress, end)
                 new, error = self.stepper.trial(
                     lines,
                     carry
                     if band is None
                     else lines.stored(band.extended([carry], [carry], [carry])),
-                    lambda c: self._widen(time + c * taken, lines.axes),
+                    lambda c: self._widen(now + c * taken, lines.axes),
                     self._widen(tf.cast(taken, self.dtype), lines.axes + 1),
                 )
                 _, new, error = lines.aligned(carry, new, error)
-                size = self._error_size(carry, new, error, tolerance, inside)
-                good = (size <= 1.0) & at_work
-                factor = SAFETY * tf.maximum(size, 1e-10) ** (-1.0 / self.stepper.error_order)
-                factor = tf.where(tf.math.is_finite(size), factor, SHRINK)
-                proposed = taken * tf.clip_by_value(factor, SHRINK, GROW)
-                # a step cut short by the interval's end says nothing against the longer one
-                proposed = tf.where(good & last, tf.maximum(dt, proposed), proposed)
-                return (
-                    self._where(good, new, carry),
-                    tf.where(good, tf.where(last, end, time + taken), time),
-                    tf.where(at_work, proposed, dt),
-                    accepted + tf.cast(good, tf.int64),
-                    tried + tf.cast(at_work, tf.int64),
-                )
+                squares = chosen.squares(carry, new, error, tolerance)
+                size = chosen.size_of(self._sums(squares, inside), self.problem.grid.cells)
+                good, progress = chosen.judged(size, active(progress), progress, end, order)
+                return self._where(good, new, carry), *progress
 
             zero = tf.zeros_like(time, tf.int64)
             whole = carry if band is None else band.widened(carry)
             whole, *rest = tf.while_loop(unfinished, attempt, (whole, time, dt, zero, zero))
             carry = whole if band is None else band.on_grid(whole)
-            return *self._finish(self.lines(parameters), carry, time, dt, {}), tuple(rest)
+            return *self.finish(self.lines(parameters), carry, *rest[:2], {}), tuple(rest)
 
-        return self._compiled(trace)
+        return self.compiled(trace)
+
+    @cached_property
+    def trial_slabs(self) -> Slabs | None:
+        """How a large grid in bands is cut for single steps of chosen size."""
+        if self.members or self.bands is None or not hasattr(self.stepper, "trial"):
+            return None
+        return slabs.cut(self.bands, self._bytes_a_cell, single=True)
 
     def _for_trials(self, natural, parameters) -> tuple[MethodOfLines, Bands | None]:
         """The method of lines for single steps of chosen size, in a band if that can be."""
         if self.bands is None:
             return self.lines(parameters), None
         band = self.bands.lasting(1)
-        return self._in_band(band, natural, parameters), band
+        return self.in_band(band, natural, parameters), band
 
     def choose(self, which: np.ndarray, new, old):
         """What is carried, of some members anew."""
@@ -368,22 +294,17 @@ class Blocks:
 
         return tf.nest.map_structure(pick, new, old)
 
-    def _error_size(self, old, new, error, tolerance, inside) -> tf.Tensor:
-        """The largest over the fields; ``inside`` are the cells of a band that are no ghosts."""
-        allowed = tf.cast(tolerance, self.dtype) * (1 + tf.maximum(tf.abs(old), tf.abs(new)))
-        squares = tf.square(error / allowed)
+    def _sums(self, squares, inside) -> tf.Tensor:
+        """Over the grid, of each field; ``inside`` are the cells of a band that are no ghosts."""
         if inside is None:
-            sums = tf.reduce_sum(squares, axis=self._grid_axes)
-        else:
-            sums = tf.reduce_sum(tf.where(inside, squares, tf.zeros_like(squares)), axis=-1)
-        mean = sums / math.prod(self.problem.grid.shape)
-        return tf.cast(tf.sqrt(tf.reduce_max(mean, axis=-1)), tf.float64)
+            return tf.reduce_sum(squares, axis=self._grid_axes)
+        return tf.reduce_sum(tf.where(inside, squares, tf.zeros_like(squares)), axis=-1)
 
     @property
     def _grid_axes(self) -> list[int]:
         return list(range(-self.problem.grid.dimensions, 0))
 
-    def _finish(self, lines, carry, time, dt, coefficients):
+    def finish(self, lines, carry, time, dt, coefficients):
         """What is carried, the state and its finiteness.
 
         Where the state itself is carried it is not handed out twice: that would be two arrays.
@@ -397,4 +318,4 @@ class Blocks:
         def trace(state):
             return tf.reduce_all(tf.math.is_finite(state), axis=self._grid_axes)
 
-        return self._compiled(trace)
+        return self.compiled(trace)
