@@ -148,9 +148,19 @@ def run_as_job(config: DictConfig, task: Callable[[DictConfig], None]) -> None:
         callbacks = Callbacks(config)
         callbacks.on_run_start(config=config, config_name=CONFIG_NAME)
         context = HydraContext(config_loader=loader, callbacks=callbacks)
-        done = run_job(task, config, "hydra.run.dir", None, context)
+        failures: list[Exception] = []
+
+        def kept(config: DictConfig) -> None:
+            try:
+                task(config)
+            except Exception as error:  # Hydra would print a line of its own as it hands it on
+                failures.append(error)
+                raise
+
+        done = run_job(kept, config, "hydra.run.dir", None, context)
         callbacks.on_run_end(config=config, config_name=CONFIG_NAME, job_return=done)
-        _ = done.return_value  # raises what the task raised
+        if failures:
+            raise failures[0]
 
 
 def plain(config: DictConfig, resolve: bool = True) -> dict[str, Any]:
