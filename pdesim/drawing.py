@@ -50,6 +50,7 @@ if not orders:
 ready.join()
 from pdesim.render.follow import main
 main(orders)
+os._exit(0)  # taking Matplotlib down would take half a second, and somebody waits
 """
 
 

@@ -16,6 +16,8 @@ from pdesim.errors import OutputError
 from pdesim.render.movie import replacing
 
 _BLUE, _ORANGE, _INK, _LINE = "#1f5fa8", "#c8571b", "#1e1e1e", "#8c8c8c"
+#: of the figure, and between its axes, for ticks of seven characters; inches
+_MARGINS = 0.95, 0.25, 0.55, 0.4, 1.05, 0.55
 _TITLE = {"loc": "left", "fontsize": 10, "color": _INK, "parse_math": False}
 _LABEL = {"fontsize": 9.5, "color": "#5c5c5c", "parse_math": False}
 
@@ -28,10 +30,7 @@ def diagnostics_plot(csv_path: Path, png_path: Path) -> Path:
     """
     table = _read(csv_path)
     fields = [name.removesuffix("_mean") for name in table if name.endswith("_mean")]
-    figure = Figure(figsize=(9.6, 2.5 * len(fields) + 0.9), dpi=130, layout="constrained")
-    FigureCanvasAgg(figure)
-    grid = figure.subplots(len(fields), 2, squeeze=False, sharex=True)
-    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.1, wspace=0.05)
+    figure, grid = _axes(len(fields))
     for field, (left, right) in zip(fields, grid, strict=True):
         _draw_range(left, table, field)
         _draw_norm(right, table, field)
@@ -46,10 +45,27 @@ def diagnostics_plot(csv_path: Path, png_path: Path) -> Path:
 
 def warm_up() -> None:
     """Let Matplotlib do what it does once, so that nobody waits for it when there is a plot."""
-    figure = Figure(layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.subplots().plot([0, 1])
+    figure, grid = _axes(1)
+    grid[0, 0].plot([0, 1])
     figure.savefig(io.BytesIO(), format="png")
+
+
+def _axes(rows: int) -> tuple[Figure, np.ndarray]:
+    """A figure and its axes, ``(rows, 2)``.
+
+    Margins are given in inches: to have them worked out from the labels, everything is laid out
+    twice, which takes as long as drawing it.
+    """
+    width, height = 9.6, 2.5 * rows + 0.6
+    left, right, bottom, top, across, down = _MARGINS
+    figure = Figure(figsize=(width, height), dpi=130)
+    FigureCanvasAgg(figure)
+    each = (width - left - right - across) / 2, (height - bottom - top - (rows - 1) * down) / rows
+    places = {
+        "left": left / width, "right": 1 - right / width, "wspace": across / each[0],
+        "bottom": bottom / height, "top": 1 - top / height, "hspace": down / each[1],
+    }  # fmt: skip
+    return figure, figure.subplots(rows, 2, squeeze=False, sharex=True, gridspec_kw=places)
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
@@ -106,6 +122,7 @@ def _furnish(axes: Axes, time: np.ndarray) -> None:
     axes.grid(axis="y", color="#eeeeee", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.locator_params(axis="y", nbins=5)
+    axes.yaxis.set_label_coords(-0.155, 0.5)  # beyond the ticks' widest labels, in line
     # matplotlib would magnify the round-off of a conserved quantity into a drama
     low, high = axes.get_ylim()
     room = 1e-6 * max(abs(low), abs(high))
