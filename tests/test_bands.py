@@ -211,7 +211,6 @@ def cut_finely(monkeypatch, cores: int = 3, ghosts: int = 2, most: int = 0, widt
     monkeypatch.setattr(flat, "WHOLE_BYTES", 1)
     monkeypatch.setattr(flat, "PIECE_BYTES", 1)
     monkeypatch.setattr(slabs, "TILE_BYTES", 1)
-    monkeypatch.setattr(slabs, "TRIAL_BYTES", 1)
     monkeypatch.setattr(slabs, "TILE_WIDTH", width)
     monkeypatch.setattr(slabs, "GHOST_ROWS", dict.fromkeys((1, 2, 3), ghosts))
     monkeypatch.setattr(slabs, "MOST_ROWS", dict.fromkeys((1, 2, 3), most))

@@ -57,7 +57,9 @@ class Blocks:
     @cached_property
     def slabs(self) -> Slabs | None:
         """How a large grid in bands is cut for the cores."""
-        return self.bands and slabs.cut(self.bands, self._bytes_a_cell)
+        if self.bands is None:
+            return None
+        return slabs.cut(self.bands, self._bytes_a_cell, 2 + self.stepper.kept)
 
     @property
     def _bytes_a_cell(self) -> int:
@@ -272,7 +274,7 @@ class Blocks:
         """How a large grid in bands is cut for single steps of chosen size."""
         if self.members or self.bands is None or not hasattr(self.stepper, "trial"):
             return None
-        return slabs.cut(self.bands, self._bytes_a_cell, single=True)
+        return slabs.cut(self.bands, self._bytes_a_cell, 3 + self.stepper.kept, single=True)
 
     def _for_trials(self, natural, parameters) -> tuple[MethodOfLines, Bands | None]:
         """The method of lines for single steps of chosen size, in a band if that can be."""

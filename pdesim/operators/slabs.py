@@ -21,10 +21,9 @@ from pdesim.operators.bands import Bands
 #: rows of ghosts that a slab has in one to three dimensions, but for one; more where that is
 #: needed for two steps, but not more than these
 GHOST_ROWS, MOST_ROWS = {1: 16, 2: 16, 3: 4}, {1: 32, 2: 32, 3: 4}
-#: bytes of a tile, its cells along a row (at least as many as ghosts), and what the least may have
-TILE_BYTES, TILE_WIDTH, LEAST_TILE = 2**19, 256, 2**23
-#: bytes of a tile for single steps of chosen size, which keep many slopes beside it
-TRIAL_BYTES = 2**17
+#: bytes of a tile and of all arrays that its steps keep, at most where rows allow it, its cells
+#: along a row (at least as many as ghosts), and what the least tile may have
+TILE_BYTES, KEPT_BYTES, TILE_WIDTH, LEAST_TILE = 2**19, 5 * 2**18, 256, 2**23
 #: bytes of a slab at most
 SLAB_BYTES = 2**24
 
@@ -128,7 +127,7 @@ def pieces(whole: Bands, bytes_a_cell: int) -> int:
     return 2 if large and whole.rows % 2 == 0 and halves.fits else 1
 
 
-def cut(whole: Bands, bytes_a_cell: int, single: bool = False) -> Slabs | None:
+def cut(whole: Bands, bytes_a_cell: int, arrays: int, single: bool = False) -> Slabs | None:
     """Slabs for a large grid; None for one that is small, or has too few rows.
 
     None too where a sweep would be a single step, or leave half of the cores without work.
@@ -136,6 +135,7 @@ def cut(whole: Bands, bytes_a_cell: int, single: bool = False) -> Slabs | None:
     Args:
         whole: the grid as one band.
         bytes_a_cell: of all numbers that are carried.
+        arrays: that a tile's steps need, each as large as the tile.
         single: for single steps of chosen size.
     """
     rows = whole.problem.grid.shape[0]
@@ -151,7 +151,7 @@ def cut(whole: Bands, bytes_a_cell: int, single: bool = False) -> Slabs | None:
     count = min(wanted, rows // least)
     if tile.steps == 0 or 2 * count <= _cores() > 1:
         return None
-    size = TRIAL_BYTES if single else TILE_BYTES
+    size = min(TILE_BYTES, KEPT_BYTES // arrays)
     slab, best = -(-rows // count), max(least, size // (tile.row * bytes_a_cell))
     return Slabs(replace(tile, rows=-(-slab // max(1, slab // best))), count)
 
