@@ -35,7 +35,7 @@ ONE_KERNEL = {
 }
 STAGES = {
     "equation=gray_scott grid=[20,16] stepper=rk4": 3,
-    "equation=heat grid=[20,16] stepper=rkl2": 9,
+    "equation=heat grid=[20,16] stepper=rkl2": 8,
     "equation=wave grid=[16,20] stepper=yoshida4": 4,
 }
 
