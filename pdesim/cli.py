@@ -125,6 +125,8 @@ def _hydra(arguments: list[str]) -> int:
         _check_sweep(overrides, config_dir)
     elif all(flag in ("--run", "-r") for flag in flags):
         return _run(overrides, config_dir)
+    else:
+        _planned(overrides, config_dir)  # Hydra's own flags: mistakes are told in our words
     return _start(flags + [open_override(o) for o in overrides], config_dir)
 
 
@@ -148,8 +150,17 @@ def _sort(arguments: list[str]) -> tuple[list[str], list[str], str | None]:
 
 
 def _run(overrides: Sequence[str], config_dir: str | None) -> int:
-    """Compose and plan a single run before its folder is made; then run it there."""
-    from pdesim.config import compose_config, composed_from, run_as_job
+    """A single run, composed and planned before its folder is made."""
+    from pdesim.config import run_as_job
+
+    config, composed, plan = _planned(overrides, config_dir)
+    run_as_job(config, lambda: _job(composed.values, composed.settings, plan))
+    return 0
+
+
+def _planned(overrides: Sequence[str], config_dir: str | None):
+    """A single run's configuration, its settings, and its plan unless it goes on."""
+    from pdesim.config import compose_config, composed_from
     from pdesim.plan import build_plan
 
     config = compose_config(overrides, config_dir)
@@ -163,8 +174,7 @@ def _run(overrides: Sequence[str], config_dir: str | None) -> int:
     if not _goes_on(composed.settings, composed.run_folder):
         plan = build_plan(composed.settings, composed.equation)
         _check_folder(composed.run_folder, plan.settings.output.overwrite)
-    run_as_job(config, lambda _: _job(composed.values, composed.settings, plan))
-    return 0
+    return config, composed, plan
 
 
 def _goes_on(settings, folder: Path) -> bool:

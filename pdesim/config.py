@@ -136,11 +136,10 @@ def composed_from(config: DictConfig, overrides: Sequence[str]) -> Composed:
         )
 
 
-def run_as_job(config: DictConfig, task: Callable[[DictConfig], None]) -> None:
-    """Run ``task`` as ``hydra.main`` does, which would compose twice more: in a folder and a log.
+def run_as_job(config: DictConfig, task: Callable[[], None]) -> None:
+    """Run ``task`` in the folder and with the log that ``config`` asks for.
 
-    Args:
-        config: from :func:`compose_config`; ``task`` is given it without Hydra's part.
+    As ``hydra.main`` does, which would compose twice more.
     """
     with _hydra_at_work() as loader:
         with read_write(config.hydra):
@@ -150,9 +149,9 @@ def run_as_job(config: DictConfig, task: Callable[[DictConfig], None]) -> None:
         context = HydraContext(config_loader=loader, callbacks=callbacks)
         failures: list[Exception] = []
 
-        def kept(config: DictConfig) -> None:
+        def kept(_: DictConfig) -> None:
             try:
-                task(config)
+                task()
             except Exception as error:  # Hydra would print a line of its own as it hands it on
                 failures.append(error)
                 raise

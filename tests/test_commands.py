@@ -111,6 +111,7 @@ def test_a_job_that_fails_does_not_stop_its_sweep(command, tmp_path):
     "arguments",
     [
         ["gird=3"],
+        ["gird=3", "--config-name=config"],  # with a flag of Hydra's own, too
         ["equation=heat", "grid=-4"],
         ["-m", "equation=heat", "grid=0,abc"],
         ["rendr", "x"],

@@ -95,7 +95,7 @@ def _trial(blocks, slabs: Slabs, carry, tolerance, parameters):
         clock, step_dt = (lambda c: time + c * dt), tf.cast(dt, blocks.dtype)
         new, error = blocks.stepper.trial(lines, *parts, clock, step_dt)
         new = lines.settled(new, 0)
-        return [new], chosen.squares(*lines.aligned(*parts, new, error), tolerance)
+        return chosen.squares(*lines.aligned(*parts, new, error), tolerance)
 
     @blocks.compiled
     def trial(slab, before, after, rows, time, dt, tolerance, parameters):

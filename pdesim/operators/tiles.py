@@ -21,8 +21,8 @@ from pdesim.operators.room import Room, written
 
 #: ``step(parts, count, numbers, room)``: what is carried after a step, its parts along the numbers
 Step = Callable[[Sequence[tf.Tensor], tf.Tensor, object, Room], Sequence[tf.Tensor]]
-#: ``attempt(parts, numbers, room)``: the same after one step, and what is told of every cell
-Attempt = Callable[[Sequence[tf.Tensor], object, Room], tuple[Sequence[tf.Tensor], tf.Tensor]]
+#: ``attempt(parts, numbers, room)`` settles the parts after one step; what is told of every cell
+Attempt = Callable[[Sequence[tf.Tensor], object, Room], tf.Tensor]
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,7 @@ class Tiles:
         def work(number, parts, spare, kept):
             def one(count, packed, parts, spare, kept):
                 room = Room(parts, list(spare), list(kept[1:]), tf.constant(True))
-                new, told = attempt(parts, unpacked(packed), room)
-                for part, values in enumerate(new):
-                    room.settle(values, part)
-                told = written(kept[0], told)
+                told = written(kept[0], attempt(parts, unpacked(packed), room))
                 # the compiler would make before the loop what is made of parts that stay the same
                 parts = [_marked(part, told) for part in parts]
                 return count + 1, _as_they_are(packed, count), parts, room.new, [told, *room.kept]
