@@ -7,6 +7,7 @@ own; here frames pass one by one, and all share one table.
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import struct
 from collections.abc import Iterable, Iterator
@@ -46,13 +47,14 @@ def write_gif(path: Path, frames: Iterable[np.ndarray], rgb: np.ndarray, fps: fl
     Args:
         frames: palette indices, each ``(rows, columns)`` uint8.
         rgb: the palette, ``(n, 3)`` uint8, n <= 255.
-        fps: frames a second; GIF counts hundredths, and viewers want at least two a frame.
+        fps: frames a second. A GIF counts hundredths of a second, at least two per frame: frames
+            that follow each other differ by one, so that the whole has the right length.
     """
-    delay = max(2, round(100 / fps))
+    delays = _delays(fps)
     clear = len(rgb)  # the palette index that leaves a pixel as it was
     with open(path, "wb") as file:
         shown, block, shown_for = None, b"", 0
-        for frame in frames:
+        for frame, delay in zip(frames, delays, strict=False):
             if shown is None:
                 file.write(_head(frame.shape, rgb))
                 block = _block(frame, 0, 0)
@@ -65,6 +67,15 @@ def write_gif(path: Path, frames: Iterable[np.ndarray], rgb: np.ndarray, fps: fl
             shown, shown_for = frame, delay
         _write_frame(file, block, shown_for, clear)
         file.write(b";")
+
+
+def _delays(fps: float) -> Iterator[int]:
+    """Hundredths of a second, frame by frame; frame n ends at ``100 * n / fps``, rounded."""
+    ended = 0
+    for number in itertools.count(1):
+        end = max(ended + 2, round(100 * number / fps))
+        yield end - ended
+        ended = end
 
 
 def _head(shape: tuple[int, int], rgb: np.ndarray) -> bytes:
