@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from pdesim.render.limits import Look, RunStatistics, find_look
+from pdesim.render.look import Look, RunLook, find_look
 from pdesim.render.reader import Snapshots
 from pdesim.settings import Animation
 
@@ -41,19 +41,20 @@ class Footage:
         self.snapshots, self.animation = snapshots, animation
         self.times = snapshots.times if planned is None else planned
         self._more = more
-        self._statistics = RunStatistics()
+        given = animation.name != "gif" or animation.colors is not None
+        self._run = RunLook(None if given else animation.size)
         self._kept: dict[int, np.ndarray] = {}
         self._room = KEPT_BYTES
 
     @property
     def look(self) -> Look:
         """The limits and the number of colours, as far as is known."""
-        runs, curve = [(self._statistics, len(self.times))], len(self.snapshots.axes) == 1
-        return find_look(runs, self.animation, self.animation.size, curve)
+        curve = len(self.snapshots.axes) == 1
+        return find_look([(self._run, len(self.times))], self.animation, curve)
 
     @property
     def _seen(self) -> int:
-        return len(self._statistics.frames)
+        return self._run.seen
 
     def values(self, frame: int) -> np.ndarray:
         """Frame ``frame`` as :meth:`Snapshots.values`."""
@@ -96,7 +97,7 @@ class Footage:
         if frame < self._seen:
             return self.values(frame)
         values, roundoff = self._read(frame)
-        self._statistics.add(values, roundoff)
+        self._run.add(values, roundoff)
         return values
 
     def _read(self, frame: int) -> tuple[np.ndarray, float | None]:

@@ -18,7 +18,7 @@ from pdesim.picture import check_limits, is_diverging
 from pdesim.settings import Animation
 
 #: the first frames, as a fraction of all: initial noise and initial peaks die away in them
-EARLY = 0.04
+EARLY = 0.1
 #: early frames and isolated cells are ignored if they make the range more than so many times larger
 DOMINANT = 2.0
 #: at most so many of a frame's cells are isolated cells
@@ -28,8 +28,6 @@ ISOLATED = 1 / 2000
 CORRELATED = 0.85
 #: values that lie beyond the limits by less than this fraction of them are not marked as cut off
 UNMARKED = 1e-3
-#: the numbers of colours in a GIF, and how many changes of colour a pixel they may cause
-PALETTES, CHANGES = (32, 48, 64, 96, 128), 1.1
 _LARGEST = 1e300
 
 
@@ -48,14 +46,6 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Look:
-    """What the pictures of a run have in common: the limits, and the number of colours."""
-
-    limits: Limits
-    colors: int
-
-
-@dataclass(frozen=True)
 class FrameStatistics:
     """What is known of a frame.
 
@@ -64,7 +54,6 @@ class FrameStatistics:
         inner_low, inner_high: the same without a few isolated cells that lie far out.
         roundoff: how large rounding errors are.
         rough: whether it is noise, see ``CORRELATED``.
-        slope: the mean difference of two neighbours along x, times the cells of the longer side.
     """
 
     low: float
@@ -73,7 +62,6 @@ class FrameStatistics:
     inner_high: float
     roundoff: float
     rough: bool
-    slope: float
 
 
 def frame_statistics(values: np.ndarray, roundoff: float | None = None) -> FrameStatistics | None:
@@ -94,13 +82,12 @@ def frame_statistics(values: np.ndarray, roundoff: float | None = None) -> Frame
         inner = _without_isolated(values, finite, low, high)
         steps = np.diff(values, axis=-1)
         steps = np.abs(steps if whole else steps[np.isfinite(steps)])
-        slope = float(steps.mean(dtype=np.float64)) * max(values.shape) if steps.size else 0.0
         spread = float(finite.var(dtype=np.float64))
         squares = float(np.mean(steps**2, dtype=np.float64)) if steps.size else 0.0
     if roundoff is None:
         roundoff = float(np.finfo(values.dtype).eps) * max(map(abs, inner))
     rough = squares > 2 * (1 - CORRELATED) * spread
-    return FrameStatistics(low, high, *inner, roundoff, rough, slope)
+    return FrameStatistics(low, high, *inner, roundoff, rough)
 
 
 def _without_isolated(
@@ -156,7 +143,7 @@ class _Union:
     @property
     def size(self) -> float:
         """Zero where there is nothing but rounding errors."""
-        size = self.high - self.low
+        size = self.high - self.low  # minus infinity where there are no frames
         return size if size > 8 * self.roundoff else 0.0
 
 
@@ -169,33 +156,36 @@ class RunStatistics:
     _counted: int = 0
     _later: _Union = field(default_factory=_Union)
     _extremes: _Union = field(default_factory=_Union)
-    _slopes: float = 0.0
 
     def add(self, values: np.ndarray, roundoff: float | None = None) -> None:
         """Take the next frame in; arguments as of :func:`frame_statistics`."""
         self.frames.append(frame_statistics(values, roundoff))
 
-    def summary(self, planned: int) -> tuple[list[FrameStatistics], _Union, _Union, float]:
-        """The early frames, the range of the later ones, the extremes, and the mean slope.
+    def summary(self, planned: int) -> tuple[list[FrameStatistics], _Union, _Union]:
+        """The early frames, the range of the later ones, and the extremes.
 
         Args:
             planned: how many frames the run is to have.
         """
-        early = 0 if planned < 2 else math.ceil(EARLY * planned)
+        early = early_frames(planned)
         if early != self._early:
             self._early, self._counted = early, 0
-            self._later, self._extremes, self._slopes = _Union(), _Union(), 0.0
+            self._later, self._extremes = _Union(), _Union()
         for number in range(self._counted, len(self.frames)):
             one = self.frames[number]
             if one is None:
                 continue
             self._extremes.add(one.low, one.high, one.roundoff)
-            self._slopes += one.slope
             if number >= early:
                 self._later.add(one.inner_low, one.inner_high, one.roundoff)
         self._counted = len(self.frames)
         first = [one for one in self.frames[:early] if one is not None]
-        return first, self._later, self._extremes, self._slopes / max(1, len(self.frames))
+        return first, self._later, self._extremes
+
+
+def early_frames(planned: int) -> int:
+    """How many of ``planned`` frames are early ones: at least the first, unless it is the only."""
+    return 0 if planned < 2 else math.ceil(EARLY * planned)
 
 
 def find_limits(
@@ -217,7 +207,7 @@ def find_limits(
     check_limits(animation.limits)
     first, later, extremes = [], _Union(), _Union()
     for statistics, planned in runs:
-        early, others, ends, _ = statistics.summary(planned)
+        early, others, ends = statistics.summary(planned)
         first += early
         later.join(others)
         extremes.join(ends)
@@ -225,50 +215,43 @@ def find_limits(
         return _marked(*_widened(*animation.limits, 0.0), extremes)
     if extremes.low > extremes.high:
         return Limits(0.0, 1.0)
-    chosen = _with_early(first, later, curve)
-    low, high = (min(max(end, -_LARGEST), _LARGEST) for end in (chosen.low, chosen.high))
+    center = None if curve or not is_diverging(animation.colormap) else animation.center
+    chosen = _with_early(first, later, center, curve)
+    low, high = _centered(chosen, center)
     if chosen.size == 0.0:
         return _marked(*_widened(low, high, chosen.roundoff), extremes)
-    center = None if curve or not is_diverging(animation.colormap) else animation.center
-    if center is not None and max(low - center, center - high) <= 0.25 * (high - low):
-        half = _rounded(0.0, max(high - center, center - low))[1]
+    if center is not None and low < center == (low + high) / 2:
+        half = _rounded(0.0, high - center)[1]
         return _marked(center - half, center + half, extremes)
     return _marked(*_rounded(low, high), extremes)
 
 
-def find_look(
-    runs: Sequence[tuple[RunStatistics, int]], animation: Animation, size: int, curve: bool
-) -> Look:
-    """The limits, as :func:`find_limits`, and the number of colours of a GIF.
-
-    That is ``animation.colors``, or as many as keep the file small: a GIF is as large as its
-    colours change often along its rows, and steps between colours are visible in smooth pictures
-    only. These get 128 colours, and pictures full of detail 32.
-
-    Args:
-        size: of the picture of a run, in pixels of the longer side.
-    """
-    limits = find_limits(runs, animation, curve)
-    if animation.colors is not None or curve:
-        return Look(limits, animation.colors or PALETTES[-1])
-    slopes = [statistics.summary(planned)[3] for statistics, planned in runs]
-    changes = sum(slopes) / max(1, len(slopes)) / (limits.high - limits.low) / size
-    fitting = [colors for colors in PALETTES if colors * changes <= CHANGES]
-    return Look(limits, max(fitting, default=PALETTES[0]))
-
-
-def _with_early(first: Sequence[FrameStatistics], later: _Union, curve: bool) -> _Union:
+def _with_early(
+    first: Sequence[FrameStatistics], later: _Union, center: float | None, curve: bool
+) -> _Union:
     """The range of the later frames, and of those early ones that do not dominate it."""
     everything = _Union(later.low, later.high, later.roundoff)
     for one in first:
         everything.add(one.inner_low, one.inner_high, one.roundoff)
-    if later.low > later.high or later.size == 0.0 or everything.size <= DOMINANT * later.size:
+    if later.size == 0.0:
+        return everything
+    sizes = [high - low for low, high in (_centered(one, center) for one in (everything, later))]
+    if sizes[0] <= DOMINANT * sizes[1]:
         return everything
     chosen = _Union(later.low, later.high, later.roundoff)
     for one in first:
         if curve and not one.rough:
             chosen.add(one.low, one.high, one.roundoff)
     return chosen
+
+
+def _centered(union: _Union, center: float | None) -> tuple[float, float]:
+    """The ends of a range; with ``center`` in the middle if the range lies around or beside it."""
+    low, high = (min(max(end, -_LARGEST), _LARGEST) for end in (union.low, union.high))
+    if center is None or union.size == 0.0 or max(low - center, center - high) > (high - low) / 4:
+        return low, high
+    half = max(high - center, center - low)
+    return center - half, center + half
 
 
 def _marked(low: float, high: float, extremes: _Union) -> Limits:

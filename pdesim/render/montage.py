@@ -17,13 +17,15 @@ from pdesim.errors import ConfigError, OutputError
 from pdesim.output.sweep_folder import Member, find_members
 from pdesim.render.arrangement import Arrangement, arrange
 from pdesim.render.colors import Palette, line_palette, map_palette
-from pdesim.render.limits import Limits, Look, RunStatistics, find_look
+from pdesim.render.limits import Limits
+from pdesim.render.look import Look, RunLook, find_look
 from pdesim.render.montage_layout import MontageLayout, MontagePlan, empty_tile, lay_out_montage
 from pdesim.render.movie import replacing, write_gif, write_mp4
 from pdesim.render.painters import MapPainter, curve_painter
 from pdesim.render.pictures import (
     ALL_COLORS,
     CURVE_HEIGHT,
+    first_curve,
     scale_of,
     shape_of,
     title_of,
@@ -226,8 +228,8 @@ class _Scene:
         look, animation = self.sweep.looks[place], self.animation
         with open_snapshots(look.path, animation.field, animation.slice) as snapshots:
             if self.sweep.flat:
-                first, zoom = snapshots.values(0), self.layout.base.zoom
-                limits = self.limits.ends
+                first = first_curve(snapshots.values(0), animation, self.limits)
+                zoom, limits = self.layout.base.zoom, self.limits.ends
                 painter = curve_painter(self.palette, limits, *self.tile, zoom, first, ())
             else:
                 painter = MapPainter(self.palette, self.limits.ends, *self.tile)
@@ -247,7 +249,8 @@ def _build(
 ) -> _Scene:
     size, colors = size_and_colors
     tile, arranged = _tile(sweep, asked, size), sweep.arrangement
-    look = _find_look(sweep, animation, frames, max(tile))
+    given = colors is not None or animation.colors is not None
+    look = _find_look(sweep, animation, frames, None if given else max(tile))
     limits = look.limits
     palette = map_palette(animation.colormap, colors or look.colors)
     if sweep.flat:
@@ -271,17 +274,17 @@ def _build(
 
 
 def _find_look(
-    sweep: _Sweep, animation: Animation, frames: dict[int, np.ndarray], size: int
+    sweep: _Sweep, animation: Animation, frames: dict[int, np.ndarray], size: int | None
 ) -> Look:
-    """Of all frames that are shown; ``size`` is a tile's longer side in pixels."""
+    """Of all frames that are shown; ``size`` as of :class:`RunLook`."""
     runs = []
     for place, look in sweep.looks.items():
-        statistics, shown = RunStatistics(), np.unique(frames[place]).tolist()
+        run, shown = RunLook(size), np.unique(frames[place]).tolist()
         with open_snapshots(look.path, animation.field, animation.slice) as snapshots:
             for frame in shown:
-                statistics.add(*snapshots.read(frame))
-        runs.append((statistics, len(shown)))
-    return find_look(runs, animation, size, sweep.flat)
+                run.add(*snapshots.read(frame))
+        runs.append((run, len(shown)))
+    return find_look(runs, animation, sweep.flat)
 
 
 def _tile(sweep: _Sweep, asked: Montage, size: int) -> tuple[int, int]:

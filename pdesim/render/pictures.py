@@ -13,7 +13,8 @@ from pdesim.errors import OutputError
 from pdesim.render.colors import Palette, line_palette, map_palette
 from pdesim.render.footage import Footage, Stale
 from pdesim.render.layout import Layout, Plan, Scale, lay_out
-from pdesim.render.limits import Limits, Look
+from pdesim.render.limits import Limits
+from pdesim.render.look import Look
 from pdesim.render.movie import replacing, write_gif, write_mp4
 from pdesim.render.painters import CurvePainter, MapPainter, curve_painter
 from pdesim.render.reader import Axis, Snapshots, open_snapshots
@@ -132,10 +133,17 @@ def _curve_scene(footage: Footage, look: Look, clock: list[str], size: int, zoom
     palette = line_palette()
     width, height = size, round(size * CURVE_HEIGHT)
     layout = _lay_out(snapshots, clock, width, height, zoom, limits)
-    rules, first = layout.y_ticks.places, footage.values(0)
+    rules, first = layout.y_ticks.places, first_curve(footage.values(0), footage.animation, limits)
     painter = curve_painter(palette, limits.ends, width, height, zoom, first, rules)
     canvas = palette.grey(layout.canvas)
     return _Scene(layout, palette, painter, canvas, clock, look, footage.times)
+
+
+def first_curve(values: np.ndarray, animation: Animation, limits: Limits) -> np.ndarray:
+    """The first state as it is drawn behind a curve: not at all (NaN) if it is cut-off noise."""
+    with np.errstate(invalid="ignore"):
+        cut = np.any((values < limits.low) | (values > limits.high))
+    return np.full_like(values, np.nan) if cut and animation.limits is None else values
 
 
 def with_margin(limits: Limits) -> Limits:
