@@ -106,17 +106,33 @@ def is_available(text: str | None, fields: Sequence[str], axes: Sequence[str]) -
     return True
 
 
-def check_picture(animation: Animation, fields: Sequence[str], axes: Sequence[str]) -> None:
+def check_picture(
+    animation: Animation,
+    fields: Sequence[str],
+    axes: Sequence[str],
+    stored: Sequence[str] | None = None,
+) -> None:
     """Find mistakes in the settings of the picture before a run begins.
 
+    Args:
+        stored: the fields that are stored; None for all.
+
     Raises:
-        ConfigError: for an unknown field or colour map, or limits in the wrong order.
+        ConfigError: for an unknown field or colour map, limits in the wrong order, and for a
+            formula of fields that are not stored (a plain field gives way to one that is).
         FormulaError: for a formula that cannot be read.
     """
     check_limits(animation.limits)
     check_colormap(animation.colormap)
-    if animation.field is not None:
-        build_quantity(animation.field, fields, axes)
+    if animation.field is None:
+        return
+    quantity = build_quantity(animation.field, fields, axes)
+    missing = [field for field in quantity.fields if stored is not None and field not in stored]
+    if missing and quantity.expression is not None:
+        raise ConfigError(
+            f"animation.field={quantity.text} needs {', '.join(missing)}, which is not stored",
+            f"output.fields=[{', '.join(quantity.fields)}]",
+        )
 
 
 def check_limits(limits: Sequence[float] | None) -> None:

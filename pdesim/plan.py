@@ -157,7 +157,7 @@ def build_plan(settings: Settings, name: str = "custom", since: Moment | None = 
     mask = _mask(settings, grid, boundary, equation, since)
     problem = Problem(equation, grid, boundary, scheme, mask)
     check_problem(problem)
-    check_picture(settings.animation, equation.fields, grid.axes)
+    check_picture(settings.animation, equation.fields, grid.axes, settings.output.fields)
     _check_bits(settings)
     output = settings.output
     selection = build_selection(grid, equation.fields, output.fields, output.stride, output.region)

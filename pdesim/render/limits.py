@@ -278,5 +278,5 @@ def _widened(low: float, high: float, roundoff: float) -> tuple[float, float]:
     """Room around a constant, whose rounding errors must not become a picture of noise."""
     if high - low > 8 * roundoff:
         return low, high
-    room = 0.5 * max(abs(low), abs(high)) or 0.5
+    room = max(0.5 * max(abs(low), abs(high)), 50 * roundoff) or 0.5
     return low - room, high + room
