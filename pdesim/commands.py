@@ -122,6 +122,8 @@ def _render_sweep(folder: Path, overrides: Sequence[str]) -> int:
 def _look(name: str, stored: Mapping, overrides: Sequence[str], fields: Sequence[str] = ()):
     """A section of settings: a run's own look, and over it what is asked for now."""
     from pdesim.config import compose_settings
+    from pdesim.formula.language import AXES
+    from pdesim.picture import is_available
     from pdesim.settings import Animation, Montage, read_section
 
     values = dict(compose_settings(overrides).values[name])
@@ -129,7 +131,8 @@ def _look(name: str, stored: Mapping, overrides: Sequence[str], fields: Sequence
     for key, value in (stored.get(name) or {}).items():
         if key not in chosen and key != "name":
             values[key] = value
-    if "field" in values and "field" not in chosen and values["field"] not in fields:
+    asked = values.get("field")
+    if "field" not in chosen and not is_available(asked, fields, AXES):
         values["field"] = None  # the run did not store the field that its equation likes to show
     return read_section({"animation": Animation, "montage": Montage}[name], values, name)
 

@@ -55,11 +55,14 @@ def choices(group: str, folders: Sequence[Path] = ()) -> list[str]:
 
 
 def open_override(override: str) -> str:
-    """Allow new keys in the sections that hold the user's own names.
+    """Allow new keys in the sections that hold the user's own names, and formulas to be drawn.
 
-    ``equation.A=1`` becomes ``++equation.A=1`` (set or add); everything else stays.
+    ``equation.A=1`` becomes ``++equation.A=1`` (set or add), and ``animation.field=sqrt(u)``, which
+    Hydra would take for a function of its own, gets quotes; everything else stays.
     """
     key, _, value = override.partition("=")
+    if key == "animation.field" and "(" in value and not value.startswith(("'", '"')):
+        return f"{key}='{value}'"
     inside = key.startswith(tuple(f"{section}." for section in OPEN_SECTIONS))
     if inside or (key in OPEN_SECTIONS and value.lstrip().startswith("{")):
         return f"++{override}"

@@ -14,7 +14,9 @@ import numpy as np
 from rich.console import Console
 
 from pdesim.errors import PdesimError
+from pdesim.formula.language import AXES
 from pdesim.output.snapshots import FILE as SNAPSHOTS
+from pdesim.picture import is_available
 from pdesim.settings import Animation, Settings
 
 log = logging.getLogger("pdesim")
@@ -55,9 +57,9 @@ os._exit(0)  # taking Matplotlib down would take half a second, and somebody wai
 
 
 def shown(settings: Settings) -> Animation:
-    """How to draw a run; where the field of choice is not stored, the first that is."""
+    """How to draw a run; where a field that the picture needs is not stored, the first that is."""
     animation, stored = settings.animation, settings.output.fields
-    if stored is not None and animation.field not in stored:
+    if stored is not None and not is_available(animation.field, stored, AXES):
         return animation.model_copy(update={"field": None})
     return animation
 

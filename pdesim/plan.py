@@ -22,6 +22,7 @@ from pdesim.operators import build_discretisation
 from pdesim.operators.flat import one_pass
 from pdesim.operators.mask import Mask
 from pdesim.operators.problem import Problem, check_problem
+from pdesim.picture import check_picture
 from pdesim.selection import Selection, build_selection
 from pdesim.settings import Settings
 from pdesim.steppers import METHODS, build_stepper
@@ -156,7 +157,7 @@ def build_plan(settings: Settings, name: str = "custom", since: Moment | None = 
     mask = _mask(settings, grid, boundary, equation, since)
     problem = Problem(equation, grid, boundary, scheme, mask)
     check_problem(problem)
-    _check_field(settings, equation)
+    check_picture(settings.animation, equation.fields, grid.axes, settings.output.fields)
     _check_bits(settings)
     output = settings.output
     selection = build_selection(grid, equation.fields, output.fields, output.stride, output.region)
@@ -300,15 +301,6 @@ def time_step(settings: Settings, waves: Linearised, stepper, times: np.ndarray)
             "time.unsafe=true to insist",
         )
     return TimeStep(min(given, longest), limit)
-
-
-def _check_field(settings: Settings, equation: Equation) -> None:
-    field = settings.animation.field
-    if field is not None and field not in equation.fields:
-        raise ConfigError(
-            f"animation.field={field} is no field of {equation.name}",
-            "one of " + ", ".join(equation.fields),
-        )
 
 
 def _check_bits(settings: Settings) -> None:

@@ -101,10 +101,13 @@ class Animation(_Section):
     name: Literal["gif", "mp4", "none"] = "gif"
     field: str | None = None
     colormap: str = "viridis"
+    center: float | None = 0.0
     limits: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
     fps: Annotated[float, Field(gt=0, le=50)] = 20.0
     size: Annotated[int, Field(ge=64, le=4096)] = 512
-    colors: Annotated[int, Field(ge=8, le=240)] = 128
+    colors: Annotated[int, Field(ge=8, le=240)] | None = Field(
+        None, description="a whole number from 8 to 240, or null for as many as keep a GIF small"
+    )
     every: Annotated[int, Field(ge=1)] = 1
     slice: Annotated[float, Field(ge=0, le=1)] = 0.5
 

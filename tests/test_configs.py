@@ -115,6 +115,10 @@ BAD = [
     ("animation=mpg", "mp4"),
     ("animation.fps=-1", "greater than 0"),
     ("animation.field=T", "u"),
+    ("animation.field=sqrt(T)", "unknown name 'T'"),
+    ("animation.field='laplacian(u)'", "without derivatives"),
+    ("animation.colormap=viridiss", "did you mean 'viridis'"),
+    ("animation.limits=[1,0]", "low < high"),
     ("initial={u: heat(}", "the value of initial"),  # not equation=heat, which is in the text, too
     ("boundary=open", "periodic"),
     ("boundary.x=open", "periodic"),

@@ -73,6 +73,13 @@ def test_frames_that_come_in_make_the_same_picture(tmp_path, monkeypatch, course
     assert {p.name for p in run.iterdir()} == {"snapshots.h5", "animation.gif", "growing.gif"}
 
 
+def test_a_formula_of_fields_that_come_in(tmp_path, monkeypatch):
+    values, animation = waves(9, 16, 16), Animation(size=64, field="u - v*t + v_mean")
+    run = write(tmp_path / "run", {"u": values, "v": values**2})
+    expected = render(run, animation).read_bytes()
+    assert draw_growing(monkeypatch, run, animation, np.arange(9.0)) == expected
+
+
 def test_a_run_that_ends_early_is_drawn_with_the_times_it_has(tmp_path, monkeypatch):
     run, animation = write(tmp_path / "run", {"u": waves(5)}), Animation(size=64)
     expected = render(run, animation).read_bytes()

@@ -30,10 +30,20 @@ def test_one_palette_serves_all_frames(tmp_path):
     assert one and len(local) == 5 and not any(local)
 
 
-@pytest.mark.parametrize(("fps", "delay"), [(10, 10), (50, 2), (30, 3), (0.5, 200)])
-def test_delay(tmp_path, fps, delay):
-    path = render(write(tmp_path / "run", {"u": waves(3)}), Animation(size=64, fps=fps))
-    assert blocks_of(path)[2] == [delay] * 3
+@pytest.mark.parametrize(
+    ("fps", "delays"),
+    [
+        (10, [10] * 6),
+        (50, [2] * 6),
+        (30, [3, 4, 3, 3, 4, 3]),  # frame n ends at 100 n/30: 3.3, 6.7, 10, 13.3, 16.7, 20
+        (40, [2, 3, 3, 2, 2, 3]),  # 2.5, 5, 7.5, 10, 12.5, 15; halves go to even numbers
+        (0.5, [200] * 6),
+    ],
+)
+def test_frames_take_the_time_that_fps_gives_them(tmp_path, fps, delays):
+    path = render(write(tmp_path / "run", {"u": waves(6)}), Animation(size=64, fps=fps))
+    assert blocks_of(path)[2] == delays
+    assert sum(delays) == 600 / fps
 
 
 def test_equal_frames_are_shown_longer(tmp_path):

@@ -10,8 +10,10 @@ from PIL import Image
 
 from pdesim.errors import ConfigError, OutputError
 from pdesim.render import diagnostics_plot
-from pdesim.render.colors import find_limits, line_palette, map_palette
+from pdesim.render.colors import line_palette, map_palette
+from pdesim.render.limits import RunStatistics, find_limits
 from pdesim.render.ticks import clock_texts, place_ticks
+from pdesim.settings import Animation
 
 
 @pytest.mark.parametrize(
@@ -42,19 +44,27 @@ def test_ticks_are_few_distinct_and_inside(lower, upper, most):
     assert len(set(ticks.texts)) == len(ticks.texts)
 
 
+def limits(frames, curve=False, **asked):
+    """The limits of a run with these frames."""
+    statistics = RunStatistics()
+    for values in frames:
+        statistics.add(values)
+    return find_limits([(statistics, len(frames))], Animation(**asked), curve)
+
+
 def test_limits():
     both = [np.array([-1.0, 0.5]), np.array([0.0, np.nan, 2.0])]
-    assert find_limits(None, both, "viridis") == (-1.0, 2.0)
-    assert find_limits(None, both, "RdBu_r") == (-2.0, 2.0)
-    assert find_limits(None, [np.array([1.0, 2.0])], "RdBu_r") == (1.0, 2.0)
-    assert find_limits([0.0, 3.0], both, "RdBu_r") == (0.0, 3.0)
-    assert find_limits(None, [np.array([2.0])], "viridis") == (1.0, 3.0)
-    assert find_limits(None, [np.array([np.nan])], "viridis") == (0.0, 1.0)
+    assert limits(both).ends == (-1.0, 2.0)
+    assert limits(both, colormap="RdBu_r").ends == (-2.0, 2.0)
+    assert limits([np.array([1.0, 2.0])], colormap="RdBu_r").ends == (1.0, 2.0)
+    assert limits(both, limits=[0.0, 3.0], colormap="RdBu_r").ends == (0.0, 3.0)
+    assert limits([np.array([2.0])]).ends == (1.0, 3.0)
+    assert limits([np.array([np.nan])]).ends == (0.0, 1.0)
     rounded = np.float32([1.0, 1.0 + 1e-7])
-    low, high = find_limits(None, [rounded], "viridis")
+    low, high = limits([rounded]).ends
     assert low < 0.6 and high > 1.4  # round-off is no picture
     with pytest.raises(ConfigError, match="limits"):
-        find_limits([1.0, 0.0], both, "viridis")
+        limits(both, limits=[1.0, 0.0])
 
 
 def test_palettes_fit_a_gif():

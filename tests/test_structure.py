@@ -20,6 +20,7 @@ FLOORS = (
     "settings",
     "files",
     "selection",
+    "picture",
     "moment",
     "boundary",
     "initial",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from pdesim.render.colors import Range, limits_of
+from pdesim.render.look import Look, RunLook, find_look
 from pdesim.render.reader import Snapshots
 from pdesim.settings import Animation
 
@@ -23,7 +23,7 @@ class Stale(Exception):
 
 
 class Footage:
-    """The frames of a snapshot file, their times, and the limits of their colours so far.
+    """The frames of a snapshot file, their times, and what their pictures have in common.
 
     Args:
         more: asked before every frame: whether further ones may come; where its argument is
@@ -41,64 +41,71 @@ class Footage:
         self.snapshots, self.animation = snapshots, animation
         self.times = snapshots.times if planned is None else planned
         self._more = more
-        self._range, self._seen = Range(), 0
+        given = animation.name != "gif" or animation.colors is not None
+        self._run = RunLook(None if given else animation.size)
         self._kept: dict[int, np.ndarray] = {}
         self._room = KEPT_BYTES
 
     @property
-    def limits(self) -> tuple[float, float]:
-        """The values at the two ends of the colours, as far as is known."""
-        return limits_of(self.animation.limits, self._range, self.animation.colormap)
+    def look(self) -> Look:
+        """The limits and the number of colours, as far as is known."""
+        curve = len(self.snapshots.axes) == 1
+        return find_look([(self._run, len(self.times))], self.animation, curve)
+
+    @property
+    def _seen(self) -> int:
+        return self._run.seen
 
     def values(self, frame: int) -> np.ndarray:
         """Frame ``frame`` as :meth:`Snapshots.values`."""
         values = self._kept.get(frame)
-        if values is None:
-            values = self.snapshots.values(frame)
-            if values.nbytes <= self._room:
-                self._room -= values.nbytes
-                self._kept[frame] = values
-        return values
+        return self._read(frame)[0] if values is None else values
 
     def settle(self, frames: int) -> None:
-        """Look at frames until the limits have held for ``frames`` of them, or at all there are."""
-        held = 0
-        while self.animation.limits is None and self._there(self._seen):
+        """Look at frames until :attr:`look` has held for ``frames`` of them, or at all."""
+        held, before = 0, None
+        while self._there(self._seen):
             if self._more is not None and self._seen and held >= frames:
                 break
-            before = self.limits
             self._look(self._seen)
-            held = held + 1 if self.limits == before else 0
+            if self._more is not None:  # else all frames will be looked at in any case
+                now = self.look
+                held, before = (held + 1 if now == before else 0), now
 
-    def frames(
-        self, limits: tuple[float, float], times: np.ndarray
-    ) -> Iterator[tuple[int, np.ndarray]]:
+    def frames(self, look: Look, times: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         """Yield the frames to draw, each ``(number, values)``, up to the last.
 
         Raises:
-            Stale: the limits are not ``limits``, or the times not ``times``.
+            Stale: :attr:`look` is not ``look``, or the times are not ``times``.
         """
         every, frame, drawn = self.animation.every, 0, 0
         while self._there(frame):
+            new = frame == self._seen
             values = self._look(frame)
-            if self.limits != limits:
+            if new and self.look != look:
                 raise Stale(drawn)
             if frame % every == 0:
                 yield frame, values
                 drawn += 1
             frame += 1
-        if not np.array_equal(self.times, times):
+        if not np.array_equal(self.times, times) or self.look != look:
             raise Stale(drawn)
         if (frame - 1) % every:
             yield frame - 1, values
 
     def _look(self, frame: int) -> np.ndarray:
-        values = self.values(frame)
-        if frame == self._seen:
-            self._seen += 1
-            if self.animation.limits is None:
-                self._range.see(values)
+        if frame < self._seen:
+            return self.values(frame)
+        values, roundoff = self._read(frame)
+        self._run.add(values, roundoff)
         return values
+
+    def _read(self, frame: int) -> tuple[np.ndarray, float | None]:
+        values, roundoff = self.snapshots.read(frame)
+        if values.nbytes <= self._room:
+            self._room -= values.nbytes
+            self._kept[frame] = values
+        return values, roundoff
 
     def _there(self, frame: int) -> bool:
         """Whether there is such a frame; waits for it while the run goes on."""

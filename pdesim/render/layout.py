@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from pdesim.render.colors import DARKEST
+from pdesim.render.colors import DARKEST, Palette
 from pdesim.render.text import ascent_of, font_of, shorten, widest, width_of
 from pdesim.render.ticks import Ticks, place_ticks
 
@@ -44,12 +44,39 @@ class Box:
 
 
 @dataclass(frozen=True)
+class Bar:
+    """A colour bar, with triangles at the ends beyond which there are values."""
+
+    box: Box
+    above: Box | None = None
+    below: Box | None = None
+
+    @property
+    def top(self) -> int:
+        return (self.above or self.box).top
+
+    def paint(self, canvas: np.ndarray, palette: Palette) -> None:
+        """Colour it in ``canvas``, ``(rows, columns)`` palette indices."""
+        rows = (np.arange(self.box.height)[::-1, None] + 0.5) / self.box.height
+        canvas[self.box.slices] = palette.color(rows.astype(np.float32))
+        for tip, index in ((self.above, palette.colors - 1), (self.below, 0)):
+            if tip is not None:
+                inside = _triangle(tip, upwards=tip is self.above)
+                canvas[tip.slices] = np.where(inside, np.uint8(index), canvas[tip.slices])
+
+
+@dataclass(frozen=True)
 class Scale:
-    """What an axis or a colour bar says: its label and the values at its ends."""
+    """What an axis or a colour bar says: its label and the values at its ends.
+
+    ``below`` and ``above`` say that there are values beyond these, which is marked.
+    """
 
     label: str
     lower: float
     upper: float
+    below: bool = False
+    above: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,7 +101,7 @@ class Layout:
 
     canvas: np.ndarray
     picture: Box
-    bar: Box | None
+    bar: Bar | None
     clock: Box | None
     clock_unit: str
     y_ticks: Ticks
@@ -130,10 +157,11 @@ def lay_out(plan: Plan) -> Layout:
         draw.text(piece.at, piece.text, piece.ink, piece.font, anchor=piece.anchor)
     _draw_x(draw, picture, plan.x, x_ticks, (small, label), (tick, beside))
     _draw_y(image, draw, picture, plan.y, y_ticks, (small, label), (tick, beside, pad))
+    _mark_ends(draw, picture, plan.y, z)
     bar = None
     if bar_ticks:
-        bar = Box(picture.right + gap, picture.top, bar_width, picture.height)
-        draw_bar(draw, bar, plan.bar, bar_ticks, small, (tick, beside))
+        outer = Box(picture.right + gap, picture.top, bar_width, picture.height)
+        bar = draw_bar(draw, outer, plan.bar, bar_ticks, small, (tick, beside))
     unit = f" {plan.clock_unit}" if plan.clock_unit else ""
     return Layout(np.asarray(image), picture, bar, clock, unit, y_ticks, z)
 
@@ -215,15 +243,45 @@ def paste_turned(image: Image.Image, text: str, font, left: int, middle: int, ma
     image.paste(turned, (left, top))
 
 
-def draw_bar(draw, bar: Box, scale: Scale, ticks: Ticks, font, sizes) -> None:
+def draw_bar(draw, outer: Box, scale: Scale, ticks: Ticks, font, sizes) -> Bar:
+    """Outline and ticks of a colour bar that takes the place ``outer``."""
     tick, beside = sizes
-    draw_frame(draw, bar)
+    tip = min(round(0.8 * outer.width), outer.height // 4)
+    top, bottom = outer.top + tip * scale.above, outer.bottom - tip * scale.below
+    box = Box(outer.left, top, outer.width, bottom - top)
+    above = Box(outer.left, outer.top, outer.width, tip) if scale.above else None
+    below = Box(outer.left, bottom, outer.width, tip) if scale.below else None
+    draw_frame(draw, box)
+    middle = outer.left + (outer.width - 1) / 2
+    for edge, apex in ((top - 1, outer.top - 1), (bottom, outer.bottom)):
+        if edge != apex:
+            draw.line([(outer.left - 1, edge), (middle, apex), (outer.right, edge)], LINE)
     for place, text in zip(ticks.places, ticks.texts, strict=True):
-        y = bar.bottom - 1 - _pixel(scale, place, bar.height)
-        draw.line([(bar.right + 1, y), (bar.right + tick, y)], LINE)
-        draw.text((bar.right + beside, y), text, SOFT, font, anchor="lm")
+        y = box.bottom - 1 - _pixel(scale, place, box.height)
+        draw.line([(box.right + 1, y), (box.right + tick, y)], LINE)
+        draw.text((box.right + beside, y), text, SOFT, font, anchor="lm")
     if ticks.factor:
-        draw.text((bar.left, bar.top - tick - 2), ticks.factor, SOFT, font, anchor="ls")
+        draw.text((box.left, outer.top - tick - 2), ticks.factor, SOFT, font, anchor="ls")
+    return Bar(box, above, below)
+
+
+def _triangle(box: Box, upwards: bool) -> np.ndarray:
+    """Which pixels of a box lie in a triangle that points upwards or downwards."""
+    rows, columns = np.indices((box.height, box.width)) + 0.5
+    rows = rows if upwards else box.height - rows
+    return np.abs(columns / box.width - 0.5) <= 0.5 * rows / box.height
+
+
+def _mark_ends(draw, picture: Box, scale: Scale, zoom: float) -> None:
+    """Small arrows right of a curve's picture, at the ends that values lie beyond."""
+    width, height = round(7 * zoom), round(6 * zoom)
+    left = picture.right + round(3 * zoom)
+    middle, right = left + width // 2, left + 2 * (width // 2)
+    top, bottom = picture.top, picture.bottom - 1
+    if scale.above:
+        draw.polygon([(middle, top), (left, top + height), (right, top + height)], SOFT)
+    if scale.below:
+        draw.polygon([(middle, bottom), (left, bottom - height), (right, bottom - height)], SOFT)
 
 
 def draw_frame(draw: ImageDraw.ImageDraw, box: Box) -> None:

@@ -16,12 +16,22 @@ from PIL import Image
 from pdesim.errors import ConfigError, OutputError
 from pdesim.output.sweep_folder import Member, find_members
 from pdesim.render.arrangement import Arrangement, arrange
-from pdesim.render.colors import Palette, find_limits, line_palette, map_palette
-from pdesim.render.layout import Scale
+from pdesim.render.colors import Palette, line_palette, map_palette
+from pdesim.render.limits import Limits
+from pdesim.render.look import Look, RunLook, find_look
 from pdesim.render.montage_layout import MontageLayout, MontagePlan, empty_tile, lay_out_montage
 from pdesim.render.movie import replacing, write_gif, write_mp4
 from pdesim.render.painters import MapPainter, curve_painter
-from pdesim.render.pictures import ALL_COLORS, CURVE_HEIGHT, shape_of, title_of, with_unit
+from pdesim.render.pictures import (
+    ALL_COLORS,
+    CURVE_HEIGHT,
+    first_curve,
+    scale_of,
+    shape_of,
+    title_of,
+    with_margin,
+    with_unit,
+)
 from pdesim.render.reader import Snapshots, open_snapshots
 from pdesim.render.ticks import clock_texts, number
 from pdesim.settings import Animation, Montage
@@ -32,7 +42,7 @@ _MOST_FRAMES = 300  # of an animation; longer runs are shown in longer steps
 
 
 @dataclass(frozen=True)
-class _Look:
+class _Kind:
     """What is known of a member's file before it is drawn; ``lengths`` are of the axes as drawn."""
 
     path: Path
@@ -49,7 +59,7 @@ class _Sweep:
     """The members, a look at each that can be drawn, their places and a tile's proportions."""
 
     members: tuple[Member, ...]
-    looks: dict[int, _Look]
+    looks: dict[int, _Kind]
     arrangement: Arrangement
     ratio: float
 
@@ -58,16 +68,17 @@ class _Sweep:
         return len(self._any.lengths) == 1
 
     @property
-    def _any(self) -> _Look:
+    def _any(self) -> _Kind:
         return next(iter(self.looks.values()))
 
 
 def montage(folder: Path, animation: Animation, asked: Montage) -> tuple[Path, ...]:
     """Draw ``montage.png``, the last frames, and ``montage.gif`` or ``.mp4``, in a sweep's folder.
 
-    The still's limits are the range of the last frames, the animation's that of all frames it
-    shows, unless ``animation.limits`` gives both. Runs that failed or left nothing are marked. In
-    the animation all tiles show the same moment; a run that ended earlier stays at its last frame.
+    All tiles share their limits: the still's follow the last frames, the animation's all frames it
+    shows (see :mod:`pdesim.render.limits`), unless ``animation.limits`` gives both. Runs that
+    failed or left nothing are marked. In the animation all tiles show the same moment; a run that
+    ended earlier stays at its last frame.
 
     Args:
         animation: field, colours, rate; ``none`` draws the still alone.
@@ -97,7 +108,7 @@ def montage(folder: Path, animation: Animation, asked: Montage) -> tuple[Path, .
         return (still,)
     video = animation.name == "mp4"
     times, frames = _moments(sweep, animation.every)
-    colors = ALL_COLORS if video else animation.colors
+    colors = ALL_COLORS if video else None
     scene = _build(sweep, animation, asked, frames, clock_texts(times), (_MOVIE, colors))
     write = write_mp4 if video else write_gif
     with _on_disk((len(times), *scene.layout.base.canvas.shape)) as canvas:
@@ -131,10 +142,10 @@ def _look_at(folder: Path, animation: Animation, asked: Montage) -> _Sweep:
     return _Sweep(members, looks, arrange(members, asked, ratio), ratio)
 
 
-def _look(snapshots: Snapshots) -> _Look:
+def _look(snapshots: Snapshots) -> _Kind:
     what = snapshots.long_name
     what = what if what == snapshots.field else f"{what} {snapshots.field}"
-    return _Look(
+    return _Kind(
         path=snapshots.path,
         times=snapshots.times,
         lengths=tuple(axis.upper - axis.lower for axis in snapshots.axes),
@@ -145,7 +156,7 @@ def _look(snapshots: Snapshots) -> _Look:
     )
 
 
-def _check_alike(first: Member, one: _Look, second: Member, other: _Look) -> None:
+def _check_alike(first: Member, one: _Kind, second: Member, other: _Kind) -> None:
     """Other numbers of cells are drawn to the same size; other shapes would be distorted."""
     alike = len(one.lengths) == len(other.lengths) and all(
         math.isclose(a * other.lengths[-1], b * one.lengths[-1], rel_tol=0.01)
@@ -180,7 +191,7 @@ class _Scene:
     animation: Animation
     layout: MontageLayout
     palette: Palette
-    limits: tuple[float, float]
+    limits: Limits
     tile: tuple[int, int]
     frames: dict[int, np.ndarray]
     clock: Sequence[str]
@@ -204,8 +215,7 @@ class _Scene:
         base, arranged = self.layout.base, self.sweep.arrangement
         still = self.palette.grey(base.canvas)
         if base.bar:
-            rows = (np.arange(base.bar.height)[::-1, None] + 0.5) / base.bar.height
-            still[base.bar.slices] = self.palette.color(rows.astype(np.float32))
+            base.bar.paint(still, self.palette)
         for place, box in zip(arranged.cells, self.layout.tiles, strict=True):
             if place in self.sweep.looks or (place is None and not arranged.is_plane):
                 continue
@@ -218,10 +228,11 @@ class _Scene:
         look, animation = self.sweep.looks[place], self.animation
         with open_snapshots(look.path, animation.field, animation.slice) as snapshots:
             if self.sweep.flat:
-                first, zoom = snapshots.values(0), self.layout.base.zoom
-                painter = curve_painter(self.palette, self.limits, *self.tile, zoom, first, ())
+                first = first_curve(snapshots.values(0), animation, self.limits)
+                zoom, limits = self.layout.base.zoom, self.limits.ends
+                painter = curve_painter(self.palette, limits, *self.tile, zoom, first, ())
             else:
-                painter = MapPainter(self.palette, self.limits, *self.tile)
+                painter = MapPainter(self.palette, self.limits.ends, *self.tile)
             for frame, times in itertools.groupby(self.frames[place].tolist()):
                 tile = painter.paint(snapshots.values(frame))
                 for _ in times:
@@ -234,16 +245,17 @@ def _build(
     asked: Montage,
     frames: dict[int, np.ndarray],
     clock: Sequence[str],
-    size_and_colors: tuple[int, int],
+    size_and_colors: tuple[int, int | None],
 ) -> _Scene:
     size, colors = size_and_colors
-    palette = map_palette(animation.colormap, colors)
-    limits = find_limits(animation.limits, _shown(sweep, animation, frames), animation.colormap)
+    tile, arranged = _tile(sweep, asked, size), sweep.arrangement
+    given = colors is not None or animation.colors is not None
+    look = _find_look(sweep, animation, frames, None if given else max(tile))
+    limits = look.limits
+    palette = map_palette(animation.colormap, colors or look.colors)
     if sweep.flat:
         palette = line_palette()
-        room = 0.06 * (limits[1] - limits[0]) * (animation.limits is None)
-        limits = (limits[0] - room, limits[1] + room)
-    tile, arranged = _tile(sweep, asked, size), sweep.arrangement
+        limits = with_margin(limits) if animation.limits is None else limits
     whole = max(arranged.columns * tile[0], arranged.rows * tile[1])
     subtitle, value = _subtitle(sweep, limits)
     equations = {look.equation for look in sweep.looks.values()}
@@ -254,20 +266,25 @@ def _build(
         clock_unit=next(iter(sweep.looks.values())).time_unit,
         arrangement=arranged,
         tile=tile,
-        bar=None if sweep.flat else Scale(value, *limits),
+        bar=None if sweep.flat else scale_of(value, limits),
         zoom=min(max(whole / 900, 0.9), 1.5),
     )
     layout = lay_out_montage(plan)
     return _Scene(sweep, animation, layout, palette, limits, tile, frames, clock)
 
 
-def _shown(
-    sweep: _Sweep, animation: Animation, frames: dict[int, np.ndarray]
-) -> Iterator[np.ndarray]:
+def _find_look(
+    sweep: _Sweep, animation: Animation, frames: dict[int, np.ndarray], size: int | None
+) -> Look:
+    """Of all frames that are shown; ``size`` as of :class:`RunLook`."""
+    runs = []
     for place, look in sweep.looks.items():
+        run, shown = RunLook(size), np.unique(frames[place]).tolist()
         with open_snapshots(look.path, animation.field, animation.slice) as snapshots:
-            for frame in np.unique(frames[place]).tolist():
-                yield snapshots.values(frame)
+            for frame in shown:
+                run.add(*snapshots.read(frame))
+        runs.append((run, len(shown)))
+    return find_look(runs, animation, sweep.flat)
 
 
 def _tile(sweep: _Sweep, asked: Montage, size: int) -> tuple[int, int]:
@@ -281,13 +298,14 @@ def _tile(sweep: _Sweep, asked: Montage, size: int) -> tuple[int, int]:
     return max(round(longer * ratio), 4), longer
 
 
-def _subtitle(sweep: _Sweep, limits: tuple[float, float]) -> tuple[str, str]:
+def _subtitle(sweep: _Sweep, limits: Limits) -> tuple[str, str]:
     """What is drawn, and the label of the colour bar; curves have no bar to tell their range."""
     found = {look.what: look.value for look in sweep.looks.values()}
     what, value = next(iter(found.items())) if len(found) == 1 else ("first fields", "")
     if sweep.flat:
-        digits = max(0, 2 - math.floor(math.log10(limits[1] - limits[0])))
-        what += f" from {number(limits[0], digits)} to {number(limits[1], digits)}"
+        digits = max(0, 2 - math.floor(math.log10(limits.high - limits.low)))
+        what += f" from {number(limits.low, digits)} to {number(limits.high, digits)}"
+        what += " (cut off there)" if limits.below or limits.above else ""
     missing = len(sweep.members) - len(sweep.looks)
     told = f"{len(sweep.members)} runs" + (f", {missing} without a picture" if missing else "")
     return f"{what}; {told}", value

@@ -103,8 +103,8 @@ def lay_out_montage(plan: MontagePlan) -> MontageLayout:
     bar = None
     if ticks:
         inner = tiles[0].top
-        bar = Box(picture.right + gap, inner, bar_width, picture.bottom - inner)
-        draw_bar(draw, bar, plan.bar, ticks, small, (round(4 * z), beside))
+        outer = Box(picture.right + gap, inner, bar_width, picture.bottom - inner)
+        bar = draw_bar(draw, outer, plan.bar, ticks, small, (round(4 * z), beside))
     unit = f" {plan.clock_unit}" if plan.clock_unit else ""
     base = Layout(np.asarray(image), picture, bar, clock, unit, ticks or Ticks((), (), ""), z)
     return MontageLayout(base, tiles)

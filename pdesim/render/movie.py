@@ -7,6 +7,7 @@ own; here frames pass one by one, and all share one table.
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import struct
 from collections.abc import Iterable, Iterator
@@ -19,6 +20,8 @@ from PIL import Image
 
 from pdesim.errors import MissingExtraError, OutputError
 
+#: transparent pixels save room for sure if they are more than this fraction of all
+_MOSTLY = 0.7
 _LONGEST = 65535  # hundredths of a second that a GIF can hold one frame
 
 
@@ -46,13 +49,14 @@ def write_gif(path: Path, frames: Iterable[np.ndarray], rgb: np.ndarray, fps: fl
     Args:
         frames: palette indices, each ``(rows, columns)`` uint8.
         rgb: the palette, ``(n, 3)`` uint8, n <= 255.
-        fps: frames a second; GIF counts hundredths, and viewers want at least two a frame.
+        fps: frames a second. A GIF counts hundredths of a second, at least two per frame: frames
+            that follow each other differ by one, so that the whole has the right length.
     """
-    delay = max(2, round(100 / fps))
+    delays = _delays(fps)
     clear = len(rgb)  # the palette index that leaves a pixel as it was
     with open(path, "wb") as file:
         shown, block, shown_for = None, b"", 0
-        for frame in frames:
+        for frame, delay in zip(frames, delays, strict=False):
             if shown is None:
                 file.write(_head(frame.shape, rgb))
                 block = _block(frame, 0, 0)
@@ -61,10 +65,19 @@ def write_gif(path: Path, frames: Iterable[np.ndarray], rgb: np.ndarray, fps: fl
                 continue
             else:
                 _write_frame(file, block, shown_for, clear)
-                block = _changes(frame, shown, clear)
+                block = changed_block(frame, shown, clear)
             shown, shown_for = frame, delay
         _write_frame(file, block, shown_for, clear)
         file.write(b";")
+
+
+def _delays(fps: float) -> Iterator[int]:
+    """Hundredths of a second, frame by frame; frame n ends at ``100 * n / fps``, rounded."""
+    ended = 0
+    for number in itertools.count(1):
+        end = max(ended + 2, round(100 * number / fps))
+        yield end - ended
+        ended = end
 
 
 def _head(shape: tuple[int, int], rgb: np.ndarray) -> bytes:
@@ -81,14 +94,22 @@ def _write_frame(file: BinaryIO, block: bytes, shown_for: int, clear: int) -> No
     file.write(b"!\xf9" + control + block)
 
 
-def _changes(frame: np.ndarray, shown: np.ndarray, clear: int) -> bytes:
-    """The smallest rectangle that holds all changes; what did not change is left out."""
+def changed_block(frame: np.ndarray, shown: np.ndarray, clear: int) -> bytes:
+    """The block that makes ``frame`` of ``shown``: the smallest rectangle that holds all changes.
+
+    Pixels that did not change are transparent there, index ``clear``, where that takes less room.
+    """
     same = frame == shown
     rows = np.flatnonzero(~same.all(axis=1))
     columns = np.flatnonzero(~same.all(axis=0))
+    if rows.size == 0:
+        return b""
     place = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-    patch = np.where(same[place], np.uint8(clear), frame[place])
-    return _block(patch, columns[0], rows[0])
+    patch, unchanged = frame[place], same[place]
+    block = _block(np.where(unchanged, np.uint8(clear), patch), columns[0], rows[0])
+    if unchanged.mean() < _MOSTLY:
+        block = min(block, _block(patch, columns[0], rows[0]), key=len)
+    return block
 
 
 def _block(indices: np.ndarray, left: int, top: int) -> bytes:

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw
 
 from pdesim.render.colors import Palette
 
+_BEYOND = 0.1  # values may lie so far beyond the limits, as a fraction of them, when resized
 _FINE = 3  # a curve is drawn this many times larger, then averaged down
 _GRID, _FILL, _FIRST = 14, 26, 96  # strengths, of 255, behind the curve
 
@@ -27,10 +28,14 @@ class MapPainter:
         low, high = self.limits
         with np.errstate(invalid="ignore", over="ignore"):
             fractions = ((values[::-1] - low) / (high - low)).astype(np.float32)
-        return self.palette.color(_resize(fractions, self.width, self.height))
+        # smooth interpolation overshoots beside a cell that lies far out, and would show rings
+        bounded = np.clip(fractions, -_BEYOND, 1 + _BEYOND)
+        if not np.isfinite(fractions).all():
+            bounded = np.where(np.isfinite(fractions), bounded, np.nan)
+        return self.palette.color(resize(bounded, self.width, self.height))
 
 
-def _resize(values: np.ndarray, width: int, height: int) -> np.ndarray:
+def resize(values: np.ndarray, width: int, height: int) -> np.ndarray:
     """``(ny, nx)`` float32 -> ``(height, width)``: smooth when enlarged, averaged when reduced.
 
     Cells that are not finite stay so, and do not spread.

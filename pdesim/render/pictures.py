@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,8 @@ from pdesim.errors import OutputError
 from pdesim.render.colors import Palette, line_palette, map_palette
 from pdesim.render.footage import Footage, Stale
 from pdesim.render.layout import Layout, Plan, Scale, lay_out
+from pdesim.render.limits import Limits
+from pdesim.render.look import Look
 from pdesim.render.movie import replacing, write_gif, write_mp4
 from pdesim.render.painters import CurvePainter, MapPainter, curve_painter
 from pdesim.render.reader import Axis, Snapshots, open_snapshots
@@ -42,23 +44,22 @@ def render(source: Path, animation: Animation, destination: Path | None = None) 
 def draw_frames(footage: Footage, destination: Path | None = None) -> Path:
     """:func:`render` for frames of which some may be still to come.
 
-    While a run goes on, its frames are drawn as if their range so far were that of the whole run.
-    Whenever that turns out to be wrong, drawing begins anew, once the range has held for as many
+    During a run its frames are drawn with the limits and colours that the frames so far suggest.
+    Whenever these turn out to be wrong, drawing begins anew, once they have held for as many
     frames as were drawn in vain: they stay fewer than twice the run's, and the file is always
     what it would be had all frames been there.
     """
     animation, path = footage.animation, footage.snapshots.path
     video = animation.name == "mp4"
     target = destination or path.with_name("animation.mp4" if video else "animation.gif")
-    colors = ALL_COLORS if video else animation.colors
     write = write_mp4 if video else write_gif
     vain = 0
     while True:
         footage.settle(vain)
-        scene = _build(footage, animation.size, colors)
+        scene = _build(footage, animation.size, ALL_COLORS if video else None)
         try:
             with replacing(target) as temporary:
-                frames = (scene.draw(*one) for one in footage.frames(scene.limits, scene.times))
+                frames = (scene.draw(*one) for one in footage.frames(scene.look, scene.times))
                 write(temporary, frames, scene.palette.rgb, animation.fps)
             return target
         except Stale as stale:
@@ -86,7 +87,7 @@ def poster(source: Path, animation: Animation, destination: Path) -> Path:
 class _Scene:
     """All that stays the same from frame to frame. ``canvas`` is ``(rows, columns)`` indices.
 
-    ``limits`` and ``times`` are those of the footage it was built for.
+    ``look`` and ``times`` are those of the footage it was built for.
     """
 
     layout: Layout
@@ -94,7 +95,7 @@ class _Scene:
     painter: MapPainter | CurvePainter
     canvas: np.ndarray
     clock: list[str]
-    limits: tuple[float, float]
+    look: Look
     times: np.ndarray
 
     def draw(self, frame: int, values: np.ndarray) -> np.ndarray:
@@ -107,37 +108,48 @@ class _Scene:
         return indices
 
 
-def _build(footage: Footage, size: int, colors: int) -> _Scene:
+def _build(footage: Footage, size: int, colors: int | None) -> _Scene:
+    """All that stays the same; ``colors`` in the picture, None: as the frames suggest."""
     snapshots, animation = footage.snapshots, footage.animation
-    limits, times = footage.limits, footage.times
-    map_colors = map_palette(animation.colormap, colors)
+    look, times = footage.look, footage.times
+    map_colors = map_palette(animation.colormap, colors or look.colors)
     # a steady state has no time to tell
     clock = clock_texts(times) if len(times) > 1 or times[0] != 0 else []
     zoom = max(0.8, size / 512)
     if len(snapshots.axes) == 1:
-        return _curve_scene(footage, clock, size, zoom)
+        return _curve_scene(footage, look, clock, size, zoom)
     width, height = shape_of([axis.upper - axis.lower for axis in snapshots.axes], size)
-    layout = _lay_out(snapshots, clock, width, height, zoom, limits)
-    painter = MapPainter(map_colors, limits, width, height)
+    layout = _lay_out(snapshots, clock, width, height, zoom, look.limits)
+    painter = MapPainter(map_colors, look.limits.ends, width, height)
     canvas = map_colors.grey(layout.canvas)
-    rows = (np.arange(height)[::-1, None] + 0.5) / height
-    canvas[layout.bar.slices] = map_colors.color(rows.astype(np.float32))
-    return _Scene(layout, map_colors, painter, canvas, clock, limits, times)
+    layout.bar.paint(canvas, map_colors)
+    return _Scene(layout, map_colors, painter, canvas, clock, look, times)
 
 
-def _curve_scene(footage: Footage, clock: list[str], size: int, zoom: float) -> _Scene:
-    snapshots, limits = footage.snapshots, footage.limits
-    low, high = limits
+def _curve_scene(footage: Footage, look: Look, clock: list[str], size: int, zoom: float) -> _Scene:
+    snapshots, limits = footage.snapshots, look.limits
     if footage.animation.limits is None:
-        margin = 0.06 * (high - low)
-        low, high = low - margin, high + margin
+        limits = with_margin(limits)
     palette = line_palette()
     width, height = size, round(size * CURVE_HEIGHT)
-    layout = _lay_out(snapshots, clock, width, height, zoom, (low, high))
-    rules, first = layout.y_ticks.places, footage.values(0)
-    painter = curve_painter(palette, (low, high), width, height, zoom, first, rules)
+    layout = _lay_out(snapshots, clock, width, height, zoom, limits)
+    rules, first = layout.y_ticks.places, first_curve(footage.values(0), footage.animation, limits)
+    painter = curve_painter(palette, limits.ends, width, height, zoom, first, rules)
     canvas = palette.grey(layout.canvas)
-    return _Scene(layout, palette, painter, canvas, clock, limits, footage.times)
+    return _Scene(layout, palette, painter, canvas, clock, look, footage.times)
+
+
+def first_curve(values: np.ndarray, animation: Animation, limits: Limits) -> np.ndarray:
+    """The first state as it is drawn behind a curve: not at all (NaN) if it is cut-off noise."""
+    with np.errstate(invalid="ignore"):
+        cut = np.any((values < limits.low) | (values > limits.high))
+    return np.full_like(values, np.nan) if cut and animation.limits is None else values
+
+
+def with_margin(limits: Limits) -> Limits:
+    """Room above and below curves."""
+    margin = 0.06 * (limits.high - limits.low)
+    return replace(limits, low=limits.low - margin, high=limits.high + margin)
 
 
 def _lay_out(
@@ -146,12 +158,12 @@ def _lay_out(
     width: int,
     height: int,
     zoom: float,
-    limits: tuple[float, float],
+    limits: Limits,
 ) -> Layout:
     what = snapshots.long_name
     if what != snapshots.field:
         what = f"{what} {snapshots.field}"
-    value = Scale(with_unit(snapshots.field, snapshots.unit), *limits)
+    value = scale_of(with_unit(snapshots.field, snapshots.unit), limits)
     x = _scale(snapshots.axes[-1])
     flat = len(snapshots.axes) == 1
     subtitle = what if flat else with_unit(what, snapshots.unit)
@@ -186,6 +198,10 @@ def shape_of(lengths: Sequence[float], size: int) -> tuple[int, int]:
     if ratio >= 1:
         return size, round(size / ratio)
     return round(size * ratio), size
+
+
+def scale_of(label: str, limits: Limits) -> Scale:
+    return Scale(label, limits.low, limits.high, limits.below, limits.above)
 
 
 def _scale(axis: Axis) -> Scale:
