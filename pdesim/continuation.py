@@ -187,11 +187,11 @@ def _times(moment: Moment, settings: Settings) -> np.ndarray:
         kept = planned[planned <= end * (1 + 1e-12)]
         if end < moment.time:
             return planned[: moment.frame + 1]
-        if len(kept) <= moment.frame + 1 and moment.done:
-            nearest = planned[moment.frame + 1]
+        nearest = moment.targets[moment.target + 1]
+        if moment.done and end < nearest:
             raise ConfigError(
                 f"time.end={end:g} lies within the interval that the run is in",
-                f"at least {nearest:g}, the next frame",
+                f"at least {nearest:g}, where its steps end next",
             )
         return kept if np.isclose(kept[-1], end, rtol=1e-12) else np.append(kept, end)
     later = frame_times(_starting_at(settings, planned))

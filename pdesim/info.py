@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -136,6 +136,7 @@ def _facts(run: Summary) -> list[tuple[str, str | Text]]:
         ("seed", "" if run.seed is None else str(run.seed)),
         ("frames", frames),
         ("steps", _steps(run)),
+        ("error in time", _time_error(run)),
         ("speed", _speed(run)),
         ("residual", f"{went['residual']:.3g}, relative" if "residual" in went else ""),
         ("device", str(went.get("device", ""))),
@@ -182,6 +183,14 @@ def _steps(run: Summary) -> str:
     dt = run.progress.get("dt")
     told = [f"{steps:,}", f"{rejected:,} rejected" if rejected else "", dt and f"dt = {dt:.4g}"]
     return _join(told)
+
+
+def _time_error(run: Summary) -> str:
+    errors = run.progress.get("time_error")
+    if not isinstance(errors, Mapping) or not errors:
+        return "" if run.progress.get("steps") is None else "not estimated"
+    parts = [f"{name} {error:.0e}" if error else f"{name} 0" for name, error in errors.items()]
+    return f"about {_join(parts)} of each field's range (estimated)"
 
 
 def _speed(run: Summary) -> str:

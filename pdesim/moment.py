@@ -11,17 +11,20 @@ import numpy as np
 class Moment:
     """A run between two blocks of steps.
 
-    ``frame`` is the last frame reached and ``done`` counts the steps since. ``made_for`` is the dt
+    ``frame`` is the last frame reached, ``target`` the last of the times that steps must land on
+    (``targets``), and ``done`` counts the steps since that. ``made_for`` is the dt
     that ``carry`` and the stepper's coefficients belong to; an adaptive stepper stands at ``time``
     and tries ``made_for`` next. ``longest`` and ``limit`` are those of the plan's time step,
     ``times`` its frames. ``carry`` is what the stepper carries, multistep history included,
     ``state`` the fields ``(fields, *grid.shape)``, ``solid`` the obstacles, if any. ``together`` is
     1 for a member of a batch, whose program may group products and sums otherwise than a single
-    run's.
+    run's. ``errors`` is what is known of the error in time, at ``measured_at`` (seen ``checks``
+    times, last after ``checked`` steps): see :meth:`pdesim.monitor.Monitor.of`.
     """
 
     stepper: str
     frame: int
+    target: int
     done: int
     time: float
     made_for: float
@@ -31,7 +34,12 @@ class Moment:
     rejected: int
     seconds: float
     together: int
+    checked: int
+    checks: int
+    measured_at: float
     times: np.ndarray
+    targets: np.ndarray
+    errors: np.ndarray
     state: np.ndarray
     carry: tuple[np.ndarray, ...]
     solid: np.ndarray | None = None

@@ -28,12 +28,17 @@ from pdesim.settings import Settings
 from pdesim.steppers import METHODS, build_stepper
 from pdesim.steppers.choice import choose_stepper
 from pdesim.steppers.stability import Linearised, linearise, reaction_rate, stable_step
+from pdesim.targets import POINTS, control_points, find_events, merge
 
 MAX_STEPS = 10**11
 #: the fraction of a reaction's time scale that ``time.dt=auto`` takes at most
 REACTION_FRACTION = 0.5
-#: the local error that adaptive steppers keep if none is given
-TOLERANCE = 1e-5
+#: the local error, relative to each field's scale, that adaptive steppers keep if none is given
+TOLERANCE = 1e-4
+#: what is left of the safety of a step where the stiff coefficients themselves change
+VARYING_SAFETY = 0.8
+#: times at which coefficients that depend on time are looked at
+INSTANTS = 17
 #: arrays of the size of the state that a run holds at once, roughly
 ARRAYS_HELD = 6
 
@@ -43,11 +48,13 @@ class TimeStep:
     """``dt`` is the longest step to take; ``limit`` the largest stable one (inf: no limit).
 
     Steppers that choose their own step, by a local error of ``tolerance``, begin with ``dt``.
+    ``automatic`` steps follow the error that is measured during the run.
     """
 
     dt: float
     limit: float
     tolerance: float | None = None
+    automatic: bool = False
 
     @property
     def adaptive(self) -> bool:
@@ -68,7 +75,9 @@ class FirstState:
 class Plan:
     """One run, checked and ready.
 
-    ``since`` is where an earlier run with these settings stopped; its state is then the first.
+    ``times`` are those of the frames; ``targets`` are all times that steps land on, events and the
+    points where automatic steps are reconsidered included. ``since`` is where an earlier run with
+    these settings stopped; its state is then the first.
     """
 
     settings: Settings
@@ -78,6 +87,8 @@ class Plan:
     why: str
     step: TimeStep | None
     times: np.ndarray
+    targets: np.ndarray
+    events: np.ndarray
     first: FirstState
     selection: Selection
     since: Moment | None = None
@@ -102,18 +113,26 @@ class Plan:
     def grid(self) -> Grid:
         return self.problem.grid
 
-    def steps_between(self, frame: int) -> int:
-        """How many equal steps lead from one frame to the next, so that both are hit exactly."""
-        interval = self.times[frame + 1] - self.times[frame]
+    def steps_between(self, target: int) -> int:
+        """How many equal steps lead from one target to the next, so that both are hit exactly."""
+        interval = self.targets[target + 1] - self.targets[target]
         return max(1, math.ceil(interval / self.step.dt * (1 - 1e-12)))
 
     @property
     def shortest_step(self) -> float:
-        """The step that is taken: ``step.dt``, shortened so that frames are hit exactly."""
+        """The step that is taken: ``step.dt``, shortened so that targets are hit exactly."""
         return min(
-            (self.times[frame + 1] - self.times[frame]) / self.steps_between(frame)
-            for frame in range(len(self.times) - 1)
+            (self.targets[n + 1] - self.targets[n]) / self.steps_between(n)
+            for n in range(len(self.targets) - 1)
         )
+
+    def frame_at(self, target: int) -> int:
+        """The last frame that was reached where a target was."""
+        return int(np.searchsorted(self.times, self.targets[target], "right")) - 1
+
+    @property
+    def end(self) -> float:
+        return float(self.times[-1])
 
     @property
     def arrays_held(self) -> int:
@@ -128,7 +147,7 @@ class Plan:
 
     @property
     def total_steps(self) -> int:
-        return sum(self.steps_between(frame) for frame in range(len(self.times) - 1))
+        return sum(self.steps_between(target) for target in range(len(self.targets) - 1))
 
 
 def build_plan(settings: Settings, name: str = "custom", since: Moment | None = None) -> Plan:
@@ -168,13 +187,20 @@ def build_plan(settings: Settings, name: str = "custom", since: Moment | None = 
     state = state if mask is None else mask.fill(state)
     if equation.steady:
         step, stepper, why, times = None, None, "", np.array([start])
+        targets, events = times, times[:0]
     else:
         times = frame_times(settings)
-        waves = linearise(problem, state, start)
-        stepper, why = _stepper(settings, problem, waves, float(np.diff(times).max()))
-        step = time_step(settings, waves, stepper, times)
+        events = find_events(problem, times, settings.time.events)
+        targets = merge(times, events)
+        waves = linearise(problem, state, _instants(problem, targets))
+        span = (times[-1] - times[0]) / POINTS
+        stepper, why = _stepper(settings, problem, waves, span)
+        step = time_step(settings, waves, stepper, targets)
+        if step.automatic:
+            carries_numbers = stepper.method.family in ("exponential", "imex", "implicit")
+            targets = merge(times, events, control_points(times, early=not carries_numbers))
     first = FirstState(state.astype(settings.device.precision, copy=False))
-    plan = Plan(settings, problem, stepper, why, step, times, first, selection)
+    plan = Plan(settings, problem, stepper, why, step, times, targets, events, first, selection)
     if stepper and not step.adaptive and plan.total_steps > MAX_STEPS:
         raise ConfigError(
             f"this run would take {plan.total_steps:.3g} steps", "a larger time.dt or a nearer end"
@@ -185,10 +211,37 @@ def build_plan(settings: Settings, name: str = "custom", since: Moment | None = 
 def _continued(settings: Settings, problem: Problem, selection: Selection, since: Moment) -> Plan:
     """The plan of a run that goes on: nothing is chosen again, so that nothing changes."""
     stepper = build_stepper(since.stepper, problem, settings.stepper.stages)
-    step = TimeStep(since.longest, since.limit, _tolerance(settings, stepper))
-    why = "as before"
-    first = FirstState(since.state)
-    return Plan(settings, problem, stepper, why, step, since.times, first, selection, since)
+    step = TimeStep(
+        since.longest, since.limit, _tolerance(settings, stepper), _is_automatic(settings, stepper)
+    )
+    events = find_events(problem, since.times, settings.time.events)
+    targets = _targets_to(since.times, since.targets, events, step.automatic)
+    return Plan(
+        settings, problem, stepper, "as before", step, since.times, targets, events,
+        FirstState(since.state), selection, since,
+    )  # fmt: skip
+
+
+def _targets_to(
+    times: np.ndarray, planned: np.ndarray, events: np.ndarray, automatic: bool
+) -> np.ndarray:
+    """The targets that were planned, up to a nearer end or on to a later one."""
+    end, before = times[-1], planned[-1]
+    if end == before:
+        return planned
+    if end < before:
+        return np.append(planned[planned < end], end)
+    later = np.append(before, times[times > before])
+    control = control_points(later, early=False) if automatic else later[:0]
+    return np.append(planned[:-1], merge(later, events[events > before], control))
+
+
+def _instants(problem: Problem, targets: np.ndarray) -> np.ndarray:
+    """The times at which the stability of a step is analysed: all of a run that depends on time."""
+    if not problem.moves:
+        return targets[:1]
+    some = targets if len(targets) <= INSTANTS else targets[:: len(targets) // INSTANTS]
+    return np.union1d(some, np.linspace(targets[0], targets[-1], INSTANTS))
 
 
 def build_grid(settings: Settings) -> Grid:
@@ -248,19 +301,23 @@ def _mask(
     return Mask(values[0] > 0.5, boundary.inner)
 
 
-def _stepper(settings: Settings, problem: Problem, waves: Linearised, interval: float):
-    name, why = settings.stepper.name, ""
+def _stepper(settings: Settings, problem: Problem, waves: Linearised, span: float):
+    name, why, stages = settings.stepper.name, "", settings.stepper.stages
     if name == "auto" and settings.time.tolerance is not None:
-        name, why = "dormand_prince", "time.tolerance is given: steps that keep an error"
+        name, why = "dormand_prince", "time.tolerance is given: the error decides the steps"
     elif name == "auto":
-        name, why = choose_stepper(problem, waves, interval)
-    stepper = build_stepper(name, problem, settings.stepper.stages)
+        choice = choose_stepper(problem, waves, span)
+        name, why, stages = choice.name, choice.reason, choice.stages or stages
+        if settings.time.dt != "auto" and METHODS[name].family == "adaptive":
+            name, why = "rk4", "time.dt is given: steps of that length"
+    stepper = build_stepper(name, problem, stages)
     if settings.time.tolerance is not None and _tolerance(settings, stepper) is None:
         adaptive = [n for n, method in METHODS.items() if method.family == "adaptive"]
         raise StepperError(
-            f"{name} takes equal steps and cannot keep time.tolerance={settings.time.tolerance:g}",
+            f"{name} uses a fixed step; time.tolerance={settings.time.tolerance:g} needs an "
+            "adaptive stepper",
             "stepper=" + " or stepper=".join(adaptive),
-            "time.dt for the length of equal steps",
+            "time.dt for the length of fixed steps",
         )
     return stepper, why
 
@@ -268,6 +325,12 @@ def _stepper(settings: Settings, problem: Problem, waves: Linearised, interval: 
 def _tolerance(settings: Settings, stepper) -> float | None:
     """The local error to keep; None for steppers whose steps are given."""
     return (settings.time.tolerance or TOLERANCE) if stepper.method.family == "adaptive" else None
+
+
+def _is_automatic(settings: Settings, stepper) -> bool:
+    """Whether equal steps follow the error that is measured: not given, and not free of error."""
+    method = stepper.method
+    return settings.time.dt == "auto" and method.family != "adaptive" and method.order > 0
 
 
 def time_step(settings: Settings, waves: Linearised, stepper, times: np.ndarray) -> TimeStep:
@@ -288,17 +351,19 @@ def time_step(settings: Settings, waves: Linearised, stepper, times: np.ndarray)
         raise StepperError(
             f"{name} is unstable for {problem.equation.name} at any time step",
             "a stepper that is stable on oscillations, such as rk4, verlet or crank_nicolson",
-            "time.unsafe=true to insist",
+            "time.unsafe=true to override",
         )
     if given == "auto":
         rate = reaction_rate(waves)
         accurate = REACTION_FRACTION / rate if rate > 0 else np.inf
-        return TimeStep(min(stepper.method.safety * limit or longest, accurate, longest), limit)
+        safety = stepper.method.safety * (VARYING_SAFETY if problem.stiffness_varies else 1.0)
+        dt = min(safety * limit or longest, accurate, longest)
+        return TimeStep(dt, limit, automatic=_is_automatic(settings, stepper))
     if given > limit * (1 + 1e-9) and not settings.time.unsafe:
         raise StepperError(
             f"time.dt={given:g} is above the stability limit {limit:.6g} of {name} here",
             f"time.dt at most {limit:.6g}, or time.dt=auto",
-            "time.unsafe=true to insist",
+            "time.unsafe=true to override",
         )
     return TimeStep(min(given, longest), limit)
 

@@ -36,6 +36,7 @@ from pdesim.output import (
 from pdesim.output.lock import hold
 from pdesim.output.snapshots import FILE as SNAPSHOTS
 from pdesim.output.snapshots import amend
+from pdesim.output.status import describe_time_error
 from pdesim.plan import Plan
 from pdesim.preflight import describe
 from pdesim.progress import WHOLE, Share, progress_display, speed
@@ -217,7 +218,7 @@ def _evolve(session: _Session, recorder: Recorder) -> None:
     plan, console, numbers = session.plan, session.console, session.numbers
     simulation = Simulation(plan, session.placement)
     seconds_a_step = simulation.prepare()
-    for line in describe(plan, session.placement.about, seconds_a_step):
+    for line in describe(simulation.plan, session.placement.about, seconds_a_step):
         session.tell(line, soft_wrap=True)
     name, cells = plan.equation.name, plan.grid.cells
     start, end = plan.times[0], plan.times[-1]
@@ -248,6 +249,8 @@ def _evolve(session: _Session, recorder: Recorder) -> None:
     if plan.step.adaptive:
         told += f" ({simulation.rejected:,} rejected)"
     session.tell(f"{told}  {speed(simulation.steps, simulation.seconds, cells)}")
+    if line := describe_time_error(numbers.get("time_error")):
+        session.tell(line)
 
 
 def count_steps(simulation, cells: int, numbers: dict) -> None:
@@ -258,6 +261,7 @@ def count_steps(simulation, cells: int, numbers: dict) -> None:
         rejected_steps=simulation.rejected,
         dt=simulation.plan.step.dt,
         compile_seconds=round(simulation.compile_seconds, 3),
+        time_error=simulation.relative_time_error(),
     )
     if simulation.seconds > 0:
         rate = simulation.steps / simulation.seconds

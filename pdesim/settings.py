@@ -66,8 +66,9 @@ class Time(_Section):
     dt: Positive | Literal["auto"] = Field("auto", description="a positive number, or auto")
     unsafe: bool = False
     tolerance: Annotated[float, Field(gt=0, lt=1)] | None = Field(
-        None, description="a local error between 0 and 1, or null"
+        None, description="a relative local error between 0 and 1, or null"
     )
+    events: list[float] = Field([], description="a list of times, such as [500, 750]")
     wall_limit: Positive | None = Field(None, description="seconds, a positive number, or null")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time as clock_module
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -12,12 +12,19 @@ import numpy as np
 import tensorflow as tf
 
 from pdesim.blocks import VANISHING
+from pdesim.control import (
+    changed_dt,
+    growth_error,
+    limit_varies,
+    present_step,
+    relative_error,
+)
 from pdesim.device import Placement, release_memory
 from pdesim.errors import DivergedError
 from pdesim.moment import Moment
-from pdesim.plan import Plan, time_step
+from pdesim.monitor import Monitor
+from pdesim.plan import Plan, TimeStep
 from pdesim.programs import program_for
-from pdesim.steppers.stability import is_stable, linearise
 
 log = logging.getLogger("pdesim")
 
@@ -25,6 +32,18 @@ log = logging.getLogger("pdesim")
 BLOCK_SECONDS = 0.5
 FIRST_BLOCK = 8
 TRIAL_STEPS = 4
+#: how often a first step is corrected before the run begins
+CORRECTIONS = 8
+#: multistep methods begin with a step of lower order: of more steps it is a smaller part
+MULTISTEP_STEPS = 8
+#: the rounding of a step and of its halves, in units of the last place and for each stage
+ROUNDING = 2.0
+#: a tolerance that every step meets
+ANY = 1e30
+#: after an event, adaptive steppers begin with this part of the interval that ends with a frame
+AFTER_EVENT = 1e-2
+#: growth between two targets that is looked at with suspicion where a step is not stable
+SUSPICIOUS = 10.0
 
 
 @dataclass(frozen=True)
@@ -77,7 +96,10 @@ class Simulation:
         self.seconds = first.since.seconds if first.since else 0.0
         self.compile_seconds = 0.0
         self.steps_a_block = FIRST_BLOCK
-        self._frame, self._done = 0, 0
+        self._target, self._done = 0, 0
+        fields = len(first.equation.fields)
+        self.monitor = Monitor.start(len(self.plans), fields, float(first.times[0]))
+        self._controlled = first.since is not None
         self._now = np.full(len(self.plans), float(first.times[0]))
         self._carry = None
 
@@ -121,7 +143,8 @@ class Simulation:
             self._trial(steps)  # the first touch of memory takes longer than the steps
             began = clock_module.perf_counter()
             self._trial(steps)
-        seconds = (clock_module.perf_counter() - began) / steps
+            seconds = (clock_module.perf_counter() - began) / steps
+            self._begin_control()
         self.steps_a_block = max(FIRST_BLOCK, int(BLOCK_SECONDS / max(seconds, 1e-6)))
         return seconds
 
@@ -135,21 +158,24 @@ class Simulation:
             DivergedError: if a field is no longer finite, in every member; frames before it were
                 yielded.
         """
-        times = self.plan.times
+        plan, targets = self.plan, self.plan.targets
         with tf.device(self.placement.name):
             if self._carry is None:
                 self._place()
-            if self.plan.since is None:
-                yield Frame(0, float(times[0]), self._shown_state())
-            while self._frame < len(times) - 1:
-                if self.plan.step.adaptive:
+            self._begin_control()
+            if plan.since is None:
+                yield Frame(0, float(targets[0]), self._shown_state())
+            while self._target < len(targets) - 1:
+                if plan.step.adaptive:
                     self._follow(report)
                 else:
                     self._advance(report)
-                self._frame, self._done = self._frame + 1, 0
-                self._now[:] = times[self._frame]
-                self._watch()
-                yield Frame(self._frame, float(times[self._frame]), self._shown_state())
+                before, self._target, self._done = self._target, self._target + 1, 0
+                self._now[:] = targets[self._target]
+                self._control()
+                frame = plan.frame_at(self._target)
+                if frame > plan.frame_at(before):
+                    yield Frame(frame, float(targets[self._target]), self._shown_state())
 
     def _shown_state(self) -> np.ndarray:
         state = _as_array(self._state)
@@ -162,11 +188,12 @@ class Simulation:
         if self._many:
             one = member
             if done:  # members with longer steps rest until the others are there
-                done = min(done, plan.steps_between(self._frame))
+                done = min(done, plan.steps_between(self._target))
         mask = plan.problem.mask
         return Moment(
             stepper=plan.stepper.method.name,
-            frame=self._frame,
+            frame=plan.frame_at(self._target),
+            target=self._target,
             done=done,
             time=float(self._now[member]),
             made_for=float(self._made_for[member]),
@@ -176,7 +203,12 @@ class Simulation:
             rejected=int(self._rejected[member]),
             seconds=self.seconds,
             together=int(self._many),
+            checked=int(self.monitor.checked[member]),
+            checks=int(self.monitor.checks[member]),
+            measured_at=float(self.monitor.time[member]),
             times=plan.times,
+            targets=plan.targets,
+            errors=self.monitor.of(member),
             state=_as_array(self._state)[one],
             carry=tuple(_as_array(part)[one] for part in tf.nest.flatten(self._carry)),
             solid=None if mask is None else mask.solid,
@@ -187,8 +219,10 @@ class Simulation:
         since = [plan.since for plan in self.plans]
         self._state = self._tensor([plan.state for plan in self.plans], self.blocks.dtype)
         if since[0] is not None:
-            self._frame, self._done = since[0].frame, max(m.done for m in since)
+            self._target, self._done = since[0].target, max(m.done for m in since)
             self._now = np.array([m.time for m in since])
+            for number, m in enumerate(since):
+                self.monitor.restore(number, m.errors, m.measured_at, m.checked, m.checks)
             made_for = np.array([m.made_for for m in since])
         elif self.plan.step.adaptive:
             made_for = np.array([plan.step.dt for plan in self.plans])
@@ -205,40 +239,157 @@ class Simulation:
         """One value a member as a tensor; of a single run, that value itself."""
         return tf.constant(np.stack(values) if self._many else values[0], dtype)
 
-    def _watch(self) -> None:
-        """Shorten an automatic dt where the solution has become stiffer than it was at first.
+    def relative_time_error(self, member: int = 0) -> dict[str, float]:
+        """The estimated error in time up to now, see :func:`pdesim.control.relative_error`."""
+        if not self._controlled:
+            return {}
+        state = _as_array(self._state)
+        state = state[member] if self._many else state
+        errors = self.monitor.total(float(self._now[member]))[member]
+        return relative_error(errors, self.monitor.peak[member], state, self.plans[member])
 
-        Looked at after 1, 2, 4, 8, ... frames: solutions change most at the start.
-        """
-        plan = self.plan
-        automatic = plan.settings.time.dt == "auto" and not plan.step.adaptive
-        fields = set(plan.equation.field_symbols)
-        varies = bool(plan.equation.jacobian.free_symbols & fields)
-        if not (automatic and varies) or self._frame & (self._frame - 1):
+    def _begin_control(self) -> None:
+        """Measure the error of the first step, and correct automatic steps until it is allowed."""
+        if self._controlled:
             return
-        states = _as_array(self._state)
-        for member, state in enumerate(states if self._many else [states]):
-            if member not in self.failures:
-                self.plans[member] = self._watched(self.plans[member], state.astype(np.float64))
+        self._controlled = True
+        self._look()
+        if not self.monitor.peak.all():
+            self._look_ahead()
+        for _ in range(CORRECTIONS if self.plan.step.automatic else 1):
+            everyone = np.ones(len(self.plans), bool)
+            self.monitor.checks[:] = 0
+            self._measure(everyone)
+            factors = self._factors(everyone)
+            if not (factors < 1).any():
+                break
+            self._change_steps(np.minimum(factors, 1.0), {})
+            self._begin(self._equal_steps(), everyone)
 
-    def _watched(self, plan: Plan, state: np.ndarray) -> Plan:
-        now = float(plan.times[self._frame])
-        waves = linearise(plan.problem, state, now)
-        if is_stable(plan.stepper, waves, plan.step.dt):
-            return plan
-        step = time_step(plan.settings, waves, plan.stepper, plan.times)
-        if step.dt >= plan.step.dt:
-            return plan
-        log.info("t = %g: dt lowered from %.4g to %.4g", now, plan.step.dt, step.dt)
-        return replace(plan, step=step)
+    def _control(self) -> None:
+        """At a target: measure the error if it is time to, and let steps follow error and limit."""
+        if self._target == len(self.plan.targets) - 1:
+            return
+        peaks = self.monitor.peak.copy()
+        self._look()
+        if not self.monitor.peak.all():
+            self._look_ahead()
+        due = self.monitor.due(self._steps) & self._alive
+        suspicious = (self.monitor.peak > SUSPICIOUS * peaks).any(axis=1) & (peaks > 0).all(axis=1)
+        suspicious &= self._alive
+        # where coefficients of derivatives change, the limit does so from one target to the next
+        analysed = due | suspicious | (self._alive & self.plan.problem.stiffness_varies)
+        if not analysed.any():
+            return
+        limits = self._limits(analysed)
+        for member in np.flatnonzero(suspicious):
+            self._check_growth(int(member), limits)
+        self._measure(due)
+        self._change_steps(self._factors(due), limits)
+
+    @property
+    def _alive(self) -> np.ndarray:
+        return np.array([number not in self.failures for number in range(len(self.plans))])
+
+    def _look(self) -> None:
+        spread, size = (np.asarray(v) for v in self.blocks.statistics(self._state))
+        self.monitor.look(np.atleast_2d(spread), np.atleast_2d(size))
+
+    def _look_ahead(self) -> None:
+        """The scale of a field that is zero: what it becomes in a step."""
+        if self.plan.step.adaptive:
+            steps = np.minimum(self._made_for, self._until_target())
+            state = self._call_follow(self._now, self._now + steps, steps, 1, ANY)[1]
+        else:
+            last = np.ones(len(self.plans), dtype=np.int64)
+            state = self._call_advance(self._now, self._made_for, 0, last)[1]
+        spread, size = (np.atleast_2d(np.asarray(v)) for v in self.blocks.statistics(state))
+        empty = self.monitor.peak == 0
+        self.monitor.spread = np.where(empty, spread, self.monitor.spread)
+        self.monitor.peak = np.where(empty, size, self.monitor.peak)
+
+    def _until_target(self) -> np.ndarray:
+        return self.plan.targets[self._target + 1] - self._now
+
+    def _measure(self, which: np.ndarray) -> None:
+        """The rate of the error of some members: steps taken once, and as twice as many halves."""
+        if not which.any() or not self.plan.stepper.method.order > 0:
+            return
+        order = self.plan.stepper.method.order
+        count = MULTISTEP_STEPS if self.plan.stepper.method.family == "imex" else 1
+        if self.plan.step.adaptive:
+            dt = np.minimum(self._made_for, self._until_target())
+            one = self._call_follow(self._now, self._now + dt, dt, 1, ANY)[1]
+            two = self._call_follow(self._now, self._now + dt, 0.5 * dt, 2, ANY)[1]
+        else:
+            dt, kept = self._made_for, (self._carry, self._coefficients, self._host, self._state)
+            one = self._steps_from_here(dt, count)
+            two = self._steps_from_here(0.5 * dt, 2 * count)
+            self._carry, self._coefficients, self._host, self._state = kept
+            self._made_for = dt
+        # what rounding alone makes of a step says nothing about its length
+        epsilon = np.finfo(self.blocks.dtype.as_numpy_dtype).eps
+        stages = getattr(self.plan.stepper, "depth", 1)
+        rounding = ROUNDING * count * stages * epsilon * self.monitor.peak
+        difference = np.atleast_2d(self.blocks.distance(one, two))
+        error = np.maximum(difference - rounding, 0.0) / (1 - 0.5**order)
+        rate = error / (count * dt)[:, None]
+        self.monitor.record(which, rate, float(self._now.max()), self._steps)
+
+    def _steps_from_here(self, dt: np.ndarray, count: int) -> tf.Tensor:
+        """The state after some equal steps, which are then forgotten."""
+        if not np.array_equal(dt, self._made_for) or self.plan.stepper.method.family == "imex":
+            self._begin(dt, np.ones(len(self.plans), bool))
+        last = np.full(len(self.plans), count)
+        return self._call_advance(self._now, dt, 0, last)[1]
+
+    def _factors(self, which: np.ndarray) -> np.ndarray:
+        """By what automatic steps should change for the error that was measured."""
+        if not self.plan.step.automatic:
+            return np.ones(len(self.plans))
+        start, end = self.plan.times[0], self.plan.end
+        order = self.plan.stepper.method.order
+        factors = self.monitor.wanted_factor(order, float(self._now.max()), start, end)
+        return np.where(which, factors, 1.0)
+
+    def _limits(self, which: np.ndarray) -> dict[int, TimeStep]:
+        """The steps that the present states allow, of members whose equation has changed since."""
+        if self.plan.step.adaptive or not limit_varies(self.plan):
+            return {}
+        states = _as_array(self._state)
+        states = states if self._many else [states]
+        return {
+            int(member): present_step(self.plans[member], states[member], self._target)
+            for member in np.flatnonzero(which)
+        }
+
+    def _change_steps(self, factors: np.ndarray, limits: Mapping[int, TimeStep]) -> None:
+        """Shorten or lengthen automatic steps, for accuracy and within their present limit."""
+        if not self.plan.step.automatic:
+            return
+        for member, (plan, factor) in enumerate(zip(self.plans, factors, strict=True)):
+            dt = changed_dt(plan, factor, limits.get(member))
+            if dt != plan.step.dt:
+                now = self._now[member]
+                log.info("t = %g: dt changed from %.4g to %.4g", now, plan.step.dt, dt)
+                self.plans[member] = replace(plan, step=replace(plan.step, dt=dt))
+
+    def _check_growth(self, member: int, limits: Mapping[int, TimeStep]) -> None:
+        """End a member that grows fast with a step that is not stable."""
+        plan = self.plans[member]
+        error = growth_error(plan, limits.get(member, plan.step).limit, self._now[member])
+        if error is not None:
+            self.failures[member] = error
+            if len(self.failures) == len(self.plans):
+                raise error
 
     def _counts(self) -> np.ndarray:
-        return np.array([plan.steps_between(self._frame) for plan in self.plans])
+        return np.array([plan.steps_between(self._target) for plan in self.plans])
 
     def _equal_steps(self) -> np.ndarray:
         """The steps of the present interval: its length in equal parts."""
-        times, frame = self.plan.times, self._frame
-        return (times[frame + 1] - times[frame]) / self._counts()
+        targets, number = self.plan.targets, self._target
+        return (targets[number + 1] - targets[number]) / self._counts()
 
     def _begin(self, dt: np.ndarray, which: np.ndarray) -> None:
         """Make the steppers' numbers and what they carry from the states, for these dt."""
@@ -280,15 +431,16 @@ class Simulation:
 
     def _trial(self, steps: int) -> None:
         if self.plan.step.adaptive:
-            result = self._call_follow(float(self.plan.times[-1]), steps)
+            ends = np.full(len(self.plans), self.plan.end)
+            result = self._call_follow(self._now, ends, self._made_for, steps)
         else:
             last = np.full(len(self.plans), steps)
             result = self._call_advance(self._now, self._made_for, 0, last)
         result[2].numpy()
 
     def _advance(self, report: Report) -> None:
-        """From one frame to the next in equal steps."""
-        start, counts = float(self.plan.times[self._frame]), self._counts()
+        """From one target to the next in equal steps."""
+        start, counts = float(self.plan.targets[self._target]), self._counts()
         dt = self._equal_steps()
         if self._done == 0:
             # what multistep methods carry belongs to one dt
@@ -315,11 +467,16 @@ class Simulation:
         )  # fmt: skip
 
     def _follow(self, report: Report) -> None:
-        """From one frame to the next in steps of chosen size."""
-        end = float(self.plan.times[self._frame + 1])
+        """From one target to the next in steps of chosen size."""
+        end = float(self.plan.targets[self._target + 1])
+        if (self._now == self.plan.targets[self._target]).all():
+            self._restart_after_event()
         while (self._now < end).any():
             began, before = clock_module.perf_counter(), self._now.copy()
-            _, self._state, finite, told = self._call_follow(end, self.steps_a_block)
+            ends = np.full(len(self.plans), end)
+            _, self._state, finite, told = self._call_follow(
+                self._now, ends, self._made_for, self.steps_a_block
+            )
             self._carry = self._state
             now, dt, accepted, tried = (np.atleast_1d(value.numpy()) for value in told)
             self._now, self._made_for = now, dt
@@ -329,12 +486,19 @@ class Simulation:
             self._now[stuck] = end  # nothing more can come of it
             self._account(tried, finite, began, float(before.min()), report)
 
-    def _call_follow(self, end: float, trials: int):
-        tolerance = tf.constant(self.plan.step.tolerance, tf.float64)
-        ends = np.full(len(self.plans), end)
+    def _restart_after_event(self) -> None:
+        """Begin with a short step where a formula has switched: what comes is not known."""
+        plan, here = self.plan, self.plan.targets[self._target]
+        if plan.problem.moves and (self._target == 0 or np.isclose(here, plan.events).any()):
+            interval = plan.times[1] - plan.times[0]
+            self._made_for = np.minimum(self._made_for, AFTER_EVENT * interval)
+
+    def _call_follow(self, start, ends, dt, trials: int, tolerance: float | None = None):
+        tolerance = tf.constant(tolerance or self.plan.step.tolerance, tf.float64)
+        scale = self.monitor.scale if self._many else self.monitor.scale[0]
         return self.blocks.follow(
-            self._carry, self._double(self._now), self._double(ends),
-            self._double(self._made_for), tf.constant(trials, tf.int64), tolerance,
+            self._carry, self._double(start), self._double(ends), self._double(dt),
+            tf.constant(trials, tf.int64), tolerance, tf.constant(scale, self.blocks.dtype),
             self._parameters,
         )  # fmt: skip
 

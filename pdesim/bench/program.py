@@ -24,6 +24,8 @@ class Program:
             self._state = tf.constant(plan.state, self.blocks.dtype)
             self._start = tf.constant(float(plan.times[0]), tf.float64)
             self._dt = tf.constant(self.dt, tf.float64)
+            deviations = [max(float(np.std(field)), 1e-25) for field in plan.state]
+            self._scale = tf.constant(deviations, self.blocks.dtype)
             given = plan.equation.parameters
             self._parameters = {n: tf.constant(v, self.blocks.dtype) for n, v in given.items()}
             if not plan.step.adaptive:
@@ -58,6 +60,6 @@ class Program:
         tolerance = tf.constant(self.plan.step.tolerance, tf.float64)
         _, state, finite, _ = self.blocks.follow(
             self._state, self._start, self._start + FAR * self._dt, self._dt, count, tolerance,
-            self._parameters,
+            self._scale, self._parameters,
         )  # fmt: skip
         return state, finite

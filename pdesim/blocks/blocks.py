@@ -142,10 +142,22 @@ class Blocks:
     def step(self, lines, index, carry, start, dt, coefficients):
         def clock(c):
             # from the interval's start, so that any division into blocks gives equal bits
-            return self._widen(start + (tf.cast(index, tf.float64) + c) * dt, lines.axes)
+            return self._widen(
+                self.instant(start + (tf.cast(index, tf.float64) + c) * dt, c), lines.axes
+            )
 
         step_dt = self._widen(tf.cast(dt, self.dtype), lines.axes + 1)
         return self.stepper.step(lines, carry, clock, step_dt, coefficients)
+
+    def instant(self, time: tf.Tensor, c) -> tf.Tensor:
+        """The time of a stage, at both ends of a step just inside it.
+
+        A formula that switches there then has the value that it has within the step.
+        """
+        if not self.problem.moves or c not in (0.0, 1.0):
+            return time
+        inwards = np.inf if c == 0.0 else -np.inf
+        return tf.math.nextafter(time, tf.constant(inwards, tf.float64))
 
     def _rested(self, active, new, old):
         """The new values, of several members only those that are not at their end."""
@@ -225,17 +237,20 @@ class Blocks:
 
     @cached_property
     def follow(self):
-        """``follow(carry, time, end, dt, trials, tolerance, parameters)`` for adaptive steppers.
+        """``follow(carry, time, end, dt, trials, tolerance, scale, parameters)``.
 
-        Takes up to ``trials`` steps of chosen size (:mod:`pdesim.blocks.chosen`) towards ``end``;
-        returns nothing to carry, the state, finiteness, and (time, dt, accepted, tried), each of
+        For steppers with an estimate of their error. Takes up to ``trials`` steps of chosen size
+        (:mod:`pdesim.blocks.chosen`) towards ``end``; ``scale`` has a number for each field
+        (of each member), which ``tolerance`` is relative to. Returns
+        nothing to carry, the state, finiteness, and (time, dt, accepted, tried), each of
         several members its own.
         """
         if self.trial_slabs is not None:
             return sliced.follow(self, self.trial_slabs)
 
-        def trace(carry, time, end, dt, trials, tolerance, parameters):
+        def trace(carry, time, end, dt, trials, tolerance, scale, parameters):
             lines, band = self._for_trials(trials, parameters)
+            scale = lines.column(scale)
             inside = None if band is None else band.inside()
             order = self.stepper.error_order
 
@@ -252,11 +267,11 @@ class Blocks:
                     carry
                     if band is None
                     else lines.stored(band.extended([carry], [carry], [carry])),
-                    lambda c: self._widen(now + c * taken, lines.axes),
+                    lambda c: self._widen(self.instant(now + c * taken, c), lines.axes),
                     self._widen(tf.cast(taken, self.dtype), lines.axes + 1),
                 )
                 _, new, error = lines.aligned(carry, new, error)
-                squares = chosen.squares(carry, new, error, tolerance)
+                squares = chosen.squares(new, error, tolerance, scale)
                 size = chosen.size_of(self._sums(squares, inside), self.problem.grid.cells)
                 good, progress = chosen.judged(size, active(progress), progress, end, order)
                 return self._where(good, new, carry), *progress
@@ -314,6 +329,29 @@ class Blocks:
         state = self.stepper.finish(lines, carry, time, dt, coefficients)
         carry = None if state is carry else carry
         return carry, state, self._is_finite(state)
+
+    @cached_property
+    def statistics(self):
+        """``statistics(state)``: standard deviation and root mean square of each field."""
+
+        def trace(state):
+            values = tf.cast(state, tf.float64)
+            mean = tf.reduce_mean(values, axis=self._grid_axes, keepdims=True)
+            spread = tf.reduce_mean(tf.square(values - mean), axis=self._grid_axes)
+            size = tf.reduce_mean(tf.square(values), axis=self._grid_axes)
+            return tf.sqrt(spread), tf.sqrt(size)
+
+        return self.compiled(trace)
+
+    @cached_property
+    def distance(self):
+        """``distance(a, b)``: the root mean square of the difference of each field."""
+
+        def trace(a, b):
+            difference = tf.cast(a - b, tf.float64)
+            return tf.sqrt(tf.reduce_mean(tf.square(difference), axis=self._grid_axes))
+
+        return self.compiled(trace)
 
     @cached_property
     def _is_finite(self):

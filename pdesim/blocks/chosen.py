@@ -10,6 +10,9 @@ import tensorflow as tf
 
 #: a step grows or shrinks by these factors at most; the middle one is for safety
 SHRINK, SAFETY, GROW = 0.2, 0.9, 5.0
+#: the part of a cell's own value that is added to the scale of its field: values that grow by
+#: orders of magnitude between two looks at that scale must not be held to what they were
+LOCAL = 0.02
 #: a step below this fraction of the interval means that the solution cannot be followed
 VANISHING = 1e-12
 
@@ -31,9 +34,13 @@ def _is_last(progress, end):
     return time + dt * (1 + 1e-12) >= end
 
 
-def squares(old, new, error, tolerance):
-    """Of ``error / (tolerance * (1 + |u|))``, cell by cell."""
-    allowed = tf.cast(tolerance, old.dtype) * (1 + tf.maximum(tf.abs(old), tf.abs(new)))
+def squares(new, error, tolerance, scale):
+    """Of ``error / (tolerance * (scale + 0.02 |u|))``, cell by cell.
+
+    Args:
+        scale: of each field, a number that broadcasts against it: what is small beside the field.
+    """
+    allowed = tf.cast(tolerance, new.dtype) * (scale + LOCAL * tf.abs(new))
     return tf.square(error / allowed)
 
 

@@ -57,8 +57,8 @@ def follow(blocks, slabs: Slabs):
     """``blocks.follow`` with every trial made slab by slab, of a single run."""
     cells, order = blocks.problem.grid.cells, blocks.stepper.error_order
 
-    def in_slabs(carry, start, end, dt, trials, tolerance, parameters):
-        trial = _trial(blocks, slabs, carry, tolerance, parameters)
+    def in_slabs(carry, start, end, dt, trials, tolerance, scale, parameters):
+        trial = _trial(blocks, slabs, carry, tolerance, scale, parameters)
 
         def unfinished(progress, pieces):
             return chosen.active(progress, trials, end, start)
@@ -85,25 +85,29 @@ def follow(blocks, slabs: Slabs):
     return tf.function(in_slabs, autograph=False)
 
 
-def _trial(blocks, slabs: Slabs, carry, tolerance, parameters):
+def _trial(blocks, slabs: Slabs, carry, tolerance, scale, parameters):
     """One slab after a step, and its sums of squared errors, as a compiled call of its own."""
     tiles = _tiles(blocks, slabs, carry, 1 + blocks.stepper.kept)
 
     def attempt(parts, numbers, room):
-        rows, time, dt, tolerance, parameters = numbers
+        rows, time, dt, tolerance, scale, parameters = numbers
         lines = blocks.in_band(tiles.tile, rows, parameters, room)
-        clock, step_dt = (lambda c: time + c * dt), tf.cast(dt, blocks.dtype)
+
+        def clock(c):
+            return blocks.instant(time + c * dt, c)
+
+        step_dt = tf.cast(dt, blocks.dtype)
         new, error = blocks.stepper.trial(lines, *parts, clock, step_dt)
         new = lines.settled(new, 0)
-        return chosen.squares(*lines.aligned(*parts, new, error), tolerance)
+        return chosen.squares(*lines.aligned(new, error), tolerance, lines.column(scale))
 
     @blocks.compiled
-    def trial(slab, before, after, rows, time, dt, tolerance, parameters):
-        numbers = rows, time, dt, tolerance, parameters
+    def trial(slab, before, after, rows, time, dt, tolerance, scale, parameters):
+        numbers = rows, time, dt, tolerance, scale, parameters
         return tiles.trial(slab, before, after, attempt, rows, numbers)
 
     def of_slab(slab, before, after, rows: int, time, dt):
-        return trial(slab, before, after, tf.constant(rows), time, dt, tolerance, parameters)
+        return trial(slab, before, after, tf.constant(rows), time, dt, tolerance, scale, parameters)
 
     return of_slab
 

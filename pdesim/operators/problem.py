@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import sympy
 
 from pdesim.boundary import Boundary
 from pdesim.equation import Equation
@@ -40,6 +41,24 @@ class Problem:
         """All names in the formulas of the equation and its walls."""
         formulas = set().union(*(f.free_symbols for f in self.equation.formulas))
         return frozenset(symbol.name for symbol in formulas | self.boundary.symbols)
+
+    @cached_property
+    def moves(self) -> bool:
+        """Whether the right-hand side or a boundary value depends on time."""
+        walls = (w for field in self.boundary.walls for pair in field for w in pair)
+        return self.equation.moves or any(wall.moves for wall in walls)
+
+    @cached_property
+    def stiffness_varies(self) -> bool:
+        """Whether a coefficient of a derivative depends on a field or on time."""
+        changing = {*self.equation.field_symbols, lang.TIME}
+        symbols = [lang.operator_symbol(word) for word in lang.OPERATORS]
+        return any(
+            sympy.diff(entry, symbol).free_symbols & changing
+            or sympy.diff(entry, symbol).has(lang.AppliedUndef)
+            for entry in self.equation.jacobian
+            for symbol in entry.free_symbols.intersection(symbols)
+        )
 
     @cached_property
     def modes(self) -> Modes | str:

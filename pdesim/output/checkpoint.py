@@ -25,6 +25,7 @@ from pdesim.settings import CONTINUING, INCIDENTAL
 
 FILE = "checkpoint.h5"
 PREVIOUS = "checkpoint.previous.h5"
+_ARRAYS = ("times", "targets", "errors", "state")
 _NUMBERS = tuple(f.name for f in dataclasses.fields(Moment) if f.type in ("int", "float", "str"))
 
 
@@ -39,7 +40,7 @@ def write_checkpoint(folder: Path, moment: Moment, settings: str) -> None:
     """
     path, temporary = folder / FILE, folder / f".{FILE}.tmp"
     numbers = json.dumps({name: getattr(moment, name) for name in _NUMBERS})
-    arrays = {"times": moment.times, "state": moment.state}
+    arrays = {name: getattr(moment, name) for name in _ARRAYS}
     arrays |= {f"carry_{number}": part for number, part in enumerate(moment.carry)}
     if moment.solid is not None:
         arrays["solid"] = moment.solid.astype(np.uint8)
@@ -72,7 +73,7 @@ def read_checkpoint(path: Path) -> tuple[Moment, str]:
     try:
         with h5py.File(path, "r") as file:
             numbers, settings = file.attrs["numbers"], file.attrs["settings"]
-            names = ["times", "state", *(f"carry_{n}" for n in range(int(file.attrs["carried"])))]
+            names = [*_ARRAYS, *(f"carry_{n}" for n in range(int(file.attrs["carried"])))]
             names += ["solid"] if "solid" in file else []
             arrays = {name: read_array(file, name) for name in names}
             intact = file.attrs["digest"] == _digest(numbers, settings, arrays)
@@ -83,9 +84,7 @@ def read_checkpoint(path: Path) -> tuple[Moment, str]:
         raise OutputError(f"{path} is damaged ({error})") from None
     carry = tuple(arrays[name] for name in names if name.startswith("carry_"))
     solid = arrays["solid"].astype(bool) if "solid" in arrays else None
-    moment = Moment(
-        **values, times=arrays["times"], state=arrays["state"], carry=carry, solid=solid
-    )
+    moment = Moment(**values, **{n: arrays[n] for n in _ARRAYS}, carry=carry, solid=solid)
     return moment, settings
 
 

@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,16 @@ def speed(steps: float, cell_updates: float | None) -> str:
 def _three_digits(value: float) -> str:
     decimals = 2 if value < 9.995 else 1 if value < 99.95 else 0
     return f"{value:,.{decimals}f}"
+
+
+def describe_time_error(errors: Mapping[str, float] | None) -> str:
+    """``error in time about 3e-04 of u's range``: of the field where it is largest."""
+    if not errors:
+        return ""
+    name = max(errors, key=errors.__getitem__)
+    if errors[name] == 0:
+        return "error in time: none beyond rounding"
+    return f"error in time about {errors[name]:.0e} of {name}'s range (estimated)"
 
 
 def write_status(folder: Path, **values: Any) -> None:

@@ -33,6 +33,7 @@ _FROM_STATUS = (
     "steps",
     "rejected_steps",
     "dt",
+    "time_error",
     "steps_per_second",
     "cell_updates_per_second",
     "residual",

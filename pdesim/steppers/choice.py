@@ -1,37 +1,61 @@
-"""What ``stepper=auto`` stands for, and why."""
+"""Which stepper ``stepper=auto`` takes for a problem, and why."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from pdesim.operators.problem import Problem
 from pdesim.steppers import build_stepper, refusal
-from pdesim.steppers.stability import Linearised, is_stable, reaction_rate, stable_step
+from pdesim.steppers.stability import Linearised, reaction_rate, stable_step
 
-#: a problem is stiff where explicit Euler needs this many steps within one reaction time
-STIFF = 50.0
+#: the part of a reaction's time scale that a step of second order may take
+FRACTION = 0.3
+#: longer steps than an embedded pair can take, by this factor, are worth a stabilised method
+WORTH = 1.2
+#: stages of the stabilised method at most
+MOST_STAGES = 15
 
 
-def choose_stepper(problem: Problem, waves: Linearised, interval: float) -> tuple[str, str]:
-    """The name of a stepper for a problem, and the reason in a few words.
+@dataclass(frozen=True)
+class Choice:
+    """The name of a stepper, the reason in a few words, and its stages where it has a choice."""
+
+    name: str
+    reason: str
+    stages: int | None = None
+
+
+def choose_stepper(problem: Problem, waves: Linearised, span: float) -> Choice:
+    """The cheapest stepper that is accurate by default.
 
     Args:
-        waves: the linearised problem at its first state.
-        interval: the time between frames.
+        waves: the linearised problem at its initial state.
+        span: the longest step that makes sense, a small part of the run.
     """
+    if refusal("exact", problem) is None:
+        return Choice("exact", "linear with constant coefficients: every frame in one step")
     if refusal("verlet", problem) is None:
-        return "verlet", "a second-order system without loss"
-    if problem.discretisation.is_spectral:
-        if refusal("exact", problem) is None:
-            return "exact", "linear with constant coefficients: every frame in one jump"
-        if not problem.split.matrix.is_zero_matrix:
-            return "etdrk4", "spectral operators: the stiff linear part is exact"
+        return Choice("verlet", "a second-order system without loss")
+    if problem.discretisation.is_spectral and not problem.split.matrix.is_zero_matrix:
+        return Choice("etdrk4", "spectral operators: the stiff linear part is exact")
     rates = np.linalg.eigvals(waves.matrix(problem.equation.formulas))
     if np.abs(rates.imag).max() > 0.1 * np.abs(rates.real).max():
-        return "rk4", "waves or advection: stable on oscillations"
-    euler, reaction = build_stepper("euler", problem), reaction_rate(waves)
-    wanted = min(interval, 1 / reaction if reaction > 0 else interval)
-    if not is_stable(euler, waves, wanted / STIFF):
-        limit = stable_step(euler, waves, interval)
-        return "rkl2", f"stiff diffusion: Euler would take {wanted / limit:.0f} steps a time scale"
-    return "euler", "diffusion that is not stiff: the cheapest steps"
+        return Choice("bogacki_shampine", "waves or advection; the error decides the steps")
+    fastest = max(reaction_rate(waves), float(rates.real.max(initial=0.0)))
+    wanted = min(span, FRACTION / fastest) if fastest > 0 else span
+    pair = stable_step(build_stepper("bogacki_shampine", problem), waves, wanted)
+    if WORTH * pair >= wanted:
+        return Choice("bogacki_shampine", "not stiff; the error decides the steps")
+    stages = _stages(wanted * float(np.abs(rates).max()))
+    reason = f"stiff diffusion: steps {wanted / pair:.3g} times longer than explicit ones"
+    return Choice("rkl2", reason, stages)
+
+
+def _stages(product: float) -> int:
+    """The fewest stages (odd) of RKL2 that are stable for ``dt * |rate|``, with a reserve."""
+    for stages in range(3, MOST_STAGES, 2):
+        if 0.9 * (stages**2 + stages - 2) / 2 >= product:
+            return stages
+    return MOST_STAGES

@@ -21,11 +21,11 @@ from pdesim.formula import language as lang
 from pdesim.grid import Grid
 from pdesim.operators.problem import Problem
 from pdesim.operators.spectrum import matrix_values, symbol_names
+from pdesim.steppers.samples import deciding_cells
 
-#: wave vectors per axis and cells of the state that are looked at
+#: wave vectors per axis, and samples that are kept for each measure
 ANGLES = {1: 65, 2: 17, 3: 9}
 LONG = np.arange(3, 8)
-CELLS = 24
 KEPT = 48
 TOLERANCE = 1e-9
 
@@ -123,28 +123,66 @@ class Linearised:
         return np.moveaxis(matrix, -1, 0) @ modes
 
 
-def linearise(problem: Problem, state: np.ndarray, time: float) -> Linearised:
-    """Sample the linearised equation at a state of shape ``(fields, *grid.shape)``."""
-    equation, grid = problem.equation, problem.grid
-    symbols = _symbols(problem)
-    places = grid.places(grid.coordinates(), problem.named)
-    everywhere = {**places, **problem.parameters, "t": time}
-    everywhere |= dict(zip(equation.fields, state, strict=True))
-    cells = _cells(state)
+def linearise(
+    problem: Problem,
+    state: np.ndarray,
+    time: float | Sequence[float],
+    thorough: bool = True,
+) -> Linearised:
+    """Sample the linearised equation at a state of shape ``(fields, *grid.shape)``.
 
-    def sample(values):
-        return np.broadcast_to(values, grid.shape).reshape(-1)[cells]
-
-    nodes, names = {}, {}
-    evaluate = Evaluator(everywhere, applied=partial(_differentiate, grid))
-    for number, node in enumerate(sorted(lang.operators_in(equation.jacobian), key=str)):
-        nodes[node] = sympy.Symbol(f"value_{number}", real=True)
-        names[f"value_{number}"] = sample(evaluate(node))
-    names |= {name: sample(v) if np.ndim(v) else v for name, v in everywhere.items()}
+    Args:
+        time: one time, or several: coefficients that change in time are sampled at all of them.
+        thorough: see :func:`pdesim.steppers.samples.deciding_cells`.
+    """
+    equation = problem.equation
+    nodes = {
+        node: sympy.Symbol(f"value_{number}", real=True)
+        for number, node in enumerate(sorted(lang.operators_in(equation.jacobian), key=str))
+    }
     with np.errstate(all="ignore"):
-        whole = Linearised(problem, {**names, **symbol_names(symbols)}, nodes)
+        times = np.atleast_1d(time)
+        sampled = [
+            _sample(problem, nodes, state, float(t), thorough and t == times[0]) for t in times
+        ]
+        names = {
+            name: np.concatenate([np.broadcast_to(part[name], part[_COUNT]) for part in sampled])
+            if any(np.ndim(part[name]) for part in sampled) or name == "t"
+            else sampled[0][name]
+            for name in sampled[0]
+            if name != _COUNT
+        }
+        whole = Linearised(problem, {**names, **symbol_names(_symbols(problem))}, nodes)
         kept = _extremes(whole)
     return Linearised(problem, whole.names, nodes, kept)
+
+
+#: under this name a sample holds how many cells it has
+_COUNT = " cells"
+
+
+def _sample(
+    problem: Problem, nodes: Mapping, state: np.ndarray, time: float, thorough: bool
+) -> dict:
+    """Everything that the Jacobian names, at the cells that decide the stability at one time."""
+    equation, grid = problem.equation, problem.grid
+    everywhere = {
+        **grid.places(grid.coordinates(), problem.named),
+        **problem.parameters,
+        "t": time,
+        **dict(zip(equation.fields, state, strict=True)),
+    }
+    evaluate = Evaluator(everywhere, applied=partial(_differentiate, grid))
+    for node, symbol in nodes.items():
+        everywhere[symbol.name] = np.broadcast_to(evaluate(node), grid.shape)
+    jacobian = equation.jacobian.xreplace(dict(nodes))
+    cells = deciding_cells(problem, jacobian, everywhere, state, thorough)
+
+    def at_cells(values):
+        return np.broadcast_to(values, grid.shape).reshape(-1)[cells]
+
+    sample = {name: at_cells(v) if np.ndim(v) else v for name, v in everywhere.items()}
+    return {**sample, _COUNT: len(cells)}
 
 
 def stable_step(stepper, waves: Linearised, longest: float) -> float:
@@ -154,7 +192,7 @@ def stable_step(stepper, waves: Linearised, longest: float) -> float:
     fastest = float(np.abs(rates).max(initial=0.0))
     if fastest == 0.0 or not np.isfinite(fastest):
         return np.inf
-    growth = _allowed_growth(rates, reaction_rate(waves))
+    growth = _growth(rates)
     stable = partial(_is_stable, stepper, waves, growth=growth)
     lower, upper = 0.0, 1e-3 / fastest
     while upper < longest and stable(dt=upper):
@@ -175,7 +213,7 @@ def stable_step(stepper, waves: Linearised, longest: float) -> float:
 def is_stable(stepper, waves: Linearised, dt: float) -> bool:
     """Whether a step is stable at the state that ``waves`` was linearised at."""
     rates = np.linalg.eigvals(waves.matrix(waves.problem.equation.formulas))
-    growth = _allowed_growth(rates, reaction_rate(waves))
+    growth = _growth(rates)
     return _is_stable(stepper, waves, dt, growth)
 
 
@@ -194,25 +232,38 @@ def _reaction_rate(waves: Linearised) -> float:
     return float(np.abs(np.linalg.eigvals(matrices)).max(initial=0.0))
 
 
-def _allowed_growth(rates: np.ndarray, reaction: float) -> np.ndarray:
-    """How fast each sample may grow: as fast as it does by itself, and a tenth for accuracy.
+@dataclass(frozen=True)
+class _Growth:
+    """How fast each sample may grow in a step without the step being unstable.
 
-    A stepper follows growing and turning modes with an error of its own, which is no instability as
-    long as it stays small beside the growth and the reactions that the equation has.
+    ``own`` is how fast it grows by itself, ``size`` the largest modulus of its rates. Where the
+    equation has growing modes, a stepper follows slow turning modes with an error of accuracy that
+    may let them grow a little, too; that is no instability as long as ``size * dt < 1``. Everywhere
+    else the amplification must not exceed the growth of the sample itself (von Neumann).
     """
-    own = np.maximum(rates.real.max(axis=1), 0.0)
-    return 1.1 * own + 0.1 * (own.max() + reaction)
+
+    own: np.ndarray
+    size: np.ndarray
+
+    def allowed(self, dt: float) -> np.ndarray:
+        strict = self.own * dt
+        lenient = 1.1 * strict + 0.1 * self.own.max(initial=0.0) * dt
+        exponent = np.where(self.size * dt < 1.0, lenient, strict)
+        # a step over which the solution itself grows e-fold is not a step that follows it
+        return np.exp(np.minimum(exponent, 1.0))
 
 
-def _is_stable(stepper, waves: Linearised, dt: float, growth: np.ndarray) -> bool:
+def _growth(rates: np.ndarray) -> _Growth:
+    return _Growth(np.maximum(rates.real.max(axis=1), 0.0), np.abs(rates).max(axis=1))
+
+
+def _is_stable(stepper, waves: Linearised, dt: float, growth: _Growth) -> bool:
     with np.errstate(all="ignore"):
         amplification = amplification_matrices(stepper, waves, dt)
         if not np.isfinite(amplification).all():
             return False
         radius = np.abs(np.linalg.eigvals(amplification)).max(axis=1)
-    # a step over which the solution itself grows e-fold is not a step that follows it
-    allowed = np.exp(np.minimum(growth * dt, 1.0))
-    return bool((radius <= allowed * (1 + TOLERANCE)).all())
+    return bool((radius <= growth.allowed(dt) * (1 + TOLERANCE)).all())
 
 
 def amplification_matrices(stepper, waves: Linearised, dt: float) -> np.ndarray:
@@ -285,20 +336,15 @@ def _stiffest_wall(problem: Problem, axis: int) -> float:
     return lowest
 
 
-def _cells(state: np.ndarray) -> np.ndarray:
-    """Flat indices of telling cells: where each field is extreme, and an even spread."""
-    flat = state.reshape(len(state), -1)
-    extremes = [index for f in flat for index in (f.argmin(), f.argmax())]
-    spread = np.linspace(0, flat.shape[1] - 1, CELLS).astype(int)
-    return np.unique([*extremes, *spread])
-
-
 def _extremes(waves: Linearised) -> np.ndarray:
     """The samples with the largest, the most damped, most oscillating and most growing rates."""
     rates = np.linalg.eigvals(np.nan_to_num(waves.matrix(waves.problem.equation.formulas)))
     rest = np.abs(np.nan_to_num(waves.matrix(waves.problem.split.rest))).sum((1, 2))
     measures = [np.abs(rates).max(1), -rates.real.min(1), rates.real.max(1)]
     measures += [np.abs(rates.imag).max(1), rest]
+    # explicit Euler is stable up to -2 Re / |rate|^2
+    damping = np.where(rates.real < 0, -rates.real, np.inf)
+    measures.append((np.abs(rates) ** 2 / damping).max(1))
     return np.unique(np.concatenate([np.argsort(m)[-KEPT:] for m in measures]))
 
 

@@ -44,7 +44,8 @@ class Stabilized:
             slope = lines.rhs(now, clock(self._moment(j - 1)))
             slope, slope0, y1, y2, y0 = lines.aligned(slope, first, now, before, state)
             rate = (mu * w) * slope + gamma * slope0
-            following = mu * y1 + nu * y2 + (1 - mu - nu) * y0 + dt * rate
+            # differences, so that a uniform state stays what it is whatever the rounding of weights
+            following = y1 + nu * (y2 - y1) + (1 - mu - nu) * (y0 - y1) + dt * rate
             last, before, now = before, now, following
         return now
 

@@ -160,6 +160,7 @@ def _leave(
         "dt": plan.step.dt,
         "compile_seconds": round(simulation.compile_seconds, 3),
         "members_of_batch": simulation.members,
+        "time_error": simulation.relative_time_error(index),
     }
     if simulation.seconds > 0:
         # its own steps, in the time that all members took together

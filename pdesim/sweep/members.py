@@ -134,14 +134,16 @@ def program_of(member: Member) -> str:
         return f"{ALONE} {member.number}"
     sections = ("grid", "domain", "boundary", "operators", "device")
     since, settings = plan.since, plan.settings
+    name = plan.stepper.method.name
     common = {
         "equation": _without_numbers(settings.equation),
-        "stepper": [plan.stepper.method.name, plan.settings.stepper.stages],
+        "stepper": repr(plan.stepper) if plan.stepper.method.family == "stabilized" else name,
         "tolerance": plan.step.tolerance,
         "automatic": plan.settings.time.dt == "auto",
         "times": plan.times.tobytes().hex(),
+        "targets": plan.targets.tobytes().hex(),
         "solid": "" if plan.problem.mask is None else plan.problem.mask.solid.tobytes().hex(),
-        "since": None if since is None else [since.frame, since.done, since.time],
+        "since": None if since is None else [since.target, since.done, since.time],
     }
     common |= settings.model_dump(include=set(sections))
     return json.dumps(common, sort_keys=True)

@@ -1,0 +1,80 @@
+"""How the steps of a run follow its error and its stability limit, from one target to the next."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pdesim.errors import DivergedError
+from pdesim.monitor import LONGER
+from pdesim.plan import Plan, TimeStep, time_step
+from pdesim.steppers.stability import linearise
+
+#: a field whose range is a smaller part of its largest value counts as uniform
+UNIFORM = 1e-3
+#: how far a step may be above the limit that is analysed quickly before growth is blamed on it
+ABOVE = 1.05
+
+
+def limit_varies(plan: Plan) -> bool:
+    """Whether the stability limit depends on the state or on time."""
+    fields = set(plan.equation.field_symbols)
+    return bool(plan.equation.jacobian.free_symbols & fields) or plan.problem.moves
+
+
+def present_step(plan: Plan, state: np.ndarray, target: int) -> TimeStep:
+    """The step and the limit of a state, for all of the interval that begins at a target."""
+    interval = plan.targets[target : target + 2]
+    instants = np.append(interval, interval.mean()) if plan.problem.moves else interval[:1]
+    waves = linearise(plan.problem, state, instants, thorough=False)
+    # automatic, so that it is worked out and never refused
+    time = plan.settings.time.model_copy(update={"dt": "auto", "unsafe": True})
+    settings = plan.settings.model_copy(update={"time": time})
+    return time_step(settings, waves, plan.stepper, plan.targets)
+
+
+def changed_dt(plan: Plan, factor: float, present: TimeStep | None) -> float:
+    """The next length of automatic steps.
+
+    Args:
+        factor: what the measured error asks for; 1 leaves the step as it is.
+        present: the step of the present state, where that is not the one of the start.
+    """
+    step = plan.step
+    if present is not None:
+        longest = present.dt
+    else:
+        finite = np.isfinite(step.limit)
+        longest = plan.stepper.method.safety * step.limit if finite else np.inf
+    dt = min(step.dt * factor, longest, float(np.diff(plan.targets).max()))
+    # a step that is stable, accurate and nearly as long as it could be stays as it is
+    return dt if dt < step.dt or dt >= LONGER * step.dt else step.dt
+
+
+def growth_error(plan: Plan, limit: float, time: float) -> DivergedError | None:
+    """What ends a run whose solution grew fast, if its step is above the limit."""
+    if plan.settings.time.unsafe or not plan.step.dt > ABOVE * limit:
+        return None
+    return DivergedError(
+        f"the solution grows without bound at t = {time:.6g}: dt = {plan.step.dt:.4g} is above "
+        f"the stability limit {limit:.4g} there; the frames before are kept",
+        cure="time.dt=auto, or a smaller time.dt",
+    )
+
+
+def relative_error(
+    errors: np.ndarray, peaks: np.ndarray, state: np.ndarray, plan: Plan
+) -> dict[str, float]:
+    """Root mean squares of errors over the range of each field, rounded to three digits.
+
+    A uniform field has no range; its error is relative to its largest value so far.
+
+    Args:
+        errors, peaks: one number for each field.
+        state: shape ``(fields, *grid.shape)``.
+    """
+    axes = tuple(range(1, state.ndim))
+    ranges = np.asarray(state.max(axis=axes) - state.min(axis=axes), dtype=float)
+    scales = np.where(ranges > UNIFORM * peaks, ranges, peaks)
+    relative = errors / np.maximum(scales, np.finfo(float).tiny)
+    values = zip(plan.equation.fields, relative, strict=True)
+    return {name: float(f"{value:.3g}") for name, value in values if np.isfinite(value)}

@@ -1,0 +1,111 @@
+"""The error in time of a run, measured while it runs, and the steps that follow from it.
+
+A step is taken once from the present state, and again as two steps of half its length. For a method
+of order p the error of the single step is the difference times ``1 / (1 - 2**-p)`` (Hairer,
+Norsett, Wanner, Solving ODEs I (1993), sec. II.4). Divided by the step this is the rate at which
+the error grows; its integral over the run is the estimate that a run reports. What the equation
+itself makes of errors (damping them, or amplifying them where it is chaotic) is not in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+#: steps after which the error is measured again: early and often, then every so many
+EARLY, EVERY = (2, 8, 24), 64
+#: the part of its largest value that a field which is nearly uniform is measured against
+FLOOR = 0.02
+#: the error over a whole run that automatic steps keep, relative to each field's deviation
+ACCURACY = 2e-3
+#: the part of a run that counts as its beginning, where errors may grow faster for a short time
+BEGINNING = 1 / 64
+#: a step is changed where it could be longer by the first factor, or has an error larger than
+#: allowed by the second; it changes by these factors at most, and keeps this much in reserve
+LONGER, TOLERATED, SHRINK, GROW, RESERVE = 1.5, 1.2, 0.1, 2.0, 0.9
+#: a field without any value is measured against this, which no error reaches
+NOTHING = 1e-25
+
+
+@dataclass
+class Monitor:
+    """What is known of the error in time, per member and field: arrays ``(members, fields)``.
+
+    ``error`` is the integral of ``rate``, the error per unit of time, up to ``time``; both are root
+    mean squares over the grid. ``peak`` is the largest root mean square of each field so far, and
+    ``spread`` its present standard deviation. ``checked`` counts the steps of each member at the
+    last measurement, ``checks`` the measurements.
+    """
+
+    error: np.ndarray
+    rate: np.ndarray
+    peak: np.ndarray
+    spread: np.ndarray
+    time: np.ndarray
+    checked: np.ndarray
+    checks: np.ndarray
+
+    @classmethod
+    def start(cls, members: int, fields: int, time: float) -> Monitor:
+        """Nothing is known yet."""
+        zeros = np.zeros((members, fields))
+        counts = np.zeros(members, dtype=np.int64)
+        return cls(
+            zeros, zeros.copy(), zeros.copy(), zeros.copy(), np.full(members, time), counts,
+            counts.copy(),
+        )  # fmt: skip
+
+    def look(self, spread: np.ndarray, size: np.ndarray) -> None:
+        """Take note of each field's standard deviation and root mean square."""
+        self.spread = np.nan_to_num(spread)
+        self.peak = np.maximum(self.peak, np.nan_to_num(size))
+
+    @property
+    def scale(self) -> np.ndarray:
+        """What errors of each field are relative to."""
+        return np.maximum(np.maximum(self.spread, FLOOR * self.peak), NOTHING)
+
+    def due(self, steps: np.ndarray) -> np.ndarray:
+        """Which members are to be measured, after so many steps."""
+        waits = np.array([EARLY[n - 1] if 0 < n <= len(EARLY) else EVERY for n in self.checks])
+        return (self.checks == 0) | (steps - self.checked >= waits)
+
+    def record(self, which: np.ndarray, rate: np.ndarray, time: float, steps: np.ndarray) -> None:
+        """Add a measurement of some members; between two the error grows at their mean rate."""
+        rate = np.where(np.isfinite(rate), rate, self.rate)
+        mean = np.where(self.checks[:, None] > 0, 0.5 * (self.rate + rate), rate)
+        grown = self.error + mean * (time - self.time)[:, None]
+        chosen = which[:, None]
+        self.error = np.where(chosen, grown, self.error)
+        self.rate = np.where(chosen, rate, self.rate)
+        self.time = np.where(which, time, self.time)
+        self.checked = np.where(which, steps, self.checked)
+        self.checks = self.checks + which
+
+    def total(self, time: float) -> np.ndarray:
+        """The error up to a time, at the last known rate."""
+        return self.error + self.rate * (time - self.time)[:, None]
+
+    def wanted_factor(self, order: int, time: float, start: float, end: float) -> np.ndarray:
+        """By what each member's step should change, 1 where it should not.
+
+        The error may grow as ``ACCURACY`` over the run, and faster at its beginning:
+        ``ACCURACY / (c (t - start + b (end - start)))`` with ``c = log(1 + 1/b)``, whose integral
+        over the run is ``ACCURACY``.
+        """
+        elapsed = time - start + BEGINNING * (end - start)
+        allowed = ACCURACY / (np.log1p(1 / BEGINNING) * elapsed)
+        worst = (self.rate / self.scale).max(axis=1) / allowed
+        factor = RESERVE * np.maximum(worst, 1e-12) ** (-1.0 / order)
+        keep = (worst <= TOLERATED) & (factor < LONGER)
+        return np.where(keep, 1.0, np.clip(factor, SHRINK, GROW))
+
+    def of(self, member: int) -> np.ndarray:
+        """Everything about one member as one array, ``(4, fields)``; see :meth:`restore`."""
+        return np.stack([a[member] for a in (self.error, self.rate, self.peak, self.spread)])
+
+    def restore(self, member: int, values: np.ndarray, time: float, steps: int, checks: int):
+        """The state of a member as it was saved."""
+        self.error[member], self.rate[member], self.peak[member], self.spread[member] = values
+        self.time[member], self.checked[member], self.checks[member] = time, steps, checks

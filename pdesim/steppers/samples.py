@@ -1,0 +1,142 @@
+"""Which cells decide the stability of a step: found among all cells, by the local Jacobian.
+
+A stability limit that looks at some cells only is wrong wherever a coefficient is large in few of
+them. Every cell is therefore looked at, for a handful of wave vectors; the cells in which a measure
+of the eigenvalues is extreme are then analysed for all wave vectors (``stability``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import sympy
+
+from pdesim.grid import Grid
+from pdesim.operators.problem import Problem
+from pdesim.operators.spectrum import matrix_values, symbol_names
+
+#: cells that are evaluated at once, which bounds the memory
+CHUNK = 2**18
+#: cells kept for each measure and wave vector
+KEPT = 2
+#: cells of an even spread that are always kept
+SPREAD = 24
+
+
+def deciding_cells(
+    problem: Problem,
+    jacobian: sympy.Matrix,
+    names: Mapping[str, object],
+    state: np.ndarray,
+    thorough: bool = True,
+) -> np.ndarray:
+    """Flat indices of the cells whose Jacobian is extreme in some measure.
+
+    Args:
+        jacobian: entries in operator symbols and the names of ``names``.
+        names: values that are numbers or broadcast over the grid.
+        state: shape ``(fields, *grid.shape)``.
+        thorough: rank by eigenvalues; else by the sum of the absolute values of all entries, which
+            takes a tenth of the time.
+    """
+    grid = problem.grid
+    chosen = {*_extremes_of_fields(state), *_even_spread(grid)}
+    varying = {n for n, value in names.items() if np.size(value) > 1}
+    if not {symbol.name for symbol in jacobian.free_symbols} & varying:
+        return np.array(sorted(chosen))
+    waves = _probes(problem, jacobian)
+    measures = _measures if thorough else _sums
+    best: dict[tuple[int, int], list[tuple[float, int]]] = {}
+    with np.errstate(all="ignore"):
+        for start, part in _chunks(grid, names):
+            for number, symbols in enumerate(waves):
+                matrices = matrix_values(jacobian, {**part, **symbols}).reshape(*jacobian.shape, -1)
+                for measure, values in enumerate(measures(matrices)):
+                    _keep(best.setdefault((number, measure), []), values, start)
+    chosen.update(index for found in best.values() for _, index in found)
+    return np.array(sorted(chosen))
+
+
+def _probes(problem: Problem, jacobian: sympy.Matrix) -> list[dict[str, object]]:
+    """Symbols at the uniform state, the shortest wave, and the steepest wave along each axis."""
+    grid, scheme = problem.grid, problem.discretisation
+    angles = [np.zeros(grid.dimensions), np.full(grid.dimensions, np.pi)]
+    odd = {s.name for s in jacobian.free_symbols if s.name.startswith("symbol_d_d")}
+    for axis in range(grid.dimensions if odd else 0):
+        steepest = np.zeros(grid.dimensions)
+        # the first difference is largest at a quarter wave, the spectral one below the shortest
+        steepest[axis] = 0.99 * np.pi if scheme.is_spectral else np.pi / 2
+        angles.append(steepest)
+    return [
+        symbol_names(scheme.symbols(grid, list(angle / np.array(grid.spacing)))) for angle in angles
+    ]
+
+
+def _measures(matrices: np.ndarray) -> Iterator[np.ndarray]:
+    """Per cell, what may limit a step; ``matrices`` has shape (fields, fields, cells)."""
+    rates = _eigenvalues(np.nan_to_num(matrices))
+    size, real = np.abs(rates), rates.real
+    yield size.max(axis=0)
+    yield real.max(axis=0)
+    yield -real.min(axis=0)
+    yield np.abs(rates.imag).max(axis=0)
+    # explicit Euler is stable up to -2 Re / |rate|^2
+    yield (size**2 / np.where(real < 0, -real, np.inf)).max(axis=0)
+    yield np.abs(matrices).sum(axis=(0, 1))
+
+
+def _sums(matrices: np.ndarray) -> Iterator[np.ndarray]:
+    yield np.abs(matrices).sum(axis=(0, 1))
+
+
+def _eigenvalues(matrices: np.ndarray) -> np.ndarray:
+    """Eigenvalues of many small matrices, shape (fields, cells); of 3 fields and more, bounds.
+
+    For large matrices the sums of absolute values along rows stand in for the eigenvalues
+    (Gershgorin), which is enough to rank cells.
+    """
+    if len(matrices) == 1:
+        return matrices[0]
+    if len(matrices) == 2:
+        half = (matrices[0, 0] + matrices[1, 1]) / 2
+        determinant = matrices[0, 0] * matrices[1, 1] - matrices[0, 1] * matrices[1, 0]
+        root = np.sqrt((half**2 - determinant).astype(complex))
+        return np.stack([half + root, half - root])
+    diagonal = np.stack([matrices[i, i] for i in range(len(matrices))])
+    radius = np.abs(matrices).sum(axis=1) - np.abs(diagonal)
+    return np.concatenate([diagonal - radius, diagonal + radius, diagonal + 1j * radius])
+
+
+def _keep(found: list[tuple[float, int]], values: np.ndarray, start: int) -> None:
+    """Merge the largest values of a chunk into the best ones so far."""
+    values = np.broadcast_to(np.nan_to_num(values, nan=-np.inf), values.shape)
+    count = min(KEPT, values.size)
+    top = np.argpartition(values, -count)[-count:]
+    found.extend((float(values[i]), int(start + i)) for i in top)
+    found.sort(reverse=True)
+    del found[KEPT:]
+
+
+def _chunks(grid: Grid, names: Mapping[str, object]) -> Iterator[tuple[int, dict[str, object]]]:
+    """The names on slices of the first array axis, and the flat index of the first cell."""
+    rows, row = grid.shape[0], grid.cells // grid.shape[0]
+    step = max(1, CHUNK // row)
+    for first in range(0, rows, step):
+        count = min(step, rows - first)
+        part = {}
+        for name, value in names.items():
+            if np.ndim(value) == grid.dimensions:
+                inside = value[first : first + count] if value.shape[0] == rows else value
+                value = np.broadcast_to(inside, (count, *grid.shape[1:])).reshape(-1)
+            part[name] = value
+        yield first * row, part
+
+
+def _extremes_of_fields(state: np.ndarray) -> list[int]:
+    flat = state.reshape(len(state), -1)
+    return [int(index) for field in flat for index in (field.argmin(), field.argmax())]
+
+
+def _even_spread(grid: Grid) -> Sequence[int]:
+    return np.linspace(0, grid.cells - 1, SPREAD).astype(int).tolist()

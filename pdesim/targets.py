@@ -1,0 +1,172 @@
+"""The times that steps must land on: frames, events, and the points where a step is reconsidered.
+
+An event is a time at which a formula switches (``where(t < 1, ...)``, ``heaviside(t - 3)``) or
+begins to change after it was constant (a pulse). A step that ends exactly there, and another that
+begins there, integrate both sides with the full order of the method; a step across it does not, and
+may miss a pulse altogether.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import sympy
+from sympy.core.relational import Relational
+
+from pdesim.errors import ConfigError
+from pdesim.formula import Evaluator
+from pdesim.formula import language as lang
+from pdesim.formula.language import TIME
+from pdesim.operators.problem import Problem
+
+#: samples of a formula of time between two frames; a pulse is as wide as several of them
+SAMPLES = 400
+#: and in the whole run, at most
+MOST_SAMPLES = 2_000_000
+#: cells at which formulas of position and time are sampled
+CELLS = 32
+#: a formula counts as constant where it changes by less than this part of its fastest change
+CONSTANT = 1e-7
+#: the points of a run at which an automatic step is reconsidered: this many at least, and the first
+#: distance between them halved so many times, as solutions change most at the start
+POINTS, HALVINGS = 32, 6
+#: of an interval, events closer together than this are one
+TOGETHER = 1e-12
+
+
+def find_events(problem: Problem, times: np.ndarray, given: Sequence[float] = ()) -> np.ndarray:
+    """Times between the first and the last frame at which formulas switch or begin to change.
+
+    Args:
+        times: of all frames.
+        given: ``time.events``.
+
+    Raises:
+        ConfigError: for a given event outside the run.
+    """
+    start, end = float(times[0]), float(times[-1])
+    for event in given:
+        if not start <= event <= end:
+            raise ConfigError(
+                f"time.events contains {event:g}", f"times between {start:g} and {end:g}"
+            )
+    found = list(given)
+    expressions = list(_time_dependent(problem))
+    if expressions:
+        samples = _sample_times(times)
+        for expression in expressions:
+            found.extend(_changes(problem, expression, samples))
+    events = np.unique(np.array(found, dtype=float))
+    return events[(events > start) & (events < end)]
+
+
+def merge(*groups: np.ndarray) -> np.ndarray:
+    """All times in order; those of the first group stand for others that are as good as equal."""
+    first = np.asarray(groups[0], dtype=float)
+    near = TOGETHER * (first[-1] - first[0])
+    merged = first
+    for group in groups[1:]:
+        extra = [t for t in np.unique(group) if np.abs(merged - t).min() > near]
+        merged = np.sort(np.concatenate([merged, extra]))
+    return merged
+
+
+def control_points(times: np.ndarray, early: bool) -> np.ndarray:
+    """Where an automatic step is reconsidered, whatever the number of frames.
+
+    Args:
+        early: some more at the start; not for steppers whose coefficients belong to one step.
+    """
+    intervals = len(times) - 1
+    parts = -(-POINTS // intervals)
+    steps = np.arange(1, parts) / parts
+    inside = (times[:-1, None] + np.diff(times)[:, None] * steps).reshape(-1)
+    if not early:
+        return inside
+    first = (times[1] - times[0]) / parts
+    return np.append(inside, times[0] + first * 0.5 ** np.arange(1, HALVINGS + 1))
+
+
+def _time_dependent(problem: Problem) -> Iterator[sympy.Expr]:
+    """The largest parts of all formulas that name the time and no field, and all switches in t."""
+    fields = set(problem.equation.field_symbols)
+    values = [w.value for f in problem.boundary.walls for pair in f for w in pair]
+    seen: set[sympy.Basic] = set()
+    waiting: list[sympy.Basic] = [*problem.equation.formulas, *values]
+    while waiting:
+        node = waiting.pop()
+        if TIME not in node.free_symbols or node in seen or node == TIME:
+            continue
+        seen.add(node)
+        waiting.extend(node.args)
+        if isinstance(node, Relational):
+            node = node.lhs - node.rhs
+            if not node.free_symbols & fields and not node.has(lang.AppliedUndef):
+                yield sympy.Heaviside(node, 0)
+        elif isinstance(node, sympy.Heaviside | sympy.sign):
+            if not node.free_symbols & fields and not node.has(lang.AppliedUndef):
+                yield sympy.Heaviside(node.args[0], 0)
+        elif (
+            isinstance(node, sympy.Expr)
+            and not node.free_symbols & fields
+            and not node.has(lang.AppliedUndef)
+            and not node.has(sympy.Piecewise)
+        ):
+            yield node
+
+
+def _sample_times(times: np.ndarray) -> np.ndarray:
+    per_interval = int(max(4, min(SAMPLES, MOST_SAMPLES // max(1, len(times) - 1))))
+    fractions = np.arange(per_interval) / per_interval
+    inside = times[:-1, None] + np.diff(times)[:, None] * fractions
+    return np.append(inside.reshape(-1), times[-1])
+
+
+def _changes(problem: Problem, expression: sympy.Expr, samples: np.ndarray) -> list[float]:
+    """The times at which an expression jumps, or begins to change after it was constant."""
+    evaluate = _evaluator(problem, expression)
+    with np.errstate(all="ignore"):
+        values = np.atleast_2d(np.nan_to_num(evaluate(samples)))
+    if values.shape[-1] != len(samples):
+        return []
+    changes = np.abs(np.diff(values, axis=-1))
+    moving = (changes > CONSTANT * changes.max(axis=-1, keepdims=True)).any(axis=0)
+    if isinstance(expression, sympy.Heaviside):
+        return [_bisect(evaluate, *samples[i : i + 2]) for i in np.flatnonzero(moving)[:1000]]
+    onsets = np.flatnonzero(moving[1:] & ~moving[:-1]) + 1
+    # the sample before the first that differs is where it begins, to the distance of samples
+    return samples[onsets[:1000]].tolist()
+
+
+def _evaluator(problem: Problem, expression: sympy.Expr):
+    """``expression`` as a function of an array of times, at a spread of cells if it has places."""
+    grid, cells = problem.grid, slice(None)
+    names: Mapping[str, object] = dict(problem.parameters)
+    used = {symbol.name for symbol in expression.free_symbols}
+    places = grid.places(grid.coordinates(), used)
+    if used & set(places):
+        cells = np.linspace(0, grid.cells - 1, min(CELLS, grid.cells)).astype(int)
+        at_cells = {
+            name: np.broadcast_to(value, grid.shape).reshape(-1)[cells][:, None]
+            for name, value in places.items()
+        }
+        names = {**names, **at_cells}
+
+    def evaluate(times: np.ndarray) -> np.ndarray:
+        return np.asarray(Evaluator({**names, "t": times})(expression), dtype=float)
+
+    return evaluate
+
+
+def _bisect(evaluate, low: float, high: float) -> float:
+    """The first time in double precision from which on a switch has its later value."""
+    before = evaluate(np.array([low]))
+    while True:
+        middle = 0.5 * (low + high)
+        if not low < middle < high:
+            return high
+        if np.array_equal(evaluate(np.array([middle])), before):
+            low = middle
+        else:
+            high = middle
