@@ -72,9 +72,13 @@ class Monitor:
         return (self.checks == 0) | (steps - self.checked >= waits)
 
     def record(self, which: np.ndarray, rate: np.ndarray, time: float, steps: np.ndarray) -> None:
-        """Add a measurement of some members; between two the error grows at their mean rate."""
+        """Add a measurement of some members.
+
+        Between two measurements the error grows at the geometric mean of their rates, which range
+        over orders of magnitude where a solution becomes smooth.
+        """
         rate = np.where(np.isfinite(rate), rate, self.rate)
-        mean = np.where(self.checks[:, None] > 0, 0.5 * (self.rate + rate), rate)
+        mean = np.where(self.checks[:, None] > 0, np.sqrt(self.rate * rate), rate)
         grown = self.error + mean * (time - self.time)[:, None]
         chosen = which[:, None]
         self.error = np.where(chosen, grown, self.error)

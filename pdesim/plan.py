@@ -141,6 +141,12 @@ class Plan:
         return ARRAYS_HELD + (len(tableau.b) if tableau else 0)
 
     @property
+    def stages(self) -> int:
+        """Evaluations of the right-hand side in a step, or as many as cause its rounding errors."""
+        tableau = getattr(self.stepper.method, "tableau", None)
+        return getattr(self.stepper, "depth", None) or (len(tableau.b) if tableau else 1)
+
+    @property
     def one_pass(self) -> bool:
         """Whether all fields take a step in one pass over memory, if the compiler can do that."""
         return one_pass(self.problem, self.stepper, self.state_bytes)

@@ -256,6 +256,10 @@ class Simulation:
         self._look()
         if not self.monitor.peak.all():
             self._look_ahead()
+        if self.plan.step.adaptive:
+            # the first step is not known yet; its error is about what is allowed
+            self.monitor.error = self.plan.step.tolerance * self.monitor.scale
+            return
         for _ in range(CORRECTIONS if self.plan.step.automatic else 1):
             everyone = np.ones(len(self.plans), bool)
             self.monitor.checks[:] = 0
@@ -322,15 +326,15 @@ class Simulation:
             one = self._call_follow(self._now, self._now + dt, dt, 1, ANY)[1]
             two = self._call_follow(self._now, self._now + dt, 0.5 * dt, 2, ANY)[1]
         else:
-            dt, kept = self._made_for, (self._carry, self._coefficients, self._host, self._state)
+            dt = self._made_for
+            kept = self._carry, self._coefficients, list(self._host), self._state
             one = self._steps_from_here(dt, count)
             two = self._steps_from_here(0.5 * dt, 2 * count)
             self._carry, self._coefficients, self._host, self._state = kept
             self._made_for = dt
         # what rounding alone makes of a step says nothing about its length
         epsilon = np.finfo(self.blocks.dtype.as_numpy_dtype).eps
-        stages = getattr(self.plan.stepper, "depth", 1)
-        rounding = ROUNDING * count * stages * epsilon * self.monitor.peak
+        rounding = ROUNDING * count * self.plan.stages * epsilon * self.monitor.peak
         difference = np.atleast_2d(self.blocks.distance(one, two))
         error = np.maximum(difference - rounding, 0.0) / (1 - 0.5**order)
         rate = error / (count * dt)[:, None]
