@@ -319,8 +319,9 @@ def open_recorder(
         amend(path, {"config": config_yaml})
     writer = SnapshotWriter(path, layout)
     diagnostics = DiagnosticsFile(
-        folder / "diagnostics.csv", plan.equation.fields, plan.grid.cell_volume, writer.frames
-    )
+        folder / "diagnostics.csv", plan.equation.fields, plan.grid.cell_volume, writer.frames,
+        layout.mask,
+    )  # fmt: skip
     physics = fingerprint(yaml.load(config_yaml, Loader=_YAML))
     return Recorder(folder, writer, diagnostics, physics, settings.output.checkpoint, worker)
 
