@@ -19,6 +19,9 @@ from pdesim.grid import Grid
 
 SIDES = ("lower", "upper")
 KINDS = ("periodic", "dirichlet", "neumann", "robin")
+#: a Robin condition with a*b < 0 is refused where a and b cancel to this fraction: ghost cells
+#: would be the cells beside the wall times 20 or more
+NEARLY_SINGULAR = 0.1
 
 
 @dataclass(frozen=True)
@@ -204,18 +207,25 @@ def ghost_weights(
     ``u[0] + spacing*g`` (Neumann). Cell m lies (m + 1/2) spacings beyond the wall.
 
     Raises:
-        BoundaryError: for a Robin condition that no polynomial meets on this grid.
+        BoundaryError: for a Robin condition that no polynomial meets on this grid, or nearly none.
     """
     h = sympy.Rational(spacing)
     half = sympy.Rational(1, 2)
-    rows = [[sympy.Rational(wall.a), -sympy.Rational(wall.b) / h] + [0] * (known - 1)]
-    rows += [[(j + half) ** power for power in range(known + 1)] for j in range(known)]
-    system = sympy.Matrix(rows)
-    if system.det() == 0:
-        raise BoundaryError(
-            f"the Robin wall a={wall.a}, b={wall.b} has no solution with cells of {spacing:g}",
-            cure="another number of cells, or a and b of the same sign",
-        )
+    inner = [[(j + half) ** power for power in range(known + 1)] for j in range(known)]
+
+    def with_condition(a, b) -> sympy.Matrix:
+        return sympy.Matrix([[a, -b / h] + [0] * (known - 1), *inner])
+
+    system = with_condition(sympy.Rational(wall.a), sympy.Rational(wall.b))
+    if wall.a * wall.b < 0:
+        # the determinant is the sum of one part from a and one from b, which may cancel
+        parts = with_condition(sympy.Rational(wall.a), 0), with_condition(0, sympy.Rational(wall.b))
+        if abs(system.det()) < NEARLY_SINGULAR * sum(abs(part.det()) for part in parts):
+            raise BoundaryError(
+                f"the Robin condition a={wall.a:g}, b={wall.b:g} cannot be met with cells of "
+                f"{spacing:g}: solutions that grow away from the wall within a cell meet it, too",
+                "a and b of the same sign, or cells far smaller than |b/a|",
+            )
     outward = sympy.Matrix(
         [[(-(m + half)) ** power for power in range(known + 1)] for m in range(halo)]
     )

@@ -185,3 +185,20 @@ def test_carried_modes_are_mended_to_those_of_a_real_state(placement, bases, poi
     broken = tf.constant(noise[0] + 1j * noise[1])
     wanted = spectral.forward(spectral.backward(broken, modes), modes)
     np.testing.assert_allclose(spectral.of_real(broken, modes), wanted, atol=1e-12)
+
+
+@pytest.mark.parametrize("order", [2, 4, 6])
+def test_robin_conditions_that_the_grid_cannot_meet_are_refused(order):
+    """a*u + b*du/dn with b = -a*h/2 at order 2, and the ratios at which orders 4 and 6 cancel."""
+    from pdesim.errors import BoundaryError
+
+    ratio = {2: 1 / 2, 4: 105 / 352, 6: 3465 / 13016}[order]
+    for points, factor in ((32, 1.0), (48, 1.0), (49, 1.0), (48, 1 + 1e-9), (48, 0.95)):
+        b = -factor * ratio / points
+        with pytest.raises(BoundaryError, match="Robin"):
+            make_plan("equation=heat", f"grid=[{points}]", f"operators.order={order}",
+                      f"boundary={{default: {{robin: {{a: 1, b: {b}}}}}}}")  # fmt: skip
+    # of the same sign nothing cancels, and thick layers are resolved
+    for b in (ratio / 32, -0.5):
+        make_plan("equation=heat", "grid=[32]", f"operators.order={order}",
+                  f"boundary={{default: {{robin: {{a: 1, b: {b}}}}}}}")  # fmt: skip
