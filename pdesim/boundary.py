@@ -26,12 +26,16 @@ NEARLY_SINGULAR = 0.1
 
 @dataclass(frozen=True)
 class Wall:
-    """``a*u + b*du/dn = value``; ``value`` is a formula of position, time and parameters."""
+    """``a*u + b*du/dn = value``; ``value`` is a formula of position, time and parameters.
+
+    ``mirror`` says that the solution is even about the wall (:mod:`pdesim.operators.mirror`).
+    """
 
     kind: str
     a: float = 0.0
     b: float = 0.0
     value: sympy.Expr = sympy.S.Zero
+    mirror: bool = False
 
     @property
     def moves(self) -> bool:
@@ -40,7 +44,7 @@ class Wall:
 
     @property
     def homogeneous(self) -> Wall:
-        return Wall(self.kind, self.a, self.b)
+        return Wall(self.kind, self.a, self.b, mirror=self.mirror)
 
 
 PERIODIC = Wall("periodic")
@@ -204,11 +208,14 @@ def ghost_weights(
 
     The polynomial that meets the wall condition on the face and the first ``known`` cell values is
     continued outward; for one known cell this is ``2*g - u[0]`` (Dirichlet) and
-    ``u[0] + spacing*g`` (Neumann). Cell m lies (m + 1/2) spacings beyond the wall.
+    ``u[0] + spacing*g`` (Neumann). Cell m lies (m + 1/2) spacings beyond the wall. At a wall with
+    ``mirror`` ghost m is cell m.
 
     Raises:
         BoundaryError: for a Robin condition that no polynomial meets on this grid, or nearly none.
     """
+    if wall.mirror and halo <= known:
+        return np.eye(halo, known), np.zeros(halo)
     h = sympy.Rational(spacing)
     half = sympy.Rational(1, 2)
     inner = [[(j + half) ** power for power in range(known + 1)] for j in range(known)]

@@ -21,6 +21,7 @@ from pdesim.moment import Moment
 from pdesim.operators import build_discretisation
 from pdesim.operators.flat import one_pass
 from pdesim.operators.mask import Mask
+from pdesim.operators.mirror import mark_mirrors
 from pdesim.operators.problem import Problem, check_problem
 from pdesim.selection import Selection, build_selection
 from pdesim.settings import Settings
@@ -146,6 +147,7 @@ def build_plan(settings: Settings, name: str = "custom", since: Moment | None = 
     _check_memory(grid, equation, settings)
     symbols = equation.parameter_symbols
     boundary = build_boundary(settings.boundary, equation.fields, grid, symbols)
+    boundary = mark_mirrors(boundary, equation, grid)
     initial = build_initial(settings.initial, equation.fields, grid.axes, symbols)
     elsewhere = {symbol.name for symbol in boundary.symbols | initial.symbols}
     check_parameters_used(settings.equation, elsewhere)
