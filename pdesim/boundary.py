@@ -28,7 +28,8 @@ NEARLY_SINGULAR = 0.1
 class Wall:
     """``a*u + b*du/dn = value``; ``value`` is a formula of position, time and parameters.
 
-    ``mirror`` says that the solution is even about the wall (:mod:`pdesim.operators.mirror`).
+    ``mirror`` says that the solution is even about the wall where the value is 0
+    (:mod:`pdesim.operators.mirror`).
     """
 
     kind: str
@@ -44,7 +45,7 @@ class Wall:
 
     @property
     def homogeneous(self) -> Wall:
-        return Wall(self.kind, self.a, self.b, mirror=self.mirror)
+        return Wall(self.kind, self.a, self.b, mirror=self.mirror and self.value == 0)
 
 
 PERIODIC = Wall("periodic")
@@ -208,13 +209,13 @@ def ghost_weights(
 
     The polynomial that meets the wall condition on the face and the first ``known`` cell values is
     continued outward; for one known cell this is ``2*g - u[0]`` (Dirichlet) and
-    ``u[0] + spacing*g`` (Neumann). Cell m lies (m + 1/2) spacings beyond the wall. At a wall with
-    ``mirror`` ghost m is cell m.
+    ``u[0] + spacing*g`` (Neumann). Cell m lies (m + 1/2) spacings beyond the wall. At a wall of
+    value 0 with ``mirror`` ghost m is cell m.
 
     Raises:
         BoundaryError: for a Robin condition that no polynomial meets on this grid, or nearly none.
     """
-    if wall.mirror and halo <= known:
+    if wall.mirror and wall.value == 0 and halo <= known:
         return np.eye(halo, known), np.zeros(halo)
     h = sympy.Rational(spacing)
     half = sympy.Rational(1, 2)
