@@ -19,6 +19,7 @@ from pdesim.grid import Grid
 from pdesim.initial import build_initial
 from pdesim.moment import Moment
 from pdesim.operators import build_discretisation
+from pdesim.operators.checks import check_numbers
 from pdesim.operators.flat import one_pass
 from pdesim.operators.mask import Mask
 from pdesim.operators.mirror import mark_mirrors
@@ -158,6 +159,7 @@ def build_plan(settings: Settings, name: str = "custom", since: Moment | None = 
     mask = _mask(settings, grid, boundary, equation, since)
     problem = Problem(equation, grid, boundary, scheme, mask)
     check_problem(problem)
+    check_numbers(problem, settings.device.precision)
     _check_field(settings, equation)
     _check_bits(settings)
     output = settings.output
