@@ -186,6 +186,8 @@ class Simulation:
         """Put what the stepper carries on the device: made anew, or as it was."""
         since = [plan.since for plan in self.plans]
         self._state = self._tensor([plan.state for plan in self.plans], self.blocks.dtype)
+        if since[0] is None:
+            self._state = self.blocks.initial(self._state)
         if since[0] is not None:
             self._frame, self._done = since[0].frame, max(m.done for m in since)
             self._now = np.array([m.time for m in since])

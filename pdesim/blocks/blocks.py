@@ -103,6 +103,14 @@ class Blocks:
         return tf.function(function, jit_compile=self.fused, autograph=False)
 
     @cached_property
+    def initial(self):
+        """``initial(state)``: the state as a run computes with it, truncated if it is dealiased."""
+        split, scheme = self.problem.split, self.problem.discretisation
+        if not scheme.dealias or split.is_linear:
+            return lambda state: state
+        return self.compiled(self.lines({}).truncated)
+
+    @cached_property
     def begin(self):
         """``begin(state, time, dt, parameters, coefficients)``: what the stepper carries."""
 

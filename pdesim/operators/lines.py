@@ -51,7 +51,8 @@ class MethodOfLines:
         """All right-hand sides, stacked like the state."""
         if self.problem.discretisation.dealias and not self.problem.split.is_linear:
             linear = self.evaluate(self.problem.split.linear, state, time)
-            return linear + self.to_state(self.rest_modes(state, time))
+            products = self.evaluate(self.problem.split.rest, state, time)
+            return linear + self.to_state(self._kept_modes(products))
         return self.evaluate(self.problem.equation.formulas, state, time)
 
     def rest(self, state: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
@@ -60,12 +61,30 @@ class MethodOfLines:
         return rest + self.wall_part(state, time) if self.problem.has_wall_values else rest
 
     def rest_modes(self, state: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
-        """The modes of the rest, dealiased where that is asked for."""
-        modes = self.to_modes(self.rest(state, time))
+        """The modes of the rest; with dealiasing, products keep the lower two thirds of them."""
         if not self.problem.discretisation.dealias:
-            return modes
+            return self.to_modes(self.rest(state, time))
+        modes = self._kept_modes(self.evaluate(self.problem.split.rest, state, time))
+        if self.problem.has_wall_values:
+            modes = modes + self.to_modes(self.wall_part(state, time))
+        return modes
+
+    def truncated(self, state: tf.Tensor) -> tf.Tensor:
+        """The state without the upper third of its modes along any axis.
+
+        The same with ``operators.dealias=true`` for every right-hand side keeps a solution among
+        the lower two thirds (Galerkin's method). Where walls have values, the polynomial that
+        meets them is left whole, and what remains is truncated.
+        """
+        lifts = [0.0 if n is None else n.values(self.problem.grid) for n in self.problem.lifts]
+        shape = self.problem.grid.shape
+        lift = tf.constant(np.stack([np.broadcast_to(n, shape) for n in lifts]), self.dtype)
+        return lift + self.to_state(self._kept_modes(state - lift))
+
+    def _kept_modes(self, values: tf.Tensor) -> tf.Tensor:
+        """The modes of ``values``, those that dealiasing cuts off being 0."""
         kept = self.problem.modes.lower_two_thirds()
-        return spectral.multiply(tf.constant(kept, self.dtype), modes)
+        return spectral.multiply(tf.constant(kept, self.dtype), self.to_modes(values))
 
     def wall_part(self, state: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
         """The linear part of the zero state: what the values at the walls push inwards."""
