@@ -13,8 +13,9 @@ import tensorflow as tf
 
 from pdesim.blocks import VANISHING
 from pdesim.device import Placement, release_memory
-from pdesim.errors import DivergedError
+from pdesim.errors import DivergedError, PdesimError, SolverError
 from pdesim.moment import Moment
+from pdesim.operators.krylov import UNSOLVED
 from pdesim.plan import Plan, time_step
 from pdesim.programs import program_for
 from pdesim.steppers.stability import is_stable, linearise
@@ -70,7 +71,7 @@ class Simulation:
         self._many = len(self.plans) > 1
         members = len(self.plans) if self._many else 0
         self.blocks = program_for(first, placement, _use_xla(first, placement), members)
-        self.failures: dict[int, DivergedError] = {}
+        self.failures: dict[int, PdesimError] = {}
         moments = [plan.since for plan in self.plans]
         self._steps = np.array([m.steps if m else 0 for m in moments])
         self._rejected = np.array([m.rejected if m else 0 for m in moments])
@@ -134,6 +135,8 @@ class Simulation:
         Raises:
             DivergedError: if a field is no longer finite, in every member; frames before it were
                 yielded.
+            SolverError: likewise, if an implicit step could not be solved for.
+        SolverError: likewise, if an implicit step could not be solved.
         """
         times = self.plan.times
         with tf.device(self.placement.name):
@@ -361,8 +364,16 @@ class Simulation:
             raise self.failures[max(self.failures)]
         report(Progress(self.steps, float(self._now.min()), self.seconds))
 
-    def _diverged(self, member: int, finite: np.ndarray, since: float) -> DivergedError:
+    def _diverged(self, member: int, finite: np.ndarray, since: float) -> PdesimError:
         plan = self.plans[member]
+        states = _as_array(self._state)
+        if np.all((states[member] if self._many else states) == UNSOLVED):
+            return SolverError(
+                "the iterations for an implicit step did not converge between "
+                f"t = {since:.6g} and {self._now[member]:.6g}; the frames before are kept",
+                cure=f"a smaller time.dt than {plan.step.dt:.4g}, device.precision=float64, or an "
+                "explicit stepper such as rkl2",
+            )
         names = [f for f, good in zip(plan.equation.fields, finite, strict=True) if not good]
         limit = plan.step.limit
         told = f" (its stability limit at the start was {limit:.4g})" if np.isfinite(limit) else ""
