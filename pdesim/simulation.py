@@ -278,10 +278,8 @@ class Simulation:
     @cached_property
     def _parameters(self) -> dict[str, tf.Tensor]:
         names = self.plan.equation.parameters
-        return {
-            name: self._tensor([p.equation.parameters[name] for p in self.plans], self.blocks.dtype)
-            for name in names
-        }
+        values = {name: [p.equation.parameters[name] for p in self.plans] for name in names}
+        return self.blocks.parameter_tensors(values, self._tensor)
 
     def _trial(self, steps: int) -> None:
         if self.plan.step.adaptive:

@@ -15,7 +15,7 @@ import sympy
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
 
-from pdesim.formula import Library, library
+from pdesim.formula import Evaluator, Library, library
 from pdesim.grid import place_names
 from pdesim.operators import krylov, spectral
 from pdesim.operators.adjoint import is_self_adjoint
@@ -23,6 +23,7 @@ from pdesim.operators.bands import Band, aligned
 from pdesim.operators.differences import Differences
 from pdesim.operators.problem import Problem
 from pdesim.operators.pseudospectral import Pseudospectral
+from pdesim.operators.time_parts import double_names, separate_time
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ class MethodOfLines:
 
         ``state`` is the stacked tensor, or a sequence of one tensor per field.
         """
+        formulas = [self.with_time_parts(formula) for formula in formulas]
         if self.band is not None:
             return self.band.evaluate(formulas, state, self.numbers(time))
         stacked = state if isinstance(state, tf.Tensor) else None
@@ -221,8 +223,44 @@ class MethodOfLines:
         return xla.optimization_barrier(tensor)[0] if apart else tensor
 
     def numbers(self, time: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Parameters and the time."""
-        return {**self.parameters, "t": tf.cast(time, self.dtype)}
+        """Parameters, the time, and the parts of formulas that depend on time alone."""
+        return {**self.parameters, "t": tf.cast(time, self.dtype), **self._in_double(time)}
+
+    def with_time_parts(self, formula: sympy.Expr) -> sympy.Expr:
+        """A formula in which symbols stand for what depends on time alone.
+
+        What :meth:`numbers` returns after this call has their values, evaluated in float64. In
+        float64 runs the formula stays as it is, and so does one without t.
+        """
+        if self.dtype == tf.float64:
+            return formula
+        constants = frozenset(self.problem.equation.parameter_symbols.values())
+        formula, parts = separate_time(formula, constants)
+        self._time_parts.update(parts)
+        return formula
+
+    @cached_property
+    def _time_parts(self) -> dict[str, sympy.Basic]:
+        return {}
+
+    def _in_double(self, time: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The parts of formulas that depend on time alone, one number each (and per member)."""
+        if not self._time_parts:
+            return {}
+        exact = {"t": tf.cast(time, tf.float64)}
+        in_double = double_names(self.problem, self.dtype.name)
+        for name, value in self.parameters.items():
+            exact.setdefault(
+                name, tf.cast(self.parameters.get(in_double.get(name), value), tf.float64)
+            )
+        evaluate = Evaluator(exact, _tensor_library(tf.float64))
+        values = {}
+        for name, part in self._time_parts.items():
+            value = tf.convert_to_tensor(evaluate(part))
+            value = value if value.dtype == tf.bool else tf.cast(value, self.dtype)
+            # a kernel of its own, rather than once per cell in double precision
+            values[name] = xla.optimization_barrier(value)[0] if self.fused else value
+        return values
 
     def places(self, halo: int) -> dict[str, tf.Tensor]:
         """Coordinates of the cells and ``halo`` more around them, and the names made of them."""
