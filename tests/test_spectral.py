@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from conftest import make_plan
+
+from pdesim.operators.mirror import slow_fields
+from pdesim.preflight import order_notes
 
 BURGERS = (
     "equation=custom", "equation.rhs={u: '-0.5*d_dx(u**2)'}", "operators=spectral",
@@ -61,3 +65,52 @@ def test_dealiasing_leaves_what_walls_hold(evolve, stepper):
         states.append(run.field("u")[-1])
     for state in states:
         np.testing.assert_allclose(state, 1 + 2 * run.coordinates["x"], atol=1e-9)
+
+
+def slow(rhs, *more):
+    plan = make_plan("equation=custom", f"equation.rhs={{{rhs}}}", "operators=spectral",
+                     "grid=[16,12]", *more)  # fmt: skip
+    return slow_fields(plan.problem)
+
+
+def test_slow_series_are_known_before_the_run():
+    dirichlet, neumann = "boundary=dirichlet", "boundary=neumann"
+    assert slow("u: 'laplacian(u) + 1'", dirichlet) == ["u"]
+    assert slow("u: 'laplacian(u) + u - u**2'", dirichlet) == ["u"]
+    assert slow("u: 'laplacian(u) + x'", neumann) == ["u"]
+    assert slow("u: 'laplacian(u) - u'", "boundary={default: {dirichlet: 1}}") == ["u"]
+    assert slow("u: 'laplacian(u)', v: 'laplacian(v) + u**2'", dirichlet) == ["v"]
+    for rhs, walls in (
+        ("u: 'laplacian(u) + 1'", neumann),
+        ("u: 'laplacian(u) + 1 + x'", "boundary=periodic"),
+        ("u: 'laplacian(u) + u - u**3'", dirichlet),
+        ("u: 'laplacian(u)'", "boundary={default: {dirichlet: 1}}"),
+        ("u: 'laplacian(u) + cos(t)*u**2'", neumann),
+    ):
+        assert slow(rhs, walls) == []
+
+
+def test_a_source_at_a_dirichlet_wall_is_of_order_two(evolve):
+    """The steady profile x (1 - x) / 2, whose sine coefficients fall with the cube only."""
+    errors = []
+    for points in (16, 32, 64):
+        run = evolve("equation=custom", "equation.rhs={u: 'laplacian(u) + 1'}",
+                     "operators=spectral", f"grid=[{points}]", "boundary=dirichlet",
+                     "initial=zero", "stepper=exact", "time.end=10", "output.frames=1")  # fmt: skip
+        x = run.coordinates["x"]
+        errors.append(np.abs(run.field("u")[-1] - x * (1 - x) / 2).max())
+    order = -np.polyfit(np.log([16, 32, 64]), np.log(errors), 1)[0]
+    assert order == pytest.approx(2, abs=0.1)
+
+
+def test_what_lowers_the_order_is_said_before_the_run():
+    common = ("equation=custom", "grid=[16]", "stepper=etdrk4", "time.dt=0.01")
+    plan = make_plan(*common, "equation.rhs={u: 'laplacian(u) + 1'}", "operators=spectral",
+                     "boundary=dirichlet")  # fmt: skip
+    (note,) = order_notes(plan)
+    assert "order 2" in note and "operators=stencil" in note
+    moving = "boundary={default: {dirichlet: 'sin(t)'}}"
+    plan = make_plan(*common, "equation.rhs={u: 'laplacian(u)'}", moving)
+    (note,) = order_notes(plan)
+    assert "from 4 to between 2 and 3" in note
+    assert order_notes(make_plan(*common[:2], "equation.rhs={u: 'laplacian(u)'}", moving)) == []

@@ -1,12 +1,16 @@
-"""No-flux walls behind which the solution continues as its mirror image. No TensorFlow."""
+"""Whether solutions are even or odd about walls, and what follows from that. No TensorFlow."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+import sympy
+
 from pdesim.boundary import PERIODIC, SIDES, Boundary
 from pdesim.equation import Equation
+from pdesim.formula import language as lang
 from pdesim.grid import Grid
+from pdesim.operators.problem import Problem
 from pdesim.operators.symmetry import Parity, Symmetry
 
 
@@ -70,3 +74,37 @@ def _even_fields(
         fields |= dict.fromkeys(broken)
     even = parity(1)
     return {i for i, symbol in enumerate(equation.field_symbols) if fields[symbol] == even}
+
+
+def slow_fields(problem: Problem) -> list[str]:
+    """Fields whose series of sines or cosines converges slowly (``operators=spectral`` only).
+
+    A sine series continues a field oddly about Dirichlet walls, a cosine series evenly about
+    Neumann walls. It converges faster than any power of the spacing if the right-hand side has the
+    parity of the field. A source that is not zero at a Dirichlet wall does not: the continued
+    solution has a jump in its second derivative, and its error falls with the second power of the
+    spacing only. The same holds for ``-k*u`` where the wall has a value (what is expanded is u
+    less a polynomial that meets the value), and, with higher powers, for other terms that are
+    neither even nor odd.
+    """
+    equation, boundary = problem.equation, problem.boundary
+    if not problem.discretisation.is_spectral or all(boundary.periodic_axes):
+        return []
+    symmetry = problem.symmetry
+    fields = dict(symmetry.fields)
+    lifted = {
+        symbol
+        for symbol, lift in zip(equation.field_symbols, problem.lifts, strict=True)
+        if lift is not None
+    }
+    alone = fields | dict.fromkeys(lifted)
+    slow = []
+    for symbol, formula in zip(equation.field_symbols, equation.formulas, strict=True):
+        # derivatives of a field with wall values see the homogeneous part, the rest the whole
+        nodes = [n for n in lang.operators_in(formula) if n.args[-1] in lifted]
+        stand_ins = {node: sympy.Dummy(real=True) for node in nodes}
+        parities = {dummy: symmetry.parity(node) for node, dummy in stand_ins.items()}
+        whole = Symmetry(problem.grid, boundary, {**alone, **parities})
+        if formula != 0 and whole.parity(formula.xreplace(stand_ins)) != fields[symbol]:
+            slow.append(symbol.name)
+    return slow

@@ -23,6 +23,9 @@ class Exponential:
 
     ``U_i = exp(c_i dt L) u + dt sum_j a_ij N(U_j, t + c_j dt)``. With N free of u and t one stage
     gives the exact solution.
+
+    Where boundary values change in time, N contains them times the stiffest rates of L, and methods
+    of order 3 and 4 lose an order or two (``Method.reduced_order``).
     """
 
     method: Method
