@@ -19,16 +19,24 @@ from pdesim.grid import Grid
 
 SIDES = ("lower", "upper")
 KINDS = ("periodic", "dirichlet", "neumann", "robin")
+#: a Robin condition with a*b < 0 is refused where a and b cancel to this fraction: ghost cells
+#: would be the cells beside the wall times 20 or more
+NEARLY_SINGULAR = 0.1
 
 
 @dataclass(frozen=True)
 class Wall:
-    """``a*u + b*du/dn = value``; ``value`` is a formula of position, time and parameters."""
+    """``a*u + b*du/dn = value``; ``value`` is a formula of position, time and parameters.
+
+    ``mirror`` says that the solution is even about the wall where the value is 0
+    (:mod:`pdesim.operators.mirror`).
+    """
 
     kind: str
     a: float = 0.0
     b: float = 0.0
     value: sympy.Expr = sympy.S.Zero
+    mirror: bool = False
 
     @property
     def moves(self) -> bool:
@@ -37,7 +45,7 @@ class Wall:
 
     @property
     def homogeneous(self) -> Wall:
-        return Wall(self.kind, self.a, self.b)
+        return Wall(self.kind, self.a, self.b, mirror=self.mirror and self.value == 0)
 
 
 PERIODIC = Wall("periodic")
@@ -201,21 +209,31 @@ def ghost_weights(
 
     The polynomial that meets the wall condition on the face and the first ``known`` cell values is
     continued outward; for one known cell this is ``2*g - u[0]`` (Dirichlet) and
-    ``u[0] + spacing*g`` (Neumann). Cell m lies (m + 1/2) spacings beyond the wall.
+    ``u[0] + spacing*g`` (Neumann). Cell m lies (m + 1/2) spacings beyond the wall. At a wall of
+    value 0 with ``mirror`` ghost m is cell m.
 
     Raises:
-        BoundaryError: for a Robin condition that no polynomial meets on this grid.
+        BoundaryError: for a Robin condition that no polynomial meets on this grid, or nearly none.
     """
+    if wall.mirror and wall.value == 0 and halo <= known:
+        return np.eye(halo, known), np.zeros(halo)
     h = sympy.Rational(spacing)
     half = sympy.Rational(1, 2)
-    rows = [[sympy.Rational(wall.a), -sympy.Rational(wall.b) / h] + [0] * (known - 1)]
-    rows += [[(j + half) ** power for power in range(known + 1)] for j in range(known)]
-    system = sympy.Matrix(rows)
-    if system.det() == 0:
-        raise BoundaryError(
-            f"the Robin wall a={wall.a}, b={wall.b} has no solution with cells of {spacing:g}",
-            cure="another number of cells, or a and b of the same sign",
-        )
+    inner = [[(j + half) ** power for power in range(known + 1)] for j in range(known)]
+
+    def with_condition(a, b) -> sympy.Matrix:
+        return sympy.Matrix([[a, -b / h] + [0] * (known - 1), *inner])
+
+    system = with_condition(sympy.Rational(wall.a), sympy.Rational(wall.b))
+    if wall.a * wall.b < 0:
+        # the determinant is the sum of one part from a and one from b, which may cancel
+        parts = with_condition(sympy.Rational(wall.a), 0), with_condition(0, sympy.Rational(wall.b))
+        if abs(system.det()) < NEARLY_SINGULAR * sum(abs(part.det()) for part in parts):
+            raise BoundaryError(
+                f"the Robin condition a={wall.a:g}, b={wall.b:g} cannot be met with cells of "
+                f"{spacing:g}: solutions that grow away from the wall within a cell meet it, too",
+                "a and b of the same sign, or cells far smaller than |b/a|",
+            )
     outward = sympy.Matrix(
         [[(-(m + half)) ** power for power in range(known + 1)] for m in range(halo)]
     )

@@ -77,6 +77,12 @@ class DivergedError(PdesimError):
     exit_code = 3
 
 
+class SolverError(PdesimError):
+    """An iterative solver did not reach its tolerance."""
+
+    exit_code = 3
+
+
 class InterruptedRun(PdesimError):
     """A signal ended the run early; everything up to then is on disk."""
 

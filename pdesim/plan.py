@@ -19,8 +19,10 @@ from pdesim.grid import Grid
 from pdesim.initial import build_initial
 from pdesim.moment import Moment
 from pdesim.operators import build_discretisation
+from pdesim.operators.checks import check_numbers
 from pdesim.operators.flat import one_pass
 from pdesim.operators.mask import Mask
+from pdesim.operators.mirror import mark_mirrors
 from pdesim.operators.problem import Problem, check_problem
 from pdesim.picture import check_picture
 from pdesim.selection import Selection, build_selection
@@ -172,6 +174,7 @@ def build_plan(settings: Settings, name: str = "custom", since: Moment | None = 
     _check_memory(grid, equation, settings)
     symbols = equation.parameter_symbols
     boundary = build_boundary(settings.boundary, equation.fields, grid, symbols)
+    boundary = mark_mirrors(boundary, equation, grid)
     initial = build_initial(settings.initial, equation.fields, grid.axes, symbols)
     elsewhere = {symbol.name for symbol in boundary.symbols | initial.symbols}
     check_parameters_used(settings.equation, elsewhere)
@@ -182,6 +185,7 @@ def build_plan(settings: Settings, name: str = "custom", since: Moment | None = 
     mask = _mask(settings, grid, boundary, equation, since)
     problem = Problem(equation, grid, boundary, scheme, mask)
     check_problem(problem)
+    check_numbers(problem, settings.device.precision)
     check_picture(settings.animation, equation.fields, grid.axes, settings.output.fields)
     _check_bits(settings)
     output = settings.output

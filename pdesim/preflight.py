@@ -7,6 +7,7 @@ import math
 import numpy as np
 from rich.filesize import decimal
 
+from pdesim.operators.mirror import slow_fields
 from pdesim.plan import Plan
 
 
@@ -33,6 +34,26 @@ def describe(plan: Plan, device: str, seconds_a_step: float) -> list[str]:
         f"{stepper}: {steps}",
         f"memory about {decimal(plan.arrays_held * state)}; {frames} before compression",
     ]
+
+
+def order_notes(plan: Plan) -> list[str]:
+    """Where the problem lowers the order of accuracy that its operators or its stepper have."""
+    notes = []
+    if slow := slow_fields(plan.problem):
+        notes.append(
+            f"note: operators=spectral is about of order 2 for {' and '.join(slow)} here, as the "
+            "right-hand side is not odd about Dirichlet walls or even about Neumann walls (such as "
+            "a source at a Dirichlet wall); operators=stencil operators.order=4 may be better"
+        )
+    walls = (w for field in plan.problem.boundary.walls for pair in field for w in pair)
+    method = None if plan.stepper is None else plan.stepper.method
+    if method and method.reduced_order is not None and any(wall.moves for wall in walls):
+        notes.append(
+            f"note: boundary values that change in time lower the order of {method.name} from "
+            f"{method.order} to between {method.reduced_order} and 3, unless dt is far below the "
+            "explicit limit"
+        )
+    return notes
 
 
 def stored_bytes(plan: Plan) -> int:

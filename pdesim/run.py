@@ -38,7 +38,7 @@ from pdesim.output.snapshots import FILE as SNAPSHOTS
 from pdesim.output.snapshots import amend
 from pdesim.output.status import describe_time_error
 from pdesim.plan import Plan
-from pdesim.preflight import describe
+from pdesim.preflight import describe, order_notes
 from pdesim.progress import WHOLE, Share, progress_display, speed
 from pdesim.settings import Animation
 from pdesim.start import start_for
@@ -210,6 +210,8 @@ def _solve(session: _Session, recorder: Recorder) -> None:
     recorder.frame(0, float(session.plan.times[0]), solution.state)
     session.numbers.update(frames=1, residual=solution.residual)
     session.tell(f"solved; relative residual {solution.residual:.2e}")
+    for note in order_notes(session.plan):
+        session.tell(note, soft_wrap=True)
 
 
 def _evolve(session: _Session, recorder: Recorder) -> None:
@@ -218,7 +220,8 @@ def _evolve(session: _Session, recorder: Recorder) -> None:
     plan, console, numbers = session.plan, session.console, session.numbers
     simulation = Simulation(plan, session.placement)
     seconds_a_step = simulation.prepare()
-    for line in describe(simulation.plan, session.placement.about, seconds_a_step):
+    device = session.placement.about
+    for line in [*describe(simulation.plan, device, seconds_a_step), *order_notes(plan)]:
         session.tell(line, soft_wrap=True)
     name, cells = plan.equation.name, plan.grid.cells
     start, end = plan.times[0], plan.times[-1]
@@ -323,8 +326,9 @@ def open_recorder(
         amend(path, {"config": config_yaml})
     writer = SnapshotWriter(path, layout)
     diagnostics = DiagnosticsFile(
-        folder / "diagnostics.csv", plan.equation.fields, plan.grid.cell_volume, writer.frames
-    )
+        folder / "diagnostics.csv", plan.equation.fields, plan.grid.cell_volume, writer.frames,
+        layout.mask,
+    )  # fmt: skip
     physics = fingerprint(yaml.load(config_yaml, Loader=_YAML))
     return Recorder(folder, writer, diagnostics, physics, settings.output.checkpoint, worker)
 

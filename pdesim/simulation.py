@@ -20,9 +20,10 @@ from pdesim.control import (
     relative_error,
 )
 from pdesim.device import Placement, release_memory
-from pdesim.errors import DivergedError
+from pdesim.errors import DivergedError, PdesimError, SolverError
 from pdesim.moment import Moment
 from pdesim.monitor import Monitor
+from pdesim.operators.krylov import UNSOLVED
 from pdesim.plan import Plan, TimeStep
 from pdesim.programs import program_for
 
@@ -89,7 +90,7 @@ class Simulation:
         self._many = len(self.plans) > 1
         members = len(self.plans) if self._many else 0
         self.blocks = program_for(first, placement, _use_xla(first, placement), members)
-        self.failures: dict[int, DivergedError] = {}
+        self.failures: dict[int, PdesimError] = {}
         moments = [plan.since for plan in self.plans]
         self._steps = np.array([m.steps if m else 0 for m in moments])
         self._rejected = np.array([m.rejected if m else 0 for m in moments])
@@ -157,6 +158,8 @@ class Simulation:
         Raises:
             DivergedError: if a field is no longer finite, in every member; frames before it were
                 yielded.
+            SolverError: likewise, if an implicit step could not be solved for.
+        SolverError: likewise, if an implicit step could not be solved.
         """
         plan, targets = self.plan, self.plan.targets
         with tf.device(self.placement.name):
@@ -218,6 +221,8 @@ class Simulation:
         """Put what the stepper carries on the device: made anew, or as it was."""
         since = [plan.since for plan in self.plans]
         self._state = self._tensor([plan.state for plan in self.plans], self.blocks.dtype)
+        if since[0] is None:
+            self._state = self.blocks.initial(self._state)
         if since[0] is not None:
             self._target, self._done = since[0].target, max(m.done for m in since)
             self._now = np.array([m.time for m in since])
@@ -428,10 +433,8 @@ class Simulation:
     @cached_property
     def _parameters(self) -> dict[str, tf.Tensor]:
         names = self.plan.equation.parameters
-        return {
-            name: self._tensor([p.equation.parameters[name] for p in self.plans], self.blocks.dtype)
-            for name in names
-        }
+        values = {name: [p.equation.parameters[name] for p in self.plans] for name in names}
+        return self.blocks.parameter_tensors(values, self._tensor)
 
     def _trial(self, steps: int) -> None:
         if self.plan.step.adaptive:
@@ -527,8 +530,16 @@ class Simulation:
             raise self.failures[max(self.failures)]
         report(Progress(self.steps, float(self._now.min()), self.seconds))
 
-    def _diverged(self, member: int, finite: np.ndarray, since: float) -> DivergedError:
+    def _diverged(self, member: int, finite: np.ndarray, since: float) -> PdesimError:
         plan = self.plans[member]
+        states = _as_array(self._state)
+        if np.all((states[member] if self._many else states) == UNSOLVED):
+            return SolverError(
+                "the iterations for an implicit step did not converge between "
+                f"t = {since:.6g} and {self._now[member]:.6g}; the frames before are kept",
+                cure=f"a smaller time.dt than {plan.step.dt:.4g}, device.precision=float64, or an "
+                "explicit stepper such as rkl2",
+            )
         names = [f for f, good in zip(plan.equation.fields, finite, strict=True) if not good]
         limit = plan.step.limit
         told = f" (its stability limit at the start was {limit:.4g})" if np.isfinite(limit) else ""

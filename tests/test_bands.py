@@ -27,7 +27,8 @@ PROBLEMS = {
     "three dimensions": "equation=heat grid=[8,10,24] stepper=heun",
     "one dimension": "equation=allen_cahn grid=64 stepper=euler",
     "reaction": "equation=gray_scott grid=[20,37] stepper=rk4",
-    "diagonals": "equation=gray_scott grid=[16,24] stepper=euler operators.isotropic=true",
+    "diagonals": "equation=gray_scott grid=[16,24] domain.extent=[1.6,2.4] stepper=euler "
+    "operators.isotropic=true",
     "sixth order": "equation=gray_scott grid=[16,40] stepper=euler operators.order=6",
     "many stages": "equation=heat grid=[16,64] stepper=rkl2",
     "positions and momenta": "equation=wave grid=[16,40] stepper=verlet",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import subprocess
 import sys
@@ -18,7 +19,14 @@ import pdesim
 from pdesim import files
 from pdesim.errors import ConfigError, OutputError, PdesimError
 from pdesim.grid import Grid
-from pdesim.output import Layout, Snapshots, SnapshotWriter, create_snapshots, recover
+from pdesim.output import (
+    DiagnosticsFile,
+    Layout,
+    Snapshots,
+    SnapshotWriter,
+    create_snapshots,
+    recover,
+)
 from pdesim.output.diagnostics import BLOCK, diagnose
 from pdesim.output.filters import round_mantissa
 from pdesim.output.snapshots import _chunk
@@ -65,6 +73,28 @@ def test_diagnostics_are_sums_in_float64(dtype, size):
     assert found["mean"] == pytest.approx(math.fsum(exact) / size, rel=1e-12)
     squares = 0.25 * math.fsum(value**2 for value in exact)
     assert found["l2"] == pytest.approx(math.sqrt(squares), rel=1e-12)
+
+
+def test_cells_inside_obstacles_do_not_count_in_diagnostics(tmp_path):
+    """Whatever stands in them: the numbers are those of the fluid cells alone."""
+    values = np.random.default_rng(2).standard_normal((2, 6, 5))
+    solid = np.zeros((6, 5), bool)
+    solid[2:4, 1:] = True
+    values[:, solid] = 1e6
+    file = DiagnosticsFile(tmp_path / "diagnostics.csv", ("u", "v"), 0.5, solid=solid)
+    file.write(0, 0.0, values)
+    file.close()
+    with (tmp_path / "diagnostics.csv").open() as lines:
+        (row,) = csv.DictReader(lines)
+    for name, field in zip("uv", values, strict=True):
+        fluid = field[~solid]
+        expected = {
+            "min": fluid.min(), "max": fluid.max(), "mean": fluid.mean(),
+            "integral": fluid.sum() * 0.5, "l2": math.sqrt((fluid**2).sum() * 0.5),
+        }  # fmt: skip
+        for quantity, value in expected.items():
+            # ten digits are written
+            assert float(row[f"{name}_{quantity}"]) == pytest.approx(value, rel=1e-9)
 
 
 def test_diagnostics_of_what_is_not_finite():

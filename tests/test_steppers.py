@@ -9,7 +9,7 @@ from conftest import make_plan
 
 from pdesim.errors import StepperError
 from pdesim.steppers import METHODS
-from pdesim.steppers.exponential import phi_functions
+from pdesim.steppers.exponential import phi_of_matrices, phi_of_numbers
 from pdesim.steppers.stability import linearise, stable_step
 
 GRAY_SCOTT = (
@@ -59,28 +59,88 @@ def test_measured_order_of_verlet(evolve):
     assert measured_order(evolve, problem, [40, 60, 90], reference) == pytest.approx(2, abs=0.1)
 
 
-@pytest.mark.parametrize("matrix", [False, True])
-def test_phi_functions_against_mpmath(matrix):
-    values = [0.0, -1e-9, 1e-4, -0.3, 0.3 + 2j, -7.0, -40.0, -1e5]
-    mpmath.mp.dps = 60
-    for value in values:
-        z = mpmath.mpc(value)
-        expected = [mpmath.exp(z)]
-        for k in range(1, 4):
-            term = 1 / mpmath.factorial(k)
-            if abs(z) > 1e-30:
-                term = (expected[-1] - 1 / mpmath.factorial(k - 1)) / z
-            expected.append(term)
-        if matrix:
-            turn = np.array([[1.0, 0.3], [-0.2, 1.0]])
-            argument = turn @ np.diag([value, -0.5]) @ np.linalg.inv(turn)
-            found = phi_functions(argument, 3, np.matmul, np.eye(2))
-            found = [(np.linalg.inv(turn) @ f @ turn)[0, 0] for f in found]
-        else:
-            found = phi_functions(np.array(value), 3, np.multiply, 1.0)
-        for number, (f, e) in enumerate(zip(found, expected, strict=True)):
-            # doublings lose about an ulp each: 17 of them at -1e5
-            assert complex(f) == pytest.approx(complex(e), rel=2e-11, abs=1e-13), (value, number)
+def exact_phi(z, highest=3):
+    """``phi_0, ..., phi_highest`` of a float64 number in 60 digits."""
+    with mpmath.workdps(60):
+        z = mpmath.mpmathify(z.item())
+        values = [mpmath.exp(z)]
+        for k in range(highest):
+            term = (values[-1] - 1 / mpmath.factorial(k)) / z if z else 1 / mpmath.factorial(k + 1)
+            values.append(term)
+        return values
+
+
+@pytest.mark.parametrize("direction", [-1, 1j, np.exp(0.75j * np.pi), np.exp(-0.55j * np.pi)])
+def test_phi_functions_of_numbers_keep_their_digits_over_twenty_decades(direction):
+    """All in one array: what one number needs must not cost the digits of another."""
+    z = np.concatenate([[0.0], np.logspace(-12, 8, 81)]) * direction
+    found = phi_of_numbers(z, 3)
+    for index, number in enumerate(z):
+        for k, exact in enumerate(exact_phi(number)):
+            error = abs(mpmath.mpmathify(found[k][index].item()) - exact)
+            # the recurrence cancels a digit at most; below 1e-300 exp(z) underflows
+            assert error <= 4e-15 * abs(exact) + 1e-300, (number, k)
+
+
+@pytest.mark.parametrize("operators", ["stencil", "spectral"])
+def test_exact_keeps_its_digits_on_fine_grids(evolve, operators):
+    """The slowest waves beside ones that decay 10^6 (heat) and 10^12 times as fast."""
+    x = "cos(2*pi*x) + 0.5*sin(6*pi*x)"
+    for formula, power in (("laplacian(u)", 1), ("-laplacian(laplacian(u))", 2)):
+        run = evolve("equation=custom", f"equation.rhs={{u: '{formula}'}}", "grid=[2048]",
+                     f"initial.u='{x}'", "stepper=exact", f"operators={operators}",
+                     f"time.end={(2 * np.pi) ** (-2 * power)}", "output.frames=1")  # fmt: skip
+        h, x0 = 1 / 2048, run.coordinates["x"]
+        expected = 0.0
+        for k, wave in (
+            (2 * np.pi, np.cos(2 * np.pi * x0)),
+            (6 * np.pi, 0.5 * np.sin(6 * np.pi * x0)),
+        ):
+            square = (2 / h * np.sin(k * h / 2)) ** 2 if operators == "stencil" else k**2
+            expected = expected + np.exp(-(square**power) * run.times[-1]) * wave
+        # a transform of 2048 numbers rounds to a few 1e-16
+        np.testing.assert_allclose(run.field("u")[-1], expected, rtol=0, atol=4e-15)
+
+
+MATRICES = {
+    "a Jordan block": ([[-3.0, 1.0], [0.0, -3.0]], 1e-14),
+    "nearly a Jordan block": ([[-2.0, 1.0], [1e-14, -2.0]], 1e-14),
+    "nilpotent": ([[0.0, 1.0], [0.0, 0.0]], 1e-14),
+    "widely spread": ([[-1e6, 1.0], [1.0, -1e-3]], 1e-14),
+    "triangular, widely spread": ([[-1e6, 1e3], [0.0, -1e-6]], 1e-14),
+    # rotations by 1000: their rounded angle alone is uncertain by 1e-13
+    "a wave": ([[0.0, 1.0], [-1e6, 0.0]], 1e-12),
+    "a damped wave": ([[0.0, 1e-3], [-1e6, -0.1]], 1e-12),
+    "complex": ([[-1 + 5j, 2.0], [0.1j, -1e4 + 3j]], 1e-14),
+    "three fields": ([[-1e6, 0.1, 0.2], [-0.3, -1.0, 0.1], [0.2, 0.1, -1e-6]], 1e-14),
+}
+
+
+def test_phi_functions_of_matrices_against_mpmath():
+    """``exp([[A, I, 0], [0, 0, I], [0, 0, 0]])`` holds ``phi_1(A), phi_2(A)`` in its first row."""
+    for name, (rows, tolerance) in MATRICES.items():
+        z = np.array(rows)
+        n = len(z)
+        big = mpmath.zeros(4 * n)
+        for i, j in np.ndindex(n, n):
+            big[i, j] = mpmath.mpmathify(z[i, j].item())
+        for i in range(3 * n):
+            big[i, i + n] = 1
+        with mpmath.workdps(80):
+            exact = np.array(mpmath.expm(big).tolist(), dtype=complex)
+        # beside a matrix that needs 30 more doublings
+        found = phi_of_matrices(np.stack([z, -1e8 * np.eye(n) + 0 * z], axis=-1), 3)
+        for k in range(4):
+            wanted = exact[:n, k * n : (k + 1) * n]
+            error = np.abs(found[k][..., 0] - wanted).max() / np.abs(wanted).max()
+            assert error < tolerance, (name, k, error)
+
+
+def test_phi_functions_of_matrices_and_of_numbers_agree():
+    z = -np.logspace(-9, 7, 200).reshape(1, 1, 10, 20)
+    for matrices, numbers in zip(phi_of_matrices(z, 3), phi_of_numbers(z, 3), strict=True):
+        # exp(-1e3) underflows in one, not in the other
+        np.testing.assert_allclose(matrices, numbers, rtol=1e-13, atol=1e-15)
 
 
 def limit_of(*overrides):
@@ -393,3 +453,115 @@ def test_an_automatic_step_follows_a_solution_that_becomes_stiffer(placement):
     final = list(simulation.frames())[-1]
     assert np.abs(final.state).max() < 1.5
     assert simulation.plan.step.dt < plan.step.dt
+
+
+def sparse_operator(diffusivity, h):
+    """``divergence(D*gradient(u))`` of order 2 between Dirichlet-0 walls, as a SciPy matrix."""
+    from scipy import sparse
+
+    shape, total = diffusivity.shape, 0
+    for axis in range(2):
+        n = shape[axis]
+        slope = sparse.diags([np.ones(n), -np.ones(n)], [0, -1], shape=(n + 1, n)).tolil()
+        slope[0, 0], slope[n, n - 1] = 2, -2  # the wall is half a cell away
+        halves = sparse.diags([np.full(n, 0.5)] * 2, [0, -1], shape=(n + 1, n)).tolil()
+        halves[0, 0] = halves[n, n - 1] = 1
+        back = sparse.diags([-np.ones(n), np.ones(n)], [0, 1], shape=(n, n + 1))
+        eye = sparse.eye(shape[1 - axis])
+        halves, slope, back = (
+            sparse.kron(m, eye) if axis == 0 else sparse.kron(eye, m) for m in (halves, slope, back)
+        )
+        total = total + back @ sparse.diags(halves @ diffusivity.ravel()) @ slope / h**2
+    return total.tocsc()
+
+
+JUMP = "where(r<0.2,1,0)"
+
+
+@pytest.mark.parametrize(
+    ("more", "advection"),
+    [("", 0.0), (" - 30*d_dx(u)", 30.0), (" - 5*x*u", 0.0)],
+)
+def test_implicit_steps_across_a_jump_of_a_thousand_are_solved(evolve, more, advection):
+    """The issue's case, one step of 0.1, beside SciPy's direct solver; advection takes BiCGStab."""
+    from scipy import sparse
+    from scipy.sparse.linalg import spsolve
+
+    n = 32
+    run = evolve("equation=custom", f"grid={n}", "boundary=dirichlet", "initial=zero",
+                 f"equation.rhs={{u: 'divergence((1+1000*{JUMP})*gradient(u)) + x*y{more}'}}",
+                 "stepper=implicit_euler", "time.dt=0.1", "time.end=0.1",
+                 "output.frames=1")  # fmt: skip
+    x = run.plan.grid.centres(0)
+    X, Y = np.meshgrid(x, x)
+    matrix = sparse_operator(1 + 1000 * (np.hypot(X - 0.5, Y - 0.5) < 0.2), 1 / n)
+    if advection:
+        wall = np.zeros(n)
+        wall[0], wall[-1] = 1, -1  # the ghost cell is -u
+        slope = sparse.diags([-np.ones(n - 1), wall, np.ones(n - 1)], [-1, 0, 1]) * (n / 2)
+        matrix = matrix - advection * sparse.kron(sparse.eye(n), slope)
+    elif more:
+        matrix = matrix + sparse.diags(-5 * X.ravel())
+    system = (sparse.eye(n * n) - 0.1 * matrix).tocsc()
+    expected = spsolve(system, 0.1 * (X * Y).ravel())
+    found = run.field("u")[-1].ravel()
+    # a residual of 1e-13 (accepted: 1e-10), times the condition number of the smooth part
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9 * np.abs(expected).max())
+
+
+def test_a_solve_that_does_not_converge_ends_the_run(placement, monkeypatch):
+    from pdesim import programs
+    from pdesim.errors import SolverError
+    from pdesim.operators import krylov
+    from pdesim.simulation import Simulation
+
+    monkeypatch.setattr(krylov, "most_iterations", lambda points: 5)
+    monkeypatch.setattr(programs, "_programs", type(programs._programs)())
+    words = ("equation=custom", f"equation.rhs={{u: 'divergence((1+k*{JUMP})*gradient(u)) + 1'}}",
+             "grid=16", "boundary=dirichlet", "initial=zero", "stepper=implicit_euler",
+             "time.dt=0.1", "time.end=0.4", "output.frames=2")  # fmt: skip
+    plan = make_plan(*words, "+equation.k=1000")
+    frames = []
+    with pytest.raises(SolverError, match="did not converge") as caught:
+        for frame in Simulation(plan, placement).frames():
+            frames.append(frame)
+    assert len(frames) == 1 and caught.value.exit_code == 3
+    # short steps of an even coefficient need a handful
+    easy = make_plan(*words, "+equation.k=0", "time.dt=1e-9", "time.end=4e-9")
+    assert len(list(Simulation(easy, placement).frames())) == 3
+
+
+def test_small_fields_are_solved_for_in_float32(evolve):
+    """Squares of 1e-25 vanish in float32; the solution scales with the initial state."""
+    finals = []
+    for size in (1.0, 1e-25):
+        run = evolve("device.precision=float32", "equation=custom", "grid=[32]",
+                     "equation.rhs={u: 'divergence((1+50*x)*gradient(u))'}", "boundary=dirichlet",
+                     f"initial.u='{size}*sin(pi*x)'", "stepper=crank_nicolson", "time.dt=0.001",
+                     "time.end=0.01", "output.frames=1")  # fmt: skip
+        finals.append(run.field("u")[-1] / size)
+    # float32, and a residual of 1e-6
+    np.testing.assert_allclose(finals[1], finals[0], atol=2e-5)
+
+
+def test_members_that_fail_leave_the_others_alone(placement, monkeypatch):
+    """One member's coefficients grow beyond what so few iterations solve."""
+    from pdesim import programs
+    from pdesim.errors import SolverError
+    from pdesim.operators import krylov
+    from pdesim.simulation import Simulation
+
+    monkeypatch.setattr(programs, "_programs", type(programs._programs)())
+    monkeypatch.setattr(krylov, "most_iterations", lambda points: 16)
+    words = ("device.precision=float64", "equation=custom", "grid=16", "boundary=dirichlet",
+             f"equation.rhs={{u: 'divergence((1+k*{JUMP})*gradient(u)) + 1'}}", "initial=zero",
+             "stepper=implicit_euler", "time.dt=1e-4", "time.end=4e-4",
+             "output.frames=2")  # fmt: skip
+    plans = [make_plan(*words, f"+equation.k={k}") for k in (0.0, 1e6)]
+    simulation = Simulation(plans, placement)
+    final = list(simulation.frames())[-1].state[0]
+    assert list(simulation.failures) == [1]
+    assert isinstance(simulation.failures[1], SolverError)
+    alone = list(Simulation(plans[0], placement).frames())[-1].state
+    # both to a residual of 1e-13
+    np.testing.assert_allclose(final, alone, atol=1e-12 * np.abs(alone).max())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -15,6 +16,7 @@ from pdesim.operators.bands import Band, Bands
 from pdesim.operators.lines import MethodOfLines
 from pdesim.operators.problem import Problem
 from pdesim.operators.slabs import Slabs
+from pdesim.operators.time_parts import double_names
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,17 @@ class Blocks:
     @cached_property
     def parameters(self) -> dict[str, tf.Tensor]:
         """Those of the problem itself, for a single run."""
-        numbers = self.problem.equation.parameters.items()
-        return {name: tf.constant(value, self.dtype) for name, value in numbers}
+        return self.parameter_tensors(self.problem.equation.parameters, tf.constant)
+
+    def parameter_tensors(self, values: Mapping[str, object], make) -> dict[str, tf.Tensor]:
+        """Parameters as arguments of the programs, with float64 values for use beside the time.
+
+        Args:
+            make: called with a value and a type, returns a tensor.
+        """
+        in_double = double_names(self.problem, self.dtype.name)
+        tensors = {name: make(value, self.dtype) for name, value in values.items()}
+        return tensors | {in_double[name]: make(values[name], tf.float64) for name in in_double}
 
     @cached_property
     def coefficients(self) -> Coefficients:
@@ -101,6 +112,14 @@ class Blocks:
 
     def compiled(self, function):
         return tf.function(function, jit_compile=self.fused, autograph=False)
+
+    @cached_property
+    def initial(self):
+        """``initial(state)``: the state as a run computes with it, truncated if it is dealiased."""
+        split, scheme = self.problem.split, self.problem.discretisation
+        if not scheme.dealias or split.is_linear:
+            return lambda state: state
+        return self.compiled(self.lines({}).truncated)
 
     @cached_property
     def begin(self):

@@ -47,8 +47,11 @@ class Discretisation:
     order: int
     about: str
     isotropic: bool = False
-    #: spectral: products keep the lower two thirds of the modes (Orszag, J. Atmos. Sci. 28 (1971)
-    #: 1074), so that quadratic terms do not fold back
+    #: spectral: the initial state and all products keep the lower two thirds of the modes (Orszag,
+    #: J. Atmos. Sci. 28 (1971) 1074). Quadratic terms in fields without values at walls are then
+    #: free of aliasing (Galerkin's method). Cubic terms and higher ones are not (they would need
+    #: the lower half, or less), nor are functions such as exp, or coefficients in x, whose series
+    #: do not end; aliasing is weaker there than without truncation
     dealias: bool = False
 
     @property

@@ -24,7 +24,7 @@ class Differences:
     def __init__(self, lines, fields: Sequence[tf.Tensor], stacked, time, formulas) -> None:
         self.lines, self.fields, self.stacked = lines, fields, stacked
         self.grid, self.halo = lines.problem.grid, lines.problem.halo
-        self.numbers = lines.numbers(time)
+        self.time, self.numbers = time, lines.numbers(time)
         symbols = lines.problem.equation.field_symbols
         inside = set().union(*(_fields_inside_operators(f, symbols) for f in formulas))
         self.extended = self._extend_fields(sorted(inside)) if inside else {}
@@ -68,11 +68,12 @@ class Differences:
             walls = [lines.problem.boundary.walls[index][axis][side] for index in fields]
             if all(wall.value == 0 for wall in walls):
                 return None
-            names = {**lines.wall_places(axis, side, self.halo), **self.numbers}
+            formulas = [lines.with_time_parts(wall.value) for wall in walls]
+            names = {**lines.wall_places(axis, side, self.halo), **lines.numbers(self.time)}
             shape = [n + 2 * self.halo if a > axis else n for a, n in enumerate(self.grid.points)]
             shape[axis] = 1
             evaluate = Evaluator(names, lines.library)
-            layers = [lines.full(evaluate(wall.value), tuple(shape[::-1])) for wall in walls]
+            layers = [lines.full(evaluate(formula), tuple(shape[::-1])) for formula in formulas]
             return lines.stack(layers)
 
         return value

@@ -15,12 +15,15 @@ import sympy
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
 
-from pdesim.formula import Library, library
+from pdesim.formula import Evaluator, Library, library
+from pdesim.grid import place_names
 from pdesim.operators import krylov, spectral
+from pdesim.operators.adjoint import is_self_adjoint
 from pdesim.operators.bands import Band, aligned
 from pdesim.operators.differences import Differences
 from pdesim.operators.problem import Problem
 from pdesim.operators.pseudospectral import Pseudospectral
+from pdesim.operators.time_parts import double_names, separate_time
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,8 @@ class MethodOfLines:
         """All right-hand sides, stacked like the state."""
         if self.problem.discretisation.dealias and not self.problem.split.is_linear:
             linear = self.evaluate(self.problem.split.linear, state, time)
-            return linear + self.to_state(self.rest_modes(state, time))
+            products = self.evaluate(self.problem.split.rest, state, time)
+            return linear + self.to_state(self._kept_modes(products))
         return self.evaluate(self.problem.equation.formulas, state, time)
 
     def rest(self, state: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
@@ -60,12 +64,30 @@ class MethodOfLines:
         return rest + self.wall_part(state, time) if self.problem.has_wall_values else rest
 
     def rest_modes(self, state: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
-        """The modes of the rest, dealiased where that is asked for."""
-        modes = self.to_modes(self.rest(state, time))
+        """The modes of the rest; with dealiasing, products keep the lower two thirds of them."""
         if not self.problem.discretisation.dealias:
-            return modes
+            return self.to_modes(self.rest(state, time))
+        modes = self._kept_modes(self.evaluate(self.problem.split.rest, state, time))
+        if self.problem.has_wall_values:
+            modes = modes + self.to_modes(self.wall_part(state, time))
+        return modes
+
+    def truncated(self, state: tf.Tensor) -> tf.Tensor:
+        """The state without the upper third of its modes along any axis.
+
+        The same with ``operators.dealias=true`` for every right-hand side keeps a solution among
+        the lower two thirds (Galerkin's method). Where walls have values, the polynomial that
+        meets them is left whole, and what remains is truncated.
+        """
+        lifts = [0.0 if n is None else n.values(self.problem.grid) for n in self.problem.lifts]
+        shape = self.problem.grid.shape
+        lift = tf.constant(np.stack([np.broadcast_to(n, shape) for n in lifts]), self.dtype)
+        return lift + self.to_state(self._kept_modes(state - lift))
+
+    def _kept_modes(self, values: tf.Tensor) -> tf.Tensor:
+        """The modes of ``values``, those that dealiasing cuts off being 0."""
         kept = self.problem.modes.lower_two_thirds()
-        return spectral.multiply(tf.constant(kept, self.dtype), modes)
+        return spectral.multiply(tf.constant(kept, self.dtype), self.to_modes(values))
 
     def wall_part(self, state: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
         """The linear part of the zero state: what the values at the walls push inwards."""
@@ -76,6 +98,7 @@ class MethodOfLines:
 
         ``state`` is the stacked tensor, or a sequence of one tensor per field.
         """
+        formulas = [self.with_time_parts(formula) for formula in formulas]
         if self.band is not None:
             return self.band.evaluate(formulas, state, self.numbers(time))
         stacked = state if isinstance(state, tf.Tensor) else None
@@ -130,15 +153,29 @@ class MethodOfLines:
     def solve_shifted(self, known, factor, time, guess) -> tf.Tensor:
         """Solve ``u - factor * A u = known``, A being the linear part of the right-hand side.
 
-        By BiCGStab, or conjugate gradients where A is self-adjoint.
+        By conjugate gradients where A is self-adjoint, else by BiCGStab. Coefficients that vary,
+        and fields that may differ in theirs, are preconditioned by the diagonal (Jacobi). What does
+        not converge is ``krylov.UNSOLVED`` in every cell.
         """
         source = self.rhs(tf.zeros_like(known), time)
 
         def operator(u):
             return u - factor * (self.rhs(u, time) - source)
 
-        method = krylov.conjugate_gradients if self.problem.self_adjoint else krylov.bicgstab
-        return method(operator, known, guess)
+        problem, inverse = self.problem, tf.identity
+        grid, equation = problem.grid, problem.equation
+        names = {symbol.name for symbol in equation.jacobian.free_symbols}
+        if len(equation.fields) > 1 or names & set(place_names(grid.axes)):
+            period = 2 if problem.discretisation.order == 2 else 3
+            diagonal = krylov.diagonal(operator, known, grid.dimensions, period)
+            diagonal = tf.where(diagonal > 0, diagonal, tf.ones_like(diagonal))
+
+            def inverse(residual):
+                return residual / diagonal
+
+        limit = krylov.most_iterations(grid.points)
+        system = krylov.System(operator, known, self.axes + 1, limit, inverse)
+        return krylov.solve(system, guess, is_self_adjoint(problem))
 
     def column(self, values: tf.Tensor) -> tf.Tensor:
         """One number per field (and member), shaped to multiply a stacked state."""
@@ -186,8 +223,44 @@ class MethodOfLines:
         return xla.optimization_barrier(tensor)[0] if apart else tensor
 
     def numbers(self, time: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Parameters and the time."""
-        return {**self.parameters, "t": tf.cast(time, self.dtype)}
+        """Parameters, the time, and the parts of formulas that depend on time alone."""
+        return {**self.parameters, "t": tf.cast(time, self.dtype), **self._in_double(time)}
+
+    def with_time_parts(self, formula: sympy.Expr) -> sympy.Expr:
+        """A formula in which symbols stand for what depends on time alone.
+
+        What :meth:`numbers` returns after this call has their values, evaluated in float64. In
+        float64 runs the formula stays as it is, and so does one without t.
+        """
+        if self.dtype == tf.float64:
+            return formula
+        constants = frozenset(self.problem.equation.parameter_symbols.values())
+        formula, parts = separate_time(formula, constants)
+        self._time_parts.update(parts)
+        return formula
+
+    @cached_property
+    def _time_parts(self) -> dict[str, sympy.Basic]:
+        return {}
+
+    def _in_double(self, time: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The parts of formulas that depend on time alone, one number each (and per member)."""
+        if not self._time_parts:
+            return {}
+        exact = {"t": tf.cast(time, tf.float64)}
+        in_double = double_names(self.problem, self.dtype.name)
+        for name, value in self.parameters.items():
+            exact.setdefault(
+                name, tf.cast(self.parameters.get(in_double.get(name), value), tf.float64)
+            )
+        evaluate = Evaluator(exact, _tensor_library(tf.float64))
+        values = {}
+        for name, part in self._time_parts.items():
+            value = tf.convert_to_tensor(evaluate(part))
+            value = value if value.dtype == tf.bool else tf.cast(value, self.dtype)
+            # a kernel of its own, rather than once per cell in double precision
+            values[name] = xla.optimization_barrier(value)[0] if self.fused else value
+        return values
 
     def places(self, halo: int) -> dict[str, tf.Tensor]:
         """Coordinates of the cells and ``halo`` more around them, and the names made of them."""

@@ -17,9 +17,15 @@ QUANTITIES = ("min", "max", "mean", "integral", "l2")
 BLOCK = 2**18
 
 
-def diagnose(values: np.ndarray, cell_volume: float) -> dict[str, float]:
-    """Minimum, maximum, mean, integral over the domain, and ``sqrt(integral of u**2)``."""
-    flat = np.ravel(values)
+def diagnose(
+    values: np.ndarray, cell_volume: float, solid: np.ndarray | None = None
+) -> dict[str, float]:
+    """Minimum, maximum, mean, integral over the domain, and ``sqrt(integral of u**2)``.
+
+    Args:
+        solid: True in cells inside obstacles, which do not count; the shape of ``values``.
+    """
+    flat = np.ravel(values) if solid is None else values[~solid]
     total, squares = _sums(flat)
     return {
         "min": float(flat.min()),
@@ -49,15 +55,21 @@ class DiagnosticsFile:
 
     Args:
         keep: how many rows of an earlier part of the run stay, if they are there.
+        solid: True in cells inside obstacles, which do not count; the shape of the grid.
 
     Raises:
         OutputError: if the file cannot be written.
     """
 
     def __init__(
-        self, path: Path, fields: tuple[str, ...], cell_volume: float, keep: int = 0
+        self,
+        path: Path,
+        fields: tuple[str, ...],
+        cell_volume: float,
+        keep: int = 0,
+        solid: np.ndarray | None = None,
     ) -> None:
-        self.path, self.fields, self.cell_volume = path, fields, cell_volume
+        self.path, self.fields, self.cell_volume, self.solid = path, fields, cell_volume, solid
         columns = [f"{field}_{quantity}" for field in fields for quantity in QUANTITIES]
         kept = _whole_rows(path, len(columns) + 2)[:keep] if keep else []
         self.frames = len(kept)
@@ -72,7 +84,7 @@ class DiagnosticsFile:
         self._writer = csv.writer(self._file)
 
     def write(self, index: int, time: float, state: np.ndarray) -> None:
-        rows = (diagnose(values, self.cell_volume) for values in state)
+        rows = (diagnose(values, self.cell_volume, self.solid) for values in state)
         numbers = [f"{row[quantity]:.10g}" for row in rows for quantity in QUANTITIES]
         try:
             self._writer.writerow([index, f"{time:.12g}", *numbers])

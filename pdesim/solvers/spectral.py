@@ -11,6 +11,7 @@ from pdesim.device import Placement
 from pdesim.errors import StepperError
 from pdesim.operators.lines import MethodOfLines
 from pdesim.operators.spectral import multiply
+from pdesim.operators.time_parts import double_names
 from pdesim.plan import Plan
 
 #: a source counts as free of its mean up to this fraction of its root mean square
@@ -44,7 +45,10 @@ def solve(plan: Plan, placement: Placement) -> Solution:
     _check(plan)
     dtype = tf.as_dtype(plan.settings.device.precision)
     inverse, unseen = _inverse(np.moveaxis(plan.problem.linear_modes(), (0, 1), (-2, -1)))
-    parameters = {k: tf.constant(v, dtype) for k, v in plan.equation.parameters.items()}
+    numbers = plan.equation.parameters
+    parameters = {k: tf.constant(v, dtype) for k, v in numbers.items()}
+    in_double = double_names(plan.problem, dtype.name)
+    parameters |= {in_double[k]: tf.constant(numbers[k], tf.float64) for k in in_double}
     fused = placement.is_gpu and plan.settings.device.jit is not False
     lines = MethodOfLines(plan.problem, dtype, fused, parameters)
 

@@ -42,7 +42,13 @@ class Method:
     """A stepper: what it is, how accurate, where it comes from.
 
     ``safety`` is the fraction of the stability limit that ``time.dt=auto`` takes. ``weights`` are
-    the sub-steps of a symmetric composition, as fractions of dt.
+    the sub-steps of a symmetric composition, as fractions of dt. ``reduced_order`` is the least
+    order where boundary values change in time; None if it stays. Such values are a source
+    as stiff as the operator, and its stages agree with the solution to a low order only (Hochbruck
+    and Ostermann, Acta Numerica 19 (2010) 209, sec. 2.4, doi:10.1017/S0962492910000048). Measured
+    between walls at 1 + sin(3 t), 64 cells, dt from 1/10 to 1/160: ETDRK3 and ETDRK4 3 on the heat
+    equation and about 2 on Allen-Cahn, ETDRK2, SBDF2, RKL2 and Crank-Nicolson 2 on both. CNAB2
+    oscillates: 1.4 at long steps. Far below the explicit stability limit the full order returns.
     """
 
     name: str
@@ -53,6 +59,7 @@ class Method:
     safety: float = 0.9
     tableau: Tableau | ExponentialTableau | None = None
     weights: tuple[float, ...] = (1.0,)
+    reduced_order: int | None = None
 
 
 def _tableau(a: list[str], b: str, embedded: str | None = None) -> Tableau:
@@ -157,7 +164,7 @@ _ALL = (
         "etdrk3",
         "exponential",
         3,
-        "exponential time differencing with three stages",
+        "exponential time differencing with three stages (order 2 to 3 if walls change in time)",
         f"{_COX}, eqs. 23-25",
         0.25,
         ExponentialTableau(
@@ -165,12 +172,13 @@ _ALL = (
             ((), (_HALF,), (_phi((-1, 1, 1)), _phi((2, 1, 1)))),
             (_FIRST, _phi((4, 2, 1), (-8, 3, 1)), _LAST),
         ),
+        reduced_order=2,
     ),
     Method(
         "etdrk4",
         "exponential",
         4,
-        "exponential time differencing with four stages",
+        "exponential time differencing with four stages (order 2 to 3 if walls change in time)",
         f"{_COX}, eqs. 26-29; Kassam, Trefethen, SIAM J. Sci. Comput. 26 (2005) 1214",
         0.25,
         ExponentialTableau(
@@ -183,6 +191,7 @@ _ALL = (
             ),
             (_FIRST, _phi((2, 2, 1), (-4, 3, 1)), _phi((2, 2, 1), (-4, 3, 1)), _LAST),
         ),
+        reduced_order=2,
     ),
     Method(
         "cnab2",

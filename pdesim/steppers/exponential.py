@@ -9,6 +9,13 @@ import numpy as np
 
 from pdesim.steppers.catalogue import Method
 
+#: below this magnitude the series of phi functions is summed; its terms, enough for float64
+SERIES_RADIUS, TERMS = 1.0, 18
+#: matrices worked on at once, few enough for the caches
+CHUNK = 4096
+#: passes over the rows of a matrix that balance it
+BALANCING_SWEEPS = 3
+
 
 @dataclass(frozen=True)
 class Exponential:
@@ -16,6 +23,9 @@ class Exponential:
 
     ``U_i = exp(c_i dt L) u + dt sum_j a_ij N(U_j, t + c_j dt)``. With N free of u and t one stage
     gives the exact solution.
+
+    Where boundary values change in time, N contains them times the stiffest rates of L, and methods
+    of order 3 and 4 lose an order or two (``Method.reduced_order``).
     """
 
     method: Method
@@ -26,13 +36,17 @@ class Exponential:
         Arrays of shape ``(fields, *modes)`` where the linear part couples no fields.
         """
         tableau = self.method.tableau
-        functions = {c: _functions(linear, c * dt) for c in {*tableau.c, 1.0, 0.5} - {0.0}}
+        entries = {e for row in (*tableau.a, tableau.b) for e in row if e}
+        highest = dict.fromkeys({*tableau.c, 1.0} - {0.0}, 0)
+        for _, k, c in (term for entry in entries for term in entry):
+            highest[c] = max(k, highest.get(c, 0))
+        functions = {c: _functions(linear, c * dt, k) for c, k in highest.items()}
 
         def combine(entry):
             return sum(weight * functions[c][k] for weight, k, c in entry)
 
         table = {f"exp{c}": functions[c][0] for c in {*tableau.c, 1.0} - {0.0}}
-        for entry in {e for row in (*tableau.a, tableau.b) for e in row if e}:
+        for entry in entries:
             table[_key(entry)] = dt * combine(entry)
         return table
 
@@ -63,49 +77,140 @@ def _key(entry) -> str:
     return "+".join(f"{weight}phi{k}({c})" for weight, k, c in entry)
 
 
-def _functions(linear: np.ndarray, dt: float) -> list[np.ndarray]:
-    """phi_0 to phi_3 of ``dt * linear``, as numbers per field where it couples none."""
+def _functions(linear: np.ndarray, dt: float, highest: int) -> list[np.ndarray]:
+    """``phi_0`` to ``phi_highest`` of ``dt * linear``, as numbers per field if it couples none."""
     if is_diagonal(linear):
-        return phi_functions(diagonal(linear) * dt, 3, np.multiply, 1.0)
-    matrices = np.moveaxis(linear, (0, 1), (-2, -1)) * dt
-    functions = phi_functions(matrices, 3, np.matmul, np.eye(len(linear)))
-    return [np.moveaxis(f, (-2, -1), (0, 1)) for f in functions]
+        return phi_of_numbers(diagonal(linear) * dt, highest)
+    return phi_of_matrices(linear * dt, highest)
 
 
-def phi_functions(z: np.ndarray, highest: int, product, one) -> list[np.ndarray]:
-    """``phi_0 = exp, phi_1, ..., phi_highest`` of numbers or of matrices.
+def phi_of_numbers(z: np.ndarray, highest: int) -> list[np.ndarray]:
+    """``phi_0 = exp, phi_1, ..., phi_highest`` of every number in ``z``, real or complex.
 
-    Taylor series of ``z / 2**s`` and s doublings,
-    ``phi_k(2z) = 2**-k [phi_0(z) phi_k(z) + sum_(j=1..k) phi_j(z) / (k - j)!]``
-    (Skaflestad and Wright, Appl. Numer. Math. 59 (2009) 783, eq. 9), so neither small nor large
-    eigenvalues cancel.
+    ``phi_k(z) = sum_n z**n / (n + k)!``. Near zero the series is summed; elsewhere the recurrence
+    ``phi_(k+1) = (phi_k - 1/k!) / z`` starts from ``expm1(z) / z``, which loses about a digit by
+    cancellation where ``|z| = 1`` and less beyond. Each number is treated on its own, so the
+    accuracy does not depend on the others in the array.
 
-    Args:
-        z: numbers, or matrices on the last two axes.
-        product: ``numpy.multiply`` or ``numpy.matmul``.
-        one: 1.0 or the unit matrix.
+    Returns:
+        ``highest + 1`` arrays of the shape of ``z``.
     """
-    largest = float(np.max(np.abs(z), initial=0.0)) * (1 if np.ndim(one) == 0 else len(one))
-    doublings = max(0, math.ceil(math.log2(largest)) + 1) if largest > 0 else 0
-    small = z / 2.0**doublings
-    phi = [_taylor(small, k, product, one) for k in range(highest + 1)]
-    for _ in range(doublings):
-        doubled = [product(phi[0], phi[0])]
-        for k in range(1, highest + 1):
-            total = product(phi[0], phi[k])
-            for j in range(1, k + 1):
-                total = total + phi[j] / math.factorial(k - j)
-            doubled.append(total / 2.0**k)
-        phi = doubled
+    z = np.asarray(z)
+    z = z if np.iscomplexobj(z) else z.astype(float)
+    with np.errstate(over="ignore", invalid="ignore"):  # growth beyond the range of float64
+        exponential = np.exp(z)
+        if highest == 0:
+            return [exponential]
+        small = np.abs(z) < SERIES_RADIUS
+        safe = np.where(small, 1.0, z)
+        phi = [exponential, np.expm1(z) / safe]
+        for k in range(1, highest):
+            phi.append((phi[k] - 1 / math.factorial(k)) / safe)
+    near = z[small]
+    series = _series(near, highest, 1.0, np.multiply)
+    for k in range(highest, 0, -1):
+        phi[k][small] = series
+        series = near * series + 1 / math.factorial(k - 1)
     return phi
 
 
-def _taylor(z: np.ndarray, k: int, product, one, terms: int = 16) -> np.ndarray:
-    """``sum_n z**n / (n + k)!`` by Horner's rule; |z| <= 1/2 makes 16 terms exact in float64."""
-    total = np.zeros_like(z) + one / math.factorial(terms + k)
-    for n in range(terms - 1, -1, -1):
+def phi_of_matrices(z: np.ndarray, highest: int) -> list[np.ndarray]:
+    """``phi_0 = exp, phi_1, ..., phi_highest`` of many small matrices, each scaled on its own.
+
+    The Taylor series of ``z / 2**s`` is followed by s doublings (Skaflestad and Wright, Appl.
+    Numer. Math. 59 (2009) 783, eq. 9, doi:10.1016/j.apnum.2008.03.021), with ``E = exp - 1`` in
+    place of ``exp``::
+
+        E(2 z) = E(z)**2 + 2 E(z)
+        phi_k(2 z) = 2**-k [E(z) phi_k(z) + phi_k(z) + sum_(j=1..k) phi_j(z) / (k - j)!]
+
+    so that an eigenvalue near zero keeps its digits however many doublings the largest one needs.
+    s depends on the norm of the matrix after balancing (Osborne, J. ACM 7 (1960) 338), with
+    factors that are powers of two and therefore exact.
+
+    Args:
+        z: real or complex, shape ``(n, n, ...)``.
+
+    Returns:
+        ``highest + 1`` arrays of the shape of ``z``.
+    """
+    n, flat = len(z), z.reshape(len(z), len(z), -1)
+    result = np.empty((highest + 1, *flat.shape), np.result_type(z, float))
+    with np.errstate(over="ignore", invalid="ignore"):  # growth beyond the range of float64
+        for start in range(0, flat.shape[-1], CHUNK):
+            chunk = np.s_[..., start : start + CHUNK]
+            result[chunk] = _phi_of_chunk(flat[chunk], highest)
+    return [array.reshape(n, n, *z.shape[2:]) for array in result]
+
+
+def _phi_of_chunk(z: np.ndarray, highest: int) -> np.ndarray:
+    """``phi_0, ..., phi_highest`` of matrices ``(n, n, matrices)``, stacked."""
+    n = len(z)
+    scale = _balance(z)
+    z = z / scale[:, None] * scale
+    norm = np.abs(z).sum(axis=0).max(axis=0)
+    _, exponent = np.frexp(np.where(np.isfinite(norm), norm, 0.0))
+    doublings = np.maximum(exponent + 1, 0)  # norm < 2**exponent, so that the scaled one is < 1/2
+    order = np.argsort(-doublings, kind="stable")
+    doublings = doublings[order]
+    small = z[..., order] / np.exp2(doublings)
+    unit = np.eye(n)[..., None]
+    top = max(highest, 1)
+    phi = [_series(small, top, unit, _product)]
+    for k in range(top, 1, -1):
+        phi.insert(0, _product(small, phi[0]) + unit / math.factorial(k - 1))
+    values = np.stack([_product(small, phi[0]), *phi])  # E, phi_1, ...
+    for doubling in range(1, int(doublings.max(initial=0)) + 1):
+        part = values[..., : np.count_nonzero(doublings >= doubling)]
+        part[...] = _doubled(part)
+    values[0] += unit
+    result = np.empty_like(values)
+    result[..., order] = values
+    return result[: highest + 1] * (scale[:, None] / scale)
+
+
+def _doubled(values: np.ndarray) -> np.ndarray:
+    """``E, phi_1, ...`` of ``2 z`` from those of ``z``; shape ``(functions, n, n, matrices)``."""
+    expm1, *phi = values
+    doubled = [_product(expm1, expm1) + 2 * expm1]
+    for k in range(1, len(values)):
+        total = _product(expm1, phi[k - 1]) + phi[k - 1]
+        for j in range(1, k + 1):
+            total += phi[j - 1] / math.factorial(k - j)
+        doubled.append(total / 2.0**k)
+    return np.stack(doubled)
+
+
+def _series(z: np.ndarray, k: int, one, product) -> np.ndarray:
+    """``sum_n z**n / (n + k)!`` by Horner's rule; exact in float64 for norms up to 1."""
+    total = np.zeros_like(z) + one / math.factorial(TERMS + k)
+    for n in range(TERMS - 1, -1, -1):
         total = product(z, total) + one / math.factorial(n + k)
     return total
+
+
+def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Matrix products over the first two axes, elementwise over the last: fast for small n."""
+    return sum(a[:, j, None] * b[None, j] for j in range(len(a)))
+
+
+def _balance(z: np.ndarray) -> np.ndarray:
+    """Powers of two d, shape ``(n, matrices)``, that lessen the norm of ``z[i, j] d_j / d_i``."""
+    n = len(z)
+    scale = np.ones((n, z.shape[-1]))
+    size = np.abs(z)
+    for i in range(n):
+        size[i, i] = 0.0
+    for _ in range(BALANCING_SWEEPS):
+        for i in range(n):
+            row, column = size[i].sum(axis=0), size[:, i].sum(axis=0)
+            usable = (row > 0) & (column > 0) & np.isfinite(row) & np.isfinite(column)
+            ratio = np.sqrt(np.where(usable, row, 1.0) / np.where(usable, column, 1.0))
+            factor = np.exp2(np.rint(np.log2(ratio)))
+            scale[i] *= factor
+            size[i] /= factor
+            size[:, i] *= factor
+    return scale
 
 
 def is_diagonal(linear: np.ndarray) -> bool:

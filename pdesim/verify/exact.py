@@ -11,7 +11,7 @@ from pdesim.blocks import Blocks
 from pdesim.operators.problem import Problem
 from pdesim.operators.spectrum import matrix_values, symbol_names
 from pdesim.steppers import build_stepper, refusal
-from pdesim.steppers.exponential import phi_functions
+from pdesim.steppers.exponential import phi_of_matrices
 from pdesim.verify.orders import march, slow_rate
 
 #: the claim: one jump of `exact` equals the mode's own exponential to this
@@ -47,7 +47,7 @@ def compare_exact_mode(problem: Problem) -> ExactMode | None:
     symbols = problem.discretisation.symbols(grid, [np.array(k) for k in wavenumbers])
     names = {**problem.parameters, **symbol_names(symbols)}
     matrix = matrix_values(problem.split.matrix, names)
-    advanced = phi_functions(matrix * duration, 0, np.matmul, np.eye(len(matrix)))[0] @ amplitudes
+    advanced = phi_of_matrices(matrix * duration, 0)[0] @ amplitudes
     blocks = Blocks(problem, build_stepper("exact", problem), tf.float64, True)
     found = march(blocks, _wave(problem, wavenumbers, amplitudes), duration, 1)
     wanted = _wave(problem, wavenumbers, advanced)

@@ -1,0 +1,55 @@
+"""Which linear equations have a self-adjoint right-hand side. No TensorFlow."""
+
+from __future__ import annotations
+
+import sympy
+
+from pdesim.formula import language as lang
+from pdesim.operators.problem import Problem
+
+#: derivatives that are symmetric between periodic, Dirichlet, Neumann and Robin sides at order 2
+_EVEN = (lang.LAPLACIAN, *(word for word, (_, power) in lang.DERIVATIVES.items() if power == 2))
+
+
+def is_self_adjoint(problem: Problem) -> bool:
+    """Whether the discrete right-hand side is symmetric in each field, as conjugate gradients need.
+
+    Besides what ``Problem.self_adjoint`` knows, these are sums of ``c(x, t)*u``,
+    ``k*laplacian(u)``, ``k*d2_dx2(u)`` and ``divergence(D(x, t)*gradient(u))``, each of the
+    equation's own field, with factors k that depend on time at most. Fluxes in a divergence leave
+    one cell and enter the next, so its matrix is symmetric; at walls that holds for order 2.
+    """
+    if problem.self_adjoint:
+        return True
+    scheme, equation = problem.discretisation, problem.equation
+    walled = not all(problem.boundary.periodic_axes)
+    if scheme.is_spectral or (scheme.order > 2 and walled):
+        return False
+    pairs = zip(equation.field_symbols, equation.formulas, strict=True)
+    return all(_is_symmetric(formula, field, problem) for field, formula in pairs)
+
+
+def _is_symmetric(formula: sympy.Expr, field: sympy.Symbol, problem: Problem) -> bool:
+    terms = sympy.Add.make_args(lang.expand_products(formula))
+    return all(_is_symmetric_term(term, field, problem) for term in terms)
+
+
+def _is_symmetric_term(term: sympy.Expr, field: sympy.Symbol, problem: Problem) -> bool:
+    fields = set(problem.equation.field_symbols)
+    if not term.free_symbols & fields:
+        return True  # a source
+    uniform = {*problem.equation.parameter_symbols.values(), lang.TIME}
+    factors = sympy.Mul.make_args(term)
+    varying = [factor for factor in factors if factor.free_symbols & fields]
+    others = [factor for factor in factors if not factor.free_symbols & fields]
+    if len(varying) != 1 or any(factor.has(lang.AppliedUndef) for factor in others):
+        return False
+    (factor,) = varying
+    if factor == field:
+        return True
+    if not lang.is_operator(factor) or factor.args[-1] != field:
+        return False
+    if not all(other.free_symbols <= uniform for other in others):
+        return False
+    word = lang.word_of(factor)
+    return word in _EVEN or (word == lang.DIVERGENCE and not factor.args[0].free_symbols & fields)

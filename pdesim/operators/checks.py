@@ -1,0 +1,112 @@
+"""What the numbers of a problem must satisfy before TensorFlow starts. No TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import sympy
+
+from pdesim.boundary import cells_known, ghost_weights
+from pdesim.errors import ConfigError
+from pdesim.formula import Evaluator
+from pdesim.formula import language as lang
+from pdesim.operators.problem import Problem
+
+#: spacings that differ by less count as equal
+EQUAL_SPACING = 1e-6
+
+
+def check_numbers(problem: Problem, precision: str) -> None:
+    """Refuse what would be computed, but not as it is written.
+
+    Raises:
+        ConfigError: for an isotropic stencil on unequal spacing, and for coefficients outside the
+            range of the precision.
+        BoundaryError: for Robin conditions that ghost cells cannot meet.
+    """
+    _check_isotropic(problem)
+    _check_ghosts(problem)
+    _check_range(problem, precision)
+
+
+def _check_isotropic(problem: Problem) -> None:
+    """The 9-point Laplacian is isotropic on equal spacing only.
+
+    Its leading error is ``sum_a h_a**2 / 12 d4u/da4`` and mixed derivatives with free weights. A
+    rotation leaves that unchanged only if all ``h_a`` are equal.
+    """
+    spacing = problem.grid.spacing
+    if problem.discretisation.isotropic and max(spacing) > (1 + EQUAL_SPACING) * min(spacing):
+        sizes = " x ".join(f"{h:.6g}" for h in spacing)
+        raise ConfigError(
+            f"operators.isotropic=true on cells of {sizes}: the stencil is isotropic on square "
+            "cells only",
+            "grid and domain.extent in one ratio, or operators.isotropic=false",
+        )
+
+
+def _check_ghosts(problem: Problem) -> None:
+    """Work out the ghost cells of all Robin conditions once, for their errors."""
+    grid, scheme = problem.grid, problem.discretisation
+    if scheme.is_spectral:
+        return
+    walls = {
+        (axis, wall.homogeneous)
+        for per_axis in problem.boundary.walls
+        for axis, pair in enumerate(per_axis)
+        for wall in pair
+        if wall.kind == "robin"
+    }
+    for axis, wall in walls:
+        known = cells_known(scheme.order, grid.points[axis])
+        ghost_weights(wall, grid.spacing[axis], 1, known)
+
+
+def _check_range(problem: Problem, precision: str) -> None:
+    """Numbers below the smallest normal float32 become 0 there, above the largest infinite."""
+    if precision != "float32":
+        return
+    limits = np.finfo(precision)
+    evaluate = Evaluator(problem.parameters)
+    formulas = [*problem.equation.formulas]
+    formulas += [w.value for f in problem.boundary.walls for pair in f for w in pair]
+    for text, part in _constants(formulas, set(problem.parameters)):
+        with np.errstate(all="ignore"):
+            try:
+                size = abs(complex(evaluate(part)))
+            except (ArithmeticError, TypeError, ValueError):
+                continue  # reported where the formula is evaluated
+        if size != 0 and np.isfinite(size) and not float(limits.tiny) <= size <= float(limits.max):
+            outcome = "is rounded to 0" if size < 1 else "is infinite"
+            raise ConfigError(
+                f"{text} = {size:.3g} {outcome} in float32",
+                f"numbers between {limits.tiny:.2g} and {limits.max:.2g} in size, or 0",
+                "device.precision=float64, or other units",
+            )
+
+
+def _constants(formulas, parameters: set[str]) -> Iterator[tuple[str, sympy.Expr]]:
+    """Numbers, parameters, and products and other parts that consist of these alone."""
+    seen: set[sympy.Basic] = set()
+
+    def is_constant(node: sympy.Basic) -> bool:
+        names = {symbol.name for symbol in node.free_symbols}
+        return names <= parameters and not node.has(lang.AppliedUndef)
+
+    def parts(node: sympy.Basic) -> Iterator[sympy.Expr]:
+        if node in seen:
+            return
+        seen.add(node)
+        if isinstance(node, sympy.Expr) and is_constant(node):
+            yield node
+        elif isinstance(node, sympy.Mul):
+            yield sympy.Mul(*(factor for factor in node.args if is_constant(factor)))
+        for argument in node.args:
+            # powers of numbers, such as exponents, are evaluated before rounding
+            if not node.is_number:
+                yield from parts(argument)
+
+    for formula in formulas:
+        for part in parts(formula):
+            yield f"the coefficient {part}", part

@@ -1,0 +1,110 @@
+"""Whether solutions are even or odd about walls, and what follows from that. No TensorFlow."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import sympy
+
+from pdesim.boundary import PERIODIC, SIDES, Boundary
+from pdesim.equation import Equation
+from pdesim.formula import language as lang
+from pdesim.grid import Grid
+from pdesim.operators.problem import Problem
+from pdesim.operators.symmetry import Parity, Symmetry
+
+
+def mark_mirrors(boundary: Boundary, equation: Equation, grid: Grid) -> Boundary:
+    """The same boundary, with ``mirror`` set on no-flux sides where the solution is even.
+
+    A field with du/dn = 0 is even about a wall if its right-hand side is even for fields that are
+    even (or odd, at a Dirichlet wall with value 0): the mirror image then solves the equation, too,
+    and all odd derivatives vanish at the wall. Reactions and diffusion are such, an advection
+    ``u*d_dx(u)`` or a source ``x`` is not. Ghost cells that are mirror images have no error there,
+    and make the sum of a Laplacian or a divergence over all cells zero to round-off, at any order.
+    Where the solution is not even they would lower the order to 2, so one-sided extrapolation
+    remains, and the mean drifts by the error of the scheme.
+
+    All no-flux fields on a side have mirrors, or none has.
+    """
+    walls = [[list(pair) for pair in per_axis] for per_axis in boundary.walls]
+    for axis in range(grid.dimensions):
+        if boundary.is_periodic(axis):
+            continue
+        for side in range(len(SIDES)):
+            here = [per_axis[axis][side] for per_axis in boundary.walls]
+            no_flux = [i for i, wall in enumerate(here) if wall.kind == "neumann"]
+            if no_flux and set(no_flux) <= _even_fields(boundary, equation, grid, axis, side):
+                for i in no_flux:
+                    walls[i][axis][side] = replace(here[i], mirror=True)
+    marked = tuple(tuple(tuple(pair) for pair in per_axis) for per_axis in walls)
+    return replace(boundary, walls=marked)
+
+
+def _even_fields(
+    boundary: Boundary, equation: Equation, grid: Grid, axis: int, side: int
+) -> set[int]:
+    """The fields that are even about a side, given its conditions and all right-hand sides."""
+    # parities about this side alone: the other axes are taken as periodic
+    one_wall = [[(PERIODIC, PERIODIC)] * grid.dimensions for _ in boundary.walls]
+    for pairs, per_axis in zip(one_wall, boundary.walls, strict=True):
+        pairs[axis] = (per_axis[axis][side],) * 2
+    alone = Boundary(tuple(map(tuple, one_wall)))
+
+    def parity(sign: int) -> Parity:
+        return tuple((sign, sign) if a == axis else (1, 1) for a in range(grid.dimensions))
+
+    signs = {"neumann": 1, "dirichlet": -1}
+    fields: dict = {}
+    for symbol, per_axis in zip(equation.field_symbols, boundary.walls, strict=True):
+        wall = per_axis[axis][side]
+        known = wall.value == 0 and wall.kind in signs
+        fields[symbol] = parity(signs[wall.kind]) if known else None
+    while True:
+        symmetry = Symmetry(grid, alone, fields)
+        broken = [
+            symbol
+            for symbol, formula in zip(equation.field_symbols, equation.formulas, strict=True)
+            if fields[symbol] is not None
+            and formula != 0
+            and symmetry.parity(formula) != fields[symbol]
+        ]
+        if not broken:
+            break
+        fields |= dict.fromkeys(broken)
+    even = parity(1)
+    return {i for i, symbol in enumerate(equation.field_symbols) if fields[symbol] == even}
+
+
+def slow_fields(problem: Problem) -> list[str]:
+    """Fields whose series of sines or cosines converges slowly (``operators=spectral`` only).
+
+    A sine series continues a field oddly about Dirichlet walls, a cosine series evenly about
+    Neumann walls. It converges faster than any power of the spacing if the right-hand side has the
+    parity of the field. A source that is not zero at a Dirichlet wall does not: the continued
+    solution has a jump in its second derivative, and its error falls with the second power of the
+    spacing only. The same holds for ``-k*u`` where the wall has a value (what is expanded is u
+    less a polynomial that meets the value), and, with higher powers, for other terms that are
+    neither even nor odd.
+    """
+    equation, boundary = problem.equation, problem.boundary
+    if not problem.discretisation.is_spectral or all(boundary.periodic_axes):
+        return []
+    symmetry = problem.symmetry
+    fields = dict(symmetry.fields)
+    lifted = {
+        symbol
+        for symbol, lift in zip(equation.field_symbols, problem.lifts, strict=True)
+        if lift is not None
+    }
+    alone = fields | dict.fromkeys(lifted)
+    slow = []
+    for symbol, formula in zip(equation.field_symbols, equation.formulas, strict=True):
+        # derivatives of a field with wall values see the homogeneous part, the rest the whole
+        nodes = [n for n in lang.operators_in(formula) if n.args[-1] in lifted]
+        stand_ins = {node: sympy.Dummy(real=True) for node in nodes}
+        parities = {dummy: symmetry.parity(node) for node, dummy in stand_ins.items()}
+        whole = Symmetry(problem.grid, boundary, {**alone, **parities})
+        if formula != 0 and whole.parity(formula.xreplace(stand_ins)) != fields[symbol]:
+            slow.append(symbol.name)
+    return slow

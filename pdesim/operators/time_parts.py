@@ -1,0 +1,94 @@
+"""Parts of formulas that depend on time alone, for evaluation in double precision. No TensorFlow.
+
+In float32 a time of 1e7 is rounded to whole numbers, and ``cos(2*pi*t)`` would be 1.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import lru_cache
+
+import sympy
+from sympy.logic.boolalg import Boolean
+
+from pdesim.formula import language as lang
+from pdesim.operators.problem import Problem
+
+
+def double_names(problem: Problem, precision: str) -> dict[str, str]:
+    """Parameters that may stand beside the time, and the names of their values in float64.
+
+    Empty where the precision is float64 already, or nothing depends on time.
+    """
+    timed = problem.equation.moves or lang.TIME in problem.boundary.symbols
+    if precision == "float64" or not timed:
+        return {}
+    return {name: f"{name} in float64" for name in problem.parameters}
+
+
+@lru_cache(maxsize=1024)
+def separate_time(
+    formula: sympy.Expr, constants: frozenset[sympy.Symbol]
+) -> tuple[sympy.Expr, Mapping[str, sympy.Basic]]:
+    """Replace the largest parts that consist of t, parameters and numbers by symbols.
+
+    In sums and products these are all such terms and factors together. A phase is taken out of a
+    sine or cosine, ``sin(k*x - w*t) = sin(k*x) cos(w*t) - cos(k*x) sin(w*t)``, and whole periods
+    out of a remainder, ``mod(x - t, p) = mod(x + mod(-t, p), p)``, since the sum would be rounded
+    to float32.
+
+    Args:
+        constants: the symbols of the parameters.
+
+    Returns:
+        The formula with symbols, and what each symbol (by name) stands for. A formula without t
+        comes back as it is.
+    """
+    parts: dict[str, sympy.Basic] = {}
+    allowed = constants | {lang.TIME}
+
+    def is_scalar(node: sympy.Basic) -> bool:
+        return node.free_symbols <= allowed and not node.has(lang.AppliedUndef)
+
+    def stand_in(node: sympy.Basic) -> sympy.Symbol:
+        name = "time_part_" + hashlib.md5(sympy.srepr(node).encode()).hexdigest()
+        parts[name] = node
+        # a condition is no number
+        return sympy.Symbol(name) if isinstance(node, Boolean) else sympy.Symbol(name, real=True)
+
+    def of_terms(node: sympy.Expr) -> tuple[sympy.Expr | None, list[sympy.Expr]]:
+        """The part of a sum or a product that depends on time alone, and the others."""
+        alone = [argument for argument in node.args if is_scalar(argument)]
+        if not any(lang.TIME in argument.free_symbols for argument in alone):
+            return None, list(node.args)
+        return node.func(*alone), [a for a in node.args if not is_scalar(a)]
+
+    def walk(node: sympy.Basic) -> sympy.Basic:
+        if lang.TIME not in node.free_symbols:
+            return node
+        if isinstance(node, (sympy.Expr, Boolean)) and is_scalar(node):
+            return stand_in(node)
+        if isinstance(node, (sympy.Add, sympy.Mul)):
+            alone, others = of_terms(node)
+            rest = [walk(argument) for argument in others]
+            return node.func(*rest) if alone is None else node.func(stand_in(alone), *rest)
+        if isinstance(node, (sympy.sin, sympy.cos)):
+            angle = sympy.expand_mul(node.args[0])
+            phase, others = of_terms(angle) if isinstance(angle, sympy.Add) else (None, [])
+            if phase is not None:
+                return shifted(type(node), walk(sympy.Add(*others)), phase)
+        if type(node).__name__ == "Mod" and isinstance(node.args[0], sympy.Add):
+            part, others = of_terms(node.args[0])
+            if part is not None and is_scalar(node.args[1]):
+                remainder = walk(node.func(part, node.args[1]))
+                return node.func(walk(sympy.Add(*others)) + remainder, walk(node.args[1]))
+        return node.func(*map(walk, node.args))
+
+    def shifted(function, angle: sympy.Expr, phase: sympy.Expr) -> sympy.Expr:
+        sine, cosine = (walk(wave(phase)) for wave in (sympy.sin, sympy.cos))
+        if function is sympy.sin:
+            return sympy.sin(angle) * cosine + sympy.cos(angle) * sine
+        return sympy.cos(angle) * cosine - sympy.sin(angle) * sine
+
+    return walk(formula), parts
