@@ -20,7 +20,7 @@ from pdesim.formula import Evaluator, jacobian
 from pdesim.formula import language as lang
 from pdesim.grid import Grid
 from pdesim.operators.problem import Problem
-from pdesim.operators.spectrum import matrix_values, symbol_names
+from pdesim.operators.spectrum import matrix_values, symbol_names, words_in
 
 #: wave vectors per axis and cells of the state that are looked at
 ANGLES = {1: 65, 2: 17, 3: 9}
@@ -138,8 +138,9 @@ def linearise(problem: Problem, state: np.ndarray, time: float) -> Linearised:
     nodes, names = {}, {}
     evaluate = Evaluator(everywhere, applied=partial(_differentiate, grid))
     for number, node in enumerate(sorted(lang.operators_in(equation.jacobian), key=str)):
-        nodes[node] = sympy.Symbol(f"value_{number}", real=True)
-        names[f"value_{number}"] = sample(evaluate(node))
+        # a name that no parameter can have
+        nodes[node] = sympy.Symbol(f"value {number}", real=True)
+        names[f"value {number}"] = sample(evaluate(node))
     names |= {name: sample(v) if np.ndim(v) else v for name, v in everywhere.items()}
     with np.errstate(all="ignore"):
         whole = Linearised(problem, {**names, **symbol_names(symbols)}, nodes)
@@ -240,22 +241,24 @@ def _symbols(problem: Problem) -> dict[str, np.ndarray]:
     """Symbols at sampled wave vectors, shape ``(samples, 1)``; walls add the modes they make."""
     grid, scheme = problem.grid, problem.discretisation
     count = ANGLES[grid.dimensions]
-    pairs = []
+    powers = range(1, lang.HIGHEST_DERIVATIVE + 1)
+    lines = []
     for axis, spacing in enumerate(grid.spacing):
         # evenly spread, and long waves besides, among which the unstable ones often are
         angles = np.append(np.linspace(0, np.pi, (count + 1) // 2), np.pi / 2.0**LONG)
         if axis > 0:  # real states need half of the wave vectors
             angles = np.concatenate([angles, -angles[1:]])
         wavenumbers = angles / spacing
-        first, second = (scheme.symbol(n, wavenumbers, spacing) for n in (1, 2))
+        line = {n: scheme.symbol(n, wavenumbers, spacing) for n in powers}
         stiffest = _stiffest_wall(problem, axis)
-        if stiffest < second.min():
-            first, second = np.append(first, 0.0), np.append(second, stiffest)
-        pairs.append((first, second))
-    index = np.meshgrid(*(np.arange(len(first)) for first, _ in pairs), indexing="ij")
+        if stiffest < line[2].min():
+            even = {n: stiffest ** (n // 2) * (n % 2 == 0) for n in powers}
+            line = {n: np.append(values, even[n]) for n, values in line.items()}
+        lines.append(line)
+    index = np.meshgrid(*(np.arange(len(line[1])) for line in lines), indexing="ij")
     index = [i.reshape(-1, 1) for i in index]
-    first, second = ([pair[n][i] for pair, i in zip(pairs, index, strict=True)] for n in (0, 1))
-    return scheme.assemble(grid, first, second)
+    needed = {*words_in(problem.equation.jacobian), *words_in(problem.split.matrix)}
+    return scheme.assemble(grid, lambda axis, power: lines[axis][power][index[axis]], needed)
 
 
 def _stiffest_wall(problem: Problem, axis: int) -> float:
@@ -312,9 +315,9 @@ def _differentiate(grid: Grid, word: str, arguments: tuple, evaluate: Evaluator)
 
     values = np.broadcast_to(evaluate(arguments[-1]), grid.shape)
     if word in lang.DERIVATIVES:
-        axis, power = lang.DERIVATIVES[word]
-        for _ in range(power):
-            values = gradient(values, axis)
+        for axis, power in enumerate(lang.powers_of(word, grid.dimensions)):
+            for _ in range(power):
+                values = gradient(values, axis)
         return values
     factor = evaluate(arguments[0]) if word == lang.DIVERGENCE else 1.0
     return sum(gradient(factor * gradient(values, axis), axis) for axis in range(grid.dimensions))
