@@ -185,7 +185,9 @@ WORDS = {
     "pow(y, 1/3) + pow(x, 2)": lambda x, y: y ** (1 / 3) + x**2,
     "max(x, y - 1, 0.1)": lambda x, y: np.maximum(np.maximum(x, y - 1), 0.1),
     "min(x, y - 1, -0.1, x**2)": lambda x, y: np.minimum(np.minimum(x, y - 1), -0.1),
-    "minimum(x, 0.5, y) + maximum(x, y)": lambda x, y: np.minimum(np.minimum(x, 0.5), y) + np.maximum(x, y),
+    "minimum(x, 0.5, y) + maximum(x, y)": lambda x, y: (
+        np.minimum(np.minimum(x, 0.5), y) + np.maximum(x, y)
+    ),
     "x if x > y - 1 else y": lambda x, y: np.where(x > y - 1, x, y),
     "1 if x > 0.5 else 2 if x > 0 and not y < 1 else 3": lambda x, y: np.where(
         x > 0.5, 1.0, np.where((x > 0) & ~(y < 1), 2.0, 3.0)

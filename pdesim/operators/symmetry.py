@@ -105,7 +105,7 @@ class Symmetry:
         powers = lang.powers_of(word) if word in lang.DERIVATIVES else (2, 2, 2)
         flipped = [
             power % 2 and not self.boundary.is_periodic(a)
-            for a, power in zip(range(self.grid.dimensions), powers)
+            for a, power in enumerate(powers[: self.grid.dimensions])
         ]
         pairs = zip(flipped, parities[0], strict=False)
         return tuple((-p[0], -p[1]) if flip else p for flip, p in pairs)
