@@ -342,7 +342,7 @@ def test_reserved_names_are_refused_with_the_list(name):
         assert "Lx" in str(caught.value) and "pi" in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["mask", "time", "default", "frame"])
+@pytest.mark.parametrize("name", ["mask", "time", "default", "config", "equation"])
 def test_fields_cannot_have_the_names_of_files_and_settings(name):
     with pytest.raises(ConfigError, match="reserved") as caught:
         build_equation({"rhs": {name: "1"}}, ("x", "y"))

@@ -204,9 +204,10 @@ def operator_symbol(word: str) -> sympy.Symbol:
 
 #: names that formulas have besides fields and parameters: coordinates, lengths, distance, time
 PLACES = (*AXES, *(f"L{axis}" for axis in AXES), "r", "t")
-#: names that files and settings have beside the fields': datasets of a snapshot file and columns of
-#: the table of diagnostics (``time``, ``mask``, ``frame``), keys of ``initial`` and ``boundary``
-FIELD_NAMES_TAKEN = ("default", "frame", "mask", "time")
+#: names that are something else where fields are named: the keys ``default`` and ``mask`` of
+#: ``initial`` and ``boundary``, and arrays that files have beside the fields' (``time``,
+#: ``mask``; ``config`` and ``equation`` where they are exported)
+FIELD_NAMES_TAKEN = ("config", "default", "equation", "mask", "time")
 
 
 def reserved_names(what: str) -> tuple[str, ...]:
