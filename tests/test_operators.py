@@ -368,3 +368,12 @@ def test_the_source_of_a_manufactured_solution_has_values_only():
     # rounding 1e-16/h^2 and h^2 times fourth derivatives; a jump or kink between is seldom
     close = np.abs(found - difference) < 1e-4 * (1 + np.abs(found))
     assert close.mean() > 0.97 and np.isfinite(found).all()
+
+
+def test_around_obstacles_high_and_mixed_derivatives_are_nested():
+    """Each part then knows the condition on the faces of obstacles; corners have none."""
+    plan = custom_plan(
+        2, "d2_dxdy(u) + d4_dx4(u)", "domain.mask='where(r < 0.2, 1, 0)'", "boundary=neumann"
+    )
+    assert str(plan.equation.formulas[0]) == "d2_dx2(d2_dx2(u)) + d_dy(d_dx(u))"
+    assert plan.problem.halo == 1
