@@ -22,6 +22,7 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
+from pdesim.equation import KEYS
 from pdesim.errors import ConfigError, nearest
 from pdesim.settings import Settings, read_settings
 
@@ -121,7 +122,35 @@ def compose_config(overrides: Sequence[str], config_dir: str | None = None) -> D
         raise ConfigError(f"there is no folder {config_dir}", "--config-dir DIR with configs in it")
     extra = [f"hydra.searchpath=[{Path(config_dir).resolve()}]"] if config_dir else []
     with explained(overrides, config_dir), _hydra_at_work():
-        return compose(CONFIG_NAME, [*overrides, *extra], return_hydra_config=True)
+        config = compose(CONFIG_NAME, [*overrides, *extra], return_hydra_config=True)
+        _check_parameters_known(config, overrides, extra)
+    return config
+
+
+def _check_parameters_known(
+    config: DictConfig, overrides: Sequence[str], extra: Sequence[str]
+) -> None:
+    """Refuse an ``equation.NAME=`` that neither the equation's file nor any formula knows.
+
+    It is a misspelling. What the file defines and no formula uses any more is not: another formula
+    may have replaced the one that used it.
+    """
+    parts = [override.removeprefix("++").partition("=") for override in overrides]
+    given = {key.removeprefix("equation.") for key, _, _ in parts if key.startswith("equation.")}
+    given = {name for name in given if "." not in name and name not in KEYS}
+    if not given:
+        return
+    text = OmegaConf.to_yaml(OmegaConf.masked_copy(config, [k for k in config if k != "hydra"]))
+    # every word but keys, which a colon follows
+    named = set(re.findall(r"\b[^\W\d]\w*\b(?!\s*:)", text))
+    for name in sorted(given - named):
+        others = [o for o in overrides if not o.startswith(f"++equation.{name}=")]
+        defined = compose(CONFIG_NAME, [*others, *extra]).get("equation", {})
+        if name not in defined:
+            raise ConfigError(
+                f"equation.{name} is unknown: no formula of this equation uses it",
+                nearest(name, [key for key in defined if key not in KEYS]),
+            )
 
 
 def composed_from(config: DictConfig, overrides: Sequence[str]) -> Composed:

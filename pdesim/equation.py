@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
 import keyword
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import sympy
 
-from pdesim.errors import ConfigError, nearest
-from pdesim.formula import Scope, Split, jacobian, parse, split
+from pdesim.errors import ConfigError
+from pdesim.formula import Scope, Split, jacobian, names_in, parse, split
+from pdesim.formula import language as lang
 from pdesim.formula.language import TIME, reserved_names
 from pdesim.grid import place_names
 
@@ -54,6 +56,17 @@ class Equation:
     @cached_property
     def jacobian(self) -> sympy.ImmutableMatrix:
         return jacobian(self.formulas, self.field_symbols)
+
+    def with_nested(self, axes: Collection[int], mixed: bool = False) -> Equation:
+        """The equation with third and higher derivatives along some axes as nested ones.
+
+        Beyond a boundary condition a field is known to the order of a second derivative; what a
+        higher one needs there is what nested operators assume: ``d3_dx3(u)`` becomes
+        ``d_dx(d2_dx2(u))``, ``d4_dx4(u)`` becomes ``d2_dx2(d2_dx2(u))``. ``mixed`` does the same to
+        mixed derivatives.
+        """
+        formulas = tuple(lang.with_nested(f, axes, mixed) for f in self.formulas)
+        return self if formulas == self.formulas else replace(self, formulas=formulas)
 
     @property
     def moves(self) -> bool:
@@ -109,25 +122,30 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
     )
 
 
-def check_parameters_used(spec: Mapping, elsewhere: set[str]) -> None:
-    """A parameter that no formula names is a misspelling.
+def unused_parameters(spec: Mapping, elsewhere: set[str]) -> tuple[str, ...]:
+    """A line about each parameter that nothing uses, with the nearest name that is used.
+
+    It may be one that a formula of an equation file used before the shell replaced that formula,
+    or a misspelling in the shell: the composed settings do not tell these apart.
 
     Args:
         spec: the equation's settings.
-        elsewhere: names used by initial states and walls.
-
-    Raises:
-        ConfigError: with the nearest parameter that is used.
+        elsewhere: names used by initial states, boundary conditions and obstacles.
     """
     given = {key: value for key, value in spec.items() if key not in KEYS}
-    formulas = {**_formulas(spec)[0], **given}
-    used = set().union(elsewhere, *(_names_in(str(text)) for text in formulas.values()))
-    for name in given:
-        if name not in used:
-            raise ConfigError(
-                f"equation.{name} is unknown: no formula of this equation names it",
-                nearest(name, [n for n in given if n in used]),
-            )
+    texts = _formulas(spec)[0]
+    # parameters that are formulas count only where something uses them
+    used, waiting = set(), {*elsewhere, *(n for t in texts.values() for n in names_in(str(t)))}
+    while waiting:
+        name = waiting.pop()
+        used.add(name)
+        waiting |= (names_in(given[name]) if isinstance(given.get(name), str) else set()) - used
+    lines = []
+    for name in (n for n in given if n not in used):
+        close = difflib.get_close_matches(name, [n for n in given if n in used], n=1, cutoff=0.5)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        lines.append(f"note: no formula uses equation.{name}{hint}")
+    return tuple(lines)
 
 
 def _formulas(spec: Mapping) -> tuple[Mapping, bool]:
@@ -145,12 +163,15 @@ def _formulas(spec: Mapping) -> tuple[Mapping, bool]:
 
 
 def _check_names(names: Sequence[str] | Mapping, what: str) -> None:
+    reserved = reserved_names(what)
     for name in names:
         if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
             raise ConfigError(f"{name!r} cannot name a {what}", "a plain name, such as u or D_u")
-        if name in reserved_names():
+        if name in reserved:
+            words = (n for n in reserved if not re.match(r"d\d?_|symbol_", n))
             raise ConfigError(
-                f"{name!r} cannot name a {what}: it is a word of the formula language"
+                f"{name!r} cannot name a {what}: it is reserved",
+                f"a name other than {', '.join(words)} and the derivatives (d_dx, d2_dx2, ...)",
             )
 
 
@@ -174,15 +195,10 @@ def _symbols(axes, fields, numbers, definitions) -> dict[str, sympy.Expr]:
     symbols = {name: sympy.Symbol(name, real=True) for name in plain}
     waiting = dict(definitions)
     while waiting:
-        ready = [name for name, text in waiting.items() if not _names_in(text) & set(waiting)]
+        ready = [name for name, text in waiting.items() if not names_in(text) & set(waiting)]
         if not ready:
             raise ConfigError(f"the parameters {sorted(waiting)} are defined by each other")
         for name in ready:
             scope = Scope(symbols, axes, operators=True)
             symbols[name] = parse(waiting.pop(name), scope, f"equation.{name}")
     return symbols
-
-
-def _names_in(text: str) -> set[str]:
-    cleaned = "".join(c if c.isalnum() or c == "_" else " " for c in text)
-    return set(cleaned.split())

@@ -17,6 +17,9 @@ from pdesim.errors import ConfigError, nearest
 from pdesim.formula import Evaluator, Scope, literal, parse
 from pdesim.grid import Grid, place_names
 
+#: each takes a pass over its neighbourhood
+MOST_SPOTS = 1_000_000
+
 
 @dataclass(frozen=True)
 class InitialState:
@@ -109,13 +112,29 @@ class _Generators:
 
     def _spots(self, count, radius, smoothness=None, *, evaluate):
         """Union of balls; the edge is a tanh of width ``smoothness * radius`` (0: sharp)."""
-        radius = float(evaluate(radius))
-        width = radius * float(evaluate(smoothness)) if smoothness is not None else 0.0
-        centres = self._stream(3).random((round(float(evaluate(count))), self.grid.dimensions))
+        radius = self._number(radius, "radius", evaluate)
+        width = 0.0
+        if smoothness is not None:
+            width = radius * self._number(smoothness, "smoothness", evaluate)
+        count = round(self._number(count, "count", evaluate))
+        if count > MOST_SPOTS:
+            raise ConfigError(f"spots(...) has a count of {count}", f"at most {MOST_SPOTS}")
+        centres = self._stream(3).random((count, self.grid.dimensions))
         result = np.zeros(self.grid.shape)
         for centre in centres:
             self._add_ball(result, centre, radius, width)
         return result
+
+    def _number(self, argument: sympy.Expr, name: str, evaluate: Evaluator) -> float:
+        """An argument of ``spots`` that has one value for the whole domain."""
+        value = np.asarray(evaluate(argument), dtype=float)
+        if value.ndim or not np.isfinite(value) or value < 0:
+            given = f"varies from cell to cell ({argument})" if value.ndim else f"is {value:g}"
+            raise ConfigError(
+                f"the {name} in spots(...) {given}",
+                "one number that is not negative: spots(count, radius, smoothness)",
+            )
+        return float(value)
 
     def _add_ball(self, result: np.ndarray, centre: np.ndarray, radius: float, width: float):
         reach = radius + 6 * width

@@ -6,14 +6,15 @@ Whatever can be wrong with a run is found here, so a mistake costs a second and 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pdesim.boundary import Boundary, build_boundary
-from pdesim.equation import Equation, build_equation, check_parameters_used
+from pdesim.equation import Equation, build_equation, unused_parameters
 from pdesim.errors import ConfigError, StepperError
 from pdesim.files import memory
+from pdesim.formula import names_in
 from pdesim.formula.language import AXES
 from pdesim.grid import Grid
 from pdesim.initial import build_initial
@@ -94,6 +95,8 @@ class Plan:
     first: FirstState
     selection: Selection
     since: Moment | None = None
+    #: lines for the user, printed before the run
+    notes: tuple[str, ...] = ()
 
     @property
     def state(self) -> np.ndarray:
@@ -177,12 +180,17 @@ def build_plan(settings: Settings, name: str = "custom", since: Moment | None = 
     boundary = mark_mirrors(boundary, equation, grid)
     initial = build_initial(settings.initial, equation.fields, grid.axes, symbols)
     elsewhere = {symbol.name for symbol in boundary.symbols | initial.symbols}
-    check_parameters_used(settings.equation, elsewhere)
+    elsewhere |= names_in(settings.domain.mask or "")
+    notes = unused_parameters(settings.equation, elsewhere)
     operators = settings.operators
     scheme = build_discretisation(
         operators.name, operators.order, operators.isotropic, operators.dealias
     )
     mask = _mask(settings, grid, boundary, equation, since)
+    if not scheme.is_spectral:
+        walled = {a for a, periodic in enumerate(boundary.periodic_axes) if not periodic}
+        axes = walled if mask is None else range(grid.dimensions)
+        equation = equation.with_nested(axes, mixed=mask is not None)
     problem = Problem(equation, grid, boundary, scheme, mask)
     check_problem(problem)
     check_numbers(problem, settings.device.precision)
@@ -191,7 +199,7 @@ def build_plan(settings: Settings, name: str = "custom", since: Moment | None = 
     output = settings.output
     selection = build_selection(grid, equation.fields, output.fields, output.stride, output.region)
     if since is not None:
-        return _continued(settings, problem, selection, since)
+        return replace(_continued(settings, problem, selection, since), notes=notes)
     start, parameters = settings.time.start, equation.parameters
     state = initial.evaluate(grid, boundary.periodic_axes, parameters, settings.seed, start)
     state = state if mask is None else mask.fill(state)
@@ -210,7 +218,10 @@ def build_plan(settings: Settings, name: str = "custom", since: Moment | None = 
             carries_numbers = stepper.method.family in ("exponential", "imex", "implicit")
             targets = merge(times, events, control_points(times, early=not carries_numbers))
     first = FirstState(state.astype(settings.device.precision, copy=False))
-    plan = Plan(settings, problem, stepper, why, step, times, targets, events, first, selection)
+    plan = Plan(
+        settings, problem, stepper, why, step, times, targets, events, first, selection,
+        notes=notes,
+    )  # fmt: skip
     if stepper and not step.adaptive and plan.total_steps > MAX_STEPS:
         raise ConfigError(
             f"this run would take {plan.total_steps:.3g} steps", "a larger time.dt or a nearer end"

@@ -195,6 +195,8 @@ def _read_status(folder: Path) -> dict:
 def _compute(session: _Session, recorder: Recorder) -> None:
     log.info("TensorFlow %s on %s", version("tensorflow"), session.placement.about)
     session.numbers["device"] = session.placement.about
+    for note in session.plan.notes:
+        session.tell(note, soft_wrap=True)
     if session.plan.equation.steady:
         _solve(session, recorder)
     else:

@@ -34,6 +34,14 @@ PROBLEMS = {
     "positions and momenta": "equation=wave grid=[16,40] stepper=verlet",
     "a composition": "equation=wave grid=[16,64] stepper=yoshida4",
     "advection": "equation=burgers grid=[32,24] stepper=rk4 operators=stencil",
+    "high derivatives": (
+        "equation=custom grid=[24,64] domain.extent=20 stepper=rk4 operators.order=4 "
+        "equation.fields=[u] equation.rhs.u=\"'0.1*d6_dy6(u) - d4_dx4(u) + 0.5*d3_dx3(u**2)'\""
+    ),
+    "mixed derivatives": (
+        "equation=custom grid=[20,24] stepper=euler equation.fields=[u] "
+        "equation.rhs.u=\"'laplacian(u) + d_dx(d_dy(u)) - 1e-3*d4_dx4(u)'\""
+    ),
     "nested pointwise": (
         "equation=custom grid=[20,24] stepper=euler equation.fields=[u] "
         "equation.rhs.u=\"'divergence((1 + u**2)*gradient(u)) + d_dx(u**2)'\""

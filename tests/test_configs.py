@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pdesim.config import choices, compose_settings, config_folder, groups
-from pdesim.errors import PdesimError
+from pdesim.errors import ConfigError, FormulaError, PdesimError
+from pdesim.initial import build_initial
 from pdesim.plan import build_grid, build_plan
 from pdesim.settings import read_settings
 
@@ -238,3 +239,32 @@ def test_pictures_and_snapshots_as_initial_states(tmp_path):
         file["u"] = np.arange(2 * 16 * 16).reshape(2, 16, 16)
     plan = make_plan("equation=heat", "grid=16", f'initial.u=\'snapshot("{tmp_path}/s.h5", "u")\'')
     assert np.array_equal(plan.state[0], np.arange(256, 512).reshape(16, 16))
+
+
+def test_a_misspelled_parameter_in_the_shell_is_an_error_and_one_left_over_a_note():
+    with pytest.raises(ConfigError, match=r"equation\.Dx is unknown") as caught:
+        compose_settings(["equation=heat", "equation.Dx=2"])
+    assert "D" in str(caught.value)
+    plan = make_plan("equation=poisson", "grid=8", "equation.source='sin(2*pi*x)'")
+    assert [note for note in plan.notes if "equation.width" in note] == list(plan.notes) != []
+    # given in the shell, known to the file: the same note
+    words = "equation=poisson", "grid=8", "equation.source='x - 1/2'", "equation.width=0.1"
+    assert make_plan(*words).notes == plan.notes
+    # used by obstacles or an initial state only
+    words = "equation=custom", "equation.rhs={u: '0'}", "equation.R=0.2", "grid=8", "time.end=1"
+    assert make_plan(*words, "domain.mask='where(r < R, 1, 0)'", "boundary=neumann").notes == ()
+    assert make_plan(*words, "initial.u='R*x'").notes == ()
+
+
+@pytest.mark.parametrize(
+    "state", ["spots(3, x)", "spots(-3, 0.1)", "spots(3, 0.1, 1/0.0001 - 1/D)", "spots(1e9, 0.1)"]
+)
+def test_spots_need_numbers_in_their_range(state):
+    with pytest.raises(ConfigError, match="spots"):
+        make_plan("equation=heat", "grid=8", "equation.D=1e-5", f"initial.u='{state}'")
+
+
+@pytest.mark.parametrize("state", ["image(x)", "image(3)", 'random_normal("a")', '"a" + 1'])
+def test_text_stands_only_where_a_file_is_named(state):
+    with pytest.raises(FormulaError, match="text"):
+        build_initial({"u": state}, ("u",), ("x", "y"), {})

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from pdesim.formula.language import ALIASES, DERIVATIVES, FUNCTIONS, GENERATORS, OPERATORS
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 DOCUMENTS = sorted((ROOT / "docs").glob("*.md"))
@@ -31,6 +33,13 @@ def workplace(tmp_path_factory):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(block)
     return folder
+
+
+def test_the_readme_lists_every_word_of_the_formula_language():
+    paragraph = README.split("The formula language:")[1].split("\n\n")[0]
+    listed = set(re.findall(r"\w+", paragraph))
+    assert listed >= {*FUNCTIONS, *GENERATORS, *OPERATORS} - {*ALIASES, *DERIVATIVES}
+    assert listed >= {"min", "max", "d_dx", "d6_dx6", "d2_dxdy", "if", "gradient"}
 
 
 @pytest.mark.parametrize("line", commands())

@@ -7,6 +7,7 @@ right-hand side inside a compiled block), so a formula has one meaning everywher
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import reduce
@@ -16,6 +17,7 @@ import sympy
 from sympy.logic.boolalg import BooleanFalse, BooleanTrue
 
 from pdesim.formula import language as lang
+from pdesim.formula.nodes import as_float, is_constant, sinc
 
 Applied = Callable[[str, tuple[sympy.Basic, ...], "Evaluator"], object]
 
@@ -28,15 +30,37 @@ class Library:
     power: Callable
     where: Callable
     relations: Mapping[str, Callable]
+    #: makes a number of Python one of the library: 1/0 is then infinite, and no exception
+    number: Callable = float
+
+
+#: SymPy class name -> the names that a function has in NumPy and TensorFlow
+_FUNCTIONS = {
+    **{name: (name,) for name in ("sin", "cos", "tan", "exp", "log", "tanh", "sinh", "cosh")},
+    "asin": ("arcsin", "asin"),
+    "acos": ("arccos", "acos"),
+    "atan": ("arctan", "atan"),
+    "Arctan2": ("arctan2", "atan2"),
+    "sign": ("sign",),
+    "Abs": ("abs",),
+    "Minimum": ("minimum",),
+    "Maximum": ("maximum",),
+    "Floor": ("floor",),
+    "Ceil": ("ceil",),
+    "Mod": ("mod", "floormod"),
+}
 
 
 def library(module, *, heaviside: Callable | None = None, logical=None) -> Library:
     """Build a :class:`Library` from a NumPy-like module (``numpy`` or ``tf.math``)."""
     logical = logical or module
-    names = ("sin", "cos", "tan", "exp", "log", "tanh", "sinh", "cosh", "sign")
-    functions = {name: getattr(module, name) for name in names}
-    functions |= {"Abs": module.abs, "Min": module.minimum, "Max": module.maximum}
+    plain = module is np
+    functions = {
+        name: getattr(module, names[0 if plain else -1]) for name, names in _FUNCTIONS.items()
+    }
+    functions["erf"] = _numpy_erf if plain else module.erf
     functions["Heaviside"] = heaviside or (lambda a: 0.5 * (module.sign(a) + 1.0))
+    functions["Sinc"] = lambda a, n=0.0: sinc(a, int(n), module.sin, logical.where)
     relations = {
         "StrictLessThan": lambda a, b: a < b,
         "LessThan": lambda a, b: a <= b,
@@ -49,7 +73,13 @@ def library(module, *, heaviside: Callable | None = None, logical=None) -> Libra
         "Not": logical.logical_not,
     }
     power = getattr(module, "pow", None) or module.power
-    return Library(functions, power, logical.where, relations)
+    number = np.float64 if plain else (lambda value: value)
+    return Library(functions, power, logical.where, relations, number)
+
+
+def _numpy_erf(values):
+    """The error function, which NumPy does not have, a number at a time."""
+    return np.vectorize(math.erf, otypes=[float])(values)
 
 
 NUMPY = library(np)
@@ -78,6 +108,11 @@ class Evaluator:
         self._memo: dict[sympy.Basic, object] = {}
 
     def __call__(self, expression: sympy.Basic):
+        """The value of an expression; without warnings where it is infinite or not a number."""
+        with np.errstate(all="ignore"):
+            return self._value(expression)
+
+    def _value(self, expression: sympy.Basic):
         if not self._remember:
             return self._visit(expression)
         if expression not in self._memo:
@@ -86,11 +121,12 @@ class Evaluator:
 
     def _visit(self, node: sympy.Basic):
         if isinstance(node, sympy.Symbol):
-            return self.names[node.name]
+            value = self.names[node.name]
+            return self.using.number(value) if isinstance(value, (int, float)) else value
         if isinstance(node, (BooleanTrue, BooleanFalse)):
             return bool(node)
-        if node.is_number and not node.has(lang.AppliedUndef):
-            return float(node)
+        if is_constant(node):
+            return as_float(node)
         if isinstance(node, sympy.Add):
             return self._sum(node)
         if isinstance(node, sympy.Mul):
@@ -108,10 +144,10 @@ class Evaluator:
     def _sum(self, node: sympy.Add):
         # positive terms first, so that a - b needs no extra negation
         terms = sorted(node.args, key=lambda term: term.could_extract_minus_sign())
-        total = self(terms[0])
+        total = self._value(terms[0])
         for term in terms[1:]:
             negative = term.could_extract_minus_sign()
-            total = total - self(-term) if negative else total + self(term)
+            total = total - self._value(-term) if negative else total + self._value(term)
         return total
 
     def _product(self, node: sympy.Mul):
@@ -123,39 +159,37 @@ class Evaluator:
             else:
                 numerator.append(factor)
         if not denominator:
-            return reduce(lambda a, b: a * b, [self(f) for f in numerator])
-        top = self(sympy.Mul(*numerator)) if numerator else 1.0
-        return top / self(sympy.Mul(*denominator))
+            return reduce(lambda a, b: a * b, [self._value(f) for f in numerator])
+        top = self._value(sympy.Mul(*numerator)) if numerator else 1.0
+        return top / self._value(sympy.Mul(*denominator))
 
     def _power(self, node: sympy.Pow):
         base, exponent = node.args
         if base == sympy.E:
-            return self.using.functions["exp"](self(exponent))
+            return self.using.functions["exp"](self._value(exponent))
         if exponent.is_Integer and exponent > 0:
-            return _integer_power(self(base), int(exponent))
+            return _integer_power(self._value(base), int(exponent))
         if exponent.is_Rational and exponent.is_negative:
-            return 1.0 / self(base**-exponent)
+            return 1.0 / self._value(base**-exponent)
         if exponent.is_number:
-            return self.using.power(self(base), float(exponent))
-        return self.using.power(self(base), self(exponent))
+            return self.using.power(self._value(base), as_float(exponent))
+        return self.using.power(self._value(base), self._value(exponent))
 
     def _piecewise(self, node: sympy.Piecewise):
         result = None
         for value, condition in reversed(node.args):
             if condition == sympy.true:
-                result = self(value)
+                result = self._value(value)
             else:
-                result = self.using.where(self(condition), self(value), result)
+                result = self.using.where(self._value(condition), self._value(value), result)
         return result
 
     def _function(self, node: sympy.Basic):
         name = type(node).__name__
         if name == "Heaviside":
-            return self.using.functions[name](self(node.args[0]))
+            return self.using.functions[name](self._value(node.args[0]))
         table = self.using.relations if name in self.using.relations else self.using.functions
-        if name == "DiracDelta":  # derivative of a jump: zero almost everywhere
-            return 0.0 * self(node.args[0])
-        function, values = table[name], [self(argument) for argument in node.args]
+        function, values = table[name], [self._value(argument) for argument in node.args]
         return function(*values) if len(values) == 1 else reduce(function, values)
 
 

@@ -7,11 +7,13 @@ by the discretisation (``pdesim.operators``) and by ``pdesim.initial``.
 
 from __future__ import annotations
 
-import itertools
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import sympy
 from sympy.core.function import AppliedUndef
+
+from pdesim.formula import nodes
 
 AXES = ("x", "y", "z")
 CONSTANTS = {"pi": sympy.pi, "e": sympy.E}
@@ -20,57 +22,107 @@ TIME = sympy.Symbol("t", real=True)
 
 @dataclass(frozen=True)
 class Word:
-    """One callable word: how many arguments it takes, and the SymPy node it builds."""
+    """One callable word: how many arguments it takes, and the SymPy node it builds.
+
+    ``optional`` arguments at the end may be left out; with ``variadic``, more may follow.
+    """
 
     arguments: tuple[str, ...]
     build: object
     about: str
     optional: int = 0
+    variadic: bool = False
 
 
-def _heaviside(a):
-    return sympy.Heaviside(a, sympy.Rational(1, 2))
-
-
-def _where(condition, a, b):
-    return sympy.Piecewise((a, condition), (b, True))
+def _clip(a, low, high):
+    return nodes.Minimum(nodes.Maximum(a, low), high)
 
 
 FUNCTIONS = {
     "sin": Word(("a",), sympy.sin, "sine"),
     "cos": Word(("a",), sympy.cos, "cosine"),
     "tan": Word(("a",), sympy.tan, "tangent"),
+    "arcsin": Word(("a",), sympy.asin, "inverse sine, for a in [-1, 1]"),
+    "arccos": Word(("a",), sympy.acos, "inverse cosine, for a in [-1, 1]"),
+    "arctan": Word(("a",), sympy.atan, "inverse tangent"),
+    "arctan2": Word(("y", "x"), nodes.Arctan2, "angle of the point (x, y), from -pi to pi"),
     "exp": Word(("a",), sympy.exp, "exponential"),
     "log": Word(("a",), sympy.log, "natural logarithm"),
+    "log2": Word(("a",), lambda a: sympy.log(a) / sympy.log(2), "logarithm to base 2"),
+    "log10": Word(("a",), lambda a: sympy.log(a) / sympy.log(10), "logarithm to base 10"),
     "sqrt": Word(("a",), sympy.sqrt, "square root"),
-    "abs": Word(("a",), sympy.Abs, "absolute value"),
+    "pow": Word(("a", "b"), lambda a, b: a**b, "a**b"),
+    "abs": Word(("a",), nodes.Abs, "absolute value"),
     "tanh": Word(("a",), sympy.tanh, "hyperbolic tangent"),
     "sinh": Word(("a",), sympy.sinh, "hyperbolic sine"),
     "cosh": Word(("a",), sympy.cosh, "hyperbolic cosine"),
-    "sign": Word(("a",), sympy.sign, "-1, 0 or 1"),
-    "minimum": Word(("a", "b"), sympy.Min, "the smaller of two"),
-    "maximum": Word(("a", "b"), sympy.Max, "the larger of two"),
-    "heaviside": Word(("a",), _heaviside, "0 below zero, 1 above, 1/2 at zero"),
-    "where": Word(("condition", "a", "b"), _where, "a where the condition holds, b elsewhere"),
+    "sinc": Word(("a",), nodes.Sinc, "sin(pi*a)/(pi*a), 1 at zero"),
+    "erf": Word(("a",), sympy.erf, "error function"),
+    "sign": Word(("a",), nodes.sign, "-1, 0 or 1"),
+    "floor": Word(("a",), nodes.Floor, "largest integer not above a"),
+    "ceil": Word(("a",), nodes.Ceil, "smallest integer not below a"),
+    "mod": Word(("a", "b"), nodes.Mod, "remainder of a/b, with the sign of b; also a % b"),
+    "minimum": Word(("a", "b"), nodes.Minimum, "the smallest of two or more", variadic=True),
+    "maximum": Word(("a", "b"), nodes.Maximum, "the largest of two or more", variadic=True),
+    "clip": Word(("a", "low", "high"), _clip, "a, limited to the interval from low to high"),
+    "heaviside": Word(("a",), nodes.Heaviside, "0 below zero, 1 above, 1/2 at zero"),
+    "where": Word(("condition", "a", "b"), nodes.where, "a where the condition holds, b elsewhere"),
 }
 
+#: other names of functions
+ALIASES = {
+    "ln": "log",
+    "asin": "arcsin",
+    "acos": "arccos",
+    "atan": "arctan",
+    "atan2": "arctan2",
+    "min": "minimum",
+    "max": "maximum",
+}
+FUNCTIONS |= {alias: FUNCTIONS[word] for alias, word in ALIASES.items()}
 
-def _derivative_words() -> dict[str, tuple[int, int]]:
-    """``d_dx`` and ``d2_dx2`` per axis, as (axis in x, y, z order, derivative order)."""
-    words = {}
-    for axis, name in enumerate(AXES):
-        words[f"d_d{name}"] = (axis, 1)
-        words[f"d2_d{name}2"] = (axis, 2)
-    return words
+#: the highest derivative along one axis that has a word
+HIGHEST_DERIVATIVE = 6
 
 
-DERIVATIVES = _derivative_words()
+def derivative_word(powers: tuple[int, ...]) -> str:
+    """The word for a derivative of so many times along x, y, z: ``d3_dx3`` for (3, 0, 0)."""
+    total = sum(powers)
+    number = "" if total == 1 else str(total)
+    below = (f"d{a}{p if p > 1 else ''}" for a, p in zip(AXES, powers, strict=False) if p)
+    return f"d{number}_{''.join(below)}"
+
+
+def _derivative_powers() -> list[tuple[int, int, int]]:
+    pure = [
+        tuple(power if a == axis else 0 for a in range(3))
+        for axis in range(3)
+        for power in range(1, HIGHEST_DERIVATIVE + 1)
+    ]
+    return [*pure, (1, 1, 0), (1, 0, 1), (0, 1, 1)]
+
+
+#: derivative word -> how often it differentiates along x, y and z
+DERIVATIVES = {derivative_word(powers): powers for powers in _derivative_powers()}
+#: mixed derivatives, with the axes in another order
+DERIVATIVE_ALIASES = {"d2_dydx": "d2_dxdy", "d2_dzdx": "d2_dxdz", "d2_dzdy": "d2_dydz"}
 LAPLACIAN = "laplacian"
 #: ``divergence(D, f)`` is div(D grad f), written ``divergence(D*gradient(f))``.
 DIVERGENCE = "divergence"
 GRADIENT = "gradient"
 GRADIENT_SQUARED = "gradient_squared"
 OPERATORS = (LAPLACIAN, *DERIVATIVES, DIVERGENCE, GRADIENT_SQUARED)
+
+
+def powers_of(word: str, dimensions: int = 3) -> tuple[int, ...]:
+    """How often a derivative word differentiates along each axis of a grid."""
+    return DERIVATIVES[word][:dimensions]
+
+
+def exists_in(word: str, dimensions: int) -> bool:
+    """Whether all axes of a derivative word are axes of the grid; True for other operators."""
+    return word not in DERIVATIVES or not any(DERIVATIVES[word][dimensions:])
+
 
 GENERATORS = {
     "random_normal": Word(("amplitude",), None, "Gaussian noise, fresh at each place it stands"),
@@ -91,6 +143,47 @@ def operator(word: str, *arguments: sympy.Expr) -> sympy.Expr:
     return sympy.Function(word, real=True)(*arguments)
 
 
+def differentiated(word: str, inner: sympy.Expr) -> sympy.Expr:
+    """A differential operator applied to an expression.
+
+    A first derivative of a first derivative along another axis becomes one mixed derivative, also
+    as a term of a sum or with a number before it: ``d_dx(u + 2*d_dy(v))`` is
+    ``d_dx(u) + 2*d2_dxdy(v)``. Nothing then has to be extended beyond the boundary twice.
+    """
+    if sum(DERIVATIVES.get(word, ())) != 1:
+        return operator(word, inner)
+    total, rest = sympy.S.Zero, sympy.S.Zero
+    for term in sympy.Add.make_args(inner):
+        number, factor = term.as_coeff_Mul()
+        powers = DERIVATIVES.get(word_of(factor), ()) if is_operator(factor) else ()
+        mixed = tuple(a + b for a, b in zip(DERIVATIVES[word], powers, strict=False))
+        if sum(powers) == 1 and max(mixed) == 1:
+            total += number * operator(derivative_word(mixed), factor.args[0])
+        else:
+            rest += term
+    return total if rest == 0 and total != 0 else total + operator(word, rest)
+
+
+def with_nested(expression: sympy.Expr, axes: Collection[int], mixed: bool) -> sympy.Expr:
+    """Third and higher derivatives along some axes (0 is x) as first and second ones, nested.
+
+    The odd one stands outermost. With ``mixed``, mixed derivatives are nested first derivatives.
+    """
+    if not expression.has(AppliedUndef):
+        return expression
+    arguments = [with_nested(argument, axes, mixed) for argument in expression.args]
+    powers = DERIVATIVES.get(word_of(expression), ()) if is_operator(expression) else ()
+    high = [a for a, power in enumerate(powers) if power > 2 and a in axes]
+    if not high and not (mixed and sum(power > 0 for power in powers) > 1):
+        return expression.func(*arguments)
+    (inner,) = arguments
+    for axis, power in enumerate(powers):
+        for part in [2] * (power // 2) + [1] * (power % 2):
+            along = tuple(part if a == axis else 0 for a in range(3))
+            inner = operator(derivative_word(along), inner)
+    return inner
+
+
 def is_operator(node: sympy.Basic) -> bool:
     return isinstance(node, AppliedUndef) and node.func.__name__ in OPERATORS
 
@@ -109,10 +202,25 @@ def operator_symbol(word: str) -> sympy.Symbol:
     return sympy.Symbol(f"symbol_{word}")
 
 
-def reserved_names() -> set[str]:
-    """Names that fields and parameters cannot take."""
-    words = itertools.chain(FUNCTIONS, OPERATORS, GENERATORS, CONSTANTS, AXES)
-    return {*words, GRADIENT, "t"}
+#: names that formulas have besides fields and parameters: coordinates, lengths, distance, time
+PLACES = (*AXES, *(f"L{axis}" for axis in AXES), "r", "t")
+#: names that are something else where fields are named: the keys ``default`` and ``mask`` of
+#: ``initial`` and ``boundary``, and arrays that files have beside the fields' (``time``,
+#: ``mask``; ``config`` and ``equation`` where they are exported)
+FIELD_NAMES_TAKEN = ("config", "default", "equation", "mask", "time")
+
+
+def reserved_names(what: str) -> tuple[str, ...]:
+    """The names that a ``"field"`` or ``"parameter"`` cannot have, sorted.
+
+    Names of functions are not among them: a name before a parenthesis is a function, elsewhere a
+    variable.
+    """
+    names = {*PLACES, *CONSTANTS, *OPERATORS, *DERIVATIVE_ALIASES, GRADIENT}
+    names |= {operator_symbol(word).name for word in OPERATORS}
+    if what == "field":
+        names |= set(FIELD_NAMES_TAKEN)
+    return tuple(sorted(names, key=str.lower))
 
 
 def expand_products(expression: sympy.Expr) -> sympy.Expr:

@@ -13,6 +13,7 @@ from functools import lru_cache
 import sympy
 
 from pdesim.formula import language as lang
+from pdesim.formula.calculus import derivative
 
 
 @dataclass(frozen=True)
@@ -149,9 +150,9 @@ def _gradient(formula, fields, cache) -> tuple[sympy.Expr, ...]:
     stand_in = {node: sympy.Dummy(real=True) for node in nodes}
     plain = formula.xreplace(stand_in)
     back = {dummy: node for node, dummy in stand_in.items()}
-    entries = [sympy.diff(plain, field).xreplace(back) for field in fields]
+    entries = [derivative(plain, field).xreplace(back) for field in fields]
     for node, dummy in stand_in.items():
-        outer = sympy.diff(plain, dummy).xreplace(back)
+        outer = derivative(plain, dummy).xreplace(back)
         if lang.word_of(node) == lang.DIVERGENCE:
             diffusivity, inner = node.args
             outer, symbol = outer * diffusivity, lang.operator_symbol(lang.LAPLACIAN)

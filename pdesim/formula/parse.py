@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import math
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -10,11 +12,18 @@ import sympy
 
 from pdesim.errors import FormulaError, nearest
 from pdesim.formula import language as lang
+from pdesim.formula import nodes
 
 MAX_LENGTH = 4000
 MAX_DEPTH = 60
 MAX_EXPONENT = 64
-MAX_MAGNITUDE = sympy.Float(1e300)
+MAX_MAGNITUDE = 1e300
+#: levels of a formula with the parameters in it that are formulas themselves
+MAX_TOTAL_DEPTH = 150
+#: what SymPy raises on expressions that it cannot build
+_SYMPY_ERRORS = (
+    TypeError, ValueError, ArithmeticError, AttributeError, NotImplementedError, RecursionError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,7 @@ class Scope:
         return tuple(
             word
             for word in (*lang.OPERATORS, lang.GRADIENT)
-            if word not in lang.DERIVATIVES or lang.DERIVATIVES[word][0] < len(self.axes)
+            if lang.exists_in(word, len(self.axes))
         )
 
     def callables(self) -> tuple[str, ...]:
@@ -70,6 +79,8 @@ def parse(text: str | int | float, scope: Scope, where: str = "") -> sympy.Expr:
 class _Parser:
     def __init__(self, source: str, scope: Scope, where: str) -> None:
         self.source, self.scope, self.where = source, scope, where
+        # Python reads every name in this form
+        self.symbols = {unicodedata.normalize("NFKC", k): v for k, v in scope.symbols.items()}
         self.generator_count = 0
 
     def fail(self, node: ast.AST | int, problem: str, expected: str = "") -> FormulaError:
@@ -93,11 +104,12 @@ class _Parser:
             raise self.fail(column, f"this is not a formula ({error.msg})") from None
         except (ValueError, RecursionError, MemoryError):
             raise self.fail(0, "this formula is nested too deeply to read") from None
-        result = self.expression(tree, 0)
-        if not isinstance(result, sympy.Expr):
-            raise self.fail(
-                tree, "a comparison is not a number", "a comparison only inside where(...)"
-            )
+        try:
+            result = self.number(tree, 0)
+        except _SYMPY_ERRORS as error:
+            reason = " ".join(str(error).split())[:80]
+            raise self.fail(0, f"this formula has no real value ({reason})") from None
+        self._check_size(tree, result)
         if any(lang.word_of(node) == lang.GRADIENT for node in _applied(result)):
             raise self.fail(tree, "gradient(...) is a vector", "divergence(D*gradient(f))")
         return result
@@ -115,13 +127,32 @@ class _Parser:
         return self._checked(node, result)
 
     def _checked(self, node: ast.AST, result: sympy.Basic) -> sympy.Basic:
+        """The result, if it is finite and real as far as that can be seen without values."""
         if isinstance(result, sympy.Expr) and (
             result.has(sympy.zoo, sympy.nan, sympy.oo, -sympy.oo, sympy.I)
         ):
             raise self.fail(node, "this is not a finite real number")
-        if result.is_Number and abs(result) > MAX_MAGNITUDE:
-            raise self.fail(node, "this number is too large", "magnitudes below 1e300")
+        self._check_magnitude(node, (result, *result.args))
         return result
+
+    def _check_magnitude(self, node: ast.AST, parts) -> None:
+        for part in parts:
+            if isinstance(part, sympy.Expr) and nodes.is_constant(part):
+                value = nodes.as_float(part)
+                if math.isnan(value):
+                    raise self.fail(node, "this is not a finite real number")
+                if abs(value) > MAX_MAGNITUDE:
+                    raise self.fail(node, "this number is too large", "magnitudes below 1e300")
+
+    def _check_size(self, node: ast.AST, result: sympy.Expr) -> None:
+        """Refuse what parameters that are formulas make too deep, and numbers beyond floats."""
+        level, depth = [result], 0
+        while level:
+            depth += 1
+            if depth > MAX_TOTAL_DEPTH:
+                raise self.fail(node, "the parameters in this formula nest too deeply")
+            self._check_magnitude(node, level)
+            level = list({argument for part in level for argument in part.args})
 
     def number(self, node: ast.AST, depth: int) -> sympy.Expr:
         result = self.expression(node, depth)
@@ -132,17 +163,15 @@ class _Parser:
     def _constant(self, node: ast.Constant, depth: int) -> sympy.Expr:
         value = node.value
         if isinstance(value, str):
-            if not self.scope.generators:
-                raise self.fail(node, "text cannot stand here", "a number or a name")
-            return sympy.Symbol(repr(value))
+            raise self.fail(node, "text cannot stand here", "a number or a name")
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise self.fail(node, f"{value!r} is not a number", "a real number")
         return sympy.Integer(value) if isinstance(value, int) else sympy.Float(value)
 
     def _name(self, node: ast.Name, depth: int) -> sympy.Expr:
         name = node.id
-        if name in self.scope.symbols:
-            return self.scope.symbols[name]
+        if name in self.symbols:
+            return self.symbols[name]
         if name in lang.CONSTANTS:
             return lang.CONSTANTS[name]
         if name in self.scope.forbidden:
@@ -166,7 +195,7 @@ class _Parser:
     def _binop(self, node: ast.BinOp, depth: int) -> sympy.Expr:
         if isinstance(node.op, ast.BitXor):
             raise self.fail(node.right, "'^' is not a power here", "**, as in u**2")
-        if not isinstance(node.op, (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow)):
+        if not isinstance(node.op, (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow, ast.Mod)):
             name = type(node.op).__name__
             raise self.fail(node, f"the operation {name} is not part of the formula language", _USE)
         left, right = self.number(node.left, depth), self.number(node.right, depth)
@@ -180,11 +209,20 @@ class _Parser:
             if right.is_zero:
                 raise self.fail(node.right, "division by zero")
             return left / right
-        return self._power(node, left, right)
+        if isinstance(node.op, ast.Mod):
+            return self._remainder(node.right, left, right)
+        return self._power(node, node.right, left, right)
 
-    def _power(self, node: ast.BinOp, base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:
-        if exponent.is_Number and abs(exponent) > MAX_EXPONENT:
-            raise self.fail(node.right, f"the exponent is {exponent}", f"at most {MAX_EXPONENT}")
+    def _remainder(self, divisor: ast.AST, left: sympy.Expr, right: sympy.Expr) -> sympy.Expr:
+        if right.is_zero:
+            raise self.fail(divisor, "division by zero")
+        return nodes.Mod(left, right)
+
+    def _power(
+        self, node: ast.AST, place: ast.AST, base: sympy.Expr, exponent: sympy.Expr
+    ) -> sympy.Expr:
+        if nodes.is_constant(exponent) and abs(nodes.as_float(exponent)) > MAX_EXPONENT:
+            raise self.fail(place, f"the exponent is {exponent}", f"at most {MAX_EXPONENT}")
         if base.is_zero and exponent.is_negative:
             raise self.fail(node, "division by zero")
         return base**exponent
@@ -194,6 +232,12 @@ class _Parser:
         if isinstance(result, sympy.Expr):
             raise self.fail(node, "this is not a condition", "a comparison, such as x > 0.5")
         return result
+
+    def _ifexp(self, node: ast.IfExp, depth: int) -> sympy.Expr:
+        condition = self.condition(node.test, depth)
+        return nodes.where(
+            condition, self.number(node.body, depth), self.number(node.orelse, depth)
+        )
 
     def _boolop(self, node: ast.BoolOp, depth: int) -> sympy.Basic:
         combine = sympy.And if isinstance(node.op, ast.And) else sympy.Or
@@ -214,33 +258,47 @@ class _Parser:
             raise self.fail(node, "only plain function names can be called", _USE)
         if node.keywords:
             raise self.fail(node, "arguments are given by place, not by name", "f(a, b)")
-        name = node.func.id
+        name = lang.DERIVATIVE_ALIASES.get(node.func.id, node.func.id)
         if name in lang.FUNCTIONS:
-            return self._function(node, lang.FUNCTIONS[name], depth)
+            return self._function(node, name, depth)
         if name in self.scope.operator_words():
             return self._operator(node, name, depth)
         if self.scope.generators and name in lang.GENERATORS:
             return self._generator(node, name, depth)
         if name in lang.DERIVATIVES and self.scope.operators:
-            axis = lang.AXES[lang.DERIVATIVES[name][0]]
+            beyond = lang.DERIVATIVES[name][len(self.scope.axes) :]
+            axis = next(a for a, p in zip(lang.AXES[-len(beyond) :], beyond, strict=True) if p)
             raise self.fail(node, f"{axis!r} is not an axis of this {len(self.scope.axes)}-D grid")
         if name in (*lang.OPERATORS, lang.GRADIENT):
             raise self.fail(node, f"{name}(...) cannot stand here", "a formula without derivatives")
         if name in lang.GENERATORS:
             raise self.fail(node, f"{name}(...) is for initial states only")
-        if name in self.scope.symbols:
+        if name in self.symbols:
             raise self.fail(node, f"{name!r} is not a function", f"{name}*(...) to multiply")
         raise self.fail(node, f"unknown function {name!r}", nearest(name, self.scope.callables()))
 
     def _arguments(self, node: ast.Call, word: lang.Word) -> list[ast.expr]:
         most, least = len(word.arguments), len(word.arguments) - word.optional
-        if not least <= len(node.args) <= most:
-            form = f"{node.func.id}({', '.join(word.arguments)})"
-            raise self.fail(node, f"{node.func.id} got {len(node.args)} arguments", form)
+        name, given = node.func.id, len(node.args)
+        if given < least or (given > most and not word.variadic):
+            more = ", ..." if word.variadic else ""
+            count = f"{given} argument" + ("" if given == 1 else "s")
+            form = f"{name}({', '.join(word.arguments)}{more})"
+            raise self.fail(node, f"{name} got {count}", form)
         return node.args
 
-    def _function(self, node: ast.Call, word: lang.Word, depth: int) -> sympy.Expr:
+    def _function(self, node: ast.Call, name: str, depth: int) -> sympy.Expr:
+        word = lang.FUNCTIONS[name]
+        if word.variadic and len(node.args) == 1:
+            form = f"{node.func.id}(a, b, ...), the value of each cell by itself"
+            problem = f"{node.func.id} of one argument, over the whole domain, does not exist"
+            raise self.fail(node, problem, form)
         arguments = self._arguments(node, word)
+        if name in ("mod", "pow"):
+            left, right = (self.number(a, depth) for a in arguments)
+            if name == "mod":
+                return self._remainder(arguments[1], left, right)
+            return self._power(node, arguments[1], left, right)
         if word.arguments[0] == "condition":
             first = self.condition(arguments[0], depth)
             return word.build(first, *(self.number(a, depth) for a in arguments[1:]))
@@ -257,7 +315,7 @@ class _Parser:
             raise self.fail(argument, "gradient(...) is a vector", "divergence(D*gradient(f))")
         if name == lang.GRADIENT_SQUARED:
             return sympy.Add(*(lang.operator(f"d_d{a}", inner) ** 2 for a in self.scope.axes))
-        return lang.operator(name, inner)
+        return lang.differentiated(name, inner)
 
     def _divergence(self, node: ast.AST, inner: sympy.Expr) -> sympy.Expr:
         """div(sum of D*gradient(f)), a term at a time."""
@@ -275,14 +333,37 @@ class _Parser:
         return total
 
     def _generator(self, node: ast.Call, name: str, depth: int) -> sympy.Expr:
+        word = lang.GENERATORS[name]
+        given = zip(self._arguments(node, word), word.arguments, strict=False)
         arguments = [
-            self.expression(a, depth) for a in self._arguments(node, lang.GENERATORS[name])
+            self._text(argument, node) if form.startswith('"') else self.number(argument, depth)
+            for argument, form in given
         ]
         if name.startswith("random_"):
             # each place draws its own noise, so equal calls must stay different nodes
             self.generator_count += 1
             arguments.append(sympy.Integer(self.generator_count))
         return lang.operator(name, *arguments)
+
+    def _text(self, argument: ast.AST, call: ast.Call) -> sympy.Symbol:
+        if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+            return sympy.Symbol(repr(argument.value))
+        form = ", ".join(lang.GENERATORS[call.func.id].arguments)
+        raise self.fail(argument, "text in quotes must stand here", f"{call.func.id}({form})")
+
+
+def names_in(text: str) -> set[str]:
+    """The names in a formula that stand for values; names of functions are not among them.
+
+    Empty for text that Python's grammar does not know: reading the formula says why.
+    """
+    try:
+        tree = ast.parse(" ".join(str(text).split()), mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set()
+    functions = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    names = (node for node in ast.walk(tree) if isinstance(node, ast.Name))
+    return {node.id for node in names if id(node) not in functions}
 
 
 def _applied(expression: sympy.Basic) -> set[sympy.Basic]:
@@ -298,7 +379,6 @@ def _describe(node: ast.AST) -> str:
         "Attribute": "a dot",
         "Subscript": "indexing with [ ]",
         "Lambda": "lambda",
-        "IfExp": "'... if ... else ...'",
         "List": "a list",
         "Tuple": "a comma outside a call",
         "Dict": "{ }",
@@ -306,12 +386,12 @@ def _describe(node: ast.AST) -> str:
     return names.get(type(node).__name__, type(node).__name__)
 
 
-_USE = "numbers, names, + - * / **, parentheses, function calls"
+_USE = "numbers, names, + - * / % **, parentheses, function calls, a if condition else b"
 _RELATIONS = {
-    ast.Lt: sympy.StrictLessThan,
-    ast.LtE: sympy.LessThan,
-    ast.Gt: sympy.StrictGreaterThan,
-    ast.GtE: sympy.GreaterThan,
-    ast.Eq: sympy.Equality,
-    ast.NotEq: sympy.Unequality,
+    ast.Lt: nodes.StrictLessThan,
+    ast.LtE: nodes.LessThan,
+    ast.Gt: nodes.StrictGreaterThan,
+    ast.GtE: nodes.GreaterThan,
+    ast.Eq: nodes.Equality,
+    ast.NotEq: nodes.Unequality,
 }

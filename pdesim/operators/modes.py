@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pdesim.boundary import Boundary
-from pdesim.formula.language import DERIVATIVES
+from pdesim.formula.language import DERIVATIVES, powers_of
 from pdesim.grid import Grid
 from pdesim.operators.catalogue import Discretisation
 
@@ -43,9 +43,14 @@ class Modes:
 
     @property
     def odd_words(self) -> frozenset[str]:
-        """First derivatives across walls: they turn sines into cosines, so are not diagonal."""
-        walled = {axis for axis, basis in enumerate(self.bases) if basis != "fourier"}
-        return frozenset(w for w, (axis, n) in DERIVATIVES.items() if n == 1 and axis in walled)
+        """Odd derivatives across walls: they turn sines into cosines, so are not diagonal."""
+        return frozenset(word for word in DERIVATIVES if self.odd_axes(word))
+
+    def odd_axes(self, word: str) -> tuple[int, ...]:
+        """The axes between walls along which a derivative turns sines into cosines."""
+        powers = zip(powers_of(word), self.bases, strict=False)
+        odd = (power % 2 and basis != "fourier" for power, basis in powers)
+        return tuple(axis for axis, is_odd in enumerate(odd) if is_odd)
 
     def lower_two_thirds(self) -> np.ndarray:
         """1 on the modes that dealiasing keeps, 0 on the upper third of any axis."""

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import sympy
 
 from pdesim.boundary import Boundary
 from pdesim.equation import Equation
 from pdesim.errors import BoundaryError
 from pdesim.formula import Split
 from pdesim.formula import language as lang
+from pdesim.formula.calculus import derivative
 from pdesim.grid import Grid
-from pdesim.operators.catalogue import Discretisation
+from pdesim.operators.catalogue import Discretisation, check_stencils_fit
 from pdesim.operators.mask import Mask
 from pdesim.operators.modes import Modes, build_modes
 from pdesim.operators.spectrum import linear_modes
@@ -53,12 +53,12 @@ class Problem:
         """Whether a coefficient of a derivative depends on a field or on time."""
         changing = {*self.equation.field_symbols, lang.TIME}
         symbols = [lang.operator_symbol(word) for word in lang.OPERATORS]
-        return any(
-            sympy.diff(entry, symbol).free_symbols & changing
-            or sympy.diff(entry, symbol).has(lang.AppliedUndef)
+        coefficients = (
+            derivative(entry, symbol)
             for entry in self.equation.jacobian
             for symbol in entry.free_symbols.intersection(symbols)
         )
+        return any(c.free_symbols & changing or c.has(lang.AppliedUndef) for c in coefficients)
 
     @cached_property
     def modes(self) -> Modes | str:
@@ -86,10 +86,10 @@ class Problem:
 
     @cached_property
     def halo(self) -> int:
-        """Ghost cells on each side: a divergence of order p reaches p - 1 cells, others p / 2."""
-        order = self.discretisation.order
+        """Ghost cells on each side: as many as the widest stencil of the equation reads."""
         words = {lang.word_of(n) for f in self.equation.formulas for n in lang.operators_in(f)}
-        return order - 1 if lang.DIVERGENCE in words and order else order // 2
+        scheme, dimensions = self.discretisation, self.grid.dimensions
+        return max((scheme.reach(word, dimensions) for word in words), default=scheme.order // 2)
 
     @cached_property
     def self_adjoint(self) -> bool:
@@ -104,7 +104,8 @@ class Problem:
         entries = self.equation.jacobian
         symbols = {symbol.name for symbol in entries.free_symbols}
         allowed = set(self.parameters)
-        even = {f"symbol_{w}" for w in (lang.LAPLACIAN, *lang.DERIVATIVES) if "d_d" not in w}
+        pure = {w for w, powers in lang.DERIVATIVES.items() if not any(p % 2 for p in powers)}
+        even = {lang.operator_symbol(word).name for word in (lang.LAPLACIAN, *pure)}
         coupled = any(entries[i, j] != 0 for i in range(entries.rows) for j in range(i))
         coupled |= any(entries[i, j] != 0 for j in range(entries.cols) for i in range(j))
         return not coupled and symbols <= allowed | even
@@ -126,7 +127,9 @@ def check_problem(problem: Problem) -> None:
         BoundaryError: for obstacles with other operators than second-order stencils, for spectral
             operators at Robin walls, at walls with varying values, and
             for expressions that are neither even nor odd about a wall.
+        ConfigError: for a derivative whose stencil is wider than the grid.
     """
+    check_stencils_fit(problem.equation.formulas, problem.grid, problem.discretisation)
     if problem.mask is not None:
         _check_mask(problem)
     if not problem.discretisation.is_spectral or all(problem.boundary.periodic_axes):

@@ -59,24 +59,30 @@ class Pseudospectral:
         return self.lines.problem.lifts[symbols.index(inner)] if inner in symbols else None
 
     def _lift_derivative(self, word: str, lift) -> tf.Tensor:
-        axis, power = lang.DERIVATIVES.get(word, (lift.axis, 2))
-        values = lift.values(self.grid, power) if axis == lift.axis else np.zeros(1)
+        powers = list(lang.powers_of(word)) if word in lang.DERIVATIVES else [0, 0, 0]
+        power = powers[lift.axis] if word in lang.DERIVATIVES else 2
+        powers[lift.axis] = 0
+        # a polynomial along one axis has no derivative along the others
+        values = np.zeros(1) if any(powers) else lift.values(self.grid, power)
         return tf.constant(values, self.lines.dtype)
 
-    def _symbol(self, word: str, modes) -> tuple[tf.Tensor, int | None]:
-        """The factor per mode, and the walled axis along which it turns sines into cosines."""
+    def _symbol(self, word: str, modes) -> tuple[tf.Tensor, tuple[int, ...]]:
+        """The factor per mode, and the walled axes along which it turns sines into cosines."""
         scheme = self.lines.problem.discretisation
         wavenumbers = modes.wavenumbers()
         if word == lang.LAPLACIAN:
             pairs = zip(wavenumbers, self.grid.spacing, strict=True)
-            return sum(self._tensor(scheme.symbol(2, k, h)) for k, h in pairs), None
-        axis, power = lang.DERIVATIVES[word]
-        basis = modes.bases[axis]
-        if power == 1 and basis != "fourier":
-            sign = 1 if basis.startswith("sine") else -1
-            return self._tensor(sign * wavenumbers[axis]), axis
-        values = scheme.symbol(power, wavenumbers[axis], self.grid.spacing[axis])
-        return self._tensor(values), None
+            return sum(self._tensor(scheme.symbol(2, k, h)) for k, h in pairs), ()
+        odd, total = modes.odd_axes(word), 1.0
+        for axis, power in enumerate(lang.powers_of(word, self.grid.dimensions)):
+            k = wavenumbers[axis]
+            if axis in odd:
+                # sin(k x) -> k cos(k x) -> -k^2 sin(k x); cos(k x) -> -k sin(k x)
+                sign = 1 if modes.bases[axis].startswith("sine") else -1
+                total = total * (sign * (-1) ** (power // 2) * k**power)
+            elif power:
+                total = total * scheme.symbol(power, k, self.grid.spacing[axis])
+        return self._tensor(total), odd
 
     def _tensor(self, values: np.ndarray) -> tf.Tensor:
         return tf.constant(values, self.lines.dtype_of(values))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -18,18 +18,18 @@ def forward(values: tf.Tensor, modes: Modes) -> tf.Tensor:
     return _fft(values, modes, periodic) if periodic else values
 
 
-def backward(coefficients: tf.Tensor, modes: Modes, derived: int | None = None) -> tf.Tensor:
+def backward(coefficients: tf.Tensor, modes: Modes, derived: Sequence[int] = ()) -> tf.Tensor:
     """The inverse of :func:`forward`, for even and odd sizes.
 
     Args:
-        derived: a walled axis along which the coefficients are those of a first derivative, so
-            that sines are summed as cosines there and cosines as sines.
+        derived: walled axes along which the coefficients are those of an odd derivative, so that
+            sines are summed as cosines there and cosines as sines.
     """
     walled, periodic = _axes(modes)
     values = _inverse_fft(coefficients, modes, periodic) if periodic else coefficients
     for axis in walled:
         basis = modes.bases[axis]
-        sum_up = _DERIVED_INVERSE[basis] if axis == derived else _REAL_INVERSE[basis]
+        sum_up = _DERIVED_INVERSE[basis] if axis in derived else _REAL_INVERSE[basis]
         values = _along(values, axis, sum_up)
     return values
 

@@ -8,6 +8,7 @@ import numpy as np
 import sympy
 
 from pdesim.formula import Evaluator, Split
+from pdesim.formula.language import OPERATORS, operator_symbol
 from pdesim.operators.catalogue import Discretisation
 from pdesim.operators.modes import Modes
 
@@ -31,10 +32,17 @@ def symbol_names(symbols: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {f"symbol_{word}": values for word, values in symbols.items()}
 
 
+def words_in(matrix: sympy.Matrix) -> list[str]:
+    """The operators whose symbols stand in a matrix of expressions."""
+    words = {operator_symbol(word): word for word in OPERATORS}
+    return sorted(words[symbol] for symbol in matrix.free_symbols if symbol in words)
+
+
 def linear_modes(
     split: Split, modes: Modes, discretisation: Discretisation, parameters: Mapping[str, float]
 ) -> np.ndarray:
     """The linear part on every mode: ``(fields, fields, *modes.shape)``."""
-    symbols = discretisation.symbols(modes.grid, modes.wavenumbers())
+    needed = words_in(split.matrix)
+    symbols = discretisation.symbols(modes.grid, modes.wavenumbers(), needed)
     names = {**parameters, **symbol_names(symbols)}
     return matrix_values(split.matrix, names, modes.shape)

@@ -1,7 +1,7 @@
 """Which basis an expression belongs to between walls, and lifts for walls with constant values.
 
 Between walls a smooth periodic continuation is odd about a Dirichlet wall and even about a Neumann
-wall. A parity is a pair of signs (lower, upper) per axis; products multiply parities, first
+wall. A parity is a pair of signs (lower, upper) per axis; products multiply parities, odd
 derivatives flip them, and a sum needs one parity for all its terms.
 """
 
@@ -16,14 +16,17 @@ import sympy
 from pdesim.boundary import Boundary
 from pdesim.errors import BoundaryError
 from pdesim.formula import language as lang
+from pdesim.formula import nodes
 from pdesim.grid import Grid
 from pdesim.operators.modes import BASES, Modes
 
 Parity = tuple[tuple[int, int], ...]
 _SIGN = {"dirichlet": -1, "neumann": 1, "periodic": 1}
 _KIND = {-1: "dirichlet", 1: "neumann"}
-_EVEN_OF_ODD = (sympy.cos, sympy.cosh, sympy.Abs)
-_ODD_OF_ODD = (sympy.sin, sympy.tan, sympy.sinh, sympy.tanh, sympy.sign)
+_EVEN_OF_ODD = (sympy.cos, sympy.cosh, sympy.Abs, nodes.Sinc)
+_ODD_OF_ODD = (
+    sympy.sin, sympy.tan, sympy.sinh, sympy.tanh, sympy.sign, sympy.asin, sympy.atan, sympy.erf,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -99,12 +102,13 @@ class Symmetry:
             return None
         if word == lang.DIVERGENCE:
             return parities[1] if parities[0] == self.even else None
-        axis, power = lang.DERIVATIVES.get(word, (0, 2))
-        if power == 2 or self.boundary.is_periodic(axis):
-            return parities[0]
-        return tuple(
-            (-p[0], -p[1]) if number == axis else p for number, p in enumerate(parities[0])
-        )
+        powers = lang.powers_of(word) if word in lang.DERIVATIVES else (2, 2, 2)
+        flipped = [
+            power % 2 and not self.boundary.is_periodic(a)
+            for a, power in enumerate(powers[: self.grid.dimensions])
+        ]
+        pairs = zip(flipped, parities[0], strict=False)
+        return tuple((-p[0], -p[1]) if flip else p for flip, p in pairs)
 
 
 def build_symmetry(grid: Grid, boundary: Boundary, fields: Sequence[sympy.Symbol]) -> Symmetry:

@@ -12,9 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import sympy
 
+from pdesim.formula import language as lang
 from pdesim.grid import Grid
 from pdesim.operators.problem import Problem
-from pdesim.operators.spectrum import matrix_values, symbol_names
+from pdesim.operators.spectrum import matrix_values, symbol_names, words_in
 
 #: cells that are evaluated at once, which bounds the memory
 CHUNK = 2**18
@@ -62,14 +63,16 @@ def _probes(problem: Problem, jacobian: sympy.Matrix) -> list[dict[str, object]]
     """Symbols at the uniform state, the shortest wave, and the steepest wave along each axis."""
     grid, scheme = problem.grid, problem.discretisation
     angles = [np.zeros(grid.dimensions), np.full(grid.dimensions, np.pi)]
-    odd = {s.name for s in jacobian.free_symbols if s.name.startswith("symbol_d_d")}
+    words = words_in(jacobian)
+    odd = any(n % 2 for w in words if w in lang.DERIVATIVES for n in lang.powers_of(w))
     for axis in range(grid.dimensions if odd else 0):
         steepest = np.zeros(grid.dimensions)
         # the first difference is largest at a quarter wave, the spectral one below the shortest
         steepest[axis] = 0.99 * np.pi if scheme.is_spectral else np.pi / 2
         angles.append(steepest)
     return [
-        symbol_names(scheme.symbols(grid, list(angle / np.array(grid.spacing)))) for angle in angles
+        symbol_names(scheme.symbols(grid, list(angle / np.array(grid.spacing)), words))
+        for angle in angles
     ]
 
 

@@ -16,11 +16,12 @@ import numpy as np
 import sympy
 
 from pdesim.boundary import cells_known, ghost_weights
+from pdesim.errors import StepperError
 from pdesim.formula import Evaluator, jacobian
 from pdesim.formula import language as lang
 from pdesim.grid import Grid
 from pdesim.operators.problem import Problem
-from pdesim.operators.spectrum import matrix_values, symbol_names
+from pdesim.operators.spectrum import matrix_values, symbol_names, words_in
 from pdesim.steppers.samples import deciding_cells
 
 #: wave vectors per axis, and samples that are kept for each measure
@@ -136,8 +137,9 @@ def linearise(
         thorough: see :func:`pdesim.steppers.samples.deciding_cells`.
     """
     equation = problem.equation
+    # names that no parameter can have
     nodes = {
-        node: sympy.Symbol(f"value_{number}", real=True)
+        node: sympy.Symbol(f"value {number}", real=True)
         for number, node in enumerate(sorted(lang.operators_in(equation.jacobian), key=str))
     }
     with np.errstate(all="ignore"):
@@ -291,22 +293,24 @@ def _symbols(problem: Problem) -> dict[str, np.ndarray]:
     """Symbols at sampled wave vectors, shape ``(samples, 1)``; walls add the modes they make."""
     grid, scheme = problem.grid, problem.discretisation
     count = ANGLES[grid.dimensions]
-    pairs = []
+    powers = range(1, lang.HIGHEST_DERIVATIVE + 1)
+    lines = []
     for axis, spacing in enumerate(grid.spacing):
         # evenly spread, and long waves besides, among which the unstable ones often are
         angles = np.append(np.linspace(0, np.pi, (count + 1) // 2), np.pi / 2.0**LONG)
         if axis > 0:  # real states need half of the wave vectors
             angles = np.concatenate([angles, -angles[1:]])
         wavenumbers = angles / spacing
-        first, second = (scheme.symbol(n, wavenumbers, spacing) for n in (1, 2))
+        line = {n: scheme.symbol(n, wavenumbers, spacing) for n in powers}
         stiffest = _stiffest_wall(problem, axis)
-        if stiffest < second.min():
-            first, second = np.append(first, 0.0), np.append(second, stiffest)
-        pairs.append((first, second))
-    index = np.meshgrid(*(np.arange(len(first)) for first, _ in pairs), indexing="ij")
+        if stiffest < line[2].min():
+            even = {n: stiffest ** (n // 2) * (n % 2 == 0) for n in powers}
+            line = {n: np.append(values, even[n]) for n, values in line.items()}
+        lines.append(line)
+    index = np.meshgrid(*(np.arange(len(line[1])) for line in lines), indexing="ij")
     index = [i.reshape(-1, 1) for i in index]
-    first, second = ([pair[n][i] for pair, i in zip(pairs, index, strict=True)] for n in (0, 1))
-    return scheme.assemble(grid, first, second)
+    needed = {*words_in(problem.equation.jacobian), *words_in(problem.split.matrix)}
+    return scheme.assemble(grid, lambda axis, power: lines[axis][power][index[axis]], needed)
 
 
 def _stiffest_wall(problem: Problem, axis: int) -> float:
@@ -337,15 +341,27 @@ def _stiffest_wall(problem: Problem, axis: int) -> float:
 
 
 def _extremes(waves: Linearised) -> np.ndarray:
-    """The samples with the largest, the most damped, most oscillating and most growing rates."""
-    rates = np.linalg.eigvals(np.nan_to_num(waves.matrix(waves.problem.equation.formulas)))
-    rest = np.abs(np.nan_to_num(waves.matrix(waves.problem.split.rest))).sum((1, 2))
+    """The samples with the largest, the most damped, most oscillating and most growing rates.
+
+    Raises:
+        StepperError: if no coefficient is finite.
+    """
+    matrices = waves.matrix(waves.problem.equation.formulas)
+    finite = np.flatnonzero(np.isfinite(matrices).all((1, 2)))
+    if not len(finite):
+        raise StepperError(
+            "the right-hand side has no finite derivative with respect to the fields at the start",
+            "coefficients that are finite for the initial state at time.start",
+            "another initial state or time.start, or where(...) around a division by zero",
+        )
+    rates = np.linalg.eigvals(matrices[finite])
+    rest = np.abs(np.nan_to_num(waves.matrix(waves.problem.split.rest)[finite])).sum((1, 2))
     measures = [np.abs(rates).max(1), -rates.real.min(1), rates.real.max(1)]
     measures += [np.abs(rates.imag).max(1), rest]
     # explicit Euler is stable up to -2 Re / |rate|^2
     damping = np.where(rates.real < 0, -rates.real, np.inf)
     measures.append((np.abs(rates) ** 2 / damping).max(1))
-    return np.unique(np.concatenate([np.argsort(m)[-KEPT:] for m in measures]))
+    return finite[np.unique(np.concatenate([np.argsort(m)[-KEPT:] for m in measures]))]
 
 
 def _differentiate(grid: Grid, word: str, arguments: tuple, evaluate: Evaluator) -> np.ndarray:
@@ -358,9 +374,9 @@ def _differentiate(grid: Grid, word: str, arguments: tuple, evaluate: Evaluator)
 
     values = np.broadcast_to(evaluate(arguments[-1]), grid.shape)
     if word in lang.DERIVATIVES:
-        axis, power = lang.DERIVATIVES[word]
-        for _ in range(power):
-            values = gradient(values, axis)
+        for axis, power in enumerate(lang.powers_of(word, grid.dimensions)):
+            for _ in range(power):
+                values = gradient(values, axis)
         return values
     factor = evaluate(arguments[0]) if word == lang.DIVERGENCE else 1.0
     return sum(gradient(factor * gradient(values, axis), axis) for axis in range(grid.dimensions))

@@ -12,7 +12,7 @@ import sympy
 
 from pdesim.boundary import Boundary, Wall
 from pdesim.errors import BoundaryError
-from pdesim.formula import Evaluator
+from pdesim.formula import Evaluator, derivative
 from pdesim.formula import language as lang
 from pdesim.formula.language import TIME
 from pdesim.grid import Grid
@@ -49,7 +49,7 @@ def manufacture(problem: Problem, duration: float) -> Manufactured:
     equation, grid = problem.equation, problem.grid
     solution = tuple(_chosen(problem, i, duration) for i in range(len(equation.fields)))
     fields = dict(zip(equation.field_symbols, solution, strict=True))
-    rates = [0 if equation.steady else sympy.diff(u, TIME) for u in solution]
+    rates = [0 if equation.steady else derivative(u, TIME) for u in solution]
     formulas = tuple(
         formula + rate - differentiate(_with_places(formula, problem).xreplace(fields), grid)
         for formula, rate in zip(equation.formulas, rates, strict=True)
@@ -139,12 +139,14 @@ def differentiate(expression: sympy.Expr, grid: Grid) -> sympy.Expr:
             return node.func(*arguments)
         word = lang.word_of(node)
         if word == lang.LAPLACIAN:
-            return sympy.Add(*(sympy.diff(arguments[0], x, 2) for x in coordinates))
+            return sympy.Add(*(derivative(arguments[0], x, 2) for x in coordinates))
         if word == lang.DIVERGENCE:
-            flux = ((x, arguments[0] * sympy.diff(arguments[1], x)) for x in coordinates)
-            return sympy.Add(*(sympy.diff(f, x) for x, f in flux))
-        axis, power = lang.DERIVATIVES[word]
-        return sympy.diff(arguments[0], coordinates[axis], power)
+            flux = ((x, arguments[0] * derivative(arguments[1], x)) for x in coordinates)
+            return sympy.Add(*(derivative(f, x) for x, f in flux))
+        result = arguments[0]
+        for x, power in zip(coordinates, lang.powers_of(word), strict=False):
+            result = derivative(result, x, power)
+        return result
 
     return carry_out(expression)
 
@@ -157,7 +159,7 @@ def _walls_of(solution, boundary: Boundary, grid: Grid) -> Boundary:
             return old
         x = sympy.Symbol(grid.axes[axis], real=True)
         face = grid.origin[axis] + side * grid.extent[axis]
-        outward = (1 if side else -1) * sympy.diff(u, x)
+        outward = (1 if side else -1) * derivative(u, x)
         return replace(old, value=(old.a * u + old.b * outward).subs(x, face))
 
     walls = tuple(

@@ -1,0 +1,115 @@
+"""Derivatives of formulas by rules that are stated here, one per function of the language.
+
+``sympy.diff`` leaves ``Derivative``, ``Subs``, ``re``, ``im`` and ``DiracDelta`` nodes wherever it
+cannot decide that an argument is real (``abs(log(u))``) or meets a jump. Here jumps and kinks have
+the derivative that they have almost everywhere; at a tie ``minimum`` and ``maximum`` take the mean
+of both sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import sympy
+
+from pdesim.formula import nodes
+
+_TWO_OVER_ROOT_PI = 2 / sympy.sqrt(sympy.pi)
+
+#: SymPy class name -> the partial derivatives with respect to each argument
+PARTIALS: dict[str, Callable[..., tuple[sympy.Expr, ...]]] = {
+    "sin": lambda a: (sympy.cos(a),),
+    "cos": lambda a: (-sympy.sin(a),),
+    "tan": lambda a: (1 + sympy.tan(a) ** 2,),
+    "asin": lambda a: (1 / sympy.sqrt(1 - a**2),),
+    "acos": lambda a: (-1 / sympy.sqrt(1 - a**2),),
+    "atan": lambda a: (1 / (1 + a**2),),
+    "sinh": lambda a: (sympy.cosh(a),),
+    "cosh": lambda a: (sympy.sinh(a),),
+    "tanh": lambda a: (1 - sympy.tanh(a) ** 2,),
+    "exp": lambda a: (sympy.exp(a),),
+    "log": lambda a: (1 / a,),
+    "erf": lambda a: (_TWO_OVER_ROOT_PI * sympy.exp(-(a**2)),),
+    "Abs": lambda a: (nodes.sign(a),),
+    "sign": lambda a: (sympy.S.Zero,),
+    "Heaviside": lambda a, at_zero: (sympy.S.Zero, sympy.S.Zero),
+    "Floor": lambda a: (sympy.S.Zero,),
+    "Ceil": lambda a: (sympy.S.Zero,),
+    "Mod": lambda a, b: (sympy.S.One, -nodes.Floor(a / b)),
+    "Arctan2": lambda y, x: (x / (x**2 + y**2), -y / (x**2 + y**2)),
+    "Sinc": lambda a, n=sympy.S.Zero: (nodes.Sinc(a, n + 1), sympy.S.Zero),
+}
+
+
+def derivative(expression: sympy.Expr, symbol: sympy.Symbol, times: int = 1) -> sympy.Expr:
+    """The derivative of a formula without operators with respect to one of its names.
+
+    Raises:
+        TypeError: for a function that has no rule here; the language has none.
+    """
+    for _ in range(times):
+        expression = _Derivative(symbol)(expression)
+    return expression
+
+
+class _Derivative:
+    """Differentiates with respect to one symbol; equal subexpressions once."""
+
+    def __init__(self, symbol: sympy.Symbol) -> None:
+        self.symbol = symbol
+        self._memo: dict[sympy.Basic, sympy.Expr] = {}
+
+    def __call__(self, node: sympy.Expr) -> sympy.Expr:
+        if node == self.symbol:
+            return sympy.S.One
+        if self.symbol not in node.free_symbols:
+            return sympy.S.Zero
+        if node not in self._memo:
+            self._memo[node] = self._visit(node)
+        return self._memo[node]
+
+    def _visit(self, node: sympy.Expr) -> sympy.Expr:
+        if isinstance(node, sympy.Add):
+            return sympy.Add(*(self(term) for term in node.args))
+        if isinstance(node, sympy.Mul):
+            return self._product(node)
+        if isinstance(node, sympy.Pow):
+            return self._power(*node.args)
+        if isinstance(node, sympy.Piecewise):
+            return self._piecewise(node)
+        name = type(node).__name__
+        if name in ("Minimum", "Maximum"):
+            return self._extreme(node)
+        if name not in PARTIALS:
+            raise TypeError(f"no rule for the derivative of {name}")
+        partials = PARTIALS[name](*node.args)
+        pairs = zip(partials, node.args, strict=False)
+        return sympy.Add(*(partial * self(argument) for partial, argument in pairs))
+
+    def _product(self, node: sympy.Mul) -> sympy.Expr:
+        terms = []
+        for number, factor in enumerate(node.args):
+            rate = self(factor)
+            if rate != 0:
+                terms.append(sympy.Mul(*node.args[:number], rate, *node.args[number + 1 :]))
+        return sympy.Add(*terms)
+
+    def _power(self, base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:
+        total = exponent * base ** (exponent - 1) * self(base)
+        rate = self(exponent)
+        if rate == 0 or base.is_zero:
+            return total
+        return total + base**exponent * sympy.log(base) * rate
+
+    def _piecewise(self, node: sympy.Piecewise) -> sympy.Expr:
+        pairs = [(self(value), condition) for value, condition in node.args]
+        if all(value == 0 for value, _ in pairs):
+            return sympy.S.Zero
+        return nodes.Where(*(nodes._Pair(value, condition) for value, condition in pairs))
+
+    def _extreme(self, node: sympy.Expr) -> sympy.Expr:
+        """Of the first argument and the extreme of the others: the one that is taken."""
+        first, others = node.args[0], node.args[1:]
+        rest = others[0] if len(others) == 1 else node.func(*others)
+        above = rest - first if isinstance(node, nodes.Minimum) else first - rest
+        return nodes.Heaviside(above) * self(first) + nodes.Heaviside(-above) * self(rest)
