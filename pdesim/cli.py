@@ -95,7 +95,7 @@ def _dispatch(arguments: list[str]) -> int:
         "verify": commands.verify,
         "bench": commands.bench,
     }
-    if any(word in ("--help", "-h") for word in arguments):
+    if not arguments or any(word in ("--help", "-h") for word in arguments):
         print(HELP, end="")
         return 0
     if "--version" in arguments:
@@ -212,11 +212,23 @@ def _sweep(overrides: Sequence[str], config_dir: str | None) -> int:
     if composed.settings.sweep.name == "grid":
         _check_sweep(overrides, config_dir)
     jobs = members(overrides, config_dir)
+    _note_repeated(jobs)
     folder = composed.sweep_folder
     _check_folder(folder, overwrite=True)
     code = run_sweep(jobs, folder, config_dir, Console(stderr=True))
     print(_shown(folder.absolute()))
     return code
+
+
+def _note_repeated(jobs: Sequence[Sequence[str]]) -> None:
+    """Say on standard error how many members of a sweep equal an earlier one."""
+    repeated = len(jobs) - len({tuple(job) for job in jobs})
+    if repeated:
+        print(
+            f"pdesim: {repeated} of the {len(jobs)} members of this sweep repeat another member: "
+            f"there are only {len(jobs) - repeated} different combinations of the values",
+            file=sys.stderr,
+        )
 
 
 def _check_sweep(overrides: Sequence[str], config_dir: str | None) -> None:

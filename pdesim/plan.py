@@ -191,7 +191,11 @@ def _continued(settings: Settings, problem: Problem, selection: Selection, since
 
 
 def build_grid(settings: Settings) -> Grid:
-    """The grid; its dimensions come from the lists given, else from ``domain.dimensions``."""
+    """The grid; its dimensions come from the lists given, else from ``domain.dimensions``.
+
+    If ``grid`` is a list and ``domain.extent`` one number, that number is the extent along x, and
+    the other axes get cells of the same size: ``extent[axis] = extent * grid[axis] / grid[0]``.
+    """
     lists = {
         "grid": settings.grid,
         "domain.extent": settings.domain.extent,
@@ -209,6 +213,8 @@ def build_grid(settings: Settings) -> Grid:
         return tuple(value) if isinstance(value, list) else (value,) * dimensions
 
     points, extent, origin = (per_axis(value) for value in lists.values())
+    if not isinstance(settings.domain.extent, list):
+        extent = (extent[0] * n / points[0] for n in points)
     return Grid(points, tuple(map(float, extent)), tuple(map(float, origin)))
 
 

@@ -234,3 +234,21 @@ def test_pictures_and_snapshots_as_initial_states(tmp_path):
         file["u"] = np.arange(2 * 16 * 16).reshape(2, 16, 16)
     plan = make_plan("equation=heat", "grid=16", f'initial.u=\'snapshot("{tmp_path}/s.h5", "u")\'')
     assert np.array_equal(plan.state[0], np.arange(256, 512).reshape(16, 16))
+
+
+@pytest.mark.parametrize(
+    ("words", "extent"),
+    [
+        (["grid=[512,256]", "domain.extent=2.5"], (2.5, 1.25)),
+        (["grid=[256,512]", "domain.extent=2.5"], (2.5, 5.0)),  # the number is the length along x
+        (["grid=[8,4,16]", "domain.extent=1"], (1.0, 0.5, 2.0)),
+        (["grid=[512,256]", "domain.extent=[2.5,2.5]"], (2.5, 2.5)),  # as given
+        (["grid=64", "domain.extent=2.5"], (2.5, 2.5)),
+        (["grid=[64]", "domain.extent=2.5"], (2.5,)),
+    ],
+)
+def test_one_extent_makes_square_cells(words, extent):
+    grid = build_grid(compose_settings(words).settings)
+    assert grid.extent == extent
+    if "2.5,2.5" not in words[1]:
+        assert len(set(grid.spacing)) == 1
