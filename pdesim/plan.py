@@ -214,7 +214,7 @@ def build_grid(settings: Settings) -> Grid:
 
     points, extent, origin = (per_axis(value) for value in lists.values())
     if not isinstance(settings.domain.extent, list):
-        extent = (extent[0] * n / points[0] for n in points)
+        extent = [settings.domain.extent * n / points[0] for n in points]
     return Grid(points, tuple(map(float, extent)), tuple(map(float, origin)))
 
 
