@@ -31,6 +31,8 @@ pdesim: equations as text in YAML, run as fast TensorFlow programs on CPU or GPU
   pdesim export PATH --to well [--output FILE]   also pdebench, netcdf, vti, npz, xdmf
   pdesim verify equation=heat operators.order=4  measured orders of accuracy, table and plot
   pdesim verify --all [--markdown FILE]          the whole matrix of equations and schemes
+  pdesim converge equation=heat grid=64 [--json] the error in space of your own problem, three grids
+  pdesim converge RUN_DIR                        the same for a run; pdesim info RUN_DIR shows it
   pdesim bench equation=heat --sizes 64,256,1024 the step loop's speed beside NumPy and the memory
   pdesim --help  --version                       this page, the version
   pdesim --hydra-help                            Hydra's own options (--cfg job, completion, ...)
@@ -94,6 +96,7 @@ def _dispatch(arguments: list[str]) -> int:
         "export": commands.export_runs,
         "verify": commands.verify,
         "bench": commands.bench,
+        "converge": commands.converge,
     }
     if not arguments or any(word in ("--help", "-h") for word in arguments):
         print(HELP, end="")

@@ -130,13 +130,19 @@ class Plan:
         return sum(self.steps_between(frame) for frame in range(len(self.times) - 1))
 
 
-def build_plan(settings: Settings, name: str = "custom", since: Moment | None = None) -> Plan:
+def build_plan(
+    settings: Settings,
+    name: str = "custom",
+    since: Moment | None = None,
+    drawn_on: Grid | None = None,
+) -> Plan:
     """Check settings against each other and work out the time step.
 
     Args:
         settings: the resolved configuration.
         name: what an equation is called that does not name itself.
         since: where to go on, with the time step and the stepper that were chosen before.
+        drawn_on: the grid for random initial values, where the same ones are wanted on others.
 
     Raises:
         PdesimError: for anything that would make the run fail or lie.
@@ -163,7 +169,8 @@ def build_plan(settings: Settings, name: str = "custom", since: Moment | None = 
     if since is not None:
         return _continued(settings, problem, selection, since)
     start, parameters = settings.time.start, equation.parameters
-    state = initial.evaluate(grid, boundary.periodic_axes, parameters, settings.seed, start)
+    periodic, seed = boundary.periodic_axes, settings.seed
+    state = initial.evaluate(grid, periodic, parameters, seed, start, drawn_on)
     state = state if mask is None else mask.fill(state)
     if equation.steady:
         step, stepper, why, times = None, None, "", np.array([start])
