@@ -26,9 +26,9 @@ def low_pass(
     """Smooth values, evaluated at the cell centres of a grid of another shape.
 
     The values are multiplied by exp(-(k s)^2 / 2) in Fourier space, s being ``smoothing`` cells of
-    ``values``, and waves shorter than four such cells are left out: with the default smoothing their
-    amplitude would be below 4.5e-4 of what it was. So every grid with at least half as many cells
-    per axis holds the same smooth function. Long waves and the mean keep their amplitude.
+    ``values``, and waves shorter than four such cells are left out: the default smoothing leaves
+    less than 4.5e-4 of their amplitude. So every grid with at least half as many cells per axis
+    holds the same smooth function. Long waves and the mean keep their amplitude.
 
     Args:
         values: shape ``(..., *grid.shape)``.

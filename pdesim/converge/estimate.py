@@ -77,8 +77,7 @@ def _norm(first: float, second: float, expected: float | None, floor: float) -> 
     if second <= floor:  # the finest difference is rounding: the order is at least this
         return Estimate(order, second, True)
     if order < LOWEST_ORDER:
-        factor = 2**LOWEST_ORDER
-        return Estimate(order, max(first, second * factor / (factor - 1)), False)
+        return Estimate(order, max(first, second), False)
     factor = 2 ** (order if expected is None else min(order, expected))
     return Estimate(order, second * factor / (factor - 1), True)
 

@@ -44,6 +44,7 @@ def error_in_space(found: Mapping[str, Any]) -> str:
     for name, numbers in found["fields"].items():
         error, order = numbers["relative_max"], numbers["order_rms"]
         size = f"{numbers['error_max']:.2g}" if error is None else f"{error:.2g} of its range"
+        size = size if numbers["reliable"] else f"more than {size}"
         trust = "" if numbers["reliable"] else ", not converging"
         parts.append(
             f"{name} {size}" + (f" (order {order:.2f}{trust})" if order is not None else "")
@@ -63,10 +64,10 @@ def rows(found: Mapping[str, Any]) -> list[tuple[str, ...]]:
             name,
             _text(numbers["order_rms"], ".2f"),
             _text(numbers["order_max"], ".2f"),
-            _text(numbers["error_rms"], ".2e"),
-            _text(numbers["error_max"], ".2e"),
-            _text(numbers["relative_rms"], ".2e"),
-            _text(numbers["relative_max"], ".2e"),
+            *(
+                ("" if numbers["reliable"] else "> ") + _text(numbers[kind], ".2e")
+                for kind in ("error_rms", "error_max", "relative_rms", "relative_max")
+            ),
             numbers["verdict"],
         )
         for name, numbers in found["fields"].items()
