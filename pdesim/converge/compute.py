@@ -15,22 +15,26 @@ from pdesim.converge.estimate import (
     FieldEstimate,
     error_map,
     estimate,
-    largest_difference,
     relative,
+    relative_differences,
     verdict,
 )
 from pdesim.converge.levels import Levels, at_grid
 from pdesim.device import Placement
-from pdesim.errors import DeviceError, PdesimError
+from pdesim.errors import DeviceError, DivergedError, PdesimError
 from pdesim.plan import Plan
 from pdesim.resample import halve, uses_any
 from pdesim.simulation import Simulation
 from pdesim.solvers.spectral import solve
+from pdesim.steppers import METHODS
 
 #: the tolerance of adaptive steps to begin with, and the smallest that float64 can keep
 FIRST_TOLERANCE, LEAST_TOLERANCE = 1e-6, 1e-11
-#: the error in time is to stay below this fraction of the difference between the finer two grids
-TIME_SHARE = 0.01
+#: a tolerance is to stay below this fraction of the difference between the finer two grids: the
+#: error over many steps may be ten times the tolerance
+TOLERANCE_SHARE = 0.01
+#: a time step is divided by this at most
+MOST_REFINED = 64
 #: what a difference shrinks by, at most, when a grid with spectral operators is refined
 SPECTRAL_ORDER = 8
 
@@ -71,8 +75,10 @@ def compute(levels: Levels, placement: Placement, tell: Tell) -> Result:
     Raises:
         PdesimError: if a run fails; the message names its grid.
     """
-    if levels.adaptive:
-        levels, first = _with_small_error_in_time(levels, placement, tell)
+    if levels.steps == "adaptive":
+        levels, first = _with_small_tolerance(levels, placement, tell)
+    elif levels.steps == "equal":
+        levels, first = _with_small_steps(levels, placement, tell)
     else:
         first = [_solution(levels, number, placement, tell) for number in (0, 1)]
     solutions = (*first, _solution(levels, 2, placement, tell))
@@ -95,23 +101,50 @@ def compute(levels: Levels, placement: Placement, tell: Tell) -> Result:
     return Result(levels, solutions, estimates, errors)
 
 
-def _with_small_error_in_time(levels: Levels, placement: Placement, tell: Tell):
-    """Coarse and middle solutions, with an error in time well below that in space.
-
-    The difference of the finer two grids is predicted from that of the coarser two.
-    """
+def _with_small_tolerance(levels: Levels, placement: Placement, tell: Tell):
+    """Coarse and middle solutions, with a tolerance well below their error in space."""
     given = levels.plans[1].settings.time.tolerance
     tolerance = min(FIRST_TOLERANCE, given or FIRST_TOLERANCE)
     while True:
         levels = levels.with_tolerance(tolerance)
         first = [_solution(levels, number, placement, tell) for number in (0, 1)]
-        pairs = zip(first[0].states[-1], first[1].states[-1], strict=True)
-        expected = largest_difference(list(pairs)) / 2 ** (levels.order or SPECTRAL_ORDER)
-        wanted = TIME_SHARE * expected
-        if wanted >= tolerance or tolerance <= LEAST_TOLERANCE or expected == 0.0:
+        wanted = TOLERANCE_SHARE * _expected_difference(levels, *first)
+        if wanted >= tolerance or tolerance <= LEAST_TOLERANCE or wanted == 0.0:
             return levels, first
         tolerance = max(LEAST_TOLERANCE, 0.5 * wanted)
         tell(f"repeated with time.tolerance = {tolerance:.1e}, to see the error in space alone")
+
+
+def _with_small_steps(levels: Levels, placement: Placement, tell: Tell):
+    """Coarse and middle solutions, with equal steps whose error in time is below that in space.
+
+    The error in time is measured on the coarse grid, with half the step. It need not be much
+    smaller, as it is nearly the same on all levels.
+    """
+    dt = levels.plans[1].step.dt
+    least = dt / MOST_REFINED
+    order = max(1, METHODS[levels.plans[1].stepper.method.name].order)
+    while True:
+        levels = levels.with_dt(dt)
+        first = [_solution(levels, number, placement, tell) for number in (0, 1)]
+        half = _solution(levels.with_dt(0.5 * dt), 0, placement, tell, " with half the time step")
+        error = max(relative_differences(first[0].states[-1], half.states[-1]), default=0.0)
+        error *= 2**order / (2**order - 1)
+        allowed = _expected_difference(levels, *first)
+        if error <= max(allowed, ROUNDING["float32"] * 1e-3) or dt <= least:
+            return levels, first
+        dt = max(least, dt * min(0.5, 0.8 * (allowed / error) ** (1 / order)))
+        tell(f"repeated with dt = {dt:.2e}, to see the error in space alone")
+
+
+def _expected_difference(levels: Levels, coarse: Solution, middle: Solution) -> float:
+    """The difference of the finer two grids, predicted from that of the coarser two.
+
+    Relative to the field's range, of the field where it is smallest.
+    """
+    found = relative_differences(coarse.states[-1], middle.states[-1])
+    order = SPECTRAL_ORDER if levels.order is None else levels.order
+    return min((size for size in found if size > 0), default=0.0) / 2**order
 
 
 def compared_cells(levels: Levels) -> np.ndarray:
@@ -133,10 +166,12 @@ def _periodic(plan: Plan) -> tuple[bool, ...]:
     return tuple(plan.problem.boundary.periodic_axes)
 
 
-def _solution(levels: Levels, number: int, placement: Placement, tell: Tell) -> Solution:
+def _solution(
+    levels: Levels, number: int, placement: Placement, tell: Tell, words: str = ""
+) -> Solution:
     plan, free = levels.plans[number], compared_cells(levels)
     cells = " x ".join(map(str, plan.grid.points))
-    tell(f"computing on {cells} cells")
+    tell(f"computing on {cells} cells{words}")
     periodic, spectral = _periodic(plan), plan.problem.discretisation.is_spectral
 
     def on_coarse(state: np.ndarray) -> np.ndarray:
@@ -159,6 +194,11 @@ def _solution(levels: Levels, number: int, placement: Placement, tell: Tell) -> 
         raise DeviceError(
             f"the device's memory is too small for {cells} cells", "a smaller grid", "device=cpu"
         ) from None
+    except (ArithmeticError, ValueError, TypeError, np.linalg.LinAlgError) as error:
+        # numbers that became infinite, in the control of steps rather than in a field
+        raise DivergedError(
+            f"on {cells} cells: the run failed ({error})", cure="a smaller time.dt, or a finer grid"
+        ) from error
     return Solution(times, np.stack(found), steps, clock.perf_counter() - began)
 
 

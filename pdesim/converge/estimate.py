@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +10,10 @@ import numpy as np
 ROUNDING = {"float64": 1e-11, "float32": 1e-5}
 #: an observed order below this says nothing about the limit
 LOWEST_ORDER = 0.5
-#: an observed order this much below the promised one is worth a word
-SHORTFALL = 0.5
+#: an observed order this much below, or above, the promised one is worth a word
+SHORTFALL, EXCESS = 0.5, 1.0
+#: an RMS error beyond this fraction of a field's range means that the solutions differ altogether
+LARGE = 0.3
 
 
 @dataclass(frozen=True)
@@ -98,12 +99,14 @@ def verdict(found: FieldEstimate, expected: float | None) -> str:
     orders = found.rms.order, found.maximum.order
     if all(np.isnan(order) for order in orders):
         return "equal to rounding"
-    if not found.rms.reliable:
+    if not found.rms.reliable or found.rms.error > LARGE * found.scale:
         return "not converging: the grid is too coarse, or the solution is chaotic"
     if not found.maximum.reliable:
         return "converging except in places"
     if expected is not None and min(o for o in orders if not np.isnan(o)) < expected - SHORTFALL:
         return f"lower than the order {expected:g} of the scheme"
+    if expected is not None and found.rms.order > expected + EXCESS:
+        return "the coarsest grid is too coarse to tell the order"
     return "converging"
 
 
@@ -112,11 +115,14 @@ def relative(value: float, scale: float) -> float:
     return value / scale if scale > 0 else float("nan")
 
 
-def largest_difference(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
-    """The smallest over fields of the largest relative difference between two solutions."""
+def relative_differences(one: np.ndarray, other: np.ndarray) -> list[float]:
+    """Per field, the largest difference of two states over the field's range (or size).
+
+    Fields that vanish are left out.
+    """
     sizes = []
-    for one, other in pairs:
-        scale = float(np.ptp(other)) or float(np.abs(other).max())
+    for first, second in zip(one, other, strict=True):
+        scale = float(np.ptp(second)) or float(np.abs(second).max())
         if scale > 0:
-            sizes.append(float(np.abs(one - other).max()) / scale)
-    return min(sizes, default=0.0)
+            sizes.append(float(np.abs(first - second).max()) / scale)
+    return sizes

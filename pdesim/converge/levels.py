@@ -42,13 +42,26 @@ class Levels:
     costs: tuple[float, ...] | None
 
     @property
-    def adaptive(self) -> bool:
+    def steps(self) -> str:
+        """How time is advanced: "none", "adaptive", "given" by ``time.dt``, or "equal" steps."""
         step = self.plans[1].step
-        return step is not None and step.adaptive
+        if step is None:
+            return "none"
+        if step.adaptive:
+            return "adaptive"
+        return "given" if self.refined == "space and time" else "equal"
 
     def with_tolerance(self, tolerance: float) -> Levels:
         """The same levels with another tolerance of adaptive steps."""
-        plans = tuple(replace(p, step=replace(p.step, tolerance=tolerance)) for p in self.plans)
+        return self._with_steps(tolerance=tolerance)
+
+    def with_dt(self, dt: float) -> Levels:
+        """The same levels with one step for all of them, which no measured error changes."""
+        follows = getattr(self.plans[1].step, "automatic", False)
+        return self._with_steps(dt=dt, **({"automatic": False} if follows else {}))
+
+    def _with_steps(self, **changes) -> Levels:
+        plans = tuple(replace(p, step=replace(p.step, **changes)) for p in self.plans)
         return replace(self, plans=plans)
 
 
@@ -74,18 +87,22 @@ def build_levels(composed: Composed) -> Levels:
     if user.step.adaptive:
         return Levels(levels.plans(), "space", _order(user), tuple(notes), None)
     if settings.time.dt == "auto":
-        plans, refined, order = _equal_steps(levels, user), "space", _order(user)
+        # equal steps make equal errors in time, up to terms of higher order, so that differences
+        # between the levels are errors in space
+        found = Levels(levels.plans(), "space", _order(user), tuple(notes), None)
+        found = found.with_dt(min(plan.step.dt for plan in (*found.plans, user)))
     else:
         plans, power = _refined_steps(levels, user)
-        refined, order = "space and time", _joint_order(user, power)
         if power > 1:
             notes.append(
                 f"time.dt is divided by {2**power} when the grid is refined by 2: half of it would "
                 f"be above the stability limit on {_cells(plans[2].grid.points)} cells"
             )
+        order = _joint_order(user, power)
+        found = Levels(plans, "space and time", order, tuple(notes), None)
     whole = user.total_steps * user.grid.cells
-    costs = tuple(plan.total_steps * plan.grid.cells / whole for plan in plans)
-    return Levels(plans, refined, order, tuple(notes), costs)
+    costs = tuple(plan.total_steps * plan.grid.cells / whole for plan in found.plans)
+    return replace(found, costs=costs)
 
 
 @dataclass(frozen=True)
@@ -184,17 +201,6 @@ def _joint_order(plan: Plan, power: int) -> float | None:
     if plan.problem.mask is not None or plan.stepper.method.name == "exact":
         return space
     return time if space is None else min(space, time)
-
-
-def _equal_steps(levels: _Builder, user: Plan) -> tuple[Plan, ...]:
-    """One step for all levels, the smallest that any of them would choose.
-
-    Equal steps make equal errors in time, up to terms of higher order, so that differences between
-    the levels are errors in space.
-    """
-    plans = levels.plans()
-    dt = min(plan.step.dt for plan in (*plans, user))
-    return tuple(replace(plan, step=replace(plan.step, dt=dt)) for plan in plans)
 
 
 def _refined_steps(levels: _Builder, user: Plan) -> tuple[tuple[Plan, ...], int]:
