@@ -20,7 +20,7 @@ from pdesim.operators.spectrum import matrix_values
 from pdesim.plan import Plan
 
 #: the shortest growing wave needs more cells than this, and is well resolved by so many
-FEWEST_CELLS, GOOD_CELLS = 2.0, 5.0
+FEWEST_CELLS, GOOD_CELLS = 3.4, 6.0
 #: the same for the wave that grows fastest, where it makes a pattern
 FEWEST_PER_WAVE, SPECTRAL_FEWEST, GOOD_PER_WAVE = 6.0, 4.0, 10.0
 #: a step between neighbouring cells above this fraction of a field's range is a front of fewer
@@ -58,11 +58,11 @@ def notes_before(plan: Plan) -> list[str]:
     spectral = plan.problem.discretisation.is_spectral
     fewest = SPECTRAL_FEWEST if spectral else FEWEST_PER_WAVE
     if found.pattern is not None and found.pattern < fewest * cell:
-        notes.append(
-            _advice(plan, "patterns grow with a wavelength of", found.pattern, GOOD_PER_WAVE)
-        )
+        words = "patterns grow with a wavelength of"
+        notes.append(_advice(plan, words, found.pattern, GOOD_PER_WAVE))
     elif found.shortest is not None and found.shortest < FEWEST_CELLS * cell:
-        notes.append(_advice(plan, "waves grow down to a length of", found.shortest, GOOD_CELLS))
+        words = "disturbances grow down to a wavelength of"
+        notes.append(_advice(plan, words, found.shortest, GOOD_CELLS))
     return notes
 
 
@@ -93,16 +93,16 @@ def growing_waves(plan: Plan) -> Growth:
     symbols = [s.name for s in entries.free_symbols if s.name.startswith("symbol_")]
     shortest, patterns = [], []
     for axis in grid.axes:
-        values = {
-            name: _symbol(name.removeprefix("symbol_"), axis, wavenumbers) for name in symbols
-        }
+        values = {s: _symbol(s.removeprefix("symbol_"), axis, wavenumbers) for s in symbols}
         with np.errstate(all="ignore"):
             matrices = matrix_values(entries, {**names, **values}, (1, len(wavenumbers)))
         rates = np.linalg.eigvals(np.moveaxis(np.nan_to_num(matrices), (0, 1), (-2, -1)))
-        growth = rates.real.max(axis=-1)
+        # an eigenvalue is known to some digits of the largest of its matrix
+        rounding = 1e-9 * np.abs(rates).max(axis=-1)
+        growth = np.where(rates.real.max(axis=-1) > rounding, rates.real.max(axis=-1), 0.0)
         largest = growth.max(axis=1)
-        # rounding grows, too; and what grows at all lengths alike has no length
-        counts = (largest > 1e-9 * np.abs(rates).max()) & (growth[:, -1] < SLOW * largest)
+        # what grows at all wavelengths alike has no length
+        counts = growth[:, -1] < SLOW * largest
         for row, most in zip(growth[counts], largest[counts], strict=True):
             shortest.append(2 * np.pi / wavenumbers[np.flatnonzero(row > SLOW * most)[-1]])
             if row.argmax() > 0 and row[0] < 0.5 * most:

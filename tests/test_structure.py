@@ -42,6 +42,7 @@ FLOORS = (
     "drawing",
     "progress",
     "preflight",
+    "resolution",
     "stopping",
     "run",
     "continuation",
