@@ -143,9 +143,14 @@ def note_after(plan: Plan, state: np.ndarray) -> str | None:
         state: shape ``(fields, *grid.shape)``.
     """
     solid = None if plan.problem.mask is None else plan.problem.mask.solid
-    steps = {f: steepest(v, solid) for f, v in zip(plan.equation.fields, state, strict=True)}
-    name = max(steps, key=steps.get)
-    if not steps[name] > STEEP:
+    equation = plan.equation
+    steps = {
+        name: steepest(state[number], solid)
+        for number, name in enumerate(equation.fields)
+        if lang.operators_in(equation.formulas[number])  # others may jump, without any error
+    }
+    name = max(steps, key=steps.get, default=None)
+    if name is None or not steps[name] > STEEP:
         return None
     return (
         f"warning: {name} changes by {steps[name]:.0%} of its range from one cell to the next: its "
