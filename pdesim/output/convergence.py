@@ -38,8 +38,10 @@ def settings_digest(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(fingerprint(config).encode()).hexdigest()[:16]
 
 
-def error_in_space(found: Mapping[str, Any]) -> str:
-    """One line: "u 1.2e-3 of its range (order 2.01), at t = 5"."""
+def error_in_space(found: Mapping[str, Any] | None) -> str:
+    """One line, such as "about u 1.2e-3 of its range (order 2.01), at t = 5"."""
+    if found is None:
+        return NOT_ESTIMATED
     parts = []
     for name, numbers in found["fields"].items():
         error, order = numbers["relative_max"], numbers["order_rms"]
