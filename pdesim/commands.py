@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import multiprocessing
 import os
 import sys
@@ -387,19 +386,6 @@ def bench(arguments: Sequence[str]) -> int:
 
 def converge(arguments: Sequence[str]) -> int:
     """``pdesim converge [overrides]`` or ``pdesim converge RUN_DIR``: the error in space."""
-    from pdesim.converge.command import CONVERGE_FLAGS, run_converge
+    from pdesim.converge.command import run_converge
 
-    paths = [word for word in arguments if "=" not in word and not word.startswith("-")]
-    folder = _value_after(arguments, "--config-dir")
-    paths = [path for path in paths if path != folder]
-    rest = [word for word in arguments if word not in paths]
-    flags, overrides = _flags("converge", rest, ("--json",), CONVERGE_FLAGS)
-    return run_converge(flags, [*paths, *overrides])
-
-
-def _value_after(arguments: Sequence[str], flag: str) -> str | None:
-    """The word after a flag, where it has no ``=``."""
-    for word, following in itertools.pairwise(arguments):
-        if word == flag:
-            return following
-    return None
+    return run_converge(arguments)

@@ -16,20 +16,20 @@ from pdesim.device import start_tensorflow
 from pdesim.errors import ConfigError
 from pdesim.output import convergence
 
-#: flags with a value, and what it is
-CONVERGE_FLAGS = {"--config-dir": "DIR"}
+USAGE = "settings such as equation=heat grid=64, or one folder of a run; --json, --config-dir DIR"
 
 
-def run_converge(flags: Mapping[str, str], words: Sequence[str]) -> int:
+def run_converge(arguments: Sequence[str]) -> int:
     """Estimate and report; returns the exit code.
 
     Args:
-        words: settings, or one folder of a run.
+        arguments: settings, or one folder of a run, and flags.
 
     Raises:
         PdesimError: for mistakes in the settings, and for runs that fail.
     """
-    composed, folder = _problem(words, flags.get("--config-dir"))
+    as_text, config_dir, words = _arguments(arguments)
+    composed, folder = _problem(words, config_dir)
     digest = convergence.settings_digest(composed.values)
     levels = build_levels(_in_double(composed, words))  # finds mistakes before TensorFlow starts
     console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -52,12 +52,31 @@ def run_converge(flags: Mapping[str, str], words: Sequence[str]) -> int:
     text = json.dumps(values, indent=1, allow_nan=False)
     (folder / convergence.FILE).write_text(text + "\n")
     plot(result, values, folder / "converge.png")
-    if "--json" in flags:
-        print(text)
-    else:
+    if as_text:
         _show(values)
         print(folder)
+    else:
+        print(text)
     return 0
+
+
+def _arguments(arguments: Sequence[str]) -> tuple[bool, str | None, list[str]]:
+    """Whether to print a table (not JSON), the folder of configs, and the other words."""
+    as_text, config_dir, words = True, None, []
+    rest = iter(arguments)
+    for word in rest:
+        name, equals, value = word.partition("=")
+        if word == "--json":
+            as_text = False
+        elif name in ("--config-dir", "-cd"):
+            config_dir = value if equals else next(rest, None)
+            if not config_dir:
+                raise ConfigError("--config-dir needs a folder", "--config-dir DIR")
+        elif word.startswith("-"):
+            raise ConfigError(f"pdesim converge does not take {word}", USAGE)
+        else:
+            words.append(word)
+    return as_text, config_dir, words
 
 
 def _show(values: Mapping) -> None:
@@ -73,7 +92,7 @@ def _show(values: Mapping) -> None:
 
 def _problem(words: Sequence[str], config_dir: str | None) -> tuple[Composed, Path]:
     """The settings to run, and the folder for the result."""
-    paths = [word for word in words if "=" not in word]
+    paths = [word for word in words if "=" not in word and not word.startswith("~")]
     if not paths:
         composed = compose_settings(words, config_dir)
         if any(word.startswith("hydra.run.dir=") for word in words):
@@ -81,10 +100,7 @@ def _problem(words: Sequence[str], config_dir: str | None) -> tuple[Composed, Pa
         name = composed.settings.equation.get("name") or composed.equation
         return composed, Path("outputs", "converge", str(name), composed.run_folder.name)
     if len(words) > 1:
-        raise ConfigError(
-            f"pdesim converge got {' '.join(words)}",
-            "settings such as equation=heat grid=64, or one folder of a run",
-        )
+        raise ConfigError(f"pdesim converge got {' '.join(words)}", USAGE)
     return _of_run(paths[0])
 
 
