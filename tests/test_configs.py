@@ -266,9 +266,12 @@ def test_shipped_grids_resolve_what_grows(name):
         (["equation=cahn_hilliard", "grid=[256]"], 2 * np.pi * np.sqrt(2)),  # k^2 = 1/(2 gamma)
         (["equation=swift_hohenberg", "grid=[256]"], 2 * np.pi),
         (["equation=kuramoto_sivashinsky", "grid=[256]"], 2 * np.pi * np.sqrt(2)),
-        # J = [[1, -1], [1, -1]] where u = 0; k^2 = 400 from Du = 1e-3, Dv = 5e-3 where growth peaks
-        # lies between the bounds 2 pi/25 and 2 pi/15
-        (["equation=fitzhugh_nagumo", "grid=[128]", "initial.u=0", "initial.v=0"], 2 * np.pi / 15),
+        # J = [[1, -1], [1, -1]] where u = 0, with Du = 1e-3 and Dv = 5e-3: growth is fastest where
+        # q = k^2 solves q^2 + 1000 q = 200000
+        (
+            ["equation=fitzhugh_nagumo", "grid=[128]", "initial.u=0", "initial.v=0"],
+            2 * np.pi / np.sqrt(170.82),
+        ),
     ],
 )
 def test_pattern_wavelengths(words, length):
