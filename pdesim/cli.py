@@ -122,6 +122,10 @@ def _hydra(arguments: list[str]) -> int:
     flags, overrides, config_dir = _sort(arguments)
     if any(flag.partition("=")[0] in PASSED_ON for flag in flags):
         return _start(flags + [open_override(o) for o in overrides], config_dir)
+    if not overrides:
+        raise ConfigError(
+            f"no settings are given beside {' '.join(arguments)}", "such as equation=heat"
+        )
     if "-m" in flags or "--multirun" in flags:
         if not any(o.startswith(("hydra/launcher=", "hydra/sweeper=")) for o in overrides):
             return _sweep(overrides, config_dir)
