@@ -14,7 +14,10 @@ import numpy as np
 import pytest
 import yaml
 
-QUICK = ("equation=heat", "grid=[24,16]", "output.frames=3", "time.end=0.1", "animation=none")
+QUICK = (
+    "equation=heat", "grid=[24,16]", "domain.extent=[1,1]", "output.frames=3", "time.end=0.1",
+    "animation=none",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
