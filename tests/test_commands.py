@@ -21,7 +21,8 @@ QUICK = (
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["--help"], ["list"], ["gird=3"], ["lst"], ["--version"]]
+    "arguments",
+    [[], ["--help"], ["list"], ["converge", "grid=[6]"], ["gird=3"], ["lst"], ["--version"]],
 )
 def test_light_commands_do_not_import_tensorflow(tmp_path, arguments):
     code = (
