@@ -31,6 +31,8 @@ pdesim: equations as text in YAML, run as fast TensorFlow programs on CPU or GPU
   pdesim export PATH --to well [--output FILE]   also pdebench, netcdf, vti, npz, xdmf
   pdesim verify equation=heat operators.order=4  measured orders of accuracy, table and plot
   pdesim verify --all [--markdown FILE]          the whole matrix of equations and schemes
+  pdesim converge equation=heat grid=64 [--json] the error in space of your own problem, three grids
+  pdesim converge RUN_DIR                        the same for a run; pdesim info RUN_DIR shows it
   pdesim bench equation=heat --sizes 64,256,1024 the step loop's speed beside NumPy and the memory
   pdesim --help  --version                       this page, the version
   pdesim --hydra-help                            Hydra's own options (--cfg job, completion, ...)
@@ -94,8 +96,9 @@ def _dispatch(arguments: list[str]) -> int:
         "export": commands.export_runs,
         "verify": commands.verify,
         "bench": commands.bench,
+        "converge": commands.converge,
     }
-    if any(word in ("--help", "-h") for word in arguments):
+    if not arguments or any(word in ("--help", "-h") for word in arguments):
         print(HELP, end="")
         return 0
     if "--version" in arguments:
@@ -119,6 +122,10 @@ def _hydra(arguments: list[str]) -> int:
     flags, overrides, config_dir = _sort(arguments)
     if any(flag.partition("=")[0] in PASSED_ON for flag in flags):
         return _start(flags + [open_override(o) for o in overrides], config_dir)
+    if not overrides:
+        raise ConfigError(
+            f"no settings are given beside {' '.join(arguments)}", "such as equation=heat"
+        )
     if "-m" in flags or "--multirun" in flags:
         if not any(o.startswith(("hydra/launcher=", "hydra/sweeper=")) for o in overrides):
             return _sweep(overrides, config_dir)
@@ -212,11 +219,23 @@ def _sweep(overrides: Sequence[str], config_dir: str | None) -> int:
     if composed.settings.sweep.name == "grid":
         _check_sweep(overrides, config_dir)
     jobs = members(overrides, config_dir)
+    _note_repeated(jobs)
     folder = composed.sweep_folder
     _check_folder(folder, overwrite=True)
     code = run_sweep(jobs, folder, config_dir, Console(stderr=True))
     print(_shown(folder.absolute()))
     return code
+
+
+def _note_repeated(jobs: Sequence[Sequence[str]]) -> None:
+    """Say on standard error how many members of a sweep equal an earlier one."""
+    repeated = len(jobs) - len({tuple(job) for job in jobs})
+    if repeated:
+        print(
+            f"pdesim: {repeated} of the {len(jobs)} members of this sweep repeat another member: "
+            f"there are only {len(jobs) - repeated} different combinations of the values",
+            file=sys.stderr,
+        )
 
 
 def _check_sweep(overrides: Sequence[str], config_dir: str | None) -> None:

@@ -385,3 +385,10 @@ def bench(arguments: Sequence[str]) -> int:
 
     flags, overrides = _flags("bench", arguments, ("--json",), BENCH_FLAGS)
     return run_bench(flags, overrides)
+
+
+def converge(arguments: Sequence[str]) -> int:
+    """``pdesim converge [overrides]`` or ``pdesim converge RUN_DIR``: the error in space."""
+    from pdesim.converge.command import run_converge
+
+    return run_converge(arguments)

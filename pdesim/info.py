@@ -15,6 +15,14 @@ from rich.table import Table
 from rich.text import Text
 
 from pdesim.errors import ConfigError, OutputError
+from pdesim.output.convergence import (
+    error_in_space,
+    header,
+    read_convergence,
+    rows,
+    title,
+)
+from pdesim.output.snapshots import FILE as SNAPSHOTS
 from pdesim.output.status import speed
 from pdesim.output.summary import Summary, summarize
 from pdesim.output.sweep_folder import (
@@ -47,6 +55,10 @@ def show_info(path: str, as_json: bool) -> None:
     Raises:
         PdesimError: if nothing can be read.
     """
+    folder = Path(path)
+    if not (folder / SNAPSHOTS).exists() and (found := read_convergence(folder)):
+        _show_convergence(found, as_json)
+        return
     members = find_members(path) if is_sweep(path) else ()
     if len(members) < 2:
         run = summarize(members[0].file or members[0].folder if members else path)
@@ -57,14 +69,30 @@ def show_info(path: str, as_json: bool) -> None:
     if as_json:
         print(json.dumps(told, indent=2, allow_nan=False))
         return
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=120)
+    console = _console()
     if len(members) < 2:
         for part in _run(run):
             console.print(part)
     else:
         console.print(_sweep(Path(path), members, found))
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=120)
+
+
+def _show_convergence(found: Mapping, as_json: bool) -> None:
+    """The result of ``pdesim converge`` in a folder without a run."""
+    if as_json:
+        print(json.dumps(found, indent=2, allow_nan=False))
+        return
+    console = _console()
+    console.print(Text(title(found)))
+    table = Table(*header(), box=box.SIMPLE_HEAD, pad_edge=False)
+    for row in rows(found):
+        table.add_row(*row)
+    console.print(table)
 
 
 def _try(member: Member) -> Summary | Member:
@@ -138,6 +166,7 @@ def _facts(run: Summary) -> list[tuple[str, str | Text]]:
         ("steps", _steps(run)),
         ("error in time", _time_error(run)),
         ("speed", _speed(run)),
+        ("error in space", error_in_space(run.convergence) if run.grid else ""),
         ("residual", f"{went['residual']:.3g}, relative" if "residual" in went else ""),
         ("device", str(went.get("device", ""))),
         ("versions", _join(f"{name} {value}" for name, value in run.versions.items())),

@@ -11,11 +11,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import sympy
+from sympy.core.function import AppliedUndef
 
 from pdesim import files
 from pdesim.errors import ConfigError, nearest
 from pdesim.formula import Evaluator, Scope, literal, parse
+from pdesim.formula import language as lang
 from pdesim.grid import Grid, place_names
+from pdesim.resample import SMOOTHING, low_pass
+
+#: generators whose values at a place depend on the grid
+GRID_DEPENDENT = {"random_normal", "random_uniform", "image", "snapshot"}
 
 #: each takes a pass over its neighbourhood
 MOST_SPOTS = 1_000_000
@@ -29,6 +35,12 @@ class InitialState:
     formulas: tuple[sympy.Expr, ...]
 
     @property
+    def grid_dependent(self) -> set[str]:
+        """The generators in these formulas whose values depend on the grid, by name."""
+        nodes = set().union(*(formula.atoms(AppliedUndef) for formula in self.formulas))
+        return {lang.word_of(node) for node in nodes} & GRID_DEPENDENT
+
+    @property
     def symbols(self) -> set[sympy.Symbol]:
         return set().union(*(formula.free_symbols for formula in self.formulas))
 
@@ -39,8 +51,13 @@ class InitialState:
         parameters: Mapping[str, float],
         seed: int,
         time: float = 0.0,
+        drawn_on: Grid | None = None,
     ) -> np.ndarray:
         """The state as float64, shape ``(fields, *grid.shape)``.
+
+        Random numbers, images and snapshots depend on the grid. With ``drawn_on`` they are taken on
+        that grid, smoothed and interpolated (:func:`pdesim.resample.low_pass`), so that grids of
+        different spacing get the same function.
 
         Raises:
             ConfigError: if a formula gives a value that is not finite.
@@ -49,7 +66,7 @@ class InitialState:
         names = {**grid.places(grid.coordinates(), named), **parameters, "t": time}
         state = np.empty((len(self.formulas), *grid.shape))
         for number, formula in enumerate(self.formulas):
-            generators = _Generators(grid, tuple(periodic), seed, number)
+            generators = _Generators(grid, tuple(periodic), seed, number, drawn_on)
             with np.errstate(all="ignore"):
                 state[number] = Evaluator(names, applied=generators, remember=False)(formula)
             if not np.isfinite(state[number]).all():
@@ -95,20 +112,32 @@ class _Generators:
     periodic: tuple[bool, ...]
     seed: int
     field: int
+    drawn_on: Grid | None = None
 
     def __call__(self, word: str, arguments: tuple, evaluate: Evaluator) -> np.ndarray:
         return getattr(self, f"_{word}")(*arguments, evaluate=evaluate)
+
+    @property
+    def _source(self) -> Grid:
+        """The grid that numbers which depend on it are taken on."""
+        return self.drawn_on or self.grid
+
+    def _here(self, values: np.ndarray, smoothing: float = SMOOTHING) -> np.ndarray:
+        """Values on the source grid, on this grid."""
+        if self.drawn_on is None:
+            return values
+        return low_pass(values, self.grid.shape, self.periodic, smoothing)
 
     def _stream(self, *key: int) -> np.random.Generator:
         return np.random.Generator(np.random.PCG64([self.seed, *key]))
 
     def _random_normal(self, amplitude, place, evaluate):
-        noise = self._stream(1, self.field, int(place)).standard_normal(self.grid.shape)
-        return evaluate(amplitude) * noise
+        stream = self._stream(1, self.field, int(place))
+        return evaluate(amplitude) * self._here(stream.standard_normal(self._source.shape))
 
     def _random_uniform(self, low, high, place, evaluate):
-        noise = self._stream(2, self.field, int(place)).random(self.grid.shape)
-        return evaluate(low) + (evaluate(high) - evaluate(low)) * noise
+        noise = self._stream(2, self.field, int(place)).random(self._source.shape)
+        return evaluate(low) + (evaluate(high) - evaluate(low)) * self._here(noise)
 
     def _spots(self, count, radius, smoothness=None, *, evaluate):
         """Union of balls; the edge is a tanh of width ``smoothness * radius`` (0: sharp)."""
@@ -157,13 +186,13 @@ class _Generators:
     def _image(self, file, evaluate):
         if self.grid.dimensions != 2:
             raise ConfigError("image(...) needs a 2-D grid", "grid=[nx,ny]")
-        return files.resize(files.read_picture(literal(file)), self.grid.shape)
+        return self._here(files.resize(files.read_picture(literal(file)), self._source.shape))
 
     def _snapshot(self, file, field, evaluate):
         frame = files.read_last_frame(literal(file), literal(field))
-        if frame.shape != self.grid.shape:
+        if frame.shape != self._source.shape:
             raise ConfigError(
                 f"{literal(file)} holds a frame of shape {frame.shape}",
-                f"the shape of this grid, {self.grid.shape}",
+                f"the shape of this grid, {self._source.shape}",
             )
-        return frame
+        return self._here(frame, smoothing=0.0)

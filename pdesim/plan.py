@@ -161,13 +161,19 @@ class Plan:
         return sum(self.steps_between(target) for target in range(len(self.targets) - 1))
 
 
-def build_plan(settings: Settings, name: str = "custom", since: Moment | None = None) -> Plan:
+def build_plan(
+    settings: Settings,
+    name: str = "custom",
+    since: Moment | None = None,
+    drawn_on: Grid | None = None,
+) -> Plan:
     """Check settings against each other and work out the time step.
 
     Args:
         settings: the resolved configuration.
         name: what an equation is called that does not name itself.
         since: where to go on, with the time step and the stepper that were chosen before.
+        drawn_on: the grid for random initial values, where the same ones are wanted on others.
 
     Raises:
         PdesimError: for anything that would make the run fail or lie.
@@ -201,7 +207,8 @@ def build_plan(settings: Settings, name: str = "custom", since: Moment | None = 
     if since is not None:
         return replace(_continued(settings, problem, selection, since), notes=notes)
     start, parameters = settings.time.start, equation.parameters
-    state = initial.evaluate(grid, boundary.periodic_axes, parameters, settings.seed, start)
+    periodic, seed = boundary.periodic_axes, settings.seed
+    state = initial.evaluate(grid, periodic, parameters, seed, start, drawn_on)
     state = state if mask is None else mask.fill(state)
     if equation.steady:
         step, stepper, why, times = None, None, "", np.array([start])
@@ -266,7 +273,11 @@ def _instants(problem: Problem, targets: np.ndarray) -> np.ndarray:
 
 
 def build_grid(settings: Settings) -> Grid:
-    """The grid; its dimensions come from the lists given, else from ``domain.dimensions``."""
+    """The grid; its dimensions come from the lists given, else from ``domain.dimensions``.
+
+    If ``grid`` is a list and ``domain.extent`` one number, that number is the extent along x, and
+    the other axes get cells of the same size: ``extent[axis] = extent * grid[axis] / grid[0]``.
+    """
     lists = {
         "grid": settings.grid,
         "domain.extent": settings.domain.extent,
@@ -284,6 +295,8 @@ def build_grid(settings: Settings) -> Grid:
         return tuple(value) if isinstance(value, list) else (value,) * dimensions
 
     points, extent, origin = (per_axis(value) for value in lists.values())
+    if not isinstance(settings.domain.extent, list):
+        extent = [settings.domain.extent * n / points[0] for n in points]
     return Grid(points, tuple(map(float, extent)), tuple(map(float, origin)))
 
 

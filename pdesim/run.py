@@ -40,6 +40,7 @@ from pdesim.output.status import describe_time_error
 from pdesim.plan import Plan
 from pdesim.preflight import describe, order_notes
 from pdesim.progress import WHOLE, Share, progress_display, speed
+from pdesim.resolution import note_after, notes_before
 from pdesim.settings import Animation
 from pdesim.start import start_for
 from pdesim.stopping import StopRequests, stop_requests
@@ -220,13 +221,14 @@ def _evolve(session: _Session, recorder: Recorder) -> None:
     from pdesim.simulation import Simulation
 
     plan, console, numbers = session.plan, session.console, session.numbers
+    notes = notes_before(plan)  # the initial state is released by prepare
     simulation = Simulation(plan, session.placement)
     seconds_a_step = simulation.prepare()
-    device = session.placement.about
-    for line in [*describe(simulation.plan, device, seconds_a_step), *order_notes(plan)]:
+    about = describe(simulation.plan, session.placement.about, seconds_a_step)
+    for line in [*about, *order_notes(plan), *notes]:
         session.tell(line, soft_wrap=True)
     name, cells = plan.equation.name, plan.grid.cells
-    start, end = plan.times[0], plan.times[-1]
+    start, end, unresolved = plan.times[0], plan.times[-1], None
     display = progress_display(console, name, start, end, cells, session.share)
     with display as update:
 
@@ -239,6 +241,8 @@ def _evolve(session: _Session, recorder: Recorder) -> None:
 
         try:
             for frame in simulation.frames(report):
+                if frame.index == len(plan.times) - 1:
+                    unresolved = note_after(plan, frame.state)
                 recorder.frame(frame.index, frame.time, frame.state)
                 numbers.update(frames=frame.index + 1, time=frame.time)
                 if frame.index < len(plan.times) - 1:
@@ -250,6 +254,8 @@ def _evolve(session: _Session, recorder: Recorder) -> None:
             raise InterruptedRun(stopped.problem, cure, exit_code=stopped.exit_code) from None
         finally:
             count_steps(simulation, cells, numbers)
+    if unresolved:
+        session.tell(unresolved, soft_wrap=True)
     told = f"{simulation.steps:,} steps"
     if plan.step.adaptive:
         told += f" ({simulation.rejected:,} rejected)"

@@ -14,10 +14,16 @@ import numpy as np
 import pytest
 import yaml
 
-QUICK = ("equation=heat", "grid=[24,16]", "output.frames=3", "time.end=0.1", "animation=none")
+QUICK = (
+    "equation=heat", "grid=[24,16]", "domain.extent=[1,1]", "output.frames=3", "time.end=0.1",
+    "animation=none",
+)  # fmt: skip
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["gird=3"], ["lst"], ["--version"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["--help"], ["list"], ["converge", "grid=[6]"], ["gird=3"], ["lst"], ["--version"]],
+)
 def test_light_commands_do_not_import_tensorflow(tmp_path, arguments):
     code = (
         "import sys; sys.argv = ['pdesim', *sys.argv[1:]]\n"
@@ -30,6 +36,7 @@ def test_light_commands_do_not_import_tensorflow(tmp_path, arguments):
 
 def test_help_and_list(command, tmp_path):
     assert "equation=gray_scott grid=512" in command("--help").stdout
+    assert command().stdout == command("--help").stdout  # no words: help, not a run of a default
     told = command("list").stdout
     for part in ("gray_scott", "u*v**2", "F = 0.037", "poisson", "0 = laplacian(u) + source"):
         assert part in told

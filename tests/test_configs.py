@@ -13,6 +13,7 @@ from pdesim.config import choices, compose_settings, config_folder, groups
 from pdesim.errors import ConfigError, FormulaError, PdesimError
 from pdesim.initial import build_initial
 from pdesim.plan import build_grid, build_plan
+from pdesim.resolution import growing_waves, note_after, notes_before, steepest
 from pdesim.settings import read_settings
 
 EQUATIONS = [name for name in choices("equation") if name != "custom"]
@@ -268,3 +269,73 @@ def test_spots_need_numbers_in_their_range(state):
 def test_text_stands_only_where_a_file_is_named(state):
     with pytest.raises(FormulaError, match="text"):
         build_initial({"u": state}, ("u",), ("x", "y"), {})
+
+
+@pytest.mark.parametrize(
+    ("words", "extent"),
+    [
+        (["grid=[512,256]", "domain.extent=2.5"], (2.5, 1.25)),
+        (["grid=[256,512]", "domain.extent=2.5"], (2.5, 5.0)),  # the number is the length along x
+        (["grid=[8,4,16]", "domain.extent=1"], (1.0, 0.5, 2.0)),
+        (["grid=[512,256]", "domain.extent=[2.5,2.5]"], (2.5, 2.5)),  # as given
+        (["grid=64", "domain.extent=2.5"], (2.5, 2.5)),
+        (["grid=[64]", "domain.extent=2.5"], (2.5,)),
+    ],
+)
+def test_one_extent_makes_square_cells(words, extent):
+    grid = build_grid(compose_settings(words).settings)
+    assert grid.extent == extent
+    if "2.5,2.5" not in words[1]:
+        assert len(set(grid.spacing)) == 1
+
+
+@pytest.mark.parametrize("name", [name for name in EQUATIONS if name != "poisson"])
+def test_shipped_grids_resolve_what_grows(name):
+    assert notes_before(make_plan(f"equation={name}")) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "length"),
+    [
+        (["equation=cahn_hilliard", "grid=[256]"], 2 * np.pi * np.sqrt(2)),  # k^2 = 1/(2 gamma)
+        (["equation=swift_hohenberg", "grid=[256]"], 2 * np.pi),
+        (["equation=kuramoto_sivashinsky", "grid=[256]"], 2 * np.pi * np.sqrt(2)),
+        # J = [[1, -1], [1, -1]] where u = 0, with Du = 1e-3 and Dv = 5e-3: growth is fastest where
+        # q = k^2 solves q^2 + 1000 q = 200000
+        (
+            ["equation=fitzhugh_nagumo", "grid=[128]", "initial.u=0", "initial.v=0"],
+            2 * np.pi / np.sqrt(170.82),
+        ),
+    ],
+)
+def test_pattern_wavelengths(words, length):
+    """Against the dispersion relations of the equations; wave numbers are tried 10 % apart."""
+    assert growing_waves(make_plan(*words)).pattern == pytest.approx(length, rel=0.1)
+
+
+def test_coarse_grids_are_warned_of():
+    (told,) = notes_before(make_plan("equation=gray_scott", "grid=64"))
+    assert "cells: too few" in told and "grid=224" in told
+    assert notes_before(make_plan("equation=gray_scott", "grid=224")) == []
+    assert notes_before(make_plan("equation=gray_scott", "grid=64", "domain.extent=0.6")) == []
+    words = ("equation=swift_hohenberg", "operators=stencil", "stepper=rk4", "grid=[64]")
+    (told,) = notes_before(make_plan(*words))  # 3.1 cells for a wave of 2 pi
+    assert "wavelength of 6." in told and "grid=[" in told
+    (told,) = notes_before(make_plan("equation=heat", "grid=[32,32]", "domain.extent=[1,2]"))
+    assert "not square" in told
+    # reactions without diffusion grow at all wavelengths alike, and say nothing about the grid
+    logistic = ("equation=custom", "equation.rhs={u: 'u - u**3'}", "grid=[16]")
+    assert growing_waves(make_plan(*logistic)).shortest is None
+
+
+def test_steep_fronts_at_the_end_are_noticed():
+    plan = make_plan("equation=gray_scott", "grid=[16,16]", "domain.extent=0.1")
+    smooth, jump = np.zeros((2, 16, 16)), np.zeros((2, 16, 16))
+    smooth[:] = np.sin(2 * np.pi * (np.arange(16) + 0.5) / 16)
+    jump[1, :, 8:] = 1
+    assert note_after(plan, smooth) is None
+    assert "v changes by 100%" in note_after(plan, jump)
+    # steps at the faces of obstacles, and of fields without derivatives, are no fronts
+    assert steepest(jump[1], jump[1] > 0.5) == 0
+    plan = make_plan("equation=custom", "equation.rhs={u: 'where(x < 0.5, 1, 0)'}", "grid=[16,16]")
+    assert note_after(plan, jump[1:]) is None

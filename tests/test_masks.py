@@ -34,8 +34,8 @@ def test_a_straight_obstacle_is_a_wall(evolve):
     common += ("time.dt=1e-4", "time.end=0.05", "output.frames=2")
     start = "initial={u: 'cos(pi*x) + x*y'}"
     for kind, wall in (("neumann", "neumann"), ("{dirichlet: 1.5}", "{dirichlet: 1.5}")):
-        slab = evolve(*common, "grid=[32,16]", "domain.mask='where(x > 0.5, 1, 0)'", start,
-                      f"boundary.mask={kind}")  # fmt: skip
+        slab = evolve(*common, "grid=[32,16]", "domain.extent=[1,1]", start,
+                      "domain.mask='where(x > 0.5, 1, 0)'", f"boundary.mask={kind}")  # fmt: skip
         half = evolve(*common, "grid=[16,16]", "domain.extent=[0.5,1]", start,
                       f"boundary.x={{lower: neumann, upper: {wall}}}")  # fmt: skip
         np.testing.assert_allclose(slab.field("u")[..., :16], half.field("u"), atol=1e-13)

@@ -282,6 +282,7 @@ def test_poisson_on_a_sine_mode(solve, operators, grid):
     plan, solution = solve(
         f"operators={operators}",
         f"grid={grid}",
+        "domain.extent=[1,1]",
         "equation.source='sin(2*pi*x)*sin(4*pi*y)'",
         "~equation.width",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import sys
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -92,6 +93,52 @@ def test_draws_depend_on_the_place_of_a_setting_not_on_its_name(sampler):
 def test_more_members_keep_the_first_ones(sampler):
     words = ["a=interval(0,1)", "b=tag(log,interval(1,9))"]
     assert expand(words, sampler, 32, 1)[:8] == expand(words, sampler, 8, 1)
+
+
+@pytest.mark.parametrize("sampler", DRAWING)
+@pytest.mark.parametrize(
+    ("words", "size"),
+    [
+        (["seed=range(8)"], 8),
+        (["seed=int(interval(0,7))"], 8),
+        (["equation.F=1,2,3,4", "seed=int(interval(1,3))"], 12),
+        (["seed=tag(log,int(interval(1,50)))"], 50),  # 50 has a probability of 0.005
+    ],
+)
+def test_finite_sets_are_drawn_without_replacement(sampler, words, size):
+    for n in (2, size // 2, size):
+        assert len({tuple(row) for row in expand(words, sampler, n, 3)}) == n
+    counts = Counter(map(tuple, expand(words, sampler, 2 * size, 3)))
+    assert len(counts) == size or sampler == "latin_hypercube"
+    if sampler != "latin_hypercube":
+        assert set(counts.values()) == {2}  # the whole set once, then again
+        assert expand(words, sampler, size, 3)[:2] == expand(words, sampler, 2, 3)
+
+
+def test_an_interval_beside_a_list_leaves_the_list_as_it_was():
+    """No two members are equal then, and a value of the list may come back."""
+    rows = expand(["seed=range(3)", "a=interval(0,1)"], "random", 12, 0)
+    assert len({tuple(row) for row in rows}) == 12
+    assert {row["seed"] for row in map(read, rows)} == {0, 1, 2}
+
+
+def test_drawing_without_replacement_is_unbiased():
+    first = [column(expand(["a=range(4)"], "random", 2, seed), "a") for seed in range(600)]
+    pairs = Counter(map(tuple, first))
+    assert len(pairs) == 12  # all ordered pairs of different values
+    # 50 of each expected, with a standard deviation of 6.8; four of it are rare
+    assert max(abs(count - 50) for count in pairs.values()) < 27
+
+
+def test_repeated_members_are_reported(capsys):
+    from pdesim.cli import _note_repeated
+
+    _note_repeated(expand(["seed=range(8)"], "random", 20, 0))
+    assert "12 of the 20 members" in capsys.readouterr().err
+    _note_repeated(expand(["seed=1,1,2"]))
+    assert "1 of the 3 members" in capsys.readouterr().err
+    _note_repeated(expand(["seed=range(8)"], "random", 8, 0))
+    assert capsys.readouterr().err == ""
 
 
 def test_distributions():

@@ -371,3 +371,17 @@ def test_pdesim_render_draws_a_montage(tmp_path, capsys):
         (["experiment=pearson"], "pdesim -m experiment=pearson"),
     ):
         assert main(words) == 2 and told in capsys.readouterr().err
+
+
+def test_a_sweep_on_a_coarse_grid_is_warned_of(capsys):
+    from conftest import make_plan
+    from rich.console import Console
+
+    from pdesim.sweep.drive import _warn
+    from pdesim.sweep.members import Member
+
+    plans = [make_plan("equation=gray_scott", "grid=32", f"equation.F={F}") for F in (0.03, 0.04)]
+    members = [Member(n, Path(str(n)), "", plan, ()) for n, plan in enumerate(plans)]
+    _warn(members, Console())
+    told = capsys.readouterr().out
+    assert told.count("warning") == 1 and "member 0" in told

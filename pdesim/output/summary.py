@@ -13,6 +13,7 @@ import numpy as np
 
 from pdesim.errors import OutputError
 from pdesim.output import snapshots as layout
+from pdesim.output.convergence import read_convergence, settings_digest
 from pdesim.output.facts import (
     field_names,
     frame_count,
@@ -93,6 +94,8 @@ class Summary:
     fields: Mapping[str, FieldFacts]
     #: from status.json: when, how long, how fast, on what
     progress: Mapping[str, Any]
+    #: the result of pdesim converge for these settings, where there is one
+    convergence: Mapping[str, Any] | None
     versions: Mapping[str, str]
     #: when the file was last written to, ISO 8601
     written: str
@@ -148,6 +151,7 @@ def summarize(path: str | Path) -> Summary:
             last_time=float(times[-1]),
             fields={name: _field(snapshots, name, count) for name in fields},
             progress={key: status[key] for key in _FROM_STATUS if key in status},
+            convergence=_convergence(snapshots.path, config),
             versions={
                 name.removesuffix("_version"): str(value)
                 for name, value in attributes.items()
@@ -168,6 +172,15 @@ def _status(path: Path) -> dict[str, Any]:
     except OutputError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _convergence(path: Path, config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The result of ``pdesim converge`` beside a run's file, unless it is for other settings."""
+    try:
+        found = read_convergence(path.parent) if path.name == layout.FILE else None
+    except OutputError:
+        return None
+    return found if found and found.get("settings") == settings_digest(config) else None
 
 
 def _text(attributes: Mapping[str, Any], name: str) -> str | None:

@@ -14,12 +14,15 @@ from pdesim.drawing import shown
 from pdesim.errors import PdesimError
 from pdesim.output import write_sweep_csv
 from pdesim.render import montage
+from pdesim.resolution import notes_before
 from pdesim.stopping import stop_requests
 from pdesim.sweep.composition import Composer
 from pdesim.sweep.compute import compute, settle
 from pdesim.sweep.members import Member, Outcome, prepare_member
 from pdesim.sweep.workers import compute_elsewhere
 
+#: members whose grids are looked at before a sweep
+LOOKED_AT = 8
 #: states of members that a request to stop left
 UNDONE = ("interrupted", "not started")
 
@@ -38,11 +41,21 @@ def run_sweep(
             prepared.append(prepare_member(number, folder / str(number), overrides, compose))
     outcomes, waiting = settle(prepared, console)
     if waiting:
+        _warn(waiting, console)
         outcomes += _compute(waiting, folder, config_dir, console)
         _summaries(folder, waiting[0], outcomes, console)
     outcomes.sort(key=lambda one: one.number)
     _tell(outcomes, folder, console)
     return max((one.error.exit_code for one in outcomes if one.error), default=0)
+
+
+def _warn(waiting: Sequence[Member], console: Console) -> None:
+    """The notes on the grid of the first member that has any, as the others mostly share it."""
+    for member in waiting[:LOOKED_AT]:
+        if notes := notes_before(member.plan):
+            for note in notes:
+                console.print(f"member {member.number}: {note}", highlight=False, soft_wrap=True)
+            return
 
 
 def _compute(

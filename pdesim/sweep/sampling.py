@@ -45,6 +45,16 @@ class _Choices:
     key: str
     texts: tuple[str, ...]
 
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The different values, in order."""
+        return tuple(dict.fromkeys(self.texts))
+
+    @property
+    def size(self) -> float:
+        """How many different values there are."""
+        return len(self.values)
+
     def at(self, fraction: float) -> str:
         return self.texts[min(int(fraction * len(self.texts)), len(self.texts) - 1)]
 
@@ -58,6 +68,16 @@ class _Interval:
     high: float
     log: bool
     whole: bool
+
+    @property
+    def values(self) -> Iterator[str]:
+        """All values of an interval of whole numbers."""
+        return map(repr, range(int(self.low), int(self.high) + 1))
+
+    @property
+    def size(self) -> float:
+        """How many different values there are; infinite but for whole numbers."""
+        return int(self.high) - int(self.low) + 1 if self.whole else math.inf
 
     def at(self, fraction: float) -> str:
         """The value below which lies ``fraction`` of the range, or of its logarithm."""
@@ -84,8 +104,9 @@ def expand(
     values together, then the second ones, and so on. ``random``, ``latin_hypercube`` and ``sobol``
     draw ``n`` points of a unit cube, an axis per swept setting, and carry them over to
     ``interval``s (uniform), ``tag(log, interval)`` (log-uniform), ``int(interval)`` (whole numbers,
-    both ends included) and lists (each value alike). Members depend on sampler, n, seed and the
-    swept settings in their order alone.
+    both ends included) and lists (each value alike). Where all swept settings have finitely many
+    values, no combination is drawn twice before all were drawn. Members depend on sampler, n, seed
+    and the swept settings in their order alone.
 
     Args:
         overrides: the words of a command line: ``["equation=heat", "equation.D=1,2"]``.
@@ -294,29 +315,80 @@ def _together(swept: Sequence[_Choices]) -> Iterator[tuple[str, ...]]:
 def _draw(
     swept: Sequence[_Choices | _Interval], sampler: str, n: int, seed: int
 ) -> Iterator[tuple[str, ...]]:
+    """``n`` rows of values; no row twice before every combination of finite sets was drawn."""
     if not swept:
         raise ConfigError(
             f"sweep={sampler} has nothing to draw", "such as equation.F=interval(0.02,0.06)"
         )
-    points = _cube(sampler, n, len(swept), seed)
-    for point in points:
+    size = math.prod(word.size for word in swept)
+    hypercube = sampler == "latin_hypercube"
+    if math.isinf(size) or (hypercube and n > size):  # equal draws do not occur, or must
+        return _rows(swept, _points(sampler, n, len(swept), seed), n)
+    if hypercube and (rows := _distinct_hypercube(swept, n, seed)):
+        return iter(rows)
+    more = _points("random" if hypercube else sampler, n, len(swept), seed)
+    return itertools.islice(_distinct(_rows(swept, more, None), swept, int(size)), n)
+
+
+def _rows(swept, points: Iterator[np.ndarray], n: int | None) -> Iterator[tuple[str, ...]]:
+    """The values at points of the unit cube, at most ``n`` of them."""
+    for point in itertools.islice(points, n):
         yield tuple(word.at(float(u)) for word, u in zip(swept, point, strict=True))
 
 
-def _cube(sampler: str, n: int, dimensions: int, seed: int) -> np.ndarray:
-    """Points of the unit cube, shape ``(n, dimensions)``, each coordinate in [0, 1)."""
+def _distinct(rows: Iterator[tuple[str, ...]], swept, size: int) -> Iterator[tuple[str, ...]]:
+    """Sampling without replacement: rows in the order of their first appearance.
+
+    Once all ``size`` combinations were drawn, they are drawn again. A combination that does not
+    turn up for long, because its probability is small, is taken from the list of all.
+    """
+    seen: set[tuple[str, ...]] = set()
+    misses = 0
+    for row in rows:
+        if row not in seen:
+            seen.add(row)
+            misses = 0
+            yield row
+        else:
+            misses += 1
+        if misses > 1000 + 4 * size and size <= _MOST:
+            yield from (row for row in itertools.product(*(w.values for w in swept))
+                        if row not in seen)  # fmt: skip
+            seen.clear()
+        elif len(seen) == size:
+            seen.clear()
+
+
+def _distinct_hypercube(swept, n: int, seed: int) -> list[tuple[str, ...]]:
+    """The first of many Latin hypercubes without equal rows; empty if there is none."""
+    points = _points("latin_hypercube", n, len(swept), seed)
+    for _ in range(max(1, min(500, 200_000 // n))):
+        rows = list(_rows(swept, points, n))
+        if len(set(rows)) == n:
+            return rows
+    return []
+
+
+def _points(sampler: str, n: int, dimensions: int, seed: int) -> Iterator[np.ndarray]:
+    """Points of the unit cube, shape ``(dimensions,)``, each coordinate in [0, 1), without end.
+
+    Of ``latin_hypercube`` the points 0 to n - 1, n to 2 n - 1, ... are hypercubes of their own.
+    """
     if sampler == "random":
         # a stream per axis: more members, or one more setting, leave the others as they are
         axes = [np.random.Generator(np.random.PCG64([seed, d])) for d in range(dimensions)]
-        return np.stack([axis.random(n) for axis in axes], axis=1)
+        while True:
+            yield from np.stack([axis.random(n) for axis in axes], axis=1)
     try:
         from scipy.stats import qmc
     except ImportError:
         raise MissingExtraError(f"sweep={sampler}", "scipy", "sampling") from None
     stream = np.random.Generator(np.random.PCG64(seed))
-    if sampler == "latin_hypercube":
-        return qmc.LatinHypercube(dimensions, rng=stream).random(n)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The balance properties")
-        # n need not be a power of two here; docs/sweeps.md says what is lost otherwise
-        return qmc.Sobol(dimensions, rng=stream).random(n)
+    kinds = {"latin_hypercube": qmc.LatinHypercube, "sobol": qmc.Sobol}
+    engine = kinds[sampler](dimensions, rng=stream)
+    while True:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The balance properties")
+            # n need not be a power of two here; docs/sweeps.md says what is lost otherwise
+            points = engine.random(n)
+        yield from points

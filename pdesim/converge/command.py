@@ -1,0 +1,126 @@
+"""``pdesim converge``: from settings, or a run's folder, to a table, JSON and a plot."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from pdesim.config import Composed, compose_settings
+from pdesim.converge.levels import build_levels, describe_levels
+from pdesim.device import start_tensorflow
+from pdesim.errors import ConfigError
+from pdesim.output import convergence
+
+USAGE = "settings such as equation=heat grid=64, or one folder of a run; --json, --config-dir DIR"
+
+
+def run_converge(arguments: Sequence[str]) -> int:
+    """Estimate and report; returns the exit code.
+
+    Args:
+        arguments: settings, or one folder of a run, and flags.
+
+    Raises:
+        PdesimError: for mistakes in the settings, and for runs that fail.
+    """
+    as_text, config_dir, words = _arguments(arguments)
+    composed, folder = _problem(words, config_dir)
+    digest = convergence.settings_digest(composed.values)
+    levels = build_levels(_in_double(composed, words))  # finds mistakes before TensorFlow starts
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    for line in describe_levels(levels):
+        console.print(line, markup=False)
+    placement = start_tensorflow(levels.plans[1].settings.device)
+    from pdesim.converge.compute import as_json, compute
+    from pdesim.converge.plot import plot
+
+    with console.status("planning") as status:
+
+        def tell(line: str) -> None:
+            status.update(line)
+            if not console.is_terminal:
+                console.print(line)
+
+        result = compute(levels, placement, tell)
+    values = as_json(result, digest, placement.about)
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(values, indent=1, allow_nan=False)
+    (folder / convergence.FILE).write_text(text + "\n")
+    plot(result, values, folder / "converge.png")
+    if as_text:
+        _show(values)
+        print(folder)
+    else:
+        print(text)
+    return 0
+
+
+def _arguments(arguments: Sequence[str]) -> tuple[bool, str | None, list[str]]:
+    """Whether to print a table (not JSON), the folder of configs, and the other words."""
+    as_text, config_dir, words = True, None, []
+    rest = iter(arguments)
+    for word in rest:
+        name, equals, value = word.partition("=")
+        if word == "--json":
+            as_text = False
+        elif name in ("--config-dir", "-cd"):
+            config_dir = value if equals else next(rest, None)
+            if not config_dir:
+                raise ConfigError("--config-dir needs a folder", "--config-dir DIR")
+        elif word.startswith("-"):
+            raise ConfigError(f"pdesim converge does not take {word}", USAGE)
+        else:
+            words.append(word)
+    return as_text, config_dir, words
+
+
+def _show(values: Mapping) -> None:
+    out = Console(highlight=False)
+    if not out.is_terminal:
+        out = Console(width=120, highlight=False)
+    out.print(convergence.title(values), markup=False)
+    table = Table(*convergence.header())
+    for row in convergence.rows(values):
+        table.add_row(*row)
+    out.print(table)
+
+
+def _problem(words: Sequence[str], config_dir: str | None) -> tuple[Composed, Path]:
+    """The settings to run, and the folder for the result."""
+    paths = [word for word in words if "=" not in word and not word.startswith("~")]
+    if not paths:
+        composed = compose_settings(words, config_dir)
+        if any(word.startswith("hydra.run.dir=") for word in words):
+            return composed, composed.run_folder
+        name = composed.settings.equation.get("name") or composed.equation
+        return composed, Path("outputs", "converge", str(name), composed.run_folder.name)
+    if len(words) > 1:
+        raise ConfigError(f"pdesim converge got {' '.join(words)}", USAGE)
+    return _of_run(paths[0])
+
+
+def _of_run(path: str) -> tuple[Composed, Path]:
+    """A run's own settings, from its file; the result belongs into its folder."""
+    from pdesim.output import Snapshots
+    from pdesim.output.facts import read_config
+
+    with Snapshots(path) as snapshots:
+        values = read_config(snapshots.attributes)
+        name = str(snapshots.attributes.get("equation_name", "custom"))
+        folder = snapshots.path.parent
+    if not values:
+        raise ConfigError(f"{path} does not say its settings", "a run of pdesim")
+    return Composed(dict(values), folder, folder, name, (), True), folder
+
+
+def _in_double(composed: Composed, words: Sequence[str]) -> Composed:
+    """In double precision, so that rounding does not hide the error; unless the words ask."""
+    if any(word.startswith("device.precision=") for word in words):
+        return composed
+    device = {**composed.values["device"], "precision": "float64"}
+    return replace(composed, values={**composed.values, "device": device})

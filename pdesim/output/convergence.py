@@ -1,0 +1,91 @@
+"""``converge.json``: the estimated error in space of a run, as ``pdesim converge`` leaves it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pdesim.errors import OutputError
+from pdesim.output.checkpoint import fingerprint
+
+FILE = "converge.json"
+NOT_ESTIMATED = "not estimated (pdesim converge)"
+
+
+def read_convergence(folder: Path) -> dict[str, Any] | None:
+    """What ``pdesim converge`` wrote in a folder; None where there is no such file.
+
+    Raises:
+        OutputError: if it cannot be read.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{path} cannot be read ({error})") from None
+    if not isinstance(found, dict) or not isinstance(found.get("fields"), dict):
+        raise OutputError(f"{path} is not the result of pdesim converge")
+    return found
+
+
+def settings_digest(config: Mapping[str, Any]) -> str:
+    """A short name of the settings that decide a run's numbers, to tell results of other runs."""
+    return hashlib.sha256(fingerprint(config).encode()).hexdigest()[:16]
+
+
+def error_in_space(found: Mapping[str, Any] | None) -> str:
+    """One line, such as "about u 1.2e-3 of its range (order 2.01), at t = 5"."""
+    if found is None:
+        return NOT_ESTIMATED
+    parts = []
+    for name, numbers in found["fields"].items():
+        error, order = numbers["relative_max"], numbers["order_rms"]
+        size = f"{numbers['error_max']:.2g}" if error is None else f"{error:.2g} of its range"
+        size = size if numbers["reliable"] else f"more than {size}"
+        trust = "" if numbers["reliable"] else ", not converging"
+        parts.append(
+            f"{name} {size}" + (f" (order {order:.2f}{trust})" if order is not None else "")
+        )
+    return "about " + ", ".join(parts) + f", at t = {found['time']:g}"
+
+
+def header() -> tuple[str, ...]:
+    return ("field", "order (RMS)", "order (max)", "error RMS", "error max",
+            "RMS / range", "max / range", "")  # fmt: skip
+
+
+def rows(found: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """The table of a result, a row per field; :func:`header` names the columns."""
+    return [
+        (
+            name,
+            _text(numbers["order_rms"], ".2f"),
+            _text(numbers["order_max"], ".2f"),
+            *(
+                ("" if numbers["reliable"] else "> ") + _text(numbers[kind], ".2e")
+                for kind in ("error_rms", "error_max", "relative_rms", "relative_max")
+            ),
+            numbers["verdict"],
+        )
+        for name, numbers in found["fields"].items()
+    ]
+
+
+def title(found: Mapping[str, Any]) -> str:
+    """What was compared, on one line."""
+    cells = [" x ".join(map(str, level["grid"])) for level in found["levels"]]
+    expected = found["expected_order"]
+    promise = "" if expected is None else f", expected order {expected:g}"
+    return (
+        f"{found['equation']}: error in {found['refined']} on {cells[1]} cells at "
+        f"t = {found['time']:g}, from {cells[0]}, {cells[1]} and {cells[2]} cells{promise}"
+    )
+
+
+def _text(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
