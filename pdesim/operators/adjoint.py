@@ -8,7 +8,8 @@ from pdesim.formula import language as lang
 from pdesim.operators.problem import Problem
 
 #: derivatives that are symmetric between periodic, Dirichlet, Neumann and Robin sides at order 2
-_EVEN = (lang.LAPLACIAN, *(word for word, (_, power) in lang.DERIVATIVES.items() if power == 2))
+_SECOND = (word for word, powers in lang.DERIVATIVES.items() if sorted(powers) == [0, 0, 2])
+_EVEN = (lang.LAPLACIAN, *_SECOND)
 
 
 def is_self_adjoint(problem: Problem) -> bool:

@@ -144,7 +144,7 @@ _ALL = (
         1,
         "exponential Euler: the linear part exact, the rest frozen over a step",
         f"{_COX}, eq. 4",
-        0.25,
+        0.6,
         ExponentialTableau((0.0,), ((),), (_phi((1, 1, 1)),)),
     ),
     Method(
@@ -153,7 +153,7 @@ _ALL = (
         2,
         "exponential time differencing: the linear part exact, the rest by two stages",
         f"{_COX}, eq. 22",
-        0.25,
+        0.6,
         ExponentialTableau(
             (0.0, 1.0),
             ((), (_phi((1, 1, 1)),)),
@@ -166,7 +166,7 @@ _ALL = (
         3,
         "exponential time differencing with three stages (order 2 to 3 if walls change in time)",
         f"{_COX}, eqs. 23-25",
-        0.25,
+        0.6,
         ExponentialTableau(
             (0.0, 0.5, 1.0),
             ((), (_HALF,), (_phi((-1, 1, 1)), _phi((2, 1, 1)))),
@@ -180,7 +180,7 @@ _ALL = (
         4,
         "exponential time differencing with four stages (order 2 to 3 if walls change in time)",
         f"{_COX}, eqs. 26-29; Kassam, Trefethen, SIAM J. Sci. Comput. 26 (2005) 1214",
-        0.25,
+        0.6,
         ExponentialTableau(
             (0.0, 0.5, 0.5, 1.0),
             (
@@ -199,7 +199,7 @@ _ALL = (
         2,
         "Crank-Nicolson for the linear part, Adams-Bashforth for the rest",
         "Ascher, Ruuth, Wetton, SIAM J. Numer. Anal. 32 (1995) 797, eq. 14",
-        0.25,
+        0.6,
     ),
     Method(
         "sbdf2",
@@ -207,7 +207,7 @@ _ALL = (
         2,
         "backward differences for the linear part, extrapolation for the rest",
         "Ascher, Ruuth, Wetton, SIAM J. Numer. Anal. 32 (1995) 797, eq. 17",
-        0.25,
+        0.6,
     ),
     Method(
         "implicit_euler",
@@ -229,7 +229,7 @@ _ALL = (
         2,
         "Stormer-Verlet (leapfrog), for second-order systems such as the wave",
         "Hairer, Lubich, Wanner, Acta Numerica 12 (2003) 399, eq. 1.5",
-        0.5,
+        0.9,
     ),
     Method(
         "yoshida4",
@@ -237,7 +237,7 @@ _ALL = (
         4,
         "three Stormer-Verlet steps composed to order four",
         "Yoshida, Phys. Lett. A 150 (1990) 262, eq. 2.11",
-        0.5,
+        0.9,
         weights=(_YOSHIDA, 1 - 2 * _YOSHIDA, _YOSHIDA),
     ),
     Method(
