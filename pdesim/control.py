@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from pdesim.errors import DivergedError
+from pdesim.errors import DivergedError, PdesimError, SolverError
 from pdesim.monitor import LONGER
-from pdesim.plan import Plan, TimeStep, time_step
+from pdesim.operators.krylov import UNSOLVED
+from pdesim.plan import Plan
 from pdesim.steppers.stability import linearise
+from pdesim.timestep import TimeStep, time_step
 
 #: a field whose range is a smaller part of its largest value counts as uniform
 UNIFORM = 1e-3
@@ -58,6 +60,34 @@ def growth_error(plan: Plan, limit: float, time: float) -> DivergedError | None:
         f"the solution grows without bound at t = {time:.6g}: dt = {plan.step.dt:.4g} is above "
         f"the stability limit {limit:.4g} there; the frames before are kept",
         cure="time.dt=auto, or a smaller time.dt",
+    )
+
+
+def divergence_error(
+    plan: Plan, state: np.ndarray, finite: np.ndarray, since: float, now: float
+) -> PdesimError:
+    """What ends a run of which some fields are not finite.
+
+    Args:
+        state: of the run, ``(fields, *grid.shape)``; implicit steps that were not solved mark it.
+        finite: one flag for each field.
+        since, now: the times between which it happened.
+    """
+    when = f"between t = {since:.6g} and {now:.6g}; the frames before are kept"
+    dt = plan.step.dt
+    if np.all(state == UNSOLVED):
+        return SolverError(
+            f"the iterations for an implicit step did not converge {when}",
+            cure=f"a smaller time.dt than {dt:.4g}, device.precision=float64, or an explicit "
+            "stepper such as rkl2",
+        )
+    names = [f for f, good in zip(plan.equation.fields, finite, strict=True) if not good]
+    limit = plan.step.limit
+    known = f" (its stability limit at the start was {limit:.4g})" if np.isfinite(limit) else ""
+    return DivergedError(
+        f"{' and '.join(names)} became NaN or infinite {when}",
+        cure=f"a smaller time.dt than {dt:.4g}{known}, device.precision=float64, or other "
+        "parameters",
     )
 
 

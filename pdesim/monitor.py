@@ -2,9 +2,11 @@
 
 A step is taken once from the present state, and again as two steps of half its length. For a method
 of order p the error of the single step is the difference times ``1 / (1 - 2**-p)`` (Hairer,
-Norsett, Wanner, Solving ODEs I (1993), sec. II.4). Divided by the step this is the rate at which
-the error grows; its integral over the run is the estimate that a run reports. What the equation
-itself makes of errors (damping them, or amplifying them where it is chaotic) is not in it.
+Norsett, Wanner, Solving ODEs I (1993), sec. II.4). Divided by the step this is the rate ``r`` at
+which steps add to the error. The equation damps it at a rate ``d`` that is measured as well:
+``E' = r - d E``. Part of an error is often not damped (a phase, a position), so the estimate that a
+run reports is a mean of this and of ``E' = r``. Amplification, where an equation is chaotic, is not
+in it.
 """
 
 from __future__ import annotations
@@ -24,22 +26,29 @@ BEGINNING = 1 / 64
 #: a step is changed where it could be longer by the first factor, or has an error larger than
 #: allowed by the second; it changes by these factors at most, and keeps this much in reserve
 LONGER, TOLERATED, SHRINK, GROW, RESERVE = 1.5, 1.2, 0.1, 2.0, 0.9
+#: the part of an error that is taken to be never damped
+LASTING = 0.05
 #: a field without any value is measured against this, which no error reaches
 NOTHING = 1e-25
+#: the arrays of a monitor that a checkpoint keeps, in this order
+_SAVED = ("error", "damped", "rate", "damping", "peak", "spread")
 
 
 @dataclass
 class Monitor:
     """What is known of the error in time, per member and field: arrays ``(members, fields)``.
 
-    ``error`` is the integral of ``rate``, the error per unit of time, up to ``time``; both are root
-    mean squares over the grid. ``peak`` is the largest root mean square of each field so far, and
-    ``spread`` its present standard deviation. ``checked`` counts the steps of each member at the
-    last measurement, ``checks`` the measurements.
+    ``error`` is the integral of ``rate``, the error per unit of time, up to ``time``, and
+    ``damped`` the same with ``damping``; all are root mean squares over the grid. ``peak`` is the
+    largest root mean square of each field so far, and ``spread`` its present standard deviation.
+    ``checked`` counts the steps of each member at the last measurement, ``checks`` the
+    measurements.
     """
 
     error: np.ndarray
+    damped: np.ndarray
     rate: np.ndarray
+    damping: np.ndarray
     peak: np.ndarray
     spread: np.ndarray
     time: np.ndarray
@@ -49,17 +58,20 @@ class Monitor:
     @classmethod
     def start(cls, members: int, fields: int, time: float) -> Monitor:
         """Nothing is known yet."""
-        zeros = np.zeros((members, fields))
-        counts = np.zeros(members, dtype=np.int64)
-        return cls(
-            zeros, zeros.copy(), zeros.copy(), zeros.copy(), np.full(members, time), counts,
-            counts.copy(),
-        )  # fmt: skip
+        zeros = [np.zeros((members, fields)) for _ in _SAVED]
+        counts = [np.zeros(members, dtype=np.int64) for _ in range(2)]
+        return cls(*zeros, np.full(members, time), *counts)
 
     def look(self, spread: np.ndarray, size: np.ndarray) -> None:
         """Take note of each field's standard deviation and root mean square."""
         self.spread = np.nan_to_num(spread)
         self.peak = np.maximum(self.peak, np.nan_to_num(size))
+
+    def fill(self, spread: np.ndarray, size: np.ndarray) -> None:
+        """Take the values of another state for fields that have been zero so far."""
+        empty = self.peak == 0
+        self.spread = np.where(empty, spread, self.spread)
+        self.peak = np.where(empty, size, self.peak)
 
     @property
     def scale(self) -> np.ndarray:
@@ -71,25 +83,46 @@ class Monitor:
         waits = np.array([EARLY[n - 1] if 0 < n <= len(EARLY) else EVERY for n in self.checks])
         return (self.checks == 0) | (steps - self.checked >= waits)
 
-    def record(self, which: np.ndarray, rate: np.ndarray, time: float, steps: np.ndarray) -> None:
+    def record(
+        self,
+        which: np.ndarray,
+        rate: np.ndarray,
+        damping: np.ndarray,
+        time: float,
+        steps: np.ndarray,
+    ) -> None:
         """Add a measurement of some members.
 
         Between two measurements the error grows at the geometric mean of their rates, which range
         over orders of magnitude where a solution becomes smooth.
         """
         rate = np.where(np.isfinite(rate), rate, self.rate)
-        mean = np.where(self.checks[:, None] > 0, np.sqrt(self.rate * rate), rate)
-        grown = self.error + mean * (time - self.time)[:, None]
-        chosen = which[:, None]
-        self.error = np.where(chosen, grown, self.error)
-        self.rate = np.where(chosen, rate, self.rate)
+        known = self.checks[:, None] > 0
+        mean = np.where(known, np.sqrt(self.rate * rate), rate)
+        decay = np.where(known, np.minimum(self.damping, damping), damping)
+        error, damped = self._grown(mean, decay, time)
+        for name, new in (
+            ("error", error), ("damped", damped), ("rate", rate), ("damping", damping),
+        ):  # fmt: skip
+            setattr(self, name, np.where(which[:, None], new, getattr(self, name)))
         self.time = np.where(which, time, self.time)
         self.checked = np.where(which, steps, self.checked)
         self.checks = self.checks + which
 
+    def _grown(self, rate, damping, time: float) -> tuple[np.ndarray, np.ndarray]:
+        """``error`` and ``damped`` at a later time."""
+        elapsed = (time - self.time)[:, None]
+        left = np.exp(-damping * elapsed)
+        # (1 - exp(-d t)) / d, which is t where d vanishes
+        weight = np.where(
+            damping * elapsed > 1e-12, (1 - left) / np.maximum(damping, 1e-300), elapsed
+        )
+        return self.error + rate * elapsed, self.damped * left + rate * weight
+
     def total(self, time: float) -> np.ndarray:
-        """The error up to a time, at the last known rate."""
-        return self.error + self.rate * (time - self.time)[:, None]
+        """The estimated error at a time, with the last known rates."""
+        error, damped = self._grown(self.rate, self.damping, time)
+        return LASTING * error + (1 - LASTING) * damped
 
     def wanted_factor(self, order: int, time: float, start: float, end: float) -> np.ndarray:
         """By what each member's step should change, 1 where it should not.
@@ -106,10 +139,11 @@ class Monitor:
         return np.where(keep, 1.0, np.clip(factor, SHRINK, GROW))
 
     def of(self, member: int) -> np.ndarray:
-        """Everything about one member as one array, ``(4, fields)``; see :meth:`restore`."""
-        return np.stack([a[member] for a in (self.error, self.rate, self.peak, self.spread)])
+        """Everything about one member as one array, ``(6, fields)``; see :meth:`restore`."""
+        return np.stack([getattr(self, name)[member] for name in _SAVED])
 
     def restore(self, member: int, values: np.ndarray, time: float, steps: int, checks: int):
         """The state of a member as it was saved."""
-        self.error[member], self.rate[member], self.peak[member], self.spread[member] = values
+        for name, value in zip(_SAVED, values, strict=True):
+            getattr(self, name)[member] = value
         self.time[member], self.checked[member], self.checks[member] = time, steps, checks

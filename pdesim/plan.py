@@ -12,7 +12,7 @@ import numpy as np
 
 from pdesim.boundary import Boundary, build_boundary
 from pdesim.equation import Equation, build_equation, unused_parameters
-from pdesim.errors import ConfigError, StepperError
+from pdesim.errors import ConfigError
 from pdesim.files import memory
 from pdesim.formula import names_in
 from pdesim.formula.language import AXES
@@ -28,40 +28,21 @@ from pdesim.operators.problem import Problem, check_problem
 from pdesim.picture import check_picture
 from pdesim.selection import Selection, build_selection
 from pdesim.settings import Settings
-from pdesim.steppers import METHODS, build_stepper
-from pdesim.steppers.choice import choose_stepper
-from pdesim.steppers.stability import Linearised, linearise, reaction_rate, stable_step
+from pdesim.steppers import build_stepper
+from pdesim.steppers.stability import linearise
 from pdesim.targets import POINTS, control_points, find_events, merge
+from pdesim.timestep import (
+    TimeStep,
+    instants,
+    is_automatic,
+    stepper_for,
+    time_step,
+    tolerance_of,
+)
 
 MAX_STEPS = 10**11
-#: the fraction of a reaction's time scale that ``time.dt=auto`` takes at most
-REACTION_FRACTION = 0.5
-#: the local error, relative to each field's scale, that adaptive steppers keep if none is given
-TOLERANCE = 1e-4
-#: what is left of the safety of a step where the stiff coefficients themselves change
-VARYING_SAFETY = 0.8
-#: times at which coefficients that depend on time are looked at
-INSTANTS = 17
 #: arrays of the size of the state that a run holds at once, roughly
 ARRAYS_HELD = 6
-
-
-@dataclass(frozen=True)
-class TimeStep:
-    """``dt`` is the longest step to take; ``limit`` the largest stable one (inf: no limit).
-
-    Steppers that choose their own step, by a local error of ``tolerance``, begin with ``dt``.
-    ``automatic`` steps follow the error that is measured during the run.
-    """
-
-    dt: float
-    limit: float
-    tolerance: float | None = None
-    automatic: bool = False
-
-    @property
-    def adaptive(self) -> bool:
-        return self.tolerance is not None
 
 
 @dataclass
@@ -217,9 +198,9 @@ def build_plan(
         times = frame_times(settings)
         events = find_events(problem, times, settings.time.events)
         targets = merge(times, events)
-        waves = linearise(problem, state, _instants(problem, targets))
+        waves = linearise(problem, state, instants(problem, targets))
         span = (times[-1] - times[0]) / POINTS
-        stepper, why = _stepper(settings, problem, waves, span)
+        stepper, why = stepper_for(settings, problem, waves, span)
         step = time_step(settings, waves, stepper, targets)
         if step.automatic:
             carries_numbers = stepper.method.family in ("exponential", "imex", "implicit")
@@ -240,7 +221,7 @@ def _continued(settings: Settings, problem: Problem, selection: Selection, since
     """The plan of a run that goes on: nothing is chosen again, so that nothing changes."""
     stepper = build_stepper(since.stepper, problem, settings.stepper.stages)
     step = TimeStep(
-        since.longest, since.limit, _tolerance(settings, stepper), _is_automatic(settings, stepper)
+        since.longest, since.limit, tolerance_of(settings, stepper), is_automatic(settings, stepper)
     )
     events = find_events(problem, since.times, settings.time.events)
     targets = _targets_to(since.times, since.targets, events, step.automatic)
@@ -262,14 +243,6 @@ def _targets_to(
     later = np.append(before, times[times > before])
     control = control_points(later, early=False) if automatic else later[:0]
     return np.append(planned[:-1], merge(later, events[events > before], control))
-
-
-def _instants(problem: Problem, targets: np.ndarray) -> np.ndarray:
-    """The times at which the stability of a step is analysed: all of a run that depends on time."""
-    if not problem.moves:
-        return targets[:1]
-    some = targets if len(targets) <= INSTANTS else targets[:: len(targets) // INSTANTS]
-    return np.union1d(some, np.linspace(targets[0], targets[-1], INSTANTS))
 
 
 def build_grid(settings: Settings) -> Grid:
@@ -333,73 +306,6 @@ def _mask(
     formula = build_initial({"mask": text}, ("mask",), grid.axes, equation.parameter_symbols)
     values = formula.evaluate(grid, boundary.periodic_axes, equation.parameters, settings.seed)
     return Mask(values[0] > 0.5, boundary.inner)
-
-
-def _stepper(settings: Settings, problem: Problem, waves: Linearised, span: float):
-    name, why, stages = settings.stepper.name, "", settings.stepper.stages
-    if name == "auto" and settings.time.tolerance is not None:
-        name, why = "dormand_prince", "time.tolerance is given: the error decides the steps"
-    elif name == "auto":
-        choice = choose_stepper(problem, waves, span)
-        name, why, stages = choice.name, choice.reason, choice.stages or stages
-        if settings.time.dt != "auto" and METHODS[name].family == "adaptive":
-            name, why = "rk4", "time.dt is given: steps of that length"
-    stepper = build_stepper(name, problem, stages)
-    if settings.time.tolerance is not None and _tolerance(settings, stepper) is None:
-        adaptive = [n for n, method in METHODS.items() if method.family == "adaptive"]
-        raise StepperError(
-            f"{name} uses a fixed step; time.tolerance={settings.time.tolerance:g} needs an "
-            "adaptive stepper",
-            "stepper=" + " or stepper=".join(adaptive),
-            "time.dt for the length of fixed steps",
-        )
-    return stepper, why
-
-
-def _tolerance(settings: Settings, stepper) -> float | None:
-    """The local error to keep; None for steppers whose steps are given."""
-    return (settings.time.tolerance or TOLERANCE) if stepper.method.family == "adaptive" else None
-
-
-def _is_automatic(settings: Settings, stepper) -> bool:
-    """Whether equal steps follow the error that is measured: not given, and not free of error."""
-    method = stepper.method
-    return settings.time.dt == "auto" and method.family != "adaptive" and method.order > 0
-
-
-def time_step(settings: Settings, waves: Linearised, stepper, times: np.ndarray) -> TimeStep:
-    """The step for a linearised state: the one given, or a fraction of the stability limit.
-
-    Raises:
-        StepperError: for a given step above the limit, and for steppers that are never stable.
-    """
-    problem = waves.problem
-    longest = float(np.diff(times).max())
-    limit = stable_step(stepper, waves, 1e3 * longest)
-    if stepper.method.family == "adaptive":
-        given = settings.time.dt
-        first = min(limit, longest) if given == "auto" else given
-        return TimeStep(first, limit, _tolerance(settings, stepper))
-    name, given = stepper.method.name, settings.time.dt
-    if limit == 0.0 and not settings.time.unsafe:
-        raise StepperError(
-            f"{name} is unstable for {problem.equation.name} at any time step",
-            "a stepper that is stable on oscillations, such as rk4, verlet or crank_nicolson",
-            "time.unsafe=true to override",
-        )
-    if given == "auto":
-        rate = reaction_rate(waves)
-        accurate = REACTION_FRACTION / rate if rate > 0 else np.inf
-        safety = stepper.method.safety * (VARYING_SAFETY if problem.stiffness_varies else 1.0)
-        dt = min(safety * limit or longest, accurate, longest)
-        return TimeStep(dt, limit, automatic=_is_automatic(settings, stepper))
-    if given > limit * (1 + 1e-9) and not settings.time.unsafe:
-        raise StepperError(
-            f"time.dt={given:g} is above the stability limit {limit:.6g} of {name} here",
-            f"time.dt at most {limit:.6g}, or time.dt=auto",
-            "time.unsafe=true to override",
-        )
-    return TimeStep(min(given, longest), limit)
 
 
 def _check_bits(settings: Settings) -> None:

@@ -6,7 +6,6 @@ import logging
 import time as clock_module
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 import tensorflow as tf
@@ -14,16 +13,17 @@ import tensorflow as tf
 from pdesim.blocks import VANISHING
 from pdesim.control import (
     changed_dt,
+    divergence_error,
     growth_error,
     limit_varies,
     present_step,
     relative_error,
 )
 from pdesim.device import Placement, release_memory
-from pdesim.errors import DivergedError, PdesimError, SolverError
+from pdesim.errors import PdesimError
+from pdesim.integrator import Integrator, as_array
 from pdesim.moment import Moment
 from pdesim.monitor import Monitor
-from pdesim.operators.krylov import UNSOLVED
 from pdesim.plan import Plan, TimeStep
 from pdesim.programs import program_for
 
@@ -35,12 +35,6 @@ FIRST_BLOCK = 8
 TRIAL_STEPS = 4
 #: how often a first step is corrected before the run begins
 CORRECTIONS = 8
-#: multistep methods begin with a step of lower order: of more steps it is a smaller part
-MULTISTEP_STEPS = 8
-#: the rounding of a step and of its halves, in units of the last place and for each stage
-ROUNDING = 2.0
-#: a tolerance that every step meets
-ANY = 1e30
 #: after an event, adaptive steppers begin with this part of the interval that ends with a frame
 AFTER_EVENT = 1e-2
 #: growth between two targets that is looked at with suspicion where a step is not stable
@@ -87,8 +81,7 @@ class Simulation:
         first, self._shown = self.plan, len(self.plans)
         if self._shown == 1 and first.since and first.since.together:
             self.plans *= 2
-        self._many = len(self.plans) > 1
-        members = len(self.plans) if self._many else 0
+        members = len(self.plans) if len(self.plans) > 1 else 0
         self.blocks = program_for(first, placement, _use_xla(first, placement), members)
         self.failures: dict[int, PdesimError] = {}
         moments = [plan.since for plan in self.plans]
@@ -101,8 +94,7 @@ class Simulation:
         fields = len(first.equation.fields)
         self.monitor = Monitor.start(len(self.plans), fields, float(first.times[0]))
         self._controlled = first.since is not None
-        self._now = np.full(len(self.plans), float(first.times[0]))
-        self._carry = None
+        self._at = Integrator(self.plans, self.blocks)
 
     @property
     def plan(self) -> Plan:
@@ -158,12 +150,11 @@ class Simulation:
         Raises:
             DivergedError: if a field is no longer finite, in every member; frames before it were
                 yielded.
-            SolverError: likewise, if an implicit step could not be solved for.
-        SolverError: likewise, if an implicit step could not be solved.
+            SolverError: likewise, if an implicit step could not be solved.
         """
         plan, targets = self.plan, self.plan.targets
         with tf.device(self.placement.name):
-            if self._carry is None:
+            if self._at.carry is None:
                 self._place()
             self._begin_control()
             if plan.since is None:
@@ -174,84 +165,69 @@ class Simulation:
                 else:
                     self._advance(report)
                 before, self._target, self._done = self._target, self._target + 1, 0
-                self._now[:] = targets[self._target]
+                self._at.now[:] = targets[self._target]
                 self._control()
                 frame = plan.frame_at(self._target)
                 if frame > plan.frame_at(before):
                     yield Frame(frame, float(targets[self._target]), self._shown_state())
 
     def _shown_state(self) -> np.ndarray:
-        state = _as_array(self._state)
-        return state[0] if len(self.plans) > self._shown else state
+        if len(self.plans) > self._shown:
+            return self._at.state_of(0)
+        return as_array(self._at.state)
 
     def moment(self, member: int = 0) -> Moment:
         """Where the simulation stands, between two blocks."""
-        plan, one = self.plans[member], slice(None)
-        done = self._done
-        if self._many:
-            one = member
-            if done:  # members with longer steps rest until the others are there
-                done = min(done, plan.steps_between(self._target))
+        plan, at, done = self.plans[member], self._at, self._done
+        if at.many and done:  # members with longer steps rest until the others are there
+            done = min(done, plan.steps_between(self._target))
         mask = plan.problem.mask
         return Moment(
             stepper=plan.stepper.method.name,
             frame=plan.frame_at(self._target),
             target=self._target,
             done=done,
-            time=float(self._now[member]),
-            made_for=float(self._made_for[member]),
+            time=float(at.now[member]),
+            made_for=float(at.made_for[member]),
             longest=plan.step.dt,
             limit=plan.step.limit,
             steps=int(self._steps[member]),
             rejected=int(self._rejected[member]),
             seconds=self.seconds,
-            together=int(self._many),
+            together=int(at.many),
             checked=int(self.monitor.checked[member]),
             checks=int(self.monitor.checks[member]),
             measured_at=float(self.monitor.time[member]),
             times=plan.times,
             targets=plan.targets,
             errors=self.monitor.of(member),
-            state=_as_array(self._state)[one],
-            carry=tuple(_as_array(part)[one] for part in tf.nest.flatten(self._carry)),
+            state=at.state_of(member),
+            carry=at.carry_of(member),
             solid=None if mask is None else mask.solid,
         )
 
     def _place(self) -> None:
-        """Put what the stepper carries on the device: made anew, or as it was."""
-        since = [plan.since for plan in self.plans]
-        self._state = self._tensor([plan.state for plan in self.plans], self.blocks.dtype)
-        if since[0] is None:
-            self._state = self.blocks.initial(self._state)
+        """Put everything on the device: made anew, or as it was."""
+        since, at = [plan.since for plan in self.plans], self._at
         if since[0] is not None:
             self._target, self._done = since[0].target, max(m.done for m in since)
-            self._now = np.array([m.time for m in since])
+            at.now = np.array([m.time for m in since])
             for number, m in enumerate(since):
                 self.monitor.restore(number, m.errors, m.measured_at, m.checked, m.checks)
             made_for = np.array([m.made_for for m in since])
-        elif self.plan.step.adaptive:
+        elif at.adaptive:
             made_for = np.array([plan.step.dt for plan in self.plans])
         else:
             made_for = self._equal_steps()
-        self._host: list[dict] = [{}] * len(self.plans)
-        self._begin(made_for, np.ones(len(self.plans), bool))
-        if since[0] is not None:
-            parts = zip(*(m.carry for m in since), strict=True)
-            parts = [self._tensor(part, part[0].dtype) for part in parts]
-            self._carry = tf.nest.pack_sequence_as(self._carry, parts)
-
-    def _tensor(self, values: Sequence, dtype) -> tf.Tensor:
-        """One value a member as a tensor; of a single run, that value itself."""
-        return tf.constant(np.stack(values) if self._many else values[0], dtype)
+        at.place(made_for)
 
     def relative_time_error(self, member: int = 0) -> dict[str, float]:
         """The estimated error in time up to now, see :func:`pdesim.control.relative_error`."""
         if not self._controlled:
             return {}
-        state = _as_array(self._state)
-        state = state[member] if self._many else state
-        errors = self.monitor.total(float(self._now[member]))[member]
-        return relative_error(errors, self.monitor.peak[member], state, self.plans[member])
+        errors = self.monitor.total(float(self._at.now[member]))[member]
+        peaks, state = self.monitor.peak[member], self._at.state_of(member)
+        return relative_error(errors, peaks, state, self.plans[member])
 
     def _begin_control(self) -> None:
         """Measure the error of the first step, and correct automatic steps until it is allowed."""
@@ -263,17 +239,17 @@ class Simulation:
             self._look_ahead()
         if self.plan.step.adaptive:
             # the first step is not known yet; its error is about what is allowed
-            self.monitor.error = self.plan.step.tolerance * self.monitor.scale
+            self.monitor.damped = self.plan.step.tolerance * self.monitor.scale
             return
+        everyone = self._at.everyone
         for _ in range(CORRECTIONS if self.plan.step.automatic else 1):
-            everyone = np.ones(len(self.plans), bool)
             self.monitor.checks[:] = 0
             self._measure(everyone)
             factors = self._factors(everyone)
             if not (factors < 1).any():
                 break
             self._change_steps(np.minimum(factors, 1.0), {})
-            self._begin(self._equal_steps(), everyone)
+            self._at.begin(self._equal_steps(), everyone)
 
     def _control(self) -> None:
         """At a target: measure the error if it is time to, and let steps follow error and limit."""
@@ -301,56 +277,22 @@ class Simulation:
         return np.array([number not in self.failures for number in range(len(self.plans))])
 
     def _look(self) -> None:
-        spread, size = (np.asarray(v) for v in self.blocks.statistics(self._state))
-        self.monitor.look(np.atleast_2d(spread), np.atleast_2d(size))
+        self.monitor.look(*self._at.statistics())
 
     def _look_ahead(self) -> None:
         """The scale of a field that is zero: what it becomes in a step."""
-        if self.plan.step.adaptive:
-            steps = np.minimum(self._made_for, self._until_target())
-            state = self._call_follow(self._now, self._now + steps, steps, 1, ANY)[1]
-        else:
-            last = np.ones(len(self.plans), dtype=np.int64)
-            state = self._call_advance(self._now, self._made_for, 0, last)[1]
-        spread, size = (np.atleast_2d(np.asarray(v)) for v in self.blocks.statistics(state))
-        empty = self.monitor.peak == 0
-        self.monitor.spread = np.where(empty, spread, self.monitor.spread)
-        self.monitor.peak = np.where(empty, size, self.monitor.peak)
+        state = self._at.one_step(self._until_target(), self.monitor.scale)
+        self.monitor.fill(*self._at.statistics(state))
 
     def _until_target(self) -> np.ndarray:
-        return self.plan.targets[self._target + 1] - self._now
+        return self.plan.targets[self._target + 1] - self._at.now
 
     def _measure(self, which: np.ndarray) -> None:
-        """The rate of the error of some members: steps taken once, and as twice as many halves."""
-        if not which.any() or not self.plan.stepper.method.order > 0:
-            return
-        order = self.plan.stepper.method.order
-        count = MULTISTEP_STEPS if self.plan.stepper.method.family == "imex" else 1
-        if self.plan.step.adaptive:
-            dt = np.minimum(self._made_for, self._until_target())
-            one = self._call_follow(self._now, self._now + dt, dt, 1, ANY)[1]
-            two = self._call_follow(self._now, self._now + dt, 0.5 * dt, 2, ANY)[1]
-        else:
-            dt = self._made_for
-            kept = self._carry, self._coefficients, list(self._host), self._state
-            one = self._steps_from_here(dt, count)
-            two = self._steps_from_here(0.5 * dt, 2 * count)
-            self._carry, self._coefficients, self._host, self._state = kept
-            self._made_for = dt
-        # what rounding alone makes of a step says nothing about its length
-        epsilon = np.finfo(self.blocks.dtype.as_numpy_dtype).eps
-        rounding = ROUNDING * count * self.plan.stages * epsilon * self.monitor.peak
-        difference = np.atleast_2d(self.blocks.distance(one, two))
-        error = np.maximum(difference - rounding, 0.0) / (1 - 0.5**order)
-        rate = error / (count * dt)[:, None]
-        self.monitor.record(which, rate, float(self._now.max()), self._steps)
-
-    def _steps_from_here(self, dt: np.ndarray, count: int) -> tf.Tensor:
-        """The state after some equal steps, which are then forgotten."""
-        if not np.array_equal(dt, self._made_for) or self.plan.stepper.method.family == "imex":
-            self._begin(dt, np.ones(len(self.plans), bool))
-        last = np.full(len(self.plans), count)
-        return self._call_advance(self._now, dt, 0, last)[1]
+        """Measure at what rate the error of some members grows."""
+        if which.any() and self.plan.stepper.method.order > 0:
+            monitor, at = self.monitor, self._at
+            rates = at.error_rate(self._until_target(), monitor.peak, monitor.scale)
+            monitor.record(which, *rates, float(at.now.max()), self._steps)
 
     def _factors(self, which: np.ndarray) -> np.ndarray:
         """By what automatic steps should change for the error that was measured."""
@@ -358,17 +300,15 @@ class Simulation:
             return np.ones(len(self.plans))
         start, end = self.plan.times[0], self.plan.end
         order = self.plan.stepper.method.order
-        factors = self.monitor.wanted_factor(order, float(self._now.max()), start, end)
+        factors = self.monitor.wanted_factor(order, float(self._at.now.max()), start, end)
         return np.where(which, factors, 1.0)
 
     def _limits(self, which: np.ndarray) -> dict[int, TimeStep]:
         """The steps that the present states allow, of members whose equation has changed since."""
         if self.plan.step.adaptive or not limit_varies(self.plan):
             return {}
-        states = _as_array(self._state)
-        states = states if self._many else [states]
         return {
-            int(member): present_step(self.plans[member], states[member], self._target)
+            int(member): present_step(self.plans[member], self._at.state_of(member), self._target)
             for member in np.flatnonzero(which)
         }
 
@@ -379,14 +319,14 @@ class Simulation:
         for member, (plan, factor) in enumerate(zip(self.plans, factors, strict=True)):
             dt = changed_dt(plan, factor, limits.get(member))
             if dt != plan.step.dt:
-                now = self._now[member]
+                now = self._at.now[member]
                 log.info("t = %g: dt changed from %.4g to %.4g", now, plan.step.dt, dt)
                 self.plans[member] = replace(plan, step=replace(plan.step, dt=dt))
 
     def _check_growth(self, member: int, limits: Mapping[int, TimeStep]) -> None:
         """End a member that grows fast with a step that is not stable."""
         plan = self.plans[member]
-        error = growth_error(plan, limits.get(member, plan.step).limit, self._now[member])
+        error = growth_error(plan, limits.get(member, plan.step).limit, self._at.now[member])
         if error is not None:
             self.failures[member] = error
             if len(self.failures) == len(self.plans):
@@ -400,117 +340,57 @@ class Simulation:
         targets, number = self.plan.targets, self._target
         return (targets[number + 1] - targets[number]) / self._counts()
 
-    def _begin(self, dt: np.ndarray, which: np.ndarray) -> None:
-        """Make the steppers' numbers and what they carry from the states, for these dt."""
-        self._made_for = dt
-        if self.plan.step.adaptive:
-            self._carry = self._state
-            return
-        for member in np.flatnonzero(which):
-            plan = self.plans[member]
-            numbers = self.blocks.coefficients.host(float(dt[member]), plan.equation.parameters)
-            self._host[member] = numbers
-        stacked = {
-            name: np.stack([h[name] for h in self._host]) if self._many else value
-            for name, value in self._host[0].items()
-        }
-        self._coefficients = self.blocks.coefficients.as_tensors(stacked)
-        if not self._many:
-            self._host = [{}]  # only members are put together anew
-        begun = self.blocks.begin(
-            self._state, self._double(self._now), self._double(dt), self._parameters,
-            self._coefficients,
-        )  # fmt: skip
-        self._carry = begun if which.all() else self.blocks.choose(which, begun, self._carry)
-        if which.all() and self._carries_state:
-            self._state = self._carry
-
-    @property
-    def _carries_state(self) -> bool:
-        """Whether what is carried is the state itself: one array then serves as both."""
-        return self.plan.stepper.method.family in ("explicit", "stabilized")
-
-    @cached_property
-    def _parameters(self) -> dict[str, tf.Tensor]:
-        names = self.plan.equation.parameters
-        values = {name: [p.equation.parameters[name] for p in self.plans] for name in names}
-        return self.blocks.parameter_tensors(values, self._tensor)
-
     def _trial(self, steps: int) -> None:
-        if self.plan.step.adaptive:
-            ends = np.full(len(self.plans), self.plan.end)
-            result = self._call_follow(self._now, ends, self._made_for, steps)
+        at, count = self._at, len(self.plans)
+        if at.adaptive:
+            result = at.follow(np.full(count, self.plan.end), steps, self.monitor.scale)
         else:
-            last = np.full(len(self.plans), steps)
-            result = self._call_advance(self._now, self._made_for, 0, last)
+            result = at.advance(at.now, at.made_for, 0, np.full(count, steps))
         result[2].numpy()
 
     def _advance(self, report: Report) -> None:
         """From one target to the next in equal steps."""
-        start, counts = float(self.plan.targets[self._target]), self._counts()
-        dt = self._equal_steps()
+        at, counts, dt = self._at, self._counts(), self._equal_steps()
+        start = np.full(len(counts), float(self.plan.targets[self._target]))
         if self._done == 0:
             # what multistep methods carry belongs to one dt
-            changed = ~np.isclose(dt, self._made_for, rtol=1e-9)
+            changed = ~np.isclose(dt, at.made_for, rtol=1e-9)
             if changed.any():
-                self._begin(np.where(changed, dt, self._made_for), changed)
+                at.begin(np.where(changed, dt, at.made_for), changed)
         while self._done < counts.max():
             first, upto = self._done, min(counts.max(), self._done + self.steps_a_block)
             last = np.minimum(counts, upto)
-            began, before = clock_module.perf_counter(), float(self._now.min())
-            self._state = None  # what is carried is enough, and large states leave room for it
-            carry, self._state, finite = self._call_advance(
-                np.full(len(counts), start), dt, first, last
-            )
-            self._carry = self._state if carry is None else carry
-            self._done, self._now = int(upto), start + last * dt
-            taken = np.maximum(last - first, 0)
-            self._account(taken, finite, began, before, report)
-
-    def _call_advance(self, start: np.ndarray, dt: np.ndarray, first: int, last: np.ndarray):
-        return self.blocks.advance(
-            self._carry, self._double(start), self._double(dt), tf.constant(first, tf.int64),
-            self._tensor(last, tf.int64), self._parameters, self._coefficients,
-        )  # fmt: skip
+            began, before = clock_module.perf_counter(), float(at.now.min())
+            at.state = None  # what is carried is enough, and large states leave room for it
+            carry, at.state, finite = at.advance(start, dt, first, last)
+            at.carry = at.state if carry is None else carry
+            self._done, at.now = int(upto), start + last * dt
+            self._account(np.maximum(last - first, 0), finite, began, before, report)
 
     def _follow(self, report: Report) -> None:
         """From one target to the next in steps of chosen size."""
-        end = float(self.plan.targets[self._target + 1])
-        if (self._now == self.plan.targets[self._target]).all():
+        at, end = self._at, float(self.plan.targets[self._target + 1])
+        if (at.now == self.plan.targets[self._target]).all():
             self._restart_after_event()
-        while (self._now < end).any():
-            began, before = clock_module.perf_counter(), self._now.copy()
-            ends = np.full(len(self.plans), end)
-            _, self._state, finite, told = self._call_follow(
-                self._now, ends, self._made_for, self.steps_a_block
-            )
-            self._carry = self._state
+        ends = np.full(len(self.plans), end)
+        while (at.now < end).any():
+            began, before = clock_module.perf_counter(), at.now.copy()
+            _, at.state, finite, told = at.follow(ends, self.steps_a_block, self.monitor.scale)
+            at.carry = at.state
             now, dt, accepted, tried = (np.atleast_1d(value.numpy()) for value in told)
-            self._now, self._made_for = now, dt
+            at.now, at.made_for = now, dt
             self._rejected += tried - accepted
             stuck = (now < end) & (dt <= VANISHING * (end - before))
             finite = np.atleast_2d(finite.numpy()) & ~stuck[:, np.newaxis]
-            self._now[stuck] = end  # nothing more can come of it
+            at.now[stuck] = end  # nothing more can come of it
             self._account(tried, finite, began, float(before.min()), report)
 
     def _restart_after_event(self) -> None:
         """Begin with a short step where a formula has switched: what comes is not known."""
         plan, here = self.plan, self.plan.targets[self._target]
         if plan.problem.moves and (self._target == 0 or np.isclose(here, plan.events).any()):
-            interval = plan.times[1] - plan.times[0]
-            self._made_for = np.minimum(self._made_for, AFTER_EVENT * interval)
-
-    def _call_follow(self, start, ends, dt, trials: int, tolerance: float | None = None):
-        tolerance = tf.constant(tolerance or self.plan.step.tolerance, tf.float64)
-        scale = self.monitor.scale if self._many else self.monitor.scale[0]
-        return self.blocks.follow(
-            self._carry, self._double(start), self._double(ends), self._double(dt),
-            tf.constant(trials, tf.int64), tolerance, tf.constant(scale, self.blocks.dtype),
-            self._parameters,
-        )  # fmt: skip
-
-    def _double(self, values: np.ndarray) -> tf.Tensor:
-        return self._tensor(values, tf.float64)
+            longest = AFTER_EVENT * (plan.times[1] - plan.times[0])
+            self._at.made_for = np.minimum(self._at.made_for, longest)
 
     def _account(self, steps: np.ndarray, finite, began: float, since: float, report) -> None:
         finite = np.atleast_2d(finite)  # waits for the device
@@ -525,35 +405,16 @@ class Simulation:
         self._steps += steps
         for member in np.flatnonzero(~finite.all(axis=1)):
             if member not in self.failures:
-                self.failures[int(member)] = self._diverged(member, finite[member], since)
+                self.failures[int(member)] = divergence_error(
+                    self.plans[member],
+                    self._at.state_of(member),
+                    finite[member],
+                    since,
+                    float(self._at.now[member]),
+                )
         if len(self.failures) == len(self.plans):
             raise self.failures[max(self.failures)]
-        report(Progress(self.steps, float(self._now.min()), self.seconds))
-
-    def _diverged(self, member: int, finite: np.ndarray, since: float) -> PdesimError:
-        plan = self.plans[member]
-        states = _as_array(self._state)
-        if np.all((states[member] if self._many else states) == UNSOLVED):
-            return SolverError(
-                "the iterations for an implicit step did not converge between "
-                f"t = {since:.6g} and {self._now[member]:.6g}; the frames before are kept",
-                cure=f"a smaller time.dt than {plan.step.dt:.4g}, device.precision=float64, or an "
-                "explicit stepper such as rkl2",
-            )
-        names = [f for f, good in zip(plan.equation.fields, finite, strict=True) if not good]
-        limit = plan.step.limit
-        told = f" (its stability limit at the start was {limit:.4g})" if np.isfinite(limit) else ""
-        return DivergedError(
-            f"{' and '.join(names)} stopped being finite between t = {since:.6g} and "
-            f"{self._now[member]:.6g}; the frames before are kept",
-            cure=f"a smaller time.dt than {plan.step.dt:.4g}{told}, device.precision=float64, "
-            "or other parameters",
-        )
-
-
-def _as_array(tensor: tf.Tensor) -> np.ndarray:
-    """A tensor's own memory on a CPU, which nobody writes to again; ``numpy()`` would copy it."""
-    return np.asarray(memoryview(tensor)) if "CPU" in tensor.device else tensor.numpy()
+        report(Progress(self.steps, float(self._at.now.min()), self.seconds))
 
 
 def _use_xla(plan: Plan, placement: Placement) -> bool:
