@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import sympy
@@ -42,6 +43,10 @@ class Wall:
 
 PERIODIC = Wall("periodic")
 NO_FLUX = Wall("neumann", 0.0, 1.0)
+#: no condition is known: ghost cells continue the polynomial through the cells at the face
+EXTRAPOLATED = Wall("extrapolated")
+#: ghost cells are computed elsewhere, from those of what an expression is made of
+POINTWISE = Wall("pointwise")
 
 
 @dataclass(frozen=True)
@@ -194,6 +199,18 @@ def cells_known(order: int, points: int) -> int:
     return min(1 if order == 2 else order, points)
 
 
+@lru_cache(maxsize=64)
+def extrapolation_weights(halo: int, known: int) -> np.ndarray:
+    """Ghost cells as ``ghost[m] = sum_j weights[m, j]*u[j]``, shape ``(halo, known)``.
+
+    The polynomial through the first ``known`` cells is continued outward; for two cells this is
+    ``2*u[0] - u[1]``.
+    """
+    cells = sympy.Matrix([[sympy.Integer(j) ** p for p in range(known)] for j in range(known)])
+    ghosts = [[sympy.Integer(-1 - m) ** p for p in range(known)] for m in range(halo)]
+    return np.array(sympy.Matrix(ghosts) * cells.inv(), dtype=float)
+
+
 def ghost_weights(
     wall: Wall, spacing: float, halo: int, known: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -206,14 +223,22 @@ def ghost_weights(
     Raises:
         BoundaryError: for a Robin condition that no polynomial meets on this grid.
     """
+    return _ghost_weights(wall.a, wall.b, spacing, halo, known)
+
+
+#: every right-hand side of a trace asks for the same few
+@lru_cache(maxsize=256)
+def _ghost_weights(
+    a: float, b: float, spacing: float, halo: int, known: int
+) -> tuple[np.ndarray, np.ndarray]:
     h = sympy.Rational(spacing)
     half = sympy.Rational(1, 2)
-    rows = [[sympy.Rational(wall.a), -sympy.Rational(wall.b) / h] + [0] * (known - 1)]
+    rows = [[sympy.Rational(a), -sympy.Rational(b) / h] + [0] * (known - 1)]
     rows += [[(j + half) ** power for power in range(known + 1)] for j in range(known)]
     system = sympy.Matrix(rows)
     if system.det() == 0:
         raise BoundaryError(
-            f"the Robin wall a={wall.a}, b={wall.b} has no solution with cells of {spacing:g}",
+            f"the Robin wall a={a}, b={b} has no solution with cells of {spacing:g}",
             cure="another number of cells, or a and b of the same sign",
         )
     outward = sympy.Matrix(

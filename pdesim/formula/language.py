@@ -68,6 +68,9 @@ DERIVATIVES = _derivative_words()
 LAPLACIAN = "laplacian"
 #: ``divergence(D, f)`` is div(D grad f), written ``divergence(D*gradient(f))``.
 DIVERGENCE = "divergence"
+#: ``divergence_x(D, f)`` is d/dx(D df/dx), the compact form of ``d_dx(D*d_dx(f))``; the word of a
+#: flux -> its axis. Formulas do not name these words: ``formula.compact`` makes them.
+FLUXES = {f"divergence_{name}": axis for axis, name in enumerate(AXES)}
 GRADIENT = "gradient"
 GRADIENT_SQUARED = "gradient_squared"
 OPERATORS = (LAPLACIAN, *DERIVATIVES, DIVERGENCE, GRADIENT_SQUARED)
@@ -92,11 +95,30 @@ def operator(word: str, *arguments: sympy.Expr) -> sympy.Expr:
 
 
 def is_operator(node: sympy.Basic) -> bool:
-    return isinstance(node, AppliedUndef) and node.func.__name__ in OPERATORS
+    if not isinstance(node, AppliedUndef):
+        return False
+    return node.func.__name__ in OPERATORS or node.func.__name__ in FLUXES
 
 
 def word_of(node: sympy.Basic) -> str:
     return node.func.__name__
+
+
+def flux_axes(word: str, dimensions: int) -> tuple[int, ...] | None:
+    """The axes of a flux-form operator (divergence: all of them); None for any other word."""
+    if word == DIVERGENCE:
+        return tuple(range(dimensions))
+    return (FLUXES[word],) if word in FLUXES else None
+
+
+def has_flux_form(word: str) -> bool:
+    """Whether an operator has a diffusivity as its first argument."""
+    return word == DIVERGENCE or word in FLUXES
+
+
+def second_order_word(word: str) -> str:
+    """The linear operator that a flux-form operator is for a diffusivity of 1."""
+    return LAPLACIAN if word == DIVERGENCE else f"d2_d{AXES[FLUXES[word]]}2"
 
 
 def operators_in(expression: sympy.Basic) -> set[sympy.Basic]:

@@ -50,6 +50,9 @@ class Discretisation:
     #: spectral: products keep the lower two thirds of the modes (Orszag, J. Atmos. Sci. 28 (1971)
     #: 1074), so that quadratic terms do not fold back
     dealias: bool = False
+    #: a diffusivity on the faces of cells: ``arithmetic`` or ``harmonic`` mean, or ``auto`` (the
+    #: harmonic one for coefficients that are discontinuous by their text)
+    face_mean: str = "auto"
 
     @property
     def is_spectral(self) -> bool:
@@ -156,6 +159,8 @@ def _product(first: Terms, second: Terms, factor: float) -> Terms:
     return result
 
 
+FACE_MEANS = ("auto", "arithmetic", "harmonic")
+
 ABOUT = {
     "stencil": "central differences as slices of a padded array",
     "conv": "central differences as convolutions (tf.nn), the same numbers as stencil",
@@ -164,7 +169,11 @@ ABOUT = {
 
 
 def build_discretisation(
-    name: str, order: int = 2, isotropic: bool = False, dealias: bool = False
+    name: str,
+    order: int = 2,
+    isotropic: bool = False,
+    dealias: bool = False,
+    face_mean: str = "auto",
 ) -> Discretisation:
     """Look a discretisation up by name.
 
@@ -176,6 +185,11 @@ def build_discretisation(
     if name == "spectral":
         if isotropic:
             raise ConfigError("operators=spectral has no isotropic form", "operators=stencil")
+        if face_mean != "auto":
+            raise ConfigError(
+                f"operators=spectral has no faces for operators.face_mean={face_mean}",
+                "operators=stencil",
+            )
         return Discretisation(name, 0, ABOUT[name], dealias=dealias)
     if dealias:
         raise ConfigError(f"operators={name} has no modes to dealias", "operators=spectral")
@@ -186,4 +200,12 @@ def build_discretisation(
         )
     if isotropic and order != 2:
         raise ConfigError(f"operators.isotropic is of order 2, not {order}", "operators.order=2")
-    return Discretisation(name, order, ABOUT[name], isotropic)
+    if face_mean not in FACE_MEANS:
+        raise ConfigError(
+            f"operators.face_mean={face_mean!r} is unknown", nearest(face_mean, FACE_MEANS)
+        )
+    if face_mean == "harmonic" and order != 2:
+        raise ConfigError(
+            f"operators.face_mean=harmonic is of order 2, not {order}", "operators.order=2"
+        )
+    return Discretisation(name, order, ABOUT[name], isotropic, face_mean=face_mean)

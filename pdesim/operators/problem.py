@@ -15,6 +15,7 @@ from pdesim.formula import Split
 from pdesim.formula import language as lang
 from pdesim.grid import Grid
 from pdesim.operators.catalogue import Discretisation
+from pdesim.operators.conditions import Conditions
 from pdesim.operators.mask import Mask
 from pdesim.operators.modes import Modes, build_modes
 from pdesim.operators.spectrum import linear_modes
@@ -56,6 +57,19 @@ class Problem:
         return self.equation.split(self.modes.odd_words)
 
     @cached_property
+    def conditions(self) -> Conditions:
+        """The boundary conditions of expressions, derived from those of the fields."""
+        own = frozenset((*self.equation.fields, *self.parameters))
+        return Conditions(self.grid, self.boundary, self.equation.field_symbols, own)
+
+    @property
+    def assumed_conditions(self) -> list[str]:
+        """The second conditions of fourth-order operators, which the settings do not state."""
+        if self.discretisation.is_spectral:
+            return []
+        return self.conditions.assumed(self.equation.formulas)
+
+    @cached_property
     def symmetry(self) -> Symmetry:
         return build_symmetry(self.grid, self.boundary, self.equation.field_symbols)
 
@@ -70,7 +84,7 @@ class Problem:
         """Ghost cells on each side: a divergence of order p reaches p - 1 cells, others p / 2."""
         order = self.discretisation.order
         words = {lang.word_of(n) for f in self.equation.formulas for n in lang.operators_in(f)}
-        return order - 1 if lang.DIVERGENCE in words and order else order // 2
+        return order - 1 if any(map(lang.has_flux_form, words)) and order else order // 2
 
     @cached_property
     def self_adjoint(self) -> bool:

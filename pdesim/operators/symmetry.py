@@ -97,7 +97,7 @@ class Symmetry:
         word, parities = lang.word_of(node), [self.parity(argument) for argument in node.args]
         if None in parities:
             return None
-        if word == lang.DIVERGENCE:
+        if lang.has_flux_form(word):
             return parities[1] if parities[0] == self.even else None
         axis, power = lang.DERIVATIVES.get(word, (0, 2))
         if power == 2 or self.boundary.is_periodic(axis):
