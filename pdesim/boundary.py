@@ -45,6 +45,9 @@ PERIODIC = Wall("periodic")
 NO_FLUX = Wall("neumann", 0.0, 1.0)
 #: no condition is known: ghost cells continue the polynomial through the cells at the face
 EXTRAPOLATED = Wall("extrapolated")
+#: ghost cells have the value on the face: for a diffusivity, whose mean over the half cell beside
+#: the face is then that of the face and the cell
+HELD = "held"
 #: ghost cells are computed elsewhere, from those of what an expression is made of
 POINTWISE = Wall("pointwise")
 

@@ -151,7 +151,11 @@ def build_plan(settings: Settings, name: str = "custom", since: Moment | None = 
     check_parameters_used(settings.equation, elsewhere)
     operators = settings.operators
     scheme = build_discretisation(
-        operators.name, operators.order, operators.isotropic, operators.dealias
+        operators.name,
+        operators.order,
+        operators.isotropic,
+        operators.dealias,
+        operators.face_mean,
     )
     mask = _mask(settings, grid, boundary, equation, since)
     problem = Problem(equation, grid, boundary, scheme, mask)

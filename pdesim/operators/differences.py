@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import sympy
 import tensorflow as tf
 
-from pdesim.boundary import NO_FLUX, POINTWISE, Boundary, Wall
+from pdesim.boundary import HELD, NO_FLUX, POINTWISE, Boundary, Wall
 from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
 from pdesim.operators import conv, stencil
@@ -102,7 +103,11 @@ class Differences:
             # a coefficient is even about the faces of an obstacle, whatever the field does there
             wall = self._inner_wall(arguments[1])
             even = NO_FLUX if wall else None
-            padded = [self._extended_value(argument, value) for argument in arguments]
+            sides = self._diffusivity_sides(*arguments)
+            padded = [
+                self._extended_value(arguments[0], value, sides),
+                self._extended_value(arguments[1], value),
+            ]
             reads = [self._reader(p, w) for p, w in zip(padded, (even, wall), strict=True)]
             harmonic = self._at_boundaries() if self._is_harmonic(arguments[0]) else None
             return stencil.divergence(*reads, self.grid, scheme.order, axes, harmonic)
@@ -160,12 +165,12 @@ class Differences:
 
         return masked
 
-    def _extended_value(self, inner: sympy.Expr, value: Evaluator) -> tf.Tensor:
-        """An expression with ghost cells on every side."""
+    def _extended_value(self, inner: sympy.Expr, value: Evaluator, sides=None) -> tf.Tensor:
+        """An expression with ghost cells on every side, by its own conditions unless given."""
         lines, conditions = self.lines, self.lines.problem.conditions
         shape = tuple(n + 2 * self.halo for n in self.grid.shape)
         nested = bool(lang.operators_in(inner))
-        sides = self._sides(inner)
+        sides = self._sides(inner) if sides is None else sides
         pointwise = {wall.kind for pair in sides for wall in pair} <= {"periodic", "pointwise"}
         periodic = all(lines.problem.boundary.periodic_axes)
         plain = not nested and (periodic or not conditions.has_position(inner))
@@ -195,6 +200,28 @@ class Differences:
             return wall if wall.kind in ("periodic", "dirichlet") or single else POINTWISE
 
         return [(side(axis, 0), side(axis, 1)) for axis in range(self.grid.dimensions)]
+
+    def _diffusivity_sides(self, diffusivity: sympy.Expr, f: sympy.Expr) -> list:
+        """The conditions of D in div(D grad f).
+
+        A D that depends on fields may be 0 on the face although a flux passes, as D grad u of a
+        porous medium with u = 0 there. Between a given f on the face and the first cell, the flux
+        is therefore that of D's mean over this half cell, ``(D(face) + D(cell)) / 2``.
+        """
+        conditions = self.lines.problem.conditions
+        sides = self._sides(diffusivity)
+        if conditions.is_coefficient(diffusivity) or self.lines.problem.discretisation.order != 2:
+            return sides
+
+        def side(axis: int, number: int, wall: Wall) -> Wall:
+            found = [conditions.condition(part, axis, number) for part in (diffusivity, f)]
+            held = all(condition.kind == "dirichlet" for condition in found)
+            return replace(found[0], kind=HELD) if held else wall
+
+        return [
+            tuple(side(axis, number, wall) for number, wall in enumerate(pair))
+            for axis, pair in enumerate(sides)
+        ]
 
     def _has_mixed_sides(self, inner: sympy.Expr, sides) -> bool:
         """Whether fields with and without given values meet on a side that is ``POINTWISE``."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import sympy
 import tensorflow as tf
 
-from pdesim.boundary import Wall, cells_known, extrapolation_weights, ghost_weights
+from pdesim.boundary import HELD, Wall, cells_known, extrapolation_weights, ghost_weights
 from pdesim.grid import Grid
 
 WallPair = tuple[Wall, Wall]
@@ -83,6 +83,10 @@ def _beyond(values, wall, grid, axis, side, halo, order, wall_value, extra) -> t
     where = grid.array_axis(axis)
     if wall.kind == "extrapolated":
         return _extrapolated(values, grid, axis, side, halo, order + extra)
+    if wall.kind == HELD:
+        cell = _cells(values, grid, axis, side, 1)[0]
+        value = wall_value(wall, axis, side)
+        return tf.concat([0 * cell if value is None else value + 0 * cell] * halo, axis=where)
     known = min(cells_known(order, grid.points[axis]) + extra, grid.points[axis])
     weights, value_weights = ghost_weights(wall, grid.spacing[axis], halo, known)
     cells = _cells(values, grid, axis, side, known)

@@ -64,9 +64,10 @@ class Problem:
 
     @property
     def assumed_conditions(self) -> list[str]:
-        """The second conditions of fourth-order operators, which the settings do not state."""
-        if self.discretisation.is_spectral:
-            return []
+        """The second conditions of fourth-order operators, which the settings do not state.
+
+        Sine and cosine series (``operators=spectral``) meet the same ones.
+        """
         return self.conditions.assumed(self.equation.formulas)
 
     @cached_property

@@ -50,8 +50,9 @@ def manufacture(problem: Problem, duration: float) -> Manufactured:
     solution = tuple(_chosen(problem, i, duration) for i in range(len(equation.fields)))
     fields = dict(zip(equation.field_symbols, solution, strict=True))
     rates = [0 if equation.steady else sympy.diff(u, TIME) for u in solution]
+    with_places = problem.conditions.with_places
     formulas = tuple(
-        formula + rate - differentiate(_with_places(formula, problem).xreplace(fields), grid)
+        formula + rate - differentiate(with_places(formula).xreplace(fields), grid)
         for formula, rate in zip(equation.formulas, rates, strict=True)
     )
     boundary = problem.boundary
@@ -59,21 +60,6 @@ def manufacture(problem: Problem, duration: float) -> Manufactured:
         boundary = _walls_of(solution, boundary, grid)
     changed = replace(equation, formulas=formulas)
     return Manufactured(replace(problem, equation=changed, boundary=boundary), solution)
-
-
-def _with_places(formula: sympy.Expr, problem: Problem) -> sympy.Expr:
-    """Write r and the lengths out, so that derivatives see the coordinates in them."""
-    grid, equation = problem.grid, problem.equation
-    x = [sympy.Symbol(name, real=True) for name in grid.axes]
-    lengths = {
-        sympy.Symbol(f"L{name}", real=True): grid.extent[axis]
-        for axis, name in enumerate(grid.axes)
-    }
-    centre = [o + length / 2 for o, length in zip(grid.origin, grid.extent, strict=True)]
-    radius = sympy.sqrt(sum((s - c) ** 2 for s, c in zip(x, centre, strict=True)))
-    places = {**lengths, sympy.Symbol("r", real=True): radius}
-    own = {*equation.parameters, *equation.fields}  # an equation may use these names itself
-    return formula.xreplace({s: value for s, value in places.items() if s.name not in own})
 
 
 def _chosen(problem: Problem, field: int, duration: float) -> sympy.Expr:
@@ -92,6 +78,8 @@ def _chosen(problem: Problem, field: int, duration: float) -> sympy.Expr:
             number += 0.5 if basis.endswith("half") else 1
             product *= wave(sympy.pi * s * number)
             mean = mean if basis == "cosine" else sympy.Integer(0)
+        elif problem.assumed_conditions:
+            product *= _with_second_condition(problem, field, axis, s, phase)
         else:
             # neither even nor odd about the walls, so that nothing cancels there
             product *= sympy.cos(4.1 * s + phase)
@@ -102,27 +90,48 @@ def _chosen(problem: Problem, field: int, duration: float) -> sympy.Expr:
     return mean + SIZE * product * swing
 
 
+def _with_second_condition(problem: Problem, field: int, axis: int, s, phase: float) -> sympy.Expr:
+    """A function along one axis that meets the second conditions of fourth-order operators.
+
+    They are ``a*f'' + b*df''/dn = 0``, with a and b those of the field's own condition, whose value
+    is free. A polynomial adds to a cosine what it lacks of them.
+    """
+    place, length = sympy.Symbol("s", real=True), problem.grid.extent[axis]
+    cosine = sympy.cos(2.1 * place + phase)
+    powers = [place**power for power in (2, 3, 4)]
+    rows = []
+    for side, wall in enumerate(problem.boundary.walls[field][axis]):
+        outward = (1 if side else -1) * wall.b / length
+        rows.append(
+            [
+                float(sum(c * sympy.diff(f, place, n) for c, n in ((wall.a, 2), (outward, 3)))
+                      .subs(place, side))
+                for f in (*powers, cosine)
+            ]
+        )  # fmt: skip
+    system = np.array(rows)
+    weights = np.linalg.lstsq(system[:, :-1], -system[:, -1], rcond=None)[0]
+    polynomial = sum(float(w) * power for w, power in zip(weights, powers, strict=True))
+    return (cosine + polynomial).xreplace({place: s})
+
+
 def _is_mirrored(problem: Problem) -> bool:
     """Whether the solution has to be odd or even about every wall.
 
-    Sines and cosines are; and operators inside operators take walls of the field's kind with value
-    0 for what is inside, which such a solution meets.
+    Sine and cosine series are. So are, on several axes, solutions of equations of fourth order:
+    their second conditions hold for a product of functions only if each is odd or even.
     """
-    nested = any(
-        lang.operators_in(argument)
-        for formula in problem.equation.formulas
-        for node in lang.operators_in(formula)
-        for argument in node.args
-    )
-    return problem.discretisation.is_spectral or nested
+    several = problem.grid.dimensions > 1 and bool(problem.assumed_conditions)
+    return problem.discretisation.is_spectral or several
 
 
 def _basis(problem: Problem, field: int, axis: int) -> str:
     kinds = tuple(wall.kind for wall in problem.boundary.walls[field][axis])
     if kinds not in BASES:
         raise BoundaryError(
-            "there is no manufactured solution for operators inside operators at Robin walls",
-            "periodic, dirichlet or neumann walls",
+            "there is no manufactured solution for this equation of fourth order at Robin "
+            "conditions on several axes",
+            "periodic, dirichlet or neumann conditions, or one axis",
         )
     return BASES[kinds]
 
@@ -140,8 +149,10 @@ def differentiate(expression: sympy.Expr, grid: Grid) -> sympy.Expr:
         word = lang.word_of(node)
         if word == lang.LAPLACIAN:
             return sympy.Add(*(sympy.diff(arguments[0], x, 2) for x in coordinates))
-        if word == lang.DIVERGENCE:
-            flux = ((x, arguments[0] * sympy.diff(arguments[1], x)) for x in coordinates)
+        axes = lang.flux_axes(word, grid.dimensions)
+        if axes is not None:
+            along = (coordinates[axis] for axis in axes)
+            flux = ((x, arguments[0] * sympy.diff(arguments[1], x)) for x in along)
             return sympy.Add(*(sympy.diff(f, x) for x, f in flux))
         axis, power = lang.DERIVATIVES[word]
         return sympy.diff(arguments[0], coordinates[axis], power)
