@@ -39,15 +39,20 @@ class Manufactured:
         return np.stack([np.broadcast_to(value, grid.shape) for value in values])
 
 
-def manufacture(problem: Problem, duration: float) -> Manufactured:
+def manufacture(problem: Problem, duration: float, vanishing: bool = False) -> Manufactured:
     """Choose a smooth solution that fits the walls, and add its source and its wall values.
 
     Args:
         problem: its walls keep their kinds; with stencils their values become the solution's.
         duration: the time in which the solution changes by its own size.
+        vanishing: take a solution that is 0 at Dirichlet boundaries, where the flux is not (for
+            problems that have a :func:`vanishing_power`).
     """
     equation, grid = problem.equation, problem.grid
-    solution = tuple(_chosen(problem, i, duration) for i in range(len(equation.fields)))
+    if vanishing:
+        solution = (_vanishing(problem, duration),)
+    else:
+        solution = tuple(_chosen(problem, i, duration) for i in range(len(equation.fields)))
     fields = dict(zip(equation.field_symbols, solution, strict=True))
     rates = [0 if equation.steady else sympy.diff(u, TIME) for u in solution]
     with_places = problem.conditions.with_places
@@ -88,6 +93,51 @@ def _chosen(problem: Problem, field: int, duration: float) -> sympy.Expr:
     # no whole period: over one, the errors of a time stepper nearly cancel
     swing = 1 + MODULATION * sympy.sin(4 * TIME / duration + field)
     return mean + SIZE * product * swing
+
+
+def vanishing_power(problem: Problem) -> int | None:
+    """m > 1 where all operators of an equation act on u**m or the like; None for other equations.
+
+    At u = 0 the diffusivity of such an equation (a porous medium) vanishes while a flux may pass:
+    that of u = w**(1/m) with a smooth w. A boundary at 0 is then told apart from one without flux
+    only by such a solution.
+    """
+    equation = problem.equation
+    walled = [pair for pair in problem.boundary.walls[0] if pair[0].kind != "periodic"]
+    dirichlet = bool(walled) and all(w.kind == "dirichlet" for pair in walled for w in pair)
+    if len(equation.fields) > 1 or equation.steady or not dirichlet or problem.mask is not None:
+        return None
+    (u,) = equation.field_symbols
+    powers = set()
+    for node in lang.operators_in(equation.formulas[0]):
+        inner = node.args[-1]
+        if any(map(lang.operators_in, node.args)):
+            return None
+        if len(node.args) == 1:
+            powers.add(_lowest_power(inner, u))
+        else:
+            powers.add(_lowest_power(node.args[0], u) + 1 if inner == u else 1)
+    return powers.pop() if len(powers) == 1 and min(powers) > 1 else None
+
+
+def _lowest_power(function: sympy.Expr, u: sympy.Symbol) -> int:
+    """The lowest power of u in a function's Taylor series up to u**4; 0 if there is none."""
+    for power in range(5):
+        value = sympy.diff(function, u, power).subs(u, 0)
+        if value != 0:
+            return power if value.is_finite is not False else 0
+    return 0
+
+
+def _vanishing(problem: Problem, duration: float) -> sympy.Expr:
+    """``w**(1/m)`` with a smooth w that is 0 at Dirichlet boundaries with a slope."""
+    w = SIZE * (1 + MODULATION * sympy.sin(4 * TIME / duration))
+    for axis, name in enumerate(problem.grid.axes):
+        s = (sympy.Symbol(name, real=True) - problem.grid.origin[axis]) / problem.grid.extent[axis]
+        periodic = problem.boundary.is_periodic(axis)
+        wave = 2 * sympy.pi * s if periodic else 2.1 * s
+        w *= (1 if periodic else sympy.sin(sympy.pi * s)) * (1 + 0.3 * sympy.cos(wave + 0.4))
+    return w ** sympy.Rational(1, vanishing_power(problem))
 
 
 def _with_second_condition(problem: Problem, field: int, axis: int, s, phase: float) -> sympy.Expr:
