@@ -16,6 +16,7 @@ from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
 from pdesim.formula.language import TIME
 from pdesim.grid import Grid
+from pdesim.operators.conditions import orders
 from pdesim.operators.modes import BASES
 from pdesim.operators.problem import Problem
 
@@ -204,8 +205,8 @@ def differentiate(expression: sympy.Expr, grid: Grid) -> sympy.Expr:
             along = (coordinates[axis] for axis in axes)
             flux = ((x, arguments[0] * sympy.diff(arguments[1], x)) for x in along)
             return sympy.Add(*(sympy.diff(f, x) for x, f in flux))
-        axis, power = lang.DERIVATIVES[word]
-        return sympy.diff(arguments[0], coordinates[axis], power)
+        along = orders(word).items()
+        return sympy.diff(arguments[0], *((coordinates[axis], power) for axis, power in along))
 
     return carry_out(expression)
 
