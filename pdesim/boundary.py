@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import sympy
@@ -50,6 +51,13 @@ class Wall:
 
 PERIODIC = Wall("periodic")
 NO_FLUX = Wall("neumann", 0.0, 1.0)
+#: no condition is known: ghost cells continue the polynomial through the cells at the face
+EXTRAPOLATED = Wall("extrapolated")
+#: ghost cells have the value on the face: for a diffusivity, whose mean over the half cell beside
+#: the face is then that of the face and the cell
+HELD = "held"
+#: ghost cells are computed elsewhere, from those of what an expression is made of
+POINTWISE = Wall("pointwise")
 
 
 @dataclass(frozen=True)
@@ -202,6 +210,18 @@ def cells_known(order: int, points: int) -> int:
     return min(1 if order == 2 else order, points)
 
 
+@lru_cache(maxsize=64)
+def extrapolation_weights(halo: int, known: int) -> np.ndarray:
+    """Ghost cells as ``ghost[m] = sum_j weights[m, j]*u[j]``, shape ``(halo, known)``.
+
+    The polynomial through the first ``known`` cells is continued outward; for two cells this is
+    ``2*u[0] - u[1]``.
+    """
+    cells = sympy.Matrix([[sympy.Integer(j) ** p for p in range(known)] for j in range(known)])
+    ghosts = [[sympy.Integer(-1 - m) ** p for p in range(known)] for m in range(halo)]
+    return np.array(sympy.Matrix(ghosts) * cells.inv(), dtype=float)
+
+
 def ghost_weights(
     wall: Wall, spacing: float, halo: int, known: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -217,6 +237,14 @@ def ghost_weights(
     """
     if wall.mirror and wall.value == 0 and halo <= known:
         return np.eye(halo, known), np.zeros(halo)
+    return _ghost_weights(wall.a, wall.b, spacing, halo, known)
+
+
+#: every right-hand side of a trace asks for the same few
+@lru_cache(maxsize=256)
+def _ghost_weights(
+    a: float, b: float, spacing: float, halo: int, known: int
+) -> tuple[np.ndarray, np.ndarray]:
     h = sympy.Rational(spacing)
     half = sympy.Rational(1, 2)
     inner = [[(j + half) ** power for power in range(known + 1)] for j in range(known)]
@@ -224,13 +252,13 @@ def ghost_weights(
     def with_condition(a, b) -> sympy.Matrix:
         return sympy.Matrix([[a, -b / h] + [0] * (known - 1), *inner])
 
-    system = with_condition(sympy.Rational(wall.a), sympy.Rational(wall.b))
-    if wall.a * wall.b < 0:
+    system = with_condition(sympy.Rational(a), sympy.Rational(b))
+    if a * b < 0:
         # the determinant is the sum of one part from a and one from b, which may cancel
-        parts = with_condition(sympy.Rational(wall.a), 0), with_condition(0, sympy.Rational(wall.b))
+        parts = with_condition(sympy.Rational(a), 0), with_condition(0, sympy.Rational(b))
         if abs(system.det()) < NEARLY_SINGULAR * sum(abs(part.det()) for part in parts):
             raise BoundaryError(
-                f"the Robin condition a={wall.a:g}, b={wall.b:g} cannot be met with cells of "
+                f"the Robin condition a={a:g}, b={b:g} cannot be met with cells of "
                 f"{spacing:g}: solutions that grow away from the wall within a cell meet it, too",
                 "a and b of the same sign, or cells far smaller than |b/a|",
             )

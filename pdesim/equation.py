@@ -13,7 +13,7 @@ from functools import cached_property
 import sympy
 
 from pdesim.errors import ConfigError
-from pdesim.formula import Scope, Split, jacobian, names_in, parse, split
+from pdesim.formula import Scope, Split, compact, jacobian, names_in, parse, split
 from pdesim.formula import language as lang
 from pdesim.formula.language import TIME, reserved_names
 from pdesim.grid import place_names
@@ -107,7 +107,10 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
     symbols = _symbols(axes, fields, numbers, definitions)
     scope = Scope(symbols, axes, operators=True)
     key = "solve" if steady else "rhs"
-    formulas = tuple(parse(texts[f], scope, f"equation.{key}.{f}") for f in fields)
+    varying = frozenset(symbols[name] for name in (*place_names(axes), *fields))
+    formulas = tuple(
+        compact(parse(texts[f], scope, f"equation.{key}.{f}"), varying) for f in fields
+    )
     return Equation(
         name=name,
         title=str(spec.get("title") or ""),

@@ -171,7 +171,11 @@ def build_plan(
     notes = unused_parameters(settings.equation, elsewhere)
     operators = settings.operators
     scheme = build_discretisation(
-        operators.name, operators.order, operators.isotropic, operators.dealias
+        operators.name,
+        operators.order,
+        operators.isotropic,
+        operators.dealias,
+        operators.face_mean,
     )
     mask = _mask(settings, grid, boundary, equation, since)
     if not scheme.is_spectral:

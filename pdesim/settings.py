@@ -53,6 +53,7 @@ class Operators(_Section):
     order: int = 2
     isotropic: bool = False
     dealias: bool = False
+    face_mean: Literal["auto", "arithmetic", "harmonic"] = "auto"
 
 
 class Stepper(_Section):

@@ -17,16 +17,15 @@ class Stop(Exception):
     pass
 
 
-def frames_with_a_stop(whole, tmp_path, after: int):
+def frames_with_a_stop(plan, placement, tmp_path, after: int):
     """All frames; the run is stopped after so many blocks and goes on from its checkpoint.
 
-    The programs that ``whole`` has compiled serve again: compiling them anew takes seconds, and
-    the runs that are killed in test_faults.py do.
+    The programs that an uninterrupted run has compiled serve again: compiling them anew takes
+    seconds, and the runs that are killed in test_faults.py do.
     """
     from pdesim.simulation import Simulation
 
-    first, frames, blocks = Simulation(whole.plan, whole.placement), [], 0
-    first.blocks = whole.blocks
+    first, frames, blocks = Simulation(plan, placement), [], 0
     first.steps_a_block = 3  # so that stops fall within intervals, too
 
     def report(progress):
@@ -40,10 +39,7 @@ def frames_with_a_stop(whole, tmp_path, after: int):
             frames.append(frame)
     write_checkpoint(tmp_path, first.moment(), "settings")
     moment, _ = read_checkpoint(tmp_path / "checkpoint.h5")
-    rest = Simulation(
-        build_plan(whole.plan.settings, whole.plan.equation.name, moment), whole.placement
-    )
-    rest.blocks = whole.blocks
+    rest = Simulation(build_plan(plan.settings, plan.equation.name, moment), placement)
     return frames + list(rest.frames())
 
 
@@ -52,7 +48,7 @@ def assert_same_bits(plan, placement, tmp_path, after: int):
 
     whole = Simulation(plan, placement)
     frames = list(whole.frames())
-    parts = frames_with_a_stop(whole, tmp_path, after)
+    parts = frames_with_a_stop(plan, placement, tmp_path, after)
     assert [f.index for f in parts] == [f.index for f in frames]
     for one, other in zip(frames, parts, strict=True):
         assert one.time == other.time

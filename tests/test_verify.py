@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -127,10 +128,54 @@ def test_layers_thinner_than_a_cell_have_no_order_yet(orders):
     assert cell < problem.parameters["nu"]  # the speed is about one
 
 
-def test_a_solution_meets_the_walls_of_operators_inside_operators(orders):
-    """Cahn-Hilliard without flux: both u and what is inside the outer Laplacian are flat there."""
-    plan = make_plan("equation=cahn_hilliard", "boundary=neumann", "operators=stencil", *BASE)
-    assert orders.measure_space(plan.problem, (16, 24, 36)).order == pytest.approx(2, abs=0.1)
+SHORT = (16, 24, 36)  # enough to tell a claim that holds from orders near 0
+
+
+@pytest.mark.parametrize("boundary", ["dirichlet", "neumann", "{robin: {a: 1, b: 0.5, value: 0}}"])
+def test_fourth_order_with_values_at_the_boundary(orders, boundary):
+    """The solution meets the second condition that is assumed, and is neither even nor odd."""
+    plan = make_plan("equation=cahn_hilliard", f"boundary.default={boundary}",
+                     "operators=stencil", *BASE)  # fmt: skip
+    assert orders.measure_space(plan.problem, SHORT).order == pytest.approx(2, abs=0.1)
+
+
+def test_nested_operators_extended_like_the_field_are_noticed(orders, monkeypatch):
+    """The rule that pdesim once had: an operator has the homogeneous condition of the field."""
+    from pdesim.operators.conditions import Conditions
+
+    def as_the_field(conditions, node, axis, side):
+        wall = conditions.boundary.walls[0][axis][side]
+        return wall if node in conditions.fields else wall.homogeneous
+
+    plan = make_plan("equation=cahn_hilliard", "boundary=dirichlet", "operators=stencil", *BASE)
+    monkeypatch.setattr(Conditions, "condition", as_the_field)
+    assert not orders.measure_space(plan.problem, SHORT).passed
+
+
+POROUS = ("equation=custom", "equation.rhs={u: 'laplacian(u**2)'}", "boundary=dirichlet", *BASE)
+
+
+def test_a_flux_through_a_boundary_where_the_diffusivity_vanishes(orders):
+    measured = orders.measure_space(make_plan(*POROUS).problem, SHORT, vanishing=True)
+    assert measured.claimed == 1.5 and measured.passed, measured
+
+
+def test_a_boundary_that_becomes_impermeable_is_noticed(orders, monkeypatch):
+    """u**2 on the odd extension of u is even about a boundary at 0: no flux passes."""
+    from pdesim.operators.conditions import Conditions
+
+    problem = make_plan(*POROUS).problem
+    monkeypatch.setattr(Conditions, "_value", lambda *_: None)
+    assert not orders.measure_space(problem, SHORT, vanishing=True).passed
+
+
+def test_the_order_of_etdrk4_at_boundary_values_that_change_in_time(orders):
+    """Four on coarse grids, three where steps are long beside the fastest rates."""
+    problem = make_plan("equation=heat", "boundary=dirichlet", *BASE).problem
+    measured = orders.measure_time(problem, "etdrk4", stiff=True)
+    assert measured.claimed == 3 and measured.passed, measured
+    # a claim of the order that it has elsewhere is noticed
+    assert not dataclasses.replace(measured, claimed=4).passed
 
 
 def test_order_of_the_symplectic_composition(orders):
@@ -143,6 +188,8 @@ def test_a_missed_order_is_noticed(orders):
     assert not orders.Measurement("x", sizes, tuple(s**1.5 for s in sizes), 2).passed
     assert orders.Measurement("x", sizes, tuple(s**1.9 for s in sizes), 2).passed
     assert not orders.Measurement("x", sizes, (1e-3, 1e-4, 1e-5), None).passed
+    # far from the solution, a slope means nothing
+    assert not orders.Measurement("x", sizes, tuple(1e9 * s**2 for s in sizes), 2).passed
 
 
 def test_the_slack_is_narrow_where_round_off_allows(orders):

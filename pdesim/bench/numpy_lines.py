@@ -25,7 +25,7 @@ def lacking(plan: Plan) -> str:
         return "operators=spectral is not written in NumPy"
     if problem.mask is not None or not all(problem.boundary.periodic_axes):
         return "walls and obstacles are not written in NumPy"
-    if words & {lang.DIVERGENCE, lang.GRADIENT_SQUARED}:
+    if words & {lang.DIVERGENCE, *lang.FLUXES, lang.GRADIENT_SQUARED}:
         return "divergence and gradient_squared are not written in NumPy"
     return ""
 

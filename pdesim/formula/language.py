@@ -109,6 +109,9 @@ DERIVATIVE_ALIASES = {"d2_dydx": "d2_dxdy", "d2_dzdx": "d2_dxdz", "d2_dzdy": "d2
 LAPLACIAN = "laplacian"
 #: ``divergence(D, f)`` is div(D grad f), written ``divergence(D*gradient(f))``.
 DIVERGENCE = "divergence"
+#: ``divergence_x(D, f)`` is d/dx(D df/dx), the compact form of ``d_dx(D*d_dx(f))``; the word of a
+#: flux -> its axis. Formulas do not name these words: ``formula.compact`` makes them.
+FLUXES = {f"divergence_{name}": axis for axis, name in enumerate(AXES)}
 GRADIENT = "gradient"
 GRADIENT_SQUARED = "gradient_squared"
 OPERATORS = (LAPLACIAN, *DERIVATIVES, DIVERGENCE, GRADIENT_SQUARED)
@@ -185,11 +188,30 @@ def with_nested(expression: sympy.Expr, axes: Collection[int], mixed: bool) -> s
 
 
 def is_operator(node: sympy.Basic) -> bool:
-    return isinstance(node, AppliedUndef) and node.func.__name__ in OPERATORS
+    if not isinstance(node, AppliedUndef):
+        return False
+    return node.func.__name__ in OPERATORS or node.func.__name__ in FLUXES
 
 
 def word_of(node: sympy.Basic) -> str:
     return node.func.__name__
+
+
+def flux_axes(word: str, dimensions: int) -> tuple[int, ...] | None:
+    """The axes of a flux-form operator (divergence: all of them); None for any other word."""
+    if word == DIVERGENCE:
+        return tuple(range(dimensions))
+    return (FLUXES[word],) if word in FLUXES else None
+
+
+def has_flux_form(word: str) -> bool:
+    """Whether an operator has a diffusivity as its first argument."""
+    return word == DIVERGENCE or word in FLUXES
+
+
+def second_order_word(word: str) -> str:
+    """The linear operator that a flux-form operator is for a diffusivity of 1."""
+    return LAPLACIAN if word == DIVERGENCE else f"d2_d{AXES[FLUXES[word]]}2"
 
 
 def operators_in(expression: sympy.Basic) -> set[sympy.Basic]:
@@ -216,7 +238,7 @@ def reserved_names(what: str) -> tuple[str, ...]:
     Names of functions are not among them: a name before a parenthesis is a function, elsewhere a
     variable.
     """
-    names = {*PLACES, *CONSTANTS, *OPERATORS, *DERIVATIVE_ALIASES, GRADIENT}
+    names = {*PLACES, *CONSTANTS, *OPERATORS, *FLUXES, *DERIVATIVE_ALIASES, GRADIENT}
     names |= {operator_symbol(word).name for word in OPERATORS}
     if what == "field":
         names |= set(FIELD_NAMES_TAKEN)

@@ -112,11 +112,11 @@ def _linear_term(term, fields, constants, excluded):
     if not lang.is_operator(factor) or lang.word_of(factor) in excluded:
         return {}, term
     word = lang.word_of(factor)
-    if word == lang.DIVERGENCE:
+    if lang.has_flux_form(word):
         diffusivity, inner = factor.args
         if not _constant(diffusivity, constants):
             return {}, term
-        word, coefficient = lang.LAPLACIAN, coefficient * diffusivity
+        word, coefficient = lang.second_order_word(word), coefficient * diffusivity
     else:
         (inner,) = factor.args
     linear, left = linear_form(inner, fields, constants, excluded)
@@ -137,7 +137,7 @@ def jacobian(
 
     Entry (i, j) is d rhs_i / d field_j with each operator replaced by its symbol and each
     coefficient by its local value; derivatives of a variable diffusivity are left out, as they
-    do not change the leading order in the wave number.
+    do not change the leading order in the wave number, unless it depends on derivatives itself.
     """
     cache: dict[sympy.Basic, tuple[sympy.Expr, ...]] = {}
     return sympy.ImmutableMatrix([_gradient(formula, fields, cache) for formula in rhs])
@@ -153,9 +153,12 @@ def _gradient(formula, fields, cache) -> tuple[sympy.Expr, ...]:
     entries = [derivative(plain, field).xreplace(back) for field in fields]
     for node, dummy in stand_in.items():
         outer = derivative(plain, dummy).xreplace(back)
-        if lang.word_of(node) == lang.DIVERGENCE:
+        if lang.has_flux_form(lang.word_of(node)):
             diffusivity, inner = node.args
-            outer, symbol = outer * diffusivity, lang.operator_symbol(lang.LAPLACIAN)
+            symbol = lang.operator_symbol(lang.second_order_word(lang.word_of(node)))
+            for column, entry in enumerate(_changed_flux(node, fields, cache)):
+                entries[column] += outer * entry
+            outer = outer * diffusivity
         else:
             (inner,) = node.args
             symbol = lang.operator_symbol(lang.word_of(node))
@@ -163,6 +166,27 @@ def _gradient(formula, fields, cache) -> tuple[sympy.Expr, ...]:
             entries[column] += outer * symbol * entry
     cache[formula] = tuple(entries)
     return cache[formula]
+
+
+def _changed_flux(node, fields, cache) -> tuple[sympy.Expr, ...]:
+    """The part of a flux-form operator's answer in which a wave changes the diffusivity.
+
+    ``dD d_dx(f)`` on every axis, for a D that has derivatives in it; else it is of lower order.
+    """
+    diffusivity, inner = node.args
+    if not lang.operators_in(diffusivity):
+        return ()
+    word = lang.word_of(node)
+    names = [lang.AXES[lang.FLUXES[word]]] if word in lang.FLUXES else _axes_in(diffusivity)
+    words = [f"d_d{name}" for name in names]
+    slopes = sum(lang.operator_symbol(word) * lang.operator(word, inner) for word in words)
+    return tuple(slopes * entry for entry in _gradient(diffusivity, fields, cache))
+
+
+def _axes_in(expression) -> list[str]:
+    """The axes of the first derivatives in an expression."""
+    words = {lang.word_of(node) for node in lang.operators_in(expression)}
+    return [name for name in lang.AXES if f"d_d{name}" in words]
 
 
 def _outermost(formula) -> set[sympy.Basic]:

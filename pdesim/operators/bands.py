@@ -73,7 +73,7 @@ class Bands:
         """Cells at both ends that a right-hand side has no neighbours for."""
         problem, scheme = self.problem, self.problem.discretisation
         nodes = [node for f in problem.equation.formulas for node in lang.operators_in(f)]
-        words = {lang.word_of(node) for node in nodes} - {lang.DIVERGENCE}
+        words = {word for word in map(lang.word_of, nodes) if not lang.has_flux_form(word)}
         places = [self.shift(o) for word in words for o in scheme.terms(word, problem.grid)]
         return max(problem.halo * self.row, *places, 0)
 
@@ -254,8 +254,9 @@ class Band:
             return 0.0  # a derivative of a number
         grid, scheme = self.problem.grid, self.problem.discretisation
         reads = [self._reader(on_extended(argument)) for argument in arguments]
-        if word == lang.DIVERGENCE:
-            return stencil.divergence(*reads, grid, scheme.order)
+        if lang.has_flux_form(word):
+            axes = lang.flux_axes(word, grid.dimensions)
+            return stencil.divergence(*reads, grid, scheme.order, axes)
         return stencil.derivative(reads[0], scheme.terms(word, grid))
 
     def _reader(self, values) -> stencil.Neighbour:

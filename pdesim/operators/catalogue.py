@@ -15,10 +15,10 @@ import sympy
 from pdesim.errors import ConfigError, nearest
 from pdesim.formula.language import (
     DERIVATIVES,
-    DIVERGENCE,
     HIGHEST_DERIVATIVE,
     LAPLACIAN,
     exists_in,
+    has_flux_form,
     operators_in,
     powers_of,
     word_of,
@@ -124,6 +124,9 @@ class Discretisation:
     #: the lower half, or less), nor are functions such as exp, or coefficients in x, whose series
     #: do not end; aliasing is weaker there than without truncation
     dealias: bool = False
+    #: a diffusivity on the faces of cells: ``arithmetic`` or ``harmonic`` mean, or ``auto`` (the
+    #: harmonic one for coefficients that are discontinuous by their text)
+    face_mean: str = "auto"
 
     @property
     def is_spectral(self) -> bool:
@@ -197,7 +200,7 @@ class Discretisation:
         """How many cells away the stencil of an operator reads (0: spectral)."""
         if not self.order:
             return 0
-        if word == DIVERGENCE:
+        if has_flux_form(word):
             return self.order - 1
         powers = powers_of(word, dimensions) if word in DERIVATIVES else (2,)
         return max(len(STENCILS[power, self.order]) // 2 for power in powers if power)
@@ -279,6 +282,8 @@ def check_stencils_fit(formulas: Sequence[sympy.Expr], grid: Grid, scheme: Discr
                 )
 
 
+FACE_MEANS = ("auto", "arithmetic", "harmonic")
+
 ABOUT = {
     "stencil": "central differences as slices of a padded array",
     "conv": "central differences as convolutions (tf.nn), the same numbers as stencil",
@@ -287,7 +292,11 @@ ABOUT = {
 
 
 def build_discretisation(
-    name: str, order: int = 2, isotropic: bool = False, dealias: bool = False
+    name: str,
+    order: int = 2,
+    isotropic: bool = False,
+    dealias: bool = False,
+    face_mean: str = "auto",
 ) -> Discretisation:
     """Look a discretisation up by name.
 
@@ -299,6 +308,11 @@ def build_discretisation(
     if name == "spectral":
         if isotropic:
             raise ConfigError("operators=spectral has no isotropic form", "operators=stencil")
+        if face_mean != "auto":
+            raise ConfigError(
+                f"operators=spectral has no faces for operators.face_mean={face_mean}",
+                "operators=stencil",
+            )
         return Discretisation(name, 0, ABOUT[name], dealias=dealias)
     if dealias:
         raise ConfigError(f"operators={name} has no modes to dealias", "operators=spectral")
@@ -308,4 +322,12 @@ def build_discretisation(
         )
     if isotropic and order != 2:
         raise ConfigError(f"operators.isotropic is of order 2, not {order}", "operators.order=2")
-    return Discretisation(name, order, ABOUT[name], isotropic)
+    if face_mean not in FACE_MEANS:
+        raise ConfigError(
+            f"operators.face_mean={face_mean!r} is unknown", nearest(face_mean, FACE_MEANS)
+        )
+    if face_mean == "harmonic" and order != 2:
+        raise ConfigError(
+            f"operators.face_mean=harmonic is of order 2, not {order}", "operators.order=2"
+        )
+    return Discretisation(name, order, ABOUT[name], isotropic, face_mean=face_mean)

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+import numpy as np
 import sympy
 import tensorflow as tf
 
-from pdesim.boundary import NO_FLUX, Boundary, Wall
+from pdesim.boundary import HELD, NO_FLUX, POINTWISE, Boundary, Wall
 from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
 from pdesim.operators import conv, stencil
-from pdesim.operators.ghosts import extend
+from pdesim.operators.conditions import jumps
+from pdesim.operators.ghosts import extend, may_be_singular
 
 
 class Differences:
     """One evaluation of some formulas at one state; each field is extended once.
 
-    What stands inside an operator is evaluated on the extended array when it is pointwise; a nested
-    operator gives interior values, which are extended with homogeneous walls of the same kind.
+    The ghost cells of what stands inside an operator follow from its boundary conditions
+    (``problem.conditions``) where those are known, else from the extended fields, operators and
+    coefficients that it is a function of.
     """
 
     def __init__(self, lines, fields: Sequence[tf.Tensor], stacked, time, formulas) -> None:
@@ -31,6 +35,7 @@ class Differences:
         names = {name: self._field(i) for i, name in enumerate(lines.problem.equation.fields)}
         places = {**lines.places(0), **self.numbers}
         self.value = Evaluator({**places, **names}, lines.library, self._apply)
+        self._padded: dict[sympy.Expr, tf.Tensor] = {}
         around = {**lines.places(self.halo), **self.numbers}
         self.on_extended = Evaluator({**around, **self.extended}, lines.library)
 
@@ -50,50 +55,96 @@ class Differences:
         for group in groups:
             whole = self.stacked is not None and len(group) == len(self.fields)
             values = self.stacked if whole else lines.stack([self.fields[i] for i in group])
-            padded = self._extend(values, boundary.walls[group[0]], self._wall_value(group))
+            padded = self._extend(values, boundary.walls[group[0]], self._field_value(group))
             for index, tensor in zip(group, lines.unstack(padded), strict=True):
                 extended[names[index]] = tensor
         return extended
 
-    def _extend(self, values, walls, wall_value, nested: bool = False) -> tf.Tensor:
+    def _extend(
+        self, values, walls, wall_value, nested: bool = False, pointwise=None, extra: int = 0
+    ) -> tf.Tensor:
         order = self.lines.problem.discretisation.order
-        padded = extend(values, self.grid, walls, self.halo, order, wall_value)
+        padded = extend(values, self.grid, walls, self.halo, order, wall_value, pointwise, extra)
         return self.lines.separate(padded, nested)
 
-    def _wall_value(self, fields: list[int]):
-        """The right-hand sides of the wall conditions of some fields, stacked as they are."""
+    def _field_value(self, fields: list[int]):
+        """The right-hand sides of the boundary conditions of some fields, stacked as they are."""
 
         def value(_wall: Wall, axis: int, side: int):
             lines = self.lines
             walls = [lines.problem.boundary.walls[index][axis][side] for index in fields]
             if all(wall.value == 0 for wall in walls):
                 return None
-            formulas = [lines.with_time_parts(wall.value) for wall in walls]
-            names = {**lines.wall_places(axis, side, self.halo), **lines.numbers(self.time)}
             shape = [n + 2 * self.halo if a > axis else n for a, n in enumerate(self.grid.points)]
             shape[axis] = 1
-            evaluate = Evaluator(names, lines.library)
-            layers = [lines.full(evaluate(formula), tuple(shape[::-1])) for formula in formulas]
+            evaluate = self._on_face(axis, side)
+            layers = [lines.full(evaluate(wall.value), tuple(shape[::-1])) for wall in walls]
             return lines.stack(layers)
 
         return value
+
+    def _on_face(self, axis: int, side: int) -> Callable[[sympy.Expr], object]:
+        """Evaluates formulas of position, time and parameters at the layer of a face."""
+        lines = self.lines
+
+        def evaluate(formula: sympy.Expr):
+            # parts that depend on time alone first: they are evaluated in double precision
+            formula = lines.with_time_parts(formula)
+            names = {**lines.wall_places(axis, side, self.halo), **lines.numbers(self.time)}
+            return Evaluator(names, lines.library)(formula)
+
+        return evaluate
+
+    def _value_on_face(self, wall: Wall, axis: int, side: int):
+        """The right-hand side of a derived boundary condition; None for 0."""
+        if wall.value == 0:
+            return None
+        return tf.convert_to_tensor(self._on_face(axis, side)(wall.value), self.lines.dtype)
 
     def _apply(self, word: str, arguments: tuple, value: Evaluator):
         if not any(argument.free_symbols for argument in arguments):
             return 0.0  # a derivative of a number
         scheme = self.lines.problem.discretisation
-        if word == lang.DIVERGENCE:
-            # a coefficient goes on evenly into an obstacle, whatever the field does there
+        axes = lang.flux_axes(word, self.grid.dimensions)
+        if axes is not None:
+            # a coefficient is even about the faces of an obstacle, whatever the field does there
             wall = self._inner_wall(arguments[1])
             even = NO_FLUX if wall else None
-            padded = [self._extended_value(argument, value) for argument in arguments]
+            sides = self._diffusivity_sides(*arguments)
+            padded = [
+                self._extended_value(arguments[0], value, sides),
+                self._extended_value(arguments[1], value),
+            ]
             reads = [self._reader(p, w) for p, w in zip(padded, (even, wall), strict=True)]
-            return stencil.divergence(*reads, self.grid, scheme.order)
+            harmonic = self._at_boundaries() if self._is_harmonic(arguments[0]) else None
+            return stencil.divergence(*reads, self.grid, scheme.order, axes, harmonic)
         padded = self._extended_value(arguments[0], value)
         terms = scheme.terms(word, self.grid)
         if scheme.name == "conv":
             return conv.derivative(padded, self.grid, self.halo, terms)
         return stencil.derivative(self._reader(padded, self._inner_wall(arguments[0])), terms)
+
+    def _is_harmonic(self, diffusivity: sympy.Expr) -> bool:
+        """Whether a diffusivity has its harmonic mean on faces.
+
+        Unless the settings say otherwise: where it depends on position alone and is discontinuous.
+        A harmonic mean of a D that depends on a field would stop a front that moves into D = 0.
+        """
+        scheme, conditions = self.lines.problem.discretisation, self.lines.problem.conditions
+        if scheme.face_mean != "auto":
+            return scheme.face_mean == "harmonic"
+        position = conditions.is_coefficient(diffusivity) and conditions.has_position(diffusivity)
+        return scheme.order == 2 and position and jumps(diffusivity)
+
+    def _at_boundaries(self) -> list[list[tf.Tensor] | None]:
+        """Per axis, the cells at its lower and upper boundary; None for a periodic axis."""
+        found = []
+        for axis, points in enumerate(self.grid.points):
+            cells = np.arange(points)
+            sides = [self.grid.broadcast(axis, cells == last) for last in (0, points - 1)]
+            periodic = self.lines.problem.boundary.is_periodic(axis)
+            found.append(None if periodic else [tf.constant(side) for side in sides])
+        return found
 
     def _inner_wall(self, inner: sympy.Expr) -> Wall | None:
         """The wall on the faces of obstacles for an expression; None where there are none."""
@@ -121,19 +172,115 @@ class Differences:
 
         return masked
 
-    def _extended_value(self, inner: sympy.Expr, value: Evaluator) -> tf.Tensor:
-        lines, problem = self.lines, self.lines.problem
-        if not lang.operators_in(inner):
-            shape = tuple(n + 2 * self.halo for n in self.grid.shape)
+    def _extended_value(self, inner: sympy.Expr, value: Evaluator, sides=None) -> tf.Tensor:
+        """An expression with ghost cells on every side, by its own conditions unless given."""
+        lines, conditions = self.lines, self.lines.problem.conditions
+        shape = tuple(n + 2 * self.halo for n in self.grid.shape)
+        nested = bool(lang.operators_in(inner))
+        sides = self._sides(inner) if sides is None else sides
+        pointwise = {wall.kind for pair in sides for wall in pair} <= {"periodic", "pointwise"}
+        periodic = all(lines.problem.boundary.periodic_axes)
+        plain = not nested and (periodic or not conditions.has_position(inner))
+        plain = plain and not self._has_mixed_sides(inner, sides)
+        if plain and pointwise:
             return lines.full(self.on_extended(inner), shape)
-        index = min(_fields_of(inner, problem.equation.field_symbols), default=0)
-        walls = [tuple(w.homogeneous for w in pair) for pair in problem.boundary.walls[index]]
+        if nested and periodic:
+            interior = lines.full(value(inner), self.grid.shape)
+            return self._extend(interior, sides, self._value_on_face, nested=True)
+        full = None
+        if any(wall.kind == "pointwise" for pair in sides for wall in pair):
+            full = lines.full(self._from_atoms(inner, value), shape)
+            if pointwise:
+                return lines.separate(full, nested)
         interior = lines.full(value(inner), self.grid.shape)
-        return self._extend(interior, walls, lambda *_: None, nested=True)
+        return self._extend(interior, sides, self._value_on_face, True, full)
+
+    def _sides(self, inner: sympy.Expr) -> list[tuple[Wall, Wall]]:
+        """The conditions of an expression; ``POINTWISE`` where its parts have them, not itself."""
+        conditions = self.lines.problem.conditions
+
+        def side(axis: int, number: int) -> Wall:
+            if conditions.is_linear(inner) and not conditions.boundary.is_periodic(axis):
+                return POINTWISE
+            wall = conditions.condition(inner, axis, number)
+            single = lang.is_operator(inner) or conditions.is_coefficient(inner)
+            return wall if wall.kind in ("periodic", "dirichlet") or single else POINTWISE
+
+        return [(side(axis, 0), side(axis, 1)) for axis in range(self.grid.dimensions)]
+
+    def _diffusivity_sides(self, diffusivity: sympy.Expr, f: sympy.Expr) -> list:
+        """The conditions of D in div(D grad f).
+
+        A D that depends on fields may be 0 on the face although a flux passes, as D grad u of a
+        porous medium with u = 0 there. Between a given f on the face and the first cell, the flux
+        is therefore that of D's mean over this half cell, ``(D(face) + D(cell)) / 2``.
+        """
+        conditions = self.lines.problem.conditions
+        sides = self._sides(diffusivity)
+        if conditions.is_coefficient(diffusivity) or self.lines.problem.discretisation.order != 2:
+            return sides
+
+        def side(axis: int, number: int, wall: Wall) -> Wall:
+            found = [conditions.condition(part, axis, number) for part in (diffusivity, f)]
+            held = all(condition.kind == "dirichlet" for condition in found)
+            return replace(found[0], kind=HELD) if held else wall
+
+        return [
+            tuple(side(axis, number, wall) for number, wall in enumerate(pair))
+            for axis, pair in enumerate(sides)
+        ]
+
+    def _has_mixed_sides(self, inner: sympy.Expr, sides) -> bool:
+        """Whether fields with and without given values meet on a side that is ``POINTWISE``."""
+        problem = self.lines.problem
+        if problem.conditions.is_linear(inner):
+            return False
+        return any(
+            wall.kind == "pointwise" and problem.boundary.walls[index][axis][side].b == 0
+            for index in _fields_of(inner, problem.equation.field_symbols)
+            for axis, pair in enumerate(sides)
+            for side, wall in enumerate(pair)
+        )
+
+    def _from_atoms(self, inner: sympy.Expr, value: Evaluator):
+        """An expression on the extended fields, operators and coefficients that it is made of.
+
+        At second order, a ghost cell from a given value has an error of h**2: enough where that
+        value belongs to the field whose equation this is, but not beside a Neumann condition. So
+        the atoms are extended with one more cell.
+        """
+        replaced, atoms = self.lines.problem.conditions.atoms(inner)
+        names = {symbol.name: self._extended_atom(atom, value) for symbol, atom in atoms.items()}
+        return Evaluator({**self.numbers, **names}, self.lines.library)(replaced)
+
+    def _extended_atom(self, atom: sympy.Expr, value: Evaluator) -> tf.Tensor:
+        problem = self.lines.problem
+        symbols = problem.equation.field_symbols
+        if atom in symbols:
+            pairs = problem.boundary.walls[symbols.index(atom)]
+            if not any(wall.kind == "dirichlet" for pair in pairs for wall in pair):
+                return self.extended[atom.name]
+        if atom not in self._padded:
+            values = tf.convert_to_tensor(value(atom), self.lines.dtype)
+            if lang.is_operator(atom):
+                values = self.lines.full(values, self.grid.shape)
+            sides = [
+                tuple(problem.conditions.condition(atom, axis, s) for s in (0, 1))
+                for axis in range(self.grid.dimensions)
+            ]
+            nested = lang.is_operator(atom)
+            extra = 1 if problem.discretisation.order == 2 else 0
+            self._padded[atom] = self._extend(
+                values, sides, self._value_on_face, nested, extra=extra
+            )
+        return self._padded[atom]
 
 
 def _kinds(boundary: Boundary, index: int) -> list:
-    return [[(w.kind, w.a, w.b) for w in pair] for pair in boundary.walls[index]]
+    return [
+        [(w.kind, w.a, w.b, may_be_singular(w.value)) for w in pair]
+        for pair in boundary.walls[index]
+    ]
 
 
 def _fields_of(expression: sympy.Expr, symbols: Sequence[sympy.Symbol]) -> set[int]:

@@ -23,6 +23,7 @@ def serves(problem: Problem) -> bool:
     return (
         problem.discretisation.name == "stencil"
         and problem.mask is None
+        and problem.discretisation.face_mean != "harmonic"
         and all(problem.boundary.periodic_axes)
         and all(formula.free_symbols <= known for formula in equation.formulas)
         and not any(lang.operators_in(part) for node in nodes for part in node.args)

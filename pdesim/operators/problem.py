@@ -16,6 +16,7 @@ from pdesim.formula import language as lang
 from pdesim.formula.calculus import derivative
 from pdesim.grid import Grid
 from pdesim.operators.catalogue import Discretisation, check_stencils_fit
+from pdesim.operators.conditions import Conditions
 from pdesim.operators.mask import Mask
 from pdesim.operators.modes import Modes, build_modes
 from pdesim.operators.spectrum import linear_modes
@@ -73,6 +74,20 @@ class Problem:
         if isinstance(self.modes, str):
             return self.equation.split()
         return self.equation.split(self.modes.odd_words)
+
+    @cached_property
+    def conditions(self) -> Conditions:
+        """The boundary conditions of expressions, derived from those of the fields."""
+        own = frozenset((*self.equation.fields, *self.parameters))
+        return Conditions(self.grid, self.boundary, self.equation.field_symbols, own)
+
+    @property
+    def assumed_conditions(self) -> list[str]:
+        """The second conditions of fourth-order operators, which the settings do not state.
+
+        Sine and cosine series (``operators=spectral``) meet the same ones.
+        """
+        return self.conditions.assumed(self.equation.formulas)
 
     @cached_property
     def symmetry(self) -> Symmetry:

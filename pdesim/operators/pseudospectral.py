@@ -30,11 +30,12 @@ class Pseudospectral:
     def _apply(self, word: str, arguments: tuple, value: Evaluator):
         if not any(argument.free_symbols for argument in arguments):
             return 0.0  # a derivative of a number
-        if word == lang.DIVERGENCE:
+        axes = lang.flux_axes(word, self.grid.dimensions)
+        if axes is not None:
             diffusivity, inner = arguments
             parts = (
                 lang.operator(f"d_d{a}", diffusivity * lang.operator(f"d_d{a}", inner))
-                for a in self.grid.axes
+                for a in (self.grid.axes[axis] for axis in axes)
             )
             return value(sympy.Add(*parts))
         (inner,) = arguments

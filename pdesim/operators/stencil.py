@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -50,7 +50,14 @@ def derivative(neighbour: Neighbour, terms: Terms) -> tf.Tensor:
     return unit * total
 
 
-def divergence(diffusivity: Neighbour, values: Neighbour, grid: Grid, order: int) -> tf.Tensor:
+def divergence(
+    diffusivity: Neighbour,
+    values: Neighbour,
+    grid: Grid,
+    order: int,
+    axes: Sequence[int] | None = None,
+    harmonic: Sequence[tf.Tensor | None] | None = None,
+) -> tf.Tensor:
     """``div(D grad f)`` in flux form: what leaves a cell enters its neighbour.
 
     On each face ``flux = interpolate(D) * difference(f)``, and the divergence is the staggered
@@ -59,19 +66,40 @@ def divergence(diffusivity: Neighbour, values: Neighbour, grid: Grid, order: int
 
     Args:
         diffusivity, values: neighbours of D and f, up to ``order - 1`` cells away.
+        axes: those along which there is a flux; all of them unless given.
+        harmonic: takes the harmonic mean of D on faces (order 2 only). Per axis x, y, z, the two
+            arrays that are True in the cells whose lower or upper face is a boundary, where D is
+            the arithmetic mean of a cell and its ghost; None for a periodic axis.
     """
     slopes, means = STAGGERED[order]
     total = None
-    for axis, spacing in enumerate(grid.spacing):
+    for axis in range(grid.dimensions) if axes is None else axes:
+        spacing = grid.spacing[axis]
         for face, weight in enumerate(slopes):
             for side in (1, -1):
                 # the face between cells `low` and `low + 1`, counted from the cell in the middle
                 low = face if side == 1 else -face - 1
-                flux = _staggered(diffusivity, grid, axis, low, means, 1)
+                if harmonic is None:
+                    flux = _staggered(diffusivity, grid, axis, low, means, 1)
+                else:
+                    flux = _harmonic(diffusivity, grid, axis, side, harmonic[axis])
                 flux = flux * _staggered(values, grid, axis, low, slopes, -1)
                 term = (side * weight / spacing**2) * flux
                 total = term if total is None else total + term
     return total
+
+
+def _harmonic(neighbour: Neighbour, grid: Grid, axis: int, side: int, boundary):
+    """``2 a b / (a + b)`` on a face, 0 where a and b differ in sign or one of them is 0.
+
+    A face between two materials lets through what both halves of the way do, one after the other
+    (Patankar, Numerical Heat Transfer and Fluid Flow (1980), section 4.2-3).
+    """
+    a, b = neighbour(_offsets(grid, axis, 0)), neighbour(_offsets(grid, axis, side))
+    same = tf.sign(a) * tf.sign(b) > 0
+    total = a + b
+    mean = tf.where(same, 2 * a * (b / tf.where(same, total, tf.ones_like(total))), 0 * total)
+    return mean if boundary is None else tf.where(boundary[side > 0], 0.5 * total, mean)
 
 
 def _staggered(neighbour: Neighbour, grid: Grid, axis: int, low: int, weights, sign: int):

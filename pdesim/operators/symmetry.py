@@ -100,7 +100,7 @@ class Symmetry:
         word, parities = lang.word_of(node), [self.parity(argument) for argument in node.args]
         if None in parities:
             return None
-        if word == lang.DIVERGENCE:
+        if lang.has_flux_form(word):
             return parities[1] if parities[0] == self.even else None
         powers = lang.powers_of(word) if word in lang.DERIVATIVES else (2, 2, 2)
         flipped = [

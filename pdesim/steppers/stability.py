@@ -378,5 +378,7 @@ def _differentiate(grid: Grid, word: str, arguments: tuple, evaluate: Evaluator)
             for _ in range(power):
                 values = gradient(values, axis)
         return values
-    factor = evaluate(arguments[0]) if word == lang.DIVERGENCE else 1.0
-    return sum(gradient(factor * gradient(values, axis), axis) for axis in range(grid.dimensions))
+    axes = lang.flux_axes(word, grid.dimensions)
+    factor = 1.0 if axes is None else evaluate(arguments[0])
+    axes = range(grid.dimensions) if axes is None else axes
+    return sum(gradient(factor * gradient(values, axis), axis) for axis in axes)

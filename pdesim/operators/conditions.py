@@ -1,0 +1,292 @@
+"""Boundary conditions of expressions, derived from those of the fields. No TensorFlow.
+
+An operator inside another one, a function of the fields, and a coefficient need ghost cells, too.
+An expression is taken apart into *atoms* (fields, operators, and coefficients that depend on the
+position); each atom has a condition on every side, and the expression is a function of them:
+
+- a function of what is known on the face is known there: ``u**2`` is ``g**2`` where u is g;
+- derivatives along a face follow from what is known on it, and the first derivative across it from
+  a Neumann condition;
+- even derivatives across a face (``laplacian(u)``) are what a second condition of a fourth-order
+  operator would state. None is given, so they are assumed to be 0 at a Dirichlet condition and to
+  have no slope at a Neumann condition (:attr:`Conditions.assumed`);
+- whatever is left is extrapolated from the interior.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import sympy
+
+from pdesim.boundary import EXTRAPOLATED, PERIODIC, Boundary, Wall
+from pdesim.formula import derivative, nodes
+from pdesim.formula import language as lang
+from pdesim.grid import Grid
+
+#: coordinates of a face lie this fraction of the extent inside it where a formula jumps, so that a
+#: jump on the face itself does not count
+INSIDE = 1e-12
+_JUMPS = (sympy.Piecewise, sympy.Heaviside, sympy.sign, nodes.Floor, nodes.Ceil, nodes.Mod)
+
+
+def jumps(expression: sympy.Basic) -> bool:
+    """Whether a formula is discontinuous by its text."""
+    return expression.has(*_JUMPS)
+
+
+def orders(word: str) -> dict[int, int] | None:
+    """Axis -> order of a partial derivative, ``{0: 1, 1: 1}`` for d2_dxdy; None for others."""
+    if not re.fullmatch(r"d\d*_(d[xyz]\d*)+", word):
+        return None
+    found = re.findall(r"d([xyz])(\d*)", word.partition("_")[2])
+    return {lang.AXES.index(axis): int(power or 1) for axis, power in found}
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What is known of expressions on the faces of a domain.
+
+    Args:
+        own: names that are parameters or fields, also where a coordinate has such a name.
+    """
+
+    grid: Grid
+    boundary: Boundary
+    fields: Sequence[sympy.Symbol]
+    own: frozenset[str]
+    _memo: dict = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def coordinates(self) -> list[sympy.Symbol]:
+        return [sympy.Symbol(name, real=True) for name in self.grid.axes]
+
+    @property
+    def sides(self) -> Iterator[tuple[int, int]]:
+        """Every (axis, side) that has a boundary condition."""
+        for axis, periodic in enumerate(self.boundary.periodic_axes):
+            yield from () if periodic else ((axis, 0), (axis, 1))
+
+    def with_places(self, expression: sympy.Expr) -> sympy.Expr:
+        """``r`` and the lengths written out, so that derivatives see the coordinates in them."""
+        grid, x = self.grid, self.coordinates
+        lengths = zip(grid.axes, grid.extent, strict=True)
+        places = {sympy.Symbol(f"L{axis}", real=True): length for axis, length in lengths}
+        centre = [o + length / 2 for o, length in zip(grid.origin, grid.extent, strict=True)]
+        squares = ((s - c) ** 2 for s, c in zip(x, centre, strict=True))
+        places[sympy.Symbol("r", real=True)] = sympy.sqrt(sum(squares))
+        return expression.xreplace({s: v for s, v in places.items() if s.name not in self.own})
+
+    def has_position(self, expression: sympy.Basic) -> bool:
+        names = {*self.grid.axes, "r"} - self.own
+        return any(symbol.name in names for symbol in expression.free_symbols)
+
+    def is_coefficient(self, expression: sympy.Basic) -> bool:
+        """Whether an expression depends on position, time and parameters alone."""
+        fields = expression.free_symbols & set(self.fields)
+        return not fields and not lang.operators_in(expression)
+
+    def is_linear(self, expression: sympy.Expr) -> bool:
+        """Whether an expression is a field times a constant: its ghosts are those of the field."""
+        factors = sympy.Mul.make_args(expression)
+        varying = [f for f in factors if not self.is_coefficient(f) or self.has_position(f)]
+        return len(varying) == 1 and varying[0] in self.fields
+
+    def atoms(self, expression: sympy.Expr) -> tuple[sympy.Expr, dict[sympy.Symbol, sympy.Expr]]:
+        """An expression in new symbols, and the atoms that they stand for."""
+        symbols: dict[sympy.Expr, sympy.Symbol] = {}
+
+        def atom(node: sympy.Expr) -> sympy.Symbol:
+            return symbols.setdefault(node, sympy.Symbol(f"atom_{len(symbols)}", real=True))
+
+        def replace(node: sympy.Basic) -> sympy.Basic:
+            if node in self.fields or lang.is_operator(node):
+                return atom(node)
+            if self.is_coefficient(node) and not self.has_position(node):
+                return node
+            if self.is_coefficient(node) and isinstance(node, sympy.Expr):
+                return atom(node)
+            if isinstance(node, (sympy.Add, sympy.Mul)):
+                fixed = [a for a in node.args if self.is_coefficient(a) and self.has_position(a)]
+                rest = [replace(a) for a in node.args if a not in fixed]
+                return node.func(*rest, atom(node.func(*fixed))) if fixed else node.func(*rest)
+            return node.func(*map(replace, node.args))
+
+        return replace(expression), {symbol: node for node, symbol in symbols.items()}
+
+    def condition(self, node: sympy.Expr, axis: int, side: int) -> Wall:
+        """The condition of an expression on one side; ``EXTRAPOLATED`` where none is known."""
+        if self.boundary.is_periodic(axis):
+            return PERIODIC
+        if node in self.fields:
+            return self.boundary.walls[self.fields.index(node)][axis][side]
+        value = self.value(node, axis, side)
+        if value is not None:
+            return Wall("dirichlet", 1.0, 0.0, value)
+        if self.is_coefficient(node):
+            return EXTRAPOLATED
+        slope = self.slope(node, axis, side)
+        if slope is not None:
+            return Wall("neumann", 0.0, 1.0, slope, mirror=self._is_mirrored(node, axis, side))
+        return self._robin(node, axis, side)
+
+    def _is_mirrored(self, expression: sympy.Expr, axis: int, side: int) -> bool:
+        """Whether every field in an expression is even about a face."""
+        fields = [n for n, symbol in enumerate(self.fields) if symbol in expression.free_symbols]
+        return all(self.boundary.walls[n][axis][side].mirror for n in fields)
+
+    def value(self, expression: sympy.Expr, axis: int, side: int) -> sympy.Expr | None:
+        """The value on a face, a formula of position along it and of time; None if unknown."""
+        return self._known("value", self._value, expression, axis, side)
+
+    def slope(self, expression: sympy.Expr, axis: int, side: int) -> sympy.Expr | None:
+        """The outward normal derivative on a face; None if it is unknown."""
+        return self._known("slope", self._slope, expression, axis, side)
+
+    def _known(self, what: str, find, expression, axis: int, side: int) -> sympy.Expr | None:
+        key = (what, expression, axis, side)
+        if key not in self._memo:
+            found = find(self.with_places(expression), axis, side)
+            if found is not None and found.has(sympy.nan, sympy.zoo, sympy.oo, -sympy.oo, sympy.I):
+                found = None
+            self._memo[key] = found
+        return self._memo[key]
+
+    def _value(self, node: sympy.Expr, axis: int, side: int) -> sympy.Expr | None:
+        if node in self.fields:
+            wall = self.boundary.walls[self.fields.index(node)][axis][side]
+            known = wall.a != 0 and wall.b == 0
+            return self.on_face(wall.value / _exact(wall.a), axis, side) if known else None
+        if lang.is_operator(node):
+            return self._operator_value(node, axis, side)
+        replaced, atoms = self.atoms(node)
+        known = {}
+        for symbol, atom in atoms.items():
+            fixed = self.is_coefficient(atom)
+            value = (self.on_face if fixed else self.value)(atom, axis, side)
+            known |= {} if value is None else {symbol: value}
+        result = replaced.xreplace(known)
+        return None if result.free_symbols & set(atoms) else result
+
+    def on_face(self, coefficient: sympy.Expr, axis: int, side: int) -> sympy.Expr:
+        """A formula of the position with the coordinate across a face set to the face's own."""
+        place = _exact(self.grid.origin[axis] + side * self.grid.extent[axis])
+        if jumps(coefficient):
+            inward = (-1 if side else 1) * INSIDE * self.grid.extent[axis]
+            place = sympy.Float(float(place) + inward)
+        return coefficient.xreplace({self.coordinates[axis]: place})
+
+    def _operator_value(self, node: sympy.Expr, axis: int, side: int) -> sympy.Expr | None:
+        word, inner = lang.word_of(node), node.args[-1]
+        powers = orders(word)
+        along = lang.FLUXES.get(word, axis)
+        if along != axis:  # a flux along the face
+            return self._flux_along(node.args, along, axis, side)
+        normal = 2 if powers is None else powers.get(axis, 0)
+        if normal == 0:
+            return self._along(self.value(inner, axis, side), powers, axis)
+        if normal == 1:
+            slope = self.slope(inner, axis, side)
+            return self._along(slope if side or slope is None else -slope, powers, axis)
+        held = self.value if normal % 2 == 0 else self.slope
+        return sympy.S.Zero if held(inner, axis, side) is not None else None
+
+    def _flux_along(self, arguments, along: int, axis: int, side: int) -> sympy.Expr | None:
+        values = [self.value(argument, axis, side) for argument in arguments]
+        if None in values:
+            return None
+        x = self.coordinates[along]
+        return derivative(values[0] * derivative(values[1], x), x)
+
+    def _along(self, known: sympy.Expr | None, powers: Mapping[int, int], axis: int):
+        """The derivatives along the face of what is known on it."""
+        for other, power in powers.items():
+            if known is not None and other != axis:
+                known = derivative(known, self.coordinates[other], power)
+        return known
+
+    def _slope(self, node: sympy.Expr, axis: int, side: int) -> sympy.Expr | None:
+        if node in self.fields:
+            wall = self.boundary.walls[self.fields.index(node)][axis][side]
+            known = wall.b != 0 and wall.a == 0
+            return self.on_face(wall.value / _exact(wall.b), axis, side) if known else None
+        if lang.is_operator(node):
+            return self._operator_slope(node, axis, side)
+        replaced, atoms = self.atoms(node)
+        outward = (1 if side else -1) * sympy.S.One
+        values, total = {}, sympy.S.Zero
+        for symbol, atom in atoms.items():
+            if self.is_coefficient(atom):
+                across = outward * derivative(atom, self.coordinates[axis])
+                values[symbol] = self.on_face(atom, axis, side)
+                rate = self.on_face(across, axis, side)
+            else:
+                value, rate = (f(atom, axis, side) for f in (self.value, self.slope))
+                values |= {symbol: value} if value is not None else {}
+                rate = sympy.Symbol(f"unknown_{symbol.name}") if rate is None else rate
+            total += derivative(replaced, symbol) * rate
+        result = total.xreplace(values)
+        unknown = set(atoms) | {s for s in result.free_symbols if s.name.startswith("unknown_")}
+        return None if result.free_symbols & unknown or result.has(sympy.Derivative) else result
+
+    def _operator_slope(self, node: sympy.Expr, axis: int, side: int) -> sympy.Expr | None:
+        word, inner = lang.word_of(node), node.args[-1]
+        powers, slope = orders(word), self.slope(inner, axis, side)
+        if powers is not None and powers.get(axis, 0) == 0:
+            return self._along(slope, powers, axis)
+        if lang.FLUXES.get(word, axis) != axis:
+            slopes = {self.slope(argument, axis, side) for argument in node.args}
+            return sympy.S.Zero if slopes == {sympy.S.Zero} else None
+        even = powers is None or powers[axis] % 2 == 0
+        return sympy.S.Zero if even and slope is not None else None
+
+    def _robin(self, node: sympy.Expr, axis: int, side: int) -> Wall:
+        """The homogeneous Robin condition of a field, for even operators on it; else nothing."""
+        if not lang.is_operator(node):
+            return EXTRAPOLATED
+        inner = node.args[-1]
+        wall = self.condition(inner, axis, side)
+        powers = orders(lang.word_of(node)) or {axis: 2}
+        even = all(power % 2 == 0 for power in powers.values())
+        return wall.homogeneous if wall.kind == "robin" and even else EXTRAPOLATED
+
+    def assumed(self, formulas: Sequence[sympy.Expr]) -> list[str]:
+        """The second conditions that operators of fourth order need and that none states.
+
+        One line per operator, such as ``laplacian(u) = 0 on x lower, x upper``.
+        """
+        found: dict[str, list[str]] = {}
+        nested = {
+            inner
+            for formula in formulas
+            for node in lang.operators_in(formula)
+            for argument in node.args
+            for inner in lang.operators_in(argument)
+        }
+        for node in sorted(nested, key=str):
+            powers = orders(lang.word_of(node))
+            for axis, side in self.sides:
+                normal = 2 if powers is None else powers.get(axis, 0)
+                if normal < 2 or lang.FLUXES.get(lang.word_of(node), axis) != axis:
+                    continue
+                text = _stated(node, self.condition(node, axis, side))
+                place = f"{self.grid.axes[axis]} {('lower', 'upper')[side]}"
+                found.setdefault(text, []).append(place)
+        return [f"{text} on {', '.join(places)}" for text, places in found.items()]
+
+
+def _stated(node: sympy.Expr, wall: Wall) -> str:
+    if wall.kind == "dirichlet":
+        return f"{node} = {wall.value}"
+    if wall.kind == "neumann":
+        return f"normal derivative of {node} = {wall.value}"
+    if wall.kind == "robin":
+        return f"{wall.a:g}*f + {wall.b:g}*df/dn = 0 for f = {node}"
+    return f"{node} extrapolated from the interior"
+
+
+def _exact(number: float) -> sympy.Expr:
+    """A float as SymPy's; whole numbers are exact, so that 1/0 is seen to be infinite."""
+    return sympy.Integer(int(number)) if float(number).is_integer() else sympy.Float(number)
