@@ -30,7 +30,7 @@ from pdesim.selection import Selection, build_selection
 from pdesim.settings import Settings
 from pdesim.steppers import build_stepper
 from pdesim.steppers.stability import linearise
-from pdesim.targets import POINTS, control_points, find_events, merge
+from pdesim.targets import POINTS, control_points, find_events, merge, nearness
 from pdesim.timestep import (
     TimeStep,
     instants,
@@ -114,7 +114,8 @@ class Plan:
 
     def frame_at(self, target: int) -> int:
         """The last frame that was reached where a target was."""
-        return int(np.searchsorted(self.times, self.targets[target], "right")) - 1
+        time = self.targets[target] + nearness(self.times)
+        return int(np.searchsorted(self.times, time, "right")) - 1
 
     @property
     def end(self) -> float:

@@ -169,7 +169,7 @@ class Simulation:
                 self._control()
                 frame = plan.frame_at(self._target)
                 if frame > plan.frame_at(before):
-                    yield Frame(frame, float(targets[self._target]), self._shown_state())
+                    yield Frame(frame, float(plan.times[frame]), self._shown_state())
 
     def _shown_state(self) -> np.ndarray:
         if len(self.plans) > self._shown:

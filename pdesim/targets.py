@@ -57,19 +57,33 @@ def find_events(problem: Problem, times: np.ndarray, given: Sequence[float] = ()
         samples = _sample_times(times)
         for expression in expressions:
             found.extend(_changes(problem, expression, samples))
-    events = np.unique(np.array(found, dtype=float))
-    return events[(events > start) & (events < end)]
+    events, near = np.unique(np.array(found, dtype=float)), nearness(times)
+    events = events[(events > start + near) & (events < end - near)]
+    # of several that are as good as equal, the last: all have switched there
+    return events[np.append(np.diff(events) > near, True)] if len(events) else events
 
 
-def merge(*groups: np.ndarray) -> np.ndarray:
-    """All times in order; those of the first group stand for others that are as good as equal."""
-    first = np.asarray(groups[0], dtype=float)
-    near = TOGETHER * (first[-1] - first[0])
-    merged = first
-    for group in groups[1:]:
-        extra = [t for t in np.unique(group) if np.abs(merged - t).min() > near]
-        merged = np.sort(np.concatenate([merged, extra]))
-    return merged
+def merge(times: np.ndarray, events: np.ndarray, more: Sequence[float] = ()) -> np.ndarray:
+    """The targets of a run: the times of its frames, its events, and ``more``, in order.
+
+    An event that is as good as equal to the time of a frame takes its place, since a formula must
+    not switch within a step; of the others, the first of two that are as good as equal counts.
+    """
+    merged = np.array(times, dtype=float)
+    near = nearness(merged)
+    for event in events:
+        place = int(np.abs(merged - event).argmin())
+        if abs(merged[place] - event) > near:
+            merged = np.sort(np.append(merged, event))
+        elif 0 < place < len(merged) - 1:
+            merged[place] = event
+    extra = [t for t in np.unique(more) if np.abs(merged - t).min() > near]
+    return np.sort(np.concatenate([merged, extra]))
+
+
+def nearness(times: np.ndarray) -> float:
+    """Times closer than this are one."""
+    return TOGETHER * float(times[-1] - times[0])
 
 
 def control_points(times: np.ndarray, early: bool) -> np.ndarray:
@@ -111,7 +125,7 @@ def _time_dependent(problem: Problem) -> Iterator[sympy.Expr]:
             isinstance(node, sympy.Expr)
             and not node.free_symbols & fields
             and not node.has(lang.AppliedUndef)
-            and not node.has(sympy.Piecewise)
+            and not node.atoms(sympy.Piecewise)
         ):
             yield node
 

@@ -18,6 +18,9 @@ from pdesim.operators.problem import Problem
 from pdesim.operators.slabs import Slabs
 from pdesim.operators.time_parts import double_names
 
+#: how far inside a step its ends are taken to be, relative to the time: a few units of rounding
+MARGIN = 1e-15
+
 
 @dataclass(frozen=True)
 class Blocks:
@@ -175,8 +178,9 @@ class Blocks:
         """
         if not self.problem.moves or c not in (0.0, 1.0):
             return time
-        inwards = np.inf if c == 0.0 else -np.inf
-        return tf.math.nextafter(time, tf.constant(inwards, tf.float64))
+        inwards = 1.0 if c == 0.0 else -1.0
+        moved = time + inwards * MARGIN * tf.abs(time)
+        return tf.math.nextafter(moved, tf.constant(inwards * np.inf, tf.float64))
 
     def _rested(self, active, new, old):
         """The new values, of several members only those that are not at their end."""
