@@ -95,6 +95,11 @@ class Grid:
         return {**coordinates, **lengths, "r": np.sqrt(sum(squares))}
 
 
+def square_extents(points: Sequence[int], extent: float) -> tuple[float, ...]:
+    """The lengths of a domain of square cells whose first axis has a given length."""
+    return tuple(extent * n / points[0] for n in points)
+
+
 def place_names(axes: tuple[str, ...]) -> tuple[str, ...]:
     """The names that :meth:`Grid.places` gives values to."""
     return (*axes, *(f"L{name}" for name in axes), "r")

@@ -43,3 +43,22 @@ class Moment:
     state: np.ndarray
     carry: tuple[np.ndarray, ...]
     solid: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One stored moment: ``state`` has shape ``(fields, *grid.shape)``, of several members
+    ``(members, fields, *grid.shape)``."""
+
+    index: int
+    time: float
+    state: np.ndarray
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Reported after every block: steps taken, simulated time, and the seconds spent in blocks."""
+
+    steps: int
+    time: float
+    seconds: float

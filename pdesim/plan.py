@@ -16,7 +16,7 @@ from pdesim.errors import ConfigError
 from pdesim.files import memory
 from pdesim.formula import names_in
 from pdesim.formula.language import AXES
-from pdesim.grid import Grid
+from pdesim.grid import Grid, square_extents
 from pdesim.initial import build_initial
 from pdesim.moment import Moment
 from pdesim.operators import build_discretisation
@@ -210,6 +210,7 @@ def build_plan(
         if step.automatic:
             carries_numbers = stepper.method.family in ("exponential", "imex", "implicit")
             targets = merge(times, events, control_points(times, early=not carries_numbers))
+            step = replace(step, dt=min(step.dt, float(np.diff(targets).max())))
     first = FirstState(state.astype(settings.device.precision, copy=False))
     plan = Plan(
         settings, problem, stepper, why, step, times, targets, events, first, selection,
@@ -274,7 +275,7 @@ def build_grid(settings: Settings) -> Grid:
 
     points, extent, origin = (per_axis(value) for value in lists.values())
     if not isinstance(settings.domain.extent, list):
-        extent = [settings.domain.extent * n / points[0] for n in points]
+        extent = square_extents(points, settings.domain.extent)
     return Grid(points, tuple(map(float, extent)), tuple(map(float, origin)))
 
 

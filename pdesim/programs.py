@@ -49,3 +49,11 @@ def in_slabs(plan: Plan) -> bool:
     dtype = tf.as_dtype(plan.settings.device.precision)
     blocks = Blocks(plan.problem, plan.stepper, dtype, True, banded=True)
     return (blocks.trial_slabs if plan.step.adaptive else blocks.slabs) is not None
+
+
+def use_xla(plan: Plan, placement: Placement) -> bool:
+    """XLA unless told otherwise; its convolutions on a CPU are many times slower than TF's own."""
+    asked = plan.settings.device.jit
+    if asked != "auto":
+        return asked
+    return placement.is_gpu or plan.problem.discretisation.name != "conv"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time as clock_module
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import tensorflow as tf
@@ -22,10 +22,10 @@ from pdesim.control import (
 from pdesim.device import Placement, release_memory
 from pdesim.errors import PdesimError
 from pdesim.integrator import Integrator, as_array
-from pdesim.moment import Moment
+from pdesim.moment import Frame, Moment, Progress
 from pdesim.monitor import Monitor
 from pdesim.plan import Plan, TimeStep
-from pdesim.programs import program_for
+from pdesim.programs import program_for, use_xla
 
 log = logging.getLogger("pdesim")
 
@@ -39,25 +39,6 @@ CORRECTIONS = 8
 AFTER_EVENT = 1e-2
 #: growth between two targets that is looked at with suspicion where a step is not stable
 SUSPICIOUS = 10.0
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One stored moment: ``state`` has shape ``(fields, *grid.shape)``, of several members
-    ``(members, fields, *grid.shape)``."""
-
-    index: int
-    time: float
-    state: np.ndarray
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Told after every block: steps taken, simulated time, and the seconds spent in blocks."""
-
-    steps: int
-    time: float
-    seconds: float
 
 
 Report = Callable[[Progress], None]
@@ -82,7 +63,7 @@ class Simulation:
         if self._shown == 1 and first.since and first.since.together:
             self.plans *= 2
         members = len(self.plans) if len(self.plans) > 1 else 0
-        self.blocks = program_for(first, placement, _use_xla(first, placement), members)
+        self.blocks = program_for(first, placement, use_xla(first, placement), members)
         self.failures: dict[int, PdesimError] = {}
         moments = [plan.since for plan in self.plans]
         self._steps = np.array([m.steps if m else 0 for m in moments])
@@ -317,6 +298,8 @@ class Simulation:
         if not self.plan.step.automatic:
             return
         for member, (plan, factor) in enumerate(zip(self.plans, factors, strict=True)):
+            if factor == 1 and member not in limits:
+                continue
             dt = changed_dt(plan, factor, limits.get(member))
             if dt != plan.step.dt:
                 now = self._at.now[member]
@@ -415,11 +398,3 @@ class Simulation:
         if len(self.failures) == len(self.plans):
             raise self.failures[max(self.failures)]
         report(Progress(self.steps, float(self._at.now.min()), self.seconds))
-
-
-def _use_xla(plan: Plan, placement: Placement) -> bool:
-    """XLA unless told otherwise; its convolutions on a CPU are many times slower than TF's own."""
-    asked = plan.settings.device.jit
-    if asked != "auto":
-        return asked
-    return placement.is_gpu or plan.problem.discretisation.name != "conv"

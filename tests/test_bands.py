@@ -147,8 +147,8 @@ def test_an_option_of_ones_own_is_left_alone(monkeypatch):
 
 def test_one_kernel_for_positions_and_momenta(command, tmp_path):
     words = (
-        "equation=wave", "grid=384", "time.end=0.02", "time.dt=5e-4", "output.frames=4",
-        "animation=none",
+        "equation=wave", "stepper=verlet", "grid=384", "time.end=0.02", "time.dt=5e-4",
+        "output.frames=4", "animation=none",
     )  # fmt: skip
     assert build_plan(compose_settings(words).settings).one_pass
     command(*words, "hydra.run.dir=fast")
@@ -173,7 +173,8 @@ def followed(run: Run, *trials: int) -> list:
     state, time, dt, taken = run.carry, run.zero, run.dt, 0
     for some in trials:
         some = tf.constant(some, tf.int64)
-        numbers = some, tolerance, run.blocks.parameters
+        scale = tf.ones(len(run.blocks.problem.equation.fields), run.blocks.dtype)
+        numbers = some, tolerance, scale, run.blocks.parameters
         _, state, finite, told = run.blocks.follow(state, time, end, dt, *numbers)
         (time, dt), taken = told[:2], taken + int(told[2])
         assert finite.numpy().all()
@@ -283,7 +284,8 @@ def test_programs_side_by_side_have_one_thread_each(points, threads):
         "from pdesim.config import compose_settings\n"
         "from pdesim.plan import build_plan\n"
         "from pdesim.start import start_for\n"
-        f"composed = compose_settings(['equation=wave', 'grid={points}', 'device=cpu'])\n"
+        "words = ['equation=wave', 'stepper=verlet', 'device=cpu']\n"
+        f"composed = compose_settings([*words, 'grid={points}'])\n"
         "start_for([build_plan(composed.settings, composed.equation)])\n"
         "import tensorflow as tf\n"
         "print(tf.config.threading.get_intra_op_parallelism_threads())"

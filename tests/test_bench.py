@@ -45,7 +45,7 @@ def test_a_benchmark_says_everything_as_json(command, tmp_path):
         (["--size", "64"], "does not take --size"),
         (["--plot"], "--plot needs a value"),
         (["equation=poisson"], "takes no steps"),
-        (["equation=heat", "time.dt=99", "grid=64"], "stability limit"),
+        (["equation=heat", "stepper=euler", "time.dt=99", "grid=64"], "stability limit"),
     ],
 )
 def test_a_benchmark_that_cannot_be_is_refused_at_once(words, told, capsys):

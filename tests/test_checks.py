@@ -47,7 +47,7 @@ def test_parameters_of_initial_states_are_evaluated_in_float64():
 def test_isotropic_stencils_want_square_cells():
     words = ("equation=heat", "grid=[32,16]", "operators.isotropic=true")
     with pytest.raises(ConfigError, match="isotropic"):
-        make_plan(*words, "domain.extent=1")
+        make_plan(*words, "domain.extent=[1,1]")
     with pytest.raises(ConfigError, match="isotropic"):
         make_plan("equation=heat", "grid=[8,8,8]", "operators.isotropic=true",
                   "domain.extent=[1,1,1.01]")  # fmt: skip

@@ -176,7 +176,7 @@ def test_divergence_keeps_the_good_frames(command, tmp_path):
     )
     # the exact solution 1 / (1 - t) ends at t = 1
     assert "Error executing" not in done.stderr  # Hydra's own line
-    assert "u stopped being finite between t = 1" in done.stderr and "time.dt" in done.stderr
+    assert "without bound at t = 1" in done.stderr and "time.dt" in done.stderr
     assert json.loads((tmp_path / "out" / "status.json").read_text())["state"] == "failed"
     with h5py.File(tmp_path / "out" / "snapshots.h5") as file:
         assert 0.9 <= file["time"][-1] <= 1.1 and np.isfinite(file["u"][:]).all()
@@ -205,7 +205,7 @@ def test_a_stop_signal_keeps_the_frames(tmp_path, number):
 def test_own_equations_from_a_folder(command, tmp_path):
     (tmp_path / "my" / "equation").mkdir(parents=True)
     (tmp_path / "my" / "equation" / "logistic.yaml").write_text(
-        "r: 3\nrhs: {n: 'r*n*(1 - n) + 1e-3*laplacian(n)'}\n"
+        "a: 3\nrhs: {n: 'a*n*(1 - n) + 1e-3*laplacian(n)'}\n"
     )
     options = ("grid=[16]", "time.end=1", "animation=none", "hydra.run.dir=out")
     command("--config-dir", "my", "equation=logistic", "initial.n=0.1", *options)

@@ -22,14 +22,16 @@ QUICK = ("grid=16", "output.frames=2")
 
 @pytest.mark.parametrize("name", EQUATIONS)
 def test_every_equation_runs_a_few_steps(evolve, placement, name):
-    plan = make_plan(f"equation={name}", *QUICK)
+    # fewer cells cannot hold the shortest waves that this one feeds
+    finer = ("grid=64",) if name == "kuramoto_sivashinsky" else ()
+    plan = make_plan(f"equation={name}", *QUICK, *finer)
     if plan.equation.steady:
         from pdesim.solvers.spectral import solve
 
         assert solve(plan, placement).residual < 1e-3
         return
     end = plan.times[0] + 4 * plan.step.dt
-    run = evolve(f"equation={name}", *QUICK, f"time.end={end}")
+    run = evolve(f"equation={name}", *QUICK, *finer, f"time.end={end}")
     assert np.isfinite(run.states).all() and np.ptp(run.states) > 0
 
 

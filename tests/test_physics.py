@@ -229,6 +229,7 @@ def test_a_wave_at_courant_number_one_is_exact(evolve):
         "equation=wave",
         f"grid=[{n}]",
         "initial={u: 'exp(-((x - 0.5)/0.08)**2)', w: 0}",
+        "stepper=verlet",
         f"time.dt={1 / n}",
         "time.end=0.25",
         "output.frames=1",

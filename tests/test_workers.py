@@ -63,7 +63,9 @@ def test_each_worker_takes_a_batch(command, tmp_path, name):
     pytest.importorskip(name.partition("_")[0])
     words = (*WORDS, "equation.a=0.1,0.2,1,-0.5", f"workers={name}", "hydra.sweep.dir=s")
     done = command("-m", *words, check=3)
-    assert "3 of 4 members finished" in done.stderr and "stopped being finite" in done.stderr
+    assert "3 of 4 members finished" in done.stderr and "without bound" in " ".join(
+        done.stderr.split()
+    )
     assert states(tmp_path / "s", 4) == ["finished", "finished", "failed", "finished"]
     for number, a in ((0, 0.1), (1, 0.2), (3, -0.5)):
         folder = tmp_path / "s" / str(number)
@@ -82,7 +84,7 @@ def test_hydras_launchers_start_members_one_by_one(command, tmp_path, name):
     pytest.importorskip(f"hydra_plugins.hydra_{package}_launcher")
     words = (*WORDS, "equation.a=0.1,1,0.2", f"hydra/launcher={name}", "hydra.sweep.dir=s")
     done = command("-m", *words, check=3)
-    assert "stopped being finite" in done.stderr and "Traceback" not in done.stderr
+    assert "without bound" in " ".join(done.stderr.split()) and "Traceback" not in done.stderr
     assert states(tmp_path / "s", 3) == ["finished", "failed", "finished"]
 
 

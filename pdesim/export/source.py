@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pdesim.errors import OutputError
-from pdesim.grid import Grid
+from pdesim.grid import Grid, square_extents
 from pdesim.output import Snapshots
 from pdesim.output.facts import (
     field_names,
@@ -68,9 +68,11 @@ class Source:
             return tuple(value) if isinstance(value, list) else (value,) * len(self.axes)
 
         try:
+            points, extent = tuple(int(n) for n in each(points)), domain["extent"]
+            lengths = extent if isinstance(extent, list) else square_extents(points, extent)
             return Grid(
-                tuple(int(n) for n in each(points)),
-                tuple(float(length) for length in each(domain["extent"])),
+                points,
+                tuple(float(length) for length in lengths),
                 tuple(float(place) for place in each(domain["origin"])),
             )
         except (KeyError, TypeError, ValueError):

@@ -18,7 +18,7 @@ from pdesim.operators.problem import Problem
 from pdesim.operators.spectrum import matrix_values, symbol_names, words_in
 
 #: cells that are evaluated at once, which bounds the memory
-CHUNK = 2**18
+CHUNK = 2**15
 #: cells kept for each measure and wave vector
 KEPT = 2
 #: cells of an even spread that are always kept
