@@ -112,6 +112,7 @@ class Monitor:
     def _grown(self, rate, damping, time: float) -> tuple[np.ndarray, np.ndarray]:
         """``error`` and ``damped`` at a later time."""
         elapsed = (time - self.time)[:, None]
+        damping = np.minimum(damping, 1e100)
         left = np.exp(-damping * elapsed)
         # (1 - exp(-d t)) / d, which is t where d vanishes
         weight = np.where(

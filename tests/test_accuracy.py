@@ -118,9 +118,7 @@ def test_the_limit_of_decay_is_two():
     make_plan(*words, "time.dt=1.99")
 
 
-@pytest.mark.parametrize(
-    "name", ["gray_scott", "allen_cahn", "brusselator", "burgers", "fitzhugh_nagumo"]
-)
+@pytest.mark.parametrize("name", ["gray_scott", "allen_cahn", "burgers", "fitzhugh_nagumo"])
 def test_limits_beside_eigenvalues(placement, name):
     """Against all eigenvalues of the Jacobian of the discrete equation on a line, no waves assumed.
 
@@ -157,7 +155,7 @@ def test_limits_beside_eigenvalues(placement, name):
 
 PERIODIC = (
     "equation=custom",
-    "equation.rhs={u: '0.01*laplacian(u) + u - u**3 + v', v: '0.02*laplacian(v) + u - 2*v'}",
+    "equation.rhs={u: '0.01*laplacian(u)+u-u**3+0.3*v', v: '0.02*laplacian(v)+u-2*v'}",
     "initial.u='0.3+0.5*sin(2*pi*x)'",
     "initial.v='0.2*cos(2*pi*x)'",
     "grid=[24]",

@@ -555,6 +555,7 @@ def test_members_that_fail_leave_the_others_alone(placement, monkeypatch):
     monkeypatch.setattr(krylov, "most_iterations", lambda points: 16)
     words = ("device.precision=float64", "equation=custom", "grid=16", "boundary=dirichlet",
              f"equation.rhs={{u: 'divergence((1+k*{JUMP})*gradient(u)) + 1'}}", "initial=zero",
+             "operators.face_mean=arithmetic",
              "stepper=implicit_euler", "time.dt=1e-4", "time.end=4e-4",
              "output.frames=2")  # fmt: skip
     plans = [make_plan(*words, f"+equation.k={k}") for k in (0.0, 1e6)]

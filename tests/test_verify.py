@@ -249,7 +249,7 @@ def test_an_equation_that_fails_leaves_the_others_their_rows(placement):
 def test_a_users_own_equation(command, tmp_path):
     folder = tmp_path / "my" / "equation"
     folder.mkdir(parents=True)
-    (folder / "fisher.yaml").write_text("rhs: {n: 'r*n*(1 - n) + 0.1*laplacian(n)'}\nr: 2\n")
+    (folder / "fisher.yaml").write_text("rhs: {n: 'a*n*(1 - n) + 0.1*laplacian(n)'}\na: 2\n")
     command("verify", "--config-dir", "my", "equation=fisher", "grid=[32]")
     told = command("verify", "--config-dir", "my", "equation=fisher", "stepper=exact", check=2)
     assert "linear" in told.stderr
