@@ -13,6 +13,8 @@ from pdesim.timestep import TimeStep, time_step
 
 #: a field whose range is a smaller part of its largest value counts as uniform
 UNIFORM = 1e-3
+#: a step that is a smaller part of the whole run means that the solution cannot be followed
+SMALLEST = 1e-11
 #: how far a step may be above the limit that is analysed quickly before growth is blamed on it
 ABOVE = 1.05
 
@@ -50,6 +52,17 @@ def changed_dt(plan: Plan, factor: float, present: TimeStep | None) -> float:
     dt = min(step.dt * factor, longest, float(np.diff(plan.targets).max()))
     # a step that is stable, accurate and nearly as long as it could be stays as it is
     return dt if dt < step.dt or dt >= LONGER * step.dt else step.dt
+
+
+def vanishing_error(plan: Plan, dt: float, time: float) -> DivergedError | None:
+    """What ends a run whose automatic step becomes too small for the run to end."""
+    if dt > SMALLEST * (plan.end - float(plan.times[0])):
+        return None
+    return DivergedError(
+        f"the time step became {dt:.4g} at t = {time:.6g}: the solution cannot be followed; the "
+        "frames before are kept",
+        cure="a nearer time.end, or another stepper or parameters",
+    )
 
 
 def growth_error(plan: Plan, limit: float, time: float) -> DivergedError | None:

@@ -18,6 +18,7 @@ from pdesim.control import (
     limit_varies,
     present_step,
     relative_error,
+    vanishing_error,
 )
 from pdesim.device import Placement, release_memory
 from pdesim.errors import PdesimError
@@ -215,7 +216,7 @@ class Simulation:
         if self._controlled:
             return
         self._controlled = True
-        self._look()
+        self.monitor.look(*self._at.statistics())
         if not self.monitor.peak.all():
             self._look_ahead()
         if self.plan.step.adaptive:
@@ -237,7 +238,7 @@ class Simulation:
         if self._target == len(self.plan.targets) - 1:
             return
         peaks = self.monitor.peak.copy()
-        self._look()
+        self.monitor.look(*self._at.statistics())
         if not self.monitor.peak.all():
             self._look_ahead()
         due = self.monitor.due(self._steps) & self._alive
@@ -249,16 +250,15 @@ class Simulation:
             return
         limits = self._limits(analysed)
         for member in np.flatnonzero(suspicious):
-            self._check_growth(int(member), limits)
+            plan = self.plans[member]
+            limit = limits.get(int(member), plan.step).limit
+            self._end(int(member), growth_error(plan, limit, float(self._at.now[member])))
         self._measure(due)
         self._change_steps(self._factors(due), limits)
 
     @property
     def _alive(self) -> np.ndarray:
         return np.array([number not in self.failures for number in range(len(self.plans))])
-
-    def _look(self) -> None:
-        self.monitor.look(*self._at.statistics())
 
     def _look_ahead(self) -> None:
         """The scale of a field that is zero: what it becomes in a step."""
@@ -300,16 +300,15 @@ class Simulation:
         for member, (plan, factor) in enumerate(zip(self.plans, factors, strict=True)):
             if factor == 1 and member not in limits:
                 continue
-            dt = changed_dt(plan, factor, limits.get(member))
-            if dt != plan.step.dt:
-                now = self._at.now[member]
+            dt, now = changed_dt(plan, factor, limits.get(member)), float(self._at.now[member])
+            if error := vanishing_error(plan, dt, now):
+                self._end(member, error)
+            elif dt != plan.step.dt:
                 log.info("t = %g: dt changed from %.4g to %.4g", now, plan.step.dt, dt)
                 self.plans[member] = replace(plan, step=replace(plan.step, dt=dt))
 
-    def _check_growth(self, member: int, limits: Mapping[int, TimeStep]) -> None:
-        """End a member that grows fast with a step that is not stable."""
-        plan = self.plans[member]
-        error = growth_error(plan, limits.get(member, plan.step).limit, self._at.now[member])
+    def _end(self, member: int, error: PdesimError | None) -> None:
+        """Note the error that ends a member, if any; the last one ends all."""
         if error is not None:
             self.failures[member] = error
             if len(self.failures) == len(self.plans):

@@ -8,7 +8,7 @@ import tensorflow as tf
 from conftest import make_plan
 
 from pdesim.config import compose_settings
-from pdesim.control import relative_error
+from pdesim.control import relative_error, vanishing_error
 from pdesim.errors import ConfigError, StepperError
 from pdesim.monitor import Monitor
 from pdesim.operators.lines import MethodOfLines
@@ -278,3 +278,9 @@ def test_a_fixed_step_that_becomes_unstable_ends_the_run(placement):
     simulation = Simulation(make_plan(*words, f"time.dt={dt}"), placement)
     with pytest.raises(DivergedError):
         list(simulation.frames())
+
+
+def test_a_step_that_vanishes_ends_the_run():
+    plan = make_plan("equation=heat", "grid=8", "time.end=2")
+    assert vanishing_error(plan, 1e-9, 1.0) is None
+    assert "cannot be followed" in str(vanishing_error(plan, 1e-12, 1.0))
