@@ -21,6 +21,8 @@ def describe(plan: Plan, device: str, seconds_a_step: float) -> list[str]:
     limit = "no stability limit" if np.isinf(step.limit) else f"stability limit {step.limit:.4g}"
     if step.adaptive:
         steps = f"dt chosen for a local error of {step.tolerance:g}, first {step.dt:.3g}"
+    elif step.automatic:
+        steps = f"dt follows the measured error, first {step.dt:.3g} ({limit})"
     else:
         left = plan.total_steps * seconds_a_step
         steps = f"dt = {plan.shortest_step:.4g} ({limit}), {plan.total_steps:,} steps"

@@ -16,7 +16,7 @@ from pdesim.steppers.stability import Linearised, reaction_rate, stable_step
 #: the fraction of a reaction's time scale that ``time.dt=auto`` takes at most
 REACTION_FRACTION = 0.5
 #: the local error, relative to each field's scale, that adaptive steppers keep if none is given
-TOLERANCE = 1e-4
+TOLERANCE = 2e-5
 #: what is left of the safety of a step where the stiff coefficients themselves change
 VARYING_SAFETY = 0.8
 #: times at which coefficients that depend on time are looked at

@@ -37,7 +37,7 @@ def describe_time_error(errors: Mapping[str, float] | None) -> str:
         return ""
     name = max(errors, key=errors.__getitem__)
     if errors[name] == 0:
-        return "error in time: none beyond rounding"
+        return "error in time: not above rounding"
     return f"error in time about {errors[name]:.0e} of {name}'s range (estimated)"
 
 
