@@ -60,7 +60,7 @@ ROWS = {
     ),
     "Fisher-KPP front": (
         *CUSTOM, "equation.rhs={u: '0.01*laplacian(u)+u*(1-u)'}",
-        "initial.u='1/(1+exp(5*(x-4)))'", "grid=[400]", "domain.extent=40", "boundary=neumann",
+        "initial.u='1/(1+exp(10*(x-4)))'", "grid=[400]", "domain.extent=40", "boundary=neumann",
         "time.end=100", "output.frames=20",
     ),
     "diffusivity that grows in time": (

@@ -208,8 +208,8 @@ def build_plan(
         stepper, why = stepper_for(settings, problem, waves, span)
         step = time_step(settings, waves, stepper, targets)
         if step.automatic:
-            carries_numbers = stepper.method.family in ("exponential", "imex", "implicit")
-            targets = merge(times, events, control_points(times, early=not carries_numbers))
+            early = stepper.method.family != "imex"
+            targets = merge(times, events, control_points(times, early))
             step = replace(step, dt=min(step.dt, float(np.diff(targets).max())))
     first = FirstState(state.astype(settings.device.precision, copy=False))
     plan = Plan(

@@ -30,7 +30,7 @@ CELLS = 32
 CONSTANT = 1e-7
 #: the points of a run at which an automatic step is reconsidered: this many at least, and the first
 #: distance between them halved so many times, as solutions change most at the start
-POINTS, HALVINGS = 32, 6
+POINTS, HALVINGS = 32, 8
 #: of an interval, events closer together than this are one
 TOGETHER = 1e-12
 
@@ -90,7 +90,7 @@ def control_points(times: np.ndarray, early: bool) -> np.ndarray:
     """Where an automatic step is reconsidered, whatever the number of frames.
 
     Args:
-        early: some more at the start; not for steppers whose coefficients belong to one step.
+        early: some more at the start; not for multistep methods, which begin anew with every dt.
     """
     intervals = len(times) - 1
     parts = -(-POINTS // intervals)

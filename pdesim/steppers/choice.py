@@ -42,12 +42,12 @@ def choose_stepper(problem: Problem, waves: Linearised, span: float) -> Choice:
         return Choice("etdrk4", "spectral operators: the stiff linear part is exact")
     rates = np.linalg.eigvals(waves.matrix(problem.equation.formulas))
     if np.abs(rates.imag).max() > 0.1 * np.abs(rates.real).max():
-        return Choice("bogacki_shampine", "waves or advection; the error decides the steps")
+        return Choice("dormand_prince", "waves or advection; the error decides the steps")
     fastest = max(reaction_rate(waves), float(rates.real.max(initial=0.0)))
     wanted = min(span, FRACTION / fastest) if fastest > 0 else span
-    pair = stable_step(build_stepper("bogacki_shampine", problem), waves, wanted)
+    pair = stable_step(build_stepper("dormand_prince", problem), waves, wanted)
     if WORTH * pair >= wanted:
-        return Choice("bogacki_shampine", "not stiff; the error decides the steps")
+        return Choice("dormand_prince", "not stiff; the error decides the steps")
     stages = _stages(wanted * float(np.abs(rates).max()))
     reason = f"stiff diffusion: steps {wanted / pair:.3g} times longer than explicit ones"
     return Choice("rkl2", reason, stages)
