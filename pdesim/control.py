@@ -8,9 +8,12 @@ from pdesim.errors import DivergedError, PdesimError, SolverError
 from pdesim.monitor import LONGER
 from pdesim.operators.krylov import UNSOLVED
 from pdesim.plan import Plan
+from pdesim.steppers.samples import reactions_are_slow
 from pdesim.steppers.stability import linearise
 from pdesim.timestep import TimeStep, time_step
 
+#: families of steppers whose limit is that of the fastest derivative
+EXPLICIT = ("explicit", "stabilized")
 #: a field whose range is a smaller part of its largest value counts as uniform
 UNIFORM = 1e-3
 #: a step that is a smaller part of the whole run means that the solution cannot be followed
@@ -25,8 +28,14 @@ def limit_varies(plan: Plan) -> bool:
     return bool(plan.equation.jacobian.free_symbols & fields) or plan.problem.moves
 
 
-def present_step(plan: Plan, state: np.ndarray, target: int) -> TimeStep:
-    """The step and the limit of a state, for all of the interval that begins at a target."""
+def present_step(plan: Plan, state: np.ndarray, target: int) -> TimeStep | None:
+    """The step and the limit of a state, for all of the interval that begins at a target.
+
+    None where those of the start still hold, within the reserve of automatic steps.
+    """
+    explicit = plan.stepper.method.family in EXPLICIT
+    if explicit and reactions_are_slow(plan.problem, state, plan.step.dt):
+        return None
     interval = plan.targets[target : target + 2]
     instants = np.append(interval, interval.mean()) if plan.problem.moves else interval[:1]
     waves = linearise(plan.problem, state, instants, thorough=False)

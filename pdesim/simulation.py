@@ -288,10 +288,11 @@ class Simulation:
         """The steps that the present states allow, of members whose equation has changed since."""
         if self.plan.step.adaptive or not limit_varies(self.plan):
             return {}
-        return {
+        found = {
             int(member): present_step(self.plans[member], self._at.state_of(member), self._target)
             for member in np.flatnonzero(which)
         }
+        return {member: step for member, step in found.items() if step is not None}
 
     def _change_steps(self, factors: np.ndarray, limits: Mapping[int, TimeStep]) -> None:
         """Shorten or lengthen automatic steps, for accuracy and within their present limit."""

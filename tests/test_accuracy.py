@@ -13,6 +13,7 @@ from pdesim.errors import ConfigError, StepperError
 from pdesim.monitor import Monitor
 from pdesim.operators.lines import MethodOfLines
 from pdesim.steppers import build_stepper
+from pdesim.steppers.samples import reactions_are_slow
 from pdesim.steppers.stability import linearise, stable_step
 from pdesim.targets import control_points, find_events, merge
 
@@ -306,3 +307,30 @@ def test_a_step_that_vanishes_ends_the_run():
     plan = make_plan("equation=heat", "grid=8", "time.end=2")
     assert vanishing_error(plan, 1e-9, 1.0) is None
     assert "cannot be followed" in str(vanishing_error(plan, 1e-12, 1.0))
+
+
+@pytest.mark.parametrize("stepper", ["euler", "rk4", "rkl2"])
+def test_slow_reactions_leave_the_limit_as_it_is(stepper):
+    """Where a new analysis is left out, a step of the start is stable for the later state, too."""
+    plan = make_plan("equation=gray_scott", "grid=32", "domain.extent=0.15", f"stepper={stepper}")
+    u, v = np.random.default_rng(0).uniform([[0.0], [0.0]], [[1.0], [0.4]], (2, 32 * 32))
+    later = np.stack([u, v]).reshape(plan.state.shape)
+    dt = min(plan.step.dt, 1.0)
+    assert reactions_are_slow(plan.problem, plan.state, dt)
+    assert reactions_are_slow(plan.problem, later, dt)
+    assert not reactions_are_slow(plan.problem, later, 3.0)
+    assert stable_step(plan.stepper, linearise(plan.problem, later, 0.0), 1e6) > dt
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("equation=gray_scott", "grid=32", "domain.extent=2"),  # reactions as fast as diffusion
+        line("0.01*laplacian(u**2)", "1 + x", "grid=64"),
+        line("(1 + t)*laplacian(u) - u**2", "1 + x", "grid=64"),
+        line("laplacian(u) - where(abs(x - 0.5) < 0.01, 1e6, 0)*u**2", "1 + x", "grid=64"),
+    ],
+)
+def test_limits_that_may_change_are_analysed_again(words):
+    plan = make_plan(*words)
+    assert not reactions_are_slow(plan.problem, plan.state, 1e-9)

@@ -23,6 +23,9 @@ CHUNK = 2**15
 KEPT = 2
 #: cells of an even spread that are always kept
 SPREAD = 24
+#: reactions slower than this part of the fastest derivative, and than this part of a step, change a
+#: limit by less than the reserve that automatic steps keep; the cells at which they are looked at
+SLOW, PER_STEP, CELLS = 0.2, 0.8, 4096
 
 
 def deciding_cells(
@@ -57,6 +60,39 @@ def deciding_cells(
                     _keep(best.setdefault((number, measure), []), values, start)
     chosen.update(index for found in best.values() for _, index in found)
     return np.array(sorted(chosen))
+
+
+def reactions_are_slow(problem: Problem, state: np.ndarray, dt: float) -> bool:
+    """Whether derivatives alone limit explicit steps of length ``dt``, whatever the state.
+
+    True where their coefficients depend on neither fields nor time, and the eigenvalues of the
+    reactions (``J`` at the uniform state) are at most ``SLOW`` times those of the rest of ``J`` at
+    the steepest waves, and ``PER_STEP / dt``. This takes about a millisecond; a new analysis takes
+    a hundred on large grids.
+
+    Args:
+        state: shape ``(fields, *grid.shape)``.
+    """
+    jacobian, grid = problem.equation.jacobian, problem.grid
+    if problem.stiffness_varies or problem.moves or lang.operators_in(jacobian):
+        return False
+    step = max(1, int((grid.cells / CELLS) ** (1 / grid.dimensions)))
+    some = (slice(None, None, step),) * grid.dimensions
+    names: dict[str, object] = dict(problem.parameters)
+    for name, values in (
+        *grid.places(grid.coordinates(), problem.named).items(),
+        *zip(problem.equation.fields, state, strict=True),
+    ):
+        here = np.ndim(values) == grid.dimensions
+        names[name] = np.broadcast_to(values, grid.shape)[some].reshape(-1) if here else values
+    with np.errstate(all="ignore"):
+        uniform, *steep = (
+            matrix_values(jacobian, {**names, **symbols}).reshape(*jacobian.shape, -1)
+            for symbols in _probes(problem, jacobian)
+        )
+        reactions = np.abs(_eigenvalues(uniform)).max()
+        derivatives = max(np.abs(_eigenvalues(one - uniform)).max() for one in steep)
+    return bool(reactions <= min(SLOW * derivatives, PER_STEP / dt))
 
 
 def _probes(problem: Problem, jacobian: sympy.Matrix) -> list[dict[str, object]]:
