@@ -55,6 +55,13 @@ class Wall:
     laplacian: Wall | None = None
 
     @property
+    def name(self) -> str:
+        """The kinds of all conditions, such as ``dirichlet and neumann``."""
+        if self.laplacian is not None:
+            return f"{self.kind} and laplacian {self.laplacian.kind}"
+        return f"{self.kind} and neumann" if self.is_clamped else self.kind
+
+    @property
     def is_clamped(self) -> bool:
         """Whether both u and du/dn are given."""
         return self.slope is not None

@@ -96,6 +96,12 @@ class Problem:
         return second.stated_conditions(self.conditions, self._nested_formulas)
 
     @property
+    def second_conditions(self) -> list[str]:
+        """All second conditions, each with the word ``stated`` or ``assumed``."""
+        stated = [f"{text} (stated)" for text in self.stated_conditions]
+        return stated + [f"{text} (assumed)" for text in self.assumed_conditions]
+
+    @property
     def _nested_formulas(self) -> tuple[sympy.Expr, ...]:
         """The formulas, third and higher derivatives across boundaries as nested ones."""
         periodic = self.boundary.periodic_axes
