@@ -2,12 +2,15 @@
 
 A wall is the Robin condition ``a*u + b*du/dn = value`` on the face (n points outward):
 Dirichlet has (a, b) = (1, 0), Neumann (0, 1). A periodic axis has no wall.
+
+An operator of fourth order needs a second condition on a side: the normal derivative besides the
+value (a clamped plate), or a condition for laplacian(u) (``Wall.slope``, ``Wall.laplacian``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -20,6 +23,13 @@ from pdesim.grid import Grid
 
 SIDES = ("lower", "upper")
 KINDS = ("periodic", "dirichlet", "neumann", "robin")
+#: the key of a second condition that applies to laplacian(u)
+LAPLACIAN = "laplacian"
+#: names of pairs of conditions, both with the value 0
+PAIRS = {
+    "clamped": {"dirichlet": 0, "neumann": 0},
+    "simply_supported": {"dirichlet": 0, LAPLACIAN: 0},
+}
 #: a Robin condition with a*b < 0 is refused where a and b cancel to this fraction: ghost cells
 #: would be the cells beside the wall times 20 or more
 NEARLY_SINGULAR = 0.1
@@ -31,6 +41,9 @@ class Wall:
 
     ``mirror`` says that the solution is even about the wall where the value is 0
     (:mod:`pdesim.operators.mirror`).
+
+    At most one of the second conditions is set: ``slope`` is du/dn besides the value of u, and
+    ``laplacian`` the condition for laplacian(u) on the same side.
     """
 
     kind: str
@@ -38,15 +51,52 @@ class Wall:
     b: float = 0.0
     value: sympy.Expr = sympy.S.Zero
     mirror: bool = False
+    slope: sympy.Expr | None = None
+    laplacian: Wall | None = None
+
+    @property
+    def name(self) -> str:
+        """The kinds of all conditions, such as ``dirichlet and neumann``."""
+        if self.laplacian is not None:
+            return f"{self.kind} and laplacian {self.laplacian.kind}"
+        return f"{self.kind} and neumann" if self.is_clamped else self.kind
+
+    @property
+    def is_clamped(self) -> bool:
+        """Whether both u and du/dn are given."""
+        return self.slope is not None
+
+    @property
+    def has_second(self) -> bool:
+        """Whether a second condition is stated."""
+        return self.is_clamped or self.laplacian is not None
+
+    @property
+    def repeats(self) -> bool:
+        """Whether laplacian(u) has the condition that u has, apart from the value."""
+        other = self.laplacian
+        return other is not None and (other.kind, other.a, other.b) == (self.kind, self.a, self.b)
+
+    @property
+    def values(self) -> tuple[sympy.Expr, ...]:
+        """The right-hand sides of all conditions, the first one's first."""
+        slope = () if self.slope is None else (self.slope,)
+        return (self.value, *slope, *(() if self.laplacian is None else self.laplacian.values))
 
     @property
     def moves(self) -> bool:
-        """Whether the value depends on time."""
-        return TIME in self.value.free_symbols
+        """Whether a value depends on time."""
+        return any(TIME in value.free_symbols for value in self.values)
 
     @property
     def homogeneous(self) -> Wall:
-        return Wall(self.kind, self.a, self.b, mirror=self.mirror and self.value == 0)
+        return replace(
+            self,
+            value=sympy.S.Zero,
+            mirror=self.mirror and self.value == 0,
+            slope=None if self.slope is None else sympy.S.Zero,
+            laplacian=None if self.laplacian is None else self.laplacian.homogeneous,
+        )
 
 
 PERIODIC = Wall("periodic")
@@ -58,6 +108,9 @@ EXTRAPOLATED = Wall("extrapolated")
 HELD = "held"
 #: ghost cells are computed elsewhere, from those of what an expression is made of
 POINTWISE = Wall("pointwise")
+#: ghost cells of an operator are the operator on the ghost cells of what it is applied to, which
+#: two conditions determine
+CONTINUED = Wall("continued")
 
 
 @dataclass(frozen=True)
@@ -76,10 +129,18 @@ class Boundary:
         return tuple(self.is_periodic(axis) for axis in range(len(self.walls[0])))
 
     @property
+    def all_walls(self) -> Iterator[Wall]:
+        """Every side of every axis and field."""
+        return (wall for field in self.walls for pair in field for wall in pair)
+
+    @property
+    def values(self) -> list[sympy.Expr]:
+        """The right-hand sides of all conditions."""
+        return [value for wall in self.all_walls for value in wall.values]
+
+    @property
     def symbols(self) -> set[sympy.Symbol]:
-        return set().union(
-            *(w.value.free_symbols for field in self.walls for axis in field for w in axis)
-        )
+        return set().union(*(value.free_symbols for value in self.values))
 
     def describe(self, fields: Sequence[str], axes: Sequence[str]) -> dict[str, list[str]]:
         """``{"u.x": ["dirichlet", "neumann"]}`` for files and people."""
@@ -101,6 +162,10 @@ def build_boundary(
             A side is ``periodic``, ``dirichlet`` or ``neumann`` (value 0), or
             ``{dirichlet: value}``, ``{neumann: value}``,
             ``{robin: {a: .., b: .., value: ..}}``; an axis may be ``{lower: .., upper: ..}``.
+            A second condition stands beside the first: ``{dirichlet: .., neumann: ..}``
+            (``clamped``: both 0), or ``laplacian: CONDITION`` for the Laplacian of the field, where
+            a value alone is ``{dirichlet: value}`` (``simply_supported``:
+            ``{dirichlet: 0, laplacian: 0}``; without flux ``{neumann: 0, laplacian: neumann}``).
         fields: the names of the fields.
         grid: the grid, for its axes.
         parameters: names that wall formulas may use besides position and time.
@@ -139,7 +204,7 @@ def _inner_wall(spec: Mapping, field: str, scope: Scope) -> Wall:
     given = (spec.get(field) or {}).get("mask", spec.get("mask", "neumann"))
     wall = _wall(given, "boundary.mask", scope)
     constant = wall.value.is_number and (wall.kind == "dirichlet" or wall.value == 0)
-    if wall.kind not in ("dirichlet", "neumann") or not constant:
+    if wall.kind not in ("dirichlet", "neumann") or not constant or wall.has_second:
         raise BoundaryError(
             f"boundary.mask is {given!r}", "neumann (no flux), or {dirichlet: NUMBER}"
         )
@@ -164,13 +229,48 @@ def _axis_walls(spec: Mapping, field: str, axis: str, scope: Scope) -> tuple[Wal
 
 
 def _wall(spec: object, where: str, scope: Scope) -> Wall:
+    """One side, with a second condition if it has two."""
     if isinstance(spec, str):
+        spec = PAIRS.get(spec, {spec: 0})
+    known = (*KINDS, *PAIRS)
+    if not isinstance(spec, Mapping) or not spec:
+        raise BoundaryError(f"{where} is {spec!r}", "one of " + ", ".join(known))
+    for key in spec:
+        if key not in (*KINDS, LAPLACIAN):
+            raise BoundaryError(f"{where} names {key!r}", nearest(str(key), (*known, LAPLACIAN)))
+    first = [kind for kind in KINDS if kind in spec][:1]
+    second = [key for key in spec if key not in first]
+    if not second:
+        return _condition(first[0], spec[first[0]], where, scope)
+    pair = (*first, *second)
+    if pair != ("dirichlet", "neumann") and (pair[0] == "periodic" or pair[1:] != (LAPLACIAN,)):
+        raise BoundaryError(
+            f"{where} has {' and '.join(map(str, spec))}",
+            "one condition; or two for an equation of fourth order: {dirichlet: .., neumann: ..}, "
+            "or laplacian besides dirichlet, neumann or robin",
+        )
+    wall = _condition(first[0], spec[first[0]], where, scope)
+    if second == [LAPLACIAN]:
+        return replace(wall, laplacian=_of_laplacian(spec[LAPLACIAN], where, scope))
+    return replace(wall, slope=_condition("neumann", spec["neumann"], where, scope).value)
+
+
+def _of_laplacian(spec: object, where: str, scope: Scope) -> Wall:
+    """The condition for laplacian(u); a number or a formula is its value."""
+    where = f"{where}.{LAPLACIAN}"
+    if isinstance(spec, str) and spec in KINDS:
         spec = {spec: 0}
-    if not isinstance(spec, Mapping) or len(spec) != 1:
-        raise BoundaryError(f"{where} is {spec!r}", "one of " + ", ".join(KINDS))
-    ((kind, value),) = spec.items()
-    if kind not in KINDS:
-        raise BoundaryError(f"{where} names {kind!r}", nearest(str(kind), KINDS))
+    if not isinstance(spec, Mapping):
+        spec = {"dirichlet": spec}
+    kinds = [kind for kind in spec if kind in KINDS[1:]]
+    if len(spec) != 1 or not kinds:
+        raise BoundaryError(
+            f"{where} is {spec!r}", "a value, dirichlet, neumann or robin, as for a field"
+        )
+    return _condition(kinds[0], spec[kinds[0]], where, scope)
+
+
+def _condition(kind: str, value: object, where: str, scope: Scope) -> Wall:
     if kind == "periodic":
         return PERIODIC
     if kind == "robin":
@@ -201,13 +301,15 @@ def _check_keys(spec: Mapping, known: Sequence[str], where: str) -> None:
             raise BoundaryError(f"{where} has the unknown key {key!r}", nearest(str(key), known))
 
 
-def cells_known(order: int, points: int) -> int:
+def cells_known(order: int, points: int, clamped: bool = False) -> int:
     """How many cells beside a wall its ghosts are made of, for a global order of accuracy.
 
     One less than the order is enough at order 2, where the error that a wall makes is one order
-    better in its effect than in itself; higher orders need it in full at Neumann walls.
+    better in its effect than in itself; higher orders need it in full at Neumann walls. With
+    ``clamped``, two conditions are met besides; one less than the order is then enough for all, and
+    at order 2 no matrix of a fourth derivative is stiffer than the shortest wave, 16 / h**4.
     """
-    return min(1 if order == 2 else order, points)
+    return min(order - 1 if order == 2 or clamped else order, points)
 
 
 @lru_cache(maxsize=64)
@@ -238,6 +340,26 @@ def ghost_weights(
     if wall.mirror and wall.value == 0 and halo <= known:
         return np.eye(halo, known), np.zeros(halo)
     return _ghost_weights(wall.a, wall.b, spacing, halo, known)
+
+
+@lru_cache(maxsize=64)
+def clamped_weights(
+    spacing: float, halo: int, known: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Ghost cells where both u and du/dn are given on a face.
+
+    ``ghost[m] = sum_j weights[m, j]*u[j] + value_weights[m]*u(face) + slope_weights[m]*du/dn``: the
+    polynomial that meets both and the first ``known`` cell values is continued outward. For one
+    known cell, ghost 0 is ``u[0] + spacing*du/dn``, and the others are those of a parabola.
+    """
+    h, half = sympy.Rational(spacing), sympy.Rational(1, 2)
+    powers = range(known + 2)
+    # in units of the spacing, with y inwards: du/dn = -du/dy
+    inner = [[(j + half) ** power for power in powers] for j in range(known)]
+    on_face = [[sympy.Integer(power == n) for power in powers] for n in (0, 1)]
+    outward = sympy.Matrix([[(-(m + half)) ** power for power in powers] for m in range(halo)])
+    weights = np.array(outward * sympy.Matrix([*on_face, *inner]).inv(), dtype=float)
+    return weights[:, 2:], weights[:, 0], -float(h) * weights[:, 1]
 
 
 #: every right-hand side of a trace asks for the same few

@@ -159,6 +159,7 @@ def _facts(run: Summary) -> list[tuple[str, str | Text]]:
         ("grid", " x ".join(str(axis.points) for axis in axes) + _spacings(run)),
         ("domain", _join(f"{n} {a.lower:g} to {a.upper:g}" for n, a in run.grid.items())),
         ("boundary", walls if run.boundary else ""),
+        ("", "\n".join(run.second_conditions)),
         ("obstacles", run.obstacles or ""),
         ("method", _join([run.operators, run.stepper, run.precision])),
         ("seed", "" if run.seed is None else str(run.seed)),

@@ -30,13 +30,15 @@ def describe(plan: Plan, device: str, seconds_a_step: float) -> list[str]:
     stepper = plan.stepper.method.name + (f" ({plan.why})" if plan.why else "")
     state = plan.state_bytes
     frames = f"{len(plan.times)} frames, {decimal(stored_bytes(plan) * len(plan.times))}"
-    assumed = [f"assumed boundary condition: {text}" for text in plan.problem.assumed_conditions]
+    problem = plan.problem
+    second = [f"stated boundary condition: {text}" for text in problem.stated_conditions]
+    second += [f"assumed boundary condition: {text}" for text in problem.assumed_conditions]
     return [
         f"{plan.equation.name} on {points} cells, {operators}, {settings.device.precision}, "
         f"{device}",
         f"{stepper}: {steps}",
         f"memory about {decimal(plan.arrays_held * state)}; {frames} before compression",
-        *assumed,
+        *second,
     ]
 
 
@@ -49,7 +51,7 @@ def order_notes(plan: Plan) -> list[str]:
             "right-hand side is not odd about Dirichlet walls or even about Neumann walls (such as "
             "a source at a Dirichlet wall); operators=stencil operators.order=4 may be better"
         )
-    walls = (w for field in plan.problem.boundary.walls for pair in field for w in pair)
+    walls = plan.problem.boundary.all_walls
     method = None if plan.stepper is None else plan.stepper.method
     if method and method.reduced_order is not None and any(wall.moves for wall in walls):
         notes.append(

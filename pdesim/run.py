@@ -343,6 +343,7 @@ def open_recorder(
 
 def _attributes(plan: Plan, layout: Layout, config_yaml: str) -> dict:
     settings, equation = plan.settings, plan.equation
+    second = plan.problem.second_conditions
     return {
         "Conventions": "CF-1.8",
         "title": equation.about or equation.name,
@@ -352,6 +353,7 @@ def _attributes(plan: Plan, layout: Layout, config_yaml: str) -> dict:
         "fields": list(layout.stored),
         "config": config_yaml,
         "boundary": repr(plan.problem.boundary.describe(equation.fields, plan.grid.axes)),
+        **({"second_conditions": "\n".join(second)} if second else {}),
         "seed": settings.seed,
         "precision": settings.device.precision,
         "device_asked": settings.device.name,

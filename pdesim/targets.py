@@ -105,7 +105,7 @@ def control_points(times: np.ndarray, early: bool) -> np.ndarray:
 def _time_dependent(problem: Problem) -> Iterator[sympy.Expr]:
     """The largest parts of all formulas that name the time and no field, and all switches in t."""
     fields = set(problem.equation.field_symbols)
-    values = [w.value for f in problem.boundary.walls for pair in f for w in pair]
+    values = problem.boundary.values
     seen: set[sympy.Basic] = set()
     waiting: list[sympy.Basic] = [*problem.equation.formulas, *values]
     while waiting:

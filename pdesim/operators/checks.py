@@ -70,7 +70,7 @@ def _check_range(problem: Problem, precision: str) -> None:
     limits = np.finfo(precision)
     evaluate = Evaluator(problem.parameters)
     formulas = [*problem.equation.formulas]
-    formulas += [w.value for f in problem.boundary.walls for pair in f for w in pair]
+    formulas += problem.boundary.values
     for text, part in _constants(formulas, set(problem.parameters)):
         with np.errstate(all="ignore"):
             try:

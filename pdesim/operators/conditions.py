@@ -8,8 +8,10 @@ position); each atom has a condition on every side, and the expression is a func
 - derivatives along a face follow from what is known on it, and the first derivative across it from
   a Neumann condition;
 - even derivatives across a face (``laplacian(u)``) are what a second condition of a fourth-order
-  operator would state. None is given, so they are assumed to be 0 at a Dirichlet condition and to
-  have no slope at a Neumann condition (:attr:`Conditions.assumed`);
+  operator states (``Wall.laplacian``). Where both u and du/dn are given, ghost cells of u follow
+  from both, and those of its derivatives from these (``CONTINUED``). Where no second condition is
+  given, even derivatives are assumed to be 0 at a Dirichlet condition and to have no slope at a
+  Neumann condition (:mod:`pdesim.operators.second`);
 - whatever is left is extrapolated from the interior.
 """
 
@@ -17,11 +19,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import sympy
 
-from pdesim.boundary import EXTRAPOLATED, PERIODIC, Boundary, Wall
+from pdesim.boundary import CONTINUED, EXTRAPOLATED, PERIODIC, Boundary, Wall
 from pdesim.formula import derivative, nodes
 from pdesim.formula import language as lang
 from pdesim.grid import Grid
@@ -122,15 +124,72 @@ class Conditions:
             return PERIODIC
         if node in self.fields:
             return self.boundary.walls[self.fields.index(node)][axis][side]
+        clamped = self.is_clamped(node, axis, side)
+        if clamped and self.normal_order(node, axis) >= 2:
+            inner = node.args[-1]
+            known = self.value(inner, axis, side), self.slope(inner, axis, side)
+            return EXTRAPOLATED if None in known else CONTINUED
         value = self.value(node, axis, side)
+        slope = None if self.is_coefficient(node) else self.slope(node, axis, side)
         if value is not None:
-            return Wall("dirichlet", 1.0, 0.0, value)
+            return Wall("dirichlet", 1.0, 0.0, value, slope=slope if clamped else None)
         if self.is_coefficient(node):
             return EXTRAPOLATED
-        slope = self.slope(node, axis, side)
         if slope is not None:
             return Wall("neumann", 0.0, 1.0, slope, mirror=self._is_mirrored(node, axis, side))
         return self._robin(node, axis, side)
+
+    def is_clamped(self, expression: sympy.Expr, axis: int, side: int) -> bool:
+        """Whether value and normal derivative of all fields in an expression are given."""
+        fields = [n for n, symbol in enumerate(self.fields) if symbol in expression.free_symbols]
+        walls = [self.boundary.walls[n][axis][side] for n in fields]
+        return bool(walls) and all(wall.is_clamped for wall in walls)
+
+    def normal_order(self, node: sympy.Expr, axis: int) -> int:
+        """The order of an operator's derivative across the faces of an axis; 0 for others."""
+        if not lang.is_operator(node) or lang.FLUXES.get(lang.word_of(node), axis) != axis:
+            return 0
+        powers = orders(lang.word_of(node))
+        return 2 if powers is None else powers.get(axis, 0)
+
+    def stated(self, node: sympy.Expr, axis: int, side: int) -> Wall | None:
+        """The stated condition of ``laplacian(f)`` or a second derivative across a side.
+
+        For f a sum of fields times constants. Of ``d2_dx2(f)`` it is that of the Laplacian less the
+        derivatives along the face, ``d2f/dn2 = laplacian(f) - d2f/dt2``, where f (or df/dn) is
+        known there. None where no statement determines it.
+        """
+        word, inner = lang.word_of(node), node.args[-1]
+        if word != lang.LAPLACIAN and orders(word) != {axis: 2}:
+            return None
+        known = self._of_laplacian(inner, axis, side)
+        if known is None or word == lang.LAPLACIAN or self.grid.dimensions == 1:
+            return known
+        held = {"dirichlet": self.value, "neumann": self.slope}.get(known.kind)
+        on_face = held and held(inner, axis, side)
+        if on_face is None:
+            return None
+        others = [x for number, x in enumerate(self.coordinates) if number != axis]
+        along = sympy.Add(*(derivative(on_face, x, 2) for x in others))
+        return replace(known, value=known.value - along)
+
+    def _of_laplacian(self, f: sympy.Expr, axis: int, side: int) -> Wall | None:
+        """The stated condition of ``laplacian(f)``."""
+        found: list[tuple[Wall, sympy.Expr]] = []
+        for term in sympy.Add.make_args(f):
+            if not term.free_symbols & set(self.fields) and not self.has_position(term):
+                continue
+            if not self.is_linear(term):
+                return None
+            (field,) = term.free_symbols & set(self.fields)
+            wall = self.boundary.walls[self.fields.index(field)][axis][side].laplacian
+            if wall is None:
+                return None
+            found.append((wall, term / field))
+        if len({(wall.kind, wall.a, wall.b) for wall, _ in found}) != 1:
+            return None
+        value = sympy.Add(*(factor * wall.value for wall, factor in found))
+        return replace(found[0][0], value=self.on_face(self.with_places(value), axis, side))
 
     def _is_mirrored(self, expression: sympy.Expr, axis: int, side: int) -> bool:
         """Whether every field in an expression is even about a face."""
@@ -190,6 +249,10 @@ class Conditions:
         if normal == 1:
             slope = self.slope(inner, axis, side)
             return self._along(slope if side or slope is None else -slope, powers, axis)
+        if (stated := self.stated(node, axis, side)) is not None:
+            return stated.value / _exact(stated.a) if stated.b == 0 else None
+        if self.is_clamped(inner, axis, side):
+            return None
         held = self.value if normal % 2 == 0 else self.slope
         return sympy.S.Zero if held(inner, axis, side) is not None else None
 
@@ -210,6 +273,8 @@ class Conditions:
     def _slope(self, node: sympy.Expr, axis: int, side: int) -> sympy.Expr | None:
         if node in self.fields:
             wall = self.boundary.walls[self.fields.index(node)][axis][side]
+            if wall.is_clamped:
+                return self.on_face(wall.slope, axis, side)
             known = wall.b != 0 and wall.a == 0
             return self.on_face(wall.value / _exact(wall.b), axis, side) if known else None
         if lang.is_operator(node):
@@ -239,6 +304,12 @@ class Conditions:
         if lang.FLUXES.get(word, axis) != axis:
             slopes = {self.slope(argument, axis, side) for argument in node.args}
             return sympy.S.Zero if slopes == {sympy.S.Zero} else None
+        if (stated := self.stated(node, axis, side)) is not None:
+            return stated.value / _exact(stated.b) if stated.a == 0 else None
+        if powers is None and self.is_clamped(inner, axis, side):
+            return None
+        if powers is not None and powers[axis] >= 1 and self.is_clamped(inner, axis, side):
+            return None
         even = powers is None or powers[axis] % 2 == 0
         return sympy.S.Zero if even and slope is not None else None
 
@@ -246,45 +317,14 @@ class Conditions:
         """The homogeneous Robin condition of a field, for even operators on it; else nothing."""
         if not lang.is_operator(node):
             return EXTRAPOLATED
+        if (stated := self.stated(node, axis, side)) is not None:
+            return stated
         inner = node.args[-1]
         wall = self.condition(inner, axis, side)
         powers = orders(lang.word_of(node)) or {axis: 2}
         even = all(power % 2 == 0 for power in powers.values())
-        return wall.homogeneous if wall.kind == "robin" and even else EXTRAPOLATED
-
-    def assumed(self, formulas: Sequence[sympy.Expr]) -> list[str]:
-        """The second conditions that operators of fourth order need and that none states.
-
-        One line per operator, such as ``laplacian(u) = 0 on x lower, x upper``.
-        """
-        found: dict[str, list[str]] = {}
-        nested = {
-            inner
-            for formula in formulas
-            for node in lang.operators_in(formula)
-            for argument in node.args
-            for inner in lang.operators_in(argument)
-        }
-        for node in sorted(nested, key=str):
-            powers = orders(lang.word_of(node))
-            for axis, side in self.sides:
-                normal = 2 if powers is None else powers.get(axis, 0)
-                if normal < 2 or lang.FLUXES.get(lang.word_of(node), axis) != axis:
-                    continue
-                text = _stated(node, self.condition(node, axis, side))
-                place = f"{self.grid.axes[axis]} {('lower', 'upper')[side]}"
-                found.setdefault(text, []).append(place)
-        return [f"{text} on {', '.join(places)}" for text, places in found.items()]
-
-
-def _stated(node: sympy.Expr, wall: Wall) -> str:
-    if wall.kind == "dirichlet":
-        return f"{node} = {wall.value}"
-    if wall.kind == "neumann":
-        return f"normal derivative of {node} = {wall.value}"
-    if wall.kind == "robin":
-        return f"{wall.a:g}*f + {wall.b:g}*df/dn = 0 for f = {node}"
-    return f"{node} extrapolated from the interior"
+        homogeneous = replace(wall.homogeneous, laplacian=None)
+        return homogeneous if wall.kind == "robin" and even else EXTRAPOLATED
 
 
 def _exact(number: float) -> sympy.Expr:

@@ -25,9 +25,11 @@ class Differences:
     coefficients that it is a function of.
     """
 
-    def __init__(self, lines, fields: Sequence[tf.Tensor], stacked, time, formulas) -> None:
+    def __init__(
+        self, lines, fields: Sequence[tf.Tensor], stacked, time, formulas, halo: int | None = None
+    ) -> None:
         self.lines, self.fields, self.stacked = lines, fields, stacked
-        self.grid, self.halo = lines.problem.grid, lines.problem.halo
+        self.grid, self.halo = lines.problem.grid, lines.problem.halo if halo is None else halo
         self.time, self.numbers = time, lines.numbers(time)
         symbols = lines.problem.equation.field_symbols
         inside = set().union(*(_fields_inside_operators(f, symbols) for f in formulas))
@@ -70,15 +72,16 @@ class Differences:
     def _field_value(self, fields: list[int]):
         """The right-hand sides of the boundary conditions of some fields, stacked as they are."""
 
-        def value(_wall: Wall, axis: int, side: int):
+        def value(_wall: Wall, axis: int, side: int, part: str = "value"):
             lines = self.lines
             walls = [lines.problem.boundary.walls[index][axis][side] for index in fields]
-            if all(wall.value == 0 for wall in walls):
+            values = [getattr(wall, part) for wall in walls]
+            if all(value == 0 for value in values):
                 return None
             shape = [n + 2 * self.halo if a > axis else n for a, n in enumerate(self.grid.points)]
             shape[axis] = 1
             evaluate = self._on_face(axis, side)
-            layers = [lines.full(evaluate(wall.value), tuple(shape[::-1])) for wall in walls]
+            layers = [lines.full(evaluate(value), tuple(shape[::-1])) for value in values]
             return lines.stack(layers)
 
         return value
@@ -95,11 +98,12 @@ class Differences:
 
         return evaluate
 
-    def _value_on_face(self, wall: Wall, axis: int, side: int):
+    def _value_on_face(self, wall: Wall, axis: int, side: int, part: str = "value"):
         """The right-hand side of a derived boundary condition; None for 0."""
-        if wall.value == 0:
+        formula = getattr(wall, part)
+        if formula == 0:
             return None
-        return tf.convert_to_tensor(self._on_face(axis, side)(wall.value), self.lines.dtype)
+        return tf.convert_to_tensor(self._on_face(axis, side)(formula), self.lines.dtype)
 
     def _apply(self, word: str, arguments: tuple, value: Evaluator):
         if not any(argument.free_symbols for argument in arguments):
@@ -203,6 +207,8 @@ class Differences:
             if conditions.is_linear(inner) and not conditions.boundary.is_periodic(axis):
                 return POINTWISE
             wall = conditions.condition(inner, axis, number)
+            if wall.kind == "continued":
+                return POINTWISE
             single = lang.is_operator(inner) or conditions.is_coefficient(inner)
             return wall if wall.kind in ("periodic", "dirichlet") or single else POINTWISE
 
@@ -270,15 +276,35 @@ class Differences:
             ]
             nested = lang.is_operator(atom)
             extra = 1 if problem.discretisation.order == 2 else 0
+            around = None
+            if any(wall.kind == "continued" for pair in sides for wall in pair):
+                around = self._on_wider_ghosts(atom)
             self._padded[atom] = self._extend(
-                values, sides, self._value_on_face, nested, extra=extra
+                values, sides, self._value_on_face, nested, around, extra
             )
         return self._padded[atom]
+
+    def _on_wider_ghosts(self, node: sympy.Expr) -> tf.Tensor:
+        """An operator with ghost cells, computed from more ghost cells of what it is applied to."""
+        scheme, grid = self.lines.problem.discretisation, self.grid
+        word, inner = lang.word_of(node), node.args[-1]
+        reach = scheme.reach(word, grid.dimensions)
+        wider = Differences(
+            self.lines, self.fields, self.stacked, self.time, [node], self.halo + reach
+        )
+        padded = wider._extended_value(inner, wider.value)
+        # cells and ghost cells as one grid, of which stencils need the shape alone
+        whole = replace(grid, points=tuple(n + 2 * self.halo for n in grid.points))
+
+        def neighbour(offsets: tuple[int, ...]) -> tf.Tensor:
+            return stencil.shifted(padded, whole, reach, offsets)
+
+        return stencil.derivative(neighbour, scheme.terms(word, grid))
 
 
 def _kinds(boundary: Boundary, index: int) -> list:
     return [
-        [(w.kind, w.a, w.b, may_be_singular(w.value)) for w in pair]
+        [(w.kind, w.a, w.b, w.is_clamped, may_be_singular(w.value)) for w in pair]
         for pair in boundary.walls[index]
     ]
 

@@ -7,7 +7,14 @@ from collections.abc import Callable, Sequence
 import sympy
 import tensorflow as tf
 
-from pdesim.boundary import HELD, Wall, cells_known, extrapolation_weights, ghost_weights
+from pdesim.boundary import (
+    HELD,
+    Wall,
+    cells_known,
+    clamped_weights,
+    extrapolation_weights,
+    ghost_weights,
+)
 from pdesim.grid import Grid
 
 WallPair = tuple[Wall, Wall]
@@ -19,7 +26,7 @@ def extend(
     walls: Sequence[WallPair],
     halo: int,
     order: int,
-    wall_value: Callable[[Wall, int, int], object],
+    wall_value: Callable[..., object],
     pointwise: tf.Tensor | None = None,
     extra: int = 0,
 ) -> tf.Tensor:
@@ -30,11 +37,13 @@ def extend(
             those stay as they are.
         walls: the pair (lower, upper) per axis x, y, z.
         order: order of accuracy of the extrapolation through the boundary condition.
-        wall_value: called with (wall, axis, side) for the right-hand side of its condition, a
-            number or a tensor that broadcasts against the layer of ghost cells. Axes are extended
+        wall_value: called with (wall, axis, side) for the right-hand side of its condition, and
+            with "slope" besides for that of a second one; None for 0, or
+            a number or a tensor that broadcasts against the layer of ghost cells. Axes are extended
             from the first array axis to the last, so the layer is already extended on array
             axes before its own.
-        pointwise: the extended array that the ghost cells of ``POINTWISE`` sides are taken from.
+        pointwise: the extended array that the ghost cells of ``POINTWISE`` and ``CONTINUED`` sides
+            are taken from.
         extra: cells beside a face that are used for a ghost cell, besides those that the order
             needs.
     """
@@ -47,7 +56,7 @@ def extend(
         else:
             before, after = (
                 _taken(pointwise, grid, axis, side, halo)
-                if wall.kind == "pointwise"
+                if wall.kind in ("pointwise", "continued")
                 else _beyond(values, wall, grid, axis, side, halo, order, wall_value, extra)
                 for side, wall in enumerate(walls[axis])
             )
@@ -87,8 +96,14 @@ def _beyond(values, wall, grid, axis, side, halo, order, wall_value, extra) -> t
         cell = _cells(values, grid, axis, side, 1)[0]
         value = wall_value(wall, axis, side)
         return tf.concat([0 * cell if value is None else value + 0 * cell] * halo, axis=where)
-    known = min(cells_known(order, grid.points[axis]) + extra, grid.points[axis])
-    weights, value_weights = ghost_weights(wall, grid.spacing[axis], halo, known)
+    points, spacing = grid.points[axis], grid.spacing[axis]
+    known = min(cells_known(order, points, wall.is_clamped) + extra, points)
+    slope, slope_weights = None, None
+    if wall.is_clamped:
+        weights, value_weights, slope_weights = clamped_weights(spacing, halo, known)
+        slope = wall_value(wall, axis, side, "slope")
+    else:
+        weights, value_weights = ghost_weights(wall, spacing, halo, known)
     cells = _cells(values, grid, axis, side, known)
     value = wall_value(wall, axis, side)
     ghosts = []
@@ -96,6 +111,8 @@ def _beyond(values, wall, grid, axis, side, halo, order, wall_value, extra) -> t
         ghost = sum(w * cell for w, cell in zip(weights[m].tolist(), cells, strict=True) if w)
         if value is not None:
             ghost = ghost + float(value_weights[m]) * value
+        if slope is not None:
+            ghost = ghost + float(slope_weights[m]) * slope
         ghosts.append(ghost)
     result = tf.concat(ghosts[::-1] if side == 0 else ghosts, axis=where)
     if value is None or not may_be_singular(wall.value):

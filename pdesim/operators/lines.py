@@ -16,8 +16,7 @@ import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
 
 from pdesim.formula import Evaluator, Library, library
-from pdesim.grid import place_names
-from pdesim.operators import krylov, spectral
+from pdesim.operators import krylov, preconditioner, spectral
 from pdesim.operators.adjoint import is_self_adjoint
 from pdesim.operators.bands import Band, aligned
 from pdesim.operators.differences import Differences
@@ -153,29 +152,19 @@ class MethodOfLines:
     def solve_shifted(self, known, factor, time, guess) -> tf.Tensor:
         """Solve ``u - factor * A u = known``, A being the linear part of the right-hand side.
 
-        By conjugate gradients where A is self-adjoint, else by BiCGStab. Coefficients that vary,
-        and fields that may differ in theirs, are preconditioned by the diagonal (Jacobi). What does
-        not converge is ``krylov.UNSOLVED`` in every cell.
+        By conjugate gradients where A is self-adjoint, else by BiCGStab, with the preconditioner of
+        :mod:`pdesim.operators.preconditioner`. What does not converge is ``krylov.UNSOLVED`` in
+        every cell.
         """
         source = self.rhs(tf.zeros_like(known), time)
 
         def operator(u):
             return u - factor * (self.rhs(u, time) - source)
 
-        problem, inverse = self.problem, tf.identity
-        grid, equation = problem.grid, problem.equation
-        names = {symbol.name for symbol in equation.jacobian.free_symbols}
-        if len(equation.fields) > 1 or names & set(place_names(grid.axes)):
-            period = 2 if problem.discretisation.order == 2 else 3
-            diagonal = krylov.diagonal(operator, known, grid.dimensions, period)
-            diagonal = tf.where(diagonal > 0, diagonal, tf.ones_like(diagonal))
-
-            def inverse(residual):
-                return residual / diagonal
-
-        limit = krylov.most_iterations(grid.points)
+        inverse = preconditioner.approximate_inverse(self, operator, known, factor, time)
+        limit = krylov.most_iterations(self.problem.grid.points)
         system = krylov.System(operator, known, self.axes + 1, limit, inverse)
-        return krylov.solve(system, guess, is_self_adjoint(problem))
+        return krylov.solve(system, guess, is_self_adjoint(self.problem))
 
     def column(self, values: tf.Tensor) -> tf.Tensor:
         """One number per field (and member), shaped to multiply a stacked state."""

@@ -58,7 +58,8 @@ def _even_fields(
     fields: dict = {}
     for symbol, per_axis in zip(equation.field_symbols, boundary.walls, strict=True):
         wall = per_axis[axis][side]
-        known = wall.value == 0 and wall.kind in signs
+        known = all(value == 0 for value in wall.values) and wall.kind in signs
+        known = known and (wall.repeats or not wall.has_second)
         fields[symbol] = parity(signs[wall.kind]) if known else None
     while True:
         symmetry = Symmetry(grid, alone, fields)

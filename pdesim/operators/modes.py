@@ -86,6 +86,9 @@ def build_modes(grid: Grid, boundary: Boundary, discretisation: Discretisation) 
         if len(kinds) > 1:
             return f"the fields have different walls along {name}"
         (pair,) = kinds
+        seconds = [w for field in boundary.walls for w in field[axis] if w.has_second]
+        if not all(wall.repeats for wall in seconds):
+            return f"the second conditions along {name} have no sine or cosine basis"
         if pair not in BASES:
             return f"a Robin wall along {name} has no sine or cosine basis"
         if pair[0] != "periodic" and discretisation.order > 2:

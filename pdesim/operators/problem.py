@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import sympy
 
 from pdesim.boundary import Boundary
 from pdesim.equation import Equation
@@ -15,6 +16,7 @@ from pdesim.formula import Split
 from pdesim.formula import language as lang
 from pdesim.formula.calculus import derivative
 from pdesim.grid import Grid
+from pdesim.operators import second
 from pdesim.operators.catalogue import Discretisation, check_stencils_fit
 from pdesim.operators.conditions import Conditions
 from pdesim.operators.mask import Mask
@@ -46,8 +48,7 @@ class Problem:
     @cached_property
     def moves(self) -> bool:
         """Whether the right-hand side or a boundary value depends on time."""
-        walls = (w for field in self.boundary.walls for pair in field for w in pair)
-        return self.equation.moves or any(wall.moves for wall in walls)
+        return self.equation.moves or any(wall.moves for wall in self.boundary.all_walls)
 
     @cached_property
     def stiffness_varies(self) -> bool:
@@ -87,7 +88,25 @@ class Problem:
 
         Sine and cosine series (``operators=spectral``) meet the same ones.
         """
-        return self.conditions.assumed(self.equation.formulas)
+        return second.assumed_conditions(self.conditions, self._nested_formulas)
+
+    @property
+    def stated_conditions(self) -> list[str]:
+        """The second conditions of fourth-order operators that the settings state."""
+        return second.stated_conditions(self.conditions, self._nested_formulas)
+
+    @property
+    def second_conditions(self) -> list[str]:
+        """All second conditions, each with the word ``stated`` or ``assumed``."""
+        stated = [f"{text} (stated)" for text in self.stated_conditions]
+        return stated + [f"{text} (assumed)" for text in self.assumed_conditions]
+
+    @property
+    def _nested_formulas(self) -> tuple[sympy.Expr, ...]:
+        """The formulas, third and higher derivatives across boundaries as nested ones."""
+        periodic = self.boundary.periodic_axes
+        walled = [axis for axis, is_periodic in enumerate(periodic) if not is_periodic]
+        return self.equation.with_nested(walled).formulas
 
     @cached_property
     def symmetry(self) -> Symmetry:
@@ -116,6 +135,8 @@ class Problem:
         walled = not all(self.boundary.periodic_axes)
         if self.discretisation.order > 2 and walled:
             return False
+        if any(wall.has_second and not wall.repeats for wall in self.boundary.all_walls):
+            return False
         entries = self.equation.jacobian
         symbols = {symbol.name for symbol in entries.free_symbols}
         allowed = set(self.parameters)
@@ -127,7 +148,7 @@ class Problem:
 
     @property
     def has_wall_values(self) -> bool:
-        return any(w.value != 0 for field in self.boundary.walls for pair in field for w in pair)
+        return any(value != 0 for value in self.boundary.values)
 
     def linear_modes(self, parameters: Mapping[str, float] | None = None) -> np.ndarray:
         """The linear part on every mode, ``(fields, fields, *modes.shape)``."""
@@ -139,13 +160,17 @@ def check_problem(problem: Problem) -> None:
     """Refuse what the operators cannot do between these walls.
 
     Raises:
-        BoundaryError: for obstacles with other operators than second-order stencils, for spectral
+        BoundaryError: for second conditions that are not needed or cannot be met, for obstacles
+            with other operators than second-order stencils, for spectral
             operators at Robin walls, at walls with varying values, and
             for expressions that are neither even nor odd about a wall.
         ConfigError: for a derivative whose stencil is wider than the grid.
     """
     check_stencils_fit(problem.equation.formulas, problem.grid, problem.discretisation)
-    if problem.mask is not None:
+    spectral, obstacles = problem.discretisation.is_spectral, problem.mask is not None
+    formulas = problem._nested_formulas
+    second.check_second(problem.conditions, formulas, spectral, obstacles)
+    if obstacles:
         _check_mask(problem)
     if not problem.discretisation.is_spectral or all(problem.boundary.periodic_axes):
         return

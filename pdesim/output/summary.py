@@ -82,6 +82,8 @@ class Summary:
     parameters: Mapping[str, float | str]
     grid: Mapping[str, Axis]
     boundary: Mapping[str, Mapping[str, tuple[str, str]]]
+    #: second conditions of operators of fourth order, each stated or assumed
+    second_conditions: tuple[str, ...]
     #: the formula of domain.mask
     obstacles: str | None
     operators: str | None
@@ -141,6 +143,7 @@ def summarize(path: str | Path) -> Summary:
             parameters=read_parameters(config),
             grid={axis: _axis(snapshots.coordinates(axis)) for axis in reversed(snapshots.axes)},
             boundary=read_walls(attributes),
+            second_conditions=tuple(str(attributes.get("second_conditions", "")).splitlines()),
             obstacles=_entry(config, "domain", "mask"),
             operators=_operators(config),
             stepper=status.get("stepper") or _stepper(config),

@@ -15,13 +15,13 @@ from functools import cached_property, partial
 import numpy as np
 import sympy
 
-from pdesim.boundary import cells_known, ghost_weights
 from pdesim.errors import StepperError
 from pdesim.formula import Evaluator, jacobian
 from pdesim.formula import language as lang
 from pdesim.grid import Grid
 from pdesim.operators.problem import Problem
 from pdesim.operators.spectrum import matrix_values, symbol_names, words_in
+from pdesim.steppers.boundary_modes import stiffest_mode
 from pdesim.steppers.samples import deciding_cells
 
 #: wave vectors per axis, and samples that are kept for each measure
@@ -302,7 +302,7 @@ def _symbols(problem: Problem) -> dict[str, np.ndarray]:
             angles = np.concatenate([angles, -angles[1:]])
         wavenumbers = angles / spacing
         line = {n: scheme.symbol(n, wavenumbers, spacing) for n in powers}
-        stiffest = _stiffest_wall(problem, axis)
+        stiffest = stiffest_mode(problem, axis)
         if stiffest < line[2].min():
             even = {n: stiffest ** (n // 2) * (n % 2 == 0) for n in powers}
             line = {n: np.append(values, even[n]) for n, values in line.items()}
@@ -311,33 +311,6 @@ def _symbols(problem: Problem) -> dict[str, np.ndarray]:
     index = [i.reshape(-1, 1) for i in index]
     needed = {*words_in(problem.equation.jacobian), *words_in(problem.split.matrix)}
     return scheme.assemble(grid, lambda axis, power: lines[axis][power][index[axis]], needed)
-
-
-def _stiffest_wall(problem: Problem, axis: int) -> float:
-    """The lowest eigenvalue of a second difference between the walls of an axis (0: periodic).
-
-    Extrapolation through a Dirichlet wall makes high-order stencils stiffer than any wave.
-    """
-    grid, scheme = problem.grid, problem.discretisation
-    if scheme.is_spectral or problem.boundary.is_periodic(axis):
-        return 0.0
-    points, halo = min(grid.points[axis], 24), scheme.order // 2
-    line = Grid((points,), (points * grid.spacing[axis],), (0.0,))
-    weights = scheme.terms("d2_dx2", line)
-    pairs = {field[axis] for field in problem.boundary.walls}
-    lowest = 0.0
-    for lower, upper in {(lo.homogeneous, up.homogeneous) for lo, up in pairs}:
-        extended = np.vstack([np.zeros((halo, points)), np.eye(points), np.zeros((halo, points))])
-        known = cells_known(scheme.order, points)
-        ghosts, _ = ghost_weights(lower, line.spacing[0], halo, known)
-        extended[:halo, :known] = ghosts[::-1]
-        ghosts, _ = ghost_weights(upper, line.spacing[0], halo, known)
-        extended[halo + points :, points - known :] = ghosts[:, ::-1]
-        matrix = sum(
-            weight * extended[halo + m : halo + m + points] for (m,), weight in weights.items()
-        )
-        lowest = min(lowest, float(np.linalg.eigvals(matrix).real.min()))
-    return lowest
 
 
 def _extremes(waves: Linearised) -> np.ndarray:

@@ -151,6 +151,8 @@ def _with_second_condition(problem: Problem, field: int, axis: int, s, phase: fl
     powers = [place**power for power in (2, 3, 4)]
     rows = []
     for side, wall in enumerate(problem.boundary.walls[field][axis]):
+        if wall.has_second:  # it takes the value that the solution has
+            continue
         outward = (1 if side else -1) * wall.b / length
         rows.append(
             [
@@ -221,7 +223,12 @@ def _walls_of(solution, boundary: Boundary, grid: Grid) -> Boundary:
         x = sympy.Symbol(grid.axes[axis], real=True)
         face = grid.origin[axis] + side * grid.extent[axis]
         outward = (1 if side else -1) * derivative(u, x)
-        return replace(old, value=(old.a * u + old.b * outward).subs(x, face))
+        value = (old.a * u + old.b * outward).subs(x, face)
+        slope = None if old.slope is None else outward.subs(x, face)
+        inner = old.laplacian and wall(
+            old.laplacian, differentiate(lang.operator(lang.LAPLACIAN, u), grid), axis, side
+        )
+        return replace(old, value=value, slope=slope, laplacian=inner)
 
     walls = tuple(
         tuple(

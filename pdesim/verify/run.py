@@ -219,7 +219,7 @@ def describe_walls(problem: Problem) -> str:
     """``periodic``, or the kinds of walls per axis where they differ."""
     kinds = [
         "/".join(
-            dict.fromkeys(wall.kind for field in problem.boundary.walls for wall in field[axis])
+            dict.fromkeys(wall.name for field in problem.boundary.walls for wall in field[axis])
         )
         for axis in range(problem.grid.dimensions)
     ]

@@ -1,0 +1,174 @@
+"""Second conditions on a side: which are stated, which are assumed, and which cannot be met.
+
+An operator of fourth order needs two conditions on a side. The settings state the second one
+(``Wall.slope``, ``Wall.laplacian``), or :mod:`pdesim.operators.conditions` assumes one. No
+TensorFlow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import sympy
+
+from pdesim.boundary import SIDES, Wall
+from pdesim.errors import BoundaryError
+from pdesim.formula import language as lang
+from pdesim.operators.conditions import Conditions, orders
+
+#: (first condition, condition for the Laplacian) that a sine or cosine series meets
+_OF_SERIES = {("dirichlet", "dirichlet"), ("neumann", "neumann")}
+
+
+def assumed_conditions(conditions: Conditions, formulas: Sequence[sympy.Expr]) -> list[str]:
+    """The conditions of inner operators that no setting states.
+
+    One line per operator, such as ``laplacian(u) = 0 on x lower, x upper``.
+    """
+    found: dict[str, list[str]] = {}
+    for node in sorted(_inner_operators(formulas), key=str):
+        for axis, side in conditions.sides:
+            if conditions.normal_order(node, axis) < 2:
+                continue
+            wall = conditions.condition(node, axis, side)
+            if wall.kind == "continued" or conditions.stated(node, axis, side) is not None:
+                continue
+            found.setdefault(_text(node, wall), []).append(_place(conditions, axis, side))
+    return _lines(found)
+
+
+def stated_conditions(conditions: Conditions, formulas: Sequence[sympy.Expr]) -> list[str]:
+    """The second conditions of the settings that the equation uses.
+
+    One line per condition, such as ``u = 0 and normal derivative of u = 0 on x lower``.
+    """
+    found: dict[str, list[str]] = {}
+    for field, axis, side, wall in _stated_sides(conditions):
+        if highest_order(formulas, field, axis) < 3:
+            continue
+        if wall.is_clamped:
+            text = f"{field} = {wall.value} and normal derivative of {field} = {wall.slope}"
+        else:
+            text = _text(lang.operator(lang.LAPLACIAN, field), wall.laplacian)
+        found.setdefault(text, []).append(_place(conditions, axis, side))
+    return _lines(found)
+
+
+def check_second(
+    conditions: Conditions, formulas: Sequence[sympy.Expr], spectral: bool, obstacles: bool
+) -> None:
+    """Refuse second conditions that an equation does not need, or that cannot be met.
+
+    Raises:
+        BoundaryError: naming the field, the side, and what is possible there.
+    """
+    for field, axis, side, wall in _stated_sides(conditions):
+        place = _place(conditions, axis, side)
+        order = highest_order(formulas, field, axis)
+        if order in (1, 2):
+            raise BoundaryError(
+                f"{field} has two conditions on {place}, and its derivatives are of order {order} "
+                "at most",
+                f"one condition, such as boundary.{field}.{conditions.grid.axes[axis]}=dirichlet; "
+                "two for derivatives of third and higher order",
+            )
+        if spectral:
+            _check_series(field, place, wall)
+        if obstacles and wall.is_clamped:
+            raise BoundaryError(
+                f"obstacles (domain.mask) cannot be combined with both {field} and its normal "
+                f"derivative given on {place}",
+                "one condition, or a condition for its Laplacian as the second one",
+            )
+    if not spectral:
+        _check_determined(conditions, formulas)
+
+
+def highest_order(formulas: Sequence[sympy.Expr], field: sympy.Symbol, axis: int) -> int:
+    """The highest order of a derivative of a field along an axis, nests counted as a whole."""
+
+    def order(node: sympy.Basic) -> int:
+        if field not in node.free_symbols or not node.args:
+            return 0
+        inner = max(map(order, node.args))
+        if not lang.is_operator(node):
+            return inner
+        word = lang.word_of(node)
+        if lang.FLUXES.get(word, axis) != axis:
+            return inner
+        powers = orders(word)
+        return inner + (2 if powers is None else powers.get(axis, 0))
+
+    return max(map(order, formulas), default=0)
+
+
+def _check_series(field: sympy.Symbol, place: str, wall: Wall) -> None:
+    given = wall.laplacian
+    if not wall.is_clamped and (wall.kind, given.kind) in _OF_SERIES and given.value == 0:
+        return
+    raise BoundaryError(
+        f"operators=spectral cannot meet the second condition of {field} on {place}: sine series "
+        "have laplacian(u) = 0 where u is given, cosine series no normal derivative of it",
+        "{dirichlet: .., laplacian: 0}, {neumann: .., laplacian: neumann}, or operators=stencil",
+    )
+
+
+def _check_determined(conditions: Conditions, formulas: Sequence[sympy.Expr]) -> None:
+    """Every inner operator on a field with two conditions must follow from these."""
+    for node in sorted(_inner_operators(formulas), key=str):
+        for field, axis, side, wall in _stated_sides(conditions):
+            if field not in node.free_symbols or conditions.normal_order(node, axis) < 2:
+                continue
+            condition = conditions.condition(node, axis, side)
+            inner = node.args[-1]
+            if wall.is_clamped:
+                determined = condition.kind == "continued" and not lang.has_flux_form(
+                    lang.word_of(node)
+                )
+            else:  # of derivatives of a higher order a third condition is assumed
+                determined = conditions.stated(node, axis, side) is not None
+                determined |= highest_order([inner], field, axis) >= 2
+            if not determined:
+                raise BoundaryError(
+                    f"the two conditions of {field} on {_place(conditions, axis, side)} do not "
+                    f"determine {node} there",
+                    "operators of fourth order, such as laplacian(laplacian(u)), whose inner "
+                    "derivative acts on the field itself",
+                )
+
+
+def _inner_operators(formulas: Sequence[sympy.Expr]) -> set[sympy.Expr]:
+    """The operators inside the arguments of other operators."""
+    return {
+        inner
+        for formula in formulas
+        for node in lang.operators_in(formula)
+        for argument in node.args
+        for inner in lang.operators_in(argument)
+    }
+
+
+def _stated_sides(conditions: Conditions) -> Iterator[tuple[sympy.Symbol, int, int, Wall]]:
+    for number, field in enumerate(conditions.fields):
+        for axis, side in conditions.sides:
+            wall = conditions.boundary.walls[number][axis][side]
+            if wall.has_second:
+                yield field, axis, side, wall
+
+
+def _place(conditions: Conditions, axis: int, side: int) -> str:
+    return f"{conditions.grid.axes[axis]} {SIDES[side]}"
+
+
+def _lines(found: dict[str, list[str]]) -> list[str]:
+    return [f"{text} on {', '.join(places)}" for text, places in found.items()]
+
+
+def _text(node: sympy.Expr, wall: Wall) -> str:
+    if wall.kind == "dirichlet":
+        return f"{node} = {wall.value}"
+    if wall.kind == "neumann":
+        return f"normal derivative of {node} = {wall.value}"
+    if wall.kind == "robin":
+        return f"{wall.a:g}*f + {wall.b:g}*df/dn = {wall.value} for f = {node}"
+    return f"{node} extrapolated from the interior"

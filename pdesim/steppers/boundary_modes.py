@@ -1,0 +1,84 @@
+"""The stiffest modes that boundary conditions add to those of plane waves (NumPy, float64)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from pdesim.boundary import Wall, cells_known, clamped_weights, ghost_weights
+from pdesim.grid import Grid
+from pdesim.operators.catalogue import Discretisation
+from pdesim.operators.problem import Problem
+
+#: cells of the line that stands for an axis
+POINTS = 24
+
+
+def stiffest_mode(problem: Problem, axis: int) -> float:
+    """The lowest eigenvalue of a second difference between the boundaries of an axis.
+
+    0 for a periodic axis. Extrapolation through a Dirichlet condition makes high-order stencils
+    stiffer than any wave. Where second conditions are stated, it is at most ``-sqrt(m)`` for the
+    largest eigenvalue m of the fourth difference with these conditions.
+    """
+    grid, scheme = problem.grid, problem.discretisation
+    if scheme.is_spectral or problem.boundary.is_periodic(axis):
+        return 0.0
+    points = min(grid.points[axis], POINTS)
+    line = _Line(scheme, Grid((points,), (points * grid.spacing[axis],), (0.0,)))
+    lowest = 0.0
+    for pair in {
+        tuple(wall.homogeneous for wall in field[axis]) for field in problem.boundary.walls
+    }:
+        lowest = min(lowest, float(np.linalg.eigvals(line.second(pair)).real.min()))
+        if any(wall.has_second for wall in pair):
+            stiffest = np.linalg.eigvals(line.fourth(pair)).real.max()
+            lowest = min(lowest, -float(np.sqrt(max(stiffest, 0.0))))
+    return lowest
+
+
+class _Line:
+    """Differences along a line as matrices, with homogeneous conditions at its ends."""
+
+    def __init__(self, scheme: Discretisation, grid: Grid) -> None:
+        self.order, self.spacing = scheme.order, grid.spacing[0]
+        self.points = grid.points[0]
+        self.terms: Mapping = scheme.terms("d2_dx2", grid)
+        self.reach = scheme.reach("d2_dx2", 1)
+
+    def second(self, pair: tuple[Wall, Wall]) -> np.ndarray:
+        """d2/dx2, shape ``(points, points)``."""
+        return self._difference(self._extended(np.eye(self.points), pair, self.reach))
+
+    def fourth(self, pair: tuple[Wall, Wall]) -> np.ndarray:
+        """d2/dx2 of d2/dx2 with the second conditions of both ends."""
+        wide = self._difference(self._extended(np.eye(self.points), pair, 2 * self.reach))
+        inside = slice(self.reach, self.reach + self.points)
+        derived = tuple(wall.laplacian or replace(wall, slope=None) for wall in pair)
+        extended = self._extended(wide[inside], derived, self.reach)
+        if pair[0].is_clamped:
+            extended[: self.reach] = wide[: self.reach]
+        if pair[1].is_clamped:
+            extended[-self.reach :] = wide[-self.reach :]
+        return self._difference(extended)
+
+    def _difference(self, extended: np.ndarray) -> np.ndarray:
+        count = len(extended) - 2 * self.reach
+        return sum(
+            weight * extended[self.reach + m : self.reach + m + count]
+            for (m,), weight in self.terms.items()
+        )
+
+    def _extended(self, rows: np.ndarray, pair: tuple[Wall, Wall], halo: int) -> np.ndarray:
+        below, above = self._weights(pair[0], halo), self._weights(pair[1], halo)
+        lower = below[::-1] @ rows[: below.shape[1]]
+        upper = above @ rows[::-1][: above.shape[1]]
+        return np.vstack([lower, rows, upper])
+
+    def _weights(self, wall: Wall, halo: int) -> np.ndarray:
+        known = cells_known(self.order, self.points, wall.is_clamped)
+        if wall.is_clamped:
+            return clamped_weights(self.spacing, halo, known)[0]
+        return ghost_weights(wall, self.spacing, halo, known)[0]
