@@ -30,14 +30,18 @@ def describe(plan: Plan, device: str, seconds_a_step: float) -> list[str]:
     stepper = plan.stepper.method.name + (f" ({plan.why})" if plan.why else "")
     state = plan.state_bytes
     frames = f"{len(plan.times)} frames, {decimal(stored_bytes(plan) * len(plan.times))}"
-    assumed = [f"assumed boundary condition: {text}" for text in plan.problem.assumed_conditions]
     return [
         f"{plan.equation.name} on {points} cells, {operators}, {settings.device.precision}, "
         f"{device}",
         f"{stepper}: {steps}",
         f"memory about {decimal(plan.arrays_held * state)}; {frames} before compression",
-        *assumed,
+        *assumptions(plan),
     ]
+
+
+def assumptions(plan: Plan) -> list[str]:
+    """Second boundary conditions that operators of fourth order need and the settings leave open."""
+    return [f"assumed boundary condition: {text}" for text in plan.problem.assumed_conditions]
 
 
 def order_notes(plan: Plan) -> list[str]:
