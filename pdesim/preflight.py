@@ -40,7 +40,7 @@ def describe(plan: Plan, device: str, seconds_a_step: float) -> list[str]:
 
 
 def assumptions(plan: Plan) -> list[str]:
-    """Second boundary conditions that operators of fourth order need and the settings leave open."""
+    """Second boundary conditions that fourth-order operators need and the settings leave open."""
     return [f"assumed boundary condition: {text}" for text in plan.problem.assumed_conditions]
 
 

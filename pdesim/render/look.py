@@ -1,10 +1,10 @@
 """What all pictures of a run have in common: limits, number of colours, and size.
 
 The size of a GIF grows with the detail and the motion in its frames. In detailed pictures few
-colours are enough, and every pixel counts. In smooth pictures bands of one colour become visible if
-there are few colours, but fewer pixels show the same. So detailed pictures get few colours and smooth
-ones many, and a smooth picture that would still be too large is drawn a little smaller. Both numbers
-follow from some frames that are compressed on trial.
+colours are enough, and every pixel counts. In smooth pictures bands of one colour become visible
+if there are few colours, but fewer pixels show the same. So detailed pictures get few colours and
+smooth ones many, and a smooth picture that would still be too large is drawn a little smaller. Both
+numbers follow from some frames that are compressed on trial.
 """
 
 from __future__ import annotations
