@@ -30,16 +30,20 @@ def describe(plan: Plan, device: str, seconds_a_step: float) -> list[str]:
     stepper = plan.stepper.method.name + (f" ({plan.why})" if plan.why else "")
     state = plan.state_bytes
     frames = f"{len(plan.times)} frames, {decimal(stored_bytes(plan) * len(plan.times))}"
-    problem = plan.problem
-    second = [f"stated boundary condition: {text}" for text in problem.stated_conditions]
-    second += [f"assumed boundary condition: {text}" for text in problem.assumed_conditions]
     return [
         f"{plan.equation.name} on {points} cells, {operators}, {settings.device.precision}, "
         f"{device}",
         f"{stepper}: {steps}",
         f"memory about {decimal(plan.arrays_held * state)}; {frames} before compression",
-        *second,
+        *second_conditions(plan),
     ]
+
+
+def second_conditions(plan: Plan) -> list[str]:
+    """Second boundary conditions that fourth-order operators need, stated or assumed."""
+    problem = plan.problem
+    stated = [f"stated boundary condition: {text}" for text in problem.stated_conditions]
+    return stated + [f"assumed boundary condition: {text}" for text in problem.assumed_conditions]
 
 
 def order_notes(plan: Plan) -> list[str]:

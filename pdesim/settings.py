@@ -106,7 +106,9 @@ class Animation(_Section):
     center: float | None = 0.0
     limits: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
     fps: Annotated[float, Field(gt=0, le=50)] = 20.0
-    size: Annotated[int, Field(ge=64, le=4096)] = 512
+    size: Annotated[int, Field(ge=64, le=4096)] | None = Field(
+        None, description="a whole number from 64 to 4096, or null for 512, less for some GIFs"
+    )
     colors: Annotated[int, Field(ge=8, le=240)] | None = Field(
         None, description="a whole number from 8 to 240, or null for as many as keep a GIF small"
     )

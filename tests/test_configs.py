@@ -323,6 +323,12 @@ def test_coarse_grids_are_warned_of():
     words = ("equation=swift_hohenberg", "operators=stencil", "stepper=rk4", "grid=[64]")
     (told,) = notes_before(make_plan(*words))  # 3.1 cells for a wave of 2 pi
     assert "wavelength of 6." in told and "grid=[" in told
+    # 4.2 cells for the shortest growing wave: this run ends with infinite values
+    (told,) = notes_before(
+        make_plan("equation=kuramoto_sivashinsky", "grid=64", "domain.extent=100")
+    )
+    assert "wavelength of 6." in told and "grid=96" in told
+    assert notes_before(make_plan("equation=kuramoto_sivashinsky", "grid=64")) == []
     (told,) = notes_before(make_plan("equation=heat", "grid=[32,32]", "domain.extent=[1,2]"))
     assert "not square" in told
     # reactions without diffusion grow at all wavelengths alike, and say nothing about the grid

@@ -14,7 +14,7 @@ from pdesim.plan import build_plan
 from pdesim.render import render
 from pdesim.render.footage import Footage
 from pdesim.render.limits import Limits, RunStatistics, find_limits
-from pdesim.render.look import RunLook, find_look
+from pdesim.render.look import SCALES, SIZE, RunLook, find_look
 from pdesim.render.movie import changed_block
 from pdesim.render.pictures import _build as build_scene
 from pdesim.render.reader import open_snapshots
@@ -155,7 +155,7 @@ def scene(run, size=160, **asked):
     with open_snapshots(run / "snapshots.h5", animation.field, animation.slice) as snapshots:
         footage = Footage(snapshots, animation)
         footage.settle(0)
-        return build_scene(footage, size, None)
+        return build_scene(footage, size or SIZE, None)
 
 
 def test_the_colour_bar_marks_what_is_cut_off(tmp_path):
@@ -322,6 +322,36 @@ def test_the_estimated_size_is_that_of_the_file(tmp_path):
     path = render(write(tmp_path / "run", {"u": values}), Animation(size=256, colors=64))
     # the file has a header, texts and a bar, too; the frames tried stand for all of them
     assert 0.7 < estimated / path.stat().st_size < 1.2
+
+
+def fast_cells(frames: int, cells: int) -> np.ndarray:
+    """Smooth cells, a tenth of the domain wide, in fast motion: as in Kuramoto-Sivashinsky."""
+    k = np.hypot(*np.meshgrid(np.fft.fftfreq(cells), np.fft.rfftfreq(cells), indexing="ij"))
+    ring = np.exp(-((k * cells / 10 - 1) ** 2) / 0.3)
+    modes = ring * np.fft.rfft2(np.random.default_rng(8).normal(size=(cells, cells)))
+    turns = np.random.default_rng(9).normal(size=modes.shape)
+    values = [np.fft.irfft2(modes * np.exp(1j * turns * n)) for n in range(frames)]
+    return (np.array(values) / np.std(values)).astype("f4")
+
+
+def test_smooth_pictures_in_fast_motion_are_drawn_smaller(tmp_path):
+    """A hundred such frames would take 7 MB at full size, with the fewest colours without bands."""
+    run = write(tmp_path / "run", {"u": fast_cells(17, 128)})
+    chosen = scene(run, None)
+    assert chosen.look.scale in SCALES[1:] and chosen.look.colors >= 40
+    assert max(chosen.painter.width, chosen.painter.height) == round(512 * chosen.look.scale)
+    path = render(run, Animation(), tmp_path / "a.gif")
+    # a hundred frames of this size take less than 5 MB
+    assert path.stat().st_size / 17 < 50_000
+    # a size, or a number of colours, that is given is kept
+    assert scene(run, 512).painter.width == 512 and scene(run, 512).look.scale == 1
+    assert scene(run, None, colors=64).painter.width == 512
+
+
+def test_pictures_that_are_detailed_or_slow_keep_their_size(tmp_path):
+    slow = waves(1, 64, 64) * np.linspace(1, 0.95, 10, dtype="f4")[:, None, None]
+    for number, values in enumerate((patterns(10, 256, 10), slow)):
+        assert scene(write(tmp_path / str(number), {"u": values}), None).look.scale == 1
 
 
 def test_frames_that_change_everywhere_are_stored_whole(tmp_path):

@@ -385,3 +385,27 @@ def test_a_sweep_on_a_coarse_grid_is_warned_of(capsys):
     _warn(members, Console())
     told = capsys.readouterr().out
     assert told.count("warning") == 1 and "member 0" in told
+
+
+def test_notes_on_the_members_of_a_sweep_are_printed_once(capsys):
+    from conftest import make_plan
+    from rich.console import Console
+
+    from pdesim.sweep.drive import _warn
+    from pdesim.sweep.members import Member
+
+    words = ("equation=heat", "grid=16")
+    plans = [make_plan(*words, f"+equation.unknown={n}") for n in (1, 2, 3)]
+    plans[2] = make_plan(*words, "equation.rhs={u: 'unknown*laplacian(u)'}", "+equation.unknown=3")
+    members = [Member(n, Path(str(n)), "", plan, ()) for n, plan in enumerate(plans)]
+    _warn(members[:2], Console())
+    told = capsys.readouterr().out
+    assert told.count("no formula uses equation.unknown") == 1 and "member" not in told
+    _warn(members, Console())
+    told = capsys.readouterr().out
+    assert "members 0, 1: note: no formula uses equation.unknown\n" in told
+    assert "member 2: note: no formula uses equation.D\n" in told
+    # computed alone, a member prints its notes itself
+    alone = make_plan(*words, "stepper=implicit_euler", "equation.D='1+x'", "+equation.unknown=1")
+    _warn([Member(0, Path("0"), "", alone, ())], Console())
+    assert "unknown" not in capsys.readouterr().out

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from pdesim.render.look import Look, RunLook, find_look
+from pdesim.render.look import SCALES, SIZE, Look, RunLook, find_look
 from pdesim.render.reader import Snapshots
 from pdesim.settings import Animation
 
@@ -41,16 +41,18 @@ class Footage:
         self.snapshots, self.animation = snapshots, animation
         self.times = snapshots.times if planned is None else planned
         self._more = more
-        given = animation.name != "gif" or animation.colors is not None
-        self._run = RunLook(None if given else animation.size)
+        self._given = animation.name != "gif" or animation.colors is not None
+        self._run = RunLook(None if self._given else animation.size or SIZE)
         self._kept: dict[int, np.ndarray] = {}
         self._room = KEPT_BYTES
 
     @property
     def look(self) -> Look:
-        """The limits and the number of colours, as far as is known."""
+        """The limits, the number of colours and the size, as far as is known."""
         curve = len(self.snapshots.axes) == 1
-        return find_look([(self._run, len(self.times))], self.animation, curve)
+        fixed = self._given or self.animation.size is not None
+        scales = (1.0,) if fixed else SCALES
+        return find_look([(self._run, len(self.times))], self.animation, curve, scales)
 
     @property
     def _seen(self) -> int:

@@ -14,7 +14,7 @@ from pdesim.render.colors import Palette, line_palette, map_palette
 from pdesim.render.footage import Footage, Stale
 from pdesim.render.layout import Layout, Plan, Scale, lay_out
 from pdesim.render.limits import Limits
-from pdesim.render.look import Look
+from pdesim.render.look import SIZE, Look
 from pdesim.render.movie import replacing, write_gif, write_mp4
 from pdesim.render.painters import CurvePainter, MapPainter, curve_painter
 from pdesim.render.reader import Axis, Snapshots, open_snapshots
@@ -56,7 +56,7 @@ def draw_frames(footage: Footage, destination: Path | None = None) -> Path:
     vain = 0
     while True:
         footage.settle(vain)
-        scene = _build(footage, animation.size, ALL_COLORS if video else None)
+        scene = _build(footage, animation.size or SIZE, ALL_COLORS if video else None)
         try:
             with replacing(target) as temporary:
                 frames = (scene.draw(*one) for one in footage.frames(scene.look, scene.times))
@@ -69,7 +69,7 @@ def draw_frames(footage: Footage, destination: Path | None = None) -> Path:
 def poster(source: Path, animation: Animation, destination: Path) -> Path:
     """Draw the last frame as a PNG of at least 1024 pixels; arguments and errors as ``render``."""
     path = _snapshot_file(source)
-    size = max(1024, animation.size)
+    size = max(1024, animation.size or SIZE)
     with open_snapshots(path, animation.field, animation.slice) as snapshots:
         footage = Footage(snapshots, animation)
         footage.settle(0)
@@ -109,7 +109,12 @@ class _Scene:
 
 
 def _build(footage: Footage, size: int, colors: int | None) -> _Scene:
-    """All that stays the same; ``colors`` in the picture, None: as the frames suggest."""
+    """All that stays the same.
+
+    Args:
+        size: of the picture, in pixels of the longer side.
+        colors: of the picture; None: colours and the reduction of its size follow the frames.
+    """
     snapshots, animation = footage.snapshots, footage.animation
     look, times = footage.look, footage.times
     map_colors = map_palette(animation.colormap, colors or look.colors)
@@ -118,7 +123,8 @@ def _build(footage: Footage, size: int, colors: int | None) -> _Scene:
     zoom = max(0.8, size / 512)
     if len(snapshots.axes) == 1:
         return _curve_scene(footage, look, clock, size, zoom)
-    width, height = shape_of([axis.upper - axis.lower for axis in snapshots.axes], size)
+    pixels = round(size * look.scale) if colors is None else size
+    width, height = shape_of([axis.upper - axis.lower for axis in snapshots.axes], pixels)
     layout = _lay_out(snapshots, clock, width, height, zoom, look.limits)
     painter = MapPainter(map_colors, look.limits.ends, width, height)
     canvas = map_colors.grey(layout.canvas)

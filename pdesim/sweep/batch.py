@@ -82,6 +82,8 @@ def _take_seat(member: Member, worker: Worker, stack: ExitStack, began: float) -
     stack.enter_context(hold(member.folder))
     stack.enter_context(log_file(member.folder, log))
     recorder = open_recorder(member.plan, member.folder, member.config_yaml, member.goes_on, worker)
+    for note in member.plan.notes:
+        log.info("%s", note)
     name = member.plan.equation.name
     write_status(member.folder, state="running", equation=name, started=stamp(began))
     return _Seat(member, recorder, log, {"equation": name, "started": stamp(began)})

@@ -13,12 +13,13 @@ from rich.table import Table
 from pdesim.drawing import shown
 from pdesim.errors import PdesimError
 from pdesim.output import write_sweep_csv
+from pdesim.preflight import second_conditions
 from pdesim.render import montage
 from pdesim.resolution import notes_before
 from pdesim.stopping import stop_requests
 from pdesim.sweep.composition import Composer
 from pdesim.sweep.compute import compute, settle
-from pdesim.sweep.members import Member, Outcome, prepare_member
+from pdesim.sweep.members import ALONE, Member, Outcome, prepare_member, program_of
 from pdesim.sweep.workers import compute_elsewhere
 
 #: members whose grids are looked at before a sweep
@@ -50,12 +51,37 @@ def run_sweep(
 
 
 def _warn(waiting: Sequence[Member], console: Console) -> None:
-    """The notes on the grid of the first member that has any, as the others mostly share it."""
+    """Print the notes on the members' plans, each once, before the sweep starts.
+
+    Of the notes on the grid only those of the first member that has any, as the others mostly share
+    its grid. Members that are computed alone in this process print their notes on the equation
+    themselves.
+    """
+    here = waiting[0].plan.settings.workers.name == "here"
+    together = [one for one in waiting if not (here and program_of(one).startswith(ALONE))]
+    for note, numbers in _equation_notes(together).items():
+        whom = "" if len(numbers) == len(waiting) else f"{_named(numbers)}: "
+        console.print(f"{whom}{note}", highlight=False, soft_wrap=True)
     for member in waiting[:LOOKED_AT]:
         if notes := notes_before(member.plan):
             for note in notes:
                 console.print(f"member {member.number}: {note}", highlight=False, soft_wrap=True)
             return
+
+
+def _equation_notes(members: Sequence[Member]) -> dict[str, list[int]]:
+    """Notes on parameters and boundary conditions, with the numbers of the members they are for."""
+    found: dict[str, list[int]] = {}
+    for member in members:
+        for note in (*member.plan.notes, *second_conditions(member.plan)):
+            found.setdefault(note, []).append(member.number)
+    return found
+
+
+def _named(numbers: Sequence[int], most: int = 5) -> str:
+    rest = f" and {len(numbers) - most} more" if len(numbers) > most else ""
+    kind = "member" if len(numbers) == 1 else "members"
+    return f"{kind} {', '.join(map(str, numbers[:most]))}{rest}"
 
 
 def _compute(
