@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import sympy
 
 from pdesim.boundary import Boundary
 from pdesim.equation import Equation
@@ -16,7 +17,7 @@ from pdesim.formula import language as lang
 from pdesim.formula.calculus import derivative
 from pdesim.grid import Grid
 from pdesim.operators.catalogue import Discretisation, check_stencils_fit
-from pdesim.operators.conditions import Conditions
+from pdesim.operators.conditions import Conditions, jumps
 from pdesim.operators.mask import Mask
 from pdesim.operators.modes import Modes, build_modes
 from pdesim.operators.spectrum import linear_modes
@@ -89,6 +90,18 @@ class Problem:
         """
         return self.conditions.assumed(self.equation.formulas)
 
+    def has_harmonic_mean(self, diffusivity: sympy.Expr) -> bool:
+        """Whether a diffusivity has its harmonic mean on faces.
+
+        Unless the settings say otherwise: where it depends on position alone and is discontinuous.
+        A harmonic mean of a D that depends on a field would stop a front that moves into D = 0.
+        """
+        scheme, conditions = self.discretisation, self.conditions
+        if scheme.face_mean != "auto":
+            return scheme.face_mean == "harmonic"
+        position = conditions.is_coefficient(diffusivity) and conditions.has_position(diffusivity)
+        return scheme.order == 2 and position and jumps(diffusivity)
+
     @cached_property
     def symmetry(self) -> Symmetry:
         return build_symmetry(self.grid, self.boundary, self.equation.field_symbols)
@@ -135,6 +148,21 @@ class Problem:
         return linear_modes(self.split, self.modes, self.discretisation, chosen)
 
 
+def with_nested_derivatives(
+    equation: Equation, boundary: Boundary, scheme: Discretisation, mask: Mask | None
+) -> Equation:
+    """The equation as differences can evaluate it: see :meth:`Equation.with_nested`.
+
+    Between boundary conditions, and on all axes around obstacles, third and higher derivatives are
+    nested first and second ones; around obstacles mixed derivatives are nested first ones.
+    """
+    if scheme.is_spectral:
+        return equation
+    walled = {a for a, periodic in enumerate(boundary.periodic_axes) if not periodic}
+    axes = walled if mask is None else range(len(boundary.periodic_axes))
+    return equation.with_nested(axes, mixed=mask is not None)
+
+
 def check_problem(problem: Problem) -> None:
     """Refuse what the operators cannot do between these walls.
 
@@ -165,6 +193,35 @@ def check_problem(problem: Problem) -> None:
                     f"operators=spectral between walls with values cannot differentiate {inner}",
                     "walls with value 0, or operators=stencil",
                 )
+            if len(node.args) == 2:
+                _check_spectral_flux(problem, node, lifted)
+
+
+def _check_spectral_flux(problem: Problem, node: sympy.Expr, lifted: set[sympy.Symbol]) -> None:
+    """Refuse ``div(D grad f)`` whose flux is neither even nor odd about a wall.
+
+    The flux is expanded in sines or cosines of its own. A field between walls with values is the
+    sum of a polynomial and a field of its parity. D must not name it. The slope of the polynomial
+    has the parity of the field's slope only if it is 0, or a constant between Dirichlet walls.
+    """
+    diffusivity, inner = node.args
+    lifts = dict(zip(problem.equation.field_symbols, problem.lifts, strict=True))
+    if diffusivity.free_symbols & lifted or not _has_slope_of_its_field(problem, lifts.get(inner)):
+        raise BoundaryError(
+            f"operators=spectral between walls with values cannot differentiate the flux in {node}",
+            "walls with value 0, or operators=stencil",
+        )
+    for axis in lang.flux_axes(lang.word_of(node), problem.grid.dimensions):
+        slope = lang.operator(f"d_d{problem.grid.axes[axis]}", inner)
+        problem.symmetry.modes(diffusivity * slope)
+
+
+def _has_slope_of_its_field(problem: Problem, lift: Lift | None) -> bool:
+    degree = 0 if lift is None else lift.polynomial.trim().degree()
+    if degree != 1:
+        return degree == 0
+    kinds = {w.kind for field in problem.boundary.walls for w in field[lift.axis]}
+    return kinds == {"dirichlet"}
 
 
 def _check_mask(problem: Problem) -> None:
