@@ -218,7 +218,7 @@ def test_an_arithmetic_mean_where_the_harmonic_one_is_claimed_is_noticed(orders,
     "coefficient,place,ratio",
     [
         ("where(x < 0.5, 1, 10)", 0.5, 0.1),
-        ("1 + 3*heaviside(x - 0.3)", 0.3, 0.25),
+        ("(1 + 3*heaviside(x - 0.3))", 0.3, 0.25),
         ("(1 + u**2)*where(x > k, 2, 1)", 0.7, 0.5),
         ("where(0.2 < x, where(x < 0.6, 4, 1), 1)", 0.2, 0.25),
     ],

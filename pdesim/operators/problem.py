@@ -15,9 +15,10 @@ from pdesim.errors import BoundaryError
 from pdesim.formula import Split
 from pdesim.formula import language as lang
 from pdesim.formula.calculus import derivative
+from pdesim.formula.nodes import jumps
 from pdesim.grid import Grid
 from pdesim.operators.catalogue import Discretisation, check_stencils_fit
-from pdesim.operators.conditions import Conditions, jumps
+from pdesim.operators.conditions import Conditions
 from pdesim.operators.mask import Mask
 from pdesim.operators.modes import Modes, build_modes
 from pdesim.operators.spectrum import linear_modes

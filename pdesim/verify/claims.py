@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pdesim.formula import language as lang
-from pdesim.operators.conditions import jumps
+from pdesim.formula.nodes import jumps
 from pdesim.operators.problem import Problem
 from pdesim.steppers import METHODS
 from pdesim.verify.domain import fastest_rate, is_damped

@@ -10,7 +10,8 @@ import sympy
 from pdesim.errors import ConfigError
 from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
-from pdesim.operators.conditions import INSIDE, jumps
+from pdesim.formula.nodes import jumps
+from pdesim.operators.conditions import INSIDE
 from pdesim.operators.problem import Problem
 
 #: intervals in which a line is searched for jumps
