@@ -372,6 +372,18 @@ def test_the_whole_matrix_shows_every_kind_of_operator_once():
     assert all(part.every_scheme for _, part in _matrix_jobs(names[:1], [], None, whole=True))
 
 
+def test_what_is_left_of_orders_where_a_reaction_depends_on_a_field():
+    from pdesim.verify.claims import stiff_order
+
+    heat, allen_cahn = (
+        make_plan(f"equation={name}", "boundary=dirichlet", *BASE).problem
+        for name in ("heat", "allen_cahn")
+    )
+    names = ("etdrk2", "etdrk3", "etdrk4", "rkl2")
+    assert [stiff_order(heat, name) for name in names] == [2, 3, 3, 2]
+    assert [stiff_order(allen_cahn, name) for name in names] == [2, 2, 2, 2]
+
+
 def test_the_order_of_etdrk4_at_boundary_values_that_change_in_time(orders):
     """Four on coarse grids, three where steps are long beside the fastest rates."""
     problem = make_plan("equation=heat", "boundary=dirichlet", *BASE).problem
@@ -431,7 +443,7 @@ def test_the_command(command, tmp_path):
 def test_a_measurement_that_raises_is_a_row(placement, monkeypatch):
     from pdesim.verify import run
 
-    def fail(problem, stepper=None):
+    def fail(problem, stepper=None, case=None):
         raise ValueError("no | luck\nat all")
 
     monkeypatch.setattr(run, "measure_space", fail)
