@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from functools import partial
 from pathlib import Path
 
 from pdesim.errors import ConfigError
@@ -227,36 +222,11 @@ def verify(arguments: Sequence[str]) -> int:
     ``--all`` measures the whole matrix, with ``equation=NAME`` that equation's part of it.
     ``--markdown FILE`` writes the table as Markdown. The exit code is 1 if an order is missed.
     """
-    from rich.console import Console
+    from pdesim.verify.command import run_verify
 
     valued = {"--markdown": "FILE", "--config-dir": "DIR"}
     flags, overrides = _flags("verify", arguments, ("--all",), valued)
-    console = Console(stderr=True)
-    name, folder, rows = _verify_rows(flags, overrides)
-    from pdesim.verify import report  # needs TensorFlow, which has started quietly now
-
-    done = []
-    with console.status("measuring") as status:
-        for row in rows:
-            done.append(row)
-            status.update(f"measured {len(done)}: {' '.join(row.cells[:4])}")
-            if not console.is_terminal:
-                console.print("  ".join(row.cells), highlight=False, soft_wrap=True)
-    out = Console()
-    if not out.is_terminal:
-        out = Console(width=120)
-    out.print(report.rich_table(done))
-    folder.mkdir(parents=True, exist_ok=True)
-    report.write_json(done, folder / "verify.json")
-    if name != "all":
-        report.plot(done, folder / "verify.png", f"{name}: measured orders")
-    if flags.get("--markdown"):
-        Path(flags["--markdown"]).write_text(report.markdown(done))
-    print(folder)
-    missed = [row for row in done if not row.passed]
-    if missed:
-        print(f"pdesim: {len(missed)} of {len(done)} claims missed", file=sys.stderr)
-    return 1 if missed else 0
+    return run_verify(flags, overrides)
 
 
 def _flags(
@@ -281,102 +251,6 @@ def _flags(
                 f"settings such as equation=heat, {', '.join(known)}",
             )
     return flags, overrides
-
-
-def _verify_rows(flags: dict[str, str], overrides: list[str]):
-    """The name of what is verified, the folder for its files, and the rows as they come."""
-    from pdesim.config import choices, compose_settings
-    from pdesim.device import start_tensorflow
-    from pdesim.plan import build_plan
-    from pdesim.settings import Device
-
-    def plan_of(*more: str):
-        composed = compose_settings(
-            ["device.precision=float64", *more, *overrides], flags.get("--config-dir")
-        )
-        return composed, build_plan(composed.settings, composed.equation)
-
-    composed, plan = plan_of()
-    given = any(word.startswith("hydra.run.dir=") for word in overrides)
-    stamp = composed.run_folder.name
-    own = [word.partition("=")[2] for word in overrides if word.startswith("equation=")]
-    name = "all" if "--all" in flags and not own else plan.equation.name
-    folder = composed.run_folder if given else Path("outputs", "verify", name, stamp)
-    start_tensorflow(Device(name="cpu"))
-    if "--all" in flags:
-        equations = own or [e for e in choices("equation") if e != "custom"]
-        jobs = _matrix_settings(equations, overrides, flags.get("--config-dir"))
-        return name, folder, _matrix_rows(jobs, flags.get("--config-dir"))
-    from pdesim.verify.run import verify_plan
-
-    return name, folder, verify_plan(plan)
-
-
-def _matrix_rows(jobs: Sequence[Sequence[str]], config_dir: str | None):
-    """The rows of all jobs in order, each job in a process of its own, as many as there are cores.
-
-    Compiled programs stay in a process until it ends: one alone would reach 10 GB.
-    """
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for rows in pool.map(partial(_in_its_own_process, config_dir=config_dir), jobs):
-            yield from rows
-
-
-def _in_its_own_process(words: Sequence[str], config_dir: str | None):
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as single:
-        try:
-            return single.submit(_measure_matrix, words, config_dir).result()
-        except BrokenProcessPool as error:  # out of memory, say
-            return _lost(words, error)
-
-
-def _lost(words: Sequence[str], error: Exception):
-    """The one row of an equation that could not be measured: the others keep theirs."""
-    from pdesim.verify.report import failed_row
-
-    name = next(word.partition("=")[2] for word in words if word.startswith("equation="))
-    return [failed_row(name, "-", "-", "all", error)]
-
-
-def _measure_matrix(words: Sequence[str], config_dir: str | None):
-    from pdesim.config import compose_settings
-    from pdesim.device import start_tensorflow
-    from pdesim.plan import build_plan
-    from pdesim.settings import Device
-
-    try:
-        composed = compose_settings(words, config_dir)
-        plan = build_plan(composed.settings, composed.equation)
-        start_tensorflow(Device(name="cpu"))
-        from pdesim.verify.run import WALLS, verify_matrix
-
-        return list(verify_matrix(plan, WALLS))
-    except Exception as error:
-        return _lost(words, error)
-
-
-def _matrix_settings(
-    equations: Sequence[str], overrides: Sequence[str], config_dir: str | None
-) -> list[list[str]]:
-    """Every equation along a line, and those that a line cannot show on a square."""
-    from pdesim.config import compose_settings
-    from pdesim.errors import PdesimError
-    from pdesim.plan import build_plan
-
-    chosen = []
-    for name in equations:
-        line = ["device.precision=float64", f"equation={name}", "grid=[32]", "boundary=periodic"]
-        line += ["operators=stencil", "stepper=auto", "time.unsafe=true", *overrides]
-        square = [word.replace("grid=[32]", "grid=[32,32]") for word in line]
-        try:
-            plan = build_plan(compose_settings(line, config_dir).settings, name)
-        except PdesimError:
-            chosen.append(square)
-            continue
-        chosen.append(line)
-        if plan.problem.self_adjoint and len(plan.equation.fields) == 1:
-            chosen.append(square)  # the linear diffusive ones: cheap, and corners matter
-    return chosen
 
 
 def bench(arguments: Sequence[str]) -> int:

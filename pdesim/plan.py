@@ -24,7 +24,7 @@ from pdesim.operators.checks import check_numbers
 from pdesim.operators.flat import one_pass
 from pdesim.operators.mask import Mask
 from pdesim.operators.mirror import mark_mirrors
-from pdesim.operators.problem import Problem, check_problem
+from pdesim.operators.problem import Problem, check_problem, with_nested_derivatives
 from pdesim.picture import check_picture
 from pdesim.selection import Selection, build_selection
 from pdesim.settings import Settings
@@ -179,10 +179,7 @@ def build_plan(
         operators.face_mean,
     )
     mask = _mask(settings, grid, boundary, equation, since)
-    if not scheme.is_spectral:
-        walled = {a for a, periodic in enumerate(boundary.periodic_axes) if not periodic}
-        axes = walled if mask is None else range(grid.dimensions)
-        equation = equation.with_nested(axes, mixed=mask is not None)
+    equation = with_nested_derivatives(equation, boundary, scheme, mask)
     problem = Problem(equation, grid, boundary, scheme, mask)
     check_problem(problem)
     check_numbers(problem, settings.device.precision)

@@ -227,6 +227,20 @@ def test_the_harmonic_mean_meets_the_transmission_condition(placement):
     assert first > 1e-3 and np.log2(first / second) < 1.2
 
 
+@pytest.mark.parametrize(
+    "sum_of_terms", ["(1 + 999*heaviside(x - 0.5))", "(1000 - 999*where(x < 0.5, 1, 0))"]
+)
+def test_a_coefficient_that_is_a_sum_has_one_mean(placement, sum_of_terms):
+    """The harmonic mean of D = 1 + 999 H is not that of 999 H, which is 0 at the jump, plus 1."""
+    walls = "boundary.x={lower: {dirichlet: 0}, upper: {dirichlet: 1}}"
+    state = np.sin(np.arange(16))[None]
+    found, wanted = (
+        rates(custom(f"divergence({d}*gradient(u))", [16], walls), state)
+        for d in (sum_of_terms, "where(x < 0.5, 1, 1000)")
+    )
+    np.testing.assert_allclose(found, wanted, rtol=1e-12)
+
+
 def test_a_flux_given_at_the_boundary_of_a_discontinuous_coefficient(placement):
     """The face on the boundary has D itself: with u' = 1/D there, the flux is 1 all along."""
     text = "divergence(where(x < 0.5, 1 + x, 10)*gradient(u))"

@@ -114,3 +114,39 @@ def test_what_lowers_the_order_is_said_before_the_run():
     (note,) = order_notes(plan)
     assert "from 4 to between 2 and 3" in note
     assert order_notes(make_plan(*common[:2], "equation.rhs={u: 'laplacian(u)'}", moving)) == []
+
+
+FLUXES_WITHOUT_SERIES = {
+    # the coefficient has no parity about the walls
+    "divergence((1 + 0.2*x)*gradient(u))": "boundary=neumann",
+    # u is 1 plus an odd function; taken as odd, its flux through the wall is wrong
+    "divergence(u*gradient(u))": "boundary={default: {dirichlet: 1}}",
+    "divergence(gradient(u)/sqrt(1 + gradient_squared(u)))": "boundary={default: {dirichlet: 1}}",
+    # the slope of a parabola is 1 at both walls: no sine series
+    "divergence(2*gradient(u))": "boundary.default={neumann: 1}",
+    # that of x is, too: what is added to a sine series is a constant
+    "divergence(3*gradient(u))": "boundary.x={lower: {neumann: -1}, upper: {neumann: 1}}",
+}
+
+
+@pytest.mark.parametrize("formula", FLUXES_WITHOUT_SERIES)
+def test_fluxes_without_a_series_are_refused_before_the_run(formula):
+    from pdesim.errors import BoundaryError
+
+    with pytest.raises(BoundaryError, match=r"spectral|neither even nor odd"):
+        make_plan("equation=custom", f"equation.rhs={{u: '{formula}'}}", "operators=spectral",
+                  "grid=[16]", FLUXES_WITHOUT_SERIES[formula])  # fmt: skip
+
+
+def test_a_flux_of_constant_slope_between_walls_with_values(placement):
+    """u = x + sin(2 pi x) between 0 and 1: the slope of x adds a constant to a cosine series."""
+    from test_operators import right_hand_side
+
+    plan = make_plan("equation=custom", "equation.rhs={u: 'divergence(2*gradient(u))'}",
+                     "operators=spectral", "grid=[16]",
+                     "boundary.x={lower: {dirichlet: 0}, upper: {dirichlet: 1}}")  # fmt: skip
+    x = (np.arange(16) + 0.5) / 16
+    wave = np.sin(2 * np.pi * x)
+    found = right_hand_side(plan, (x + wave)[None])[0]
+    # rounding times the largest symbol, (16 pi)**2
+    np.testing.assert_allclose(found, -8 * np.pi**2 * wave, atol=1e-10)

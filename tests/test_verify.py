@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from conftest import make_plan
 
+from pdesim.verify.manufactured import VANISHING
+
 BASE = ("grid=[32]", "time.unsafe=true", "stepper=rk4")
 
 
@@ -156,7 +158,7 @@ POROUS = ("equation=custom", "equation.rhs={u: 'laplacian(u**2)'}", "boundary=di
 
 
 def test_a_flux_through_a_boundary_where_the_diffusivity_vanishes(orders):
-    measured = orders.measure_space(make_plan(*POROUS).problem, SHORT, vanishing=True)
+    measured = orders.measure_space(make_plan(*POROUS).problem, SHORT, case=VANISHING)
     assert measured.claimed == 1.5 and measured.passed, measured
 
 
@@ -166,7 +168,220 @@ def test_a_boundary_that_becomes_impermeable_is_noticed(orders, monkeypatch):
 
     problem = make_plan(*POROUS).problem
     monkeypatch.setattr(Conditions, "_value", lambda *_: None)
-    assert not orders.measure_space(problem, SHORT, vanishing=True).passed
+    assert not orders.measure_space(problem, SHORT, case=VANISHING).passed
+
+
+JUMP = "divergence(where(x < 0.5, 1, 10)*gradient(u))"
+
+
+def custom_problem(formula, *more):
+    return make_plan("equation=custom", f"equation.rhs={{u: '{formula}'}}", *BASE, *more).problem
+
+
+def test_the_kink_where_a_coefficient_jumps(orders):
+    """The solution has continuous values and fluxes; the harmonic mean keeps order 2."""
+    measured = orders.measure_space(custom_problem(JUMP, "boundary=neumann"), SHORT)
+    # the slopes of three coarse grids lack up to 0.1
+    assert measured.claimed == 2 and measured.order == pytest.approx(2, abs=0.1), measured
+
+
+@pytest.mark.parametrize(
+    "formula,more",
+    [
+        (JUMP, "operators.face_mean=arithmetic"),
+        (JUMP, "operators.order=4"),
+        ("divergence(where(x < 0.5, 1, 10)*u*gradient(u))", "operators.order=2"),
+        (f"{JUMP} + d_dx(u)", "operators.order=2"),
+    ],
+)
+def test_what_is_claimed_at_other_jumps(formula, more):
+    from pdesim.verify.claims import claimed_order
+    from pdesim.verify.manufactured import usual_case
+
+    problem = custom_problem(formula, "boundary=dirichlet", more)
+    assert claimed_order(problem, usual_case(problem)) == 1
+
+
+def test_an_arithmetic_mean_where_the_harmonic_one_is_claimed_is_noticed(orders, monkeypatch):
+    from pdesim.operators import stencil
+
+    def arithmetic(neighbour, grid, axis, side, boundary):
+        here, there = (neighbour(stencil._offsets(grid, axis, n)) for n in (0, side))
+        return 0.5 * (here + there)
+
+    monkeypatch.setattr(stencil, "_harmonic", arithmetic)
+    measured = orders.measure_space(custom_problem(JUMP, "boundary=dirichlet"), SHORT)
+    assert measured.claimed == 2 and not measured.passed, measured
+
+
+@pytest.mark.parametrize(
+    "coefficient,place,ratio",
+    [
+        ("where(x < 0.5, 1, 10)", 0.5, 0.1),
+        ("(1 + 3*heaviside(x - 0.3))", 0.3, 0.25),
+        ("(1 + u**2)*where(x > k, 2, 1)", 0.7, 0.5),
+        ("where(0.2 < x, where(x < 0.6, 4, 1), 1)", 0.2, 0.25),
+    ],
+)
+def test_where_a_coefficient_jumps_and_by_how_much(coefficient, place, ratio):
+    from pdesim.verify.jumps import find_jump, window
+
+    parameters = ["equation.k=0.7"] if "k" in coefficient else []
+    problem = custom_problem(f"divergence({coefficient}*gradient(u))", *parameters)
+    jump = find_jump(problem)
+    assert jump.place == pytest.approx(place, abs=1e-12)
+    assert jump.ratios == pytest.approx((ratio,), rel=1e-8)
+    grid = window(problem, jump).grid
+    # in the middle, inside the domain, without the next jump
+    assert grid.origin[0] + grid.extent[0] / 2 == pytest.approx(place)
+    assert grid.origin[0] > -1e-12 and grid.extent[0] <= 2 * min(place, 1 - place) + 1e-12
+    if "0.6" in coefficient:
+        assert grid.origin[0] + grid.extent[0] < 0.6
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "divergence(where(r < 0.2, 1, 10)*gradient(u))",  # not at one value of a coordinate
+        "divergence(where(u < 0.5, 1, 10)*gradient(u))",  # where a field says so
+        "divergence(where(x < 0.5 + 0.1*t, 1, 10)*gradient(u))",
+        "divergence(where(x < 0.5, 0, 1)*gradient(u))",
+        f"{JUMP} + laplacian(u)",  # the laplacian of a kink
+        "divergence(where(x < 0.5, 1, 10)*gradient(u)) + laplacian(laplacian(u))",
+    ],
+)
+def test_jumps_without_a_solution_are_said(formula):
+    from pdesim.errors import ConfigError
+    from pdesim.verify.manufactured import manufacture
+
+    problem = custom_problem(formula, "grid=[16,16]", "boundary=dirichlet")
+    with pytest.raises(ConfigError, match="no manufactured solution") as raised:
+        manufacture(problem, 1.0)
+    assert "pdesim converge" in str(raised.value)
+
+
+BALL = "domain.mask='where(r < 0.2, 1, 0)'"
+
+
+def obstacle(orders, kind, case=None, sizes=SHORT, grid="grid=[32]"):
+    plan = make_plan("equation=heat", "boundary=dirichlet", BALL, f"boundary.mask={kind}", *BASE,
+                     grid)  # fmt: skip
+    return orders.measure_space(plan.problem, sizes, case)
+
+
+@pytest.mark.parametrize("kind", ["neumann", "{dirichlet: 0.5}"])
+def test_order_two_at_an_obstacle_that_follows_the_cells(orders, kind):
+    measured = obstacle(orders, kind)
+    assert measured.claimed == 2 and measured.order == pytest.approx(2, abs=0.1), measured
+
+
+def test_order_two_at_the_corners_of_an_obstacle(orders):
+    # two sizes are enough beside order 1; the slope between them lacks up to 0.15
+    measured = obstacle(orders, "neumann", sizes=(16, 24), grid="grid=[32,32]")
+    assert measured.claimed == 2 and measured.order > 1.8, measured
+
+
+def test_order_one_at_an_obstacle_that_crosses_cells(orders):
+    from pdesim.verify.manufactured import TURNED_OBSTACLE
+
+    measured = obstacle(orders, "{dirichlet: 0.5}", TURNED_OBSTACLE, (16, 24), "grid=[32,32]")
+    assert measured.claimed == 1 and 0.8 < measured.order < 1.8, measured
+
+
+@pytest.mark.parametrize("kind", ["neumann", "{dirichlet: 0.5}"])
+def test_wrong_faces_of_obstacles_are_noticed(orders, monkeypatch, kind):
+    """Faces without flux that let it through; a value that is held behind the face, not on it."""
+    from pdesim.operators.differences import Differences
+
+    reader = Differences._reader
+
+    def permeable(self, padded, wall):
+        return reader(self, padded, None)
+
+    def held_behind(self, padded, wall):
+        solid = self.lines.problem.mask.padded(self.halo, [False] * self.grid.dimensions)
+        held = np.where(solid, float(wall.value), 0.0)
+        return reader(self, padded * ~solid + held, None)
+
+    monkeypatch.setattr(Differences, "_reader", permeable if kind == "neumann" else held_behind)
+    assert not obstacle(orders, kind).passed
+
+
+def test_ghost_cells_of_a_lower_order_are_noticed(orders, monkeypatch):
+    """The ghosts of order 2 beside the stencils of order 4."""
+    from pdesim.operators import ghosts
+
+    monkeypatch.setattr(ghosts, "cells_known", lambda order, points: 1)
+    plan = make_plan("equation=heat", "boundary=neumann", "operators.order=4", *BASE)
+    assert not orders.measure_space(plan.problem, SHORT).passed
+
+
+def test_boundary_values_that_stand_still_are_noticed(orders, monkeypatch):
+    """Those of the first instant, all the time."""
+    import tensorflow as tf
+
+    from pdesim.operators.differences import Differences
+
+    on_face = Differences._on_face
+
+    def at_first(self, axis, side):
+        self.time = tf.zeros_like(self.time)
+        return on_face(self, axis, side)
+
+    monkeypatch.setattr(Differences, "_on_face", at_first)
+    plan = make_plan("equation=heat", "boundary=dirichlet", *BASE)
+    assert not orders.measure_space(plan.problem, SHORT).passed
+
+
+def test_a_spectral_flux_with_a_coefficient_of_its_own(orders):
+    problem = custom_problem("divergence((1 + 0.3*u**2)*gradient(u))", "boundary=dirichlet",
+                             "operators=spectral")  # fmt: skip
+    assert orders.measure_space(problem).errors[-1] < 1e-11
+
+
+def test_what_verify_measures_around_obstacles(placement, monkeypatch):
+    from pdesim.verify import run
+
+    measured = []
+    monkeypatch.setattr(run, "measure_space", lambda problem, case: measured.append(case) or case)
+    monkeypatch.setattr(run, "row_of", lambda *row: row)
+    monkeypatch.setattr(run, "measure_time", lambda *_: "time")
+    plan = make_plan("equation=heat", "boundary=neumann", BALL, *BASE, "grid=[32,32]")
+    rows = list(run.verify_plan(plan))
+    assert measured == [None, "turned"] and rows[-1][-1] == "time"
+    assert rows[0][1] == "neumann, obstacle neumann"
+
+
+def test_the_whole_matrix_shows_every_kind_of_operator_once():
+    from pdesim.config import choices
+    from pdesim.verify.command import _matrix_jobs
+    from pdesim.verify.matrix import CASES
+
+    names = [name for name in choices("equation") if name != "custom"]
+    jobs = _matrix_jobs(names, [], None, whole=False)
+    words = [" ".join(job) for job, _ in jobs]
+    assert all(any(f"equation={name} " in job for job in words) for name in names)
+    parts = [part for _, part in jobs if part is not None]
+    # less than all of everything, which would take an hour; all of something
+    assert 4 <= sum(part.every_scheme for part in parts) < len(parts)
+    assert {kind for part in parts for kind in part.steppers} >= {"stencil", "spectral"}
+    assert any(part.stiff for part in parts)
+    assert [part for _, part in jobs[-len(CASES) :]] == [None] * len(CASES)
+    for job, _ in jobs[-len(CASES) :]:
+        make_plan(*job)
+    assert all(part.every_scheme for _, part in _matrix_jobs(names[:1], [], None, whole=True))
+
+
+def test_what_is_left_of_orders_where_a_reaction_depends_on_a_field():
+    from pdesim.verify.claims import stiff_order
+
+    heat, allen_cahn = (
+        make_plan(f"equation={name}", "boundary=dirichlet", *BASE).problem
+        for name in ("heat", "allen_cahn")
+    )
+    names = ("etdrk2", "etdrk3", "etdrk4", "rkl2")
+    assert [stiff_order(heat, name) for name in names] == [2, 3, 3, 2]
+    assert [stiff_order(allen_cahn, name) for name in names] == [2, 2, 2, 2]
 
 
 def test_the_order_of_etdrk4_at_boundary_values_that_change_in_time(orders):
@@ -228,7 +443,7 @@ def test_the_command(command, tmp_path):
 def test_a_measurement_that_raises_is_a_row(placement, monkeypatch):
     from pdesim.verify import run
 
-    def fail(problem, stepper=None):
+    def fail(problem, stepper=None, case=None):
         raise ValueError("no | luck\nat all")
 
     monkeypatch.setattr(run, "measure_space", fail)
@@ -240,7 +455,7 @@ def test_a_measurement_that_raises_is_a_row(placement, monkeypatch):
 
 
 def test_an_equation_that_fails_leaves_the_others_their_rows(placement):
-    from pdesim.commands import _in_its_own_process
+    from pdesim.verify.command import _in_its_own_process
 
     (row,) = _in_its_own_process(["equation=custom", "equation.rhs={u: 'q*u'}"], None)
     assert not row.passed and row.cells[0] == "custom" and "'q'" in row.cells[3]

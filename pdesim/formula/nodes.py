@@ -238,3 +238,11 @@ class Equality(_Comparison, sympy.Equality):
 
 class Unequality(_Comparison, sympy.Unequality):
     opposite, holds = "Equality", staticmethod(lambda a, b: a != b)
+
+
+_JUMPS = (sympy.Piecewise, sympy.Heaviside, sympy.sign, Floor, Ceil, Mod)
+
+
+def jumps(expression: sympy.Basic) -> bool:
+    """Whether a formula is discontinuous by its text."""
+    return expression.has(*_JUMPS)

@@ -24,19 +24,14 @@ from dataclasses import dataclass, field, replace
 import sympy
 
 from pdesim.boundary import CONTINUED, EXTRAPOLATED, PERIODIC, Boundary, Wall
-from pdesim.formula import derivative, nodes
+from pdesim.formula import derivative
 from pdesim.formula import language as lang
+from pdesim.formula.nodes import jumps
 from pdesim.grid import Grid
 
 #: coordinates of a face lie this fraction of the extent inside it where a formula jumps, so that a
 #: jump on the face itself does not count
 INSIDE = 1e-12
-_JUMPS = (sympy.Piecewise, sympy.Heaviside, sympy.sign, nodes.Floor, nodes.Ceil, nodes.Mod)
-
-
-def jumps(expression: sympy.Basic) -> bool:
-    """Whether a formula is discontinuous by its text."""
-    return expression.has(*_JUMPS)
 
 
 def orders(word: str) -> dict[int, int] | None:

@@ -13,7 +13,6 @@ from pdesim.boundary import HELD, NO_FLUX, POINTWISE, Boundary, Wall
 from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
 from pdesim.operators import conv, stencil
-from pdesim.operators.conditions import jumps
 from pdesim.operators.ghosts import extend, may_be_singular
 
 
@@ -120,25 +119,14 @@ class Differences:
                 self._extended_value(arguments[1], value),
             ]
             reads = [self._reader(p, w) for p, w in zip(padded, (even, wall), strict=True)]
-            harmonic = self._at_boundaries() if self._is_harmonic(arguments[0]) else None
+            is_harmonic = self.lines.problem.has_harmonic_mean(arguments[0])
+            harmonic = self._at_boundaries() if is_harmonic else None
             return stencil.divergence(*reads, self.grid, scheme.order, axes, harmonic)
         padded = self._extended_value(arguments[0], value)
         terms = scheme.terms(word, self.grid)
         if scheme.name == "conv":
             return conv.derivative(padded, self.grid, self.halo, terms)
         return stencil.derivative(self._reader(padded, self._inner_wall(arguments[0])), terms)
-
-    def _is_harmonic(self, diffusivity: sympy.Expr) -> bool:
-        """Whether a diffusivity has its harmonic mean on faces.
-
-        Unless the settings say otherwise: where it depends on position alone and is discontinuous.
-        A harmonic mean of a D that depends on a field would stop a front that moves into D = 0.
-        """
-        scheme, conditions = self.lines.problem.discretisation, self.lines.problem.conditions
-        if scheme.face_mean != "auto":
-            return scheme.face_mean == "harmonic"
-        position = conditions.is_coefficient(diffusivity) and conditions.has_position(diffusivity)
-        return scheme.order == 2 and position and jumps(diffusivity)
 
     def _at_boundaries(self) -> list[list[tf.Tensor] | None]:
         """Per axis, the cells at its lower and upper boundary; None for a periodic axis."""

@@ -15,6 +15,7 @@ from pdesim.errors import BoundaryError
 from pdesim.formula import Split
 from pdesim.formula import language as lang
 from pdesim.formula.calculus import derivative
+from pdesim.formula.nodes import jumps
 from pdesim.grid import Grid
 from pdesim.operators import second
 from pdesim.operators.catalogue import Discretisation, check_stencils_fit
@@ -108,6 +109,18 @@ class Problem:
         walled = [axis for axis, is_periodic in enumerate(periodic) if not is_periodic]
         return self.equation.with_nested(walled).formulas
 
+    def has_harmonic_mean(self, diffusivity: sympy.Expr) -> bool:
+        """Whether a diffusivity has its harmonic mean on faces.
+
+        Unless the settings say otherwise: where it depends on position alone and is discontinuous.
+        A harmonic mean of a D that depends on a field would stop a front that moves into D = 0.
+        """
+        scheme, conditions = self.discretisation, self.conditions
+        if scheme.face_mean != "auto":
+            return scheme.face_mean == "harmonic"
+        position = conditions.is_coefficient(diffusivity) and conditions.has_position(diffusivity)
+        return scheme.order == 2 and position and jumps(diffusivity)
+
     @cached_property
     def symmetry(self) -> Symmetry:
         return build_symmetry(self.grid, self.boundary, self.equation.field_symbols)
@@ -156,6 +169,21 @@ class Problem:
         return linear_modes(self.split, self.modes, self.discretisation, chosen)
 
 
+def with_nested_derivatives(
+    equation: Equation, boundary: Boundary, scheme: Discretisation, mask: Mask | None
+) -> Equation:
+    """The equation as differences can evaluate it: see :meth:`Equation.with_nested`.
+
+    Between boundary conditions, and on all axes around obstacles, third and higher derivatives are
+    nested first and second ones; around obstacles mixed derivatives are nested first ones.
+    """
+    if scheme.is_spectral:
+        return equation
+    walled = {a for a, periodic in enumerate(boundary.periodic_axes) if not periodic}
+    axes = walled if mask is None else range(len(boundary.periodic_axes))
+    return equation.with_nested(axes, mixed=mask is not None)
+
+
 def check_problem(problem: Problem) -> None:
     """Refuse what the operators cannot do between these walls.
 
@@ -190,6 +218,35 @@ def check_problem(problem: Problem) -> None:
                     f"operators=spectral between walls with values cannot differentiate {inner}",
                     "walls with value 0, or operators=stencil",
                 )
+            if len(node.args) == 2:
+                _check_spectral_flux(problem, node, lifted)
+
+
+def _check_spectral_flux(problem: Problem, node: sympy.Expr, lifted: set[sympy.Symbol]) -> None:
+    """Refuse ``div(D grad f)`` whose flux is neither even nor odd about a wall.
+
+    The flux is expanded in sines or cosines of its own. A field between walls with values is the
+    sum of a polynomial and a field of its parity. D must not name it. The slope of the polynomial
+    has the parity of the field's slope only if it is 0, or a constant between Dirichlet walls.
+    """
+    diffusivity, inner = node.args
+    lifts = dict(zip(problem.equation.field_symbols, problem.lifts, strict=True))
+    if diffusivity.free_symbols & lifted or not _has_slope_of_its_field(problem, lifts.get(inner)):
+        raise BoundaryError(
+            f"operators=spectral between walls with values cannot differentiate the flux in {node}",
+            "walls with value 0, or operators=stencil",
+        )
+    for axis in lang.flux_axes(lang.word_of(node), problem.grid.dimensions):
+        slope = lang.operator(f"d_d{problem.grid.axes[axis]}", inner)
+        problem.symmetry.modes(diffusivity * slope)
+
+
+def _has_slope_of_its_field(problem: Problem, lift: Lift | None) -> bool:
+    degree = 0 if lift is None else lift.polynomial.trim().degree()
+    if degree != 1:
+        return degree == 0
+    kinds = {w.kind for field in problem.boundary.walls for w in field[lift.axis]}
+    return kinds == {"dirichlet"}
 
 
 def _check_mask(problem: Problem) -> None:

@@ -12,7 +12,8 @@ from pdesim.operators.problem import Problem
 from pdesim.operators.spectrum import matrix_values, symbol_names
 from pdesim.steppers import build_stepper, refusal
 from pdesim.steppers.exponential import phi_of_matrices
-from pdesim.verify.orders import march, slow_rate
+from pdesim.verify.domain import slow_rate
+from pdesim.verify.orders import march
 
 #: the claim: one jump of `exact` equals the mode's own exponential to this
 TOLERANCE = 1e-12

@@ -5,22 +5,34 @@ Roache, J. Fluids Eng. 124 (2002) 4, doi:10.1115/1.1436090.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import sympy
 
 from pdesim.boundary import Boundary, Wall
-from pdesim.errors import BoundaryError
+from pdesim.errors import BoundaryError, ConfigError
 from pdesim.formula import Evaluator, derivative
 from pdesim.formula import language as lang
 from pdesim.formula.language import TIME
 from pdesim.grid import Grid
+from pdesim.operators.conditions import INSIDE
+from pdesim.operators.mask import Mask
 from pdesim.operators.modes import BASES
 from pdesim.operators.problem import Problem
+from pdesim.verify.factors import BOX, S, box_factor, jump_factor, second_condition_factor
+from pdesim.verify.jumps import Jump, find_jump, has_jumps
 
 #: mean, size and modulation in time of the chosen solution: positive, of order one
 MEAN, SIZE, MODULATION = 0.7, 0.25, 0.4
+#: what a solution shows: a smooth one; one that is 0 at Dirichlet boundaries where a flux passes;
+#: one with a kink where a coefficient jumps; one around an obstacle whose faces lie on those of
+#: cells (a box); one around an obstacle whose faces cross cells at 45 degrees and become a
+#: staircase there (a box that is turned about the z axis)
+SMOOTH, VANISHING, JUMP, BOX_OBSTACLE, TURNED_OBSTACLE = CASES = (
+    "smooth", "vanishing", "jump", "box", "turned",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -31,7 +43,14 @@ class Manufactured:
     solution: tuple[sympy.Expr, ...]
 
     def state(self, time: float) -> np.ndarray:
-        """The exact solution at the cell centres, ``(fields, *grid.shape)``."""
+        """The exact solution at the cell centres, ``(fields, *grid.shape)``.
+
+        Inside obstacles, where nothing changes, it is the solution at time 0.
+        """
+        now, mask = self._values(time), self.problem.mask
+        return now if mask is None else np.where(mask.solid, self._values(0.0), now)
+
+    def _values(self, time: float) -> np.ndarray:
         grid = self.problem.grid
         names = {**grid.coordinates(), **self.problem.parameters, "t": time}
         evaluate = Evaluator(names)
@@ -39,20 +58,40 @@ class Manufactured:
         return np.stack([np.broadcast_to(value, grid.shape) for value in values])
 
 
-def manufacture(problem: Problem, duration: float, vanishing: bool = False) -> Manufactured:
-    """Choose a smooth solution that fits the walls, and add its source and its wall values.
+def usual_case(problem: Problem) -> str:
+    """The case that a problem's obstacles and coefficients call for.
+
+    Raises:
+        ConfigError: where no solution is known.
+    """
+    if problem.mask is not None:
+        if has_jumps(problem):
+            raise ConfigError(
+                "there is no manufactured solution for obstacles and coefficients that jump",
+                "one of them; or pdesim converge",
+            )
+        return BOX_OBSTACLE
+    return SMOOTH if find_jump(problem) is None else JUMP
+
+
+def manufacture(problem: Problem, duration: float, case: str | None = None) -> Manufactured:
+    """Choose a solution that fits the walls, and add its source and its wall values.
 
     Args:
         problem: its walls keep their kinds; with stencils their values become the solution's.
+            Obstacles keep the kind of their walls, and have the shape that the case says.
         duration: the time in which the solution changes by its own size.
-        vanishing: take a solution that is 0 at Dirichlet boundaries, where the flux is not (for
-            problems that have a :func:`vanishing_power`).
+        case: one of :data:`CASES` (:func:`usual_case` unless given); ``vanishing`` is for
+            problems that have a :func:`vanishing_power`.
     """
+    case = case or usual_case(problem)
+    if problem.mask is not None:
+        problem = replace(problem, mask=Mask(_solid(problem.grid, case), problem.mask.walls))
     equation, grid = problem.equation, problem.grid
-    if vanishing:
+    if case == VANISHING:
         solution = (_vanishing(problem, duration),)
     else:
-        solution = tuple(_chosen(problem, i, duration) for i in range(len(equation.fields)))
+        solution = tuple(_chosen(problem, i, duration, case) for i in range(len(equation.fields)))
     fields = dict(zip(equation.field_symbols, solution, strict=True))
     rates = [0 if equation.steady else derivative(u, TIME) for u in solution]
     with_places = problem.conditions.with_places
@@ -67,32 +106,102 @@ def manufacture(problem: Problem, duration: float, vanishing: bool = False) -> M
     return Manufactured(replace(problem, equation=changed, boundary=boundary), solution)
 
 
-def _chosen(problem: Problem, field: int, duration: float) -> sympy.Expr:
-    """A product of one smooth function per axis, modulated in time."""
-    grid, mirrored = problem.grid, _is_mirrored(problem)
-    product, mean = sympy.Integer(1), sympy.Float(MEAN + 0.1 * field)
-    for axis, name in enumerate(grid.axes):
-        s = (sympy.Symbol(name, real=True) - grid.origin[axis]) / grid.extent[axis]
-        phase = 0.4 + 0.9 * field + 0.5 * axis
-        if problem.boundary.is_periodic(axis):
-            product *= sympy.cos(2 * sympy.pi * s + phase)
-        elif mirrored:
-            basis = _basis(problem, field, axis)
-            wave = sympy.sin if basis.startswith("sine") else sympy.cos
-            number = 0 if problem.discretisation.is_spectral else 2  # enough to see the errors
-            number += 0.5 if basis.endswith("half") else 1
-            product *= wave(sympy.pi * s * number)
-            mean = mean if basis == "cosine" else sympy.Integer(0)
-        elif problem.assumed_conditions:
-            product *= _with_second_condition(problem, field, axis, s, phase)
-        else:
-            # neither even nor odd about the walls, so that nothing cancels there
-            product *= sympy.cos(4.1 * s + phase)
-    if problem.equation.steady:
-        return SIZE * product + (mean if not mirrored or mean == 0 else 0)
+def _solid(grid: Grid, case: str) -> np.ndarray:
+    """The cells of an obstacle: those with the centre inside."""
+    inside = np.ones(grid.shape, bool)
+    centres = [(np.arange(n) + 0.5) / n for n in grid.points]
+    for s in _obstacle_axes([grid.broadcast(a, s) for a, s in enumerate(centres)], case):
+        # centres that lie on a face are outside, whichever way they are rounded
+        inside &= (s > BOX[0] + INSIDE) & (s < BOX[1] - INSIDE)
+    return inside
+
+
+def _obstacle_axes(scaled: Sequence, case: str) -> list:
+    """Coordinates along the edges of an obstacle: those along the axes of the grid, or turned."""
+    if case != TURNED_OBSTACLE:
+        return list(scaled)
+    x, y, *others = scaled
+    return [x + y - 0.5, x - y + 0.5, *others]
+
+
+def _chosen(problem: Problem, field: int, duration: float, case: str) -> sympy.Expr:
+    """A mean and a smooth function, modulated in time."""
+    mean, steady = sympy.Float(MEAN + 0.1 * field), problem.equation.steady
+    if problem.mask is not None:
+        product = _around_obstacle(problem, field, case)
+    else:
+        jump = find_jump(problem) if case == JUMP else None
+        factors = [_factor(problem, field, axis, jump) for axis in range(problem.grid.dimensions)]
+        product = sympy.Mul(*factors)
+    if problem.mask is not None and problem.mask.walls[field].kind == "dirichlet":
+        mean = sympy.Float(float(problem.mask.walls[field].value))
+    if _is_mirrored(problem) and (steady or not _keeps_mean(problem, field)):
+        mean = sympy.Integer(0)
     # no whole period: over one, the errors of a time stepper nearly cancel
-    swing = 1 + MODULATION * sympy.sin(4 * TIME / duration + field)
+    swing = 1 if steady else 1 + MODULATION * sympy.sin(4 * TIME / duration + field)
     return mean + SIZE * product * swing
+
+
+def _phase(field: int, axis: int) -> float:
+    return 0.4 + 0.9 * field + 0.5 * axis
+
+
+def _factor(problem: Problem, field: int, axis: int, jump: Jump | None) -> sympy.Expr:
+    """The factor of a manufactured solution along one axis."""
+    periodic, phase = problem.boundary.is_periodic(axis), _phase(field, axis)
+    if jump is not None and axis == jump.axis:
+        chosen = jump_factor(jump.ratios[field], jump.end_ratios[field], periodic, phase)
+    elif periodic:
+        chosen = sympy.cos(2 * sympy.pi * S + phase)
+    elif _is_mirrored(problem):
+        basis = _basis(problem, field, axis)
+        wave = sympy.sin if basis.startswith("sine") else sympy.cos
+        number = 0 if problem.discretisation.is_spectral else 2  # enough to see the errors
+        number += 0.5 if basis.endswith("half") else 1
+        chosen = wave(sympy.pi * S * number)
+    elif problem.assumed_conditions:
+        chosen = second_condition_factor(problem, field, axis, phase)
+    else:
+        # neither even nor odd about the walls, so that nothing cancels there
+        chosen = sympy.cos(4.1 * S + phase)
+    return chosen.xreplace({S: _scaled(problem.grid, axis)})
+
+
+def _around_obstacle(problem: Problem, field: int, case: str) -> sympy.Expr:
+    """A function that meets the condition on the faces of an obstacle, a factor per edge."""
+    grid, kind = problem.grid, problem.mask.walls[field].kind
+    nested = bool(_nested_operators(problem))
+    axes = range(grid.dimensions)
+    periodic = [problem.boundary.is_periodic(axis) for axis in axes]
+    mirrored = all(p or _basis(problem, field, a) == "cosine" for a, p in enumerate(periodic))
+    if nested and (case == TURNED_OBSTACLE or not mirrored):
+        raise BoundaryError(
+            "there is no manufactured solution for nested operators around this obstacle",
+            "periodic or neumann boundaries",
+        )
+    if case == TURNED_OBSTACLE:
+        periodic[:2] = [any(periodic[:2])] * 2
+    edges = _obstacle_axes([_scaled(grid, axis) for axis in axes], case)
+    factors = (
+        box_factor(kind, periodic[axis], _phase(field, axis), nested).xreplace({S: edge})
+        for axis, edge in enumerate(edges)
+    )
+    return sympy.Mul(*factors)
+
+
+def _scaled(grid: Grid, axis: int) -> sympy.Expr:
+    """The coordinate along an axis, 0 at the lower end and 1 at the upper one."""
+    return (sympy.Symbol(grid.axes[axis], real=True) - grid.origin[axis]) / grid.extent[axis]
+
+
+def _nested_operators(problem: Problem) -> list[sympy.Expr]:
+    """Operators with others inside."""
+    return [
+        node
+        for formula in problem.equation.formulas
+        for node in lang.operators_in(formula)
+        if any(map(lang.operators_in, node.args))
+    ]
 
 
 def vanishing_power(problem: Problem) -> int | None:
@@ -140,33 +249,6 @@ def _vanishing(problem: Problem, duration: float) -> sympy.Expr:
     return w ** sympy.Rational(1, vanishing_power(problem))
 
 
-def _with_second_condition(problem: Problem, field: int, axis: int, s, phase: float) -> sympy.Expr:
-    """A function along one axis that meets the second conditions of fourth-order operators.
-
-    They are ``a*f'' + b*df''/dn = 0``, with a and b those of the field's own condition, whose value
-    is free. A polynomial adds to a cosine what it lacks of them.
-    """
-    place, length = sympy.Symbol("s", real=True), problem.grid.extent[axis]
-    cosine = sympy.cos(2.1 * place + phase)
-    powers = [place**power for power in (2, 3, 4)]
-    rows = []
-    for side, wall in enumerate(problem.boundary.walls[field][axis]):
-        if wall.has_second:  # it takes the value that the solution has
-            continue
-        outward = (1 if side else -1) * wall.b / length
-        rows.append(
-            [
-                float(sum(c * derivative(f, place, n) for c, n in ((wall.a, 2), (outward, 3)))
-                      .subs(place, side))
-                for f in (*powers, cosine)
-            ]
-        )  # fmt: skip
-    system = np.array(rows)
-    weights = np.linalg.lstsq(system[:, :-1], -system[:, -1], rcond=None)[0]
-    polynomial = sum(float(w) * power for w, power in zip(weights, powers, strict=True))
-    return (cosine + polynomial).xreplace({place: s})
-
-
 def _is_mirrored(problem: Problem) -> bool:
     """Whether the solution has to be odd or even about every wall.
 
@@ -175,6 +257,13 @@ def _is_mirrored(problem: Problem) -> bool:
     """
     several = problem.grid.dimensions > 1 and bool(problem.assumed_conditions)
     return problem.discretisation.is_spectral or several
+
+
+def _keeps_mean(problem: Problem, field: int) -> bool:
+    """Whether a constant is even about every wall, as the cosines are that it is added to."""
+    axes = range(problem.grid.dimensions)
+    walled = [axis for axis in axes if not problem.boundary.is_periodic(axis)]
+    return all(_basis(problem, field, axis) == "cosine" for axis in walled)
 
 
 def _basis(problem: Problem, field: int, axis: int) -> str:

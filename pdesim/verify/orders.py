@@ -14,11 +14,23 @@ from pdesim.operators.catalogue import Discretisation
 from pdesim.operators.lines import MethodOfLines
 from pdesim.operators.problem import Problem
 from pdesim.steppers import METHODS, Method, build_stepper
-from pdesim.steppers.stability import Linearised, linearise, reaction_rate, stable_step
-from pdesim.verify.manufactured import Manufactured, manufacture, vanishing_power
+from pdesim.steppers.stability import stable_step
+from pdesim.verify.claims import claimed_order, stiff_order
+from pdesim.verify.domain import balanced, resized, slow_rate, squared, waves_of
+from pdesim.verify.manufactured import (
+    BOX_OBSTACLE,
+    JUMP,
+    TURNED_OBSTACLE,
+    VANISHING,
+    Manufactured,
+    manufacture,
+    usual_case,
+)
 
 #: cells per axis of the refinement, by dimension
 SIZES = {1: (32, 48, 72, 108), 2: (16, 24, 36, 54), 3: (8, 12, 18, 27)}
+#: where faces of obstacles or jumps have to lie on faces of cells: multiples of 4
+ALIGNED_SIZES = {1: SIZES[1], 2: (16, 24, 36, 52), 3: (8, 12, 16, 24)}
 SPECTRAL_SIZES = {1: (6, 8, 10, 12), 2: (6, 8, 10, 12), 3: (6, 8, 10, 12)}
 #: along a line, how often more the grid is refined where a slope is short of the claim and rising
 FURTHER = 3
@@ -28,12 +40,7 @@ STEPS, REFINE, RUNGS = 16, 1.5, 12
 #: slopes between neighbours that differ by less have settled: if what follows the leading term of
 #: the error is one order smaller, their fit is then within 0.07 of its limit
 SETTLED = 0.05
-#: orders of exponential and implicit-explicit steppers where boundary values change in time and
-#: steps are long beside the fastest rates: stages of higher order do not see the boundary values at
-#: their own times (Hochbruck and Ostermann, SIAM J. Numer. Anal. 43 (2005) 1069,
-#: doi:10.1137/040611434)
-STIFF_ORDER = {"etdrk1": 1, "etdrk2": 2, "etdrk3": 3, "etdrk4": 3, "cnab2": 2, "sbdf2": 2}
-#: cells of the line on which that is measured
+#: cells of the line on which steps are long beside the fastest rates
 STIFF_SIZE = 128
 #: of the integration that stands for exact, per step
 TOLERANCE = 1e-14
@@ -49,8 +56,13 @@ FITTED = 4
 LARGEST = 0.1
 #: what a measured order may lack of the claim where slopes have settled, and elsewhere
 SLACK, UNSETTLED_SLACK = 0.1, 0.2
-#: how small the domain may become for derivatives to matter
-HALVINGS = 30
+#: what a row says of its solution
+CASE_NAMES = {
+    VANISHING: ", u = 0 at boundaries",
+    JUMP: ", jump of a coefficient",
+    BOX_OBSTACLE: ", box as obstacle",
+    TURNED_OBSTACLE: ", turned box as obstacle",
+}
 #: a spectral discretisation must win this much over the finest refinement
 SPECTRAL_ERROR = 1e-7
 
@@ -114,24 +126,24 @@ class Measurement:
 
 
 def measure_space(
-    problem: Problem, sizes: Sequence[int] | None = None, vanishing: bool = False
+    problem: Problem, sizes: Sequence[int] | None = None, case: str | None = None
 ) -> Measurement:
     """Refine the grid; time is integrated by an adaptive method to near round-off.
 
-    ``vanishing``: with a solution that is 0 at Dirichlet boundaries (``manufactured``).
+    ``case``: which solution (:func:`pdesim.verify.manufactured.manufacture`).
     """
-    scheme = problem.discretisation
-    table = SPECTRAL_SIZES if scheme.is_spectral else SIZES
+    scheme, case = problem.discretisation, case or usual_case(problem)
     further = FURTHER if sizes is None and problem.grid.dimensions == 1 and scheme.order else 0
-    sizes = sizes or table[problem.grid.dimensions]
-    problem = balanced(problem)
-    finest = _resized(problem, max(sizes))
-    limit = stable_step(build_stepper("rk4", problem), _waves(finest), 1e9)
+    sizes = sizes or _sizes(problem, case)
+    problem = balanced(squared(problem) if case == TURNED_OBSTACLE else problem)
+    finest = resized(problem, max(sizes))
+    limit = stable_step(build_stepper("rk4", problem), waves_of(finest), 1e9)
     # long enough for what happens at walls to settle over the coarsest cells
     duration = min(1000 * limit, 4.0 / slow_rate(problem))
-    errors, spacings, claimed = [], [], _claimed(problem, vanishing)
-    for points in (*sizes, *(round(sizes[-1] * REFINE ** (n + 1)) for n in range(further))):
-        exact = manufacture(_resized(problem, points), duration, vanishing)
+    errors, spacings, claimed = [], [], claimed_order(problem, case)
+    finer = (4 * round(sizes[-1] * REFINE ** (n + 1) / 4) for n in range(further))
+    for points in (*sizes, *finer):
+        exact = manufacture(resized(problem, points), duration, case)
         solve = accurate_solver(exact, duration)
         found = solve(TOLERANCE)
         errors.append(_error(found, exact.state(duration)))
@@ -139,11 +151,18 @@ def measure_space(
         if len(errors) < len(sizes):
             continue
         floor = _floor(found, solve(ROUGH * TOLERANCE))
-        what = describe_scheme(scheme) + (", u = 0 at boundaries" if vanishing else "")
+        what = describe_scheme(scheme) + CASE_NAMES.get(case, "")
         measured = Measurement(what, tuple(spacings), tuple(errors), claimed, floor)
         if measured.decided or measured.exhausted or measured.order >= (claimed or 0):
             break
     return measured
+
+
+def _sizes(problem: Problem, case: str) -> Sequence[int]:
+    table = SPECTRAL_SIZES if problem.discretisation.is_spectral else SIZES
+    if case in (BOX_OBSTACLE, TURNED_OBSTACLE, JUMP):
+        table = ALIGNED_SIZES
+    return table[problem.grid.dimensions]
 
 
 def measure_time(
@@ -152,10 +171,10 @@ def measure_time(
     """Refine the time step on one grid, against an accurate solution of the same grid.
 
     ``stiff``: on a fine grid and with few steps, which stay long beside the fastest rates; the
-    claim is then :data:`STIFF_ORDER`.
+    claim is then :func:`pdesim.verify.claims.stiff_order`.
     """
     size = STIFF_SIZE if stiff else TIME_SIZE[problem.grid.dimensions]
-    problem = _resized(balanced(problem), size)
+    problem = resized(balanced(problem), size)
     duration = _duration(problem, stepper_name, stages)
     exact = manufacture(problem, duration)
     solve = accurate_solver(exact, duration)
@@ -164,7 +183,7 @@ def measure_time(
     stepper = build_stepper(stepper_name, exact.problem, stages)
     blocks = Blocks(exact.problem, stepper, tf.float64, True)
     steps, errors = [], []
-    order = STIFF_ORDER[stepper_name] if stiff else METHODS[stepper_name].order
+    order = stiff_order(problem, stepper_name) if stiff else METHODS[stepper_name].order
     name = f"{stepper_name}, stiff" if stiff else stepper_name
     for rung in range(FITTED if stiff else RUNGS):
         half = round(STEPS / 2 * REFINE**rung)
@@ -191,7 +210,7 @@ def measure_steady(problem: Problem, solve, sizes: Sequence[int] | None = None) 
     # where no wall holds a value, the mean is free: only the rest of the solution is determined
     free = not any(w.kind == "dirichlet" for f in problem.boundary.walls for p in f for w in p)
     for points in sizes or table[problem.grid.dimensions]:
-        exact = manufacture(_resized(problem, points), 1.0)
+        exact = manufacture(resized(problem, points), 1.0)
         wanted = exact.state(0.0)
         found = solve(_without_mean(exact.problem, wanted) if free else exact.problem)
         errors.append(_error(found + ((wanted - found).mean() if free else 0.0), wanted))
@@ -199,26 +218,6 @@ def measure_steady(problem: Problem, solve, sizes: Sequence[int] | None = None) 
     return Measurement(
         describe_scheme(scheme), tuple(spacings), tuple(errors), scheme.order or None
     )
-
-
-def _claimed(problem: Problem, vanishing: bool = False) -> float | None:
-    """The order of the operators, and what it drops to for waves between Dirichlet walls.
-
-    There the second-order Laplacian has an error that stays, in the one cell at the wall. Diffusion
-    smooths its effect to order 2. Without loss, the first instant sends a step of height h^2
-    inwards, whose front dispersion widens to h^(2/3): its rate of change errs by h^(4/3).
-
-    Where w = u^m is smooth and 0 at the boundary, the error of w is of order 2, and that of u in
-    the first cell is larger by 1/u^(m-1), which grows as h^(-(m-1)/m).
-    """
-    if vanishing:
-        power = vanishing_power(problem)
-        return 2 - (power - 1) / power
-    order = problem.discretisation.order
-    walls = {wall.kind for field in problem.boundary.walls for pair in field for wall in pair}
-    if order == 2 and "dirichlet" in walls and not _is_damped(_fastest(problem)):
-        return 4 / 3
-    return order or None
 
 
 def describe_scheme(scheme: Discretisation) -> str:
@@ -299,51 +298,6 @@ class _Rolled:
         return state + new, error
 
 
-def balanced(problem: Problem) -> Problem:
-    """The same equation on a domain so small that its highest derivatives decide what happens.
-
-    On a large domain a smooth solution hardly feels them, and their errors drown in round-off;
-    waves that grow by themselves would bury it, and layers at walls thinner than a cell have no
-    order yet.
-    """
-    damped = _is_damped(_fastest(_shrunk(problem, HALVINGS)))
-    for halvings in range(HALVINGS):
-        smaller = _shrunk(problem, halvings)
-        waves = _waves(_resized(smaller, 16))
-        growth = np.linalg.eigvals(waves.matrix(problem.equation.formulas)).real.max()
-        fastest = _fastest(smaller)
-        decided = abs(fastest) >= 2 * max(reaction_rate(waves), growth)
-        if decided and _is_damped(fastest) == damped:
-            return smaller
-    return problem  # nothing but reactions
-
-
-def slow_rate(problem: Problem) -> float:
-    """The fastest rate among waves as long as the solution's."""
-    return abs(_fastest(problem))
-
-
-def _fastest(problem: Problem) -> complex:
-    """The fastest rate of those waves that 4 cells can hold."""
-    waves = _waves(_resized(problem, 4))
-    rates = np.linalg.eigvals(waves.matrix(problem.equation.formulas)).ravel()
-    return complex(rates[np.abs(rates).argmax()])
-
-
-def _is_damped(rate: complex) -> bool:
-    return abs(rate.real) >= abs(rate.imag)
-
-
-def _shrunk(problem: Problem, halvings: int) -> Problem:
-    extent = tuple(length / 2**halvings for length in problem.grid.extent)
-    return replace(problem, grid=replace(problem.grid, extent=extent))
-
-
-def _waves(problem: Problem) -> Linearised:
-    exact = manufacture(problem, 1.0)
-    return linearise(problem, exact.state(0.0), 0.0)
-
-
 def _duration(problem: Problem, stepper_name: str, stages: int) -> float:
     """How long to integrate: the first count of steps is stable, and the solution stays smooth.
 
@@ -351,15 +305,10 @@ def _duration(problem: Problem, stepper_name: str, stages: int) -> float:
         StepperError: if the stepper is unstable at any step.
     """
     stepper = build_stepper(stepper_name, problem, stages)
-    limit = stable_step(stepper, _waves(problem), 1e9)
+    limit = stable_step(stepper, waves_of(problem), 1e9)
     if limit == 0.0:
         raise StepperError(f"{stepper_name} is unstable for {problem.equation.name} at any step")
     return min(0.7 * limit * STEPS, 2.0 / slow_rate(problem))
-
-
-def _resized(problem: Problem, points: int) -> Problem:
-    grid = replace(problem.grid, points=(points,) * problem.grid.dimensions)
-    return replace(problem, grid=grid)
 
 
 def _error(found: np.ndarray, wanted: np.ndarray) -> float:

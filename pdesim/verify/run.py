@@ -7,21 +7,17 @@ from dataclasses import replace
 from functools import partial
 
 from pdesim.boundary import build_boundary
-from pdesim.errors import BoundaryError, StepperError
+from pdesim.errors import BoundaryError, ConfigError, StepperError
 from pdesim.formula import language as lang
 from pdesim.operators import build_discretisation
-from pdesim.operators.problem import Problem, check_problem
+from pdesim.operators.problem import Problem, check_problem, with_nested_derivatives
 from pdesim.plan import FirstState, Plan
-from pdesim.steppers import serving
+from pdesim.steppers import METHODS, serving
+from pdesim.verify.claims import STIFF_FAMILIES
 from pdesim.verify.exact import compare_exact_mode
-from pdesim.verify.manufactured import vanishing_power
-from pdesim.verify.orders import (
-    STIFF_ORDER,
-    describe_scheme,
-    measure_space,
-    measure_steady,
-    measure_time,
-)
+from pdesim.verify.manufactured import TURNED_OBSTACLE, VANISHING, vanishing_power
+from pdesim.verify.matrix import Part
+from pdesim.verify.orders import describe_scheme, measure_space, measure_steady, measure_time
 from pdesim.verify.report import Row, failed_row, row_of
 
 #: (operators, order, isotropic) of the matrix
@@ -33,6 +29,8 @@ SCHEMES = (
     ("conv", 2, False),
     ("spectral", 2, False),
 )
+#: what an equation is measured with that shares its operators with others
+SOME_SCHEMES, SOME_WALLS = (SCHEMES[0], SCHEMES[-1]), 3
 
 
 def _with_walls(spec: dict) -> Callable[[Problem], Problem]:
@@ -60,17 +58,12 @@ WALLS = tuple(
 def verify_plan(plan: Plan) -> Iterator[Row]:
     """Measure what a run with these settings relies on: its operators and its stepper."""
     problem = plan.problem
-    if problem.mask is not None:
-        raise BoundaryError(
-            "there are no manufactured solutions around obstacles", "domain.mask=null"
-        )
     name, walls = describe_equation(problem), describe_walls(problem)
     if problem.equation.steady:
         yield row_of(name, walls, "space", measure_steady(problem, _solver(plan)))
         return
-    yield row_of(name, walls, "space", measure_space(problem))
-    if has_vanishing_solution(problem):
-        yield row_of(name, walls, "space", measure_space(problem, vanishing=True))
+    for case in cases_of(problem):
+        yield row_of(name, walls, "space", measure_space(problem, case=case))
     stepper = plan.stepper.method.name
     if stepper != "exact":
         stages = plan.settings.stepper.stages
@@ -80,39 +73,55 @@ def verify_plan(plan: Plan) -> Iterator[Row]:
     yield from _exact_rows(problem)
 
 
-def has_vanishing_solution(problem: Problem) -> bool:
-    """Whether a flux can pass where the diffusivity is 0, as in a porous medium."""
-    scheme = problem.discretisation
-    return scheme.order == 2 and vanishing_power(problem) is not None
+def cases_of(problem: Problem) -> list[str | None]:
+    """The solutions that a problem is measured with: the usual one (None) and others.
+
+    One more where a flux can pass although the diffusivity is 0, as in a porous medium, and one
+    around obstacles that do not follow the faces of cells.
+    """
+    cases: list[str | None] = [None]
+    if problem.discretisation.order == 2 and vanishing_power(problem) is not None:
+        cases.append(VANISHING)
+    nested = any(map(lang.operators_in, _arguments_of_operators(problem)))
+    if problem.mask is not None and problem.grid.dimensions > 1 and not nested:
+        cases.append(TURNED_OBSTACLE)
+    return cases
+
+
+def _arguments_of_operators(problem: Problem) -> list:
+    formulas = problem.equation.formulas
+    return [argument for f in formulas for node in lang.operators_in(f) for argument in node.args]
 
 
 def has_stiff_measurement(problem: Problem, stepper: str) -> bool:
     """Whether a stepper loses order at boundary values that change in time, and it is measured.
 
     On a line with stencils and equations of second order; an explicit integration that stands for
-    exact would take too many steps with others.
+    exact would take too many steps with others. ``exact`` does not apply to such values.
     """
+    if stepper == "exact" or problem.mask is not None:
+        return False
     walled = not all(problem.boundary.periodic_axes)
     line = problem.grid.dimensions == 1 and not problem.discretisation.is_spectral
-    nested = any(
-        lang.operators_in(argument)
-        for formula in problem.equation.formulas
-        for node in lang.operators_in(formula)
-        for argument in node.args
-    )
-    return stepper in STIFF_ORDER and walled and line and not nested
+    nested = any(map(lang.operators_in, _arguments_of_operators(problem)))
+    return METHODS[stepper].family in STIFF_FAMILIES and walled and line and not nested
 
 
-def verify_matrix(plan: Plan, walls: Sequence[Callable[[Problem], Problem]]) -> Iterator[Row]:
-    """Every scheme between every kind of walls, then every stepper that can serve.
+def verify_matrix(
+    plan: Plan, walls: Sequence[Callable[[Problem], Problem]] = WALLS, part: Part | None = None
+) -> Iterator[Row]:
+    """Schemes between kinds of walls, then every stepper that applies, or a ``part`` of these.
 
     Left out, because others stand for them: ``conv`` between walls (tests hold it equal to
     ``stencil`` to round-off), and steppers on squares (they see a system of ordinary equations).
     """
-    for change in walls:
-        for name, order, isotropic in SCHEMES:
+    part = part or Part()
+    for change in walls if part.every_scheme else walls[:SOME_WALLS]:
+        for name, order, isotropic in SCHEMES if part.every_scheme else SOME_SCHEMES:
             scheme = build_discretisation(name, order, isotropic)
             problem = replace(change(plan.problem), discretisation=scheme)
+            equation = with_nested_derivatives(problem.equation, problem.boundary, scheme, None)
+            problem = replace(problem, equation=equation)
             walled = not all(problem.boundary.periodic_axes)
             if (isotropic and problem.grid.dimensions == 1) or (name == "conv" and walled):
                 continue
@@ -123,10 +132,10 @@ def verify_matrix(plan: Plan, walls: Sequence[Callable[[Problem], Problem]]) -> 
                 yield from what("exact mode", partial(_exact_rows, problem))
     if plan.equation.steady or plan.problem.grid.dimensions > 1:
         return
-    spectral = replace(plan.problem, discretisation=build_discretisation("spectral"))
-    for problem in (plan.problem, spectral):
-        yield from _steppers(problem)
-    yield from _stiff_steppers(WALLS[1](plan.problem))
+    for name in part.steppers:
+        yield from _steppers(replace(plan.problem, discretisation=build_discretisation(name)))
+    if part.stiff:
+        yield from _stiff_steppers(WALLS[1](plan.problem))
 
 
 def _attempted(problem: Problem, walls: str, what: str, kind: str, rows) -> list[Row]:
@@ -138,7 +147,7 @@ def _attempted(problem: Problem, walls: str, what: str, kind: str, rows) -> list
     try:
         check_problem(problem)
         return list(rows())
-    except (BoundaryError, StepperError):
+    except (BoundaryError, ConfigError, StepperError):
         return []
     except Exception as error:
         return [failed_row(describe_equation(problem), walls, kind, what, error)]
@@ -148,9 +157,8 @@ def _space_rows(plan: Plan) -> Iterator[Row]:
     problem = plan.problem
     name, walls = describe_equation(problem), describe_walls(problem)
     if not problem.equation.steady:
-        yield row_of(name, walls, "space", measure_space(problem))
-        if has_vanishing_solution(problem):
-            yield row_of(name, walls, "space", measure_space(problem, vanishing=True))
+        for case in cases_of(problem):
+            yield row_of(name, walls, "space", measure_space(problem, case=case))
     elif not isinstance(problem.modes, str):
         yield row_of(name, walls, "space", measure_steady(problem, _solver(plan)))
 
@@ -216,11 +224,15 @@ def describe_equation(problem: Problem) -> str:
 
 
 def describe_walls(problem: Problem) -> str:
-    """``periodic``, or the kinds of walls per axis where they differ."""
+    """``periodic``, or the kinds of walls per axis where they differ; those of obstacles."""
     kinds = [
         "/".join(
             dict.fromkeys(wall.name for field in problem.boundary.walls for wall in field[axis])
         )
         for axis in range(problem.grid.dimensions)
     ]
-    return kinds[0] if len(set(kinds)) == 1 else ", ".join(kinds)
+    text = kinds[0] if len(set(kinds)) == 1 else ", ".join(kinds)
+    if problem.mask is None:
+        return text
+    inner = dict.fromkeys(wall.kind for wall in problem.mask.walls)
+    return f"{text}, obstacle {'/'.join(inner)}"
