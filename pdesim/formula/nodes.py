@@ -246,3 +246,14 @@ _JUMPS = (sympy.Piecewise, sympy.Heaviside, sympy.sign, Floor, Ceil, Mod)
 def jumps(expression: sympy.Basic) -> bool:
     """Whether a formula is discontinuous by its text."""
     return expression.has(*_JUMPS)
+
+
+#: the comparisons, by the names that Python's syntax tree has for them
+RELATIONS = {
+    "Lt": StrictLessThan,
+    "LtE": LessThan,
+    "Gt": StrictGreaterThan,
+    "GtE": GreaterThan,
+    "Eq": Equality,
+    "NotEq": Unequality,
+}

@@ -247,7 +247,7 @@ class _Parser:
         values = [self.number(value, depth) for value in (node.left, *node.comparators)]
         parts = []
         for left, op, right in zip(values, node.ops, values[1:], strict=False):
-            relation = _RELATIONS.get(type(op))
+            relation = nodes.RELATIONS.get(type(op).__name__)
             if relation is None:
                 raise self.fail(node, "this comparison is not known", "< <= > >= == !=")
             parts.append(relation(left, right))
@@ -395,11 +395,3 @@ def _describe(node: ast.AST) -> str:
 
 
 _USE = "numbers, names, + - * / % **, parentheses, function calls, a if condition else b"
-_RELATIONS = {
-    ast.Lt: nodes.StrictLessThan,
-    ast.LtE: nodes.LessThan,
-    ast.Gt: nodes.StrictGreaterThan,
-    ast.GtE: nodes.GreaterThan,
-    ast.Eq: nodes.Equality,
-    ast.NotEq: nodes.Unequality,
-}
