@@ -219,6 +219,8 @@ def _time_error(run: Summary) -> str:
     errors = run.progress.get("time_error")
     if not isinstance(errors, Mapping) or not errors:
         return "" if run.progress.get("steps") is None else "not estimated"
+    if not any(errors.values()):
+        return "not above rounding"
     parts = [f"{name} {error:.0e}" if error else f"{name} 0" for name, error in errors.items()]
     return f"about {_join(parts)} of each field's range (estimated)"
 

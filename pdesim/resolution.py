@@ -25,7 +25,7 @@ FEWEST_CELLS, SPECTRAL_FEWEST_CELLS, GOOD_CELLS = 3.4, 4.4, 6.0
 #: the same for the wave that grows fastest, where it makes a pattern
 FEWEST_PER_WAVE, SPECTRAL_FEWEST, GOOD_PER_WAVE = 6.0, 4.0, 10.0
 #: a step between neighbouring cells above this fraction of a field's range is a front of fewer
-#: than three cells; shipped equations end with steps of at most 0.3
+#: than three cells; shipped equations on 256 cells end with at most 0.35
 STEEP = 0.4
 #: cells of the state and wave numbers that are looked at, and the shortest wave, in cells
 CELLS, WAVES, SHORTEST = 300, 60, 1 / 32

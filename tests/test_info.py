@@ -154,3 +154,16 @@ def test_a_real_sweep(command, tmp_path):
 )
 def test_speeds_are_told_in_units_that_fit(rates, told):
     assert speed(*rates) == told
+
+
+def test_an_error_in_time_below_rounding_is_said_to_be_that(tmp_path):
+    from pdesim.info import _time_error
+
+    for errors, told in (
+        ({"u": 0.0, "a": 0.0}, "not above rounding"),
+        ({"u": 0.0, "a": 2e-4}, "about u 0, a 2e-04 of each field's range (estimated)"),
+    ):
+        make_run(
+            tmp_path / told[:5], status={"state": "finished", "steps": 9, "time_error": errors}
+        )
+        assert _time_error(summarize(tmp_path / told[:5])) == told
