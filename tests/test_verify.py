@@ -202,6 +202,17 @@ def test_what_is_claimed_at_other_jumps(formula, more):
     assert claimed_order(problem, usual_case(problem)) == 1
 
 
+def test_the_solutions_that_an_equation_is_measured_with():
+    from pdesim.verify.run import cases_of
+
+    porous = "divergence({}u*gradient(u))"
+    assert cases_of(make_plan(*POROUS).problem) == [None, VANISHING]
+    assert cases_of(custom_problem(porous.format(""), "boundary=dirichlet")) == [None, VANISHING]
+    # one that is smooth where the coefficient jumps is no solution
+    jump = porous.format("where(x < 0.5, 1, 10)*")
+    assert cases_of(custom_problem(jump, "boundary=dirichlet")) == [None]
+
+
 def test_an_arithmetic_mean_where_the_harmonic_one_is_claimed_is_noticed(orders, monkeypatch):
     from pdesim.operators import stencil
 

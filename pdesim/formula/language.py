@@ -7,7 +7,7 @@ by the discretisation (``pdesim.operators``) and by ``pdesim.initial``.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import sympy
@@ -144,6 +144,20 @@ GENERATORS = {
 def operator(word: str, *arguments: sympy.Expr) -> sympy.Expr:
     """The node for a differential operator (or generator) applied to its arguments."""
     return sympy.Function(word, real=True)(*arguments)
+
+
+def divergence(fluxes: Mapping[sympy.Expr, Sequence[sympy.Expr]]) -> sympy.Expr:
+    """The divergence of a sum of fluxes ``D*gradient(f)``; ``fluxes`` has all D of an f.
+
+    One term per D, of which the constant ones are then a linear part. Where one of them jumps, all
+    D of an f are one coefficient: its harmonic mean on a face is not the sum of their means.
+    """
+    total = sympy.S.Zero
+    for f, coefficients in fluxes.items():
+        joined = any(map(nodes.jumps, coefficients))
+        terms = [sympy.Add(*coefficients)] if joined else coefficients
+        total += sympy.Add(*(operator(DIVERGENCE, d, f) for d in terms))
+    return total
 
 
 def differentiated(word: str, inner: sympy.Expr) -> sympy.Expr:

@@ -318,27 +318,17 @@ class _Parser:
         return lang.differentiated(name, inner)
 
     def _divergence(self, node: ast.AST, inner: sympy.Expr) -> sympy.Expr:
-        """div(sum of D*gradient(f)), a term at a time.
-
-        Terms of one f whose coefficients jump stay together: the harmonic mean that D has at a jump
-        is not the sum of the means of its terms.
-        """
-        total, joined = sympy.Integer(0), {}
+        """div(sum of D*gradient(f))."""
+        fluxes: dict[sympy.Expr, list[sympy.Expr]] = {}
         for term in sympy.Add.make_args(lang.expand_products(inner)):
             gradients = [f for f in sympy.Mul.make_args(term) if _applied_word(f) == lang.GRADIENT]
-            if (
-                len(gradients) != 1
-                or sum(lang.word_of(n) == lang.GRADIENT for n in _applied(term)) != 1
-            ):
+            count = sum(lang.word_of(n) == lang.GRADIENT for n in _applied(term))
+            if len(gradients) != 1 or count != 1:
                 raise self.fail(
                     node, "divergence needs a flux", "D*gradient(f), or a sum of such terms"
                 )
-            joined.setdefault(gradients[0].args[0], []).append(term / gradients[0])
-        for f, coefficients in joined.items():
-            if any(map(nodes.jumps, coefficients)):
-                coefficients = [sympy.Add(*coefficients)]
-            total += sum(lang.operator(lang.DIVERGENCE, d, f) for d in coefficients)
-        return total
+            fluxes.setdefault(gradients[0].args[0], []).append(term / gradients[0])
+        return lang.divergence(fluxes)
 
     def _generator(self, node: ast.Call, name: str, depth: int) -> sympy.Expr:
         word = lang.GENERATORS[name]

@@ -216,6 +216,8 @@ def vanishing_power(problem: Problem) -> int | None:
     dirichlet = bool(walled) and all(w.kind == "dirichlet" for pair in walled for w in pair)
     if len(equation.fields) > 1 or equation.steady or not dirichlet or problem.mask is not None:
         return None
+    if has_jumps(problem):
+        return None  # that solution has no kink
     (u,) = equation.field_symbols
     powers = set()
     for node in lang.operators_in(equation.formulas[0]):
