@@ -1,4 +1,4 @@
-"""Preconditioned solves of implicit steps: how many iterations they take, and which one is chosen."""
+"""Preconditioned solves of implicit steps: how many iterations they take, and which is chosen."""
 
 from __future__ import annotations
 

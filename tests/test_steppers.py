@@ -153,7 +153,7 @@ def test_auto_says_what_and_why():
         ("equation=wave", "equation.c='1 + x'"): "verlet",
         ("equation=heat", "operators=spectral"): "exact",
         ("equation=gray_scott", "operators=spectral"): "etdrk4",
-        ("equation=gray_scott", "grid=64"): "bogacki_shampine",
+        ("equation=gray_scott", "grid=64"): "dormand_prince",
         ("equation=gray_scott", "grid=64", "time.dt=0.5"): "rk4",
         ("equation=gray_scott", "grid=400"): "rkl2",
         ("equation=heat", "equation.D='1 + x'", "grid=64"): "rkl2",
