@@ -17,6 +17,7 @@ from pdesim.errors import ConfigError
 def show_list(arguments: Sequence[str]) -> int:
     """``pdesim list [--config-dir DIR]``: equations and the choices of every group."""
     from rich.console import Console
+    from rich.markup import escape
 
     from pdesim.config import choices, compose_settings, groups
     from pdesim.equation import build_equation
@@ -28,10 +29,10 @@ def show_list(arguments: Sequence[str]) -> int:
     for name in choices("equation", folders):
         settings = compose_settings([f"equation={name}"], folder).values
         if name == "custom":
-            console.print(f"[bold]{name}[/]  {settings['equation']['about']}\n", markup=True)
+            console.print(f"[bold]{name}[/]  {escape(settings['equation']['about'])}\n")
             continue
         equation = build_equation(settings["equation"], AXES, name)
-        console.print(f"[bold]{name}[/]  {equation.about}")
+        console.print(f"[bold]{escape(name)}[/]  {escape(equation.about)}")
         for line in equation.text.splitlines():
             console.print(f"    {line}", markup=False)
         given = {k: v for k, v in settings["equation"].items() if k in equation.parameters}
