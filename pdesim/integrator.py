@@ -163,12 +163,12 @@ class Integrator:
 
     def error_rate(
         self, longest: np.ndarray, peak: np.ndarray, scale: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """At what rate a step adds to the error, and the equation damps it: (plans, fields) each.
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The rates of a step's error, of what rounding explains of it, and of its damping.
 
-        From a step taken once, and as two halves; see :mod:`pdesim.monitor`. Differences that
-        rounding alone explains count as 0. Another step from both results shows how fast such a
-        difference decays; one that grows counts as not damped.
+        From a step taken once, and as two halves; see :mod:`pdesim.monitor`. Another step from both
+        results shows how fast such a difference decays; one that grows, or that rounding explains,
+        counts as not damped. The arrays have shape ``(plans, fields)``.
 
         Args:
             longest: steps of chosen size are no longer than this.
@@ -187,10 +187,10 @@ class Integrator:
         )
         epsilon = np.finfo(self.blocks.dtype.as_numpy_dtype).eps
         rounding = ROUNDING * count * plan.stages * epsilon * peak
-        error = np.maximum(first - rounding, 0.0) / (1 - 0.5**plan.stepper.method.order)
+        share = (count * dt)[:, None] * (1 - 0.5**plan.stepper.method.order)
         with np.errstate(divide="ignore", invalid="ignore"):
             damping = np.where(first > rounding, -np.log(second / first) / dt[:, None], 0.0)
-        return error / (count * dt)[:, None], np.maximum(np.nan_to_num(damping), 0.0)
+        return first / share, rounding / share, np.maximum(np.nan_to_num(damping), 0.0)
 
     def _step_from(self, state: tf.Tensor, dt: np.ndarray, scale: np.ndarray) -> tf.Tensor:
         """The states a step later than others that were reached on trial."""

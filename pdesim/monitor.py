@@ -7,6 +7,9 @@ which steps add to the error. The equation damps it at a rate ``d`` that is meas
 ``E' = r - d E``. Part of an error is often not damped (a phase, a position), so the estimate that a
 run reports is a mean of this and of ``E' = r``. Amplification, where an equation is chaotic, is not
 in it.
+
+A difference that rounding explains may still hide an error that adds up over thousands of steps. So
+it is a part of the estimate, while only what is larger makes steps shorter.
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ LASTING = 0.05
 #: a field without any value is measured against this, which no error reaches
 NOTHING = 1e-25
 #: the arrays of a monitor that a checkpoint keeps, in this order
-_SAVED = ("error", "damped", "rate", "damping", "peak", "spread")
+_SAVED = ("error", "damped", "rate", "hidden", "damping", "peak", "spread")
 
 
 @dataclass
@@ -39,7 +42,8 @@ class Monitor:
     """What is known of the error in time, per member and field: arrays ``(members, fields)``.
 
     ``error`` is the integral of ``rate``, the error per unit of time, up to ``time``, and
-    ``damped`` the same with ``damping``; all are root mean squares over the grid. ``peak`` is the
+    ``damped`` the same with ``damping``; all are root mean squares over the grid. ``hidden`` is the
+    part of ``rate`` that rounding explains. ``peak`` is the
     largest root mean square of each field so far, and ``spread`` its present standard deviation.
     ``checked`` counts the steps of each member at the last measurement, ``checks`` the
     measurements.
@@ -48,6 +52,7 @@ class Monitor:
     error: np.ndarray
     damped: np.ndarray
     rate: np.ndarray
+    hidden: np.ndarray
     damping: np.ndarray
     peak: np.ndarray
     spread: np.ndarray
@@ -87,6 +92,7 @@ class Monitor:
         self,
         which: np.ndarray,
         rate: np.ndarray,
+        hidden: np.ndarray,
         damping: np.ndarray,
         time: float,
         steps: np.ndarray,
@@ -102,7 +108,8 @@ class Monitor:
         decay = np.where(known, np.minimum(self.damping, damping), damping)
         error, damped = self._grown(mean, decay, time)
         for name, new in (
-            ("error", error), ("damped", damped), ("rate", rate), ("damping", damping),
+            ("error", error), ("damped", damped), ("rate", rate), ("hidden", hidden),
+            ("damping", damping),
         ):  # fmt: skip
             setattr(self, name, np.where(which[:, None], new, getattr(self, name)))
         self.time = np.where(which, time, self.time)
@@ -134,13 +141,14 @@ class Monitor:
         """
         elapsed = time - start + BEGINNING * (end - start)
         allowed = ACCURACY / (np.log1p(1 / BEGINNING) * elapsed)
-        worst = (self.rate / self.scale).max(axis=1) / allowed
+        seen = np.maximum(self.rate - self.hidden, 0.0)
+        worst = (seen / self.scale).max(axis=1) / allowed
         factor = RESERVE * np.maximum(worst, 1e-12) ** (-1.0 / order)
         keep = (worst <= TOLERATED) & (factor < LONGER)
         return np.where(keep, 1.0, np.clip(factor, SHRINK, GROW))
 
     def of(self, member: int) -> np.ndarray:
-        """Everything about one member as one array, ``(6, fields)``; see :meth:`restore`."""
+        """Everything about one member as one array, ``(7, fields)``; see :meth:`restore`."""
         return np.stack([getattr(self, name)[member] for name in _SAVED])
 
     def restore(self, member: int, values: np.ndarray, time: float, steps: int, checks: int):

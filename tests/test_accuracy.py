@@ -253,17 +253,29 @@ def test_the_monitor_integrates_and_damps():
     monitor = Monitor.start(1, 1, 0.0)
     everyone, steps = np.ones(1, bool), np.array([0])
     rate, none, strong = np.array([[2.0]]), np.zeros((1, 1)), np.full((1, 1), 1e3)
-    monitor.record(everyone, rate, none, 0.0, steps)
-    monitor.record(everyone, rate, none, 3.0, steps + 10)
+    monitor.record(everyone, rate, none, none, 0.0, steps)
+    monitor.record(everyone, rate, none, none, 3.0, steps + 10)
     assert monitor.total(5.0)[0, 0] == pytest.approx(10.0)
     saved = monitor.of(0)
     other = Monitor.start(1, 1, 0.0)
     other.restore(0, saved, 3.0, 10, 2)
     assert other.total(5.0) == monitor.total(5.0)
     monitor = Monitor.start(1, 1, 0.0)
-    monitor.record(everyone, rate, strong, 0.0, steps)
+    monitor.record(everyone, rate, none, strong, 0.0, steps)
     # 5 % of an error is taken to last, the rest is in equilibrium with its damping
     assert monitor.total(5.0)[0, 0] == pytest.approx(0.05 * 10 + 0.95 * 2e-3)
+
+
+def test_what_rounding_explains_is_reported_and_shortens_no_step():
+    monitor = Monitor.start(1, 1, 0.0)
+    monitor.look(np.ones((1, 1)), np.ones((1, 1)))
+    everyone, steps, none = np.ones(1, bool), np.array([0]), np.zeros((1, 1))
+    rate = np.array([[2.0]])
+    monitor.record(everyone, rate, 1.5 * rate, none, 0.0, steps)
+    assert monitor.wanted_factor(2, 0.5, 0.0, 1.0) > 1
+    assert monitor.total(1.0)[0, 0] == pytest.approx(2.0)
+    monitor.record(everyone, rate, 0.5 * rate, none, 0.0, steps)
+    assert monitor.wanted_factor(2, 0.5, 0.0, 1.0) < 1
 
 
 def test_a_uniform_field_has_an_error_beside_its_value():
