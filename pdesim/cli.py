@@ -123,6 +123,8 @@ def _dispatch(arguments: list[str]) -> int:
 def _hydra(arguments: list[str]) -> int:
     """Check everything that can be checked now, then hand over to Hydra's run or multirun."""
     from pdesim.config import compose_settings, open_override
+    from pdesim.files import check_sweep_folder
+    from pdesim.sweep.sampling import first_values
 
     trusted = TRUST in arguments
     flags, overrides, config_dir = _sort([word for word in arguments if word != TRUST])
@@ -145,6 +147,7 @@ def _hydra(arguments: list[str]) -> int:
             cure=f"{TRUST} if you trust all of them, or workers=joblib",
         )
     _check_sweep(overrides, config_dir)
+    check_sweep_folder(compose_settings(first_values(overrides), config_dir).sweep_folder)
     return _start(handed_over, config_dir)
 
 
@@ -191,6 +194,7 @@ def _run(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> int
 def _planned(overrides: Sequence[str], config_dir: str | None, trusted: bool):
     """A single run's configuration, its settings, and its plan unless it goes on."""
     from pdesim.config import compose_config, composed_from
+    from pdesim.files import check_folder
     from pdesim.plan import build_plan
 
     config = compose_config(overrides, config_dir)
@@ -204,6 +208,7 @@ def _planned(overrides: Sequence[str], config_dir: str | None, trusted: bool):
     if not _goes_on(composed.settings, composed.run_folder):
         plan = build_plan(composed.settings, composed.equation)
         _check_folder(composed.run_folder, plan.settings.output.overwrite)
+    check_folder(composed.run_folder)  # before Hydra writes into it
     return config, composed, plan
 
 
@@ -235,6 +240,7 @@ def _check_folder(folder: Path, overwrite: bool) -> None:
 def _sweep(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> int:
     """All members in this process, as many as possible in one program."""
     from pdesim.config import compose_settings
+    from pdesim.files import check_sweep_folder
     from pdesim.sweep.drive import run_sweep
     from pdesim.sweep.sampling import first_values, members
 
@@ -245,6 +251,7 @@ def _sweep(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> i
     _note_repeated(jobs)
     folder = composed.sweep_folder
     _check_folder(folder, overwrite=True)
+    check_sweep_folder(folder)
     code = run_sweep(jobs, folder, config_dir, Console(stderr=True))
     print(_shown(folder.absolute()))
     return code

@@ -67,6 +67,7 @@ def render_again(arguments: Sequence[str]) -> int:
 
     Of a sweep's folder the montage, which ``montage.KEY=VALUE`` arranges.
     """
+    from pdesim.files import reading
     from pdesim.output import Snapshots
     from pdesim.output.facts import read_config
     from pdesim.output.sweep_folder import is_sweep
@@ -89,7 +90,7 @@ def render_again(arguments: Sequence[str]) -> int:
             )
     if sweep:
         return _render_sweep(Path(paths[0]), overrides)
-    with Snapshots(paths[0]) as snapshots:
+    with reading(Path(paths[0])), Snapshots(paths[0]) as snapshots:
         source = snapshots.path
         fields = snapshots.fields
         if snapshots.offer:
@@ -103,6 +104,7 @@ def render_again(arguments: Sequence[str]) -> int:
 
 
 def _render_sweep(folder: Path, overrides: Sequence[str]) -> int:
+    from pdesim.files import reading
     from pdesim.output import Snapshots
     from pdesim.output.facts import read_config
     from pdesim.output.sweep_folder import find_members
@@ -111,7 +113,7 @@ def _render_sweep(folder: Path, overrides: Sequence[str]) -> int:
     stored, fields = {}, ()
     for member in find_members(folder):
         if member.file and member.state != "unreadable":
-            with Snapshots(member.file) as snapshots:
+            with reading(member.file), Snapshots(member.file) as snapshots:
                 stored, fields = read_config(snapshots.attributes), snapshots.fields
             break
     animation = _look("animation", stored, overrides, fields)
@@ -129,7 +131,8 @@ def _look(name: str, stored: Mapping, overrides: Sequence[str], fields: Sequence
 
     values = dict(compose_settings(overrides).values[name])
     chosen = {word.partition("=")[0].removeprefix(f"{name}.") for word in overrides}
-    for key, value in (stored.get(name) or {}).items():
+    before = stored.get(name)
+    for key, value in before.items() if isinstance(before, Mapping) else ():
         if key not in chosen and key != "name":
             values[key] = value
     asked = values.get("field")
@@ -288,6 +291,7 @@ def _verify_rows(flags: dict[str, str], overrides: list[str]):
     """The name of what is verified, the folder for its files, and the rows as they come."""
     from pdesim.config import choices, compose_settings
     from pdesim.device import start_tensorflow
+    from pdesim.files import check_folder
     from pdesim.plan import build_plan
     from pdesim.settings import Device
 
@@ -303,6 +307,7 @@ def _verify_rows(flags: dict[str, str], overrides: list[str]):
     own = [word.partition("=")[2] for word in overrides if word.startswith("equation=")]
     name = "all" if "--all" in flags and not own else plan.equation.name
     folder = composed.run_folder if given else Path("outputs", "verify", name, stamp)
+    check_folder(folder)
     start_tensorflow(Device(name="cpu"))
     if "--all" in flags:
         equations = own or [e for e in choices("equation") if e != "custom"]

@@ -189,10 +189,5 @@ class _Generators:
         return self._here(files.resize(files.read_picture(literal(file)), self._source.shape))
 
     def _snapshot(self, file, field, evaluate):
-        frame = files.read_last_frame(literal(file), literal(field))
-        if frame.shape != self._source.shape:
-            raise ConfigError(
-                f"{literal(file)} holds a frame of shape {frame.shape}",
-                f"the shape of this grid, {self._source.shape}",
-            )
+        frame = files.read_last_frame(literal(file), literal(field), self._source.shape)
         return self._here(frame, smoothing=0.0)

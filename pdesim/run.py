@@ -20,6 +20,7 @@ from pdesim.device import Placement, start_tensorflow
 from pdesim.drawing import LONG, Artist, draw, shown
 from pdesim.errors import InterruptedRun, OutputError, PdesimError
 from pdesim.export import write_xdmf
+from pdesim.files import check_folder
 from pdesim.output import (
     DiagnosticsFile,
     Layout,
@@ -283,6 +284,7 @@ def make_folder(folder: Path) -> None:
     """The folder of a run, and those above it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        check_folder(folder)
     except OSError as error:
         raise OutputError(
             f"the folder {folder} cannot be made ({error.strerror})",
@@ -293,7 +295,13 @@ def make_folder(folder: Path) -> None:
 @contextlib.contextmanager
 def log_file(folder: Path, log: logging.Logger = log) -> Iterator[None]:
     """``pdesim.log`` in the run's folder, whoever configured logging."""
-    handler = logging.FileHandler(folder / "pdesim.log")
+    try:
+        handler = logging.FileHandler(folder / "pdesim.log", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(
+            f"{folder / 'pdesim.log'} cannot be written ({error.strerror})",
+            cure="hydra.run.dir=DIR with a folder that you may write to",
+        ) from None
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     handler.handleError = lambda record: None  # a full disk is told of elsewhere
     log.addHandler(handler)

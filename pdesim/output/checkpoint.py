@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,9 @@ import h5py
 import numpy as np
 
 from pdesim.errors import OutputError
-from pdesim.files import read_array
+from pdesim.files import UNREADABLE, check_own_file, open_hdf5, read_array, replacing
 from pdesim.moment import Moment
-from pdesim.output.snapshots import LIBRARY_VERSIONS, explained
+from pdesim.output.snapshots import LIBRARY_VERSIONS, explained, reason
 from pdesim.settings import CONTINUING, INCIDENTAL
 
 FILE = "checkpoint.h5"
@@ -38,28 +37,23 @@ def write_checkpoint(folder: Path, moment: Moment, settings: str) -> None:
     Raises:
         OutputError: if it cannot be written; the checkpoints before are kept.
     """
-    path, temporary = folder / FILE, folder / f".{FILE}.tmp"
+    path = folder / FILE
     numbers = json.dumps({name: getattr(moment, name) for name in _NUMBERS})
     arrays = {name: getattr(moment, name) for name in _ARRAYS}
     arrays |= {f"carry_{number}": part for number, part in enumerate(moment.carry)}
     if moment.solid is not None:
         arrays["solid"] = moment.solid.astype(np.uint8)
-    with explained(path):
-        try:
-            with h5py.File(temporary, "w", libver=LIBRARY_VERSIONS) as file:
-                for name, values in arrays.items():
-                    file.create_dataset(name, data=values)
-                file.attrs["numbers"] = numbers
-                file.attrs["settings"] = settings
-                file.attrs["carried"] = len(moment.carry)
-                file.attrs["digest"] = _digest(numbers, settings, arrays)
-            with open(temporary, "rb") as file:
-                os.fsync(file.fileno())
-            if path.exists():
-                os.replace(path, folder / PREVIOUS)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with (
+        explained(path),
+        replacing(path, sync=True, keep=folder / PREVIOUS) as temporary,
+        h5py.File(temporary, "w", libver=LIBRARY_VERSIONS) as file,
+    ):
+        for name, values in arrays.items():
+            file.create_dataset(name, data=values)
+        file.attrs["numbers"] = numbers
+        file.attrs["settings"] = settings
+        file.attrs["carried"] = len(moment.carry)
+        file.attrs["digest"] = _digest(numbers, settings, arrays)
 
 
 def read_checkpoint(path: Path) -> tuple[Moment, str]:
@@ -68,10 +62,9 @@ def read_checkpoint(path: Path) -> tuple[Moment, str]:
     Raises:
         OutputError: if the file is missing, damaged, or refers to other files.
     """
-    if not path.is_file():
-        raise OutputError(f"there is no {path}")
+    check_own_file(path)
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             numbers, settings = file.attrs["numbers"], file.attrs["settings"]
             names = [*_ARRAYS, *(f"carry_{n}" for n in range(int(file.attrs["carried"])))]
             names += ["solid"] if "solid" in file else []
@@ -80,8 +73,8 @@ def read_checkpoint(path: Path) -> tuple[Moment, str]:
         if not intact:
             raise OutputError(f"{path} is damaged: its contents do not fit its checksum")
         values = {name: ({"together": 0} | json.loads(numbers))[name] for name in _NUMBERS}
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-        raise OutputError(f"{path} is damaged ({error})") from None
+    except UNREADABLE as error:
+        raise OutputError(f"{path} is damaged ({reason(error)})") from None
     carry = tuple(arrays[name] for name in names if name.startswith("carry_"))
     solid = arrays["solid"].astype(bool) if "solid" in arrays else None
     moment = Moment(**values, **{n: arrays[n] for n in _ARRAYS}, carry=carry, solid=solid)

@@ -18,6 +18,8 @@ import h5py
 import numpy as np
 
 from pdesim.errors import OutputError
+from pdesim.files import UNREADABLE, open_hdf5_for_writing, replacing
+from pdesim.files.hdf5 import reason as files_reason
 from pdesim.grid import Grid
 from pdesim.output.deflate import Deflater
 from pdesim.output.filters import filters, round_mantissa
@@ -64,17 +66,18 @@ def create_snapshots(path: Path, layout: Layout, attributes: Mapping[str, Any]) 
     Raises:
         OutputError: if it cannot be created.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
     compression = filters(layout.compression)
-    with explained(path):
-        with h5py.File(temporary, "w", libver=LIBRARY_VERSIONS) as file:
-            file.attrs.update(attributes)
-            _create_axes(file, layout)
-            for field in layout.stored:
-                _create_field(file, layout, field, compression)
-            if layout.mask is not None:
-                _create_mask(file, layout)
-        os.replace(temporary, path)
+    with (
+        explained(path),
+        replacing(path) as temporary,
+        h5py.File(temporary, "w", libver=LIBRARY_VERSIONS) as file,
+    ):
+        file.attrs.update(attributes)
+        _create_axes(file, layout)
+        for field in layout.stored:
+            _create_field(file, layout, field, compression)
+        if layout.mask is not None:
+            _create_mask(file, layout)
 
 
 def amend(path: Path, attributes: Mapping[str, Any]) -> None:
@@ -83,7 +86,7 @@ def amend(path: Path, attributes: Mapping[str, Any]) -> None:
     Raises:
         OutputError: if the file cannot be written.
     """
-    with explained(path), h5py.File(path, "r+", libver=LIBRARY_VERSIONS) as file:
+    with explained(path), open_hdf5_for_writing(path, libver=LIBRARY_VERSIONS) as file:
         for name, value in attributes.items():
             if file.attrs.get(name) != value:
                 file.attrs[name] = value
@@ -145,7 +148,7 @@ class SnapshotWriter:
     def __init__(self, path: Path, layout: Layout) -> None:
         self.path, self.layout = path, layout
         with explained(path):
-            self._file = h5py.File(path, "r+", libver=LIBRARY_VERSIONS)
+            self._file = open_hdf5_for_writing(path, libver=LIBRARY_VERSIONS)
             self._file.swmr_mode = True
         self._datasets = {name: self._file[name] for name in (*layout.stored, "time")}
         self._deflaters = {name: Deflater() for name in layout.stored}
@@ -210,7 +213,7 @@ def explained(path: Path):
     """HDF5's and the system's complaints as one line."""
     try:
         yield
-    except (OSError, RuntimeError) as error:
+    except UNREADABLE as error:
         raise OutputError(
             f"{path} cannot be written: {reason(error)}; the frames written before are kept",
             cure="room on the disk and the right to write, then pdesim resume "
@@ -223,4 +226,4 @@ def reason(error: Exception) -> str:
     found = re.search(r"error message = '([^']+)'", str(error))
     if found:
         return found.group(1)
-    return getattr(error, "strerror", None) or str(error).splitlines()[0]
+    return getattr(error, "strerror", None) or files_reason(error)
