@@ -182,7 +182,13 @@ def _from(moment: Moment, settings: Settings, name: str) -> Plan | None:
     times = _times(moment, settings)
     if moment.frame >= len(times) - 1:
         return None
-    return build_plan(settings, name, replace(moment, times=times))
+    plan = build_plan(settings, name, replace(moment, times=times))
+    shape = (len(plan.equation.fields), *plan.grid.shape)
+    if moment.state.shape != shape:
+        raise OutputError(
+            f"the checkpoint holds a state of shape {moment.state.shape}", f"the shape {shape}"
+        )
+    return plan
 
 
 def _times(moment: Moment, settings: Settings) -> np.ndarray:

@@ -24,6 +24,7 @@ from pdesim.settings import CONTINUING, INCIDENTAL
 
 FILE = "checkpoint.h5"
 PREVIOUS = "checkpoint.previous.h5"
+_TYPES = {"int": int, "float": int | float, "str": str}
 _ARRAYS = ("times", "targets", "errors", "state")
 _NUMBERS = tuple(f.name for f in dataclasses.fields(Moment) if f.type in ("int", "float", "str"))
 
@@ -66,19 +67,44 @@ def read_checkpoint(path: Path) -> tuple[Moment, str]:
     try:
         with open_hdf5(path) as file:
             numbers, settings = file.attrs["numbers"], file.attrs["settings"]
-            names = [*_ARRAYS, *(f"carry_{n}" for n in range(int(file.attrs["carried"])))]
+            carried = int(file.attrs["carried"])
+            if not 0 <= carried <= len(file):
+                raise ValueError(f"it counts {carried} carried arrays")
+            names = [*_ARRAYS, *(f"carry_{n}" for n in range(carried))]
             names += ["solid"] if "solid" in file else []
             arrays = {name: read_array(file, name) for name in names}
             intact = file.attrs["digest"] == _digest(numbers, settings, arrays)
         if not intact:
             raise OutputError(f"{path} is damaged: its contents do not fit its checksum")
         values = {name: ({"together": 0} | json.loads(numbers))[name] for name in _NUMBERS}
+        carry = tuple(arrays[name] for name in names if name.startswith("carry_"))
+        solid = arrays["solid"].astype(bool) if "solid" in arrays else None
+        moment = Moment(**values, **{n: arrays[n] for n in _ARRAYS}, carry=carry, solid=solid)
+        _check(moment)
     except UNREADABLE as error:
         raise OutputError(f"{path} is damaged ({reason(error)})") from None
-    carry = tuple(arrays[name] for name in names if name.startswith("carry_"))
-    solid = arrays["solid"].astype(bool) if "solid" in arrays else None
-    moment = Moment(**values, **{n: arrays[n] for n in _ARRAYS}, carry=carry, solid=solid)
-    return moment, settings
+    return moment, str(settings)
+
+
+def _check(moment: Moment) -> None:
+    """Types and ranges: a checksum shows damage, not who computed it.
+
+    Raises:
+        ValueError: naming the first entry that no run writes.
+    """
+    for field in dataclasses.fields(Moment):
+        value, kind = getattr(moment, field.name), _TYPES.get(field.type)
+        if kind and (not isinstance(value, kind) or isinstance(value, bool)):
+            raise ValueError(f"{field.name} is {value!r}")
+    for name in ("times", "targets"):
+        times = getattr(moment, name)
+        if times.ndim != 1 or times.dtype.kind != "f" or not (np.diff(times) > 0).all():
+            raise ValueError(f"{name} is no list of growing times")
+    for name, many in (("frame", moment.times), ("target", moment.targets)):
+        if not 0 <= getattr(moment, name) < len(many):
+            raise ValueError(f"{name} is {getattr(moment, name)} of {len(many)}")
+    if not (np.isfinite(moment.state).all() and moment.state.dtype.kind == "f"):
+        raise ValueError("the state is not finite")
 
 
 #: how frames are stored decides no number of the run
