@@ -37,7 +37,7 @@ from pdesim.output import (
 from pdesim.output.lock import hold
 from pdesim.output.snapshots import FILE as SNAPSHOTS
 from pdesim.output.snapshots import amend
-from pdesim.output.status import describe_time_error
+from pdesim.output.status import describe_overflows, describe_time_error
 from pdesim.plan import Plan
 from pdesim.preflight import describe, order_notes
 from pdesim.progress import WHOLE, Share, progress_display, speed
@@ -144,7 +144,12 @@ def _record(session: _Session, config_yaml: str, began: float) -> PdesimError | 
     status = {"state": "running", "equation": plan.equation.name, "started": stamp(began)}
     if plan.since is not None:
         status["resumed_at"] = plan.since.time
-    error, before, worker = None, _read_status(folder), Worker(frames_waiting(plan.state_bytes))
+    recorder, error, before, worker = (
+        None,
+        None,
+        _read_status(folder),
+        Worker(frames_waiting(plan.state_bytes)),
+    )
     if plan.since is not None and before.get("device", session.placement.about) != (
         session.placement.about
     ):
@@ -167,6 +172,9 @@ def _record(session: _Session, config_yaml: str, began: float) -> PdesimError | 
     finally:
         worker.close()
     waited = recorder.waited if error is None else None
+    if recorder is not None and recorder.overflows:
+        session.numbers["stored_as_infinity_since"] = recorder.overflows
+        session.tell(describe_overflows(recorder.overflows), soft_wrap=True)
     status |= closing_status(error, time.time() - began, waited) | session.numbers
     if error is not None:
         log.error("%s", error)

@@ -6,6 +6,7 @@ the length of ``time`` never sees half a frame, and a killed writer loses none t
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -24,6 +25,8 @@ from pdesim.grid import Grid
 from pdesim.output.deflate import Deflater
 from pdesim.output.filters import filters, round_mantissa
 from pdesim.selection import Selection
+
+log = logging.getLogger("pdesim")
 
 FILE = "snapshots.h5"
 #: readable by HDF5 1.10 and later, and able to be read while written
@@ -153,6 +156,8 @@ class SnapshotWriter:
         self._datasets = {name: self._file[name] for name in (*layout.stored, "time")}
         self._deflaters = {name: Deflater() for name in layout.stored}
         self._failed = False
+        #: per field, the time of the first frame with a value that the stored type cannot hold
+        self.overflows: dict[str, float] = {}
 
     @property
     def frames(self) -> int:
@@ -164,15 +169,30 @@ class SnapshotWriter:
         try:
             with explained(self.path):
                 for field, number in zip(layout.stored, layout.selection.fields, strict=True):
-                    self._append(field, frame, state[number][layout.selection.cells])
+                    values = state[number][layout.selection.cells]
+                    self._append(field, frame, self._cast(field, time, values))
                 self._stamp(frame, time)
         except OutputError:
             self._failed = True
             raise
 
+    def _cast(self, field: str, time: float, values: np.ndarray) -> np.ndarray:
+        """Values in the stored type; those beyond its range become infinite, which is noted."""
+        dtype = self.layout.dtype
+        try:
+            with np.errstate(over="raise"):
+                return np.ascontiguousarray(values, dtype=dtype)
+        except FloatingPointError:
+            if field not in self.overflows:
+                self.overflows[field] = time
+                log.warning(
+                    "%s exceeds the range of %s at t = %g: stored as infinity", field, dtype, time
+                )
+            with np.errstate(over="ignore"):
+                return np.ascontiguousarray(values, dtype=dtype)
+
     def _append(self, field: str, frame: int, values: np.ndarray) -> None:
         data, layout = self._datasets[field], self.layout
-        values = np.ascontiguousarray(values, dtype=layout.dtype)
         if layout.keep_bits is not None:
             values = round_mantissa(values, layout.keep_bits)
         # h5py's own words for this, and for what _stamp does, take several times longer

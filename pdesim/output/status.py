@@ -77,6 +77,12 @@ def describe_time_error(errors: Mapping[str, float] | None) -> str:
     return f"error in time about {errors[name]:.0e} of {name}'s range (estimated)"
 
 
+def describe_overflows(overflows: Mapping[str, float]) -> str:
+    """One line about fields that exceeded the range of the type they are stored in."""
+    parts = ", ".join(f"{name} since t = {time:g}" for name, time in overflows.items())
+    return f"warning: values beyond the range of output.dtype are stored as infinity: {parts}"
+
+
 def write_status(folder: Path, **values: Any) -> None:
     """Write the file under a temporary name and rename it, so no reader sees half of it.
 
