@@ -144,12 +144,8 @@ def _record(session: _Session, config_yaml: str, began: float) -> PdesimError | 
     status = {"state": "running", "equation": plan.equation.name, "started": stamp(began)}
     if plan.since is not None:
         status["resumed_at"] = plan.since.time
-    recorder, error, before, worker = (
-        None,
-        None,
-        _read_status(folder),
-        Worker(frames_waiting(plan.state_bytes)),
-    )
+    recorder, error, before = None, None, _read_status(folder)
+    worker = Worker(frames_waiting(plan.state_bytes))
     if plan.since is not None and before.get("device", session.placement.about) != (
         session.placement.about
     ):
