@@ -20,6 +20,7 @@ from pdesim.files.folder import NAMES
 from pdesim.output import SnapshotWriter, recover
 from pdesim.output.lock import is_held
 from pdesim.output.snapshots import amend
+from pdesim.render import diagnostics_plot
 
 QUICK = ("equation=heat", "grid=[12,8]", "output.frames=2", "animation=none")
 #: every name that a run, a sweep, or a command writes or reads in a run's folder
@@ -121,6 +122,20 @@ def test_pipes_do_not_block(run, name):
     os.mkfifo(place(run, name))
     with pytest.raises(OutputError, match="pipe"):
         pdesim.resume(run, "time.end=0.02")
+
+
+@pytest.mark.parametrize("name", ["status.json", "diagnostics.csv", "checkpoint.h5", ".lock"])
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_readers_do_not_wait_for_pipes_and_devices(run, name, kind, capsys):
+    path = place(run, name)
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    assert main(["info", str(run)]) == 0  # the snapshots are whole
+    if name == "diagnostics.csv":
+        with pytest.raises(OutputError):
+            diagnostics_plot(path, run.parent / "a.png")
 
 
 @pytest.mark.parametrize("name", ["snapshots.h5", "pdesim.log"])

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pdesim.errors import OutputError
+from pdesim.errors import OutputError, PdesimError
 from pdesim.files import UNREADABLE, reading
 from pdesim.grid import Grid, square_extents
 from pdesim.output import Snapshots
@@ -62,7 +62,10 @@ class Source:
 
     @property
     def grid(self) -> Grid | None:
-        """The grid of the computation, by the settings; the stored one may be a part of it."""
+        """The grid of the computation, by the settings; the stored one may be a part of it.
+
+        None where the settings do not describe one with the stored axes.
+        """
         domain, points = self.config.get("domain"), self.config.get("grid")
 
         def each(value: object) -> tuple:
@@ -71,13 +74,14 @@ class Source:
         try:
             points, extent = tuple(int(n) for n in each(points)), domain["extent"]
             lengths = extent if isinstance(extent, list) else square_extents(points, extent)
-            return Grid(
+            grid = Grid(
                 points,
                 tuple(float(length) for length in lengths),
                 tuple(float(place) for place in each(domain["origin"])),
             )
-        except (KeyError, TypeError, ValueError):
+        except (PdesimError, KeyError, TypeError, ValueError, OverflowError, ZeroDivisionError):
             return None
+        return grid if set(grid.axes) == set(self.axes) else None
 
     def spacing(self, axis: str) -> float:
         """The distance of two stored points; of a single one, that of the computation."""
