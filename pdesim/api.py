@@ -22,6 +22,7 @@ def simulate(
     folder: str | Path | None = None,
     config_dir: str | Path | None = None,
     quiet: bool = True,
+    trust_config: bool = False,
 ) -> Run:
     """Run a simulation and wait for it.
 
@@ -30,6 +31,7 @@ def simulate(
         folder: where the files go; None: ``outputs/<equation>/<date>_<time>``.
         config_dir: a folder with configs of one's own, as ``--config-dir``.
         quiet: no progress bar.
+        trust_config: files in ``config_dir`` may set everything, as ``--trust-config``.
 
     Returns:
         The run: ``run.folder``, ``run.snapshots``, ``run.to_xarray()``.
@@ -38,6 +40,7 @@ def simulate(
         PdesimError: with what came, what was expected and the cure.
     """
     composed = compose_settings(overrides, None if config_dir is None else str(config_dir))
+    composed.check_trust(trust_config)
     target = _free(composed.run_folder) if folder is None else Path(folder)
     if composed.settings.resume == "auto" and (target / FILE).exists():
         return _go_on(target, composed.values, quiet)

@@ -190,6 +190,7 @@ def build_boundary(
     walls = tuple(
         tuple(_axis_walls(spec, field, axis, scope) for axis in grid.axes) for field in fields
     )
+    _check_unused(spec, fields, grid.axes, scope)
     for number, axis in enumerate(grid.axes):
         kinds = {wall.kind == "periodic" for field in walls for wall in field[number]}
         if len(kinds) > 1:
@@ -198,6 +199,21 @@ def build_boundary(
                 "both sides of an axis periodic for every field, or none",
             )
     return Boundary(walls, tuple(_inner_wall(spec, field, scope) for field in fields))
+
+
+def _check_unused(spec: Mapping, fields: Sequence[str], axes: Sequence[str], scope: Scope) -> None:
+    """Read the conditions that others take precedence over: a mistake there is one all the same.
+
+    Raises:
+        BoundaryError, FormulaError: as for those that are used.
+    """
+    for layers, place in ((spec, "boundary"), *((spec.get(f), f"boundary.{f}") for f in fields)):
+        for key in ("default", *axes):
+            layer = (layers or {}).get(key)
+            sided = isinstance(layer, Mapping) and set(layer) & set(SIDES)
+            for name, side in layer.items() if sided else [("", layer)]:
+                if side is not None:
+                    _wall(side, f"{place}.{key}" + (f".{name}" if name else ""), scope)
 
 
 def _inner_wall(spec: Mapping, field: str, scope: Scope) -> Wall:

@@ -19,7 +19,8 @@ pdesim: equations as text in YAML, run as fast TensorFlow programs on CPU or GPU
   pdesim equation=gray_scott grid=512            one run, into outputs/gray_scott/<date>_<time>
   pdesim equation=heat boundary=neumann time.end=2 device.precision=float64
   pdesim -m equation=gray_scott equation.F=0.03,0.04,0.05      a sweep
-  pdesim --config-dir my equation=NAME           your own my/equation/NAME.yaml
+  pdesim --config-dir my equation=NAME           your own my/equation/NAME.yaml; files in my/ may
+                                                 not set Hydra's own settings without --trust-config
   pdesim equation=custom "equation.rhs={u: '0.001*laplacian(u) + u - u**3'}"
 
   pdesim list                                    equations, formulas, parameters, choices
@@ -54,6 +55,10 @@ PASSED_ON = (
     "-sc",
     "--resolve",
 )
+#: Hydra's options that are followed by a value
+WITH_VALUE = ("--cfg", "-c", "--package", "-p", "--info", "-i")
+#: see pdesim.trust
+TRUST = "--trust-config"
 
 
 def entry() -> NoReturn:
@@ -117,24 +122,45 @@ def _dispatch(arguments: list[str]) -> int:
 
 def _hydra(arguments: list[str]) -> int:
     """Check everything that can be checked now, then hand over to Hydra's run or multirun."""
-    from pdesim.config import open_override
+    from pdesim.config import compose_settings, open_override
+    from pdesim.files import check_sweep_folder
+    from pdesim.sweep.sampling import first_values
 
-    flags, overrides, config_dir = _sort(arguments)
+    trusted = TRUST in arguments
+    flags, overrides, config_dir = _sort([word for word in arguments if word != TRUST])
+    _check_flags(flags)
+    handed_over = flags + [open_override(o) for o in overrides]
     if any(flag.partition("=")[0] in PASSED_ON for flag in flags):
-        return _start(flags + [open_override(o) for o in overrides], config_dir)
+        compose_settings(overrides, config_dir).check_trust(trusted)
+        return _start(handed_over, config_dir)
     if not overrides:
         raise ConfigError(
             f"no settings are given beside {' '.join(arguments)}", "such as equation=heat"
         )
-    if "-m" in flags or "--multirun" in flags:
-        if not any(o.startswith(("hydra/launcher=", "hydra/sweeper=")) for o in overrides):
-            return _sweep(overrides, config_dir)
-        _check_sweep(overrides, config_dir)
-    elif all(flag in ("--run", "-r") for flag in flags):
-        return _run(overrides, config_dir)
-    else:
-        _planned(overrides, config_dir)  # Hydra's own flags: mistakes are told in our words
-    return _start(flags + [open_override(o) for o in overrides], config_dir)
+    if "-m" not in flags and "--multirun" not in flags:
+        return _run(overrides, config_dir, trusted)
+    if not any(o.startswith(("hydra/launcher=", "hydra/sweeper=")) for o in overrides):
+        return _sweep(overrides, config_dir, trusted)
+    if not trusted and (config_dir or any(o.startswith("hydra.searchpath") for o in overrides)):
+        raise ConfigError(
+            "Hydra's own launchers run what the files in --config-dir say",
+            cure=f"{TRUST} if you trust all of them, or workers=joblib",
+        )
+    _check_sweep(overrides, config_dir)
+    check_sweep_folder(compose_settings(first_values(overrides), config_dir).sweep_folder)
+    return _start(handed_over, config_dir)
+
+
+def _check_flags(flags: Sequence[str]) -> None:
+    """Refuse options that are unknown, or that would load code or other primary configs."""
+    known = (*PASSED_ON, "--run", "-r", "--multirun", "-m", "--package", "-p", "--config-dir", TRUST)
+    rest = iter(flags)
+    for flag in rest:
+        name, equals, _ = flag.partition("=")
+        if name not in known:
+            raise ConfigError(f"unknown option {name}", nearest(name, known), "pdesim --help")
+        if name in WITH_VALUE and not equals:
+            next(rest, None)
 
 
 def _sort(arguments: list[str]) -> tuple[list[str], list[str], str | None]:
@@ -147,7 +173,7 @@ def _sort(arguments: list[str]) -> tuple[list[str], list[str], str | None]:
             config_dir = value if equals else next(rest, None)
             if not config_dir:
                 raise ConfigError("--config-dir needs a folder", "--config-dir DIR")
-        elif name in ("--cfg", "-c", "--package", "-p", "--info", "-i") and not equals:
+        elif name in WITH_VALUE and not equals:
             flags += [word, *itertools.islice(rest, 1)]
         elif word.startswith("-"):
             flags.append(word)
@@ -156,22 +182,23 @@ def _sort(arguments: list[str]) -> tuple[list[str], list[str], str | None]:
     return flags, overrides, config_dir
 
 
-def _run(overrides: Sequence[str], config_dir: str | None) -> int:
+def _run(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> int:
     """A single run, composed and planned before its folder is made."""
     from pdesim.config import run_as_job
 
-    config, composed, plan = _planned(overrides, config_dir)
+    config, composed, plan = _planned(overrides, config_dir, trusted)
     run_as_job(config, lambda: _job(composed.values, composed.settings, plan))
     return 0
 
 
-def _planned(overrides: Sequence[str], config_dir: str | None):
+def _planned(overrides: Sequence[str], config_dir: str | None, trusted: bool):
     """A single run's configuration, its settings, and its plan unless it goes on."""
     from pdesim.config import compose_config, composed_from
+    from pdesim.files import check_folder
     from pdesim.plan import build_plan
 
     config = compose_config(overrides, config_dir)
-    composed = composed_from(config, overrides)
+    composed = composed_from(config, overrides).check_trust(trusted)
     if composed.settings.sweep.over:
         raise ConfigError(
             f"this is a sweep, over {', '.join(composed.settings.sweep.over)}",
@@ -181,6 +208,7 @@ def _planned(overrides: Sequence[str], config_dir: str | None):
     if not _goes_on(composed.settings, composed.run_folder):
         plan = build_plan(composed.settings, composed.equation)
         _check_folder(composed.run_folder, plan.settings.output.overwrite)
+    check_folder(composed.run_folder)  # before Hydra writes into it
     return config, composed, plan
 
 
@@ -209,19 +237,21 @@ def _check_folder(folder: Path, overwrite: bool) -> None:
         )
 
 
-def _sweep(overrides: Sequence[str], config_dir: str | None) -> int:
+def _sweep(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> int:
     """All members in this process, as many as possible in one program."""
     from pdesim.config import compose_settings
+    from pdesim.files import check_sweep_folder
     from pdesim.sweep.drive import run_sweep
     from pdesim.sweep.sampling import first_values, members
 
-    composed = compose_settings(first_values(overrides), config_dir)
+    composed = compose_settings(first_values(overrides), config_dir).check_trust(trusted)
     if composed.settings.sweep.name == "grid":
         _check_sweep(overrides, config_dir)
     jobs = members(overrides, config_dir)
     _note_repeated(jobs)
     folder = composed.sweep_folder
     _check_folder(folder, overwrite=True)
+    check_sweep_folder(folder)
     code = run_sweep(jobs, folder, config_dir, Console(stderr=True))
     print(_shown(folder.absolute()))
     return code

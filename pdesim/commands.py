@@ -12,6 +12,7 @@ from pdesim.errors import ConfigError
 def show_list(arguments: Sequence[str]) -> int:
     """``pdesim list [--config-dir DIR]``: equations and the choices of every group."""
     from rich.console import Console
+    from rich.markup import escape
 
     from pdesim.config import choices, compose_settings, groups
     from pdesim.equation import build_equation
@@ -23,10 +24,10 @@ def show_list(arguments: Sequence[str]) -> int:
     for name in choices("equation", folders):
         settings = compose_settings([f"equation={name}"], folder).values
         if name == "custom":
-            console.print(f"[bold]{name}[/]  {settings['equation']['about']}\n", markup=True)
+            console.print(f"[bold]{name}[/]  {escape(settings['equation']['about'])}\n")
             continue
         equation = build_equation(settings["equation"], AXES, name)
-        console.print(f"[bold]{name}[/]  {equation.about}")
+        console.print(f"[bold]{escape(name)}[/]  {escape(equation.about)}")
         for line in equation.text.splitlines():
             console.print(f"    {line}", markup=False)
         given = {k: v for k, v in settings["equation"].items() if k in equation.parameters}
@@ -61,6 +62,7 @@ def render_again(arguments: Sequence[str]) -> int:
 
     Of a sweep's folder the montage, which ``montage.KEY=VALUE`` arranges.
     """
+    from pdesim.files import reading
     from pdesim.output import Snapshots
     from pdesim.output.facts import read_config
     from pdesim.output.sweep_folder import is_sweep
@@ -83,7 +85,7 @@ def render_again(arguments: Sequence[str]) -> int:
             )
     if sweep:
         return _render_sweep(Path(paths[0]), overrides)
-    with Snapshots(paths[0]) as snapshots:
+    with reading(Path(paths[0])), Snapshots(paths[0]) as snapshots:
         source = snapshots.path
         fields = snapshots.fields
         if snapshots.offer:
@@ -97,6 +99,7 @@ def render_again(arguments: Sequence[str]) -> int:
 
 
 def _render_sweep(folder: Path, overrides: Sequence[str]) -> int:
+    from pdesim.files import reading
     from pdesim.output import Snapshots
     from pdesim.output.facts import read_config
     from pdesim.output.sweep_folder import find_members
@@ -105,7 +108,7 @@ def _render_sweep(folder: Path, overrides: Sequence[str]) -> int:
     stored, fields = {}, ()
     for member in find_members(folder):
         if member.file and member.state != "unreadable":
-            with Snapshots(member.file) as snapshots:
+            with reading(member.file), Snapshots(member.file) as snapshots:
                 stored, fields = read_config(snapshots.attributes), snapshots.fields
             break
     animation = _look("animation", stored, overrides, fields)
@@ -123,7 +126,8 @@ def _look(name: str, stored: Mapping, overrides: Sequence[str], fields: Sequence
 
     values = dict(compose_settings(overrides).values[name])
     chosen = {word.partition("=")[0].removeprefix(f"{name}.") for word in overrides}
-    for key, value in (stored.get(name) or {}).items():
+    before = stored.get(name)
+    for key, value in before.items() if isinstance(before, Mapping) else ():
         if key not in chosen and key != "name":
             values[key] = value
     asked = values.get("field")

@@ -13,18 +13,29 @@ from typing import Any
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra._internal.callbacks import Callbacks
+from hydra._internal.core_plugins import file_config_source
+from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import run_job
 from hydra.errors import HydraException
+from hydra.plugins.config_source import ConfigResult
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from pdesim.equation import KEYS
-from pdesim.errors import ConfigError, nearest
+from pdesim.errors import ConfigError, OutputError, nearest
+from pdesim.files import check_yaml, read_text
 from pdesim.settings import Settings, read_settings
+from pdesim.trust import (
+    FOLDERS,
+    guarded_overrides,
+    outside_folders,
+    trust_error,
+    untrusted_settings,
+)
 
 #: sections whose keys are the user's own names, or another library's: no '+' is needed to add one
 OPEN_SECTIONS = ("equation", "initial", "boundary", "workers.options")
@@ -75,6 +86,7 @@ class Composed:
     """A resolved configuration: plain values, the folders it asks for, and its equation's name.
 
     ``independent``: no setting is made from others (``${...}``), so that one can change alone.
+    ``untrusted``: what files of others set although only the command line may.
     """
 
     values: dict[str, Any]
@@ -83,10 +95,21 @@ class Composed:
     equation: str
     overrides: tuple[str, ...]
     independent: bool
+    untrusted: tuple[str, ...] = ()
 
     @cached_property
     def settings(self) -> Settings:
         return read_settings(self.values)
+
+    def check_trust(self, trusted: bool = False) -> Composed:
+        """These settings, unless a file of others changed what only the command line may set.
+
+        Raises:
+            ConfigError: naming those settings, unless the user trusts all files.
+        """
+        if self.untrusted and not trusted:
+            raise trust_error(self.untrusted)
+        return self
 
     @cached_property
     def yaml(self) -> str:
@@ -165,7 +188,27 @@ def composed_from(config: DictConfig, overrides: Sequence[str]) -> Composed:
             equation=config.hydra.runtime.choices["equation"],
             overrides=tuple(open_override(text) for text in overrides),
             independent=values == plain(config, resolve=False),
+            untrusted=tuple(_untrusted(config, overrides)),
         )
+
+
+def _untrusted(config: DictConfig, overrides: Sequence[str]) -> list[str]:
+    """What files outside the shipped configs set of Hydra and the workers; see ``trust``."""
+    hydra = config.hydra
+    sources = hydra.runtime.config_sources
+    if all(one.schema != "file" or one.provider == "main" for one in sources):
+        return []
+    guarded = [open_override(text) for text in guarded_overrides(overrides)]
+    shipped = [text for text in guarded if not text.startswith("hydra.searchpath=")]
+    try:
+        with _hydra_at_work():
+            expected = compose(CONFIG_NAME, shipped, return_hydra_config=True)
+    except HydraException:  # a choice that no shipped file offers
+        return guarded
+    sections = [OmegaConf.masked_copy(one, ["hydra", "workers"]) for one in (config, expected)]
+    found, right = (OmegaConf.to_container(one, resolve=False) for one in sections)
+    folders = {name: OmegaConf.select(hydra, name) for name in FOLDERS}
+    return untrusted_settings(found, right) + outside_folders(folders, overrides)
 
 
 def run_as_job(config: DictConfig, task: Callable[[], None]) -> None:
@@ -201,11 +244,28 @@ def plain(config: DictConfig, resolve: bool = True) -> dict[str, Any]:
         return OmegaConf.to_container(own, resolve=resolve)
 
 
+class FileConfigSource(file_config_source.FileConfigSource):
+    """Hydra's reader of YAML files, for files whose aliases do not multiply.
+
+    It takes the place of Hydra's own in the registry, which knows classes by this name.
+    """
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        path = Path(self.path, self._normalize_file_name(config_path))
+        if not path.is_relative_to(config_folder()) and path.is_file():
+            try:
+                check_yaml(read_text(path))
+            except OutputError as error:
+                raise ConfigError(f"{path}: {error.problem}", error.expected) from None
+        return super().load_config(config_path)
+
+
 @contextlib.contextmanager
 def _hydra_at_work() -> Iterator[ConfigLoader]:
     """Hydra on the shipped configs, and what loads them."""
     folder = str(config_folder())
     with _fresh_hydra(), initialize_config_dir(folder, "pdesim", version_base=HYDRA_VERSION):
+        SourcesRegistry.instance().types["file"] = FileConfigSource
         yield GlobalHydra.instance().config_loader()
 
 

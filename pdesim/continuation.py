@@ -12,6 +12,8 @@ import numpy as np
 import yaml
 
 from pdesim.errors import ConfigError, OutputError
+from pdesim.files import check_folder, load_yaml
+from pdesim.files.hdf5 import reason
 from pdesim.moment import Moment
 from pdesim.output import Snapshots, fingerprint, lock, read_checkpoint, recover
 from pdesim.output.checkpoint import FILE, PREVIOUS
@@ -49,6 +51,7 @@ def continue_run(folder: Path, asked: Mapping[str, Any]) -> Continuation:
     path, notes = folder / SNAPSHOTS, []
     if not path.is_file():
         raise OutputError(f"{folder} holds no run (no {SNAPSHOTS})", "the folder of a run")
+    check_folder(folder)
     if lock.is_held(folder):
         raise OutputError(f"another process is writing to {folder} now", cure="wait for it")
     mended = recover(path)
@@ -58,7 +61,7 @@ def continue_run(folder: Path, asked: Mapping[str, Any]) -> Continuation:
         times, attributes = snapshots.times, snapshots.attributes
     stored = _config(attributes, path)
     values = _merged(stored, asked)
-    settings, name = read_settings(values), str(attributes["equation_name"])
+    settings, name = read_settings(values), str(attributes.get("equation_name", "custom"))
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
     moment, complaints = _newest(folder, stored, len(times))
     notes += [*complaints, *_other_versions(attributes)]
@@ -73,10 +76,14 @@ def continue_run(folder: Path, asked: Mapping[str, Any]) -> Continuation:
 
 def _config(attributes: Mapping[str, Any], path: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(str(attributes["config"]))
+        values = load_yaml(str(attributes["config"]))
+        if not isinstance(values, dict):
+            raise TypeError("its settings are no mapping")
         read_settings(values)
-    except (KeyError, yaml.YAMLError, TypeError) as error:
-        raise OutputError(f"{path} does not say how it was made ({error})") from None
+    except OutputError as error:
+        raise OutputError(f"{path} does not say how it was made: {error.problem}") from None
+    except (KeyError, TypeError) as error:
+        raise OutputError(f"{path} does not say how it was made ({reason(error)})") from None
     return values
 
 
@@ -175,7 +182,13 @@ def _from(moment: Moment, settings: Settings, name: str) -> Plan | None:
     times = _times(moment, settings)
     if moment.frame >= len(times) - 1:
         return None
-    return build_plan(settings, name, replace(moment, times=times))
+    plan = build_plan(settings, name, replace(moment, times=times))
+    shape = (len(plan.equation.fields), *plan.grid.shape)
+    if moment.state.shape != shape:
+        raise OutputError(
+            f"the checkpoint holds a state of shape {moment.state.shape}", f"the shape {shape}"
+        )
+    return plan
 
 
 def _times(moment: Moment, settings: Settings) -> np.ndarray:

@@ -12,7 +12,7 @@ from functools import cached_property
 
 import sympy
 
-from pdesim.errors import ConfigError
+from pdesim.errors import ConfigError, nearest
 from pdesim.formula import Scope, Split, compact, jacobian, names_in, parse, split
 from pdesim.formula import language as lang
 from pdesim.formula.language import TIME, reserved_names
@@ -96,6 +96,8 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
             f"equation.{'solve' if steady else 'rhs'} and equation.fields differ in {missing}",
             f"one formula for each of {', '.join(fields)}",
         )
+    for key in ("units", "labels"):
+        _check_fields(spec.get(key), f"equation.{key}", fields)
     given = {key: value for key, value in spec.items() if key not in KEYS}
     _check_names(given, "parameter")
     if clash := set(given) & set(fields):
@@ -163,6 +165,23 @@ def _formulas(spec: Mapping) -> tuple[Mapping, bool]:
     if not isinstance(texts, Mapping):
         raise ConfigError(f"the formulas are {texts!r}", "a mapping from fields to formulas")
     return texts, bool(solve)
+
+
+def _check_fields(texts: object, name: str, fields: Sequence[str]) -> None:
+    """``units`` and ``labels``: text for some of the fields.
+
+    Raises:
+        ConfigError: if it is no mapping, or names what is no field.
+    """
+    if not texts:
+        return
+    if not isinstance(texts, Mapping):
+        raise ConfigError(f"{name} is {texts!r}", f"text per field: {{{fields[0]}: ...}}")
+    for key in texts:
+        if key not in fields:
+            raise ConfigError(
+                f"{name}.{key} does not name a field of this equation", nearest(str(key), fields)
+            )
 
 
 def _check_names(names: Sequence[str] | Mapping, what: str) -> None:

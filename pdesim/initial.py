@@ -6,8 +6,9 @@ state is the same bit for bit on every device and in every precision before roun
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import sympy
@@ -23,8 +24,10 @@ from pdesim.resample import SMOOTHING, low_pass
 #: generators whose values at a place depend on the grid
 GRID_DEPENDENT = {"random_normal", "random_uniform", "image", "snapshot"}
 
-#: each takes a pass over its neighbourhood
-MOST_SPOTS = 1_000_000
+#: balls of one ``spots``: each takes at least 50 microseconds
+MOST_SPOTS = 50_000
+#: cells of all balls together, each ball counted by the box around it: about a minute
+MOST_CELLS = 5e9
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,11 @@ def build_initial(
         generators=True,
         forbidden=dict.fromkeys(fields, "an initial state is known before the fields are"),
     )
+    if "default" in spec and all(field in spec for field in fields):
+        # used for no field; a mistake in it is one all the same. It may be for more dimensions
+        every = {name: sympy.Symbol(name, real=True) for name in place_names(lang.AXES)}
+        wide = replace(scope, symbols={**every, **scope.symbols}, axes=lang.AXES)
+        parse(spec["default"], wide, "initial.default")
     texts = {field: spec.get(field, spec.get("default", 0)) for field in fields}
     return InitialState(
         tuple(fields),
@@ -136,8 +144,14 @@ class _Generators:
         return evaluate(amplitude) * self._here(stream.standard_normal(self._source.shape))
 
     def _random_uniform(self, low, high, place, evaluate):
+        low, high = evaluate(low), evaluate(high)
+        if np.any(np.asarray(high) < np.asarray(low)):
+            raise ConfigError(
+                "random_uniform(low, high) has an upper bound below the lower one",
+                "low <= high in every cell, such as random_uniform(0, 1)",
+            )
         noise = self._stream(2, self.field, int(place)).random(self._source.shape)
-        return evaluate(low) + (evaluate(high) - evaluate(low)) * self._here(noise)
+        return low + (high - low) * self._here(noise)
 
     def _spots(self, count, radius, smoothness=None, *, evaluate):
         """Union of balls; the edge is a tanh of width ``smoothness * radius`` (0: sharp)."""
@@ -148,6 +162,16 @@ class _Generators:
         count = round(self._number(count, "count", evaluate))
         if count > MOST_SPOTS:
             raise ConfigError(f"spots(...) has a count of {count}", f"at most {MOST_SPOTS}")
+        reach = 2 * (radius + 6 * width)
+        cells = count * math.prod(
+            min(n, reach / h + 1) for n, h in zip(self.grid.points, self.grid.spacing, strict=True)
+        )
+        if cells > MOST_CELLS:
+            raise ConfigError(
+                f"spots({count}, {radius:g}) covers {cells:.2g} cells, ball by ball",
+                f"at most {MOST_CELLS:.0e}",
+                "fewer or smaller spots",
+            )
         centres = self._stream(3).random((count, self.grid.dimensions))
         result = np.zeros(self.grid.shape)
         for centre in centres:
@@ -189,10 +213,5 @@ class _Generators:
         return self._here(files.resize(files.read_picture(literal(file)), self._source.shape))
 
     def _snapshot(self, file, field, evaluate):
-        frame = files.read_last_frame(literal(file), literal(field))
-        if frame.shape != self._source.shape:
-            raise ConfigError(
-                f"{literal(file)} holds a frame of shape {frame.shape}",
-                f"the shape of this grid, {self._source.shape}",
-            )
+        frame = files.read_last_frame(literal(file), literal(field), self._source.shape)
         return self._here(frame, smoothing=0.0)

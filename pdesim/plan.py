@@ -208,6 +208,7 @@ def build_plan(
             early = stepper.method.family != "imex"
             targets = merge(times, events, control_points(times, early))
             step = replace(step, dt=min(step.dt, float(np.diff(targets).max())))
+    _check_stored_range(settings, equation, state, selection)
     first = FirstState(state.astype(settings.device.precision, copy=False))
     plan = Plan(
         settings, problem, stepper, why, step, times, targets, events, first, selection,
@@ -316,6 +317,29 @@ def _check_bits(settings: Settings) -> None:
     most = np.finfo(name).nmant
     if keep is not None and keep > most:
         raise ConfigError(f"output.keep_bits={keep}, but {name} has {most} mantissa bits")
+
+
+def _check_stored_range(
+    settings: Settings, equation: Equation, state: np.ndarray, selection: Selection
+) -> None:
+    """Refuse an ``output.dtype`` that turns the initial state into infinities, or into zeros.
+
+    Raises:
+        ConfigError: naming the first field whose largest magnitude it cannot hold.
+    """
+    dtype = np.dtype(settings.output.dtype or settings.device.precision)
+    for number in selection.fields:
+        largest = np.abs(state[number]).max()
+        with np.errstate(over="ignore", under="ignore"):
+            stored = largest.astype(dtype)
+        if np.isinf(stored) or (largest > 0 and stored == 0):
+            about = np.finfo(dtype)
+            raise ConfigError(
+                f"{equation.fields[number]} has values up to {largest:.3g} in the initial state, "
+                f"which {dtype} stores as {stored}",
+                f"magnitudes from {about.smallest_subnormal:.2g} to {about.max:.6g}",
+                "output.dtype=float32, or other units of this field",
+            )
 
 
 def _check_memory(grid: Grid, equation: Equation, settings: Settings) -> None:

@@ -20,6 +20,7 @@ from pdesim.device import Placement, start_tensorflow
 from pdesim.drawing import LONG, Artist, draw, shown
 from pdesim.errors import InterruptedRun, OutputError, PdesimError
 from pdesim.export import write_xdmf
+from pdesim.files import check_folder
 from pdesim.output import (
     DiagnosticsFile,
     Layout,
@@ -36,7 +37,7 @@ from pdesim.output import (
 from pdesim.output.lock import hold
 from pdesim.output.snapshots import FILE as SNAPSHOTS
 from pdesim.output.snapshots import amend
-from pdesim.output.status import describe_time_error
+from pdesim.output.status import describe_overflows, describe_time_error
 from pdesim.plan import Plan
 from pdesim.preflight import describe, order_notes
 from pdesim.progress import WHOLE, Share, progress_display, speed
@@ -143,7 +144,8 @@ def _record(session: _Session, config_yaml: str, began: float) -> PdesimError | 
     status = {"state": "running", "equation": plan.equation.name, "started": stamp(began)}
     if plan.since is not None:
         status["resumed_at"] = plan.since.time
-    error, before, worker = None, _read_status(folder), Worker(frames_waiting(plan.state_bytes))
+    recorder, error, before = None, None, _read_status(folder)
+    worker = Worker(frames_waiting(plan.state_bytes))
     if plan.since is not None and before.get("device", session.placement.about) != (
         session.placement.about
     ):
@@ -166,6 +168,9 @@ def _record(session: _Session, config_yaml: str, began: float) -> PdesimError | 
     finally:
         worker.close()
     waited = recorder.waited if error is None else None
+    if recorder is not None and recorder.overflows:
+        session.numbers["stored_as_infinity_since"] = recorder.overflows
+        session.tell(describe_overflows(recorder.overflows), soft_wrap=True)
     status |= closing_status(error, time.time() - began, waited) | session.numbers
     if error is not None:
         log.error("%s", error)
@@ -283,6 +288,7 @@ def make_folder(folder: Path) -> None:
     """The folder of a run, and those above it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        check_folder(folder)
     except OSError as error:
         raise OutputError(
             f"the folder {folder} cannot be made ({error.strerror})",
@@ -293,7 +299,13 @@ def make_folder(folder: Path) -> None:
 @contextlib.contextmanager
 def log_file(folder: Path, log: logging.Logger = log) -> Iterator[None]:
     """``pdesim.log`` in the run's folder, whoever configured logging."""
-    handler = logging.FileHandler(folder / "pdesim.log")
+    try:
+        handler = logging.FileHandler(folder / "pdesim.log", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(
+            f"{folder / 'pdesim.log'} cannot be written ({error.strerror})",
+            cure="hydra.run.dir=DIR with a folder that you may write to",
+        ) from None
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     handler.handleError = lambda record: None  # a full disk is told of elsewhere
     log.addHandler(handler)

@@ -13,7 +13,8 @@ from rich.table import Table
 from pdesim.config import Composed, compose_settings
 from pdesim.converge.levels import build_levels, describe_levels
 from pdesim.device import start_tensorflow
-from pdesim.errors import ConfigError
+from pdesim.errors import ConfigError, OutputError
+from pdesim.files import check_folder, reading, write_text
 from pdesim.output import convergence
 
 USAGE = "settings such as equation=heat grid=64, or one folder of a run; --json, --config-dir DIR"
@@ -50,7 +51,10 @@ def run_converge(arguments: Sequence[str]) -> int:
     values = as_json(result, digest, placement.about)
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(values, indent=1, allow_nan=False)
-    (folder / convergence.FILE).write_text(text + "\n")
+    try:
+        write_text(folder / convergence.FILE, text + "\n")
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written to ({error.strerror})") from None
     plot(result, values, folder / "converge.png")
     if as_text:
         _show(values)
@@ -109,10 +113,11 @@ def _of_run(path: str) -> tuple[Composed, Path]:
     from pdesim.output import Snapshots
     from pdesim.output.facts import read_config
 
-    with Snapshots(path) as snapshots:
+    with reading(Path(path)), Snapshots(path) as snapshots:
         values = read_config(snapshots.attributes)
         name = str(snapshots.attributes.get("equation_name", "custom"))
         folder = snapshots.path.parent
+    check_folder(folder)
     if not values:
         raise ConfigError(f"{path} does not say its settings", "a run of pdesim")
     return Composed(dict(values), folder, folder, name, (), True), folder

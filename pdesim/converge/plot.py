@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pdesim.files import replacing
 from pdesim.output.convergence import title
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ def plot(result: Result, values: dict, path: Path) -> None:
     for number, panel in enumerate(panels, start=1):
         panel(figure, figure.add_subplot(1, len(panels), number), result, values)
     figure.suptitle(title(values), fontsize=10)
-    figure.savefig(path, dpi=100)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=100)
 
 
 def _over_spacing(figure, axes, result: Result, values: dict) -> None:

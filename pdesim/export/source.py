@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from pdesim.errors import OutputError
+from pdesim.errors import OutputError, PdesimError
+from pdesim.files import UNREADABLE, reading
 from pdesim.grid import Grid, square_extents
 from pdesim.output import Snapshots
 from pdesim.output.facts import (
@@ -61,7 +62,10 @@ class Source:
 
     @property
     def grid(self) -> Grid | None:
-        """The grid of the computation, by the settings; the stored one may be a part of it."""
+        """The grid of the computation, by the settings; the stored one may be a part of it.
+
+        None where the settings do not describe one with the stored axes.
+        """
         domain, points = self.config.get("domain"), self.config.get("grid")
 
         def each(value: object) -> tuple:
@@ -70,13 +74,14 @@ class Source:
         try:
             points, extent = tuple(int(n) for n in each(points)), domain["extent"]
             lengths = extent if isinstance(extent, list) else square_extents(points, extent)
-            return Grid(
+            grid = Grid(
                 points,
                 tuple(float(length) for length in lengths),
                 tuple(float(place) for place in each(domain["origin"])),
             )
-        except (KeyError, TypeError, ValueError):
+        except (PdesimError, KeyError, TypeError, ValueError, OverflowError, ZeroDivisionError):
             return None
+        return grid if set(grid.axes) == set(self.axes) else None
 
     def spacing(self, axis: str) -> float:
         """The distance of two stored points; of a single one, that of the computation."""
@@ -105,7 +110,7 @@ class Source:
     def _read(self, snapshots: Snapshots, name: str, index: int) -> np.ndarray:
         try:
             return snapshots[name][index].astype(self.dtypes[name], copy=False)
-        except OSError as error:
+        except UNREADABLE as error:
             raise OutputError(
                 f"frame {index} of {name} in {self.path} cannot be read ({error})"
             ) from None
@@ -118,7 +123,7 @@ def read_source(path: Path) -> Source:
         OutputError: if it is unreadable, no snapshot file, or has no frames.
         MissingExtraError: if its compression needs a package that is not installed.
     """
-    with Snapshots(path) as snapshots:
+    with reading(path), Snapshots(path) as snapshots:
         fields = field_names(snapshots)
         count = frame_count(snapshots, fields)
         for name in fields:
@@ -140,19 +145,13 @@ def read_source(path: Path) -> Source:
             },
             attributes=snapshots.attributes,
             config=read_config(snapshots.attributes),
-            mask=_mask(snapshots, fields[0]),
+            mask=snapshots.mask,
         )
 
 
 def _plain(dtype: np.dtype) -> np.dtype:
     """What every reader knows: native float64 or float32; half precision is known to few."""
     return np.dtype(np.float64) if dtype.itemsize >= 8 else np.dtype(np.float32)
-
-
-def _mask(snapshots: Snapshots, field: str) -> np.ndarray | None:
-    # no field, so it is not handed out by name; a second opening would not fit one for SWMR
-    file = snapshots[field].file
-    return file["mask"][:] if "mask" in file else None
 
 
 def check_alike(sources: Sequence[Source]) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from pdesim.errors import OutputError
+from pdesim.files import clear_name
 
 
 @contextlib.contextmanager
@@ -31,6 +31,7 @@ def appearing(target: Path, overwrite: bool) -> Iterator[Path]:
         raise OutputError(f"there is no folder {target.parent}", cure="--output TARGET elsewhere")
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
+        clear_name(temporary)  # a link under this name would be followed
         yield temporary
         _replace(temporary, target)
     except OSError as error:
@@ -39,22 +40,15 @@ def appearing(target: Path, overwrite: bool) -> Iterator[Path]:
             f"{target} cannot be written ({reason})", cure="--output TARGET"
         ) from None
     finally:
-        _remove(temporary)
+        clear_name(temporary)
 
 
 def _replace(temporary: Path, target: Path) -> None:
-    if target.is_dir():
+    if target.is_dir() and not target.is_symlink():
         # a folder cannot be replaced in one step; the old one is kept until the new one is there
         old = target.with_name(f".{target.name}.{os.getpid()}.old")
         os.replace(target, old)
         os.replace(temporary, target)
-        _remove(old)
+        clear_name(old)
     else:
         os.replace(temporary, target)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

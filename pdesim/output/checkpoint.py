@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,14 @@ import h5py
 import numpy as np
 
 from pdesim.errors import OutputError
-from pdesim.files import read_array
+from pdesim.files import UNREADABLE, check_own_file, open_hdf5, read_array, replacing
 from pdesim.moment import Moment
-from pdesim.output.snapshots import LIBRARY_VERSIONS, explained
+from pdesim.output.snapshots import LIBRARY_VERSIONS, explained, reason
 from pdesim.settings import CONTINUING, INCIDENTAL
 
 FILE = "checkpoint.h5"
 PREVIOUS = "checkpoint.previous.h5"
+_TYPES = {"int": int, "float": int | float, "str": str}
 _ARRAYS = ("times", "targets", "errors", "state")
 _NUMBERS = tuple(f.name for f in dataclasses.fields(Moment) if f.type in ("int", "float", "str"))
 
@@ -38,28 +38,23 @@ def write_checkpoint(folder: Path, moment: Moment, settings: str) -> None:
     Raises:
         OutputError: if it cannot be written; the checkpoints before are kept.
     """
-    path, temporary = folder / FILE, folder / f".{FILE}.tmp"
+    path = folder / FILE
     numbers = json.dumps({name: getattr(moment, name) for name in _NUMBERS})
     arrays = {name: getattr(moment, name) for name in _ARRAYS}
     arrays |= {f"carry_{number}": part for number, part in enumerate(moment.carry)}
     if moment.solid is not None:
         arrays["solid"] = moment.solid.astype(np.uint8)
-    with explained(path):
-        try:
-            with h5py.File(temporary, "w", libver=LIBRARY_VERSIONS) as file:
-                for name, values in arrays.items():
-                    file.create_dataset(name, data=values)
-                file.attrs["numbers"] = numbers
-                file.attrs["settings"] = settings
-                file.attrs["carried"] = len(moment.carry)
-                file.attrs["digest"] = _digest(numbers, settings, arrays)
-            with open(temporary, "rb") as file:
-                os.fsync(file.fileno())
-            if path.exists():
-                os.replace(path, folder / PREVIOUS)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with (
+        explained(path),
+        replacing(path, sync=True, keep=folder / PREVIOUS) as temporary,
+        h5py.File(temporary, "w", libver=LIBRARY_VERSIONS) as file,
+    ):
+        for name, values in arrays.items():
+            file.create_dataset(name, data=values)
+        file.attrs["numbers"] = numbers
+        file.attrs["settings"] = settings
+        file.attrs["carried"] = len(moment.carry)
+        file.attrs["digest"] = _digest(numbers, settings, arrays)
 
 
 def read_checkpoint(path: Path) -> tuple[Moment, str]:
@@ -68,24 +63,48 @@ def read_checkpoint(path: Path) -> tuple[Moment, str]:
     Raises:
         OutputError: if the file is missing, damaged, or refers to other files.
     """
-    if not path.is_file():
-        raise OutputError(f"there is no {path}")
+    check_own_file(path)
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             numbers, settings = file.attrs["numbers"], file.attrs["settings"]
-            names = [*_ARRAYS, *(f"carry_{n}" for n in range(int(file.attrs["carried"])))]
+            carried = int(file.attrs["carried"])
+            if not 0 <= carried <= len(file):
+                raise ValueError(f"it counts {carried} carried arrays")
+            names = [*_ARRAYS, *(f"carry_{n}" for n in range(carried))]
             names += ["solid"] if "solid" in file else []
             arrays = {name: read_array(file, name) for name in names}
             intact = file.attrs["digest"] == _digest(numbers, settings, arrays)
         if not intact:
             raise OutputError(f"{path} is damaged: its contents do not fit its checksum")
         values = {name: ({"together": 0} | json.loads(numbers))[name] for name in _NUMBERS}
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-        raise OutputError(f"{path} is damaged ({error})") from None
-    carry = tuple(arrays[name] for name in names if name.startswith("carry_"))
-    solid = arrays["solid"].astype(bool) if "solid" in arrays else None
-    moment = Moment(**values, **{n: arrays[n] for n in _ARRAYS}, carry=carry, solid=solid)
-    return moment, settings
+        carry = tuple(arrays[name] for name in names if name.startswith("carry_"))
+        solid = arrays["solid"].astype(bool) if "solid" in arrays else None
+        moment = Moment(**values, **{n: arrays[n] for n in _ARRAYS}, carry=carry, solid=solid)
+        _check(moment)
+    except UNREADABLE as error:
+        raise OutputError(f"{path} is damaged ({reason(error)})") from None
+    return moment, str(settings)
+
+
+def _check(moment: Moment) -> None:
+    """Types and ranges: a checksum shows damage, not who computed it.
+
+    Raises:
+        ValueError: naming the first entry that no run writes.
+    """
+    for field in dataclasses.fields(Moment):
+        value, kind = getattr(moment, field.name), _TYPES.get(field.type)
+        if kind and (not isinstance(value, kind) or isinstance(value, bool)):
+            raise ValueError(f"{field.name} is {value!r}")
+    for name in ("times", "targets"):
+        times = getattr(moment, name)
+        if times.ndim != 1 or times.dtype.kind != "f" or not (np.diff(times) > 0).all():
+            raise ValueError(f"{name} is no list of growing times")
+    for name, many in (("frame", moment.times), ("target", moment.targets)):
+        if not 0 <= getattr(moment, name) < len(many):
+            raise ValueError(f"{name} is {getattr(moment, name)} of {len(many)}")
+    if not (np.isfinite(moment.state).all() and moment.state.dtype.kind == "f"):
+        raise ValueError("the state is not finite")
 
 
 #: how frames are stored decides no number of the run

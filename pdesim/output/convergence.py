@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pdesim.errors import OutputError
+from pdesim.files import read_text
 from pdesim.output.checkpoint import fingerprint
 
 FILE = "converge.json"
@@ -25,8 +26,8 @@ def read_convergence(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        found = json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
         raise OutputError(f"{path} cannot be read ({error})") from None
     if not isinstance(found, dict) or not isinstance(found.get("fields"), dict):
         raise OutputError(f"{path} is not the result of pdesim converge")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import csv
 import itertools
-import os
 from pathlib import Path
 
 import numpy as np
 
 from pdesim.errors import OutputError
+from pdesim.files import replacing
 
 QUANTITIES = ("min", "max", "mean", "integral", "l2")
 #: numbers made float64 at once: few calls, and little memory
@@ -73,11 +73,9 @@ class DiagnosticsFile:
         columns = [f"{field}_{quantity}" for field in fields for quantity in QUANTITIES]
         kept = _whole_rows(path, len(columns) + 2)[:keep] if keep else []
         self.frames = len(kept)
-        temporary = path.with_name(f".{path.name}.tmp")
         try:
-            with temporary.open("w", newline="") as file:
+            with replacing(path) as temporary, temporary.open("w", newline="") as file:
                 csv.writer(file).writerows([["frame", "time", *columns], *kept])
-            os.replace(temporary, path)
             self._file = path.open("a", newline="")
         except OSError as error:
             raise OutputError(f"{path} cannot be written ({error.strerror})") from None
@@ -102,7 +100,10 @@ def _whole_rows(path: Path, length: int) -> list[list[str]]:
     """The rows that were finished, in unbroken order from frame 0."""
     if not path.is_file():
         return []
-    lines = path.read_text().splitlines(keepends=True)[1:]
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)[1:]
+    except OSError as error:
+        raise OutputError(f"{path} cannot be read ({error.strerror})") from None
     rows = enumerate(csv.reader(line for line in lines if line.endswith("\n")))
     whole = itertools.takewhile(lambda r: len(r[1]) == length and r[1][0] == str(r[0]), rows)
     return [row for _, row in whole]

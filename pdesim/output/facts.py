@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import yaml
+import numpy as np
 
 from pdesim.equation import KEYS
 from pdesim.errors import MissingExtraError, OutputError
+from pdesim.files import load_yaml, read_text
 from pdesim.output import snapshots as layout
 from pdesim.output.reader import Snapshots, find_snapshots
 
@@ -47,23 +48,18 @@ def natural_order(name: str) -> list[tuple[int, int, str]]:
 
 def read_config(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """The resolved configuration, from the attribute ``config``; empty where there is none."""
-    found = _load_yaml(str(attributes.get("config", "")))
+    try:
+        found = load_yaml(str(attributes.get("config", "")))
+    except OutputError:
+        return {}
     return found if isinstance(found, dict) else {}
 
 
 def read_yaml(path: Path) -> Any:
     """The contents of a YAML file; None if it is not there, or not readable."""
     try:
-        return _load_yaml(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError):
-        return None
-
-
-def _load_yaml(text: str) -> Any:
-    try:
-        # libyaml, where it is there: a sweep has hundreds of these, and Python takes 20 ms for each
-        return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.YAMLError:
+        return load_yaml(read_text(path))
+    except OutputError:
         return None
 
 
@@ -102,8 +98,8 @@ def read_walls(attributes: Mapping[str, Any]) -> dict[str, dict[str, tuple[str, 
         for place, (lower, upper) in found.items():
             field, _, axis = place.rpartition(".")
             walls.setdefault(field, {})[axis] = (str(lower), str(upper))
-    except (ValueError, SyntaxError, TypeError, AttributeError):
-        return {}
+    except (ValueError, SyntaxError, TypeError, AttributeError, MemoryError, RecursionError):
+        return {}  # literal_eval raises any of these for text that it does not understand
     return walls
 
 
@@ -114,7 +110,7 @@ def field_names(snapshots: Snapshots) -> tuple[str, ...]:
         OutputError: if there are none, or if one has another shape than ``(time, ..., x)``.
     """
     stored = [name for name in snapshots.fields if isinstance(snapshots[name], h5py.Dataset)]
-    listed = [str(name) for name in snapshots.attributes.get("fields", ())]
+    listed = listed_fields(snapshots.attributes)
     if not stored or not snapshots.axes:
         raise OutputError(f"{snapshots.path} holds no fields over time", "a snapshots.h5 of a run")
     shape = tuple(len(snapshots.coordinates(axis)) for axis in snapshots.axes)
@@ -125,6 +121,11 @@ def field_names(snapshots: Snapshots) -> tuple[str, ...]:
                 f"(time, {', '.join(snapshots.axes)}), here (time, {str(shape)[1:]}",
             )
     return tuple(sorted(stored, key=lambda n: listed.index(n) if n in listed else len(listed)))
+
+
+def listed_fields(attributes: Mapping[str, Any]) -> list[str]:
+    """The stored fields in the order of the equation, by the attribute ``fields``."""
+    return [str(name) for name in np.ravel(attributes.get("fields", ()))]
 
 
 def frame_count(snapshots: Snapshots, fields: tuple[str, ...]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from pdesim.errors import OutputError
+from pdesim.files import check_folder
 
 FILE = ".lock"
 
@@ -18,8 +20,10 @@ def hold(folder: Path) -> Iterator[None]:
     """Keep other writers away; the system lets go of it even if the process is killed.
 
     Raises:
-        OutputError: if somebody is writing there, or the folder cannot be written to.
+        OutputError: if somebody is writing there, if the folder cannot be written to, or if a name
+            that pdesim writes is a link (:func:`pdesim.files.check_folder`).
     """
+    check_folder(folder)
     lock = FileLock(folder / FILE)
     try:
         lock.acquire(timeout=0)
@@ -42,9 +46,15 @@ def hold(folder: Path) -> Iterator[None]:
 
 def is_held(folder: Path) -> bool:
     """Whether a process is writing to a run folder now."""
-    if not (folder / FILE).exists():
+    path = folder / FILE
+    try:
+        about = path.lstat()
+    except OSError:
         return False
-    lock = FileLock(folder / FILE)
+    # filelock empties the file that it opens; a link would lead it to another one
+    if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1:
+        return False
+    lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
     except Timeout:

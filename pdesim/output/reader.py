@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,16 @@ import h5py
 import numpy as np
 
 from pdesim.errors import MissingExtraError, OutputError, nearest
-from pdesim.files import open_hdf5
+from pdesim.files import (
+    check_own_file,
+    check_stored,
+    open_hdf5,
+    read_array,
+    read_attributes,
+    read_text,
+    reading,
+)
+from pdesim.files.hdf5 import MOST_FRAMES, reason
 from pdesim.output import lock, snapshots, status
 
 AXES = ("z", "y", "x")
@@ -26,7 +36,8 @@ class Snapshots:
     killed: ``pdesim recover`` mends it).
 
     Raises:
-        OutputError: if there is no such file, or it cannot be read.
+        OutputError: if there is no such file, if it cannot be read, refers to other files, or
+            claims frames that it does not store.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -36,14 +47,18 @@ class Snapshots:
         except OSError as error:
             cure = f"pdesim recover {self.path}" if "truncated file" in str(error) else ""
             raise OutputError(
-                f"{self.path} cannot be read ({error})", "a snapshots.h5", cure
+                f"{self.path} cannot be read ({reason(error)})", "a snapshots.h5", cure
             ) from None
         self.state, self._handles = "whole", {}
-        if self._file.swmr_mode:
-            self.state = "growing" if lock.is_held(self.path.parent) else "cut off"
-        if "time" not in self._file:
+        try:
+            if self._file.swmr_mode:
+                self.state = "growing" if lock.is_held(self.path.parent) else "cut off"
+            with reading(self.path):
+                check_layout(self._file)
+                self._attributes = read_attributes(self._file)
+        except OutputError:
             self._file.close()
-            raise OutputError(f"{self.path} holds no snapshots (no dataset 'time')")
+            raise
 
     @property
     def offer(self) -> str:
@@ -63,19 +78,22 @@ class Snapshots:
 
     @property
     def times(self) -> np.ndarray:
-        return self._fresh("time")[:]
+        with reading(self.path):
+            return self._fresh("time")[:]
 
     @property
     def attributes(self) -> dict[str, Any]:
-        return dict(self._file.attrs)
+        return dict(self._attributes)
 
     @property
     def mask(self) -> np.ndarray | None:
         """1 inside obstacles, shaped like a frame; None where there are none."""
-        return self._file["mask"][:] if "mask" in self._file else None
+        with reading(self.path):
+            return read_array(self._file, "mask") if "mask" in self._file else None
 
     def coordinates(self, axis: str) -> np.ndarray:
-        return self._file[axis][:]
+        with reading(self.path):
+            return self._file[axis][:]
 
     def __len__(self) -> int:
         return self._fresh("time").shape[0]
@@ -135,27 +153,70 @@ def find_snapshots(path: str | Path) -> Path:
     """The snapshot file of a run folder, or the file itself.
 
     Raises:
-        OutputError: if there is none.
+        OutputError: if there is none, or if it is a link to a file outside its folder.
     """
     path = Path(path).expanduser()
     inside = path / snapshots.FILE
     if inside.is_file():
-        return inside
+        return check_own_file(inside)
     if path.is_file():
-        return path
+        return check_own_file(path)
     if path.is_dir():
         raise OutputError(f"{path} holds no {snapshots.FILE}", "the folder of a run, or a file")
     raise OutputError(f"there is no {path}", "the folder of a run, or a snapshot file")
 
 
 def read_status(folder: str | Path) -> dict[str, Any]:
-    """The contents of ``status.json``.
+    """The contents of ``status.json``; entries of the wrong type are left out.
 
     Raises:
         OutputError: if it is not there or not readable.
     """
     path = Path(folder) / status.FILE
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        found = json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
         raise OutputError(f"{path} cannot be read ({error})") from None
+    if not isinstance(found, dict):
+        raise OutputError(f"{path} cannot be read (it holds no object)")
+    return status.valid_entries(found)
+
+
+def check_layout(file: h5py.File) -> None:
+    """Check what all readers rely on: types, shapes that fit together, and sizes.
+
+    ``time`` and the axes are one-dimensional and real; there are at most ``MOST_FRAMES`` frames; a
+    mask has the shape of a frame; the frames that ``time`` counts are stored in every field that
+    has the shape of the axes.
+
+    Raises:
+        OutputError: naming what does not fit.
+    """
+    path = file.filename
+    if not isinstance(file.get("time"), h5py.Dataset):
+        raise OutputError(f"{path} holds no snapshots (no dataset 'time')")
+    axes = [name for name in AXES if name in file]
+    for name in ("time", *axes):
+        data = file[name]
+        if not isinstance(data, h5py.Dataset) or data.ndim != 1 or data.dtype.kind not in "fiu":
+            raise OutputError(f"{name} in {path} is no list of real numbers", "a snapshots.h5")
+        if name != "time":
+            check_stored(data, len(data))
+            if not np.isfinite(data[:]).all():
+                raise OutputError(f"the coordinates {name} in {path} are not all finite")
+    frames, shape = len(file["time"]), tuple(len(file[name]) for name in axes)
+    if frames > MOST_FRAMES:
+        raise OutputError(f"{path} claims {frames:,} frames", f"at most {MOST_FRAMES:,}")
+    check_stored(file["time"], frames)
+    if "mask" in file and getattr(file["mask"], "shape", None) != shape:
+        raise OutputError(f"the mask in {path} does not have the shape of a frame, {shape}")
+    for name in file:
+        if not name.isprintable():
+            raise OutputError(f"{path} has a dataset named {name!r}", "a name that can be printed")
+        data = file[name]
+        if name in ("time", "mask", *axes) or not isinstance(data, h5py.Dataset):
+            continue
+        if data.ndim and data.shape[1:] == shape:
+            if data.dtype.kind not in "fiu":
+                raise OutputError(f"{name} in {path} has type {data.dtype}", "real numbers")
+            check_stored(data, min(frames, len(data)) * math.prod(shape))

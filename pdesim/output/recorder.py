@@ -111,6 +111,11 @@ class Recorder:
         self._put(self._write_checkpoint, moment)
 
     @property
+    def overflows(self) -> dict[str, float]:
+        """Per field, when a value first exceeded the range of the type it is stored in."""
+        return self._writer.overflows
+
+    @property
     def checkpoint_is_due(self) -> bool:
         since = clock.monotonic() - self._last_checkpoint
         return (

@@ -14,9 +14,9 @@ import h5py
 import numpy as np
 
 from pdesim.errors import OutputError
-from pdesim.files import open_hdf5
+from pdesim.files import UNREADABLE, check_folder, clear_name, open_hdf5, replacing
 from pdesim.output import lock
-from pdesim.output.reader import find_snapshots
+from pdesim.output.reader import check_layout, find_snapshots
 from pdesim.output.snapshots import LIBRARY_VERSIONS, reason
 
 #: attributes that tie datasets to their scales; made anew in the copy
@@ -42,27 +42,27 @@ def recover(path: str | Path) -> Recovered:
         OutputError: if a run is writing the file, or it cannot be read or copied.
     """
     path = find_snapshots(path)
+    check_folder(path.parent)
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
+            check_layout(file)
             frames, longest = _frames(file)
-            if frames == longest:
+            if frames == longest and not file.swmr_mode:
                 return Recovered(path, frames, changed=False)
-    except OSError:
-        if lock.is_held(path.parent):
-            raise OutputError(
-                f"a run is writing {path} now; nothing was changed", cure="wait until it ends"
-            ) from None
-    copy = path.with_name(f".{path.name}.recovered")
+    except UNREADABLE:
+        pass
+    if lock.is_held(path.parent):
+        raise OutputError(
+            f"a run is writing {path} now; nothing was changed", cure="wait until it ends"
+        )
     try:
-        frames = _copy(path, copy)
-        os.replace(copy, path)
-    except (OSError, RuntimeError) as error:
+        with replacing(path, sync=True) as copy:
+            frames = _copy(path, copy)
+    except UNREADABLE as error:
         raise OutputError(
             f"{path} cannot be recovered: {reason(error)}; it was left as it is",
             "a snapshots.h5 that a run began to write, and room for a copy of it",
         ) from None
-    finally:
-        copy.unlink(missing_ok=True)
     return Recovered(path, frames, changed=True)
 
 
@@ -77,10 +77,12 @@ def _opened(path: Path) -> Iterator[h5py.File]:
             end = re.search(r"truncated file: .*stored_eof = (\d+)", str(error))
             if end is None:
                 raise
+            clear_name(padded)
             shutil.copyfile(path, padded)
             os.truncate(padded, int(end.group(1)))
             file = open_hdf5(padded)
         with file:
+            check_layout(file)
             yield file
     finally:
         padded.unlink(missing_ok=True)
@@ -94,8 +96,6 @@ def _copy(path: Path, target: Path) -> int:
             for name in _datasets(source):
                 _copy_dataset(source[name], copy, frames)
             _tie(source, copy)
-        with open(target, "rb") as file:
-            os.fsync(file.fileno())
         with h5py.File(target, "r") as copy:
             for name in _datasets(source):
                 _compare(source[name], copy[name], frames)
@@ -125,7 +125,7 @@ def _readable(file: h5py.File, frames: int) -> int:
         try:
             for data in growing:
                 data[frame]
-        except OSError:
+        except UNREADABLE:
             return frame
     return frames
 

@@ -6,6 +6,7 @@ the length of ``time`` never sees half a frame, and a killed writer loses none t
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -18,10 +19,14 @@ import h5py
 import numpy as np
 
 from pdesim.errors import OutputError
+from pdesim.files import UNREADABLE, open_hdf5_for_writing, replacing
+from pdesim.files.hdf5 import reason as files_reason
 from pdesim.grid import Grid
 from pdesim.output.deflate import Deflater
 from pdesim.output.filters import filters, round_mantissa
 from pdesim.selection import Selection
+
+log = logging.getLogger("pdesim")
 
 FILE = "snapshots.h5"
 #: readable by HDF5 1.10 and later, and able to be read while written
@@ -64,17 +69,18 @@ def create_snapshots(path: Path, layout: Layout, attributes: Mapping[str, Any]) 
     Raises:
         OutputError: if it cannot be created.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
     compression = filters(layout.compression)
-    with explained(path):
-        with h5py.File(temporary, "w", libver=LIBRARY_VERSIONS) as file:
-            file.attrs.update(attributes)
-            _create_axes(file, layout)
-            for field in layout.stored:
-                _create_field(file, layout, field, compression)
-            if layout.mask is not None:
-                _create_mask(file, layout)
-        os.replace(temporary, path)
+    with (
+        explained(path),
+        replacing(path) as temporary,
+        h5py.File(temporary, "w", libver=LIBRARY_VERSIONS) as file,
+    ):
+        file.attrs.update(attributes)
+        _create_axes(file, layout)
+        for field in layout.stored:
+            _create_field(file, layout, field, compression)
+        if layout.mask is not None:
+            _create_mask(file, layout)
 
 
 def amend(path: Path, attributes: Mapping[str, Any]) -> None:
@@ -83,7 +89,7 @@ def amend(path: Path, attributes: Mapping[str, Any]) -> None:
     Raises:
         OutputError: if the file cannot be written.
     """
-    with explained(path), h5py.File(path, "r+", libver=LIBRARY_VERSIONS) as file:
+    with explained(path), open_hdf5_for_writing(path, libver=LIBRARY_VERSIONS) as file:
         for name, value in attributes.items():
             if file.attrs.get(name) != value:
                 file.attrs[name] = value
@@ -145,11 +151,13 @@ class SnapshotWriter:
     def __init__(self, path: Path, layout: Layout) -> None:
         self.path, self.layout = path, layout
         with explained(path):
-            self._file = h5py.File(path, "r+", libver=LIBRARY_VERSIONS)
+            self._file = open_hdf5_for_writing(path, libver=LIBRARY_VERSIONS)
             self._file.swmr_mode = True
         self._datasets = {name: self._file[name] for name in (*layout.stored, "time")}
         self._deflaters = {name: Deflater() for name in layout.stored}
         self._failed = False
+        #: per field, the time of the first frame with a value that the stored type cannot hold
+        self.overflows: dict[str, float] = {}
 
     @property
     def frames(self) -> int:
@@ -161,15 +169,30 @@ class SnapshotWriter:
         try:
             with explained(self.path):
                 for field, number in zip(layout.stored, layout.selection.fields, strict=True):
-                    self._append(field, frame, state[number][layout.selection.cells])
+                    values = state[number][layout.selection.cells]
+                    self._append(field, frame, self._cast(field, time, values))
                 self._stamp(frame, time)
         except OutputError:
             self._failed = True
             raise
 
+    def _cast(self, field: str, time: float, values: np.ndarray) -> np.ndarray:
+        """Values in the stored type; those beyond its range become infinite, which is noted."""
+        dtype = self.layout.dtype
+        try:
+            with np.errstate(over="raise"):
+                return np.ascontiguousarray(values, dtype=dtype)
+        except FloatingPointError:
+            if field not in self.overflows:
+                self.overflows[field] = time
+                log.warning(
+                    "%s exceeds the range of %s at t = %g: stored as infinity", field, dtype, time
+                )
+            with np.errstate(over="ignore"):
+                return np.ascontiguousarray(values, dtype=dtype)
+
     def _append(self, field: str, frame: int, values: np.ndarray) -> None:
         data, layout = self._datasets[field], self.layout
-        values = np.ascontiguousarray(values, dtype=layout.dtype)
         if layout.keep_bits is not None:
             values = round_mantissa(values, layout.keep_bits)
         # h5py's own words for this, and for what _stamp does, take several times longer
@@ -210,7 +233,7 @@ def explained(path: Path):
     """HDF5's and the system's complaints as one line."""
     try:
         yield
-    except (OSError, RuntimeError) as error:
+    except UNREADABLE as error:
         raise OutputError(
             f"{path} cannot be written: {reason(error)}; the frames written before are kept",
             cure="room on the disk and the right to write, then pdesim resume "
@@ -223,4 +246,4 @@ def reason(error: Exception) -> str:
     found = re.search(r"error message = '([^']+)'", str(error))
     if found:
         return found.group(1)
-    return getattr(error, "strerror", None) or str(error).splitlines()[0]
+    return getattr(error, "strerror", None) or files_reason(error)

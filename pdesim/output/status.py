@@ -2,17 +2,53 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
-import os
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pdesim.files import printable, write_text
+
 log = logging.getLogger("pdesim")
 
 FILE = "status.json"
+#: entries that are numbers, and those that are text; others are mappings or written by nobody
+NUMBERS = (
+    "seconds", "waited_for_disk", "compile_seconds", "steps", "rejected_steps", "dt", "residual",
+    "steps_per_second", "cell_updates_per_second", "frames", "time", "resumed_at",
+    "members_of_batch",
+)  # fmt: skip
+TEXTS = ("state", "equation", "started", "device", "stepper", "error")
+#: beyond that, a number in a status file is no count and no time
+LARGEST = 1e300
+
+
+def valid_entries(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of a status file whose values have the types that pdesim writes.
+
+    The file may have been damaged, or written by somebody else; what depends on an entry treats a
+    missing one as unknown.
+    """
+    valid = {}
+    for name, value in found.items():
+        if name in NUMBERS and not _is_number(value):
+            continue
+        if name in TEXTS and not isinstance(value, str):
+            continue
+        if isinstance(value, str):
+            value = printable(value)
+        if name == "time_error":
+            errors = value.items() if isinstance(value, Mapping) else ()
+            value = {field: error for field, error in errors if _is_number(error)}
+        valid[name] = value
+    return valid
+
+
+def _is_number(value: Any) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and -LARGEST < value < LARGEST and math.isfinite(value)
 
 
 def speed(steps: float, cell_updates: float | None) -> str:
@@ -41,16 +77,18 @@ def describe_time_error(errors: Mapping[str, float] | None) -> str:
     return f"error in time about {errors[name]:.0e} of {name}'s range (estimated)"
 
 
+def describe_overflows(overflows: Mapping[str, float]) -> str:
+    """One line about fields that exceeded the range of the type they are stored in."""
+    parts = ", ".join(f"{name} since t = {time:g}" for name, time in overflows.items())
+    return f"warning: values beyond the range of output.dtype are stored as infinity: {parts}"
+
+
 def write_status(folder: Path, **values: Any) -> None:
     """Write the file under a temporary name and rename it, so no reader sees half of it.
 
     On a full disk the status of before stays; the run tells of the disk itself.
     """
-    temporary = folder / f".{FILE}.tmp"
     try:
-        temporary.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n")
-        os.replace(temporary, folder / FILE)
+        write_text(folder / FILE, json.dumps(values, indent=2, allow_nan=False) + "\n")
     except OSError as error:
         log.warning("%s not written: %s", FILE, error)
-        with contextlib.suppress(OSError):
-            temporary.unlink()

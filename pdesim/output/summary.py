@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pdesim.errors import OutputError
+from pdesim.files import reading
 from pdesim.output import snapshots as layout
 from pdesim.output.convergence import read_convergence, settings_digest
 from pdesim.output.facts import (
@@ -125,7 +126,7 @@ def summarize(path: str | Path) -> Summary:
         OutputError: if the file is unreadable, no snapshot file, or has no frames.
         MissingExtraError: if its compression needs a package that is not installed.
     """
-    with Snapshots(path) as snapshots:
+    with reading(Path(path)), Snapshots(path) as snapshots:
         fields = field_names(snapshots)
         count = frame_count(snapshots, fields)
         attributes, stat = snapshots.attributes, snapshots.path.stat()
@@ -171,10 +172,9 @@ def _status(path: Path) -> dict[str, Any]:
     if path.name != layout.FILE:
         return {}  # a copy or a stranger; the folder's status is another file's
     try:
-        found = read_status(path.parent)
+        return read_status(path.parent)
     except OutputError:
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _convergence(path: Path, config: Mapping[str, Any]) -> dict[str, Any] | None:

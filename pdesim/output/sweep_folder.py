@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from pdesim.errors import OutputError
+from pdesim.files import load_yaml
 from pdesim.output import lock, snapshots, status
 from pdesim.output.facts import natural_order, read_config, read_yaml, run_state
 from pdesim.output.reader import Snapshots, read_status
@@ -136,7 +137,6 @@ def _read(folder: Path) -> Member:
         progress = read_status(folder)
     except OutputError:
         progress = {}
-    progress = progress if isinstance(progress, dict) else {}
     file, config = folder / snapshots.FILE, {}
     if not file.is_file():
         state, error = _without_frames(folder, progress)
@@ -186,8 +186,8 @@ def _named(member: Member, known: set[str]) -> Member:
 
 def _value(text: str) -> Any:
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
+        return load_yaml(text)
+    except OutputError:
         return text
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pdesim.errors import OutputError, PdesimError
+from pdesim.files import check_own_file, reading, replacing
 from pdesim.output import features
 from pdesim.output.diagnostics import QUANTITIES
 from pdesim.output.facts import field_names, frame_count, load_filters, read_config, read_walls
@@ -62,7 +62,7 @@ def _results(member: Member) -> dict[str, str]:
     if member.file is None or member.state == "unreadable":
         return row
     try:
-        with Snapshots(member.file) as snapshots:
+        with reading(member.file), Snapshots(member.file) as snapshots:
             fields = field_names(snapshots)
             count = frame_count(snapshots, fields)
             row |= {"frames": str(count), "time": _number(float(snapshots.times[count - 1]))}
@@ -119,7 +119,7 @@ def _axes(snapshots: Snapshots, field: str) -> tuple[list[float], list[bool]]:
 def _diagnostics(path: Path, count: int) -> dict[str, tuple[float, float]]:
     """Per column the value in the last frame, and the largest magnitude up to there."""
     try:
-        with path.open(newline="") as file:
+        with check_own_file(path).open(newline="") as file:
             reader = csv.reader(file)
             header, last, most = next(reader, []), [], None
             for row in _numbers(reader, len(header)):
@@ -127,7 +127,7 @@ def _diagnostics(path: Path, count: int) -> dict[str, tuple[float, float]]:
                     break
                 last, sizes = row, np.abs(row)
                 most = sizes if most is None else np.fmax(most, sizes)
-    except (OSError, UnicodeDecodeError, csv.Error):
+    except (OSError, OutputError, UnicodeDecodeError, csv.Error):
         return {}
     if most is None:
         return {}
@@ -155,14 +155,13 @@ def _number(value: Any) -> str:
 
 
 def _write(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("w", newline="", encoding="utf-8") as file:
+        with (
+            replacing(path, shared=True) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
             writer = csv.DictWriter(file, columns, restval="")
             writer.writeheader()
             writer.writerows(rows)
-        os.replace(temporary, path)
     except OSError as error:
         raise OutputError(f"{path} cannot be written ({error.strerror})") from None
-    finally:
-        temporary.unlink(missing_ok=True)

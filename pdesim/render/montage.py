@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from pdesim.errors import ConfigError, OutputError
+from pdesim.files import check_folder
 from pdesim.output.sweep_folder import Member, find_members
 from pdesim.render.arrangement import Arrangement, arrange
 from pdesim.render.colors import Palette, line_palette, map_palette
@@ -92,6 +93,7 @@ def montage(folder: Path, animation: Animation, asked: Montage) -> tuple[Path, .
             equal tiles.
         MissingExtraError: MP4 without imageio-ffmpeg.
     """
+    check_folder(folder)
     sweep = _look_at(folder, animation, asked)
     still, target = folder / "montage.png", folder / f"montage.{animation.name}"
     frames = {n: np.array([len(look.times) - 1]) for n, look in sweep.looks.items()}

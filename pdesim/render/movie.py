@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import os
 import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
+from pdesim import files
 from pdesim.errors import MissingExtraError, OutputError
 
 #: transparent pixels save room for sure if they are more than this fraction of all
@@ -32,15 +32,12 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: the folder or the file cannot be written.
     """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        os.replace(temporary, path)
+        with files.replacing(path, shared=True) as temporary:
+            yield temporary
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_gif(path: Path, frames: Iterable[np.ndarray], rgb: np.ndarray, fps: float) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from pdesim.errors import OutputError
+from pdesim.files import check_folder
 from pdesim.render.colors import Palette, line_palette, map_palette
 from pdesim.render.footage import Footage, Stale
 from pdesim.render.layout import Layout, Plan, Scale, lay_out
@@ -37,6 +38,7 @@ def render(source: Path, animation: Animation, destination: Path | None = None) 
         MissingExtraError: MP4 without imageio-ffmpeg.
     """
     path = _snapshot_file(source)
+    check_folder((destination or path).parent)
     with open_snapshots(path, animation.field, animation.slice) as snapshots:
         return draw_frames(Footage(snapshots, animation), destination)
 

@@ -13,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from pdesim.errors import OutputError
+from pdesim.files import check_own_file
 from pdesim.render.movie import replacing
 
 _BLUE, _ORANGE, _INK, _LINE = "#1f5fa8", "#c8571b", "#1e1e1e", "#8c8c8c"
@@ -70,6 +71,8 @@ def _axes(rows: int) -> tuple[Figure, np.ndarray]:
 
 def _read(path: Path) -> dict[str, np.ndarray]:
     """Columns by name, each ``(rows,)``; a last line that was cut off is left out."""
+    if path.exists():
+        check_own_file(path)  # a pipe would block, a device never end
     try:
         with open(path, newline="", encoding="utf-8") as file:
             header, *rows = [*csv.reader(file)] or [[]]

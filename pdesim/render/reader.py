@@ -11,8 +11,10 @@ import h5py
 import numpy as np
 
 from pdesim.errors import OutputError
-from pdesim.files import open_hdf5
-from pdesim.output.facts import load_filters
+from pdesim.files import UNREADABLE, open_hdf5, read_array, read_attributes, reading
+from pdesim.files.hdf5 import reason
+from pdesim.output.facts import listed_fields, load_filters
+from pdesim.output.reader import check_layout
 from pdesim.picture import MEAN, Quantity, build_quantity
 
 _AXES = ("z", "y", "x")
@@ -103,7 +105,7 @@ class Snapshots:
         """A frame of a field; of a 3-D field the plane that is drawn, unless ``whole``."""
         try:
             values = dataset[frame if whole or self.plane is None else (frame, self.plane)]
-        except OSError as error:
+        except UNREADABLE as error:
             raise OutputError(
                 f"frame {frame} of {dataset.name[1:]} in {self.path} cannot be read: {error}"
             ) from None
@@ -154,40 +156,54 @@ def open_snapshots(path: Path, field: str | None, slice_: float) -> Iterator[Sna
         MissingExtraError: its compression needs a package that is not installed.
     """
     with _open(path) as file:
-        quantity = _choose(file, field, path)
-        datasets = tuple(file[name] for name in quantity.fields)
-        for dataset in datasets:
-            load_filters(dataset, path)
-        axes = _axes(file, datasets[0], path)
-        times = _times(file, datasets, path)
-        plane = depth = None
-        if len(axes) == 3:
-            depth, *axes = axes
-            plane = min(int(slice_ * len(depth.centres)), len(depth.centres) - 1)
-        plain = quantity.expression is None
-        yield Snapshots(
-            path=path,
-            quantity=quantity,
-            long_name=(_text(datasets[0], "long_name") if plain else "") or quantity.text,
-            unit=_unit(datasets[0]) if plain else "",
-            equation=_text(file, "equation_title") or _text(file, "equation_name"),
-            time_unit=_unit(file["time"]),
-            times=times,
-            axes=tuple(axes),
-            plane=plane,
-            depth=depth,
-            datasets=datasets,
-            mask=file["mask"][()] if "mask" in file else None,
-        )
+        with reading(path):
+            snapshots = _describe(path, file, field, slice_)
+        yield snapshots
+
+
+def _describe(path: Path, file: h5py.File, field: str | None, slice_: float) -> Snapshots:
+    quantity = _choose(file, field, path)
+    datasets = tuple(file[name] for name in quantity.fields)
+    for dataset in datasets:
+        load_filters(dataset, path)
+    axes = _axes(file, datasets[0], path)
+    times = _times(file, datasets, path)
+    plane = depth = None
+    if len(axes) == 3:
+        depth, *axes = axes
+        plane = min(int(slice_ * len(depth.centres)), len(depth.centres) - 1)
+    plain = quantity.expression is None
+    return Snapshots(
+        path=path,
+        quantity=quantity,
+        long_name=(_text(datasets[0], "long_name") if plain else "") or quantity.text,
+        unit=_unit(datasets[0]) if plain else "",
+        equation=_text(file, "equation_title") or _text(file, "equation_name"),
+        time_unit=_unit(file["time"]),
+        times=times,
+        axes=tuple(axes),
+        plane=plane,
+        depth=depth,
+        datasets=datasets,
+        mask=read_array(file, "mask") if "mask" in file else None,
+    )
 
 
 def _open(path: Path) -> h5py.File:
     if not path.is_file():
         raise OutputError(f"there is no file {path}", "a run folder or a snapshots.h5 file")
     try:
-        return open_hdf5(path)
+        file = open_hdf5(path)
     except OSError as error:
-        raise OutputError(f"{path} cannot be read: {error}", "an HDF5 file") from None
+        raise OutputError(f"{path} cannot be read: {reason(error)}", "an HDF5 file") from None
+    try:
+        with reading(path):
+            if "time" in file:
+                check_layout(file)
+    except OutputError:
+        file.close()
+        raise
+    return file
 
 
 def _choose(file: h5py.File, field: str | None, path: Path) -> Quantity:
@@ -201,7 +217,7 @@ def _choose(file: h5py.File, field: str | None, path: Path) -> Quantity:
     if field is not None:
         return build_quantity(field, fields, [name for name in reversed(_AXES) if name in file])
     # listed by name otherwise; the writer says which field its equation begins with
-    first = next(iter(file.attrs.get("fields", ())), fields[0])
+    first = next(iter(listed_fields(file.attrs)), fields[0])
     first = first if first in fields else fields[0]
     return Quantity(first, (first,))
 
@@ -227,8 +243,7 @@ def _axes(file: h5py.File, dataset: h5py.Dataset, path: Path) -> tuple[Axis, ...
 
 
 def _text(item: h5py.File | h5py.Dataset, name: str) -> str:
-    value = item.attrs.get(name, "")
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    return str(read_attributes(item).get(name, ""))
 
 
 def _unit(dataset: h5py.Dataset) -> str:

@@ -14,6 +14,7 @@ from pdesim.device import Placement
 from pdesim.errors import InterruptedRun, PdesimError
 from pdesim.output import Recorder, Worker, frames_waiting, write_status
 from pdesim.output.lock import hold
+from pdesim.output.status import describe_overflows
 from pdesim.progress import WHOLE, Share, progress_display, speed
 from pdesim.run import closing_status, log_file, make_folder, open_recorder, stamp
 from pdesim.simulation import Simulation
@@ -169,6 +170,9 @@ def _leave(
         rate = steps / simulation.seconds
         numbers["steps_per_second"] = round(rate, 3)
         numbers["cell_updates_per_second"] = round(rate * plan.grid.cells)
+    if overflows := seat.recorder.overflows:
+        numbers["stored_as_infinity_since"] = overflows
+        seat.log.warning("%s", describe_overflows(overflows))
     status = numbers | closing_status(seat.error, seconds, seat.recorder.waited)
     write_status(seat.member.folder, **status)
     if seat.error is not None:

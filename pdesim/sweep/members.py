@@ -13,7 +13,7 @@ import yaml
 from pdesim.config import Composed, compose_settings
 from pdesim.continuation import continue_run
 from pdesim.errors import OutputError, PdesimError
-from pdesim.files import memory
+from pdesim.files import memory, write_text
 from pdesim.operators.problem import Problem
 from pdesim.output import write_status
 from pdesim.output.snapshots import FILE as SNAPSHOTS
@@ -86,8 +86,8 @@ def _write_hydra_folder(folder: Path, composed: Composed, overrides: Sequence[st
     """``.hydra/`` as Hydra's own launchers leave it, for people and for sweep.csv."""
     place = folder / ".hydra"
     place.mkdir(parents=True, exist_ok=True)
-    (place / "config.yaml").write_text(composed.yaml)
-    (place / "overrides.yaml").write_text(yaml.safe_dump(list(overrides), allow_unicode=True))
+    write_text(place / "config.yaml", composed.yaml)
+    write_text(place / "overrides.yaml", yaml.safe_dump(list(overrides), allow_unicode=True))
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from rich.console import Console
 from pdesim.config import choices, compose_settings
 from pdesim.device import start_tensorflow
 from pdesim.errors import PdesimError
+from pdesim.files import check_folder
 from pdesim.plan import build_plan
 from pdesim.settings import Device
 from pdesim.verify.matrix import CASES, Choice, Part
@@ -71,6 +72,7 @@ def _verify_rows(flags: Mapping[str, str], overrides: list[str]):
     own = [word.partition("=")[2] for word in overrides if word.startswith("equation=")]
     name = "all" if "--all" in flags and not own else plan.equation.name
     folder = composed.run_folder if given else Path("outputs", "verify", name, stamp)
+    check_folder(folder)
     start_tensorflow(Device(name="cpu"))
     if "--all" in flags:
         equations = own or [e for e in choices("equation") if e != "custom"]

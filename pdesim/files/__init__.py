@@ -1,0 +1,46 @@
+"""Files that others may have made: reading them safely, and writing beside them.
+
+`hdf5` opens HDF5 files that refer to no other file; `folder` checks a run's folder before anything
+is written into it; `replace` writes files under a temporary name; `text` reads YAML whose aliases
+do not multiply; `inputs` reads pictures and frames that a formula names.
+"""
+
+from pdesim.files.folder import check_folder, check_own_file, check_sweep_folder, read_text
+from pdesim.files.hdf5 import (
+    UNREADABLE,
+    check_stored,
+    dataset,
+    open_hdf5,
+    open_hdf5_for_writing,
+    read_array,
+    read_attributes,
+    reading,
+)
+from pdesim.files.inputs import memory, read_last_frame, read_picture, resize
+from pdesim.files.replace import clear_name, replacing, write_text
+from pdesim.files.text import check_yaml, load_yaml, printable
+
+__all__ = [
+    "UNREADABLE",
+    "check_folder",
+    "check_own_file",
+    "check_stored",
+    "check_sweep_folder",
+    "check_yaml",
+    "clear_name",
+    "dataset",
+    "load_yaml",
+    "memory",
+    "open_hdf5",
+    "open_hdf5_for_writing",
+    "printable",
+    "read_array",
+    "read_attributes",
+    "read_last_frame",
+    "read_picture",
+    "read_text",
+    "reading",
+    "replacing",
+    "resize",
+    "write_text",
+]

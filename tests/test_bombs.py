@@ -1,0 +1,166 @@
+"""Small files and short formulas that stand for vast amounts: a message, little time and memory."""
+
+from __future__ import annotations
+
+import json
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import yaml
+from made_runs import make_run
+
+from pdesim.cli import main
+from pdesim.errors import OutputError
+from pdesim.files import check_yaml, load_yaml
+from pdesim.files.text import MOST_LEVELS, MOST_NODES
+
+#: nine lines of nine aliases each: 9^9 values
+LAUGHS = "a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9)
+)
+#: mappings that hold the one before twice
+MAPPINGS = "m0: &m0 {a: 1}\n" + "".join(
+    f"m{n}: &m{n} {{x: *m{n - 1}, y: *m{n - 1}}}\n" for n in range(1, 20)
+)
+#: in the child: every bomb in turn; prints seconds, and the peak memory above that at the start
+CHILD = """
+import json, resource, sys, time
+import pdesim, pdesim.cli, pdesim.converge.command, pdesim.export, pdesim.render
+from pdesim.config import compose_settings
+from pdesim.plan import build_plan
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+unit = 1 if sys.platform == "darwin" else 1024
+composed = compose_settings(["equation=heat", "grid=16"])
+build_plan(composed.settings, "heat")
+start, told = peak(), []
+for words in json.loads(sys.stdin.read()):
+    began = time.process_time()
+    code = pdesim.cli.main(words)
+    told.append([words, code, time.process_time() - began, (peak() - start) * unit])
+print(json.dumps(told))
+"""
+
+
+def frames_claimed(folder: Path) -> Path:
+    path = make_run(folder)
+    with h5py.File(path, "r+") as file:
+        del file["time"]
+        file.create_dataset("time", (10**9,), "f8", chunks=(1024,), maxshape=(None,))
+    return path
+
+
+def vast_frames(folder: Path) -> Path:
+    """Frames of 30000 x 30000 numbers that nobody wrote: 7 GB each, coordinates and all."""
+    path = make_run(folder)
+    with h5py.File(path, "r+") as file:
+        for name in ("u", "a", "x", "y"):
+            del file[name]
+        for name in ("x", "y"):
+            file.create_dataset(name, (30_000,), "f8", chunks=(1000,))
+        file.create_dataset("u", (3, 30_000, 30_000), "f8", chunks=(1, 1000, 1000))
+    return path
+
+
+def sparse(folder: Path) -> Path:
+    """A dataset of 7 GB beside the coordinates of a 16x16 grid, without time."""
+    folder.mkdir()
+    with h5py.File(folder / "sparse.h5", "w") as file:
+        file["x"] = file["y"] = np.arange(16.0)
+        file.create_dataset("u", (30_000, 30_000), "f8", chunks=(1000, 1000))
+    return folder / "sparse.h5"
+
+
+def picture(path: Path, side: int) -> Path:
+    """A black PNG, row by row: some kilobytes for any size."""
+    packer = zlib.compressobj(9)
+    data = b"".join(packer.compress(bytes(side + 1)) for _ in range(side)) + packer.flush()
+    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", data), (b"IEND", b""))
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + b"".join(
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+            for kind, body in chunks
+        )
+    )
+    return path
+
+
+def test_bombs_get_a_message_within_seconds_and_a_gigabyte(tmp_path):
+    claimed, vast = frames_claimed(tmp_path / "claimed"), vast_frames(tmp_path / "vast")
+    stored = make_run(tmp_path / "stored")
+    with h5py.File(stored, "r+") as file:
+        file.attrs["config"] = LAUGHS
+    (tmp_path / "my" / "equation").mkdir(parents=True)
+    (tmp_path / "my" / "equation" / "mine.yaml").write_text(
+        "# @package _global_\nequation: {rhs: {u: -u}}\n" + LAUGHS
+    )
+    big = picture(tmp_path / "big.png", 13_000)
+    heat = ["equation=heat", "grid=16", f"hydra.run.dir={tmp_path / 'out'}"]
+    commands = [
+        *[[word, str(path)] for path in (claimed, vast) for word in ("info", "render", "recover")],
+        *[["export", str(path), "--to", "npz"] for path in (claimed, vast)],
+        *[
+            [word, str(path.parent)]
+            for path in (claimed, stored)
+            for word in ("resume", "converge")
+        ],
+        ["--config-dir", str(tmp_path / "my"), "equation=mine", "grid=16"],
+        [*heat, f'initial.u=\'snapshot("{sparse(tmp_path / "sparse")}", "u")\''],
+        [*heat, f"initial.u='image(\"{big}\")'"],
+        [*heat, "initial.u='spots(1e7, 0.1)'"],
+        [*heat, "initial.u='spots(50000, 0.4)'", "grid=1000"],
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD],
+        input=json.dumps(commands),
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "Traceback" not in done.stderr
+    for words, code, seconds, grown in json.loads(done.stdout.splitlines()[-1]):
+        assert code == 2, (words, done.stderr)
+        assert seconds < 5, words
+        assert grown < 2**30, words
+
+
+def test_info_of_a_bomb_in_the_settings_tells_the_rest(tmp_path, capsys):
+    path = make_run(tmp_path / "run")
+    with h5py.File(path, "r+") as file:
+        file.attrs["config"] = LAUGHS
+    (path.parent / ".hydra").mkdir()
+    (path.parent / ".hydra" / "config.yaml").write_text(LAUGHS)
+    assert main(["info", str(path)]) == 0
+    assert "frames" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LAUGHS,
+        MAPPINGS,
+        "&a [*a]",
+        "[" * (MOST_LEVELS + 1),
+        "- 1\n" * (MOST_NODES + 1),
+        "a: 2001-99-99",
+        "a: " + "9" * 5000,
+        "a: [1",
+    ],
+)
+def test_yaml_that_multiplies_is_refused(text):
+    with pytest.raises(OutputError, match="YAML"):
+        load_yaml(text)
+
+
+def test_honest_aliases_are_expanded():
+    text = "a: &a [1, 2]\nb: {c: *a, d: *a}\ne: {<<: {f: 1}, g: *a}\n"
+    check_yaml(text)
+    assert load_yaml(text) == yaml.safe_load(text)
