@@ -153,7 +153,17 @@ def _hydra(arguments: list[str]) -> int:
 
 def _check_flags(flags: Sequence[str]) -> None:
     """Refuse options that are unknown, or that would load code or other primary configs."""
-    known = (*PASSED_ON, "--run", "-r", "--multirun", "-m", "--package", "-p", "--config-dir", TRUST)
+    known = (
+        *PASSED_ON,
+        "--run",
+        "-r",
+        "--multirun",
+        "-m",
+        "--package",
+        "-p",
+        "--config-dir",
+        TRUST,
+    )
     rest = iter(flags)
     for flag in rest:
         name, equals, _ = flag.partition("=")

@@ -38,9 +38,7 @@ def _key(override: str) -> str:
     return override.lstrip("+~").partition("=")[0].partition("@")[0].replace("/", ".")
 
 
-def untrusted_settings(
-    found: Mapping[str, Any], expected: Mapping[str, Any]
-) -> list[str]:
+def untrusted_settings(found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
     """The guarded settings that files of others changed, by their dotted names.
 
     Args:
@@ -51,9 +49,7 @@ def untrusted_settings(
     names = [
         f"hydra.{name}"
         for name in sorted(one.keys() | other.keys())
-        if one.get(name) != other.get(name)
-        and not FILLED_IN.match(name)
-        and name not in FOLDERS
+        if one.get(name) != other.get(name) and not FILLED_IN.match(name) and name not in FOLDERS
     ]
     if found["workers"].get("options") != expected["workers"].get("options"):
         names.append("workers.options")
@@ -79,8 +75,8 @@ def trust_error(names: Sequence[str]) -> ConfigError:
     return ConfigError(
         f"a file outside pdesim's own configs sets {', '.join(names)}",
         "settings of pdesim; of hydra only run.dir and sweep.dir, inside outputs/",
-        "set it on the command line, or add --trust-config if you trust all files in --config-dir: they "
-        "can then run any code",
+        "set it on the command line, or add --trust-config if you trust all files in --config-dir: "
+        "they can then run any code",
     )
 
 

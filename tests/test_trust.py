@@ -17,7 +17,7 @@ rhs:
 #: what a stranger's equation file may contain, and the setting that the message must name
 ATTACKS = {
     "callbacks": (
-        "hydra:\n  callbacks:\n    one:\n      _target_: sympy.sympify\n      a: __import__('os')\n",
+        "hydra:\n  callbacks:\n    one: {_target_: sympy.sympify, a: \"__import__('os')\"}\n",
         "hydra.callbacks.one",
     ),
     "formatter": (

@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 
 from pdesim.export.source import Source, check_alike
+from pdesim.files import creating
 
 _FILTERS = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
 
@@ -35,7 +36,7 @@ def save_pdebench(sources: Sequence[Source], path: Path) -> None:
     Raises:
         OutputError: if the runs of a ``tensor`` have different grids or times.
     """
-    with h5py.File(path, "w") as file:
+    with creating(path) as file:
         if _is_tensor(sources[0]):
             check_alike(sources)
             _write_tensor(file, sources)

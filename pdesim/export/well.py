@@ -16,6 +16,7 @@ import sympy
 from pdesim.boundary import build_boundary
 from pdesim.errors import PdesimError
 from pdesim.export.source import Source, check_alike
+from pdesim.files import creating
 from pdesim.formula.language import AXES
 
 _FILTERS = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
@@ -36,7 +37,7 @@ def save_well(sources: Sequence[Source], path: Path) -> None:
     first = sources[0]
     axes = tuple(axis for axis in AXES if axis in first.axes)
     # version 1.10 of the format has room for attributes over 64 kB, as many configs are
-    with h5py.File(path, "w", libver=("v110", "v110")) as file:
+    with creating(path, libver=("v110", "v110")) as file:
         file.attrs["dataset_name"] = first.name
         file.attrs["grid_type"] = "cartesian"
         file.attrs["n_spatial_dims"] = len(axes)

@@ -5,6 +5,7 @@ is written into it; `replace` writes files under a temporary name; `text` reads 
 do not multiply; `inputs` reads pictures and frames that a formula names.
 """
 
+from pdesim.files.create import check_space, creating
 from pdesim.files.folder import check_folder, check_own_file, check_sweep_folder, read_text
 from pdesim.files.hdf5 import (
     UNREADABLE,
@@ -24,10 +25,12 @@ __all__ = [
     "UNREADABLE",
     "check_folder",
     "check_own_file",
+    "check_space",
     "check_stored",
     "check_sweep_folder",
     "check_yaml",
     "clear_name",
+    "creating",
     "dataset",
     "load_yaml",
     "memory",

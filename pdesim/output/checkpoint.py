@@ -13,11 +13,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from pdesim.errors import OutputError
-from pdesim.files import UNREADABLE, check_own_file, open_hdf5, read_array, replacing
+from pdesim.files import (
+    UNREADABLE,
+    check_own_file,
+    creating,
+    open_hdf5,
+    read_array,
+    replacing,
+)
 from pdesim.moment import Moment
 from pdesim.output.snapshots import LIBRARY_VERSIONS, explained, reason
 from pdesim.settings import CONTINUING, INCIDENTAL
@@ -47,7 +53,7 @@ def write_checkpoint(folder: Path, moment: Moment, settings: str) -> None:
     with (
         explained(path),
         replacing(path, sync=True, keep=folder / PREVIOUS) as temporary,
-        h5py.File(temporary, "w", libver=LIBRARY_VERSIONS) as file,
+        creating(temporary, libver=LIBRARY_VERSIONS) as file,
     ):
         for name, values in arrays.items():
             file.create_dataset(name, data=values)

@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from pdesim.errors import OutputError
-from pdesim.files import UNREADABLE, check_folder, clear_name, open_hdf5, replacing
+from pdesim.files import UNREADABLE, check_folder, clear_name, creating, open_hdf5, replacing
 from pdesim.output import lock
 from pdesim.output.reader import check_layout, find_snapshots
 from pdesim.output.snapshots import LIBRARY_VERSIONS, reason
@@ -91,7 +91,7 @@ def _opened(path: Path) -> Iterator[h5py.File]:
 def _copy(path: Path, target: Path) -> int:
     with _opened(path) as source:
         frames = _readable(source, _frames(source)[0])
-        with h5py.File(target, "w", libver=LIBRARY_VERSIONS) as copy:
+        with creating(target, libver=LIBRARY_VERSIONS) as copy:
             copy.attrs.update(source.attrs)
             for name in _datasets(source):
                 _copy_dataset(source[name], copy, frames)

@@ -7,6 +7,7 @@ the length of ``time`` never sees half a frame, and a killed writer loses none t
 from __future__ import annotations
 
 import logging
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -19,7 +20,13 @@ import h5py
 import numpy as np
 
 from pdesim.errors import OutputError
-from pdesim.files import UNREADABLE, open_hdf5_for_writing, replacing
+from pdesim.files import (
+    UNREADABLE,
+    check_space,
+    creating,
+    open_hdf5_for_writing,
+    replacing,
+)
 from pdesim.files.hdf5 import reason as files_reason
 from pdesim.grid import Grid
 from pdesim.output.deflate import Deflater
@@ -73,7 +80,7 @@ def create_snapshots(path: Path, layout: Layout, attributes: Mapping[str, Any]) 
     with (
         explained(path),
         replacing(path) as temporary,
-        h5py.File(temporary, "w", libver=LIBRARY_VERSIONS) as file,
+        creating(temporary, libver=LIBRARY_VERSIONS) as file,
     ):
         file.attrs.update(attributes)
         _create_axes(file, layout)
@@ -156,6 +163,7 @@ class SnapshotWriter:
         self._datasets = {name: self._file[name] for name in (*layout.stored, "time")}
         self._deflaters = {name: Deflater() for name in layout.stored}
         self._failed = False
+        self._frame_bytes = len(layout.stored) * math.prod(layout.shape) * layout.dtype.itemsize
         #: per field, the time of the first frame with a value that the stored type cannot hold
         self.overflows: dict[str, float] = {}
 
@@ -168,6 +176,8 @@ class SnapshotWriter:
         frame, layout = self.frames, self.layout
         try:
             with explained(self.path):
+                # compressed frames are smaller; what is left of the room lets the file be closed
+                check_space(self.path, self._frame_bytes)
                 for field, number in zip(layout.stored, layout.selection.fields, strict=True):
                     values = state[number][layout.selection.cells]
                     self._append(field, frame, self._cast(field, time, values))
