@@ -12,8 +12,8 @@ import sympy
 from conftest import make_plan
 from test_nested import SOLUTION, X, Y, custom, d, distance_to_steady, on_grid, rates
 
-from pdesim.boundary import clamped_weights
 from pdesim.errors import BoundaryError
+from pdesim.operators.ghost_weights import clamped_weights
 
 #: the first root of cosh(k) cos(k) = 1: a beam of length 1, clamped at both ends
 CLAMPED = 4.730040744862704

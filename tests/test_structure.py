@@ -51,6 +51,7 @@ FLOORS = (
     "stopping",
     "run",
     "continuation",
+    "trust",
     "config",
     "sweep",
     "verify",

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 import sympy
 
-from pdesim.boundary import cells_known, ghost_weights
 from pdesim.errors import ConfigError
 from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
+from pdesim.operators.ghost_weights import cells_known, ghost_weights
 from pdesim.operators.problem import Problem
 
 #: spacings that differ by less count as equal

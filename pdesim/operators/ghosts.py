@@ -7,15 +7,14 @@ from collections.abc import Callable, Sequence
 import sympy
 import tensorflow as tf
 
-from pdesim.boundary import (
-    HELD,
-    Wall,
+from pdesim.boundary import HELD, Wall
+from pdesim.grid import Grid
+from pdesim.operators.ghost_weights import (
     cells_known,
     clamped_weights,
     extrapolation_weights,
     ghost_weights,
 )
-from pdesim.grid import Grid
 
 WallPair = tuple[Wall, Wall]
 

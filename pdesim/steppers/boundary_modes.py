@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from pdesim.boundary import Wall, cells_known, clamped_weights, ghost_weights
+from pdesim.boundary import Wall
 from pdesim.grid import Grid
 from pdesim.operators.catalogue import Discretisation
+from pdesim.operators.ghost_weights import cells_known, clamped_weights, ghost_weights
 from pdesim.operators.problem import Problem
 
 #: cells of the line that stands for an axis
