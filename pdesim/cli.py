@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from rich.console import Console
 
+from pdesim.crash_report import EXIT_CODE, report, reported_in
 from pdesim.errors import ConfigError, PdesimError, nearest
 
 HELP = """\
@@ -87,6 +88,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # the reader has seen enough (pdesim list | head); nothing more can be flushed
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:  # a defect: one message and a log file, whatever it is
+        print(f"pdesim: {report(error, arguments)}", file=sys.stderr)
+        return EXIT_CODE
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -116,7 +120,9 @@ def _dispatch(arguments: list[str]) -> int:
         if word not in known:
             cure = "pdesim --help"
             raise ConfigError(f"unknown command {word!r}", nearest(word, known), cure)
-        return known[word](arguments[1:])
+        paths = [Path(text) for text in arguments[1:] if word == "resume" and "=" not in text]
+        with reported_in(next(iter(paths), None)):
+            return known[word](arguments[1:])
     return _hydra(arguments)
 
 
@@ -197,7 +203,8 @@ def _run(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> int
     from pdesim.config import run_as_job
 
     config, composed, plan = _planned(overrides, config_dir, trusted)
-    run_as_job(config, lambda: _job(composed.values, composed.settings, plan))
+    with reported_in(composed.run_folder):
+        run_as_job(config, lambda: _job(composed.values, composed.settings, plan))
     return 0
 
 
@@ -262,7 +269,8 @@ def _sweep(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> i
     folder = composed.sweep_folder
     _check_folder(folder, overwrite=True)
     check_sweep_folder(folder)
-    code = run_sweep(jobs, folder, config_dir, Console(stderr=True))
+    with reported_in(folder):
+        code = run_sweep(jobs, folder, config_dir, Console(stderr=True))
     print(_shown(folder.absolute()))
     return code
 
