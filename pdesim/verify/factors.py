@@ -51,7 +51,7 @@ def second_condition_factor(problem: Problem, field: int, axis: int, phase: floa
         return lambda f: wall.a * at(f, side, 2) + outward * at(f, side, 3)
 
     corrections = [S**power for power in (2, 3, 4)]
-    return adjusted(sympy.cos(2.1 * S + phase), corrections, [condition(0), condition(1)])
+    return adjusted(sympy.cos(3.1 * S + phase), corrections, [condition(0), condition(1)])
 
 
 def box_factor(kind: str, periodic: bool, phase: float, nested: bool) -> sympy.Expr:

@@ -314,7 +314,9 @@ def _walls_of(solution, boundary: Boundary, grid: Grid) -> Boundary:
         x = sympy.Symbol(grid.axes[axis], real=True)
         face = grid.origin[axis] + side * grid.extent[axis]
         outward = (1 if side else -1) * derivative(u, x)
-        return replace(old, value=(old.a * u + old.b * outward).subs(x, face))
+        value = (old.a * u + old.b * outward).subs(x, face)
+        # with another value than 0 the solution is not even about the wall any more
+        return replace(old, value=value, mirror=old.mirror and value == 0)
 
     walls = tuple(
         tuple(
