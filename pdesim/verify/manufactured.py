@@ -319,7 +319,9 @@ def _walls_of(solution, boundary: Boundary, grid: Grid) -> Boundary:
         inner = old.laplacian and wall(
             old.laplacian, differentiate(lang.operator(lang.LAPLACIAN, u), grid), axis, side
         )
-        return replace(old, value=value, slope=slope, laplacian=inner)
+        # with another value than 0 the solution is not even about the wall any more
+        mirror = old.mirror and value == 0
+        return replace(old, value=value, slope=slope, laplacian=inner, mirror=mirror)
 
     walls = tuple(
         tuple(

@@ -34,6 +34,8 @@ ALIGNED_SIZES = {1: SIZES[1], 2: (16, 24, 36, 52), 3: (8, 12, 16, 24)}
 SPECTRAL_SIZES = {1: (6, 8, 10, 12), 2: (6, 8, 10, 12), 3: (6, 8, 10, 12)}
 #: along a line, how often more the grid is refined where a slope is short of the claim and rising
 FURTHER = 3
+#: along a line, coarser grids for operators whose errors on the others are round-off
+COARSER = (20, 12)
 #: cells per axis on which time steps are refined; steps at first, their growth, how often at most
 TIME_SIZE = {1: 32, 2: 16, 3: 8}
 STEPS, REFINE, RUNGS = 16, 1.5, 12
@@ -89,6 +91,11 @@ class Measurement:
         return np.log((far if len(far) > 2 else pairs)[-FITTED:]).reshape(-1, 2).T
 
     @property
+    def trusted(self) -> int:
+        """How many errors are far from round-off."""
+        return sum(error > TRUSTED * self.floor for error in self.errors)
+
+    @property
     def order(self) -> float:
         """The slope of log(error) over log(size), by least squares."""
         sizes, errors = self.fitted
@@ -133,28 +140,37 @@ def measure_space(
     ``case``: which solution (:func:`pdesim.verify.manufactured.manufacture`).
     """
     scheme, case = problem.discretisation, case or usual_case(problem)
-    further = FURTHER if sizes is None and problem.grid.dimensions == 1 and scheme.order else 0
+    line = sizes is None and problem.grid.dimensions == 1 and bool(scheme.order)
     sizes = sizes or _sizes(problem, case)
     problem = balanced(squared(problem) if case == TURNED_OBSTACLE else problem)
     finest = resized(problem, max(sizes))
     limit = stable_step(build_stepper("rk4", problem), waves_of(finest), 1e9)
     # long enough for what happens at walls to settle over the coarsest cells
     duration = min(1000 * limit, 4.0 / slow_rate(problem))
-    errors, spacings, claimed = [], [], claimed_order(problem, case)
-    finer = (4 * round(sizes[-1] * REFINE ** (n + 1) / 4) for n in range(further))
-    for points in (*sizes, *finer):
+    what, claimed = describe_scheme(scheme) + CASE_NAMES.get(case, ""), claimed_order(problem, case)
+
+    def solve_on(points: int):
         exact = manufacture(resized(problem, points), duration, case)
         solve = accurate_solver(exact, duration)
         found = solve(TOLERANCE)
-        errors.append(_error(found, exact.state(duration)))
-        spacings.append(max(exact.problem.grid.spacing))
-        if len(errors) < len(sizes):
+        return max(exact.problem.grid.spacing), _error(found, exact.state(duration)), found, solve
+
+    pairs: list[tuple[float, float]] = []
+    finer = (4 * round(sizes[-1] * REFINE ** (n + 1) / 4) for n in range(FURTHER if line else 0))
+    for points in (*sizes, *finer):
+        *pair, found, solve = solve_on(points)
+        pairs.append(tuple(pair))
+        if len(pairs) < len(sizes):
             continue
         floor = _floor(found, solve(ROUGH * TOLERANCE))
-        what = describe_scheme(scheme) + CASE_NAMES.get(case, "")
-        measured = Measurement(what, tuple(spacings), tuple(errors), claimed, floor)
+        measured = Measurement(what, *zip(*pairs, strict=True), claimed, floor)
         if measured.decided or measured.exhausted or measured.order >= (claimed or 0):
             break
+    for points in COARSER if line else ():
+        if measured.trusted >= FITTED - 1:
+            break
+        pairs.insert(0, solve_on(points)[:2])
+        measured = Measurement(what, *zip(*pairs, strict=True), claimed, floor)
     return measured
 
 
