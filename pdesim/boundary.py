@@ -169,6 +169,8 @@ def _wall(spec: object, where: str, scope: Scope) -> Wall:
     if not isinstance(spec, Mapping) or len(spec) != 1:
         raise BoundaryError(f"{where} is {spec!r}", "one of " + ", ".join(KINDS))
     ((kind, value),) = spec.items()
+    if kind != "robin" and (isinstance(value, bool) or not isinstance(value, (str, int, float))):
+        raise BoundaryError(f"{where}.{kind} is {value!r}", "a number or a formula")
     if kind not in KINDS:
         raise BoundaryError(f"{where} names {kind!r}", nearest(str(kind), KINDS))
     if kind == "periodic":

@@ -155,9 +155,9 @@ def go_on(folder: Path, asked: Mapping, console, alone: bool = True) -> int:
 
     rest = continue_run(folder, asked)
     for note in rest.notes:
-        console.print(note, highlight=False, soft_wrap=True)
+        console.print(note, highlight=False, markup=False, soft_wrap=True)
     if rest.plan is None:
-        console.print(f"{folder} is finished", highlight=False, soft_wrap=True)
+        console.print(f"{folder} is finished", highlight=False, markup=False, soft_wrap=True)
     else:
         execute(rest.plan, folder, rest.config_yaml, console, goes_on=True, alone=alone)
     print(folder)
@@ -242,7 +242,7 @@ def verify(arguments: Sequence[str]) -> int:
             done.append(row)
             status.update(f"measured {len(done)}: {' '.join(row.cells[:4])}")
             if not console.is_terminal:
-                console.print("  ".join(row.cells), highlight=False, soft_wrap=True)
+                console.print("  ".join(row.cells), highlight=False, markup=False, soft_wrap=True)
     out = Console()
     if not out.is_terminal:
         out = Console(width=120)
