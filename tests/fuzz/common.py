@@ -98,8 +98,8 @@ def fuzz(
             break
         except BaseException as error:
             place = _where(error.__traceback__)
-            kind = f"{type(error).__name__}: {' '.join(str(error).split())[:100]}"
-            report.tracebacks.append((kind, repr(case), place))
+            kind = f"{type(error).__name__} in {place}"
+            report.tracebacks.append((kind, repr(case), " ".join(str(error).split())[:200]))
         took = time.process_time() - began
         if took > report.slowest:
             report.slowest, report.slowest_case = took, repr(case)
