@@ -19,11 +19,17 @@ _HOMES = {
 }
 
 
+#: parts of the package that are meant for use from Python, such as ``pdesim.export.export``
+_PARTS = ("errors", "export", "info", "output", "render")
+
+
 def __getattr__(name: str):
     # loaded when asked for, so that ``pdesim --help`` answers at once
-    if name not in _HOMES:
-        raise AttributeError(f"module 'pdesim' has no attribute {name!r}")
     from importlib import import_module
 
+    if name in _PARTS:
+        return import_module(f"pdesim.{name}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pdesim' has no attribute {name!r}")
     module, attribute = _HOMES[name]
     return getattr(import_module(module), attribute)

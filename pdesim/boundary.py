@@ -283,6 +283,9 @@ def _of_laplacian(spec: object, where: str, scope: Scope) -> Wall:
 
 
 def _condition(kind: str, value: object, where: str, scope: Scope) -> Wall:
+    scalar = isinstance(value, (str, int, float)) and not isinstance(value, bool)
+    if kind != "robin" and not scalar:
+        raise BoundaryError(f"{where}.{kind} is {value!r}", "a number or a formula")
     if kind == "periodic":
         return PERIODIC
     if kind == "robin":

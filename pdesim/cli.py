@@ -203,6 +203,7 @@ def _run(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> int
     from pdesim.config import run_as_job
 
     config, composed, plan = _planned(overrides, config_dir, trusted)
+    _make_folder(composed.run_folder)
     with reported_in(composed.run_folder):
         run_as_job(config, lambda: _job(composed.values, composed.settings, plan))
     return 0
@@ -240,18 +241,38 @@ def _check_folder(folder: Path, overwrite: bool) -> None:
     from pdesim.errors import OutputError
     from pdesim.output.snapshots import FILE
 
-    if (folder / FILE).exists() and not overwrite:
-        raise OutputError(
-            f"{folder} holds a run already; nothing was overwritten",
-            cure="another folder (hydra.run.dir=...), output.overwrite=true or resume=auto",
-        )
-    present = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    try:
+        if (folder / FILE).exists() and not overwrite:
+            raise OutputError(
+                f"{folder} holds a run already; nothing was overwritten",
+                cure="another folder (hydra.run.dir=...), output.overwrite=true or resume=auto",
+            )
+        present = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    except (OSError, ValueError) as error:  # a name that is too long, or contains a zero byte
+        raise _no_folder(folder, error) from None
     if not present.is_dir() or not os.access(present, os.W_OK | os.X_OK):
         raise OutputError(
             f"the output folder {folder} cannot be made: {present} is not a folder "
             "that you may write to",
             cure="hydra.run.dir=DIR",
         )
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise _no_folder(folder, error) from None
+
+
+def _no_folder(folder: Path, error: Exception) -> PdesimError:
+    from pdesim.errors import OutputError
+
+    reason = getattr(error, "strerror", None) or error
+    return OutputError(
+        f"the output folder {str(folder)[:300]!r} cannot be made ({reason})",
+        cure="hydra.run.dir=DIR with a folder that you may write to",
+    )
 
 
 def _sweep(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> int:

@@ -153,9 +153,9 @@ def go_on(folder: Path, asked: Mapping, console, alone: bool = True) -> int:
 
     rest = continue_run(folder, asked)
     for note in rest.notes:
-        console.print(note, highlight=False, soft_wrap=True)
+        console.print(note, highlight=False, markup=False, soft_wrap=True)
     if rest.plan is None:
-        console.print(f"{folder} is finished", highlight=False, soft_wrap=True)
+        console.print(f"{folder} is finished", highlight=False, markup=False, soft_wrap=True)
     else:
         execute(rest.plan, folder, rest.config_yaml, console, goes_on=True, alone=alone)
     print(folder)

@@ -23,8 +23,12 @@ from hydra.errors import HydraException
 from hydra.plugins.config_source import ConfigResult
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
-from omegaconf.errors import OmegaConfBaseException
 
+from pdesim import config_files
+from pdesim.config_errors import explained
+from pdesim.config_files import CONFIG_NAME, config_folder
+from pdesim.config_files import choices as choices  # for others to import from here
+from pdesim.config_files import groups as groups
 from pdesim.equation import KEYS
 from pdesim.errors import ConfigError, OutputError, nearest
 from pdesim.files import check_yaml, read_text
@@ -39,31 +43,9 @@ from pdesim.trust import (
 
 #: sections whose keys are the user's own names, or another library's: no '+' is needed to add one
 OPEN_SECTIONS = ("equation", "initial", "boundary", "workers.options")
-CONFIG_NAME = "config"
 #: the same text from C, many times faster, where PyYAML was built with it
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 HYDRA_VERSION = "1.3"
-
-
-def config_folder() -> Path:
-    """The shipped configs: inside the installed package, or beside it in a checkout."""
-    package = Path(__file__).resolve().parent
-    for folder in (package / "configs", package.parent / "configs"):
-        if (folder / f"{CONFIG_NAME}.yaml").is_file():
-            return folder
-    raise ConfigError("the shipped configs are missing", "a complete installation of pdesim")
-
-
-def groups() -> list[str]:
-    return sorted(path.name for path in config_folder().iterdir() if path.is_dir())
-
-
-def choices(group: str, folders: Sequence[Path] = ()) -> list[str]:
-    """The names that a group offers, in the shipped folder and in others."""
-    found = set()
-    for folder in (config_folder(), *folders):
-        found |= {path.stem for path in (folder / group).glob("*.yaml")}
-    return sorted(found)
 
 
 def open_override(override: str) -> str:
@@ -185,11 +167,18 @@ def composed_from(config: DictConfig, overrides: Sequence[str]) -> Composed:
             values=values,
             run_folder=Path(config.hydra.run.dir),
             sweep_folder=Path(config.hydra.sweep.dir),
-            equation=config.hydra.runtime.choices["equation"],
+            equation=_chosen_equation(config),
             overrides=tuple(open_override(text) for text in overrides),
             independent=values == plain(config, resolve=False),
             untrusted=tuple(_untrusted(config, overrides)),
         )
+
+
+def _chosen_equation(config: DictConfig) -> str:
+    chosen = config.hydra.runtime.choices.get("equation")
+    if not isinstance(chosen, str):
+        raise ConfigError("no equation is chosen", "equation=NAME; pdesim list shows them")
+    return chosen
 
 
 def _untrusted(config: DictConfig, overrides: Sequence[str]) -> list[str]:
@@ -264,6 +253,7 @@ class FileConfigSource(file_config_source.FileConfigSource):
 def _hydra_at_work() -> Iterator[ConfigLoader]:
     """Hydra on the shipped configs, and what loads them."""
     folder = str(config_folder())
+    config_files.use()
     with _fresh_hydra(), initialize_config_dir(folder, "pdesim", version_base=HYDRA_VERSION):
         SourcesRegistry.instance().types["file"] = FileConfigSource
         yield GlobalHydra.instance().config_loader()
@@ -280,71 +270,3 @@ def _fresh_hydra() -> Iterator[None]:
     finally:
         holder.hydra = saved
         HydraConfig.instance().cfg = before
-
-
-@contextlib.contextmanager
-def explained(overrides: Sequence[str], config_dir: str | None = None) -> Iterator[None]:
-    """Turn Hydra's and OmegaConf's exceptions into :class:`ConfigError`."""
-    try:
-        yield
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
-        folders = [Path(config_dir)] if config_dir else []
-        raise _explain(str(error), overrides, folders) from None
-
-
-def _explain(message: str, overrides: Sequence[str], folders: Sequence[Path]) -> ConfigError:
-    first = message.strip().splitlines()[0] if message.strip() else "the configuration is unusable"
-    if found := re.search(r"Could not find '([\w./-]+)/([^'/]+)'", message):
-        group, name = found.groups()
-        return ConfigError(f"{group}={name} is unknown", nearest(name, choices(group, folders)))
-    if found := re.search(r"Could not override '([^']+)'", message):
-        return _unknown_key(found.group(1), message)
-    if found := re.search(r"Key '([^']+)' is not in struct\s+full_key: (\S+)", message):
-        return _unknown_key(found.group(2), message)
-    if (found := re.search(r"You must specify '([\w/]+)'", message)) or "Missing" in first:
-        return ConfigError(first)
-    if "config group" in message.lower() and (group := _group_in(message)):
-        given = next((o for o in overrides if o.startswith(f"{group}=")), group)
-        return ConfigError(
-            f"{given} does not choose a config", nearest("", choices(group, folders))
-        )
-    # the grammar quotes how far it read; whole settings say more than values, long ones than short
-    settings = [override.removeprefix("++") for override in overrides]
-    read = re.search(r"at input '(.+)'$", first)
-    named = [s for s in settings if s in message or (read and read.group(1) in s)]
-    named = named or [s for s in settings if s.partition("=")[2] and s.partition("=")[2] in message]
-    if named:
-        return _grammar(first, *max(named, key=len).partition("="))
-    return ConfigError(first, cure="pdesim --help shows the form of settings")
-
-
-def _grammar(first: str, key: str, equals: str, value: str) -> ConfigError:
-    if not equals:
-        return ConfigError(f"{key!r} is not a setting", "name=value, such as grid=512")
-    quoted = value.replace("'", '"')
-    return ConfigError(
-        f"the value of {key} cannot be read: {value}",
-        "a number, a name, or text in quotes",
-        f"\"{key}='{quoted}'\"   (quotes for the shell outside, for the formula inside)",
-    )
-
-
-def _unknown_key(key: str, message: str) -> ConfigError:
-    parts = key.split(".")
-    known = _known_keys(parts[:-1])
-    shown = ".".join(parts)
-    return ConfigError(f"unknown setting {shown}", nearest(parts[-1], known))
-
-
-def _known_keys(parents: Sequence[str]) -> list[str]:
-    model: Any = Settings
-    for part in parents:
-        fields = getattr(model, "model_fields", {})
-        if part not in fields:
-            return []
-        model = fields[part].annotation
-    return list(getattr(model, "model_fields", {}))
-
-
-def _group_in(message: str) -> str | None:
-    return next((g for g in groups() if re.search(rf"\b{g}\b", message)), None)

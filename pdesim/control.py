@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time as clock_module
+from collections.abc import Callable
+
 import numpy as np
 
 from pdesim.errors import DivergedError, PdesimError, SolverError
@@ -20,6 +23,30 @@ UNIFORM = 1e-3
 SMALLEST = 1e-11
 #: how far a step may be above the limit that is analysed quickly before growth is blamed on it
 ABOVE = 1.05
+
+#: a trial of the step loop takes so many steps at least and at most, and this time if it can
+TRIAL_STEPS, MOST_TRIAL_STEPS = 4, 1024
+TRIAL_SECONDS = 0.05
+
+
+def seconds_a_step(trial: Callable[[int], None], at_once: int, most: int | None) -> float:
+    """The seconds that a step takes, from a trial long enough for the cost of a call not to count.
+
+    Args:
+        trial: takes so many steps.
+        at_once: the steps that are always taken together.
+        most: the most steps that a call of the run takes; None if unknown.
+    """
+    steps = max(TRIAL_STEPS, at_once)
+    most = max(steps, MOST_TRIAL_STEPS if most is None else min(MOST_TRIAL_STEPS, most))
+    trial(steps)  # the first touch of memory takes longer than the steps
+    while True:
+        began = clock_module.perf_counter()
+        trial(steps)
+        seconds = clock_module.perf_counter() - began
+        if seconds >= TRIAL_SECONDS or steps >= most:
+            return seconds / steps
+        steps = min(4 * steps, most)
 
 
 def limit_varies(plan: Plan) -> bool:

@@ -76,7 +76,7 @@ def draw(folder: Path, animation: Animation, console: Console) -> None:
         log.info("drew %s", picture)
     except PdesimError as error:
         log.error("no picture: %s", error)
-        console.print(f"no picture: {error}", highlight=False)
+        console.print(f"no picture: {error}", highlight=False, markup=False)
 
 
 class Artist:

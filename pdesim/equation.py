@@ -87,9 +87,12 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
         ConfigError: for missing or contradictory keys, and for names that cannot be used.
         FormulaError: for formulas outside the language.
     """
+    _check_types(spec)
     texts, steady = _formulas(spec)
     fields = tuple(spec.get("fields") or texts)
     _check_names(fields, "field")
+    if repeated := {name for name in fields if fields.count(name) > 1}:
+        raise ConfigError(f"equation.fields names {repeated.pop()!r} twice", "each field once")
     if set(texts) != set(fields):
         missing = sorted(set(fields) ^ set(texts))
         raise ConfigError(
@@ -122,9 +125,34 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
         texts={f: " ".join(str(texts[f]).split()) for f in fields},
         formulas=formulas,
         steady=steady,
-        units=dict(spec.get("units") or {}),
-        labels=dict(spec.get("labels") or {}),
+        units={field: str(text) for field, text in (spec.get("units") or {}).items()},
+        labels={field: str(text) for field, text in (spec.get("labels") or {}).items()},
     )
+
+
+def _check_types(spec: Mapping) -> None:
+    """Refuse keys of an equation, other than formulas and parameters, of a wrong type."""
+    for key in ("name", "title", "about", "reference"):
+        if not isinstance(spec.get(key), (str, int, float, type(None))):
+            raise ConfigError(f"equation.{key} is {_brief(spec[key])}", "text")
+    fields = spec.get("fields")
+    if fields is not None and not (isinstance(fields, list) and fields):
+        raise ConfigError(f"equation.fields is {_brief(fields)}", "a list of names, such as [u, v]")
+    for key in ("units", "labels"):
+        given = spec.get(key)
+        texts = given.values() if isinstance(given, Mapping) else [given]
+        if given is None:
+            continue
+        if not isinstance(given, Mapping) or not all(isinstance(t, str | int) for t in texts):
+            raise ConfigError(
+                f"equation.{key} is {_brief(given)}", "text for each field, such as {u: kg/m^3}"
+            )
+
+
+def _brief(value: object) -> str:
+    """A value as Python writes it, cut where it is long."""
+    text = repr(value)
+    return text if len(text) < 200 else f"{text[:200]}..."
 
 
 def unused_parameters(spec: Mapping, elsewhere: set[str]) -> tuple[str, ...]:
@@ -163,7 +191,12 @@ def _formulas(spec: Mapping) -> tuple[Mapping, bool]:
         )
     texts = rhs or solve
     if not isinstance(texts, Mapping):
-        raise ConfigError(f"the formulas are {texts!r}", "a mapping from fields to formulas")
+        raise ConfigError(f"the formulas are {_brief(texts)}", "a mapping from fields to formulas")
+    for field, text in texts.items():
+        if isinstance(text, bool) or not isinstance(text, (str, int, float)):
+            raise ConfigError(
+                f"the formula for {field} is {_brief(text)}", "text, such as 'laplacian(u)'"
+            )
     return texts, bool(solve)
 
 

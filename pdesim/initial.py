@@ -81,9 +81,16 @@ class InitialState:
 
 
 def build_initial(
-    spec: Mapping, fields: Sequence[str], axes: tuple[str, ...], parameters: Mapping
+    spec: Mapping,
+    fields: Sequence[str],
+    axes: tuple[str, ...],
+    parameters: Mapping,
+    section: str = "initial",
 ) -> InitialState:
     """Read the ``initial`` settings: a formula per field, ``default`` for the others.
+
+    Args:
+        section: the settings that the formulas are in, for errors.
 
     Raises:
         ConfigError: for a name that is no field.
@@ -110,7 +117,7 @@ def build_initial(
     texts = {field: spec.get(field, spec.get("default", 0)) for field in fields}
     return InitialState(
         tuple(fields),
-        tuple(parse(text, scope, f"initial.{field}") for field, text in texts.items()),
+        tuple(parse(text, scope, f"{section}.{field}") for field, text in texts.items()),
     )
 
 

@@ -20,7 +20,7 @@ from pdesim.grid import Grid, square_extents
 from pdesim.initial import build_initial
 from pdesim.moment import Moment
 from pdesim.operators import build_discretisation
-from pdesim.operators.checks import check_numbers
+from pdesim.operators.checks import check_numbers, check_solvable
 from pdesim.operators.flat import one_pass
 from pdesim.operators.mask import Mask
 from pdesim.operators.mirror import mark_mirrors
@@ -194,6 +194,7 @@ def build_plan(
     state = initial.evaluate(grid, periodic, parameters, seed, start, drawn_on)
     state = state if mask is None else mask.fill(state)
     if equation.steady:
+        check_solvable(problem)
         step, stepper, why, times = None, None, "", np.array([start])
         targets, events = times, times[:0]
     else:
@@ -287,11 +288,11 @@ def frame_times(settings: Settings) -> np.ndarray:
         if settings.output.frames is None:
             raise ConfigError("output.frames and output.every are both empty", "one of them")
         return np.linspace(start, end, settings.output.frames + 1)
-    count = math.floor((end - start) / every * (1 + 1e-12))
+    count = (end - start) / every * (1 + 1e-12)
     if count > 1_000_000:
-        raise ConfigError(f"output.every={every:g} makes {count} frames", "at most a million")
-    times = start + every * np.arange(count + 1)
-    return times if end - times[-1] <= 1e-9 * every else np.append(times, end)
+        raise ConfigError(f"output.every={every:g} makes {count:.3g} frames", "at most a million")
+    times = start + every * np.arange(math.floor(count) + 1)
+    return times if end - times[-1] <= 1e-9 * min(every, end - start) else np.append(times, end)
 
 
 def _mask(
@@ -307,7 +308,8 @@ def _mask(
         return None
     if since is not None:  # the formula may name a picture that is no longer there
         return Mask(since.solid, boundary.inner)
-    formula = build_initial({"mask": text}, ("mask",), grid.axes, equation.parameter_symbols)
+    symbols = equation.parameter_symbols
+    formula = build_initial({"mask": text}, ("mask",), grid.axes, symbols, "domain")
     values = formula.evaluate(grid, boundary.periodic_axes, equation.parameters, settings.seed)
     return Mask(values[0] > 0.5, boundary.inner)
 

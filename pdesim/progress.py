@@ -86,6 +86,8 @@ def _lines(console, name, start, end, cells, share):
             last = time.monotonic()
             percent = 100 * share.done((now - start) / (end - start))
             told = speed(steps, seconds, cells)
-            console.print(f"{name}: {percent:.0f} %  t = {now:.6g}  {told}", highlight=False)
+            console.print(
+                f"{name}: {percent:.0f} %  t = {now:.6g}  {told}", highlight=False, markup=False
+            )
 
     yield update

@@ -31,6 +31,8 @@ STEEP = 0.4
 CELLS, WAVES, SHORTEST = 300, 60, 1 / 32
 #: growth below this fraction of the largest does not count
 SLOW = 0.1
+#: growth has no bound where it is larger by this factor for waves of half the length
+UNBOUNDED = 1.8
 
 _DERIVATIVE = re.compile(r"d(\d*)_d([xyz])(\d*)$")
 
@@ -45,6 +47,8 @@ class Growth:
 
     shortest: float | None
     pattern: float | None
+    #: whether growth has no bound as waves get shorter, at least in proportion to the wave number
+    unbounded: bool = False
 
 
 def notes_before(plan: Plan) -> list[str]:
@@ -56,6 +60,8 @@ def notes_before(plan: Plan) -> list[str]:
     if plan.equation.steady or plan.since is not None:
         return notes
     found, cell = growing_waves(plan), max(spacing)
+    if found.unbounded:
+        notes.append(_ill_posed(plan))
     spectral = plan.problem.discretisation.is_spectral
     fewest = SPECTRAL_FEWEST if spectral else FEWEST_PER_WAVE
     shortest = SPECTRAL_FEWEST_CELLS if spectral else FEWEST_CELLS
@@ -66,6 +72,17 @@ def notes_before(plan: Plan) -> list[str]:
         words = "disturbances grow down to a wavelength of"
         notes.append(_advice(plan, words, found.shortest, GOOD_CELLS))
     return notes
+
+
+def _ill_posed(plan: Plan) -> str:
+    named = {symbol.name for symbol in plan.equation.jacobian.free_symbols}
+    given = plan.equation.parameters.items()
+    negative = [f"{name} = {value:g}" for name, value in given if value < 0 and name in named]
+    cause = f" ({', '.join(negative)})" if negative else ""
+    return (
+        "warning: the problem is ill-posed at the initial state: the shorter a wave, the faster it "
+        f"grows, as with a negative diffusivity{cause}; the result depends on the grid"
+    )
 
 
 def _advice(plan: Plan, words: str, length: float, good: float) -> str:
@@ -93,7 +110,8 @@ def growing_waves(plan: Plan) -> Growth:
     entries = problem.equation.jacobian
     entries = entries.xreplace(dict.fromkeys(entries.atoms(lang.AppliedUndef), 0))
     symbols = [s.name for s in entries.free_symbols if s.name.startswith("symbol_")]
-    shortest, patterns = [], []
+    shortest, patterns, unbounded = [], [], False
+    half = int(np.abs(wavenumbers - 0.5 * wavenumbers[-1]).argmin())
     for axis in grid.axes:
         values = {s: _symbol(s.removeprefix("symbol_"), axis, wavenumbers) for s in symbols}
         with np.errstate(all="ignore"):
@@ -103,13 +121,16 @@ def growing_waves(plan: Plan) -> Growth:
         rounding = 1e-9 * np.abs(rates).max(axis=-1)
         growth = np.where(rates.real.max(axis=-1) > rounding, rates.real.max(axis=-1), 0.0)
         largest = growth.max(axis=1)
+        # a diffusivity below 0 gives a ratio of 4, reactions alone one of 1
+        ratio = UNBOUNDED * wavenumbers[-1] / wavenumbers[half] / 2
+        unbounded |= bool(((growth[:, -1] > ratio * growth[:, half]) & (growth[:, -1] > 0)).any())
         # what grows at all wavelengths alike has no length
         counts = growth[:, -1] < SLOW * largest
         for row, most in zip(growth[counts], largest[counts], strict=True):
             shortest.append(2 * np.pi / wavenumbers[np.flatnonzero(row > SLOW * most)[-1]])
             if row.argmax() > 0 and row[0] < 0.5 * most:
                 patterns.append(2 * np.pi / wavenumbers[row.argmax()])
-    return Growth(min(shortest, default=None), min(patterns, default=None))
+    return Growth(min(shortest, default=None), min(patterns, default=None), unbounded)
 
 
 def _states(plan: Plan) -> dict[str, object]:

@@ -87,7 +87,7 @@ class _Session:
 
     def tell(self, line: str, **style) -> None:
         log.info(line)
-        self.console.print(line, highlight=False, **style)
+        self.console.print(line, highlight=False, markup=False, **style)
 
 
 def execute(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from pdesim.errors import ConfigError, nearest
 
@@ -26,7 +27,30 @@ INCIDENTAL = (
 #: what else may change while a run goes on: how far it goes, and on which device
 CONTINUING = ("time.end", "device.name")
 
+#: the sizes of lengths and times: their powers up to the sixth, which derivatives need, are then
+#: within the range of numbers
+SMALLEST, LARGEST = 1e-40, 1e40
+
+
+def _evaluated(name: str) -> BeforeValidator:
+    """Take text for a number as a formula without fields, such as ``2*pi``; in lists as well."""
+
+    def number(value: Any) -> Any:
+        if isinstance(value, list):
+            return [number(part) for part in value]
+        # a single word is no formula, unless it is a constant; its error comes later
+        if not isinstance(value, str) or (value.isidentifier() and value not in ("pi", "e")):
+            return value
+        from pdesim.formula import Scope, parse  # takes half a second, which numbers do not need
+
+        return float(parse(value, Scope({}, ()), name))
+
+    return BeforeValidator(number)
+
+
 Positive = Annotated[float, Field(gt=0)]
+Length = Annotated[float, Field(ge=SMALLEST, le=LARGEST)]
+Place = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
 Cells = Annotated[int, Field(ge=4)]
 Stride = Annotated[int, Field(ge=1)]
 
@@ -35,17 +59,28 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-def _per_axis(one: Any, default: Any, description: str) -> Any:
+def _per_axis(one: Any, default: Any, description: str, *more: Any) -> Any:
     """A number for every axis, or a list with one for each; ``description`` is for errors."""
     many = Annotated[list[one], Field(min_length=1, max_length=3)]
-    return Annotated[one | many, Field(default, description=description)]
+    return Annotated[(one | many, Field(default, description=description), *more)]
 
 
 class Domain(_Section):
     dimensions: Literal[1, 2, 3] = 2
-    extent: _per_axis(Positive, 1.0, "a positive length, such as 2.5, or one per axis, [Lx, Ly]")
+    extent: _per_axis(
+        Length,
+        1.0,
+        "a positive length between 1e-40 and 1e40, such as 2.5 or '2*pi', or one per axis, "
+        "[Lx, Ly]",
+        _evaluated("domain.extent"),
+    )
     mask: str | None = None
-    origin: _per_axis(float, 0.0, "a number, such as -1, or one per axis, [x0, y0]")
+    origin: _per_axis(
+        Place,
+        0.0,
+        "a number up to 1e40 in size, such as -1 or '-pi', or one per axis, [x0, y0]",
+        _evaluated("domain.origin"),
+    )
 
 
 class Operators(_Section):
@@ -62,14 +97,18 @@ class Stepper(_Section):
 
 
 class Time(_Section):
-    start: float = 0.0
-    end: float = 1.0
-    dt: Positive | Literal["auto"] = Field("auto", description="a positive number, or auto")
+    start: Annotated[Place, _evaluated("time.start")] = 0.0
+    end: Annotated[Place, _evaluated("time.end")] = 1.0
+    dt: Annotated[Positive | Literal["auto"], _evaluated("time.dt")] = Field(
+        "auto", description="a positive number, or auto"
+    )
     unsafe: bool = False
     tolerance: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None, description="a relative local error between 0 and 1, or null"
     )
-    events: list[float] = Field([], description="a list of times, such as [500, 750]")
+    events: Annotated[list[float], _evaluated("time.events")] = Field(
+        [], description="a list of times, such as [500, 750]"
+    )
     wall_limit: Positive | None = Field(None, description="seconds, a positive number, or null")
 
 
@@ -81,7 +120,9 @@ class Device(_Section):
 
 class Output(_Section):
     frames: Annotated[int, Field(ge=1, le=1_000_000)] | None = 100
-    every: Positive | None = None
+    every: Annotated[Length | None, _evaluated("output.every")] = Field(
+        None, description="a time between frames greater than 0, such as 0.5, or null"
+    )
     compression: Literal["gzip", "none", "blosc2"] = "gzip"
     dtype: Literal["float16", "float32", "float64"] | None = None
     keep_bits: Annotated[int, Field(ge=1, le=52)] | None = Field(
@@ -153,7 +194,9 @@ class Settings(_Section):
     """The resolved configuration of one run."""
 
     equation: dict[str, Any]
-    initial: dict[str, str | float | int]
+    initial: dict[str, str | float | int] = Field(
+        ..., description="a formula or a number for each field, such as {u: 'sin(2*pi*x)'}"
+    )
     boundary: dict[str, Any]
     grid: _per_axis(
         Cells, ..., "whole numbers of at least 4: 512 for every axis, or one per axis, [nx, ny]"
@@ -181,12 +224,39 @@ def lies_in(name: str, places: Collection[str]) -> bool:
     return any(".".join(parts[:n]) in places for n in range(1, len(parts) + 1))
 
 
+def check_keys(values: Any, place: str = "") -> None:
+    """Refuse keys that are no text, in nested mappings and lists.
+
+    Args:
+        place: the name of the section or of the file, for the error.
+
+    Raises:
+        ConfigError: naming the section and the key.
+    """
+    if isinstance(values, list):
+        for value in values:
+            check_keys(value, place)
+    if not isinstance(values, Mapping):
+        return
+    for key, value in values.items():
+        if not isinstance(key, str):
+            section = f"{place} has" if place else "there is"
+            truth = isinstance(key, bool)
+            hint = "; YAML reads on, off, yes, no, true and false as truth values" if truth else ""
+            raise ConfigError(
+                f"{section} a name that is {key!r}, not text{hint}",
+                "a name in quotes, such as 'no': 1" if truth else "a name, such as u",
+            )
+        check_keys(value, f"{place}.{key}" if place else key)
+
+
 def read_settings(values: Mapping[str, Any]) -> Settings:
     """Check a plain mapping.
 
     Raises:
         ConfigError: naming the key, what came, what is allowed, and the nearest valid name.
     """
+    check_keys({name: value for name, value in values.items() if name != "workers"})
     try:
         return Settings.model_validate(dict(values))
     except ValidationError as error:
@@ -214,8 +284,9 @@ def _explain(error: ValidationError, prefix: tuple = (), model: type = Settings)
     # a union reports every branch that failed; they share the first parts of their place
     same = [error for error in found if _place(error["loc"], model) == place]
     wanted = " or ".join(dict.fromkeys(_wanted(error) for error in same))
-    value = first["input"]
-    return ConfigError(f"{name} is {value!r}", (field and field.description) or wanted)
+    value = repr(first["input"])
+    value = value if len(value) < 300 else f"{value[:300]}..."
+    return ConfigError(f"{name} is {value}", (field and field.description) or wanted)
 
 
 def _place(loc: tuple, model: type) -> tuple:
@@ -226,7 +297,7 @@ def _place(loc: tuple, model: type) -> tuple:
         if part in fields:
             place.append(part)
             model = fields[part].annotation
-        elif not place or getattr(model, "model_fields", None) is not None:
+        elif not place or fields or _is_mapping(model):
             place.append(part)
             break
         else:
@@ -237,9 +308,19 @@ def _place(loc: tuple, model: type) -> tuple:
 def _field(place: tuple, model: type) -> tuple[type, Any]:
     """The section that a place lies in, and its field there (None if it has no such field)."""
     for part in place[:-1]:
-        model = model.model_fields[part].annotation
+        field = model.model_fields[part]
+        if _is_mapping(field.annotation):
+            return model, field
+        model = field.annotation
     return model, model.model_fields.get(place[-1])
 
 
+def _is_mapping(kind: Any) -> bool:
+    """Whether a field holds the user's own names."""
+    return typing.get_origin(kind) is dict
+
+
 def _wanted(error: dict) -> str:
+    if error["type"] in ("dict_type", "model_type"):
+        return "a mapping from names to values"
     return error["msg"].removeprefix("Input should be ").removeprefix("a valid ")

@@ -18,6 +18,7 @@ from pdesim.control import (
     limit_varies,
     present_step,
     relative_error,
+    seconds_a_step,
     vanishing_error,
 )
 from pdesim.device import Placement, release_memory
@@ -33,7 +34,6 @@ log = logging.getLogger("pdesim")
 #: wall-clock seconds that a block should take: short enough to stop soon, long enough to be free
 BLOCK_SECONDS = 0.5
 FIRST_BLOCK = 8
-TRIAL_STEPS = 4
 #: how often a first step is corrected before the run begins
 CORRECTIONS = 8
 #: after an event, adaptive steppers begin with this part of the interval that ends with a frame
@@ -114,11 +114,9 @@ class Simulation:
             self._trial(1)
             release_memory()
             self.compile_seconds = clock_module.perf_counter() - began
-            steps = max(TRIAL_STEPS, self.blocks.steps_at_once)
-            self._trial(steps)  # the first touch of memory takes longer than the steps
-            began = clock_module.perf_counter()
-            self._trial(steps)
-            seconds = (clock_module.perf_counter() - began) / steps
+            # no call of a run with equal steps takes more of them at once
+            most = None if self._at.adaptive else int(self._counts().max())
+            seconds = seconds_a_step(self._trial, self.blocks.steps_at_once, most)
             self._begin_control()
         self.steps_a_block = max(FIRST_BLOCK, int(BLOCK_SECONDS / max(seconds, 1e-6)))
         return seconds

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
 from pathlib import Path
 
 import pytest
+import sympy
+from conftest import make_plan
 
+import pdesim
 from pdesim import cli, commands
+from pdesim.config import compose_settings
+from pdesim.control import seconds_a_step
+from pdesim.formula import language as lang
+from pdesim.render.movie import _delays
+from pdesim.resolution import notes_before
 
 
 @pytest.fixture(autouse=True)
@@ -52,3 +62,187 @@ def test_the_traceback_on_request(monkeypatch, capsys):
     told = capsys.readouterr().err
     assert "Traceback" in told
     Path(re.search(r"log file: (.*)", told).group(1)).unlink()
+
+
+def told(capsys, *arguments: str) -> str:
+    """What is printed about a mistake; checks that it is one message with exit code 2."""
+    assert cli.main([*arguments]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("pdesim: ") and "Traceback" not in message
+    assert len(message.splitlines()) < 8
+    return message
+
+
+FILE = """\
+# a comment before the header
+# @package _global_
+equation:
+  fields: [u]
+  D: 0.1
+  rhs:
+    u: D*laplacian(u)
+"""
+
+
+def write(text: str) -> None:
+    Path("my/equation").mkdir(parents=True, exist_ok=True)
+    Path("my/equation/mine.yaml").write_text(text)
+
+
+@pytest.mark.parametrize(
+    "right, wrong, line, expected",
+    [
+        ("  D: 0.1", "\tD: 0.1", 5, "YAML does not allow tabs"),
+        ("  D: 0.1", "   D: 0.1", 5, "same number of spaces"),
+        ("  D: 0.1", "  D: 0.1\n  D: 0.2", 6, "duplicate key D"),
+        ("  D: 0.1", "  D:0.1", 6, "a space after the colon in line 5"),
+        ("u: D*laplacian(u)", "u: *x", 7, "undefined alias"),
+        ("u: D*laplacian(u)", "u: %x", 7, "quotes around text"),
+        ("  D: 0.1", "  on: 0.1", 5, "a name that is True"),
+        ("  D: 0.1", "  no: 0.1", 5, "a name that is False"),
+        ("  D: 0.1", "  D: !!python/object:os.system 1", 5, "no tags"),
+        ("  D: 0.1", "  D: 0.1\n---", 6, "one document"),
+    ],
+)
+def test_mistakes_in_a_file_are_located(capsys, right, wrong, line, expected):
+    write(FILE.replace(right, wrong))
+    message = told(capsys, "--config-dir", "my", "equation=mine", "grid=8")
+    assert f"my/equation/mine.yaml, line {line}" in message and expected in message
+
+
+def test_the_package_line_may_follow_other_comments():
+    write(FILE)
+    assert compose_settings(["equation=mine"], "my").settings.equation["D"] == 0.1
+    Path("my/experiment").mkdir()
+    Path("my/experiment/rates.yaml").write_text(
+        "# my/experiment/rates.yaml\n\n  # @package _global_\ngrid: 24\n"
+    )
+    assert compose_settings(["experiment=rates"], "my").settings.grid == 24
+
+
+@pytest.mark.parametrize(
+    "setting, expected",
+    [
+        ("equation.units=[1,2,3]", "text for each field"),
+        ("equation.fields=3", "a list of names"),
+        ("equation.fields=[u,u]", "twice"),
+        ("equation.labels=3", "text for each field"),
+        ("equation.title={a: 1}", "equation.title"),
+        ("output.every=1e300", "output.every"),
+        ("domain.extent=1e300", "between 1e-40 and 1e40"),
+        ("equation.D=${nowhere}", "equation.D has a value with ${...}"),
+        ("equation.D=${equation.D}", "Recursive interpolation"),
+        ("initial.u='image(1)'", "text in quotes"),
+        ("initial.u='spots(-3, 0.1)'", "not negative"),
+        ("initial.u='spots(1e8, 0.1)'", "at most"),
+        ("initial={u: [1]}", "initial.u is [1]"),
+        ("boundary=3", "does not choose a config"),
+        ("equation=null", "does not choose a config"),
+        ("time={a: 1}", "unknown setting time.a"),
+        ("domain.mask=w", "domain.mask"),
+        ("time.end='2*w'", "unknown name 'w'"),
+        ("time.end=0.1,0.2", "-m"),
+        ("time.end=range(1,3)", "-m"),
+        ("animation.limits=[1,0]", "animation.limits"),
+        ("animation.colormap=nothing", "animation.colormap"),
+        ("hydra.run.dir=/proc/x", "cannot be made"),
+        (f"hydra.run.dir={'x' * 300}", "cannot be made"),
+    ],
+)
+def test_wrong_settings(capsys, setting, expected):
+    assert expected in told(capsys, "equation=heat", "grid=8", setting)
+
+
+def test_spectral_operators_have_no_order(capsys):
+    message = told(capsys, "equation=heat", "operators=spectral", "operators.order=2")
+    assert "have no order" in message and "did you mean" not in message
+
+
+def test_fields_cannot_be_named_like_coordinates(capsys):
+    message = told(capsys, "equation=custom", "equation.rhs={x: '-x'}", "grid=8")
+    assert "'x' cannot name a field" in message
+
+
+def test_steady_problems_without_a_solver_are_refused_before_tensorflow(capsys):
+    solve = "equation.solve={u: 'laplacian(u) + u**2'}"
+    message = told(capsys, "equation=poisson", "grid=8", solve, "hydra.run.dir=out")
+    assert "not linear" in message and not Path("out").exists()
+
+
+def test_numbers_may_be_formulas():
+    plan = make_plan(
+        "equation=heat", "grid=[8,4]", "domain.extent=2*pi", "domain.origin=['-pi', 1]",
+        "time.end='1/4'", "output.every='1/8'", "time.dt='2**-7'", "time.events=['1/16']",
+    )  # fmt: skip
+    assert plan.grid.extent == (2 * math.pi, math.pi) and plan.grid.origin == (-math.pi, 1.0)
+    assert plan.times.tolist() == [0.0, 0.125, 0.25] and plan.events.tolist() == [0.0625]
+    assert plan.step.dt == 2**-7
+
+
+def test_frames_further_apart_than_the_end():
+    plan = make_plan("equation=heat", "grid=8", "time.end=1", "output.every=1e9")
+    assert plan.times.tolist() == [0.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    "words, ill_posed",
+    [
+        (["equation.D=-1"], True),
+        (["equation.rhs.u='d_dx((u - 0.5)*d_dx(u))'"], True),  # negative where u < 0.5
+        (["equation.rhs.u='-laplacian(u) - 0.001*laplacian(laplacian(u))'"], False),
+        (["equation.rhs.u='u - u**3'"], False),
+        ([], False),
+    ],
+)
+def test_ill_posed_problems_are_noted(words, ill_posed):
+    plan = make_plan("equation=heat", "grid=32", "time.unsafe=true", *words)
+    notes = [note for note in notes_before(plan) if "ill-posed" in note]
+    assert bool(notes) == ill_posed
+    assert not words or "equation.D=-1" not in words or "D = -1" in notes[0]
+
+
+def test_markup_in_text_is_printed_as_it_is(capsys):
+    write(FILE.replace("  D:", "  about: u [m/s] [/b]\n  D:"))
+    assert cli.main(["list", "--config-dir", "my"]) == 0
+    assert "u [m/s] [/b]" in capsys.readouterr().out
+
+
+def test_submodules_are_found_after_import(monkeypatch):
+    monkeypatch.delattr(pdesim, "export", raising=False)
+    assert callable(pdesim.export.export)
+
+
+@pytest.mark.parametrize("fps", [30, 40, 24])
+def test_a_gif_has_the_mean_rate(fps):
+    delays = list(itertools.islice(_delays(fps), fps))
+    assert sum(delays) == 100 and min(delays) >= 2  # hundredths of a second
+
+
+def test_the_time_of_a_step_is_measured_in_long_calls(monkeypatch):
+    """A call that costs 1 ms and 1 us a step: with 4 steps a call it would seem 250 us a step."""
+    now = [0.0]
+    monkeypatch.setattr("pdesim.control.clock_module.perf_counter", lambda: now[0])
+
+    def trial(steps: int) -> None:
+        now[0] += 1e-3 + 1e-6 * steps
+
+    # no longer calls than those of the run, whose cost counts
+    assert seconds_a_step(trial, 1, None) == pytest.approx(1e-6 + 1e-3 / 1024)
+    assert seconds_a_step(trial, 1, 10) == pytest.approx(1e-6 + 1e-3 / 10)
+
+
+def test_long_products_are_not_multiplied_out():
+    u, v = sympy.symbols("u v", real=True)
+    power = (u + v + 1) ** 60
+    assert lang.terms_expanded(power) == 1891  # binomial(62, 2)
+    assert lang.expand_products(power) == power
+    assert lang.expand_products((u + v) ** 3) == u**3 + 3 * u**2 * v + 3 * u * v**2 + v**3
+
+
+def test_a_flux_with_a_long_factor_is_read():
+    plan = make_plan(
+        "equation=custom", "equation.rhs={u: 'divergence((1+u+x)**60*gradient(u))'}",
+        "grid=8", "time.end=1e-40", "initial.u=0",
+    )  # fmt: skip
+    (formula,) = plan.equation.formulas
+    assert {lang.word_of(node) for node in lang.operators_in(formula)} == {"divergence"}

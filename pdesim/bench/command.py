@@ -67,10 +67,10 @@ def _show(report, rows: Sequence, about: Mapping, no_numpy: str) -> None:
     console = Console(highlight=False, soft_wrap=True)
     if not console.is_terminal:
         console = Console(width=140, highlight=False)
-    console.print(_title(about))
+    console.print(_title(about), markup=False)
     console.print(report.rich_table(rows))
     if no_numpy:
-        console.print(f"no row for NumPy: {no_numpy}")
+        console.print(f"no row for NumPy: {no_numpy}", markup=False)
     copies = {row.device: row.copy for row in rows if row.copy}
     for device, copy in copies.items():
         console.print(f"{device} copies {copy / 1e9:.3g} GB/s, reading and writing counted")

@@ -45,7 +45,7 @@ def run_converge(arguments: Sequence[str]) -> int:
         def tell(line: str) -> None:
             status.update(line)
             if not console.is_terminal:
-                console.print(line)
+                console.print(line, markup=False)
 
         result = compute(levels, placement, tell)
     values = as_json(result, digest, placement.about)

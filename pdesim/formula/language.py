@@ -7,6 +7,7 @@ by the discretisation (``pdesim.operators``) and by ``pdesim.initial``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -259,10 +260,55 @@ def reserved_names(what: str) -> tuple[str, ...]:
     return tuple(sorted(names, key=str.lower))
 
 
+#: products and powers that have more terms than this, multiplied out, stay as they are written
+MOST_TERMS = 300
+
+
 def expand_products(expression: sympy.Expr) -> sympy.Expr:
     """Multiply out the outermost products and powers; functions and their arguments stay whole.
 
-    SymPy's full expansion would tear exp(a + b) into factors that overflow one by one.
+    SymPy's full expansion would tear exp(a + b) into factors that overflow one by one. What would
+    have more than ``MOST_TERMS`` terms is returned as it is: ``(u + v + 1)**60`` has 1891.
     """
+    if terms_expanded(expression) > MOST_TERMS:
+        return expression
     hints = {"power_exp": False, "power_base": False, "log": False, "basic": False}
     return sympy.expand(expression, deep=False, **hints)
+
+
+def terms_expanded(expression: sympy.Expr) -> float:
+    """An upper bound of the number of terms of an expression multiplied out, sums in sums as well.
+
+    A sum of m terms to the power n has ``binomial(n + m - 1, n)``.
+    """
+    if isinstance(expression, sympy.Add):
+        return sum(terms_expanded(term) for term in expression.args)
+    if isinstance(expression, sympy.Mul):
+        return math.prod(terms_expanded(factor) for factor in expression.args)
+    if isinstance(expression, sympy.Pow) and expression.exp.is_Integer and expression.exp > 0:
+        terms, power = terms_expanded(expression.base), int(expression.exp)
+        if terms == 1:
+            return 1
+        if terms > MOST_TERMS or power > MOST_TERMS:
+            return math.inf
+        return math.comb(power + int(terms) - 1, power)
+    return 1
+
+
+def as_fluxes(inner: sympy.Expr) -> sympy.Expr:
+    """A flux as a sum of products with one gradient each.
+
+    Of what has too many terms to be multiplied out, only the factors with a gradient are.
+    """
+    if terms_expanded(inner) <= MOST_TERMS:
+        return expand_products(inner)
+    total = sympy.S.Zero
+    for term in sympy.Add.make_args(inner):
+        factors: dict[bool, list[sympy.Expr]] = {True: [], False: []}
+        for factor in sympy.Mul.make_args(term):
+            has = any(word_of(node) == GRADIENT for node in factor.atoms(AppliedUndef))
+            factors[has].append(factor)
+        rest = sympy.Mul(*factors[False])
+        sums = sympy.Add.make_args(expand_products(sympy.Mul(*factors[True])))
+        total += sympy.Add(*(rest * part for part in sums))
+    return total

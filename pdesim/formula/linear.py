@@ -72,6 +72,8 @@ def _with_whole_reactions(matrix: sympy.Matrix, rest: list, fields) -> tuple[sym
     (Swift-Hohenberg's (1 + laplacian)^2 without its 1 would grow), and so do fields that drive each
     other through derivatives (waves).
     """
+    if any(lang.terms_expanded(entry) > lang.MOST_TERMS for entry in matrix):
+        return matrix, rest
     symbols = {lang.operator_symbol(word) for word in lang.OPERATORS} & matrix.free_symbols
     reaction = matrix.subs(dict.fromkeys(symbols, 0))
     spread = (matrix - reaction).expand()
@@ -87,8 +89,8 @@ def linear_form(
     formula, fields, constants, excluded=frozenset()
 ) -> tuple[dict[int, sympy.Expr], sympy.Expr]:
     """Coefficients of the fields, and what is left; terms without a linear part stay whole."""
-    linear: dict[int, sympy.Expr] = {}
-    rest = sympy.Integer(0)
+    entries: dict[int, list[sympy.Expr]] = {}
+    rest = []  # summed once: adding one by one takes the square of their number
     for term in sympy.Add.make_args(formula):
         expanded = lang.expand_products(term)
         if isinstance(expanded, sympy.Add):
@@ -96,9 +98,10 @@ def linear_form(
         else:
             inner, left = _linear_term(expanded, fields, constants, excluded)
         for column, entry in inner.items():
-            linear[column] = linear.get(column, 0) + entry
-        rest += left if inner else term
-    return linear, rest
+            entries.setdefault(column, []).append(entry)
+        rest.append(left if inner else term)
+    linear = {column: sympy.Add(*parts) for column, parts in entries.items()}
+    return linear, sympy.Add(*rest)
 
 
 def _linear_term(term, fields, constants, excluded):

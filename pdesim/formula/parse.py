@@ -320,7 +320,7 @@ class _Parser:
     def _divergence(self, node: ast.AST, inner: sympy.Expr) -> sympy.Expr:
         """div(sum of D*gradient(f))."""
         fluxes: dict[sympy.Expr, list[sympy.Expr]] = {}
-        for term in sympy.Add.make_args(lang.expand_products(inner)):
+        for term in sympy.Add.make_args(lang.as_fluxes(inner)):
             gradients = [f for f in sympy.Mul.make_args(term) if _applied_word(f) == lang.GRADIENT]
             count = sum(lang.word_of(n) == lang.GRADIENT for n in _applied(term))
             if len(gradients) != 1 or count != 1:

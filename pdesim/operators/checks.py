@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import sympy
 
-from pdesim.errors import ConfigError
+from pdesim.errors import ConfigError, StepperError
 from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
 from pdesim.operators.ghost_weights import cells_known, ghost_weights
@@ -28,6 +28,27 @@ def check_numbers(problem: Problem, precision: str) -> None:
     _check_isotropic(problem)
     _check_ghosts(problem)
     _check_range(problem, precision)
+
+
+def check_solvable(problem: Problem) -> None:
+    """Refuse steady problems that the direct solver cannot solve.
+
+    Raises:
+        StepperError: for problems that are not linear with constant coefficients, and for boundary
+            conditions without Fourier, sine or cosine modes.
+    """
+    equation = problem.equation
+    if isinstance(problem.modes, str):
+        raise StepperError(
+            f"the direct solver needs Fourier, sine or cosine modes: {problem.modes}",
+            "periodic, Dirichlet or Neumann walls, the same for every field",
+        )
+    fields = set(equation.field_symbols)
+    if any(term.free_symbols & fields for term in problem.split.rest):
+        raise StepperError(
+            f"{equation.name} is not linear with constant coefficients",
+            "a steady problem such as laplacian(u) + source, the source free of the fields",
+        )
 
 
 def _check_isotropic(problem: Problem) -> None:

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from pdesim.device import Placement
 from pdesim.errors import StepperError
+from pdesim.operators.checks import check_solvable
 from pdesim.operators.lines import MethodOfLines
 from pdesim.operators.spectral import multiply
 from pdesim.operators.time_parts import double_names
@@ -42,7 +43,7 @@ def solve(plan: Plan, placement: Placement) -> Solution:
         StepperError: for problems that are not linear with constant coefficients, walls, and
             sources with a part in a mode that L does not see (the compatibility condition).
     """
-    _check(plan)
+    check_solvable(plan.problem)
     dtype = tf.as_dtype(plan.settings.device.precision)
     inverse, unseen = _inverse(np.moveaxis(plan.problem.linear_modes(), (0, 1), (-2, -1)))
     numbers = plan.equation.parameters
@@ -77,21 +78,6 @@ def solve(plan: Plan, placement: Placement) -> Solution:
             "between periodic or no-flux sides, a source whose mean is zero",
         )
     return Solution(state.numpy(), residual / source if source > 0 else residual, unsolvable)
-
-
-def _check(plan: Plan) -> None:
-    equation = plan.equation
-    fields = set(equation.field_symbols)
-    if isinstance(plan.problem.modes, str):
-        raise StepperError(
-            f"the direct solver needs Fourier, sine or cosine modes: {plan.problem.modes}",
-            "periodic, Dirichlet or Neumann walls, the same for every field",
-        )
-    if any(term.free_symbols & fields for term in plan.problem.split.rest):
-        raise StepperError(
-            f"{equation.name} is not linear with constant coefficients",
-            "a steady problem such as laplacian(u) + source, the source free of the fields",
-        )
 
 
 def _inverse(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

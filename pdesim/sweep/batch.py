@@ -131,7 +131,7 @@ def _advance(
             pass  # every member ended, and each has an error of its own
     told = f"{name}: {simulation.steps:,} steps"
     told += f"  {speed(simulation.steps, simulation.seconds, cells)}"
-    console.print(told, highlight=False)
+    console.print(told, highlight=False, markup=False)
 
 
 def _store(simulation: Simulation, seats: Sequence[_Seat], frame) -> None:

@@ -24,7 +24,9 @@ def settle(
     for one in prepared:
         if isinstance(one, Member):
             for note in one.notes:
-                console.print(f"{one.folder}: {note}", highlight=False, soft_wrap=True)
+                console.print(
+                    f"{one.folder}: {note}", highlight=False, markup=False, soft_wrap=True
+                )
             if one.plan is None:
                 outcomes.append(Outcome(one.number, one.folder, "skipped"))
             else:

@@ -65,7 +65,9 @@ def _warn(waiting: Sequence[Member], console: Console) -> None:
     for member in waiting[:LOOKED_AT]:
         if notes := notes_before(member.plan):
             for note in notes:
-                console.print(f"member {member.number}: {note}", highlight=False, soft_wrap=True)
+                console.print(
+                    f"member {member.number}: {note}", highlight=False, markup=False, soft_wrap=True
+                )
             return
 
 
@@ -107,7 +109,7 @@ def _summaries(folder: Path, member: Member, outcomes: Sequence[Outcome], consol
             with console.status("the montage"):
                 montage(folder, shown(settings), settings.montage)
     except PdesimError as error:
-        console.print(f"{error}", highlight=False)
+        console.print(f"{error}", highlight=False, markup=False)
 
 
 def _tell(outcomes: Sequence[Outcome], folder: Path, console: Console) -> None:
@@ -115,7 +117,7 @@ def _tell(outcomes: Sequence[Outcome], folder: Path, console: Console) -> None:
     good = [one for one in outcomes if one.state in ("finished", "skipped")]
     skipped = sum(one.state == "skipped" for one in outcomes)
     told = f"{len(good)} of {len(outcomes)} members finished"
-    console.print(told + (f" ({skipped} before)" if skipped else ""), highlight=False)
+    console.print(told + (f" ({skipped} before)" if skipped else ""), highlight=False, markup=False)
     bad = [one for one in outcomes if one not in good]
     if bad:
         table = Table("member", "ended", "why", box=None)
@@ -125,4 +127,4 @@ def _tell(outcomes: Sequence[Outcome], folder: Path, console: Console) -> None:
         console.print(table)
     if left := sum(one.state in UNDONE for one in outcomes):
         told = f"{left} are left: the same command goes on with hydra.sweep.dir={folder}"
-        console.print(f"{told} resume=auto", highlight=False, soft_wrap=True)
+        console.print(f"{told} resume=auto", highlight=False, markup=False, soft_wrap=True)

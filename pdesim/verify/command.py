@@ -39,7 +39,7 @@ def run_verify(flags: Mapping[str, str], overrides: list[str]) -> int:
             done.append(row)
             status.update(f"measured {len(done)}: {' '.join(row.cells[:4])}")
             if not console.is_terminal:
-                console.print("  ".join(row.cells), highlight=False, soft_wrap=True)
+                console.print("  ".join(row.cells), highlight=False, markup=False, soft_wrap=True)
     out = Console()
     if not out.is_terminal:
         out = Console(width=120)

@@ -73,7 +73,7 @@ def fuzz(
     seed: int,
     seconds: float = SECONDS,
 ) -> Report:
-    """Run ``count`` cases.
+    """Run ``count`` cases, or as many as there are before SIGINT or SIGTERM.
 
     Args:
         make: returns a case for a generator of random numbers; its ``repr`` is reported.
@@ -95,11 +95,11 @@ def fuzz(
         except TooSlow:
             report.too_slow.append((repr(case), _where(sys.exc_info()[2])))
         except KeyboardInterrupt:
-            raise
+            break
         except BaseException as error:
             place = _where(error.__traceback__)
-            kind = f"{type(error).__name__}: {' '.join(str(error).split())[:100]}"
-            report.tracebacks.append((kind, repr(case), place))
+            kind = f"{type(error).__name__} in {place}"
+            report.tracebacks.append((kind, repr(case), " ".join(str(error).split())[:200]))
         took = time.process_time() - began
         if took > report.slowest:
             report.slowest, report.slowest_case = took, repr(case)
@@ -115,6 +115,7 @@ def main(make: Callable[[random.Random], object], run: Callable[[object], None],
     given = parser.parse_args()
     seed = random.SystemRandom().randrange(10**6) if given.seed is None else given.seed
     print(f"seed {seed}", flush=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     _limit_memory()
     began = time.monotonic()
     report = fuzz(make, run, given.count, seed)
