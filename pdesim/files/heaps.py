@@ -1,8 +1,8 @@
 """Texts in HDF5 files: a check that the HDF5 library lacks.
 
-Attributes of variable length lie in global heaps, which have no checksum. Where an entry of a heap is
-overwritten by zeros, the library (1.14.6) never ends: number 0 stands for free space of a size that
-includes the entry's header, and a size of 0 leads back to the same entry.
+Attributes of variable length lie in global heaps, which have no checksum. Where an entry of a heap
+is overwritten by zeros, the library (1.14.6) never ends: number 0 stands for free space of a size
+that includes the entry's header, and a size of 0 leads back to the same entry.
 
 Source: HDF5 File Format Specification 3.0, III.E, "Disk Format: Level 1E - Global Heap".
 """
