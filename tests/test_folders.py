@@ -269,6 +269,16 @@ def test_files_that_lead_to_others_are_refused_by_every_reader_and_writer(
     assert (path.read_bytes(), secret.read_bytes()) == (before, there)
 
 
+def test_damaged_texts_do_not_loop_for_ever(tmp_path):
+    path = make_run(tmp_path / "run")
+    data = bytearray(path.read_bytes())
+    heap = data.index(b"GCOL\x01\0\0\0")
+    data[heap + 16 : heap + 40] = bytes(24)  # the first entry: number 0, and no size
+    path.write_bytes(data)
+    with pytest.raises(OutputError, match="global heap is damaged"):
+        pdesim.open(path)
+
+
 def test_groups_that_contain_themselves_end(tmp_path):
     path = make_run(tmp_path / "run")
     with h5py.File(path, "r+") as file:

@@ -1,8 +1,9 @@
 """Files that others may have made: reading them safely, and writing beside them.
 
-`hdf5` opens HDF5 files that refer to no other file; `folder` checks a run's folder before anything
-is written into it; `replace` writes files under a temporary name; `text` reads YAML whose aliases
-do not multiply; `inputs` reads pictures and frames that a formula names.
+`hdf5` opens HDF5 files that refer to no other file, `heaps` checks that their texts can be read;
+`folder` checks a run's folder before anything is written into it; `replace` writes files under a
+temporary name; `text` reads YAML whose aliases do not multiply; `inputs` reads pictures and frames
+that a formula names.
 """
 
 from pdesim.files.create import check_space, creating

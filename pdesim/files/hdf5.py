@@ -21,6 +21,7 @@ from h5py import h5d, h5f, h5g, h5l, h5o, h5p, h5z
 
 from pdesim.errors import OutputError
 from pdesim.files.folder import check_own_file
+from pdesim.files.heaps import check_heaps
 from pdesim.files.text import printable
 
 #: what h5py raises for files that are damaged, beside OSError
@@ -73,7 +74,8 @@ def open_hdf5(path: Path) -> h5py.File:
         OSError: if it is no readable HDF5 file.
         OutputError: if it is a link that leaves its folder, or leads to other files.
     """
-    file = _open(check_own_file(path))
+    check_heaps(check_own_file(path))
+    file = _open(path)
     try:
         _check_contained(file)
     except OutputError:

@@ -46,6 +46,8 @@ from pdesim.settings import Animation
 LONGEST = 5.0
 #: the same by the clock on the wall
 PATIENCE = 30.0
+#: after that a case will not return to Python, and ends the process with its traceback
+STUCK = 300.0
 SETTINGS = (
     "equation=gray_scott", "grid=[6,4]", "time.end=4", "output.frames=4", "animation=none",
     "stepper=rk4",
@@ -341,14 +343,20 @@ def run_case(folder: Path, about: str, number: int, result: Result) -> None:
             before = after
 
 
-def run_cases(count: int, seed: int, place: Path, only: int | None = None) -> Result:
+def run_cases(
+    count: int, seed: int, place: Path, only: int | None = None, verbose: bool = False
+) -> Result:
     originals, result = make_originals(place), Result()
     for number in range(count) if only is None else [only]:
         rng = random.Random(f"{seed}.{number}")
         folder = place / "case"
         shutil.copytree(originals[rng.random() < 0.3], folder)
         about = damage(folder, rng)
+        if verbose:
+            print(f"\rcase {number}: {about:<60.60}", end="", file=sys.stderr, flush=True)
+        faulthandler.dump_traceback_later(STUCK, exit=True)
         run_case(folder, about, number, result)
+        faulthandler.cancel_dump_traceback_later()
         shutil.rmtree(folder)
         result.cases += 1
     return result
@@ -364,7 +372,7 @@ def main() -> int:
     print(f"seed {seed}", flush=True)
     faulthandler.enable()
     with tempfile.TemporaryDirectory() as place:
-        result = run_cases(asked.count, seed, Path(place), asked.only)
+        result = run_cases(asked.count, seed, Path(place), asked.only, verbose=True)
     for line in (*result.tracebacks, *result.slow, *result.changed):
         print(line)
     print(
