@@ -119,6 +119,7 @@ def main(make: Callable[[random.Random], object], run: Callable[[object], None],
     _limit_memory()
     began = time.monotonic()
     report = fuzz(make, run, given.count, seed)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the report is printed whatever comes
     print(report.text(given.examples))
     print(f"{time.monotonic() - began:.0f} s")
     return int(report.failed)
