@@ -13,14 +13,11 @@ from typing import Any
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra._internal.callbacks import Callbacks
-from hydra._internal.core_plugins import file_config_source
-from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import run_job
 from hydra.errors import HydraException
-from hydra.plugins.config_source import ConfigResult
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
 
@@ -30,8 +27,7 @@ from pdesim.config_files import CONFIG_NAME, config_folder
 from pdesim.config_files import choices as choices  # for others to import from here
 from pdesim.config_files import groups as groups
 from pdesim.equation import KEYS
-from pdesim.errors import ConfigError, OutputError, nearest
-from pdesim.files import check_yaml, read_text
+from pdesim.errors import ConfigError, nearest
 from pdesim.settings import Settings, read_settings
 from pdesim.trust import (
     FOLDERS,
@@ -233,29 +229,12 @@ def plain(config: DictConfig, resolve: bool = True) -> dict[str, Any]:
         return OmegaConf.to_container(own, resolve=resolve)
 
 
-class FileConfigSource(file_config_source.FileConfigSource):
-    """Hydra's reader of YAML files, for files whose aliases do not multiply.
-
-    It takes the place of Hydra's own in the registry, which knows classes by this name.
-    """
-
-    def load_config(self, config_path: str) -> ConfigResult:
-        path = Path(self.path, self._normalize_file_name(config_path))
-        if not path.is_relative_to(config_folder()) and path.is_file():
-            try:
-                check_yaml(read_text(path))
-            except OutputError as error:
-                raise ConfigError(f"{path}: {error.problem}", error.expected) from None
-        return super().load_config(config_path)
-
-
 @contextlib.contextmanager
 def _hydra_at_work() -> Iterator[ConfigLoader]:
     """Hydra on the shipped configs, and what loads them."""
     folder = str(config_folder())
     config_files.use()
     with _fresh_hydra(), initialize_config_dir(folder, "pdesim", version_base=HYDRA_VERSION):
-        SourcesRegistry.instance().types["file"] = FileConfigSource
         yield GlobalHydra.instance().config_loader()
 
 

@@ -19,7 +19,8 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
 from omegaconf import OmegaConf
 
-from pdesim.errors import ConfigError
+from pdesim.errors import ConfigError, OutputError
+from pdesim.files import check_aliases
 from pdesim.settings import check_keys
 
 CONFIG_NAME = "config"
@@ -60,6 +61,12 @@ class UserFileConfigSource(FileConfigSource):
             raise ConfigError(
                 f"{shown}: the line that begins with # @ is wrong ({error})", "# @package _global_"
             ) from None
+        try:
+            check_aliases(text)
+        except OutputError as error:
+            raise ConfigError(f"{shown}: {error.problem}", error.expected) from None
+        except (yaml.YAMLError, ValueError):
+            pass  # named with its place below
         try:
             config = OmegaConf.create(text)
         except yaml.YAMLError as error:

@@ -20,10 +20,11 @@ from pdesim.files.hdf5 import (
 )
 from pdesim.files.inputs import memory, read_last_frame, read_picture, resize
 from pdesim.files.replace import clear_name, replacing, write_text
-from pdesim.files.text import check_yaml, load_yaml, printable
+from pdesim.files.text import check_aliases, check_yaml, load_yaml, printable
 
 __all__ = [
     "UNREADABLE",
+    "check_aliases",
     "check_folder",
     "check_own_file",
     "check_space",

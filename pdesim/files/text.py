@@ -37,37 +37,47 @@ def check_yaml(text: str) -> None:
     Raises:
         OutputError: naming the limit; also for text that is not YAML.
     """
-    # sizes of the collections that are open, with their anchors; sizes of the finished anchors
-    open_, finished = [], {}
     try:
-        for event in yaml.parse(text, _LOADER):
-            if isinstance(event, yaml.CollectionStartEvent):
-                open_.append([1, event.anchor])
-                if len(open_) > MOST_LEVELS:
-                    raise OutputError(f"the YAML is nested more than {MOST_LEVELS} levels deep")
-                continue
-            if isinstance(event, yaml.CollectionEndEvent):
-                size, anchor = open_.pop()
-            elif isinstance(event, yaml.ScalarEvent):
-                size, anchor = 1, event.anchor
-            elif isinstance(event, yaml.AliasEvent):
-                # an alias inside its own anchor has no end; one without an anchor is an error later
-                own = any(event.anchor == anchor for _, anchor in open_)
-                size, anchor = MOST_NODES + 1 if own else finished.get(event.anchor, 1), None
-            else:
-                continue
-            if anchor is not None:
-                finished[anchor] = size
-            if open_:
-                open_[-1][0] += size
-            if size > MOST_NODES:
-                raise OutputError(
-                    f"the YAML stands for more than {MOST_NODES:,} values once its aliases are "
-                    "expanded",
-                    "settings without aliases that repeat each other",
-                )
+        check_aliases(text)
     except (yaml.YAMLError, ValueError) as error:
         raise _unreadable(error) from None
+
+
+def check_aliases(text: str) -> None:
+    """The same, but for text that is not YAML.
+
+    Raises:
+        OutputError: naming the limit.
+        yaml.YAMLError: for text that is not YAML; ValueError for some values.
+    """
+    # sizes of the collections that are open, with their anchors; sizes of the finished anchors
+    open_, finished = [], {}
+    for event in yaml.parse(text, _LOADER):
+        if isinstance(event, yaml.CollectionStartEvent):
+            open_.append([1, event.anchor])
+            if len(open_) > MOST_LEVELS:
+                raise OutputError(f"the YAML is nested more than {MOST_LEVELS} levels deep")
+            continue
+        if isinstance(event, yaml.CollectionEndEvent):
+            size, anchor = open_.pop()
+        elif isinstance(event, yaml.ScalarEvent):
+            size, anchor = 1, event.anchor
+        elif isinstance(event, yaml.AliasEvent):
+            # an alias inside its own anchor has no end; one without an anchor is an error later
+            own = any(event.anchor == anchor for _, anchor in open_)
+            size, anchor = MOST_NODES + 1 if own else finished.get(event.anchor, 1), None
+        else:
+            continue
+        if anchor is not None:
+            finished[anchor] = size
+        if open_:
+            open_[-1][0] += size
+        if size > MOST_NODES:
+            raise OutputError(
+                f"the YAML stands for more than {MOST_NODES:,} values once its aliases are "
+                "expanded",
+                "settings without aliases that repeat each other",
+            )
 
 
 def printable(text: str) -> str:
