@@ -136,8 +136,10 @@ def _hydra(arguments: list[str]) -> int:
     flags, overrides, config_dir = _sort([word for word in arguments if word != TRUST])
     _check_flags(flags)
     handed_over = flags + [open_override(o) for o in overrides]
+    foreign = config_dir is not None or any(o.startswith("hydra.searchpath") for o in overrides)
     if any(flag.partition("=")[0] in PASSED_ON for flag in flags):
-        compose_settings(overrides, config_dir).check_trust(trusted)
+        if foreign:
+            compose_settings(overrides, config_dir).check_trust(trusted)
         return _start(handed_over, config_dir)
     if not overrides:
         raise ConfigError(
@@ -147,7 +149,7 @@ def _hydra(arguments: list[str]) -> int:
         return _run(overrides, config_dir, trusted)
     if not any(o.startswith(("hydra/launcher=", "hydra/sweeper=")) for o in overrides):
         return _sweep(overrides, config_dir, trusted)
-    if not trusted and (config_dir or any(o.startswith("hydra.searchpath") for o in overrides)):
+    if foreign and not trusted:
         raise ConfigError(
             "Hydra's own launchers run what the files in --config-dir say",
             cure=f"{TRUST} if you trust all of them, or workers=joblib",

@@ -66,7 +66,8 @@ def outside_folders(resolved: Mapping[str, str], overrides: Sequence[str]) -> li
     return [
         f"hydra.{name}={folder}"
         for name, folder in resolved.items()
-        if f"hydra.{name}" not in typed and not Path(folder).resolve().is_relative_to(root)
+        if not {f"hydra.{name}", f"hydra.{name.partition('.')[0]}"} & typed
+        and not Path(folder).resolve().is_relative_to(root)
     ]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pdesim import cli
 from pdesim.cli import main
 from pdesim.config import compose_settings
 from pdesim.errors import ConfigError
@@ -126,3 +127,17 @@ def test_hydras_launchers_need_trust(folder, capsys):
     words = ["-m", "equation=mine", "grid=8,9", "hydra/launcher=basic"]
     assert main(["--config-dir", "my", *words]) == 2
     assert "--trust-config" in capsys.readouterr().err
+
+
+def test_options_of_hydra_need_no_settings(folder, monkeypatch):
+    """``--shell-completion install=bash`` is no setting, and reads no file of a stranger's."""
+    handed = []
+    monkeypatch.setattr(cli, "_start", lambda arguments, folder: handed.append(arguments) or 0)
+    assert main(["--shell-completion", "install=bash"]) == 0
+    assert handed == [["--shell-completion", "install=bash"]]
+
+
+def test_a_folder_given_with_its_section_is_given(folder):
+    write(folder, "")
+    typed = ["equation=mine", "hydra.run={dir: elsewhere}"]
+    assert compose_settings(typed, "my").check_trust().run_folder == Path("elsewhere")

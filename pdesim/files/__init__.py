@@ -20,7 +20,7 @@ from pdesim.files.hdf5 import (
 )
 from pdesim.files.inputs import memory, read_last_frame, read_picture, resize
 from pdesim.files.replace import clear_name, replacing, write_text
-from pdesim.files.text import check_aliases, check_yaml, load_yaml, printable
+from pdesim.files.text import check_aliases, load_yaml, printable
 
 __all__ = [
     "UNREADABLE",
@@ -30,7 +30,6 @@ __all__ = [
     "check_space",
     "check_stored",
     "check_sweep_folder",
-    "check_yaml",
     "clear_name",
     "creating",
     "dataset",

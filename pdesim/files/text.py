@@ -23,32 +23,21 @@ def load_yaml(text: str) -> Any:
     Raises:
         OutputError: if it is not YAML, or expands to more than ``MOST_NODES`` values.
     """
-    check_yaml(text)
     try:
+        check_aliases(text)
         return yaml.load(text, _LOADER)
     except (yaml.YAMLError, ValueError, OverflowError, TypeError) as error:
         # a date such as 2001-99-99 and a number of 5000 digits raise ValueError
         raise _unreadable(error) from None
 
 
-def check_yaml(text: str) -> None:
+def check_aliases(text: str) -> None:
     """Refuse a text whose aliases multiply, by counting parse events: nothing is expanded.
 
     Raises:
-        OutputError: naming the limit; also for text that is not YAML.
-    """
-    try:
-        check_aliases(text)
-    except (yaml.YAMLError, ValueError) as error:
-        raise _unreadable(error) from None
-
-
-def check_aliases(text: str) -> None:
-    """The same, but for text that is not YAML.
-
-    Raises:
         OutputError: naming the limit.
-        yaml.YAMLError: for text that is not YAML; ValueError for some values.
+        yaml.YAMLError: for text that is not YAML.
+        ValueError: for values that YAML cannot build.
     """
     # sizes of the collections that are open, with their anchors; sizes of the finished anchors
     open_, finished = [], {}
