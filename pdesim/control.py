@@ -60,7 +60,7 @@ def present_step(plan: Plan, state: np.ndarray, target: int) -> TimeStep | None:
 
     None where those of the start still hold, within the reserve of automatic steps.
     """
-    explicit = plan.stepper.method.family in EXPLICIT
+    explicit = plan.step.automatic and plan.stepper.method.family in EXPLICIT
     if explicit and reactions_are_slow(plan.problem, state, plan.step.dt):
         return None
     interval = plan.targets[target : target + 2]

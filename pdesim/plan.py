@@ -139,8 +139,10 @@ class Plan:
         return one_pass(self.problem, self.stepper, self.state_bytes)
 
     @property
-    def total_steps(self) -> int:
-        return sum(self.steps_between(target) for target in range(len(self.targets) - 1))
+    def steps_left(self) -> int:
+        """The steps from the start, or from where a resumed run stands, to the end."""
+        first, done = (0, 0) if self.since is None else (self.since.target, self.since.done)
+        return sum(map(self.steps_between, range(first, len(self.targets) - 1))) - done
 
 
 def build_plan(
@@ -215,9 +217,9 @@ def build_plan(
         settings, problem, stepper, why, step, times, targets, events, first, selection,
         notes=notes,
     )  # fmt: skip
-    if stepper and not step.adaptive and plan.total_steps > MAX_STEPS:
+    if stepper and not step.adaptive and plan.steps_left > MAX_STEPS:
         raise ConfigError(
-            f"this run would take {plan.total_steps:.3g} steps", "a larger time.dt or a nearer end"
+            f"this run would take {plan.steps_left:.3g} steps", "a larger time.dt or a nearer end"
         )
     return plan
 

@@ -24,10 +24,8 @@ def describe(plan: Plan, device: str, seconds_a_step: float) -> list[str]:
     elif step.automatic:
         steps = f"dt follows the measured error, first {step.dt:.3g} ({limit})"
     else:
-        first, done = (0, 0) if plan.since is None else (plan.since.target, plan.since.done)
-        count = sum(map(plan.steps_between, range(first, len(plan.targets) - 1))) - done
-        left = count * seconds_a_step
-        steps = f"dt = {plan.shortest_step:.4g} ({limit}), {count:,} steps"
+        left = plan.steps_left * seconds_a_step
+        steps = f"dt = {plan.shortest_step:.4g} ({limit}), {plan.steps_left:,} steps"
         steps += f", about {left:.0f} s" if left >= 1 else ", under a second"
     stepper = plan.stepper.method.name + (f" ({plan.why})" if plan.why else "")
     state = plan.state_bytes

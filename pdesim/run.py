@@ -119,7 +119,7 @@ def execute(
     limit = plan.settings.time.wall_limit
     animation = shown(plan.settings) if pictures else Animation(name="none")
     with Artist(folder, animation, plan.times) as artist:
-        if plan.total_steps * plan.grid.cells >= LONG:
+        if plan.steps_left * plan.grid.cells >= LONG:
             artist.get_ready()  # while TensorFlow is imported, which takes one core
         with stop_requests(limit) if stop is None else contextlib.nullcontext(stop) as stop:
             placement = start_for([plan]) if alone else start_tensorflow(plan.settings.device)

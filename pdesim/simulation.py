@@ -246,7 +246,8 @@ class Simulation:
         analysed = due | suspicious | (self._alive & self.plan.problem.stiffness_varies)
         if not analysed.any():
             return
-        limits = self._limits(analysed)
+        # the length of steps that were given is questioned only where the solution grows fast
+        limits = self._limits(analysed if self.plan.step.automatic else suspicious)
         for member in np.flatnonzero(suspicious):
             plan = self.plans[member]
             limit = limits.get(int(member), plan.step).limit

@@ -17,7 +17,7 @@ from made_runs import make_run
 
 from pdesim.cli import main
 from pdesim.errors import OutputError
-from pdesim.files import check_yaml, load_yaml
+from pdesim.files import check_aliases, load_yaml
 from pdesim.files.text import MOST_LEVELS, MOST_NODES
 
 #: nine lines of nine aliases each: 9^9 values
@@ -162,5 +162,5 @@ def test_yaml_that_multiplies_is_refused(text):
 
 def test_honest_aliases_are_expanded():
     text = "a: &a [1, 2]\nb: {c: *a, d: *a}\ne: {<<: {f: 1}, g: *a}\n"
-    check_yaml(text)
+    check_aliases(text)
     assert load_yaml(text) == yaml.safe_load(text)

@@ -19,7 +19,7 @@ def test_frames_are_hit_exactly_and_blocks_do_not_change_bits(placement):
         simulation.steps_a_block = first_block
         frames = list(simulation.frames())
         assert [f.time for f in frames] == plan_times.tolist()
-        assert simulation.steps == plan.total_steps == 143
+        assert simulation.steps == plan.steps_left == 143
         finals.append(frames[-1].state)
     assert all(np.array_equal(finals[0], other) for other in finals[1:])
 

@@ -100,8 +100,8 @@ def build_levels(composed: Composed) -> Levels:
             )
         order = _joint_order(user, power)
         found = Levels(plans, "space and time", order, tuple(notes), None)
-    whole = user.total_steps * user.grid.cells
-    costs = tuple(plan.total_steps * plan.grid.cells / whole for plan in found.plans)
+    whole = user.steps_left * user.grid.cells
+    costs = tuple(plan.steps_left * plan.grid.cells / whole for plan in found.plans)
     return replace(found, costs=costs)
 
 
