@@ -70,7 +70,8 @@ def _explain(error: Exception, overrides: Sequence[str], folders: Sequence[Path]
             f"{given} does not choose a config", nearest("", choices(group, folders))
         )
     settings = [override.removeprefix("++") for override in overrides]
-    if not isinstance(error, OverrideParseException):
+    # a function that Hydra lacks, such as sin(1,2), is a value that needs quotes as well
+    if not isinstance(error, OverrideParseException) and "while evaluating" not in first:
         given = next((o for o in settings if o and o in message), "")
         about = f"{message} {error.__cause__ or ''}".replace("++", "")
         about = " ".join(about.split())[:300] or type(error).__name__
