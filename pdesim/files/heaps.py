@@ -13,8 +13,9 @@ from pathlib import Path
 
 #: signature, version 1, and three reserved bytes
 _START = b"GCOL\x01\x00\x00\x00"
-#: bytes looked at from either end of a file; attributes are written before any frame
-_ENDS = 2**22
+#: bytes looked at from either end of a file, one end at a time; attributes are written before any
+#: frame, and those of a run take some thousands of bytes
+_ENDS = 2**18
 #: of a heap's header and of an entry's header, where lengths take 8 bytes
 _HEADER = 16
 
@@ -27,17 +28,20 @@ def check_heaps(path: Path) -> None:
     """
     size = path.stat().st_size
     with path.open("rb") as file:
-        parts = [file.read(_ENDS)]
+        part = file.read(_ENDS)
+        if not _has_long_lengths(part):
+            return
+        _walk_all(part)
         if size > _ENDS:
             file.seek(max(_ENDS, size - _ENDS))
-            parts.append(file.read(_ENDS))
-    if not _has_long_lengths(parts[0]):
-        return
-    for part in parts:
-        place = part.find(_START)
-        while place >= 0:
-            _walk(part, place)
-            place = part.find(_START, place + 1)
+            _walk_all(file.read(_ENDS))
+
+
+def _walk_all(part: bytes) -> None:
+    place = part.find(_START)
+    while place >= 0:
+        _walk(part, place)
+        place = part.find(_START, place + 1)
 
 
 def _has_long_lengths(start: bytes) -> bool:
