@@ -231,7 +231,15 @@ def run_as_job(config: DictConfig, task: Callable[[], None]) -> None:
                 failures.append(error)
                 raise
 
-        done = run_job(kept, config, "hydra.run.dir", None, context)
+        try:
+            done = run_job(kept, config, "hydra.run.dir", None, context)
+        except OSError as error:  # of Hydra's own files, before the task began
+            if failures:
+                raise
+            raise OutputError(
+                f"{config.hydra.run.dir} cannot be written ({error.strerror or error})",
+                cure="room on the disk and the right to write, or hydra.run.dir=DIR",
+            ) from None
         callbacks.on_run_end(config=config, config_name=CONFIG_NAME, job_return=done)
         if failures:
             raise failures[0]

@@ -5,7 +5,7 @@ is written into it; `replace` writes files under a temporary name; `text` reads 
 do not multiply; `inputs` reads pictures and frames that a formula names.
 """
 
-from pdesim.files.create import check_space, creating
+from pdesim.files.create import RESERVE, abandon, changing, check_space, creating
 from pdesim.files.folder import check_folder, check_own_file, check_sweep_folder, read_text
 from pdesim.files.hdf5 import (
     UNREADABLE,
@@ -22,7 +22,10 @@ from pdesim.files.replace import clear_name, replacing, write_text
 from pdesim.files.text import check_yaml, load_yaml, printable
 
 __all__ = [
+    "RESERVE",
     "UNREADABLE",
+    "abandon",
+    "changing",
     "check_folder",
     "check_own_file",
     "check_space",
