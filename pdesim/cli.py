@@ -12,6 +12,7 @@ from typing import NoReturn
 from rich.console import Console
 
 from pdesim.errors import ConfigError, PdesimError, nearest
+from pdesim.streams import close_streams, keep_streams_usable
 
 HELP = """\
 pdesim: equations as text in YAML, run as fast TensorFlow programs on CPU or GPU.
@@ -63,9 +64,9 @@ TRUST = "--trust-config"
 
 def entry() -> NoReturn:
     """The program ``pdesim``: run the command line and leave with its exit code."""
+    keep_streams_usable()
     code = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    close_streams()
     if "tensorflow" in sys.modules:
         # every file is closed; taking TensorFlow down would need seconds that a stopped job
         # may not have
@@ -83,10 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        # the reader has seen enough (pdesim list | head); nothing more can be flushed
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except MemoryError:
+        return _tell(PdesimError("there is not enough memory", cure="a smaller grid"))
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -203,8 +202,8 @@ def _run(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> int
 
 def _planned(overrides: Sequence[str], config_dir: str | None, trusted: bool):
     """A single run's configuration, its settings, and its plan unless it goes on."""
-    from pdesim.config import compose_config, composed_from
-    from pdesim.files import check_folder
+    from pdesim.config import choose_run_folder, compose_config, composed_from, is_given
+    from pdesim.files import check_folder, new_folder
     from pdesim.plan import build_plan
 
     config = compose_config(overrides, config_dir)
@@ -217,8 +216,12 @@ def _planned(overrides: Sequence[str], config_dir: str | None, trusted: bool):
     plan = None
     if not _goes_on(composed.settings, composed.run_folder):
         plan = build_plan(composed.settings, composed.equation)
-        _check_folder(composed.run_folder, plan.settings.output.overwrite)
+        new = not is_given("hydra.run.dir", overrides)
+        _check_folder(composed.run_folder, new or plan.settings.output.overwrite)
     check_folder(composed.run_folder)  # before Hydra writes into it
+    if plan is not None and not is_given("hydra.run.dir", overrides):
+        # another run may have started in the same second
+        choose_run_folder(config, new_folder(composed.run_folder))
     return config, composed, plan
 
 
@@ -249,11 +252,16 @@ def _check_folder(folder: Path, overwrite: bool) -> None:
 
 def _sweep(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> int:
     """All members in this process, as many as possible in one program."""
-    from pdesim.config import compose_settings
-    from pdesim.files import check_sweep_folder
+    from pdesim.config import compose_settings, is_given
+    from pdesim.files import check_sweep_folder, new_folder
     from pdesim.sweep.drive import run_sweep
     from pdesim.sweep.sampling import first_values, members
 
+    if is_given("hydra.sweep.subdir", overrides):
+        raise ConfigError(
+            "hydra.sweep.subdir cannot be set: the members of a sweep are in folders 0, 1, 2, ...",
+            cure="label=NAME names runs in pictures; sweep.csv lists each member's values",
+        )
     composed = compose_settings(first_values(overrides), config_dir).check_trust(trusted)
     if composed.settings.sweep.name == "grid":
         _check_sweep(overrides, config_dir)
@@ -262,6 +270,8 @@ def _sweep(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> i
     folder = composed.sweep_folder
     _check_folder(folder, overwrite=True)
     check_sweep_folder(folder)
+    if not is_given("hydra.sweep.dir", overrides):
+        folder = new_folder(folder)  # another sweep may have started in the same second
     code = run_sweep(jobs, folder, config_dir, Console(stderr=True))
     print(_shown(folder.absolute()))
     return code

@@ -211,6 +211,17 @@ def _untrusted(config: DictConfig, overrides: Sequence[str]) -> list[str]:
     return untrusted_settings(found, right) + outside_folders(folders, overrides)
 
 
+def is_given(setting: str, overrides: Sequence[str]) -> bool:
+    """Whether an override sets this setting."""
+    return any(text.lstrip("+").partition("=")[0] == setting for text in overrides)
+
+
+def choose_run_folder(config: DictConfig, folder: Path) -> None:
+    """Set ``hydra.run.dir`` of what :func:`compose_config` returned."""
+    with read_write(config.hydra):
+        config.hydra.run.dir = str(folder)
+
+
 def run_as_job(config: DictConfig, task: Callable[[], None]) -> None:
     """Run ``task`` in the folder and with the log that ``config`` asks for.
 

@@ -6,7 +6,14 @@ do not multiply; `inputs` reads pictures and frames that a formula names.
 """
 
 from pdesim.files.create import RESERVE, abandon, changing, check_space, creating
-from pdesim.files.folder import check_folder, check_own_file, check_sweep_folder, read_text
+from pdesim.files.folder import (
+    check_folder,
+    check_own_file,
+    check_sweep_folder,
+    is_path,
+    new_folder,
+    read_text,
+)
 from pdesim.files.hdf5 import (
     UNREADABLE,
     check_stored,
@@ -18,7 +25,7 @@ from pdesim.files.hdf5 import (
     reading,
 )
 from pdesim.files.inputs import memory, read_last_frame, read_picture, resize
-from pdesim.files.replace import clear_name, replacing, write_text
+from pdesim.files.replace import clear_left_behind, clear_name, replacing, write_text
 from pdesim.files.text import check_yaml, load_yaml, printable
 
 __all__ = [
@@ -32,11 +39,14 @@ __all__ = [
     "check_stored",
     "check_sweep_folder",
     "check_yaml",
+    "clear_left_behind",
     "clear_name",
     "creating",
     "dataset",
+    "is_path",
     "load_yaml",
     "memory",
+    "new_folder",
     "open_hdf5",
     "open_hdf5_for_writing",
     "printable",

@@ -20,7 +20,7 @@ from typing import Any
 
 import h5py
 
-from pdesim.files.hdf5 import open_hdf5_for_writing
+from pdesim.files.hdf5 import check_for_writing
 
 try:
     import resource
@@ -110,11 +110,12 @@ def changing(path: Path, size: int, **options: Any) -> Iterator[h5py.File]:
 
     Raises:
         OSError: if there is no room, or the file cannot be written.
-        OutputError: see :func:`pdesim.files.hdf5.open_hdf5_for_writing`.
+        OutputError: see :func:`pdesim.files.hdf5.check_for_writing`.
     """
+    check_for_writing(path)
     check_space(path, size)
     _reserve(path, size)
-    file = open_hdf5_for_writing(path, **options)
+    file = h5py.File(path, "r+", **options)
     try:
         yield file
         file.flush()
@@ -125,8 +126,8 @@ def changing(path: Path, size: int, **options: Any) -> Iterator[h5py.File]:
 
 
 def _reserve(path: Path, size: int) -> None:
-    """Extend a regular file by ``size`` stored bytes; HDF5 removes those it does not use."""
-    if not hasattr(os, "posix_fallocate") or path.is_symlink() or path.stat().st_nlink > 1:
+    """Extend a file by ``size`` stored bytes; HDF5 removes those that it does not use."""
+    if not hasattr(os, "posix_fallocate"):
         return
     with open(path, "r+b") as file:
         end = os.fstat(file.fileno()).st_size
