@@ -1,6 +1,20 @@
-"""``python -m pdesim``."""
+"""``python -m pdesim``, and the program ``pdesim``."""
 
-from pdesim.cli import entry
+import os
+import sys
+from typing import NoReturn
+
+
+def entry() -> NoReturn:
+    """Run the command line; Ctrl-C while it is being imported ends it as later on."""
+    try:
+        from pdesim.cli import entry as start
+
+        start()
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr, flush=True)
+        os._exit(130)
+
 
 if __name__ == "__main__":
     entry()

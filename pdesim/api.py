@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
 
-from pdesim.config import compose_settings
+from pdesim.config import compose_settings, is_given
 from pdesim.continuation import continue_run
+from pdesim.files import new_folder
 from pdesim.output import Snapshots
 from pdesim.output.snapshots import FILE
 from pdesim.plan import build_plan
@@ -41,12 +41,14 @@ def simulate(
     """
     composed = compose_settings(overrides, None if config_dir is None else str(config_dir))
     composed.check_trust(trust_config)
-    target = _free(composed.run_folder) if folder is None else Path(folder)
+    new = folder is None and not is_given("hydra.run.dir", overrides)
+    target = composed.run_folder if folder is None else Path(folder)
     if composed.settings.resume == "auto" and (target / FILE).exists():
         return _go_on(target, composed.values, quiet)
     plan = build_plan(composed.settings, composed.equation)
-    run = execute(plan, target, composed.yaml, Console(stderr=True, quiet=quiet))
-    return run
+    if new:
+        target = new_folder(target)  # another run may have started in the same second
+    return execute(plan, target, composed.yaml, Console(stderr=True, quiet=quiet))
 
 
 def resume(folder: str | Path, *overrides: str, quiet: bool = True) -> Run:
@@ -81,9 +83,3 @@ def open_snapshots(path: str | Path) -> Snapshots:
     if snapshots.offer:
         warnings.warn(snapshots.offer, stacklevel=2)
     return snapshots
-
-
-def _free(folder: Path) -> Path:
-    """The folder, or the first numbered kin that holds no run: two runs may share a second."""
-    names = itertools.chain([folder], (Path(f"{folder}_{n}") for n in itertools.count(1)))
-    return next(name for name in names if not (name / FILE).exists())

@@ -6,6 +6,7 @@ import itertools
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -13,6 +14,7 @@ from rich.console import Console
 
 from pdesim.crash_report import EXIT_CODE, report, reported_in
 from pdesim.errors import ConfigError, PdesimError, nearest
+from pdesim.streams import close_streams, keep_streams_usable
 
 HELP = """\
 pdesim: equations as text in YAML, run as fast TensorFlow programs on CPU or GPU.
@@ -64,9 +66,9 @@ TRUST = "--trust-config"
 
 def entry() -> NoReturn:
     """The program ``pdesim``: run the command line and leave with its exit code."""
+    keep_streams_usable()
     code = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    close_streams()
     if "tensorflow" in sys.modules:
         # every file is closed; taking TensorFlow down would need seconds that a stopped job
         # may not have
@@ -84,10 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        # the reader has seen enough (pdesim list | head); nothing more can be flushed
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except MemoryError:
+        return _tell(PdesimError("there is not enough memory", cure="a smaller grid"))
     except Exception as error:  # a defect: one message and a log file, whatever it is
         print(f"pdesim: {report(error, arguments)}", file=sys.stderr)
         return EXIT_CODE
@@ -203,9 +203,10 @@ def _sort(arguments: list[str]) -> tuple[list[str], list[str], str | None]:
 def _run(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> int:
     """A single run, composed and planned before its folder is made."""
     from pdesim.config import run_as_job
+    from pdesim.files import make_folder
 
     config, composed, plan = _planned(overrides, config_dir, trusted)
-    _make_folder(composed.run_folder)
+    make_folder(composed.run_folder)
     with reported_in(composed.run_folder):
         run_as_job(config, lambda: _job(composed.values, composed.settings, plan))
     return 0
@@ -213,8 +214,8 @@ def _run(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> int
 
 def _planned(overrides: Sequence[str], config_dir: str | None, trusted: bool):
     """A single run's configuration, its settings, and its plan unless it goes on."""
-    from pdesim.config import compose_config, composed_from
-    from pdesim.files import check_folder
+    from pdesim.config import choose_run_folder, compose_config, composed_from, is_given
+    from pdesim.files import check_folder, new_folder
     from pdesim.plan import build_plan
 
     config = compose_config(overrides, config_dir)
@@ -227,8 +228,13 @@ def _planned(overrides: Sequence[str], config_dir: str | None, trusted: bool):
     plan = None
     if not _goes_on(composed.settings, composed.run_folder):
         plan = build_plan(composed.settings, composed.equation)
-        _check_folder(composed.run_folder, plan.settings.output.overwrite)
+        new = not is_given("hydra.run.dir", overrides)
+        _check_folder(composed.run_folder, new or plan.settings.output.overwrite)
     check_folder(composed.run_folder)  # before Hydra writes into it
+    if plan is not None and not is_given("hydra.run.dir", overrides):
+        # another run may have started in the same second
+        composed = replace(composed, run_folder=new_folder(composed.run_folder))
+        choose_run_folder(config, composed.run_folder)
     return config, composed, plan
 
 
@@ -241,6 +247,7 @@ def _goes_on(settings, folder: Path) -> bool:
 
 def _check_folder(folder: Path, overwrite: bool) -> None:
     from pdesim.errors import OutputError
+    from pdesim.files import not_made
     from pdesim.output.snapshots import FILE
 
     try:
@@ -251,7 +258,7 @@ def _check_folder(folder: Path, overwrite: bool) -> None:
             )
         present = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     except (OSError, ValueError) as error:  # a name that is too long, or contains a zero byte
-        raise _no_folder(folder, error) from None
+        raise not_made(folder, error) from None
     if not present.is_dir() or not os.access(present, os.W_OK | os.X_OK):
         raise OutputError(
             f"the output folder {folder} cannot be made: {present} is not a folder "
@@ -260,30 +267,18 @@ def _check_folder(folder: Path, overwrite: bool) -> None:
         )
 
 
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, ValueError) as error:
-        raise _no_folder(folder, error) from None
-
-
-def _no_folder(folder: Path, error: Exception) -> PdesimError:
-    from pdesim.errors import OutputError
-
-    reason = getattr(error, "strerror", None) or error
-    return OutputError(
-        f"the output folder {str(folder)[:300]!r} cannot be made ({reason})",
-        cure="hydra.run.dir=DIR with a folder that you may write to",
-    )
-
-
 def _sweep(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> int:
     """All members in this process, as many as possible in one program."""
-    from pdesim.config import compose_settings
-    from pdesim.files import check_sweep_folder
+    from pdesim.config import compose_settings, is_given
+    from pdesim.files import check_sweep_folder, new_folder
     from pdesim.sweep.drive import run_sweep
     from pdesim.sweep.sampling import first_values, members
 
+    if is_given("hydra.sweep.subdir", overrides):
+        raise ConfigError(
+            "hydra.sweep.subdir cannot be set: the members of a sweep are in folders 0, 1, 2, ...",
+            cure="label=NAME names runs in pictures; sweep.csv lists each member's values",
+        )
     composed = compose_settings(first_values(overrides), config_dir).check_trust(trusted)
     if composed.settings.sweep.name == "grid":
         _check_sweep(overrides, config_dir)
@@ -292,6 +287,8 @@ def _sweep(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> i
     folder = composed.sweep_folder
     _check_folder(folder, overwrite=True)
     check_sweep_folder(folder)
+    if not is_given("hydra.sweep.dir", overrides):
+        folder = new_folder(folder)  # another sweep may have started in the same second
     with reported_in(folder):
         code = run_sweep(jobs, folder, config_dir, Console(stderr=True))
     print(_shown(folder.absolute()))

@@ -62,18 +62,17 @@ def render_again(arguments: Sequence[str]) -> int:
 
     Of a sweep's folder the montage, which ``montage.KEY=VALUE`` arranges.
     """
-    from pdesim.files import reading
+    from pdesim.files import is_path, reading
     from pdesim.output import Snapshots
     from pdesim.output.facts import read_config
     from pdesim.output.sweep_folder import is_sweep
     from pdesim.render import render
 
-    paths = [word for word in arguments if "=" not in word]
-    overrides = [word for word in arguments if "=" in word]
+    paths = [word for word in arguments if is_path(word)]
+    overrides = [word for word in arguments if not is_path(word)]
     if len(paths) != 1:
-        raise ConfigError(
-            f"pdesim render got {len(paths)} paths", "pdesim render PATH [animation.fps=30 ...]"
-        )
+        usage = "pdesim render PATH [animation.fps=30 ...]"
+        raise ConfigError(f"pdesim render got {len(paths)} paths", usage)
     sweep = is_sweep(paths[0])
     sections = ("animation.", "animation=", *(["montage."] if sweep else []))
     for word in overrides:
@@ -178,12 +177,13 @@ def _path_and_settings(command: str, arguments: Sequence[str], example: str) -> 
     """The one path among the words, and the settings as a nested mapping."""
     from omegaconf import OmegaConf
 
-    paths = [word for word in arguments if "=" not in word and not word.startswith("-")]
+    from pdesim.files import is_path
+
+    paths = [word for word in arguments if is_path(word) and not word.startswith("-")]
     if len(paths) != 1:
-        raise ConfigError(
-            f"pdesim {command} got {len(paths)} paths", f"pdesim {command} PATH [{example} ...]"
-        )
-    overrides = [word for word in arguments if "=" in word]
+        usage = f"pdesim {command} PATH [{example} ...]"
+        raise ConfigError(f"pdesim {command} got {len(paths)} paths", usage)
+    overrides = [word for word in arguments if not is_path(word)]
     if len(overrides) + 1 < len(arguments):
         flag = next(word for word in arguments if "=" not in word and word.startswith("-"))
         raise ConfigError(f"pdesim {command} does not take {flag}", f"settings such as {example}")

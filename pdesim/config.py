@@ -27,7 +27,7 @@ from pdesim.config_files import CONFIG_NAME, config_folder
 from pdesim.config_files import choices as choices  # for others to import from here
 from pdesim.config_files import groups as groups
 from pdesim.equation import KEYS
-from pdesim.errors import ConfigError, nearest
+from pdesim.errors import ConfigError, OutputError, nearest
 from pdesim.settings import Settings, read_settings
 from pdesim.trust import (
     FOLDERS,
@@ -196,6 +196,17 @@ def _untrusted(config: DictConfig, overrides: Sequence[str]) -> list[str]:
     return untrusted_settings(found, right) + outside_folders(folders, overrides)
 
 
+def is_given(setting: str, overrides: Sequence[str]) -> bool:
+    """Whether an override sets this setting."""
+    return any(text.lstrip("+").partition("=")[0] == setting for text in overrides)
+
+
+def choose_run_folder(config: DictConfig, folder: Path) -> None:
+    """Set ``hydra.run.dir`` of what :func:`compose_config` returned."""
+    with read_write(config.hydra):
+        config.hydra.run.dir = str(folder)
+
+
 def run_as_job(config: DictConfig, task: Callable[[], None]) -> None:
     """Run ``task`` in the folder and with the log that ``config`` asks for.
 
@@ -216,7 +227,15 @@ def run_as_job(config: DictConfig, task: Callable[[], None]) -> None:
                 failures.append(error)
                 raise
 
-        done = run_job(kept, config, "hydra.run.dir", None, context)
+        try:
+            done = run_job(kept, config, "hydra.run.dir", None, context)
+        except OSError as error:  # of Hydra's own files, before the task began
+            if failures:
+                raise
+            raise OutputError(
+                f"{config.hydra.run.dir} cannot be written ({error.strerror or error})",
+                cure="room on the disk and the right to write, or hydra.run.dir=DIR",
+            ) from None
         callbacks.on_run_end(config=config, config_name=CONFIG_NAME, job_return=done)
         if failures:
             raise failures[0]

@@ -20,7 +20,7 @@ from pdesim.device import Placement, start_tensorflow
 from pdesim.drawing import LONG, Artist, draw, shown
 from pdesim.errors import InterruptedRun, OutputError, PdesimError
 from pdesim.export import write_xdmf
-from pdesim.files import check_folder
+from pdesim.files import make_folder
 from pdesim.output import (
     DiagnosticsFile,
     Layout,
@@ -282,18 +282,6 @@ def count_steps(simulation, cells: int, numbers: dict) -> None:
     if simulation.seconds > 0:
         rate = simulation.steps / simulation.seconds
         numbers.update(steps_per_second=round(rate, 3), cell_updates_per_second=round(rate * cells))
-
-
-def make_folder(folder: Path) -> None:
-    """The folder of a run, and those above it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        check_folder(folder)
-    except OSError as error:
-        raise OutputError(
-            f"the folder {folder} cannot be made ({error.strerror})",
-            cure="hydra.run.dir=DIR with a folder that you may write to",
-        ) from None
 
 
 @contextlib.contextmanager

@@ -55,7 +55,7 @@ def run_bench(flags: Mapping[str, str], overrides: Sequence[str]) -> int:
     else:
         _show(report, rows, about, lacking(first))
     if "--markdown" in flags:
-        Path(flags["--markdown"]).write_text(report.markdown(rows))
+        Path(flags["--markdown"]).write_text(report.markdown(rows), "utf-8")
     if "--plot" in flags:
         report.plot(rows, Path(flags["--plot"]), _title(about))
     return 0

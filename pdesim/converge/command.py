@@ -14,7 +14,7 @@ from pdesim.config import Composed, compose_settings
 from pdesim.converge.levels import build_levels, describe_levels
 from pdesim.device import start_tensorflow
 from pdesim.errors import ConfigError, OutputError
-from pdesim.files import check_folder, reading, write_text
+from pdesim.files import check_folder, is_path, reading, write_text
 from pdesim.output import convergence
 
 USAGE = "settings such as equation=heat grid=64, or one folder of a run; --json, --config-dir DIR"
@@ -96,7 +96,7 @@ def _show(values: Mapping) -> None:
 
 def _problem(words: Sequence[str], config_dir: str | None) -> tuple[Composed, Path]:
     """The settings to run, and the folder for the result."""
-    paths = [word for word in words if "=" not in word and not word.startswith("~")]
+    paths = [word for word in words if is_path(word) and not word.startswith("~")]
     if not paths:
         composed = compose_settings(words, config_dir)
         if any(word.startswith("hydra.run.dir=") for word in words):

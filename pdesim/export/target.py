@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pdesim.errors import OutputError
-from pdesim.files import clear_name
+from pdesim.files import clear_left_behind, clear_name
+
+#: bytes of a target's name that a temporary name begins with
+LONGEST_START = 200
 
 
 @contextlib.contextmanager
@@ -29,11 +32,14 @@ def appearing(target: Path, overwrite: bool) -> Iterator[Path]:
         )
     if not target.parent.is_dir():
         raise OutputError(f"there is no folder {target.parent}", cure="--output TARGET elsewhere")
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    # names have at most 255 bytes on most file systems
+    start = f".{os.fsdecode(os.fsencode(target.name)[:LONGEST_START])}."
+    temporary = target.with_name(f"{start}{os.getpid()}.tmp")
     try:
+        clear_left_behind(target.parent, start, ".tmp")
         clear_name(temporary)  # a link under this name would be followed
         yield temporary
-        _replace(temporary, target)
+        _replace(temporary, target, target.with_name(f"{start}{os.getpid()}.old"))
     except OSError as error:
         reason = error.strerror or error
         raise OutputError(
@@ -43,10 +49,9 @@ def appearing(target: Path, overwrite: bool) -> Iterator[Path]:
         clear_name(temporary)
 
 
-def _replace(temporary: Path, target: Path) -> None:
+def _replace(temporary: Path, target: Path, old: Path) -> None:
     if target.is_dir() and not target.is_symlink():
         # a folder cannot be replaced in one step; the old one is kept until the new one is there
-        old = target.with_name(f".{target.name}.{os.getpid()}.old")
         os.replace(target, old)
         os.replace(temporary, target)
         clear_name(old)

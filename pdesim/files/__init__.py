@@ -6,8 +6,17 @@ temporary name; `text` reads YAML whose aliases do not multiply; `inputs` reads 
 that a formula names.
 """
 
-from pdesim.files.create import check_space, creating
-from pdesim.files.folder import check_folder, check_own_file, check_sweep_folder, read_text
+from pdesim.files.create import RESERVE, abandon, changing, check_space, creating
+from pdesim.files.folder import (
+    check_folder,
+    check_own_file,
+    check_sweep_folder,
+    is_path,
+    make_folder,
+    new_folder,
+    not_made,
+    read_text,
+)
 from pdesim.files.hdf5 import (
     UNREADABLE,
     check_stored,
@@ -19,22 +28,30 @@ from pdesim.files.hdf5 import (
     reading,
 )
 from pdesim.files.inputs import memory, read_last_frame, read_picture, resize
-from pdesim.files.replace import clear_name, replacing, write_text
+from pdesim.files.replace import clear_left_behind, clear_name, replacing, write_text
 from pdesim.files.text import check_aliases, load_yaml, printable
 
 __all__ = [
+    "RESERVE",
     "UNREADABLE",
+    "abandon",
+    "changing",
     "check_aliases",
     "check_folder",
     "check_own_file",
     "check_space",
     "check_stored",
     "check_sweep_folder",
+    "clear_left_behind",
     "clear_name",
     "creating",
     "dataset",
+    "is_path",
     "load_yaml",
+    "make_folder",
     "memory",
+    "new_folder",
+    "not_made",
     "open_hdf5",
     "open_hdf5_for_writing",
     "printable",

@@ -7,6 +7,8 @@ pipe or ``/dev/zero`` blocks its reader.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import stat
 from pathlib import Path
@@ -116,6 +118,55 @@ def check_own_file(path: Path) -> Path:
                 "give the path of the file itself, if you trust it",
             )
     return path
+
+
+def is_path(word: str) -> bool:
+    """Whether a word of a command line is a path and not a setting such as ``grid=64``.
+
+    A word with ``=`` is a path if it exists, or begins like one (``./a=1``, ``~/a=1``, ``/a=1``).
+    """
+    return "=" not in word or word.startswith((".", "/", "~/")) or os.path.exists(word)
+
+
+def new_folder(folder: Path) -> Path:
+    """Make a folder that does not exist yet: this one, or the first of ``folder_1``, ``_2``, ...
+
+    Two processes never get the same one.
+
+    Raises:
+        OutputError: if it cannot be made.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        for number in itertools.count():
+            one = folder.with_name(f"{folder.name}_{number}") if number else folder
+            with contextlib.suppress(FileExistsError):
+                one.mkdir()
+                return one
+    except (OSError, ValueError) as error:
+        raise not_made(folder, error) from None
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of a run or a sweep, and those above it, where they are missing.
+
+    Raises:
+        OutputError: if that is impossible; see also :func:`check_folder`.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise not_made(folder, error) from None
+    check_folder(folder)
+
+
+def not_made(folder: Path, error: Exception) -> OutputError:
+    """The error for a folder that cannot be made: a name too long, no right to write, no room."""
+    reason = getattr(error, "strerror", None) or error
+    return OutputError(
+        f"the output folder {str(folder)[:300]!r} cannot be made ({reason})",
+        cure="hydra.run.dir=DIR with a folder that you may write to",
+    )
 
 
 def read_text(path: Path) -> str:

@@ -87,11 +87,11 @@ def open_hdf5(path: Path) -> h5py.File:
     return file
 
 
-def open_hdf5_for_writing(path: Path, **options: Any) -> h5py.File:
-    """Open for reading and writing a file that leads to no other file.
+def check_for_writing(path: Path) -> None:
+    """Refuse to change a file that leads to other files, or that is one under another name.
 
     Raises:
-        OSError: if it is no HDF5 file, or cannot be written.
+        OSError: if it is no HDF5 file.
         OutputError: if it is a link, has a second name, or leads to other files.
     """
     about = path.lstat()
@@ -101,6 +101,16 @@ def open_hdf5_for_writing(path: Path, **options: Any) -> h5py.File:
             "a regular file with one name, so that no other file changes",
         )
     open_hdf5(path).close()
+
+
+def open_hdf5_for_writing(path: Path, **options: Any) -> h5py.File:
+    """Open for reading and writing a file that leads to no other file.
+
+    Raises:
+        OSError: if it is no HDF5 file, or cannot be written.
+        OutputError: see :func:`check_for_writing`.
+    """
+    check_for_writing(path)
     return h5py.File(path, "r+", **options)
 
 

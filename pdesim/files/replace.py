@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +31,8 @@ def replacing(
     """
     name = f".{path.stem}.{os.getpid()}{path.suffix}" if shared else f".{path.name}.tmp"
     temporary = path.with_name(name)
+    if shared:
+        clear_left_behind(path.parent, f".{path.stem}.", path.suffix)
     clear_name(temporary)
     os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
     try:
@@ -51,6 +55,29 @@ def write_text(path: Path, text: str) -> None:
     """
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def clear_left_behind(folder: Path, start: str, end: str) -> None:
+    """Remove temporary files ``start PID end`` of processes that were killed."""
+    with contextlib.suppress(OSError):
+        for path in list(folder.iterdir()):
+            middle = path.name.removeprefix(start).removesuffix(end)
+            named = path.name == f"{start}{middle}{end}" and middle.isdecimal()
+            if named and not _is_running(int(middle)):
+                clear_name(path)
+
+
+def _is_running(pid: int) -> bool:
+    """Whether a process of this number is running; True where that cannot be known."""
+    if sys.platform == "win32":  # where os.kill would end it
+        return True
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def clear_name(path: Path) -> None:

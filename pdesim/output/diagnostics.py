@@ -74,9 +74,12 @@ class DiagnosticsFile:
         kept = _whole_rows(path, len(columns) + 2)[:keep] if keep else []
         self.frames = len(kept)
         try:
-            with replacing(path) as temporary, temporary.open("w", newline="") as file:
+            with (
+                replacing(path) as temporary,
+                temporary.open("w", encoding="utf-8", newline="") as file,
+            ):
                 csv.writer(file).writerows([["frame", "time", *columns], *kept])
-            self._file = path.open("a", newline="")
+            self._file = path.open("a", encoding="utf-8", newline="")
         except OSError as error:
             raise OutputError(f"{path} cannot be written ({error.strerror})") from None
         self._writer = csv.writer(self._file)

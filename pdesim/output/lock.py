@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from pdesim.errors import OutputError
 from pdesim.files import check_folder
 
 FILE = ".lock"
+#: seconds in which a lock may be held by somebody who only looks (:func:`is_held`)
+GRACE_SECONDS = 0.5
 
 
 @contextmanager
@@ -26,7 +29,11 @@ def hold(folder: Path) -> Iterator[None]:
     check_folder(folder)
     lock = FileLock(folder / FILE)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=GRACE_SECONDS)
+        if not (folder / FILE).exists():
+            # the writer before removed it between our opening and locking it
+            lock.release()
+            lock.acquire(timeout=GRACE_SECONDS)
     except Timeout:
         raise OutputError(
             f"another process is writing to {folder} now", cure="wait for it, or another folder"
@@ -42,6 +49,17 @@ def hold(folder: Path) -> Iterator[None]:
         with suppress(OSError):  # Windows keeps files that are open
             (folder / FILE).unlink()
         lock.release()
+
+
+def wait_until_free(folders: Iterable[Path], seconds: float) -> bool:
+    """Wait until nobody writes to these folders; whether that is so after ``seconds`` at most."""
+    end = time.monotonic() + seconds
+    for folder in folders:
+        while is_held(folder):
+            if time.monotonic() > end:
+                return False
+            time.sleep(GRACE_SECONDS / 5)
+    return True
 
 
 def is_held(folder: Path) -> bool:

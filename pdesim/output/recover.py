@@ -56,7 +56,7 @@ def recover(path: str | Path) -> Recovered:
             f"a run is writing {path} now; nothing was changed", cure="wait until it ends"
         )
     try:
-        with replacing(path, sync=True) as copy:
+        with lock.hold(path.parent), replacing(path, sync=True) as copy:
             frames = _copy(path, copy)
     except UNREADABLE as error:
         raise OutputError(

@@ -21,7 +21,10 @@ import numpy as np
 
 from pdesim.errors import OutputError
 from pdesim.files import (
+    RESERVE,
     UNREADABLE,
+    abandon,
+    changing,
     check_space,
     creating,
     open_hdf5_for_writing,
@@ -96,7 +99,8 @@ def amend(path: Path, attributes: Mapping[str, Any]) -> None:
     Raises:
         OutputError: if the file cannot be written.
     """
-    with explained(path), open_hdf5_for_writing(path, libver=LIBRARY_VERSIONS) as file:
+    size = RESERVE + sum(len(str(value)) for value in attributes.values())
+    with explained(path), changing(path, size, libver=LIBRARY_VERSIONS) as file:
         for name, value in attributes.items():
             if file.attrs.get(name) != value:
                 file.attrs[name] = value
@@ -158,11 +162,16 @@ class SnapshotWriter:
     def __init__(self, path: Path, layout: Layout) -> None:
         self.path, self.layout = path, layout
         with explained(path):
+            check_space(path, 0)
             self._file = open_hdf5_for_writing(path, libver=LIBRARY_VERSIONS)
-            self._file.swmr_mode = True
+            try:
+                self._file.swmr_mode = True
+            except (OSError, RuntimeError, ValueError):
+                abandon(self._file)
+                raise
         self._datasets = {name: self._file[name] for name in (*layout.stored, "time")}
+        self._abandoned = False
         self._deflaters = {name: Deflater() for name in layout.stored}
-        self._failed = False
         self._frame_bytes = len(layout.stored) * math.prod(layout.shape) * layout.dtype.itemsize
         #: per field, the time of the first frame with a value that the stored type cannot hold
         self.overflows: dict[str, float] = {}
@@ -183,7 +192,7 @@ class SnapshotWriter:
                     self._append(field, frame, self._cast(field, time, values))
                 self._stamp(frame, time)
         except OutputError:
-            self._failed = True
+            self._abandon()
             raise
 
     def _cast(self, field: str, time: float, values: np.ndarray) -> np.ndarray:
@@ -224,18 +233,33 @@ class SnapshotWriter:
         stamps.flush()
 
     def sync(self) -> None:
-        """Ask the system to put all frames on the disk itself."""
-        descriptor = self._file.id.get_vfd_handle()
-        if isinstance(descriptor, int):
-            os.fsync(descriptor)
+        """Ask the system to put all frames on the disk itself.
+
+        Raises:
+            OutputError: if the system could not; some report a full disk only here.
+        """
+        with explained(self.path):
+            os.fsync(self._file.id.get_vfd_handle())
 
     def close(self) -> None:
-        """Close the file; after a failed write, what cannot be flushed is left behind."""
+        """Close the file; after a failed write it is closed already.
+
+        Raises:
+            OutputError: if the end of the file cannot be written.
+        """
+        if self._abandoned:
+            return
         try:
-            self._file.close()
+            self._file.flush()
         except (OSError, RuntimeError) as error:
-            if not self._failed:
-                raise OutputError(f"{self.path} cannot be closed ({reason(error)})") from None
+            self._abandon()
+            raise OutputError(f"{self.path} cannot be closed ({reason(error)})") from None
+        self._file.close()
+
+    def _abandon(self) -> None:
+        if not self._abandoned:
+            self._abandoned = True
+            abandon(self._file)
 
 
 @contextmanager

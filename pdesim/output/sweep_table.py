@@ -119,7 +119,7 @@ def _axes(snapshots: Snapshots, field: str) -> tuple[list[float], list[bool]]:
 def _diagnostics(path: Path, count: int) -> dict[str, tuple[float, float]]:
     """Per column the value in the last frame, and the largest magnitude up to there."""
     try:
-        with check_own_file(path).open(newline="") as file:
+        with check_own_file(path).open(encoding="utf-8", newline="") as file:
             reader = csv.reader(file)
             header, last, most = next(reader, []), [], None
             for row in _numbers(reader, len(header)):

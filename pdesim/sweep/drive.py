@@ -12,7 +12,9 @@ from rich.table import Table
 
 from pdesim.drawing import shown
 from pdesim.errors import PdesimError
+from pdesim.files import make_folder
 from pdesim.output import write_sweep_csv
+from pdesim.output.lock import hold, is_held, wait_until_free
 from pdesim.preflight import second_conditions
 from pdesim.render import montage
 from pdesim.resolution import notes_before
@@ -24,6 +26,8 @@ from pdesim.sweep.workers import compute_elsewhere
 
 #: members whose grids are looked at before a sweep
 LOOKED_AT = 8
+#: seconds that a worker may take to notice that its sweep is gone and to write its checkpoints
+WORKERS_STOP_SECONDS = 60.0
 #: states of members that a request to stop left
 UNDONE = ("interrupted", "not started")
 
@@ -34,7 +38,20 @@ def run_sweep(
     """Compute all members of a sweep into ``folder/<number>/``; returns the exit code.
 
     0 if all went well, else the highest of the members' own.
+
+    Raises:
+        OutputError: if another process computes a sweep in this folder.
     """
+    make_folder(folder)
+    with hold(folder):
+        return _run_held(jobs, folder, config_dir, console)
+
+
+def _run_held(
+    jobs: Sequence[Sequence[str]], folder: Path, config_dir: str | None, console: Console
+) -> int:
+    """:func:`run_sweep` in a folder that is locked."""
+    _await_workers(jobs, folder, console)
     prepared, compose = [], Composer(config_dir)
     with console.status("planning") as status:
         for number, overrides in enumerate(jobs):
@@ -48,6 +65,14 @@ def run_sweep(
     outcomes.sort(key=lambda one: one.number)
     _tell(outcomes, folder, console)
     return max((one.error.exit_code for one in outcomes if one.error), default=0)
+
+
+def _await_workers(jobs: Sequence[Sequence[str]], folder: Path, console: Console) -> None:
+    """Wait for workers whose sweep was killed: they notice that, and stop with a checkpoint."""
+    members = [folder / str(number) for number in range(len(jobs))]
+    if any(is_held(member) for member in members):
+        with console.status("waiting for workers of an earlier sweep to stop"):
+            wait_until_free(members, WORKERS_STOP_SECONDS)
 
 
 def _warn(waiting: Sequence[Member], console: Console) -> None:

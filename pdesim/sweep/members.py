@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -75,9 +76,13 @@ def prepare_member(
         _write_hydra_folder(folder, composed, overrides)
         plan = build_plan(settings, composed.equation)
         return Member(number, folder, composed.yaml, plan, tuple(overrides))
+    except OSError as problem:
+        error = OutputError(f"{folder} cannot be written ({problem.strerror or problem})")
+        return Outcome(number, folder, "failed", error)
     except PdesimError as error:
         if not there:  # the status of a run that is there already stays its own
-            folder.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(OSError):
+                folder.mkdir(parents=True, exist_ok=True)
             write_status(folder, state="failed", error=error.problem)
         return Outcome(number, folder, "failed", error)
 

@@ -22,7 +22,7 @@ from rich.console import Console
 from pdesim.errors import ConfigError, MissingExtraError, OutputError, PdesimError
 from pdesim.output import read_status
 from pdesim.settings import Workers
-from pdesim.stopping import stop_requests
+from pdesim.stopping import Owner, stop_requests
 from pdesim.sweep.composition import Composer
 from pdesim.sweep.compute import compute, settle
 from pdesim.sweep.members import Member, Outcome, prepare_member, program_of
@@ -35,13 +35,18 @@ PATIENCE = 1.0
 
 @dataclass(frozen=True)
 class Part:
-    """What one worker computes: ``jobs`` are numbers and overrides of members."""
+    """What one worker computes: ``jobs`` are numbers and overrides of members.
+
+    ``owner`` is the process that waits for the worker; without it, nobody would tell the worker to
+    stop, and a restarted sweep would find its members being written.
+    """
 
     jobs: tuple[tuple[int, tuple[str, ...]], ...]
     folder: Path
     config_dir: str | None
     directory: Path
     wall_limit: float | None
+    owner: Owner | None = None
 
 
 Results = Iterator[list[Outcome] | Exception]
@@ -51,7 +56,7 @@ def compute_part(part: Part) -> list[Outcome]:
     """A worker's work: plan its members and compute them, batch after batch."""
     os.chdir(part.directory)  # formulas may name files
     console, compose = Console(stderr=True, quiet=True), Composer(part.config_dir)
-    with stop_requests(part.wall_limit, part.folder / STOP) as stop:
+    with stop_requests(part.wall_limit, part.folder / STOP, part.owner) as stop:
         prepared = [
             prepare_member(number, part.folder / str(number), words, compose)
             for number, words in part.jobs
@@ -77,9 +82,11 @@ def compute_elsewhere(
         ConfigError: if it refuses its options.
     """
     own = None if config_dir is None else str(Path(config_dir).resolve())
+    # jobs of a cluster are meant to survive the shell that submitted them
+    owner = None if workers.name == "submitit_slurm" else Owner.current()
     parts = [
         Part(tuple((m.number, m.overrides) for m in members), folder.resolve(), own, Path.cwd(),
-             wall_limit)
+             wall_limit, owner)
         for members in divide(waiting, workers.n)
     ]  # fmt: skip
     stop_file, found, lost = folder / STOP, {}, []

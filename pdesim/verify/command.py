@@ -49,7 +49,7 @@ def run_verify(flags: Mapping[str, str], overrides: list[str]) -> int:
     if name != "all":
         report.plot(done, folder / "verify.png", f"{name}: measured orders")
     if flags.get("--markdown"):
-        Path(flags["--markdown"]).write_text(report.markdown(done))
+        Path(flags["--markdown"]).write_text(report.markdown(done), "utf-8")
     print(folder)
     missed = [row for row in done if not row.passed]
     if missed:

@@ -89,7 +89,7 @@ def write_json(rows: Sequence[Row], path: Path) -> None:
         }
         for row in rows
     ]
-    path.write_text(json.dumps(values, indent=2) + "\n")
+    path.write_text(json.dumps(values, indent=2) + "\n", "utf-8")
 
 
 def plot(rows: Sequence[Row], path: Path, title: str) -> None:

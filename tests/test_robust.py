@@ -1,0 +1,227 @@
+"""Two writers, killed parents, names and streams that a run may meet."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from made_runs import make_run
+from rich.console import Console
+
+import pdesim
+from pdesim import cli, commands
+from pdesim.cli import main
+from pdesim.errors import OutputError
+from pdesim.export import export
+from pdesim.files import clear_left_behind, is_path, new_folder, replacing
+from pdesim.output import lock
+from pdesim.output.recorder import Recorder
+from pdesim.output.recover import recover
+from pdesim.stopping import Owner, StopRequests, stop_requests
+from pdesim.sweep.drive import run_sweep
+
+QUICK = ("equation=heat", "grid=[16]", "time.end=1", "output.frames=4", "animation=none")
+posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals and streams")
+
+
+def test_one_sweep_at_a_time_in_a_folder(tmp_path):
+    with lock.hold(tmp_path), pytest.raises(OutputError, match="another process is writing"):
+        run_sweep([QUICK], tmp_path, None, Console(quiet=True))
+    assert not (tmp_path / "0").exists()
+
+
+def test_one_writer_recovers_a_file(tmp_path):
+    path = make_run(tmp_path / "out")
+    with h5py.File(path, "r+") as file:
+        file["u"].resize(4, axis=0)  # one frame more than the times
+    before = path.read_bytes()
+    with lock.hold(path.parent), pytest.raises(OutputError, match="is writing"):
+        recover(path)
+    assert path.read_bytes() == before
+    assert recover(path).frames == 3 and not lock.is_held(path.parent)
+
+
+def test_somebody_who_looks_keeps_no_writer_away(tmp_path, monkeypatch):
+    """`info` locks a folder for an instant to see whether it is locked."""
+    held, release = lock.FileLock(tmp_path / lock.FILE), []
+    held.acquire()
+
+    def acquire(self, timeout, real=lock.FileLock.acquire):
+        if not release:
+            release.append(held.release())
+        return real(self, timeout=timeout)
+
+    monkeypatch.setattr(lock.FileLock, "acquire", acquire)
+    with lock.hold(tmp_path):
+        pass
+
+
+@posix
+def test_a_worker_notices_that_its_owner_has_ended():
+    assert not Owner.current().has_ended()
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    here = Owner.current()
+    owner = Owner(here.machine, child.pid, "")
+    if sys.platform == "linux":
+        from pdesim.stopping import _start_of
+
+        owner = dataclasses.replace(owner, started=_start_of(child.pid))
+        assert dataclasses.replace(owner, started="0").has_ended()  # another one of that number
+    with stop_requests(owner=owner) as stop:
+        stop._owner_checked = -1.0  # look at once
+        assert not owner.has_ended() and stop.reason is None
+        child.kill()
+        if sys.platform == "linux":
+            # a process that nobody has waited for counts as ended
+            end = time.monotonic() + 10
+            while not owner.has_ended() and time.monotonic() < end:
+                time.sleep(0.01)
+            assert owner.has_ended()
+        child.wait()
+        assert owner.has_ended()
+        stop._owner_checked = -1.0
+        assert stop.reason == (
+            "stopped because the process that started it has ended",
+            128 + signal.SIGTERM,
+        )
+    assert not dataclasses.replace(owner, machine="elsewhere").has_ended()
+    assert StopRequests(None).reason is None
+
+
+def test_folders_of_the_same_second(tmp_path, monkeypatch):
+    assert [new_folder(tmp_path / "a" / "b").name for _ in range(3)] == ["b", "b_1", "b_2"]
+    monkeypatch.chdir(tmp_path)
+    config, first, _ = cli._planned(QUICK, None, False)
+    assert Path(config.hydra.run.dir) == first.run_folder and first.run_folder.is_dir()
+    from pdesim import config as configuration
+
+    real = configuration.composed_from
+
+    def in_that_second(config, overrides):
+        return dataclasses.replace(real(config, overrides), run_folder=first.run_folder)
+
+    monkeypatch.setattr(configuration, "composed_from", in_that_second)
+    config, _, _ = cli._planned(QUICK, None, False)
+    assert config.hydra.run.dir == f"{first.run_folder}_1"
+
+
+def test_names_with_equals_signs_are_paths_if_they_exist(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    make_run(tmp_path / "a=1,b=2")
+    assert is_path("a=1,b=2") and is_path("./c=3") and not is_path("grid=64")
+    path, settings = commands._path_and_settings("resume", ["a=1,b=2", "time.end=3"], "")
+    assert path == Path("a=1,b=2") and settings == {"time": {"end": 3}}
+    assert main(["render", "a=1,b=2", "animation.fps=5"]) == 0
+    assert (tmp_path / "a=1,b=2" / "animation.gif").exists()
+    capsys.readouterr()
+    # found as a run, and refused for what it is: its settings were made by hand
+    assert main(["resume", "a=1,b=2"]) == 2
+    assert "0 paths" not in capsys.readouterr().err
+
+
+def test_members_folders_cannot_be_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["-m", *QUICK, "equation.D=1,2", "hydra.sweep.subdir=x"]
+    assert main(words) == 2
+    assert "hydra.sweep.subdir cannot be set" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_of_255_characters(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    longest = "r" * 255
+    run = pdesim.simulate(*QUICK, folder=tmp_path / longest)
+    target = export(run.folder, "npz", str(tmp_path / ("x" * 251 + ".npz")))
+    assert Path(target).is_file()
+    with pytest.raises(OutputError, match="File name too long"):
+        pdesim.simulate(*QUICK, folder=tmp_path / f"{longest}r")
+
+
+def test_a_folder_that_vanishes_ends_the_run(tmp_path, monkeypatch):
+    real = Recorder.frame
+
+    def frame(self, index, time, state):
+        if index == 2:
+            self._worker.drain()
+            shutil.rmtree(tmp_path / "out")
+        real(self, index, time, state)
+
+    monkeypatch.setattr(Recorder, "frame", frame)
+    with pytest.raises(OutputError, match=r"cannot be written: No such file or directory"):
+        pdesim.simulate(*QUICK, folder=tmp_path / "out")
+
+
+@posix
+def test_temporary_files_of_killed_processes_disappear(tmp_path):
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    gone, running = tmp_path / f".x.{child.pid}.png", tmp_path / f".x.{os.getppid()}.png"
+    for path in (gone, running, tmp_path / ".x.y.png"):
+        path.touch()
+    with replacing(tmp_path / "x.png", shared=True) as temporary:
+        temporary.write_text("")
+    assert not gone.exists() and running.exists() and (tmp_path / ".x.y.png").exists()
+    clear_left_behind(tmp_path / "nowhere", ".x.", ".png")
+
+
+def shell(folder: Path, line: str, **more: str) -> subprocess.CompletedProcess:
+    """A line of Bash in which ``$pdesim`` is the program."""
+    environment = os.environ | {"pdesim": f"{sys.executable} -m pdesim"} | more
+    return subprocess.run(
+        ["bash", "-c", line], cwd=folder, env=environment, capture_output=True, text=True,
+        timeout=240,
+    )  # fmt: skip
+
+
+@posix
+def test_closed_and_full_streams(tmp_path):
+    make_run(tmp_path / "out")
+    line = "$pdesim info out > /dev/full; echo code $?"
+    done = shell(tmp_path, line)
+    assert "code 0" in done.stdout and "Traceback" not in done.stderr
+    assert done.stderr.strip() == "pdesim: standard output is incomplete: No space left on device"
+    done = shell(tmp_path, "$pdesim list | head -1; echo codes ${PIPESTATUS[0]}")
+    assert "codes 0" in done.stdout and not done.stderr
+    done = shell(tmp_path, "$pdesim info nowhere 2> /dev/full; echo code $?; $pdesim --help >&-")
+    assert "code 2" in done.stdout and not done.stderr
+
+
+@posix
+def test_a_run_without_any_streams(tmp_path):
+    """Its files must not get the numbers of the streams that are closed."""
+    line = f"$pdesim {' '.join(QUICK)} hydra.run.dir=out <&- >&- 2>&-"
+    done = shell(tmp_path, line)
+    assert done.returncode == 0
+    with pdesim.open(tmp_path / "out") as snapshots:
+        assert len(snapshots.times) == 5 and np.isfinite(snapshots["u"][-1]).all()
+
+
+@posix
+def test_streams_that_are_not_utf_8(tmp_path):
+    make_run(tmp_path / "out", status={"state": "failed", "error": "größer als π"})
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = shell(tmp_path, "$pdesim info out", **ascii_only, PYTHONIOENCODING="ascii")
+    assert done.returncode == 0 and "Traceback" not in done.stderr and done.stdout.isascii()
+
+
+@posix
+@pytest.mark.parametrize("module", ["rich", "sympy"])
+def test_a_signal_while_modules_are_imported(tmp_path, module):
+    command = [sys.executable, "-X", "importtime", "-m", "pdesim", *QUICK, "hydra.run.dir=out"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    for line in process.stderr:
+        if f" {module}." in line:
+            break
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 130, told
+    assert "Traceback" not in told and "stopped" in told
