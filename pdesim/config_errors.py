@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import shlex
+import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ def explained(overrides: Sequence[str], config_dir: str | None = None) -> Iterat
     except RecursionError:
         raise ConfigError("the settings are nested too deeply to read") from None
     except _FROM_HYDRA as error:
+        if _is_ours(error):
+            raise
         folders = [Path(config_dir)] if config_dir else []
         raise _explain(error, overrides, folders) from None
 
@@ -43,6 +46,18 @@ _FROM_HYDRA = (
     AssertionError,
     NotImplementedError,
 )
+
+
+def _is_ours(error: Exception) -> bool:
+    """Whether it came up in pdesim itself, and not in Hydra, OmegaConf or what they call."""
+    rooms = [
+        str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+    ]
+    known = [room for room in rooms if room in ("pdesim", "hydra", "omegaconf")]
+    return not isinstance(error, (HydraException, OmegaConfBaseException)) and (
+        known[-1:] == ["pdesim"]
+    )
 
 
 def _explain(error: Exception, overrides: Sequence[str], folders: Sequence[Path]) -> ConfigError:

@@ -136,8 +136,8 @@ def check_picture(
 
 
 def check_limits(limits: Sequence[float] | None) -> None:
-    """Raises ConfigError unless ``limits`` is None or ``[low, high]`` with low <= high."""
-    if limits is not None and limits[0] > limits[1]:
+    """Raises ConfigError unless ``limits`` is None or ``[low, high]`` with low < high."""
+    if limits is not None and limits[0] >= limits[1]:
         raise ConfigError(f"animation.limits is {limits}", "[low, high] with low < high")
 
 

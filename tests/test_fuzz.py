@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from fuzz import formulas, settings
 from fuzz.common import fuzz
+
+from pdesim.steppers.stability import _rates
 
 
 @pytest.fixture(autouse=True)
@@ -22,3 +25,13 @@ def test_no_traceback_and_no_slow_answer(generator):
 def test_formulas_that_were_expanded_for_ever(formula):
     report = fuzz(lambda chance: formulas.Case(formula), formulas.run, 1, seed=1)
     assert not report.failed, report.text()
+
+
+def test_rates_of_small_matrices():
+    """The closed form for samples of two fields, against LAPACK, to rounding; overflow included."""
+    random = np.random.default_rng(1)
+    matrices = random.normal(size=(200, 2, 2)) + 1j * random.normal(size=(200, 2, 2))
+    matrices = np.concatenate([matrices, 1e200 * matrices])
+    expected = np.sort_complex(np.linalg.eigvals(matrices))
+    np.testing.assert_allclose(np.sort_complex(_rates(matrices)), expected, rtol=1e-12)
+    np.testing.assert_array_equal(_rates(matrices[:, :1, :1]), matrices[:, :1, 0])

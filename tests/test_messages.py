@@ -12,7 +12,7 @@ import sympy
 from conftest import make_plan
 
 import pdesim
-from pdesim import cli, commands
+from pdesim import cli, commands, config
 from pdesim.config import compose_settings
 from pdesim.control import seconds_a_step
 from pdesim.formula import language as lang
@@ -38,6 +38,17 @@ def test_a_defect_is_reported_with_a_log_file(monkeypatch, capsys):
     log = Path(re.search(r"log file: (.*)", told).group(1))
     assert "Traceback" in log.read_text() and "pdesim info x" in log.read_text()
     log.unlink()
+
+
+def test_a_defect_while_settings_are_read_is_no_mistake_of_the_user(monkeypatch, capsys):
+    """What Hydra raises is explained to the user; the same exception from pdesim is reported."""
+
+    def missing(composed):
+        raise KeyError("gone")
+
+    monkeypatch.setattr(config, "_chosen_equation", missing)
+    assert cli.main(["equation=heat"]) == 70
+    assert "internal error: KeyError: 'gone'" in capsys.readouterr().err
 
 
 def test_a_defect_in_a_run_is_logged_in_its_folder(monkeypatch, capsys, tmp_path):

@@ -256,6 +256,7 @@ BAD = [
     ({"colormap": "viridiss"}, ConfigError, "did you mean 'viridis'"),
     ({"colormap": "RdBu_rr"}, ConfigError, "RdBu"),
     ({"limits": [1.0, 0.0]}, ConfigError, "low < high"),
+    ({"limits": [1.0, 1.0]}, ConfigError, "low < high"),
 ]
 
 

@@ -327,7 +327,7 @@ def _extremes(waves: Linearised) -> np.ndarray:
             "coefficients that are finite for the initial state at time.start",
             "another initial state or time.start, or where(...) around a division by zero",
         )
-    rates = np.linalg.eigvals(matrices[finite])
+    rates = _rates(matrices[finite])
     rest = np.abs(np.nan_to_num(waves.matrix(waves.problem.split.rest)[finite])).sum((1, 2))
     measures = [np.abs(rates).max(1), -rates.real.min(1), rates.real.max(1)]
     measures += [np.abs(rates.imag).max(1), rest]
@@ -335,6 +335,22 @@ def _extremes(waves: Linearised) -> np.ndarray:
     damping = np.where(rates.real < 0, -rates.real, np.inf)
     measures.append((np.abs(rates) ** 2 / damping).max(1))
     return finite[np.unique(np.concatenate([np.argsort(m)[-KEPT:] for m in measures]))]
+
+
+def _rates(matrices: np.ndarray) -> np.ndarray:
+    """Eigenvalues of many small matrices; in closed form, and far faster, of up to two rows.
+
+    ``(a + d)/2 +- sqrt(((a - d)/2)**2 + b*c)``: to choose samples by, lost digits do not matter.
+    """
+    if matrices.shape[-1] != 2:
+        return matrices[..., 0] if matrices.shape[-1] == 1 else np.linalg.eigvals(matrices)
+    (a, b), (c, d) = np.moveaxis(matrices.astype(complex), (-2, -1), (0, 1))
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, root = 0.5 * (a + d), np.sqrt((0.5 * (a - d)) ** 2 + b * c)
+        rates = np.stack([mean + root, mean - root], axis=-1)
+    overflown = ~np.isfinite(rates).all(axis=-1)
+    rates[overflown] = np.linalg.eigvals(matrices[overflown])
+    return rates
 
 
 def _differentiate(grid: Grid, word: str, arguments: tuple, evaluate: Evaluator) -> np.ndarray:
