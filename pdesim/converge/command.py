@@ -10,11 +10,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from pdesim.config import Composed, compose_settings
+from pdesim.config import Composed, compose_settings, is_given
 from pdesim.converge.levels import build_levels, describe_levels
 from pdesim.device import start_tensorflow
 from pdesim.errors import ConfigError, OutputError
-from pdesim.files import check_folder, is_path, reading, write_text
+from pdesim.files import check_folder, is_path, make_folder, new_folder, reading, write_text
 from pdesim.output import convergence
 
 USAGE = "settings such as equation=heat grid=64, or one folder of a run; --json, --config-dir DIR"
@@ -30,7 +30,7 @@ def run_converge(arguments: Sequence[str]) -> int:
         PdesimError: for mistakes in the settings, and for runs that fail.
     """
     as_text, config_dir, words = _arguments(arguments)
-    composed, folder = _problem(words, config_dir)
+    composed, folder, new = _problem(words, config_dir)
     digest = convergence.settings_digest(composed.values)
     levels = build_levels(_in_double(composed, words))  # finds mistakes before TensorFlow starts
     console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -49,7 +49,8 @@ def run_converge(arguments: Sequence[str]) -> int:
 
         result = compute(levels, placement, tell)
     values = as_json(result, digest, placement.about)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = new_folder(folder) if new else folder
+    make_folder(folder)
     text = json.dumps(values, indent=1, allow_nan=False)
     try:
         write_text(folder / convergence.FILE, text + "\n")
@@ -94,18 +95,19 @@ def _show(values: Mapping) -> None:
     out.print(table)
 
 
-def _problem(words: Sequence[str], config_dir: str | None) -> tuple[Composed, Path]:
-    """The settings to run, and the folder for the result."""
+def _problem(words: Sequence[str], config_dir: str | None) -> tuple[Composed, Path, bool]:
+    """The settings to run, the folder for the result, and whether that has to be a new one."""
     paths = [word for word in words if is_path(word) and not word.startswith("~")]
     if not paths:
         composed = compose_settings(words, config_dir)
-        if any(word.startswith("hydra.run.dir=") for word in words):
-            return composed, composed.run_folder
+        if is_given("hydra.run.dir", words):
+            return composed, composed.run_folder, False
         name = composed.settings.equation.get("name") or composed.equation
-        return composed, Path("outputs", "converge", str(name), composed.run_folder.name)
+        folder = Path("outputs", "converge", str(name), composed.run_folder.name)
+        return composed, folder, True
     if len(words) > 1:
         raise ConfigError(f"pdesim converge got {' '.join(words)}", USAGE)
-    return _of_run(paths[0])
+    return *_of_run(paths[0]), False
 
 
 def _of_run(path: str) -> tuple[Composed, Path]:

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pdesim.config import choices, compose_settings
+from pdesim.config import choices, compose_settings, is_given
 from pdesim.device import start_tensorflow
 from pdesim.errors import PdesimError
-from pdesim.files import check_folder
+from pdesim.files import check_folder, make_folder, new_folder
 from pdesim.plan import build_plan
 from pdesim.settings import Device
 from pdesim.verify.matrix import CASES, Choice, Part
@@ -44,7 +44,9 @@ def run_verify(flags: Mapping[str, str], overrides: list[str]) -> int:
     if not out.is_terminal:
         out = Console(width=120)
     out.print(report.rich_table(done))
-    folder.mkdir(parents=True, exist_ok=True)
+    given = is_given("hydra.run.dir", overrides)
+    folder = folder if given else new_folder(folder)
+    make_folder(folder)
     report.write_json(done, folder / "verify.json")
     if name != "all":
         report.plot(done, folder / "verify.png", f"{name}: measured orders")
@@ -67,7 +69,7 @@ def _verify_rows(flags: Mapping[str, str], overrides: list[str]):
         return composed, build_plan(composed.settings, composed.equation)
 
     composed, plan = plan_of()
-    given = any(word.startswith("hydra.run.dir=") for word in overrides)
+    given = is_given("hydra.run.dir", overrides)
     stamp = composed.run_folder.name
     own = [word.partition("=")[2] for word in overrides if word.startswith("equation=")]
     name = "all" if "--all" in flags and not own else plan.equation.name
