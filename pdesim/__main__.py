@@ -14,6 +14,9 @@ def entry() -> NoReturn:
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr, flush=True)
         os._exit(130)
+    except MemoryError:
+        os.write(2, b"pdesim: there is not enough memory to start\n")
+        os._exit(2)
 
 
 if __name__ == "__main__":

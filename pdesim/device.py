@@ -7,11 +7,16 @@ import ctypes
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from pdesim.errors import DeviceError
+from pdesim.errors import DeviceError, PdesimError
 from pdesim.settings import Device
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
 
 #: options of glibc's malloc.h: free memory that may stay at the heap's end, what the heap grows by,
 #: arrays up to which size are kept at all (the largest that glibc accepts), and heaps for threads
@@ -21,6 +26,8 @@ MALLOC_OPTIONS = {
     "mmap threshold": (-3, 2**25),
     "arenas": (-8, 1),
 }
+#: bytes of address space in which TensorFlow 2 starts (measured: 1.9 GB; its threads fail at 1.7)
+ADDRESS_SPACE = 1_900_000_000
 #: lets kernels of XLA's CPU compiler fill several arrays
 SEVERAL_ARRAYS = "--xla_backend_extra_options=xla_cpu_use_multi_output_fusion=true"
 
@@ -48,13 +55,14 @@ def start_tensorflow(device: Device, one_thread: Callable[[], bool] | None = Non
             kernel in one of them. Programs that run side by side are then left to themselves.
 
     Raises:
-        DeviceError: if a GPU is asked for where there is none.
+        DeviceError: if a GPU is asked for where there is none, and where TensorFlow cannot be
+            loaded: it is damaged, made for another processor, or has too little memory.
     """
+    _check_address_space()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     _keep_memory()
     with _captured_stderr():
-        import tensorflow as tf
-
+        tf = _load_tensorflow()
         tf.get_logger().setLevel("ERROR")
         tf.config.experimental.enable_tensor_float_32_execution(False)
         gpus = tf.config.list_physical_devices("GPU")
@@ -74,6 +82,51 @@ def start_tensorflow(device: Device, one_thread: Callable[[], bool] | None = Non
         details = tf.config.experimental.get_device_details(gpus[0])
         return Placement("/GPU:0", f"GPU ({details.get('device_name', 'unknown')})")
     return Placement("/CPU:0", f"CPU ({os.cpu_count()} cores)")
+
+
+def _load_tensorflow():
+    try:
+        import tensorflow
+    except (ImportError, OSError, MemoryError) as error:
+        reason = (str(error).splitlines() or ["no memory"])[0][:300]
+        raise DeviceError(
+            f"TensorFlow cannot be loaded: {reason}",
+            "an installed TensorFlow, and enough memory for it",
+            cure='python -c "import tensorflow" shows more',
+        ) from None
+    return tensorflow
+
+
+def _check_address_space() -> None:
+    """Refuse a limit in which TensorFlow cannot start its threads, and would end the process."""
+    if resource is None:
+        return
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit != resource.RLIM_INFINITY and limit < ADDRESS_SPACE:
+        raise DeviceError(
+            f"this process may use {limit / 1e9:.2g} GB of address space (ulimit -v)",
+            f"at least {ADDRESS_SPACE / 1e9:.2g} GB: TensorFlow alone takes most of that",
+        )
+
+
+@contextlib.contextmanager
+def enough_memory(cells: int) -> Iterator[None]:
+    """Turn the exceptions for a lack of memory, here or on a GPU, into a message.
+
+    Raises:
+        DeviceError: with the number of cells that were too many.
+    """
+    try:
+        yield
+    except PdesimError:
+        raise
+    except Exception as error:  # TensorFlow's exceptions can be named only once it is imported
+        if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+            raise DeviceError(
+                f"there is not enough memory for {cells:,} cells",
+                cure="a smaller grid, device.precision=float32, device=cpu, or more memory",
+            ) from None
+        raise
 
 
 def fill_several_arrays() -> None:

@@ -54,7 +54,7 @@ class StepperError(PdesimError):
 
 
 class DeviceError(PdesimError):
-    """A device that is not there."""
+    """A device that is not there, or TensorFlow that cannot be loaded."""
 
 
 class OutputError(PdesimError):

@@ -16,7 +16,7 @@ import yaml
 from rich.console import Console
 
 import pdesim
-from pdesim.device import Placement, start_tensorflow
+from pdesim.device import Placement, enough_memory, start_tensorflow
 from pdesim.drawing import LONG, Artist, draw, shown
 from pdesim.errors import InterruptedRun, OutputError, PdesimError
 from pdesim.export import write_xdmf
@@ -203,10 +203,9 @@ def _compute(session: _Session, recorder: Recorder) -> None:
     session.numbers["device"] = session.placement.about
     for note in session.plan.notes:
         session.tell(note, soft_wrap=True)
-    if session.plan.equation.steady:
-        _solve(session, recorder)
-    else:
-        _evolve(session, recorder)
+    work = _solve if session.plan.equation.steady else _evolve
+    with enough_memory(session.plan.grid.cells):
+        work(session, recorder)
     if recorder.waited >= NOTABLE_WAIT:
         session.tell(f"the disk was the slower one: the run waited {recorder.waited:.1f} s for it")
 

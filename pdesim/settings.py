@@ -51,7 +51,7 @@ def _evaluated(name: str) -> BeforeValidator:
 Positive = Annotated[float, Field(gt=0)]
 Length = Annotated[float, Field(ge=SMALLEST, le=LARGEST)]
 Place = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
-Cells = Annotated[int, Field(ge=4)]
+Cells = Annotated[int, Field(ge=4, lt=2**31)]
 Stride = Annotated[int, Field(ge=1)]
 
 
@@ -199,7 +199,9 @@ class Settings(_Section):
     )
     boundary: dict[str, Any]
     grid: _per_axis(
-        Cells, ..., "whole numbers of at least 4: 512 for every axis, or one per axis, [nx, ny]"
+        Cells,
+        ...,
+        "whole numbers from 4 to 2**31 - 1: 512 for every axis, or one per axis, [nx, ny]",
     )
     domain: Domain = Domain()
     operators: Operators = Operators()

@@ -140,6 +140,7 @@ def test_the_package_line_may_follow_other_comments():
         ("equation.labels=3", "text for each field"),
         ("equation.title={a: 1}", "equation.title"),
         ("output.every=1e300", "output.every"),
+        (f"grid=1{'0' * 400}", "from 4 to 2**31"),
         ("domain.extent=1e300", "between 1e-40 and 1e40"),
         ("equation.D=${nowhere}", "equation.D has a value with ${...}"),
         ("equation.D=${equation.D}", "Recursive interpolation"),

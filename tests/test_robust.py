@@ -23,7 +23,7 @@ from pdesim.cli import main
 from pdesim.errors import OutputError
 from pdesim.export import export
 from pdesim.files import clear_left_behind, is_path, new_folder, replacing
-from pdesim.output import lock
+from pdesim.output import lock, read_status
 from pdesim.output.recorder import Recorder
 from pdesim.output.recover import recover
 from pdesim.stopping import Owner, StopRequests, stop_requests
@@ -225,3 +225,74 @@ def test_a_signal_while_modules_are_imported(tmp_path, module):
     _, told = process.communicate(timeout=120)
     assert process.returncode == 130, told
     assert "Traceback" not in told and "stopped" in told
+
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_a_lack_of_memory_is_no_defect(tmp_path, monkeypatch, capsys, members):
+    import tensorflow as tf
+
+    from pdesim.simulation import Simulation
+
+    def no_room(self, report=None):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+        yield
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Simulation, "frames", no_room)
+    words = ["equation.D=1,2", "hydra.sweep.dir=out"] if members > 1 else ["hydra.run.dir=out/0"]
+    assert main([*(["-m"] if members > 1 else []), *QUICK, *words]) == 2
+    told = capsys.readouterr().err
+    assert f"not enough memory for {16 * members} cells" in told and "internal error" not in told
+    for member in range(members):
+        status = read_status(tmp_path / "out" / str(member))
+        assert status["state"] == "failed" and "not enough memory" in status["error"]
+
+
+@posix
+@pytest.mark.parametrize("kilobytes", [1_700_000, 1_000_000, 200_000])
+def test_limits_on_address_space(tmp_path, kilobytes):
+    """TensorFlow does not fit: it ended the process, or could not be loaded."""
+    done = shell(tmp_path, f"ulimit -v {kilobytes} && exec $pdesim {' '.join(QUICK)}")
+    assert done.returncode == 2, done.stderr
+    assert "ulimit -v" in done.stderr or "not enough memory" in done.stderr
+    assert "Traceback" not in done.stderr and len(done.stderr.splitlines()) < 6
+
+
+def without_override(*arguments: str) -> list[str]:
+    """A command for which permissions hold even if its user is root."""
+    words = [sys.executable, "-m", "pdesim", *arguments]
+    if os.geteuid() != 0:
+        return words
+    if shutil.which("setpriv") is None:
+        pytest.skip("root may write anywhere")
+    return ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *words]
+
+
+@posix
+def test_read_only_folders(tmp_path):
+    run = tmp_path / "out"
+    pdesim.simulate(*QUICK, folder=run)
+    before = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    run.chmod(0o555)
+    tmp_path.chmod(0o555)
+    try:
+        for words, code in (
+            (["info", "out"], 0),
+            (["render", "out"], 2),
+            (["recover", "out"], 0),  # it is whole
+            (["resume", "out", "time.end=2"], 2),
+            (["export", "out", "--to", "npz"], 2),
+            ([*QUICK, "hydra.run.dir=out", "output.overwrite=true"], 2),
+            ([*QUICK, "hydra.run.dir=new"], 2),
+            ([*QUICK], 2),
+            (["-m", *QUICK, "equation.D=1,2"], 2),
+        ):
+            done = subprocess.run(
+                without_override(*words), cwd=tmp_path, capture_output=True, text=True, timeout=240
+            )
+            assert done.returncode == code, (words, done.stderr)
+            assert "Traceback" not in done.stderr and "internal error" not in done.stderr
+    finally:
+        run.chmod(0o755)
+        tmp_path.chmod(0o755)
+    assert before == {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}

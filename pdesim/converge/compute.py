@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from pdesim.converge.estimate import (
     ROUNDING,
@@ -20,8 +19,8 @@ from pdesim.converge.estimate import (
     verdict,
 )
 from pdesim.converge.levels import Levels, at_grid
-from pdesim.device import Placement
-from pdesim.errors import DeviceError, DivergedError, PdesimError
+from pdesim.device import Placement, enough_memory
+from pdesim.errors import DivergedError, PdesimError
 from pdesim.plan import Plan
 from pdesim.resample import halve, uses_any
 from pdesim.simulation import Simulation
@@ -182,18 +181,15 @@ def _solution(
 
     began = clock.perf_counter()
     try:
-        if plan.equation.steady:
-            found, times, steps = [on_coarse(solve(plan, placement).state)], plan.times, 0
-        else:
-            simulation = Simulation(plan, placement)
-            found = [on_coarse(f.state) for f in simulation.frames() if f.index > 0]
-            times, steps = plan.times[1:], simulation.steps
+        with enough_memory(plan.grid.cells):
+            if plan.equation.steady:
+                found, times, steps = [on_coarse(solve(plan, placement).state)], plan.times, 0
+            else:
+                simulation = Simulation(plan, placement)
+                found = [on_coarse(f.state) for f in simulation.frames() if f.index > 0]
+                times, steps = plan.times[1:], simulation.steps
     except PdesimError as error:
         raise at_grid(error, plan.grid.points) from None
-    except tf.errors.ResourceExhaustedError:
-        raise DeviceError(
-            f"the device's memory is too small for {cells} cells", "a smaller grid", "device=cpu"
-        ) from None
     except (ArithmeticError, ValueError, TypeError, np.linalg.LinAlgError) as error:
         # numbers that became infinite, in the control of steps rather than in a field
         raise DivergedError(

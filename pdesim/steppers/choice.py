@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,7 +50,8 @@ def choose_stepper(problem: Problem, waves: Linearised, span: float) -> Choice:
     if WORTH * pair >= wanted:
         return Choice("dormand_prince", "not stiff; the error decides the steps")
     stages = _stages(wanted * float(np.abs(rates).max()))
-    reason = f"stiff diffusion: steps {wanted / pair:.3g} times longer than explicit ones"
+    longer = wanted / pair if pair > 0 else math.inf
+    reason = f"stiff diffusion: steps {longer:.3g} times longer than explicit ones"
     return Choice("rkl2", reason, stages)
 
 

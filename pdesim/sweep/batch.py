@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from rich.console import Console
 
-from pdesim.device import Placement
-from pdesim.errors import InterruptedRun, PdesimError
+from pdesim.device import Placement, enough_memory
+from pdesim.errors import DeviceError, InterruptedRun, PdesimError
 from pdesim.files import make_folder
 from pdesim.output import Recorder, Worker, frames_waiting, write_status
 from pdesim.output.lock import hold
@@ -63,7 +63,12 @@ def run_batch(
             seats.append(_take_seat(member, worker, stack, began))
         plans = [member.plan for member in members]
         simulation = Simulation(plans if len(plans) > 1 else plans[0], placement)
-        _advance(simulation, seats, console, stop, share)
+        try:
+            with enough_memory(len(members) * plans[0].grid.cells):
+                _advance(simulation, seats, console, stop, share)
+        except DeviceError as error:
+            for seat in seats:
+                seat.error = seat.error or error
         for index, seat in enumerate(seats):
             _leave(seat, index, simulation, placement, time.time() - began)
     states = {None: "finished", True: "interrupted", False: "failed"}
