@@ -217,7 +217,14 @@ def test_streams_that_are_not_utf_8(tmp_path):
 @pytest.mark.parametrize("module", ["rich", "sympy"])
 def test_a_signal_while_modules_are_imported(tmp_path, module):
     command = [sys.executable, "-X", "importtime", "-m", "pdesim", *QUICK, "hydra.run.dir=out"]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        # a shell's background jobs ignore it, and so would everything that they start
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     for line in process.stderr:
         if f" {module}." in line:
             break
