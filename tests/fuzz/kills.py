@@ -156,7 +156,8 @@ def read_frames(path: Path) -> dict[str, bytes]:
 
 
 def expect_equal(report: Report, run: Path, reference: Path) -> None:
-    same = read_frames(run) == read_frames(reference)
+    file = "snapshots.h5"
+    same = read_frames(run / file) == read_frames(reference / file)
     report.expect(same, f"{run} differs from the run that was not killed")
 
 
