@@ -12,17 +12,17 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
 from rich.console import Console
 
-from pdesim.errors import ConfigError, MissingExtraError, OutputError, PdesimError
+from pdesim.errors import ConfigError, InterruptedRun, MissingExtraError, OutputError, PdesimError
 from pdesim.output import read_status
 from pdesim.settings import Workers
-from pdesim.stopping import Owner, stop_requests
+from pdesim.stopping import Owner, StopRequests, stop_requests
 from pdesim.sweep.composition import Composer
 from pdesim.sweep.compute import compute, settle
 from pdesim.sweep.members import Member, Outcome, prepare_member, program_of
@@ -93,7 +93,7 @@ def compute_elsewhere(
     stop_file.unlink(missing_ok=True)
     told = f"{len(parts)} workers ({workers.name})"
     try:
-        with stop_requests(None, stop_file), console.status(told) as status:
+        with stop_requests(None, stop_file) as stop, console.status(told) as status:
             for result in ENGINES[workers.name](parts, folder.resolve(), workers):
                 if isinstance(result, Exception):
                     lost.append(f"{type(result).__name__}: {result}")
@@ -103,7 +103,15 @@ def compute_elsewhere(
     finally:
         stop_file.unlink(missing_ok=True)
     missing = [_as_left(m, lost) for m in waiting if m.number not in found]
-    return [*found.values(), *missing]
+    return [*(_as_asked(one, stop) for one in found.values()), *missing]
+
+
+def _as_asked(outcome: Outcome, stop: StopRequests) -> Outcome:
+    """With the signal that this process caught; workers learn only that there was one."""
+    if not (stop.caught and isinstance(outcome.error, InterruptedRun)):
+        return outcome
+    why, code = stop.reason
+    return replace(outcome, error=InterruptedRun(why, exit_code=code))
 
 
 def divide(members: Sequence[Member], count: int) -> list[list[Member]]:

@@ -32,6 +32,7 @@ SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 WORDS = ("equation=gray_scott", "grid=96", "time.end=8000", "output.frames=60",
          "output.checkpoint=0.2", "animation=none")  # fmt: skip
 SWEEP = ("-m", *WORDS, "equation.F=0.03,0.04,0.05", "hydra.sweep.dir=s", "resume=auto")
+WORKERS = ("workers=joblib", "workers.n=2")
 #: seconds in which a kill falls, from the command's start: imports take the first of them
 LONGEST_WAIT = 12.0
 #: seconds for a command that is not killed, and for orphans to stop
@@ -161,7 +162,7 @@ def expect_equal(report: Report, run: Path, reference: Path) -> None:
     report.expect(same, f"{run} differs from the run that was not killed")
 
 
-def kill_single(killer: Killer, whole: Path) -> None:
+def kill_single(killer: Killer, references: Path) -> None:
     """One run, killed; then recovered and resumed with kills until it is finished."""
     run = killer.folder / "out"
     killer.kill(*WORDS, "hydra.run.dir=out", "resume=auto")
@@ -169,30 +170,35 @@ def kill_single(killer: Killer, whole: Path) -> None:
         if (run / "snapshots.h5").exists():
             killer.kill(killer.chance.choice(("resume", "resume", "recover")), "out")
     killer.run(*WORDS, "hydra.run.dir=out", "resume=auto")
-    expect_equal(killer.report, run, whole / "0")
+    expect_equal(killer.report, run, references / "single")
 
 
-def kill_sweep(killer: Killer, whole: Path, *words: str) -> None:
+def kill_sweep(killer: Killer, references: Path) -> None:
     """A sweep, killed and started again until it is finished."""
+    kill_members(killer, references / "sweep")
+
+
+def kill_members(killer: Killer, reference: Path, *words: str) -> None:
     for _ in range(killer.chance.randint(1, 3)):
         if not killer.kill(*SWEEP, *words):
             break
     killer.run(*SWEEP, *words)
     for member in range(3):
-        expect_equal(killer.report, killer.folder / "s" / str(member), whole / str(member))
+        expect_equal(killer.report, killer.folder / "s" / str(member), reference / str(member))
 
 
-def kill_workers(killer: Killer, whole: Path) -> None:
-    kill_sweep(killer, whole, "workers=joblib", "workers.n=2")
+def kill_workers(killer: Killer, references: Path) -> None:
+    """A sweep by two workers: one computes a member alone, which rounds in another order."""
+    kill_members(killer, references / "workers", *WORKERS)
 
 
-def kill_export(killer: Killer, whole: Path) -> None:
+def kill_export(killer: Killer, references: Path) -> None:
     """An export appears whole or not at all, and does not touch the run."""
-    shutil.copytree(whole / "0", killer.folder / "out")
+    shutil.copytree(references / "single", killer.folder / "out")
     words = ("export", "out", "--to", "well", "--output", "x.h5", "--overwrite")
     killer.kill(*words)
     killer.run(*words)
-    expect_equal(killer.report, killer.folder / "out", whole / "0")
+    expect_equal(killer.report, killer.folder / "out", references / "single")
 
 
 SCENARIOS = {
@@ -205,13 +211,15 @@ def run_kills(folder: Path, kills: int, seed: int, names: Sequence[str]) -> Repo
     report, chance = Report(), random.Random(seed)
     folder.mkdir(parents=True, exist_ok=True)
     whole = Killer(folder, chance, report)
-    whole.run(*SWEEP[:-2], "hydra.sweep.dir=whole")
+    whole.run(*WORDS, "hydra.run.dir=references/single")
+    whole.run(*SWEEP[:-2], "hydra.sweep.dir=references/sweep")
+    whole.run(*SWEEP[:-2], *WORKERS, "hydra.sweep.dir=references/workers")
     turn = 0
     while report.kills < kills and turn < 10 * kills:
         place = folder / "turn"
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir()
-        SCENARIOS[names[turn % len(names)]](Killer(place, chance, report), folder / "whole")
+        SCENARIOS[names[turn % len(names)]](Killer(place, chance, report), folder / "references")
         turn += 1
     return report
 
