@@ -197,8 +197,9 @@ def _untrusted(config: DictConfig, overrides: Sequence[str]) -> list[str]:
 
 
 def is_given(setting: str, overrides: Sequence[str]) -> bool:
-    """Whether an override sets this setting."""
-    return any(text.lstrip("+").partition("=")[0] == setting for text in overrides)
+    """Whether an override sets this setting, or a section that it is in."""
+    given = (text.lstrip("+").partition("=")[0] for text in overrides)
+    return any(f"{setting}.".startswith(f"{key}.") for key in given)
 
 
 def choose_run_folder(config: DictConfig, folder: Path) -> None:

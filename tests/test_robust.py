@@ -20,6 +20,7 @@ from rich.console import Console
 import pdesim
 from pdesim import cli, commands
 from pdesim.cli import main
+from pdesim.config import is_given
 from pdesim.errors import OutputError
 from pdesim.export import export
 from pdesim.files import clear_left_behind, is_path, new_folder, replacing
@@ -112,6 +113,12 @@ def test_folders_of_the_same_second(tmp_path, monkeypatch):
     monkeypatch.setattr(configuration, "composed_from", in_that_second)
     config, _, _ = cli._planned(QUICK, None, False)
     assert config.hydra.run.dir == f"{first.run_folder}_1"
+
+
+def test_a_folder_may_be_given_by_its_section():
+    assert is_given("hydra.run.dir", ["grid=8", "hydra.run.dir=x"])
+    assert is_given("hydra.run.dir", ["+hydra.run={dir: x}"])
+    assert not is_given("hydra.run.dir", ["hydra.sweep.dir=x", "hydra.run.dirt=x"])
 
 
 def test_names_with_equals_signs_are_paths_if_they_exist(tmp_path, monkeypatch, capsys):
