@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.core_plugins import file_config_source
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
@@ -41,8 +41,12 @@ _ALLOWED = {
 }
 
 
-class UserFileConfigSource(FileConfigSource):
-    """Hydra's source for files, with its errors in our words."""
+class FileConfigSource(file_config_source.FileConfigSource):
+    """Hydra's source for files, with its errors in our words.
+
+    It has the name of Hydra's own: workers of Hydra's launchers register that one again, and the
+    registry refuses another name for the same kind of source.
+    """
 
     def load_config(self, config_path: str) -> ConfigResult:
         """A file's content and header.
@@ -100,9 +104,9 @@ def choices(group: str, folders: Sequence[Path] = ()) -> list[str]:
 
 
 def use() -> None:
-    """Let Hydra read files by :class:`UserFileConfigSource`."""
+    """Let Hydra read files by :class:`FileConfigSource`."""
     Plugins.instance()  # registers Hydra's own source, which would not be replaced later
-    SourcesRegistry.instance().types["file"] = UserFileConfigSource
+    SourcesRegistry.instance().types["file"] = FileConfigSource
 
 
 def read_text(path: Path) -> str:

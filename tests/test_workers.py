@@ -123,7 +123,7 @@ def test_a_signal_to_the_sweep_stops_its_workers(tmp_path, monkeypatch):
     monkeypatch.setitem(workers_module.ENGINES, "joblib", engine)
     waiting = prepared(tmp_path, 0.1, 0.2)
     outcomes = compute_elsewhere(waiting, tmp_path, None, Workers(name="joblib"), None, QUIET)
-    assert [(one.state, one.error.exit_code) for one in outcomes] == [("not started", 130)] * 2
+    assert [(one.state, one.error.exit_code) for one in outcomes] == [("not started", 143)] * 2
     assert not (tmp_path / workers_module.STOP).exists()
 
 
