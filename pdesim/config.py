@@ -28,6 +28,7 @@ from pdesim.config_files import choices as choices  # for others to import from 
 from pdesim.config_files import groups as groups
 from pdesim.equation import KEYS
 from pdesim.errors import ConfigError, OutputError, nearest
+from pdesim.files import check_interpolations
 from pdesim.settings import Settings, read_settings
 from pdesim.trust import (
     FOLDERS,
@@ -158,6 +159,7 @@ def composed_from(config: DictConfig, overrides: Sequence[str]) -> Composed:
     """The settings in what :func:`compose_config` returns for some overrides."""
     with explained([]), _fresh_hydra():
         HydraConfig.instance().set_config(config)  # what ${hydra:...} reads
+        check_interpolations(OmegaConf.to_container(config, resolve=False))
         values = plain(config)
         return Composed(
             values=values,

@@ -16,8 +16,8 @@ import yaml
 from made_runs import make_run
 
 from pdesim.cli import main
-from pdesim.errors import OutputError
-from pdesim.files import check_aliases, load_yaml
+from pdesim.errors import ConfigError, OutputError
+from pdesim.files import check_aliases, check_interpolations, load_yaml
 from pdesim.files.text import MOST_LEVELS, MOST_NODES
 
 #: nine lines of nine aliases each: 9^9 values
@@ -164,3 +164,22 @@ def test_honest_aliases_are_expanded():
     text = "a: &a [1, 2]\nb: {c: *a, d: *a}\ne: {<<: {f: 1}, g: *a}\n"
     check_aliases(text)
     assert load_yaml(text) == yaml.safe_load(text)
+
+
+def test_references_that_multiply_are_refused(tmp_path, capsys):
+    """``${...}`` in a file of somebody else: 40 lines that would make 10^12 characters."""
+    lines = ["a0: lol", *(f"a{n}: ${{.a{n - 1}}}${{equation.a{n - 1}}}" for n in range(1, 40))]
+    (tmp_path / "equation").mkdir()
+    text = "rhs: {u: laplacian(u)}\n" + "\n".join(lines)
+    (tmp_path / "equation" / "bomb.yaml").write_text(text)
+    assert main(["equation=bomb", "--config-dir", str(tmp_path)]) == 2
+    assert "1,000,000 characters once each ${name} is replaced" in capsys.readouterr().err
+
+
+def test_references_are_measured_without_expanding_them():
+    values = {"a": "x" * 600_000, "b": ["${a}"], "c": "${c}", "d": "${nowhere}${oc.env:HOME}"}
+    with pytest.raises(ConfigError, match="characters"):
+        check_interpolations(values)
+    check_interpolations({**values, "b": ["$a", "${oc.env:a}"], "e": {"f": "1", "g": "${.f}"}})
+    with pytest.raises(ConfigError, match="characters"):
+        check_interpolations({"e": {"f": "x" * 600_000, "g": ["${..f}", "${b[0]}"]}, "b": ["${e.f}"]})

@@ -2,7 +2,7 @@
 
 `hdf5` opens HDF5 files that refer to no other file, `heaps` checks that their texts can be read;
 `folder` checks a run's folder before anything is written into it; `replace` writes files under a
-temporary name; `text` reads YAML whose aliases do not multiply; `inputs` reads pictures and frames
+temporary name; `text` reads YAML whose aliases do not multiply, `interpolation` bounds `${...}`; `inputs` reads pictures and frames
 that a formula names.
 """
 
@@ -28,6 +28,7 @@ from pdesim.files.hdf5 import (
     reading,
 )
 from pdesim.files.inputs import memory, read_last_frame, read_picture, resize
+from pdesim.files.interpolation import check_interpolations
 from pdesim.files.replace import clear_left_behind, clear_name, replacing, write_text
 from pdesim.files.text import check_aliases, load_yaml, printable
 
@@ -38,6 +39,7 @@ __all__ = [
     "changing",
     "check_aliases",
     "check_folder",
+    "check_interpolations",
     "check_own_file",
     "check_space",
     "check_stored",

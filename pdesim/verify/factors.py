@@ -50,7 +50,7 @@ def second_condition_factor(problem: Problem, field: int, axis: int, phase: floa
         return lambda f: pair[side].a * at(f, side, 2) + outward * at(f, side, 3)
 
     conditions = [condition(side) for side in (0, 1) if not pair[side].has_second]
-    base = sympy.cos(3.1 * S + phase)
+    base = sympy.cos(5.3 * S + phase)
     return adjusted(base, [S**power for power in (2, 3, 4)], conditions) if conditions else base
 
 
