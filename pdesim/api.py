@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pdesim.config import compose_settings, is_given
+from pdesim.config import compose_settings, is_given, nested_values
 from pdesim.continuation import continue_run
 from pdesim.files import new_folder
 from pdesim.output import Snapshots
@@ -40,7 +40,7 @@ def simulate(
         PdesimError: with what came, what was expected and the cure.
     """
     composed = compose_settings(overrides, None if config_dir is None else str(config_dir))
-    composed.check_trust(trust_config)
+    composed.check_trust(trust_config).check_single()
     new = folder is None and not is_given("hydra.run.dir", overrides)
     target = composed.run_folder if folder is None else Path(folder)
     if composed.settings.resume == "auto" and (target / FILE).exists():
@@ -61,10 +61,7 @@ def resume(folder: str | Path, *overrides: str, quiet: bool = True) -> Run:
     Raises:
         PdesimError: with what came, what was expected and the cure.
     """
-    from omegaconf import OmegaConf
-
-    asked = OmegaConf.to_container(OmegaConf.from_dotlist(list(overrides)))
-    return _go_on(Path(folder), asked, quiet)
+    return _go_on(Path(folder), nested_values(overrides), quiet)
 
 
 def _go_on(folder: Path, asked: Mapping, quiet: bool) -> Run:

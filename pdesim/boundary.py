@@ -36,7 +36,8 @@ class Wall:
     """``a*u + b*du/dn = value``; ``value`` is a formula of position, time and parameters.
 
     ``mirror`` says that the solution is even about the wall where the value is 0
-    (:mod:`pdesim.operators.mirror`).
+    (:mod:`pdesim.operators.mirror`); ``derived``, that the condition is that of a function of the
+    fields, which follows from theirs and may be undefined where the function is.
 
     At most one of the second conditions is set: ``slope`` is du/dn besides the value of u, and
     ``laplacian`` the condition for laplacian(u) on the same side.
@@ -47,6 +48,7 @@ class Wall:
     b: float = 0.0
     value: sympy.Expr = sympy.S.Zero
     mirror: bool = False
+    derived: bool = False
     slope: sympy.Expr | None = None
     laplacian: Wall | None = None
 
@@ -287,6 +289,8 @@ def _condition(kind: str, value: object, where: str, scope: Scope) -> Wall:
     if kind != "robin" and not scalar:
         raise BoundaryError(f"{where}.{kind} is {value!r}", "a number or a formula")
     if kind == "periodic":
+        if value != 0:
+            raise BoundaryError(f"{where} has periodic: {value!r}", "periodic, without a value")
         return PERIODIC
     if kind == "robin":
         _check_keys(_mapping(value, where), ("a", "b", "value"), where)

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console
 
 from pdesim.crash_report import EXIT_CODE, report, reported_in
 from pdesim.errors import ConfigError, PdesimError, nearest
 from pdesim.streams import close_streams, keep_streams_usable
+
+#: errors of the system that a path on the command line causes
+_OF_PATHS = (
+    errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR,
+    errno.ELOOP, errno.EROFS,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from pdesim.sweep.composition import Composer
 
 HELP = """\
 pdesim: equations as text in YAML, run as fast TensorFlow programs on CPU or GPU.
@@ -88,6 +98,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except MemoryError:
         return _tell(PdesimError("there is not enough memory", cure="a smaller grid"))
+    except OSError as error:
+        if error.errno not in _OF_PATHS or error.filename is None:
+            print(f"pdesim: {report(error, arguments)}", file=sys.stderr)
+            return EXIT_CODE
+        return _tell(PdesimError(f"{str(error.filename)[:200]}: {error.strerror}"))
     except Exception as error:  # a defect: one message and a log file, whatever it is
         print(f"pdesim: {report(error, arguments)}", file=sys.stderr)
         return EXIT_CODE
@@ -130,7 +145,8 @@ def _hydra(arguments: list[str]) -> int:
     """Check everything that can be checked now, then hand over to Hydra's run or multirun."""
     from pdesim.config import compose_settings, open_override
     from pdesim.files import check_sweep_folder
-    from pdesim.sweep.sampling import first_values
+    from pdesim.sweep.composition import Composer
+    from pdesim.sweep.sampling import first_values, members
 
     trusted = TRUST in arguments
     flags, overrides, config_dir = _sort([word for word in arguments if word != TRUST])
@@ -154,7 +170,7 @@ def _hydra(arguments: list[str]) -> int:
             "Hydra's own launchers run what the files in --config-dir say",
             cure=f"{TRUST} if you trust all of them, or workers=joblib",
         )
-    _check_sweep(overrides, config_dir)
+    _check_sweep(members(overrides, config_dir), Composer(config_dir, trusted))
     check_sweep_folder(compose_settings(first_values(overrides), config_dir).sweep_folder)
     return _start(handed_over, config_dir)
 
@@ -219,12 +235,7 @@ def _planned(overrides: Sequence[str], config_dir: str | None, trusted: bool):
     from pdesim.plan import build_plan
 
     config = compose_config(overrides, config_dir)
-    composed = composed_from(config, overrides).check_trust(trusted)
-    if composed.settings.sweep.over:
-        raise ConfigError(
-            f"this is a sweep, over {', '.join(composed.settings.sweep.over)}",
-            cure=f"pdesim -m {' '.join(overrides)}",
-        )
+    composed = composed_from(config, overrides).check_trust(trusted).check_single()
     plan = None
     if not _goes_on(composed.settings, composed.run_folder):
         plan = build_plan(composed.settings, composed.equation)
@@ -271,6 +282,7 @@ def _sweep(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> i
     """All members in this process, as many as possible in one program."""
     from pdesim.config import compose_settings, is_given
     from pdesim.files import check_sweep_folder, new_folder
+    from pdesim.sweep.composition import Composer
     from pdesim.sweep.drive import run_sweep
     from pdesim.sweep.sampling import first_values, members
 
@@ -280,9 +292,9 @@ def _sweep(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> i
             cure="label=NAME names runs in pictures; sweep.csv lists each member's values",
         )
     composed = compose_settings(first_values(overrides), config_dir).check_trust(trusted)
+    jobs, compose = members(overrides, config_dir), Composer(config_dir, trusted)
     if composed.settings.sweep.name == "grid":
-        _check_sweep(overrides, config_dir)
-    jobs = members(overrides, config_dir)
+        _check_sweep(jobs, compose)
     _note_repeated(jobs)
     folder = composed.sweep_folder
     _check_folder(folder, overwrite=True)
@@ -290,7 +302,7 @@ def _sweep(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> i
     if not is_given("hydra.sweep.dir", overrides):
         folder = new_folder(folder)  # another sweep may have started in the same second
     with reported_in(folder):
-        code = run_sweep(jobs, folder, config_dir, Console(stderr=True))
+        code = run_sweep(jobs, folder, compose, Console(stderr=True))
     print(_shown(folder.absolute()))
     return code
 
@@ -306,28 +318,15 @@ def _note_repeated(jobs: Sequence[Sequence[str]]) -> None:
         )
 
 
-def _check_sweep(overrides: Sequence[str], config_dir: str | None) -> None:
+def _check_sweep(jobs: Sequence[Sequence[str]], compose: Composer) -> None:
     """Check each value of each swept setting once, with the others at their first value."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
-    from pdesim.config import explained, open_override
-    from pdesim.sweep.composition import Composer
-
-    opened = [open_override(text) for text in overrides]
-    with explained(opened, config_dir):
-        parsed = OverridesParser.create().parse_overrides(opened)
-    values = [
-        [f"{o.get_key_element()}={value}" for value in o.sweep_string_iterator()]
-        if o.is_sweep_override()
-        else [o.input_line]
-        for o in parsed
-    ]
-    first, compose = [options[0] for options in values], Composer(config_dir)
-    for number, options in enumerate(values):
-        for option in options[1:] or options[:1]:
-            trial = [*first[:number], option, *first[number + 1 :]]
-            if number == 0 or len(options) > 1:
-                _ = compose(trial).settings
+    first, seen = jobs[0], set(jobs[0])
+    _ = compose(first).settings
+    for job in jobs:
+        for number, word in enumerate(job):
+            if word not in seen:
+                seen.add(word)
+                _ = compose([*first[:number], word, *first[number + 1 :]]).settings
 
 
 def _start(arguments: list[str], config_dir: str | None) -> int:

@@ -175,8 +175,7 @@ def recover(arguments: Sequence[str]) -> int:
 
 def _path_and_settings(command: str, arguments: Sequence[str], example: str) -> tuple[Path, dict]:
     """The one path among the words, and the settings as a nested mapping."""
-    from omegaconf import OmegaConf
-
+    from pdesim.config import nested_values
     from pdesim.files import is_path
 
     paths = [word for word in arguments if is_path(word) and not word.startswith("-")]
@@ -187,7 +186,7 @@ def _path_and_settings(command: str, arguments: Sequence[str], example: str) -> 
     if len(overrides) + 1 < len(arguments):
         flag = next(word for word in arguments if "=" not in word and word.startswith("-"))
         raise ConfigError(f"pdesim {command} does not take {flag}", f"settings such as {example}")
-    return Path(paths[0]), OmegaConf.to_container(OmegaConf.from_dotlist(overrides))
+    return Path(paths[0]), nested_values(overrides)
 
 
 def info(arguments: Sequence[str]) -> int:
@@ -246,6 +245,8 @@ def _flags(
             flags[name] = value if equals else next(rest, "")
             if not flags[name]:
                 raise ConfigError(f"{name} needs a value", f"{name} {valued[name]}")
+            if valued[name].startswith("FILE") and not Path(flags[name]).parent.is_dir():
+                raise ConfigError(f"there is no folder {Path(flags[name]).parent} for {name}")
         elif equals and not word.startswith("-"):
             overrides.append(word)
         else:

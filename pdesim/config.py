@@ -28,8 +28,8 @@ from pdesim.config_files import choices as choices  # for others to import from 
 from pdesim.config_files import groups as groups
 from pdesim.equation import KEYS
 from pdesim.errors import ConfigError, OutputError, nearest
-from pdesim.files import check_interpolations
-from pdesim.settings import Settings, read_settings
+from pdesim.files import check_aliases, check_interpolations
+from pdesim.settings import OPEN_SECTIONS, Settings, read_settings
 from pdesim.trust import (
     FOLDERS,
     guarded_overrides,
@@ -38,8 +38,6 @@ from pdesim.trust import (
     untrusted_settings,
 )
 
-#: sections whose keys are the user's own names, or another library's: no '+' is needed to add one
-OPEN_SECTIONS = ("equation", "initial", "boundary", "workers.options")
 #: the same text from C, many times faster, where PyYAML was built with it
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 HYDRA_VERSION = "1.3"
@@ -88,6 +86,20 @@ class Composed:
         """
         if self.untrusted and not trusted:
             raise trust_error(self.untrusted)
+        return self
+
+    def check_single(self) -> Composed:
+        """These settings, unless they describe a sweep.
+
+        Raises:
+            ConfigError: naming what is swept.
+        """
+        if self.settings.sweep.over:
+            words = " ".join(word.removeprefix("++") for word in self.overrides)
+            raise ConfigError(
+                f"this is a sweep, over {', '.join(self.settings.sweep.over)}",
+                cure=f"pdesim -m {words}",
+            )
         return self
 
     @cached_property
@@ -202,6 +214,25 @@ def is_given(setting: str, overrides: Sequence[str]) -> bool:
     """Whether an override sets this setting, or a section that it is in."""
     given = (text.lstrip("+").partition("=")[0] for text in overrides)
     return any(f"{setting}.".startswith(f"{key}.") for key in given)
+
+
+def nested_values(words: Sequence[str]) -> dict[str, Any]:
+    """``["time.end=2"]`` -> ``{"time": {"end": 2}}``, values read as YAML.
+
+    Raises:
+        ConfigError: for values that are not YAML, or stand for more values than settings have.
+    """
+    for word in words:
+        try:
+            check_aliases(word.partition("=")[2])
+            OmegaConf.from_dotlist([word])
+        except (yaml.YAMLError, ValueError, OutputError) as error:
+            reason = getattr(error, "problem", None) or str(error)
+            raise ConfigError(
+                f"{word[:100]} cannot be read: {' '.join(str(reason).split())[:100]}",
+                "a number or text; text with brackets or quotes in it needs quotes of its own",
+            ) from None
+    return OmegaConf.to_container(OmegaConf.from_dotlist(list(words)))
 
 
 def choose_run_folder(config: DictConfig, folder: Path) -> None:

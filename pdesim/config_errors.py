@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
@@ -94,6 +95,9 @@ def _explain(error: Exception, overrides: Sequence[str], folders: Sequence[Path]
             f"{given or 'the settings'} cannot be used: {about}",
             cure="pdesim --help shows the form of settings",
         )
+    wrong = next((text for text in overrides if not _is_override(text)), None)
+    if wrong is not None:
+        return _grammar(first, *wrong.removeprefix("++").partition("="))
     # the grammar quotes how far it read; whole settings say more than values, long ones than short
     read = re.search(r"at input '(.+)'$", first)
     named = [s for s in settings if s in message or (read and read.group(1) in s)]
@@ -101,6 +105,15 @@ def _explain(error: Exception, overrides: Sequence[str], folders: Sequence[Path]
     if named:
         return _grammar(first, *max(named, key=len).partition("="))
     return ConfigError(first, cure="pdesim --help shows the form of settings")
+
+
+def _is_override(text: str) -> bool:
+    """Whether Hydra's grammar can read an override."""
+    try:
+        OverridesParser.create().parse_override(text)
+    except HydraException:
+        return False
+    return True
 
 
 def _several_values(override: str, overrides: Sequence[str]) -> ConfigError:
@@ -129,6 +142,13 @@ def _grammar(first: str, key: str, equals: str, value: str) -> ConfigError:
     if not equals:
         return ConfigError(f"{key!r} is not a setting", "name=value, such as grid=512")
     quoted = value.replace("'", '"')
+    if re.fullmatch(r"\([\d\s.,+-]+\)", value):
+        return ConfigError(f"{key}={value} cannot be read", f"a list: {key}=[{value[1:-1]}]")
+    if key.partition(".")[0] == "boundary" and "=" in value:
+        kind, _, number = value.partition("=")
+        return ConfigError(
+            f"{key}={value} cannot be read", f"{key}={{{kind}: {number}}}, in quotes"
+        )
     return ConfigError(
         f"the value of {key} cannot be read: {value}",
         "a number, a name, or text in quotes",

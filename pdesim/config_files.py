@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +99,7 @@ def choices(group: str, folders: Sequence[Path] = ()) -> list[str]:
     """The names that a group offers, in the shipped folder and in others."""
     found = set()
     for folder in (config_folder(), *folders):
-        found |= {path.stem for path in (folder / group).glob("*.yaml")}
+        found |= {path.stem for path in (folder / group).glob("*.yaml") if path.is_file()}
     return sorted(found)
 
 
@@ -190,6 +190,8 @@ def _check(config: Any, name: str, text: str) -> None:
         values = OmegaConf.to_container(config, resolve=False)
     except RecursionError:
         raise ConfigError(f"{name} is nested too deeply to read") from None
+    if number := _too_large(values):
+        raise ConfigError(f"{name}: {number} is a whole number of more than 300 digits")
     try:
         check_keys(values)
     except ConfigError as error:
@@ -197,6 +199,17 @@ def _check(config: Any, name: str, text: str) -> None:
         number = next((n for n, line in lines if _STRANGE_KEY.match(line)), None)
         where = f"{name}, line {number}" if number else name
         raise ConfigError(f"{where}: {error.problem}", error.expected) from None
+
+
+def _too_large(values: Any, place: str = "") -> str | None:
+    """Where a whole number stands that no float can hold, and that Python may refuse to print."""
+    if isinstance(values, Mapping):
+        found = (_too_large(value, f"{place}.{key}".lstrip(".")) for key, value in values.items())
+    elif isinstance(values, list):
+        found = (_too_large(value, f"{place}[{n}]") for n, value in enumerate(values))
+    else:
+        return place if isinstance(values, int) and abs(values) >= 10**300 else None
+    return next((one for one in found if one), None)
 
 
 #: a line whose key YAML takes for a truth value, for nothing or for a number

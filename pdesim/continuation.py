@@ -19,7 +19,7 @@ from pdesim.output import Snapshots, fingerprint, lock, read_checkpoint, recover
 from pdesim.output.checkpoint import FILE, PREVIOUS
 from pdesim.output.snapshots import FILE as SNAPSHOTS
 from pdesim.plan import Plan, build_plan, frame_times
-from pdesim.settings import CONTINUING, INCIDENTAL, Settings, lies_in, read_settings
+from pdesim.settings import CONTINUING, INCIDENTAL, OPEN_SECTIONS, Settings, lies_in, read_settings
 
 #: what may change on the way; everything else decides the numbers or the layout of the file
 FREE = (*CONTINUING, *INCIDENTAL)
@@ -102,11 +102,13 @@ def _merged(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, An
     before, after = dict(_leaves(stored)), dict(_leaves(chosen))
     free = {key for key in after if lies_in(key, FREE)}
     # a setting that the file does not know came with a later version, or is a mistake that the
-    # check of settings will tell
-    free |= after.keys() - before.keys()
-    different = [k for k, v in after.items() if k not in free and before[k] != v]
+    # check of settings will report; sections with names of the user's own have no later versions
+    new = after.keys() - before.keys()
+    free |= {key for key in new if key.partition(".")[0] not in OPEN_SECTIONS}
+    different = [k for k, v in after.items() if k not in free and before.get(k) != v]
     if different:
-        told = "; ".join(f"{k} is {before[k]} there, {after[k]} here" for k in different[:4])
+        there = {k: before.get(k, "not set") for k in different[:4]}
+        told = "; ".join(f"{k} is {value} there, {after[k]} here" for k, value in there.items())
         raise ConfigError(
             f"a run goes on with its own settings: {told}",
             "changes to time.end, time.wall_limit, output.checkpoint, device and animation only",
@@ -198,8 +200,11 @@ def _times(moment: Moment, settings: Settings) -> np.ndarray:
         return planned
     if end < planned[-1]:
         kept = planned[planned <= end * (1 + 1e-12)]
-        if end < moment.time:
-            return planned[: moment.frame + 1]
+        if end < moment.time * (1 - 1e-12):
+            raise ConfigError(
+                f"time.end={end:g} lies before t = {moment.time:g}, which the run has reached",
+                f"at least {moment.time:g}",
+            )
         nearest = moment.targets[moment.target + 1]
         if moment.done and end < nearest:
             raise ConfigError(

@@ -19,6 +19,8 @@ from pdesim.formula.language import TIME, reserved_names
 from pdesim.grid import place_names
 
 #: keys of an equation's settings that are not parameters
+#: fields of one equation: the compiled program and its planning grow with their square
+MOST_FIELDS = 64
 KEYS = ("name", "title", "about", "reference", "fields", "rhs", "solve", "units", "labels")
 
 
@@ -90,6 +92,8 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
     _check_types(spec)
     texts, steady = _formulas(spec)
     fields = tuple(spec.get("fields") or texts)
+    if len(fields) > MOST_FIELDS:
+        raise ConfigError(f"this equation has {len(fields)} fields", f"at most {MOST_FIELDS}")
     _check_names(fields, "field")
     if repeated := {name for name in fields if fields.count(name) > 1}:
         raise ConfigError(f"equation.fields names {repeated.pop()!r} twice", "each field once")
@@ -215,6 +219,8 @@ def _check_fields(texts: object, name: str, fields: Sequence[str]) -> None:
             raise ConfigError(
                 f"{name}.{key} does not name a field of this equation", nearest(str(key), fields)
             )
+        if "\0" in str(texts[key]):
+            raise ConfigError(f"{name}.{key} contains a character of value 0", "printable text")
 
 
 def _check_names(names: Sequence[str] | Mapping, what: str) -> None:

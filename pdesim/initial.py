@@ -166,7 +166,8 @@ class _Generators:
         width = 0.0
         if smoothness is not None:
             width = radius * self._number(smoothness, "smoothness", evaluate)
-        count = round(self._number(count, "count", evaluate))
+        count = self._number(count, "count", evaluate)
+        count = max(round(count), int(count > 0))
         if count > MOST_SPOTS:
             raise ConfigError(f"spots(...) has a count of {count}", f"at most {MOST_SPOTS}")
         reach = 2 * (radius + 6 * width)

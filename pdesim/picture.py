@@ -139,6 +139,8 @@ def check_limits(limits: Sequence[float] | None) -> None:
     """Raises ConfigError unless ``limits`` is None or ``[low, high]`` with low < high."""
     if limits is not None and limits[0] >= limits[1]:
         raise ConfigError(f"animation.limits is {limits}", "[low, high] with low < high")
+    if limits is not None and not 1e-300 < limits[1] - limits[0] < 1e300:
+        raise ConfigError(f"animation.limits is {limits}", "limits between 1e-300 and 1e300 apart")
 
 
 def check_colormap(name: str) -> None:

@@ -20,7 +20,7 @@ from pdesim.grid import Grid, square_extents
 from pdesim.initial import build_initial
 from pdesim.moment import Moment
 from pdesim.operators import build_discretisation
-from pdesim.operators.checks import check_numbers, check_solvable
+from pdesim.operators.checks import check_numbers, check_solvable, check_wall_values
 from pdesim.operators.flat import one_pass
 from pdesim.operators.mask import Mask
 from pdesim.operators.mirror import mark_mirrors
@@ -41,6 +41,8 @@ from pdesim.timestep import (
 )
 
 MAX_STEPS = 10**11
+#: coordinates and times that differ by less than this part of themselves are not told apart
+DIGITS = 1e-12
 #: arrays of the size of the state that a run holds at once, roughly
 ARRAYS_HELD = 6
 
@@ -172,6 +174,8 @@ def build_plan(
     elsewhere = {symbol.name for symbol in boundary.symbols | initial.symbols}
     elsewhere |= names_in(settings.domain.mask or "")
     notes = unused_parameters(settings.equation, elsewhere)
+    if settings.domain.mask is None and "mask" in settings.boundary:
+        notes = (*notes, "note: boundary.mask has no effect without domain.mask")
     operators = settings.operators
     scheme = build_discretisation(
         operators.name,
@@ -185,6 +189,7 @@ def build_plan(
     problem = Problem(equation, grid, boundary, scheme, mask)
     check_problem(problem)
     check_numbers(problem, settings.device.precision)
+    check_wall_values(problem, (settings.time.start, settings.time.end))
     check_picture(settings.animation, equation.fields, grid.axes, settings.output.fields)
     _check_bits(settings)
     output = settings.output
@@ -277,7 +282,16 @@ def build_grid(settings: Settings) -> Grid:
     points, extent, origin = (per_axis(value) for value in lists.values())
     if not isinstance(settings.domain.extent, list):
         extent = square_extents(points, settings.domain.extent)
-    return Grid(points, tuple(map(float, extent)), tuple(map(float, origin)))
+    grid = Grid(points, tuple(map(float, extent)), tuple(map(float, origin)))
+    for axis, name in enumerate(grid.axes):
+        ends = grid.origin[axis], grid.origin[axis] + grid.extent[axis]
+        if not DIGITS * max(map(abs, ends)) < grid.spacing[axis]:
+            raise ConfigError(
+                f"{name} from {ends[0]:g} to {ends[1]:g} in cells of {grid.spacing[axis]:.3g}: "
+                "neighbouring cells have the same coordinate in float64",
+                "an origin that is less than 10^12 cells away",
+            )
+    return grid
 
 
 def frame_times(settings: Settings) -> np.ndarray:
@@ -285,6 +299,11 @@ def frame_times(settings: Settings) -> np.ndarray:
     start, end = settings.time.start, settings.time.end
     if end <= start:
         raise ConfigError(f"time.end={end:g} does not come after time.start={start:g}")
+    if not DIGITS * max(abs(start), abs(end)) < end - start:
+        raise ConfigError(
+            f"time.start={start:g} and time.end={end:g} are equal but for rounding",
+            "a duration above 10^-12 of the time",
+        )
     every = settings.output.every
     if every is None:
         if settings.output.frames is None:
@@ -310,6 +329,8 @@ def _mask(
         return None
     if since is not None:  # the formula may name a picture that is no longer there
         return Mask(since.solid, boundary.inner)
+    if "t" in names_in(text):
+        raise ConfigError("domain.mask depends on t", "a formula of the position: obstacles stay")
     symbols = equation.parameter_symbols
     formula = build_initial({"mask": text}, ("mask",), grid.axes, symbols, "domain")
     values = formula.evaluate(grid, boundary.periodic_axes, equation.parameters, settings.seed)

@@ -123,7 +123,8 @@ def growing_waves(plan: Plan) -> Growth:
         largest = growth.max(axis=1)
         # a diffusivity below 0 gives a ratio of 4, reactions alone one of 1
         ratio = UNBOUNDED * wavenumbers[-1] / wavenumbers[half] / 2
-        unbounded |= bool(((growth[:, -1] > ratio * growth[:, half]) & (growth[:, -1] > 0)).any())
+        shorter, longer = growth[:, -1], growth[:, half]
+        unbounded |= bool(((shorter / ratio > longer) & (shorter > 0)).any())
         # what grows at all wavelengths alike has no length
         counts = growth[:, -1] < SLOW * largest
         for row, most in zip(growth[counts], largest[counts], strict=True):

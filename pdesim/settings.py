@@ -24,6 +24,8 @@ INCIDENTAL = (
     "output.checkpoint",
     "output.overwrite",
 )
+#: sections whose keys are the user's own names, or another library's: no '+' is needed to add one
+OPEN_SECTIONS = ("equation", "initial", "boundary", "workers.options")
 #: what else may change while a run goes on: how far it goes, and on which device
 CONTINUING = ("time.end", "device.name")
 
@@ -325,4 +327,7 @@ def _is_mapping(kind: Any) -> bool:
 def _wanted(error: dict) -> str:
     if error["type"] in ("dict_type", "model_type"):
         return "a mapping from names to values"
+    words = {"list_type": "a list", "string_type": "text in quotes", "too_short": "more values"}
+    if error["type"] in words:
+        return words[error["type"]]
     return error["msg"].removeprefix("Input should be ").removeprefix("a valid ")

@@ -67,6 +67,14 @@ def stepper_for(settings: Settings, problem: Problem, waves: Linearised, span: f
             "stepper=" + " or stepper=".join(adaptive),
             "time.dt for the length of fixed steps",
         )
+    rounding = float(np.finfo(settings.device.precision).eps)
+    if settings.time.tolerance is not None and settings.time.tolerance < rounding:
+        raise StepperError(
+            f"time.tolerance={settings.time.tolerance:g} is below the rounding error of "
+            f"{settings.device.precision}, {rounding:.1e}",
+            f"a tolerance above {rounding:.1e}",
+            "device.precision=float64" if settings.device.precision == "float32" else "",
+        )
     return stepper, why
 
 

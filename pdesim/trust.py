@@ -30,10 +30,10 @@ GUARDED = ("hydra", "workers")
 
 def guarded_overrides(overrides: Sequence[str]) -> list[str]:
     """The overrides that concern Hydra or the workers."""
-    return [text for text in overrides if _key(text).partition(".")[0] in GUARDED]
+    return [text for text in overrides if setting_of(text).partition(".")[0] in GUARDED]
 
 
-def _key(override: str) -> str:
+def setting_of(override: str) -> str:
     """The setting that an override names, ``hydra/launcher`` being ``hydra.launcher``."""
     return override.lstrip("+~").partition("=")[0].partition("@")[0].replace("/", ".")
 
@@ -62,7 +62,7 @@ def outside_folders(resolved: Mapping[str, str], overrides: Sequence[str]) -> li
     Args:
         resolved: the values of the settings in ``FOLDERS``.
     """
-    typed, root = {_key(text) for text in overrides}, Path(OUTPUTS).resolve()
+    typed, root = {setting_of(text) for text in overrides}, Path(OUTPUTS).resolve()
     return [
         f"hydra.{name}={folder}"
         for name, folder in resolved.items()
@@ -79,6 +79,20 @@ def trust_error(names: Sequence[str]) -> ConfigError:
         "set it on the command line, or add --trust-config if you trust all files in --config-dir: "
         "they can then run any code",
     )
+
+
+def check_swept(name: str, text: str) -> None:
+    """Refuse settings that are one for a whole sweep, and packages other than a setting's own.
+
+    Raises:
+        ConfigError: naming them.
+    """
+    section = setting_of(name).partition(".")[0]
+    if section in ("sweep", *GUARDED) or "@" in name:
+        raise ConfigError(
+            f"{text} cannot differ between the members of a sweep",
+            f"one value for all of them, such as {section}=..., on the command line",
+        )
 
 
 def _leaves(values: Any, name: str = "") -> Iterator[tuple[str, Any]]:

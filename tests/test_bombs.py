@@ -182,4 +182,6 @@ def test_references_are_measured_without_expanding_them():
         check_interpolations(values)
     check_interpolations({**values, "b": ["$a", "${oc.env:a}"], "e": {"f": "1", "g": "${.f}"}})
     with pytest.raises(ConfigError, match="characters"):
-        check_interpolations({"e": {"f": "x" * 600_000, "g": ["${..f}", "${b[0]}"]}, "b": ["${e.f}"]})
+        check_interpolations(
+            {"e": {"f": "x" * 600_000, "g": ["${..f}", "${b[0]}"]}, "b": ["${e.f}"]}
+        )

@@ -141,3 +141,40 @@ def test_a_folder_given_with_its_section_is_given(folder):
     write(folder, "")
     typed = ["equation=mine", "hydra.run={dir: elsewhere}"]
     assert compose_settings(typed, "my").check_trust().run_folder == Path("elsewhere")
+
+
+def experiment(folder: Path, over: str, more: str = "") -> list[str]:
+    (folder / "experiment").mkdir(exist_ok=True)
+    text = "# @package _global_\ndefaults:\n  - override /equation: heat\ngrid: 8\n"
+    text += f"animation: {{name: none}}\nsweep:\n  over:\n    equation.D: [0.1, 0.2]\n    {over}\n"
+    (folder / "experiment" / "mine.yaml").write_text(text + more)
+    return ["--config-dir", "my", "-m", "experiment=mine"]
+
+
+@pytest.mark.parametrize(
+    "over",
+    [
+        'workers.options: [{local_setup: ["touch victim"]}]',
+        "workers: [submitit_local]",
+        "hydra.callbacks.one: [{_target_: sympy.sympify}]",
+        "hydra: {sweep: {dir: [../elsewhere]}}",
+        "+hydra/job_logging: [mine]",
+        "animation@workers.options: [mine]",
+        "sweep.n: [1, 2]",
+    ],
+)
+def test_files_sweep_over_no_settings_of_hydra_and_workers(folder, capsys, over):
+    assert main(experiment(folder, over)) == 2
+    assert "cannot differ between the members of a sweep" in capsys.readouterr().err
+    assert not (folder.parent / "victim").exists()
+    assert not (folder.parent / "outputs").exists()
+
+
+def test_a_member_is_checked_like_a_single_run(folder, capsys):
+    """A group that a sweep chooses may set what the base settings do not."""
+    words = experiment(folder, "device: [mine]")
+    (folder / "device").mkdir()
+    text = "# @package _global_\nworkers: {options: {local_setup: [touch victim]}}\n"
+    (folder / "device" / "mine.yaml").write_text(text)
+    assert main(words) == 2
+    assert "workers.options" in capsys.readouterr().err

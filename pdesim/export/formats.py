@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from pdesim.export.target import appearing
 from pdesim.export.vti import save_vti
 from pdesim.export.well import save_well
 from pdesim.export.xdmf import save_xdmf
+from pdesim.files import is_run_file
 from pdesim.output.facts import find_runs
 
 
@@ -71,9 +73,13 @@ def export(
             f"a single run, such as {runs[0].parent}; {several} take several",
         )
     sources = [read_source(run) for run in runs]
-    place = _default(path, sources, form) if target is None else Path(target).expanduser()
+    place = _default(path, sources, form) if target is None else Path(os.path.expanduser(target))
     if any(place.resolve() == run.resolve() for run in runs):
         raise OutputError(f"{place} is the data itself", cure="another --output TARGET")
+    if place.exists() and not (place.is_file() or place.is_dir()):
+        raise OutputError(f"{place} is no regular file", "a new name", "--output TARGET")
+    if place.is_file() and is_run_file(place):
+        raise OutputError(f"{place} is a file of a run", cure="another --output TARGET")
     if place.is_dir() and not _is_ours(place):
         raise OutputError(f"{place} is a folder", "a name for the new file", "--output TARGET")
     # a description of the data beside it, which every run writes itself, is always free to renew
@@ -86,7 +92,7 @@ def export(
 def _default(path: str | Path, sources: Sequence[Source], form: Format) -> Path:
     suffix = form.suffix if isinstance(form.suffix, str) else form.suffix(sources)
     first = sources[0].path
-    folder = first.parent if len(sources) == 1 else Path(path).expanduser()
+    folder = first.parent if len(sources) == 1 else Path(os.path.expanduser(path))
     return folder / f"{first.stem}{suffix}"
 
 

@@ -2,8 +2,8 @@
 
 `hdf5` opens HDF5 files that refer to no other file, `heaps` checks that their texts can be read;
 `folder` checks a run's folder before anything is written into it; `replace` writes files under a
-temporary name; `text` reads YAML whose aliases do not multiply, `interpolation` bounds `${...}`; `inputs` reads pictures and frames
-that a formula names.
+temporary name; `text` reads YAML whose aliases do not multiply, `interpolation` bounds `${...}`;
+`inputs` reads pictures and frames that a formula names.
 """
 
 from pdesim.files.create import RESERVE, abandon, changing, check_space, creating
@@ -12,6 +12,7 @@ from pdesim.files.folder import (
     check_own_file,
     check_sweep_folder,
     is_path,
+    is_run_file,
     make_folder,
     new_folder,
     not_made,
@@ -49,6 +50,7 @@ __all__ = [
     "creating",
     "dataset",
     "is_path",
+    "is_run_file",
     "load_yaml",
     "make_folder",
     "memory",

@@ -128,6 +128,17 @@ def is_path(word: str) -> bool:
     return "=" not in word or word.startswith((".", "/", "~/")) or os.path.exists(word)
 
 
+#: how the names of files that a run keeps for itself begin
+RUN_FILES = ("checkpoint", "snapshots.h5", "status", "pdesim")
+
+
+def is_run_file(path: Path) -> bool:
+    """Whether a file is one that pdesim keeps in the folder of a run, other than an export."""
+    in_run = (path.parent / "snapshots.h5").exists()
+    kept = path.suffix in (".h5", ".json", ".log") and path.name.startswith(RUN_FILES)
+    return in_run and kept
+
+
 def new_folder(folder: Path) -> Path:
     """Make a folder that does not exist yet: this one, or the first of ``folder_1``, ``_2``, ...
 

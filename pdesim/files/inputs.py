@@ -124,7 +124,7 @@ def memory() -> float:
 
 
 def _existing(path: str | Path) -> Path:
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     if not path.is_file():
         raise OutputError(f"there is no file {path}", cure="a path from where pdesim was started")
     return path

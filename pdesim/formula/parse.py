@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from pdesim.formula import nodes
 MAX_LENGTH = 4000
 MAX_DEPTH = 60
 MAX_EXPONENT = 64
+MAX_ARGUMENTS = 32
 MAX_MAGNITUDE = 1e300
 #: levels of a formula with the parameters in it that are formulas themselves
 MAX_TOTAL_DEPTH = 150
@@ -104,6 +106,9 @@ class _Parser:
             raise self.fail(column, f"this is not a formula ({error.msg})") from None
         except (ValueError, RecursionError, MemoryError):
             raise self.fail(0, "this formula is nested too deeply to read") from None
+        end = self.source.encode()[: tree.end_col_offset].decode()
+        if "#" in self.source[len(end) :]:  # Python reads a comment there
+            raise self.fail(self.source.index("#", len(end)), "'#' is not part of a formula", _USE)
         try:
             result = self.number(tree, 0)
         except _SYMPY_ERRORS as error:
@@ -166,6 +171,9 @@ class _Parser:
             raise self.fail(node, "text cannot stand here", "a number or a name")
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise self.fail(node, f"{value!r} is not a number", "a real number")
+        written = ast.get_source_segment(self.source, node) or ""
+        if value == 0 and re.search("[1-9]", re.split("[eE]", written)[0]):
+            raise self.fail(node, "this number is too small", "magnitudes above 1e-300, or 0")
         return sympy.Integer(value) if isinstance(value, int) else sympy.Float(value)
 
     def _name(self, node: ast.Name, depth: int) -> sympy.Expr:
@@ -285,6 +293,8 @@ class _Parser:
             count = f"{given} argument" + ("" if given == 1 else "s")
             form = f"{name}({', '.join(word.arguments)}{more})"
             raise self.fail(node, f"{name} got {count}", form)
+        if given > MAX_ARGUMENTS:
+            raise self.fail(node, f"{name} got {given} arguments", f"at most {MAX_ARGUMENTS}")
         return node.args
 
     def _function(self, node: ast.Call, name: str, depth: int) -> sympy.Expr:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import product
 
 import numpy as np
 import sympy
 
-from pdesim.errors import ConfigError, StepperError
+from pdesim.boundary import SIDES
+from pdesim.errors import BoundaryError, ConfigError, StepperError
 from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
 from pdesim.operators.ghost_weights import cells_known, ghost_weights
@@ -28,6 +30,35 @@ def check_numbers(problem: Problem, precision: str) -> None:
     _check_isotropic(problem)
     _check_ghosts(problem)
     _check_range(problem, precision)
+
+
+def check_wall_values(problem: Problem, times: Sequence[float]) -> None:
+    """Refuse boundary values that are infinite or undefined somewhere on the boundary.
+
+    Args:
+        times: when they are looked at.
+
+    Raises:
+        BoundaryError: naming the first field and side.
+    """
+    grid, equation = problem.grid, problem.equation
+    for name, pairs in zip(equation.fields, problem.boundary.walls, strict=True):
+        for axis, pair in enumerate(pairs):
+            for side, wall in enumerate(pair):
+                face = {grid.axes[axis]: grid.origin[axis] + side * grid.extent[axis]}
+                places = grid.places({**grid.coordinates(), **face})
+                for time, formula in product(times, wall.values):
+                    evaluate = Evaluator({**places, **problem.parameters, "t": time})
+                    with np.errstate(all="ignore"):
+                        finite = np.isfinite(evaluate(formula)).all()
+                    if not finite:
+                        end = f"the {SIDES[side]} end of {grid.axes[axis]}"
+                        raise BoundaryError(
+                            f"the value of {name} at {end} is infinite or undefined at "
+                            f"t = {time:g}: {formula}",
+                            "a formula that is finite on the whole boundary, with where(...) "
+                            "around a division by zero",
+                        )
 
 
 def check_solvable(problem: Problem) -> None:

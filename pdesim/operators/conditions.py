@@ -127,11 +127,13 @@ class Conditions:
         value = self.value(node, axis, side)
         slope = None if self.is_coefficient(node) else self.slope(node, axis, side)
         if value is not None:
-            return Wall("dirichlet", 1.0, 0.0, value, slope=slope if clamped else None)
+            held = Wall("dirichlet", 1.0, 0.0, value, derived=True)
+            return replace(held, slope=slope) if clamped else held
         if self.is_coefficient(node):
             return EXTRAPOLATED
         if slope is not None:
-            return Wall("neumann", 0.0, 1.0, slope, mirror=self._is_mirrored(node, axis, side))
+            mirrored = self._is_mirrored(node, axis, side)
+            return Wall("neumann", 0.0, 1.0, slope, mirrored, derived=True)
         return self._robin(node, axis, side)
 
     def is_clamped(self, expression: sympy.Expr, axis: int, side: int) -> bool:

@@ -292,7 +292,7 @@ class Differences:
 
 def _kinds(boundary: Boundary, index: int) -> list:
     return [
-        [(w.kind, w.a, w.b, w.is_clamped, may_be_singular(w.value)) for w in pair]
+        [(w.kind, w.a, w.b, w.is_clamped, may_be_singular(w)) for w in pair]
         for pair in boundary.walls[index]
     ]
 

@@ -114,7 +114,7 @@ def _beyond(values, wall, grid, axis, side, halo, order, wall_value, extra) -> t
             ghost = ghost + float(slope_weights[m]) * slope
         ghosts.append(ghost)
     result = tf.concat(ghosts[::-1] if side == 0 else ghosts, axis=where)
-    if value is None or not may_be_singular(wall.value):
+    if value is None or not may_be_singular(wall):
         return result
     instead = _extrapolated(values, grid, axis, side, halo, order)
     return tf.where(tf.math.is_finite(value), result, instead)
@@ -135,9 +135,10 @@ def _cells(values, grid, axis, side, known: int) -> list[tf.Tensor]:
     return [layer(values, where, place, place + 1) for place in places]
 
 
-def may_be_singular(value: sympy.Expr) -> bool:
-    """Whether a formula can be infinite or undefined at some places or times."""
-    if value.is_number:
+def may_be_singular(wall: Wall) -> bool:
+    """Whether the value of a derived condition can be infinite or undefined at some places."""
+    value = wall.value
+    if not wall.derived or value.is_number:
         return False
     if value.has(sympy.log, sympy.tan):
         return True

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,7 +33,7 @@ def find_runs(path: str | Path) -> tuple[Path, ...]:
     Raises:
         OutputError: if there are none.
     """
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     if path.is_dir() and not (path / layout.FILE).is_file():
         inside = [child / layout.FILE for child in path.iterdir()]
         found = [file for file in inside if file.is_file()]

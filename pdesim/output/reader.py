@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -155,7 +156,7 @@ def find_snapshots(path: str | Path) -> Path:
     Raises:
         OutputError: if there is none, or if it is a link to a file outside its folder.
     """
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     inside = path / snapshots.FILE
     if inside.is_file():
         return check_own_file(inside)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -58,7 +59,7 @@ def find_members(path: str | Path) -> tuple[Member, ...]:
     Raises:
         OutputError: if there are none.
     """
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     if not path.is_dir():
         raise OutputError(f"there is no folder {path}", "the folder of a sweep")
     found = [child for child in path.iterdir() if _is_member(child)]
@@ -72,7 +73,7 @@ def find_members(path: str | Path) -> tuple[Member, ...]:
 
 def is_sweep(path: str | Path) -> bool:
     """Whether a path is a folder of runs, and not itself a run or a file."""
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     if not path.is_dir() or (path / snapshots.FILE).is_file():
         return False
     return any(_is_member(child) for child in path.iterdir())

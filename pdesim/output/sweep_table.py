@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def write_sweep_csv(folder: str | Path) -> Path:
     Raises:
         OutputError: if there are no runs, or the table cannot be written.
     """
-    folder = Path(folder).expanduser()
+    folder = Path(os.path.expanduser(folder))
     members = find_members(folder)
     names = differing_settings(members)
     rows = [{**_settings(member, names), **_results(member)} for member in members]

@@ -20,8 +20,8 @@ _NUMBER = re.compile(
 class Composer:
     """Composes the members of a sweep; Hydra is asked once for those that differ in numbers."""
 
-    def __init__(self, config_dir: str | None = None) -> None:
-        self.config_dir = config_dir
+    def __init__(self, config_dir: str | None = None, trusted: bool = False) -> None:
+        self.config_dir, self.trusted = config_dir, trusted
         self._families: dict[tuple[str, ...], Composed] = {}
 
     def __call__(self, overrides: Sequence[str]) -> Composed:
@@ -39,7 +39,7 @@ class Composer:
             form.append(found["key"] if found else word)
         family = self._families.get(tuple(form))
         if family is None:
-            composed = compose_settings(overrides, self.config_dir)
+            composed = compose_settings(overrides, self.config_dir).check_trust(self.trusted)
             if composed.independent and _are_leaves(numbers, composed, form):
                 self._families[tuple(form)] = composed
             return composed

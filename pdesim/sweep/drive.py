@@ -33,7 +33,10 @@ UNDONE = ("interrupted", "not started")
 
 
 def run_sweep(
-    jobs: Sequence[Sequence[str]], folder: Path, config_dir: str | None, console: Console
+    jobs: Sequence[Sequence[str]],
+    folder: Path,
+    compose: Composer,
+    console: Console,
 ) -> int:
     """Compute all members of a sweep into ``folder/<number>/``; returns the exit code.
 
@@ -44,15 +47,15 @@ def run_sweep(
     """
     make_folder(folder)
     with hold(folder):
-        return _run_held(jobs, folder, config_dir, console)
+        return _run_held(jobs, folder, compose, console)
 
 
 def _run_held(
-    jobs: Sequence[Sequence[str]], folder: Path, config_dir: str | None, console: Console
+    jobs: Sequence[Sequence[str]], folder: Path, compose: Composer, console: Console
 ) -> int:
     """:func:`run_sweep` in a folder that is locked."""
     _await_workers(jobs, folder, console)
-    prepared, compose = [], Composer(config_dir)
+    prepared = []
     with console.status("planning") as status:
         for number, overrides in enumerate(jobs):
             status.update(f"planning {number + 1} of {len(jobs)}")
@@ -60,7 +63,7 @@ def _run_held(
     outcomes, waiting = settle(prepared, console)
     if waiting:
         _warn(waiting, console)
-        outcomes += _compute(waiting, folder, config_dir, console)
+        outcomes += _compute(waiting, folder, compose.config_dir, console)
         _summaries(folder, waiting[0], outcomes, console)
     outcomes.sort(key=lambda one: one.number)
     _tell(outcomes, folder, console)

@@ -28,6 +28,7 @@ from hydra.core.override_parser.types import (
 
 from pdesim.config import choices, compose_settings, explained, open_override
 from pdesim.errors import ConfigError, MissingExtraError, nearest
+from pdesim.trust import check_swept
 
 #: every member from the listed values, or a number of members drawn at random
 LISTING, DRAWING = ("grid", "zip"), ("random", "latin_hypercube", "sobol")
@@ -183,6 +184,7 @@ def _from_file(
     over: Mapping[str, Any], folders: Sequence[Path]
 ) -> Iterator[tuple[str, str | _Choices | _Interval]]:
     for name, value in _leaves(over):
+        check_swept(name, f"sweep.over.{name}")
         if isinstance(value, list | tuple):
             if not value:
                 raise ConfigError(f"sweep.over.{name} is empty", "a list of values")
@@ -225,8 +227,7 @@ def _read(text: str, folders: Sequence[Path]) -> tuple[str, str | _Choices | _In
     name = key.lstrip("+~")
     if not parsed.is_sweep_override():
         return name, text
-    if name == "sweep" or name.startswith("sweep."):
-        raise ConfigError(f"{text} sweeps over how to sweep", f"one value, such as {name}=...")
+    check_swept(name, text)
     return name, _read_sweep(parsed, key, name, folders)
 
 

@@ -1,0 +1,179 @@
+"""Input that would be computed, but not as it is written, is refused before a run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_runs import make_run
+
+import pdesim
+from pdesim.cli import main
+from pdesim.config import compose_settings
+from pdesim.errors import PdesimError
+from pdesim.plan import build_plan
+
+#: a small run
+HEAT = ("equation=heat", "grid=16", "time.end=0.01", "output.frames=1", "animation=none")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    return pdesim.simulate(*HEAT, folder=tmp_path_factory.mktemp("finished") / "run").folder
+
+
+@pytest.mark.parametrize(
+    ("word", "problem"),
+    [
+        ("boundary.x={dirichlet: 'log(y-5)'}", "the value of u at the lower end of x is infinite"),
+        ("boundary.y={upper: {neumann: '1/(x-0.03125)'}, lower: neumann}", "the upper end of y"),
+        ("boundary.x={robin: {a: 1, b: 1, value: 'sqrt(0.005-t)'}}", "at t = 0.01"),
+        ("boundary.x={periodic: 5}", "periodic: 5"),
+        ("domain.mask='where(t>0.5,1,0)'", "domain.mask depends on t"),
+        ("equation.rhs={u: 'laplacian(u) #+ u'}", "'#' is not part of a formula"),
+        ("equation.rhs={u: '1e-400*u'}", "this number is too small"),
+        ("domain.origin=1e30", "the same coordinate"),
+        ("time.tolerance=1e-20", "below the rounding error of float32"),
+        ("animation.limits=[-1e308,1e308]", "animation.limits"),
+        ("animation.limits=[0,1e-320]", "animation.limits"),
+    ],
+)
+def test_settings_that_would_mislead(word, problem):
+    with pytest.raises(PdesimError) as caught:
+        build_plan(compose_settings([*HEAT, word]).settings)
+    assert problem in str(caught.value)
+
+
+def test_boundary_values_of_functions_may_be_undefined():
+    """The condition for ``sqrt(u)`` follows from that of u, and its slope is infinite at u = 0."""
+    rhs = "equation.rhs={u: 'divergence(gradient(sqrt(u)))'}"
+    build_plan(compose_settings([*HEAT, rhs, "boundary=dirichlet", "initial.u=1"]).settings)
+
+
+def test_a_positive_count_gives_a_spot():
+    """Presets have a density of spots, which may be less than one on a small domain."""
+    for count, spots in ((0.2, 1), (0, 0), (1.4, 1)):
+        words = [*HEAT, f"initial.u='spots({count}, 0.1)'"]
+        state = build_plan(compose_settings(words).settings).state
+        assert (state.max() > 0) == bool(spots)
+
+
+def test_times_that_are_equal_but_for_rounding():
+    words = ["time.start=1e17", "time.end=1.0000000000000001e17"]
+    with pytest.raises(PdesimError, match="equal but for rounding"):
+        build_plan(compose_settings([*HEAT, *words]).settings)
+
+
+def test_a_condition_for_obstacles_without_obstacles_is_noted():
+    plan = build_plan(compose_settings([*HEAT, "boundary.mask={dirichlet: 5}"]).settings)
+    assert plan.notes == ("note: boundary.mask has no effect without domain.mask",)
+
+
+@pytest.mark.parametrize("count", [33, 300])
+def test_functions_of_very_many_arguments(count, capsys):
+    terms = ",".join(f"u+{n}*x" for n in range(count))
+    assert main(["equation=custom", "grid=16", f"equation.rhs={{u: 'max({terms})'}}"]) == 2
+    assert f"max got {count} arguments" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("boundary.x=dirichlet=3", "boundary.x={dirichlet: 3}"),
+        ("grid=(16,16)", "grid=[16,16]"),
+        ("initial.u=snapshot('a','u')+image('1.png')", "the value of initial.u cannot be read"),
+    ],
+)
+def test_the_setting_that_cannot_be_read_is_named(word, told, capsys):
+    assert main(["equation=heat", "output.frames=1", "grid=16", word]) == 2
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", ["0x" + "f" * 5000, "9" * 400])
+@pytest.mark.parametrize("line", ["D: {}", "title: {}", "units: {{u: [1, {}]}}"])
+def test_whole_numbers_of_very_many_digits(number, line, tmp_path, capsys):
+    (tmp_path / "equation").mkdir()
+    text = f"rhs: {{u: laplacian(u)}}\n{line.format(number)}\n"
+    (tmp_path / "equation" / "large.yaml").write_text(text)
+    assert main(["--config-dir", str(tmp_path), "equation=large", "grid=16"]) == 2
+    assert "more than 300 digits" in capsys.readouterr().err
+
+
+def test_an_equation_of_very_many_fields(tmp_path, capsys):
+    (tmp_path / "equation").mkdir()
+    fields = ", ".join(f"u{n}: u{n}" for n in range(300))
+    (tmp_path / "equation" / "many.yaml").write_text(f"rhs: {{{fields}}}\n")
+    assert main(["--config-dir", str(tmp_path), "equation=many", "grid=16"]) == 2
+    assert "300 fields" in capsys.readouterr().err
+
+
+def test_a_file_that_is_a_folder_is_no_choice(tmp_path, capsys):
+    (tmp_path / "equation" / "mine.yaml").mkdir(parents=True)
+    assert main(["--config-dir", str(tmp_path), "equation=mine", "grid=16"]) == 2
+    assert "did you mean 'mine'" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("time.end=[", "time.end=[ cannot be read"),
+        ("time.end={", "cannot be read"),
+        ("a=!!python/object:os.system x", "cannot be read"),
+        ("a=&x [*x]", "100,000 values"),
+        ("initial=zero", "initial.name is not set there"),
+        ("boundary=neumann", "boundary.name is not set there"),
+        ("time.end=0.005", "time.end=0.005 lies before t = 0.01"),
+        ("equation.Q=5", "equation.Q is not set there"),
+    ],
+)
+def test_settings_of_resume(word, told, finished, capsys):
+    folder = finished
+    assert main(["resume", str(folder), word]) == 2
+    assert told in capsys.readouterr().err
+    with pytest.raises(PdesimError):
+        pdesim.resume(folder, word)
+
+
+@pytest.mark.parametrize("command", ["info", "resume", "recover", "render"])
+@pytest.mark.parametrize("path", ["~nosuchuser", "a" * 5000])
+def test_paths_that_cannot_exist(command, path, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main([command, path]) == 2
+    assert "internal error" not in capsys.readouterr().err
+
+
+def test_exports_replace_no_files_of_a_run_and_no_devices(tmp_path, capsys):
+    folder = make_run(tmp_path).parent
+    (folder / "checkpoint.h5").write_bytes(b"precious")
+    os.mkfifo(tmp_path / "pipe")
+    for target in (folder / "checkpoint.h5", tmp_path / "pipe", tmp_path / ("a" * 300)):
+        words = ["--to", "npz", "--output", str(target), "--overwrite"]
+        assert main(["export", str(folder), *words]) == 2
+    assert (folder / "checkpoint.h5").read_bytes() == b"precious"
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_folders_of_tables_are_checked_before_the_work(capsys):
+    for command in (["verify"], ["bench", "--sizes", "16"]):
+        assert main([*command, "equation=heat", "--markdown", "/nowhere/x.md"]) == 2
+        assert "there is no folder /nowhere" in capsys.readouterr().err
+
+
+def test_a_sweep_is_no_single_run():
+    with pytest.raises(PdesimError, match="pdesim -m experiment=pearson"):
+        pdesim.simulate("experiment=pearson")
+
+
+def test_sweeps_over_all_that_the_documentation_names(tmp_path, monkeypatch, capsys):
+    """Globs are checked before the sweep as lists are; intervals need another sampler."""
+    monkeypatch.chdir(tmp_path)
+    jobs = []
+    monkeypatch.setattr("pdesim.sweep.drive.run_sweep", lambda found, *_: jobs.extend(found) or 0)
+    assert main(["-m", *HEAT, "stepper=glob(etdrk*)"]) == 0
+    assert len(jobs) == 4
+    assert main(["-m", *HEAT, "equation.D=interval(0,1)"]) == 2
+    assert "sweep=grid cannot take" in capsys.readouterr().err
+    assert main(["-m", *HEAT, "grid=16,x"]) == 2
+    assert np.size(jobs, 0) == 4
