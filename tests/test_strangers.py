@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import math
 import os
 import shutil
 
@@ -17,6 +19,7 @@ from pdesim.errors import OutputError, printable
 from pdesim.files import load_yaml
 from pdesim.output import recover
 from pdesim.output.checkpoint import PREVIOUS, fingerprint, read_checkpoint, write_checkpoint
+from pdesim.output.convergence import settings_digest
 
 ESCAPE = "\x1b[31m"
 #: beyond float64; and beyond the 4300 digits that Python prints
@@ -237,3 +240,28 @@ def test_recover_copies_numbers_only(run):
         with pytest.raises(OutputError, match="odd"):
             recover(path)
         assert path.read_bytes() == before, name
+
+
+GOOD = {"order_rms": 2.0, "order_max": 2.0, "error_rms": 1.0, "error_max": 1.0,
+        "relative_rms": 0.1, "relative_max": 0.1, "reliable": True, "verdict": "fine"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["null", "[]", "{}", '{"fields": {}}', '{"fields": {"u": {}}}', '{"fields": {"u": 5}}',
+     "[" * 9999]
+    + [json.dumps({"fields": {"u": GOOD | {name: value}}, "time": 1.0, "equation": ESCAPE,
+                   "refined": "space", "expected_order": 2,
+                   "levels": [{"grid": [8]}, {"grid": [16]}, {"grid": [32]}]})
+       for name in GOOD for value in ([1], ESCAPE, math.nan, 10**400, None)],
+)  # fmt: skip
+def test_odd_results_of_converge_get_one_message(run, capsys, text):
+    with h5py.File(run / "snapshots.h5") as file:
+        digest = settings_digest(yaml.safe_load(file.attrs["config"]))
+    text = text.replace('{"fields"', f'{{"settings": "{digest}", "fields"')
+    (run / "converge.json").write_text(text)
+    told(capsys, "info", "run")
+    told(capsys, "info", "run", "--json")
+    (run / "snapshots.h5").unlink()
+    told(capsys, "info", "run")
+    told(capsys, "info", "run", "--json")
