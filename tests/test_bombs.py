@@ -15,6 +15,7 @@ import pytest
 import yaml
 from made_runs import make_run
 
+import pdesim
 from pdesim.cli import main
 from pdesim.errors import ConfigError, OutputError
 from pdesim.files import check_aliases, check_interpolations, load_yaml
@@ -180,6 +181,28 @@ def test_bombs_get_a_message_within_seconds_and_a_gigabyte(tmp_path):
         assert code == 2, (words, done.stderr)
         assert seconds < 5, words
         assert grown < 2**30, words
+
+
+def test_texts_count_where_the_functions_of_hdf5_cannot_be_found(tmp_path, monkeypatch):
+    honest, bomb = make_run(tmp_path / "run"), repeated_text(tmp_path / "texts", "x")
+
+    def missing():
+        raise AttributeError("H5Tregister")
+
+    monkeypatch.setattr("pdesim.files.attributes._library", missing)
+    with pdesim.open(honest) as snapshots:
+        assert snapshots.attributes["equation_name"] == "made"
+    with pytest.raises(OutputError, match="16,777,216 bytes"):
+        pdesim.open(bomb)
+
+
+def test_types_whose_size_is_not_known_before_are_refused(tmp_path):
+    path = make_run(tmp_path / "run")
+    mixed = np.dtype([("a", h5py.string_dtype()), ("b", "f8")])
+    with h5py.File(path, "r+") as file:
+        file["u"].attrs.create("odd", np.array([("a", 1.0)], dtype=mixed))
+    with pytest.raises(OutputError, match=r"'odd' .* inside another type"):
+        pdesim.open(path)
 
 
 def test_info_of_a_bomb_in_the_settings_tells_the_rest(tmp_path, capsys):
