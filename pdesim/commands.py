@@ -130,7 +130,8 @@ def _look(name: str, stored: Mapping, overrides: Sequence[str], fields: Sequence
         if key not in chosen and key != "name":
             values[key] = value
     asked = values.get("field")
-    if "field" not in chosen and not is_available(asked, fields, AXES):
+    text = isinstance(asked, str)  # anything else is refused below
+    if "field" not in chosen and text and not is_available(asked, fields, AXES):
         values["field"] = None  # the run did not store the field that its equation likes to show
     return read_section({"animation": Animation, "montage": Montage}[name], values, name)
 

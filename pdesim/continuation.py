@@ -18,9 +18,10 @@ from pdesim.moment import Moment
 from pdesim.output import Snapshots, fingerprint, lock, read_checkpoint, recover
 from pdesim.output.checkpoint import FILE, PREVIOUS
 from pdesim.output.snapshots import FILE as SNAPSHOTS
-from pdesim.plan import Plan, build_plan, frame_times
+from pdesim.plan import Plan, build_grid, build_plan, frame_times
 from pdesim.settings import CONTINUING, INCIDENTAL, OPEN_SECTIONS, Settings, lies_in, read_settings
 
+_CURE = f"remove {FILE}: the run goes on from the one before, or begins anew"
 #: what may change on the way; everything else decides the numbers or the layout of the file
 FREE = (*CONTINUING, *INCIDENTAL)
 
@@ -184,13 +185,26 @@ def _from(moment: Moment, settings: Settings, name: str) -> Plan | None:
     times = _times(moment, settings)
     if moment.frame >= len(times) - 1:
         return None
-    plan = build_plan(settings, name, replace(moment, times=times))
-    shape = (len(plan.equation.fields), *plan.grid.shape)
-    if moment.state.shape != shape:
+    grid, precision = build_grid(settings), settings.device.precision
+    _check_state(moment, (len(moment.state), *grid.shape), precision)
+    if (moment.solid is None) != (settings.domain.mask is None):
         raise OutputError(
-            f"the checkpoint holds a state of shape {moment.state.shape}", f"the shape {shape}"
+            "the checkpoint and the settings differ in whether there are obstacles", cure=_CURE
         )
+    plan = build_plan(settings, name, replace(moment, times=times))
+    _check_state(moment, (len(plan.equation.fields), *grid.shape), precision)
     return plan
+
+
+def _check_state(moment: Moment, shape: tuple[int, ...], precision: str) -> None:
+    """Raise OutputError unless the state is such an array; the type is that of the run."""
+    found = moment.state
+    if found.shape != shape or found.dtype != precision:
+        raise OutputError(
+            f"the checkpoint holds a state of shape {found.shape} in {found.dtype}",
+            f"the shape {shape} in {precision}",
+            _CURE,
+        )
 
 
 def _times(moment: Moment, settings: Settings) -> np.ndarray:

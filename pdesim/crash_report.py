@@ -12,12 +12,16 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from pdesim.errors import printable
+
 #: the exit code of the command line after such an exception (EX_SOFTWARE of sysexits.h)
 EXIT_CODE = 70
 #: set to anything but 0, this environment variable shows the traceback on standard error too
 DEBUG = "PDESIM_DEBUG"
-#: the log file in the folder of a run
+#: the first log file in the folder of a run; the next are pdesim-error-2.log, ...
 FILE = "pdesim-error.log"
+#: log files in one folder; later ones are temporary files
+MOST_FILES = 9
 _PACKAGES = ("pdesim", "tensorflow", "numpy", "sympy", "hydra-core", "h5py")
 
 
@@ -50,7 +54,7 @@ def report(error: BaseException, arguments: Sequence[str]) -> str:
         lines.append(text)
     else:
         lines.append(f"  {DEBUG}=1 shows the traceback here")
-    return "\n".join(lines)
+    return printable("\n".join(lines))
 
 
 def _log(error: BaseException, arguments: Sequence[str]) -> str:
@@ -63,17 +67,36 @@ def _log(error: BaseException, arguments: Sequence[str]) -> str:
 
 
 def _write(folder: Path | None, text: str) -> Path | None:
-    """Append to the log file of a run's folder if it exists, else to a new temporary file."""
+    """Write a new file: in a run's folder if it exists, else in the folder of temporary files.
+
+    What is there already is left alone, whoever made it: a file may have a second name elsewhere, a
+    link leads elsewhere, and a pipe waits for its reader.
+    """
     octets = text.encode(errors="backslashreplace")
-    if folder is not None and Path(folder).is_dir():
-        path = Path(folder, FILE)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
-        with contextlib.suppress(OSError), open(os.open(path, flags, 0o644), "wb") as file:
+    for path in _names(folder):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+        try:
+            handle = os.open(path, flags, 0o644)
+        except FileExistsError:
+            continue
+        except OSError:
+            break
+        with contextlib.suppress(OSError), open(handle, "wb") as file:
             file.write(octets)
             return path
+        break
     with contextlib.suppress(OSError):
         handle, name = tempfile.mkstemp(prefix="pdesim-error-", suffix=".log")
         with open(handle, "wb") as file:
             file.write(octets)
         return Path(name)
     return None
+
+
+def _names(folder: Path | None) -> list[Path]:
+    """Where a log file may go in a run's folder, by preference; empty if there is no folder."""
+    if folder is None or not Path(folder).is_dir():
+        return []
+    first = Path(folder, FILE)
+    others = (first.with_stem(f"{first.stem}-{number}") for number in range(2, MOST_FILES + 1))
+    return [first, *others]

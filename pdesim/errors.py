@@ -6,16 +6,24 @@ import difflib
 from collections.abc import Iterable
 
 
+def printable(text: str) -> str:
+    """The text with U+FFFD for what must not reach a terminal: control characters (escape
+    sequences begin with one) and bytes that were no UTF-8."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
+
+
 class PdesimError(Exception):
     """A user's mistake or the machine's limit, told on one screen without a traceback.
 
     The message is the first line; ``expected`` and ``cure`` follow on lines of their own.
-    ``exit_code`` is what the command line returns.
+    ``exit_code`` is what the command line returns. What a message quotes may come from a file of
+    somebody else: see :func:`printable`.
     """
 
     exit_code = 2
 
     def __init__(self, problem: str, expected: str = "", cure: str = "") -> None:
+        problem, expected, cure = map(printable, (problem, expected, cure))
         self.problem, self.expected, self.cure = problem, expected, cure
         lines = [problem]
         if expected:

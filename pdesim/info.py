@@ -14,7 +14,7 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
-from pdesim.errors import ConfigError, OutputError
+from pdesim.errors import ConfigError, OutputError, printable
 from pdesim.output.convergence import (
     error_in_space,
     header,
@@ -77,6 +77,11 @@ def show_info(path: str, as_json: bool) -> None:
         console.print(_sweep(Path(path), members, found))
 
 
+def _text(told: str, style: str = "") -> Text:
+    """Text of a file as it may reach a terminal."""
+    return Text(printable(told), style)
+
+
 def _console() -> Console:
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=120)
@@ -88,10 +93,10 @@ def _show_convergence(found: Mapping, as_json: bool) -> None:
         print(json.dumps(found, indent=2, allow_nan=False))
         return
     console = _console()
-    console.print(Text(title(found)))
+    console.print(_text(title(found)))
     table = Table(*header(), box=box.SIMPLE_HEAD, pad_edge=False)
     for row in rows(found):
-        table.add_row(*row)
+        table.add_row(*map(_text, row))
     console.print(table)
 
 
@@ -116,11 +121,11 @@ def _run(run: Summary) -> list[Table | Text]:
     facts.add_column(overflow="fold")
     for name, value in _facts(run):
         if value:
-            facts.add_row(name, value if isinstance(value, Text) else Text(value))
+            facts.add_row(name, value if isinstance(value, Text) else _text(value))
     when = f"in the last frame, t = {run.last_time:g}"
     if run.frames > 1:
         when += f"; drift since t = {run.first_time:g}"
-    return [facts, _fields(run), Text(when, style="dim")]
+    return [facts, _fields(run), _text(when, style="dim")]
 
 
 def _fields(run: Summary) -> Table:
@@ -133,15 +138,15 @@ def _fields(run: Summary) -> Table:
         label = f"{name} {field.long_name}" if field.long_name != name else name
         numbers = [_number(value) for value in (field.min, field.max, field.mean)]
         drift = [_number(field.drift, signed=True)] * drifts
-        table.add_row(Text(label + unit), *numbers, *drift)
+        table.add_row(_text(label + unit), *numbers, *drift)
     return table
 
 
 def _facts(run: Summary) -> list[tuple[str, str | Text]]:
     went = run.progress
-    state = Text(run.state, style=_COLOURS.get(run.state, "yellow"))
+    state = _text(run.state, style=_COLOURS.get(run.state, "yellow"))
     if run.error:
-        state.append(f": {run.error}", style="")
+        state.append(printable(f": {run.error}"), style="")
     axes = run.grid.values()
     steady = run.first_time == run.last_time
     frames = f"{run.frames:,}, t = {run.first_time:g}" + (
@@ -248,19 +253,19 @@ def _sweep(folder: Path, members: Sequence[Member], found: Sequence[Summary | Me
     runs = [one for one in found if isinstance(one, Summary)]
     varying = short_names(differing_settings(members))
     names = dict.fromkeys(run.equation for run in runs)
-    title = Text(f"{folder}: {len(found)} runs of {_join(names)}")
+    title = _text(f"{folder}: {len(found)} runs of {_join(names)}")
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
     fields = list(dict.fromkeys(name for run in runs for name in run.fields))
     headings = [*varying.values(), "grid", "frames", "t", *(f"mean {f}" for f in fields), "steps/s"]
     table.add_column("run")
     table.add_column("state")
     for heading in headings:
-        table.add_column(Text(heading), justify="right")
+        table.add_column(_text(heading), justify="right")
     for member, one in zip(members, found, strict=True):
-        settings = [Text(setting_text(member.settings.get(name))) for name in varying]
-        state = Text(one.state, style=_COLOURS.get(one.state, "yellow"))
+        settings = [_text(setting_text(member.settings.get(name))) for name in varying]
+        state = _text(one.state, style=_COLOURS.get(one.state, "yellow"))
         cells = _row(one, fields) if isinstance(one, Summary) else []
-        table.add_row(Text(member.name), state, *settings, *cells)
+        table.add_row(_text(member.name), state, *settings, *cells)
     return table
 
 
@@ -274,7 +279,7 @@ def _row(run: Summary, fields: Sequence[str]) -> list[Text]:
         *means,
         "" if rate is None else f"{rate:,.4g}",
     ]
-    return [*map(Text, cells)]
+    return [*map(_text, cells)]
 
 
 def check_arguments(arguments: Sequence[str]) -> tuple[str, bool]:

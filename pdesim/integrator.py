@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from pdesim.blocks import Blocks
+from pdesim.errors import OutputError
 from pdesim.plan import Plan
 
 #: a tolerance that every step meets
@@ -58,9 +59,24 @@ class Integrator:
             self.state = self.blocks.initial(self.state)
         self.begin(made_for, self.everyone)
         if since[0] is not None:
-            parts = zip(*(m.carry for m in since), strict=True)
-            parts = [self.tensor(part, part[0].dtype) for part in parts]
-            self.carry = tf.nest.pack_sequence_as(self.carry, parts)
+            self._carry_on([moment.carry for moment in since])
+
+    def _carry_on(self, carried: Sequence[tuple[np.ndarray, ...]]) -> None:
+        """Put back what the stepper carried for each plan.
+
+        Raises:
+            OutputError: if it carries other arrays here.
+        """
+        wanted = [_form(part) for part in self.carry_of(0)]
+        for parts in carried:
+            if (found := [_form(part) for part in parts]) != wanted:
+                raise OutputError(
+                    f"the checkpoint's stepper carries {', '.join(found[:9]) or 'nothing'}",
+                    ", ".join(wanted),
+                    "remove checkpoint.h5: the run goes on from the one before, or begins anew",
+                )
+        parts = [self.tensor(part, part[0].dtype) for part in zip(*carried, strict=True)]
+        self.carry = tf.nest.pack_sequence_as(self.carry, parts)
 
     def tensor(self, values: Sequence, dtype) -> tf.Tensor:
         """One value a plan as a tensor; of a single plan, that value itself."""
@@ -200,6 +216,10 @@ class Integrator:
         else:
             self.begin(dt, self.everyone)
         return self._steps(dt, 1, scale)
+
+
+def _form(values: np.ndarray) -> str:
+    return f"{values.dtype} {values.shape}"
 
 
 def as_array(tensor: tf.Tensor) -> np.ndarray:

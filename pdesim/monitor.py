@@ -34,7 +34,7 @@ LASTING = 0.05
 #: a field without any value is measured against this, which no error reaches
 NOTHING = 1e-25
 #: the arrays of a monitor that a checkpoint keeps, in this order
-_SAVED = ("error", "damped", "rate", "hidden", "damping", "peak", "spread")
+SAVED = ("error", "damped", "rate", "hidden", "damping", "peak", "spread")
 
 
 @dataclass
@@ -63,7 +63,7 @@ class Monitor:
     @classmethod
     def start(cls, members: int, fields: int, time: float) -> Monitor:
         """Nothing is known yet."""
-        zeros = [np.zeros((members, fields)) for _ in _SAVED]
+        zeros = [np.zeros((members, fields)) for _ in SAVED]
         counts = [np.zeros(members, dtype=np.int64) for _ in range(2)]
         return cls(*zeros, np.full(members, time), *counts)
 
@@ -149,10 +149,10 @@ class Monitor:
 
     def of(self, member: int) -> np.ndarray:
         """Everything about one member as one array, ``(7, fields)``; see :meth:`restore`."""
-        return np.stack([getattr(self, name)[member] for name in _SAVED])
+        return np.stack([getattr(self, name)[member] for name in SAVED])
 
     def restore(self, member: int, values: np.ndarray, time: float, steps: int, checks: int):
         """The state of a member as it was saved."""
-        for name, value in zip(_SAVED, values, strict=True):
+        for name, value in zip(SAVED, values, strict=True):
             getattr(self, name)[member] = value
         self.time[member], self.checked[member], self.checks[member] = time, steps, checks

@@ -18,7 +18,7 @@ from rich.console import Console
 import pdesim
 from pdesim.device import Placement, enough_memory, start_tensorflow
 from pdesim.drawing import LONG, Artist, draw, shown
-from pdesim.errors import InterruptedRun, OutputError, PdesimError
+from pdesim.errors import InterruptedRun, OutputError, PdesimError, printable
 from pdesim.export import write_xdmf
 from pdesim.files import make_folder
 from pdesim.output import (
@@ -86,6 +86,7 @@ class _Session:
     numbers: dict
 
     def tell(self, line: str, **style) -> None:
+        line = printable(line)
         log.info(line)
         self.console.print(line, highlight=False, markup=False, **style)
 

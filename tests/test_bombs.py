@@ -15,9 +15,11 @@ import pytest
 import yaml
 from made_runs import make_run
 
+import pdesim
 from pdesim.cli import main
 from pdesim.errors import ConfigError, OutputError
 from pdesim.files import check_aliases, check_interpolations, load_yaml
+from pdesim.files.attributes import stored_lengths
 from pdesim.files.text import MOST_LEVELS, MOST_NODES
 
 #: nine lines of nine aliases each: 9^9 values
@@ -76,6 +78,46 @@ def sparse(folder: Path) -> Path:
     return folder / "sparse.h5"
 
 
+def chunked(folder: Path, chunk: tuple[int, ...], packings: int) -> Path:
+    """Zeros of a 6x4 grid in one vast chunk per frame, deflated so many times: some kilobytes."""
+    path = make_run(folder)
+    plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plist.set_chunk(chunk)
+    data = bytes(8 * int(np.prod(chunk)))
+    for _ in range(packings):
+        plist.set_deflate(9)
+        data = zlib.compress(data, 9)
+    with h5py.File(path, "r+") as file:
+        del file["u"]
+        space = h5py.h5s.create_simple((3, 6, 4), (h5py.h5s.UNLIMITED,) * 3)
+        made = h5py.h5d.create(file.id, b"u", h5py.h5t.IEEE_F64LE, space, dcpl=plist)
+        for frame in range(3):
+            made.write_direct_chunk((frame, 0, 0), data)
+    return path
+
+
+def repeated_text(folder: Path, where: str, count: int = 5000) -> Path:
+    """An attribute of many texts, all of which are stored in the one place of a long one."""
+    path, long = make_run(folder), b"A" * 480_000
+    with h5py.File(path, "r+", libver=("v110", "v110")) as file:
+        file.attrs["long"] = long.decode()
+        short = np.array(["the first", *["B"] * (count - 1)], dtype=object)
+        file[where].attrs.create("many", short, dtype=h5py.string_dtype())
+    octets = path.read_bytes()
+    at, place = octets.find(long), octets.find(b"the first")
+
+    def stored_as(start: int, length: int) -> bytes:
+        """What refers to a text in a heap: its length, the heap's place, its number there."""
+        heap, number = octets.rfind(b"GCOL", 0, start), octets[start - 16 : start - 14]
+        return struct.pack("<IQ", length, heap) + number + bytes(2)
+
+    first, stored = octets.find(stored_as(place, 9)), stored_as(at, len(long)) * count
+    path.write_bytes(octets[:first] + stored + octets[first + len(stored) :])
+    with h5py.File(path) as file, stored_lengths() as lengths:
+        assert lengths(file[where].attrs.get_id("many")) == count * len(long)
+    return path
+
+
 def picture(path: Path, side: int) -> Path:
     """A black PNG, row by row: some kilobytes for any size."""
     packer = zlib.compressobj(9)
@@ -93,6 +135,10 @@ def picture(path: Path, side: int) -> Path:
 
 
 def test_bombs_get_a_message_within_seconds_and_a_gigabyte(tmp_path):
+    twice = chunked(tmp_path / "twice", (1, 4096, 4096), 2)
+    large = chunked(tmp_path / "large", (1, 2048, 2048), 1)
+    texts = repeated_text(tmp_path / "texts", "/")
+    other_texts = repeated_text(tmp_path / "others", "x")
     claimed, vast = frames_claimed(tmp_path / "claimed"), vast_frames(tmp_path / "vast")
     stored = make_run(tmp_path / "stored")
     with h5py.File(stored, "r+") as file:
@@ -106,6 +152,11 @@ def test_bombs_get_a_message_within_seconds_and_a_gigabyte(tmp_path):
     commands = [
         *[[word, str(path)] for path in (claimed, vast) for word in ("info", "render", "recover")],
         *[["export", str(path), "--to", "npz"] for path in (claimed, vast)],
+        *[
+            [*words, str(path)]
+            for path in (twice, large, texts, other_texts)
+            for words in (["info"], ["render"], ["recover"], ["export", "--to", "npz"])
+        ],
         *[
             [word, str(path.parent)]
             for path in (claimed, stored)
@@ -130,6 +181,28 @@ def test_bombs_get_a_message_within_seconds_and_a_gigabyte(tmp_path):
         assert code == 2, (words, done.stderr)
         assert seconds < 5, words
         assert grown < 2**30, words
+
+
+def test_texts_count_where_the_functions_of_hdf5_cannot_be_found(tmp_path, monkeypatch):
+    honest, bomb = make_run(tmp_path / "run"), repeated_text(tmp_path / "texts", "x")
+
+    def missing():
+        raise AttributeError("H5Tregister")
+
+    monkeypatch.setattr("pdesim.files.attributes._library", missing)
+    with pdesim.open(honest) as snapshots:
+        assert snapshots.attributes["equation_name"] == "made"
+    with pytest.raises(OutputError, match="16,777,216 bytes"):
+        pdesim.open(bomb)
+
+
+def test_types_whose_size_is_not_known_before_are_refused(tmp_path):
+    path = make_run(tmp_path / "run")
+    mixed = np.dtype([("a", h5py.string_dtype()), ("b", "f8")])
+    with h5py.File(path, "r+") as file:
+        file["u"].attrs.create("odd", np.array([("a", 1.0)], dtype=mixed))
+    with pytest.raises(OutputError, match=r"'odd' .* inside another type"):
+        pdesim.open(path)
 
 
 def test_info_of_a_bomb_in_the_settings_tells_the_rest(tmp_path, capsys):

@@ -16,6 +16,7 @@ from pdesim.device import start_tensorflow
 from pdesim.errors import ConfigError, OutputError
 from pdesim.files import check_folder, is_path, make_folder, new_folder, reading, write_text
 from pdesim.output import convergence
+from pdesim.settings import read_settings
 
 USAGE = "settings such as equation=heat grid=64, or one folder of a run; --json, --config-dir DIR"
 
@@ -49,6 +50,7 @@ def run_converge(arguments: Sequence[str]) -> int:
 
         result = compute(levels, placement, tell)
     values = as_json(result, digest, placement.about)
+    _check_finite(values)
     folder = new_folder(folder) if new else folder
     make_folder(folder)
     text = json.dumps(values, indent=1, allow_nan=False)
@@ -63,6 +65,16 @@ def run_converge(arguments: Sequence[str]) -> int:
     else:
         print(text)
     return 0
+
+
+def _check_finite(values: Mapping) -> None:
+    """Raise ConfigError for errors that are not finite; there is nothing to show of them."""
+    for name, numbers in values["fields"].items():
+        if numbers["error_rms"] is None:
+            raise ConfigError(
+                f"the error of {name} is not finite: squares of {name} are beyond float64",
+                "values below 1e150",
+            )
 
 
 def _arguments(arguments: Sequence[str]) -> tuple[bool, str | None, list[str]]:
@@ -122,6 +134,7 @@ def _of_run(path: str) -> tuple[Composed, Path]:
     check_folder(folder)
     if not values:
         raise ConfigError(f"{path} does not say its settings", "a run of pdesim")
+    read_settings(values)  # a section may be missing
     return Composed(dict(values), folder, folder, name, (), True), folder
 
 
@@ -129,5 +142,5 @@ def _in_double(composed: Composed, words: Sequence[str]) -> Composed:
     """In double precision, so that rounding does not hide the error; unless the words ask."""
     if any(word.startswith("device.precision=") for word in words):
         return composed
-    device = {**composed.values["device"], "precision": "float64"}
+    device = {**composed.values.get("device", {}), "precision": "float64"}
     return replace(composed, values={**composed.values, "device": device})

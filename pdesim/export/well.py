@@ -69,7 +69,9 @@ def _write_scalars(file: h5py.File, sources: Sequence[Source]) -> None:
         values = np.array([one[name] for one in each], dtype=np.float64)
         varies = bool((values != values[0]).any())
         file.attrs[name] = values if varies else values[0]
-        data = group.create_dataset(name, data=(values if varies else values[0]).astype("f4"))
+        with np.errstate(over="ignore"):  # infinity, where float32 ends
+            single = (values if varies else values[0]).astype("f4")
+        data = group.create_dataset(name, data=single)
         data.attrs.update({"sample_varying": varies, "time_varying": False})
 
 

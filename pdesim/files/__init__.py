@@ -1,11 +1,12 @@
 """Files that others may have made: reading them safely, and writing beside them.
 
-`hdf5` opens HDF5 files that refer to no other file, `heaps` checks that their texts can be read;
-`folder` checks a run's folder before anything is written into it; `replace` writes files under a
-temporary name; `text` reads YAML whose aliases do not multiply, `interpolation` bounds `${...}`;
-`inputs` reads pictures and frames that a formula names.
+`hdf5` opens HDF5 files that refer to no other file, `heaps` checks that their texts can be read,
+`attributes` how much memory these take; `folder` checks a run's folder before anything is written
+into it; `replace` writes files under a temporary name; `text` reads YAML whose aliases do not
+multiply, `interpolation` bounds `${...}`; `inputs` reads pictures and frames that a formula names.
 """
 
+from pdesim.errors import printable
 from pdesim.files.create import RESERVE, abandon, changing, check_space, creating
 from pdesim.files.folder import (
     check_folder,
@@ -31,7 +32,7 @@ from pdesim.files.hdf5 import (
 from pdesim.files.inputs import memory, read_last_frame, read_picture, resize
 from pdesim.files.interpolation import check_interpolations
 from pdesim.files.replace import clear_left_behind, clear_name, replacing, write_text
-from pdesim.files.text import check_aliases, load_yaml, printable
+from pdesim.files.text import check_aliases, load_yaml
 
 __all__ = [
     "RESERVE",

@@ -2,7 +2,7 @@
 
 An HDF5 file can make its reader open other files, and its writer write into them: through soft and
 external links, external storage and virtual datasets. A file that has any of these is refused
-before anything of it is read.
+before anything of it is read, and so is a small one whose parts would take a lot of memory.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from typing import Any
 
 import h5py
 import numpy as np
-from h5py import h5d, h5f, h5g, h5l, h5o, h5p, h5z
+from h5py import h5d, h5f, h5l, h5o, h5p, h5z
 
-from pdesim.errors import OutputError
+from pdesim.errors import OutputError, printable
+from pdesim.files.attributes import LARGEST as LARGEST_ATTRIBUTES
+from pdesim.files.attributes import attribute_bytes, stored_lengths
 from pdesim.files.folder import check_own_file
 from pdesim.files.heaps import check_heaps
-from pdesim.files.text import printable
 
 #: what h5py raises for files that are damaged, beside OSError
 UNREADABLE = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError,
@@ -31,14 +32,20 @@ UNREADABLE = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowEr
 MOST_OBJECTS = 10_000
 #: frames of a file: their times take 256 MiB
 MOST_FRAMES = 2**25
-#: bytes of an attribute; all settings of a run take some thousands
-LARGEST_ATTRIBUTE = 2**24
-#: deflate makes at most 1032 bytes of one (zlib.net/zlib_tech.html)
+#: deflate makes at most 1032 bytes of one (zlib.net/zlib_tech.html), LZF 88
 DEFLATE_RATIO = 1032
 #: bytes that may be claimed without being stored: chunks that nobody wrote yet
 UNSTORED = 2**20
-#: filters that HDF5 has by itself; of all others it is not known what they make of one byte
-_PLAIN_FILTERS = {h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32}
+#: the same for other filters, which have no such bound: a constant frame may take some 100 bytes
+OTHER_RATIO, OTHER_UNSTORED = 2**16, 2**28
+#: bytes of a chunk that is larger than all numbers of its dataset
+LARGEST_CHUNK = 2**24
+#: filters that leave the size of a chunk as it is, and those that make few bytes of many: of HDF5
+#: and h5py, and the registered numbers of blosc, lz4, bitshuffle, zstd and blosc2
+_KEEPING = {h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32}
+_BOUNDED = {h5z.FILTER_DEFLATE, h5z.FILTER_LZF}
+_PACKING = _BOUNDED | {h5z.FILTER_SZIP, h5z.FILTER_NBIT, h5z.FILTER_SCALEOFFSET,
+                       32001, 32004, 32008, 32015, 32026}  # fmt: skip
 #: how often HDF5 reads metadata whose checksum is wrong, because a writer may be changing it. The
 #: waits between double from 1 ns: 24 attempts take 17 ms, HDF5's own 100 longer than anybody lives
 _ATTEMPTS = 24
@@ -144,31 +151,65 @@ def _check_contained(file: h5py.File) -> None:
     """Walk over all links and datasets without following any that leave the file.
 
     Raises:
-        OutputError: naming the first that does.
+        OutputError: naming the first that does; also for chunks, filters and attributes that take
+            much more memory than the file.
     """
     name = str(file.filename)
-    waiting, seen, count = [(file.id, "")], set(), 0
-    while waiting:
-        group, place = waiting.pop()
-        for key in group:
-            count += 1
-            inside = f"{place}/{key.decode('utf-8', 'replace')}"
-            if count > MOST_OBJECTS:
-                raise OutputError(f"{name} has more than {MOST_OBJECTS:,} objects")
-            if group.links.get_info(key).type != h5l.TYPE_HARD:
-                raise _leads_elsewhere(name, inside, "a link")
-            about = h5o.get_info(group, key)
-            if (about.fileno, about.addr) in seen:
+    waiting, seen, count, attributes = [(file.id, "")], set(), 0, 0
+    with stored_lengths() as lengths:
+        while waiting:
+            item, place = waiting.pop()
+            attributes += attribute_bytes(item, name, lengths)
+            if attributes > LARGEST_ATTRIBUTES:
+                raise OutputError(
+                    f"the attributes of {name} take more than {LARGEST_ATTRIBUTES:,} bytes"
+                )
+            if isinstance(item, h5d.DatasetID):
+                _check_dataset(item, name, place)
                 continue
-            seen.add((about.fileno, about.addr))
-            if about.type == h5o.TYPE_GROUP:
-                waiting.append((h5g.open(group, key), inside))
-            elif about.type == h5o.TYPE_DATASET:
-                plist = h5d.open(group, key).get_create_plist()
-                if plist.get_layout() == h5d.VIRTUAL:
-                    raise _leads_elsewhere(name, inside, "a virtual dataset")
-                if plist.get_external_count():
-                    raise _leads_elsewhere(name, inside, "a dataset in external storage")
+            for key in item:
+                count += 1
+                inside = f"{place}/{key.decode('utf-8', 'replace')}"
+                if count > MOST_OBJECTS:
+                    raise OutputError(f"{name} has more than {MOST_OBJECTS:,} objects")
+                if item.links.get_info(key).type != h5l.TYPE_HARD:
+                    raise _leads_elsewhere(name, inside, "a link")
+                about = h5o.get_info(item, key)
+                if (about.fileno, about.addr) in seen:
+                    continue
+                seen.add((about.fileno, about.addr))
+                if about.type in (h5o.TYPE_GROUP, h5o.TYPE_DATASET):
+                    waiting.append((h5o.open(item, key), inside))
+
+
+def _check_dataset(data: h5d.DatasetID, name: str, place: str) -> None:
+    plist = data.get_create_plist()
+    if plist.get_layout() == h5d.VIRTUAL:
+        raise _leads_elsewhere(name, place, "a virtual dataset")
+    if plist.get_external_count():
+        raise _leads_elsewhere(name, place, "a dataset in external storage")
+    filters = _filters(plist)
+    packing = [code for code in filters if code not in _KEEPING]
+    if len(packing) > 1 or len(set(filters)) < len(filters) or not _PACKING.issuperset(packing):
+        raise OutputError(
+            f"{place} in {name} has the filters {filters}",
+            "one compression that is known, with shuffle and Fletcher's checksum",
+            f"a copy of the data, such as: h5repack -f GZIP=4 {name} NEW, if you trust the file",
+        )
+    if plist.get_layout() == h5d.CHUNKED:
+        bytes_each = data.get_type().get_size()
+        numbers = math.prod(max(1, n) for n in data.shape)
+        chunk = math.prod(plist.get_chunk()) * bytes_each
+        if chunk > max(LARGEST_CHUNK, numbers * bytes_each):
+            raise OutputError(
+                f"the chunks of {place} in {name} take {chunk:,} bytes each, "
+                f"of which its shape {data.shape} uses few",
+                "chunks that are not larger than their dataset",
+            )
+
+
+def _filters(plist: h5p.PropDCID) -> list[int]:
+    return [plist.get_filter(number)[0] for number in range(plist.get_nfilters())]
 
 
 def _leads_elsewhere(name: str, place: str, kind: str) -> OutputError:
@@ -225,7 +266,8 @@ def check_stored(data: h5py.Dataset, numbers: int) -> None:
 
     A file of a few kilobytes may claim any shape: parts that nobody wrote take no room, and are
     made up in memory by who reads them. What is stored, even compressed by deflate, is a lower
-    bound of the claim divided by 1032.
+    bound of the claim divided by 1032. Several chunks may claim the same bytes of the file, so no
+    more than its size counts as stored.
 
     Args:
         numbers: how many are claimed, such as frames times cells.
@@ -234,30 +276,19 @@ def check_stored(data: h5py.Dataset, numbers: int) -> None:
         OutputError: with both sizes.
     """
     claimed = numbers * data.dtype.itemsize
-    plist = data.id.get_create_plist()
-    filters = {plist.get_filter(number)[0] for number in range(plist.get_nfilters())}
-    stored = data.id.get_storage_size()
-    if filters <= _PLAIN_FILTERS and claimed > DEFLATE_RATIO * stored + UNSTORED:
+    stored = min(data.id.get_storage_size(), data.file.id.get_filesize())
+    bounded = (_KEEPING | _BOUNDED).issuperset(_filters(data.id.get_create_plist()))
+    ratio, free = (DEFLATE_RATIO, UNSTORED) if bounded else (OTHER_RATIO, OTHER_UNSTORED)
+    if claimed > ratio * stored + free:
         raise OutputError(
             f"{data.name[1:]} in {data.file.filename} claims {claimed:,} bytes, "
             f"of which {stored:,} are stored",
-            "a dataset that was written; at most 1032 times what is stored",
+            f"a dataset that was written; at most {ratio} times what is stored",
         )
 
 
 def read_attributes(item: h5py.File | h5py.Dataset) -> dict[str, Any]:
-    """All attributes by name, texts without control characters.
-
-    Raises:
-        OutputError: if one is larger than ``LARGEST_ATTRIBUTE``.
-    """
-    for name in item.attrs:
-        size = item.attrs.get_id(name).get_storage_size()
-        if size > LARGEST_ATTRIBUTE:
-            raise OutputError(
-                f"the attribute {name!r} of {item.file.filename} takes {size:,} bytes",
-                f"at most {LARGEST_ATTRIBUTE:,}",
-            )
+    """All attributes by name, texts without control characters."""
     return {printable(name): _readable(value) for name, value in item.attrs.items()}
 
 

@@ -8,26 +8,48 @@ import yaml
 
 from pdesim.errors import OutputError
 
-#: libyaml where PyYAML was built with it: many times faster
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 #: values and keys in one text after every alias is replaced by what it stands for: the settings of
 #: a run are a few hundred, and nine lines that name the line before nine times each make 10^9
 MOST_NODES = 100_000
 #: levels of nesting; settings have four, and Python's parser fails near a thousand
 MOST_LEVELS = 100
+#: binary digits of an integer: all that a float can hold. Larger ones can neither be computed with
+#: nor, beyond 4300 decimal digits, be printed
+MOST_BITS = 1023
+
+
+#: the kinds of values that settings have; dates, sets and binary data are none of them
+_KINDS = ("null", "bool", "int", "float", "str", "seq", "map")
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    """libyaml where PyYAML was built with it, many times faster; only for ``_KINDS``."""
+
+    def construct_yaml_int(self, node: yaml.Node) -> int:
+        value = super().construct_yaml_int(node)
+        if value.bit_length() > MOST_BITS:
+            raise ValueError("an integer of more than 307 digits")
+        return value
+
+
+_Loader.yaml_constructors = {
+    None: _Loader.construct_undefined,
+    **{f"tag:yaml.org,2002:{kind}": getattr(_Loader, f"construct_yaml_{kind}") for kind in _KINDS},
+}
 
 
 def load_yaml(text: str) -> Any:
     """The contents of a YAML text.
 
     Raises:
-        OutputError: if it is not YAML, or expands to more than ``MOST_NODES`` values.
+        OutputError: if it is not YAML, expands to more than ``MOST_NODES`` values, or has an
+            integer of more than ``MOST_BITS`` binary digits.
     """
     try:
         check_aliases(text)
-        return yaml.load(text, _LOADER)
-    except (yaml.YAMLError, ValueError, OverflowError, TypeError) as error:
-        # a date such as 2001-99-99 and a number of 5000 digits raise ValueError
+        return yaml.load(text, _Loader)
+    except (yaml.YAMLError, ValueError, OverflowError, TypeError, LookupError) as error:
+        # a number of 5000 digits raises ValueError, the tag !!bool before a word LookupError
         raise _unreadable(error) from None
 
 
@@ -41,7 +63,7 @@ def check_aliases(text: str) -> None:
     """
     # sizes of the collections that are open, with their anchors; sizes of the finished anchors
     open_, finished = [], {}
-    for event in yaml.parse(text, _LOADER):
+    for event in yaml.parse(text, _Loader):
         if isinstance(event, yaml.CollectionStartEvent):
             open_.append([1, event.anchor])
             if len(open_) > MOST_LEVELS:
@@ -69,14 +91,8 @@ def check_aliases(text: str) -> None:
             )
 
 
-def printable(text: str) -> str:
-    """The text with U+FFFD for what must not reach a terminal: control characters (escape
-    sequences begin with one) and bytes that were no UTF-8."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
-
-
 def _unreadable(error: Exception) -> OutputError:
     mark = getattr(error, "problem_mark", None)
     place = f", line {mark.line + 1}" if mark else ""
-    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+    problem = getattr(error, "problem", None) or (str(error).splitlines() or ["?"])[0]
     return OutputError(f"the text is not YAML ({problem}{place})")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,17 @@ from pdesim.files import (
     replacing,
 )
 from pdesim.moment import Moment
+from pdesim.monitor import SAVED
 from pdesim.output.snapshots import LIBRARY_VERSIONS, explained, reason
 from pdesim.settings import CONTINUING, INCIDENTAL
+from pdesim.targets import nearness
 
 FILE = "checkpoint.h5"
 PREVIOUS = "checkpoint.previous.h5"
 _TYPES = {"int": int, "float": int | float, "str": str}
+#: steps and other counts stay below; what is counted is also computed with as float64
+LARGEST_COUNT = 2**53
+_POSITIVE = ("made_for", "longest", "limit")
 _ARRAYS = ("times", "targets", "errors", "state")
 _NUMBERS = tuple(f.name for f in dataclasses.fields(Moment) if f.type in ("int", "float", "str"))
 
@@ -99,18 +105,51 @@ def _check(moment: Moment) -> None:
         ValueError: naming the first entry that no run writes.
     """
     for field in dataclasses.fields(Moment):
-        value, kind = getattr(moment, field.name), _TYPES.get(field.type)
-        if kind and (not isinstance(value, kind) or isinstance(value, bool)):
-            raise ValueError(f"{field.name} is {value!r}")
+        if field.type in _TYPES:
+            _check_number(field.name, getattr(moment, field.name), field.type)
     for name in ("times", "targets"):
         times = getattr(moment, name)
-        if times.ndim != 1 or times.dtype.kind != "f" or not (np.diff(times) > 0).all():
+        growing = times.ndim == 1 and times.dtype.kind == "f" and (np.diff(times) > 0).all()
+        if not growing or len(times) < 2 or not np.isfinite(times).all():
             raise ValueError(f"{name} is no list of growing times")
     for name, many in (("frame", moment.times), ("target", moment.targets)):
         if not 0 <= getattr(moment, name) < len(many):
             raise ValueError(f"{name} is {getattr(moment, name)} of {len(many)}")
-    if not (np.isfinite(moment.state).all() and moment.state.dtype.kind == "f"):
+    _check_place(moment)
+    state, errors, solid = moment.state, moment.errors, moment.solid
+    if state.dtype.kind != "f" or not 2 <= state.ndim <= 4 or not np.isfinite(state).all():
         raise ValueError("the state is not finite")
+    if errors.dtype != np.float64 or errors.shape != (len(SAVED), len(state)):
+        raise ValueError(f"errors have type {errors.dtype} and shape {errors.shape}")
+    if solid is not None and solid.shape != state.shape[1:]:
+        raise ValueError(f"solid has shape {solid.shape}")
+
+
+def _check_number(name: str, value: Any, kind: str) -> None:
+    """One entry of ``numbers``; see :func:`_check`."""
+    good = isinstance(value, _TYPES[kind]) and not isinstance(value, bool)
+    if good and kind == "int":
+        good = 0 <= value < (2 if name == "together" else LARGEST_COUNT)
+    if good and kind == "float":
+        least = 0.0 if name in _POSITIVE else -math.inf
+        # a limit is infinite where there is none
+        good = least < float(value) < math.inf or (name == "limit" and value == math.inf)
+    if not good:
+        raise ValueError(f"{name} is {str(value)[:40]!r}")
+
+
+def _check_place(moment: Moment) -> None:
+    """Whether time, frame and target fit together, and steps lead on; see :func:`_check`."""
+    times, targets, now = moment.times, moment.targets, moment.targets[moment.target]
+    frame = np.searchsorted(times, now + nearness(times), "right") - 1
+    later = targets[min(moment.target + 1, len(targets) - 1)]
+    near = nearness(targets)
+    if moment.frame != frame or not now - near <= moment.time <= later + near:
+        raise ValueError(
+            f"frame {moment.frame}, target {moment.target} and time {moment.time:g} do not fit"
+        )
+    if np.diff(targets).max() / moment.longest > LARGEST_COUNT:
+        raise ValueError(f"longest is {moment.longest:g}")
 
 
 #: how frames are stored decides no number of the run
@@ -130,7 +169,16 @@ def fingerprint(config: Mapping[str, Any]) -> str:
                 value if whole else {k: v for k, v in value.items() if f"{name}.{k}" not in _FREE}
             )
             parts[name] = kept
-    return json.dumps(parts, sort_keys=True)
+    return json.dumps(_with_names(parts), sort_keys=True)
+
+
+def _with_names(value: Any) -> Any:
+    """The same with text as the keys of mappings; keys of several types cannot be sorted."""
+    if isinstance(value, Mapping):
+        return {str(key): _with_names(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_names(part) for part in value]
+    return value
 
 
 def _digest(numbers: str, settings: str, arrays: Mapping[str, np.ndarray]) -> str:

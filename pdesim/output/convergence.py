@@ -29,8 +29,10 @@ def read_convergence(folder: Path) -> dict[str, Any] | None:
         found = json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise OutputError(f"{path} cannot be read ({error})") from None
-    if not isinstance(found, dict) or not isinstance(found.get("fields"), dict):
-        raise OutputError(f"{path} is not the result of pdesim converge")
+    try:  # all that is ever made of it, so that no reader meets an entry that it cannot tell
+        title(found), rows(found), error_in_space(found), json.dumps(found, allow_nan=False)
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
+        raise OutputError(f"{path} is not the result of pdesim converge") from None
     return found
 
 
@@ -71,7 +73,7 @@ def rows(found: Mapping[str, Any]) -> list[tuple[str, ...]]:
                 ("" if numbers["reliable"] else "> ") + _text(numbers[kind], ".2e")
                 for kind in ("error_rms", "error_max", "relative_rms", "relative_max")
             ),
-            numbers["verdict"],
+            str(numbers["verdict"]),
         )
         for name, numbers in found["fields"].items()
     ]

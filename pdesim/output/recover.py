@@ -14,7 +14,15 @@ import h5py
 import numpy as np
 
 from pdesim.errors import OutputError
-from pdesim.files import UNREADABLE, check_folder, clear_name, creating, open_hdf5, replacing
+from pdesim.files import (
+    UNREADABLE,
+    check_folder,
+    check_stored,
+    clear_name,
+    creating,
+    open_hdf5,
+    replacing,
+)
 from pdesim.output import lock
 from pdesim.output.reader import check_layout, find_snapshots
 from pdesim.output.snapshots import LIBRARY_VERSIONS, reason
@@ -90,6 +98,7 @@ def _opened(path: Path) -> Iterator[h5py.File]:
 
 def _copy(path: Path, target: Path) -> int:
     with _opened(path) as source:
+        _check_copied(source)
         frames = _readable(source, _frames(source)[0])
         with creating(target, libver=LIBRARY_VERSIONS) as copy:
             copy.attrs.update(source.attrs)
@@ -104,6 +113,19 @@ def _copy(path: Path, target: Path) -> int:
 
 def _datasets(file: h5py.File) -> list[str]:
     return [name for name in file if isinstance(file[name], h5py.Dataset)]
+
+
+def _check_copied(file: h5py.File) -> None:
+    """Refuse what no run writes, before it is read: other types than numbers, and vast claims.
+
+    Raises:
+        OutputError: naming the dataset.
+    """
+    for name in _datasets(file):
+        data = file[name]
+        if data.shape is None or data.dtype.kind not in "fiu":
+            raise OutputError(f"{name} in {file.filename} has type {data.dtype}", "real numbers")
+        check_stored(data, data.size)
 
 
 def _grows(data: h5py.Dataset) -> bool:

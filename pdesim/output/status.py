@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pdesim.files import printable, write_text
+from pdesim.errors import printable
+from pdesim.files import write_text
 
 log = logging.getLogger("pdesim")
 

@@ -145,7 +145,7 @@ def summarize(path: str | Path) -> Summary:
             grid={axis: _axis(snapshots.coordinates(axis)) for axis in reversed(snapshots.axes)},
             boundary=read_walls(attributes),
             second_conditions=tuple(str(attributes.get("second_conditions", "")).splitlines()),
-            obstacles=_entry(config, "domain", "mask"),
+            obstacles=_told(config, "domain", "mask"),
             operators=_operators(config),
             stepper=status.get("stepper") or _stepper(config),
             precision=_text(attributes, "precision"),
@@ -199,13 +199,19 @@ def _entry(config: Mapping[str, Any], section: str, name: str) -> Any:
     return found.get(name) if isinstance(found, Mapping) else None
 
 
+def _told(config: Mapping[str, Any], section: str, name: str) -> str | None:
+    """An entry as text, whatever a file of somebody else has there."""
+    found = _entry(config, section, name)
+    return None if found is None else str(found)
+
+
 def _stepper(config: Mapping[str, Any]) -> str | None:
     steady = _entry(config, "equation", "solve") is not None
-    return None if steady else _entry(config, "stepper", "name")
+    return None if steady else _told(config, "stepper", "name")
 
 
 def _operators(config: Mapping[str, Any]) -> str | None:
-    name = _entry(config, "operators", "name")
+    name = _told(config, "operators", "name")
     if name in (None, "spectral"):
         return name
     told = f"{name} of order {_entry(config, 'operators', 'order')}"
