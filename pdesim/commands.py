@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pdesim.errors import ConfigError
+from pdesim.errors import ConfigError, PdesimError, printable
 
 
 def show_list(arguments: Sequence[str]) -> int:
@@ -15,32 +15,45 @@ def show_list(arguments: Sequence[str]) -> int:
     from rich.markup import escape
 
     from pdesim.config import choices, compose_settings, groups
-    from pdesim.equation import build_equation
-    from pdesim.formula.language import AXES
 
     folder = _config_dir(arguments)
     folders = [Path(folder)] if folder else []
     console = Console(highlight=False, soft_wrap=True)
     for name in choices("equation", folders):
-        settings = compose_settings([f"equation={name}"], folder).values
-        if name == "custom":
-            console.print(f"[bold]{name}[/]  {escape(settings['equation']['about'])}\n")
-            continue
-        equation = build_equation(settings["equation"], AXES, name)
-        console.print(f"[bold]{escape(name)}[/]  {escape(equation.about)}")
-        for line in equation.text.splitlines():
-            console.print(f"    {line}", markup=False)
-        given = {k: v for k, v in settings["equation"].items() if k in equation.parameters}
-        given |= {k: v for k, v in settings["equation"].items() if _is_definition(k, v)}
-        told = ", ".join(f"{key} = {value}" for key, value in given.items())
-        console.print(f"    parameters: {told}", markup=False)
-        end, extent = settings["time"]["end"], settings["domain"]["extent"]
-        when = "" if equation.steady else f", until t = {end:g}"
-        console.print(f"    defaults: grid {settings['grid']}, extent {extent}{when}\n")
+        try:
+            settings = compose_settings([f"equation={name}"], folder).values
+            lines = _equation_lines(name, settings)
+        except PdesimError as error:  # the others are worth seeing
+            lines = [f"cannot be read: {error.problem}"]
+        first, *rest = map(printable, lines)
+        console.print(f"[bold]{escape(printable(name))}[/]  {escape(first)}")
+        for line in (*rest, ""):
+            console.print(line, markup=False)
     for group in groups():
         if group != "equation":
             console.print(f"[bold]{group}[/]  {', '.join(choices(group, folders))}")
     return 0
+
+
+def _equation_lines(name: str, settings: Mapping) -> list[str]:
+    """What an equation is about, its formulas, its parameters and its defaults."""
+    from pdesim.equation import build_equation
+    from pdesim.formula.language import AXES
+
+    spec = settings["equation"]
+    if name == "custom":
+        return [spec["about"]]
+    equation = build_equation(spec, AXES, name)
+    given = {k: v for k, v in spec.items() if k in equation.parameters}
+    given |= {k: v for k, v in spec.items() if _is_definition(k, v)}
+    end, extent = settings["time"]["end"], settings["domain"]["extent"]
+    when = "" if equation.steady else f", until t = {end:g}"
+    return [
+        equation.about,
+        *(f"    {line}" for line in equation.text.splitlines()),
+        f"    parameters: {', '.join(f'{key} = {value}' for key, value in given.items())}",
+        f"    defaults: grid {settings['grid']}, extent {extent}{when}",
+    ]
 
 
 def _is_definition(key: str, value: object) -> bool:

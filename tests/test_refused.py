@@ -177,3 +177,13 @@ def test_sweeps_over_all_that_the_documentation_names(tmp_path, monkeypatch, cap
     assert "sweep=grid cannot take" in capsys.readouterr().err
     assert main(["-m", *HEAT, "grid=16,x"]) == 2
     assert np.size(jobs, 0) == 4
+
+
+def test_the_list_of_equations_survives_a_file_that_cannot_be_read(tmp_path, capsys):
+    (tmp_path / "equation").mkdir()
+    (tmp_path / "equation" / "bad.yaml").write_text("rhs: {u: nonsense(u)}\n")
+    about = 'rhs: {u: laplacian(u)}\nabout: "red \\e[31m"\n'
+    (tmp_path / "equation" / "red.yaml").write_text(about)
+    assert main(["list", "--config-dir", str(tmp_path)]) == 0
+    told = capsys.readouterr().out
+    assert "bad  cannot be read" in told and "gray_scott" in told and "\x1b[31m" not in told
