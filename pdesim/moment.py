@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+#: the arrays of the monitor of the error in time that a checkpoint keeps, in this order
+SAVED = ("error", "damped", "rate", "hidden", "damping", "peak", "spread")
+
 
 @dataclass(frozen=True)
 class Moment:

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pdesim.moment import SAVED
+
 #: steps after which the error is measured again: early and often, then every so many
 EARLY, EVERY = (2, 8, 24), 64
 #: the part of its largest value that a field which is nearly uniform is measured against
@@ -33,8 +35,6 @@ LONGER, TOLERATED, SHRINK, GROW, RESERVE = 1.5, 1.2, 0.1, 2.0, 0.9
 LASTING = 0.05
 #: a field without any value is measured against this, which no error reaches
 NOTHING = 1e-25
-#: the arrays of a monitor that a checkpoint keeps, in this order
-SAVED = ("error", "damped", "rate", "hidden", "damping", "peak", "spread")
 
 
 @dataclass

@@ -25,8 +25,7 @@ from pdesim.files import (
     read_array,
     replacing,
 )
-from pdesim.moment import Moment
-from pdesim.monitor import SAVED
+from pdesim.moment import SAVED, Moment
 from pdesim.output.snapshots import LIBRARY_VERSIONS, explained, reason
 from pdesim.settings import CONTINUING, INCIDENTAL
 from pdesim.targets import nearness
