@@ -14,8 +14,8 @@ import time
 
 import numpy as np
 
-from pdesim.config import compose_settings
-from pdesim.device import start_tensorflow
+from pdesim.config.compose import compose_settings
+from pdesim.engine.device import start_tensorflow
 from pdesim.plan import build_plan
 
 #: steps a turn: about a second for either contender at 512 x 512
@@ -57,7 +57,7 @@ def main() -> None:
     )
     plan = build_plan(composed.settings)
     placement = start_tensorflow(composed.settings.device)
-    from pdesim.simulation import Simulation
+    from pdesim.engine.simulation import Simulation
 
     frames = Simulation(plan, placement).frames()
     state = next(frames).state

@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from pdesim.bench.command import TURN
-from pdesim.config import compose_settings
+from pdesim.config.compose import compose_settings
+from pdesim.engine.startup import start_for
 from pdesim.plan import build_plan
-from pdesim.start import start_for
 
 WANTED = 1.3
 GRIDS = ([512, 512], [2048, 2048], [128, 128, 128])
@@ -34,8 +34,8 @@ FAMILIES = (
 
 def measure_family(grid, one: str, operators: str, steppers, repeats: int) -> list[dict]:
     from pdesim.bench.measure import evaluations, take_turns
-    from pdesim.bench.pace import pace
     from pdesim.bench.program import Program
+    from pdesim.bench.timing import pace
 
     plans = {}
     for name in (one, *steppers):

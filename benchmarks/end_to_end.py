@@ -75,14 +75,14 @@ def timed(command: list[str]) -> float:
 
 def compute(words: list[str]) -> None:
     """The steps and the frames in memory, as in the run; nothing is stored."""
-    from pdesim.config import compose_settings
+    from pdesim.config.compose import compose_settings
+    from pdesim.engine.startup import start_for
     from pdesim.plan import build_plan
-    from pdesim.start import start_for
 
     composed = compose_settings(words)
     plan = build_plan(composed.settings, composed.equation)
     placement = start_for([plan])
-    from pdesim.simulation import Simulation
+    from pdesim.engine.simulation import Simulation
 
     simulation = Simulation(plan, placement)
     simulation.prepare()

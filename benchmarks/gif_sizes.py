@@ -15,7 +15,7 @@ from pathlib import Path
 from PIL import Image
 
 import pdesim
-from pdesim.config import choices, compose_settings
+from pdesim.config.compose import choices, compose_settings
 from pdesim.render import render
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 import pdesim
-from pdesim.cli import main as pdesim_command
+from pdesim.cli.main import main as pdesim_command
 
 #: seconds between samples
 INTERVAL = 0.02

@@ -26,7 +26,7 @@ LARGE, LARGE_LIMIT = 8192, 4 * 2**30
 #: a child that says how much it held at most, whatever its parent held
 CODE = """
 import resource, sys
-from pdesim.cli import main
+from pdesim.cli.main import main
 code = main(sys.argv[1:])
 unit = 1 if sys.platform == "darwin" else 1024
 print("peak", unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, flush=True)

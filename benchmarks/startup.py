@@ -72,15 +72,15 @@ def measure_start(repeats: int) -> dict:
 
 def compile_seconds(equation: str) -> dict[str, float]:
     """Every stepper that can serve an equation as it comes, on 64 cells per axis."""
-    from pdesim.config import compose_settings
-    from pdesim.device import start_tensorflow
+    from pdesim.config.compose import compose_settings
+    from pdesim.engine.device import start_tensorflow
     from pdesim.errors import PdesimError
     from pdesim.plan import build_plan
     from pdesim.settings import Device
     from pdesim.steppers import METHODS
 
     placement, found = start_tensorflow(Device(name="cpu")), {}
-    from pdesim.simulation import Simulation
+    from pdesim.engine.simulation import Simulation
 
     Simulation(_plan_of(compose_settings, build_plan, "heat", "euler"), placement).prepare()
     for stepper in METHODS:
@@ -103,7 +103,7 @@ def _plan_of(compose_settings, build_plan, equation: str, stepper: str):
 
 
 def measure_compiling(names: list[str]) -> dict[str, dict[str, float]]:
-    from pdesim.config import choices
+    from pdesim.config.compose import choices
 
     found = {}
     for name in names or [e for e in choices("equation") if e != "custom"]:

@@ -20,8 +20,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from pdesim.config import compose_settings
-from pdesim.device import start_tensorflow
+from pdesim.config.compose import compose_settings
+from pdesim.engine.device import start_tensorflow
 from pdesim.plan import build_plan
 
 
@@ -58,7 +58,7 @@ def whole_times(options) -> tuple[float, list[float]]:
 
 def rates(options, turns: int = 3) -> tuple[float, float]:
     """Cell updates a second, in millions, of one member alone and of the sweep's batches."""
-    from pdesim.simulation import Simulation
+    from pdesim.engine.simulation import Simulation
     from pdesim.sweep.members import largest_batch
 
     plans = []

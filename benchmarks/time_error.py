@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 import pdesim
-from pdesim.config import compose_settings
+from pdesim.config.compose import compose_settings
 
 #: a reference for stencils, and one for the stiff modes of spectral operators
 PAIR = ("stepper=dormand_prince", "time.dt=auto", "time.tolerance=1e-8")

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pdesim.config import compose_settings
+from pdesim.config.compose import compose_settings
+from pdesim.engine.startup import start_for
 from pdesim.output import Worker, frames_waiting
 from pdesim.plan import build_plan
-from pdesim.start import start_for
 
 
 class TimedWorker(Worker):
@@ -55,8 +55,8 @@ def main() -> None:
     composed = compose_settings(["equation=gray_scott", *words])
     plan = build_plan(composed.settings, composed.equation)
     placement = start_for([plan])
-    from pdesim.run import open_recorder
-    from pdesim.simulation import Simulation
+    from pdesim.engine.simulation import Simulation
+    from pdesim.run.execute import open_recorder
 
     compiled, first = Simulation(plan, placement), plan.state
     compiled.prepare()

@@ -20,7 +20,7 @@ _HOMES = {
 
 
 #: parts of the package that are meant for use from Python, such as ``pdesim.export.export``
-_PARTS = ("errors", "export", "info", "output", "render")
+_PARTS = ("errors", "export", "output", "render")
 
 
 def __getattr__(name: str):

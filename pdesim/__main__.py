@@ -8,7 +8,7 @@ from typing import NoReturn
 def entry() -> NoReturn:
     """Run the command line; Ctrl-C while it is being imported ends it as later on."""
     try:
-        from pdesim.cli import entry as start
+        from pdesim.cli.main import entry as start
 
         start()
     except KeyboardInterrupt:

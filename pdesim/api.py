@@ -8,13 +8,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pdesim.config import compose_settings, is_given, nested_values
-from pdesim.continuation import continue_run
+from pdesim.config.compose import compose_settings, is_given, nested_values
 from pdesim.files import new_folder
 from pdesim.output import Snapshots
 from pdesim.output.snapshots import FILE
 from pdesim.plan import build_plan
-from pdesim.run import Run, execute
+from pdesim.run.continuation import continue_run
+from pdesim.run.execute import Run, execute
 
 
 def simulate(

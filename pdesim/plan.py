@@ -10,28 +10,28 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pdesim.boundary import Boundary, build_boundary
-from pdesim.equation import Equation, build_equation, unused_parameters
 from pdesim.errors import ConfigError
 from pdesim.files import memory
 from pdesim.formula import names_in
 from pdesim.formula.language import AXES
-from pdesim.grid import Grid, square_extents
-from pdesim.initial import build_initial
-from pdesim.moment import Moment
+from pdesim.model.boundary_conditions import Boundary, build_boundary
+from pdesim.model.equation import Equation, build_equation, unused_parameters
+from pdesim.model.grid import Grid, square_extents
+from pdesim.model.initial_conditions import build_initial
+from pdesim.model.obstacles import Mask
 from pdesim.operators import build_discretisation
 from pdesim.operators.checks import check_numbers, check_solvable, check_wall_values
 from pdesim.operators.flat import one_pass
-from pdesim.operators.mask import Mask
 from pdesim.operators.mirror import mark_mirrors
 from pdesim.operators.problem import Problem, check_problem, with_nested_derivatives
-from pdesim.picture import check_picture
-from pdesim.selection import Selection, build_selection
+from pdesim.output.moment import Moment
+from pdesim.output.selection import Selection, build_selection
+from pdesim.render.quantity import check_picture
 from pdesim.settings import Settings
 from pdesim.steppers import build_stepper
 from pdesim.steppers.stability import linearise
-from pdesim.targets import POINTS, control_points, find_events, merge, nearness
-from pdesim.timestep import (
+from pdesim.steppers.targets import POINTS, control_points, find_events, merge, nearness
+from pdesim.steppers.time_step import (
     TimeStep,
     instants,
     is_automatic,

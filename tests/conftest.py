@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pdesim.config import compose_settings
+from pdesim.config.compose import compose_settings
 from pdesim.plan import Plan, build_plan
 
 
@@ -38,7 +38,7 @@ def make_plan(*overrides: str) -> Plan:
 
 @pytest.fixture(scope="session")
 def placement():
-    from pdesim.device import start_tensorflow
+    from pdesim.engine.device import start_tensorflow
     from pdesim.settings import Device
 
     return start_tensorflow(Device(name="cpu"))
@@ -47,7 +47,7 @@ def placement():
 @pytest.fixture(scope="session")
 def evolve(placement):
     """Run overrides through the engine, in float64 unless they say otherwise, without files."""
-    from pdesim.simulation import Simulation
+    from pdesim.engine.simulation import Simulation
 
     def run(*overrides: str) -> Evolution:
         plan = make_plan("device.precision=float64", *overrides)

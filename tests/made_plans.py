@@ -26,7 +26,7 @@ def right_hand_side(plan, state):
     """The right-hand side of a plan's equation as NumPy, through the engine's own operators."""
     import tensorflow as tf
 
-    from pdesim.operators.lines import MethodOfLines
+    from pdesim.operators.method_of_lines import MethodOfLines
 
     parameters = {k: tf.constant(v, tf.float64) for k, v in plan.equation.parameters.items()}
     lines = MethodOfLines(plan.problem, tf.float64, False, parameters)

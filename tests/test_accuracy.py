@@ -7,15 +7,15 @@ import pytest
 import tensorflow as tf
 from conftest import make_plan
 
-from pdesim.config import compose_settings
-from pdesim.control import relative_error, vanishing_error
+from pdesim.config.compose import compose_settings
+from pdesim.engine.control import relative_error, vanishing_error
+from pdesim.engine.monitor import Monitor
 from pdesim.errors import ConfigError, StepperError
-from pdesim.monitor import Monitor
-from pdesim.operators.lines import MethodOfLines
+from pdesim.operators.method_of_lines import MethodOfLines
 from pdesim.steppers import build_stepper
 from pdesim.steppers.samples import reactions_are_slow
 from pdesim.steppers.stability import linearise, stable_step
-from pdesim.targets import control_points, find_events, merge
+from pdesim.steppers.targets import control_points, find_events, merge
 
 LINE = ("equation=custom", "domain.dimensions=1")
 
@@ -207,7 +207,7 @@ def test_the_error_follows_the_tolerance(evolve, words, stepper):
 )
 def test_the_run_knows_its_error(placement, words):
     """The estimate is neither far below the error nor useless."""
-    from pdesim.simulation import Simulation
+    from pdesim.engine.simulation import Simulation
 
     words = (*words, "device.precision=float64", "output.frames=4")
     simulation = Simulation(make_plan(*words), placement)
@@ -292,8 +292,8 @@ def test_coefficients_that_are_nowhere_finite_are_refused():
 
 def test_a_fixed_step_that_becomes_unstable_ends_the_run(placement):
     """The limit shrinks as u grows; a result of 1e200 must not pass for one."""
+    from pdesim.engine.simulation import Simulation
     from pdesim.errors import DivergedError
-    from pdesim.simulation import Simulation
 
     words = line("0.01*laplacian(u**2)+u", "1+0.1*sin(2*pi*x)", "grid=32", "time.end=20",
                  "output.frames=40", "stepper=euler", "device.precision=float64")  # fmt: skip

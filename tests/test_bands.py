@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pdesim import programs
-from pdesim.blocks import Blocks
-from pdesim.config import compose_settings
-from pdesim.device import Placement, fill_several_arrays, fills_several_arrays
+from pdesim.config.compose import compose_settings
+from pdesim.engine import compile_cache as programs
+from pdesim.engine.device import Placement, fill_several_arrays, fills_several_arrays
+from pdesim.engine.loops import Blocks
+from pdesim.engine.simulation import Simulation
 from pdesim.operators import bands, flat, slabs
 from pdesim.plan import build_plan
-from pdesim.simulation import Simulation
 
 STEPS = 23
 CPU = Placement("/CPU:0", "CPU")
@@ -281,9 +281,9 @@ def test_programs_side_by_side_have_one_thread_each(points, threads):
         # on one core, since more of them than slabs would be left without work
         "if hasattr(os, 'sched_setaffinity'):\n"
         "    os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])\n"
-        "from pdesim.config import compose_settings\n"
+        "from pdesim.config.compose import compose_settings\n"
         "from pdesim.plan import build_plan\n"
-        "from pdesim.start import start_for\n"
+        "from pdesim.engine.startup import start_for\n"
         "words = ['equation=wave', 'stepper=verlet', 'device=cpu']\n"
         f"composed = compose_settings([*words, 'grid={points}'])\n"
         "start_for([build_plan(composed.settings, composed.equation)])\n"
@@ -310,7 +310,7 @@ def test_velocities_with_operators_in_slabs(monkeypatch):
 def test_coefficients_in_pieces_are_those_of_all_modes(stepper, monkeypatch):
     run = Run(f"equation=gray_scott grid=[20,24] stepper={stepper} operators=spectral", False)
     whole = run.blocks.coefficients.host(0.1, run.blocks.problem.equation.parameters)
-    monkeypatch.setattr("pdesim.blocks.coefficients.PIECE", 50)
+    monkeypatch.setattr("pdesim.engine.coefficients.PIECE", 50)
     pieces = run.blocks.coefficients.host(0.1, run.blocks.problem.equation.parameters)
     assert whole.keys() == pieces.keys()
     assert all(np.array_equal(whole[name], pieces[name]) for name in whole)

@@ -49,7 +49,7 @@ def test_a_benchmark_says_everything_as_json(command, tmp_path):
     ],
 )
 def test_a_benchmark_that_cannot_be_is_refused_at_once(words, told, capsys):
-    from pdesim.cli import main
+    from pdesim.cli.main import main
 
     assert main(["bench", *words]) == 2
     error = capsys.readouterr().err
@@ -67,7 +67,7 @@ def test_a_benchmark_that_cannot_be_is_refused_at_once(words, told, capsys):
     ],
 )
 def test_numpy_takes_the_same_steps(placement, words):
-    from pdesim.bench.numpy_lines import NumpyProgram, lacking
+    from pdesim.bench.numpy_reference import NumpyProgram, lacking
     from pdesim.bench.program import Program
 
     plan = make_plan("grid=16", "device.precision=float64", *words, "output.frames=50")
@@ -94,7 +94,7 @@ def test_an_adaptive_program_takes_all_its_steps(placement):
     ],
 )
 def test_why_there_is_no_row_for_numpy(words, why):
-    from pdesim.bench.numpy_lines import lacking
+    from pdesim.bench.numpy_reference import lacking
 
     assert why in lacking(make_plan("equation=gray_scott", "grid=16", *words))
 
@@ -116,7 +116,7 @@ def test_planning_holds_few_arrays():
 
 
 def test_frames_are_the_devices_own_arrays_and_stay(placement):
-    from pdesim.simulation import Simulation
+    from pdesim.engine.simulation import Simulation
 
     plan = make_plan("equation=gray_scott", "grid=16", "time.end=40", "output.frames=4")
     frames, copies = [], []

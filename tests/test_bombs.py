@@ -16,7 +16,7 @@ import yaml
 from made_runs import make_run
 
 import pdesim
-from pdesim.cli import main
+from pdesim.cli.main import main
 from pdesim.errors import ConfigError, OutputError
 from pdesim.files import check_aliases, check_interpolations, load_yaml
 from pdesim.files.attributes import stored_lengths
@@ -33,8 +33,8 @@ MAPPINGS = "m0: &m0 {a: 1}\n" + "".join(
 #: in the child: every bomb in turn; prints seconds, and the peak memory above that at the start
 CHILD = """
 import json, resource, sys, time
-import pdesim, pdesim.cli, pdesim.converge.command, pdesim.export, pdesim.render
-from pdesim.config import compose_settings
+import pdesim, pdesim.cli.main, pdesim.converge.command, pdesim.export, pdesim.render
+from pdesim.config.compose import compose_settings
 from pdesim.plan import build_plan
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 unit = 1 if sys.platform == "darwin" else 1024
@@ -43,7 +43,7 @@ build_plan(composed.settings, "heat")
 start, told = peak(), []
 for words in json.loads(sys.stdin.read()):
     began = time.process_time()
-    code = pdesim.cli.main(words)
+    code = pdesim.cli.main.main(words)
     told.append([words, code, time.process_time() - began, (peak() - start) * unit])
 print(json.dumps(told))
 """

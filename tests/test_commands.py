@@ -27,7 +27,7 @@ QUICK = (
 def test_light_commands_do_not_import_tensorflow(tmp_path, arguments):
     code = (
         "import sys; sys.argv = ['pdesim', *sys.argv[1:]]\n"
-        "from pdesim.cli import main\n"
+        "from pdesim.cli.main import main\n"
         "main(sys.argv[1:]); sys.exit('tensorflow' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=tmp_path)
@@ -142,7 +142,7 @@ def test_mistakes_are_told_on_one_screen_and_leave_nothing(command, tmp_path, ar
 
 
 def test_a_gpu_that_is_not_there(command):
-    from pdesim.device import start_tensorflow
+    from pdesim.engine.device import start_tensorflow
     from pdesim.settings import Device
 
     if start_tensorflow(Device()).is_gpu:

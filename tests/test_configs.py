@@ -9,11 +9,11 @@ from conftest import make_plan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pdesim.config import choices, compose_settings, config_folder, groups
+from pdesim.config.compose import choices, compose_settings, config_folder, groups
 from pdesim.errors import ConfigError, FormulaError, PdesimError
-from pdesim.initial import build_initial
+from pdesim.model.initial_conditions import build_initial
 from pdesim.plan import build_grid, build_plan
-from pdesim.resolution import growing_waves, note_after, notes_before, steepest
+from pdesim.run.resolution import growing_waves, note_after, notes_before, steepest
 from pdesim.settings import read_settings
 
 EQUATIONS = [name for name in choices("equation") if name != "custom"]
@@ -26,7 +26,7 @@ def test_every_equation_runs_a_few_steps(evolve, placement, name):
     finer = ("grid=64",) if name == "kuramoto_sivashinsky" else ()
     plan = make_plan(f"equation={name}", *QUICK, *finer)
     if plan.equation.steady:
-        from pdesim.solvers.spectral import solve
+        from pdesim.solvers.transform import solve
 
         assert solve(plan, placement).residual < 1e-3
         return

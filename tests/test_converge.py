@@ -8,12 +8,12 @@ import json
 import numpy as np
 import pytest
 
-from pdesim.cli import main
-from pdesim.config import compose_settings
+from pdesim.cli.main import main
+from pdesim.config.compose import compose_settings
 from pdesim.converge.estimate import estimate, verdict
 from pdesim.converge.levels import build_levels
 from pdesim.errors import PdesimError
-from pdesim.resample import halve, low_pass, uses_any
+from pdesim.model.resampling import halve, low_pass, uses_any
 
 HEAT = ("equation=heat", "equation.D=0.05", "initial.u='sin(2*pi*x)'", "time.end=1")
 

@@ -12,14 +12,14 @@ import pytest
 from made_pictures import flat, waves, write
 
 import pdesim
-from pdesim import drawing
-from pdesim.config import compose_settings
-from pdesim.drawing import Artist, shown
+from pdesim.config.compose import compose_settings
+from pdesim.render import background as drawing
 from pdesim.render import render
-from pdesim.render.footage import Footage
+from pdesim.render.background import Artist, shown
+from pdesim.render.field_reader import Snapshots, open_snapshots
+from pdesim.render.frames import Footage
 from pdesim.render.painters import MapPainter
 from pdesim.render.pictures import draw_frames
-from pdesim.render.reader import Snapshots, open_snapshots
 from pdesim.settings import Animation
 
 RUN = ["equation=heat", "grid=24", "time.end=0.2", "output.frames=5", "animation.size=64"]
@@ -119,7 +119,7 @@ def test_a_run_is_drawn_by_another_process(tmp_path, monkeypatch):
 
 def test_a_process_that_got_ready_early_draws_a_long_run(tmp_path, monkeypatch):
     answers, started, ready = finishes(monkeypatch), [], Artist.get_ready
-    monkeypatch.setattr("pdesim.run.LONG", 24 * 24)
+    monkeypatch.setattr("pdesim.run.execute.LONG", 24 * 24)
     monkeypatch.setattr(Artist, "get_ready", lambda self: started.append(self) or ready(self))
     run = pdesim.simulate(*RUN, folder=tmp_path / "run")
     assert len(started) == 1 and answers == [True]

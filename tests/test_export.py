@@ -164,7 +164,7 @@ def test_damaged_and_foreign_files(tmp_path):
 def test_export_needs_neither_tensorflow_nor_hydra(tmp_path):
     make_run(tmp_path)
     code = (
-        "import sys; from pdesim.cli import main; code = main(sys.argv[1:])\n"
+        "import sys; from pdesim.cli.main import main; code = main(sys.argv[1:])\n"
         "sys.exit(code or any(name in sys.modules for name in ('tensorflow', 'hydra')))"
     )
     for words in (["export", str(tmp_path), "--to", "well"], ["info", str(tmp_path)]):

@@ -19,9 +19,9 @@ import numpy as np
 import pytest
 
 import pdesim
-from pdesim.continuation import continue_run
 from pdesim.errors import PdesimError
 from pdesim.output.lock import hold
+from pdesim.run.continuation import continue_run
 
 #: long enough that kills find it at work: about 5 s of computing on one slow core
 SLOW_RUN = (

@@ -12,7 +12,7 @@ import pytest
 from made_runs import make_run
 
 import pdesim
-from pdesim.cli import main
+from pdesim.cli.main import main
 from pdesim.errors import OutputError
 from pdesim.export import export
 from pdesim.files import check_folder, replacing

@@ -10,10 +10,10 @@ import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pdesim.equation import build_equation, unused_parameters
 from pdesim.errors import ConfigError, FormulaError
 from pdesim.formula import Evaluator, Scope, jacobian, parse, split
 from pdesim.formula.language import FUNCTIONS, operator_symbol
+from pdesim.model.equation import build_equation, unused_parameters
 
 X, Y, A, U, V = (sympy.Symbol(name, real=True) for name in ("x", "y", "a", "u", "v"))
 SCOPE = Scope({"x": X, "y": Y, "a": A, "u": U, "v": V}, ("x", "y"), operators=True)
@@ -213,7 +213,7 @@ def test_words_compile_under_xla_with_the_values_of_numpy(placement, precision, 
     """All words in one program; float32 has 1e-7 relative, of arguments up to 21."""
     import tensorflow as tf
 
-    from pdesim.operators.lines import _tensor_library
+    from pdesim.operators.method_of_lines import _tensor_library
 
     dtype = tf.as_dtype(precision)
     formulas = [parse(text, SCOPE) for text in WORDS]

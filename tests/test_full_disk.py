@@ -57,9 +57,9 @@ import os, sys
 from pathlib import Path
 import numpy as np
 from pdesim.errors import OutputError
-from pdesim.grid import Grid
+from pdesim.model.grid import Grid
 from pdesim.output import Layout, SnapshotWriter, create_snapshots
-from pdesim.selection import build_selection
+from pdesim.output.selection import build_selection
 grid = Grid((32, 32), (1.0, 1.0), (0.0, 0.0))
 layout = Layout(grid, ("u",), build_selection(grid, ("u",), None, 1, None), np.dtype("f8"),
                 compression=sys.argv[2])

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pdesim import programs
-from pdesim.blocks import Blocks
-from pdesim.config import compose_settings
-from pdesim.device import Placement
+from pdesim.config.compose import compose_settings
+from pdesim.engine import compile_cache as programs
+from pdesim.engine.device import Placement
+from pdesim.engine.loops import Blocks
 from pdesim.plan import build_plan
 
 #: XLA's names of what goes into a fusion without a kernel of its own

@@ -9,7 +9,7 @@ from made_plans import custom_plan, right_hand_side, with_formula
 
 from pdesim.errors import ConfigError
 from pdesim.formula import Evaluator, Scope, parse
-from pdesim.grid import Grid
+from pdesim.model.grid import Grid
 from pdesim.verify.manufactured import differentiate
 
 

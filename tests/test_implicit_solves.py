@@ -62,10 +62,10 @@ def test_implicit_steps_across_a_jump_of_a_thousand_are_solved(evolve, more, adv
 
 
 def test_a_solve_that_does_not_converge_ends_the_run(placement, monkeypatch):
-    from pdesim import programs
+    from pdesim.engine import compile_cache as programs
+    from pdesim.engine.simulation import Simulation
     from pdesim.errors import SolverError
     from pdesim.operators import krylov
-    from pdesim.simulation import Simulation
 
     monkeypatch.setattr(krylov, "most_iterations", lambda points: 5)
     monkeypatch.setattr(programs, "_programs", type(programs._programs)())
@@ -98,10 +98,10 @@ def test_small_fields_are_solved_for_in_float32(evolve):
 
 def test_members_that_fail_leave_the_others_alone(placement, monkeypatch):
     """One member's coefficients grow beyond what so few iterations solve."""
-    from pdesim import programs
+    from pdesim.engine import compile_cache as programs
+    from pdesim.engine.simulation import Simulation
     from pdesim.errors import SolverError
     from pdesim.operators import krylov
-    from pdesim.simulation import Simulation
 
     monkeypatch.setattr(programs, "_programs", type(programs._programs)())
     monkeypatch.setattr(krylov, "most_iterations", lambda points: 16)

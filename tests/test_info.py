@@ -10,7 +10,7 @@ import pytest
 from made_runs import make_run, values
 
 from pdesim.errors import OutputError
-from pdesim.output.facts import find_runs
+from pdesim.output.metadata import find_runs
 from pdesim.output.status import speed
 from pdesim.output.summary import summarize
 
@@ -157,7 +157,7 @@ def test_speeds_are_told_in_units_that_fit(rates, told):
 
 
 def test_an_error_in_time_below_rounding_is_said_to_be_that(tmp_path):
-    from pdesim.info import _time_error
+    from pdesim.cli.info import _time_error
 
     for errors, told in (
         ({"u": 0.0, "a": 0.0}, "not above rounding"),

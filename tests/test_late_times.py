@@ -63,7 +63,7 @@ def test_values_at_walls_are_met_at_late_times(evolve):
 
 
 def test_members_have_parameters_of_their_own_at_late_times(placement):
-    from pdesim.simulation import Simulation
+    from pdesim.engine.simulation import Simulation
 
     words = (*SHORT, "grid=[8]", "equation.rhs={u: '2*pi*omega*cos(2*pi*omega*t)'}")
     frequencies = (0.1, 0.7, 1.0)

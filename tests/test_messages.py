@@ -12,12 +12,14 @@ import sympy
 from conftest import make_plan
 
 import pdesim
-from pdesim import cli, commands, config
-from pdesim.config import compose_settings
-from pdesim.control import seconds_a_step
+from pdesim.cli import commands
+from pdesim.cli import main as cli
+from pdesim.config import compose as config
+from pdesim.config.compose import compose_settings
+from pdesim.engine.control import seconds_a_step
 from pdesim.formula import language as lang
 from pdesim.render.movie import _delays
-from pdesim.resolution import notes_before
+from pdesim.run.resolution import notes_before
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +54,7 @@ def test_a_defect_while_settings_are_read_is_no_mistake_of_the_user(monkeypatch,
 
 
 def test_a_defect_in_a_run_is_logged_in_its_folder(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr("pdesim.run.execute", broken)
+    monkeypatch.setattr("pdesim.run.execute.execute", broken)
     Path("out").mkdir()
     Path("target").write_text("kept")
     assert cli.main(["equation=heat", "grid=8", "hydra.run.dir=out"]) == 70
@@ -233,7 +235,7 @@ def test_a_gif_has_the_mean_rate(fps):
 def test_the_time_of_a_step_is_measured_in_long_calls(monkeypatch):
     """A call that costs 1 ms and 1 us a step: with 4 steps a call it would seem 250 us a step."""
     now = [0.0]
-    monkeypatch.setattr("pdesim.control.clock_module.perf_counter", lambda: now[0])
+    monkeypatch.setattr("pdesim.engine.control.clock_module.perf_counter", lambda: now[0])
 
     def trial(steps: int) -> None:
         now[0] += 1e-3 + 1e-6 * steps

@@ -29,7 +29,7 @@ def rates(plan, states):
     """Right-hand sides of many states at once, ``(states, *grid.shape)``."""
     import tensorflow as tf
 
-    from pdesim.operators.lines import MethodOfLines
+    from pdesim.operators.method_of_lines import MethodOfLines
 
     lines = MethodOfLines(plan.problem, tf.float64, False, members=len(states))
     time = tf.constant(0.0, tf.float64)

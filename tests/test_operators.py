@@ -11,7 +11,7 @@ from made_plans import custom_plan, right_hand_side, with_formula
 
 from pdesim.formula.language import DERIVATIVES
 from pdesim.operators import build_discretisation
-from pdesim.operators.catalogue import STENCILS
+from pdesim.operators.schemes import STENCILS
 
 
 def words_of(dimensions):

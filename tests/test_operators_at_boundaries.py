@@ -9,8 +9,8 @@ import pytest
 from conftest import make_plan
 from made_plans import custom_plan, right_hand_side
 
-from pdesim.boundary import Wall
 from pdesim.errors import BoundaryError
+from pdesim.model.boundary_conditions import Wall
 from pdesim.operators.ghost_weights import ghost_weights
 
 WALLS = {

@@ -268,7 +268,7 @@ def test_damping_in_the_kick_is_exact(evolve):
 
 @pytest.fixture(scope="module")
 def solve(placement):
-    from pdesim.solvers.spectral import solve
+    from pdesim.solvers.transform import solve
 
     def run(*overrides):
         plan = make_plan("equation=poisson", "device.precision=float64", *overrides)

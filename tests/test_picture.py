@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 from made_pictures import flat, frames_of, waves, write
 
-from pdesim.config import choices, compose_settings
+from pdesim.config.compose import choices, compose_settings
 from pdesim.errors import ConfigError, FormulaError
-from pdesim.picture import build_quantity, check_picture, is_available
 from pdesim.plan import build_plan
 from pdesim.render import render
-from pdesim.render.footage import Footage
+from pdesim.render.field_reader import open_snapshots
+from pdesim.render.frames import Footage
 from pdesim.render.limits import Limits, RunStatistics, find_limits
 from pdesim.render.look import SCALES, SIZE, RunLook, find_look
 from pdesim.render.movie import changed_block
 from pdesim.render.pictures import _build as build_scene
-from pdesim.render.reader import open_snapshots
+from pdesim.render.quantity import build_quantity, check_picture, is_available
 from pdesim.settings import Animation
 
 RANDOM = np.random.default_rng(0)

@@ -28,7 +28,7 @@ def test_iterations_hardly_depend_on_the_grid(placement, monkeypatch, formula, b
     import tensorflow as tf
 
     from pdesim.operators import krylov
-    from pdesim.operators.lines import MethodOfLines
+    from pdesim.operators.method_of_lines import MethodOfLines
 
     monkeypatch.setattr(krylov, "most_iterations", lambda points: most)
     for points in (16, 32):

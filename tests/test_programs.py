@@ -9,7 +9,7 @@ from made_plans import GRAY_SCOTT
 
 
 def test_frames_are_hit_exactly_and_blocks_do_not_change_bits(placement):
-    from pdesim.simulation import Simulation
+    from pdesim.engine.simulation import Simulation
 
     plan = make_plan(*GRAY_SCOTT, "time.end=100", "time.dt=0.7")
     plan_times = plan.times
@@ -25,7 +25,7 @@ def test_frames_are_hit_exactly_and_blocks_do_not_change_bits(placement):
 
 
 def test_nothing_retraces_between_blocks_and_frames(placement):
-    from pdesim.simulation import Simulation
+    from pdesim.engine.simulation import Simulation
 
     simulation = Simulation(make_plan(*GRAY_SCOTT, "time.end=50", "output.every=7"), placement)
     before = _traces(simulation)
@@ -42,8 +42,8 @@ def _traces(simulation) -> int:
 
 def test_new_parameters_steps_and_seeds_make_no_new_program(placement):
     """And give what a program of their own gives."""
-    from pdesim import programs
-    from pdesim.simulation import Simulation
+    from pdesim.engine import compile_cache as programs
+    from pdesim.engine.simulation import Simulation
 
     words = (*GRAY_SCOTT, "stepper=euler", "time.end=20", "initial.u='0.5 + random_normal(0.1)'")
     changes = [(), ("equation.F=0.03",), ("time.dt=0.5",), ("seed=7",), ("time.end=31",)]
@@ -70,7 +70,7 @@ def test_new_parameters_steps_and_seeds_make_no_new_program(placement):
     ],
 )  # fmt: skip
 def test_what_is_traced_into_a_program_tells_programs_apart(placement, more, changed):
-    from pdesim.simulation import Simulation
+    from pdesim.engine.simulation import Simulation
 
     first, second = (Simulation(make_plan(*GRAY_SCOTT, *m), placement) for m in ((), more))
     assert (first.blocks is not second.blocks) == changed
@@ -78,7 +78,7 @@ def test_what_is_traced_into_a_program_tells_programs_apart(placement, more, cha
 
 @pytest.mark.parametrize("stepper", ["rk4", "etdrk4", "dormand_prince"])
 def test_one_call_takes_a_whole_frame(placement, monkeypatch, stepper):
-    from pdesim import simulation as module
+    from pdesim.engine import simulation as module
 
     monkeypatch.setattr(module, "BLOCK_SECONDS", 1e3)  # however busy the machine is
     words = () if stepper == "dormand_prince" else ("time.dt=1",)
@@ -91,7 +91,7 @@ def test_one_call_takes_a_whole_frame(placement, monkeypatch, stepper):
 
 
 def test_a_first_state_on_the_device_is_held_there_alone(placement):
-    from pdesim.simulation import Simulation
+    from pdesim.engine.simulation import Simulation
 
     plan = make_plan(*GRAY_SCOTT, "time.end=2", "output.frames=1")
     first = plan.state.copy()

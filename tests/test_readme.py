@@ -85,7 +85,7 @@ def test_set_up_takes_two_commands():
 
 
 def test_the_table_names_every_choice():
-    from pdesim.config import choices, groups
+    from pdesim.config.compose import choices, groups
 
     rows = re.findall(r"^\| .*$", README, flags=re.M)
     for group in groups():
@@ -104,7 +104,7 @@ def test_pictures_are_there_and_small():
 
 @pytest.mark.parametrize("path", sorted((ROOT / "docs").glob("*.md")), ids=lambda p: p.stem)
 def test_commands_of_the_docs_compose(path, workplace, monkeypatch):
-    from pdesim.config import compose_settings
+    from pdesim.config.compose import compose_settings
     from pdesim.sweep.sampling import members
 
     monkeypatch.chdir(workplace)
@@ -119,7 +119,7 @@ def test_commands_of_the_docs_compose(path, workplace, monkeypatch):
 
 
 def test_the_matrix_of_the_docs_is_whole_and_holds():
-    from pdesim.config import choices
+    from pdesim.config.compose import choices
     from pdesim.steppers import METHODS
 
     rows = [line.strip("| ").split(" | ") for line in VERIFICATION.splitlines() if line[:1] == "|"]

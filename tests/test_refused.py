@@ -10,8 +10,8 @@ import pytest
 from made_runs import make_run
 
 import pdesim
-from pdesim.cli import main
-from pdesim.config import compose_settings
+from pdesim.cli.main import main
+from pdesim.config.compose import compose_settings
 from pdesim.errors import PdesimError
 from pdesim.plan import build_plan
 
@@ -170,7 +170,7 @@ def test_sweeps_over_all_that_the_documentation_names(tmp_path, monkeypatch, cap
     """Globs are checked before the sweep as lists are; intervals need another sampler."""
     monkeypatch.chdir(tmp_path)
     jobs = []
-    monkeypatch.setattr("pdesim.sweep.drive.run_sweep", lambda found, *_: jobs.extend(found) or 0)
+    monkeypatch.setattr("pdesim.sweep.run.run_sweep", lambda found, *_: jobs.extend(found) or 0)
     assert main(["-m", *HEAT, "stepper=glob(etdrk*)"]) == 0
     assert len(jobs) == 4
     assert main(["-m", *HEAT, "equation.D=interval(0,1)"]) == 2

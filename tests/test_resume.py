@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from conftest import make_plan
 
-from pdesim.config import choices
+from pdesim.config.compose import choices
 from pdesim.output.checkpoint import read_checkpoint, write_checkpoint
 from pdesim.plan import build_plan
 from pdesim.steppers import METHODS, serving
@@ -23,7 +23,7 @@ def frames_with_a_stop(plan, placement, tmp_path, after: int):
     The programs that an uninterrupted run has compiled serve again: compiling them anew takes
     seconds, and the runs that are killed in test_faults.py do.
     """
-    from pdesim.simulation import Simulation
+    from pdesim.engine.simulation import Simulation
 
     first, frames, blocks = Simulation(plan, placement), [], 0
     first.steps_a_block = 3  # so that stops fall within intervals, too
@@ -44,7 +44,7 @@ def frames_with_a_stop(plan, placement, tmp_path, after: int):
 
 
 def assert_same_bits(plan, placement, tmp_path, after: int):
-    from pdesim.simulation import Simulation
+    from pdesim.engine.simulation import Simulation
 
     whole = Simulation(plan, placement)
     frames = list(whole.frames())

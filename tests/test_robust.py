@@ -18,17 +18,18 @@ from made_runs import make_run
 from rich.console import Console
 
 import pdesim
-from pdesim import cli, commands
-from pdesim.cli import main
-from pdesim.config import is_given
+from pdesim.cli import commands
+from pdesim.cli import main as cli
+from pdesim.cli.main import main
+from pdesim.config.compose import is_given
 from pdesim.errors import OutputError
 from pdesim.export import export
 from pdesim.files import clear_left_behind, is_path, new_folder, replacing
 from pdesim.output import lock, read_status
 from pdesim.output.recorder import Recorder
 from pdesim.output.recover import recover
-from pdesim.stopping import Owner, StopRequests, stop_requests
-from pdesim.sweep.drive import run_sweep
+from pdesim.run.stopping import Owner, StopRequests, stop_requests
+from pdesim.sweep.run import run_sweep
 
 QUICK = ("equation=heat", "grid=[16]", "time.end=1", "output.frames=4", "animation=none")
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals and streams")
@@ -73,7 +74,7 @@ def test_a_worker_notices_that_its_owner_has_ended():
     here = Owner.current()
     owner = Owner(here.machine, child.pid, "")
     if sys.platform == "linux":
-        from pdesim.stopping import _start_of
+        from pdesim.run.stopping import _start_of
 
         owner = dataclasses.replace(owner, started=_start_of(child.pid))
         assert dataclasses.replace(owner, started="0").has_ended()  # another one of that number
@@ -103,7 +104,7 @@ def test_folders_of_the_same_second(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config, first, _ = cli._planned(QUICK, None, False)
     assert Path(config.hydra.run.dir) == first.run_folder and first.run_folder.is_dir()
-    from pdesim import config as configuration
+    from pdesim.config import compose as configuration
 
     real = configuration.composed_from
 
@@ -245,7 +246,7 @@ def test_a_signal_while_modules_are_imported(tmp_path, module):
 def test_a_lack_of_memory_is_no_defect(tmp_path, monkeypatch, capsys, members):
     import tensorflow as tf
 
-    from pdesim.simulation import Simulation
+    from pdesim.engine.simulation import Simulation
 
     def no_room(self, report=None):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")

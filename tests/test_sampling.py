@@ -13,7 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pdesim.config import choices, compose_settings
+from pdesim.config.compose import choices, compose_settings
 from pdesim.errors import ConfigError, MissingExtraError, PdesimError
 from pdesim.sweep.sampling import DRAWING, SAMPLERS, expand, members
 
@@ -131,7 +131,7 @@ def test_drawing_without_replacement_is_unbiased():
 
 
 def test_repeated_members_are_reported(capsys):
-    from pdesim.cli import _note_repeated
+    from pdesim.cli.main import _note_repeated
 
     _note_repeated(expand(["seed=range(8)"], "random", 20, 0))
     assert "12 of the 20 members" in capsys.readouterr().err

@@ -18,7 +18,7 @@ from hypothesis.extra.numpy import arrays
 import pdesim
 from pdesim import files
 from pdesim.errors import ConfigError, OutputError, PdesimError
-from pdesim.grid import Grid
+from pdesim.model.grid import Grid
 from pdesim.output import (
     DiagnosticsFile,
     Layout,
@@ -29,8 +29,8 @@ from pdesim.output import (
 )
 from pdesim.output.diagnostics import BLOCK, diagnose
 from pdesim.output.filters import round_mantissa
+from pdesim.output.selection import build_selection
 from pdesim.output.snapshots import _chunk
-from pdesim.selection import build_selection
 
 GRID = Grid((12, 8), (3.0, 2.0), (0.0, -1.0))
 QUICK = ("grid=[12,8]", "output.frames=3", "time.end=0.1", "animation=none")

@@ -7,7 +7,7 @@ import pytest
 from conftest import make_plan
 
 from pdesim.operators.mirror import slow_fields
-from pdesim.preflight import order_notes
+from pdesim.run.preflight import order_notes
 
 BURGERS = (
     "equation=custom", "equation.rhs={u: '-0.5*d_dx(u**2)'}", "operators=spectral",

@@ -10,7 +10,7 @@ from made_plans import custom_plan, right_hand_side, with_formula
 
 from pdesim.errors import BoundaryError
 from pdesim.formula.language import DERIVATIVES
-from pdesim.grid import Grid
+from pdesim.model.grid import Grid
 
 
 def test_spectral_derivatives_are_exact_for_resolved_waves(placement):
@@ -32,7 +32,7 @@ def test_carried_modes_are_mended_to_those_of_a_real_state(placement, bases, poi
     """As a round trip through the grid would, without its two transforms."""
     import tensorflow as tf
 
-    from pdesim.operators import spectral
+    from pdesim.operators import transforms
     from pdesim.operators.modes import Modes
 
     n = len(bases)
@@ -40,8 +40,8 @@ def test_carried_modes_are_mended_to_those_of_a_real_state(placement, bases, poi
     rng = np.random.default_rng(1)
     noise = rng.standard_normal((2, 1, *modes.shape))
     broken = tf.constant(noise[0] + 1j * noise[1])
-    wanted = spectral.forward(spectral.backward(broken, modes), modes)
-    np.testing.assert_allclose(spectral.of_real(broken, modes), wanted, atol=1e-12)
+    wanted = transforms.forward(transforms.backward(broken, modes), modes)
+    np.testing.assert_allclose(transforms.of_real(broken, modes), wanted, atol=1e-12)
 
 
 @pytest.mark.parametrize("lower,upper", itertools.product(("dirichlet", "neumann"), repeat=2))

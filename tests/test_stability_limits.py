@@ -81,7 +81,7 @@ def test_rkl_is_stable_to_its_limit_and_not_beyond(evolve):
 
 def test_an_automatic_step_follows_a_solution_that_becomes_stiffer(placement):
     """Cahn-Hilliard's explicit part grows with u^2 as the phases part."""
-    from pdesim.simulation import Simulation
+    from pdesim.engine.simulation import Simulation
 
     plan = make_plan("equation=cahn_hilliard", "grid=[64]", "time.dt=auto", "time.end=150",
                      "initial={u: 'random_normal(0.001)'}", "output.frames=64")  # fmt: skip

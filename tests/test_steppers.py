@@ -85,7 +85,7 @@ def test_coupled_linear_parts_use_matrix_functions(evolve):
 
 @pytest.mark.parametrize("stepper", ["bogacki_shampine", "dormand_prince"])
 def test_adaptive_steppers_keep_their_tolerance(evolve, placement, stepper):
-    from pdesim.simulation import Simulation
+    from pdesim.engine.simulation import Simulation
 
     common = ("device.precision=float64", *GRAY_SCOTT, "time.end=60", "output.frames=3")
     reference = evolve(*common, "stepper=rk4", "time.dt=0.05").states[-1]
@@ -101,7 +101,7 @@ def test_adaptive_steppers_keep_their_tolerance(evolve, placement, stepper):
 
 
 def test_a_first_step_that_is_too_long_is_rejected_and_counted(placement):
-    from pdesim.simulation import Simulation
+    from pdesim.engine.simulation import Simulation
 
     own = ("stepper=dormand_prince", "time.end=60", "time.dt=60")
     plan = make_plan("device.precision=float64", *GRAY_SCOTT, *own)

@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 import pdesim
-from pdesim import cli, commands
+from pdesim.cli import commands
+from pdesim.cli import main as cli
 from pdesim.errors import OutputError, printable
 from pdesim.files import load_yaml
 from pdesim.output import recover

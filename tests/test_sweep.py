@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from conftest import make_plan
 
-from pdesim.config import compose_settings
+from pdesim.config.compose import compose_settings
 from pdesim.errors import DivergedError
 from pdesim.steppers import METHODS, serving
-from pdesim.sweep.composition import Composer
+from pdesim.sweep.compose import Composer
 from pdesim.sweep.members import _can_share, prepare_member
 
 #: three members that differ in parameters, first state, and thereby in their steps
@@ -40,7 +40,7 @@ def member_plans(words, differences, *more):
 
 
 def frames_of(plans, placement) -> np.ndarray:
-    from pdesim.simulation import Simulation
+    from pdesim.engine.simulation import Simulation
 
     return np.stack([frame.state for frame in Simulation(plans, placement).frames()])
 
@@ -69,7 +69,7 @@ def test_members_are_what_single_runs_are(placement, stepper, words, differences
 
 
 def test_one_member_that_fails_disturbs_no_other(placement):
-    from pdesim.simulation import Simulation
+    from pdesim.engine.simulation import Simulation
 
     words = ("equation=custom", "equation.rhs={u: 'a*u**2'}", "equation.a=0", "grid=[8]")
     words += ("initial={u: 1}", "time.dt=0.001", "time.end=2", "output.frames=20")
@@ -86,8 +86,8 @@ def test_one_member_that_fails_disturbs_no_other(placement):
 
 
 def test_stopped_members_go_on_with_the_same_bits(placement):
+    from pdesim.engine.simulation import Simulation
     from pdesim.plan import build_plan
-    from pdesim.simulation import Simulation
 
     class Stop(Exception):
         pass
@@ -116,8 +116,8 @@ def test_stopped_members_go_on_with_the_same_bits(placement):
 
 
 def test_a_member_goes_on_alone_with_the_bits_of_its_batch(placement):
+    from pdesim.engine.simulation import Simulation
     from pdesim.plan import build_plan
-    from pdesim.simulation import Simulation
 
     words = ("equation=gray_scott", "grid=128", "time.end=60", "output.frames=3")
     plans = [make_plan(*words, f"equation.F={feed}") for feed in (0.03, 0.04)]
@@ -198,7 +198,7 @@ def test_members_are_composed_as_hydra_does(words, key, values):
 
 
 def test_members_that_differ_in_numbers_ask_hydra_once(monkeypatch):
-    from pdesim.sweep import composition
+    from pdesim.sweep import compose as composition
 
     asked = []
     monkeypatch.setattr(

@@ -14,10 +14,10 @@ import yaml
 from made_runs import make_run, values
 from PIL import Image
 
-from pdesim.cli import main
+from pdesim.cli.main import main
 from pdesim.errors import ConfigError, OutputError
-from pdesim.output.sweep_folder import differing_settings, find_members, setting_text, short_names
-from pdesim.output.sweep_table import PER_FIELD, write_sweep_csv
+from pdesim.output.sweep_csv import PER_FIELD, write_sweep_csv
+from pdesim.output.sweeps import differing_settings, find_members, setting_text, short_names
 from pdesim.render import montage
 from pdesim.render.arrangement import arrange, value_text
 from pdesim.render.colors import map_palette
@@ -377,8 +377,8 @@ def test_a_sweep_on_a_coarse_grid_is_warned_of(capsys):
     from conftest import make_plan
     from rich.console import Console
 
-    from pdesim.sweep.drive import _warn
     from pdesim.sweep.members import Member
+    from pdesim.sweep.run import _warn
 
     plans = [make_plan("equation=gray_scott", "grid=32", f"equation.F={F}") for F in (0.03, 0.04)]
     members = [Member(n, Path(str(n)), "", plan, ()) for n, plan in enumerate(plans)]
@@ -391,8 +391,8 @@ def test_notes_on_the_members_of_a_sweep_are_printed_once(capsys):
     from conftest import make_plan
     from rich.console import Console
 
-    from pdesim.sweep.drive import _warn
     from pdesim.sweep.members import Member
+    from pdesim.sweep.run import _warn
 
     words = ("equation=heat", "grid=16")
     plans = [make_plan(*words, f"+equation.unknown={n}") for n in (1, 2, 3)]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pdesim import cli
-from pdesim.cli import main
-from pdesim.config import compose_settings
+from pdesim.cli import main as cli
+from pdesim.cli.main import main
+from pdesim.config.compose import compose_settings
 from pdesim.errors import ConfigError
 
 EQUATION = """

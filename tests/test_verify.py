@@ -302,7 +302,7 @@ def test_order_one_at_an_obstacle_that_crosses_cells(orders):
 @pytest.mark.parametrize("kind", ["neumann", "{dirichlet: 0.5}"])
 def test_wrong_faces_of_obstacles_are_noticed(orders, monkeypatch, kind):
     """Faces without flux that let it through; a value that is held behind the face, not on it."""
-    from pdesim.operators.differences import Differences
+    from pdesim.operators.finite_differences import Differences
 
     reader = Differences._reader
 
@@ -320,9 +320,9 @@ def test_wrong_faces_of_obstacles_are_noticed(orders, monkeypatch, kind):
 
 def test_ghost_cells_of_a_lower_order_are_noticed(orders, monkeypatch):
     """The ghosts of order 2 beside the stencils of order 4."""
-    from pdesim.operators import ghosts
+    from pdesim.operators import ghost_cells
 
-    monkeypatch.setattr(ghosts, "cells_known", lambda order, points, clamped: 1)
+    monkeypatch.setattr(ghost_cells, "cells_known", lambda order, points, clamped: 1)
     plan = make_plan("equation=heat", "boundary=neumann", "operators.order=4", *BASE)
     assert not orders.measure_space(plan.problem, SHORT).passed
 
@@ -331,7 +331,7 @@ def test_boundary_values_that_stand_still_are_noticed(orders, monkeypatch):
     """Those of the first instant, all the time."""
     import tensorflow as tf
 
-    from pdesim.operators.differences import Differences
+    from pdesim.operators.finite_differences import Differences
 
     on_face = Differences._on_face
 
@@ -364,7 +364,7 @@ def test_what_verify_measures_around_obstacles(placement, monkeypatch):
 
 
 def test_the_whole_matrix_shows_every_kind_of_operator_once():
-    from pdesim.config import choices
+    from pdesim.config.compose import choices
     from pdesim.verify.command import _matrix_jobs
     from pdesim.verify.matrix import CASES
 

@@ -21,16 +21,16 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from pdesim import progress
 from pdesim.errors import ConfigError, InterruptedRun, MissingExtraError
+from pdesim.run import progress
+from pdesim.run.stopping import stop_requests
 from pdesim.settings import Workers
-from pdesim.stopping import stop_requests
 from pdesim.sweep import compute as computing
 from pdesim.sweep import members as members_module
 from pdesim.sweep import workers as workers_module
-from pdesim.sweep.composition import Composer
-from pdesim.sweep.drive import run_sweep
+from pdesim.sweep.compose import Composer
 from pdesim.sweep.members import prepare_member, program_of
+from pdesim.sweep.run import run_sweep
 from pdesim.sweep.workers import compute_elsewhere, divide
 
 WORDS = ("equation=custom", "equation.rhs={u: 'a*u**2'}", "initial={u: 1}", "grid=[8]")

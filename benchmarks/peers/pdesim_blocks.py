@@ -10,9 +10,9 @@ def build(problem: Problem, n: int) -> dict:
     from dataclasses import replace
 
     from pdesim.bench.program import Program
-    from pdesim.config import compose_settings
+    from pdesim.config.compose import compose_settings
+    from pdesim.engine.startup import start_for
     from pdesim.plan import FirstState, build_plan
-    from pdesim.start import start_for
 
     composed = compose_settings(
         [

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 
 import numpy as np
 
-from pdesim.bench.pace import pace
+from pdesim.bench.timing import pace
 from peers.contestants import CONTESTANTS, build
 from peers.problems import PROBLEMS
 

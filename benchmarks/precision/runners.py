@@ -16,7 +16,7 @@ class Pdesim:
     """Runs of pdesim: one compiled program per stepper, the time step being its argument."""
 
     def __init__(self, case: Case) -> None:
-        from pdesim.device import start_tensorflow
+        from pdesim.engine.device import start_tensorflow
         from pdesim.settings import Device
 
         self.case, self.placement, self.programs = case, start_tensorflow(Device(name="cpu")), {}
@@ -24,9 +24,9 @@ class Pdesim:
     def program(self, stepper: str, operators: str):
         """The compiled blocks of a stepper, and the step with which an adaptive one begins."""
         if (stepper, operators) not in self.programs:
-            from pdesim.config import compose_settings
+            from pdesim.config.compose import compose_settings
+            from pdesim.engine.simulation import Simulation
             from pdesim.plan import build_plan
-            from pdesim.simulation import Simulation
 
             composed = compose_settings(
                 [

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from pdesim.config import compose_settings
-from pdesim.device import Placement, start_tensorflow
+from pdesim.config.compose import compose_settings
+from pdesim.engine.device import Placement, start_tensorflow
+from pdesim.engine.startup import start_for
 from pdesim.errors import ConfigError
 from pdesim.plan import Plan, build_grid, build_plan
 from pdesim.settings import Device
-from pdesim.start import start_for
 
 #: flags with a value, and what it is
 BENCH_FLAGS = {
@@ -45,7 +45,7 @@ def run_bench(flags: Mapping[str, str], overrides: Sequence[str]) -> int:
     from pdesim.bench import report  # needs TensorFlow, which has started quietly now
 
     rows = list(_rows(jobs, config_dir, placements, repeats))
-    from pdesim.bench.numpy_lines import lacking
+    from pdesim.bench.numpy_reference import lacking
 
     about = _describe(first, repeats)
     if "--json" in flags:

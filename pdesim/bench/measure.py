@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from pdesim.bench.numpy_lines import NumpyProgram, lacking
-from pdesim.bench.pace import pace
+from pdesim.bench.numpy_reference import NumpyProgram, lacking
 from pdesim.bench.program import Program
-from pdesim.device import Placement
+from pdesim.bench.timing import pace
+from pdesim.engine.device import Placement
 from pdesim.plan import Plan
 
 #: bytes of the array that is copied: far more than caches hold

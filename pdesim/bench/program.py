@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from pdesim.blocks import Blocks
-from pdesim.device import Placement
+from pdesim.engine.device import Placement
+from pdesim.engine.loops import Blocks
+from pdesim.engine.simulation import Simulation
 from pdesim.plan import Plan
-from pdesim.simulation import Simulation
 
 #: adaptive steppers are given an interval of so many first steps, which no timing ever fills
 FAR = 1e9

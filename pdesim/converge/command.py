@@ -10,9 +10,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from pdesim.config import Composed, compose_settings, is_given
+from pdesim.config.compose import Composed, compose_settings, is_given
 from pdesim.converge.levels import build_levels, describe_levels
-from pdesim.device import start_tensorflow
+from pdesim.engine.device import start_tensorflow
 from pdesim.errors import ConfigError, OutputError
 from pdesim.files import check_folder, is_path, make_folder, new_folder, reading, write_text
 from pdesim.output import convergence
@@ -125,7 +125,7 @@ def _problem(words: Sequence[str], config_dir: str | None) -> tuple[Composed, Pa
 def _of_run(path: str) -> tuple[Composed, Path]:
     """A run's own settings, from its file; the result belongs into its folder."""
     from pdesim.output import Snapshots
-    from pdesim.output.facts import read_config
+    from pdesim.output.metadata import read_config
 
     with reading(Path(path)), Snapshots(path) as snapshots:
         values = read_config(snapshots.attributes)

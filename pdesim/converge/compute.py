@@ -19,12 +19,12 @@ from pdesim.converge.estimate import (
     verdict,
 )
 from pdesim.converge.levels import Levels, at_grid
-from pdesim.device import Placement, enough_memory
+from pdesim.engine.device import Placement, enough_memory
+from pdesim.engine.simulation import Simulation
 from pdesim.errors import DivergedError, PdesimError
+from pdesim.model.resampling import halve, uses_any
 from pdesim.plan import Plan
-from pdesim.resample import halve, uses_any
-from pdesim.simulation import Simulation
-from pdesim.solvers.spectral import solve
+from pdesim.solvers.transform import solve
 from pdesim.steppers import METHODS
 
 #: the tolerance of adaptive steps to begin with, and the smallest that float64 can keep

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pdesim.config import Composed
-from pdesim.equation import build_equation
+from pdesim.config.compose import Composed
 from pdesim.errors import BoundaryError, ConfigError, DivergedError, PdesimError, StepperError
-from pdesim.grid import Grid
-from pdesim.initial import build_initial
+from pdesim.model.equation import build_equation
+from pdesim.model.grid import Grid
+from pdesim.model.initial_conditions import build_initial
 from pdesim.plan import Plan, build_grid, build_plan, frame_times
 from pdesim.settings import Settings
 from pdesim.steppers import METHODS

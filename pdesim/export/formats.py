@@ -17,7 +17,7 @@ from pdesim.export.vti import save_vti
 from pdesim.export.well import save_well
 from pdesim.export.xdmf import save_xdmf
 from pdesim.files import is_run_file
-from pdesim.output.facts import find_runs
+from pdesim.output.metadata import find_runs
 
 
 @dataclass(frozen=True)

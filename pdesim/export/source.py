@@ -11,9 +11,9 @@ import numpy as np
 
 from pdesim.errors import OutputError, PdesimError
 from pdesim.files import UNREADABLE, reading
-from pdesim.grid import Grid, square_extents
+from pdesim.model.grid import Grid, square_extents
 from pdesim.output import Snapshots
-from pdesim.output.facts import (
+from pdesim.output.metadata import (
     field_names,
     frame_count,
     load_filters,

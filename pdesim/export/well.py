@@ -13,11 +13,11 @@ import h5py
 import numpy as np
 import sympy
 
-from pdesim.boundary import build_boundary
 from pdesim.errors import PdesimError
 from pdesim.export.source import Source, check_alike
 from pdesim.files import creating
 from pdesim.formula.language import AXES
+from pdesim.model.boundary_conditions import build_boundary
 
 _FILTERS = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
 _WORDS = h5py.string_dtype()

@@ -2,7 +2,7 @@
 
 Differential operators and generators become applied undefined functions that carry the word
 itself (``laplacian(u)``), so a formula stays readable at every stage; what they mean is decided
-by the discretisation (``pdesim.operators``) and by ``pdesim.initial``.
+by the discretisation (``pdesim.operators``) and by ``pdesim.model.initial_conditions``.
 """
 
 from __future__ import annotations

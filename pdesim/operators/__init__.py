@@ -1,9 +1,9 @@
 """Differential operators on a grid: stencil, convolution, spectral, behind one face.
 
-This front page needs no TensorFlow; ``pdesim.operators.lines`` does.
+This front page needs no TensorFlow; ``pdesim.operators.method_of_lines`` does.
 """
 
-from pdesim.operators.catalogue import Discretisation, build_discretisation
 from pdesim.operators.modes import Modes, build_modes
+from pdesim.operators.schemes import Discretisation, build_discretisation
 
 __all__ = ["Discretisation", "Modes", "build_discretisation", "build_modes"]

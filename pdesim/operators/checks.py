@@ -8,10 +8,10 @@ from itertools import product
 import numpy as np
 import sympy
 
-from pdesim.boundary import SIDES
 from pdesim.errors import BoundaryError, ConfigError, StepperError
 from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
+from pdesim.model.boundary_conditions import SIDES
 from pdesim.operators.ghost_weights import cells_known, ghost_weights
 from pdesim.operators.problem import Problem
 

@@ -23,11 +23,11 @@ from dataclasses import dataclass, field, replace
 
 import sympy
 
-from pdesim.boundary import CONTINUED, EXTRAPOLATED, PERIODIC, Boundary, Wall
 from pdesim.formula import derivative
 from pdesim.formula import language as lang
 from pdesim.formula.nodes import jumps
-from pdesim.grid import Grid
+from pdesim.model.boundary_conditions import CONTINUED, EXTRAPOLATED, PERIODIC, Boundary, Wall
+from pdesim.model.grid import Grid
 
 #: coordinates of a face lie this fraction of the extent inside it where a formula jumps, so that a
 #: jump on the face itself does not count

@@ -35,9 +35,9 @@ def one_pass(problem: Problem, stepper, state_bytes: int) -> bool:
     """Whether a step is one force that moves positions and momenta, in one band.
 
     They are then worked out apart, and the compiler may put them into one kernel
-    (:func:`pdesim.device.fill_several_arrays`), which computes the force once and reads the state
-    once. Not on small grids and not in three dimensions, where that is slower; fields that have an
-    operator each gain too little for what compiling costs.
+    (:func:`pdesim.engine.device.fill_several_arrays`), which computes the force once and reads the
+    state once. Not on small grids and not in three dimensions, where that is slower; fields that
+    have an operator each gain too little for what compiling costs.
     """
     return (
         stepper is not None

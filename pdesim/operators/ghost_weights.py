@@ -7,8 +7,8 @@ from functools import lru_cache
 import numpy as np
 import sympy
 
-from pdesim.boundary import Wall
 from pdesim.errors import BoundaryError
+from pdesim.model.boundary_conditions import Wall
 
 #: a Robin condition with a*b < 0 is refused where a and b cancel to this fraction: ghost cells
 #: would be the cells beside the wall times 20 or more

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import sympy
 
-from pdesim.boundary import PERIODIC, SIDES, Boundary
-from pdesim.equation import Equation
 from pdesim.formula import language as lang
-from pdesim.grid import Grid
+from pdesim.model.boundary_conditions import PERIODIC, SIDES, Boundary
+from pdesim.model.equation import Equation
+from pdesim.model.grid import Grid
+from pdesim.operators.parity import Parity, Symmetry
 from pdesim.operators.problem import Problem
-from pdesim.operators.symmetry import Parity, Symmetry
 
 
 def mark_mirrors(boundary: Boundary, equation: Equation, grid: Grid) -> Boundary:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pdesim.boundary import Boundary
 from pdesim.formula.language import DERIVATIVES, powers_of
-from pdesim.grid import Grid
-from pdesim.operators.catalogue import Discretisation
+from pdesim.model.boundary_conditions import Boundary
+from pdesim.model.grid import Grid
+from pdesim.operators.schemes import Discretisation
 
 #: kinds of walls (lower, upper) -> basis functions along the axis, on cell centres
 BASES = {

@@ -26,11 +26,11 @@ import tensorflow as tf
 
 from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
-from pdesim.grid import place_names
-from pdesim.operators import krylov, spectral
+from pdesim.model.grid import place_names
+from pdesim.operators import krylov, transforms
 from pdesim.operators.conditions import jumps
 from pdesim.operators.problem import Problem
-from pdesim.operators.spectrum import symbol_names
+from pdesim.operators.symbols import symbol_names
 
 #: the inverse of an averaged symbol is bounded by 1 over this, which keeps it positive where the
 #: equation grows
@@ -149,8 +149,8 @@ def _transform_solver(lines, choice: Choice, factor, time) -> krylov.Operator:
     inverse = 1.0 / tf.maximum(tf.abs(1.0 - factor * stacked), SMALLEST)
 
     def solve(residual: tf.Tensor) -> tf.Tensor:
-        return spectral.backward(
-            spectral.multiply(inverse, spectral.forward(residual, modes)), modes
+        return transforms.backward(
+            transforms.multiply(inverse, transforms.forward(residual, modes)), modes
         )
 
     return solve

@@ -9,21 +9,21 @@ from functools import cached_property
 import numpy as np
 import sympy
 
-from pdesim.boundary import Boundary
-from pdesim.equation import Equation
 from pdesim.errors import BoundaryError
 from pdesim.formula import Split
 from pdesim.formula import language as lang
 from pdesim.formula.calculus import derivative
 from pdesim.formula.nodes import jumps
-from pdesim.grid import Grid
+from pdesim.model.boundary_conditions import Boundary
+from pdesim.model.equation import Equation
+from pdesim.model.grid import Grid
+from pdesim.model.obstacles import Mask
 from pdesim.operators import second
-from pdesim.operators.catalogue import Discretisation, check_stencils_fit
 from pdesim.operators.conditions import Conditions
-from pdesim.operators.mask import Mask
 from pdesim.operators.modes import Modes, build_modes
-from pdesim.operators.spectrum import linear_modes
-from pdesim.operators.symmetry import Lift, Symmetry, build_lift, build_symmetry
+from pdesim.operators.parity import Lift, Symmetry, build_lift, build_symmetry
+from pdesim.operators.schemes import Discretisation, check_stencils_fit
+from pdesim.operators.symbols import linear_modes
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
-from pdesim.operators import spectral
+from pdesim.operators import transforms
 
 
 class Pseudospectral:
@@ -42,7 +42,7 @@ class Pseudospectral:
         modes = self.lines.problem.symmetry.modes(inner)
         coefficients = self._coefficients(inner, modes, value)
         symbol, derived = self._symbol(word, modes)
-        result = spectral.backward(spectral.multiply(symbol, coefficients), modes, derived)
+        result = transforms.backward(transforms.multiply(symbol, coefficients), modes, derived)
         lift = self._lift(inner)
         return result if lift is None else result + self._lift_derivative(word, lift)
 
@@ -52,7 +52,7 @@ class Pseudospectral:
             lift = self._lift(inner)
             if lift is not None:
                 full = full - tf.constant(lift.values(self.grid), self.lines.dtype)
-            self._modes[inner] = spectral.forward(full, modes)
+            self._modes[inner] = transforms.forward(full, modes)
         return self._modes[inner]
 
     def _lift(self, inner: sympy.Expr):

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 
 import sympy
 
-from pdesim.boundary import SIDES, Wall
 from pdesim.errors import BoundaryError
 from pdesim.formula import language as lang
+from pdesim.model.boundary_conditions import SIDES, Wall
 from pdesim.operators.conditions import Conditions, orders
 
 #: (first condition, condition for the Laplacian) that a sine or cosine series meets

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from pdesim.grid import Grid
-from pdesim.operators.catalogue import STAGGERED, Terms
+from pdesim.model.grid import Grid
+from pdesim.operators.schemes import STAGGERED, Terms
 
 
 def shifted(

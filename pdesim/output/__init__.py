@@ -7,7 +7,7 @@ from pdesim.output.recorder import Recorder, Worker, frames_waiting
 from pdesim.output.recover import recover
 from pdesim.output.snapshots import Layout, SnapshotWriter, create_snapshots
 from pdesim.output.status import write_status
-from pdesim.output.sweep_table import write_sweep_csv
+from pdesim.output.sweep_csv import write_sweep_csv
 
 __all__ = [
     "DiagnosticsFile",

@@ -25,10 +25,10 @@ from pdesim.files import (
     read_array,
     replacing,
 )
-from pdesim.moment import SAVED, Moment
+from pdesim.output.moment import SAVED, Moment
 from pdesim.output.snapshots import LIBRARY_VERSIONS, explained, reason
 from pdesim.settings import CONTINUING, INCIDENTAL
-from pdesim.targets import nearness
+from pdesim.steppers.targets import nearness
 
 FILE = "checkpoint.h5"
 PREVIOUS = "checkpoint.previous.h5"

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from pdesim.errors import OutputError
-from pdesim.moment import Moment
 from pdesim.output.checkpoint import write_checkpoint
 from pdesim.output.diagnostics import DiagnosticsFile
+from pdesim.output.moment import Moment
 from pdesim.output.snapshots import SnapshotWriter
 
 log = logging.getLogger("pdesim")

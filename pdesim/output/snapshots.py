@@ -31,10 +31,10 @@ from pdesim.files import (
     replacing,
 )
 from pdesim.files.hdf5 import reason as files_reason
-from pdesim.grid import Grid
+from pdesim.model.grid import Grid
 from pdesim.output.deflate import Deflater
 from pdesim.output.filters import filters, round_mantissa
-from pdesim.selection import Selection
+from pdesim.output.selection import Selection
 
 log = logging.getLogger("pdesim")
 

@@ -15,7 +15,7 @@ from pdesim.errors import OutputError
 from pdesim.files import reading
 from pdesim.output import snapshots as layout
 from pdesim.output.convergence import read_convergence, settings_digest
-from pdesim.output.facts import (
+from pdesim.output.metadata import (
     field_names,
     frame_count,
     load_filters,

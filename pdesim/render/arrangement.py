@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pdesim.errors import ConfigError, nearest
-from pdesim.output.sweep_folder import Member, differing_settings, setting_text, short_names
+from pdesim.output.sweeps import Member, differing_settings, setting_text, short_names
 from pdesim.settings import Montage
 
 _ONE_ROW = 8  # so many values of one setting stand side by side; more of them are wrapped

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import matplotlib
 import numpy as np
 
-from pdesim.picture import check_colormap
+from pdesim.render.quantity import check_colormap
 
 DARKEST = 0x1E  # the grey of the darkest text
 _MISSING = 0xB4  # the grey of cells that are not finite

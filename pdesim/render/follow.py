@@ -1,4 +1,4 @@
-"""The process that draws a run while it goes on: see :mod:`pdesim.drawing`.
+"""The process that draws a run while it goes on: see :mod:`pdesim.render.background`.
 
 Its standard input brings a line of orders, then a line when the run has ended well; when the input
 ends before that, there is nothing more to draw for.
@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from pdesim.errors import OutputError
-from pdesim.render.footage import Footage
+from pdesim.render.field_reader import open_snapshots
+from pdesim.render.frames import Footage
 from pdesim.render.pictures import draw_frames
 from pdesim.render.plots import diagnostics_plot
-from pdesim.render.reader import open_snapshots
 from pdesim.settings import Animation
 
 #: seconds between two looks for new frames

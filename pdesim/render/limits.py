@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pdesim.picture import check_limits, is_diverging
+from pdesim.render.quantity import check_limits, is_diverging
 from pdesim.settings import Animation
 
 #: the first frames, as a fraction of all: initial noise and initial peaks die away in them

@@ -15,9 +15,10 @@ from PIL import Image
 
 from pdesim.errors import ConfigError, OutputError
 from pdesim.files import check_folder
-from pdesim.output.sweep_folder import Member, find_members
+from pdesim.output.sweeps import Member, find_members
 from pdesim.render.arrangement import Arrangement, arrange
 from pdesim.render.colors import Palette, line_palette, map_palette
+from pdesim.render.field_reader import Snapshots, open_snapshots
 from pdesim.render.limits import Limits
 from pdesim.render.look import Look, RunLook, find_look
 from pdesim.render.montage_layout import MontageLayout, MontagePlan, empty_tile, lay_out_montage
@@ -33,7 +34,6 @@ from pdesim.render.pictures import (
     with_margin,
     with_unit,
 )
-from pdesim.render.reader import Snapshots, open_snapshots
 from pdesim.render.ticks import clock_texts, number
 from pdesim.settings import Animation, Montage
 

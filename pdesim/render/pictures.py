@@ -12,13 +12,13 @@ from PIL import Image
 from pdesim.errors import OutputError
 from pdesim.files import check_folder
 from pdesim.render.colors import Palette, line_palette, map_palette
-from pdesim.render.footage import Footage, Stale
+from pdesim.render.field_reader import Axis, Snapshots, open_snapshots
+from pdesim.render.frames import Footage, Stale
 from pdesim.render.layout import Layout, Plan, Scale, lay_out
 from pdesim.render.limits import Limits
 from pdesim.render.look import SIZE, Look
 from pdesim.render.movie import replacing, write_gif, write_mp4
 from pdesim.render.painters import CurvePainter, MapPainter, curve_painter
-from pdesim.render.reader import Axis, Snapshots, open_snapshots
 from pdesim.render.ticks import clock_texts
 from pdesim.settings import Animation
 

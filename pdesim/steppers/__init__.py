@@ -9,11 +9,11 @@ from __future__ import annotations
 from pdesim.errors import StepperError, nearest
 from pdesim.formula.language import TIME
 from pdesim.operators.problem import Problem
-from pdesim.steppers.catalogue import METHODS, Method
-from pdesim.steppers.explicit import Adaptive, Explicit
 from pdesim.steppers.exponential import Exponential
 from pdesim.steppers.implicit import Implicit, ImplicitExplicit
-from pdesim.steppers.stabilized import Stabilized
+from pdesim.steppers.methods import METHODS, Method
+from pdesim.steppers.runge_kutta import Adaptive, Explicit
+from pdesim.steppers.runge_kutta_legendre import Stabilized
 from pdesim.steppers.symplectic import Symplectic, partition
 
 __all__ = ["METHODS", "Method", "build_stepper", "refusal", "serving"]

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from pdesim.boundary import Wall
-from pdesim.grid import Grid
-from pdesim.operators.catalogue import Discretisation
+from pdesim.model.boundary_conditions import Wall
+from pdesim.model.grid import Grid
 from pdesim.operators.ghost_weights import cells_known, clamped_weights, ghost_weights
 from pdesim.operators.problem import Problem
+from pdesim.operators.schemes import Discretisation
 
 #: cells of the line that stands for an axis
 POINTS = 24

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pdesim.steppers.catalogue import Method
+from pdesim.steppers.methods import Method
 
 #: below this magnitude the series of phi functions is summed; its terms, enough for float64
 SERIES_RADIUS, TERMS = 1.0, 18

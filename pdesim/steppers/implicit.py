@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pdesim.steppers.catalogue import Method
 from pdesim.steppers.exponential import diagonal, is_diagonal
+from pdesim.steppers.methods import Method
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ import numpy as np
 import sympy
 
 from pdesim.formula import language as lang
-from pdesim.grid import Grid
+from pdesim.model.grid import Grid
 from pdesim.operators.problem import Problem
-from pdesim.operators.spectrum import matrix_values, symbol_names, words_in
+from pdesim.operators.symbols import matrix_values, symbol_names, words_in
 
 #: cells that are evaluated at once, which bounds the memory
 CHUNK = 2**15

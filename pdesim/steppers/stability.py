@@ -18,9 +18,9 @@ import sympy
 from pdesim.errors import StepperError
 from pdesim.formula import Evaluator, jacobian
 from pdesim.formula import language as lang
-from pdesim.grid import Grid
+from pdesim.model.grid import Grid
 from pdesim.operators.problem import Problem
-from pdesim.operators.spectrum import matrix_values, symbol_names, words_in
+from pdesim.operators.symbols import matrix_values, symbol_names, words_in
 from pdesim.steppers.boundary_modes import stiffest_mode
 from pdesim.steppers.samples import deciding_cells
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import sympy
 
-from pdesim.equation import Equation
 from pdesim.formula import Evaluator
 from pdesim.formula.language import operators_in
 from pdesim.formula.linear import linear_form
-from pdesim.steppers.catalogue import Method
+from pdesim.model.equation import Equation
+from pdesim.steppers.methods import Method
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 
 from rich.console import Console
 
-from pdesim.device import Placement, enough_memory
+from pdesim.engine.device import Placement, enough_memory
+from pdesim.engine.simulation import Simulation
 from pdesim.errors import DeviceError, InterruptedRun, PdesimError
 from pdesim.files import make_folder
 from pdesim.output import Recorder, Worker, frames_waiting, write_status
 from pdesim.output.lock import hold
 from pdesim.output.status import describe_overflows
-from pdesim.progress import WHOLE, Share, progress_display, speed
-from pdesim.run import closing_status, log_file, open_recorder, stamp
-from pdesim.simulation import Simulation
-from pdesim.stopping import StopRequests
+from pdesim.run.execute import closing_status, log_file, open_recorder, stamp
+from pdesim.run.progress import WHOLE, Share, progress_display, speed
+from pdesim.run.stopping import StopRequests
 from pdesim.sweep.members import Member, Outcome
 
 

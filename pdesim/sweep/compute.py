@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from pdesim.device import Placement, start_tensorflow
-from pdesim.drawing import draw, shown
+from pdesim.engine.device import Placement, start_tensorflow
 from pdesim.errors import InterruptedRun, PdesimError
-from pdesim.progress import Share
-from pdesim.run import describe_to_paraview, execute
-from pdesim.stopping import StopRequests
+from pdesim.render.background import draw, shown
+from pdesim.run.execute import describe_to_paraview, execute
+from pdesim.run.progress import Share
+from pdesim.run.stopping import StopRequests
 from pdesim.sweep.members import Batch, Member, Outcome, batches
 
 

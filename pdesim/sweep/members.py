@@ -11,14 +11,14 @@ from typing import Any
 
 import yaml
 
-from pdesim.config import Composed, compose_settings
-from pdesim.continuation import continue_run
+from pdesim.config.compose import Composed, compose_settings
 from pdesim.errors import OutputError, PdesimError
 from pdesim.files import memory, write_text
 from pdesim.operators.problem import Problem
 from pdesim.output import write_status
 from pdesim.output.snapshots import FILE as SNAPSHOTS
 from pdesim.plan import Plan, build_plan
+from pdesim.run.continuation import continue_run
 
 ALONE = "alone"
 #: members of one program at most: each holds some files open

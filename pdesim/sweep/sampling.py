@@ -26,9 +26,9 @@ from hydra.core.override_parser.types import (
     QuotedString,
 )
 
-from pdesim.config import choices, compose_settings, explained, open_override
+from pdesim.config.compose import choices, compose_settings, explained, open_override
+from pdesim.config.trust import check_swept
 from pdesim.errors import ConfigError, MissingExtraError, nearest
-from pdesim.trust import check_swept
 
 #: every member from the listed values, or a number of members drawn at random
 LISTING, DRAWING = ("grid", "zip"), ("random", "latin_hypercube", "sobol")

@@ -21,9 +21,9 @@ from rich.console import Console
 
 from pdesim.errors import ConfigError, InterruptedRun, MissingExtraError, OutputError, PdesimError
 from pdesim.output import read_status
+from pdesim.run.stopping import Owner, StopRequests, stop_requests
 from pdesim.settings import Workers
-from pdesim.stopping import Owner, StopRequests, stop_requests
-from pdesim.sweep.composition import Composer
+from pdesim.sweep.compose import Composer
 from pdesim.sweep.compute import compute, settle
 from pdesim.sweep.members import Member, Outcome, prepare_member, program_of
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pdesim.config import choices, compose_settings, is_given
-from pdesim.device import start_tensorflow
+from pdesim.config.compose import choices, compose_settings, is_given
+from pdesim.engine.device import start_tensorflow
 from pdesim.errors import PdesimError
 from pdesim.files import check_folder, make_folder, new_folder
 from pdesim.plan import build_plan

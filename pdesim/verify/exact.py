@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from pdesim.blocks import Blocks
+from pdesim.engine.loops import Blocks
 from pdesim.operators.problem import Problem
-from pdesim.operators.spectrum import matrix_values, symbol_names
+from pdesim.operators.symbols import matrix_values, symbol_names
 from pdesim.steppers import build_stepper, refusal
 from pdesim.steppers.exponential import phi_of_matrices
 from pdesim.verify.domain import slow_rate

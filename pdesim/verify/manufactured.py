@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import sympy
 
-from pdesim.boundary import Boundary, Wall
 from pdesim.errors import BoundaryError, ConfigError
 from pdesim.formula import Evaluator, derivative
 from pdesim.formula import language as lang
 from pdesim.formula.language import TIME
-from pdesim.grid import Grid
+from pdesim.model.boundary_conditions import Boundary, Wall
+from pdesim.model.grid import Grid
+from pdesim.model.obstacles import Mask
 from pdesim.operators.conditions import INSIDE
-from pdesim.operators.mask import Mask
 from pdesim.operators.modes import BASES
 from pdesim.operators.problem import Problem
 from pdesim.verify.factors import BOX, S, box_factor, jump_factor, second_condition_factor

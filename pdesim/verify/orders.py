@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import tensorflow as tf
 
-from pdesim.blocks import Blocks
+from pdesim.engine.loops import Blocks
 from pdesim.errors import StepperError
-from pdesim.operators.catalogue import Discretisation
-from pdesim.operators.lines import MethodOfLines
+from pdesim.operators.method_of_lines import MethodOfLines
 from pdesim.operators.problem import Problem
+from pdesim.operators.schemes import Discretisation
 from pdesim.steppers import METHODS, Method, build_stepper
 from pdesim.steppers.stability import stable_step
 from pdesim.verify.claims import claimed_order, stiff_order

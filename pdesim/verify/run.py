@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-from pdesim.boundary import build_boundary
 from pdesim.errors import BoundaryError, ConfigError, StepperError
 from pdesim.formula import language as lang
+from pdesim.model.boundary_conditions import build_boundary
 from pdesim.operators import build_discretisation
 from pdesim.operators.problem import Problem, check_problem, with_nested_derivatives
 from pdesim.plan import FirstState, Plan
@@ -203,8 +203,8 @@ def _exact_rows(problem: Problem) -> Iterator[Row]:
 
 
 def _solver(plan: Plan):
-    from pdesim.device import start_tensorflow
-    from pdesim.solvers.spectral import solve
+    from pdesim.engine.device import start_tensorflow
+    from pdesim.solvers.transform import solve
 
     settings = plan.settings
     double = settings.model_copy(

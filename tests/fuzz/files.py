@@ -28,18 +28,18 @@ import h5py
 import numpy as np
 
 import pdesim
-from pdesim.config import compose_settings
-from pdesim.continuation import continue_run
+from pdesim.cli.info import show_info
+from pdesim.config.compose import compose_settings
 from pdesim.converge.command import _of_run
 from pdesim.errors import PdesimError
 from pdesim.export import export
-from pdesim.info import show_info
-from pdesim.moment import Moment
 from pdesim.output import Worker, fingerprint, recover, write_status, write_sweep_csv
 from pdesim.output.checkpoint import write_checkpoint
+from pdesim.output.moment import Moment
 from pdesim.plan import Plan, build_plan
 from pdesim.render import diagnostics_plot, render
-from pdesim.run import open_recorder
+from pdesim.run.continuation import continue_run
+from pdesim.run.execute import open_recorder
 from pdesim.settings import Animation
 
 #: seconds of processor time that an answer may take

@@ -18,7 +18,7 @@ if __name__ == "__main__":
 
 from fuzz.common import garble, main
 
-from pdesim.config import compose_settings
+from pdesim.config.compose import compose_settings
 from pdesim.formula import language as lang
 from pdesim.plan import build_plan
 from pdesim.settings import read_settings

@@ -21,8 +21,8 @@ if __name__ == "__main__":
 
 from fuzz.common import WRONG_VALUES, garble, main
 
-from pdesim.config import choices, compose_settings, config_folder, groups
-from pdesim.equation import KEYS
+from pdesim.config.compose import choices, compose_settings, config_folder, groups
+from pdesim.model.equation import KEYS
 from pdesim.plan import build_grid, build_plan
 from pdesim.settings import Settings
 

@@ -1,0 +1,390 @@
+"""The command line. A first word without '=' and '-' is a command; all else is a run."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from rich.console import Console
+
+from pdesim.cli.crash_report import EXIT_CODE, report, reported_in
+from pdesim.cli.streams import close_streams, keep_streams_usable
+from pdesim.errors import ConfigError, PdesimError, nearest
+
+#: errors of the system that a path on the command line causes
+_OF_PATHS = (
+    errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR,
+    errno.ELOOP, errno.EROFS,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from pdesim.sweep.compose import Composer
+
+HELP = """\
+pdesim: equations as text in YAML, run as fast TensorFlow programs on CPU or GPU.
+
+  pdesim equation=gray_scott grid=512            one run, into outputs/gray_scott/<date>_<time>
+  pdesim equation=heat boundary=neumann time.end=2 device.precision=float64
+  pdesim -m equation=gray_scott equation.F=0.03,0.04,0.05      a sweep
+  pdesim --config-dir my equation=NAME           your own my/equation/NAME.yaml; files in my/ may
+                                                 not set Hydra's own settings without --trust-config
+  pdesim equation=custom "equation.rhs={u: '0.001*laplacian(u) + u - u**3'}"
+
+  pdesim list                                    equations, formulas, parameters, choices
+  pdesim render PATH [animation.colormap=magma]  pictures again, from a run's files
+  pdesim render SWEEP [montage.x=F montage.y=k]  all runs of a sweep in one picture
+  pdesim resume RUN_DIR [time.end=200]           go on with a run that stopped, bit for bit
+  pdesim recover PATH                            mend a snapshots.h5 whose writer was killed
+  pdesim info PATH [--json]                      what a run was and how it went; a sweep's table
+  pdesim export PATH --to well [--output FILE]   also pdebench, netcdf, vti, npz, xdmf
+  pdesim verify equation=heat operators.order=4  measured orders of accuracy, table and plot
+  pdesim verify --all [--markdown FILE]          the whole matrix of equations and schemes
+  pdesim converge equation=heat grid=64 [--json] the error in space of your own problem, three grids
+  pdesim converge RUN_DIR                        the same for a run; pdesim info RUN_DIR shows it
+  pdesim bench equation=heat --sizes 64,256,1024 the step loop's speed beside NumPy and the memory
+  pdesim --help  --version                       this page, the version
+  pdesim --hydra-help                            Hydra's own options (--cfg job, completion, ...)
+
+Settings (pdesim equation=NAME --cfg job shows them all with their values):
+  grid=512 or [512,256]   domain.extent=2.5   domain.origin=0   domain.dimensions=2   seed=0
+  time.end=100   time.dt=auto   output.frames=100   output.every=0.5   hydra.run.dir=DIR
+  boundary=periodic   boundary.x=neumann   'boundary.y={lower: {dirichlet: "sin(pi*x)"}}'
+  "initial.u='exp(-r**2)'"   equation.D=0.01   operators.order=2   device.precision=float32
+  animation.field=v   animation.colormap=magma   animation.fps=20
+"""
+PASSED_ON = (
+    "--hydra-help",
+    "--cfg",
+    "-c",
+    "--info",
+    "-i",
+    "--shell-completion",
+    "-sc",
+    "--resolve",
+)
+#: Hydra's options that are followed by a value
+WITH_VALUE = ("--cfg", "-c", "--package", "-p", "--info", "-i")
+#: see pdesim.config.trust
+TRUST = "--trust-config"
+
+
+def entry() -> NoReturn:
+    """The program ``pdesim``: run the command line and leave with its exit code."""
+    keep_streams_usable()
+    code = main()
+    close_streams()
+    if "tensorflow" in sys.modules:
+        # every file is closed; taking TensorFlow down would need seconds that a stopped job
+        # may not have
+        os._exit(code)
+    sys.exit(code)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line; returns the exit code."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _dispatch(arguments)
+    except PdesimError as error:
+        return _tell(error)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    except MemoryError:
+        return _tell(PdesimError("there is not enough memory", cure="a smaller grid"))
+    except OSError as error:
+        if error.errno not in _OF_PATHS or error.filename is None:
+            print(f"pdesim: {report(error, arguments)}", file=sys.stderr)
+            return EXIT_CODE
+        return _tell(PdesimError(f"{str(error.filename)[:200]}: {error.strerror}"))
+    except Exception as error:  # a defect: one message and a log file, whatever it is
+        print(f"pdesim: {report(error, arguments)}", file=sys.stderr)
+        return EXIT_CODE
+
+
+def _dispatch(arguments: list[str]) -> int:
+    from pdesim.cli import commands
+
+    known = {
+        "list": commands.show_list,
+        "render": commands.render_again,
+        "resume": commands.resume,
+        "recover": commands.recover,
+        "info": commands.info,
+        "export": commands.export_runs,
+        "verify": commands.verify,
+        "bench": commands.bench,
+        "converge": commands.converge,
+    }
+    if not arguments or any(word in ("--help", "-h") for word in arguments):
+        print(HELP, end="")
+        return 0
+    if "--version" in arguments:
+        import pdesim
+
+        print(f"pdesim {pdesim.__version__}")
+        return 0
+    if arguments and "=" not in arguments[0] and not arguments[0].startswith("-"):
+        word = arguments[0]
+        if word not in known:
+            cure = "pdesim --help"
+            raise ConfigError(f"unknown command {word!r}", nearest(word, known), cure)
+        paths = [Path(text) for text in arguments[1:] if word == "resume" and "=" not in text]
+        with reported_in(next(iter(paths), None)):
+            return known[word](arguments[1:])
+    return _hydra(arguments)
+
+
+def _hydra(arguments: list[str]) -> int:
+    """Check everything that can be checked now, then hand over to Hydra's run or multirun."""
+    from pdesim.config.compose import compose_settings, open_override
+    from pdesim.files import check_sweep_folder
+    from pdesim.sweep.compose import Composer
+    from pdesim.sweep.sampling import first_values, members
+
+    trusted = TRUST in arguments
+    flags, overrides, config_dir = _sort([word for word in arguments if word != TRUST])
+    _check_flags(flags)
+    handed_over = flags + [open_override(o) for o in overrides]
+    foreign = config_dir is not None or any(o.startswith("hydra.searchpath") for o in overrides)
+    if any(flag.partition("=")[0] in PASSED_ON for flag in flags):
+        if foreign:
+            compose_settings(overrides, config_dir).check_trust(trusted)
+        return _start(handed_over, config_dir)
+    if not overrides:
+        raise ConfigError(
+            f"no settings are given beside {' '.join(arguments)}", "such as equation=heat"
+        )
+    if "-m" not in flags and "--multirun" not in flags:
+        return _run(overrides, config_dir, trusted)
+    if not any(o.startswith(("hydra/launcher=", "hydra/sweeper=")) for o in overrides):
+        return _sweep(overrides, config_dir, trusted)
+    if foreign and not trusted:
+        raise ConfigError(
+            "Hydra's own launchers run what the files in --config-dir say",
+            cure=f"{TRUST} if you trust all of them, or workers=joblib",
+        )
+    _check_sweep(members(overrides, config_dir), Composer(config_dir, trusted))
+    check_sweep_folder(compose_settings(first_values(overrides), config_dir).sweep_folder)
+    return _start(handed_over, config_dir)
+
+
+def _check_flags(flags: Sequence[str]) -> None:
+    """Refuse options that are unknown, or that would load code or other primary configs."""
+    known = (
+        *PASSED_ON,
+        "--run",
+        "-r",
+        "--multirun",
+        "-m",
+        "--package",
+        "-p",
+        "--config-dir",
+        TRUST,
+    )
+    rest = iter(flags)
+    for flag in rest:
+        name, equals, _ = flag.partition("=")
+        if name not in known:
+            raise ConfigError(f"unknown option {name}", nearest(name, known), "pdesim --help")
+        if name in WITH_VALUE and not equals:
+            next(rest, None)
+
+
+def _sort(arguments: list[str]) -> tuple[list[str], list[str], str | None]:
+    """Flags, overrides, and the value of ``--config-dir``."""
+    flags, overrides, config_dir = [], [], None
+    rest = iter(arguments)
+    for word in rest:
+        name, equals, value = word.partition("=")
+        if name in ("--config-dir", "-cd"):
+            config_dir = value if equals else next(rest, None)
+            if not config_dir:
+                raise ConfigError("--config-dir needs a folder", "--config-dir DIR")
+        elif name in WITH_VALUE and not equals:
+            flags += [word, *itertools.islice(rest, 1)]
+        elif word.startswith("-"):
+            flags.append(word)
+        else:
+            overrides.append(word)
+    return flags, overrides, config_dir
+
+
+def _run(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> int:
+    """A single run, composed and planned before its folder is made."""
+    from pdesim.config.compose import run_as_job
+    from pdesim.files import make_folder
+
+    config, composed, plan = _planned(overrides, config_dir, trusted)
+    make_folder(composed.run_folder)
+    with reported_in(composed.run_folder):
+        run_as_job(config, lambda: _job(composed.values, composed.settings, plan))
+    return 0
+
+
+def _planned(overrides: Sequence[str], config_dir: str | None, trusted: bool):
+    """A single run's configuration, its settings, and its plan unless it goes on."""
+    from pdesim.config.compose import choose_run_folder, compose_config, composed_from, is_given
+    from pdesim.files import check_folder, new_folder
+    from pdesim.plan import build_plan
+
+    config = compose_config(overrides, config_dir)
+    composed = composed_from(config, overrides).check_trust(trusted).check_single()
+    plan = None
+    if not _goes_on(composed.settings, composed.run_folder):
+        plan = build_plan(composed.settings, composed.equation)
+        new = not is_given("hydra.run.dir", overrides)
+        _check_folder(composed.run_folder, new or plan.settings.output.overwrite)
+    check_folder(composed.run_folder)  # before Hydra writes into it
+    if plan is not None and not is_given("hydra.run.dir", overrides):
+        # another run may have started in the same second
+        composed = replace(composed, run_folder=new_folder(composed.run_folder))
+        choose_run_folder(config, composed.run_folder)
+    return config, composed, plan
+
+
+def _goes_on(settings, folder: Path) -> bool:
+    """Whether a run in this folder is to be continued."""
+    from pdesim.output.snapshots import FILE
+
+    return settings.resume == "auto" and (folder / FILE).exists()
+
+
+def _check_folder(folder: Path, overwrite: bool) -> None:
+    from pdesim.errors import OutputError
+    from pdesim.files import not_made
+    from pdesim.output.snapshots import FILE
+
+    try:
+        if (folder / FILE).exists() and not overwrite:
+            raise OutputError(
+                f"{folder} holds a run already; nothing was overwritten",
+                cure="another folder (hydra.run.dir=...), output.overwrite=true or resume=auto",
+            )
+        present = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    except (OSError, ValueError) as error:  # a name that is too long, or contains a zero byte
+        raise not_made(folder, error) from None
+    if not present.is_dir() or not os.access(present, os.W_OK | os.X_OK):
+        raise OutputError(
+            f"the output folder {folder} cannot be made: {present} is not a folder "
+            "that you may write to",
+            cure="hydra.run.dir=DIR",
+        )
+
+
+def _sweep(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> int:
+    """All members in this process, as many as possible in one program."""
+    from pdesim.config.compose import compose_settings, is_given
+    from pdesim.files import check_sweep_folder, new_folder
+    from pdesim.sweep.compose import Composer
+    from pdesim.sweep.run import run_sweep
+    from pdesim.sweep.sampling import first_values, members
+
+    if is_given("hydra.sweep.subdir", overrides):
+        raise ConfigError(
+            "hydra.sweep.subdir cannot be set: the members of a sweep are in folders 0, 1, 2, ...",
+            cure="label=NAME names runs in pictures; sweep.csv lists each member's values",
+        )
+    composed = compose_settings(first_values(overrides), config_dir).check_trust(trusted)
+    jobs, compose = members(overrides, config_dir), Composer(config_dir, trusted)
+    if composed.settings.sweep.name == "grid":
+        _check_sweep(jobs, compose)
+    _note_repeated(jobs)
+    folder = composed.sweep_folder
+    _check_folder(folder, overwrite=True)
+    check_sweep_folder(folder)
+    if not is_given("hydra.sweep.dir", overrides):
+        folder = new_folder(folder)  # another sweep may have started in the same second
+    with reported_in(folder):
+        code = run_sweep(jobs, folder, compose, Console(stderr=True))
+    print(_shown(folder.absolute()))
+    return code
+
+
+def _note_repeated(jobs: Sequence[Sequence[str]]) -> None:
+    """Say on standard error how many members of a sweep equal an earlier one."""
+    repeated = len(jobs) - len({tuple(job) for job in jobs})
+    if repeated:
+        print(
+            f"pdesim: {repeated} of the {len(jobs)} members of this sweep repeat another member: "
+            f"there are only {len(jobs) - repeated} different combinations of the values",
+            file=sys.stderr,
+        )
+
+
+def _check_sweep(jobs: Sequence[Sequence[str]], compose: Composer) -> None:
+    """Check each value of each swept setting once, with the others at their first value."""
+    first, seen = jobs[0], set(jobs[0])
+    _ = compose(first).settings
+    for job in jobs:
+        for number, word in enumerate(job):
+            if word not in seen:
+                seen.add(word)
+                _ = compose([*first[:number], word, *first[number + 1 :]]).settings
+
+
+def _start(arguments: list[str], config_dir: str | None) -> int:
+    """Hand over to Hydra; errors of a job are told here and end in the exit code."""
+    import hydra
+
+    from pdesim.config.compose import CONFIG_NAME, HYDRA_VERSION, config_folder, plain
+    from pdesim.settings import read_settings
+
+    codes: list[int] = []
+    here = os.getpid()
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come back to be told here
+
+    @hydra.main(
+        config_path=str(config_folder()), config_name=CONFIG_NAME, version_base=HYDRA_VERSION
+    )
+    def job(config) -> None:
+        try:
+            values = plain(config)
+            _job(values, read_settings(values))
+        except PdesimError as error:
+            if os.getpid() != here:  # in a launcher's worker, the error is the answer
+                raise
+            codes.append(_tell(error))
+
+    if config_dir is not None:
+        arguments = ["--config-dir", config_dir, *arguments]
+    sys.argv = ["pdesim", *arguments]
+    job()
+    return max(codes, default=0)
+
+
+def _job(values, settings, plan=None) -> None:
+    """One run in the folder that Hydra has made for it; ``plan`` where it was made before."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    from pdesim.cli.commands import go_on
+    from pdesim.config.compose import to_yaml
+    from pdesim.plan import build_plan
+    from pdesim.run.execute import execute
+
+    hydra_config = HydraConfig.get()
+    folder = _shown(Path(hydra_config.runtime.output_dir))
+    alone = hydra_config.mode is RunMode.RUN
+    if plan is None and _goes_on(settings, folder):
+        go_on(folder, values, Console(stderr=True), alone=alone)
+        return
+    plan = plan or build_plan(settings, hydra_config.runtime.choices["equation"])
+    execute(plan, folder, to_yaml(values), Console(stderr=True), alone=alone)
+    print(folder)
+
+
+def _shown(folder: Path) -> Path:
+    """Relative to here where that is shorter to read."""
+    return Path(os.path.relpath(folder)) if folder.is_relative_to(Path.cwd()) else folder
+
+
+def _tell(error: PdesimError) -> int:
+    print(f"pdesim: {error}", file=sys.stderr)
+    return error.exit_code

@@ -1,0 +1,191 @@
+"""What Hydra and OmegaConf refuse, in words of our own: what was given, what is allowed, a hint."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shlex
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, OverrideParseException
+from omegaconf.errors import OmegaConfBaseException
+
+from pdesim.config.files import choices, groups
+from pdesim.errors import ConfigError, PdesimError, nearest
+from pdesim.settings import Settings
+
+
+@contextlib.contextmanager
+def explained(overrides: Sequence[str], config_dir: str | None = None) -> Iterator[None]:
+    """Turn Hydra's and OmegaConf's exceptions into :class:`ConfigError`."""
+    try:
+        yield
+    except PdesimError:
+        raise
+    except RecursionError:
+        raise ConfigError("the settings are nested too deeply to read") from None
+    except _FROM_HYDRA as error:
+        if _is_ours(error):
+            raise
+        folders = [Path(config_dir)] if config_dir else []
+        raise _explain(error, overrides, folders) from None
+
+
+#: besides their own exceptions Hydra and OmegaConf raise these, on overrides and files that are
+#: well formed and make no sense to them
+_FROM_HYDRA = (
+    HydraException,
+    OmegaConfBaseException,
+    ValueError,
+    TypeError,
+    AttributeError,
+    KeyError,
+    AssertionError,
+    NotImplementedError,
+)
+
+
+def _is_ours(error: Exception) -> bool:
+    """Whether it came up in pdesim itself, and not in Hydra, OmegaConf or what they call."""
+    rooms = [
+        str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+    ]
+    known = [room for room in rooms if room in ("pdesim", "hydra", "omegaconf")]
+    return not isinstance(error, (HydraException, OmegaConfBaseException)) and (
+        known[-1:] == ["pdesim"]
+    )
+
+
+def _explain(error: Exception, overrides: Sequence[str], folders: Sequence[Path]) -> ConfigError:
+    message = str(error)
+    first = message.strip().splitlines()[0] if message.strip() else "the configuration is unusable"
+    if several := re.search(r"Ambiguous value for argument '([^\n]*)'", message):
+        return _several_values(several.group(1), overrides)
+    if several := re.search(r"Sweep parameters '([^\n]*)' requires --multirun", message):
+        return _several_values(several.group(1), overrides)
+    if found := re.search(r"Could not find '([\w./-]+)/([^'/]*)'", message):
+        group, name = found.groups()
+        return ConfigError(f"{group}={name} is unknown", nearest(name, choices(group, folders)))
+    reason = f"{message} {error.__cause__ or ''}"
+    if found := re.search(r"Key '[^']+' is not in struct\s+full_key: (\S+)", reason):
+        return _unknown_key(found.group(1), overrides)
+    if found := re.search(r"Could not override '([^']*)'", message):
+        return _unknown_key(found.group(1), overrides)
+    if "nterpolation" in first or "resolver" in first:
+        return _interpolation(message)
+    if (found := re.search(r"You must specify '([\w/]+)'", message)) or "Missing" in first:
+        return ConfigError(first)
+    if "config group" in message.lower() and (group := _group_in(message, overrides)):
+        given = next((o for o in overrides if o.startswith(f"{group}=")), group)
+        return ConfigError(
+            f"{given} does not choose a config", nearest("", choices(group, folders))
+        )
+    settings = [override.removeprefix("++") for override in overrides]
+    # a function that Hydra lacks, such as sin(1,2), is a value that needs quotes as well
+    if not isinstance(error, OverrideParseException) and "while evaluating" not in first:
+        given = next((o for o in settings if o and o in message), "")
+        about = f"{message} {error.__cause__ or ''}".replace("++", "")
+        about = " ".join(about.split())[:300] or type(error).__name__
+        return ConfigError(
+            f"{given or 'the settings'} cannot be used: {about}",
+            cure="pdesim --help shows the form of settings",
+        )
+    wrong = next((text for text in overrides if not _is_override(text)), None)
+    if wrong is not None:
+        return _grammar(first, *wrong.removeprefix("++").partition("="))
+    # the grammar quotes how far it read; whole settings say more than values, long ones than short
+    read = re.search(r"at input '(.+)'$", first)
+    named = [s for s in settings if s in message or (read and read.group(1) in s)]
+    named = named or [s for s in settings if s.partition("=")[2] and s.partition("=")[2] in message]
+    if named:
+        return _grammar(first, *max(named, key=len).partition("="))
+    return ConfigError(first, cure="pdesim --help shows the form of settings")
+
+
+def _is_override(text: str) -> bool:
+    """Whether Hydra's grammar can read an override."""
+    try:
+        OverridesParser.create().parse_override(text)
+    except HydraException:
+        return False
+    return True
+
+
+def _several_values(override: str, overrides: Sequence[str]) -> ConfigError:
+    """Values separated by commas, or a range of them, where one run has one."""
+    key, _, value = override.removeprefix("++").partition("=")
+    words = " ".join(shlex.quote(text.removeprefix("++")) for text in overrides)
+    return ConfigError(
+        f"{key} has several values, {value}, and this is one run",
+        f"one value, or [{value}] for a list" if "(" not in value else "one value",
+        f"a sweep over them has the option -m:  pdesim -m {words}",
+    )
+
+
+def _interpolation(message: str) -> ConfigError:
+    """A value with ``${...}`` in it that has no meaning."""
+    first = " ".join(message.split("full_key:")[0].split())[:200]
+    key = re.search(r"full_key: (\S+)", message)
+    name = key.group(1) if key else "a setting"
+    return ConfigError(
+        f"{name} has a value with ${{...}} that cannot be resolved: {first}",
+        "${NAME} with the full name of another setting, such as ${time.end}",
+    )
+
+
+def _grammar(first: str, key: str, equals: str, value: str) -> ConfigError:
+    if not equals:
+        return ConfigError(f"{key!r} is not a setting", "name=value, such as grid=512")
+    quoted = value.replace("'", '"')
+    if re.fullmatch(r"\([\d\s.,+-]+\)", value):
+        return ConfigError(f"{key}={value} cannot be read", f"a list: {key}=[{value[1:-1]}]")
+    if key.partition(".")[0] == "boundary" and "=" in value:
+        kind, _, number = value.partition("=")
+        return ConfigError(
+            f"{key}={value} cannot be read", f"{key}={{{kind}: {number}}}, in quotes"
+        )
+    return ConfigError(
+        f"the value of {key} cannot be read: {value}",
+        "a number, a name, or text in quotes",
+        f"\"{key}='{quoted}'\"   (quotes for the shell outside, for the formula inside)",
+    )
+
+
+def _unknown_key(key: str, overrides: Sequence[str]) -> ConfigError:
+    group, *rest = key.split(".")
+    known = _known_keys(key.split(".")[:-1])
+    if not rest or rest[-1] not in known:
+        return ConfigError(f"unknown setting {key}", nearest(key.split(".")[-1], known))
+    # a setting of another choice of this group
+    chosen = next((o for o in reversed(overrides) if o.startswith(f"{group}=")), group)
+    reason = ": spectral operators have no order" if key == "operators.order" else ""
+    return ConfigError(
+        f"{chosen} has no setting {key}{reason}", cure=f"leave {key} out, or choose another {group}"
+    )
+
+
+def _known_keys(parents: Sequence[str]) -> list[str]:
+    model: Any = Settings
+    for part in parents:
+        fields = getattr(model, "model_fields", {})
+        if part not in fields:
+            return []
+        model = fields[part].annotation
+    return list(getattr(model, "model_fields", {}))
+
+
+#: what may be the name of a config, as a regular expression
+_NAME = r"(?!(null|true|false)$)[A-Za-z_][\w./-]*"
+
+
+def _group_in(message: str, overrides: Sequence[str]) -> str | None:
+    """The group that a message names, or else the one that a setting gives something else to."""
+    named = next((g for g in groups() if re.search(rf"\b{g}\b", message)), None)
+    keys = [(o.partition("=")[0], o.partition("=")[2]) for o in overrides]
+    wrong = [k for k, v in keys if k in groups() and not re.fullmatch(_NAME, v)]
+    return named or next(iter(wrong), None)

@@ -1,0 +1,1 @@
+"""Everything that runs TensorFlow: devices, step loops, compiled programs, the simulation."""

@@ -1,0 +1,49 @@
+"""A stepper's numbers for a dt and some parameters, worked out in float64 and rounded once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from pdesim.operators.method_of_lines import MethodOfLines
+
+#: modes whose coefficients are worked out at once
+PIECE = 2**20
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """Those of a stepper for the problem and the precision of ``lines``."""
+
+    stepper: object
+    lines: MethodOfLines
+
+    def tensors(self, dt: float) -> dict[str, tf.Tensor]:
+        """With the problem's own parameters."""
+        return self.as_tensors(self.host(dt, self.lines.problem.equation.parameters))
+
+    def host(self, dt: float, parameters: Mapping[str, float]) -> dict[str, np.ndarray]:
+        """With others, as NumPy arrays."""
+        problem = self.lines.problem
+        needs = self.stepper.method.family in ("exponential", "imex", "implicit")
+        if not needs or isinstance(problem.modes, str):
+            return self.stepper.coefficients(None, parameters, dt)
+        linear, axis = problem.linear_modes(parameters), -problem.grid.dimensions
+        # in pieces, since many functions of all modes in float64 would be many times the state
+        pieces = -(-linear.size // PIECE)
+        parts = [
+            self._rounded(self.stepper.coefficients(modes, parameters, dt))
+            for modes in np.array_split(linear, min(pieces, linear.shape[axis]), axis=axis)
+        ]
+        names = list(parts[0])
+        return {name: np.concatenate([part.pop(name) for part in parts], axis) for name in names}
+
+    def as_tensors(self, values: Mapping[str, np.ndarray]) -> dict[str, tf.Tensor]:
+        return {name: tf.constant(v, self.lines.dtype_of(v)) for name, v in values.items()}
+
+    def _rounded(self, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        types = self.lines
+        return {n: v.astype(types.dtype_of(v).as_numpy_dtype) for n, v in values.items()}

@@ -1,0 +1,159 @@
+"""How the steps of a run follow its error and its stability limit, from one target to the next."""
+
+from __future__ import annotations
+
+import time as clock_module
+from collections.abc import Callable
+
+import numpy as np
+
+from pdesim.engine.monitor import LONGER
+from pdesim.errors import DivergedError, PdesimError, SolverError
+from pdesim.operators.krylov import UNSOLVED
+from pdesim.plan import Plan
+from pdesim.steppers.samples import reactions_are_slow
+from pdesim.steppers.stability import linearise
+from pdesim.steppers.time_step import TimeStep, time_step
+
+#: families of steppers whose limit is that of the fastest derivative
+EXPLICIT = ("explicit", "stabilized")
+#: a field whose range is a smaller part of its largest value counts as uniform
+UNIFORM = 1e-3
+#: a step that is a smaller part of the whole run means that the solution cannot be followed
+SMALLEST = 1e-11
+#: how far a step may be above the limit that is analysed quickly before growth is blamed on it
+ABOVE = 1.05
+
+#: a trial of the step loop takes so many steps at least and at most, and this time if it can
+TRIAL_STEPS, MOST_TRIAL_STEPS = 4, 1024
+TRIAL_SECONDS = 0.05
+
+
+def seconds_a_step(trial: Callable[[int], None], at_once: int, most: int | None) -> float:
+    """The seconds that a step takes, from a trial long enough for the cost of a call not to count.
+
+    Args:
+        trial: takes so many steps.
+        at_once: the steps that are always taken together.
+        most: the most steps that a call of the run takes; None if unknown.
+    """
+    steps = max(TRIAL_STEPS, at_once)
+    most = max(steps, MOST_TRIAL_STEPS if most is None else min(MOST_TRIAL_STEPS, most))
+    trial(steps)  # the first touch of memory takes longer than the steps
+    while True:
+        began = clock_module.perf_counter()
+        trial(steps)
+        seconds = clock_module.perf_counter() - began
+        if seconds >= TRIAL_SECONDS or steps >= most:
+            return seconds / steps
+        steps = min(4 * steps, most)
+
+
+def limit_varies(plan: Plan) -> bool:
+    """Whether the stability limit depends on the state or on time."""
+    fields = set(plan.equation.field_symbols)
+    return bool(plan.equation.jacobian.free_symbols & fields) or plan.problem.moves
+
+
+def present_step(plan: Plan, state: np.ndarray, target: int) -> TimeStep | None:
+    """The step and the limit of a state, for all of the interval that begins at a target.
+
+    None where those of the start still hold, within the reserve of automatic steps.
+    """
+    explicit = plan.step.automatic and plan.stepper.method.family in EXPLICIT
+    if explicit and reactions_are_slow(plan.problem, state, plan.step.dt):
+        return None
+    interval = plan.targets[target : target + 2]
+    instants = np.append(interval, interval.mean()) if plan.problem.moves else interval[:1]
+    waves = linearise(plan.problem, state, instants, thorough=False)
+    # automatic, so that it is worked out and never refused
+    time = plan.settings.time.model_copy(update={"dt": "auto", "unsafe": True})
+    settings = plan.settings.model_copy(update={"time": time})
+    return time_step(settings, waves, plan.stepper, plan.targets)
+
+
+def changed_dt(plan: Plan, factor: float, present: TimeStep | None) -> float:
+    """The next length of automatic steps.
+
+    Args:
+        factor: what the measured error asks for; 1 leaves the step as it is.
+        present: the step of the present state, where that is not the one of the start.
+    """
+    step = plan.step
+    if present is not None:
+        longest = present.dt
+    else:
+        finite = np.isfinite(step.limit)
+        longest = plan.stepper.method.safety * step.limit if finite else np.inf
+    dt = min(step.dt * factor, longest, float(np.diff(plan.targets).max()))
+    # a step that is stable, accurate and nearly as long as it could be stays as it is
+    return dt if dt < step.dt or dt >= LONGER * step.dt else step.dt
+
+
+def vanishing_error(plan: Plan, dt: float, time: float) -> DivergedError | None:
+    """What ends a run whose automatic step becomes too small for the run to end."""
+    if dt > SMALLEST * (plan.end - float(plan.times[0])):
+        return None
+    return DivergedError(
+        f"the time step became {dt:.4g} at t = {time:.6g}: the solution cannot be followed; the "
+        "frames before are kept",
+        cure="a nearer time.end, or another stepper or parameters",
+    )
+
+
+def growth_error(plan: Plan, limit: float, time: float) -> DivergedError | None:
+    """What ends a run whose solution grew fast, if its step is above the limit."""
+    if plan.settings.time.unsafe or not plan.step.dt > ABOVE * limit:
+        return None
+    return DivergedError(
+        f"the solution grows without bound at t = {time:.6g}: dt = {plan.step.dt:.4g} is above "
+        f"the stability limit {limit:.4g} there; the frames before are kept",
+        cure="time.dt=auto, or a smaller time.dt",
+    )
+
+
+def divergence_error(
+    plan: Plan, state: np.ndarray, finite: np.ndarray, since: float, now: float
+) -> PdesimError:
+    """What ends a run of which some fields are not finite.
+
+    Args:
+        state: of the run, ``(fields, *grid.shape)``; implicit steps that were not solved mark it.
+        finite: one flag for each field.
+        since, now: the times between which it happened.
+    """
+    when = f"between t = {since:.6g} and {now:.6g}; the frames before are kept"
+    dt = plan.step.dt
+    if np.all(state == UNSOLVED):
+        return SolverError(
+            f"the iterations for an implicit step did not converge {when}",
+            cure=f"a smaller time.dt than {dt:.4g}, device.precision=float64, or an explicit "
+            "stepper such as rkl2",
+        )
+    names = [f for f, good in zip(plan.equation.fields, finite, strict=True) if not good]
+    limit = plan.step.limit
+    known = f" (its stability limit at the start was {limit:.4g})" if np.isfinite(limit) else ""
+    return DivergedError(
+        f"{' and '.join(names)} became NaN or infinite {when}",
+        cure=f"a smaller time.dt than {dt:.4g}{known}, device.precision=float64, or other "
+        "parameters",
+    )
+
+
+def relative_error(
+    errors: np.ndarray, peaks: np.ndarray, state: np.ndarray, plan: Plan
+) -> dict[str, float]:
+    """Root mean squares of errors over the range of each field, rounded to three digits.
+
+    A uniform field has no range; its error is relative to its largest value so far.
+
+    Args:
+        errors, peaks: one number for each field.
+        state: shape ``(fields, *grid.shape)``.
+    """
+    axes = tuple(range(1, state.ndim))
+    ranges = np.asarray(state.max(axis=axes) - state.min(axis=axes), dtype=float)
+    scales = np.where(ranges > UNIFORM * peaks, ranges, peaks)
+    relative = errors / np.maximum(scales, np.finfo(float).tiny)
+    values = zip(plan.equation.fields, relative, strict=True)
+    return {name: float(f"{value:.3g}") for name, value in values if np.isfinite(value)}

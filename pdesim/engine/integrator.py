@@ -1,0 +1,227 @@
+"""What is on the device: the states of one or several runs, and the calls that advance them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+import tensorflow as tf
+
+from pdesim.engine.loops import Blocks
+from pdesim.errors import OutputError
+from pdesim.plan import Plan
+
+#: a tolerance that every step meets
+ANY = 1e30
+#: multistep methods begin with a step of lower order: of more steps it is a smaller part
+MULTISTEP_STEPS = 8
+#: the rounding of a step and of its halves, in units of the last place and for each stage
+ROUNDING = 2.0
+#: sets of coefficients that are kept, one where states have more bytes than this
+KEPT, LARGE = 3, 2**28
+
+
+class Integrator:
+    """The states of some plans of one program, at the times ``now``.
+
+    Numbers are arrays with one value for each plan; states and what the stepper carries have an
+    axis more in front where there are several plans. ``made_for`` is the dt that ``carry`` and the
+    coefficients belong to, or the one that a stepper with chosen steps tries next.
+    """
+
+    def __init__(self, plans: list[Plan], blocks: Blocks) -> None:
+        self.plans, self.blocks = plans, blocks
+        self.now = np.full(len(plans), float(plans[0].times[0]))
+        self.made_for = np.zeros(len(plans))
+        self.state: tf.Tensor | None = None
+        self.carry = None
+        self._coefficients: dict[str, tf.Tensor] = {}
+        self._known: dict[bytes, dict[str, tf.Tensor]] = {}
+
+    @property
+    def many(self) -> bool:
+        return len(self.plans) > 1
+
+    @property
+    def adaptive(self) -> bool:
+        return self.plans[0].step.adaptive
+
+    @property
+    def everyone(self) -> np.ndarray:
+        return np.ones(len(self.plans), bool)
+
+    def place(self, made_for: np.ndarray) -> None:
+        """Put the plans' states on the device, and what the stepper carries: new, or as it was."""
+        since = [plan.since for plan in self.plans]
+        self.state = self.tensor([plan.state for plan in self.plans], self.blocks.dtype)
+        if since[0] is None:
+            self.state = self.blocks.initial(self.state)
+        self.begin(made_for, self.everyone)
+        if since[0] is not None:
+            self._carry_on([moment.carry for moment in since])
+
+    def _carry_on(self, carried: Sequence[tuple[np.ndarray, ...]]) -> None:
+        """Put back what the stepper carried for each plan.
+
+        Raises:
+            OutputError: if it carries other arrays here.
+        """
+        wanted = [_form(part) for part in self.carry_of(0)]
+        for parts in carried:
+            if (found := [_form(part) for part in parts]) != wanted:
+                raise OutputError(
+                    f"the checkpoint's stepper carries {', '.join(found[:9]) or 'nothing'}",
+                    ", ".join(wanted),
+                    "remove checkpoint.h5: the run goes on from the one before, or begins anew",
+                )
+        parts = [self.tensor(part, part[0].dtype) for part in zip(*carried, strict=True)]
+        self.carry = tf.nest.pack_sequence_as(self.carry, parts)
+
+    def tensor(self, values: Sequence, dtype) -> tf.Tensor:
+        """One value a plan as a tensor; of a single plan, that value itself."""
+        return tf.constant(np.stack(values) if self.many else values[0], dtype)
+
+    def _double(self, values: np.ndarray) -> tf.Tensor:
+        return self.tensor(values, tf.float64)
+
+    @cached_property
+    def _parameters(self) -> dict[str, tf.Tensor]:
+        names = self.plans[0].equation.parameters
+        values = {name: [p.equation.parameters[name] for p in self.plans] for name in names}
+        return self.blocks.parameter_tensors(values, self.tensor)
+
+    def state_of(self, member: int) -> np.ndarray:
+        state = as_array(self.state)
+        return state[member] if self.many else state
+
+    def carry_of(self, member: int) -> tuple[np.ndarray, ...]:
+        parts = [as_array(part) for part in tf.nest.flatten(self.carry)]
+        return tuple(part[member] if self.many else part for part in parts)
+
+    def statistics(self, state: tf.Tensor | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Standard deviation and root mean square of each field: (plans, fields)."""
+        values = self.blocks.statistics(self.state if state is None else state)
+        spread, size = (np.atleast_2d(np.asarray(value)) for value in values)
+        return spread, size
+
+    def begin(self, dt: np.ndarray, which: np.ndarray) -> None:
+        """Make the stepper's coefficients and what it carries from the states, for these dt."""
+        self.made_for = dt
+        if self.adaptive:
+            self.carry = self.state
+            return
+        self._coefficients = self._coefficients_for(dt)
+        begun = self.blocks.begin(
+            self.state, self._double(self.now), self._double(dt), self._parameters,
+            self._coefficients,
+        )  # fmt: skip
+        self.carry = begun if which.all() else self.blocks.choose(which, begun, self.carry)
+        if which.all() and self._carries_state:
+            self.state = self.carry
+
+    def _coefficients_for(self, dt: np.ndarray) -> dict[str, tf.Tensor]:
+        """The stepper's numbers for these dt; those of the last few are kept."""
+        key = dt.tobytes()
+        if key not in self._known:
+            host = [
+                self.blocks.coefficients.host(float(one), plan.equation.parameters)
+                for one, plan in zip(dt, self.plans, strict=True)
+            ]
+            stacked = {
+                name: np.stack([h[name] for h in host]) if self.many else value
+                for name, value in host[0].items()
+            }
+            large = self.plans[0].state_bytes * len(self.plans) > LARGE
+            while len(self._known) >= (1 if large else KEPT):
+                del self._known[next(iter(self._known))]
+            self._known[key] = self.blocks.coefficients.as_tensors(stacked)
+        return self._known[key]
+
+    @property
+    def _carries_state(self) -> bool:
+        """Whether what is carried is the state itself: one array then serves as both."""
+        return self.plans[0].stepper.method.family in ("explicit", "stabilized")
+
+    def advance(self, start: np.ndarray, dt: np.ndarray, first: int, last: np.ndarray):
+        """The steps ``first`` to ``last`` of intervals that begin at ``start``."""
+        return self.blocks.advance(
+            self.carry, self._double(start), self._double(dt), tf.constant(first, tf.int64),
+            self.tensor(last, tf.int64), self._parameters, self._coefficients,
+        )  # fmt: skip
+
+    def follow(self, ends, trials: int, scale: np.ndarray, dt=None, tolerance=None):
+        """Up to so many steps of chosen size towards ``ends``."""
+        tolerance = self.plans[0].step.tolerance if tolerance is None else tolerance
+        scale = scale if self.many else scale[0]
+        return self.blocks.follow(
+            self.carry, self._double(self.now), self._double(ends),
+            self._double(self.made_for if dt is None else dt), tf.constant(trials, tf.int64),
+            tf.constant(tolerance, tf.float64), tf.constant(scale, self.blocks.dtype),
+            self._parameters,
+        )  # fmt: skip
+
+    def one_step(self, longest: np.ndarray, scale: np.ndarray) -> tf.Tensor:
+        """The states after one step, which is not taken."""
+        return self._steps(np.minimum(self.made_for, longest), 1, scale)
+
+    def _steps(self, dt: np.ndarray, count: int, scale: np.ndarray) -> tf.Tensor:
+        """The states after some equal steps; what is carried is made anew for them."""
+        if self.adaptive:
+            return self.follow(self.now + count * dt, count, scale, dt, ANY)[1]
+        if not np.array_equal(dt, self.made_for) or self._is_multistep:
+            self.begin(dt, self.everyone)
+        return self.advance(self.now, dt, 0, np.full(len(self.plans), count))[1]
+
+    @property
+    def _is_multistep(self) -> bool:
+        return self.plans[0].stepper.method.family == "imex"
+
+    def error_rate(
+        self, longest: np.ndarray, peak: np.ndarray, scale: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The rates of a step's error, of what rounding explains of it, and of its damping.
+
+        From a step taken once, and as two halves; see :mod:`pdesim.engine.monitor`. Another step
+        from both results shows how fast such a difference decays; one that grows, or that
+        rounding explains, counts as not damped. The arrays have shape ``(plans, fields)``.
+
+        Args:
+            longest: steps of chosen size are no longer than this.
+            peak, scale: of each field, for its rounding and its tolerance.
+        """
+        plan = self.plans[0]
+        count = MULTISTEP_STEPS if self._is_multistep else 1
+        dt = np.minimum(self.made_for, longest) if self.adaptive else self.made_for
+        kept = self.carry, self._coefficients, self.state, self.made_for, self.now
+        results = self._steps(dt, count, scale), self._steps(0.5 * dt, 2 * count, scale)
+        self.now = self.now + count * dt
+        later = [self._step_from(state, dt, scale) for state in results]
+        self.carry, self._coefficients, self.state, self.made_for, self.now = kept
+        first, second = (
+            np.atleast_2d(np.asarray(self.blocks.distance(*pair))) for pair in (results, later)
+        )
+        epsilon = np.finfo(self.blocks.dtype.as_numpy_dtype).eps
+        rounding = ROUNDING * count * plan.stages * epsilon * peak
+        share = (count * dt)[:, None] * (1 - 0.5**plan.stepper.method.order)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            damping = np.where(first > rounding, -np.log(second / first) / dt[:, None], 0.0)
+        return first / share, rounding / share, np.maximum(np.nan_to_num(damping), 0.0)
+
+    def _step_from(self, state: tf.Tensor, dt: np.ndarray, scale: np.ndarray) -> tf.Tensor:
+        """The states a step later than others that were reached on trial."""
+        self.state = state
+        if self.adaptive:
+            self.carry = state
+        else:
+            self.begin(dt, self.everyone)
+        return self._steps(dt, 1, scale)
+
+
+def _form(values: np.ndarray) -> str:
+    return f"{values.dtype} {values.shape}"
+
+
+def as_array(tensor: tf.Tensor) -> np.ndarray:
+    """A tensor's own memory on a CPU, which nobody writes to again; ``numpy()`` would copy it."""
+    return np.asarray(memoryview(tensor)) if "CPU" in tensor.device else tensor.numpy()

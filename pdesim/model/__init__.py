@@ -1,0 +1,1 @@
+"""Grids, equations, boundary conditions, initial states and obstacles."""

@@ -1,0 +1,46 @@
+"""Central differences as convolutions: the same weights as the stencil, through ``tf.nn``."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from pdesim.model.grid import Grid
+from pdesim.operators.schemes import Terms
+
+
+def kernel(grid: Grid, terms: Terms) -> np.ndarray:
+    """The weights as one array in array order, as wide as needed, the centre in the middle.
+
+    The spacing is inside, so convolving with it gives the true derivative.
+    """
+    reach = _reach(grid, terms)
+    weights = np.zeros(tuple(2 * r + 1 for r in reach))
+    for offsets, weight in terms.items():
+        place = zip(reach, reversed(offsets), strict=True)
+        weights[tuple(r + offset for r, offset in place)] = weight
+    return weights
+
+
+def _reach(grid: Grid, terms: Terms) -> tuple[int, ...]:
+    """How far the neighbours lie along each array axis."""
+    axes = reversed(range(grid.dimensions))
+    return tuple(max(abs(offsets[axis]) for offsets in terms) for axis in axes)
+
+
+def derivative(padded: tf.Tensor, grid: Grid, halo: int, terms: Terms) -> tf.Tensor:
+    """A weighted sum of neighbours on the interior, as in ``stencil``."""
+    weights = kernel(grid, terms)
+    spare = (halo - reach for reach in _reach(grid, terms))
+    cells = zip(spare, padded.shape[-grid.dimensions :], strict=True)
+    padded = padded[(..., *(slice(s, n - s) for s, n in cells))]
+    filters = tf.constant(weights[..., None, None], padded.dtype)
+    leading = padded.shape[: -grid.dimensions]
+    images = tf.reshape(padded, (-1, *padded.shape[-grid.dimensions :], 1))
+    if grid.dimensions == 1:
+        result = tf.nn.conv1d(images, filters, 1, "VALID")
+    elif grid.dimensions == 2:
+        result = tf.nn.conv2d(images, filters, 1, "VALID")
+    else:
+        result = tf.nn.conv3d(images, filters, [1] * 5, "VALID")
+    return tf.reshape(result, (*leading, *grid.shape))

@@ -1,0 +1,305 @@
+"""Formulas by finite differences: stencils or convolutions on arrays with ghost cells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import sympy
+import tensorflow as tf
+
+from pdesim.formula import Evaluator
+from pdesim.formula import language as lang
+from pdesim.model.boundary_conditions import HELD, NO_FLUX, POINTWISE, Boundary, Wall
+from pdesim.operators import convolution, stencil
+from pdesim.operators.ghost_cells import extend, may_be_singular
+
+
+class Differences:
+    """One evaluation of some formulas at one state; each field is extended once.
+
+    The ghost cells of what stands inside an operator follow from its boundary conditions
+    (``problem.conditions``) where those are known, else from the extended fields, operators and
+    coefficients that it is a function of.
+    """
+
+    def __init__(
+        self, lines, fields: Sequence[tf.Tensor], stacked, time, formulas, halo: int | None = None
+    ) -> None:
+        self.lines, self.fields, self.stacked = lines, fields, stacked
+        self.grid, self.halo = lines.problem.grid, lines.problem.halo if halo is None else halo
+        self.time, self.numbers = time, lines.numbers(time)
+        symbols = lines.problem.equation.field_symbols
+        inside = set().union(*(_fields_inside_operators(f, symbols) for f in formulas))
+        self.extended = self._extend_fields(sorted(inside)) if inside else {}
+        names = {name: self._field(i) for i, name in enumerate(lines.problem.equation.fields)}
+        places = {**lines.places(0), **self.numbers}
+        self.value = Evaluator({**places, **names}, lines.library, self._apply)
+        self._padded: dict[sympy.Expr, tf.Tensor] = {}
+        around = {**lines.places(self.halo), **self.numbers}
+        self.on_extended = Evaluator({**around, **self.extended}, lines.library)
+
+    def _field(self, index: int) -> tf.Tensor:
+        name = self.lines.problem.equation.fields[index]
+        if name in self.extended:
+            return stencil.shifted(self.extended[name], self.grid, self.halo)
+        return self.fields[index]
+
+    def _extend_fields(self, indices: list[int]) -> dict[str, tf.Tensor]:
+        """Ghost cells for some fields: in one go where their walls are of one kind."""
+        lines, boundary = self.lines, self.lines.problem.boundary
+        names = lines.problem.equation.fields
+        walls = [_kinds(boundary, index) for index in indices]
+        groups = [indices] if all(w == walls[0] for w in walls) else [[i] for i in indices]
+        extended = {}
+        for group in groups:
+            whole = self.stacked is not None and len(group) == len(self.fields)
+            values = self.stacked if whole else lines.stack([self.fields[i] for i in group])
+            padded = self._extend(values, boundary.walls[group[0]], self._field_value(group))
+            for index, tensor in zip(group, lines.unstack(padded), strict=True):
+                extended[names[index]] = tensor
+        return extended
+
+    def _extend(
+        self, values, walls, wall_value, nested: bool = False, pointwise=None, extra: int = 0
+    ) -> tf.Tensor:
+        order = self.lines.problem.discretisation.order
+        padded = extend(values, self.grid, walls, self.halo, order, wall_value, pointwise, extra)
+        return self.lines.separate(padded, nested)
+
+    def _field_value(self, fields: list[int]):
+        """The right-hand sides of the boundary conditions of some fields, stacked as they are."""
+
+        def value(_wall: Wall, axis: int, side: int, part: str = "value"):
+            lines = self.lines
+            walls = [lines.problem.boundary.walls[index][axis][side] for index in fields]
+            values = [getattr(wall, part) for wall in walls]
+            if all(value == 0 for value in values):
+                return None
+            shape = [n + 2 * self.halo if a > axis else n for a, n in enumerate(self.grid.points)]
+            shape[axis] = 1
+            evaluate = self._on_face(axis, side)
+            layers = [lines.full(evaluate(value), tuple(shape[::-1])) for value in values]
+            return lines.stack(layers)
+
+        return value
+
+    def _on_face(self, axis: int, side: int) -> Callable[[sympy.Expr], object]:
+        """Evaluates formulas of position, time and parameters at the layer of a face."""
+        lines = self.lines
+
+        def evaluate(formula: sympy.Expr):
+            # parts that depend on time alone first: they are evaluated in double precision
+            formula = lines.with_time_parts(formula)
+            names = {**lines.wall_places(axis, side, self.halo), **lines.numbers(self.time)}
+            return Evaluator(names, lines.library)(formula)
+
+        return evaluate
+
+    def _value_on_face(self, wall: Wall, axis: int, side: int, part: str = "value"):
+        """The right-hand side of a derived boundary condition; None for 0."""
+        formula = getattr(wall, part)
+        if formula == 0:
+            return None
+        return tf.convert_to_tensor(self._on_face(axis, side)(formula), self.lines.dtype)
+
+    def _apply(self, word: str, arguments: tuple, value: Evaluator):
+        if not any(argument.free_symbols for argument in arguments):
+            return 0.0  # a derivative of a number
+        scheme = self.lines.problem.discretisation
+        axes = lang.flux_axes(word, self.grid.dimensions)
+        if axes is not None:
+            # a coefficient is even about the faces of an obstacle, whatever the field does there
+            wall = self._inner_wall(arguments[1])
+            even = NO_FLUX if wall else None
+            sides = self._diffusivity_sides(*arguments)
+            padded = [
+                self._extended_value(arguments[0], value, sides),
+                self._extended_value(arguments[1], value),
+            ]
+            reads = [self._reader(p, w) for p, w in zip(padded, (even, wall), strict=True)]
+            is_harmonic = self.lines.problem.has_harmonic_mean(arguments[0])
+            harmonic = self._at_boundaries() if is_harmonic else None
+            return stencil.divergence(*reads, self.grid, scheme.order, axes, harmonic)
+        padded = self._extended_value(arguments[0], value)
+        terms = scheme.terms(word, self.grid)
+        if scheme.name == "conv":
+            return convolution.derivative(padded, self.grid, self.halo, terms)
+        return stencil.derivative(self._reader(padded, self._inner_wall(arguments[0])), terms)
+
+    def _at_boundaries(self) -> list[list[tf.Tensor] | None]:
+        """Per axis, the cells at its lower and upper boundary; None for a periodic axis."""
+        found = []
+        for axis, points in enumerate(self.grid.points):
+            cells = np.arange(points)
+            sides = [self.grid.broadcast(axis, cells == last) for last in (0, points - 1)]
+            periodic = self.lines.problem.boundary.is_periodic(axis)
+            found.append(None if periodic else [tf.constant(side) for side in sides])
+        return found
+
+    def _inner_wall(self, inner: sympy.Expr) -> Wall | None:
+        """The wall on the faces of obstacles for an expression; None where there are none."""
+        if self.lines.problem.mask is None:
+            return None
+        symbols = self.lines.problem.equation.field_symbols
+        return self.lines.problem.mask.walls[min(_fields_of(inner, symbols), default=0)]
+
+    def _reader(self, padded: tf.Tensor, wall: Wall | None) -> stencil.Neighbour:
+        """Neighbours of the interior cells, ghosts in place of those inside obstacles."""
+
+        def plain(offsets):
+            return stencil.shifted(padded, self.grid, self.halo, offsets)
+
+        if wall is None:
+            return plain
+        mask, periodic = self.lines.problem.mask, self.lines.problem.boundary.periodic_axes
+        solid = tf.constant(mask.padded(self.halo, periodic))
+        centre = plain((0,) * self.grid.dimensions)
+        ghost = 2.0 * float(wall.value) - centre if wall.kind == "dirichlet" else centre
+
+        def masked(offsets):
+            inside = stencil.shifted(solid, self.grid, self.halo, offsets)
+            return tf.where(inside, ghost, plain(offsets))
+
+        return masked
+
+    def _extended_value(self, inner: sympy.Expr, value: Evaluator, sides=None) -> tf.Tensor:
+        """An expression with ghost cells on every side, by its own conditions unless given."""
+        lines, conditions = self.lines, self.lines.problem.conditions
+        shape = tuple(n + 2 * self.halo for n in self.grid.shape)
+        nested = bool(lang.operators_in(inner))
+        sides = self._sides(inner) if sides is None else sides
+        pointwise = {wall.kind for pair in sides for wall in pair} <= {"periodic", "pointwise"}
+        periodic = all(lines.problem.boundary.periodic_axes)
+        plain = not nested and (periodic or not conditions.has_position(inner))
+        plain = plain and not self._has_mixed_sides(inner, sides)
+        if plain and pointwise:
+            return lines.full(self.on_extended(inner), shape)
+        if nested and periodic:
+            interior = lines.full(value(inner), self.grid.shape)
+            return self._extend(interior, sides, self._value_on_face, nested=True)
+        full = None
+        if any(wall.kind == "pointwise" for pair in sides for wall in pair):
+            full = lines.full(self._from_atoms(inner, value), shape)
+            if pointwise:
+                return lines.separate(full, nested)
+        interior = lines.full(value(inner), self.grid.shape)
+        return self._extend(interior, sides, self._value_on_face, True, full)
+
+    def _sides(self, inner: sympy.Expr) -> list[tuple[Wall, Wall]]:
+        """The conditions of an expression; ``POINTWISE`` where its parts have them, not itself."""
+        conditions = self.lines.problem.conditions
+
+        def side(axis: int, number: int) -> Wall:
+            if conditions.is_linear(inner) and not conditions.boundary.is_periodic(axis):
+                return POINTWISE
+            wall = conditions.condition(inner, axis, number)
+            if wall.kind == "continued":
+                return POINTWISE
+            single = lang.is_operator(inner) or conditions.is_coefficient(inner)
+            return wall if wall.kind in ("periodic", "dirichlet") or single else POINTWISE
+
+        return [(side(axis, 0), side(axis, 1)) for axis in range(self.grid.dimensions)]
+
+    def _diffusivity_sides(self, diffusivity: sympy.Expr, f: sympy.Expr) -> list:
+        """The conditions of D in div(D grad f).
+
+        A D that depends on fields may be 0 on the face although a flux passes, as D grad u of a
+        porous medium with u = 0 there. Between a given f on the face and the first cell, the flux
+        is therefore that of D's mean over this half cell, ``(D(face) + D(cell)) / 2``.
+        """
+        conditions = self.lines.problem.conditions
+        sides = self._sides(diffusivity)
+        if conditions.is_coefficient(diffusivity) or self.lines.problem.discretisation.order != 2:
+            return sides
+
+        def side(axis: int, number: int, wall: Wall) -> Wall:
+            found = [conditions.condition(part, axis, number) for part in (diffusivity, f)]
+            held = all(condition.kind == "dirichlet" for condition in found)
+            return replace(found[0], kind=HELD) if held else wall
+
+        return [
+            tuple(side(axis, number, wall) for number, wall in enumerate(pair))
+            for axis, pair in enumerate(sides)
+        ]
+
+    def _has_mixed_sides(self, inner: sympy.Expr, sides) -> bool:
+        """Whether fields with and without given values meet on a side that is ``POINTWISE``."""
+        problem = self.lines.problem
+        if problem.conditions.is_linear(inner):
+            return False
+        return any(
+            wall.kind == "pointwise" and problem.boundary.walls[index][axis][side].b == 0
+            for index in _fields_of(inner, problem.equation.field_symbols)
+            for axis, pair in enumerate(sides)
+            for side, wall in enumerate(pair)
+        )
+
+    def _from_atoms(self, inner: sympy.Expr, value: Evaluator):
+        """An expression on the extended fields, operators and coefficients that it is made of.
+
+        At second order, a ghost cell from a given value has an error of h**2: enough where that
+        value belongs to the field whose equation this is, but not beside a Neumann condition. So
+        the atoms are extended with one more cell.
+        """
+        replaced, atoms = self.lines.problem.conditions.atoms(inner)
+        names = {symbol.name: self._extended_atom(atom, value) for symbol, atom in atoms.items()}
+        return Evaluator({**self.numbers, **names}, self.lines.library)(replaced)
+
+    def _extended_atom(self, atom: sympy.Expr, value: Evaluator) -> tf.Tensor:
+        problem = self.lines.problem
+        symbols = problem.equation.field_symbols
+        if atom in symbols:
+            pairs = problem.boundary.walls[symbols.index(atom)]
+            if not any(wall.kind == "dirichlet" for pair in pairs for wall in pair):
+                return self.extended[atom.name]
+        if atom not in self._padded:
+            values = tf.convert_to_tensor(value(atom), self.lines.dtype)
+            if lang.is_operator(atom):
+                values = self.lines.full(values, self.grid.shape)
+            sides = [
+                tuple(problem.conditions.condition(atom, axis, s) for s in (0, 1))
+                for axis in range(self.grid.dimensions)
+            ]
+            nested = lang.is_operator(atom)
+            extra = 1 if problem.discretisation.order == 2 else 0
+            around = None
+            if any(wall.kind == "continued" for pair in sides for wall in pair):
+                around = self._on_wider_ghosts(atom)
+            self._padded[atom] = self._extend(
+                values, sides, self._value_on_face, nested, around, extra
+            )
+        return self._padded[atom]
+
+    def _on_wider_ghosts(self, node: sympy.Expr) -> tf.Tensor:
+        """An operator with ghost cells, computed from more ghost cells of what it is applied to."""
+        scheme, grid = self.lines.problem.discretisation, self.grid
+        word, inner = lang.word_of(node), node.args[-1]
+        reach = scheme.reach(word, grid.dimensions)
+        wider = Differences(
+            self.lines, self.fields, self.stacked, self.time, [node], self.halo + reach
+        )
+        padded = wider._extended_value(inner, wider.value)
+        # cells and ghost cells as one grid, of which stencils need the shape alone
+        whole = replace(grid, points=tuple(n + 2 * self.halo for n in grid.points))
+
+        def neighbour(offsets: tuple[int, ...]) -> tf.Tensor:
+            return stencil.shifted(padded, whole, reach, offsets)
+
+        return stencil.derivative(neighbour, scheme.terms(word, grid))
+
+
+def _kinds(boundary: Boundary, index: int) -> list:
+    return [
+        [(w.kind, w.a, w.b, w.is_clamped, may_be_singular(w)) for w in pair]
+        for pair in boundary.walls[index]
+    ]
+
+
+def _fields_of(expression: sympy.Expr, symbols: Sequence[sympy.Symbol]) -> set[int]:
+    return {index for index, s in enumerate(symbols) if s in expression.free_symbols}
+
+
+def _fields_inside_operators(formula: sympy.Expr, symbols) -> set[int]:
+    return set().union(*(_fields_of(node, symbols) for node in lang.operators_in(formula)))

@@ -1,0 +1,146 @@
+"""Ghost cells: an array extended beyond the faces of the domain, or around a periodic axis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import sympy
+import tensorflow as tf
+
+from pdesim.model.boundary_conditions import HELD, Wall
+from pdesim.model.grid import Grid
+from pdesim.operators.ghost_weights import (
+    cells_known,
+    clamped_weights,
+    extrapolation_weights,
+    ghost_weights,
+)
+
+WallPair = tuple[Wall, Wall]
+
+
+def extend(
+    values: tf.Tensor,
+    grid: Grid,
+    walls: Sequence[WallPair],
+    halo: int,
+    order: int,
+    wall_value: Callable[..., object],
+    pointwise: tf.Tensor | None = None,
+    extra: int = 0,
+) -> tf.Tensor:
+    """Add ``halo`` cells on every side of every axis, corners included.
+
+    Args:
+        values: shape ``(..., *grid.shape)``, or of length 1 along axes on which nothing depends;
+            those stay as they are.
+        walls: the pair (lower, upper) per axis x, y, z.
+        order: order of accuracy of the extrapolation through the boundary condition.
+        wall_value: called with (wall, axis, side) for the right-hand side of its condition, and
+            with "slope" besides for that of a second one; None for 0, or
+            a number or a tensor that broadcasts against the layer of ghost cells. Axes are extended
+            from the first array axis to the last, so the layer is already extended on array
+            axes before its own.
+        pointwise: the extended array that the ghost cells of ``POINTWISE`` and ``CONTINUED`` sides
+            are taken from.
+        extra: cells beside a face that are used for a ghost cell, besides those that the order
+            needs.
+    """
+    for axis in reversed(range(grid.dimensions)):
+        where = grid.array_axis(axis)
+        if values.shape[where] != grid.points[axis]:
+            continue
+        if walls[axis][0].kind == "periodic":
+            before, after = _wrapped(values, where, halo)
+        else:
+            before, after = (
+                _taken(pointwise, grid, axis, side, halo)
+                if wall.kind in ("pointwise", "continued")
+                else _beyond(values, wall, grid, axis, side, halo, order, wall_value, extra)
+                for side, wall in enumerate(walls[axis])
+            )
+        values = tf.concat([before, values, after], axis=where)
+    return values
+
+
+def layer(values: tf.Tensor, axis: int, start: int | None, stop: int | None) -> tf.Tensor:
+    """``values[start:stop]`` along one (negative) array axis."""
+    index = [slice(None)] * (-axis)
+    index[0] = slice(start, stop)
+    return values[(..., *index)]
+
+
+def _wrapped(values: tf.Tensor, axis: int, halo: int) -> tuple[tf.Tensor, tf.Tensor]:
+    points = values.shape[axis]
+    if halo <= points:
+        return layer(values, axis, points - halo, None), layer(values, axis, 0, halo)
+    before = tf.gather(values, [m % points for m in range(-halo, 0)], axis=axis)
+    return before, tf.gather(values, [m % points for m in range(halo)], axis=axis)
+
+
+def _taken(padded: tf.Tensor, grid: Grid, axis: int, side: int, halo: int) -> tf.Tensor:
+    """The ghost cells of one side, from an array that is extended on all axes."""
+    for later in range(axis):  # those axes are not extended yet
+        where = grid.array_axis(later)
+        padded = layer(padded, where, halo, halo + grid.points[later])
+    first = halo + grid.points[axis] if side else 0
+    return layer(padded, grid.array_axis(axis), first, first + halo)
+
+
+def _beyond(values, wall, grid, axis, side, halo, order, wall_value, extra) -> tf.Tensor:
+    where = grid.array_axis(axis)
+    if wall.kind == "extrapolated":
+        return _extrapolated(values, grid, axis, side, halo, order + extra)
+    if wall.kind == HELD:
+        cell = _cells(values, grid, axis, side, 1)[0]
+        value = wall_value(wall, axis, side)
+        return tf.concat([0 * cell if value is None else value + 0 * cell] * halo, axis=where)
+    points, spacing = grid.points[axis], grid.spacing[axis]
+    known = min(cells_known(order, points, wall.is_clamped) + extra, points)
+    slope, slope_weights = None, None
+    if wall.is_clamped:
+        weights, value_weights, slope_weights = clamped_weights(spacing, halo, known)
+        slope = wall_value(wall, axis, side, "slope")
+    else:
+        weights, value_weights = ghost_weights(wall, spacing, halo, known)
+    cells = _cells(values, grid, axis, side, known)
+    value = wall_value(wall, axis, side)
+    ghosts = []
+    for m in range(halo):
+        ghost = sum(w * cell for w, cell in zip(weights[m].tolist(), cells, strict=True) if w)
+        if value is not None:
+            ghost = ghost + float(value_weights[m]) * value
+        if slope is not None:
+            ghost = ghost + float(slope_weights[m]) * slope
+        ghosts.append(ghost)
+    result = tf.concat(ghosts[::-1] if side == 0 else ghosts, axis=where)
+    if value is None or not may_be_singular(wall):
+        return result
+    instead = _extrapolated(values, grid, axis, side, halo, order)
+    return tf.where(tf.math.is_finite(value), result, instead)
+
+
+def _extrapolated(values, grid, axis, side, halo, order) -> tf.Tensor:
+    known = min(order, grid.points[axis])
+    cells = _cells(values, grid, axis, side, known)
+    weights = extrapolation_weights(halo, known).tolist()
+    ghosts = [sum(w * cell for w, cell in zip(row, cells, strict=True)) for row in weights]
+    return tf.concat(ghosts[::-1] if side == 0 else ghosts, axis=grid.array_axis(axis))
+
+
+def _cells(values, grid, axis, side, known: int) -> list[tf.Tensor]:
+    """The first layers of cells inside a face, from the face inwards."""
+    where, last = grid.array_axis(axis), grid.points[axis] - 1
+    places = [last - j if side else j for j in range(known)]
+    return [layer(values, where, place, place + 1) for place in places]
+
+
+def may_be_singular(wall: Wall) -> bool:
+    """Whether the value of a derived condition can be infinite or undefined at some places."""
+    value = wall.value
+    if not wall.derived or value.is_number:
+        return False
+    if value.has(sympy.log, sympy.tan):
+        return True
+    powers = value.atoms(sympy.Pow)
+    return any(not (p.exp.is_Integer and p.exp.is_positive) and p.base != sympy.E for p in powers)

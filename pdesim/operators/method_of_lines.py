@@ -1,0 +1,302 @@
+"""The method of lines: an equation on a grid as ``dU/dt = rhs(U, t)``, inside a TensorFlow trace.
+
+One statement of each formula serves all discretisations: the evaluator walks it and asks the
+discretisation for the value of an operator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import sympy
+import tensorflow as tf
+from tensorflow.compiler.tf2xla.python import xla
+
+from pdesim.formula import Evaluator, Library, library
+from pdesim.operators import krylov, preconditioner, transforms
+from pdesim.operators.adjoint import is_self_adjoint
+from pdesim.operators.bands import Band, aligned
+from pdesim.operators.finite_differences import Differences
+from pdesim.operators.problem import Problem
+from pdesim.operators.pseudospectral import Pseudospectral
+from pdesim.operators.time_parts import double_names, separate_time
+
+
+@dataclass(frozen=True)
+class MethodOfLines:
+    """The right-hand side of a problem, for tensors of shape ``(fields, *grid.shape)``.
+
+    With ``members``, that many runs at once: ``(members, fields, *grid.shape)``; parameters and
+    times are then shaped to broadcast against one field, ``(members, 1, ...)``.
+
+    ``fused`` says that the trace is compiled by XLA: a barrier then keeps the ghost cells from
+    being fused into the stencil, which would turn every read into a select (3x slower on CPUs).
+    On GPUs a select costs less than a pass over memory: with ``one_kernel`` each right-hand side,
+    ghosts and all, is left to be a single kernel, and the barriers stand between stages.
+
+    With a ``band``, states are flat bands of a periodic grid, ``(fields, cells)``, and what comes
+    out of operators has fewer ghosts: :meth:`aligned` makes both fit.
+    """
+
+    problem: Problem
+    dtype: tf.DType
+    fused: bool
+    parameters: Mapping[str, tf.Tensor] = field(default_factory=dict)
+    members: int = 0
+    band: Band | None = None
+    one_kernel: bool = False
+
+    def rhs(self, state: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
+        """All right-hand sides, stacked like the state."""
+        if self.problem.discretisation.dealias and not self.problem.split.is_linear:
+            linear = self.evaluate(self.problem.split.linear, state, time)
+            products = self.evaluate(self.problem.split.rest, state, time)
+            return linear + self.to_state(self._kept_modes(products))
+        return self.evaluate(self.problem.equation.formulas, state, time)
+
+    def rest(self, state: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
+        """What ``linear_modes`` leaves over: the nonlinear part, and what the walls' values add."""
+        rest = self.evaluate(self.problem.split.rest, state, time)
+        return rest + self.wall_part(state, time) if self.problem.has_wall_values else rest
+
+    def rest_modes(self, state: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
+        """The modes of the rest; with dealiasing, products keep the lower two thirds of them."""
+        if not self.problem.discretisation.dealias:
+            return self.to_modes(self.rest(state, time))
+        modes = self._kept_modes(self.evaluate(self.problem.split.rest, state, time))
+        if self.problem.has_wall_values:
+            modes = modes + self.to_modes(self.wall_part(state, time))
+        return modes
+
+    def truncated(self, state: tf.Tensor) -> tf.Tensor:
+        """The state without the upper third of its modes along any axis.
+
+        The same with ``operators.dealias=true`` for every right-hand side keeps a solution among
+        the lower two thirds (Galerkin's method). Where walls have values, the polynomial that
+        meets them is left whole, and what remains is truncated.
+        """
+        lifts = [0.0 if n is None else n.values(self.problem.grid) for n in self.problem.lifts]
+        shape = self.problem.grid.shape
+        lift = tf.constant(np.stack([np.broadcast_to(n, shape) for n in lifts]), self.dtype)
+        return lift + self.to_state(self._kept_modes(state - lift))
+
+    def _kept_modes(self, values: tf.Tensor) -> tf.Tensor:
+        """The modes of ``values``, those that dealiasing cuts off being 0."""
+        kept = self.problem.modes.lower_two_thirds()
+        return transforms.multiply(tf.constant(kept, self.dtype), self.to_modes(values))
+
+    def wall_part(self, state: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
+        """The linear part of the zero state: what the values at the walls push inwards."""
+        return self.evaluate(self.problem.split.linear, tf.zeros_like(state), time)
+
+    def evaluate(self, formulas: Sequence[sympy.Expr], state, time: tf.Tensor) -> tf.Tensor:
+        """Some formulas in the fields at one state and time, stacked on the fields' axis.
+
+        ``state`` is the stacked tensor, or a sequence of one tensor per field.
+        """
+        formulas = [self.with_time_parts(formula) for formula in formulas]
+        if self.band is not None:
+            return self.band.evaluate(formulas, state, self.numbers(time))
+        stacked = state if isinstance(state, tf.Tensor) else None
+        fields = state if stacked is None else self.unstack(stacked)
+        way = Pseudospectral if self.problem.discretisation.is_spectral else Differences
+        value = way(self, fields, stacked, time, formulas).value
+        rates = self.stack([self.full(value(f), self.problem.grid.shape) for f in formulas])
+        if self.problem.mask is None:
+            return rates
+        # nothing happens inside obstacles
+        return tf.where(tf.constant(self.problem.mask.solid), tf.zeros_like(rates), rates)
+
+    def stack(self, fields: Sequence[tf.Tensor]) -> tf.Tensor:
+        return tf.stack(fields, axis=self._field_axis)
+
+    def unstack(self, state: tf.Tensor) -> list[tf.Tensor]:
+        return tf.unstack(state, axis=self._field_axis)
+
+    def aligned(self, *values) -> Sequence:
+        """Values for the cells that all of them have."""
+        return values if self.band is None else aligned(*values)
+
+    def stored(self, values: tf.Tensor) -> tf.Tensor:
+        """Values that are kept before their neighbours are read; ghosts do that elsewhere."""
+        if self.band is not None:
+            return self.band.stored(values)
+        return xla.optimization_barrier(values)[0] if self.one_kernel else values
+
+    def once(self, values: tf.Tensor) -> tf.Tensor:
+        """Values that several others are made of: kept in a band, else as the compiler likes."""
+        return values if self.band is None else self.band.stored(values)
+
+    def forget(self, values: tf.Tensor) -> None:
+        """Say that nothing more is made of what was ``stored``: its array may be used again."""
+        if self.band is not None and self.band.room is not None:
+            self.band.room.forget(values)
+
+    def settled(self, values: tf.Tensor, part: int) -> tf.Tensor:
+        """A part of what is carried after the step, known before others that are made of it."""
+        room = None if self.band is None else self.band.room
+        return values if room is None else room.settle(values, part)
+
+    @property
+    def axes(self) -> int:
+        """Axes of cells: those of the grid, one in a band."""
+        return self.problem.grid.dimensions if self.band is None else 1
+
+    @property
+    def _field_axis(self) -> int:
+        return -1 - self.axes
+
+    def solve_shifted(self, known, factor, time, guess) -> tf.Tensor:
+        """Solve ``u - factor * A u = known``, A being the linear part of the right-hand side.
+
+        By conjugate gradients where A is self-adjoint, else by BiCGStab, with the preconditioner of
+        :mod:`pdesim.operators.preconditioner`. What does not converge is ``krylov.UNSOLVED`` in
+        every cell.
+        """
+        source = self.rhs(tf.zeros_like(known), time)
+
+        def operator(u):
+            return u - factor * (self.rhs(u, time) - source)
+
+        inverse = preconditioner.approximate_inverse(self, operator, known, factor, time)
+        limit = krylov.most_iterations(self.problem.grid.points)
+        system = krylov.System(operator, known, self.axes + 1, limit, inverse)
+        return krylov.solve(system, guess, is_self_adjoint(self.problem))
+
+    def column(self, values: tf.Tensor) -> tf.Tensor:
+        """One number per field (and member), shaped to multiply a stacked state."""
+        return tf.reshape(values, (*values.shape, *[1] * self.axes))
+
+    def to_modes(self, state: tf.Tensor) -> tf.Tensor:
+        return transforms.forward(state, self.problem.modes)
+
+    def to_state(self, modes: tf.Tensor) -> tf.Tensor:
+        return transforms.backward(modes, self.problem.modes)
+
+    def of_real(self, modes: tf.Tensor) -> tf.Tensor:
+        """Carried modes, mended to be those of a real state."""
+        return transforms.of_real(modes, self.problem.modes)
+
+    def couple(self, matrix: tf.Tensor, modes: tf.Tensor) -> tf.Tensor:
+        """A matrix function of the linear part, applied to modes.
+
+        ``matrix`` is ``(fields, *modes)`` where the linear part does not couple fields, else
+        ``(fields, fields, *modes)``; members come first.
+        """
+        if matrix.shape.rank == modes.shape.rank:
+            return transforms.multiply(matrix, modes)
+        rows = tf.unstack(matrix, axis=self._field_axis - 1)
+        return self.stack(
+            [tf.reduce_sum(transforms.multiply(row, modes), axis=self._field_axis) for row in rows]
+        )
+
+    def full(self, value, shape: tuple[int, ...]) -> tf.Tensor:
+        """A value as an array over the grid, where it is a number or lies along some axes only."""
+        value = tf.convert_to_tensor(value, self.dtype)
+        if self.members:
+            whole = (self.members, *shape)
+            return value if tuple(value.shape) == whole else tf.broadcast_to(value, whole)
+        if tuple(value.shape[-len(shape) :]) == shape:
+            return value
+        return tf.broadcast_to(value, tf.broadcast_static_shape(value.shape, tf.TensorShape(shape)))
+
+    def separate(self, tensor: tf.Tensor, nested: bool) -> tf.Tensor:
+        """Keep ghost cells from being fused into those who read them, unless that is wanted.
+
+        Nested operators would be evaluated again for every neighbour of the outer one.
+        """
+        apart = self.fused and (nested or not self.one_kernel)
+        return xla.optimization_barrier(tensor)[0] if apart else tensor
+
+    def numbers(self, time: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Parameters, the time, and the parts of formulas that depend on time alone."""
+        return {**self.parameters, "t": tf.cast(time, self.dtype), **self._in_double(time)}
+
+    def with_time_parts(self, formula: sympy.Expr) -> sympy.Expr:
+        """A formula in which symbols stand for what depends on time alone.
+
+        What :meth:`numbers` returns after this call has their values, evaluated in float64. In
+        float64 runs the formula stays as it is, and so does one without t.
+        """
+        if self.dtype == tf.float64:
+            return formula
+        constants = frozenset(self.problem.equation.parameter_symbols.values())
+        formula, parts = separate_time(formula, constants)
+        self._time_parts.update(parts)
+        return formula
+
+    @cached_property
+    def _time_parts(self) -> dict[str, sympy.Basic]:
+        return {}
+
+    def _in_double(self, time: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The parts of formulas that depend on time alone, one number each (and per member)."""
+        if not self._time_parts:
+            return {}
+        exact = {"t": tf.cast(time, tf.float64)}
+        in_double = double_names(self.problem, self.dtype.name)
+        for name, value in self.parameters.items():
+            exact.setdefault(
+                name, tf.cast(self.parameters.get(in_double.get(name), value), tf.float64)
+            )
+        evaluate = Evaluator(exact, _tensor_library(tf.float64))
+        values = {}
+        for name, part in self._time_parts.items():
+            value = tf.convert_to_tensor(evaluate(part))
+            value = value if value.dtype == tf.bool else tf.cast(value, self.dtype)
+            # a kernel of its own, rather than once per cell in double precision
+            values[name] = xla.optimization_barrier(value)[0] if self.fused else value
+        return values
+
+    def places(self, halo: int) -> dict[str, tf.Tensor]:
+        """Coordinates of the cells and ``halo`` more around them, and the names made of them."""
+        grid = self.problem.grid
+        coordinates = grid.coordinates(halo, self.problem.boundary.periodic_axes)
+        return self._as_tensors(grid.places(coordinates, self.problem.named))
+
+    def wall_places(self, axis: int, side: int, halo: int) -> dict[str, tf.Tensor]:
+        """Positions of the layer of ghost cells, the coordinate across it being the face's."""
+        grid, coordinates = self.problem.grid, {}
+        for other, name in enumerate(grid.axes):
+            # axes later in x, y, z order come earlier in the array and are extended already
+            reach = halo if other > axis else 0
+            centres = grid.centres(other, reach, self.problem.boundary.is_periodic(other))
+            coordinates[name] = grid.broadcast(other, centres)
+        face = grid.origin[axis] + (grid.extent[axis] if side else 0.0)
+        coordinates[grid.axes[axis]] = np.full((1,) * grid.dimensions, face)
+        return self._as_tensors(coordinates)
+
+    def _as_tensors(self, places: Mapping[str, object]) -> dict[str, tf.Tensor]:
+        return {name: tf.constant(value, self.dtype) for name, value in places.items()}
+
+    def dtype_of(self, values: np.ndarray) -> tf.DType:
+        """The tensor type for host values: this precision, complex if they are."""
+        if not np.iscomplexobj(values):
+            return self.dtype
+        return tf.complex128 if self.dtype == tf.float64 else tf.complex64
+
+    @cached_property
+    def library(self) -> Library:
+        return _tensor_library(self.dtype)
+
+
+def _tensor_library(dtype: tf.DType) -> Library:
+    """TensorFlow's functions for the evaluator; numbers become tensors of ``dtype``."""
+
+    class Module:
+        @staticmethod
+        def where(condition, a, b):
+            condition = tf.convert_to_tensor(condition)
+            return tf.where(condition, *(tf.convert_to_tensor(v, dtype) for v in (a, b)))
+
+        logical_and, logical_or = staticmethod(tf.logical_and), staticmethod(tf.logical_or)
+        logical_not = staticmethod(tf.logical_not)
+
+        def __getattr__(self, name):
+            function = getattr(tf.math, name)
+            return lambda *values: function(*(tf.convert_to_tensor(v, dtype) for v in values))
+
+    return library(Module())

@@ -1,0 +1,184 @@
+"""Which basis an expression belongs to between walls, and lifts for walls with constant values.
+
+Between walls a smooth periodic continuation is odd about a Dirichlet wall and even about a Neumann
+wall. A parity is a pair of signs (lower, upper) per axis; products multiply parities, odd
+derivatives flip them, and a sum needs one parity for all its terms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import sympy
+
+from pdesim.errors import BoundaryError
+from pdesim.formula import language as lang
+from pdesim.formula import nodes
+from pdesim.model.boundary_conditions import Boundary
+from pdesim.model.grid import Grid
+from pdesim.operators.modes import BASES, Modes
+
+Parity = tuple[tuple[int, int], ...]
+_SIGN = {"dirichlet": -1, "neumann": 1, "periodic": 1}
+_KIND = {-1: "dirichlet", 1: "neumann"}
+_EVEN_OF_ODD = (sympy.cos, sympy.cosh, sympy.Abs, nodes.Sinc)
+_ODD_OF_ODD = (
+    sympy.sin, sympy.tan, sympy.sinh, sympy.tanh, sympy.sign, sympy.asin, sympy.atan, sympy.erf,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Symmetry:
+    """Parities of the fields between their walls, on a grid."""
+
+    grid: Grid
+    boundary: Boundary
+    fields: Mapping[sympy.Symbol, Parity]
+
+    @property
+    def even(self) -> Parity:
+        return ((1, 1),) * self.grid.dimensions
+
+    def modes(self, expression: sympy.Expr) -> Modes:
+        """The basis for an expression.
+
+        Raises:
+            BoundaryError: if it belongs to none.
+        """
+        parity = self.parity(expression)
+        if parity is None:
+            raise BoundaryError(
+                f"between these walls {expression} is neither even nor odd, so it has no "
+                "sine or cosine series that converges fast",
+                "periodic axes, or operators=stencil",
+            )
+        bases = []
+        for axis, (lower, upper) in enumerate(parity):
+            pair = (_KIND[lower], _KIND[upper])
+            bases.append("fourier" if self.boundary.is_periodic(axis) else BASES[pair])
+        return Modes(self.grid, tuple(bases))
+
+    def parity(self, node: sympy.Expr) -> Parity | None:
+        """The parity of an expression; None if it has none."""
+        if all(self.boundary.periodic_axes):
+            return self.even
+        if node in self.fields:
+            return self.fields[node]
+        if isinstance(node, sympy.Symbol):
+            axes = zip(self.grid.axes, self.boundary.periodic_axes, strict=True)
+            walled = [name for name, periodic in axes if not periodic]
+            return None if node.name in (*walled, "r") else self.even
+        if not node.args:
+            return self.even
+        if lang.is_operator(node):
+            return self._operator(node)
+        parities = [self.parity(a) for a in node.args if isinstance(a, sympy.Expr)]
+        if None in parities or isinstance(node, sympy.Piecewise):
+            return None
+        return self._combine(node, parities)
+
+    def _combine(self, node: sympy.Expr, parities: list[Parity]) -> Parity | None:
+        if isinstance(node, sympy.Mul):
+            return _product(parities)
+        if isinstance(node, sympy.Pow) and node.args[1].is_Integer:
+            return _product([parities[0]] * (int(node.args[1]) % 2)) or self.even
+        if isinstance(node, sympy.Add):
+            return parities[0] if all(p == parities[0] for p in parities) else None
+        if all(p == self.even for p in parities):
+            return self.even
+        odd = all(sign == -1 for axis in self._walled(parities[0]) for sign in axis)
+        if isinstance(node, _EVEN_OF_ODD) and odd:
+            return self.even
+        return parities[0] if isinstance(node, _ODD_OF_ODD) and odd else None
+
+    def _walled(self, parity: Parity) -> list[tuple[int, int]]:
+        return [p for axis, p in enumerate(parity) if not self.boundary.is_periodic(axis)]
+
+    def _operator(self, node: sympy.Expr) -> Parity | None:
+        word, parities = lang.word_of(node), [self.parity(argument) for argument in node.args]
+        if None in parities:
+            return None
+        if lang.has_flux_form(word):
+            return parities[1] if parities[0] == self.even else None
+        powers = lang.powers_of(word) if word in lang.DERIVATIVES else (2, 2, 2)
+        flipped = [
+            power % 2 and not self.boundary.is_periodic(a)
+            for a, power in enumerate(powers[: self.grid.dimensions])
+        ]
+        pairs = zip(flipped, parities[0], strict=False)
+        return tuple((-p[0], -p[1]) if flip else p for flip, p in pairs)
+
+
+def build_symmetry(grid: Grid, boundary: Boundary, fields: Sequence[sympy.Symbol]) -> Symmetry:
+    """Parities of the fields from their walls (Robin walls have none and are refused earlier)."""
+    parities = {
+        field: tuple((_SIGN.get(lo.kind, 1), _SIGN.get(up.kind, 1)) for lo, up in walls)
+        for field, walls in zip(fields, boundary.walls, strict=True)
+    }
+    return Symmetry(grid, boundary, parities)
+
+
+def _product(parities: Sequence[Parity]) -> Parity | None:
+    if not parities:
+        return None
+    result = parities[0]
+    for parity in parities[1:]:
+        result = tuple((a[0] * b[0], a[1] * b[1]) for a, b in zip(result, parity, strict=True))
+    return result
+
+
+@dataclass(frozen=True)
+class Lift:
+    """A polynomial along one axis that meets the walls' values; what is left is homogeneous."""
+
+    axis: int
+    polynomial: np.polynomial.Polynomial
+
+    def values(self, grid: Grid, derivative: int = 0) -> np.ndarray:
+        """The polynomial or one of its derivatives, shaped to broadcast over the grid."""
+        x = grid.centres(self.axis) - grid.origin[self.axis]
+        polynomial = self.polynomial.deriv(derivative) if derivative else self.polynomial
+        return grid.broadcast(self.axis, polynomial(x))
+
+
+def build_lift(grid: Grid, boundary: Boundary, field: int, name: str) -> Lift | None:
+    """The lift of one field; None where all its walls have value 0.
+
+    Raises:
+        BoundaryError: for values that vary, or that no polynomial along one axis meets.
+    """
+    walls = boundary.walls[field]
+    if all(wall.value == 0 for pair in walls for wall in pair):
+        return None
+    if not all(wall.value.is_number for pair in walls for wall in pair):
+        raise BoundaryError(
+            f"operators=spectral with walls needs constant wall values; those of {name} vary",
+            "numbers, or operators=stencil",
+        )
+    dirichlet = {float(w.value) for pair in walls for w in pair if w.kind == "dirichlet"}
+    slopes = {float(w.value) for pair in walls for w in pair if w.kind == "neumann"}
+    if len(dirichlet) == 1 and slopes <= {0.0}:
+        return Lift(0, np.polynomial.Polynomial([dirichlet.pop()]))
+    active = [axis for axis, pair in enumerate(walls) if any(w.value != 0 for w in pair)]
+    others = [w for axis, pair in enumerate(walls) if axis not in active for w in pair]
+    if len(active) > 1 or any(wall.kind == "dirichlet" for wall in others):
+        raise BoundaryError(
+            f"the wall values of {name} differ along more than one axis",
+            "one value on all Dirichlet walls, or values along one axis with the others "
+            "periodic or no-flux; or operators=stencil",
+        )
+    return Lift(active[0], _along_axis(*walls[active[0]], grid.extent[active[0]]))
+
+
+def _along_axis(lower, upper, length: float) -> np.polynomial.Polynomial:
+    a, b = float(lower.value), float(upper.value)
+    kinds = (lower.kind, upper.kind)
+    coefficients = {
+        ("dirichlet", "dirichlet"): [a, (b - a) / length],
+        ("dirichlet", "neumann"): [a, b],
+        ("neumann", "dirichlet"): [b + a * length, -a],
+        ("neumann", "neumann"): [0.0, -a, (a + b) / (2 * length)],
+    }[kinds]
+    return np.polynomial.Polynomial(coefficients)

@@ -1,0 +1,333 @@
+"""The discretisations as data: what each can do, its stencil weights, its Fourier symbols."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache, reduce
+from itertools import zip_longest
+
+import numpy as np
+import sympy
+
+from pdesim.errors import ConfigError, nearest
+from pdesim.formula.language import (
+    DERIVATIVES,
+    HIGHEST_DERIVATIVE,
+    LAPLACIAN,
+    exists_in,
+    has_flux_form,
+    operators_in,
+    powers_of,
+    word_of,
+)
+from pdesim.model.grid import Grid
+
+#: orders of accuracy that central differences come in
+ORDERS = (2, 4, 6)
+
+
+def fornberg_weights(derivative: int, offsets: Sequence[int]) -> tuple[Fraction, ...]:
+    """Exact weights of values at some offsets for a derivative at 0, on unit spacing.
+
+    Fornberg, Math. Comp. 51 (1988) 699, doi:10.1090/S0025-5718-1988-0935077-0: point after point,
+    the weights of each lower derivative first.
+    """
+    count = len(offsets)
+    weights = [[Fraction(0)] * count for _ in range(derivative + 1)]
+    weights[0][0], product = Fraction(1), Fraction(1)
+    for n in range(1, count):
+        before, product_before = offsets[n - 1], product
+        product = Fraction(1)
+        for j in range(n):
+            apart = offsets[n] - offsets[j]
+            product *= apart
+            for m in range(min(n, derivative), -1, -1):
+                lower = m * weights[m - 1][j] if m else 0
+                if j == n - 1:
+                    weights[m][n] = product_before / product * (lower - before * weights[m][j])
+                weights[m][j] = (offsets[n] * weights[m][j] - lower) / apart
+    return tuple(weights[derivative])
+
+
+def _central(derivative: int, order: int) -> tuple[Fraction, ...]:
+    """The narrowest central weights of a derivative, at offsets -m..m."""
+    reach = (derivative + 1) // 2 + order // 2 - 1
+    return fornberg_weights(derivative, range(-reach, reach + 1))
+
+
+_EXACT = {(n, p): _central(n, p) for n in range(1, HIGHEST_DERIVATIVE + 1) for p in ORDERS}
+#: Central differences on equal spacing, (derivative, order) -> weights at offsets -m..m, to be
+#: divided by spacing**derivative.
+STENCILS: Mapping[tuple[int, int], tuple[float, ...]] = {
+    key: tuple(float(weight) for weight in weights) for key, weights in _EXACT.items()
+}
+
+
+@lru_cache
+def _symbol_polynomial(derivative: int, order: int) -> tuple[float, ...]:
+    """The symbol of a stencil as a polynomial in ``s = sin(angle / 2)**2``, lowest power first.
+
+    An even derivative has the symbol ``P(s)``, an odd one ``i sin(angle) P(s)``, by
+    ``cos(m a) = T_m(1 - 2 s)`` and ``sin(m a) = sin(a) U_(m-1)(1 - 2 s)``. The coefficients are
+    exact, so the low powers that cancel are absent, and the small symbols of smooth modes keep all
+    their digits.
+    """
+    weights = _EXACT[derivative, order]
+    reach = len(weights) // 2
+    # T_0, T_1 or U_(-1), U_0, and c = 1 - 2 s
+    previous, current = [Fraction(1)], [Fraction(1), Fraction(-2)]
+    if derivative % 2:
+        previous, current = [Fraction(0)], [Fraction(1)]
+    total = [weights[reach] * c for c in (previous if derivative % 2 == 0 else [Fraction(0)])]
+    for weight in weights[reach + 1 :]:
+        total = _plus(total, [2 * weight * c for c in current])
+        doubled = _plus([2 * c for c in current], [Fraction(0), *(-4 * c for c in current)])
+        previous, current = current, _plus(doubled, [-c for c in previous])
+    return tuple(float(c) for c in total)
+
+
+def _plus(a: Sequence[Fraction], b: Sequence[Fraction]) -> list[Fraction]:
+    return [x + y for x, y in zip_longest(a, b, fillvalue=Fraction(0))]
+
+
+#: On faces, order -> (weights of a slope, weights of a mean), nearest pair first: the staggered
+#: difference ``sum_m w_m (f_(1/2+m) - f_(-1/2-m)) / h`` and interpolation. Fornberg, table 3.
+STAGGERED: Mapping[int, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    2: ((1.0,), (1 / 2,)),
+    4: ((9 / 8, -1 / 24), (9 / 16, -1 / 16)),
+    6: ((75 / 64, -25 / 384, 3 / 640), (75 / 128, -25 / 256, 3 / 256)),
+}
+
+#: neighbours as ``{offsets along x, y, z: weight}``
+Terms = dict[tuple[int, ...], float]
+
+
+@dataclass(frozen=True)
+class Discretisation:
+    """One way to evaluate the differential operators.
+
+    ``order`` is the order of accuracy in the spacing (0: spectral, faster than any power).
+    ``isotropic`` adds the corner neighbours to the second-order Laplacian, so that its leading
+    error, ``h**2 / 12 laplacian(laplacian(u))``, has no direction.
+    """
+
+    name: str
+    order: int
+    about: str
+    isotropic: bool = False
+    #: spectral: the initial state and all products keep the lower two thirds of the modes (Orszag,
+    #: J. Atmos. Sci. 28 (1971) 1074). Quadratic terms in fields without values at walls are then
+    #: free of aliasing (Galerkin's method). Cubic terms and higher ones are not (they would need
+    #: the lower half, or less), nor are functions such as exp, or coefficients in x, whose series
+    #: do not end; aliasing is weaker there than without truncation
+    dealias: bool = False
+    #: a diffusivity on the faces of cells: ``arithmetic`` or ``harmonic`` mean, or ``auto`` (the
+    #: harmonic one for coefficients that are discontinuous by their text)
+    face_mean: str = "auto"
+
+    @property
+    def is_spectral(self) -> bool:
+        return self.name == "spectral"
+
+    def symbol(self, derivative: int, wavenumber: np.ndarray, spacing: float) -> np.ndarray:
+        """The factor by which a derivative multiplies exp(i k x) on the grid.
+
+        ``sum_m w_m exp(i m k h) / h**derivative``; spectral: ``(i k)**derivative``, with the odd
+        derivatives of the Nyquist mode set to zero (its sine is not on the grid).
+        """
+        angle = wavenumber * spacing
+        if self.is_spectral:
+            sign = (-1) ** (derivative // 2)
+            if derivative % 2 == 0:
+                return sign * wavenumber**derivative
+            nyquist = np.isclose(np.abs(angle), np.pi, rtol=1e-12)
+            return np.where(nyquist, 0.0, sign * 1j * wavenumber**derivative)
+        square, value = np.sin(0.5 * angle) ** 2, 0.0
+        for coefficient in reversed(_symbol_polynomial(derivative, self.order)):
+            value = value * square + coefficient
+        if derivative % 2:
+            value = 1j * np.sin(angle) * value
+        return value / spacing**derivative
+
+    def symbols(
+        self,
+        grid: Grid,
+        wavenumbers: Sequence[np.ndarray],
+        words: Iterable[str] | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Symbols of linear operators; ``wavenumbers`` holds one array per axis x, y, z.
+
+        Args:
+            words: the operators that are needed; all that the grid has if None.
+        """
+
+        def along(axis: int, power: int) -> np.ndarray:
+            return self.symbol(power, wavenumbers[axis], grid.spacing[axis])
+
+        return self.assemble(grid, along, words)
+
+    def assemble(
+        self,
+        grid: Grid,
+        along: Callable[[int, int], np.ndarray],
+        words: Iterable[str] | None = None,
+    ) -> dict[str, np.ndarray]:
+        """The table of symbols from ``along(axis, power)``, the derivatives along one axis."""
+        if words is None:
+            words = (LAPLACIAN, *DERIVATIVES)
+        along = lru_cache(None)(along)
+        table = {}
+        for word in words:
+            if word == LAPLACIAN:
+                table[word] = self._laplacian(grid, along)
+            elif exists_in(word, grid.dimensions):
+                powers = enumerate(powers_of(word, grid.dimensions))
+                table[word] = math.prod(along(axis, power) for axis, power in powers if power)
+        return table
+
+    def _laplacian(self, grid: Grid, along: Callable[[int, int], np.ndarray]) -> np.ndarray:
+        second = [along(axis, 2) for axis in range(grid.dimensions)]
+        total = sum(second)
+        if self.isotropic:
+            for (a, b), weight in _corner_weights(grid).items():
+                total = total + weight * second[a] * second[b]
+        return total
+
+    def reach(self, word: str, dimensions: int) -> int:
+        """How many cells away the stencil of an operator reads (0: spectral)."""
+        if not self.order:
+            return 0
+        if has_flux_form(word):
+            return self.order - 1
+        powers = powers_of(word, dimensions) if word in DERIVATIVES else (2,)
+        return max(len(STENCILS[power, self.order]) // 2 for power in powers if power)
+
+    def terms(self, word: str, grid: Grid) -> Terms:
+        """The neighbours and weights of a linear operator's stencil on a grid."""
+        if word != LAPLACIAN:
+            powers = enumerate(powers_of(word, grid.dimensions))
+            along = [self._line(axis, power, grid) for axis, power in powers if power]
+            return reduce(lambda a, b: _product(a, b, 1.0), along)
+        lines = [self._line(axis, 2, grid) for axis in range(grid.dimensions)]
+        total: Terms = {}
+        for line in lines:
+            _add(total, line)
+        if self.isotropic:
+            for (a, b), weight in _corner_weights(grid).items():
+                _add(total, _product(lines[a], lines[b], weight))
+        return total
+
+    def _line(self, axis: int, power: int, grid: Grid) -> Terms:
+        weights = STENCILS[power, self.order]
+        reach, scale = len(weights) // 2, grid.spacing[axis] ** power
+        return {
+            tuple(m - reach if a == axis else 0 for a in range(grid.dimensions)): w / scale
+            for m, w in enumerate(weights)
+            if w
+        }
+
+
+def _corner_weights(grid: Grid) -> dict[tuple[int, int], float]:
+    """Weights of the mixed fourth differences in the isotropic Laplacian, per pair of axes.
+
+    ``(h_a**2 + h_b**2) / 12``: on equal spacing the 9-point Laplacian
+    ``(1 4 1; 4 -20 4; 1 4 1) / (6 h**2)`` (Patra and Karttunen, Numer. Methods Partial Differential
+    Equations 22 (2006) 936).
+    """
+    return {
+        (a, b): (grid.spacing[a] ** 2 + grid.spacing[b] ** 2) / 12
+        for a in range(grid.dimensions)
+        for b in range(a)
+    }
+
+
+def _add(total: Terms, more: Terms) -> None:
+    for offsets, weight in more.items():
+        total[offsets] = total.get(offsets, 0.0) + weight
+
+
+def _product(first: Terms, second: Terms, factor: float) -> Terms:
+    """Two stencils one after the other."""
+    result: Terms = {}
+    for a, wa in first.items():
+        for b, wb in second.items():
+            _add(result, {tuple(i + j for i, j in zip(a, b, strict=True)): factor * wa * wb})
+    return result
+
+
+def check_stencils_fit(formulas: Sequence[sympy.Expr], grid: Grid, scheme: Discretisation) -> None:
+    """Refuse mixed and high derivatives whose stencil is wider than the grid.
+
+    First and second derivatives, and the Laplacian, may be: they then read around a periodic axis
+    more than once, and an axis of one cell has the derivative 0.
+
+    Raises:
+        ConfigError: with the number of cells that the stencil needs.
+    """
+    for word in {word_of(node) for formula in formulas for node in operators_in(formula)}:
+        powers = powers_of(word, grid.dimensions) if word in DERIVATIVES else ()
+        if scheme.is_spectral or sum(powers) < 2 or max(powers) == 2:
+            continue
+        for axis, power in enumerate(powers):
+            needed = len(STENCILS[power, scheme.order]) if power else 0
+            if grid.points[axis] < needed:
+                raise ConfigError(
+                    f"{word} of order {scheme.order} reads {needed} cells along "
+                    f"{grid.axes[axis]}, and the grid has {grid.points[axis]}",
+                    f"at least {needed} cells along {grid.axes[axis]}",
+                    "a smaller operators.order, or operators=spectral",
+                )
+
+
+FACE_MEANS = ("auto", "arithmetic", "harmonic")
+
+ABOUT = {
+    "stencil": "central differences as slices of a padded array",
+    "conv": "central differences as convolutions (tf.nn), the same numbers as stencil",
+    "spectral": "Fourier, sine and cosine transforms",
+}
+
+
+def build_discretisation(
+    name: str,
+    order: int = 2,
+    isotropic: bool = False,
+    dealias: bool = False,
+    face_mean: str = "auto",
+) -> Discretisation:
+    """Look a discretisation up by name.
+
+    Raises:
+        ConfigError: for an unknown name or an order that it does not come in.
+    """
+    if name not in ABOUT:
+        raise ConfigError(f"operators={name!r} is unknown", nearest(name, ABOUT))
+    if name == "spectral":
+        if isotropic:
+            raise ConfigError("operators=spectral has no isotropic form", "operators=stencil")
+        if face_mean != "auto":
+            raise ConfigError(
+                f"operators=spectral has no faces for operators.face_mean={face_mean}",
+                "operators=stencil",
+            )
+        return Discretisation(name, 0, ABOUT[name], dealias=dealias)
+    if dealias:
+        raise ConfigError(f"operators={name} has no modes to dealias", "operators=spectral")
+    if order not in ORDERS:
+        raise ConfigError(
+            f"operators.order={order} is not offered", "one of " + ", ".join(map(str, ORDERS))
+        )
+    if isotropic and order != 2:
+        raise ConfigError(f"operators.isotropic is of order 2, not {order}", "operators.order=2")
+    if face_mean not in FACE_MEANS:
+        raise ConfigError(
+            f"operators.face_mean={face_mean!r} is unknown", nearest(face_mean, FACE_MEANS)
+        )
+    if face_mean == "harmonic" and order != 2:
+        raise ConfigError(
+            f"operators.face_mean=harmonic is of order 2, not {order}", "operators.order=2"
+        )
+    return Discretisation(name, order, ABOUT[name], isotropic, face_mean=face_mean)

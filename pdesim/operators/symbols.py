@@ -1,0 +1,48 @@
+"""Matrices over the fields, evaluated per wave vector (NumPy, float64)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import sympy
+
+from pdesim.formula import Evaluator, Split
+from pdesim.formula.language import OPERATORS, operator_symbol
+from pdesim.operators.modes import Modes
+from pdesim.operators.schemes import Discretisation
+
+
+def matrix_values(
+    matrix: sympy.Matrix, names: Mapping[str, object], shape: tuple[int, ...] = ()
+) -> np.ndarray:
+    """Evaluate a matrix of expressions; shape ``(rows, columns, *broadcast)``, real if it is.
+
+    Entries are broadcast against each other and against ``shape``.
+    """
+    evaluate = Evaluator(names)
+    entries = [np.asarray(evaluate(entry)) for entry in matrix]
+    shape = np.broadcast_shapes(shape, *(entry.shape for entry in entries))
+    values = np.stack([np.broadcast_to(entry, shape) for entry in entries])
+    return values.reshape(*matrix.shape, *shape)
+
+
+def symbol_names(symbols: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Operator symbols under the names that they have in expressions."""
+    return {f"symbol_{word}": values for word, values in symbols.items()}
+
+
+def words_in(matrix: sympy.Matrix) -> list[str]:
+    """The operators whose symbols stand in a matrix of expressions."""
+    words = {operator_symbol(word): word for word in OPERATORS}
+    return sorted(words[symbol] for symbol in matrix.free_symbols if symbol in words)
+
+
+def linear_modes(
+    split: Split, modes: Modes, discretisation: Discretisation, parameters: Mapping[str, float]
+) -> np.ndarray:
+    """The linear part on every mode: ``(fields, fields, *modes.shape)``."""
+    needed = words_in(split.matrix)
+    symbols = discretisation.symbols(modes.grid, modes.wavenumbers(), needed)
+    names = {**parameters, **symbol_names(symbols)}
+    return matrix_values(split.matrix, names, modes.shape)

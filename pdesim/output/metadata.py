@@ -1,0 +1,157 @@
+"""What a snapshot file says about its run: settings, parameters, walls, the order of its fields.
+
+Everything here works with less than a whole file: what is not there is left out.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from pdesim.errors import MissingExtraError, OutputError
+from pdesim.files import load_yaml, read_text
+from pdesim.model.equation import KEYS
+from pdesim.output import snapshots as layout
+from pdesim.output.reader import Snapshots, find_snapshots
+
+
+def find_runs(path: str | Path) -> tuple[Path, ...]:
+    """The snapshot files under ``path``: of one run, or of every run in a sweep's folder.
+
+    Args:
+        path: a run's folder, a snapshot file, or a folder whose sub-folders are runs; those are
+            taken in the order of their numbers, 2 before 10.
+
+    Raises:
+        OutputError: if there are none.
+    """
+    path = Path(os.path.expanduser(path))
+    if path.is_dir() and not (path / layout.FILE).is_file():
+        inside = [child / layout.FILE for child in path.iterdir()]
+        found = [file for file in inside if file.is_file()]
+        if found:
+            return tuple(sorted(found, key=lambda file: natural_order(file.parent.name)))
+    return (find_snapshots(path),)
+
+
+def natural_order(name: str) -> list[tuple[int, int, str]]:
+    parts = re.findall(r"\d+|\D+", name)
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
+
+
+def read_config(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """The resolved configuration, from the attribute ``config``; empty where there is none."""
+    try:
+        found = load_yaml(str(attributes.get("config", "")))
+    except OutputError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def read_yaml(path: Path) -> Any:
+    """The contents of a YAML file; None if it is not there, or not readable."""
+    try:
+        return load_yaml(read_text(path))
+    except OutputError:
+        return None
+
+
+def run_state(snapshots: Snapshots, status: Mapping[str, Any]) -> tuple[str, str | None]:
+    """How a run stands, and what went wrong, from its file and what ``status.json`` holds.
+
+    A status file says "running" for ever if its writer was killed; the lock knows better.
+    """
+    state, error = str(status.get("state", "unknown")), status.get("error")
+    if snapshots.state == "growing":
+        return "running", None
+    if snapshots.state == "cut off":
+        return "killed", snapshots.offer
+    if state == "running":
+        return "killed", f"pdesim resume {snapshots.path.parent} goes on"
+    return state, error
+
+
+def read_parameters(config: Mapping[str, Any]) -> dict[str, float | str]:
+    """The equation's parameters: numbers, and formulas as text."""
+    equation = config.get("equation")
+    if not isinstance(equation, Mapping):
+        return {}
+    return {
+        str(key): value
+        for key, value in equation.items()
+        if key not in KEYS and isinstance(value, int | float | str) and not isinstance(value, bool)
+    }
+
+
+def read_walls(attributes: Mapping[str, Any]) -> dict[str, dict[str, tuple[str, str]]]:
+    """The kinds of walls: ``{"u": {"x": ("dirichlet", "neumann")}}``, lower side first."""
+    try:
+        found = ast.literal_eval(str(attributes.get("boundary", "{}")))
+        walls: dict[str, dict[str, tuple[str, str]]] = {}
+        for place, (lower, upper) in found.items():
+            field, _, axis = place.rpartition(".")
+            walls.setdefault(field, {})[axis] = (str(lower), str(upper))
+    except (ValueError, SyntaxError, TypeError, AttributeError, MemoryError, RecursionError):
+        return {}  # literal_eval raises any of these for text that it does not understand
+    return walls
+
+
+def field_names(snapshots: Snapshots) -> tuple[str, ...]:
+    """The stored fields, in the order of the equation.
+
+    Raises:
+        OutputError: if there are none, or if one has another shape than ``(time, ..., x)``.
+    """
+    stored = [name for name in snapshots.fields if isinstance(snapshots[name], h5py.Dataset)]
+    listed = listed_fields(snapshots.attributes)
+    if not stored or not snapshots.axes:
+        raise OutputError(f"{snapshots.path} holds no fields over time", "a snapshots.h5 of a run")
+    shape = tuple(len(snapshots.coordinates(axis)) for axis in snapshots.axes)
+    for name in stored:
+        if snapshots[name].shape[1:] != shape or snapshots[name].ndim == 0:
+            raise OutputError(
+                f"{name} in {snapshots.path} has shape {snapshots[name].shape}",
+                f"(time, {', '.join(snapshots.axes)}), here (time, {str(shape)[1:]}",
+            )
+    return tuple(sorted(stored, key=lambda n: listed.index(n) if n in listed else len(listed)))
+
+
+def listed_fields(attributes: Mapping[str, Any]) -> list[str]:
+    """The stored fields in the order of the equation, by the attribute ``fields``."""
+    return [str(name) for name in np.ravel(attributes.get("fields", ()))]
+
+
+def frame_count(snapshots: Snapshots, fields: tuple[str, ...]) -> int:
+    """How many frames are whole: those that have a time and all fields.
+
+    Raises:
+        OutputError: if there are none.
+    """
+    count = min(len(snapshots), *(snapshots[name].shape[0] for name in fields))
+    if count == 0:
+        raise OutputError(f"{snapshots.path} has no frames yet")
+    return count
+
+
+def load_filters(dataset: h5py.Dataset, path: Path) -> None:
+    """Load hdf5plugin where a dataset's compression is none of HDF5's own.
+
+    Raises:
+        MissingExtraError: if that is not installed.
+    """
+    plan = dataset.id.get_create_plist()
+    codes = [plan.get_filter(number)[0] for number in range(plan.get_nfilters())]
+    if all(h5py.h5z.filter_avail(code) for code in codes):
+        return
+    try:
+        importlib.import_module("hdf5plugin")
+    except ImportError:
+        raise MissingExtraError(f"the compression of {path}", "hdf5plugin", "blosc2") from None

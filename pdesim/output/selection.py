@@ -1,0 +1,74 @@
+"""Which part of a state is stored: fields, a region, every so many cells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pdesim.errors import ConfigError, nearest
+from pdesim.model.grid import Grid
+
+
+@dataclass(frozen=True)
+class Selection:
+    """``fields`` by number; ``cells`` are slices in array order (z, y, x)."""
+
+    fields: tuple[int, ...]
+    cells: tuple[slice, ...]
+
+    def coordinates(self, grid: Grid, axis: int) -> np.ndarray:
+        """The centres along coordinate axis 0 = x, 1 = y, 2 = z that are stored."""
+        return grid.centres(axis)[self.cells[grid.array_axis(axis)]]
+
+    def shape(self, grid: Grid) -> tuple[int, ...]:
+        """Array shape of a stored frame of one field."""
+        return tuple(len(self.coordinates(grid, axis)) for axis in range(grid.dimensions))[::-1]
+
+
+def build_selection(
+    grid: Grid,
+    fields: Sequence[str],
+    keep: Sequence[str] | None,
+    stride: int | Sequence[int],
+    region: Mapping[str, Sequence[float]] | None,
+) -> Selection:
+    """Read the settings ``output.fields``, ``output.stride`` and ``output.region``.
+
+    A region keeps the cells whose centres lie within its bounds; a stride counts from its first.
+
+    Raises:
+        ConfigError: for unknown fields or axes, and where no cell is left.
+    """
+    for name in keep or ():
+        if name not in fields:
+            raise ConfigError(f"output.fields names {name!r}", nearest(name, fields))
+    chosen = tuple(i for i, name in enumerate(fields) if keep is None or name in keep)
+    steps = [stride] * grid.dimensions if isinstance(stride, int) else list(stride)
+    if len(steps) != grid.dimensions:
+        raise ConfigError(
+            f"output.stride has {len(steps)} numbers", f"one per axis, {', '.join(grid.axes)}"
+        )
+    region = region or {}
+    for name in region:
+        if name not in grid.axes:
+            raise ConfigError(f"output.region names {name!r}", nearest(name, grid.axes))
+    cells = [
+        _slice(grid, axis, region.get(name), steps[axis]) for axis, name in enumerate(grid.axes)
+    ]
+    return Selection(chosen, tuple(reversed(cells)))
+
+
+def _slice(grid: Grid, axis: int, bounds: Sequence[float] | None, step: int) -> slice:
+    if bounds is None:
+        return slice(0, grid.points[axis], step)
+    centres = grid.centres(axis)
+    inside = np.flatnonzero((centres >= bounds[0]) & (centres <= bounds[1]))
+    if not len(inside):
+        name, low, high = grid.axes[axis], grid.origin[axis], grid.origin[axis] + grid.extent[axis]
+        raise ConfigError(
+            f"output.region.{name} = [{bounds[0]:g}, {bounds[1]:g}] holds no cell centre",
+            f"[lower, upper] within {low:g} and {high:g}, at least a cell wide",
+        )
+    return slice(int(inside[0]), int(inside[-1]) + 1, step)

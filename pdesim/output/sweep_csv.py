@@ -1,0 +1,168 @@
+"""``sweep.csv``: a row per run of a sweep, for pandas, phase diagrams and spreadsheets."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pdesim.errors import OutputError, PdesimError
+from pdesim.files import check_own_file, reading, replacing
+from pdesim.output import features
+from pdesim.output.diagnostics import QUANTITIES
+from pdesim.output.metadata import field_names, frame_count, load_filters, read_config, read_walls
+from pdesim.output.reader import Snapshots
+from pdesim.output.sweeps import Member, differing_settings, find_members, setting_text
+
+FILE = "sweep.csv"
+#: columns that every row has, before and after the settings
+_FIRST, _STATE = ("number",), ("state", "error", "frames", "time", "seconds", "steps")
+#: columns per field, after its name and an underscore
+_FEATURES = tuple(field.name for field in dataclasses.fields(features.Features))
+PER_FIELD = tuple(dict.fromkeys((*QUANTITIES, *_FEATURES)))
+
+
+def write_sweep_csv(folder: str | Path) -> Path:
+    """Write ``sweep.csv`` into a sweep's folder; it appears whole, in place of an older one.
+
+    Columns: ``number`` (the run's folder), one per setting in which the runs differ (dotted
+    names), ``state``, ``error``, ``frames``, ``time`` (of the last frame), ``seconds``, ``steps``,
+    and per field :data:`PER_FIELD`: diagnostics and features of the last frame. What is unknown is
+    empty, what has no answer (the wavelength of a uniform field) is ``nan``. Of each run the last
+    two frames are read, and one run at a time.
+
+    Raises:
+        OutputError: if there are no runs, or the table cannot be written.
+    """
+    folder = Path(os.path.expanduser(folder))
+    members = find_members(folder)
+    names = differing_settings(members)
+    rows = [{**_settings(member, names), **_results(member)} for member in members]
+    fields = dict.fromkeys(column for row in rows for column in row if column not in _STATE)
+    columns = [*_FIRST, *names, *_STATE, *(c for c in fields if c not in (*_FIRST, *names))]
+    _write(folder / FILE, columns, rows)
+    return folder / FILE
+
+
+def _settings(member: Member, names: Sequence[str]) -> dict[str, str]:
+    settings = {name: setting_text(member.settings.get(name)) for name in names}
+    return {"number": member.name, **settings}
+
+
+def _results(member: Member) -> dict[str, str]:
+    """How a run ended, and what its last frame is like; a damaged run has its state and error."""
+    row = {"state": member.state, "error": member.error or "", "frames": "0"}
+    for name in ("seconds", "steps"):
+        row[name] = _number(member.progress.get(name))
+    if member.file is None or member.state == "unreadable":
+        return row
+    try:
+        with reading(member.file), Snapshots(member.file) as snapshots:
+            fields = field_names(snapshots)
+            count = frame_count(snapshots, fields)
+            row |= {"frames": str(count), "time": _number(float(snapshots.times[count - 1]))}
+            diagnostics = _diagnostics(member.folder / "diagnostics.csv", count)
+            for field in fields:
+                for name, value in _field(snapshots, field, count, diagnostics).items():
+                    row[f"{field}_{name}"] = _number(value)
+    except PdesimError as error:
+        row |= {"error": member.error or error.problem}
+    return row
+
+
+def _field(
+    snapshots: Snapshots, field: str, count: int, diagnostics: Mapping[str, tuple[float, float]]
+) -> dict[str, float]:
+    data = snapshots[field]
+    load_filters(data, snapshots.path)
+    times = snapshots.times[:count]
+    try:
+        last = data[count - 1]
+        before = data[count - 2] if count > 1 else None
+    except OSError as error:
+        raise OutputError(f"the last frames of {field} cannot be read ({error})") from None
+    spacing, periodic = _axes(snapshots, field)
+    known = {name: diagnostics.get(f"{field}_{name}", (math.nan, math.nan)) for name in QUANTITIES}
+    found = features.describe(
+        last,
+        spacing,
+        periodic,
+        before=before,
+        interval=float(times[-1] - times[-2]) if count > 1 else math.nan,
+        free=snapshots.mask == 0 if snapshots.mask is not None else None,
+        scale=np.nanmax([0.0, known["min"][1], known["max"][1]]),
+    )
+    return {name: value for name, (value, _) in known.items()} | dataclasses.asdict(found)
+
+
+def _axes(snapshots: Snapshots, field: str) -> tuple[list[float], list[bool]]:
+    """Spacing, and whether the axis wraps around, per array axis."""
+    config = read_config(snapshots.attributes)
+    walls = read_walls(snapshots.attributes).get(field, {})
+    output = config.get("output")
+    region = (output.get("region") if isinstance(output, Mapping) else None) or {}
+    spacing, periodic = [], []
+    for axis in snapshots.axes:
+        centres = snapshots.coordinates(axis)
+        n = len(centres)
+        spacing.append(float(centres[-1] - centres[0]) / (n - 1) if n > 1 else 1.0)
+        # a part of the domain does not wrap around, whatever its walls
+        periodic.append(set(walls.get(axis, ())) == {"periodic"} and axis not in region)
+    return spacing, periodic
+
+
+def _diagnostics(path: Path, count: int) -> dict[str, tuple[float, float]]:
+    """Per column the value in the last frame, and the largest magnitude up to there."""
+    try:
+        with check_own_file(path).open(encoding="utf-8", newline="") as file:
+            reader = csv.reader(file)
+            header, last, most = next(reader, []), [], None
+            for row in _numbers(reader, len(header)):
+                if row[0] >= count:
+                    break
+                last, sizes = row, np.abs(row)
+                most = sizes if most is None else np.fmax(most, sizes)
+    except (OSError, OutputError, UnicodeDecodeError, csv.Error):
+        return {}
+    if most is None:
+        return {}
+    if last[0] != count - 1:
+        last = [math.nan] * len(header)
+    return dict(zip(header, zip(last, most.tolist(), strict=True), strict=True))
+
+
+def _numbers(rows: Iterator[list[str]], length: int) -> Iterator[list[float]]:
+    """Whole rows; a last line that was cut off ends them."""
+    for row in rows:
+        try:
+            numbers = [float(cell) for cell in row]
+        except ValueError:
+            return
+        if len(numbers) != length:
+            return
+        yield numbers
+
+
+def _number(value: Any) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
+
+
+def _write(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> None:
+    try:
+        with (
+            replacing(path, shared=True) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
+            writer = csv.DictWriter(file, columns, restval="")
+            writer.writeheader()
+            writer.writerows(rows)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written ({error.strerror})") from None

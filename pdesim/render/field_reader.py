@@ -1,0 +1,251 @@
+"""One field of a snapshot file, or a formula of its fields, frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from pdesim.errors import OutputError
+from pdesim.files import UNREADABLE, open_hdf5, read_array, read_attributes, reading
+from pdesim.files.hdf5 import reason
+from pdesim.output.metadata import listed_fields, load_filters
+from pdesim.output.reader import check_layout
+from pdesim.render.quantity import MEAN, Quantity, build_quantity
+
+_AXES = ("z", "y", "x")
+_NOT_FIELDS = {"time", "mask", *_AXES}
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A coordinate: its name, its unit ("" for none) and its cell centres, shape ``(n,)``."""
+
+    name: str
+    unit: str
+    centres: np.ndarray
+
+    @property
+    def spacing(self) -> float:
+        n = len(self.centres)
+        return float(self.centres[-1] - self.centres[0]) / (n - 1) if n > 1 else 1.0
+
+    @property
+    def lower(self) -> float:
+        """The face of the first cell."""
+        return float(self.centres[0]) - self.spacing / 2
+
+    @property
+    def upper(self) -> float:
+        """The face of the last cell."""
+        return float(self.centres[-1]) + self.spacing / 2
+
+
+@dataclass(frozen=True)
+class Snapshots:
+    """A quantity over time, as it is drawn: ``(T, nx)`` or ``(T, ny, nx)``.
+
+    Of a 3-D field one plane is drawn: ``plane`` is its index along the axis ``depth``.
+    """
+
+    path: Path
+    quantity: Quantity
+    long_name: str
+    unit: str
+    equation: str
+    time_unit: str
+    times: np.ndarray
+    axes: tuple[Axis, ...]  # (x,) or (y, x)
+    plane: int | None
+    depth: Axis | None
+    #: of the fields that the quantity is made of, in their order
+    datasets: tuple[h5py.Dataset, ...]
+    #: 1 inside obstacles, shaped like a frame of a dataset; None where there are none
+    mask: np.ndarray | None = None
+
+    @property
+    def field(self) -> str:
+        """The name of the field, or the formula."""
+        return self.quantity.text
+
+    def values(self, frame: int) -> np.ndarray:
+        """Frame ``frame`` as floats, shape ``(nx,)`` or ``(ny, nx)``, rows by growing y.
+
+        Cells inside obstacles are NaN.
+
+        Raises:
+            OutputError: the file is damaged there.
+        """
+        return self.read(frame)[0]
+
+    def read(self, frame: int) -> tuple[np.ndarray, float | None]:
+        """:meth:`values`, and the absolute rounding error of a formula (None for a plain field).
+
+        The difference of nearly equal fields has the rounding error of these fields.
+        """
+        if self.quantity.expression is None:
+            return self._cut(self._floats(self.datasets[0], frame, False)), None
+        names, roundoff, shape = self._places() | {"t": float(self.times[frame])}, 0.0, ()
+        for field, dataset in zip(self.quantity.fields, self.datasets, strict=True):
+            averaged = field in self.quantity.means
+            values = self._floats(dataset, frame, averaged)
+            if averaged:
+                names[f"{field}{MEAN}"] = self._mean(values)
+                values = values if self.plane is None else values[self.plane]
+            names[field], shape = values, values.shape
+            size = np.abs(values).max(initial=0.0, where=np.isfinite(values))
+            roundoff = max(roundoff, float(np.finfo(values.dtype).eps * size))
+        return self._cut(self.quantity.evaluate(names, shape)), roundoff
+
+    def _floats(self, dataset: h5py.Dataset, frame: int, whole: bool) -> np.ndarray:
+        """A frame of a field; of a 3-D field the plane that is drawn, unless ``whole``."""
+        try:
+            values = dataset[frame if whole or self.plane is None else (frame, self.plane)]
+        except UNREADABLE as error:
+            raise OutputError(
+                f"frame {frame} of {dataset.name[1:]} in {self.path} cannot be read: {error}"
+            ) from None
+        if values.dtype not in (np.float32, np.float64):
+            values = values.astype(np.float64)
+        return values
+
+    def _mean(self, values: np.ndarray) -> float:
+        """The mean over all cells that are stored and outside obstacles."""
+        outside = True if self.mask is None else self.mask == 0
+        with np.errstate(all="ignore"):
+            return float(values.mean(dtype=np.float64, where=outside)) if np.any(outside) else 0.0
+
+    def _cut(self, values: np.ndarray) -> np.ndarray:
+        if self.mask is None:
+            return values
+        mask = self.mask if self.plane is None else self.mask[self.plane]
+        return np.where(mask > 0, np.nan, values)
+
+    def _places(self) -> dict[str, object]:
+        """The coordinates, shaped to be combined with a frame."""
+        places: dict[str, object] = {}
+        for number, axis in enumerate(reversed(self.axes)):
+            places[axis.name] = axis.centres.reshape(-1, *[1] * number)
+        if self.depth is not None:
+            places[self.depth.name] = float(self.depth.centres[self.plane])
+        return places
+
+    def renewed(self) -> Snapshots:
+        """With the frames that a run has added meanwhile; for files opened while they grow."""
+        file = self.datasets[0].file
+        for data in (file["time"], *self.datasets):
+            data.refresh()
+        return replace(self, times=_times(file, self.datasets, self.path))
+
+
+@contextmanager
+def open_snapshots(path: Path, field: str | None, slice_: float) -> Iterator[Snapshots]:
+    """Open a snapshot file for drawing.
+
+    Args:
+        field: the name of a field or a formula of fields; None: the first field.
+
+    Raises:
+        OutputError: the file is missing, unreadable, not a snapshot file, or has no frames.
+        ConfigError: it has no such field.
+        FormulaError: the formula cannot be read.
+        MissingExtraError: its compression needs a package that is not installed.
+    """
+    with _open(path) as file:
+        with reading(path):
+            snapshots = _describe(path, file, field, slice_)
+        yield snapshots
+
+
+def _describe(path: Path, file: h5py.File, field: str | None, slice_: float) -> Snapshots:
+    quantity = _choose(file, field, path)
+    datasets = tuple(file[name] for name in quantity.fields)
+    for dataset in datasets:
+        load_filters(dataset, path)
+    axes = _axes(file, datasets[0], path)
+    times = _times(file, datasets, path)
+    plane = depth = None
+    if len(axes) == 3:
+        depth, *axes = axes
+        plane = min(int(slice_ * len(depth.centres)), len(depth.centres) - 1)
+    plain = quantity.expression is None
+    return Snapshots(
+        path=path,
+        quantity=quantity,
+        long_name=(_text(datasets[0], "long_name") if plain else "") or quantity.text,
+        unit=_unit(datasets[0]) if plain else "",
+        equation=_text(file, "equation_title") or _text(file, "equation_name"),
+        time_unit=_unit(file["time"]),
+        times=times,
+        axes=tuple(axes),
+        plane=plane,
+        depth=depth,
+        datasets=datasets,
+        mask=read_array(file, "mask") if "mask" in file else None,
+    )
+
+
+def _open(path: Path) -> h5py.File:
+    if not path.is_file():
+        raise OutputError(f"there is no file {path}", "a run folder or a snapshots.h5 file")
+    try:
+        file = open_hdf5(path)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be read: {reason(error)}", "an HDF5 file") from None
+    try:
+        with reading(path):
+            if "time" in file:
+                check_layout(file)
+    except OutputError:
+        file.close()
+        raise
+    return file
+
+
+def _choose(file: h5py.File, field: str | None, path: Path) -> Quantity:
+    fields = [
+        name
+        for name, item in file.items()
+        if name not in _NOT_FIELDS and isinstance(item, h5py.Dataset)
+    ]
+    if not fields or "time" not in file:
+        raise OutputError(f"{path} holds no fields over time", "a snapshots.h5 file of a run")
+    if field is not None:
+        return build_quantity(field, fields, [name for name in reversed(_AXES) if name in file])
+    # listed by name otherwise; the writer says which field its equation begins with
+    first = next(iter(listed_fields(file.attrs)), fields[0])
+    first = first if first in fields else fields[0]
+    return Quantity(first, (first,))
+
+
+def _times(file: h5py.File, datasets: Sequence[h5py.Dataset], path: Path) -> np.ndarray:
+    # a run that was cut off between a field and its time leaves one of them a frame longer
+    count = min(len(file["time"]), *map(len, datasets))
+    if count == 0:
+        raise OutputError(f"{path} has no frames yet")
+    return np.asarray(file["time"][:count], dtype=np.float64)
+
+
+def _axes(file: h5py.File, dataset: h5py.Dataset, path: Path) -> tuple[Axis, ...]:
+    names = _AXES[len(_AXES) - (dataset.ndim - 1) :] if 2 <= dataset.ndim <= 4 else ()
+    known = [name for name in names if name in file]
+    expected = tuple(len(file[name]) for name in known)
+    if not names or len(known) < len(names) or expected != dataset.shape[1:]:
+        raise OutputError(
+            f"{dataset.name[1:]} in {path} has shape {dataset.shape}, and its axes do not fit",
+            f"(time, {', '.join(names or _AXES)}) with one root dataset per axis",
+        )
+    return tuple(Axis(name, _unit(file[name]), file[name][:]) for name in known)
+
+
+def _text(item: h5py.File | h5py.Dataset, name: str) -> str:
+    return str(read_attributes(item).get(name, ""))
+
+
+def _unit(dataset: h5py.Dataset) -> str:
+    unit = _text(dataset, "units").strip()
+    return "" if unit == "1" else unit

@@ -1,0 +1,201 @@
+"""Whether a grid resolves the patterns and fronts of an equation: before a run, and at its end.
+
+Before a run the equation is linearised at states that the initial state contains. Where small waves
+grow, the shortest of them set the width of fronts and spots, and the fastest ones the spacing of a
+pattern (the dispersion relation; Cross, Hohenberg, Rev. Mod. Phys. 65 (1993) 851,
+doi:10.1103/RevModPhys.65.851). At the end of a run, the steepest step from one cell to the next is
+measured.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from pdesim.formula import language as lang
+from pdesim.operators.symbols import matrix_values
+from pdesim.plan import Plan
+
+#: the shortest growing wave needs more cells than this, and is well resolved by so many; spectral
+#: operators do not damp the waves that it feeds: Kuramoto-Sivashinsky is unbounded at 4.2 cells
+FEWEST_CELLS, SPECTRAL_FEWEST_CELLS, GOOD_CELLS = 3.4, 4.4, 6.0
+#: the same for the wave that grows fastest, where it makes a pattern
+FEWEST_PER_WAVE, SPECTRAL_FEWEST, GOOD_PER_WAVE = 6.0, 4.0, 10.0
+#: a step between neighbouring cells above this fraction of a field's range is a front of fewer
+#: than three cells; shipped equations on 256 cells end with at most 0.35
+STEEP = 0.4
+#: cells of the state and wave numbers that are looked at, and the shortest wave, in cells
+CELLS, WAVES, SHORTEST = 300, 60, 1 / 32
+#: growth below this fraction of the largest does not count
+SLOW = 0.1
+#: growth has no bound where it is larger by this factor for waves of half the length
+UNBOUNDED = 1.8
+
+_DERIVATIVE = re.compile(r"d(\d*)_d([xyz])(\d*)$")
+
+
+@dataclass(frozen=True)
+class Growth:
+    """Lengths of growing waves at the initial state; None where there are none.
+
+    ``shortest`` is the wave at which growth has fallen to a tenth, ``pattern`` the fastest growing
+    wave where it grows at least twice as fast as a uniform change.
+    """
+
+    shortest: float | None
+    pattern: float | None
+    #: whether growth has no bound as waves get shorter, at least in proportion to the wave number
+    unbounded: bool = False
+
+
+def notes_before(plan: Plan) -> list[str]:
+    """Lines on cells that are not square, and on waves that the grid does not resolve."""
+    notes = []
+    spacing = plan.grid.spacing
+    if max(spacing) > 1.01 * min(spacing):
+        notes.append(f"note: cells are {' x '.join(f'{h:.4g}' for h in spacing)}, not square")
+    if plan.equation.steady or plan.since is not None:
+        return notes
+    found, cell = growing_waves(plan), max(spacing)
+    if found.unbounded:
+        notes.append(_ill_posed(plan))
+    spectral = plan.problem.discretisation.is_spectral
+    fewest = SPECTRAL_FEWEST if spectral else FEWEST_PER_WAVE
+    shortest = SPECTRAL_FEWEST_CELLS if spectral else FEWEST_CELLS
+    if found.pattern is not None and found.pattern < fewest * cell:
+        words = "patterns grow with a wavelength of"
+        notes.append(_advice(plan, words, found.pattern, GOOD_PER_WAVE))
+    elif found.shortest is not None and found.shortest < shortest * cell:
+        words = "disturbances grow down to a wavelength of"
+        notes.append(_advice(plan, words, found.shortest, GOOD_CELLS))
+    return notes
+
+
+def _ill_posed(plan: Plan) -> str:
+    named = {symbol.name for symbol in plan.equation.jacobian.free_symbols}
+    given = plan.equation.parameters.items()
+    negative = [f"{name} = {value:g}" for name, value in given if value < 0 and name in named]
+    cause = f" ({', '.join(negative)})" if negative else ""
+    return (
+        "warning: the problem is ill-posed at the initial state: the shorter a wave, the faster it "
+        f"grows, as with a negative diffusivity{cause}; the result depends on the grid"
+    )
+
+
+def _advice(plan: Plan, words: str, length: float, good: float) -> str:
+    grid = plan.grid
+    factor = good * max(grid.spacing) / length
+    points = [16 * math.ceil(n * factor / 16) for n in grid.points]
+    alike = len(set(points)) == 1 and not isinstance(plan.settings.grid, list)
+    cells = str(points[0]) if alike else f"[{','.join(map(str, points))}]"
+    extent = [f"{length / factor:.3g}" for length in grid.extent]
+    lengths = extent[0] if len(set(extent)) == 1 else f"[{','.join(extent)}]"
+    return (
+        f"warning: {words} {length:.3g}, which is {length / max(grid.spacing):.2g} cells: too few, "
+        f"fronts and spots would stick to the grid; grid={cells} or domain.extent={lengths} gives "
+        f"{good:g} cells"
+    )
+
+
+def growing_waves(plan: Plan) -> Growth:
+    """The lengths of the waves that grow in the equation, linearised at the initial state."""
+    problem, grid = plan.problem, plan.grid
+    names = _states(plan)
+    longest, cell = max(grid.extent), min(grid.spacing)
+    wavenumbers = np.geomspace(2 * np.pi / longest, 2 * np.pi / (SHORTEST * cell), WAVES)
+    wavenumbers = np.insert(wavenumbers, 0, 0.0)
+    entries = problem.equation.jacobian
+    entries = entries.xreplace(dict.fromkeys(entries.atoms(lang.AppliedUndef), 0))
+    symbols = [s.name for s in entries.free_symbols if s.name.startswith("symbol_")]
+    shortest, patterns, unbounded = [], [], False
+    half = int(np.abs(wavenumbers - 0.5 * wavenumbers[-1]).argmin())
+    for axis in grid.axes:
+        values = {s: _symbol(s.removeprefix("symbol_"), axis, wavenumbers) for s in symbols}
+        with np.errstate(all="ignore"):
+            matrices = matrix_values(entries, {**names, **values}, (1, len(wavenumbers)))
+        rates = np.linalg.eigvals(np.moveaxis(np.nan_to_num(matrices), (0, 1), (-2, -1)))
+        # an eigenvalue is known to some digits of the largest of its matrix
+        rounding = 1e-9 * np.abs(rates).max(axis=-1)
+        growth = np.where(rates.real.max(axis=-1) > rounding, rates.real.max(axis=-1), 0.0)
+        largest = growth.max(axis=1)
+        # a diffusivity below 0 gives a ratio of 4, reactions alone one of 1
+        ratio = UNBOUNDED * wavenumbers[-1] / wavenumbers[half] / 2
+        shorter, longer = growth[:, -1], growth[:, half]
+        unbounded |= bool(((shorter / ratio > longer) & (shorter > 0)).any())
+        # what grows at all wavelengths alike has no length
+        counts = growth[:, -1] < SLOW * largest
+        for row, most in zip(growth[counts], largest[counts], strict=True):
+            shortest.append(2 * np.pi / wavenumbers[np.flatnonzero(row > SLOW * most)[-1]])
+            if row.argmax() > 0 and row[0] < 0.5 * most:
+                patterns.append(2 * np.pi / wavenumbers[row.argmax()])
+    return Growth(min(shortest, default=None), min(patterns, default=None), unbounded)
+
+
+def _states(plan: Plan) -> dict[str, object]:
+    """Fields, coordinates and parameters at some cells, as columns: extremes and an even spread."""
+    problem, grid, state = plan.problem, plan.grid, plan.state
+    flat = state.reshape(len(state), -1).astype(float)
+    spread = np.linspace(0, flat.shape[1] - 1, CELLS).astype(int)
+    cells = np.unique([*spread, *(i for f in flat for i in (f.argmin(), f.argmax()))])
+    places = grid.places(grid.coordinates(), problem.named)
+
+    def column(values) -> np.ndarray:
+        return np.broadcast_to(values, grid.shape).reshape(-1)[cells][:, np.newaxis]
+
+    names = {name: column(v) if np.ndim(v) else v for name, v in places.items()}
+    names |= {**problem.parameters, "t": plan.settings.time.start}
+    return names | {f: flat[i][cells][:, np.newaxis] for i, f in enumerate(plan.equation.fields)}
+
+
+def _symbol(word: str, axis: str, wavenumbers: np.ndarray) -> np.ndarray:
+    """What an operator multiplies waves along an axis by; operators of products count as 0."""
+    if word == lang.LAPLACIAN:
+        return -(wavenumbers**2)
+    found = _DERIVATIVE.match(word)
+    if found is None or found.group(2) != axis:
+        return np.zeros_like(wavenumbers)
+    return (1j * wavenumbers) ** int(found.group(3) or 1)
+
+
+def note_after(plan: Plan, state: np.ndarray) -> str | None:
+    """A line if fronts of a field are only a cell or two wide in a state; else None.
+
+    Args:
+        state: shape ``(fields, *grid.shape)``.
+    """
+    solid = None if plan.problem.mask is None else plan.problem.mask.solid
+    equation = plan.equation
+    steps = {
+        name: steepest(state[number], solid)
+        for number, name in enumerate(equation.fields)
+        if lang.operators_in(equation.formulas[number])  # others may jump, without any error
+    }
+    name = max(steps, key=steps.get, default=None)
+    if name is None or not steps[name] > STEEP:
+        return None
+    return (
+        f"warning: {name} changes by {steps[name]:.0%} of its range from one cell to the next: its "
+        "fronts are not resolved; use more cells, or let pdesim converge measure the error"
+    )
+
+
+def steepest(values: np.ndarray, solid: np.ndarray | None = None) -> float:
+    """The largest difference between neighbouring cells over the range of a field.
+
+    0 for a field that is uniform to rounding. Cells where ``solid`` is true are left out.
+    """
+    free = np.ones(values.shape, bool) if solid is None else ~solid
+    kept = values[free].astype(float)
+    spread, size = float(np.ptp(kept)), float(np.abs(kept).max())
+    if not spread > 1e-4 * size:
+        return 0.0
+    largest = 0.0
+    for axis in range(values.ndim):
+        both = np.moveaxis(free, axis, 0)
+        both = both[1:] & both[:-1]
+        step = np.abs(np.diff(np.moveaxis(values, axis, 0), axis=0))[both]
+        largest = max(largest, float(step.max(initial=0.0)))
+    return largest / spread

@@ -1,0 +1,100 @@
+"""Direct solution of linear constant-coefficient steady problems on Fourier modes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from pdesim.engine.device import Placement
+from pdesim.errors import StepperError
+from pdesim.operators.checks import check_solvable
+from pdesim.operators.method_of_lines import MethodOfLines
+from pdesim.operators.time_parts import double_names
+from pdesim.operators.transforms import multiply
+from pdesim.plan import Plan
+
+#: a source counts as free of its mean up to this fraction of its root mean square
+COMPATIBLE = {"float32": 1e-4, "float64": 1e-8}
+
+
+@dataclass(frozen=True)
+class Solution:
+    """``state`` has shape ``(fields, *grid.shape)``.
+
+    ``residual`` is the root mean square of the formula at the solution, by the operators chosen,
+    relative to that of the source.
+    """
+
+    state: np.ndarray
+    residual: float
+    removed_mean: float
+
+
+def solve(plan: Plan, placement: Placement) -> Solution:
+    """Solve ``L u + s = 0`` mode by mode: ``u = -L^-1 s``, s including what the walls' values add.
+
+    With ``operators=stencil`` or ``conv`` L holds the stencil's own symbol, so the discrete
+    equations are met to round-off; with ``spectral`` it is the differential operator's. Modes
+    that L does not see (the mean, for a Laplacian) keep the initial state's value.
+
+    Raises:
+        StepperError: for problems that are not linear with constant coefficients, walls, and
+            sources with a part in a mode that L does not see (the compatibility condition).
+    """
+    check_solvable(plan.problem)
+    dtype = tf.as_dtype(plan.settings.device.precision)
+    inverse, unseen = _inverse(np.moveaxis(plan.problem.linear_modes(), (0, 1), (-2, -1)))
+    numbers = plan.equation.parameters
+    parameters = {k: tf.constant(v, dtype) for k, v in numbers.items()}
+    in_double = double_names(plan.problem, dtype.name)
+    parameters |= {in_double[k]: tf.constant(numbers[k], tf.float64) for k in in_double}
+    fused = placement.is_gpu and plan.settings.device.jit is not False
+    lines = MethodOfLines(plan.problem, dtype, fused, parameters)
+
+    @tf.function(jit_compile=lines.fused, autograph=False)
+    def run(inverse, unseen, state):
+        time = tf.constant(plan.settings.time.start, tf.float64)
+        source = lines.rest(state, time)
+        modes = lines.to_modes(source)
+        unsolvable = lines.to_state(multiply(unseen, modes))
+        solved = multiply(unseen, lines.to_modes(state)) - lines.couple(inverse, modes)
+        state = lines.to_state(solved)
+        residual = lines.rhs(state, time) - unsolvable
+        return state, tuple(_rms(v) for v in (residual, source, unsolvable))
+
+    with tf.device(placement.name):
+        state, sizes = run(
+            tf.constant(inverse, lines.dtype_of(inverse)),
+            tf.constant(unseen, dtype),
+            tf.constant(plan.state, dtype),
+        )
+        residual, source, unsolvable = (float(size) for size in sizes)
+    if unsolvable > COMPATIBLE[dtype.name] * source:
+        raise StepperError(
+            f"this problem has no solution: the source has a part of size {unsolvable:.3g} "
+            f"(of {source:.3g}) in modes that the operator does not see, such as the mean",
+            "between periodic or no-flux sides, a source whose mean is zero",
+        )
+    return Solution(state.numpy(), residual / source if source > 0 else residual, unsolvable)
+
+
+def _inverse(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Inverses where there is one, zero elsewhere; and a mask of the modes without one.
+
+    Args:
+        matrices: ``(*modes, fields, fields)``.
+
+    Returns:
+        ``(fields, fields, *modes)`` and ``(*modes)``.
+    """
+    scale = np.abs(matrices).max()
+    singular = np.abs(np.linalg.det(matrices)) <= (1e-13 * scale) ** matrices.shape[-1]
+    safe = np.where(singular[..., None, None], np.eye(matrices.shape[-1]), matrices)
+    inverse = np.where(singular[..., None, None], 0.0, np.linalg.inv(safe))
+    return np.moveaxis(inverse, (-2, -1), (0, 1)), singular.astype(float)
+
+
+def _rms(values: tf.Tensor) -> tf.Tensor:
+    return tf.sqrt(tf.reduce_mean(tf.square(tf.cast(values, tf.float64))))

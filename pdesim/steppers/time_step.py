@@ -1,0 +1,124 @@
+"""Which stepper a run takes, and how long its steps are, from the linearised problem."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pdesim.errors import StepperError
+from pdesim.operators.problem import Problem
+from pdesim.settings import Settings
+from pdesim.steppers import METHODS, build_stepper
+from pdesim.steppers.automatic import choose_stepper
+from pdesim.steppers.stability import Linearised, reaction_rate, stable_step
+
+#: the fraction of a reaction's time scale that ``time.dt=auto`` takes at most
+REACTION_FRACTION = 0.5
+#: the local error, relative to each field's scale, that adaptive steppers keep if none is given
+TOLERANCE = 2e-5
+#: what is left of the safety of a step where the stiff coefficients themselves change
+VARYING_SAFETY = 0.8
+#: times at which coefficients that depend on time are looked at
+INSTANTS = 17
+
+
+@dataclass(frozen=True)
+class TimeStep:
+    """``dt`` is the longest step to take; ``limit`` the largest stable one (inf: no limit).
+
+    Steppers that choose their own step, by a local error of ``tolerance``, begin with ``dt``.
+    ``automatic`` steps follow the error that is measured during the run.
+    """
+
+    dt: float
+    limit: float
+    tolerance: float | None = None
+    automatic: bool = False
+
+    @property
+    def adaptive(self) -> bool:
+        return self.tolerance is not None
+
+
+def instants(problem: Problem, targets: np.ndarray) -> np.ndarray:
+    """The times at which the stability of a step is analysed: all of a run that depends on time."""
+    if not problem.moves:
+        return targets[:1]
+    some = targets if len(targets) <= INSTANTS else targets[:: len(targets) // INSTANTS]
+    return np.union1d(some, np.linspace(targets[0], targets[-1], INSTANTS))
+
+
+def stepper_for(settings: Settings, problem: Problem, waves: Linearised, span: float):
+    name, why, stages = settings.stepper.name, "", settings.stepper.stages
+    if name == "auto" and settings.time.tolerance is not None:
+        name, why = "dormand_prince", "time.tolerance is given: the error decides the steps"
+    elif name == "auto":
+        choice = choose_stepper(problem, waves, span)
+        name, why, stages = choice.name, choice.reason, choice.stages or stages
+        if settings.time.dt != "auto" and METHODS[name].family == "adaptive":
+            name, why = "rk4", "time.dt is given: steps of that length"
+    stepper = build_stepper(name, problem, stages)
+    if settings.time.tolerance is not None and tolerance_of(settings, stepper) is None:
+        adaptive = [n for n, method in METHODS.items() if method.family == "adaptive"]
+        raise StepperError(
+            f"{name} uses a fixed step; time.tolerance={settings.time.tolerance:g} needs an "
+            "adaptive stepper",
+            "stepper=" + " or stepper=".join(adaptive),
+            "time.dt for the length of fixed steps",
+        )
+    rounding = float(np.finfo(settings.device.precision).eps)
+    if settings.time.tolerance is not None and settings.time.tolerance < rounding:
+        raise StepperError(
+            f"time.tolerance={settings.time.tolerance:g} is below the rounding error of "
+            f"{settings.device.precision}, {rounding:.1e}",
+            f"a tolerance above {rounding:.1e}",
+            "device.precision=float64" if settings.device.precision == "float32" else "",
+        )
+    return stepper, why
+
+
+def tolerance_of(settings: Settings, stepper) -> float | None:
+    """The local error to keep; None for steppers whose steps are given."""
+    return (settings.time.tolerance or TOLERANCE) if stepper.method.family == "adaptive" else None
+
+
+def is_automatic(settings: Settings, stepper) -> bool:
+    """Whether equal steps follow the error that is measured: not given, and not free of error."""
+    method = stepper.method
+    return settings.time.dt == "auto" and method.family != "adaptive" and method.order > 0
+
+
+def time_step(settings: Settings, waves: Linearised, stepper, times: np.ndarray) -> TimeStep:
+    """The step for a linearised state: the one given, or a fraction of the stability limit.
+
+    Raises:
+        StepperError: for a given step above the limit, and for steppers that are never stable.
+    """
+    problem = waves.problem
+    longest = float(np.diff(times).max())
+    limit = stable_step(stepper, waves, 1e3 * longest)
+    if stepper.method.family == "adaptive":
+        given = settings.time.dt
+        first = min(limit, longest) if given == "auto" else given
+        return TimeStep(first, limit, tolerance_of(settings, stepper))
+    name, given = stepper.method.name, settings.time.dt
+    if limit == 0.0 and not settings.time.unsafe:
+        raise StepperError(
+            f"{name} is unstable for {problem.equation.name} at any time step",
+            "a stepper that is stable on oscillations, such as rk4, verlet or crank_nicolson",
+            "time.unsafe=true to override",
+        )
+    if given == "auto":
+        rate = reaction_rate(waves)
+        accurate = REACTION_FRACTION / rate if rate > 0 else np.inf
+        safety = stepper.method.safety * (VARYING_SAFETY if problem.stiffness_varies else 1.0)
+        dt = min(safety * limit or longest, accurate, longest)
+        return TimeStep(dt, limit, automatic=is_automatic(settings, stepper))
+    if given > limit * (1 + 1e-9) and not settings.time.unsafe:
+        raise StepperError(
+            f"time.dt={given:g} is above the stability limit {limit:.6g} of {name} here",
+            f"time.dt at most {limit:.6g}, or time.dt=auto",
+            "time.unsafe=true to override",
+        )
+    return TimeStep(min(given, longest), limit)

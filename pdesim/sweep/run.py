@@ -1,0 +1,158 @@
+"""A sweep from its members to its files: computing, the table, the montage, the summary."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pdesim.errors import PdesimError
+from pdesim.files import make_folder
+from pdesim.output import write_sweep_csv
+from pdesim.output.lock import hold, is_held, wait_until_free
+from pdesim.render import montage
+from pdesim.render.background import shown
+from pdesim.run.preflight import second_conditions
+from pdesim.run.resolution import notes_before
+from pdesim.run.stopping import stop_requests
+from pdesim.sweep.compose import Composer
+from pdesim.sweep.compute import compute, settle
+from pdesim.sweep.members import ALONE, Member, Outcome, prepare_member, program_of
+from pdesim.sweep.workers import compute_elsewhere
+
+#: members whose grids are looked at before a sweep
+LOOKED_AT = 8
+#: seconds that a worker may take to notice that its sweep is gone and to write its checkpoints
+WORKERS_STOP_SECONDS = 60.0
+#: states of members that a request to stop left
+UNDONE = ("interrupted", "not started")
+
+
+def run_sweep(
+    jobs: Sequence[Sequence[str]],
+    folder: Path,
+    compose: Composer,
+    console: Console,
+) -> int:
+    """Compute all members of a sweep into ``folder/<number>/``; returns the exit code.
+
+    0 if all went well, else the highest of the members' own.
+
+    Raises:
+        OutputError: if another process computes a sweep in this folder.
+    """
+    make_folder(folder)
+    with hold(folder):
+        return _run_held(jobs, folder, compose, console)
+
+
+def _run_held(
+    jobs: Sequence[Sequence[str]], folder: Path, compose: Composer, console: Console
+) -> int:
+    """:func:`run_sweep` in a folder that is locked."""
+    _await_workers(jobs, folder, console)
+    prepared = []
+    with console.status("planning") as status:
+        for number, overrides in enumerate(jobs):
+            status.update(f"planning {number + 1} of {len(jobs)}")
+            prepared.append(prepare_member(number, folder / str(number), overrides, compose))
+    outcomes, waiting = settle(prepared, console)
+    if waiting:
+        _warn(waiting, console)
+        outcomes += _compute(waiting, folder, compose.config_dir, console)
+        _summaries(folder, waiting[0], outcomes, console)
+    outcomes.sort(key=lambda one: one.number)
+    _tell(outcomes, folder, console)
+    return max((one.error.exit_code for one in outcomes if one.error), default=0)
+
+
+def _await_workers(jobs: Sequence[Sequence[str]], folder: Path, console: Console) -> None:
+    """Wait for workers whose sweep was killed: they notice that, and stop with a checkpoint."""
+    members = [folder / str(number) for number in range(len(jobs))]
+    if any(is_held(member) for member in members):
+        with console.status("waiting for workers of an earlier sweep to stop"):
+            wait_until_free(members, WORKERS_STOP_SECONDS)
+
+
+def _warn(waiting: Sequence[Member], console: Console) -> None:
+    """Print the notes on the members' plans, each once, before the sweep starts.
+
+    Of the notes on the grid only those of the first member that has any, as the others mostly share
+    its grid. Members that are computed alone in this process print their notes on the equation
+    themselves.
+    """
+    here = waiting[0].plan.settings.workers.name == "here"
+    together = [one for one in waiting if not (here and program_of(one).startswith(ALONE))]
+    for note, numbers in _equation_notes(together).items():
+        whom = "" if len(numbers) == len(waiting) else f"{_named(numbers)}: "
+        console.print(f"{whom}{note}", highlight=False, soft_wrap=True)
+    for member in waiting[:LOOKED_AT]:
+        if notes := notes_before(member.plan):
+            for note in notes:
+                console.print(
+                    f"member {member.number}: {note}", highlight=False, markup=False, soft_wrap=True
+                )
+            return
+
+
+def _equation_notes(members: Sequence[Member]) -> dict[str, list[int]]:
+    """Notes on parameters and boundary conditions, with the numbers of the members they are for."""
+    found: dict[str, list[int]] = {}
+    for member in members:
+        for note in (*member.plan.notes, *second_conditions(member.plan)):
+            found.setdefault(note, []).append(member.number)
+    return found
+
+
+def _named(numbers: Sequence[int], most: int = 5) -> str:
+    rest = f" and {len(numbers) - most} more" if len(numbers) > most else ""
+    kind = "member" if len(numbers) == 1 else "members"
+    return f"{kind} {', '.join(map(str, numbers[:most]))}{rest}"
+
+
+def _compute(
+    waiting: Sequence[Member], folder: Path, config_dir: str | None, console: Console
+) -> list[Outcome]:
+    workers = waiting[0].plan.settings.workers
+    limits = [member.plan.settings.time.wall_limit for member in waiting]
+    limit = min((one for one in limits if one is not None), default=None)
+    if workers.name == "here":
+        with stop_requests(limit) as stop:
+            return compute(waiting, console, stop)
+    return compute_elsewhere(waiting, folder, config_dir, workers, limit, console)
+
+
+def _summaries(folder: Path, member: Member, outcomes: Sequence[Outcome], console: Console) -> None:
+    """``sweep.csv`` and the montage, from the files; their failure never costs the sweep."""
+    settings = member.plan.settings
+    stopped = any(one.state in UNDONE for one in outcomes)
+    try:
+        with console.status("sweep.csv"):
+            write_sweep_csv(folder)
+        if settings.animation.name != "none" and not stopped:
+            with console.status("the montage"):
+                montage(folder, shown(settings), settings.montage)
+    except PdesimError as error:
+        console.print(f"{error}", highlight=False, markup=False)
+
+
+def _tell(outcomes: Sequence[Outcome], folder: Path, console: Console) -> None:
+    """Every member that did not finish by name, and a count of the rest."""
+    good = [one for one in outcomes if one.state in ("finished", "skipped")]
+    skipped = sum(one.state == "skipped" for one in outcomes)
+    told = f"{len(good)} of {len(outcomes)} members finished"
+    console.print(told + (f" ({skipped} before)" if skipped else ""), highlight=False, markup=False)
+    bad = [one for one in outcomes if one not in good]
+    if bad:
+        table = Table("member", "ended", "why", box=None)
+        for one in bad:
+            why = one.error.problem if one.error else ""
+            table.add_row(os.path.relpath(one.folder, folder), one.state, escape(why))
+        console.print(table)
+    if left := sum(one.state in UNDONE for one in outcomes):
+        told = f"{left} are left: the same command goes on with hydra.sweep.dir={folder}"
+        console.print(f"{told} resume=auto", highlight=False, markup=False, soft_wrap=True)
