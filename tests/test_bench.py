@@ -43,7 +43,7 @@ def test_a_benchmark_says_everything_as_json(command, tmp_path):
         (["--sizes", "64,tiny"], "--sizes got tiny"),
         (["--sizes", "64", "grid=32"], "one of them"),
         (["--size", "64"], "does not take --size"),
-        (["--plot"], "--plot needs a value"),
+        (["--plot"], "--plot: expected one argument"),
         (["equation=poisson"], "takes no steps"),
         (["equation=heat", "stepper=euler", "time.dt=99", "grid=64"], "stability limit"),
     ],

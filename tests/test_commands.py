@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 import yaml
 
+from pdesim.cli.main import main
+
 QUICK = (
     "equation=heat", "grid=[24,16]", "domain.extent=[1,1]", "output.frames=3", "time.end=0.1",
     "animation=none",
@@ -22,7 +24,17 @@ QUICK = (
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["--help"], ["list"], ["converge", "grid=[6]"], ["gird=3"], ["lst"], ["--version"]],
+    [
+        [],
+        ["--help"],
+        ["render", "--help"],
+        ["bench", "--help"],
+        ["list"],
+        ["converge", "grid=[6]"],
+        ["gird=3"],
+        ["lst"],
+        ["--version"],
+    ],
 )
 def test_light_commands_do_not_import_tensorflow(tmp_path, arguments):
     code = (
@@ -236,3 +248,31 @@ def test_from_python(tmp_path, monkeypatch):
         assert len(snapshots) == 3
     with pytest.raises(pdesim.PdesimError, match="grid"):
         pdesim.simulate("gird=16")
+
+
+@pytest.mark.parametrize(
+    "name", ["list", "render", "resume", "recover", "info", "export", "verify", "converge", "bench"]
+)
+def test_every_command_has_a_page_of_help(name, capsys):
+    assert main([name, "--help"]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith(f"usage: pdesim {name}")
+    assert main([name, "--nonsense"]) == 2
+    assert f"pdesim {name} does not take --nonsense" in capsys.readouterr().err
+
+
+def test_lists_of_one_group_or_equation(capsys):
+    assert main(["list", "gray_scott"]) == 0
+    told = capsys.readouterr().out
+    assert "Pearson, Science 261" in told and "initial v: 0.25*spots" in told
+    for words, part in {
+        ("steppers",): "rkl2  order 2",
+        ("stepper",): "Meyer, Balsara, Aslam",
+        ("operators",): "spectral  Fourier transforms",
+        ("functions",): "arctan2(y, x)",
+        ("equations",): "kuramoto_sivashinsky",
+    }.items():
+        assert main(["list", *words]) == 0
+        assert part in capsys.readouterr().out
+    assert main(["list", "steper"]) == 2
+    assert "did you mean 'stepper'" in capsys.readouterr().err

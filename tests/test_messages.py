@@ -12,7 +12,7 @@ import sympy
 from conftest import make_plan
 
 import pdesim
-from pdesim.cli import commands
+from pdesim.cli import info as info_command
 from pdesim.cli import main as cli
 from pdesim.config import compose as config
 from pdesim.config.compose import compose_settings
@@ -32,7 +32,7 @@ def broken(*arguments, **options):
 
 
 def test_a_defect_is_reported_with_a_log_file(monkeypatch, capsys):
-    monkeypatch.setattr(commands, "info", broken)
+    monkeypatch.setattr(info_command, "run", broken)
     assert cli.main(["info", "x"]) == 70
     told = capsys.readouterr().err
     assert "internal error: ZeroDivisionError: a defect" in told and "report it" in told
@@ -69,7 +69,7 @@ def test_a_defect_in_a_run_is_logged_in_its_folder(monkeypatch, capsys, tmp_path
 
 
 def test_the_traceback_on_request(monkeypatch, capsys):
-    monkeypatch.setattr(commands, "info", broken)
+    monkeypatch.setattr(info_command, "run", broken)
     monkeypatch.setenv("PDESIM_DEBUG", "1")
     assert cli.main(["info", "x"]) == 70
     told = capsys.readouterr().err

@@ -18,9 +18,10 @@ from made_runs import make_run
 from rich.console import Console
 
 import pdesim
-from pdesim.cli import commands
 from pdesim.cli import main as cli
+from pdesim.cli.arguments import path_and_settings
 from pdesim.cli.main import main
+from pdesim.cli.resume import parser
 from pdesim.config.compose import is_given
 from pdesim.errors import OutputError
 from pdesim.export import export
@@ -126,8 +127,8 @@ def test_names_with_equals_signs_are_paths_if_they_exist(tmp_path, monkeypatch, 
     monkeypatch.chdir(tmp_path)
     make_run(tmp_path / "a=1,b=2")
     assert is_path("a=1,b=2") and is_path("./c=3") and not is_path("grid=64")
-    path, settings = commands._path_and_settings("resume", ["a=1,b=2", "time.end=3"], "")
-    assert path == Path("a=1,b=2") and settings == {"time": {"end": 3}}
+    path, settings = path_and_settings(parser(), ["a=1,b=2", "time.end=3"])
+    assert path == Path("a=1,b=2") and settings == ["time.end=3"]
     assert main(["render", "a=1,b=2", "animation.fps=5"]) == 0
     assert (tmp_path / "a=1,b=2" / "animation.gif").exists()
     capsys.readouterr()

@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 import pdesim
-from pdesim.cli import commands
 from pdesim.cli import main as cli
+from pdesim.cli import resume as resume_command
 from pdesim.errors import OutputError, printable
 from pdesim.files import load_yaml
 from pdesim.output import recover
@@ -82,7 +82,7 @@ def test_the_report_of_a_defect_goes_into_a_new_file(run, monkeypatch, capsys, t
     else:
         for number in ("", *(f"-{n}" for n in range(2, 10))):
             os.link(victim, run / f"pdesim-error{number}.log")
-    monkeypatch.setattr(commands, "resume", broken)
+    monkeypatch.setattr(resume_command, "run", broken)
     monkeypatch.setenv("PDESIM_DEBUG", "1")
     assert cli.main(["resume", "run"]) == 70
     message = capsys.readouterr().err

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pdesim.config.compose import compose_settings
@@ -12,14 +14,6 @@ from pdesim.errors import ConfigError
 from pdesim.plan import Plan, build_grid, build_plan
 from pdesim.settings import Device
 
-#: flags with a value, and what it is
-BENCH_FLAGS = {
-    "--sizes": "64,128,256",
-    "--repeats": "N",
-    "--plot": "FILE.png",
-    "--markdown": "FILE",
-    "--config-dir": "DIR",
-}  # fmt: skip
 #: cells per axis, by the number of axes, where neither --sizes nor grid= says anything
 SIZES = {
     1: (1024, 16384, 262144),
@@ -31,15 +25,30 @@ REPEATS, FEWEST = 5, 3
 TURN = 0.3
 
 
-def run_bench(flags: Mapping[str, str], overrides: Sequence[str]) -> int:
+@dataclass(frozen=True)
+class Options:
+    """What a benchmark measures besides the settings, and the files for its results.
+
+    ``sizes`` are cells per axis, separated by commas; ``repeats`` is the number of rounds.
+    """
+
+    sizes: str | None = None
+    repeats: str = str(REPEATS)
+    json: bool = False
+    markdown: str | None = None
+    plot: str | None = None
+    config_dir: str | None = None
+
+
+def run_bench(overrides: Sequence[str], options: Options) -> int:
     """Measure and report; returns the exit code.
 
     Raises:
         ConfigError: for sizes or repeats that cannot be used, and for steady problems.
     """
-    repeats = _whole("--repeats", flags.get("--repeats", str(REPEATS)), FEWEST)
-    config_dir = flags.get("--config-dir")
-    jobs = [[*overrides, *grid] for grid in _grids(flags, overrides, config_dir)]
+    repeats = _whole("--repeats N", options.repeats, FEWEST)
+    config_dir = options.config_dir
+    jobs = [[*overrides, *grid] for grid in _grids(options.sizes, overrides, config_dir)]
     first = _plan(jobs[0], config_dir)  # mistakes are told before TensorFlow starts
     placements = _placements([first, *(_plan(words, config_dir) for words in jobs[1:])])
     from pdesim.bench import report  # needs TensorFlow, which has started quietly now
@@ -48,16 +57,14 @@ def run_bench(flags: Mapping[str, str], overrides: Sequence[str]) -> int:
     from pdesim.bench.numpy_reference import lacking
 
     about = _describe(first, repeats)
-    if "--json" in flags:
-        import json
-
+    if options.json:
         print(json.dumps(report.as_json(rows, about), indent=1))
     else:
         _show(report, rows, about, lacking(first))
-    if "--markdown" in flags:
-        Path(flags["--markdown"]).write_text(report.markdown(rows), "utf-8")
-    if "--plot" in flags:
-        report.plot(rows, Path(flags["--plot"]), _title(about))
+    if options.markdown:
+        Path(options.markdown).write_text(report.markdown(rows), "utf-8")
+    if options.plot:
+        report.plot(rows, Path(options.plot), _title(about))
     return 0
 
 
@@ -110,27 +117,27 @@ def _placements(plans: Sequence[Plan]) -> list[Placement]:
     return [start_tensorflow(Device(name="cpu")), asked] if both else [asked]
 
 
-def _grids(flags: Mapping[str, str], overrides: Sequence[str], config_dir) -> list[list[str]]:
+def _grids(chosen: str | None, overrides: Sequence[str], config_dir) -> list[list[str]]:
     """The settings that make each size."""
     given = any(word.startswith("grid=") for word in overrides)
-    if "--sizes" in flags and given:
+    if chosen is not None and given:
         raise ConfigError("both --sizes and grid= are given", "one of them")
     if given:
         return [[]]
     dimensions = build_grid(compose_settings(overrides, config_dir).settings).dimensions
     sizes = SIZES[dimensions]
-    if "--sizes" in flags:
-        sizes = [_whole("--sizes", word, 4) for word in flags["--sizes"].split(",")]
+    if chosen is not None:
+        sizes = [_whole("--sizes 64,128,256", word, 4) for word in chosen.split(",")]
     return [[f"grid=[{','.join([str(n)] * dimensions)}]"] for n in sorted(set(sizes))]
 
 
-def _whole(flag: str, word: str, least: int) -> int:
+def _whole(example: str, word: str, least: int) -> int:
+    flag = example.partition(" ")[0]
     if not word.strip().isdecimal() or int(word) < least:
         spread = "; fewer say nothing about the spread" if flag == "--repeats" else ""
         raise ConfigError(
-            f"{flag} got {word}", f"whole numbers of at least {least}{spread}",
-            f"{flag} {BENCH_FLAGS[flag]}",
-        )  # fmt: skip
+            f"{flag} got {word}", f"whole numbers of at least {least}{spread}", example
+        )
     return int(word)
 
 

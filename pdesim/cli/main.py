@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -23,6 +24,11 @@ _OF_PATHS = (
     errno.ELOOP, errno.EROFS,
 )  # fmt: skip
 
+#: each has a module of its name in this package
+COMMANDS = (
+    "list", "render", "resume", "recover", "info", "export", "verify", "converge", "bench",
+)  # fmt: skip
+
 if TYPE_CHECKING:
     from pdesim.sweep.compose import Composer
 
@@ -36,19 +42,17 @@ pdesim: equations as text in YAML, run as fast TensorFlow programs on CPU or GPU
                                                  not set Hydra's own settings without --trust-config
   pdesim equation=custom "equation.rhs={u: '0.001*laplacian(u) + u - u**3'}"
 
-  pdesim list                                    equations, formulas, parameters, choices
-  pdesim render PATH [animation.colormap=magma]  pictures again, from a run's files
-  pdesim render SWEEP [montage.x=F montage.y=k]  all runs of a sweep in one picture
-  pdesim resume RUN_DIR [time.end=200]           go on with a run that stopped, bit for bit
-  pdesim recover PATH                            mend a snapshots.h5 whose writer was killed
-  pdesim info PATH [--json]                      what a run was and how it went; a sweep's table
-  pdesim export PATH --to well [--output FILE]   also pdebench, netcdf, vti, npz, xdmf
-  pdesim verify equation=heat operators.order=4  measured orders of accuracy, table and plot
-  pdesim verify --all [--markdown FILE]          the whole matrix of equations and schemes
-  pdesim converge equation=heat grid=64 [--json] the error in space of your own problem, three grids
-  pdesim converge RUN_DIR                        the same for a run; pdesim info RUN_DIR shows it
-  pdesim bench equation=heat --sizes 64,256,1024 the step loop's speed beside NumPy and the memory
-  pdesim --help  --version                       this page, the version
+  pdesim list [NAME]                             equations, steppers, functions and all choices
+  pdesim render PATH [animation.colormap=magma]  draw a run, or all runs of a sweep, again
+  pdesim resume RUN [time.end=200]               continue a run that stopped, with equal bits
+  pdesim recover PATH                            repair a snapshots.h5 whose writer was killed
+  pdesim info PATH [--json]                      settings, state and fields of a run, or a sweep
+  pdesim export PATH --to netcdf                 also well, pdebench, vti, npz, xdmf
+  pdesim verify equation=heat operators.order=4  measured orders of accuracy
+  pdesim converge equation=heat grid=64          the error in space of a problem, from three grids
+  pdesim bench equation=heat --sizes 64,256      the speed of the step loop
+  pdesim COMMAND --help                          more about a command
+  pdesim --version                               the version
   pdesim --hydra-help                            Hydra's own options (--cfg job, completion, ...)
 
 Settings (pdesim equation=NAME --cfg job shows them all with their values):
@@ -91,6 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
         return _dispatch(arguments)
+    except SystemExit as done:  # --help of a command
+        return int(done.code or 0)
     except PdesimError as error:
         return _tell(error)
     except KeyboardInterrupt:
@@ -109,20 +115,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(arguments: list[str]) -> int:
-    from pdesim.cli import commands
-
-    known = {
-        "list": commands.show_list,
-        "render": commands.render_again,
-        "resume": commands.resume,
-        "recover": commands.recover,
-        "info": commands.info,
-        "export": commands.export_runs,
-        "verify": commands.verify,
-        "bench": commands.bench,
-        "converge": commands.converge,
-    }
-    if not arguments or any(word in ("--help", "-h") for word in arguments):
+    command = arguments[0] if arguments else "--help"
+    if command in COMMANDS:
+        module = import_module(f"pdesim.cli.{command}")
+        paths = [Path(text) for text in arguments[1:] if command == "resume" and "=" not in text]
+        with reported_in(next(iter(paths), None)):
+            return module.run(arguments[1:])
+    if any(word in ("--help", "-h") for word in (command, *arguments)):
         print(HELP, end="")
         return 0
     if "--version" in arguments:
@@ -130,14 +129,10 @@ def _dispatch(arguments: list[str]) -> int:
 
         print(f"pdesim {pdesim.__version__}")
         return 0
-    if arguments and "=" not in arguments[0] and not arguments[0].startswith("-"):
-        word = arguments[0]
-        if word not in known:
-            cure = "pdesim --help"
-            raise ConfigError(f"unknown command {word!r}", nearest(word, known), cure)
-        paths = [Path(text) for text in arguments[1:] if word == "resume" and "=" not in text]
-        with reported_in(next(iter(paths), None)):
-            return known[word](arguments[1:])
+    if "=" not in command and not command.startswith("-"):
+        raise ConfigError(
+            f"unknown command {command!r}", nearest(command, COMMANDS), "pdesim --help"
+        )
     return _hydra(arguments)
 
 
@@ -364,7 +359,7 @@ def _job(values, settings, plan=None) -> None:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from pdesim.cli.commands import go_on
+    from pdesim.cli.resume import go_on
     from pdesim.config.compose import to_yaml
     from pdesim.plan import build_plan
     from pdesim.run.execute import execute

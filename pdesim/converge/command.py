@@ -21,16 +21,17 @@ from pdesim.settings import read_settings
 USAGE = "settings such as equation=heat grid=64, or one folder of a run; --json, --config-dir DIR"
 
 
-def run_converge(arguments: Sequence[str]) -> int:
+def run_converge(words: Sequence[str], as_text: bool, config_dir: str | None) -> int:
     """Estimate and report; returns the exit code.
 
     Args:
-        arguments: settings, or one folder of a run, and flags.
+        words: settings, or one folder of a run.
+        as_text: print a table, not JSON.
+        config_dir: a folder with configs of the user's own.
 
     Raises:
         PdesimError: for mistakes in the settings, and for runs that fail.
     """
-    as_text, config_dir, words = _arguments(arguments)
     composed, folder, new = _problem(words, config_dir)
     digest = convergence.settings_digest(composed.values)
     levels = build_levels(_in_double(composed, words))  # finds mistakes before TensorFlow starts
@@ -75,25 +76,6 @@ def _check_finite(values: Mapping) -> None:
                 f"the error of {name} is not finite: squares of {name} are beyond float64",
                 "values below 1e150",
             )
-
-
-def _arguments(arguments: Sequence[str]) -> tuple[bool, str | None, list[str]]:
-    """Whether to print a table (not JSON), the folder of configs, and the other words."""
-    as_text, config_dir, words = True, None, []
-    rest = iter(arguments)
-    for word in rest:
-        name, equals, value = word.partition("=")
-        if word == "--json":
-            as_text = False
-        elif name in ("--config-dir", "-cd"):
-            config_dir = value if equals else next(rest, None)
-            if not config_dir:
-                raise ConfigError("--config-dir needs a folder", "--config-dir DIR")
-        elif word.startswith("-"):
-            raise ConfigError(f"pdesim converge does not take {word}", USAGE)
-        else:
-            words.append(word)
-    return as_text, config_dir, words
 
 
 def _show(values: Mapping) -> None:

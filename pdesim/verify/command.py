@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -21,16 +21,22 @@ from pdesim.settings import Device
 from pdesim.verify.matrix import CASES, Choice, Part
 
 
-def run_verify(flags: Mapping[str, str], overrides: list[str]) -> int:
-    """Measure and report; 1 if an order is missed, else 0.
+def run_verify(
+    overrides: list[str],
+    matrix: bool = False,
+    markdown: str | None = None,
+    config_dir: str | None = None,
+) -> int:
+    """Measure and report; 1 if an order is below its claim, else 0.
 
     Args:
-        flags: ``--all`` for the whole matrix, ``--markdown`` for a file of the table,
-            ``--config-dir``.
         overrides: settings.
+        matrix: measure all equations and schemes, or those of the equation that is given.
+        markdown: a file for the table as Markdown.
+        config_dir: a folder with configs of the user's own.
     """
     console = Console(stderr=True)
-    name, folder, rows = _verify_rows(flags, overrides)
+    name, folder, rows = _verify_rows(overrides, matrix, config_dir)
     from pdesim.verify import report  # needs TensorFlow, which has started quietly now
 
     done = []
@@ -50,8 +56,8 @@ def run_verify(flags: Mapping[str, str], overrides: list[str]) -> int:
     report.write_json(done, folder / "verify.json")
     if name != "all":
         report.plot(done, folder / "verify.png", f"{name}: measured orders")
-    if flags.get("--markdown"):
-        Path(flags["--markdown"]).write_text(report.markdown(done), "utf-8")
+    if markdown:
+        Path(markdown).write_text(report.markdown(done), "utf-8")
     print(folder)
     missed = [row for row in done if not row.passed]
     if missed:
@@ -59,27 +65,25 @@ def run_verify(flags: Mapping[str, str], overrides: list[str]) -> int:
     return 1 if missed else 0
 
 
-def _verify_rows(flags: Mapping[str, str], overrides: list[str]):
+def _verify_rows(overrides: list[str], matrix: bool, config_dir: str | None):
     """The name of what is verified, the folder for its files, and the rows as they come."""
 
     def plan_of(*more: str):
-        composed = compose_settings(
-            ["device.precision=float64", *more, *overrides], flags.get("--config-dir")
-        )
+        composed = compose_settings(["device.precision=float64", *more, *overrides], config_dir)
         return composed, build_plan(composed.settings, composed.equation)
 
     composed, plan = plan_of()
     given = is_given("hydra.run.dir", overrides)
     stamp = composed.run_folder.name
     own = [word.partition("=")[2] for word in overrides if word.startswith("equation=")]
-    name = "all" if "--all" in flags and not own else plan.equation.name
+    name = "all" if matrix and not own else plan.equation.name
     folder = composed.run_folder if given else Path("outputs", "verify", name, stamp)
     check_folder(folder)
     start_tensorflow(Device(name="cpu"))
-    if "--all" in flags:
+    if matrix:
         equations = own or [e for e in choices("equation") if e != "custom"]
-        jobs = _matrix_jobs(equations, overrides, flags.get("--config-dir"), whole=bool(own))
-        return name, folder, _matrix_rows(jobs, flags.get("--config-dir"))
+        jobs = _matrix_jobs(equations, overrides, config_dir, whole=bool(own))
+        return name, folder, _matrix_rows(jobs, config_dir)
     from pdesim.verify.run import verify_plan
 
     return name, folder, verify_plan(plan)

@@ -1,0 +1,37 @@
+"""``pdesim bench``: the speed of a run's step loop, over grid sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pdesim.cli.arguments import Parser, existing_folder, settings_only
+
+
+def parser() -> Parser:
+    result = Parser(
+        "bench",
+        "[SETTING=VALUE ...] [--sizes 64,128] [--repeats N] [--json] [--markdown FILE] "
+        "[--plot FILE.png] [--config-dir DIR]",
+        "Measure the speed of the step loop over grid sizes, beside NumPy and the bandwidth of\n"
+        "the memory.",
+        "  pdesim bench equation=heat --sizes 64,256,1024",
+    )
+    result.add_argument("--sizes", metavar="64,128", help="cells per axis")
+    result.add_argument("--repeats", metavar="N", help="rounds whose median is reported")
+    result.add_argument("--json", action="store_true", help="print JSON")
+    result.add_argument("--markdown", metavar="FILE", help="write the table as Markdown, too")
+    result.add_argument("--plot", metavar="FILE.png", help="write a plot")
+    result.add_config_dir()
+    return result
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Carry out the command; returns the exit code."""
+    from pdesim.bench.command import Options, run_bench
+
+    given = vars(parser().read(arguments))
+    overrides = settings_only(parser(), given.pop("words"))
+    for name in ("markdown", "plot"):
+        existing_folder(parser(), f"--{name}", given[name])
+    chosen = {name: value for name, value in given.items() if value is not None}
+    return run_bench(overrides, Options(**chosen))

@@ -1,0 +1,28 @@
+"""``pdesim converge``: the error in space of a problem, from runs on three grids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pdesim.cli.arguments import Parser
+
+
+def parser() -> Parser:
+    result = Parser(
+        "converge",
+        "[SETTING=VALUE ... | RUN] [--json] [--config-dir DIR]",
+        "Run a problem on three grids (half, equal, double) and estimate its error in space.\n"
+        "With the folder of a run, its problem; pdesim info RUN shows the result later on.",
+        "  pdesim converge equation=heat grid=64\n  pdesim converge outputs/heat/RUN",
+    )
+    result.add_argument("--json", action="store_true", help="print JSON")
+    result.add_config_dir()
+    return result
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Carry out the command; returns the exit code."""
+    from pdesim.converge.command import run_converge
+
+    options = parser().read(arguments)
+    return run_converge(options.words, not options.json, options.config_dir)

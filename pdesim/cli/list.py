@@ -1,0 +1,151 @@
+"""``pdesim list``: equations, the choices of every group, and the words of formulas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from pdesim.cli.arguments import Parser
+from pdesim.errors import ConfigError, PdesimError, nearest, printable
+
+
+def parser() -> Parser:
+    result = Parser(
+        "list",
+        "[NAME] [--config-dir DIR]",
+        "List the equations and the choices of every group of settings. NAME is an equation, a\n"
+        "group (steppers, operators, boundary, initial, sweep, ...) or functions, for more.",
+        "  pdesim list\n  pdesim list gray_scott\n  pdesim list steppers",
+    )
+    result.add_config_dir()
+    return result
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Carry out the command; returns the exit code."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    options = parser().read(arguments)
+    console = Console(highlight=False, soft_wrap=True)
+    for title, lines in _sections(options.words, options.config_dir):
+        first, *rest = map(printable, lines)
+        console.print(f"[bold]{escape(printable(title))}[/]  {escape(first)}")
+        for line in rest:
+            console.print(line, markup=False)
+    return 0
+
+
+Section = tuple[str, list[str]]
+
+
+def _sections(words: Sequence[str], config_dir: str | None) -> Iterator[Section]:
+    from pdesim.config.compose import choices, groups
+
+    folders = [Path(config_dir)] if config_dir else []
+    if not words:
+        yield from _equations(config_dir, folders)
+        for group in groups():
+            if group != "equation":
+                yield group, [", ".join(choices(group, folders))]
+        return
+    if len(words) > 1:
+        parser().error(f"one name at most, not {' '.join(words)}")
+    name = words[0]
+    special: Mapping[str, Callable[[], Iterator[Section]]] = {
+        "functions": _functions,
+        "stepper": _steppers,
+        "equation": lambda: _equations(config_dir, folders),
+    }
+    group = name if name in (*groups(), *special) else name.removesuffix("s")
+    if name in choices("equation", folders):
+        yield name, _equation(name, config_dir, details=True)
+    elif group in special:
+        yield from special[group]()
+    elif group in groups():
+        for choice in choices(group, folders):
+            yield choice, [_about_choice(group, choice, folders)]
+    else:
+        known = [*choices("equation", folders), *groups(), "functions"]
+        raise ConfigError(f"there is no equation or group {name}", nearest(name, known))
+
+
+def _equations(config_dir: str | None, folders: Sequence[Path]) -> Iterator[Section]:
+    from pdesim.config.compose import choices
+
+    for name in choices("equation", folders):
+        try:
+            yield name, [*_equation(name, config_dir), ""]
+        except PdesimError as error:  # the others are worth seeing
+            yield name, [f"cannot be read: {error.problem}", ""]
+
+
+def _equation(name: str, config_dir: str | None, details: bool = False) -> list[str]:
+    """What an equation is about, its formulas, its parameters and its defaults."""
+    from pdesim.config import compose_settings
+    from pdesim.formula.language import AXES
+    from pdesim.model.equation import KEYS, build_equation
+
+    settings = compose_settings([f"equation={name}"], config_dir).values
+    spec = settings["equation"]
+    if name == "custom":
+        return [spec["about"]]
+    equation = build_equation(spec, AXES, name)
+    given = {
+        key: value
+        for key, value in spec.items()
+        if key in equation.parameters or (key not in KEYS and isinstance(value, str))
+    }
+    end, extent = settings["time"]["end"], settings["domain"]["extent"]
+    when = "" if equation.steady else f", until t = {end:g}"
+    lines = [
+        equation.about,
+        *(f"    {line}" for line in equation.text.splitlines()),
+        f"    parameters: {', '.join(f'{key} = {value}' for key, value in given.items())}",
+        f"    defaults: grid {settings['grid']}, extent {extent}{when}",
+    ]
+    if details:
+        initial = {key: value for key, value in settings["initial"].items() if key != "name"}
+        lines += [f"    initial {key}: {value}" for key, value in initial.items()]
+        lines += [f"    boundary: {settings['boundary']}"]
+        lines += [f"    reference: {spec['reference']}"] if spec.get("reference") else []
+    return lines
+
+
+def _steppers() -> Iterator[Section]:
+    from pdesim.steppers.methods import METHODS
+
+    yield "auto", ["chosen for each problem"]
+    for name, method in METHODS.items():
+        order = f"order {method.order}, " if method.order else ""
+        yield name, [f"{order}{method.family}: {method.about}", f"    {method.citation}"]
+
+
+def _functions() -> Iterator[Section]:
+    from pdesim.formula import language
+
+    tables = {"functions": language.FUNCTIONS, "initial states only": language.GENERATORS}
+    for title, table in tables.items():
+        lines = (
+            f"    {name}({', '.join(word.arguments)}{', ...' if word.variadic else ''})".ljust(44)
+            + word.about
+            for name, word in table.items()
+        )
+        yield title, ["NumPy's meaning" if title == "functions" else "made on the grid", *lines]
+    yield "operators", [", ".join((*language.OPERATORS, language.GRADIENT))]
+    yield "other names", [", ".join(f"{a} = {b}" for a, b in language.ALIASES.items())]
+
+
+def _about_choice(group: str, name: str, folders: Sequence[Path]) -> str:
+    """The comment at the top of a choice's file."""
+    from pdesim.config.files import config_folder, read_text
+
+    places = [folder / group / f"{name}.yaml" for folder in (*folders, config_folder())]
+    text = read_text(next(place for place in places if place.is_file()))
+    about = []
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            break
+        if not line.startswith("# @"):
+            about.append(line.lstrip("# ").rstrip())
+    return " ".join(about)

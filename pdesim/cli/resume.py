@@ -1,0 +1,47 @@
+"""``pdesim resume``: continue a run that stopped, or carry it on to a later time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pdesim.cli.arguments import Parser, path_and_settings
+
+
+def parser() -> Parser:
+    return Parser(
+        "resume",
+        "RUN [SETTING=VALUE ...]",
+        "Continue a run that stopped or was killed, with equal bits, or carry a finished run on\n"
+        "to a later time.end. Of the settings, time.end, time.wall_limit, output.checkpoint,\n"
+        "device and animation may change.",
+        "  pdesim resume outputs/heat/RUN\n  pdesim resume outputs/heat/RUN time.end=200",
+    )
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Carry out the command; returns the exit code."""
+    from rich.console import Console
+
+    from pdesim.config import nested_values
+
+    folder, overrides = path_and_settings(parser(), parser().read(arguments).words)
+    # the folder of a file is meant, too
+    folder = folder.parent if folder.is_file() else folder
+    return go_on(folder, nested_values(overrides), Console(stderr=True))
+
+
+def go_on(folder: Path, asked: Mapping, console, alone: bool = True) -> int:
+    """The rest of a folder's run, if there is any; ``alone``: the process does nothing else."""
+    from pdesim.run.continuation import continue_run
+    from pdesim.run.execute import execute
+
+    rest = continue_run(folder, asked)
+    for note in rest.notes:
+        console.print(note, highlight=False, markup=False, soft_wrap=True)
+    if rest.plan is None:
+        console.print(f"{folder} is finished", highlight=False, markup=False, soft_wrap=True)
+    else:
+        execute(rest.plan, folder, rest.config_yaml, console, goes_on=True, alone=alone)
+    print(folder)
+    return 0

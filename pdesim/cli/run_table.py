@@ -1,0 +1,282 @@
+"""``pdesim info``: the facts of a run, or of all runs of a sweep, set as a table."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.filesize import decimal
+from rich.table import Table
+from rich.text import Text
+
+from pdesim.errors import OutputError, printable
+from pdesim.output.convergence import (
+    error_in_space,
+    header,
+    read_convergence,
+    rows,
+    title,
+)
+from pdesim.output.snapshots import FILE as SNAPSHOTS
+from pdesim.output.status import speed
+from pdesim.output.summary import Summary, summarize
+from pdesim.output.sweeps import (
+    Member,
+    differing_settings,
+    find_members,
+    is_sweep,
+    setting_text,
+    short_names,
+)
+
+_COLOURS = {
+    "finished": "green",
+    "running": "yellow",
+    "interrupted": "yellow",
+    "failed": "red",
+    "killed": "red",
+    "unreadable": "red",
+}
+
+
+def show_info(path: str, as_json: bool) -> None:
+    """Print what is known of a run; of a sweep's folder a row per run.
+
+    Args:
+        path: a run's folder, a snapshot file, or a folder whose sub-folders are runs.
+        as_json: an object, of a sweep a list of them; a run that cannot be read has only ``path``,
+            ``state`` and ``error``.
+
+    Raises:
+        PdesimError: if nothing can be read.
+    """
+    folder = Path(path)
+    if not (folder / SNAPSHOTS).exists() and (found := read_convergence(folder)):
+        _show_convergence(found, as_json)
+        return
+    members = find_members(path) if is_sweep(path) else ()
+    if len(members) < 2:
+        run = summarize(members[0].file or members[0].folder if members else path)
+        told = run.as_json()
+    else:
+        found = [_try(member) for member in members]
+        told = [_as_json(one) for one in found]
+    if as_json:
+        print(json.dumps(told, indent=2, allow_nan=False))
+        return
+    console = _console()
+    if len(members) < 2:
+        for part in _run(run):
+            console.print(part)
+    else:
+        console.print(_sweep(Path(path), members, found))
+
+
+def _text(told: str, style: str = "") -> Text:
+    """Text of a file as it may reach a terminal."""
+    return Text(printable(told), style)
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=120)
+
+
+def _show_convergence(found: Mapping, as_json: bool) -> None:
+    """The result of ``pdesim converge`` in a folder without a run."""
+    if as_json:
+        print(json.dumps(found, indent=2, allow_nan=False))
+        return
+    console = _console()
+    console.print(_text(title(found)))
+    table = Table(*header(), box=box.SIMPLE_HEAD, pad_edge=False)
+    for row in rows(found):
+        table.add_row(*map(_text, row))
+    console.print(table)
+
+
+def _try(member: Member) -> Summary | Member:
+    """One damaged run must not hide the others of its sweep."""
+    try:
+        return summarize(member.file) if member.file else member
+    except OutputError as error:
+        return replace(member, state="unreadable", error=error.problem)
+
+
+def _as_json(found: Summary | Member) -> dict:
+    if isinstance(found, Summary):
+        return found.as_json()
+    path = found.file or found.folder
+    return {"path": str(path), "state": found.state, "error": found.error}
+
+
+def _run(run: Summary) -> list[Table | Text]:
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="dim", justify="right", no_wrap=True)
+    facts.add_column(overflow="fold")
+    for name, value in _facts(run):
+        if value:
+            facts.add_row(name, value if isinstance(value, Text) else _text(value))
+    when = f"in the last frame, t = {run.last_time:g}"
+    if run.frames > 1:
+        when += f"; drift since t = {run.first_time:g}"
+    return [facts, _fields(run), _text(when, style="dim")]
+
+
+def _fields(run: Summary) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    drifts = run.frames > 1
+    for heading in ("field", "min", "max", "mean", *(["drift of the mean"] * drifts)):
+        table.add_column(heading, justify="left" if heading == "field" else "right")
+    for name, field in run.fields.items():
+        unit = "" if field.units in ("", "1") else f" [{field.units}]"
+        label = f"{name} {field.long_name}" if field.long_name != name else name
+        numbers = [_number(value) for value in (field.min, field.max, field.mean)]
+        drift = [_number(field.drift, signed=True)] * drifts
+        table.add_row(_text(label + unit), *numbers, *drift)
+    return table
+
+
+def _facts(run: Summary) -> list[tuple[str, str | Text]]:
+    went = run.progress
+    state = _text(run.state, style=_COLOURS.get(run.state, "yellow"))
+    if run.error:
+        state.append(printable(f": {run.error}"), style="")
+    axes = run.grid.values()
+    steady = run.first_time == run.last_time
+    frames = f"{run.frames:,}, t = {run.first_time:g}" + (
+        "" if steady else f" to {run.last_time:g}"
+    )
+    kinds = {field: _walls(walls) for field, walls in run.boundary.items()}
+    alike = len(set(kinds.values())) == 1
+    walls = next(iter(kinds.values())) if alike else _join(f"{f}: {w}" for f, w in kinds.items())
+    return [
+        ("run", run.path),
+        ("state", state),
+        ("equation", _join([run.equation, run.title], ": ")),
+        ("", "\n".join(run.formulas)),
+        ("parameters", _parameters(run)),
+        ("grid", " x ".join(str(axis.points) for axis in axes) + _spacings(run)),
+        ("domain", _join(f"{n} {a.lower:g} to {a.upper:g}" for n, a in run.grid.items())),
+        ("boundary", walls if run.boundary else ""),
+        ("", "\n".join(run.second_conditions)),
+        ("obstacles", run.obstacles or ""),
+        ("method", _join([run.operators, run.stepper, run.precision])),
+        ("seed", "" if run.seed is None else str(run.seed)),
+        ("frames", frames),
+        ("steps", _steps(run)),
+        ("error in time", _time_error(run)),
+        ("speed", _speed(run)),
+        ("error in space", error_in_space(run.convergence) if run.grid else ""),
+        ("residual", f"{went['residual']:.3g}, relative" if "residual" in went else ""),
+        ("device", str(went.get("device", ""))),
+        ("versions", _join(f"{name} {value}" for name, value in run.versions.items())),
+        ("started", _started(run)),
+        ("written", run.written),
+        (
+            "file",
+            f"{decimal(run.file_bytes)}; {decimal(run.data_bytes)} of frames, "
+            f"compressed {run.compression:.2f} times",
+        ),
+    ]
+
+
+def _join(parts, between: str = ", ") -> str:
+    return between.join(str(part) for part in parts if part)
+
+
+def _parameters(run: Summary) -> str:
+    """Numbers beside each other, formulas on lines of their own."""
+    told = {name: f"{name} = {value}" for name, value in run.parameters.items()}
+    formulas = [told[name] for name, value in run.parameters.items() if isinstance(value, str)]
+    numbers = _join(line for line in told.values() if line not in formulas)
+    return _join([numbers, *formulas], "\n")
+
+
+def _walls(walls) -> str:
+    pairs = {axis: lower if lower == upper else f"{lower} to {upper}" for axis, (lower, upper)
+             in walls.items()}  # fmt: skip
+    if len(set(pairs.values())) == 1:
+        return next(iter(pairs.values()))
+    return _join(f"{axis} {kinds}" for axis, kinds in pairs.items())
+
+
+def _spacings(run: Summary) -> str:
+    found = {f"{axis.spacing:.4g}" for axis in run.grid.values() if math.isfinite(axis.spacing)}
+    return f" points, {' x '.join(sorted(found))} apart" if len(found) == 1 else " points"
+
+
+def _steps(run: Summary) -> str:
+    steps, rejected = run.progress.get("steps"), run.progress.get("rejected_steps")
+    if steps is None:
+        return ""
+    dt = run.progress.get("dt")
+    told = [f"{steps:,}", f"{rejected:,} rejected" if rejected else "", dt and f"dt = {dt:.4g}"]
+    return _join(told)
+
+
+def _time_error(run: Summary) -> str:
+    errors = run.progress.get("time_error")
+    if not isinstance(errors, Mapping) or not errors:
+        return "" if run.progress.get("steps") is None else "not estimated"
+    if not any(errors.values()):
+        return "not above rounding"
+    parts = [f"{name} {error:.0e}" if error else f"{name} 0" for name, error in errors.items()]
+    return f"about {_join(parts)} of each field's range (estimated)"
+
+
+def _speed(run: Summary) -> str:
+    steps, cells = (run.progress.get(f"{k}_per_second") for k in ("steps", "cell_updates"))
+    return "" if steps is None else speed(steps, cells)
+
+
+def _started(run: Summary) -> str:
+    seconds, compiled = run.progress.get("seconds"), run.progress.get("compile_seconds")
+    took = "" if seconds is None else f"took {seconds:,.1f} s"
+    if took and compiled:
+        took += f", {compiled:.1f} s of it compiling"
+    return _join([run.progress.get("started"), took])
+
+
+def _number(value: float, signed: bool = False) -> str:
+    if not math.isfinite(value):
+        return "not finite"
+    return f"{value:+.4g}" if signed else f"{value:.6g}"
+
+
+def _sweep(folder: Path, members: Sequence[Member], found: Sequence[Summary | Member]) -> Table:
+    runs = [one for one in found if isinstance(one, Summary)]
+    varying = short_names(differing_settings(members))
+    names = dict.fromkeys(run.equation for run in runs)
+    title = _text(f"{folder}: {len(found)} runs of {_join(names)}")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
+    fields = list(dict.fromkeys(name for run in runs for name in run.fields))
+    headings = [*varying.values(), "grid", "frames", "t", *(f"mean {f}" for f in fields), "steps/s"]
+    table.add_column("run")
+    table.add_column("state")
+    for heading in headings:
+        table.add_column(_text(heading), justify="right")
+    for member, one in zip(members, found, strict=True):
+        settings = [_text(setting_text(member.settings.get(name))) for name in varying]
+        state = _text(one.state, style=_COLOURS.get(one.state, "yellow"))
+        cells = _row(one, fields) if isinstance(one, Summary) else []
+        table.add_row(_text(member.name), state, *settings, *cells)
+    return table
+
+
+def _row(run: Summary, fields: Sequence[str]) -> list[Text]:
+    means = [_number(run.fields[f].mean) if f in run.fields else "" for f in fields]
+    rate = run.progress.get("steps_per_second")
+    cells = [
+        " x ".join(str(axis.points) for axis in run.grid.values()),
+        f"{run.frames:,}",
+        f"{run.last_time:g}",
+        *means,
+        "" if rate is None else f"{rate:,.4g}",
+    ]
+    return [*map(_text, cells)]

@@ -1,0 +1,33 @@
+"""``pdesim verify``: measured orders of accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pdesim.cli.arguments import Parser, existing_folder, settings_only
+
+
+def parser() -> Parser:
+    result = Parser(
+        "verify",
+        "[SETTING=VALUE ...] [--all] [--markdown FILE] [--config-dir DIR]",
+        "Measure the orders of accuracy in space and time of the operators and the stepper that\n"
+        "these settings choose. The exit code is 1 if an order is below its claim.",
+        "  pdesim verify equation=heat operators.order=4\n  pdesim verify --all equation=wave",
+    )
+    result.add_argument(
+        "--all", action="store_true", help="all equations and schemes, or those of one equation"
+    )
+    result.add_argument("--markdown", metavar="FILE", help="write the table as Markdown, too")
+    result.add_config_dir()
+    return result
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Carry out the command; returns the exit code."""
+    from pdesim.verify.command import run_verify
+
+    options = parser().read(arguments)
+    existing_folder(parser(), "--markdown", options.markdown)
+    overrides = settings_only(parser(), options.words)
+    return run_verify(overrides, options.all, options.markdown, options.config_dir)
