@@ -253,7 +253,7 @@ def test_references_are_measured_without_expanding_them():
     values = {"a": "x" * 600_000, "b": ["${a}"], "c": "${c}", "d": "${nowhere}${oc.env:HOME}"}
     with pytest.raises(ConfigError, match="characters"):
         check_interpolations(values)
-    check_interpolations({**values, "b": ["$a", "${oc.env:a}"], "e": {"f": "1", "g": "${.f}"}})
+    check_interpolations({**values, "b": ["$a", "${oc.env:HOME}"], "e": {"f": "1", "g": "${.f}"}})
     with pytest.raises(ConfigError, match="characters"):
         check_interpolations(
             {"e": {"f": "x" * 600_000, "g": ["${..f}", "${b[0]}"]}, "b": ["${e.f}"]}

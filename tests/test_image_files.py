@@ -127,3 +127,17 @@ def test_the_largest_picture_takes_seconds_and_a_gigabyte(tmp_path, name):
     )
     seconds, grown, lowest, highest = json.loads(done.stdout)
     assert seconds < 5 and grown < 2**30 and lowest == highest == 0
+
+
+@pytest.mark.parametrize("size", [(1, 2**17), (2**17, 1)])
+def test_pictures_with_one_very_long_side(size, tmp_path):
+    Image.new("L", size).save(tmp_path / "long.png")
+    with pytest.raises(OutputError, match="sides of at most 65,536"):
+        read_picture(tmp_path / "long.png")
+
+
+def test_a_tall_picture_is_read_in_few_bands(tmp_path):
+    """8 x 65,536 pixels in bands of two million."""
+    values = np.arange(8 * 2**16, dtype=np.uint8).reshape(2**16, 8)
+    Image.fromarray(values).save(tmp_path / "tall.png")
+    assert np.array_equal(read_picture(tmp_path / "tall.png"), values[::-1].astype("f4") / 255)

@@ -157,7 +157,7 @@ def test_speeds_are_told_in_units_that_fit(rates, told):
 
 
 def test_an_error_in_time_below_rounding_is_said_to_be_that(tmp_path):
-    from pdesim.cli.info import _time_error
+    from pdesim.cli.run_table import _time_error
 
     for errors, told in (
         ({"u": 0.0, "a": 0.0}, "not above rounding"),

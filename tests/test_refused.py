@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -187,3 +188,40 @@ def test_the_list_of_equations_survives_a_file_that_cannot_be_read(tmp_path, cap
     assert main(["list", "--config-dir", str(tmp_path)]) == 0
     told = capsys.readouterr().out
     assert "bad  cannot be read" in told and "gray_scott" in told and "\x1b[31m" not in told
+
+
+def own_equation(folder: Path, text: str) -> list[str]:
+    (folder / "equation").mkdir()
+    (folder / "equation" / "mine.yaml").write_text(text)
+    return ["--config-dir", str(folder), "equation=mine", "grid=16"]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            "rhs: {u: a39}\na0: u\n"
+            + "".join(f"a{n}: a{n - 1}*(1 + a{n - 1})\n" for n in range(1, 40)),
+            "with its parameters the formula is too long",
+        ),
+        ("rhs: {u: '" + "gradient_squared(" * 30 + "u" + ")" * 30 + "'}\n", "too long"),
+        (
+            "rhs: {u: u}\na0: lol\n"
+            + "".join(
+                f"a{n}: ${{oc.select:equation.a{n - 1}}}${{oc.select:equation.a{n - 1}}}\n"
+                for n in range(1, 30)
+            ),
+            "1,000,000 characters",
+        ),
+        ("rhs: {u: no(u)}\nabout: '${" + " " * 5000 + "oc.env:HOME}'\n", "rhs.u"),
+        ("rhs: {u: u}\na: '${equation.${b}}'\nb: a\n", "inside ${...}"),
+        ("rhs: {u: u}\nq: [" + "1, " * 60_000 + "1]\n", "5,000 values"),
+        ("rhs: {u: u}\n" + "".join(f"b{n}: 1\n" for n in range(1500)), "1500 parameters"),
+    ],
+    ids=["formulas", "operators", "resolvers", "spaces", "nested", "values", "parameters"],
+)
+def test_short_files_that_stand_for_much_work(text, problem, tmp_path, capsys):
+    began = time.monotonic()
+    assert main(own_equation(tmp_path, text)) == 2
+    assert problem in capsys.readouterr().err
+    assert time.monotonic() - began < 5  # seconds, of which composing takes one

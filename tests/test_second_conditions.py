@@ -295,7 +295,7 @@ def test_verify_measures_stated_conditions(placement, boundary):
 def test_a_run_states_and_stores_its_conditions(tmp_path, capsys):
     """Printed before the run, in the file and in ``pdesim info``; resumed bit for bit."""
     import pdesim
-    from pdesim.cli.info import show_info
+    from pdesim.cli.run_table import show_info
     from pdesim.output.summary import summarize
 
     words = ("equation=custom", f"equation.rhs={{u: '{BIHARMONIC}'}}", "grid=[16]",

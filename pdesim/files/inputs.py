@@ -23,8 +23,8 @@ MOST_PIXELS = 2**26
 MOST_PIXELS_OF = {"WEBP": 2**25}
 #: scans of a JPEG: programs write about ten, and each takes some 10 ms at that size
 MOST_SCANS = 100
-#: rows of a picture that are converted at a time
-_ROWS = 256
+#: pixels of a picture that are converted at a time, and the most along a side
+_BAND, LONGEST_SIDE = 2**21, 2**16
 #: tags of a TIFF (TIFF 6.0, section 15), and markers of a JPEG
 _TILE_WIDTH, _TILE_LENGTH = 322, 323
 _MARKER, _SCAN, _END = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]"), 0xDA, 0xD9
@@ -50,6 +50,10 @@ def read_picture(path: str | Path) -> np.ndarray:
             if width * height > most:
                 raise OutputError(
                     f"{path} has {width} x {height} pixels", f"at most {most:,} pixels"
+                )
+            if max(width, height) > LONGEST_SIDE:
+                raise OutputError(
+                    f"{path} has {width} x {height} pixels", f"sides of at most {LONGEST_SIDE:,}"
                 )
             _check_parts(picture, place)
             values = _brightness(picture)
@@ -109,8 +113,9 @@ def _count_scans(path: Path) -> int:
 def _brightness(picture) -> np.ndarray:
     """The values of a picture divided by the largest of their type, a band of rows at a time."""
     values = np.empty(picture.size[::-1], np.float32)
-    for top in range(0, len(values), _ROWS):
-        bottom = min(top + _ROWS, len(values))
+    rows = max(1, _BAND // picture.width)
+    for top in range(0, len(values), rows):
+        bottom = min(top + rows, len(values))
         band = picture.crop((0, top, picture.width, bottom))
         values[top:bottom] = _scaled(band, picture.format)
     return values

@@ -53,8 +53,11 @@ def load_yaml(text: str) -> Any:
         raise _unreadable(error) from None
 
 
-def check_aliases(text: str) -> None:
+def check_aliases(text: str, most: int = MOST_NODES) -> None:
     """Refuse a text whose aliases multiply, by counting parse events: nothing is expanded.
+
+    Args:
+        most: values that it may have.
 
     Raises:
         OutputError: naming the limit.
@@ -76,17 +79,16 @@ def check_aliases(text: str) -> None:
         elif isinstance(event, yaml.AliasEvent):
             # an alias inside its own anchor has no end; one without an anchor is an error later
             own = any(event.anchor == anchor for _, anchor in open_)
-            size, anchor = MOST_NODES + 1 if own else finished.get(event.anchor, 1), None
+            size, anchor = most + 1 if own else finished.get(event.anchor, 1), None
         else:
             continue
         if anchor is not None:
             finished[anchor] = size
         if open_:
             open_[-1][0] += size
-        if size > MOST_NODES:
+        if size > most:
             raise OutputError(
-                f"the YAML stands for more than {MOST_NODES:,} values once its aliases are "
-                "expanded",
+                f"the YAML stands for more than {most:,} values once its aliases are expanded",
                 "settings without aliases that repeat each other",
             )
 

@@ -10,6 +10,7 @@ subclasses of SymPy's, so ``expression.atoms(sympy.Piecewise)`` and the like sti
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import sympy
@@ -257,3 +258,13 @@ RELATIONS = {
     "Eq": Equality,
     "NotEq": Unequality,
 }
+
+
+@lru_cache(maxsize=100_000)
+def tree_size(expression: sympy.Basic) -> int:
+    """The number of nodes of an expression, those of a part that occurs twice counted twice.
+
+    SymPy holds such a part once and visits it twice, so that forty parameters, each the product of
+    the one before with itself, would be visited 2**40 times.
+    """
+    return 1 + sum(map(tree_size, expression.args))

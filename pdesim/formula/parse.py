@@ -18,7 +18,7 @@ from pdesim.formula import nodes
 MAX_LENGTH = 4000
 MAX_DEPTH = 60
 MAX_EXPONENT = 64
-MAX_ARGUMENTS = 32
+MAX_ARGUMENTS, MAX_NODES = 32, 20_000
 MAX_MAGNITUDE = 1e300
 #: levels of a formula with the parameters in it that are formulas themselves
 MAX_TOTAL_DEPTH = 150
@@ -133,6 +133,8 @@ class _Parser:
 
     def _checked(self, node: ast.AST, result: sympy.Basic) -> sympy.Basic:
         """The result, if it is finite and real as far as that can be seen without values."""
+        if nodes.tree_size(result) > MAX_NODES:
+            raise self.fail(node, "with its parameters the formula is too long")
         if isinstance(result, sympy.Expr) and (
             result.has(sympy.zoo, sympy.nan, sympy.oo, -sympy.oo, sympy.I)
         ):

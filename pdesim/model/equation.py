@@ -19,8 +19,8 @@ from pdesim.formula.language import TIME, reserved_names
 from pdesim.model.grid import place_names
 
 #: keys of an equation's settings that are not parameters
-#: fields of one equation: the compiled program and its planning grow with their square
-MOST_FIELDS = 64
+#: of one equation: planning and the compiled program grow with the square of its fields
+MOST_FIELDS, MOST_PARAMETERS = 64, 1000
 KEYS = ("name", "title", "about", "reference", "fields", "rhs", "solve", "units", "labels")
 
 
@@ -106,6 +106,10 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
     for key in ("units", "labels"):
         _check_fields(spec.get(key), f"equation.{key}", fields)
     given = {key: value for key, value in spec.items() if key not in KEYS}
+    if len(given) > MOST_PARAMETERS:
+        raise ConfigError(
+            f"this equation has {len(given)} parameters", f"at most {MOST_PARAMETERS}"
+        )
     _check_names(given, "parameter")
     if clash := set(given) & set(fields):
         raise ConfigError(f"{clash.pop()!r} is both a field and a parameter", "one meaning a name")

@@ -28,7 +28,7 @@ import h5py
 import numpy as np
 
 import pdesim
-from pdesim.cli.info import show_info
+from pdesim.cli.run_table import show_info
 from pdesim.config.compose import compose_settings
 from pdesim.converge.command import _of_run
 from pdesim.errors import PdesimError
