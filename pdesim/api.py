@@ -37,7 +37,7 @@ def simulate(
         The run: ``run.folder``, ``run.snapshots``, ``run.to_xarray()``.
 
     Raises:
-        PdesimError: with what came, what was expected and the cure.
+        PdesimError: with what came, what was expected and the hint.
     """
     composed = compose_settings(overrides, None if config_dir is None else str(config_dir))
     composed.check_trust(trust_config).check_single()
@@ -59,7 +59,7 @@ def resume(folder: str | Path, *overrides: str, quiet: bool = True) -> Run:
         overrides: what may change, such as ``"time.end=200"``.
 
     Raises:
-        PdesimError: with what came, what was expected and the cure.
+        PdesimError: with what came, what was expected and the hint.
     """
     return _go_on(Path(folder), nested_values(overrides), quiet)
 

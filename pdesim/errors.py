@@ -1,4 +1,4 @@
-"""Every error that a user can meet: what came, what was expected, and the cure."""
+"""Every error that a user can meet: what came, what was expected, and the hint."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ def printable(text: str) -> str:
 class PdesimError(Exception):
     """A user's mistake or the machine's limit, told on one screen without a traceback.
 
-    The message is the first line; ``expected`` and ``cure`` follow on lines of their own.
+    The message is the first line; ``expected`` and ``hint`` follow on lines of their own.
     ``exit_code`` is what the command line returns. What a message quotes may come from a file of
     somebody else: see :func:`printable`.
     """
 
     exit_code = 2
 
-    def __init__(self, problem: str, expected: str = "", cure: str = "") -> None:
-        problem, expected, cure = map(printable, (problem, expected, cure))
-        self.problem, self.expected, self.cure = problem, expected, cure
+    def __init__(self, problem: str, expected: str = "", hint: str = "") -> None:
+        problem, expected, hint = map(printable, (problem, expected, hint))
+        self.problem, self.expected, self.hint = problem, expected, hint
         lines = [problem]
         if expected:
             lines.append(f"  expected: {expected}")
-        if cure:
-            lines.append(f"  cure:     {cure}")
+        if hint:
+            lines.append(f"  hint:     {hint}")
         super().__init__("\n".join(lines))
 
     def __reduce__(self):
@@ -75,7 +75,7 @@ class MissingExtraError(PdesimError):
     def __init__(self, what: str, package: str, extra: str) -> None:
         super().__init__(
             f"{what} needs the package {package}, which is not installed",
-            cure=f'pip install "pdesim[{extra}]"',
+            hint=f'pip install "pdesim[{extra}]"',
         )
 
 
@@ -94,8 +94,8 @@ class SolverError(PdesimError):
 class InterruptedRun(PdesimError):
     """A signal ended the run early; everything up to then is on disk."""
 
-    def __init__(self, problem: str, cure: str = "", *, exit_code: int = 130) -> None:
-        super().__init__(problem, cure=cure)
+    def __init__(self, problem: str, hint: str = "", *, exit_code: int = 130) -> None:
+        super().__init__(problem, hint=hint)
         self.exit_code = exit_code
 
 
@@ -110,4 +110,4 @@ def nearest(name: str, known: Iterable[str]) -> str:
     known = sorted(set(known))
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.55)
     hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{hint}known here: {', '.join(known)}" if known else hint + "nothing is known here"
+    return f"{hint}available: {', '.join(known)}" if known else hint + "nothing is available"

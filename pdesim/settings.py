@@ -176,13 +176,13 @@ class Sweep(_Section):
     name: Literal["grid", "zip", "random", "latin_hypercube", "sobol"] = "grid"
     n: Annotated[int, Field(ge=1)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    over: dict[str, Any] = {}
+    parameters: dict[str, Any] = {}
 
 
 class Workers(_Section):
     """Who computes the members of a sweep; see ``pdesim.sweep.workers``."""
 
-    name: Literal["here", "joblib", "submitit_local", "submitit_slurm", "ray"] = "here"
+    name: Literal["local", "joblib", "submitit_local", "submitit_slurm", "ray"] = "local"
     n: Annotated[int, Field(ge=1)] = 2
     options: dict[str, Any] = {}
 

@@ -233,7 +233,7 @@ def test_resume_and_recover_as_commands(command, stopped):
     done = command("resume", "out", "time.end=0.7", "animation=none")
     assert done.stdout.strip() == "out" and len(u(stopped)) == 8
     assert "is finished" in command("resume", "out").stderr
-    assert "whole already: 8 frames" in command("recover", "out").stdout
+    assert "complete already: 8 frames" in command("recover", "out").stdout
     assert "equation.D" in command("resume", "out", "equation.D=0.5", check=2).stderr
     assert "Traceback" not in command("recover", "nowhere", check=2).stderr
     assert "one path is needed" in command("recover", check=2).stderr

@@ -123,10 +123,10 @@ def test_a_file_that_is_a_folder_is_no_choice(tmp_path, capsys):
         ("time.end={", "cannot be read"),
         ("a=!!python/object:os.system x", "cannot be read"),
         ("a=&x [*x]", "100,000 values"),
-        ("initial=zero", "initial.name is not set there"),
-        ("boundary=neumann", "boundary.name is not set there"),
+        ("initial=zero", "initial.name was not set"),
+        ("boundary=neumann", "boundary.name was not set"),
         ("time.end=0.005", "time.end=0.005 lies before t = 0.01"),
-        ("equation.Q=5", "equation.Q is not set there"),
+        ("equation.Q=5", "equation.Q was not set"),
     ],
 )
 def test_settings_of_resume(word, told, finished, capsys):

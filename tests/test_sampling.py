@@ -50,7 +50,7 @@ def test_sections_of_users_names_stay_open():
 @settings(deadline=None, max_examples=60)
 @given(st.dictionaries(st.sampled_from("abcde"), st.lists(values, min_size=1, max_size=3)))
 def test_lists_from_files_come_back_as_they_were(over):
-    rows = expand([], over=over)
+    rows = expand([], parameters=over)
     expected = itertools.product(*over.values())
     for row, wanted in zip(rows, expected, strict=True):
         found = list(read(row).values())
@@ -168,12 +168,12 @@ def test_even_samplers_are_even():
 
 def test_zip_and_settings_from_a_file():
     over = {"equation": {"F": [0.01, 1e-05]}, "equation.k": "0.04, 0.05", "label": ["a b", "true"]}
-    rows = expand(["equation=gray_scott", "grid=8"], "zip", over=over)
+    rows = expand(["equation=gray_scott", "grid=8"], "zip", parameters=over)
     assert [read(row)["equation.F"] for row in rows] == [0.01, 1e-05]
     assert [read(row)["label"] for row in rows] == ["a b", "true"]
     assert rows[0][-2:] == ["equation=gray_scott", "grid=8"] and len(rows) == 2
     # the shell's word takes the place of the file's, with one value as with many
-    rows = expand(["equation.F=7", "label=x,y"], "zip", over=over)
+    rows = expand(["equation.F=7", "label=x,y"], "zip", parameters=over)
     assert [(read(row)["equation.F"], read(row)["label"]) for row in rows] == [(7, "x"), (7, "y")]
     assert expand(["a=1"], "zip") == [["a=1"]]
 
@@ -216,8 +216,8 @@ BAD = [
     (["sweep=zip,grid"], {}, "how to sweep"),
     (["a=sin(1,2)"], {}, "a="),
     (["a=1"], {"sampler": "gird"}, "grid"),
-    (["a=1"], {"over": {"b": []}}, "sweep.over.b"),
-    (["a=1"], {"over": {"b": "f(x"}}, "b"),
+    (["a=1"], {"parameters": {"b": []}}, "sweep.parameters.b"),
+    (["a=1"], {"parameters": {"b": "f(x"}}, "b"),
 ]
 
 

@@ -96,7 +96,7 @@ def test_the_report_of_a_defect_goes_into_a_new_file(run, monkeypatch, capsys, t
 
 def test_messages_have_no_control_characters():
     error = OutputError(f"a{ESCAPE}\n", f"b{ESCAPE}", "c\x07\0")
-    assert str(error) == "a\ufffd[31m\n\n  expected: b\ufffd[31m\n  cure:     c\ufffd\ufffd"
+    assert str(error) == "a\ufffd[31m\n\n  expected: b\ufffd[31m\n  hint:     c\ufffd\ufffd"
     assert error.problem == printable(f"a{ESCAPE}\n") and printable("ü\t€") == "ü\t€"
 
 

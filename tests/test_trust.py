@@ -146,7 +146,7 @@ def test_a_folder_given_with_its_section_is_given(folder):
 def experiment(folder: Path, over: str, more: str = "") -> list[str]:
     (folder / "experiment").mkdir(exist_ok=True)
     text = "# @package _global_\ndefaults:\n  - override /equation: heat\ngrid: 8\n"
-    text += f"animation: {{name: none}}\nsweep:\n  over:\n    equation.D: [0.1, 0.2]\n    {over}\n"
+    text += f"animation: {{name: none}}\nsweep:\n  parameters:\n    equation.D: [0.1, 0.2]\n    {over}\n"
     (folder / "experiment" / "mine.yaml").write_text(text + more)
     return ["--config-dir", "my", "-m", "experiment=mine"]
 

@@ -103,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("stopped", file=sys.stderr)
         return 130
     except MemoryError:
-        return _tell(PdesimError("there is not enough memory", cure="a smaller grid"))
+        return _tell(PdesimError("there is not enough memory", hint="a smaller grid"))
     except OSError as error:
         if error.errno not in _OF_PATHS or error.filename is None:
             print(f"pdesim: {report(error, arguments)}", file=sys.stderr)
@@ -163,7 +163,7 @@ def _hydra(arguments: list[str]) -> int:
     if foreign and not trusted:
         raise ConfigError(
             "Hydra's own launchers run what the files in --config-dir say",
-            cure=f"{TRUST} if you trust all of them, or workers=joblib",
+            hint=f"{TRUST} if you trust all of them, or workers=joblib",
         )
     _check_sweep(members(overrides, config_dir), Composer(config_dir, trusted))
     check_sweep_folder(compose_settings(first_values(overrides), config_dir).sweep_folder)
@@ -259,8 +259,8 @@ def _check_folder(folder: Path, overwrite: bool) -> None:
     try:
         if (folder / FILE).exists() and not overwrite:
             raise OutputError(
-                f"{folder} holds a run already; nothing was overwritten",
-                cure="another folder (hydra.run.dir=...), output.overwrite=true or resume=auto",
+                f"{folder} already contains a run; nothing was overwritten",
+                hint="another folder (hydra.run.dir=...), output.overwrite=true or resume=auto",
             )
         present = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     except (OSError, ValueError) as error:  # a name that is too long, or contains a zero byte
@@ -269,7 +269,7 @@ def _check_folder(folder: Path, overwrite: bool) -> None:
         raise OutputError(
             f"the output folder {folder} cannot be made: {present} is not a folder "
             "that you may write to",
-            cure="hydra.run.dir=DIR",
+            hint="hydra.run.dir=DIR",
         )
 
 
@@ -284,7 +284,7 @@ def _sweep(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> i
     if is_given("hydra.sweep.subdir", overrides):
         raise ConfigError(
             "hydra.sweep.subdir cannot be set: the members of a sweep are in folders 0, 1, 2, ...",
-            cure="label=NAME names runs in pictures; sweep.csv lists each member's values",
+            hint="label=NAME names runs in pictures; sweep.csv lists each member's values",
         )
     composed = compose_settings(first_values(overrides), config_dir).check_trust(trusted)
     jobs, compose = members(overrides, config_dir), Composer(config_dir, trusted)

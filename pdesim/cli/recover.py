@@ -20,6 +20,6 @@ def run(arguments: Sequence[str]) -> int:
     from pdesim.output import recover
 
     done = recover(one_path(parser(), parser().read(arguments).words))
-    state = "recovered" if done.changed else "was whole already"
+    state = "recovered" if done.changed else "was complete already"
     print(f"{done.path} {state}: {done.frames} frames")
     return 0

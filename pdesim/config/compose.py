@@ -94,11 +94,11 @@ class Composed:
         Raises:
             ConfigError: naming what is swept.
         """
-        if self.settings.sweep.over:
+        if self.settings.sweep.parameters:
             words = " ".join(word.removeprefix("++") for word in self.overrides)
             raise ConfigError(
-                f"this is a sweep, over {', '.join(self.settings.sweep.over)}",
-                cure=f"pdesim -m {words}",
+                f"this is a sweep, over {', '.join(self.settings.sweep.parameters)}",
+                hint=f"pdesim -m {words}",
             )
         return self
 
@@ -268,7 +268,7 @@ def run_as_job(config: DictConfig, task: Callable[[], None]) -> None:
                 raise
             raise OutputError(
                 f"{config.hydra.run.dir} cannot be written ({error.strerror or error})",
-                cure="room on the disk and the right to write, or hydra.run.dir=DIR",
+                hint="room on the disk and the right to write, or hydra.run.dir=DIR",
             ) from None
         callbacks.on_run_end(config=config, config_name=CONFIG_NAME, job_return=done)
         if failures:

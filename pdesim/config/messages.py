@@ -93,7 +93,7 @@ def _explain(error: Exception, overrides: Sequence[str], folders: Sequence[Path]
         about = " ".join(about.split())[:300] or type(error).__name__
         return ConfigError(
             f"{given or 'the settings'} cannot be used: {about}",
-            cure="pdesim --help shows the form of settings",
+            hint="pdesim --help shows the form of settings",
         )
     wrong = next((text for text in overrides if not _is_override(text)), None)
     if wrong is not None:
@@ -104,7 +104,7 @@ def _explain(error: Exception, overrides: Sequence[str], folders: Sequence[Path]
     named = named or [s for s in settings if s.partition("=")[2] and s.partition("=")[2] in message]
     if named:
         return _grammar(first, *max(named, key=len).partition("="))
-    return ConfigError(first, cure="pdesim --help shows the form of settings")
+    return ConfigError(first, hint="pdesim --help shows the form of settings")
 
 
 def _is_override(text: str) -> bool:
@@ -165,7 +165,7 @@ def _unknown_key(key: str, overrides: Sequence[str]) -> ConfigError:
     chosen = next((o for o in reversed(overrides) if o.startswith(f"{group}=")), group)
     reason = ": spectral operators have no order" if key == "operators.order" else ""
     return ConfigError(
-        f"{chosen} has no setting {key}{reason}", cure=f"leave {key} out, or choose another {group}"
+        f"{chosen} has no setting {key}{reason}", hint=f"leave {key} out, or choose another {group}"
     )
 
 

@@ -193,7 +193,7 @@ def _solution(
     except (ArithmeticError, ValueError, TypeError, np.linalg.LinAlgError) as error:
         # numbers that became infinite, in the control of steps rather than in a field
         raise DivergedError(
-            f"on {cells} cells: the run failed ({error})", cure="a smaller time.dt, or a finer grid"
+            f"on {cells} cells: the run failed ({error})", hint="a smaller time.dt, or a finer grid"
         ) from error
     return Solution(times, np.stack(found), steps, clock.perf_counter() - began)
 

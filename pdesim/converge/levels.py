@@ -72,7 +72,7 @@ def build_levels(composed: Composed) -> Levels:
         PdesimError: for mistakes in the settings, and for grids that cannot be halved.
     """
     settings, name = composed.settings, composed.equation
-    if settings.sweep.over:
+    if settings.sweep.parameters:
         raise ConfigError("pdesim converge takes a single run, and this is a sweep")
     grid, notes = _even_grid(build_grid(settings))
     notes = [*notes, *_notes_on_the_start(settings, name, grid)]
@@ -134,7 +134,7 @@ def at_grid(error: PdesimError, points: Sequence[int]) -> PdesimError:
     if type(error) not in (ConfigError, StepperError, BoundaryError, DivergedError):
         return error
     line = f"on {_cells(points)} cells: {error.problem}"
-    return type(error)(line, error.expected, error.cure)
+    return type(error)(line, error.expected, error.hint)
 
 
 def _cells(points: Sequence[int]) -> str:

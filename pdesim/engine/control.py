@@ -97,7 +97,7 @@ def vanishing_error(plan: Plan, dt: float, time: float) -> DivergedError | None:
     return DivergedError(
         f"the time step became {dt:.4g} at t = {time:.6g}: the solution cannot be followed; the "
         "frames before are kept",
-        cure="a nearer time.end, or another stepper or parameters",
+        hint="a nearer time.end, or another stepper or parameters",
     )
 
 
@@ -108,7 +108,7 @@ def growth_error(plan: Plan, limit: float, time: float) -> DivergedError | None:
     return DivergedError(
         f"the solution grows without bound at t = {time:.6g}: dt = {plan.step.dt:.4g} is above "
         f"the stability limit {limit:.4g} there; the frames before are kept",
-        cure="time.dt=auto, or a smaller time.dt",
+        hint="time.dt=auto, or a smaller time.dt",
     )
 
 
@@ -127,7 +127,7 @@ def divergence_error(
     if np.all(state == UNSOLVED):
         return SolverError(
             f"the iterations for an implicit step did not converge {when}",
-            cure=f"a smaller time.dt than {dt:.4g}, device.precision=float64, or an explicit "
+            hint=f"a smaller time.dt than {dt:.4g}, device.precision=float64, or an explicit "
             "stepper such as rkl2",
         )
     names = [f for f, good in zip(plan.equation.fields, finite, strict=True) if not good]
@@ -135,7 +135,7 @@ def divergence_error(
     known = f" (its stability limit at the start was {limit:.4g})" if np.isfinite(limit) else ""
     return DivergedError(
         f"{' and '.join(names)} became NaN or infinite {when}",
-        cure=f"a smaller time.dt than {dt:.4g}{known}, device.precision=float64, or other "
+        hint=f"a smaller time.dt than {dt:.4g}{known}, device.precision=float64, or other "
         "parameters",
     )
 

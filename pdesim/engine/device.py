@@ -76,7 +76,7 @@ def start_tensorflow(device: Device, one_thread: Callable[[], bool] | None = Non
     if device.name == "gpu" and not gpus:
         raise DeviceError(
             "device=gpu, but TensorFlow sees no GPU on this machine",
-            cure='device=cpu; with an NVIDIA card: pip install "pdesim[cuda]"',
+            hint='device=cpu; with an NVIDIA card: pip install "pdesim[cuda]"',
         )
     if gpus and device.name != "cpu":
         details = tf.config.experimental.get_device_details(gpus[0])
@@ -92,7 +92,7 @@ def _load_tensorflow():
         raise DeviceError(
             f"TensorFlow cannot be loaded: {reason}",
             "an installed TensorFlow, and enough memory for it",
-            cure='python -c "import tensorflow" shows more',
+            hint='python -c "import tensorflow" shows more',
         ) from None
     return tensorflow
 
@@ -124,7 +124,7 @@ def enough_memory(cells: int) -> Iterator[None]:
         if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
             raise DeviceError(
                 f"there is not enough memory for {cells:,} cells",
-                cure="a smaller grid, device.precision=float32, device=cpu, or more memory",
+                hint="a smaller grid, device.precision=float32, device=cpu, or more memory",
             ) from None
         raise
 

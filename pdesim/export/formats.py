@@ -75,11 +75,11 @@ def export(
     sources = [read_source(run) for run in runs]
     place = _default(path, sources, form) if target is None else Path(os.path.expanduser(target))
     if any(place.resolve() == run.resolve() for run in runs):
-        raise OutputError(f"{place} is the data itself", cure="another --output TARGET")
+        raise OutputError(f"{place} is the data itself", hint="another --output TARGET")
     if place.exists() and not (place.is_file() or place.is_dir()):
         raise OutputError(f"{place} is no regular file", "a new name", "--output TARGET")
     if place.is_file() and is_run_file(place):
-        raise OutputError(f"{place} is a file of a run", cure="another --output TARGET")
+        raise OutputError(f"{place} is a file of a run", hint="another --output TARGET")
     if place.is_dir() and not _is_ours(place):
         raise OutputError(f"{place} is a folder", "a name for the new file", "--output TARGET")
     # a description of the data beside it, which every run writes itself, is always free to renew

@@ -28,10 +28,10 @@ def appearing(target: Path, overwrite: bool) -> Iterator[Path]:
     if target.exists() and not overwrite:
         raise OutputError(
             f"{target} exists already; nothing was overwritten",
-            cure="--overwrite, or another name (--output TARGET)",
+            hint="--overwrite, or another name (--output TARGET)",
         )
     if not target.parent.is_dir():
-        raise OutputError(f"there is no folder {target.parent}", cure="--output TARGET elsewhere")
+        raise OutputError(f"there is no folder {target.parent}", hint="--output TARGET elsewhere")
     # names have at most 255 bytes on most file systems
     start = f".{os.fsdecode(os.fsencode(target.name)[:LONGEST_START])}."
     temporary = target.with_name(f"{start}{os.getpid()}.tmp")
@@ -43,7 +43,7 @@ def appearing(target: Path, overwrite: bool) -> Iterator[Path]:
     except OSError as error:
         reason = error.strerror or error
         raise OutputError(
-            f"{target} cannot be written ({reason})", cure="--output TARGET"
+            f"{target} cannot be written ({reason})", hint="--output TARGET"
         ) from None
     finally:
         clear_name(temporary)

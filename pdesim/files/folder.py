@@ -176,7 +176,7 @@ def not_made(folder: Path, error: Exception) -> OutputError:
     reason = getattr(error, "strerror", None) or error
     return OutputError(
         f"the output folder {str(folder)[:300]!r} cannot be made ({reason})",
-        cure="hydra.run.dir=DIR with a folder that you may write to",
+        hint="hydra.run.dir=DIR with a folder that you may write to",
     )
 
 

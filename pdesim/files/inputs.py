@@ -188,5 +188,5 @@ def memory() -> float:
 def _existing(path: str | Path) -> Path:
     path = Path(os.path.expanduser(path))
     if not path.is_file():
-        raise OutputError(f"there is no file {path}", cure="a path from where pdesim was started")
+        raise OutputError(f"there is no file {path}", hint="a path from where pdesim was started")
     return path

@@ -262,7 +262,7 @@ def _symbols(axes, fields, numbers, definitions) -> dict[str, sympy.Expr]:
     while waiting:
         ready = [name for name, text in waiting.items() if not names_in(text) & set(waiting)]
         if not ready:
-            raise ConfigError(f"the parameters {sorted(waiting)} are defined by each other")
+            raise ConfigError(f"circular definition of the parameters {sorted(waiting)}")
         for name in ready:
             scope = Scope(symbols, axes, operators=True)
             symbols[name] = parse(waiting.pop(name), scope, f"equation.{name}")

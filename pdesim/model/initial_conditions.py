@@ -99,7 +99,7 @@ def build_initial(
     for key in spec:
         if key not in (*fields, "default"):
             raise ConfigError(
-                f"initial.{key} is for no field of this equation",
+                f"initial.{key} does not name a field of this equation",
                 nearest(key, [*fields, "default"]),
             )
     places = {name: sympy.Symbol(name, real=True) for name in (*place_names(axes), "t")}

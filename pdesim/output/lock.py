@@ -36,12 +36,12 @@ def hold(folder: Path) -> Iterator[None]:
             lock.acquire(timeout=GRACE_SECONDS)
     except Timeout:
         raise OutputError(
-            f"another process is writing to {folder} now", cure="wait for it, or another folder"
+            f"another process is writing to {folder} now", hint="wait for it, or another folder"
         ) from None
     except OSError as error:
         raise OutputError(
             f"the folder {folder} cannot be written to ({error.strerror})",
-            cure="hydra.run.dir=DIR with a folder that you may write to",
+            hint="hydra.run.dir=DIR with a folder that you may write to",
         ) from None
     try:
         yield

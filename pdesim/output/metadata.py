@@ -70,9 +70,9 @@ def run_state(snapshots: Snapshots, status: Mapping[str, Any]) -> tuple[str, str
     A status file says "running" for ever if its writer was killed; the lock knows better.
     """
     state, error = str(status.get("state", "unknown")), status.get("error")
-    if snapshots.state == "growing":
+    if snapshots.state == "writing":
         return "running", None
-    if snapshots.state == "cut off":
+    if snapshots.state == "truncated":
         return "killed", snapshots.offer
     if state == "running":
         return "killed", f"pdesim resume {snapshots.path.parent} goes on"

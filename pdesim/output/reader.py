@@ -33,7 +33,7 @@ class Snapshots:
 
     ``snapshots["u"]`` is the HDF5 dataset ``(time, ..., x)``; slicing it reads what is asked for.
     Of a file that is being written, ``len`` counts the frames that are whole by now; a field may
-    be one longer. ``state`` is "whole", "growing" (a run is writing), or "cut off" (its writer was
+    be one longer. ``state`` is "complete", "writing" (a run adds frames), or "truncated" (its writer was
     killed: ``pdesim recover`` mends it).
 
     Raises:
@@ -46,14 +46,14 @@ class Snapshots:
         try:
             self._file = open_hdf5(self.path)
         except OSError as error:
-            cure = f"pdesim recover {self.path}" if "truncated file" in str(error) else ""
+            hint = f"pdesim recover {self.path}" if "truncated file" in str(error) else ""
             raise OutputError(
-                f"{self.path} cannot be read ({reason(error)})", "a snapshots.h5", cure
+                f"{self.path} cannot be read ({reason(error)})", "a snapshots.h5", hint
             ) from None
-        self.state, self._handles = "whole", {}
+        self.state, self._handles = "complete", {}
         try:
             if self._file.swmr_mode:
-                self.state = "growing" if lock.is_held(self.path.parent) else "cut off"
+                self.state = "writing" if lock.is_held(self.path.parent) else "truncated"
             with reading(self.path):
                 check_layout(self._file)
                 self._attributes = read_attributes(self._file)
@@ -64,7 +64,7 @@ class Snapshots:
     @property
     def offer(self) -> str:
         """The one line that goes with a file whose writer was killed; else empty."""
-        if self.state != "cut off":
+        if self.state != "truncated":
             return ""
         return f"the writer of {self.path} was killed: pdesim recover {self.path} mends it"
 

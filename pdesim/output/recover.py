@@ -61,7 +61,7 @@ def recover(path: str | Path) -> Recovered:
         pass
     if lock.is_held(path.parent):
         raise OutputError(
-            f"a run is writing {path} now; nothing was changed", cure="wait until it ends"
+            f"a run is writing {path} now; nothing was changed", hint="wait until it ends"
         )
     try:
         with lock.hold(path.parent), replacing(path, sync=True) as copy:

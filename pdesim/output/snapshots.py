@@ -270,7 +270,7 @@ def explained(path: Path):
     except UNREADABLE as error:
         raise OutputError(
             f"{path} cannot be written: {reason(error)}; the frames written before are kept",
-            cure="room on the disk and the right to write, then pdesim resume "
+            hint="room on the disk and the right to write, then pdesim resume "
             f"{path.parent}, or another place (hydra.run.dir=DIR)",
         ) from None
 

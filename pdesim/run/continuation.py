@@ -21,7 +21,7 @@ from pdesim.output.snapshots import FILE as SNAPSHOTS
 from pdesim.plan import Plan, build_grid, build_plan, frame_times
 from pdesim.settings import CONTINUING, INCIDENTAL, OPEN_SECTIONS, Settings, lies_in, read_settings
 
-_CURE = f"remove {FILE}: the run goes on from the one before, or begins anew"
+_HINT = f"remove {FILE}: the run goes on from the one before, or begins anew"
 #: what may change on the way; everything else decides the numbers or the layout of the file
 FREE = (*CONTINUING, *INCIDENTAL)
 
@@ -54,7 +54,7 @@ def continue_run(folder: Path, asked: Mapping[str, Any]) -> Continuation:
         raise OutputError(f"{folder} holds no run (no {SNAPSHOTS})", "the folder of a run")
     check_folder(folder)
     if lock.is_held(folder):
-        raise OutputError(f"another process is writing to {folder} now", cure="wait for it")
+        raise OutputError(f"another process is writing to {folder} now", hint="wait for it")
     mended = recover(path)
     if mended.changed:
         notes.append(f"{SNAPSHOTS} was cut off: recovered {mended.frames} frames (pdesim recover)")
@@ -109,9 +109,9 @@ def _merged(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, An
     different = [k for k, v in after.items() if k not in free and before.get(k) != v]
     if different:
         there = {k: before.get(k, "not set") for k in different[:4]}
-        told = "; ".join(f"{k} is {value} there, {after[k]} here" for k, value in there.items())
+        told = "; ".join(f"{k} was {value}, now {after[k]}" for k, value in there.items())
         raise ConfigError(
-            f"a run goes on with its own settings: {told}",
+            f"cannot resume with different settings: {told}",
             "changes to time.end, time.wall_limit, output.checkpoint, device and animation only",
             'a new run; initial.u=\'snapshot("RUN/snapshots.h5", "u")\' starts from a last frame',
         )
@@ -161,7 +161,7 @@ def _newest(
 
 def _other_versions(attributes: Mapping[str, Any]) -> list[str]:
     return [
-        f"begun with {package} {then}, goes on with {now}: equal to one run only up to rounding"
+        f"begun with {package} {then}, goes on with {now}: may differ from an uninterrupted run by rounding"
         for package in ("tensorflow", "numpy")
         if (then := str(attributes.get(f"{package}_version", ""))) != (now := version(package))
     ]
@@ -176,7 +176,7 @@ def _from_the_start(
         raise OutputError(
             f"the frames of {path} lie at other times than these settings say, "
             f"and there is no checkpoint to go on from{''.join(f'; {c}' for c in complaints)}",
-            cure="a new run in another folder (hydra.run.dir=...)",
+            hint="a new run in another folder (hydra.run.dir=...)",
         )
     return plan if len(times) < len(plan.times) else None
 
@@ -189,7 +189,7 @@ def _from(moment: Moment, settings: Settings, name: str) -> Plan | None:
     _check_state(moment, (len(moment.state), *grid.shape), precision)
     if (moment.solid is None) != (settings.domain.mask is None):
         raise OutputError(
-            "the checkpoint and the settings differ in whether there are obstacles", cure=_CURE
+            "the checkpoint and the settings differ in whether there are obstacles", hint=_HINT
         )
     plan = build_plan(settings, name, replace(moment, times=times))
     _check_state(moment, (len(plan.equation.fields), *grid.shape), precision)
@@ -203,7 +203,7 @@ def _check_state(moment: Moment, shape: tuple[int, ...], precision: str) -> None
         raise OutputError(
             f"the checkpoint holds a state of shape {found.shape} in {found.dtype}",
             f"the shape {shape} in {precision}",
-            _CURE,
+            _HINT,
         )
 
 

@@ -152,7 +152,7 @@ def _record(session: _Session, config_yaml: str, began: float) -> PdesimError | 
     ):
         session.tell(
             f"computed on {before['device']} before, now on {session.placement.about}: "
-            "equal to one run only up to rounding"
+            "may differ from an uninterrupted run by rounding"
         )
     try:
         recorder = open_recorder(plan, folder, config_yaml, session.goes_on, worker)
@@ -255,8 +255,8 @@ def _evolve(session: _Session, recorder: Recorder) -> None:
             recorder.checkpoint(simulation.moment())
         except InterruptedRun as stopped:
             recorder.checkpoint(simulation.moment())
-            cure = f"pdesim resume {session.folder}   goes on from there"
-            raise InterruptedRun(stopped.problem, cure, exit_code=stopped.exit_code) from None
+            hint = f"pdesim resume {session.folder}   continues from there"
+            raise InterruptedRun(stopped.problem, hint, exit_code=stopped.exit_code) from None
         finally:
             count_steps(simulation, cells, numbers)
     if unresolved:
@@ -292,7 +292,7 @@ def log_file(folder: Path, log: logging.Logger = log) -> Iterator[None]:
     except OSError as error:
         raise OutputError(
             f"{folder / 'pdesim.log'} cannot be written ({error.strerror})",
-            cure="hydra.run.dir=DIR with a folder that you may write to",
+            hint="hydra.run.dir=DIR with a folder that you may write to",
         ) from None
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     handler.handleError = lambda record: None  # a full disk is told of elsewhere
@@ -326,8 +326,8 @@ def open_recorder(
     if not goes_on:
         if path.exists() and not settings.output.overwrite:
             raise OutputError(
-                f"{path} holds a run already; nothing was overwritten",
-                cure="another folder (hydra.run.dir=...), output.overwrite=true or resume=auto",
+                f"{path} already contains a run; nothing was overwritten",
+                hint="another folder (hydra.run.dir=...), output.overwrite=true or resume=auto",
             )
         create_snapshots(path, layout, _attributes(plan, layout, config_yaml))
     else:

@@ -30,7 +30,7 @@ def build_stepper(name: str, problem: Problem, stages: int = 9):
     reason = refusal(name, problem)
     if reason:
         raise StepperError(
-            f"stepper={name} cannot serve {problem.equation.name} here: {reason}",
+            f"stepper={name} does not apply to {problem.equation.name}: {reason}",
             "one of " + ", ".join(serving(problem)),
         )
     method = METHODS[name]

@@ -66,8 +66,8 @@ def prepare_member(
         settings = composed.settings
         if there and settings.resume != "auto" and not settings.output.overwrite:
             raise OutputError(
-                f"{folder} holds a run already; nothing was overwritten",
-                cure="another folder (hydra.sweep.dir=...), output.overwrite=true or resume=auto",
+                f"{folder} already contains a run; nothing was overwritten",
+                hint="another folder (hydra.sweep.dir=...), output.overwrite=true or resume=auto",
             )
         if there and settings.resume == "auto":
             rest = continue_run(folder, composed.values)

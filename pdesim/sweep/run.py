@@ -85,8 +85,8 @@ def _warn(waiting: Sequence[Member], console: Console) -> None:
     its grid. Members that are computed alone in this process print their notes on the equation
     themselves.
     """
-    here = waiting[0].plan.settings.workers.name == "here"
-    together = [one for one in waiting if not (here and program_of(one).startswith(ALONE))]
+    local = waiting[0].plan.settings.workers.name == "local"
+    together = [one for one in waiting if not (local and program_of(one).startswith(ALONE))]
     for note, numbers in _equation_notes(together).items():
         whom = "" if len(numbers) == len(waiting) else f"{_named(numbers)}: "
         console.print(f"{whom}{note}", highlight=False, soft_wrap=True)
@@ -120,7 +120,7 @@ def _compute(
     workers = waiting[0].plan.settings.workers
     limits = [member.plan.settings.time.wall_limit for member in waiting]
     limit = min((one for one in limits if one is not None), default=None)
-    if workers.name == "here":
+    if workers.name == "local":
         with stop_requests(limit) as stop:
             return compute(waiting, console, stop)
     return compute_elsewhere(waiting, folder, config_dir, workers, limit, console)

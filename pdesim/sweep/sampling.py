@@ -96,7 +96,7 @@ def expand(
     sampler: str = "grid",
     n: int | None = None,
     seed: int = 0,
-    over: Mapping[str, Any] | None = None,
+    parameters: Mapping[str, Any] | None = None,
     folders: Sequence[Path] = (),
 ) -> list[list[str]]:
     """One list of plain overrides per member, in the order of their numbers.
@@ -114,7 +114,7 @@ def expand(
         sampler: one of :data:`SAMPLERS`.
         n: how many members to draw; of ``grid`` and ``zip`` the values say how many.
         seed: of the draws.
-        over: swept settings from a file, name -> list of values or text as in the shell;
+        parameters: swept settings from a file, name -> list of values or text as in the shell;
             a word of the shell for the same setting takes its place.
         folders: with configs of the user's own, where ``glob`` looks besides the shipped ones.
 
@@ -128,7 +128,7 @@ def expand(
     """
     if sampler not in SAMPLERS:
         raise ConfigError(f"sweep={sampler} is unknown", nearest(sampler, SAMPLERS))
-    words = _words(overrides, over or {}, folders)
+    words = _words(overrides, parameters or {}, folders)
     swept = [word for word in words.values() if not isinstance(word, str)]
     if sampler in DRAWING:
         rows = _draw(swept, sampler, _count(n, sampler), seed)
@@ -151,7 +151,7 @@ def members(overrides: Sequence[str], config_dir: str | None = None) -> list[lis
     """
     sweep = compose_settings(first_values(overrides), config_dir).settings.sweep
     folders = [Path(config_dir)] if config_dir else []
-    return expand(overrides, sweep.name, sweep.n, sweep.seed, sweep.over, folders)
+    return expand(overrides, sweep.name, sweep.n, sweep.seed, sweep.parameters, folders)
 
 
 def first_values(overrides: Sequence[str]) -> list[str]:
@@ -167,13 +167,13 @@ def first_values(overrides: Sequence[str]) -> list[str]:
 
 
 def _words(
-    overrides: Sequence[str], over: Mapping[str, Any], folders: Sequence[Path]
+    overrides: Sequence[str], parameters: Mapping[str, Any], folders: Sequence[Path]
 ) -> dict[str, str | _Choices | _Interval]:
     """Every setting once, by its name without plus signs, where it was named first.
 
     A later word for the same setting wins, as it does in Hydra.
     """
-    found = dict(_from_file(over, folders))
+    found = dict(_from_file(parameters, folders))
     for text in overrides:
         name, word = _read(text, folders)
         found[name] = word
@@ -181,13 +181,13 @@ def _words(
 
 
 def _from_file(
-    over: Mapping[str, Any], folders: Sequence[Path]
+    parameters: Mapping[str, Any], folders: Sequence[Path]
 ) -> Iterator[tuple[str, str | _Choices | _Interval]]:
-    for name, value in _leaves(over):
-        check_swept(name, f"sweep.over.{name}")
+    for name, value in _leaves(parameters):
+        check_swept(name, f"sweep.parameters.{name}")
         if isinstance(value, list | tuple):
             if not value:
-                raise ConfigError(f"sweep.over.{name} is empty", "a list of values")
+                raise ConfigError(f"sweep.parameters.{name} is empty", "a list of values")
             yield name, _Choices(name, tuple(_written(one) for one in value))
         else:
             text = value if isinstance(value, str) else _written(value)

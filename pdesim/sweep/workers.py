@@ -203,7 +203,7 @@ def _refusals(workers: Workers) -> Iterator[None]:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ConfigError(
             f"workers={workers.name} cannot start: {first}",
-            cure="other workers.options, or workers=here",
+            hint="other workers.options, or workers=local",
         ) from None
 
 

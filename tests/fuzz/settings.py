@@ -59,7 +59,7 @@ RIGHT = {
     "equation.about": ["'u [m/s]'"],
     "equation.D": ["0.1", "'0.1*x'", "'D0*2'", "-1"],
     "equation.D0": ["1"],
-    "sweep.over": ["{}", "{equation.D: [1, 2]}"],
+    "sweep.parameters": ["{}", "{equation.D: [1, 2]}"],
     "workers.options": ["{}"],
     "seed": ["0", "7"],
     "hydra.run.dir": ["outputs/x", "/proc/x", "'a=1,b=2'"],
@@ -71,7 +71,7 @@ OPEN = (
     *("equation." + key for key in KEYS), "equation", "equation.D", "equation.rhs.u", "initial.u",
     "initial.default", "initial", "boundary", "boundary.x", "boundary.x.lower", "boundary.u",
     "boundary.u.x", "boundary.x.upper.dirichlet", "boundary.x.lower.robin", "boundary.mask",
-    "domain.mask", "animation.field", "workers.options", "sweep.over", "output.region",
+    "domain.mask", "animation.field", "workers.options", "sweep.parameters", "output.region",
 )  # fmt: skip
 EQUATION_FILE = """\
 # @package _global_
