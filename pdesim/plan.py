@@ -363,7 +363,8 @@ def _check_stored_range(
                 f"{equation.fields[number]} has values up to {largest:.3g} in the initial state, "
                 f"which {dtype} stores as {stored}",
                 f"magnitudes from {about.smallest_subnormal:.2g} to {about.max:.6g}",
-                "output.dtype=float32, or other units of this field",
+                "other units of this field"
+                + (", or output.dtype=float32" if dtype == np.float16 else ""),
             )
 
 

@@ -221,7 +221,7 @@ def test_a_run_goes_on_to_a_later_end(stopped, tmp_path):
 
 
 def test_resume_keeps_the_settings(stopped):
-    with pytest.raises(PdesimError, match=r"equation\.D is .* there, 0.5 here"):
+    with pytest.raises(PdesimError, match=r"equation\.D was .*, now 0.5"):
         pdesim.resume(stopped, "time.end=1", "equation.D=0.5")
     with pytest.raises(PdesimError, match="did you mean 'end'"):
         pdesim.resume(stopped, "time.ende=1")

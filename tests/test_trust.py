@@ -146,7 +146,8 @@ def test_a_folder_given_with_its_section_is_given(folder):
 def experiment(folder: Path, over: str, more: str = "") -> list[str]:
     (folder / "experiment").mkdir(exist_ok=True)
     text = "# @package _global_\ndefaults:\n  - override /equation: heat\ngrid: 8\n"
-    text += f"animation: {{name: none}}\nsweep:\n  parameters:\n    equation.D: [0.1, 0.2]\n    {over}\n"
+    text += "animation: {name: none}\nsweep:\n  parameters:\n    equation.D: [0.1, 0.2]\n"
+    text += f"    {over}\n"
     (folder / "experiment" / "mine.yaml").write_text(text + more)
     return ["--config-dir", "my", "-m", "experiment=mine"]
 
@@ -178,3 +179,29 @@ def test_a_member_is_checked_like_a_single_run(folder, capsys):
     (folder / "device" / "mine.yaml").write_text(text)
     assert main(words) == 2
     assert "workers.options" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("workers: null", "workers is None"),
+        ("hydra: null", "hydra is None"),
+        ('hydra:\n  run:\n    dir: "outputs/a\\0b"', "hydra.run.dir"),
+        ('hydra:\n  run:\n    dir: "outputs/\\e[31mred"', "hydra.run.dir"),
+        ('hydra:\n  run:\n    dir: ""', "hydra.run.dir is empty"),
+    ],
+)
+def test_sections_and_folders_of_odd_values(folder, capsys, text, told):
+    write(folder, text + "\n")
+    assert main(["--config-dir", "my", "equation=mine", "grid=8"]) == 2
+    error = capsys.readouterr().err
+    assert told in error and "\x1b" not in error
+
+
+def test_another_run_is_not_touched_by_settings_that_cannot_continue_it(tmp_path, capsys):
+    """``resume=auto`` with another equation: refused before Hydra writes into the folder."""
+    words = ["time.end=0.01", "output.frames=1", "animation=none", f"hydra.run.dir={tmp_path}/run"]
+    assert main(["equation=heat", "grid=8", *words]) == 0
+    before = {p: p.read_bytes() for p in (tmp_path / "run").rglob("*") if p.is_file()}
+    assert main(["equation=allen_cahn", "grid=8", *words, "resume=auto"]) == 2
+    assert {p: p.read_bytes() for p in before} == before

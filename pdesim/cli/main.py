@@ -29,6 +29,9 @@ COMMANDS = (
     "list", "render", "resume", "recover", "info", "export", "verify", "converge", "bench",
 )  # fmt: skip
 
+#: values of a sweep that are composed before it starts, which may take 0.2 s each
+MOST_CHECKED = 20
+
 if TYPE_CHECKING:
     from pdesim.sweep.compose import Composer
 
@@ -224,21 +227,22 @@ def _run(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> int
 
 
 def _planned(overrides: Sequence[str], config_dir: str | None, trusted: bool):
-    """A single run's configuration, its settings, and its plan unless it goes on."""
+    """A single run's configuration, its settings, and its plan, or the rest of a run."""
     from pdesim.config.compose import choose_run_folder, compose_config, composed_from, is_given
     from pdesim.files import check_folder, new_folder
     from pdesim.plan import build_plan
+    from pdesim.run.continuation import continue_run
 
     config = compose_config(overrides, config_dir)
     composed = composed_from(config, overrides).check_trust(trusted).check_single()
-    plan = None
-    if not _goes_on(composed.settings, composed.run_folder):
-        plan = build_plan(composed.settings, composed.equation)
-        new = not is_given("hydra.run.dir", overrides)
-        _check_folder(composed.run_folder, new or plan.settings.output.overwrite)
+    if _goes_on(composed.settings, composed.run_folder):
+        # before Hydra writes into the folder, which may be another run's
+        return config, composed, continue_run(composed.run_folder, composed.values)
+    plan = build_plan(composed.settings, composed.equation)
+    new = not is_given("hydra.run.dir", overrides)
+    _check_folder(composed.run_folder, new or plan.settings.output.overwrite)
     check_folder(composed.run_folder)  # before Hydra writes into it
-    if plan is not None and not is_given("hydra.run.dir", overrides):
-        # another run may have started in the same second
+    if new:  # another run may have started in the same second
         composed = replace(composed, run_folder=new_folder(composed.run_folder))
         choose_run_folder(config, composed.run_folder)
     return config, composed, plan
@@ -314,12 +318,15 @@ def _note_repeated(jobs: Sequence[Sequence[str]]) -> None:
 
 
 def _check_sweep(jobs: Sequence[Sequence[str]], compose: Composer) -> None:
-    """Check each value of each swept setting once, with the others at their first value."""
+    """Check values of swept settings, each with the others at their first value.
+
+    The first ``MOST_CHECKED`` in all; a mistake in a later one ends that member alone.
+    """
     first, seen = jobs[0], set(jobs[0])
     _ = compose(first).settings
     for job in jobs:
         for number, word in enumerate(job):
-            if word not in seen:
+            if word not in seen and len(seen) < len(first) + MOST_CHECKED:
                 seen.add(word)
                 _ = compose([*first[:number], word, *first[number + 1 :]]).settings
 
@@ -355,20 +362,27 @@ def _start(arguments: list[str], config_dir: str | None) -> int:
 
 
 def _job(values, settings, plan=None) -> None:
-    """One run in the folder that Hydra has made for it; ``plan`` where it was made before."""
+    """One run in the folder that Hydra has made for it.
+
+    Args:
+        plan: of the run, or the rest of one (``Continuation``); None if neither was made before.
+    """
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from pdesim.cli.resume import go_on
+    from pdesim.cli.resume import carry_on
     from pdesim.config.compose import to_yaml
     from pdesim.plan import build_plan
+    from pdesim.run.continuation import Continuation, continue_run
     from pdesim.run.execute import execute
 
     hydra_config = HydraConfig.get()
     folder = _shown(Path(hydra_config.runtime.output_dir))
     alone = hydra_config.mode is RunMode.RUN
     if plan is None and _goes_on(settings, folder):
-        go_on(folder, values, Console(stderr=True), alone=alone)
+        plan = continue_run(folder, values)
+    if isinstance(plan, Continuation):
+        carry_on(plan, folder, Console(stderr=True), alone=alone)
         return
     plan = plan or build_plan(settings, hydra_config.runtime.choices["equation"])
     execute(plan, folder, to_yaml(values), Console(stderr=True), alone=alone)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pdesim.cli.arguments import Parser, path_and_settings
+
+if TYPE_CHECKING:
+    from pdesim.run.continuation import Continuation
 
 
 def parser() -> Parser:
@@ -24,19 +28,19 @@ def run(arguments: Sequence[str]) -> int:
     from rich.console import Console
 
     from pdesim.config import nested_values
+    from pdesim.run.continuation import continue_run
 
     folder, overrides = path_and_settings(parser(), parser().read(arguments).words)
     # the folder of a file is meant, too
     folder = folder.parent if folder.is_file() else folder
-    return go_on(folder, nested_values(overrides), Console(stderr=True))
+    rest = continue_run(folder, nested_values(overrides))
+    return carry_on(rest, folder, Console(stderr=True))
 
 
-def go_on(folder: Path, asked: Mapping, console, alone: bool = True) -> int:
+def carry_on(rest: Continuation, folder: Path, console, alone: bool = True) -> int:
     """The rest of a folder's run, if there is any; ``alone``: the process does nothing else."""
-    from pdesim.run.continuation import continue_run
     from pdesim.run.execute import execute
 
-    rest = continue_run(folder, asked)
     for note in rest.notes:
         console.print(note, highlight=False, markup=False, soft_wrap=True)
     if rest.plan is None:

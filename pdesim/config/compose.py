@@ -173,6 +173,9 @@ def composed_from(config: DictConfig, overrides: Sequence[str]) -> Composed:
         HydraConfig.instance().set_config(config)  # what ${hydra:...} reads
         check_interpolations(OmegaConf.to_container(config, resolve=False))
         values = plain(config)
+        for name in FOLDERS:
+            if not str(OmegaConf.select(config.hydra, name) or "").strip():
+                raise ConfigError(f"hydra.{name} is empty", "the name of a folder")
         return Composed(
             values=values,
             run_folder=Path(config.hydra.run.dir),

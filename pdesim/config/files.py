@@ -19,6 +19,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
 from omegaconf import OmegaConf
 
+from pdesim.config.trust import GUARDED
 from pdesim.errors import ConfigError, OutputError
 from pdesim.files import check_aliases
 from pdesim.settings import check_keys
@@ -194,6 +195,9 @@ def _check(config: Any, name: str, text: str) -> None:
         raise ConfigError(f"{name} is nested too deeply to read") from None
     if number := _too_large(values):
         raise ConfigError(f"{name}: {number} is a whole number of more than 300 digits")
+    for section in GUARDED:
+        if not isinstance(values.get(section, {}), Mapping):
+            raise ConfigError(f"{name}: {section} is {values[section]!r}", "a section of settings")
     try:
         check_keys(values)
     except ConfigError as error:

@@ -51,7 +51,9 @@ def untrusted_settings(found: Mapping[str, Any], expected: Mapping[str, Any]) ->
         for name in sorted(one.keys() | other.keys())
         if one.get(name) != other.get(name) and not FILLED_IN.match(name) and name not in FOLDERS
     ]
-    if found["workers"].get("options") != expected["workers"].get("options"):
+    if not isinstance(found["workers"], Mapping):
+        names.append("workers")
+    elif found["workers"].get("options") != expected["workers"].get("options"):
         names.append("workers.options")
     return names
 
@@ -67,7 +69,8 @@ def outside_folders(resolved: Mapping[str, str], overrides: Sequence[str]) -> li
         f"hydra.{name}={folder}"
         for name, folder in resolved.items()
         if not {f"hydra.{name}", f"hydra.{name.partition('.')[0]}"} & typed
-        and not Path(folder).resolve().is_relative_to(root)
+        # a control character in a name would reach the terminal
+        and not (str(folder).isprintable() and Path(folder).resolve().is_relative_to(root))
     ]
 
 

@@ -15,9 +15,7 @@ from pdesim.errors import FormulaError, nearest
 from pdesim.formula import language as lang
 from pdesim.formula import nodes
 
-MAX_LENGTH = 4000
-MAX_DEPTH = 60
-MAX_EXPONENT = 64
+MAX_LENGTH, MAX_DEPTH, MAX_EXPONENT = 4000, 60, 64
 MAX_ARGUMENTS, MAX_NODES = 32, 20_000
 MAX_MAGNITUDE = 1e300
 #: levels of a formula with the parameters in it that are formulas themselves
@@ -250,6 +248,8 @@ class _Parser:
         )
 
     def _boolop(self, node: ast.BoolOp, depth: int) -> sympy.Basic:
+        if len(node.values) > MAX_ARGUMENTS:
+            raise self.fail(node, f"{len(node.values)} conditions", f"at most {MAX_ARGUMENTS}")
         combine = sympy.And if isinstance(node.op, ast.And) else sympy.Or
         return combine(*(self.condition(value, depth) for value in node.values))
 

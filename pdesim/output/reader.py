@@ -33,8 +33,8 @@ class Snapshots:
 
     ``snapshots["u"]`` is the HDF5 dataset ``(time, ..., x)``; slicing it reads what is asked for.
     Of a file that is being written, ``len`` counts the frames that are whole by now; a field may
-    be one longer. ``state`` is "complete", "writing" (a run adds frames), or "truncated" (its writer was
-    killed: ``pdesim recover`` mends it).
+    be one longer. ``state`` is "complete", "writing" (a run adds frames), or "truncated" (its
+    writer was killed: ``pdesim recover`` repairs it).
 
     Raises:
         OutputError: if there is no such file, if it cannot be read, refers to other files, or

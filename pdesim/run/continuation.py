@@ -60,10 +60,12 @@ def continue_run(folder: Path, asked: Mapping[str, Any]) -> Continuation:
         notes.append(f"{SNAPSHOTS} was cut off: recovered {mended.frames} frames (pdesim recover)")
     with Snapshots(path) as snapshots:
         times, attributes = snapshots.times, snapshots.attributes
+        shape = snapshots[snapshots.fields[0]].shape[1:] if snapshots.fields else ()
     stored = _config(attributes, path)
     values = _merged(stored, asked)
     settings, name = read_settings(values), str(attributes.get("equation_name", "custom"))
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    _check_shape(settings, shape, path)
     moment, complaints = _newest(folder, stored, len(times))
     notes += [*complaints, *_other_versions(attributes)]
     if moment is None:
@@ -161,10 +163,21 @@ def _newest(
 
 def _other_versions(attributes: Mapping[str, Any]) -> list[str]:
     return [
-        f"begun with {package} {then}, goes on with {now}: may differ from an uninterrupted run by rounding"
+        f"begun with {package} {then}, continued with {now}: may differ from an uninterrupted run "
+        "by rounding"
         for package in ("tensorflow", "numpy")
         if (then := str(attributes.get(f"{package}_version", ""))) != (now := version(package))
     ]
+
+
+def _check_shape(settings: Settings, stored: tuple[int, ...], path: Path) -> None:
+    """Refuse settings with another grid than the frames have, before a state of that size is made.
+
+    Frames of a part of the grid (``output.stride``, ``output.region``) are compared later.
+    """
+    output, shape = settings.output, build_grid(settings).shape
+    if output.stride == 1 and output.region is None and stored != shape:
+        raise OutputError(f"the frames of {path} have the shape {stored}, its settings {shape}")
 
 
 def _from_the_start(

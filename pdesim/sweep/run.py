@@ -54,7 +54,7 @@ def _run_held(
     jobs: Sequence[Sequence[str]], folder: Path, compose: Composer, console: Console
 ) -> int:
     """:func:`run_sweep` in a folder that is locked."""
-    _await_workers(jobs, folder, console)
+    _await_workers(folder, console)
     prepared = []
     with console.status("planning") as status:
         for number, overrides in enumerate(jobs):
@@ -70,9 +70,9 @@ def _run_held(
     return max((one.error.exit_code for one in outcomes if one.error), default=0)
 
 
-def _await_workers(jobs: Sequence[Sequence[str]], folder: Path, console: Console) -> None:
+def _await_workers(folder: Path, console: Console) -> None:
     """Wait for workers whose sweep was killed: they notice that, and stop with a checkpoint."""
-    members = [folder / str(number) for number in range(len(jobs))]
+    members = [path for path in folder.iterdir() if path.name.isdecimal()]
     if any(is_held(member) for member in members):
         with console.status("waiting for workers of an earlier sweep to stop"):
             wait_until_free(members, WORKERS_STOP_SECONDS)
