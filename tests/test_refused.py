@@ -6,6 +6,7 @@ import os
 import time
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from made_runs import make_run
@@ -236,3 +237,33 @@ def test_the_values_of_a_long_sweep_are_not_all_composed_before_it(tmp_path, mon
     assert main(["-m", *HEAT, "seed=range(1000)", f"label={labels}"]) == 0
     assert len(jobs) == 300_000
     assert time.monotonic() - began < 20  # seconds; 300 compositions take a minute
+
+
+@pytest.mark.parametrize("word", [5, ["grid=8"], {"grid": 8}, None])
+def test_settings_from_python_are_text(word, finished):
+    with pytest.raises(PdesimError, match="is not a setting"):
+        pdesim.simulate("equation=heat", word)
+    with pytest.raises(PdesimError, match="is not a setting"):
+        pdesim.resume(finished, word)
+
+
+def test_empty_names(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for words in (["info", ""], ["list", "--config-dir", "nowhere"], [*HEAT, "hydra.run.dir="]):
+        assert main(words) == 2
+        assert "internal error" not in capsys.readouterr().err
+
+
+def test_a_grid_that_the_frames_contradict(tmp_path, capsys):
+    """Settings in a file that say 16384 x 16384 cells: refused before a state is made."""
+    pdesim.simulate(*HEAT, folder=tmp_path / "run")
+    (tmp_path / "run" / "checkpoint.h5").unlink()
+    with h5py.File(tmp_path / "run" / "snapshots.h5", "r+") as file:
+        stored = str(file.attrs["config"])
+        file.attrs["config"] = stored.replace("grid: 16", "grid: 16384")
+    for words in (
+        ["resume", str(tmp_path / "run"), "time.end=0.02"],
+        ["converge", str(tmp_path / "run")],
+    ):
+        assert main(words) == 2
+        assert "have the shape (16, 16)" in capsys.readouterr().err

@@ -56,7 +56,7 @@ def test_every_compression_keeps_every_bit(tmp_path, dtype, compression):
         writer.write(0.5 * number, state)
     writer.close()
     with Snapshots(path) as snapshots:
-        assert snapshots.state == "whole" and len(snapshots) == 3
+        assert snapshots.state == "complete" and len(snapshots) == 3
         for number, name in enumerate(layout.fields):
             assert snapshots[name][:].tobytes() == states[:, number].tobytes()
 
@@ -263,7 +263,7 @@ def test_a_file_that_was_cut_off_is_read_and_mended(tmp_path, more):
     with pytest.raises(OSError):
         h5py.File(path, "r")
     with Snapshots(path) as snapshots:
-        assert snapshots.state == "cut off" and len(snapshots) == 5
+        assert snapshots.state == "truncated" and len(snapshots) == 5
     with pytest.warns(UserWarning, match="pdesim recover"), pdesim.open(path) as snapshots:
         assert np.isfinite(snapshots["u"][:5]).all()
     done = recover(path)

@@ -52,7 +52,7 @@ def one_path(parser: Parser, words: Sequence[str]) -> str:
     Raises:
         ConfigError: if there are others, or none.
     """
-    if len(words) != 1:
+    if len(words) != 1 or not words[0]:
         parser.error(f"one path is needed, not {len(words)}: {' '.join(words) or 'no words'}")
     return words[0]
 

@@ -43,6 +43,8 @@ def _sections(words: Sequence[str], config_dir: str | None) -> Iterator[Section]
     from pdesim.config.compose import choices, groups
 
     folders = [Path(config_dir)] if config_dir else []
+    if folders and not folders[0].is_dir():
+        raise ConfigError(f"there is no folder {config_dir}", "--config-dir DIR with configs in it")
     if not words:
         yield from _equations(config_dir, folders)
         for group in groups():

@@ -131,6 +131,9 @@ def compose_config(overrides: Sequence[str], config_dir: str | None = None) -> D
     Raises:
         ConfigError: for anything that Hydra refuses, in words of our own.
     """
+    for text in overrides:
+        if not isinstance(text, str):
+            raise ConfigError(f"{text!r} is not a setting", "text, such as 'grid=64'")
     overrides = [open_override(text) for text in overrides]
     if config_dir is not None and not Path(config_dir).is_dir():
         raise ConfigError(f"there is no folder {config_dir}", "--config-dir DIR with configs in it")
@@ -226,6 +229,8 @@ def nested_values(words: Sequence[str]) -> dict[str, Any]:
         ConfigError: for values that are not YAML, or stand for more values than settings have.
     """
     for word in words:
+        if not isinstance(word, str):
+            raise ConfigError(f"{word!r} is not a setting", "text, such as 'time.end=2'")
         try:
             check_aliases(word.partition("=")[2])
             OmegaConf.from_dotlist([word])

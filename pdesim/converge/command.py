@@ -16,6 +16,7 @@ from pdesim.engine.device import start_tensorflow
 from pdesim.errors import ConfigError, OutputError
 from pdesim.files import check_folder, is_path, make_folder, new_folder, reading, write_text
 from pdesim.output import convergence
+from pdesim.run.continuation import check_shape
 from pdesim.settings import read_settings
 
 USAGE = "settings such as equation=heat grid=64, or one folder of a run; --json, --config-dir DIR"
@@ -113,10 +114,11 @@ def _of_run(path: str) -> tuple[Composed, Path]:
         values = read_config(snapshots.attributes)
         name = str(snapshots.attributes.get("equation_name", "custom"))
         folder = snapshots.path.parent
+        shape = snapshots[snapshots.fields[0]].shape[1:] if snapshots.fields else ()
     check_folder(folder)
     if not values:
         raise ConfigError(f"{path} does not say its settings", "a run of pdesim")
-    read_settings(values)  # a section may be missing
+    check_shape(read_settings(values), shape, Path(path))
     return Composed(dict(values), folder, folder, name, (), True), folder
 
 

@@ -65,7 +65,7 @@ def continue_run(folder: Path, asked: Mapping[str, Any]) -> Continuation:
     values = _merged(stored, asked)
     settings, name = read_settings(values), str(attributes.get("equation_name", "custom"))
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-    _check_shape(settings, shape, path)
+    check_shape(settings, shape, path)
     moment, complaints = _newest(folder, stored, len(times))
     notes += [*complaints, *_other_versions(attributes)]
     if moment is None:
@@ -170,7 +170,7 @@ def _other_versions(attributes: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _check_shape(settings: Settings, stored: tuple[int, ...], path: Path) -> None:
+def check_shape(settings: Settings, stored: tuple[int, ...], path: Path) -> None:
     """Refuse settings with another grid than the frames have, before a state of that size is made.
 
     Frames of a part of the grid (``output.stride``, ``output.region``) are compared later.

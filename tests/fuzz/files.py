@@ -5,7 +5,7 @@
 A case damages one file of a copy of a small run (and of a run whose writer was killed) and opens
 the copy with all readers. Counted are exceptions other than PdesimError, answers that take longer
 than five seconds, and files that a reader or a refusing writer changed. The seed is printed; a case
-is reproduced with ``--seed SEED --only NUMBER``.
+is reproduced with ``--seed SEED --first NUMBER --count 1``.
 """
 
 from __future__ import annotations
@@ -84,8 +84,8 @@ class Result:
     slowest: float = 0.0
 
     @property
-    def failures(self) -> int:
-        return len(self.tracebacks) + len(self.slow) + len(self.changed)
+    def failures(self) -> list[str]:
+        return [*self.tracebacks, *self.slow, *self.changed]
 
 
 def make_originals(place: Path) -> tuple[Path, Path]:
@@ -343,22 +343,25 @@ def run_case(folder: Path, about: str, number: int, result: Result) -> None:
             before = after
 
 
-def run_cases(
-    count: int, seed: int, place: Path, only: int | None = None, verbose: bool = False
-) -> Result:
+def run_cases(count: int, seed: int, place: Path, first: int = 0, verbose: bool = False) -> Result:
+    """``count`` cases from number ``first`` on; with ``verbose`` failures are printed at once."""
     originals, result = make_originals(place), Result()
-    for number in range(count) if only is None else [only]:
+    for number in range(first, first + count):
         rng = random.Random(f"{seed}.{number}")
         folder = place / "case"
         shutil.copytree(originals[rng.random() < 0.3], folder)
         about = damage(folder, rng)
-        if verbose:
-            print(f"\rcase {number}: {about:<60.60}", end="", file=sys.stderr, flush=True)
+        known = set(result.failures)
+        if verbose and number % 100 == 0:
+            print(f"case {number}", file=sys.stderr, flush=True)
         faulthandler.dump_traceback_later(STUCK, exit=True)
         run_case(folder, about, number, result)
         faulthandler.cancel_dump_traceback_later()
         shutil.rmtree(folder)
         result.cases += 1
+        for line in result.failures if verbose else ():
+            if line not in known:
+                print(line, flush=True)
     return result
 
 
@@ -366,15 +369,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=None)
-    parser.add_argument("--only", type=int, default=None, help="this case alone")
+    parser.add_argument("--first", type=int, default=0, help="the number of the first case")
     asked = parser.parse_args()
     seed = random.randrange(10**6) if asked.seed is None else asked.seed
     print(f"seed {seed}", flush=True)
     faulthandler.enable()
     with tempfile.TemporaryDirectory() as place:
-        result = run_cases(asked.count, seed, Path(place), asked.only, verbose=True)
-    for line in (*result.tracebacks, *result.slow, *result.changed):
-        print(line)
+        result = run_cases(asked.count, seed, Path(place), asked.first, verbose=True)
     print(
         f"seed {seed}: {result.cases} damaged run files, {result.refused} answers were refusals; "
         f"{len(result.tracebacks)} tracebacks, {len(result.slow)} answers over {LONGEST:g} s, "
