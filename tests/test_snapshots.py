@@ -218,7 +218,7 @@ def test_a_file_is_read_while_it_grows(tmp_path):
             stdout=subprocess.PIPE,
             text=True,
         )
-        assert process.stdout.readline() == "1 (1, 8, 12) growing\n"
+        assert process.stdout.readline() == "1 (1, 8, 12) writing\n"
         writer.write(0.5, states[1])
         told, _ = process.communicate("\n", timeout=60)
     sums = " ".join(str(state[0].sum()) for state in states[:2])
