@@ -215,7 +215,8 @@ def test_a_run_goes_on_to_a_later_end(stopped, tmp_path):
     assert continue_run(stopped, {}).plan is None
     with pdesim.open(stopped) as snapshots:
         np.testing.assert_allclose(snapshots.times, np.linspace(0, 1, 11), atol=1e-12)
-    assert continue_run(stopped, {"time": {"end": 0.75}}).plan is None  # passed already
+    passed = continue_run(stopped, {"time": {"end": 0.75}})
+    assert passed.plan is None and "time.end=0.75 is before t = 1" in passed.notes[-1]
     later = continue_run(stopped, {"time": {"end": 1.25}}).plan
     np.testing.assert_allclose(later.times[-3:], [1.1, 1.2, 1.25])
 

@@ -126,7 +126,6 @@ def test_a_file_that_is_a_folder_is_no_choice(tmp_path, capsys):
         ("a=&x [*x]", "100,000 values"),
         ("initial=zero", "initial.name was not set"),
         ("boundary=neumann", "boundary.name was not set"),
-        ("time.end=0.005", "time.end=0.005 lies before t = 0.01"),
         ("equation.Q=5", "equation.Q was not set"),
     ],
 )

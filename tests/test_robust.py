@@ -30,6 +30,7 @@ from pdesim.output import lock, read_status
 from pdesim.output.recorder import Recorder
 from pdesim.output.recover import recover
 from pdesim.run.stopping import Owner, StopRequests, stop_requests
+from pdesim.sweep.compose import Composer
 from pdesim.sweep.run import run_sweep
 
 QUICK = ("equation=heat", "grid=[16]", "time.end=1", "output.frames=4", "animation=none")
@@ -38,7 +39,7 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals and st
 
 def test_one_sweep_at_a_time_in_a_folder(tmp_path):
     with lock.hold(tmp_path), pytest.raises(OutputError, match="another process is writing"):
-        run_sweep([QUICK], tmp_path, None, Console(quiet=True))
+        run_sweep([QUICK], tmp_path, Composer(), Console(quiet=True))
     assert not (tmp_path / "0").exists()
 
 

@@ -159,11 +159,11 @@ def test_the_limit_of_time_is_the_whole_sweeps(tmp_path, monkeypatch):
     jobs = [[*WORDS, f"equation.a={a}", "time.wall_limit=1e-3"] for a in (0.1, 0.2, 0.3)]
     monkeypatch.setattr(members_module, "CACHE", 1)  # a batch each
     console = Console(record=True, width=100, file=io.StringIO())
-    assert run_sweep(jobs, tmp_path, None, console) == 75
+    assert run_sweep(jobs, tmp_path, Composer(), console) == 75
     text = console.export_text()
     assert "0 of 3 members finished" in text and "resume=auto" in text
     jobs = [[*words, "resume=auto", "time.wall_limit=null"] for words in jobs]
-    assert run_sweep(jobs, tmp_path, None, QUIET) == 0
+    assert run_sweep(jobs, tmp_path, Composer(), QUIET) == 0
     assert states(tmp_path, 3) == ["finished"] * 3
 
 
@@ -173,7 +173,7 @@ def test_progress_is_the_whole_sweeps(tmp_path, monkeypatch, terminal):
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
     jobs = [[*WORDS, f"equation.a={a}"] for a in (0.1, 0.2, 0.3)]
     console = Console(file=io.StringIO(), force_terminal=terminal, width=120)
-    assert run_sweep(jobs, tmp_path, None, console) == 0
+    assert run_sweep(jobs, tmp_path, Composer(), console) == 0
     text = console.file.getvalue()
     assert "1 of 3 members done, custom" in text and "2 of 3 members done, custom" in text
     if not terminal:

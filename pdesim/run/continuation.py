@@ -71,7 +71,11 @@ def continue_run(folder: Path, asked: Mapping[str, Any]) -> Continuation:
     if moment is None:
         plan = _from_the_start(settings, name, times, path, complaints)
     else:
-        plan = _from(moment, settings, name)
+        plan, end = _from(moment, settings, name), settings.time.end
+        if end < moment.time * (1 - 1e-12):
+            notes.append(
+                f"time.end={end:g} is before t = {moment.time:g}, which the run has reached"
+            )
     if plan is not None and plan.since is None and len(times):
         notes.append(f"no checkpoint to go on from: computed again, {len(times)} frames are kept")
     return Continuation(plan, text, tuple(notes))
@@ -227,11 +231,8 @@ def _times(moment: Moment, settings: Settings) -> np.ndarray:
         return planned
     if end < planned[-1]:
         kept = planned[planned <= end * (1 + 1e-12)]
-        if end < moment.time * (1 - 1e-12):
-            raise ConfigError(
-                f"time.end={end:g} lies before t = {moment.time:g}, which the run has reached",
-                f"at least {moment.time:g}",
-            )
+        if end < moment.time:
+            return planned[: moment.frame + 1]
         nearest = moment.targets[moment.target + 1]
         if moment.done and end < nearest:
             raise ConfigError(
