@@ -221,21 +221,25 @@ def own_equation(folder: Path, text: str) -> list[str]:
     ids=["formulas", "operators", "resolvers", "spaces", "nested", "values", "parameters"],
 )
 def test_short_files_that_stand_for_much_work(text, problem, tmp_path, capsys):
-    began = time.monotonic()
+    began = time.process_time()
     assert main(own_equation(tmp_path, text)) == 2
     assert problem in capsys.readouterr().err
-    assert time.monotonic() - began < 5  # seconds, of which composing takes one
+    assert (
+        time.process_time() - began < 15
+    )  # seconds of this process; without a bound they take more than 20
 
 
 def test_the_values_of_a_long_sweep_are_not_all_composed_before_it(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     jobs = []
     monkeypatch.setattr("pdesim.sweep.run.run_sweep", lambda found, *_: jobs.extend(found) or 0)
-    began = time.monotonic()
+    began = time.process_time()
     labels = ",".join(f"name{n}" for n in range(300))
     assert main(["-m", *HEAT, "seed=range(1000)", f"label={labels}"]) == 0
     assert len(jobs) == 300_000
-    assert time.monotonic() - began < 20  # seconds; 300 compositions take a minute
+    assert (
+        time.process_time() - began < 40
+    )  # seconds of this process; 300 compositions take a minute
 
 
 @pytest.mark.parametrize("word", [5, ["grid=8"], {"grid": 8}, None])
