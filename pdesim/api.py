@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from pdesim.config.compose import compose_settings, is_given, nested_values
-from pdesim.files import new_folder
+from pdesim.files import as_path, new_folder
 from pdesim.output import Snapshots
 from pdesim.output.snapshots import FILE
 from pdesim.plan import build_plan
@@ -42,7 +42,7 @@ def simulate(
     composed = compose_settings(overrides, None if config_dir is None else str(config_dir))
     composed.check_trust(trust_config).check_single()
     new = folder is None and not is_given("hydra.run.dir", overrides)
-    target = composed.run_folder if folder is None else Path(folder)
+    target = composed.run_folder if folder is None else as_path(folder)
     if composed.settings.resume == "auto" and (target / FILE).exists():
         return _go_on(target, composed.values, quiet)
     plan = build_plan(composed.settings, composed.equation)
@@ -61,7 +61,7 @@ def resume(folder: str | Path, *overrides: str, quiet: bool = True) -> Run:
     Raises:
         PdesimError: with what came, what was expected and the hint.
     """
-    return _go_on(Path(folder), nested_values(overrides), quiet)
+    return _go_on(as_path(folder), nested_values(overrides), quiet)
 
 
 def _go_on(folder: Path, asked: Mapping, quiet: bool) -> Run:

@@ -21,6 +21,7 @@ from pdesim.errors import ConfigError, OutputError
 from pdesim.files import check_aliases, check_interpolations, load_yaml
 from pdesim.files.attributes import stored_lengths
 from pdesim.files.text import MOST_LEVELS, MOST_NODES
+from pdesim.output.filters import filters
 
 #: nine lines of nine aliases each: 9^9 values
 LAUGHS = "a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
@@ -181,6 +182,27 @@ def test_bombs_get_a_message_within_seconds_and_a_gigabyte(tmp_path):
         assert code == 2, (words, done.stderr)
         assert seconds < 5, words
         assert grown < 2**30, words
+
+
+def constant_frames(path: Path, written: int) -> Path:
+    """200 frames of 2048 x 2048 equal numbers in blosc2, of which some are written."""
+    with h5py.File(path, "w") as file:
+        file["time"], file["x"], file["y"] = np.arange(200.0), np.arange(2048.0), np.arange(2048.0)
+        u = file.create_dataset("u", (200, 2048, 2048), "f4", chunks=(1, 2048, 2048),
+                                **filters("blosc2"))  # fmt: skip
+        for frame in range(written):
+            u[frame] = 1.0
+    return path
+
+
+def test_constant_frames_of_strong_compression_are_read(tmp_path):
+    """3.4 GB of numbers in some kilobytes, which a constant run stores; not what nobody wrote."""
+    path = constant_frames(tmp_path / "whole.h5", 200)
+    assert path.stat().st_size < 1e6
+    with pdesim.open(path) as snapshots:
+        assert snapshots["u"].shape == (200, 2048, 2048)
+    with pytest.raises(OutputError, match="claims 3,355,443,200 bytes"):
+        pdesim.open(constant_frames(tmp_path / "part.h5", 3))
 
 
 def test_texts_count_where_the_functions_of_hdf5_cannot_be_found(tmp_path, monkeypatch):

@@ -16,6 +16,7 @@ from pdesim.cli.main import main
 from pdesim.config.compose import compose_settings
 from pdesim.errors import PdesimError
 from pdesim.plan import build_plan
+from pdesim.settings import Animation
 
 #: a small run
 HEAT = ("equation=heat", "grid=16", "time.end=0.01", "output.frames=1", "animation=none")
@@ -248,6 +249,43 @@ def test_settings_from_python_are_text(word, finished):
         pdesim.simulate("equation=heat", word)
     with pytest.raises(PdesimError, match="is not a setting"):
         pdesim.resume(finished, word)
+
+
+@pytest.mark.parametrize("value", [None, 3, b"run", ["run"]])
+def test_paths_from_python_are_text_or_paths(value):
+    for call in (pdesim.open, pdesim.resume):
+        with pytest.raises(PdesimError, match="is not a path"):
+            call(value)
+    with pytest.raises(PdesimError, match="is not a path"):
+        pdesim.export.export(value, "npz")
+    with pytest.raises(PdesimError, match="is not a path"):
+        pdesim.render.render(value, Animation())
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--resolve", *HEAT], "--resolve needs --cfg"),
+        (["--cfg", "job", "-m", *HEAT], "--cfg and --multirun cannot be combined"),
+        (["--cfg", "foo", *HEAT], "--cfg job, hydra, all"),
+        (["--info=foo", *HEAT], "defaults-tree"),
+        ([*HEAT, "equation.rhs={}"], "changes nothing"),
+        ([*HEAT, "initial={ }"], "changes nothing"),
+    ],
+)
+def test_options_that_have_no_meaning(words, message, capsys):
+    assert main(words) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_settings_of_sweeps_for_a_single_run(tmp_path, capsys):
+    assert main([*HEAT, "sweep=random", f"hydra.run.dir={tmp_path}/run"]) == 0
+    assert "sweep=random has no effect" in capsys.readouterr().err
+
+
+def test_a_picture_without_any_value(finished):
+    with pytest.raises(PdesimError, match="no finite value in any frame"):
+        pdesim.render.render(finished, Animation(field="log(u - 1e6)"))
 
 
 def test_empty_names(tmp_path, monkeypatch, capsys):

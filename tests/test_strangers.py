@@ -176,6 +176,7 @@ ODD = {
     "too little carried": {"carry": lambda m: m.carry[:1]},
     "other shape carried": {"carry": lambda m: tuple(part[..., :3] for part in m.carry)},
     "other type carried": {"carry": lambda m: tuple(part.astype("c16") for part in m.carry)},
+    "NaN carried": {"carry": lambda m: tuple(part * np.nan for part in m.carry)},
     "errors of no field": {"errors": np.zeros((7, 9))},
     "complex errors": {"errors": np.zeros((7, 2), "c16")},
     "state of no field": {"state": np.zeros(3)},

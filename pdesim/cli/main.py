@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import itertools
 import os
 import sys
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 from rich.console import Console
 
 from pdesim.cli.crash_report import EXIT_CODE, report, reported_in
+from pdesim.cli.hydra_options import PASSED_ON, TRUST, check_options, sort_words
 from pdesim.cli.streams import close_streams, keep_streams_usable
 from pdesim.errors import ConfigError, PdesimError, nearest
 
@@ -29,6 +29,8 @@ COMMANDS = (
     "list", "render", "resume", "recover", "info", "export", "verify", "converge", "bench",
 )  # fmt: skip
 
+#: settings that have an effect with -m only
+OF_SWEEPS = ("sweep", "workers")
 #: values of a sweep that are composed before it starts, which may take 0.2 s each
 MOST_CHECKED = 20
 
@@ -65,20 +67,6 @@ Settings (pdesim equation=NAME --cfg job shows them all with their values):
   "initial.u='exp(-r**2)'"   equation.D=0.01   operators.order=2   device.precision=float32
   animation.field=v   animation.colormap=magma   animation.fps=20
 """
-PASSED_ON = (
-    "--hydra-help",
-    "--cfg",
-    "-c",
-    "--info",
-    "-i",
-    "--shell-completion",
-    "-sc",
-    "--resolve",
-)
-#: Hydra's options that are followed by a value
-WITH_VALUE = ("--cfg", "-c", "--package", "-p", "--info", "-i")
-#: see pdesim.config.trust
-TRUST = "--trust-config"
 
 
 def entry() -> NoReturn:
@@ -147,8 +135,8 @@ def _hydra(arguments: list[str]) -> int:
     from pdesim.sweep.sampling import first_values, members
 
     trusted = TRUST in arguments
-    flags, overrides, config_dir = _sort([word for word in arguments if word != TRUST])
-    _check_flags(flags)
+    flags, overrides, config_dir = sort_words([word for word in arguments if word != TRUST])
+    check_options(flags)
     handed_over = flags + [open_override(o) for o in overrides]
     foreign = config_dir is not None or any(o.startswith("hydra.searchpath") for o in overrides)
     if any(flag.partition("=")[0] in PASSED_ON for flag in flags):
@@ -173,53 +161,17 @@ def _hydra(arguments: list[str]) -> int:
     return _start(handed_over, config_dir)
 
 
-def _check_flags(flags: Sequence[str]) -> None:
-    """Refuse options that are unknown, or that would load code or other primary configs."""
-    known = (
-        *PASSED_ON,
-        "--run",
-        "-r",
-        "--multirun",
-        "-m",
-        "--package",
-        "-p",
-        "--config-dir",
-        TRUST,
-    )
-    rest = iter(flags)
-    for flag in rest:
-        name, equals, _ = flag.partition("=")
-        if name not in known:
-            raise ConfigError(f"unknown option {name}", nearest(name, known), "pdesim --help")
-        if name in WITH_VALUE and not equals:
-            next(rest, None)
-
-
-def _sort(arguments: list[str]) -> tuple[list[str], list[str], str | None]:
-    """Flags, overrides, and the value of ``--config-dir``."""
-    flags, overrides, config_dir = [], [], None
-    rest = iter(arguments)
-    for word in rest:
-        name, equals, value = word.partition("=")
-        if name in ("--config-dir", "-cd"):
-            config_dir = value if equals else next(rest, None)
-            if not config_dir:
-                raise ConfigError("--config-dir needs a folder", "--config-dir DIR")
-        elif name in WITH_VALUE and not equals:
-            flags += [word, *itertools.islice(rest, 1)]
-        elif word.startswith("-"):
-            flags.append(word)
-        else:
-            overrides.append(word)
-    return flags, overrides, config_dir
-
-
 def _run(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> int:
     """A single run, composed and planned before its folder is made."""
     from pdesim.config.compose import run_as_job
     from pdesim.files import make_folder
 
     config, composed, plan = _planned(overrides, config_dir, trusted)
+    idle = [text for text in overrides if text.partition("=")[0].split(".")[0] in OF_SWEEPS]
+    if idle:
+        print(
+            f"pdesim: {' '.join(idle)} has no effect on a single run (-m: a sweep)", file=sys.stderr
+        )
     make_folder(composed.run_folder)
     with reported_in(composed.run_folder):
         run_as_job(config, lambda: _job(composed.values, composed.settings, plan))

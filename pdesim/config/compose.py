@@ -134,6 +134,13 @@ def compose_config(overrides: Sequence[str], config_dir: str | None = None) -> D
     for text in overrides:
         if not isinstance(text, str):
             raise ConfigError(f"{text!r} is not a setting", "text, such as 'grid=64'")
+        key, _, value = text.partition("=")
+        if "".join(value.split()) == "{}":
+            raise ConfigError(
+                f"{text} changes nothing: mappings are merged with those of the files",
+                f"entries such as {key}={{NAME: VALUE}}",
+                f"~{key} removes it" if "." in key else "",
+            )
     overrides = [open_override(text) for text in overrides]
     if config_dir is not None and not Path(config_dir).is_dir():
         raise ConfigError(f"there is no folder {config_dir}", "--config-dir DIR with configs in it")

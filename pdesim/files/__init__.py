@@ -9,6 +9,7 @@ multiply, `interpolation` bounds `${...}`; `inputs` reads pictures and frames th
 from pdesim.errors import printable
 from pdesim.files.create import RESERVE, abandon, changing, check_space, creating
 from pdesim.files.folder import (
+    as_path,
     check_folder,
     check_own_file,
     check_sweep_folder,
@@ -38,6 +39,7 @@ __all__ = [
     "RESERVE",
     "UNREADABLE",
     "abandon",
+    "as_path",
     "changing",
     "check_aliases",
     "check_folder",

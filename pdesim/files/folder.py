@@ -42,6 +42,17 @@ INSIDE = (".hydra", ".submitit")
 LARGEST_TEXT = 2**24
 
 
+def as_path(value: object) -> Path:
+    """A path that was given from Python; ``~`` at its start is the home folder.
+
+    Raises:
+        OutputError: if it is neither text nor a path.
+    """
+    if not isinstance(value, (str, Path)):
+        raise OutputError(f"{value!r} is not a path", "text or a pathlib.Path")
+    return Path(os.path.expanduser(value))
+
+
 def check_folder(folder: Path) -> None:
     """Refuse to write into a folder where a name that pdesim uses leads elsewhere.
 

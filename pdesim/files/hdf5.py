@@ -36,8 +36,6 @@ MOST_FRAMES = 2**25
 DEFLATE_RATIO = 1032
 #: bytes that may be claimed without being stored: chunks that nobody wrote yet
 UNSTORED = 2**20
-#: the same for other filters, which have no such bound: a constant frame may take some 100 bytes
-OTHER_RATIO, OTHER_UNSTORED = 2**16, 2**28
 #: bytes of a chunk that is larger than all numbers of its dataset
 LARGEST_CHUNK = 2**24
 #: filters that leave the size of a chunk as it is, and those that make few bytes of many: of HDF5
@@ -267,7 +265,8 @@ def check_stored(data: h5py.Dataset, numbers: int) -> None:
     A file of a few kilobytes may claim any shape: parts that nobody wrote take no room, and are
     made up in memory by who reads them. What is stored, even compressed by deflate, is a lower
     bound of the claim divided by 1032. Several chunks may claim the same bytes of the file, so no
-    more than its size counts as stored.
+    more than its size counts as stored. Other filters have no such bound (blosc2 stores a constant
+    chunk of any size in some 100 bytes); of these every claimed chunk must have been written.
 
     Args:
         numbers: how many are claimed, such as frames times cells.
@@ -277,13 +276,14 @@ def check_stored(data: h5py.Dataset, numbers: int) -> None:
     """
     claimed = numbers * data.dtype.itemsize
     stored = min(data.id.get_storage_size(), data.file.id.get_filesize())
-    bounded = (_KEEPING | _BOUNDED).issuperset(_filters(data.id.get_create_plist()))
-    ratio, free = (DEFLATE_RATIO, UNSTORED) if bounded else (OTHER_RATIO, OTHER_UNSTORED)
-    if claimed > ratio * stored + free:
+    possible = DEFLATE_RATIO * stored
+    if not (_KEEPING | _BOUNDED).issuperset(_filters(data.id.get_create_plist())):
+        possible = data.id.get_num_chunks() * math.prod(data.chunks) * data.dtype.itemsize
+    if claimed > possible + UNSTORED:
         raise OutputError(
             f"{data.name[1:]} in {data.file.filename} claims {claimed:,} bytes, "
             f"of which {stored:,} are stored",
-            f"a dataset that was written; at most {ratio} times what is stored",
+            f"a dataset that was written; what is stored can make {possible:,} bytes at most",
         )
 
 

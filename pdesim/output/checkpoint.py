@@ -118,6 +118,8 @@ def _check(moment: Moment) -> None:
     state, errors, solid = moment.state, moment.errors, moment.solid
     if state.dtype.kind != "f" or not 2 <= state.ndim <= 4 or not np.isfinite(state).all():
         raise ValueError("the state is not finite")
+    if any(part.dtype.kind in "fc" and not np.isfinite(part).all() for part in moment.carry):
+        raise ValueError("what the stepper carries is not finite")
     if errors.dtype != np.float64 or errors.shape != (len(SAVED), len(state)):
         raise ValueError(f"errors have type {errors.dtype} and shape {errors.shape}")
     if solid is not None and solid.shape != state.shape[1:]:

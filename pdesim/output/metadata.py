@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 import importlib
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +16,7 @@ import h5py
 import numpy as np
 
 from pdesim.errors import MissingExtraError, OutputError
-from pdesim.files import load_yaml, read_text
+from pdesim.files import as_path, load_yaml, read_text
 from pdesim.model.equation import KEYS
 from pdesim.output import snapshots as layout
 from pdesim.output.reader import Snapshots, find_snapshots
@@ -33,7 +32,7 @@ def find_runs(path: str | Path) -> tuple[Path, ...]:
     Raises:
         OutputError: if there are none.
     """
-    path = Path(os.path.expanduser(path))
+    path = as_path(path)
     if path.is_dir() and not (path / layout.FILE).is_file():
         inside = [child / layout.FILE for child in path.iterdir()]
         found = [file for file in inside if file.is_file()]

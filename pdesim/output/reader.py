@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 
 from pdesim.errors import MissingExtraError, OutputError, nearest
 from pdesim.files import (
+    as_path,
     check_own_file,
     check_stored,
     open_hdf5,
@@ -156,7 +156,7 @@ def find_snapshots(path: str | Path) -> Path:
     Raises:
         OutputError: if there is none, or if it is a link to a file outside its folder.
     """
-    path = Path(os.path.expanduser(path))
+    path = as_path(path)
     inside = path / snapshots.FILE
     if inside.is_file():
         return check_own_file(inside)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from pdesim.errors import ConfigError
 from pdesim.render.quantity import check_limits, is_diverging
 from pdesim.settings import Animation
 
@@ -202,7 +203,8 @@ def find_limits(
         curve: for the axis of curves; these may leave it in early noise only.
 
     Raises:
-        ConfigError: for given limits in the wrong order.
+        ConfigError: for given limits in the wrong order, and if all frames are there and none of
+            them has a finite value.
     """
     check_limits(animation.limits)
     first, later, extremes = [], _Union(), _Union()
@@ -211,6 +213,8 @@ def find_limits(
         first += early
         later.join(others)
         extremes.join(ends)
+    if extremes.low > extremes.high and all(len(run.frames) >= total > 0 for run, total in runs):
+        raise ConfigError(f"animation.field={animation.field} has no finite value in any frame")
     if animation.limits is not None:
         return _marked(*_widened(*animation.limits, 0.0), extremes)
     if extremes.low > extremes.high:

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from pdesim.errors import OutputError
-from pdesim.files import check_folder
+from pdesim.files import as_path, check_folder
 from pdesim.render.colors import Palette, line_palette, map_palette
 from pdesim.render.field_reader import Axis, Snapshots, open_snapshots
 from pdesim.render.frames import Footage, Stale
@@ -37,7 +37,7 @@ def render(source: Path, animation: Animation, destination: Path | None = None) 
         ConfigError: an unknown field or colour map, or limits the wrong way round.
         MissingExtraError: MP4 without imageio-ffmpeg.
     """
-    path = _snapshot_file(source)
+    path = _snapshot_file(as_path(source))
     check_folder((destination or path).parent)
     with open_snapshots(path, animation.field, animation.slice) as snapshots:
         return draw_frames(Footage(snapshots, animation), destination)
@@ -70,7 +70,7 @@ def draw_frames(footage: Footage, destination: Path | None = None) -> Path:
 
 def poster(source: Path, animation: Animation, destination: Path) -> Path:
     """Draw the last frame as a PNG of at least 1024 pixels; arguments and errors as ``render``."""
-    path = _snapshot_file(source)
+    path = _snapshot_file(as_path(source))
     size = max(1024, animation.size or SIZE)
     with open_snapshots(path, animation.field, animation.slice) as snapshots:
         footage = Footage(snapshots, animation)
