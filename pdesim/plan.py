@@ -21,10 +21,10 @@ from pdesim.model.initial_conditions import build_initial
 from pdesim.model.obstacles import Mask
 from pdesim.operators import build_discretisation
 from pdesim.operators.checks import check_numbers, check_solvable, check_wall_values
-from pdesim.operators.flat import one_pass
+from pdesim.operators.flat import fuses_to_one_kernel
 from pdesim.operators.mirror import mark_mirrors
 from pdesim.operators.problem import Problem, check_problem, with_nested_derivatives
-from pdesim.output.moment import Moment
+from pdesim.output.checkpoint import Checkpoint
 from pdesim.output.selection import Selection, build_selection
 from pdesim.render.quantity import check_picture
 from pdesim.settings import Settings
@@ -44,16 +44,16 @@ MAX_STEPS = 10**11
 #: coordinates and times that differ by less than this part of themselves are not told apart
 DIGITS = 1e-12
 #: arrays of the size of the state that a run holds at once, roughly
-ARRAYS_HELD = 6
+STATE_COPIES = 6
 
 
 @dataclass
-class FirstState:
+class InitialState:
     """The state that a run begins with, at its precision: large, so it can be let go."""
 
     values: np.ndarray | None
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         self.values = None
 
 
@@ -62,31 +62,31 @@ class Plan:
     """One run, checked and ready.
 
     ``times`` are those of the frames; ``targets`` are all times that steps land on, events and the
-    points where automatic steps are reconsidered included. ``since`` is where an earlier run with
-    these settings stopped; its state is then the first.
+    points where automatic steps are reconsidered included. ``resume_from`` is the checkpoint of an
+    earlier run with these settings, whose state is then the initial one.
     """
 
     settings: Settings
     problem: Problem
     stepper: object | None
     #: why this stepper was chosen, where pdesim chose it
-    why: str
+    stepper_reason: str
     step: TimeStep | None
     times: np.ndarray
     targets: np.ndarray
     events: np.ndarray
-    first: FirstState
+    initial: InitialState
     selection: Selection
-    since: Moment | None = None
+    resume_from: Checkpoint | None = None
     #: lines for the user, printed before the run
     notes: tuple[str, ...] = ()
 
     @property
     def state(self) -> np.ndarray:
         """The first state; for as long as nobody let it go."""
-        if self.first.values is None:
+        if self.initial.values is None:
             raise RuntimeError("the first state is on the device, and was let go here")
-        return self.first.values
+        return self.initial.values
 
     @property
     def state_bytes(self) -> int:
@@ -124,10 +124,10 @@ class Plan:
         return float(self.times[-1])
 
     @property
-    def arrays_held(self) -> int:
+    def state_copies(self) -> int:
         """How many arrays of the size of the state a run holds at once, roughly."""
         tableau = getattr(self.stepper.method, "tableau", None) if self.stepper else None
-        return ARRAYS_HELD + (len(tableau.b) if tableau else 0)
+        return STATE_COPIES + (len(tableau.b) if tableau else 0)
 
     @property
     def stages(self) -> int:
@@ -136,21 +136,22 @@ class Plan:
         return getattr(self.stepper, "depth", None) or (len(tableau.b) if tableau else 1)
 
     @property
-    def one_pass(self) -> bool:
+    def fuses_to_one_kernel(self) -> bool:
         """Whether all fields take a step in one pass over memory, if the compiler can do that."""
-        return one_pass(self.problem, self.stepper, self.state_bytes)
+        return fuses_to_one_kernel(self.problem, self.stepper, self.state_bytes)
 
     @property
     def steps_left(self) -> int:
         """The steps from the start, or from where a resumed run stands, to the end."""
-        first, done = (0, 0) if self.since is None else (self.since.target, self.since.done)
+        since = self.resume_from
+        first, done = (since.target, since.steps_since_target) if since else (0, 0)
         return sum(map(self.steps_between, range(first, len(self.targets) - 1))) - done
 
 
 def build_plan(
     settings: Settings,
     name: str = "custom",
-    since: Moment | None = None,
+    resume_from: Checkpoint | None = None,
     drawn_on: Grid | None = None,
 ) -> Plan:
     """Check settings against each other and work out the time step.
@@ -158,7 +159,7 @@ def build_plan(
     Args:
         settings: the resolved configuration.
         name: what an equation is called that does not name itself.
-        since: where to go on, with the time step and the stepper that were chosen before.
+        resume_from: where to go on, with the time step and the stepper that were chosen before.
         drawn_on: the grid for random initial values, where the same ones are wanted on others.
 
     Raises:
@@ -184,7 +185,7 @@ def build_plan(
         operators.dealias,
         operators.face_mean,
     )
-    mask = _mask(settings, grid, boundary, equation, since)
+    mask = _mask(settings, grid, boundary, equation, resume_from)
     equation = with_nested_derivatives(equation, boundary, scheme, mask)
     problem = Problem(equation, grid, boundary, scheme, mask)
     check_problem(problem)
@@ -194,8 +195,8 @@ def build_plan(
     _check_bits(settings)
     output = settings.output
     selection = build_selection(grid, equation.fields, output.fields, output.stride, output.region)
-    if since is not None:
-        return replace(_continued(settings, problem, selection, since), notes=notes)
+    if resume_from is not None:
+        return replace(_continued(settings, problem, selection, resume_from), notes=notes)
     start, parameters = settings.time.start, equation.parameters
     periodic, seed = boundary.periodic_axes, settings.seed
     state = initial.evaluate(grid, periodic, parameters, seed, start, drawn_on)
@@ -217,9 +218,9 @@ def build_plan(
             targets = merge(times, events, control_points(times, early))
             step = replace(step, dt=min(step.dt, float(np.diff(targets).max())))
     _check_stored_range(settings, equation, state, selection)
-    first = FirstState(state.astype(settings.device.precision, copy=False))
+    initial = InitialState(state.astype(settings.device.precision, copy=False))
     plan = Plan(
-        settings, problem, stepper, why, step, times, targets, events, first, selection,
+        settings, problem, stepper, why, step, times, targets, events, initial, selection,
         notes=notes,
     )  # fmt: skip
     if stepper and not step.adaptive and plan.steps_left > MAX_STEPS:
@@ -229,17 +230,22 @@ def build_plan(
     return plan
 
 
-def _continued(settings: Settings, problem: Problem, selection: Selection, since: Moment) -> Plan:
-    """The plan of a run that goes on: nothing is chosen again, so that nothing changes."""
+def _continued(
+    settings: Settings, problem: Problem, selection: Selection, since: Checkpoint
+) -> Plan:
+    """The plan of a resumed run: nothing is chosen again, so that nothing changes."""
     stepper = build_stepper(since.stepper, problem, settings.stepper.stages)
     step = TimeStep(
-        since.longest, since.limit, tolerance_of(settings, stepper), is_automatic(settings, stepper)
+        since.max_dt,
+        since.limit,
+        tolerance_of(settings, stepper),
+        is_automatic(settings, stepper),
     )
     events = find_events(problem, since.times, settings.time.events)
     targets = _targets_to(since.times, since.targets, events, step.automatic)
     return Plan(
         settings, problem, stepper, "as before", step, since.times, targets, events,
-        FirstState(since.state), selection, since,
+        InitialState(since.state), selection, since,
     )  # fmt: skip
 
 
@@ -321,14 +327,14 @@ def _mask(
     grid: Grid,
     boundary: Boundary,
     equation: Equation,
-    since: Moment | None,
+    resume_from: Checkpoint | None,
 ) -> Mask | None:
     """Obstacles, from a formula in the language of initial states."""
     text = settings.domain.mask
     if text is None:
         return None
-    if since is not None:  # the formula may name a picture that is no longer there
-        return Mask(since.solid, boundary.inner)
+    if resume_from is not None:  # the formula may name a picture that is no longer there
+        return Mask(resume_from.solid, boundary.inner)
     if "t" in names_in(text):
         raise ConfigError("domain.mask depends on t", "a formula of the position: obstacles stay")
     symbols = equation.parameter_symbols
@@ -370,7 +376,7 @@ def _check_stored_range(
 
 def _check_memory(grid: Grid, equation: Equation, settings: Settings) -> None:
     size = 4 if settings.device.precision == "float32" else 8
-    needed = ARRAYS_HELD * size * len(equation.fields) * grid.cells
+    needed = STATE_COPIES * size * len(equation.fields) * grid.cells
     present = memory()
     if needed > present:
         axes = ", ".join(f"{n} along {a}" for n, a in zip(grid.points, AXES, strict=False))

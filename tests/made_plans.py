@@ -29,8 +29,8 @@ def right_hand_side(plan, state):
     from pdesim.operators.method_of_lines import MethodOfLines
 
     parameters = {k: tf.constant(v, tf.float64) for k, v in plan.equation.parameters.items()}
-    lines = MethodOfLines(plan.problem, tf.float64, False, parameters)
-    return lines.rhs(tf.constant(state, tf.float64), tf.constant(0.0, tf.float64)).numpy()
+    system = MethodOfLines(plan.problem, tf.float64, False, parameters)
+    return system.rhs(tf.constant(state, tf.float64), tf.constant(0.0, tf.float64)).numpy()
 
 
 def custom_plan(dimensions, formula, *overrides):

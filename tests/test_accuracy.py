@@ -140,13 +140,13 @@ def test_limits_beside_eigenvalues(placement, name):
     words = ("grid=[24]", f"domain.extent={24 * spacing}", "device.precision=float64")
     plan = make_plan(f"equation={name}", *words)
     problem, state = plan.problem, plan.state.astype(float)
-    lines = MethodOfLines(
+    system = MethodOfLines(
         problem, tf.float64, False,
         {n: tf.constant(v, tf.float64) for n, v in problem.parameters.items()},
     )  # fmt: skip
 
     def rate(values):
-        return lines.rhs(tf.constant(values), tf.constant(0.0, tf.float64)).numpy().ravel()
+        return system.rhs(tf.constant(values), tf.constant(0.0, tf.float64)).numpy().ravel()
 
     matrix, small = np.empty((state.size, state.size)), 1e-6
     for column in range(state.size):

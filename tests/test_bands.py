@@ -67,7 +67,7 @@ class Run:
         self.zero, self.dt = (tf.constant(v, tf.float64) for v in (0.0, plan.step.dt))
         self.numbers = self.blocks.parameters, self.blocks.coefficients.tensors(plan.step.dt)
         state = tf.constant(plan.state, tf.float64)
-        self.carry = self.blocks.begin(state, self.zero, self.dt, *self.numbers)
+        self.carry = self.blocks.init(state, self.zero, self.dt, *self.numbers)
 
     def to(self, *stops: int) -> np.ndarray:
         carry = self.carry
@@ -150,7 +150,7 @@ def test_one_kernel_for_positions_and_momenta(command, tmp_path):
         "equation=wave", "stepper=verlet", "grid=384", "time.end=0.02", "time.dt=5e-4",
         "output.frames=4", "animation=none",
     )  # fmt: skip
-    assert build_plan(compose_settings(words).settings).one_pass
+    assert build_plan(compose_settings(words).settings).fuses_to_one_kernel
     command(*words, "hydra.run.dir=fast")
     command(*words, "hydra.run.dir=parts", "time.end=0.005", "output.frames=1")
     command("resume", "parts", "time.end=0.02")

@@ -280,7 +280,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(stopped, tmp_path, har
     pdesim.resume(stopped, "time.end=0.8")
     harm(stopped / "checkpoint.h5")
     rest = continue_run(stopped, {"time": {"end": 1.0}})
-    assert rest.plan.since is not None and rest.plan.since.frame == 5
+    assert rest.plan.resume_from is not None and rest.plan.resume_from.frame == 5
     assert (harm is Path.unlink) or "checkpoint.h5 cannot be used" in rest.notes[0]
     run_on(stopped, "time.end=1")
     np.testing.assert_allclose(u(stopped), u(tmp_path / "whole"), rtol=1e-5)
@@ -294,7 +294,7 @@ def test_without_a_checkpoint_a_run_begins_anew(tmp_path):
             file[name].resize(4, axis=0)
     (tmp_path / "out" / "checkpoint.h5").unlink()
     rest = continue_run(tmp_path / "out", {})
-    assert rest.plan.since is None and "4 frames are kept" in rest.notes[-1]
+    assert rest.plan.resume_from is None and "4 frames are kept" in rest.notes[-1]
     run_on(tmp_path / "out")
     assert u(tmp_path / "out").tobytes() == u(tmp_path / "whole").tobytes()
 

@@ -46,7 +46,7 @@ def run(words: str, **form):
     blocks = Blocks(plan.problem, plan.stepper, tf.float64, True, **form)
     zero, dt = (tf.constant(value, tf.float64) for value in (0.0, plan.step.dt))
     numbers = blocks.parameters, blocks.coefficients.tensors(plan.step.dt)
-    carry = blocks.begin(tf.constant(plan.state, tf.float64), zero, dt, *numbers)
+    carry = blocks.init(tf.constant(plan.state, tf.float64), zero, dt, *numbers)
     steps = tf.constant(0, tf.int64), tf.constant(9, tf.int64)
     return blocks.advance, (carry, zero, dt, *steps, *numbers)
 
@@ -99,7 +99,8 @@ def test_the_form_goes_by_the_device():
     composed = compose_settings(["equation=heat", "grid=16"])
     plan = build_plan(composed.settings, composed.equation)
     cpu, gpu = (
-        programs.program_for(plan, Placement(name, name), True, 0) for name in ("/CPU:0", "/GPU:0")
+        programs.get_or_compile(plan, Placement(name, name), True, 0)
+        for name in ("/CPU:0", "/GPU:0")
     )
     assert (cpu.banded, cpu.one_kernel) == (True, False)
     assert (gpu.banded, gpu.one_kernel) == (False, True)

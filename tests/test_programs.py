@@ -16,7 +16,7 @@ def test_frames_are_hit_exactly_and_blocks_do_not_change_bits(placement):
     finals = []
     for first_block in (1, 7, 1000):
         simulation = Simulation(plan, placement)
-        simulation.steps_a_block = first_block
+        simulation.steps_per_block = first_block
         frames = list(simulation.frames())
         assert [f.time for f in frames] == plan_times.tolist()
         assert simulation.steps == plan.steps_left == 143

@@ -8,7 +8,7 @@ from conftest import make_plan
 from pdesim.config.compose import choices
 from pdesim.output.checkpoint import read_checkpoint, write_checkpoint
 from pdesim.plan import build_plan
-from pdesim.steppers import METHODS, serving
+from pdesim.steppers import METHODS, compatible_steppers
 
 EVOLUTIONS = [n for n in choices("equation") if n not in ("custom", "poisson")]
 
@@ -26,7 +26,7 @@ def frames_with_a_stop(plan, placement, tmp_path, after: int):
     from pdesim.engine.simulation import Simulation
 
     first, frames, blocks = Simulation(plan, placement), [], 0
-    first.steps_a_block = 3  # so that stops fall within intervals, too
+    first.steps_per_block = 3  # so that stops fall within intervals, too
 
     def report(progress):
         nonlocal blocks
@@ -37,7 +37,7 @@ def frames_with_a_stop(plan, placement, tmp_path, after: int):
     with pytest.raises(Stop):
         for frame in first.frames(report):
             frames.append(frame)
-    write_checkpoint(tmp_path, first.moment(), "settings")
+    write_checkpoint(tmp_path, first.checkpoint(), "settings")
     moment, _ = read_checkpoint(tmp_path / "checkpoint.h5")
     rest = Simulation(build_plan(plan.settings, plan.equation.name, moment), placement)
     return frames + list(rest.frames())
@@ -77,7 +77,7 @@ def pairs():
             ("equation=heat", "operators=stencil"),
             ("equation=wave", "operators=stencil"),
         ):
-            if stepper in serving(make_plan(*words, "grid=16").problem):
+            if stepper in compatible_steppers(make_plan(*words, "grid=16").problem):
                 yield pytest.param(stepper, words, id=stepper)
                 break
 

@@ -160,7 +160,7 @@ def test_auto_says_what_and_why():
     }
     for overrides, name in told.items():
         plan = make_plan("grid=32", *overrides)
-        assert plan.stepper.method.name == name and plan.why
+        assert plan.stepper.method.name == name and plan.stepper_reason
 
 
 def test_refusals_name_the_reason():

@@ -192,16 +192,16 @@ ODD = {
     "another frame": {"frame": 0},
     "another time": {"time": -1e30},
     "no stepper": {"stepper": "nope"},
-    "a tiny step": {"longest": 1e-30},
+    "a tiny step": {"max_dt": 1e-30},
 } | {
     f"{name} is {value}": {name: value}
-    for name in ("done", "steps", "rejected", "checks", "checked", "together", "target", "frame",
-                 "time", "made_for", "longest", "limit", "seconds", "measured_at")
+    for name in ("steps_since_target", "steps", "rejected", "checks", "checked", "in_batch",
+                 "target", "frame", "time", "dt", "max_dt", "limit", "seconds", "measured_at")
     for value in (10**400, float("nan"))
 } | {
     f"{name} is negative": {name: -3}
-    for name in ("done", "steps", "rejected", "checks", "checked", "together", "made_for",
-                 "longest", "limit")
+    for name in ("steps_since_target", "steps", "rejected", "checks", "checked", "in_batch", "dt",
+                 "max_dt", "limit")
 }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from conftest import make_plan
 
 from pdesim.config.compose import compose_settings
 from pdesim.errors import DivergedError
-from pdesim.steppers import METHODS, serving
+from pdesim.steppers import METHODS, compatible_steppers
 from pdesim.sweep.compose import Composer
 from pdesim.sweep.members import _can_share, prepare_member
 
@@ -48,7 +48,7 @@ def frames_of(plans, placement) -> np.ndarray:
 def pairs():
     for stepper in METHODS:
         for name, (words, differences) in PROBLEMS.items():
-            if stepper in serving(make_plan(*words, "grid=16").problem):
+            if stepper in compatible_steppers(make_plan(*words, "grid=16").problem):
                 yield pytest.param(stepper, words, differences, id=f"{stepper} {name}")
                 break
 
@@ -97,7 +97,7 @@ def test_stopped_members_go_on_with_the_same_bits(placement):
     whole = Simulation(plans, placement)
     expected = np.stack([frame.state for frame in whole.frames()])
     first, blocks = Simulation(plans, placement), 0
-    first.steps_a_block = 3
+    first.steps_per_block = 3
 
     def report(progress):
         nonlocal blocks
@@ -108,7 +108,7 @@ def test_stopped_members_go_on_with_the_same_bits(placement):
     with pytest.raises(Stop):
         list(first.frames(report))
     rest = Simulation(
-        [build_plan(p.settings, p.equation.name, first.moment(i)) for i, p in enumerate(plans)],
+        [build_plan(p.settings, p.equation.name, first.checkpoint(i)) for i, p in enumerate(plans)],
         placement,
     )
     frames = np.stack([frame.state for frame in rest.frames()])
@@ -125,7 +125,7 @@ def test_a_member_goes_on_alone_with_the_bits_of_its_batch(placement):
     for frame in batch.frames():
         expected.append(frame.state[1])
         if frame.index == 1:
-            moment = batch.moment(1)
+            moment = batch.checkpoint(1)
     alone = Simulation(build_plan(plans[1].settings, plans[1].equation.name, moment), placement)
     for frame, state in zip(alone.frames(), expected[2:], strict=True):
         np.testing.assert_array_equal(frame.state, state)

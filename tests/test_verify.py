@@ -310,7 +310,7 @@ def test_wrong_faces_of_obstacles_are_noticed(orders, monkeypatch, kind):
         return reader(self, padded, None)
 
     def held_behind(self, padded, wall):
-        solid = self.lines.problem.mask.padded(self.halo, [False] * self.grid.dimensions)
+        solid = self.system.problem.mask.padded(self.halo, [False] * self.grid.dimensions)
         held = np.where(solid, float(wall.value), 0.0)
         return reader(self, padded * ~solid + held, None)
 

@@ -73,7 +73,7 @@ class Pdesim:
         coefficients = blocks.coefficients.tensors(self.case.end / steps)
 
         def march(steps: int) -> np.ndarray:
-            carry = blocks.begin(state, start, dt, parameters, coefficients)
+            carry = blocks.init(state, start, dt, parameters, coefficients)
             return blocks.advance(
                 carry, start, dt, count(0), count(steps), parameters, coefficients
             )[1].numpy()

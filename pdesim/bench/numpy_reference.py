@@ -95,17 +95,17 @@ class NumpyProgram:
     """The counterpart of ``Program`` in plain NumPy."""
 
     def __init__(self, plan: Plan) -> None:
-        self.plan, self.lines = plan, NumpyLines(plan)
+        self.plan, self.system = plan, NumpyLines(plan)
         self.dt = plan.step.dt if plan.step.adaptive else plan.shortest_step
 
     def run(self, steps: int) -> np.ndarray:
         """So many steps from the first state."""
-        plan, lines, dt = self.plan, self.lines, self.lines.dtype(self.dt)
+        plan, system, dt = self.plan, self.system, self.system.dtype(self.dt)
         start, stepper = float(plan.times[0]), plan.stepper
         numbers = stepper.coefficients(None, plan.equation.parameters, self.dt)
-        carry = stepper.begin(lines, plan.state.astype(lines.dtype), start, dt, numbers)
+        carry = stepper.init(system, plan.state.astype(system.dtype), start, dt, numbers)
         for index in range(steps):
             now = start + index * self.dt
-            carry = stepper.step(lines, carry, lambda c, t=now: t + c * self.dt, dt, numbers)
+            carry = stepper.step(system, carry, lambda c, t=now: t + c * self.dt, dt, numbers)
         end = start + steps * self.dt
-        return np.asarray(stepper.finish(lines, carry, end, dt, numbers))
+        return np.asarray(stepper.extract(system, carry, end, dt, numbers))

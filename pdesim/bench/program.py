@@ -31,7 +31,7 @@ class Program:
             if not plan.step.adaptive:
                 numbers = self.blocks.coefficients.host(self.dt, given)
                 self._coefficients = self.blocks.coefficients.as_tensors(numbers)
-                self._carry = self.blocks.begin(
+                self._carry = self.blocks.init(
                     self._state, self._start, self._dt, self._parameters, self._coefficients
                 )
 

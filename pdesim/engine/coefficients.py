@@ -16,18 +16,18 @@ PIECE = 2**20
 
 @dataclass(frozen=True)
 class Coefficients:
-    """Those of a stepper for the problem and the precision of ``lines``."""
+    """Those of a stepper for the problem and the precision of ``system``."""
 
     stepper: object
-    lines: MethodOfLines
+    system: MethodOfLines
 
     def tensors(self, dt: float) -> dict[str, tf.Tensor]:
         """With the problem's own parameters."""
-        return self.as_tensors(self.host(dt, self.lines.problem.equation.parameters))
+        return self.as_tensors(self.host(dt, self.system.problem.equation.parameters))
 
     def host(self, dt: float, parameters: Mapping[str, float]) -> dict[str, np.ndarray]:
         """With others, as NumPy arrays."""
-        problem = self.lines.problem
+        problem = self.system.problem
         needs = self.stepper.method.family in ("exponential", "imex", "implicit")
         if not needs or isinstance(problem.modes, str):
             return self.stepper.coefficients(None, parameters, dt)
@@ -42,8 +42,8 @@ class Coefficients:
         return {name: np.concatenate([part.pop(name) for part in parts], axis) for name in names}
 
     def as_tensors(self, values: Mapping[str, np.ndarray]) -> dict[str, tf.Tensor]:
-        return {name: tf.constant(v, self.lines.dtype_of(v)) for name, v in values.items()}
+        return {name: tf.constant(v, self.system.dtype_of(v)) for name, v in values.items()}
 
     def _rounded(self, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        types = self.lines
+        types = self.system
         return {n: v.astype(types.dtype_of(v).as_numpy_dtype) for n, v in values.items()}

@@ -16,14 +16,14 @@ KEPT = 8
 _programs: OrderedDict[Hashable, Blocks] = OrderedDict()
 
 
-def program_for(plan: Plan, placement: Placement, fused: bool, members: int) -> Blocks:
+def get_or_compile(plan: Plan, placement: Placement, fused: bool, members: int) -> Blocks:
     """The blocks of steps for a plan: those of an earlier run of this process where they fit.
 
     Parameters, dt and first states may differ, since they are arguments of the program. Everything
     that is traced into it must be equal.
     """
     form = {"banded": fused and not placement.is_gpu, "one_kernel": fused and placement.is_gpu}
-    form["apart"] = form["banded"] and plan.one_pass and fills_several_arrays()
+    form["apart"] = form["banded"] and plan.fuses_to_one_kernel and fills_several_arrays()
     problem, dtype = plan.problem, tf.as_dtype(plan.settings.device.precision)
     equation, boundary = problem.equation, problem.boundary
     if problem.discretisation.is_spectral and boundary.symbols:

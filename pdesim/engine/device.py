@@ -134,7 +134,7 @@ def fill_several_arrays() -> None:
 
     XLA reads this once, for everything that the process compiles, and then computes nothing twice
     rather than keep it: programs with stages, slabs or walls become much slower. So it is for
-    processes with nothing but plans that are ``one_pass``.
+    processes with nothing but plans that are ``fuses_to_one_kernel``.
     """
     asked = os.environ.get("XLA_FLAGS", "")
     if "xla_backend_extra_options" not in asked:

@@ -26,14 +26,14 @@ class Integrator:
     """The states of some plans of one program, at the times ``now``.
 
     Numbers are arrays with one value for each plan; states and what the stepper carries have an
-    axis more in front where there are several plans. ``made_for`` is the dt that ``carry`` and the
+    axis more in front where there are several plans. ``dt`` is the dt that ``carry`` and the
     coefficients belong to, or the one that a stepper with chosen steps tries next.
     """
 
     def __init__(self, plans: list[Plan], blocks: Blocks) -> None:
         self.plans, self.blocks = plans, blocks
         self.now = np.full(len(plans), float(plans[0].times[0]))
-        self.made_for = np.zeros(len(plans))
+        self.dt = np.zeros(len(plans))
         self.state: tf.Tensor | None = None
         self.carry = None
         self._coefficients: dict[str, tf.Tensor] = {}
@@ -51,13 +51,13 @@ class Integrator:
     def everyone(self) -> np.ndarray:
         return np.ones(len(self.plans), bool)
 
-    def place(self, made_for: np.ndarray) -> None:
+    def place(self, dt: np.ndarray) -> None:
         """Put the plans' states on the device, and what the stepper carries: new, or as it was."""
-        since = [plan.since for plan in self.plans]
+        since = [plan.resume_from for plan in self.plans]
         self.state = self.tensor([plan.state for plan in self.plans], self.blocks.dtype)
         if since[0] is None:
             self.state = self.blocks.initial(self.state)
-        self.begin(made_for, self.everyone)
+        self.begin(dt, self.everyone)
         if since[0] is not None:
             self._carry_on([moment.carry for moment in since])
 
@@ -107,12 +107,12 @@ class Integrator:
 
     def begin(self, dt: np.ndarray, which: np.ndarray) -> None:
         """Make the stepper's coefficients and what it carries from the states, for these dt."""
-        self.made_for = dt
+        self.dt = dt
         if self.adaptive:
             self.carry = self.state
             return
         self._coefficients = self._coefficients_for(dt)
-        begun = self.blocks.begin(
+        begun = self.blocks.init(
             self.state, self._double(self.now), self._double(dt), self._parameters,
             self._coefficients,
         )  # fmt: skip
@@ -156,20 +156,20 @@ class Integrator:
         scale = scale if self.many else scale[0]
         return self.blocks.follow(
             self.carry, self._double(self.now), self._double(ends),
-            self._double(self.made_for if dt is None else dt), tf.constant(trials, tf.int64),
+            self._double(self.dt if dt is None else dt), tf.constant(trials, tf.int64),
             tf.constant(tolerance, tf.float64), tf.constant(scale, self.blocks.dtype),
             self._parameters,
         )  # fmt: skip
 
     def one_step(self, longest: np.ndarray, scale: np.ndarray) -> tf.Tensor:
         """The states after one step, which is not taken."""
-        return self._steps(np.minimum(self.made_for, longest), 1, scale)
+        return self._steps(np.minimum(self.dt, longest), 1, scale)
 
     def _steps(self, dt: np.ndarray, count: int, scale: np.ndarray) -> tf.Tensor:
         """The states after some equal steps; what is carried is made anew for them."""
         if self.adaptive:
             return self.follow(self.now + count * dt, count, scale, dt, ANY)[1]
-        if not np.array_equal(dt, self.made_for) or self._is_multistep:
+        if not np.array_equal(dt, self.dt) or self._is_multistep:
             self.begin(dt, self.everyone)
         return self.advance(self.now, dt, 0, np.full(len(self.plans), count))[1]
 
@@ -192,12 +192,12 @@ class Integrator:
         """
         plan = self.plans[0]
         count = MULTISTEP_STEPS if self._is_multistep else 1
-        dt = np.minimum(self.made_for, longest) if self.adaptive else self.made_for
-        kept = self.carry, self._coefficients, self.state, self.made_for, self.now
+        dt = np.minimum(self.dt, longest) if self.adaptive else self.dt
+        kept = self.carry, self._coefficients, self.state, self.dt, self.now
         results = self._steps(dt, count, scale), self._steps(0.5 * dt, 2 * count, scale)
         self.now = self.now + count * dt
         later = [self._step_from(state, dt, scale) for state in results]
-        self.carry, self._coefficients, self.state, self.made_for, self.now = kept
+        self.carry, self._coefficients, self.state, self.dt, self.now = kept
         first, second = (
             np.atleast_2d(np.asarray(self.blocks.distance(*pair))) for pair in (results, later)
         )

@@ -43,7 +43,7 @@ class Blocks:
     one_kernel: bool = False
     apart: bool = False
 
-    def lines(self, parameters) -> MethodOfLines:
+    def system(self, parameters) -> MethodOfLines:
         dimensions = self.problem.grid.dimensions
         parameters = {name: self._widen(value, dimensions) for name, value in parameters.items()}
         return MethodOfLines(
@@ -78,9 +78,9 @@ class Blocks:
 
     def in_band(self, of: Bands, natural, parameters, room=None) -> MethodOfLines:
         """The method of lines for a band, which has one axis of cells."""
-        band = Band(of, natural, self.lines({}).library, self.dtype, room)
+        band = Band(of, natural, self.system({}).library, self.dtype, room)
         parameters = {name: self._widen(value, 1) for name, value in parameters.items()}
-        return replace(self.lines({}), parameters=parameters, band=band)
+        return replace(self.system({}), parameters=parameters, band=band)
 
     def _beside_field(self, numbers: tf.Tensor) -> tf.Tensor:
         """One number a member, shaped to broadcast against one field."""
@@ -111,7 +111,7 @@ class Blocks:
     @cached_property
     def coefficients(self) -> Coefficients:
         """The stepper's numbers for a dt."""
-        return Coefficients(self.stepper, self.lines({}))
+        return Coefficients(self.stepper, self.system({}))
 
     def compiled(self, function):
         return tf.function(function, jit_compile=self.fused, autograph=False)
@@ -122,15 +122,15 @@ class Blocks:
         split, scheme = self.problem.split, self.problem.discretisation
         if not scheme.dealias or split.is_linear:
             return lambda state: state
-        return self.compiled(self.lines({}).truncated)
+        return self.compiled(self.system({}).truncated)
 
     @cached_property
-    def begin(self):
-        """``begin(state, time, dt, parameters, coefficients)``: what the stepper carries."""
+    def init(self):
+        """``init(state, time, dt, parameters, coefficients)``: what the stepper carries."""
 
         def trace(state, time, dt, parameters, coefficients):
-            lines, dt = self.lines(parameters), self._beside_state(tf.cast(dt, self.dtype))
-            return self.stepper.begin(lines, state, self._beside_field(time), dt, coefficients)
+            system, dt = self.system(parameters), self._beside_state(tf.cast(dt, self.dtype))
+            return self.stepper.init(system, state, self._beside_field(time), dt, coefficients)
 
         return self.compiled(trace)
 
@@ -144,11 +144,11 @@ class Blocks:
         """
 
         def trace(carry, start, dt, first, last, parameters, coefficients):
-            lines, end = self.lines(parameters), tf.reduce_max(last)
+            system, end = self.system(parameters), tf.reduce_max(last)
             numbers = start, dt, coefficients
 
             def one(index, carry):
-                new = self.step(lines, index, carry, *numbers)
+                new = self.step(system, index, carry, *numbers)
                 return index + 1, self._rested(index < last, new, carry)
 
             if self.bands is None:
@@ -157,19 +157,19 @@ class Blocks:
                 carry = self._in_bands(carry, first, last, parameters, numbers)
             stop = self._beside_field(start + tf.cast(last, tf.float64) * dt)
             step_dt = self._beside_state(tf.cast(dt, self.dtype))
-            return self.finish(lines, carry, stop, step_dt, coefficients)
+            return self.finish(system, carry, stop, step_dt, coefficients)
 
         return self.compiled(trace) if self.slabs is None else tiled_loop.advance(self, trace)
 
-    def step(self, lines, index, carry, start, dt, coefficients):
+    def step(self, system, index, carry, start, dt, coefficients):
         def clock(c):
             # from the interval's start, so that any division into blocks gives equal bits
             return self._widen(
-                self.instant(start + (tf.cast(index, tf.float64) + c) * dt, c), lines.axes
+                self.instant(start + (tf.cast(index, tf.float64) + c) * dt, c), system.axes
             )
 
-        step_dt = self._widen(tf.cast(dt, self.dtype), lines.axes + 1)
-        return self.stepper.step(lines, carry, clock, step_dt, coefficients)
+        step_dt = self._widen(tf.cast(dt, self.dtype), system.axes + 1)
+        return self.stepper.step(system, carry, clock, step_dt, coefficients)
 
     def instant(self, time: tf.Tensor, c) -> tf.Tensor:
         """The time of a stage, at both ends of a step just inside it.
@@ -204,21 +204,21 @@ class Blocks:
         whole = [tf.split(self.bands.widened(piece), parts, axis=-2) for piece in pieces]
         for band, stop, resting in phases:
             band = replace(band, rows=band.rows // count)
-            lines = self.in_band(band, end - first, parameters)
+            system = self.in_band(band, end - first, parameters)
 
-            def one(index, values, lines=lines, resting=resting):
-                new = self._flat_step(lines, part, index, values, *numbers, parts=parts)
+            def one(index, values, system=system, resting=resting):
+                new = self._flat_step(system, part, index, values, *numbers, parts=parts)
                 if resting:
                     old = tf.split(tf.concat(values, axis=-2), parts, axis=-2)
-                    both = lines.aligned(*new, *old)
+                    both = system.aligned(*new, *old)
                     new = self._where(index < last, both[:parts], both[parts:])
-                return lines.stored(new)
+                return system.stored(new)
 
-            def some(index, *whole, lines=lines, band=band, one=one):
+            def some(index, *whole, system=system, band=band, one=one):
                 new = []
                 for number, piece in enumerate(whole):
                     around = whole[number - 1], piece, whole[(number + 1) % len(whole)]
-                    values = [lines.stored(band.extended(*around))]
+                    values = [system.stored(band.extended(*around))]
                     for step in range(band.steps):
                         values = one(index + step, values)
                     new.append([band.core(value, beyond=1) for value in values])
@@ -231,7 +231,7 @@ class Blocks:
         carries = [part(tf.concat(piece, axis=-2)) for piece in whole]
         return tf.nest.map_structure(self.bands.on_grid, *carries)
 
-    def _flat_step(self, lines, part, index, values, *numbers, parts: int) -> list[tf.Tensor]:
+    def _flat_step(self, system, part, index, values, *numbers, parts: int) -> list[tf.Tensor]:
         """All that is carried in a band after a step, in so many parts.
 
         Each is worked out from values of a shape of its own: what two of them share the compiler
@@ -240,7 +240,7 @@ class Blocks:
         found = []
         for number in range(parts):
             apart = [tf.reshape(value, [*[1] * (2 * number), *value.shape]) for value in values]
-            new = self.step(lines, index, part(tf.concat(apart, axis=-2)), *numbers)
+            new = self.step(system, index, part(tf.concat(apart, axis=-2)), *numbers)
             new = tf.split(tf.concat(tf.nest.flatten(new), axis=-2), parts, axis=-2)[number]
             found.append(tf.reshape(new, new.shape[2 * number :]))
         return found
@@ -272,8 +272,8 @@ class Blocks:
             return tiled_loop.follow(self, self.trial_slabs)
 
         def trace(carry, time, end, dt, trials, tolerance, scale, parameters):
-            lines, band = self._for_trials(trials, parameters)
-            scale = lines.column(scale)
+            system, band = self._for_trials(trials, parameters)
+            scale = system.column(scale)
             inside = None if band is None else band.inside()
             order = self.stepper.error_order
 
@@ -285,15 +285,15 @@ class Blocks:
 
             def attempt(carry, *progress):
                 now, taken = progress[0], error_control.next_step(progress, end)
-                new, error = self.stepper.trial(
-                    lines,
+                new, error = self.stepper.step_with_error(
+                    system,
                     carry
                     if band is None
-                    else lines.stored(band.extended([carry], [carry], [carry])),
-                    lambda c: self._widen(self.instant(now + c * taken, c), lines.axes),
-                    self._widen(tf.cast(taken, self.dtype), lines.axes + 1),
+                    else system.stored(band.extended([carry], [carry], [carry])),
+                    lambda c: self._widen(self.instant(now + c * taken, c), system.axes),
+                    self._widen(tf.cast(taken, self.dtype), system.axes + 1),
                 )
-                _, new, error = lines.aligned(carry, new, error)
+                _, new, error = system.aligned(carry, new, error)
                 squares = error_control.squares(new, error, tolerance, scale)
                 size = error_control.size_of(self._sums(squares, inside), self.problem.grid.cells)
                 good, progress = error_control.judged(size, active(progress), progress, end, order)
@@ -303,21 +303,21 @@ class Blocks:
             whole = carry if band is None else band.widened(carry)
             whole, *rest = tf.while_loop(unfinished, attempt, (whole, time, dt, zero, zero))
             carry = whole if band is None else band.on_grid(whole)
-            return *self.finish(self.lines(parameters), carry, *rest[:2], {}), tuple(rest)
+            return *self.finish(self.system(parameters), carry, *rest[:2], {}), tuple(rest)
 
         return self.compiled(trace)
 
     @cached_property
     def trial_slabs(self) -> Slabs | None:
         """How a large grid in bands is cut for single steps of chosen size."""
-        if self.members or self.bands is None or not hasattr(self.stepper, "trial"):
+        if self.members or self.bands is None or not hasattr(self.stepper, "step_with_error"):
             return None
         return slabs.cut(self.bands, self._bytes_a_cell, 3 + self.stepper.kept, single=True)
 
     def _for_trials(self, natural, parameters) -> tuple[MethodOfLines, Bands | None]:
         """The method of lines for single steps of chosen size, in a band if that can be."""
         if self.bands is None:
-            return self.lines(parameters), None
+            return self.system(parameters), None
         band = self.bands.lasting(1)
         return self.in_band(band, natural, parameters), band
 
@@ -344,12 +344,12 @@ class Blocks:
     def _grid_axes(self) -> list[int]:
         return list(range(-self.problem.grid.dimensions, 0))
 
-    def finish(self, lines, carry, time, dt, coefficients):
+    def finish(self, system, carry, time, dt, coefficients):
         """What is carried, the state and its finiteness.
 
         Where the state itself is carried it is not handed out twice: that would be two arrays.
         """
-        state = self.stepper.finish(lines, carry, time, dt, coefficients)
+        state = self.stepper.extract(system, carry, time, dt, coefficients)
         carry = None if state is carry else carry
         return carry, state, self._is_finite(state)
 

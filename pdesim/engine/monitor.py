@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pdesim.output.moment import SAVED
+from pdesim.output.checkpoint import SAVED
 
 #: steps after which the error is measured again: early and often, then every so many
 EARLY, EVERY = (2, 8, 24), 64

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import time as clock_module
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import tensorflow as tf
 
-from pdesim.engine.compile_cache import program_for, use_xla
+from pdesim.engine.compile_cache import get_or_compile, use_xla
 from pdesim.engine.control import (
     changed_dt,
     divergence_error,
@@ -26,7 +26,7 @@ from pdesim.engine.error_control import VANISHING
 from pdesim.engine.integrator import Integrator, as_array
 from pdesim.engine.monitor import Monitor
 from pdesim.errors import PdesimError
-from pdesim.output.moment import Frame, Moment, Progress
+from pdesim.output.checkpoint import Checkpoint
 from pdesim.plan import Plan, TimeStep
 
 log = logging.getLogger("pdesim")
@@ -40,6 +40,25 @@ CORRECTIONS = 8
 AFTER_EVENT = 1e-2
 #: growth between two targets that is looked at with suspicion where a step is not stable
 SUSPICIOUS = 10.0
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame of a run: ``state`` has shape ``(fields, *grid.shape)``, of several members
+    ``(members, fields, *grid.shape)``."""
+
+    index: int
+    time: float
+    state: np.ndarray
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Reported after every block: steps taken, simulated time, and seconds spent in blocks."""
+
+    steps: int
+    time: float
+    seconds: float
 
 
 Report = Callable[[Progress], None]
@@ -61,21 +80,21 @@ class Simulation:
         self.plans = [plan] if isinstance(plan, Plan) else list(plan)
         self.placement = placement
         first, self._shown = self.plan, len(self.plans)
-        if self._shown == 1 and first.since and first.since.together:
+        if self._shown == 1 and first.resume_from and first.resume_from.in_batch:
             self.plans *= 2
         members = len(self.plans) if len(self.plans) > 1 else 0
-        self.blocks = program_for(first, placement, use_xla(first, placement), members)
+        self.blocks = get_or_compile(first, placement, use_xla(first, placement), members)
         self.failures: dict[int, PdesimError] = {}
-        moments = [plan.since for plan in self.plans]
+        moments = [plan.resume_from for plan in self.plans]
         self._steps = np.array([m.steps if m else 0 for m in moments])
         self._rejected = np.array([m.rejected if m else 0 for m in moments])
-        self.seconds = first.since.seconds if first.since else 0.0
+        self.seconds = first.resume_from.seconds if first.resume_from else 0.0
         self.compile_seconds = 0.0
-        self.steps_a_block = FIRST_BLOCK
+        self.steps_per_block = FIRST_BLOCK
         self._target, self._done = 0, 0
         fields = len(first.equation.fields)
         self.monitor = Monitor.start(len(self.plans), fields, float(first.times[0]))
-        self._controlled = first.since is not None
+        self._controlled = first.resume_from is not None
         self._at = Integrator(self.plans, self.blocks)
 
     @property
@@ -109,7 +128,7 @@ class Simulation:
         with tf.device(self.placement.name):
             self._place()
             for plan in self.plans:
-                plan.first.let_go()
+                plan.initial.release()
             release_memory()
             self._trial(1)
             release_memory()
@@ -118,7 +137,7 @@ class Simulation:
             most = None if self._at.adaptive else int(self._counts().max())
             seconds = seconds_a_step(self._trial, self.blocks.steps_at_once, most)
             self._begin_control()
-        self.steps_a_block = max(FIRST_BLOCK, int(BLOCK_SECONDS / max(seconds, 1e-6)))
+        self.steps_per_block = max(FIRST_BLOCK, int(BLOCK_SECONDS / max(seconds, 1e-6)))
         return seconds
 
     def frames(self, report: Report = lambda progress: None) -> Iterator[Frame]:
@@ -137,7 +156,7 @@ class Simulation:
             if self._at.carry is None:
                 self._place()
             self._begin_control()
-            if plan.since is None:
+            if plan.resume_from is None:
                 yield Frame(0, float(targets[0]), self._shown_state())
             while self._target < len(targets) - 1:
                 if plan.step.adaptive:
@@ -156,25 +175,25 @@ class Simulation:
             return self._at.state_of(0)
         return as_array(self._at.state)
 
-    def moment(self, member: int = 0) -> Moment:
-        """Where the simulation stands, between two blocks."""
+    def checkpoint(self, member: int = 0) -> Checkpoint:
+        """The state between two blocks of steps, from which the run can be resumed."""
         plan, at, done = self.plans[member], self._at, self._done
         if at.many and done:  # members with longer steps rest until the others are there
             done = min(done, plan.steps_between(self._target))
         mask = plan.problem.mask
-        return Moment(
+        return Checkpoint(
             stepper=plan.stepper.method.name,
             frame=plan.frame_at(self._target),
             target=self._target,
-            done=done,
+            steps_since_target=done,
             time=float(at.now[member]),
-            made_for=float(at.made_for[member]),
-            longest=plan.step.dt,
+            dt=float(at.dt[member]),
+            max_dt=plan.step.dt,
             limit=plan.step.limit,
             steps=int(self._steps[member]),
             rejected=int(self._rejected[member]),
             seconds=self.seconds,
-            together=int(at.many),
+            in_batch=int(at.many),
             checked=int(self.monitor.checked[member]),
             checks=int(self.monitor.checks[member]),
             measured_at=float(self.monitor.time[member]),
@@ -188,18 +207,18 @@ class Simulation:
 
     def _place(self) -> None:
         """Put everything on the device: made anew, or as it was."""
-        since, at = [plan.since for plan in self.plans], self._at
+        since, at = [plan.resume_from for plan in self.plans], self._at
         if since[0] is not None:
-            self._target, self._done = since[0].target, max(m.done for m in since)
+            self._target, self._done = since[0].target, max(m.steps_since_target for m in since)
             at.now = np.array([m.time for m in since])
             for number, m in enumerate(since):
                 self.monitor.restore(number, m.errors, m.measured_at, m.checked, m.checks)
-            made_for = np.array([m.made_for for m in since])
+            dt = np.array([m.dt for m in since])
         elif at.adaptive:
-            made_for = np.array([plan.step.dt for plan in self.plans])
+            dt = np.array([plan.step.dt for plan in self.plans])
         else:
-            made_for = self._equal_steps()
-        at.place(made_for)
+            dt = self._equal_steps()
+        at.place(dt)
 
     def relative_time_error(self, member: int = 0) -> dict[str, float]:
         """The estimated error in time up to now (:func:`pdesim.engine.control.relative_error`)."""
@@ -327,7 +346,7 @@ class Simulation:
         if at.adaptive:
             result = at.follow(np.full(count, self.plan.end), steps, self.monitor.scale)
         else:
-            result = at.advance(at.now, at.made_for, 0, np.full(count, steps))
+            result = at.advance(at.now, at.dt, 0, np.full(count, steps))
         result[2].numpy()
 
     def _advance(self, report: Report) -> None:
@@ -336,11 +355,11 @@ class Simulation:
         start = np.full(len(counts), float(self.plan.targets[self._target]))
         if self._done == 0:
             # what multistep methods carry belongs to one dt
-            changed = ~np.isclose(dt, at.made_for, rtol=1e-9)
+            changed = ~np.isclose(dt, at.dt, rtol=1e-9)
             if changed.any():
-                at.begin(np.where(changed, dt, at.made_for), changed)
+                at.begin(np.where(changed, dt, at.dt), changed)
         while self._done < counts.max():
-            first, upto = self._done, min(counts.max(), self._done + self.steps_a_block)
+            first, upto = self._done, min(counts.max(), self._done + self.steps_per_block)
             last = np.minimum(counts, upto)
             began, before = clock_module.perf_counter(), float(at.now.min())
             at.state = None  # what is carried is enough, and large states leave room for it
@@ -357,10 +376,10 @@ class Simulation:
         ends = np.full(len(self.plans), end)
         while (at.now < end).any():
             began, before = clock_module.perf_counter(), at.now.copy()
-            _, at.state, finite, told = at.follow(ends, self.steps_a_block, self.monitor.scale)
+            _, at.state, finite, told = at.follow(ends, self.steps_per_block, self.monitor.scale)
             at.carry = at.state
             now, dt, accepted, tried = (np.atleast_1d(value.numpy()) for value in told)
-            at.now, at.made_for = now, dt
+            at.now, at.dt = now, dt
             self._rejected += tried - accepted
             stuck = (now < end) & (dt <= VANISHING * (end - before))
             finite = np.atleast_2d(finite.numpy()) & ~stuck[:, np.newaxis]
@@ -372,7 +391,7 @@ class Simulation:
         plan, here = self.plan, self.plan.targets[self._target]
         if plan.problem.moves and (self._target == 0 or np.isclose(here, plan.events).any()):
             longest = AFTER_EVENT * (plan.times[1] - plan.times[0])
-            self._at.made_for = np.minimum(self._at.made_for, longest)
+            self._at.dt = np.minimum(self._at.dt, longest)
 
     def _account(self, steps: np.ndarray, finite, began: float, since: float, report) -> None:
         finite = np.atleast_2d(finite)  # waits for the device
@@ -383,7 +402,7 @@ class Simulation:
         else:
             self.seconds += seconds
             wanted = int(steps.max() * BLOCK_SECONDS / max(seconds, 1e-6))
-            self.steps_a_block = max(1, min(wanted, 4 * self.steps_a_block))
+            self.steps_per_block = max(1, min(wanted, 4 * self.steps_per_block))
         self._steps += steps
         for member in np.flatnonzero(~finite.all(axis=1)):
             if member not in self.failures:

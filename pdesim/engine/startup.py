@@ -24,6 +24,6 @@ def start_for(plans: Sequence[Plan]) -> Placement:
 
         return all(in_slabs(plan) for plan in plans)
 
-    if all(plan.one_pass for plan in plans):
+    if all(plan.fuses_to_one_kernel for plan in plans):
         fill_several_arrays()
     return start_tensorflow(plans[0].settings.device, one_thread)

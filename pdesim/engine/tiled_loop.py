@@ -21,8 +21,8 @@ def advance(blocks, trace):
         joined, part = blocks.joined(carry)
 
         def leave(pieces, stop, dt, parameters, coefficients):
-            carry, lines = part(slabs.join(pieces), on_grid), blocks.lines(parameters)
-            return blocks.finish(lines, carry, stop, tf.cast(dt, blocks.dtype), coefficients)
+            carry, system = part(slabs.join(pieces), on_grid), blocks.system(parameters)
+            return blocks.finish(system, carry, stop, tf.cast(dt, blocks.dtype), coefficients)
 
         sweep = _sweep(blocks, carry, start, dt, *numbers)
         pieces = slabs.split(joined, blocks.compiled)
@@ -44,9 +44,9 @@ def _sweep(blocks, carry, *numbers):
     def sweep(slab, before, after, index, steps, *numbers):
         def step(parts, count, numbers, room):
             start, dt, parameters, coefficients = numbers
-            lines = blocks.in_band(tiles.tile, index, parameters, room)
+            system = blocks.in_band(tiles.tile, index, parameters, room)
             at, parts = index + tf.cast(count, tf.int64), tf.nest.pack_sequence_as(carry, parts)
-            return tf.nest.flatten(blocks.step(lines, at, parts, start, dt, coefficients))
+            return tf.nest.flatten(blocks.step(system, at, parts, start, dt, coefficients))
 
         return tiles.sweep(slab, before, after, step, tf.cast(steps, tf.int32), numbers)
 
@@ -75,7 +75,7 @@ def follow(blocks, slabs: Slabs):
             return progress, tf.cond(good, lambda: list(new), lambda: pieces)
 
         def leave(pieces, time, dt, parameters):
-            return blocks.finish(blocks.lines(parameters), slabs.join(pieces), time, dt, {})
+            return blocks.finish(blocks.system(parameters), slabs.join(pieces), time, dt, {})
 
         zero = tf.zeros_like(start, tf.int64)
         loop = (start, dt, zero, zero), slabs.split(carry, blocks.compiled)
@@ -91,15 +91,15 @@ def _trial(blocks, slabs: Slabs, carry, tolerance, scale, parameters):
 
     def attempt(parts, numbers, room):
         rows, time, dt, tolerance, scale, parameters = numbers
-        lines = blocks.in_band(tiles.tile, rows, parameters, room)
+        system = blocks.in_band(tiles.tile, rows, parameters, room)
 
         def clock(c):
             return blocks.instant(time + c * dt, c)
 
         step_dt = tf.cast(dt, blocks.dtype)
-        new, error = blocks.stepper.trial(lines, *parts, clock, step_dt)
-        new = lines.settled(new, 0)
-        return error_control.squares(*lines.aligned(new, error), tolerance, lines.column(scale))
+        new, error = blocks.stepper.step_with_error(system, *parts, clock, step_dt)
+        new = system.settled(new, 0)
+        return error_control.squares(*system.aligned(new, error), tolerance, system.column(scale))
 
     @blocks.compiled
     def trial(slab, before, after, rows, time, dt, tolerance, scale, parameters):

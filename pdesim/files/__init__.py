@@ -34,6 +34,7 @@ from pdesim.files.inputs import memory, read_last_frame, read_picture, resize
 from pdesim.files.interpolation import check_interpolations
 from pdesim.files.replace import clear_left_behind, clear_name, replacing, write_text
 from pdesim.files.text import check_aliases, load_yaml
+from pdesim.files.version import check_version
 
 __all__ = [
     "RESERVE",
@@ -48,6 +49,7 @@ __all__ = [
     "check_space",
     "check_stored",
     "check_sweep_folder",
+    "check_version",
     "clear_left_behind",
     "clear_name",
     "creating",

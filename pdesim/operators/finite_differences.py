@@ -25,75 +25,75 @@ class Differences:
     """
 
     def __init__(
-        self, lines, fields: Sequence[tf.Tensor], stacked, time, formulas, halo: int | None = None
+        self, system, fields: Sequence[tf.Tensor], stacked, time, formulas, halo: int | None = None
     ) -> None:
-        self.lines, self.fields, self.stacked = lines, fields, stacked
-        self.grid, self.halo = lines.problem.grid, lines.problem.halo if halo is None else halo
-        self.time, self.numbers = time, lines.numbers(time)
-        symbols = lines.problem.equation.field_symbols
+        self.system, self.fields, self.stacked = system, fields, stacked
+        self.grid, self.halo = system.problem.grid, system.problem.halo if halo is None else halo
+        self.time, self.numbers = time, system.numbers(time)
+        symbols = system.problem.equation.field_symbols
         inside = set().union(*(_fields_inside_operators(f, symbols) for f in formulas))
         self.extended = self._extend_fields(sorted(inside)) if inside else {}
-        names = {name: self._field(i) for i, name in enumerate(lines.problem.equation.fields)}
-        places = {**lines.places(0), **self.numbers}
-        self.value = Evaluator({**places, **names}, lines.library, self._apply)
+        names = {name: self._field(i) for i, name in enumerate(system.problem.equation.fields)}
+        places = {**system.places(0), **self.numbers}
+        self.value = Evaluator({**places, **names}, system.library, self._apply)
         self._padded: dict[sympy.Expr, tf.Tensor] = {}
-        around = {**lines.places(self.halo), **self.numbers}
-        self.on_extended = Evaluator({**around, **self.extended}, lines.library)
+        around = {**system.places(self.halo), **self.numbers}
+        self.on_extended = Evaluator({**around, **self.extended}, system.library)
 
     def _field(self, index: int) -> tf.Tensor:
-        name = self.lines.problem.equation.fields[index]
+        name = self.system.problem.equation.fields[index]
         if name in self.extended:
             return stencil.shifted(self.extended[name], self.grid, self.halo)
         return self.fields[index]
 
     def _extend_fields(self, indices: list[int]) -> dict[str, tf.Tensor]:
         """Ghost cells for some fields: in one go where their walls are of one kind."""
-        lines, boundary = self.lines, self.lines.problem.boundary
-        names = lines.problem.equation.fields
+        system, boundary = self.system, self.system.problem.boundary
+        names = system.problem.equation.fields
         walls = [_kinds(boundary, index) for index in indices]
         groups = [indices] if all(w == walls[0] for w in walls) else [[i] for i in indices]
         extended = {}
         for group in groups:
             whole = self.stacked is not None and len(group) == len(self.fields)
-            values = self.stacked if whole else lines.stack([self.fields[i] for i in group])
+            values = self.stacked if whole else system.stack([self.fields[i] for i in group])
             padded = self._extend(values, boundary.walls[group[0]], self._field_value(group))
-            for index, tensor in zip(group, lines.unstack(padded), strict=True):
+            for index, tensor in zip(group, system.unstack(padded), strict=True):
                 extended[names[index]] = tensor
         return extended
 
     def _extend(
         self, values, walls, wall_value, nested: bool = False, pointwise=None, extra: int = 0
     ) -> tf.Tensor:
-        order = self.lines.problem.discretisation.order
+        order = self.system.problem.discretisation.order
         padded = extend(values, self.grid, walls, self.halo, order, wall_value, pointwise, extra)
-        return self.lines.separate(padded, nested)
+        return self.system.separate(padded, nested)
 
     def _field_value(self, fields: list[int]):
         """The right-hand sides of the boundary conditions of some fields, stacked as they are."""
 
         def value(_wall: Wall, axis: int, side: int, part: str = "value"):
-            lines = self.lines
-            walls = [lines.problem.boundary.walls[index][axis][side] for index in fields]
+            system = self.system
+            walls = [system.problem.boundary.walls[index][axis][side] for index in fields]
             values = [getattr(wall, part) for wall in walls]
             if all(value == 0 for value in values):
                 return None
             shape = [n + 2 * self.halo if a > axis else n for a, n in enumerate(self.grid.points)]
             shape[axis] = 1
             evaluate = self._on_face(axis, side)
-            layers = [lines.full(evaluate(value), tuple(shape[::-1])) for value in values]
-            return lines.stack(layers)
+            layers = [system.full(evaluate(value), tuple(shape[::-1])) for value in values]
+            return system.stack(layers)
 
         return value
 
     def _on_face(self, axis: int, side: int) -> Callable[[sympy.Expr], object]:
         """Evaluates formulas of position, time and parameters at the layer of a face."""
-        lines = self.lines
+        system = self.system
 
         def evaluate(formula: sympy.Expr):
             # parts that depend on time alone first: they are evaluated in double precision
-            formula = lines.with_time_parts(formula)
-            names = {**lines.wall_places(axis, side, self.halo), **lines.numbers(self.time)}
-            return Evaluator(names, lines.library)(formula)
+            formula = system.with_time_parts(formula)
+            names = {**system.wall_places(axis, side, self.halo), **system.numbers(self.time)}
+            return Evaluator(names, system.library)(formula)
 
         return evaluate
 
@@ -102,12 +102,12 @@ class Differences:
         formula = getattr(wall, part)
         if formula == 0:
             return None
-        return tf.convert_to_tensor(self._on_face(axis, side)(formula), self.lines.dtype)
+        return tf.convert_to_tensor(self._on_face(axis, side)(formula), self.system.dtype)
 
     def _apply(self, word: str, arguments: tuple, value: Evaluator):
         if not any(argument.free_symbols for argument in arguments):
             return 0.0  # a derivative of a number
-        scheme = self.lines.problem.discretisation
+        scheme = self.system.problem.discretisation
         axes = lang.flux_axes(word, self.grid.dimensions)
         if axes is not None:
             # a coefficient is even about the faces of an obstacle, whatever the field does there
@@ -119,7 +119,7 @@ class Differences:
                 self._extended_value(arguments[1], value),
             ]
             reads = [self._reader(p, w) for p, w in zip(padded, (even, wall), strict=True)]
-            is_harmonic = self.lines.problem.has_harmonic_mean(arguments[0])
+            is_harmonic = self.system.problem.has_harmonic_mean(arguments[0])
             harmonic = self._at_boundaries() if is_harmonic else None
             return stencil.divergence(*reads, self.grid, scheme.order, axes, harmonic)
         padded = self._extended_value(arguments[0], value)
@@ -134,16 +134,16 @@ class Differences:
         for axis, points in enumerate(self.grid.points):
             cells = np.arange(points)
             sides = [self.grid.broadcast(axis, cells == last) for last in (0, points - 1)]
-            periodic = self.lines.problem.boundary.is_periodic(axis)
+            periodic = self.system.problem.boundary.is_periodic(axis)
             found.append(None if periodic else [tf.constant(side) for side in sides])
         return found
 
     def _inner_wall(self, inner: sympy.Expr) -> Wall | None:
         """The wall on the faces of obstacles for an expression; None where there are none."""
-        if self.lines.problem.mask is None:
+        if self.system.problem.mask is None:
             return None
-        symbols = self.lines.problem.equation.field_symbols
-        return self.lines.problem.mask.walls[min(_fields_of(inner, symbols), default=0)]
+        symbols = self.system.problem.equation.field_symbols
+        return self.system.problem.mask.walls[min(_fields_of(inner, symbols), default=0)]
 
     def _reader(self, padded: tf.Tensor, wall: Wall | None) -> stencil.Neighbour:
         """Neighbours of the interior cells, ghosts in place of those inside obstacles."""
@@ -153,7 +153,7 @@ class Differences:
 
         if wall is None:
             return plain
-        mask, periodic = self.lines.problem.mask, self.lines.problem.boundary.periodic_axes
+        mask, periodic = self.system.problem.mask, self.system.problem.boundary.periodic_axes
         solid = tf.constant(mask.padded(self.halo, periodic))
         centre = plain((0,) * self.grid.dimensions)
         ghost = 2.0 * float(wall.value) - centre if wall.kind == "dirichlet" else centre
@@ -166,30 +166,30 @@ class Differences:
 
     def _extended_value(self, inner: sympy.Expr, value: Evaluator, sides=None) -> tf.Tensor:
         """An expression with ghost cells on every side, by its own conditions unless given."""
-        lines, conditions = self.lines, self.lines.problem.conditions
+        system, conditions = self.system, self.system.problem.conditions
         shape = tuple(n + 2 * self.halo for n in self.grid.shape)
         nested = bool(lang.operators_in(inner))
         sides = self._sides(inner) if sides is None else sides
         pointwise = {wall.kind for pair in sides for wall in pair} <= {"periodic", "pointwise"}
-        periodic = all(lines.problem.boundary.periodic_axes)
+        periodic = all(system.problem.boundary.periodic_axes)
         plain = not nested and (periodic or not conditions.has_position(inner))
         plain = plain and not self._has_mixed_sides(inner, sides)
         if plain and pointwise:
-            return lines.full(self.on_extended(inner), shape)
+            return system.full(self.on_extended(inner), shape)
         if nested and periodic:
-            interior = lines.full(value(inner), self.grid.shape)
+            interior = system.full(value(inner), self.grid.shape)
             return self._extend(interior, sides, self._value_on_face, nested=True)
         full = None
         if any(wall.kind == "pointwise" for pair in sides for wall in pair):
-            full = lines.full(self._from_atoms(inner, value), shape)
+            full = system.full(self._from_atoms(inner, value), shape)
             if pointwise:
-                return lines.separate(full, nested)
-        interior = lines.full(value(inner), self.grid.shape)
+                return system.separate(full, nested)
+        interior = system.full(value(inner), self.grid.shape)
         return self._extend(interior, sides, self._value_on_face, True, full)
 
     def _sides(self, inner: sympy.Expr) -> list[tuple[Wall, Wall]]:
         """The conditions of an expression; ``POINTWISE`` where its parts have them, not itself."""
-        conditions = self.lines.problem.conditions
+        conditions = self.system.problem.conditions
 
         def side(axis: int, number: int) -> Wall:
             if conditions.is_linear(inner) and not conditions.boundary.is_periodic(axis):
@@ -209,9 +209,9 @@ class Differences:
         porous medium with u = 0 there. Between a given f on the face and the first cell, the flux
         is therefore that of D's mean over this half cell, ``(D(face) + D(cell)) / 2``.
         """
-        conditions = self.lines.problem.conditions
+        conditions = self.system.problem.conditions
         sides = self._sides(diffusivity)
-        if conditions.is_coefficient(diffusivity) or self.lines.problem.discretisation.order != 2:
+        if conditions.is_coefficient(diffusivity) or self.system.problem.discretisation.order != 2:
             return sides
 
         def side(axis: int, number: int, wall: Wall) -> Wall:
@@ -226,7 +226,7 @@ class Differences:
 
     def _has_mixed_sides(self, inner: sympy.Expr, sides) -> bool:
         """Whether fields with and without given values meet on a side that is ``POINTWISE``."""
-        problem = self.lines.problem
+        problem = self.system.problem
         if problem.conditions.is_linear(inner):
             return False
         return any(
@@ -243,21 +243,21 @@ class Differences:
         value belongs to the field whose equation this is, but not beside a Neumann condition. So
         the atoms are extended with one more cell.
         """
-        replaced, atoms = self.lines.problem.conditions.atoms(inner)
+        replaced, atoms = self.system.problem.conditions.atoms(inner)
         names = {symbol.name: self._extended_atom(atom, value) for symbol, atom in atoms.items()}
-        return Evaluator({**self.numbers, **names}, self.lines.library)(replaced)
+        return Evaluator({**self.numbers, **names}, self.system.library)(replaced)
 
     def _extended_atom(self, atom: sympy.Expr, value: Evaluator) -> tf.Tensor:
-        problem = self.lines.problem
+        problem = self.system.problem
         symbols = problem.equation.field_symbols
         if atom in symbols:
             pairs = problem.boundary.walls[symbols.index(atom)]
             if not any(wall.kind == "dirichlet" for pair in pairs for wall in pair):
                 return self.extended[atom.name]
         if atom not in self._padded:
-            values = tf.convert_to_tensor(value(atom), self.lines.dtype)
+            values = tf.convert_to_tensor(value(atom), self.system.dtype)
             if lang.is_operator(atom):
-                values = self.lines.full(values, self.grid.shape)
+                values = self.system.full(values, self.grid.shape)
             sides = [
                 tuple(problem.conditions.condition(atom, axis, s) for s in (0, 1))
                 for axis in range(self.grid.dimensions)
@@ -274,11 +274,11 @@ class Differences:
 
     def _on_wider_ghosts(self, node: sympy.Expr) -> tf.Tensor:
         """An operator with ghost cells, computed from more ghost cells of what it is applied to."""
-        scheme, grid = self.lines.problem.discretisation, self.grid
+        scheme, grid = self.system.problem.discretisation, self.grid
         word, inner = lang.word_of(node), node.args[-1]
         reach = scheme.reach(word, grid.dimensions)
         wider = Differences(
-            self.lines, self.fields, self.stacked, self.time, [node], self.halo + reach
+            self.system, self.fields, self.stacked, self.time, [node], self.halo + reach
         )
         padded = wider._extended_value(inner, wider.value)
         # cells and ghost cells as one grid, of which stencils need the shape alone

@@ -31,7 +31,7 @@ def serves(problem: Problem) -> bool:
     )
 
 
-def one_pass(problem: Problem, stepper, state_bytes: int) -> bool:
+def fuses_to_one_kernel(problem: Problem, stepper, state_bytes: int) -> bool:
     """Whether a step is one force that moves positions and momenta, in one band.
 
     They are then worked out apart, and the compiler may put them into one kernel

@@ -92,14 +92,14 @@ def _is_odd(word: str) -> bool:
     return word != lang.LAPLACIAN and any(power % 2 for power in lang.powers_of(word))
 
 
-def approximate_inverse(lines, operator: krylov.Operator, like, factor, time) -> krylov.Operator:
+def approximate_inverse(system, operator: krylov.Operator, like, factor, time) -> krylov.Operator:
     """The preconditioner of ``1 - factor*A`` at a time, for tensors shaped like ``like``.
 
     Args:
         lines: the ``MethodOfLines`` whose linear part is A.
         operator: ``1 - factor*A`` itself, from which the diagonal is taken.
     """
-    problem = lines.problem
+    problem = system.problem
     choice = choose(problem)
     scale = None
     if choice.diagonal:
@@ -108,7 +108,7 @@ def approximate_inverse(lines, operator: krylov.Operator, like, factor, time) ->
         scale = tf.where(diagonal > 0, diagonal, tf.ones_like(diagonal))
     if choice.averaged is None:
         return tf.identity if scale is None else lambda residual: residual / scale
-    solve = _transform_solver(lines, choice, factor, time)
+    solve = _transform_solver(system, choice, factor, time)
     if scale is None:
         return solve
     # the transform has the size of the operator; products of both would underflow in float32
@@ -117,9 +117,9 @@ def approximate_inverse(lines, operator: krylov.Operator, like, factor, time) ->
     return lambda residual: solve(residual / root) / root
 
 
-def _transform_solver(lines, choice: Choice, factor, time) -> krylov.Operator:
+def _transform_solver(system, choice: Choice, factor, time) -> krylov.Operator:
     """Division by ``1 - factor*symbol``, the symbol having coefficients averaged over the cells."""
-    problem = lines.problem
+    problem = system.problem
     modes, grid = problem.modes, problem.grid
     words = {
         word
@@ -129,22 +129,22 @@ def _transform_solver(lines, choice: Choice, factor, time) -> krylov.Operator:
         if lang.operator_symbol(word) in monomial.free_symbols
     }
     table = symbol_names(problem.discretisation.symbols(grid, modes.wavenumbers(), sorted(words)))
-    formulas = [[lines.with_time_parts(c) for c, _ in pairs] for pairs in choice.averaged]
-    names = {**lines.places(0), **lines.numbers(time)}
-    coefficient, symbol = Evaluator(names, lines.library), Evaluator(table)
+    formulas = [[system.with_time_parts(c) for c, _ in pairs] for pairs in choice.averaged]
+    names = {**system.places(0), **system.numbers(time)}
+    coefficient, symbol = Evaluator(names, system.library), Evaluator(table)
     cells = list(range(-grid.dimensions, 0))
     fields = []
     for pairs, coefficients in zip(choice.averaged, formulas, strict=True):
-        total = tf.zeros(modes.shape, lines.dtype)
+        total = tf.zeros(modes.shape, system.dtype)
         for (_, monomial), formula in zip(pairs, coefficients, strict=True):
-            values = lines.full(coefficient(formula), grid.shape)
+            values = system.full(coefficient(formula), grid.shape)
             mean = tf.reduce_mean(values, axis=cells, keepdims=True)
             on_modes = np.broadcast_to(np.real(symbol(monomial)), modes.shape)
-            total = total + mean * tf.constant(on_modes, lines.dtype)
+            total = total + mean * tf.constant(on_modes, system.dtype)
         fields.append(total)
     # coefficients of some fields may differ between members, those of others not
-    shape = (*(lines.members,) * bool(lines.members), *modes.shape)
-    stacked = lines.stack([tf.broadcast_to(field, shape) for field in fields])
+    shape = (*(system.members,) * bool(system.members), *modes.shape)
+    stacked = system.stack([tf.broadcast_to(field, shape) for field in fields])
     # the factor has the shape of a stacked state, members and fields included
     inverse = 1.0 / tf.maximum(tf.abs(1.0 - factor * stacked), SMALLEST)
 

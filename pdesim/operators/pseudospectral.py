@@ -20,11 +20,11 @@ class Pseudospectral:
     polynomial (``symmetry.Lift``).
     """
 
-    def __init__(self, lines, fields: Sequence[tf.Tensor], stacked, time, formulas) -> None:
-        self.lines, self.grid = lines, lines.problem.grid
-        names = dict(zip(lines.problem.equation.fields, fields, strict=True))
-        places = {**lines.places(0), **lines.numbers(time)}
-        self.value = Evaluator({**places, **names}, lines.library, self._apply)
+    def __init__(self, system, fields: Sequence[tf.Tensor], stacked, time, formulas) -> None:
+        self.system, self.grid = system, system.problem.grid
+        names = dict(zip(system.problem.equation.fields, fields, strict=True))
+        places = {**system.places(0), **system.numbers(time)}
+        self.value = Evaluator({**places, **names}, system.library, self._apply)
         self._modes: dict[sympy.Basic, tf.Tensor] = {}
 
     def _apply(self, word: str, arguments: tuple, value: Evaluator):
@@ -39,7 +39,7 @@ class Pseudospectral:
             )
             return value(sympy.Add(*parts))
         (inner,) = arguments
-        modes = self.lines.problem.symmetry.modes(inner)
+        modes = self.system.problem.symmetry.modes(inner)
         coefficients = self._coefficients(inner, modes, value)
         symbol, derived = self._symbol(word, modes)
         result = transforms.backward(transforms.multiply(symbol, coefficients), modes, derived)
@@ -48,16 +48,16 @@ class Pseudospectral:
 
     def _coefficients(self, inner: sympy.Expr, modes, value: Evaluator) -> tf.Tensor:
         if inner not in self._modes:
-            full = self.lines.full(value(inner), self.grid.shape)
+            full = self.system.full(value(inner), self.grid.shape)
             lift = self._lift(inner)
             if lift is not None:
-                full = full - tf.constant(lift.values(self.grid), self.lines.dtype)
+                full = full - tf.constant(lift.values(self.grid), self.system.dtype)
             self._modes[inner] = transforms.forward(full, modes)
         return self._modes[inner]
 
     def _lift(self, inner: sympy.Expr):
-        symbols = self.lines.problem.equation.field_symbols
-        return self.lines.problem.lifts[symbols.index(inner)] if inner in symbols else None
+        symbols = self.system.problem.equation.field_symbols
+        return self.system.problem.lifts[symbols.index(inner)] if inner in symbols else None
 
     def _lift_derivative(self, word: str, lift) -> tf.Tensor:
         powers = list(lang.powers_of(word)) if word in lang.DERIVATIVES else [0, 0, 0]
@@ -65,11 +65,11 @@ class Pseudospectral:
         powers[lift.axis] = 0
         # a polynomial along one axis has no derivative along the others
         values = np.zeros(1) if any(powers) else lift.values(self.grid, power)
-        return tf.constant(values, self.lines.dtype)
+        return tf.constant(values, self.system.dtype)
 
     def _symbol(self, word: str, modes) -> tuple[tf.Tensor, tuple[int, ...]]:
         """The factor per mode, and the walled axes along which it turns sines into cosines."""
-        scheme = self.lines.problem.discretisation
+        scheme = self.system.problem.discretisation
         wavenumbers = modes.wavenumbers()
         if word == lang.LAPLACIAN:
             pairs = zip(wavenumbers, self.grid.spacing, strict=True)
@@ -86,4 +86,4 @@ class Pseudospectral:
         return self._tensor(total), odd
 
     def _tensor(self, values: np.ndarray) -> tf.Tensor:
-        return tf.constant(values, self.lines.dtype_of(values))
+        return tf.constant(values, self.system.dtype_of(values))

@@ -1,4 +1,4 @@
-"""``checkpoint.h5``: where a run stands, so that it can go on bit for bit.
+"""``checkpoint.h5``: the state of a run between two steps, from which it resumes bit for bit.
 
 Written under another name, synced to the disk and renamed; the one before is kept as
 ``checkpoint.previous.h5``, and used where the last one turns out to be damaged.
@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,41 +21,97 @@ from pdesim.errors import OutputError
 from pdesim.files import (
     UNREADABLE,
     check_own_file,
+    check_version,
     creating,
     open_hdf5,
     read_array,
     replacing,
 )
-from pdesim.output.moment import SAVED, Moment
 from pdesim.output.snapshots import LIBRARY_VERSIONS, explained, reason
 from pdesim.settings import CONTINUING, INCIDENTAL
 from pdesim.steppers.targets import nearness
 
 FILE = "checkpoint.h5"
+#: raised whenever the layout of the file changes; files of every version are read
+FORMAT_VERSION = 1
 PREVIOUS = "checkpoint.previous.h5"
+#: the arrays of the error monitor that a checkpoint stores, in this order
+SAVED = ("error", "damped", "rate", "hidden", "damping", "peak", "spread")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state of a run between two blocks of steps.
+
+    Args:
+        stepper: its name.
+        frame: the number of the last frame that was reached.
+        target: the number of the last target that was reached.
+        steps_since_target: steps taken since then.
+        time: the simulated time.
+        dt: the step that ``carry`` and the stepper's coefficients belong to; an adaptive stepper
+            tries it next.
+        max_dt, limit: the longest step and the stability limit of the plan.
+        steps, rejected: of the whole run.
+        seconds: of computing, in the whole run.
+        in_batch: 1 for a member of a batch, whose program may round products and sums differently
+            from that of a single run.
+        checked, checks, measured_at: of the error monitor: the step and the time of its last
+            measurement, and how many there were.
+        times: of all frames.
+        targets: the times that steps land on.
+        errors: the error in time so far (:meth:`pdesim.engine.monitor.Monitor.of`).
+        state: the fields, ``(fields, *grid.shape)``.
+        carry: what the stepper carries from step to step, earlier rates included.
+        solid: the obstacles, if any.
+    """
+
+    stepper: str
+    frame: int
+    target: int
+    steps_since_target: int
+    time: float
+    dt: float
+    max_dt: float
+    limit: float
+    steps: int
+    rejected: int
+    seconds: float
+    in_batch: int
+    checked: int
+    checks: int
+    measured_at: float
+    times: np.ndarray
+    targets: np.ndarray
+    errors: np.ndarray
+    state: np.ndarray
+    carry: tuple[np.ndarray, ...]
+    solid: np.ndarray | None = None
+
+
 _TYPES = {"int": int, "float": int | float, "str": str}
 #: steps and other counts stay below; what is counted is also computed with as float64
 LARGEST_COUNT = 2**53
-_POSITIVE = ("made_for", "longest", "limit")
+_POSITIVE = ("dt", "max_dt", "limit")
 _ARRAYS = ("times", "targets", "errors", "state")
-_NUMBERS = tuple(f.name for f in dataclasses.fields(Moment) if f.type in ("int", "float", "str"))
+_NUMBERS = tuple(f.name for f in dataclasses.fields(Checkpoint) if f.type in _TYPES)
 
 
-def write_checkpoint(folder: Path, moment: Moment, settings: str) -> None:
+def write_checkpoint(folder: Path, checkpoint: Checkpoint, settings: str) -> None:
     """Replace the folder's checkpoint.
 
     Args:
-        settings: what the moment depends on, see :func:`fingerprint`.
+        settings: what the checkpoint depends on, see :func:`fingerprint`.
 
     Raises:
         OutputError: if it cannot be written; the checkpoints before are kept.
     """
     path = folder / FILE
-    numbers = json.dumps({name: getattr(moment, name) for name in _NUMBERS})
-    arrays = {name: getattr(moment, name) for name in _ARRAYS}
-    arrays |= {f"carry_{number}": part for number, part in enumerate(moment.carry)}
-    if moment.solid is not None:
-        arrays["solid"] = moment.solid.astype(np.uint8)
+    numbers = json.dumps({name: getattr(checkpoint, name) for name in _NUMBERS})
+    arrays = {name: getattr(checkpoint, name) for name in _ARRAYS}
+    arrays |= {f"carry_{number}": part for number, part in enumerate(checkpoint.carry)}
+    if checkpoint.solid is not None:
+        arrays["solid"] = checkpoint.solid.astype(np.uint8)
     with (
         explained(path),
         replacing(path, sync=True, keep=folder / PREVIOUS) as temporary,
@@ -62,14 +119,15 @@ def write_checkpoint(folder: Path, moment: Moment, settings: str) -> None:
     ):
         for name, values in arrays.items():
             file.create_dataset(name, data=values)
+        file.attrs["format_version"] = FORMAT_VERSION
         file.attrs["numbers"] = numbers
         file.attrs["settings"] = settings
-        file.attrs["carried"] = len(moment.carry)
+        file.attrs["carried"] = len(checkpoint.carry)
         file.attrs["digest"] = _digest(numbers, settings, arrays)
 
 
-def read_checkpoint(path: Path) -> tuple[Moment, str]:
-    """The moment, and the settings that it depends on.
+def read_checkpoint(path: Path) -> tuple[Checkpoint, str]:
+    """The checkpoint, and the settings that it depends on.
 
     Raises:
         OutputError: if the file is missing, damaged, or refers to other files.
@@ -77,6 +135,7 @@ def read_checkpoint(path: Path) -> tuple[Moment, str]:
     check_own_file(path)
     try:
         with open_hdf5(path) as file:
+            check_version(path, file.attrs["format_version"], FORMAT_VERSION)
             numbers, settings = file.attrs["numbers"], file.attrs["settings"]
             carried = int(file.attrs["carried"])
             if not 0 <= carried <= len(file):
@@ -87,38 +146,39 @@ def read_checkpoint(path: Path) -> tuple[Moment, str]:
             intact = file.attrs["digest"] == _digest(numbers, settings, arrays)
         if not intact:
             raise OutputError(f"{path} is damaged: its contents do not fit its checksum")
-        values = {name: ({"together": 0} | json.loads(numbers))[name] for name in _NUMBERS}
+        values = {name: json.loads(numbers)[name] for name in _NUMBERS}
         carry = tuple(arrays[name] for name in names if name.startswith("carry_"))
         solid = arrays["solid"].astype(bool) if "solid" in arrays else None
-        moment = Moment(**values, **{n: arrays[n] for n in _ARRAYS}, carry=carry, solid=solid)
-        _check(moment)
+        values |= {name: arrays[name] for name in _ARRAYS}
+        checkpoint = Checkpoint(**values, carry=carry, solid=solid)
+        _check(checkpoint)
     except UNREADABLE as error:
         raise OutputError(f"{path} is damaged ({reason(error)})") from None
-    return moment, str(settings)
+    return checkpoint, str(settings)
 
 
-def _check(moment: Moment) -> None:
+def _check(checkpoint: Checkpoint) -> None:
     """Types and ranges: a checksum shows damage, not who computed it.
 
     Raises:
         ValueError: naming the first entry that no run writes.
     """
-    for field in dataclasses.fields(Moment):
+    for field in dataclasses.fields(Checkpoint):
         if field.type in _TYPES:
-            _check_number(field.name, getattr(moment, field.name), field.type)
+            _check_number(field.name, getattr(checkpoint, field.name), field.type)
     for name in ("times", "targets"):
-        times = getattr(moment, name)
+        times = getattr(checkpoint, name)
         growing = times.ndim == 1 and times.dtype.kind == "f" and (np.diff(times) > 0).all()
         if not growing or len(times) < 2 or not np.isfinite(times).all():
             raise ValueError(f"{name} is no list of growing times")
-    for name, many in (("frame", moment.times), ("target", moment.targets)):
-        if not 0 <= getattr(moment, name) < len(many):
-            raise ValueError(f"{name} is {getattr(moment, name)} of {len(many)}")
-    _check_place(moment)
-    state, errors, solid = moment.state, moment.errors, moment.solid
+    for name, many in (("frame", checkpoint.times), ("target", checkpoint.targets)):
+        if not 0 <= getattr(checkpoint, name) < len(many):
+            raise ValueError(f"{name} is {getattr(checkpoint, name)} of {len(many)}")
+    _check_place(checkpoint)
+    state, errors, solid = checkpoint.state, checkpoint.errors, checkpoint.solid
     if state.dtype.kind != "f" or not 2 <= state.ndim <= 4 or not np.isfinite(state).all():
         raise ValueError("the state is not finite")
-    if any(part.dtype.kind in "fc" and not np.isfinite(part).all() for part in moment.carry):
+    if any(part.dtype.kind in "fc" and not np.isfinite(part).all() for part in checkpoint.carry):
         raise ValueError("what the stepper carries is not finite")
     if errors.dtype != np.float64 or errors.shape != (len(SAVED), len(state)):
         raise ValueError(f"errors have type {errors.dtype} and shape {errors.shape}")
@@ -130,7 +190,7 @@ def _check_number(name: str, value: Any, kind: str) -> None:
     """One entry of ``numbers``; see :func:`_check`."""
     good = isinstance(value, _TYPES[kind]) and not isinstance(value, bool)
     if good and kind == "int":
-        good = 0 <= value < (2 if name == "together" else LARGEST_COUNT)
+        good = 0 <= value < (2 if name == "in_batch" else LARGEST_COUNT)
     if good and kind == "float":
         least = 0.0 if name in _POSITIVE else -math.inf
         # a limit is infinite where there is none
@@ -139,18 +199,18 @@ def _check_number(name: str, value: Any, kind: str) -> None:
         raise ValueError(f"{name} is {str(value)[:40]!r}")
 
 
-def _check_place(moment: Moment) -> None:
+def _check_place(checkpoint: Checkpoint) -> None:
     """Whether time, frame and target fit together, and steps lead on; see :func:`_check`."""
-    times, targets, now = moment.times, moment.targets, moment.targets[moment.target]
+    times, targets, target = checkpoint.times, checkpoint.targets, checkpoint.target
+    now, later = targets[target], targets[min(target + 1, len(targets) - 1)]
     frame = np.searchsorted(times, now + nearness(times), "right") - 1
-    later = targets[min(moment.target + 1, len(targets) - 1)]
     near = nearness(targets)
-    if moment.frame != frame or not now - near <= moment.time <= later + near:
+    if checkpoint.frame != frame or not now - near <= checkpoint.time <= later + near:
         raise ValueError(
-            f"frame {moment.frame}, target {moment.target} and time {moment.time:g} do not fit"
+            f"frame {checkpoint.frame}, target {target} and time {checkpoint.time:g} do not fit"
         )
-    if np.diff(targets).max() / moment.longest > LARGEST_COUNT:
-        raise ValueError(f"longest is {moment.longest:g}")
+    if np.diff(targets).max() / checkpoint.max_dt > LARGEST_COUNT:
+        raise ValueError(f"max_dt is {checkpoint.max_dt:g}")
 
 
 #: how frames are stored decides no number of the run

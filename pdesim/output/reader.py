@@ -16,6 +16,7 @@ from pdesim.files import (
     as_path,
     check_own_file,
     check_stored,
+    check_version,
     open_hdf5,
     read_array,
     read_attributes,
@@ -26,6 +27,8 @@ from pdesim.files.hdf5 import MOST_FRAMES, reason
 from pdesim.output import lock, snapshots, status
 
 AXES = ("z", "y", "x")
+#: coordinates are below this number, and further apart than its inverse
+FARTHEST = 1e100
 
 
 class Snapshots:
@@ -180,7 +183,19 @@ def read_status(folder: str | Path) -> dict[str, Any]:
         raise OutputError(f"{path} cannot be read ({error})") from None
     if not isinstance(found, dict):
         raise OutputError(f"{path} cannot be read (it holds no object)")
+    check_version(path, found.get("format_version", 1), status.FORMAT_VERSION)
     return status.valid_entries(found)
+
+
+def _check_coordinates(path: str, name: str, places: np.ndarray) -> None:
+    """Cell centres grow, and neither they nor their distances are beyond any physical unit.
+
+    Raises:
+        OutputError: naming the axis.
+    """
+    growing = bool((np.diff(places) > 1 / FARTHEST).all())
+    if not growing or not (np.abs(places) < FARTHEST).all():  # nan is less than nothing
+        raise OutputError(f"the coordinates {name} in {path} do not grow", "increasing numbers")
 
 
 def check_layout(file: h5py.File) -> None:
@@ -194,6 +209,8 @@ def check_layout(file: h5py.File) -> None:
         OutputError: naming what does not fit.
     """
     path = file.filename
+    # files written by hand, in the layout that is documented, have no version
+    check_version(path, file.attrs.get("format_version", 1), snapshots.FORMAT_VERSION)
     if not isinstance(file.get("time"), h5py.Dataset):
         raise OutputError(f"{path} holds no snapshots (no dataset 'time')")
     axes = [name for name in AXES if name in file]
@@ -203,8 +220,7 @@ def check_layout(file: h5py.File) -> None:
             raise OutputError(f"{name} in {path} is no list of real numbers", "a snapshots.h5")
         if name != "time":
             check_stored(data, len(data))
-            if not np.isfinite(data[:]).all():
-                raise OutputError(f"the coordinates {name} in {path} are not all finite")
+            _check_coordinates(path, name, data[:].astype(np.float64))
     frames, shape = len(file["time"]), tuple(len(file[name]) for name in axes)
     if frames > MOST_FRAMES:
         raise OutputError(f"{path} claims {frames:,} frames", f"at most {MOST_FRAMES:,}")

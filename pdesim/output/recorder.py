@@ -14,9 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from pdesim.errors import OutputError
-from pdesim.output.checkpoint import write_checkpoint
+from pdesim.output.checkpoint import Checkpoint, write_checkpoint
 from pdesim.output.diagnostics import DiagnosticsFile
-from pdesim.output.moment import Moment
 from pdesim.output.snapshots import SnapshotWriter
 
 log = logging.getLogger("pdesim")
@@ -106,7 +105,7 @@ class Recorder:
         """
         self._put(self._write_frame, index, time, state)
 
-    def checkpoint(self, moment: Moment) -> None:
+    def checkpoint(self, moment: Checkpoint) -> None:
         self._last_checkpoint = clock.monotonic()
         self._put(self._write_checkpoint, moment)
 
@@ -156,7 +155,7 @@ class Recorder:
         if index >= self._diagnostics.frames:
             self._diagnostics.write(index, time, state)
 
-    def _write_checkpoint(self, moment: Moment) -> None:
+    def _write_checkpoint(self, moment: Checkpoint) -> None:
         began = clock.perf_counter()
         self._writer.sync()  # a checkpoint never knows of frames that the disk does not
         try:

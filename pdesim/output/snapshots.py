@@ -39,6 +39,8 @@ from pdesim.output.selection import Selection
 log = logging.getLogger("pdesim")
 
 FILE = "snapshots.h5"
+#: raised whenever the layout of the file changes; files of every version are read
+FORMAT_VERSION = 1
 #: readable by HDF5 1.10 and later, and able to be read while written
 LIBRARY_VERSIONS = ("v110", "v110")
 #: HDF5 holds chunks below 4 GiB; a larger frame is cut along its first axes

@@ -15,6 +15,8 @@ from pdesim.files import write_text
 log = logging.getLogger("pdesim")
 
 FILE = "status.json"
+#: raised whenever the meaning of an entry changes; files of every version are read
+FORMAT_VERSION = 1
 #: entries that are numbers, and those that are text; others are mappings or written by nobody
 NUMBERS = (
     "seconds", "waited_for_disk", "compile_seconds", "steps", "rejected_steps", "dt", "residual",
@@ -90,6 +92,7 @@ def write_status(folder: Path, **values: Any) -> None:
     On a full disk the status of before stays; the run tells of the disk itself.
     """
     try:
+        values = {"format_version": FORMAT_VERSION} | values
         write_text(folder / FILE, json.dumps(values, indent=2, allow_nan=False) + "\n")
     except OSError as error:
         log.warning("%s not written: %s", FILE, error)

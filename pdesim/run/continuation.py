@@ -15,8 +15,7 @@ from pdesim.errors import ConfigError, OutputError
 from pdesim.files import check_folder, load_yaml
 from pdesim.files.hdf5 import reason
 from pdesim.output import Snapshots, fingerprint, lock, read_checkpoint, recover
-from pdesim.output.checkpoint import FILE, PREVIOUS
-from pdesim.output.moment import Moment
+from pdesim.output.checkpoint import FILE, PREVIOUS, Checkpoint
 from pdesim.output.snapshots import FILE as SNAPSHOTS
 from pdesim.plan import Plan, build_grid, build_plan, frame_times
 from pdesim.settings import CONTINUING, INCIDENTAL, OPEN_SECTIONS, Settings, lies_in, read_settings
@@ -76,7 +75,7 @@ def continue_run(folder: Path, asked: Mapping[str, Any]) -> Continuation:
             notes.append(
                 f"time.end={end:g} is before t = {moment.time:g}, which the run has reached"
             )
-    if plan is not None and plan.since is None and len(times):
+    if plan is not None and plan.resume_from is None and len(times):
         notes.append(f"no checkpoint to go on from: computed again, {len(times)} frames are kept")
     return Continuation(plan, text, tuple(notes))
 
@@ -142,7 +141,7 @@ def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 def _newest(
     folder: Path, stored: Mapping[str, Any], frames: int
-) -> tuple[Moment | None, list[str]]:
+) -> tuple[Checkpoint | None, list[str]]:
     """The newest checkpoint that is intact and fits, and what was wrong with the others."""
     complaints = []
     for name in (FILE, PREVIOUS):
@@ -198,7 +197,7 @@ def _from_the_start(
     return plan if len(times) < len(plan.times) else None
 
 
-def _from(moment: Moment, settings: Settings, name: str) -> Plan | None:
+def _from(moment: Checkpoint, settings: Settings, name: str) -> Plan | None:
     times = _times(moment, settings)
     if moment.frame >= len(times) - 1:
         return None
@@ -213,7 +212,7 @@ def _from(moment: Moment, settings: Settings, name: str) -> Plan | None:
     return plan
 
 
-def _check_state(moment: Moment, shape: tuple[int, ...], precision: str) -> None:
+def _check_state(moment: Checkpoint, shape: tuple[int, ...], precision: str) -> None:
     """Raise OutputError unless the state is such an array; the type is that of the run."""
     found = moment.state
     if found.shape != shape or found.dtype != precision:
@@ -224,7 +223,7 @@ def _check_state(moment: Moment, shape: tuple[int, ...], precision: str) -> None
         )
 
 
-def _times(moment: Moment, settings: Settings) -> np.ndarray:
+def _times(moment: Checkpoint, settings: Settings) -> np.ndarray:
     """The frames that were planned, up to a nearer end or on to a later one."""
     planned, end = moment.times, settings.time.end
     if np.isclose(end, planned[-1], rtol=1e-12):
@@ -234,7 +233,7 @@ def _times(moment: Moment, settings: Settings) -> np.ndarray:
         if end < moment.time:
             return planned[: moment.frame + 1]
         nearest = moment.targets[moment.target + 1]
-        if moment.done and end < nearest:
+        if moment.steps_since_target and end < nearest:
             raise ConfigError(
                 f"time.end={end:g} lies within the interval that the run is in",
                 f"at least {nearest:g}, where its steps end next",

@@ -36,7 +36,7 @@ from pdesim.output import (
 )
 from pdesim.output.lock import hold
 from pdesim.output.snapshots import FILE as SNAPSHOTS
-from pdesim.output.snapshots import amend
+from pdesim.output.snapshots import FORMAT_VERSION, amend
 from pdesim.output.status import describe_overflows, describe_time_error
 from pdesim.plan import Plan
 from pdesim.render.background import LONG, Artist, draw, shown
@@ -143,11 +143,11 @@ def _record(session: _Session, config_yaml: str, began: float) -> PdesimError | 
     """Compute and store; what went wrong comes back, told in the log and the status file."""
     plan, folder = session.plan, session.folder
     status = {"state": "running", "equation": plan.equation.name, "started": stamp(began)}
-    if plan.since is not None:
-        status["resumed_at"] = plan.since.time
+    if plan.resume_from is not None:
+        status["resumed_at"] = plan.resume_from.time
     recorder, error, before = None, None, _read_status(folder)
     worker = Worker(frames_waiting(plan.state_bytes))
-    if plan.since is not None and before.get("device", session.placement.about) != (
+    if plan.resume_from is not None and before.get("device", session.placement.about) != (
         session.placement.about
     ):
         session.tell(
@@ -242,7 +242,7 @@ def _evolve(session: _Session, recorder: Recorder) -> None:
             session.stop.check(progress.time)
             session.artist.glance()
             if recorder.checkpoint_is_due:
-                recorder.checkpoint(simulation.moment())
+                recorder.checkpoint(simulation.checkpoint())
 
         try:
             for frame in simulation.frames(report):
@@ -252,9 +252,9 @@ def _evolve(session: _Session, recorder: Recorder) -> None:
                 numbers.update(frames=frame.index + 1, time=frame.time)
                 if frame.index < len(plan.times) - 1:
                     session.stop.check(frame.time)
-            recorder.checkpoint(simulation.moment())
+            recorder.checkpoint(simulation.checkpoint())
         except InterruptedRun as stopped:
-            recorder.checkpoint(simulation.moment())
+            recorder.checkpoint(simulation.checkpoint())
             hint = f"pdesim resume {session.folder}   continues from there"
             raise InterruptedRun(stopped.problem, hint, exit_code=stopped.exit_code) from None
         finally:
@@ -346,6 +346,7 @@ def _attributes(plan: Plan, layout: Layout, config_yaml: str) -> dict:
     second = plan.problem.second_conditions
     return {
         "Conventions": "CF-1.8",
+        "format_version": FORMAT_VERSION,
         "title": equation.about or equation.name,
         "equation_name": equation.name,
         "equation_title": equation.title,

@@ -27,14 +27,16 @@ def describe(plan: Plan, device: str, seconds_a_step: float) -> list[str]:
         left = plan.steps_left * seconds_a_step
         steps = f"dt = {plan.shortest_step:.4g} ({limit}), {plan.steps_left:,} steps"
         steps += f", about {left:.0f} s" if left >= 1 else ", under a second"
-    stepper = plan.stepper.method.name + (f" ({plan.why})" if plan.why else "")
+    stepper = plan.stepper.method.name + (
+        f" ({plan.stepper_reason})" if plan.stepper_reason else ""
+    )
     state = plan.state_bytes
     frames = f"{len(plan.times)} frames, {decimal(stored_bytes(plan) * len(plan.times))}"
     return [
         f"{plan.equation.name} on {points} cells, {operators}, {settings.device.precision}, "
         f"{device}",
         f"{stepper}: {steps}",
-        f"memory about {decimal(plan.arrays_held * state)}; {frames} before compression",
+        f"memory about {decimal(plan.state_copies * state)}; {frames} before compression",
         *second_conditions(plan),
     ]
 

@@ -57,7 +57,7 @@ def notes_before(plan: Plan) -> list[str]:
     spacing = plan.grid.spacing
     if max(spacing) > 1.01 * min(spacing):
         notes.append(f"note: cells are {' x '.join(f'{h:.4g}' for h in spacing)}, not square")
-    if plan.equation.steady or plan.since is not None:
+    if plan.equation.steady or plan.resume_from is not None:
         return notes
     found, cell = growing_waves(plan), max(spacing)
     if found.unbounded:

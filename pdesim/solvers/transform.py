@@ -51,22 +51,22 @@ def solve(plan: Plan, placement: Placement) -> Solution:
     in_double = double_names(plan.problem, dtype.name)
     parameters |= {in_double[k]: tf.constant(numbers[k], tf.float64) for k in in_double}
     fused = placement.is_gpu and plan.settings.device.jit is not False
-    lines = MethodOfLines(plan.problem, dtype, fused, parameters)
+    system = MethodOfLines(plan.problem, dtype, fused, parameters)
 
-    @tf.function(jit_compile=lines.fused, autograph=False)
+    @tf.function(jit_compile=system.fused, autograph=False)
     def run(inverse, unseen, state):
         time = tf.constant(plan.settings.time.start, tf.float64)
-        source = lines.rest(state, time)
-        modes = lines.to_modes(source)
-        unsolvable = lines.to_state(multiply(unseen, modes))
-        solved = multiply(unseen, lines.to_modes(state)) - lines.couple(inverse, modes)
-        state = lines.to_state(solved)
-        residual = lines.rhs(state, time) - unsolvable
+        source = system.rest(state, time)
+        modes = system.to_modes(source)
+        unsolvable = system.to_state(multiply(unseen, modes))
+        solved = multiply(unseen, system.to_modes(state)) - system.couple(inverse, modes)
+        state = system.to_state(solved)
+        residual = system.rhs(state, time) - unsolvable
         return state, tuple(_rms(v) for v in (residual, source, unsolvable))
 
     with tf.device(placement.name):
         state, sizes = run(
-            tf.constant(inverse, lines.dtype_of(inverse)),
+            tf.constant(inverse, system.dtype_of(inverse)),
             tf.constant(unseen, dtype),
             tf.constant(plan.state, dtype),
         )

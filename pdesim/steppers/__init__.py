@@ -1,6 +1,6 @@
 """Time steppers: data and citations in ``catalogue``, one module per family.
 
-A step is arithmetic on whatever arrays ``lines`` works with, so the same code advances tensors
+A step is arithmetic on whatever arrays ``system`` works with, so the same code advances tensors
 and, on small matrices, tells its own stability limit.
 """
 
@@ -16,7 +16,7 @@ from pdesim.steppers.runge_kutta import Adaptive, Explicit
 from pdesim.steppers.runge_kutta_legendre import Stabilized
 from pdesim.steppers.symplectic import Symplectic, partition
 
-__all__ = ["METHODS", "Method", "build_stepper", "refusal", "serving"]
+__all__ = ["METHODS", "Method", "build_stepper", "compatible_steppers", "incompatibility"]
 
 
 def build_stepper(name: str, problem: Problem, stages: int = 9):
@@ -27,11 +27,11 @@ def build_stepper(name: str, problem: Problem, stages: int = 9):
     """
     if name not in METHODS:
         raise StepperError(f"stepper={name} is unknown", nearest(name, [*METHODS, "auto"]))
-    reason = refusal(name, problem)
+    reason = incompatibility(name, problem)
     if reason:
         raise StepperError(
             f"stepper={name} does not apply to {problem.equation.name}: {reason}",
-            "one of " + ", ".join(serving(problem)),
+            "one of " + ", ".join(compatible_steppers(problem)),
         )
     method = METHODS[name]
     if method.family == "explicit":
@@ -49,12 +49,12 @@ def build_stepper(name: str, problem: Problem, stages: int = 9):
     return Symplectic(method, partition(problem.equation))
 
 
-def serving(problem: Problem) -> list[str]:
+def compatible_steppers(problem: Problem) -> list[str]:
     """The steppers that can serve a problem."""
-    return [name for name in METHODS if refusal(name, problem) is None]
+    return [name for name in METHODS if incompatibility(name, problem) is None]
 
 
-def refusal(name: str, problem: Problem) -> str | None:
+def incompatibility(name: str, problem: Problem) -> str | None:
     """Why a stepper cannot serve a problem; None if it can."""
     method, modes = METHODS[name], problem.modes
     if method.family in ("exponential", "imex") and isinstance(modes, str):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pdesim.operators.problem import Problem
-from pdesim.steppers import build_stepper, refusal
+from pdesim.steppers import build_stepper, incompatibility
 from pdesim.steppers.stability import Linearised, reaction_rate, stable_step
 
 #: the part of a reaction's time scale that a step of second order may take
@@ -35,9 +35,9 @@ def choose_stepper(problem: Problem, waves: Linearised, span: float) -> Choice:
         waves: the linearised problem at its initial state.
         span: the longest step that makes sense, a small part of the run.
     """
-    if refusal("exact", problem) is None:
+    if incompatibility("exact", problem) is None:
         return Choice("exact", "linear with constant coefficients: every frame in one step")
-    if refusal("verlet", problem) is None:
+    if incompatibility("verlet", problem) is None:
         return Choice("verlet", "a second-order system without loss")
     if problem.discretisation.is_spectral and not problem.split.matrix.is_zero_matrix:
         return Choice("etdrk4", "spectral operators: the stiff linear part is exact")

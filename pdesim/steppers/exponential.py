@@ -50,26 +50,26 @@ class Exponential:
             table[_key(entry)] = dt * combine(entry)
         return table
 
-    def begin(self, lines, state, time, dt, coefficients):
-        return lines.to_modes(state)
+    def init(self, system, state, time, dt, coefficients):
+        return system.to_modes(state)
 
-    def finish(self, lines, carry, time, dt, coefficients):
-        return lines.to_state(carry)
+    def extract(self, system, carry, time, dt, coefficients):
+        return system.to_state(carry)
 
-    def step(self, lines, modes, clock, dt, coefficients):
+    def step(self, system, modes, stage_time, dt, coefficients):
         tableau, rates = self.method.tableau, []
-        modes = lines.of_real(modes)
+        modes = system.of_real(modes)
 
         def stage(c, row):
-            value = modes if c == 0.0 else lines.couple(coefficients[f"exp{c}"], modes)
+            value = modes if c == 0.0 else system.couple(coefficients[f"exp{c}"], modes)
             for entry, rate in zip(row, rates, strict=False):
                 if entry:
-                    value = value + lines.couple(coefficients[_key(entry)], rate)
+                    value = value + system.couple(coefficients[_key(entry)], rate)
             return value
 
         for c, row in zip(tableau.c, tableau.a, strict=True):
-            state = lines.to_state(stage(c, row))
-            rates.append(lines.rest_modes(state, clock(c)))
+            state = system.to_state(stage(c, row))
+            rates.append(system.rest_modes(state, stage_time(c)))
         return stage(1.0, tableau.b)
 
 

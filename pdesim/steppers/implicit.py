@@ -39,24 +39,24 @@ class ImplicitExplicit:
             "start": _reduce(one - dt * linear),
         }
 
-    def begin(self, lines, state, time, dt, coefficients):
-        modes, rate = lines.to_modes(state), lines.rest_modes(state, time)
+    def init(self, system, state, time, dt, coefficients):
+        modes, rate = system.to_modes(state), system.rest_modes(state, time)
         if self._is_cnab:
             return modes, rate
-        return modes, rate, lines.couple(coefficients["start"], modes) - dt_of(dt, rate) * rate
+        return modes, rate, system.couple(coefficients["start"], modes) - dt_of(dt, rate) * rate
 
-    def finish(self, lines, carry, time, dt, coefficients):
-        return lines.to_state(carry[0])
+    def extract(self, system, carry, time, dt, coefficients):
+        return system.to_state(carry[0])
 
-    def step(self, lines, carry, clock, dt, coefficients):
-        modes, rate_before = lines.of_real(carry[0]), carry[1]
-        rate = lines.rest_modes(lines.to_state(modes), clock(0.0))
+    def step(self, system, carry, stage_time, dt, coefficients):
+        modes, rate_before = system.of_real(carry[0]), carry[1]
+        rate = system.rest_modes(system.to_state(modes), stage_time(0.0))
         if self._is_cnab:
-            new = lines.couple(coefficients["old"], modes)
-            new = new + lines.couple(coefficients["rate"], 1.5 * rate - 0.5 * rate_before)
+            new = system.couple(coefficients["old"], modes)
+            new = new + system.couple(coefficients["rate"], 1.5 * rate - 0.5 * rate_before)
             return new, rate
-        new = lines.couple(coefficients["old"], 2.0 * modes - 0.5 * carry[2])
-        new = new + lines.couple(coefficients["rate"], 2.0 * rate - rate_before)
+        new = system.couple(coefficients["old"], 2.0 * modes - 0.5 * carry[2])
+        new = new + system.couple(coefficients["rate"], 2.0 * rate - rate_before)
         return new, rate, modes
 
 
@@ -92,27 +92,27 @@ class Implicit:
         old = _times(solve, one + (1 - self.theta) * dt * linear)
         return {"old": _reduce(old), "rate": _reduce(dt * solve)}
 
-    def begin(self, lines, state, time, dt, coefficients):
-        return lines.to_modes(state) if self.direct else state
+    def init(self, system, state, time, dt, coefficients):
+        return system.to_modes(state) if self.direct else state
 
-    def finish(self, lines, carry, time, dt, coefficients):
-        return lines.to_state(carry) if self.direct else carry
+    def extract(self, system, carry, time, dt, coefficients):
+        return system.to_state(carry) if self.direct else carry
 
-    def step(self, lines, carry, clock, dt, coefficients):
+    def step(self, system, carry, stage_time, dt, coefficients):
         theta = self.theta
         if not self.direct:
             # rhs(0) is the source, so the new source joins the right-hand side
-            known = carry + theta * dt * lines.rhs(0.0 * carry, clock(1.0))
+            known = carry + theta * dt * system.rhs(0.0 * carry, stage_time(1.0))
             if theta < 1:
-                known = known + (1 - theta) * dt * lines.rhs(carry, clock(0.0))
-            return lines.solve_shifted(known, theta * dt, clock(1.0), carry)
-        carry = lines.of_real(carry)
-        state = lines.to_state(carry)
-        source = theta * lines.rest(state, clock(1.0))
+                known = known + (1 - theta) * dt * system.rhs(carry, stage_time(0.0))
+            return system.solve_shifted(known, theta * dt, stage_time(1.0), carry)
+        carry = system.of_real(carry)
+        state = system.to_state(carry)
+        source = theta * system.rest(state, stage_time(1.0))
         if theta < 1:
-            source = source + (1 - theta) * lines.rest(state, clock(0.0))
-        new = lines.couple(coefficients["old"], carry)
-        return new + lines.couple(coefficients["rate"], lines.to_modes(source))
+            source = source + (1 - theta) * system.rest(state, stage_time(0.0))
+        new = system.couple(coefficients["old"], carry)
+        return new + system.couple(coefficients["rate"], system.to_modes(source))
 
 
 def _unit(linear: np.ndarray) -> np.ndarray:

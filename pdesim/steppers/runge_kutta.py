@@ -13,8 +13,8 @@ from pdesim.steppers.methods import Method, Tableau
 class Explicit:
     """``k_i = f(u + dt sum_j a_ij k_j, t + c_i dt)``, ``u <- u + dt sum_i b_i k_i``.
 
-    Worked out from the stages rather than the slopes (:func:`from_stages`), so that every slope is
-    needed once, in the kernel that computes it.
+    In the form of Shu and Osher (:func:`shu_osher_form`), in which every slope is
+    used once, by the kernel that computes it.
     """
 
     method: Method
@@ -22,20 +22,20 @@ class Explicit:
     def coefficients(self, linear, parameters, dt: float) -> dict:
         return {}
 
-    def begin(self, lines, state, time, dt, coefficients):
+    def init(self, system, state, time, dt, coefficients):
         return state
 
-    def finish(self, lines, carry, time, dt, coefficients):
+    def extract(self, system, carry, time, dt, coefficients):
         return carry
 
-    def step(self, lines, state, clock, dt, coefficients):
+    def step(self, system, state, stage_time, dt, coefficients):
         tableau, stages = self.method.tableau, [state]
-        for (weights, factor), c in zip(from_stages(tableau), tableau.c, strict=True):
+        for (weights, factor), c in zip(shu_osher_form(tableau), tableau.c, strict=True):
             if len(stages) > 1:
-                stages[-1] = lines.stored(stages[-1])
-            slope = lines.rhs(stages[-1], clock(float(c)))
+                stages[-1] = system.stored(stages[-1])
+            slope = system.rhs(stages[-1], stage_time(float(c)))
             used = [(float(w), stage) for w, stage in zip(weights, stages, strict=True) if w]
-            slope, *values = lines.aligned(slope, *(stage for _, stage in used))
+            slope, *values = system.aligned(slope, *(stage for _, stage in used))
             following = float(factor) * dt * slope
             for (weight, _), value in zip(used, values, strict=True):
                 following = (value if weight == 1 else weight * value) + following
@@ -54,7 +54,7 @@ class Explicit:
 
 
 @cache
-def from_stages(tableau: Tableau) -> list[tuple[tuple[Fraction, ...], Fraction]]:
+def shu_osher_form(tableau: Tableau) -> list[tuple[tuple[Fraction, ...], Fraction]]:
     """``S_i = sum_m w_im S_m + factor_i dt k_(i-1)``: the weights and factor of every stage.
 
     ``S_0`` is the state, the last one the new state. Each stage tells the slope that it was made
@@ -96,28 +96,28 @@ class Adaptive:
     def coefficients(self, linear, parameters, dt: float) -> dict:
         return {}
 
-    def begin(self, lines, state, time, dt, coefficients):
+    def init(self, system, state, time, dt, coefficients):
         return state
 
-    def finish(self, lines, carry, time, dt, coefficients):
+    def extract(self, system, carry, time, dt, coefficients):
         return carry
 
-    def trial(self, lines, state, clock, dt):
+    def step_with_error(self, system, state, stage_time, dt):
         """The new state and ``dt sum_i (b_i - embedded_i) k_i``."""
         tableau, slopes, stage = self.method.tableau, [], state
         for row, c in zip(tableau.a, tableau.c, strict=True):
             if slopes:
-                stage = advance(lines, state, dt, row, slopes)
+                stage = advance(system, state, dt, row, slopes)
                 is_new = row == tableau.b[: len(row)] and not any(tableau.b[len(row) :])
-                stage = lines.stored(lines.settled(stage, 0) if is_new else stage)
-            slopes.append(lines.once(lines.rhs(stage, clock(float(c)))))
-            lines.forget(stage)
-        new = stage if is_new else advance(lines, state, dt, tableau.b, slopes)
+                stage = system.stored(system.settled(stage, 0) if is_new else stage)
+            slopes.append(system.once(system.rhs(stage, stage_time(float(c)))))
+            system.forget(stage)
+        new = stage if is_new else advance(system, state, dt, tableau.b, slopes)
         difference = [b - e for b, e in zip(tableau.b, tableau.embedded, strict=True)]
-        return new, dt * weighted(lines, difference, slopes)
+        return new, dt * weighted(system, difference, slopes)
 
-    def step(self, lines, state, clock, dt, coefficients):
-        return self.trial(lines, state, clock, dt)[0]
+    def step(self, system, state, stage_time, dt, coefficients):
+        return self.step_with_error(system, state, stage_time, dt)[0]
 
     @property
     def depth(self) -> int:
@@ -130,19 +130,19 @@ class Adaptive:
         return self.depth + 1
 
 
-def advance(lines, state, dt, weights, slopes):
+def advance(system, state, dt, weights, slopes):
     """``state + dt * sum_i weights[i] * slopes[i]``, zero weights left out."""
     if not any(weights[: len(slopes)]):
         return state
-    state, total = lines.aligned(state, weighted(lines, weights, slopes))
+    state, total = system.aligned(state, weighted(system, weights, slopes))
     return state + dt * total
 
 
-def weighted(lines, weights, slopes):
+def weighted(system, weights, slopes):
     """``sum_i weights[i] * slopes[i]``."""
     used = [(w, slope) for w, slope in zip(weights, slopes, strict=False) if w]
     total = None
-    for (weight, _), slope in zip(used, lines.aligned(*(s for _, s in used)), strict=True):
+    for (weight, _), slope in zip(used, system.aligned(*(s for _, s in used)), strict=True):
         term = slope if weight == 1 else float(weight) * slope
         total = term if total is None else total + term
     return total

@@ -21,28 +21,28 @@ class Stabilized:
     def coefficients(self, linear, parameters, dt: float) -> dict:
         return {}
 
-    def begin(self, lines, state, time, dt, coefficients):
+    def init(self, system, state, time, dt, coefficients):
         return state
 
-    def finish(self, lines, carry, time, dt, coefficients):
+    def extract(self, system, carry, time, dt, coefficients):
         return carry
 
-    def step(self, lines, state, clock, dt, coefficients):
+    def step(self, system, state, stage_time, dt, coefficients):
         b = [1 / 3, 1 / 3] + [
             (j * j + j - 2) / (2 * j * (j + 1)) for j in range(2, self.stages + 1)
         ]
         w = 4 / (self.stages**2 + self.stages - 2)
-        first = lines.once(lines.rhs(state, clock(0.0)))
-        y0, slope0 = lines.aligned(state, first)
+        first = system.once(system.rhs(state, stage_time(0.0)))
+        y0, slope0 = system.aligned(state, first)
         last, before, now = state, state, y0 + (w * b[1]) * dt * slope0
         for j in range(2, self.stages + 1):
-            now = lines.stored(now)
-            lines.forget(last)
+            now = system.stored(now)
+            system.forget(last)
             mu = (2 * j - 1) / j * b[j] / b[j - 1]
             nu = -(j - 1) / j * b[j] / b[j - 2]
             gamma = -(1 - b[j - 1]) * mu * w
-            slope = lines.rhs(now, clock(self._moment(j - 1)))
-            slope, slope0, y1, y2, y0 = lines.aligned(slope, first, now, before, state)
+            slope = system.rhs(now, stage_time(self._moment(j - 1)))
+            slope, slope0, y1, y2, y0 = system.aligned(slope, first, now, before, state)
             rate = (mu * w) * slope + gamma * slope0
             # differences, so that a uniform state stays what it is whatever the rounding of weights
             following = y1 + nu * (y2 - y1) + (1 - mu - nu) * (y0 - y1) + dt * rate

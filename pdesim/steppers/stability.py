@@ -278,7 +278,7 @@ def amplification_matrices(stepper, waves: Linearised, dt: float) -> np.ndarray:
     coefficients = stepper.coefficients(linear, waves.problem.parameters, dt)
     size, samples = len(waves.problem.equation.fields), linear.shape[-1]
     unit = np.broadcast_to(np.eye(size, dtype=complex), (samples, size, size))
-    begun = stepper.begin(waves, unit, 0.0, dt, coefficients)
+    begun = stepper.init(waves, unit, 0.0, dt, coefficients)
     single = not isinstance(begun, tuple)
     sizes = [part.shape[-2] for part in ((begun,) if single else begun)]
     total = sum(sizes)
@@ -294,7 +294,7 @@ def _symbols(problem: Problem) -> dict[str, np.ndarray]:
     grid, scheme = problem.grid, problem.discretisation
     count = ANGLES[grid.dimensions]
     powers = range(1, lang.HIGHEST_DERIVATIVE + 1)
-    lines = []
+    system = []
     for axis, spacing in enumerate(grid.spacing):
         # evenly spread, and long waves besides, among which the unstable ones often are
         angles = np.append(np.linspace(0, np.pi, (count + 1) // 2), np.pi / 2.0**LONG)
@@ -306,11 +306,11 @@ def _symbols(problem: Problem) -> dict[str, np.ndarray]:
         if stiffest < line[2].min():
             even = {n: stiffest ** (n // 2) * (n % 2 == 0) for n in powers}
             line = {n: np.append(values, even[n]) for n, values in line.items()}
-        lines.append(line)
-    index = np.meshgrid(*(np.arange(len(line[1])) for line in lines), indexing="ij")
+        system.append(line)
+    index = np.meshgrid(*(np.arange(len(line[1])) for line in system), indexing="ij")
     index = [i.reshape(-1, 1) for i in index]
     needed = {*words_in(problem.equation.jacobian), *words_in(problem.split.matrix)}
-    return scheme.assemble(grid, lambda axis, power: lines[axis][power][index[axis]], needed)
+    return scheme.assemble(grid, lambda axis, power: system[axis][power][index[axis]], needed)
 
 
 def _extremes(waves: Linearised) -> np.ndarray:

@@ -121,48 +121,50 @@ class Symplectic:
         """Stages that a step stores."""
         return len(self.method.weights) - 1
 
-    def begin(self, lines, state, time, dt, coefficients):
-        fields = lines.unstack(state)
-        positions, momenta = (lines.stack([fields[i] for i in part]) for part in self._parts)
-        return self._drift(lines, positions, momenta, time, 0.5 * self.method.weights[0] * dt)
+    def init(self, system, state, time, dt, coefficients):
+        fields = system.unstack(state)
+        positions, momenta = (system.stack([fields[i] for i in part]) for part in self._parts)
+        return self._drift(system, positions, momenta, time, 0.5 * self.method.weights[0] * dt)
 
-    def finish(self, lines, carry, time, dt, coefficients):
+    def extract(self, system, carry, time, dt, coefficients):
         back = -0.5 * self.method.weights[0] * dt
-        return lines.stack(self._fields(lines, *self._drift(lines, *carry, time, back)))
+        return system.stack(self._fields(system, *self._drift(system, *carry, time, back)))
 
     @property
     def _parts(self):
         return self.partition.positions, self.partition.momenta
 
-    def _fields(self, lines, positions, momenta) -> list:
-        parts = [*lines.unstack(positions), *lines.unstack(momenta)]
+    def _fields(self, system, positions, momenta) -> list:
+        parts = [*system.unstack(positions), *system.unstack(momenta)]
         order = [*self.partition.positions, *self.partition.momenta]
         return [parts[order.index(i)] for i in range(len(order))]
 
-    def step(self, lines, carry, clock, dt, coefficients):
+    def step(self, system, carry, stage_time, dt, coefficients):
         weights, done = self.method.weights, 0.0
         for number, fraction in enumerate(weights):
             if number:
-                carry = tuple(lines.stored(part) for part in carry)
+                carry = tuple(system.stored(part) for part in carry)
             positions, momenta = carry
-            fields = self._fields(lines, positions, momenta)
-            force = lines.evaluate(self.partition.forces, fields, clock(done + 0.5 * fraction))
-            decay, weight = (
-                lines.column(coefficients[f"{n}{number}"]) for n in ("decay", "weight")
+            fields = self._fields(system, positions, momenta)
+            force = system.evaluate(
+                self.partition.forces, fields, stage_time(done + 0.5 * fraction)
             )
-            momenta, force = lines.aligned(momenta, force)
+            decay, weight = (
+                system.column(coefficients[f"{n}{number}"]) for n in ("decay", "weight")
+            )
+            momenta, force = system.aligned(momenta, force)
             momenta = decay * momenta + weight * force
             if number == len(weights) - 1:
-                momenta = lines.settled(momenta, 1)
+                momenta = system.settled(momenta, 1)
             done += fraction
             following = weights[(number + 1) % len(weights)]
             drift = 0.5 * (fraction + following) * dt
-            carry = self._drift(lines, positions, momenta, clock(done), drift)
+            carry = self._drift(system, positions, momenta, stage_time(done), drift)
         return carry
 
-    def _drift(self, lines, positions, momenta, time, by):
+    def _drift(self, system, positions, momenta, time, by):
         """Positions moved on by the velocity of the momenta; the momenta, where both have cells."""
-        fields = self._fields(lines, *lines.aligned(positions, momenta))
-        velocity = lines.evaluate(self.partition.velocities, fields, time)
-        positions, momenta, velocity = lines.aligned(positions, momenta, velocity)
+        fields = self._fields(system, *system.aligned(positions, momenta))
+        velocity = system.evaluate(self.partition.velocities, fields, time)
+        positions, momenta, velocity = system.aligned(positions, momenta, velocity)
         return positions + by * velocity, momenta

@@ -111,7 +111,7 @@ def _advance(
     def checkpoints() -> None:
         for index, seat in enumerate(seats):
             if seat.error is None and index not in simulation.failures:
-                seat.recorder.checkpoint(simulation.moment(index))
+                seat.recorder.checkpoint(simulation.checkpoint(index))
 
     start, end = plan.times[0], plan.times[-1]
     with progress_display(console, name, start, end, cells, share) as update:

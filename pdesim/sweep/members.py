@@ -127,7 +127,7 @@ def batches(members: Sequence[Member], on_gpu: bool) -> Iterator[Batch]:
 
 def largest_batch(plan: Plan, on_gpu: bool) -> int:
     state = plan.state_bytes
-    fits = MEMORY_SHARE * memory() / (plan.arrays_held * state)
+    fits = MEMORY_SHARE * memory() / (plan.state_copies * state)
     best = LARGEST_BATCH if on_gpu else CACHE / state
     return int(max(1, min(LARGEST_BATCH, fits, best)))
 
@@ -138,7 +138,7 @@ def program_of(member: Member) -> str:
     if plan.equation.steady or not _can_share(plan):
         return f"{ALONE} {member.number}"
     sections = ("grid", "domain", "boundary", "operators", "device")
-    since, settings = plan.since, plan.settings
+    since, settings = plan.resume_from, plan.settings
     name = plan.stepper.method.name
     common = {
         "equation": _without_numbers(settings.equation),
@@ -148,7 +148,7 @@ def program_of(member: Member) -> str:
         "times": plan.times.tobytes().hex(),
         "targets": plan.targets.tobytes().hex(),
         "solid": "" if plan.problem.mask is None else plan.problem.mask.solid.tobytes().hex(),
-        "since": None if since is None else [since.target, since.done, since.time],
+        "since": None if since is None else [since.target, since.steps_since_target, since.time],
     }
     common |= settings.model_dump(include=set(sections))
     return json.dumps(common, sort_keys=True)

@@ -10,7 +10,7 @@ import tensorflow as tf
 from pdesim.engine.loops import Blocks
 from pdesim.operators.problem import Problem
 from pdesim.operators.symbols import matrix_values, symbol_names
-from pdesim.steppers import build_stepper, refusal
+from pdesim.steppers import build_stepper, incompatibility
 from pdesim.steppers.exponential import phi_of_matrices
 from pdesim.verify.domain import slow_rate
 from pdesim.verify.orders import march
@@ -36,7 +36,7 @@ def compare_exact_mode(problem: Problem) -> ExactMode | None:
     ``u(x, t) = Re[exp(M t) a exp(i k x)]`` on periodic axes, sines and cosines between walls. None
     where ``exact`` cannot serve.
     """
-    if refusal("exact", problem) is not None or problem.has_wall_values:
+    if incompatibility("exact", problem) is not None or problem.has_wall_values:
         return None
     if any(term != 0 for term in problem.split.rest):
         return None

@@ -253,8 +253,8 @@ def _without_mean(problem: Problem, state: np.ndarray) -> Problem:
     as the error of the differences.
     """
     numbers = {k: tf.constant(v, tf.float64) for k, v in problem.parameters.items()}
-    lines = MethodOfLines(problem, tf.float64, False, numbers)
-    left = lines.rhs(tf.constant(state), tf.constant(0.0, tf.float64)).numpy()
+    system = MethodOfLines(problem, tf.float64, False, numbers)
+    left = system.rhs(tf.constant(state), tf.constant(0.0, tf.float64)).numpy()
     means = left.reshape(len(left), -1).mean(axis=1).tolist()
     formulas = (f - mean for f, mean in zip(problem.equation.formulas, means, strict=True))
     return replace(problem, equation=replace(problem.equation, formulas=tuple(formulas)))
@@ -265,7 +265,7 @@ def march(blocks: Blocks, state: np.ndarray, duration: float, count: int) -> np.
     dt = duration / count
     zero, steps = tf.constant(0.0, tf.float64), tf.constant(dt, tf.float64)
     coefficients = blocks.coefficients.tensors(dt)
-    carry = blocks.begin(tf.constant(state), zero, steps, blocks.parameters, coefficients)
+    carry = blocks.init(tf.constant(state), zero, steps, blocks.parameters, coefficients)
     first, last = tf.constant(0, tf.int64), tf.constant(count, tf.int64)
     result = blocks.advance(carry, zero, steps, first, last, blocks.parameters, coefficients)
     return result[1].numpy()
@@ -300,17 +300,17 @@ class _Rolled:
     def error_order(self) -> int:
         return self.method.order
 
-    def finish(self, lines, carry, time, dt, coefficients):
+    def extract(self, system, carry, time, dt, coefficients):
         return carry
 
-    def trial(self, lines, state, clock, dt):
+    def step_with_error(self, system, state, stage_time, dt):
         tableau = self.method.tableau
         rows = [[*map(float, row)] + [0.0] * (tableau.stages - len(row)) for row in tableau.a]
         a, c = tf.constant(rows, state.dtype), tf.constant([*map(float, tableau.c)], state.dtype)
         b, embedded = (np.array(w, float) for w in (tableau.b, tableau.embedded))
 
         def stage(index, slopes):
-            slope = lines.rhs(state + dt * tf.tensordot(a[index], slopes, 1), clock(c[index]))
+            slope = system.rhs(state + dt * tf.tensordot(a[index], slopes, 1), stage_time(c[index]))
             return index + 1, tf.tensor_scatter_nd_update(slopes, [[index]], slope[None])
 
         slopes = tf.zeros((tableau.stages, *state.shape), state.dtype)

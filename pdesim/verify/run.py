@@ -11,8 +11,8 @@ from pdesim.formula import language as lang
 from pdesim.model.boundary_conditions import build_boundary
 from pdesim.operators import build_discretisation
 from pdesim.operators.problem import Problem, check_problem, with_nested_derivatives
-from pdesim.plan import FirstState, Plan
-from pdesim.steppers import METHODS, serving
+from pdesim.plan import InitialState, Plan
+from pdesim.steppers import METHODS, compatible_steppers
 from pdesim.verify.claims import STIFF_FAMILIES
 from pdesim.verify.domain import fastest_rate, is_damped
 from pdesim.verify.exact import compare_exact_mode
@@ -170,7 +170,7 @@ def _steppers(problem: Problem) -> Iterator[Row]:
     def rows(stepper: str) -> Iterator[Row]:
         yield row_of(describe_equation(problem), walls, "time", measure_time(problem, stepper))
 
-    for stepper in serving(problem):
+    for stepper in compatible_steppers(problem):
         if stepper != "exact":
             yield from _attempted(problem, walls, stepper, "time", partial(rows, stepper))
 
@@ -187,7 +187,7 @@ def _stiff_steppers(problem: Problem) -> Iterator[Row]:
         measured = measure_time(problem, stepper, stiff=damped)
         yield row_of(describe_equation(problem), walls, "time", measured)
 
-    for stepper in serving(problem):
+    for stepper in compatible_steppers(problem):
         if has_stiff_measurement(problem, stepper):
             yield from _attempted(problem, walls, stepper, "time", partial(rows, stepper))
 
@@ -216,7 +216,7 @@ def _solver(plan: Plan):
         import numpy as np
 
         zeros = np.zeros((len(problem.equation.fields), *problem.grid.shape))
-        doubled = replace(plan, problem=problem, settings=double, first=FirstState(zeros))
+        doubled = replace(plan, problem=problem, settings=double, first=InitialState(zeros))
         return solve(doubled, placement).state
 
     return state

@@ -34,8 +34,7 @@ from pdesim.converge.command import _of_run
 from pdesim.errors import PdesimError
 from pdesim.export import export
 from pdesim.output import Worker, fingerprint, recover, write_status, write_sweep_csv
-from pdesim.output.checkpoint import write_checkpoint
-from pdesim.output.moment import Moment
+from pdesim.output.checkpoint import Checkpoint, write_checkpoint
 from pdesim.plan import Plan, build_plan
 from pdesim.render import diagnostics_plot, render
 from pdesim.run.continuation import continue_run
@@ -113,10 +112,10 @@ def make_originals(place: Path) -> tuple[Path, Path]:
     return whole, cut
 
 
-def _moment(plan: Plan, frame: int) -> Moment:
+def _moment(plan: Plan, frame: int) -> Checkpoint:
     target = int(np.searchsorted(plan.targets, plan.times[frame]))
     step = plan.step
-    return Moment(
+    return Checkpoint(
         plan.stepper.method.name, frame, target, 0, float(plan.times[frame]), step.dt, step.dt,
         step.limit, 12, 0, 1.0, 0, 0, 0, 0.0, plan.times, plan.targets, np.zeros(0), plan.state,
         (plan.state,),
