@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -21,14 +22,14 @@ from pdesim.model.initial_conditions import build_initial
 from pdesim.model.obstacles import Mask
 from pdesim.operators import build_discretisation
 from pdesim.operators.checks import check_numbers, check_solvable, check_wall_values
-from pdesim.operators.flat import fuses_to_one_kernel
 from pdesim.operators.mirror import mark_mirrors
 from pdesim.operators.problem import Problem, check_problem, with_nested_derivatives
 from pdesim.output.checkpoint import Checkpoint
 from pdesim.output.selection import Selection, build_selection
 from pdesim.render.quantity import check_picture
 from pdesim.settings import Settings
-from pdesim.steppers import build_stepper
+from pdesim.steppers import Stepper, build_stepper
+from pdesim.steppers.cost import Cost, cost_of
 from pdesim.steppers.stability import linearise
 from pdesim.steppers.targets import POINTS, control_points, find_events, merge, nearness
 from pdesim.steppers.time_step import (
@@ -49,7 +50,7 @@ STATE_COPIES = 6
 
 @dataclass
 class InitialState:
-    """The state that a run begins with, at its precision: large, so it can be let go."""
+    """Initial state at the run's precision; released after upload to save memory."""
 
     values: np.ndarray | None
 
@@ -58,34 +59,82 @@ class InitialState:
 
 
 @dataclass(frozen=True)
+class Evolution:
+    """How a time-dependent problem is advanced.
+
+    Args:
+        stepper_reason: why this stepper was chosen, where pdesim chose it.
+        step: the time step, and how it may change.
+        events: times at which formulas switch, ascending.
+    """
+
+    stepper: Stepper
+    stepper_reason: str
+    step: TimeStep
+    events: np.ndarray
+
+
+@dataclass(frozen=True)
 class Plan:
     """One run, checked and ready.
 
-    ``times`` are those of the frames; ``targets`` are all times that steps land on, events and the
-    points where automatic steps are reconsidered included. ``resume_from`` is the checkpoint of an
-    earlier run with these settings, whose state is then the initial one.
+    Args:
+        evolution: None for steady problems.
+        times: of the frames.
+        targets: all times that steps land on: frames, events, and the points where automatic steps
+            are adapted.
+        resume_from: the checkpoint of an earlier run with these settings, whose state is then the
+            initial one.
+        notes: lines for the user, printed before the run.
     """
 
     settings: Settings
     problem: Problem
-    stepper: object | None
-    #: why this stepper was chosen, where pdesim chose it
-    stepper_reason: str
-    step: TimeStep | None
+    evolution: Evolution | None
     times: np.ndarray
     targets: np.ndarray
-    events: np.ndarray
     initial: InitialState
     selection: Selection
     resume_from: Checkpoint | None = None
-    #: lines for the user, printed before the run
     notes: tuple[str, ...] = ()
 
     @property
+    def is_steady(self) -> bool:
+        """Whether the problem does not depend on time."""
+        return self.evolution is None
+
+    @property
+    def _evolution(self) -> Evolution:
+        if self.evolution is None:
+            raise ValueError("a steady problem has no time step")
+        return self.evolution
+
+    @property
+    def stepper(self) -> Stepper:
+        return self._evolution.stepper
+
+    @property
+    def stepper_reason(self) -> str:
+        return self._evolution.stepper_reason
+
+    @property
+    def step(self) -> TimeStep:
+        return self._evolution.step
+
+    @property
+    def events(self) -> np.ndarray:
+        return self._evolution.events
+
+    def with_dt(self, dt: float) -> Plan:
+        """The same plan with another length of automatic steps."""
+        step = replace(self.step, dt=dt)
+        return replace(self, evolution=replace(self._evolution, step=step))
+
+    @property
     def state(self) -> np.ndarray:
-        """The first state; for as long as nobody let it go."""
+        """The initial state, until it is released."""
         if self.initial.values is None:
-            raise RuntimeError("the first state is on the device, and was let go here")
+            raise RuntimeError("the initial state is on the device, and was released here")
         return self.initial.values
 
     @property
@@ -126,19 +175,18 @@ class Plan:
     @property
     def state_copies(self) -> int:
         """How many arrays of the size of the state a run holds at once, roughly."""
-        tableau = getattr(self.stepper.method, "tableau", None) if self.stepper else None
+        tableau = None if self.evolution is None else self.stepper.method.tableau
         return STATE_COPIES + (len(tableau.b) if tableau else 0)
+
+    @cached_property
+    def cost(self) -> Cost:
+        """What one step of the stepper needs."""
+        return cost_of(self.stepper, self.problem)
 
     @property
     def stages(self) -> int:
-        """Evaluations of the right-hand side in a step, or as many as cause its rounding errors."""
-        tableau = getattr(self.stepper.method, "tableau", None)
-        return getattr(self.stepper, "depth", None) or (len(tableau.b) if tableau else 1)
-
-    @property
-    def fuses_to_one_kernel(self) -> bool:
-        """Whether all fields take a step in one pass over memory, if the compiler can do that."""
-        return fuses_to_one_kernel(self.problem, self.stepper, self.state_bytes)
+        """Chained evaluations of the right-hand side in a step, which cause its rounding errors."""
+        return max(1, self.cost.depth)
 
     @property
     def steps_left(self) -> int:
@@ -203,31 +251,36 @@ def build_plan(
     state = state if mask is None else mask.fill(state)
     if equation.steady:
         check_solvable(problem)
-        step, stepper, why, times = None, None, "", np.array([start])
-        targets, events = times, times[:0]
+        evolution, times = None, np.array([start])
+        targets = times
     else:
         times = frame_times(settings)
-        events = find_events(problem, times, settings.time.events)
-        targets = merge(times, events)
-        waves = linearise(problem, state, instants(problem, targets))
-        span = (times[-1] - times[0]) / POINTS
-        stepper, why = stepper_for(settings, problem, waves, span)
-        step = time_step(settings, waves, stepper, targets)
-        if step.automatic:
-            early = stepper.method.family != "imex"
-            targets = merge(times, events, control_points(times, early))
-            step = replace(step, dt=min(step.dt, float(np.diff(targets).max())))
+        evolution, targets = _evolution(settings, problem, state, times)
     _check_stored_range(settings, equation, state, selection)
-    initial = InitialState(state.astype(settings.device.precision, copy=False))
-    plan = Plan(
-        settings, problem, stepper, why, step, times, targets, events, initial, selection,
-        notes=notes,
-    )  # fmt: skip
-    if stepper and not step.adaptive and plan.steps_left > MAX_STEPS:
+    first = InitialState(state.astype(settings.device.precision, copy=False))
+    plan = Plan(settings, problem, evolution, times, targets, first, selection, notes=notes)
+    if not plan.is_steady and not plan.step.adaptive and plan.steps_left > MAX_STEPS:
         raise ConfigError(
             f"this run would take {plan.steps_left:.3g} steps", "a larger time.dt or a nearer end"
         )
     return plan
+
+
+def _evolution(
+    settings: Settings, problem: Problem, state: np.ndarray, times: np.ndarray
+) -> tuple[Evolution, np.ndarray]:
+    """The stepper and the time step, and the times that steps land on."""
+    events = find_events(problem, times, settings.time.events)
+    targets = merge(times, events)
+    waves = linearise(problem, state, instants(problem, targets))
+    span = (times[-1] - times[0]) / POINTS
+    stepper, reason = stepper_for(settings, problem, waves, span)
+    step = time_step(settings, waves, stepper, targets)
+    if step.automatic:
+        early = not stepper.is_multistep
+        targets = merge(times, events, control_points(times, early))
+        step = replace(step, dt=min(step.dt, float(np.diff(targets).max())))
+    return Evolution(stepper, reason, step, events), targets
 
 
 def _continued(
@@ -244,9 +297,15 @@ def _continued(
     events = find_events(problem, since.times, settings.time.events)
     targets = _targets_to(since.times, since.targets, events, step.automatic)
     return Plan(
-        settings, problem, stepper, "as before", step, since.times, targets, events,
-        InitialState(since.state), selection, since,
-    )  # fmt: skip
+        settings,
+        problem,
+        Evolution(stepper, "as before", step, events),
+        since.times,
+        targets,
+        InitialState(since.state),
+        selection,
+        since,
+    )
 
 
 def _targets_to(

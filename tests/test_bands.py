@@ -1,10 +1,9 @@
-"""Flat bands and slabs against the plain formulation, and against any division into blocks."""
+"""Flat arrays and slabs against the plain formulation, and against any division into blocks."""
 
 import os
 import shlex
 import subprocess
 import sys
-from collections import OrderedDict
 
 import h5py
 import numpy as np
@@ -14,9 +13,12 @@ import tensorflow as tf
 from pdesim.config.compose import compose_settings
 from pdesim.engine import compile_cache as programs
 from pdesim.engine.device import Placement, fill_several_arrays, fills_several_arrays
-from pdesim.engine.loops import Blocks
+from pdesim.engine.flat import layout, slabs
+from pdesim.engine.flat.eligibility import fuses_to_one_kernel
+from pdesim.engine.flat.tuning import Tuning
 from pdesim.engine.simulation import Simulation
-from pdesim.operators import bands, flat, slabs
+from pdesim.engine.step import StepContext, Target
+from pdesim.engine.time_loop import TimeLoop
 from pdesim.plan import build_plan
 
 STEPS = 23
@@ -49,72 +51,79 @@ PROBLEMS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def deep(monkeypatch):
-    """Several steps to one exchange on the small grids of the tests, too."""
-    monkeypatch.setattr(bands, "SMALL", {})
-    monkeypatch.setattr(programs, "_programs", OrderedDict())
+#: several steps to one exchange of ghost cells, also on the small grids of the tests
+DEEP = Tuning(small={})
+
+
+def finely(cores: int = 3, ghosts: int = 2, most: int = 0, width: int = 9) -> Tuning:
+    """Cut small grids into as many slabs, and those into as many tiles, as possible."""
+    return Tuning(
+        small={}, whole_bytes=1, piece_bytes=1, tile_bytes=1, tile_width=width, cores=cores,
+        ghost_rows=dict.fromkeys((1, 2, 3), ghosts),
+        most_ghost_rows=dict.fromkeys((1, 2, 3), most),
+    )  # fmt: skip
 
 
 class Run:
-    """A plan's blocks from its first state."""
+    """A plan's step loop from its initial state."""
 
-    def __init__(self, words: str, banded: bool, apart: bool = False) -> None:
+    def __init__(
+        self, words: str, flat: bool, separate: bool = False, tuning: Tuning = DEEP
+    ) -> None:
         composed = compose_settings([*shlex.split(words), "device.precision=float64"])
         plan = build_plan(composed.settings, composed.equation)
-        form = {"banded": banded, "apart": apart}
-        self.blocks = Blocks(plan.problem, plan.stepper, tf.float64, True, **form)
+        target = Target(flat=flat, separate_fields=separate)
+        self.loop = TimeLoop(
+            StepContext(plan.problem, plan.stepper, tf.float64, target, tuning=tuning)
+        )
         self.zero, self.dt = (tf.constant(v, tf.float64) for v in (0.0, plan.step.dt))
-        self.numbers = self.blocks.parameters, self.blocks.coefficients.tensors(plan.step.dt)
+        self.numbers = self.loop.parameters, self.loop.coefficients.tensors(plan.step.dt)
         state = tf.constant(plan.state, tf.float64)
-        self.carry = self.blocks.init(state, self.zero, self.dt, *self.numbers)
+        self.carry = self.loop.init(state, self.zero, self.dt, *self.numbers)
 
     def to(self, *stops: int) -> np.ndarray:
         carry = self.carry
         for first, last in zip((0, *stops), stops, strict=False):
             steps = tf.constant(first, tf.int64), tf.constant(last, tf.int64)
-            new, state, _ = self.blocks.advance(carry, self.zero, self.dt, *steps, *self.numbers)
+            new, state, _ = self.loop.advance(carry, self.zero, self.dt, *steps, *self.numbers)
             carry = state if new is None else new
         return state.numpy()
 
 
 @pytest.mark.parametrize(("points", "steps"), [(64, 1), (128, 2), (256, 8)])
-def test_small_grids_compile_few_kernels(points, steps, monkeypatch):
-    monkeypatch.undo()
+def test_small_grids_compile_few_kernels(points, steps):
     problem = build_plan(
         compose_settings(["equation=gray_scott", f"grid={points}"]).settings
     ).problem
-    assert bands.cut(problem, 1, 8).steps == steps
+    assert layout.decompose(problem, 1, 8).steps == steps
 
 
 @pytest.mark.parametrize("words", [PROBLEMS["one field"], PROBLEMS["positions and momenta"]])
-def test_bits_do_not_depend_on_how_long_ghosts_last(words, monkeypatch):
+def test_bits_do_not_depend_on_how_long_ghosts_last(words):
     """A member of a sweep that goes on alone has a smaller state than all together."""
-    run = Run(words, banded=True)
-    lasting, steps = run.to(STEPS), run.blocks.bands.steps
-    monkeypatch.setattr(bands, "SMALL", {2**30: 1})
-    run = Run(words, banded=True)
-    assert run.blocks.bands.steps == 1 < steps
+    run = Run(words, flat=True)
+    lasting, steps = run.to(STEPS), run.loop.layout.steps
+    run = Run(words, flat=True, tuning=Tuning(small={2**30: 1}))
+    assert run.loop.layout.steps == 1 < steps
     assert np.array_equal(run.to(STEPS), lasting)
 
 
 @pytest.mark.parametrize("words", PROBLEMS.values(), ids=PROBLEMS)
-def test_bands_compute_what_the_plain_form_does(words, monkeypatch):
-    plain = Run(words, banded=False).to(STEPS)
-    run = Run(words, banded=True)
-    assert run.blocks.bands is not None and run.blocks.slabs is None
+def test_flat_arrays_give_the_results_of_the_plain_form(words):
+    plain = Run(words, flat=False).to(STEPS)
+    run = Run(words, flat=True)
+    assert run.loop.layout is not None and run.loop.slabs is None
     banded = run.to(STEPS)
     # sums are grouped alike; what is left is how XLA contracts constants
     assert np.abs(banded - plain).max() <= 1e-13 * STEPS * np.abs(plain).max()
     assert np.array_equal(run.to(7, 8, STEPS), banded), "another division into blocks"
-    monkeypatch.setattr(flat, "PIECE_BYTES", 1)
-    halves = Run(words, banded=True)
-    if slabs.pieces(halves.blocks.bands, 8) == 2:
+    two = Tuning(small={}, piece_bytes=1)
+    halves = Run(words, flat=True, tuning=two)
+    if slabs.band_count(halves.loop.layout, 8, two) == 2:
         assert np.abs(halves.to(STEPS) - plain).max() <= 1e-13 * STEPS * np.abs(plain).max()
         assert np.array_equal(halves.to(5, 21, STEPS), halves.to(STEPS)), "another division"
-    cut_finely(monkeypatch)
-    many = Run(words, banded=True)
-    if many.blocks.slabs:
+    many = Run(words, flat=True, tuning=finely())
+    if many.loop.slabs:
         cut = many.to(STEPS)
         assert np.abs(cut - plain).max() <= 1e-13 * STEPS * np.abs(plain).max()
         assert np.array_equal(many.to(1, 9, 18, STEPS), cut), "another division into blocks"
@@ -124,14 +133,14 @@ def test_bands_compute_what_the_plain_form_does(words, monkeypatch):
     "words",
     ["wave grid=[16,40] stepper=verlet", "gray_scott grid=[20,37] stepper=euler"],
 )
-def test_fields_worked_out_apart_are_the_same(words, monkeypatch):
+def test_fields_computed_separately_are_the_same(words):
     words = f"equation={words}"
-    together, run = Run(words, banded=True), Run(words, banded=True, apart=True)
+    together, run = Run(words, flat=True), Run(words, flat=True, separate=True)
     apart = run.to(STEPS)
     assert np.abs(apart - together.to(STEPS)).max() <= 1e-13 * STEPS * np.abs(apart).max()
     assert np.array_equal(run.to(7, 8, STEPS), apart), "another division into blocks"
-    monkeypatch.setattr(flat, "PIECE_BYTES", 1)
-    halves = Run(words, banded=True, apart=True)
+    two = Tuning(small={}, piece_bytes=1)
+    halves = Run(words, flat=True, separate=True, tuning=two)
     assert np.abs(apart - halves.to(STEPS)).max() <= 1e-13 * STEPS * np.abs(apart).max()
 
 
@@ -150,7 +159,7 @@ def test_one_kernel_for_positions_and_momenta(command, tmp_path):
         "equation=wave", "stepper=verlet", "grid=384", "time.end=0.02", "time.dt=5e-4",
         "output.frames=4", "animation=none",
     )  # fmt: skip
-    assert build_plan(compose_settings(words).settings).fuses_to_one_kernel
+    assert fuses_to_one_kernel(build_plan(compose_settings(words).settings))
     command(*words, "hydra.run.dir=fast")
     command(*words, "hydra.run.dir=parts", "time.end=0.005", "output.frames=1")
     command("resume", "parts", "time.end=0.02")
@@ -173,10 +182,10 @@ def followed(run: Run, *trials: int) -> list:
     state, time, dt, taken = run.carry, run.zero, run.dt, 0
     for some in trials:
         some = tf.constant(some, tf.int64)
-        scale = tf.ones(len(run.blocks.problem.equation.fields), run.blocks.dtype)
-        numbers = some, tolerance, scale, run.blocks.parameters
-        _, state, finite, told = run.blocks.follow(state, time, end, dt, *numbers)
-        (time, dt), taken = told[:2], taken + int(told[2])
+        scale = tf.ones(len(run.loop.problem.equation.fields), run.loop.dtype)
+        numbers = some, tolerance, scale, run.loop.parameters
+        _, state, finite, progress = run.loop.advance_adaptive(state, time, end, dt, *numbers)
+        (time, dt), taken = progress[:2], taken + int(progress[2])
         assert finite.numpy().all()
     assert taken > 5
     return [state.numpy(), time.numpy(), dt.numpy()]
@@ -191,9 +200,9 @@ def assert_same_steps(one: list, other: list) -> None:
 @pytest.mark.parametrize("words", ["gray_scott grid=[20,24]", "gray_scott grid=64", "heat grid=32"])
 def test_steps_of_chosen_size_are_those_of_the_plain_form(words):
     words = f"equation={words} stepper=dormand_prince"
-    run = Run(words, banded=True)
-    assert run.blocks.bands is not None and run.blocks.trial_slabs is None
-    assert_same_steps(followed(Run(words, banded=False), 40), followed(run, 40))
+    run = Run(words, flat=True)
+    assert run.loop.layout is not None and run.loop.adaptive_slabs is None
+    assert_same_steps(followed(Run(words, flat=False), 40), followed(run, 40))
 
 
 @pytest.mark.parametrize(
@@ -204,27 +213,15 @@ def test_steps_of_chosen_size_are_those_of_the_plain_form(words):
         "allen_cahn grid=150 stepper=dormand_prince",
     ],
 )
-def test_steps_of_chosen_size_in_slabs(words, monkeypatch):
+def test_adaptive_steps_in_slabs(words):
     words = f"equation={words}"
-    plain = followed(Run(words, banded=False), 40)
-    cut_finely(monkeypatch)
-    run = Run(words, banded=True)
-    assert run.blocks.trial_slabs is not None
+    plain = followed(Run(words, flat=False), 40)
+    run = Run(words, flat=True, tuning=finely())
+    assert run.loop.adaptive_slabs is not None
     cut = followed(run, 40)
     assert_same_steps(plain, cut)
     for a, b in zip(cut, followed(run, 7, 13, 20), strict=True):
         assert np.array_equal(a, b), "another division into blocks"
-
-
-def cut_finely(monkeypatch, cores: int = 3, ghosts: int = 2, most: int = 0, width: int = 9) -> None:
-    """Let small grids be cut into as many slabs, and those into as many tiles, as can be."""
-    monkeypatch.setattr(flat, "WHOLE_BYTES", 1)
-    monkeypatch.setattr(flat, "PIECE_BYTES", 1)
-    monkeypatch.setattr(slabs, "TILE_BYTES", 1)
-    monkeypatch.setattr(slabs, "TILE_WIDTH", width)
-    monkeypatch.setattr(slabs, "GHOST_ROWS", dict.fromkeys((1, 2, 3), ghosts))
-    monkeypatch.setattr(slabs, "MOST_ROWS", dict.fromkeys((1, 2, 3), most))
-    monkeypatch.setattr(slabs, "_cores", lambda: cores)
 
 
 TILED = {
@@ -244,11 +241,11 @@ TILED = {
 
 
 @pytest.mark.parametrize(("words", "ghosts"), TILED.values(), ids=TILED)
-def test_tiles_compute_what_the_plain_form_does(words, ghosts, monkeypatch):
-    plain = Run(words, banded=False).to(STEPS)
-    cut_finely(monkeypatch, cores=2, ghosts=ghosts, width=max(9, ghosts))
-    run = Run(words, banded=True)
-    cut = run.blocks.slabs
+def test_tiles_give_the_results_of_the_plain_form(words, ghosts):
+    plain = Run(words, flat=False).to(STEPS)
+    tuning = finely(cores=2, ghosts=ghosts, width=max(9, ghosts))
+    run = Run(words, flat=True, tuning=tuning)
+    cut = run.loop.slabs
     assert cut.count == 2 and cut.tile.steps > 1
     assert bool(cut.tile.width) == (len(cut.tile.problem.grid.shape) == 2)
     tiled = run.to(STEPS)
@@ -268,10 +265,10 @@ def test_tiles_compute_what_the_plain_form_does(words, ghosts, monkeypatch):
         ("poisson grid=2048", False),
     ],
 )
-def test_runs_known_to_be_in_slabs(words, cut, monkeypatch):
-    monkeypatch.setattr(slabs, "_cores", lambda: 2)
+def test_runs_known_to_be_in_slabs(words, cut):
     composed = compose_settings(["domain.extent=10", *f"equation={words}".split()])
-    assert programs.in_slabs(build_plan(composed.settings, composed.equation)) is cut
+    plan = build_plan(composed.settings, composed.equation)
+    assert programs.in_slabs(plan, Tuning(cores=2)) is cut
 
 
 @pytest.mark.parametrize(("points", "threads"), [(1600, 1), (64, 0)])
@@ -294,51 +291,47 @@ def test_programs_side_by_side_have_one_thread_each(points, threads):
     assert int(told.stdout) == threads
 
 
-def test_velocities_with_operators_in_slabs(monkeypatch):
+def test_velocities_with_operators_in_slabs():
     words = (
         "equation=custom grid=[12,64] stepper=verlet time.dt=1e-4 domain.extent=1 "
         "equation.fields=[a,b] equation.rhs.a=\"'laplacian(b)'\" equation.rhs.b=\"'-laplacian(a)'\""
     )
-    plain = Run(words, banded=False).to(STEPS)
-    cut_finely(monkeypatch, ghosts=4)
-    run = Run(words, banded=True)
-    assert run.blocks.slabs is not None
+    plain = Run(words, flat=False).to(STEPS)
+    run = Run(words, flat=True, tuning=finely(ghosts=4))
+    assert run.loop.slabs is not None
     assert np.abs(run.to(STEPS) - plain).max() <= 1e-13 * STEPS * np.abs(plain).max()
 
 
 @pytest.mark.parametrize("stepper", ["etdrk4", "sbdf2", "cnab2"])
 def test_coefficients_in_pieces_are_those_of_all_modes(stepper, monkeypatch):
     run = Run(f"equation=gray_scott grid=[20,24] stepper={stepper} operators=spectral", False)
-    whole = run.blocks.coefficients.host(0.1, run.blocks.problem.equation.parameters)
+    whole = run.loop.coefficients.host(0.1, run.loop.problem.equation.parameters)
     monkeypatch.setattr("pdesim.engine.coefficients.PIECE", 50)
-    pieces = run.blocks.coefficients.host(0.1, run.blocks.problem.equation.parameters)
+    pieces = run.loop.coefficients.host(0.1, run.loop.problem.equation.parameters)
     assert whole.keys() == pieces.keys()
     assert all(np.array_equal(whole[name], pieces[name]) for name in whole)
 
 
 @pytest.mark.parametrize("cores", [1, 2, 3])
 @pytest.mark.parametrize("rows", [72, 79, 91])
-def test_slabs_and_bands_need_not_divide_the_grid(rows, cores, monkeypatch):
+def test_slabs_and_tiles_need_not_divide_the_grid(rows, cores):
     words = f"equation=gray_scott grid=[12,{rows}] stepper=euler"
-    plain = Run(words, banded=False).to(STEPS)
-    cut_finely(monkeypatch, cores)
-    run = Run(words, banded=True)
-    cut = run.blocks.slabs
+    plain = Run(words, flat=False).to(STEPS)
+    run = Run(words, flat=True, tuning=finely(cores))
+    cut = run.loop.slabs
     assert cut.count == cores and cut.rows > cut.tile.rows
     assert np.abs(run.to(STEPS) - plain).max() <= 1e-13 * STEPS * np.abs(plain).max()
 
 
-def test_members_are_cut_like_single_runs(monkeypatch):
+def test_members_are_cut_like_single_runs():
     words = "equation=gray_scott grid=[12,48] stepper=euler device.precision=float64 time.end=20"
     plans = []
     for feed in (0.03, 0.04):
         composed = compose_settings([*words.split(), f"equation.F={feed}"])
         plans.append(build_plan(composed.settings, composed.equation))
     alone = [list(Simulation(plan, CPU).frames())[-1].state for plan in plans]
-    cut_finely(monkeypatch)
-    monkeypatch.setattr(programs, "_programs", OrderedDict())
-    together = Simulation(plans, CPU)
-    assert together.blocks.slabs is not None
+    together = Simulation(plans, CPU, finely())
+    assert together.loop.slabs is not None
     states = list(together.frames())[-1].state
     assert np.abs(states - np.stack(alone)).max() <= 1e-12
 
@@ -352,7 +345,8 @@ def test_members_are_cut_like_single_runs(monkeypatch):
         "equation=heat grid=4 stepper=rkl2",
     ],
 )
-def test_what_bands_cannot_serve_stays_plain(words):
+def test_other_problems_stay_plain(words):
     composed = compose_settings(shlex.split(words))
     plan = build_plan(composed.settings, composed.equation)
-    assert Blocks(plan.problem, plan.stepper, tf.float32, True, 0, True).bands is None
+    context = StepContext(plan.problem, plan.stepper, tf.float32, Target(flat=True))
+    assert TimeLoop(context).layout is None

@@ -15,7 +15,8 @@ import tensorflow as tf
 from pdesim.config.compose import compose_settings
 from pdesim.engine import compile_cache as programs
 from pdesim.engine.device import Placement
-from pdesim.engine.loops import Blocks
+from pdesim.engine.step import StepContext, Target
+from pdesim.engine.time_loop import TimeLoop
 from pdesim.plan import build_plan
 
 #: XLA's names of what goes into a fusion without a kernel of its own
@@ -43,12 +44,12 @@ STAGES = {
 def run(words: str, **form):
     composed = compose_settings([*shlex.split(words), "device.precision=float64"])
     plan = build_plan(composed.settings, composed.equation)
-    blocks = Blocks(plan.problem, plan.stepper, tf.float64, True, **form)
+    loop = TimeLoop(StepContext(plan.problem, plan.stepper, tf.float64, Target(**form)))
     zero, dt = (tf.constant(value, tf.float64) for value in (0.0, plan.step.dt))
-    numbers = blocks.parameters, blocks.coefficients.tensors(plan.step.dt)
-    carry = blocks.init(tf.constant(plan.state, tf.float64), zero, dt, *numbers)
+    numbers = loop.parameters, loop.coefficients.tensors(plan.step.dt)
+    carry = loop.init(tf.constant(plan.state, tf.float64), zero, dt, *numbers)
     steps = tf.constant(0, tf.int64), tf.constant(9, tf.int64)
-    return blocks.advance, (carry, zero, dt, *steps, *numbers)
+    return loop.advance, (carry, zero, dt, *steps, *numbers)
 
 
 def operations_in_loop(advance, arguments) -> list[str]:
@@ -102,5 +103,5 @@ def test_the_form_goes_by_the_device():
         programs.get_or_compile(plan, Placement(name, name), True, 0)
         for name in ("/CPU:0", "/GPU:0")
     )
-    assert (cpu.banded, cpu.one_kernel) == (True, False)
-    assert (gpu.banded, gpu.one_kernel) == (False, True)
+    assert (cpu.context.target.flat, cpu.context.target.one_kernel) == (True, False)
+    assert (gpu.context.target.flat, gpu.context.target.one_kernel) == (False, True)

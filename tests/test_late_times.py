@@ -73,7 +73,7 @@ def test_members_have_parameters_of_their_own_at_late_times(placement):
     for member, frequency in enumerate(frequencies):
         expected = np.sin(2 * np.pi * frequency * 0.25)
         np.testing.assert_allclose(final[member], expected, atol=5e-6)
-    assert simulation.blocks.advance.experimental_get_tracing_count() == 1
+    assert simulation.loop.advance.experimental_get_tracing_count() == 1
 
 
 def test_parts_that_depend_on_time_alone():

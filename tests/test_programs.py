@@ -34,9 +34,9 @@ def test_nothing_retraces_between_blocks_and_frames(placement):
 
 
 def _traces(simulation) -> int:
-    blocks = simulation.blocks
+    loop = simulation.loop
     # called for measurements, too: with other steps, states and scales
-    programs = blocks.advance, blocks.begin, blocks.follow
+    programs = loop.advance, loop.init, loop.advance_adaptive
     return max(program.experimental_get_tracing_count() for program in programs)
 
 
@@ -47,13 +47,13 @@ def test_new_parameters_steps_and_seeds_make_no_new_program(placement):
 
     words = (*GRAY_SCOTT, "stepper=euler", "time.end=20", "initial.u='0.5 + random_normal(0.1)'")
     changes = [(), ("equation.F=0.03",), ("time.dt=0.5",), ("seed=7",), ("time.end=31",)]
-    finals, blocks = [], set()
+    finals, loops = [], set()
     for change in changes:
         simulation = Simulation(make_plan(*words, *change), placement)
         finals.append(list(simulation.frames())[-1].state)
-        blocks.add(id(simulation.blocks))
+        loops.add(id(simulation.loop))
         assert _traces(simulation) == 1
-    assert len(blocks) == 1 and len({final.tobytes() for final in finals}) == len(changes)
+    assert len(loops) == 1 and len({final.tobytes() for final in finals}) == len(changes)
     for change, final in zip(changes[1:3], finals[1:3], strict=True):
         programs._programs.clear()
         own = list(Simulation(make_plan(*words, *change), placement).frames())[-1].state
@@ -73,7 +73,7 @@ def test_what_is_traced_into_a_program_tells_programs_apart(placement, more, cha
     from pdesim.engine.simulation import Simulation
 
     first, second = (Simulation(make_plan(*GRAY_SCOTT, *m), placement) for m in ((), more))
-    assert (first.blocks is not second.blocks) == changed
+    assert (first.loop is not second.loop) == changed
 
 
 @pytest.mark.parametrize("stepper", ["rk4", "etdrk4", "dormand_prince"])

@@ -262,7 +262,7 @@ def test_steppers_that_need_modes_say_why_they_do_not_apply():
     with pytest.raises(StepperError, match="second conditions along x have no sine"):
         make_plan(*words, "stepper=exact", "boundary=clamped")
     make_plan(*words, "stepper=exact", "boundary=simply_supported")
-    assert make_plan(*words, "stepper=implicit_euler", "boundary=clamped").stepper is not None
+    assert make_plan(*words, "stepper=implicit_euler", "boundary=clamped").evolution is not None
 
 
 def test_a_second_condition_stays_with_one_field():

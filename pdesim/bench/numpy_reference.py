@@ -11,15 +11,12 @@ from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
 from pdesim.plan import Plan
 
-#: families whose steps are arithmetic on right-hand sides alone
-FAMILIES = ("explicit", "adaptive", "stabilized", "symplectic")
-
 
 def lacking(plan: Plan) -> str:
     """Why there is no NumPy row for a plan, or nothing."""
     problem = plan.problem
     words = {lang.word_of(n) for f in problem.equation.formulas for n in lang.operators_in(f)}
-    if plan.stepper.method.family not in FAMILIES:
+    if not plan.cost.is_local:
         return f"{plan.stepper.method.name} is no explicit stepper"
     if problem.discretisation.is_spectral:
         return "operators=spectral is not written in NumPy"
@@ -64,21 +61,6 @@ class NumpyLines:
         for axis, offset in enumerate(reversed(offsets)):
             if offset:
                 values = np.roll(values, -offset, axis)
-        return values
-
-    def aligned(self, *values: np.ndarray) -> Sequence[np.ndarray]:
-        return values
-
-    def stored(self, values: np.ndarray) -> np.ndarray:
-        return values
-
-    def once(self, values: np.ndarray) -> np.ndarray:
-        return values
-
-    def forget(self, values) -> None:
-        pass
-
-    def settled(self, values: np.ndarray, part: int) -> np.ndarray:
         return values
 
     def stack(self, fields: Sequence[np.ndarray]) -> np.ndarray:

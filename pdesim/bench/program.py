@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from pdesim.engine.device import Placement
-from pdesim.engine.loops import Blocks
 from pdesim.engine.simulation import Simulation
+from pdesim.engine.time_loop import TimeLoop
 from pdesim.plan import Plan
 
 #: adaptive steppers are given an interval of so many first steps, which no timing ever fills
@@ -19,19 +19,19 @@ class Program:
 
     def __init__(self, plan: Plan, placement: Placement) -> None:
         self.plan, self.placement = plan, placement
-        self.blocks: Blocks = Simulation(plan, placement).blocks
+        self.loop: TimeLoop = Simulation(plan, placement).loop
         with tf.device(placement.name):
-            self._state = tf.constant(plan.state, self.blocks.dtype)
+            self._state = tf.constant(plan.state, self.loop.dtype)
             self._start = tf.constant(float(plan.times[0]), tf.float64)
             self._dt = tf.constant(self.dt, tf.float64)
             deviations = [max(float(np.std(field)), 1e-25) for field in plan.state]
-            self._scale = tf.constant(deviations, self.blocks.dtype)
+            self._scale = tf.constant(deviations, self.loop.dtype)
             given = plan.equation.parameters
-            self._parameters = {n: tf.constant(v, self.blocks.dtype) for n, v in given.items()}
+            self._parameters = {n: tf.constant(v, self.loop.dtype) for n, v in given.items()}
             if not plan.step.adaptive:
-                numbers = self.blocks.coefficients.host(self.dt, given)
-                self._coefficients = self.blocks.coefficients.as_tensors(numbers)
-                self._carry = self.blocks.init(
+                numbers = self.loop.coefficients.host(self.dt, given)
+                self._coefficients = self.loop.coefficients.as_tensors(numbers)
+                self._carry = self.loop.init(
                     self._state, self._start, self._dt, self._parameters, self._coefficients
                 )
 
@@ -50,7 +50,7 @@ class Program:
 
     def _advance(self, count: tf.Tensor):
         first = tf.constant(0, tf.int64)
-        _, state, finite = self.blocks.advance(
+        _, state, finite = self.loop.advance(
             self._carry, self._start, self._dt, first, count, self._parameters,
             self._coefficients,
         )  # fmt: skip
@@ -58,7 +58,7 @@ class Program:
 
     def _follow(self, count: tf.Tensor):
         tolerance = tf.constant(self.plan.step.tolerance, tf.float64)
-        _, state, finite, _ = self.blocks.follow(
+        _, state, finite, _ = self.loop.advance_adaptive(
             self._state, self._start, self._start + FAR * self._dt, self._dt, count, tolerance,
             self._scale, self._parameters,
         )  # fmt: skip

@@ -224,7 +224,7 @@ def as_json(result: Result, settings_digest: str, about: str) -> dict[str, Any]:
 
 
 def _level(plan: Plan, solution: Solution) -> dict[str, Any]:
-    adaptive = plan.step is None or plan.step.adaptive
+    adaptive = plan.is_steady or plan.step.adaptive
     return {
         "grid": list(plan.grid.points),
         "spacing": list(plan.grid.spacing),

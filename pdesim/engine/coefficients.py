@@ -28,8 +28,7 @@ class Coefficients:
     def host(self, dt: float, parameters: Mapping[str, float]) -> dict[str, np.ndarray]:
         """With others, as NumPy arrays."""
         problem = self.system.problem
-        needs = self.stepper.method.family in ("exponential", "imex", "implicit")
-        if not needs or isinstance(problem.modes, str):
+        if not self.stepper.uses_modes or not problem.has_modes:
             return self.stepper.coefficients(None, parameters, dt)
         linear, axis = problem.linear_modes(parameters), -problem.grid.dimensions
         # in pieces, since many functions of all modes in float64 would be many times the state

@@ -1,4 +1,4 @@
-"""Compiled programs that serve again: runs of one process that differ in numbers only share one."""
+"""Compiled programs: runs of one process that differ in numbers only share one."""
 
 from __future__ import annotations
 
@@ -8,47 +8,54 @@ from collections.abc import Hashable
 import tensorflow as tf
 
 from pdesim.engine.device import Placement, fills_several_arrays
-from pdesim.engine.loops import Blocks
+from pdesim.engine.flat.eligibility import fuses_to_one_kernel
+from pdesim.engine.flat.tuning import TUNING, Tuning
+from pdesim.engine.step import StepContext, Target
+from pdesim.engine.time_loop import TimeLoop
 from pdesim.plan import Plan
 
-#: programs kept; TensorFlow holds some megabytes for each
+#: the number of programs that are kept; TensorFlow holds some megabytes for each
 KEPT = 8
-_programs: OrderedDict[Hashable, Blocks] = OrderedDict()
+_programs: OrderedDict[Hashable, TimeLoop] = OrderedDict()
 
 
-def get_or_compile(plan: Plan, placement: Placement, fused: bool, members: int) -> Blocks:
-    """The blocks of steps for a plan: those of an earlier run of this process where they fit.
+def get_or_compile(
+    plan: Plan, placement: Placement, fused: bool, members: int, tuning: Tuning = TUNING
+) -> TimeLoop:
+    """The step loop for a plan: that of an earlier run of this process where it fits.
 
-    Parameters, dt and first states may differ, since they are arguments of the program. Everything
-    that is traced into it must be equal.
+    Parameters, dt and initial states may differ, since they are arguments of the program.
+    Everything that is traced into it must be equal.
     """
-    form = {"banded": fused and not placement.is_gpu, "one_kernel": fused and placement.is_gpu}
-    form["apart"] = form["banded"] and plan.fuses_to_one_kernel and fills_several_arrays()
+    flat = fused and not placement.is_gpu
+    separate = flat and fuses_to_one_kernel(plan, tuning) and fills_several_arrays()
+    target = Target(fused, flat, fused and placement.is_gpu, separate)
     problem, dtype = plan.problem, tf.as_dtype(plan.settings.device.precision)
     equation, boundary = problem.equation, problem.boundary
+    new = TimeLoop(StepContext(problem, plan.stepper, dtype, target, members, tuning))
     if problem.discretisation.is_spectral and boundary.symbols:
-        # the walls' values are worked out while the program is made
-        return Blocks(problem, plan.stepper, dtype, fused, members, **form)
+        return new  # boundary values are computed while the program is traced
     mask = None if problem.mask is None else (problem.mask.solid.tobytes(), problem.mask.walls)
     key = (
         equation.fields, equation.formulas, tuple(sorted(equation.parameters)), problem.grid,
         boundary, problem.discretisation, mask, plan.stepper, dtype, fused, members, placement,
+        tuning,
     )  # fmt: skip
-    new = Blocks(problem, plan.stepper, dtype, fused, members, **form)
-    blocks = _programs.setdefault(key, new)
+    loop = _programs.setdefault(key, new)
     _programs.move_to_end(key)
     while len(_programs) > KEPT:
         _programs.popitem(last=False)
-    return blocks
+    return loop
 
 
-def in_slabs(plan: Plan) -> bool:
-    """Whether a run of this plan alone is computed in slabs on a CPU, each a program of its own."""
-    if plan.stepper is None or plan.settings.device.jit is False:
+def in_slabs(plan: Plan, tuning: Tuning = TUNING) -> bool:
+    """Whether a single run of this plan is computed on a CPU in slabs, one program for each."""
+    if plan.is_steady or plan.settings.device.jit is False:
         return False
     dtype = tf.as_dtype(plan.settings.device.precision)
-    blocks = Blocks(plan.problem, plan.stepper, dtype, True, banded=True)
-    return (blocks.trial_slabs if plan.step.adaptive else blocks.slabs) is not None
+    target = Target(flat=True)
+    loop = TimeLoop(StepContext(plan.problem, plan.stepper, dtype, target, tuning=tuning))
+    return (loop.adaptive_slabs if plan.step.adaptive else loop.slabs) is not None
 
 
 def use_xla(plan: Plan, placement: Placement) -> bool:

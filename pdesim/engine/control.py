@@ -15,8 +15,6 @@ from pdesim.steppers.samples import reactions_are_slow
 from pdesim.steppers.stability import linearise
 from pdesim.steppers.time_step import TimeStep, time_step
 
-#: families of steppers whose limit is that of the fastest derivative
-EXPLICIT = ("explicit", "stabilized")
 #: a field whose range is a smaller part of its largest value counts as uniform
 UNIFORM = 1e-3
 #: a step that is a smaller part of the whole run means that the solution cannot be followed
@@ -60,7 +58,7 @@ def present_step(plan: Plan, state: np.ndarray, target: int) -> TimeStep | None:
 
     None where those of the start still hold, within the reserve of automatic steps.
     """
-    explicit = plan.step.automatic and plan.stepper.method.family in EXPLICIT
+    explicit = plan.step.automatic and plan.stepper.limited_by_derivatives
     if explicit and reactions_are_slow(plan.problem, state, plan.step.dt):
         return None
     interval = plan.targets[target : target + 2]

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import tensorflow as tf
 
-from pdesim.engine.loops import Blocks
+from pdesim.engine.time_loop import TimeLoop
 from pdesim.errors import OutputError
 from pdesim.plan import Plan
 
@@ -30,8 +30,8 @@ class Integrator:
     coefficients belong to, or the one that a stepper with chosen steps tries next.
     """
 
-    def __init__(self, plans: list[Plan], blocks: Blocks) -> None:
-        self.plans, self.blocks = plans, blocks
+    def __init__(self, plans: list[Plan], loop: TimeLoop) -> None:
+        self.plans, self.loop = plans, loop
         self.now = np.full(len(plans), float(plans[0].times[0]))
         self.dt = np.zeros(len(plans))
         self.state: tf.Tensor | None = None
@@ -54,10 +54,10 @@ class Integrator:
     def place(self, dt: np.ndarray) -> None:
         """Put the plans' states on the device, and what the stepper carries: new, or as it was."""
         since = [plan.resume_from for plan in self.plans]
-        self.state = self.tensor([plan.state for plan in self.plans], self.blocks.dtype)
+        self.state = self.tensor([plan.state for plan in self.plans], self.loop.dtype)
         if since[0] is None:
-            self.state = self.blocks.initial(self.state)
-        self.begin(dt, self.everyone)
+            self.state = self.loop.initial(self.state)
+        self.init(dt, self.everyone)
         if since[0] is not None:
             self._carry_on([moment.carry for moment in since])
 
@@ -89,7 +89,7 @@ class Integrator:
     def _parameters(self) -> dict[str, tf.Tensor]:
         names = self.plans[0].equation.parameters
         values = {name: [p.equation.parameters[name] for p in self.plans] for name in names}
-        return self.blocks.parameter_tensors(values, self.tensor)
+        return self.loop.parameter_tensors(values, self.tensor)
 
     def state_of(self, member: int) -> np.ndarray:
         state = as_array(self.state)
@@ -101,22 +101,22 @@ class Integrator:
 
     def statistics(self, state: tf.Tensor | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Standard deviation and root mean square of each field: (plans, fields)."""
-        values = self.blocks.statistics(self.state if state is None else state)
+        values = self.loop.statistics(self.state if state is None else state)
         spread, size = (np.atleast_2d(np.asarray(value)) for value in values)
         return spread, size
 
-    def begin(self, dt: np.ndarray, which: np.ndarray) -> None:
+    def init(self, dt: np.ndarray, which: np.ndarray) -> None:
         """Make the stepper's coefficients and what it carries from the states, for these dt."""
         self.dt = dt
         if self.adaptive:
             self.carry = self.state
             return
         self._coefficients = self._coefficients_for(dt)
-        begun = self.blocks.init(
+        begun = self.loop.init(
             self.state, self._double(self.now), self._double(dt), self._parameters,
             self._coefficients,
         )  # fmt: skip
-        self.carry = begun if which.all() else self.blocks.choose(which, begun, self.carry)
+        self.carry = begun if which.all() else self.loop.choose(which, begun, self.carry)
         if which.all() and self._carries_state:
             self.state = self.carry
 
@@ -125,7 +125,7 @@ class Integrator:
         key = dt.tobytes()
         if key not in self._known:
             host = [
-                self.blocks.coefficients.host(float(one), plan.equation.parameters)
+                self.loop.coefficients.host(float(one), plan.equation.parameters)
                 for one, plan in zip(dt, self.plans, strict=True)
             ]
             stacked = {
@@ -135,29 +135,29 @@ class Integrator:
             large = self.plans[0].state_bytes * len(self.plans) > LARGE
             while len(self._known) >= (1 if large else KEPT):
                 del self._known[next(iter(self._known))]
-            self._known[key] = self.blocks.coefficients.as_tensors(stacked)
+            self._known[key] = self.loop.coefficients.as_tensors(stacked)
         return self._known[key]
 
     @property
     def _carries_state(self) -> bool:
         """Whether what is carried is the state itself: one array then serves as both."""
-        return self.plans[0].stepper.method.family in ("explicit", "stabilized")
+        return self.plans[0].stepper.carries_state
 
     def advance(self, start: np.ndarray, dt: np.ndarray, first: int, last: np.ndarray):
         """The steps ``first`` to ``last`` of intervals that begin at ``start``."""
-        return self.blocks.advance(
+        return self.loop.advance(
             self.carry, self._double(start), self._double(dt), tf.constant(first, tf.int64),
             self.tensor(last, tf.int64), self._parameters, self._coefficients,
         )  # fmt: skip
 
-    def follow(self, ends, trials: int, scale: np.ndarray, dt=None, tolerance=None):
+    def advance_adaptive(self, ends, trials: int, scale: np.ndarray, dt=None, tolerance=None):
         """Up to so many steps of chosen size towards ``ends``."""
         tolerance = self.plans[0].step.tolerance if tolerance is None else tolerance
         scale = scale if self.many else scale[0]
-        return self.blocks.follow(
+        return self.loop.advance_adaptive(
             self.carry, self._double(self.now), self._double(ends),
             self._double(self.dt if dt is None else dt), tf.constant(trials, tf.int64),
-            tf.constant(tolerance, tf.float64), tf.constant(scale, self.blocks.dtype),
+            tf.constant(tolerance, tf.float64), tf.constant(scale, self.loop.dtype),
             self._parameters,
         )  # fmt: skip
 
@@ -168,14 +168,14 @@ class Integrator:
     def _steps(self, dt: np.ndarray, count: int, scale: np.ndarray) -> tf.Tensor:
         """The states after some equal steps; what is carried is made anew for them."""
         if self.adaptive:
-            return self.follow(self.now + count * dt, count, scale, dt, ANY)[1]
+            return self.advance_adaptive(self.now + count * dt, count, scale, dt, ANY)[1]
         if not np.array_equal(dt, self.dt) or self._is_multistep:
-            self.begin(dt, self.everyone)
+            self.init(dt, self.everyone)
         return self.advance(self.now, dt, 0, np.full(len(self.plans), count))[1]
 
     @property
     def _is_multistep(self) -> bool:
-        return self.plans[0].stepper.method.family == "imex"
+        return self.plans[0].stepper.is_multistep
 
     def error_rate(
         self, longest: np.ndarray, peak: np.ndarray, scale: np.ndarray
@@ -199,9 +199,9 @@ class Integrator:
         later = [self._step_from(state, dt, scale) for state in results]
         self.carry, self._coefficients, self.state, self.dt, self.now = kept
         first, second = (
-            np.atleast_2d(np.asarray(self.blocks.distance(*pair))) for pair in (results, later)
+            np.atleast_2d(np.asarray(self.loop.distance(*pair))) for pair in (results, later)
         )
-        epsilon = np.finfo(self.blocks.dtype.as_numpy_dtype).eps
+        epsilon = np.finfo(self.loop.dtype.as_numpy_dtype).eps
         rounding = ROUNDING * count * plan.stages * epsilon * peak
         share = (count * dt)[:, None] * (1 - 0.5**plan.stepper.method.order)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -214,7 +214,7 @@ class Integrator:
         if self.adaptive:
             self.carry = state
         else:
-            self.begin(dt, self.everyone)
+            self.init(dt, self.everyone)
         return self._steps(dt, 1, scale)
 
 

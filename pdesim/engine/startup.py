@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pdesim.engine.device import Placement, fill_several_arrays, start_tensorflow
+from pdesim.engine.flat.eligibility import fuses_to_one_kernel
 from pdesim.plan import Plan
 
 
@@ -24,6 +25,6 @@ def start_for(plans: Sequence[Plan]) -> Placement:
 
         return all(in_slabs(plan) for plan in plans)
 
-    if all(plan.fuses_to_one_kernel for plan in plans):
+    if all(map(fuses_to_one_kernel, plans)):
         fill_several_arrays()
     return start_tensorflow(plans[0].settings.device, one_thread)

@@ -31,7 +31,7 @@ MOST_CELLS = 5e9
 
 
 @dataclass(frozen=True)
-class InitialState:
+class InitialConditions:
     """One formula per field."""
 
     fields: tuple[str, ...]
@@ -86,7 +86,7 @@ def build_initial(
     axes: tuple[str, ...],
     parameters: Mapping,
     section: str = "initial",
-) -> InitialState:
+) -> InitialConditions:
     """Read the ``initial`` settings: a formula per field, ``default`` for the others.
 
     Args:
@@ -115,7 +115,7 @@ def build_initial(
         wide = replace(scope, symbols={**every, **scope.symbols}, axes=lang.AXES)
         parse(spec["default"], wide, "initial.default")
     texts = {field: spec.get(field, spec.get("default", 0)) for field in fields}
-    return InitialState(
+    return InitialConditions(
         tuple(fields),
         tuple(parse(text, scope, f"{section}.{field}") for field, text in texts.items()),
     )

@@ -13,6 +13,7 @@ from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
 from pdesim.model.boundary_conditions import SIDES
 from pdesim.operators.ghost_weights import cells_known, ghost_weights
+from pdesim.operators.modes import NoModes
 from pdesim.operators.problem import Problem
 
 #: spacings that differ by less count as equal
@@ -69,9 +70,9 @@ def check_solvable(problem: Problem) -> None:
             conditions without Fourier, sine or cosine modes.
     """
     equation = problem.equation
-    if isinstance(problem.modes, str):
+    if isinstance(problem.basis, NoModes):
         raise StepperError(
-            f"the direct solver needs Fourier, sine or cosine modes: {problem.modes}",
+            f"the direct solver needs Fourier, sine or cosine modes: {problem.basis.reason}",
             "periodic, Dirichlet or Neumann walls, the same for every field",
         )
     fields = set(equation.field_symbols)

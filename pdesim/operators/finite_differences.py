@@ -29,7 +29,7 @@ class Differences:
     ) -> None:
         self.system, self.fields, self.stacked = system, fields, stacked
         self.grid, self.halo = system.problem.grid, system.problem.halo if halo is None else halo
-        self.time, self.numbers = time, system.numbers(time)
+        self.time, self.numbers = time, system.values(time)
         symbols = system.problem.equation.field_symbols
         inside = set().union(*(_fields_inside_operators(f, symbols) for f in formulas))
         self.extended = self._extend_fields(sorted(inside)) if inside else {}
@@ -92,7 +92,7 @@ class Differences:
         def evaluate(formula: sympy.Expr):
             # parts that depend on time alone first: they are evaluated in double precision
             formula = system.with_time_parts(formula)
-            names = {**system.wall_places(axis, side, self.halo), **system.numbers(self.time)}
+            names = {**system.wall_places(axis, side, self.halo), **system.values(self.time)}
             return Evaluator(names, system.library)(formula)
 
         return evaluate

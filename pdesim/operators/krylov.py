@@ -32,18 +32,18 @@ def most_iterations(points: Sequence[int]) -> int:
 
 @dataclass(frozen=True)
 class System:
-    """``operator(u) = known`` and how to solve it.
+    """``operator(u) = b`` and how to solve it.
 
     Args:
-        operator: linear; takes and returns tensors of the shape of ``known``.
-        known: the right-hand side, ``(fields, *grid.shape)`` with members before.
+        operator: linear; takes and returns tensors of the shape of ``b``.
+        b: the right-hand side, ``(fields, *grid.shape)`` with members before.
         axes: how many axes, the last ones, belong to one member.
         limit: the most iterations.
         inverse: a preconditioner, an approximate inverse of ``operator``.
     """
 
     operator: Operator
-    known: tf.Tensor
+    b: tf.Tensor
     axes: int
     limit: int
     inverse: Operator = tf.identity
@@ -57,7 +57,7 @@ class System:
         return list(range(-self.axes, 0))
 
 
-def solve(system: System, guess: tf.Tensor, self_adjoint: bool) -> tf.Tensor:
+def solve(system: System, x0: tf.Tensor, self_adjoint: bool) -> tf.Tensor:
     """The solution; :data:`UNSOLVED` in every cell of a member that did not converge.
 
     A member whose guess is ``UNSOLVED`` stays so; one whose right-hand side is not finite becomes
@@ -67,27 +67,27 @@ def solve(system: System, guess: tf.Tensor, self_adjoint: bool) -> tf.Tensor:
         guess: where to begin, such as the solution of the time step before.
         self_adjoint: the operator is, and positive: conjugate gradients serve, else BiCGStab.
     """
-    over, known = system.over, system.known
+    over, b = system.over, system.b
     # of order one, as the squares of a field of 1e-20 vanish in float32
-    size = tf.reduce_max(tf.abs(known), axis=over, keepdims=True)
+    size = tf.reduce_max(tf.abs(b), axis=over, keepdims=True)
     is_finite = tf.math.is_finite(size)
     size = tf.where((size > 0) & is_finite, size, tf.ones_like(size))
-    scaled = System(system.operator, known / size, system.axes, system.limit, system.inverse)
+    scaled = System(system.operator, b / size, system.axes, system.limit, system.inverse)
     method = conjugate_gradients if self_adjoint else bicgstab
-    u, residual = method(scaled, guess / size)
+    u, residual = method(scaled, x0 / size)
     solved = residual <= _target(scaled, ACCEPTED)
-    lost = tf.reduce_all(tf.equal(guess, UNSOLVED), axis=over, keepdims=True)
-    return tf.where(lost | (is_finite & ~solved), tf.cast(UNSOLVED, known.dtype), u * size)
+    lost = tf.reduce_all(tf.equal(x0, UNSOLVED), axis=over, keepdims=True)
+    return tf.where(lost | (is_finite & ~solved), tf.cast(UNSOLVED, b.dtype), u * size)
 
 
-def conjugate_gradients(system: System, guess: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def conjugate_gradients(system: System, x0: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Solve for a self-adjoint positive operator: the solution and its squared residual.
 
     Hestenes and Stiefel, J. Res. Natl. Bur. Stand. 49 (1952) 409; with a preconditioner, Saad,
     Iterative Methods for Sparse Linear Systems (2003), algorithm 9.1.
     """
     dot, target = system.dot, _target(system, TOLERANCE)
-    residual = system.known - system.operator(guess)
+    residual = system.b - system.operator(x0)
     improved = system.inverse(residual)
 
     def unfinished(count, u, residual, direction, slope, size):
@@ -103,18 +103,18 @@ def conjugate_gradients(system: System, guess: tf.Tensor) -> tuple[tf.Tensor, tf
         direction = improved + _ratio(after, slope, active) * direction
         return count + 1, u, residual, direction, after, dot(residual, residual)
 
-    start = (0, guess, residual, improved, dot(residual, improved), dot(residual, residual))
+    start = (0, x0, residual, improved, dot(residual, improved), dot(residual, residual))
     _, u, *_, size = tf.while_loop(unfinished, improve, start)
     return u, size
 
 
-def bicgstab(system: System, guess: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def bicgstab(system: System, x0: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Solve for any operator: the solution and its squared residual.
 
     van der Vorst, SIAM J. Sci. Stat. Comput. 13 (1992) 631, preconditioned from the right.
     """
     dot, target = system.dot, _target(system, TOLERANCE)
-    residual = system.known - system.operator(guess)
+    residual = system.b - system.operator(x0)
     shadow = residual
 
     def unfinished(count, u, residual, direction, rho, size):
@@ -136,7 +136,7 @@ def bicgstab(system: System, guess: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         direction = residual + beta * (direction - omega * image)
         return count + 1, u, residual, direction, after, dot(residual, residual)
 
-    start = (0, guess, residual, residual, dot(shadow, residual), dot(residual, residual))
+    start = (0, x0, residual, residual, dot(shadow, residual), dot(residual, residual))
     _, u, *_, size = tf.while_loop(unfinished, improve, start)
     return u, size
 
@@ -167,8 +167,8 @@ def diagonal(operator: Operator, like: tf.Tensor, grid_axes: int, period: int) -
 
 
 def _target(system: System, tolerance: dict[str, float]) -> tf.Tensor:
-    known = system.known
-    return tf.cast(tolerance[known.dtype.name] ** 2, known.dtype) * system.dot(known, known)
+    b = system.b
+    return tf.cast(tolerance[b.dtype.name] ** 2, b.dtype) * system.dot(b, b)
 
 
 def _ratio(a: tf.Tensor, b: tf.Tensor, active: tf.Tensor) -> tf.Tensor:

@@ -18,7 +18,6 @@ from tensorflow.compiler.tf2xla.python import xla
 from pdesim.formula import Evaluator, Library, library
 from pdesim.operators import krylov, preconditioner, transforms
 from pdesim.operators.adjoint import is_self_adjoint
-from pdesim.operators.bands import Band, aligned
 from pdesim.operators.finite_differences import Differences
 from pdesim.operators.problem import Problem
 from pdesim.operators.pseudospectral import Pseudospectral
@@ -35,10 +34,7 @@ class MethodOfLines:
     ``fused`` says that the trace is compiled by XLA: a barrier then keeps the ghost cells from
     being fused into the stencil, which would turn every read into a select (3x slower on CPUs).
     On GPUs a select costs less than a pass over memory: with ``one_kernel`` each right-hand side,
-    ghosts and all, is left to be a single kernel, and the barriers stand between stages.
-
-    With a ``band``, states are flat bands of a periodic grid, ``(fields, cells)``, and what comes
-    out of operators has fewer ghosts: :meth:`aligned` makes both fit.
+    ghost cells included, is compiled as a single kernel.
     """
 
     problem: Problem
@@ -46,7 +42,6 @@ class MethodOfLines:
     fused: bool
     parameters: Mapping[str, tf.Tensor] = field(default_factory=dict)
     members: int = 0
-    band: Band | None = None
     one_kernel: bool = False
 
     def rhs(self, state: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
@@ -85,7 +80,7 @@ class MethodOfLines:
 
     def _kept_modes(self, values: tf.Tensor) -> tf.Tensor:
         """The modes of ``values``, those that dealiasing cuts off being 0."""
-        kept = self.problem.modes.lower_two_thirds()
+        kept = self.problem.modes.dealiasing_mask()
         return transforms.multiply(tf.constant(kept, self.dtype), self.to_modes(values))
 
     def wall_part(self, state: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
@@ -98,8 +93,6 @@ class MethodOfLines:
         ``state`` is the stacked tensor, or a sequence of one tensor per field.
         """
         formulas = [self.with_time_parts(formula) for formula in formulas]
-        if self.band is not None:
-            return self.band.evaluate(formulas, state, self.numbers(time))
         stacked = state if isinstance(state, tf.Tensor) else None
         fields = state if stacked is None else self.unstack(stacked)
         way = Pseudospectral if self.problem.discretisation.is_spectral else Differences
@@ -116,59 +109,32 @@ class MethodOfLines:
     def unstack(self, state: tf.Tensor) -> list[tf.Tensor]:
         return tf.unstack(state, axis=self._field_axis)
 
-    def aligned(self, *values) -> Sequence:
-        """Values for the cells that all of them have."""
-        return values if self.band is None else aligned(*values)
-
-    def stored(self, values: tf.Tensor) -> tf.Tensor:
-        """Values that are kept before their neighbours are read; ghosts do that elsewhere."""
-        if self.band is not None:
-            return self.band.stored(values)
-        return xla.optimization_barrier(values)[0] if self.one_kernel else values
-
-    def once(self, values: tf.Tensor) -> tf.Tensor:
-        """Values that several others are made of: kept in a band, else as the compiler likes."""
-        return values if self.band is None else self.band.stored(values)
-
-    def forget(self, values: tf.Tensor) -> None:
-        """Say that nothing more is made of what was ``stored``: its array may be used again."""
-        if self.band is not None and self.band.room is not None:
-            self.band.room.forget(values)
-
-    def settled(self, values: tf.Tensor, part: int) -> tf.Tensor:
-        """A part of what is carried after the step, known before others that are made of it."""
-        room = None if self.band is None else self.band.room
-        return values if room is None else room.settle(values, part)
-
-    @property
-    def axes(self) -> int:
-        """Axes of cells: those of the grid, one in a band."""
-        return self.problem.grid.dimensions if self.band is None else 1
-
     @property
     def _field_axis(self) -> int:
-        return -1 - self.axes
+        return -1 - self.problem.grid.dimensions
 
-    def solve_shifted(self, known, factor, time, guess) -> tf.Tensor:
-        """Solve ``u - factor * A u = known``, A being the linear part of the right-hand side.
+    def solve_shifted(
+        self, b: tf.Tensor, factor: tf.Tensor, time: tf.Tensor, x0: tf.Tensor
+    ) -> tf.Tensor:
+        """Solve ``u - factor * A u = b`` from ``x0``, A being the linear part of ``rhs``.
 
-        By conjugate gradients where A is self-adjoint, else by BiCGStab, with the preconditioner of
-        :mod:`pdesim.operators.preconditioner`. What does not converge is ``krylov.UNSOLVED`` in
+        By conjugate gradients where A is self-adjoint, else by BiCGStab, with the preconditioner
+        of :mod:`pdesim.operators.preconditioner`. What does not converge is ``krylov.UNSOLVED`` in
         every cell.
         """
-        source = self.rhs(tf.zeros_like(known), time)
+        source = self.rhs(tf.zeros_like(b), time)
 
         def operator(u):
             return u - factor * (self.rhs(u, time) - source)
 
-        inverse = preconditioner.approximate_inverse(self, operator, known, factor, time)
+        inverse = preconditioner.approximate_inverse(self, operator, b, factor, time)
         limit = krylov.most_iterations(self.problem.grid.points)
-        system = krylov.System(operator, known, self.axes + 1, limit, inverse)
-        return krylov.solve(system, guess, is_self_adjoint(self.problem))
+        system = krylov.System(operator, b, self.problem.grid.dimensions + 1, limit, inverse)
+        return krylov.solve(system, x0, is_self_adjoint(self.problem))
 
     def column(self, values: tf.Tensor) -> tf.Tensor:
         """One number per field (and member), shaped to multiply a stacked state."""
-        return tf.reshape(values, (*values.shape, *[1] * self.axes))
+        return tf.reshape(values, (*values.shape, *[1] * self.problem.grid.dimensions))
 
     def to_modes(self, state: tf.Tensor) -> tf.Tensor:
         return transforms.forward(state, self.problem.modes)
@@ -176,11 +142,11 @@ class MethodOfLines:
     def to_state(self, modes: tf.Tensor) -> tf.Tensor:
         return transforms.backward(modes, self.problem.modes)
 
-    def of_real(self, modes: tf.Tensor) -> tf.Tensor:
+    def enforce_hermitian(self, modes: tf.Tensor) -> tf.Tensor:
         """Carried modes, mended to be those of a real state."""
-        return transforms.of_real(modes, self.problem.modes)
+        return transforms.enforce_hermitian(modes, self.problem.modes)
 
-    def couple(self, matrix: tf.Tensor, modes: tf.Tensor) -> tf.Tensor:
+    def apply_matrix(self, matrix: tf.Tensor, modes: tf.Tensor) -> tf.Tensor:
         """A matrix function of the linear part, applied to modes.
 
         ``matrix`` is ``(fields, *modes)`` where the linear part does not couple fields, else
@@ -211,14 +177,14 @@ class MethodOfLines:
         apart = self.fused and (nested or not self.one_kernel)
         return xla.optimization_barrier(tensor)[0] if apart else tensor
 
-    def numbers(self, time: tf.Tensor) -> dict[str, tf.Tensor]:
+    def values(self, time: tf.Tensor) -> dict[str, tf.Tensor]:
         """Parameters, the time, and the parts of formulas that depend on time alone."""
         return {**self.parameters, "t": tf.cast(time, self.dtype), **self._in_double(time)}
 
     def with_time_parts(self, formula: sympy.Expr) -> sympy.Expr:
         """A formula in which symbols stand for what depends on time alone.
 
-        What :meth:`numbers` returns after this call has their values, evaluated in float64. In
+        What :meth:`values` returns after this call has their values, evaluated in float64. In
         float64 runs the formula stays as it is, and so does one without t.
         """
         if self.dtype == tf.float64:

@@ -29,7 +29,7 @@ class Modes:
     bases: tuple[str, ...]
 
     @property
-    def halved(self) -> int | None:
+    def rfft_axis(self) -> int | None:
         """The coordinate axis whose transform is real-to-complex: the first periodic one."""
         return self.bases.index("fourier") if "fourier" in self.bases else None
 
@@ -37,8 +37,8 @@ class Modes:
     def shape(self) -> tuple[int, ...]:
         """Shape of the modes of one field."""
         points = list(self.grid.points)
-        if self.halved is not None:
-            points[self.halved] = points[self.halved] // 2 + 1
+        if self.rfft_axis is not None:
+            points[self.rfft_axis] = points[self.rfft_axis] // 2 + 1
         return tuple(points[::-1])
 
     @property
@@ -52,7 +52,7 @@ class Modes:
         odd = (power % 2 and basis != "fourier" for power, basis in powers)
         return tuple(axis for axis, is_odd in enumerate(odd) if is_odd)
 
-    def lower_two_thirds(self) -> np.ndarray:
+    def dealiasing_mask(self) -> np.ndarray:
         """1 on the modes that dealiasing keeps, 0 on the upper third of any axis."""
         kept = np.ones(self.shape)
         for k, h in zip(self.wavenumbers(), self.grid.spacing, strict=True):
@@ -72,26 +72,34 @@ class Modes:
         )
         basis = self.bases[axis]
         if basis == "fourier":
-            frequencies = np.fft.rfftfreq if axis == self.halved else np.fft.fftfreq
+            frequencies = np.fft.rfftfreq if axis == self.rfft_axis else np.fft.fftfreq
             return 2 * np.pi * frequencies(n, spacing)
         offset = {"cosine": 0.0, "sine": 1.0}.get(basis, 0.5)
         return np.pi * (np.arange(n) + offset) / length
 
 
-def build_modes(grid: Grid, boundary: Boundary, discretisation: Discretisation) -> Modes | str:
-    """The basis for these walls, or the reason why there is none."""
+@dataclass(frozen=True)
+class NoModes:
+    """The reason why no basis makes constant-coefficient operators diagonal."""
+
+    reason: str
+
+
+def build_modes(grid: Grid, boundary: Boundary, discretisation: Discretisation) -> Modes | NoModes:
+    """The basis for these boundary conditions, or the reason why there is none."""
     bases = []
     for axis, name in enumerate(grid.axes):
         kinds = {tuple(wall.kind for wall in field[axis]) for field in boundary.walls}
         if len(kinds) > 1:
-            return f"the fields have different walls along {name}"
+            return NoModes(f"the fields have different boundary conditions along {name}")
         (pair,) = kinds
         seconds = [w for field in boundary.walls for w in field[axis] if w.has_second]
         if not all(wall.repeats for wall in seconds):
-            return f"the second conditions along {name} have no sine or cosine basis"
+            return NoModes(f"no sine or cosine basis meets the second conditions along {name}")
         if pair not in BASES:
-            return f"a Robin wall along {name} has no sine or cosine basis"
+            return NoModes(f"no sine or cosine basis meets a Robin condition along {name}")
         if pair[0] != "periodic" and discretisation.order > 2:
-            return f"stencils of order {discretisation.order} are not diagonal between walls"
+            order = discretisation.order
+            return NoModes(f"stencils of order {order} are not diagonal between boundaries")
         bases.append(BASES[pair])
     return Modes(grid, tuple(bases))

@@ -56,7 +56,7 @@ def choose(problem: Problem) -> Choice:
     entries = problem.equation.jacobian
     places = set(place_names(problem.grid.axes))
     varies = bool({symbol.name for symbol in entries.free_symbols} & places)
-    averaged = None if isinstance(problem.modes, str) else _averaged(problem)
+    averaged = _averaged(problem) if problem.has_modes else None
     if averaged is None:
         return Choice(None, varies or len(problem.equation.fields) > 1)
     of_derivatives = [c for pairs in averaged for c, monomial in pairs if monomial != 1]
@@ -130,7 +130,7 @@ def _transform_solver(system, choice: Choice, factor, time) -> krylov.Operator:
     }
     table = symbol_names(problem.discretisation.symbols(grid, modes.wavenumbers(), sorted(words)))
     formulas = [[system.with_time_parts(c) for c, _ in pairs] for pairs in choice.averaged]
-    names = {**system.places(0), **system.numbers(time)}
+    names = {**system.places(0), **system.values(time)}
     coefficient, symbol = Evaluator(names, system.library), Evaluator(table)
     cells = list(range(-grid.dimensions, 0))
     fields = []

@@ -20,7 +20,7 @@ from pdesim.model.grid import Grid
 from pdesim.model.obstacles import Mask
 from pdesim.operators import second
 from pdesim.operators.conditions import Conditions
-from pdesim.operators.modes import Modes, build_modes
+from pdesim.operators.modes import Modes, NoModes, build_modes
 from pdesim.operators.parity import Lift, Symmetry, build_lift, build_symmetry
 from pdesim.operators.schemes import Discretisation, check_stencils_fit
 from pdesim.operators.symbols import linear_modes
@@ -64,16 +64,28 @@ class Problem:
         return any(c.free_symbols & changing or c.has(lang.AppliedUndef) for c in coefficients)
 
     @cached_property
-    def modes(self) -> Modes | str:
+    def basis(self) -> Modes | NoModes:
         """The basis that makes constant-coefficient operators diagonal, or why there is none."""
         if self.mask is not None:
-            return "obstacles (domain.mask) leave no waves whole"
+            return NoModes("no Fourier, sine or cosine basis exists around obstacles (domain.mask)")
         return build_modes(self.grid, self.boundary, self.discretisation)
+
+    @property
+    def has_modes(self) -> bool:
+        """Whether constant-coefficient operators are diagonal in some basis."""
+        return isinstance(self.basis, Modes)
+
+    @property
+    def modes(self) -> Modes:
+        """The basis; to be used only where ``has_modes``."""
+        if not isinstance(self.basis, Modes):
+            raise ValueError(self.basis.reason)
+        return self.basis
 
     @cached_property
     def split(self) -> Split:
         """The part of the equation that is diagonal in ``modes``, and the rest."""
-        if isinstance(self.modes, str):
+        if not self.has_modes:
             return self.equation.split()
         return self.equation.split(self.modes.odd_words)
 
@@ -202,10 +214,11 @@ def check_problem(problem: Problem) -> None:
         _check_mask(problem)
     if not problem.discretisation.is_spectral or all(problem.boundary.periodic_axes):
         return
-    if isinstance(problem.modes, str):
+    if isinstance(problem.basis, NoModes):
         raise BoundaryError(
-            f"operators=spectral cannot serve here: {problem.modes}",
-            "periodic, Dirichlet and Neumann walls, the same for every field; or operators=stencil",
+            f"operators=spectral does not apply: {problem.basis.reason}",
+            "periodic, Dirichlet and Neumann boundary conditions, the same for every field; or "
+            "operators=stencil",
         )
     fields = problem.equation.field_symbols
     lifted = {s for s, lift in zip(fields, problem.lifts, strict=True) if lift is not None}

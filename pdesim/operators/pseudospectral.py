@@ -23,7 +23,7 @@ class Pseudospectral:
     def __init__(self, system, fields: Sequence[tf.Tensor], stacked, time, formulas) -> None:
         self.system, self.grid = system, system.problem.grid
         names = dict(zip(system.problem.equation.fields, fields, strict=True))
-        places = {**system.places(0), **system.numbers(time)}
+        places = {**system.places(0), **system.values(time)}
         self.value = Evaluator({**places, **names}, system.library, self._apply)
         self._modes: dict[sympy.Basic, tf.Tensor] = {}
 

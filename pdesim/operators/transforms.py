@@ -34,14 +34,14 @@ def backward(coefficients: tf.Tensor, modes: Modes, derived: Sequence[int] = ())
     return values
 
 
-def of_real(coefficients: tf.Tensor, modes: Modes) -> tf.Tensor:
+def enforce_hermitian(coefficients: tf.Tensor, modes: Modes) -> tf.Tensor:
     """Modes, without the rounding that is not the transform of any real state.
 
     Where the halved axis has wave number 0 (or the highest), opposite wave vectors of the other
     axes are both stored and must be conjugate. Rounding breaks that; the inverse transform does not
     see it, so in carried modes it would grow unseen wherever the equation is linearly unstable.
     """
-    axis = modes.halved
+    axis = modes.rfft_axis
     if axis is None:
         return coefficients
     where, points = -1 - axis, modes.grid.points[axis]

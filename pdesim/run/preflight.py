@@ -58,7 +58,7 @@ def order_notes(plan: Plan) -> list[str]:
             "a source at a Dirichlet wall); operators=stencil operators.order=4 may be better"
         )
     walls = plan.problem.boundary.all_walls
-    method = None if plan.stepper is None else plan.stepper.method
+    method = None if plan.is_steady else plan.stepper.method
     if method and method.reduced_order is not None and any(wall.moves for wall in walls):
         notes.append(
             f"note: boundary values that change in time lower the order of {method.name} from "

@@ -59,7 +59,7 @@ def solve(plan: Plan, placement: Placement) -> Solution:
         source = system.rest(state, time)
         modes = system.to_modes(source)
         unsolvable = system.to_state(multiply(unseen, modes))
-        solved = multiply(unseen, system.to_modes(state)) - system.couple(inverse, modes)
+        solved = multiply(unseen, system.to_modes(state)) - system.apply_matrix(inverse, modes)
         state = system.to_state(solved)
         residual = system.rhs(state, time) - unsolvable
         return state, tuple(_rms(v) for v in (residual, source, unsolvable))

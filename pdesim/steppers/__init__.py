@@ -1,29 +1,81 @@
-"""Time steppers: data and citations in ``catalogue``, one module per family.
+"""Time steppers: a catalogue of methods as data, and one module per family.
 
-A step is arithmetic on whatever arrays ``system`` works with, so the same code advances tensors
-and, on small matrices, tells its own stability limit.
+``base`` is the contract. A step is arithmetic on the arrays of a ``System``, so the same code
+advances tensors, advances small matrices whose spectral radius is the stability limit
+(``stability``), and counts what it needs (``cost``).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pdesim.errors import StepperError, nearest
 from pdesim.formula.language import TIME
+from pdesim.operators.modes import NoModes
 from pdesim.operators.problem import Problem
+from pdesim.steppers.base import Stepper
 from pdesim.steppers.exponential import Exponential
-from pdesim.steppers.implicit import Implicit, ImplicitExplicit
+from pdesim.steppers.implicit import ImexMultistep, ThetaMethod
 from pdesim.steppers.methods import METHODS, Method
-from pdesim.steppers.runge_kutta import Adaptive, Explicit
-from pdesim.steppers.runge_kutta_legendre import Stabilized
-from pdesim.steppers.symplectic import Symplectic, partition
+from pdesim.steppers.runge_kutta import EmbeddedRungeKutta, RungeKutta
+from pdesim.steppers.runge_kutta_legendre import RungeKuttaLegendre
+from pdesim.steppers.symplectic import SymplecticComposition, partition
 
-__all__ = ["METHODS", "Method", "build_stepper", "compatible_steppers", "incompatibility"]
+__all__ = [
+    "METHODS",
+    "Method",
+    "Stepper",
+    "build_stepper",
+    "compatible_steppers",
+    "incompatibility",
+    "register",
+]
 
 
-def build_stepper(name: str, problem: Problem, stages: int = 9):
-    """Look a stepper up by name and fit it to the problem.
+def _symplectic(method: Method, problem: Problem, stages: int) -> Stepper:
+    parts = partition(problem.equation)
+    assert parts is not None  # incompatibility() has checked it
+    return SymplecticComposition(method, parts)
+
+
+#: by family, what makes a stepper of ``(method, problem, stages)``
+_BUILDERS: dict[str, Callable[[Method, Problem, int], Stepper]] = {
+    "explicit": lambda method, problem, stages: RungeKutta(method),
+    "adaptive": lambda method, problem, stages: EmbeddedRungeKutta(method),
+    "stabilized": lambda method, problem, stages: RungeKuttaLegendre(method, stages),
+    "exponential": lambda method, problem, stages: Exponential(method),
+    "imex": lambda method, problem, stages: ImexMultistep(method),
+    "implicit": lambda method, problem, stages: ThetaMethod(
+        method, direct=not _needs_iterations(problem)
+    ),
+    "symplectic": _symplectic,
+}
+
+
+#: steppers that were added by :func:`register`
+_REGISTERED: dict[str, Stepper] = {}
+
+
+def register(stepper: Stepper) -> None:
+    """Add a stepper under the name of its method, for :func:`build_stepper` and the catalogue.
 
     Raises:
-        StepperError: for an unknown name, or a stepper that cannot serve here.
+        ValueError: if the name is taken.
+    """
+    name = stepper.method.name
+    if name in METHODS:
+        raise ValueError(f"a stepper is named {name} already")
+    METHODS[name], _REGISTERED[name] = stepper.method, stepper
+
+
+def build_stepper(name: str, problem: Problem, stages: int = 9) -> Stepper:
+    """The stepper of a name, for a problem.
+
+    Args:
+        stages: of stabilised methods.
+
+    Raises:
+        StepperError: for an unknown name, or a stepper that does not apply to the problem.
     """
     if name not in METHODS:
         raise StepperError(f"stepper={name} is unknown", nearest(name, [*METHODS, "auto"]))
@@ -33,32 +85,21 @@ def build_stepper(name: str, problem: Problem, stages: int = 9):
             f"stepper={name} does not apply to {problem.equation.name}: {reason}",
             "one of " + ", ".join(compatible_steppers(problem)),
         )
-    method = METHODS[name]
-    if method.family == "explicit":
-        return Explicit(method)
-    if method.family == "adaptive":
-        return Adaptive(method)
-    if method.family == "stabilized":
-        return Stabilized(method, stages)
-    if method.family == "exponential":
-        return Exponential(method)
-    if method.family == "imex":
-        return ImplicitExplicit(method)
-    if method.family == "implicit":
-        return Implicit(method, direct=not _needs_iterations(problem))
-    return Symplectic(method, partition(problem.equation))
+    if name in _REGISTERED:
+        return _REGISTERED[name]
+    return _BUILDERS[METHODS[name].family](METHODS[name], problem, stages)
 
 
 def compatible_steppers(problem: Problem) -> list[str]:
-    """The steppers that can serve a problem."""
+    """The names of the steppers that apply to a problem."""
     return [name for name in METHODS if incompatibility(name, problem) is None]
 
 
 def incompatibility(name: str, problem: Problem) -> str | None:
-    """Why a stepper cannot serve a problem; None if it can."""
-    method, modes = METHODS[name], problem.modes
-    if method.family in ("exponential", "imex") and isinstance(modes, str):
-        return f"it advances Fourier, sine or cosine modes, and there are none: {modes}"
+    """The reason why a stepper does not apply to a problem; None if it does."""
+    method, basis = METHODS[name], problem.basis
+    if method.family in ("exponential", "imex") and isinstance(basis, NoModes):
+        return f"it advances Fourier, sine or cosine modes, and there are none: {basis.reason}"
     if method.family == "implicit" and not _is_linear(problem):
         return "it solves linear equations, and this one is not linear in its fields"
     if method.family == "symplectic" and partition(problem.equation) is None:
@@ -83,7 +124,7 @@ def _why_not_exact(problem: Problem) -> str | None:
 def _needs_iterations(problem: Problem) -> bool:
     fields = set(problem.equation.field_symbols)
     rest = problem.split.rest
-    return isinstance(problem.modes, str) or any(term.free_symbols & fields for term in rest)
+    return not problem.has_modes or any(term.free_symbols & fields for term in rest)
 
 
 def _is_linear(problem: Problem) -> bool:

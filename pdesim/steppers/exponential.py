@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
-from pdesim.steppers.methods import Method
+from pdesim.steppers.base import (
+    Array,
+    Carry,
+    StageTime,
+    Stepper,
+    System,
+    diagonal,
+    is_diagonal,
+)
+from pdesim.steppers.methods import Method, Phi
 
 #: below this magnitude the series of phi functions is summed; its terms, enough for float64
 SERIES_RADIUS, TERMS = 1.0, 18
@@ -18,7 +29,7 @@ BALANCING_SWEEPS = 3
 
 
 @dataclass(frozen=True)
-class Exponential:
+class Exponential(Stepper):
     """Exponential Runge-Kutta on modes, ``u' = L u + N(u, t)``, from a tableau of phi functions.
 
     ``U_i = exp(c_i dt L) u + dt sum_j a_ij N(U_j, t + c_j dt)``. With N free of u and t one stage
@@ -29,20 +40,25 @@ class Exponential:
     """
 
     method: Method
+    uses_modes: ClassVar[bool] = True
+    carries_state: ClassVar[bool] = False
 
-    def coefficients(self, linear: np.ndarray, parameters, dt: float) -> dict[str, np.ndarray]:
+    def coefficients(
+        self, linear: np.ndarray | None, parameters: Mapping[str, float], dt: float
+    ) -> dict[str, np.ndarray]:
         """Matrix functions of ``linear``, of shape ``(fields, fields, *modes)``.
 
         Arrays of shape ``(fields, *modes)`` where the linear part couples no fields.
         """
-        tableau = self.method.tableau
+        assert linear is not None
+        tableau = self.method.exponential_tableau
         entries = {e for row in (*tableau.a, tableau.b) for e in row if e}
         highest = dict.fromkeys({*tableau.c, 1.0} - {0.0}, 0)
         for _, k, c in (term for entry in entries for term in entry):
             highest[c] = max(k, highest.get(c, 0))
         functions = {c: _functions(linear, c * dt, k) for c, k in highest.items()}
 
-        def combine(entry):
+        def combine(entry: Phi) -> np.ndarray:
             return sum(weight * functions[c][k] for weight, k, c in entry)
 
         table = {f"exp{c}": functions[c][0] for c in {*tableau.c, 1.0} - {0.0}}
@@ -50,21 +66,32 @@ class Exponential:
             table[_key(entry)] = dt * combine(entry)
         return table
 
-    def init(self, system, state, time, dt, coefficients):
+    def init(
+        self, system: System, state: Array, time: Any, dt: Any, coefficients: Mapping[str, Array]
+    ) -> Carry:
         return system.to_modes(state)
 
-    def extract(self, system, carry, time, dt, coefficients):
+    def extract(
+        self, system: System, carry: Carry, time: Any, dt: Any, coefficients: Mapping[str, Array]
+    ) -> Array:
         return system.to_state(carry)
 
-    def step(self, system, modes, stage_time, dt, coefficients):
-        tableau, rates = self.method.tableau, []
-        modes = system.of_real(modes)
+    def step(
+        self,
+        system: System,
+        carry: Carry,
+        stage_time: StageTime,
+        dt: Any,
+        coefficients: Mapping[str, Array],
+    ) -> Carry:
+        tableau, rates = self.method.exponential_tableau, []
+        modes = system.enforce_hermitian(carry)
 
-        def stage(c, row):
-            value = modes if c == 0.0 else system.couple(coefficients[f"exp{c}"], modes)
+        def stage(c: float, row: Sequence[Phi]) -> Array:
+            value = modes if c == 0.0 else system.apply_matrix(coefficients[f"exp{c}"], modes)
             for entry, rate in zip(row, rates, strict=False):
                 if entry:
-                    value = value + system.couple(coefficients[_key(entry)], rate)
+                    value = value + system.apply_matrix(coefficients[_key(entry)], rate)
             return value
 
         for c, row in zip(tableau.c, tableau.a, strict=True):
@@ -73,7 +100,7 @@ class Exponential:
         return stage(1.0, tableau.b)
 
 
-def _key(entry) -> str:
+def _key(entry: Phi) -> str:
     return "+".join(f"{weight}phi{k}({c})" for weight, k, c in entry)
 
 
@@ -181,7 +208,7 @@ def _doubled(values: np.ndarray) -> np.ndarray:
     return np.stack(doubled)
 
 
-def _series(z: np.ndarray, k: int, one, product) -> np.ndarray:
+def _series(z: np.ndarray, k: int, one: float | np.ndarray, product: Callable) -> np.ndarray:
     """``sum_n z**n / (n + k)!`` by Horner's rule; exact in float64 for norms up to 1."""
     total = np.zeros_like(z) + one / math.factorial(TERMS + k)
     for n in range(TERMS - 1, -1, -1):
@@ -211,13 +238,3 @@ def _balance(z: np.ndarray) -> np.ndarray:
             size[i] /= factor
             size[:, i] *= factor
     return scale
-
-
-def is_diagonal(linear: np.ndarray) -> bool:
-    """Whether a linear part ``(fields, fields, ...)`` couples no fields."""
-    off = ~np.eye(len(linear), dtype=bool)
-    return not np.any(linear[off])
-
-
-def diagonal(linear: np.ndarray) -> np.ndarray:
-    return np.stack([linear[i, i] for i in range(len(linear))])

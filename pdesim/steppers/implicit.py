@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
-from pdesim.steppers.exponential import diagonal, is_diagonal
+from pdesim.steppers.base import (
+    Array,
+    Carry,
+    StageTime,
+    Stepper,
+    System,
+    diagonal,
+    is_diagonal,
+)
 from pdesim.steppers.methods import Method
 
 
 @dataclass(frozen=True)
-class ImplicitExplicit:
+class ImexMultistep(Stepper):
     """CNAB2 and SBDF2 on modes, ``u' = L u + N(u, t)``.
 
     CNAB2: ``(1 - dt/2 L) u+ = (1 + dt/2 L) u + dt (3/2 N - 1/2 N-)``.
@@ -22,12 +32,18 @@ class ImplicitExplicit:
     """
 
     method: Method
+    is_multistep: ClassVar[bool] = True
+    uses_modes: ClassVar[bool] = True
+    carries_state: ClassVar[bool] = False
 
     @property
     def _is_cnab(self) -> bool:
         return self.method.name == "cnab2"
 
-    def coefficients(self, linear: np.ndarray, parameters, dt: float) -> dict[str, np.ndarray]:
+    def coefficients(
+        self, linear: np.ndarray | None, parameters: Mapping[str, float], dt: float
+    ) -> dict[str, np.ndarray]:
+        assert linear is not None
         one, half = _unit(linear), 0.5 * dt * linear
         if self._is_cnab:
             solve = _inverse(one - half)
@@ -37,40 +53,44 @@ class ImplicitExplicit:
             "old": _reduce(solve),
             "rate": _reduce(dt * solve),
             "start": _reduce(one - dt * linear),
+            "dt": _reduce(dt * one),
         }
 
-    def init(self, system, state, time, dt, coefficients):
+    def init(
+        self, system: System, state: Array, time: Any, dt: Any, coefficients: Mapping[str, Array]
+    ) -> Carry:
         modes, rate = system.to_modes(state), system.rest_modes(state, time)
         if self._is_cnab:
             return modes, rate
-        return modes, rate, system.couple(coefficients["start"], modes) - dt_of(dt, rate) * rate
+        linear = system.apply_matrix(coefficients["start"], modes)
+        return modes, rate, linear - system.apply_matrix(coefficients["dt"], rate)
 
-    def extract(self, system, carry, time, dt, coefficients):
+    def extract(
+        self, system: System, carry: Carry, time: Any, dt: Any, coefficients: Mapping[str, Array]
+    ) -> Array:
         return system.to_state(carry[0])
 
-    def step(self, system, carry, stage_time, dt, coefficients):
-        modes, rate_before = system.of_real(carry[0]), carry[1]
+    def step(
+        self,
+        system: System,
+        carry: Carry,
+        stage_time: StageTime,
+        dt: Any,
+        coefficients: Mapping[str, Array],
+    ) -> Carry:
+        modes, rate_before = system.enforce_hermitian(carry[0]), carry[1]
         rate = system.rest_modes(system.to_state(modes), stage_time(0.0))
         if self._is_cnab:
-            new = system.couple(coefficients["old"], modes)
-            new = new + system.couple(coefficients["rate"], 1.5 * rate - 0.5 * rate_before)
+            new = system.apply_matrix(coefficients["old"], modes)
+            new = new + system.apply_matrix(coefficients["rate"], 1.5 * rate - 0.5 * rate_before)
             return new, rate
-        new = system.couple(coefficients["old"], 2.0 * modes - 0.5 * carry[2])
-        new = new + system.couple(coefficients["rate"], 2.0 * rate - rate_before)
+        new = system.apply_matrix(coefficients["old"], 2.0 * modes - 0.5 * carry[2])
+        new = new + system.apply_matrix(coefficients["rate"], 2.0 * rate - rate_before)
         return new, rate, modes
 
 
-def dt_of(dt, values):
-    """``dt`` as a number that multiplies complex tensors, too."""
-    if isinstance(values, np.ndarray):
-        return dt
-    import tensorflow as tf
-
-    return tf.cast(dt, values.dtype)
-
-
 @dataclass(frozen=True)
-class Implicit:
+class ThetaMethod(Stepper):
     """The theta rule for linear equations, ``u' = A u + s(t)``: Euler is 1, trapezoidal 1/2.
 
     ``(1 - theta dt A) u+ = u + dt [(1 - theta) (A u + s) + theta s+]``, solved on modes where A is
@@ -79,26 +99,42 @@ class Implicit:
 
     method: Method
     direct: bool
+    uses_modes: ClassVar[bool] = True
+    carries_state: ClassVar[bool] = False
 
     @property
     def theta(self) -> float:
         return 1.0 if self.method.name == "implicit_euler" else 0.5
 
-    def coefficients(self, linear, parameters, dt: float) -> dict[str, np.ndarray]:
+    def coefficients(
+        self, linear: np.ndarray | None, parameters: Mapping[str, float], dt: float
+    ) -> dict[str, np.ndarray]:
         if not self.direct:
             return {}
+        assert linear is not None
         one = _unit(linear)
         solve = _inverse(one - self.theta * dt * linear)
         old = _times(solve, one + (1 - self.theta) * dt * linear)
         return {"old": _reduce(old), "rate": _reduce(dt * solve)}
 
-    def init(self, system, state, time, dt, coefficients):
+    def init(
+        self, system: System, state: Array, time: Any, dt: Any, coefficients: Mapping[str, Array]
+    ) -> Carry:
         return system.to_modes(state) if self.direct else state
 
-    def extract(self, system, carry, time, dt, coefficients):
+    def extract(
+        self, system: System, carry: Carry, time: Any, dt: Any, coefficients: Mapping[str, Array]
+    ) -> Array:
         return system.to_state(carry) if self.direct else carry
 
-    def step(self, system, carry, stage_time, dt, coefficients):
+    def step(
+        self,
+        system: System,
+        carry: Carry,
+        stage_time: StageTime,
+        dt: Any,
+        coefficients: Mapping[str, Array],
+    ) -> Carry:
         theta = self.theta
         if not self.direct:
             # rhs(0) is the source, so the new source joins the right-hand side
@@ -106,13 +142,13 @@ class Implicit:
             if theta < 1:
                 known = known + (1 - theta) * dt * system.rhs(carry, stage_time(0.0))
             return system.solve_shifted(known, theta * dt, stage_time(1.0), carry)
-        carry = system.of_real(carry)
+        carry = system.enforce_hermitian(carry)
         state = system.to_state(carry)
         source = theta * system.rest(state, stage_time(1.0))
         if theta < 1:
             source = source + (1 - theta) * system.rest(state, stage_time(0.0))
-        new = system.couple(coefficients["old"], carry)
-        return new + system.couple(coefficients["rate"], system.to_modes(source))
+        new = system.apply_matrix(coefficients["old"], carry)
+        return new + system.apply_matrix(coefficients["rate"], system.to_modes(source))
 
 
 def _unit(linear: np.ndarray) -> np.ndarray:

@@ -61,6 +61,18 @@ class Method:
     weights: tuple[float, ...] = (1.0,)
     reduced_order: int | None = None
 
+    @property
+    def explicit_tableau(self) -> Tableau:
+        """The tableau of an explicit Runge-Kutta method."""
+        assert isinstance(self.tableau, Tableau)
+        return self.tableau
+
+    @property
+    def exponential_tableau(self) -> ExponentialTableau:
+        """The tableau of an exponential method."""
+        assert isinstance(self.tableau, ExponentialTableau)
+        return self.tableau
+
 
 def _tableau(a: list[str], b: str, embedded: str | None = None) -> Tableau:
     def row(text: str) -> tuple[Fraction, ...]:

@@ -1,68 +1,55 @@
-"""Explicit Runge-Kutta methods, from a tableau: fixed step and embedded pairs."""
+"""Explicit Runge-Kutta methods, from a tableau: with fixed steps, and embedded pairs."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
+from typing import Any, ClassVar
 
+from pdesim.steppers.base import AdaptiveStepper, Array, StageTime, Stepper, System
 from pdesim.steppers.methods import Method, Tableau
 
 
 @dataclass(frozen=True)
-class Explicit:
+class RungeKutta(Stepper):
     """``k_i = f(u + dt sum_j a_ij k_j, t + c_i dt)``, ``u <- u + dt sum_i b_i k_i``.
 
-    In the form of Shu and Osher (:func:`shu_osher_form`), in which every slope is
-    used once, by the kernel that computes it.
+    In the form of Shu and Osher (:func:`shu_osher_form`), in which every slope is used once.
     """
 
     method: Method
+    limited_by_derivatives: ClassVar[bool] = True
 
-    def coefficients(self, linear, parameters, dt: float) -> dict:
-        return {}
-
-    def init(self, system, state, time, dt, coefficients):
-        return state
-
-    def extract(self, system, carry, time, dt, coefficients):
-        return carry
-
-    def step(self, system, state, stage_time, dt, coefficients):
-        tableau, stages = self.method.tableau, [state]
+    def step(
+        self,
+        system: System,
+        carry: Array,
+        stage_time: StageTime,
+        dt: Any,
+        coefficients: Mapping[str, Array],
+    ) -> Array:
+        tableau, stages = self.method.explicit_tableau, [carry]
         for (weights, factor), c in zip(shu_osher_form(tableau), tableau.c, strict=True):
-            if len(stages) > 1:
-                stages[-1] = system.stored(stages[-1])
-            slope = system.rhs(stages[-1], stage_time(float(c)))
-            used = [(float(w), stage) for w, stage in zip(weights, stages, strict=True) if w]
-            slope, *values = system.aligned(slope, *(stage for _, stage in used))
-            following = float(factor) * dt * slope
-            for (weight, _), value in zip(used, values, strict=True):
-                following = (value if weight == 1 else weight * value) + following
-            stages.append(following)
+            stage = float(factor) * dt * system.rhs(stages[-1], stage_time(float(c)))
+            for weight, earlier in zip(weights, stages, strict=True):
+                if weight:
+                    stage = (earlier if weight == 1 else float(weight) * earlier) + stage
+            stages.append(stage)
         return stages[-1]
-
-    @property
-    def depth(self) -> int:
-        """Right-hand sides that stand on one another in a step."""
-        return len(self.method.tableau.b)
-
-    @property
-    def kept(self) -> int:
-        """Stages that a step stores."""
-        return self.depth - 1
 
 
 @cache
 def shu_osher_form(tableau: Tableau) -> list[tuple[tuple[Fraction, ...], Fraction]]:
     """``S_i = sum_m w_im S_m + factor_i dt k_(i-1)``: the weights and factor of every stage.
 
-    ``S_0`` is the state, the last one the new state. Each stage tells the slope that it was made
-    with: ``dt k_(i-1) = (S_i - S_0 - dt sum_j a_ij k_j) / a_(i, i-1)``; after Shu and Osher,
+    ``S_0`` is the state, the last one the new state. A slope follows from the stage that was made
+    with it: ``dt k_(i-1) = (S_i - S_0 - dt sum_j a_ij k_j) / a_(i, i-1)``; after Shu and Osher,
     J. Comput. Phys. 77 (1988) 439, eq. 2.1, doi:10.1016/0021-9991(88)90177-5.
 
     Raises:
-        ValueError: for a tableau where a stage is made without the slope before it.
+        ValueError: for a tableau in which a stage does not use the slope before it.
     """
     #: each dt k_j as weights of the differences S_m - S_0
     slopes: list[dict[int, Fraction]] = []
@@ -70,79 +57,46 @@ def shu_osher_form(tableau: Tableau) -> list[tuple[tuple[Fraction, ...], Fractio
     for number, row in enumerate([*tableau.a[1:], tableau.b], start=1):
         *earlier, factor = row
         if not factor:
-            raise ValueError(f"stage {number} is made without the slope before it")
+            raise ValueError(f"stage {number} does not use the slope before it")
         weights = [Fraction(0)] * number
         for share, slope in zip(earlier, slopes, strict=True):
             for stage, weight in slope.items():
                 weights[stage] += share * weight
-        told = {stage: -weight / factor for stage, weight in enumerate(weights) if weight}
-        slopes.append(told | {number: 1 / factor})
+        known = {stage: -weight / factor for stage, weight in enumerate(weights) if weight}
+        slopes.append(known | {number: 1 / factor})
         weights[0] = 1 - sum(weights)
         forms.append((tuple(weights), factor))
     return forms
 
 
 @dataclass(frozen=True)
-class Adaptive:
-    """An embedded pair: a step, and an estimate of its error from the two solutions."""
+class EmbeddedRungeKutta(AdaptiveStepper):
+    """An embedded pair: a step, and its error estimate ``dt sum_i (b_i - embedded_i) k_i``."""
 
     method: Method
+    limited_by_derivatives: ClassVar[bool] = True
 
-    @property
-    def error_order(self) -> int:
-        """The power of dt in the local error of the lower solution, whose root steps scale with."""
-        return self.method.order
-
-    def coefficients(self, linear, parameters, dt: float) -> dict:
-        return {}
-
-    def init(self, system, state, time, dt, coefficients):
-        return state
-
-    def extract(self, system, carry, time, dt, coefficients):
-        return carry
-
-    def step_with_error(self, system, state, stage_time, dt):
-        """The new state and ``dt sum_i (b_i - embedded_i) k_i``."""
-        tableau, slopes, stage = self.method.tableau, [], state
+    def step_with_error(
+        self, system: System, state: Array, stage_time: StageTime, dt: Any
+    ) -> tuple[Array, Array]:
+        tableau, slopes, stage = self.method.explicit_tableau, [], state
+        assert tableau.embedded is not None
         for row, c in zip(tableau.a, tableau.c, strict=True):
             if slopes:
-                stage = advance(system, state, dt, row, slopes)
-                is_new = row == tableau.b[: len(row)] and not any(tableau.b[len(row) :])
-                stage = system.stored(system.settled(stage, 0) if is_new else stage)
-            slopes.append(system.once(system.rhs(stage, stage_time(float(c)))))
-            system.forget(stage)
-        new = stage if is_new else advance(system, state, dt, tableau.b, slopes)
+                stage = state + dt * weighted_sum(row, slopes)
+            slopes.append(system.rhs(stage, stage_time(float(c))))
+        # a pair whose last stage is the new state ("first same as last")
+        ends_in_stage = (*tableau.a[-1], 0) == tableau.b
+        new = stage if ends_in_stage else state + dt * weighted_sum(tableau.b, slopes)
         difference = [b - e for b, e in zip(tableau.b, tableau.embedded, strict=True)]
-        return new, dt * weighted(system, difference, slopes)
-
-    def step(self, system, state, stage_time, dt, coefficients):
-        return self.step_with_error(system, state, stage_time, dt)[0]
-
-    @property
-    def depth(self) -> int:
-        """Right-hand sides that stand on one another in a step."""
-        return self.method.tableau.stages
-
-    @property
-    def kept(self) -> int:
-        """Slopes and a stage that a step stores."""
-        return self.depth + 1
+        return new, dt * weighted_sum(difference, slopes)
 
 
-def advance(system, state, dt, weights, slopes):
-    """``state + dt * sum_i weights[i] * slopes[i]``, zero weights left out."""
-    if not any(weights[: len(slopes)]):
-        return state
-    state, total = system.aligned(state, weighted(system, weights, slopes))
-    return state + dt * total
-
-
-def weighted(system, weights, slopes):
-    """``sum_i weights[i] * slopes[i]``."""
-    used = [(w, slope) for w, slope in zip(weights, slopes, strict=False) if w]
+def weighted_sum(weights: Iterable[Fraction], values: Iterable[Array]) -> Array:
+    """``sum_i weights[i] * values[i]`` over the weights that are not zero."""
     total = None
-    for (weight, _), slope in zip(used, system.aligned(*(s for _, s in used)), strict=True):
-        term = slope if weight == 1 else float(weight) * slope
-        total = term if total is None else total + term
+    for weight, value in zip(weights, values, strict=False):
+        if weight:
+            term = value if weight == 1 else float(weight) * value
+            total = term if total is None else total + term
     return total

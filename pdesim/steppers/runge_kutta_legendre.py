@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
+from pdesim.steppers.base import Array, StageTime, Stepper, System
 from pdesim.steppers.methods import Method
 
 
 @dataclass(frozen=True)
-class Stabilized:
+class RungeKuttaLegendre(Stepper):
     """RKL2 with ``stages`` s (odd): stable on ``dt |lambda| <= (s**2 + s - 2) / 2``.
 
     With ``f_j = f(Y_j)`` and the coefficients of Meyer, Balsara and Aslam (2014), eqs. 16, 17:
@@ -17,49 +20,32 @@ class Stabilized:
 
     method: Method
     stages: int
+    limited_by_derivatives: ClassVar[bool] = True
 
-    def coefficients(self, linear, parameters, dt: float) -> dict:
-        return {}
-
-    def init(self, system, state, time, dt, coefficients):
-        return state
-
-    def extract(self, system, carry, time, dt, coefficients):
-        return carry
-
-    def step(self, system, state, stage_time, dt, coefficients):
-        b = [1 / 3, 1 / 3] + [
-            (j * j + j - 2) / (2 * j * (j + 1)) for j in range(2, self.stages + 1)
-        ]
-        w = 4 / (self.stages**2 + self.stages - 2)
-        first = system.once(system.rhs(state, stage_time(0.0)))
-        y0, slope0 = system.aligned(state, first)
-        last, before, now = state, state, y0 + (w * b[1]) * dt * slope0
-        for j in range(2, self.stages + 1):
-            now = system.stored(now)
-            system.forget(last)
+    def step(
+        self,
+        system: System,
+        carry: Array,
+        stage_time: StageTime,
+        dt: Any,
+        coefficients: Mapping[str, Array],
+    ) -> Array:
+        s, y0 = self.stages, carry
+        b = [1 / 3, 1 / 3] + [(j * j + j - 2) / (2 * j * (j + 1)) for j in range(2, s + 1)]
+        w = 4 / (s**2 + s - 2)
+        f0 = system.rhs(y0, stage_time(0.0))
+        before, now = y0, y0 + (w * b[1]) * dt * f0
+        for j in range(2, s + 1):
             mu = (2 * j - 1) / j * b[j] / b[j - 1]
             nu = -(j - 1) / j * b[j] / b[j - 2]
             gamma = -(1 - b[j - 1]) * mu * w
-            slope = system.rhs(now, stage_time(self._moment(j - 1)))
-            slope, slope0, y1, y2, y0 = system.aligned(slope, first, now, before, state)
-            rate = (mu * w) * slope + gamma * slope0
-            # differences, so that a uniform state stays what it is whatever the rounding of weights
-            following = y1 + nu * (y2 - y1) + (1 - mu - nu) * (y0 - y1) + dt * rate
-            last, before, now = before, now, following
+            rate = (mu * w) * system.rhs(now, stage_time(self._abscissa(j - 1))) + gamma * f0
+            # differences, so that a uniform state stays constant however the weights are rounded
+            new = now + nu * (before - now) + (1 - mu - nu) * (y0 - now) + dt * rate
+            before, now = now, new
         return now
 
-    @property
-    def depth(self) -> int:
-        """Right-hand sides that stand on one another in a step."""
-        return self.stages
-
-    @property
-    def kept(self) -> int:
-        """Stages that a step stores at the same time, and the first slope."""
-        return min(self.stages - 1, 3) + 1
-
-    def _moment(self, j: int) -> float:
-        """Where in the step stage j lies."""
+    def _abscissa(self, j: int) -> float:
+        """The time of stage j, as a fraction of dt."""
         whole = self.stages**2 + self.stages - 2
         return (j * j + j - 2) / whole if j > 1 else 4 / (3 * whole)

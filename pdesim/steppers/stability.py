@@ -87,27 +87,12 @@ class Linearised:
     def unstack(self, state):
         return [state[..., i, :] for i in range(state.shape[-2])]
 
-    def aligned(self, *values):
-        return values
-
-    def stored(self, values):
-        return values
-
-    def once(self, values):
-        return values
-
-    def forget(self, values) -> None:
-        pass
-
-    def settled(self, values, part):
-        return values
-
     def column(self, values):
         return np.asarray(values)[:, None]
 
-    def solve_shifted(self, known, factor, time, guess):
+    def solve_shifted(self, b, factor, time, x0):
         matrix = self.matrix(self.problem.equation.formulas)
-        return np.linalg.solve(np.eye(matrix.shape[-1]) - factor * matrix, known)
+        return np.linalg.solve(np.eye(matrix.shape[-1]) - factor * matrix, b)
 
     def to_modes(self, state):
         return state
@@ -115,10 +100,10 @@ class Linearised:
     def to_state(self, modes):
         return modes
 
-    def of_real(self, modes):
+    def enforce_hermitian(self, modes):
         return modes
 
-    def couple(self, matrix, modes):
+    def apply_matrix(self, matrix, modes):
         if matrix.ndim == 2:  # one number per field and sample
             return np.moveaxis(matrix, 0, -1)[..., None] * modes
         return np.moveaxis(matrix, -1, 0) @ modes
@@ -294,7 +279,7 @@ def _symbols(problem: Problem) -> dict[str, np.ndarray]:
     grid, scheme = problem.grid, problem.discretisation
     count = ANGLES[grid.dimensions]
     powers = range(1, lang.HIGHEST_DERIVATIVE + 1)
-    system = []
+    per_axis = []
     for axis, spacing in enumerate(grid.spacing):
         # evenly spread, and long waves besides, among which the unstable ones often are
         angles = np.append(np.linspace(0, np.pi, (count + 1) // 2), np.pi / 2.0**LONG)
@@ -306,11 +291,11 @@ def _symbols(problem: Problem) -> dict[str, np.ndarray]:
         if stiffest < line[2].min():
             even = {n: stiffest ** (n // 2) * (n % 2 == 0) for n in powers}
             line = {n: np.append(values, even[n]) for n, values in line.items()}
-        system.append(line)
-    index = np.meshgrid(*(np.arange(len(line[1])) for line in system), indexing="ij")
+        per_axis.append(line)
+    index = np.meshgrid(*(np.arange(len(line[1])) for line in per_axis), indexing="ij")
     index = [i.reshape(-1, 1) for i in index]
     needed = {*words_in(problem.equation.jacobian), *words_in(problem.split.matrix)}
-    return scheme.assemble(grid, lambda axis, power: system[axis][power][index[axis]], needed)
+    return scheme.assemble(grid, lambda axis, power: per_axis[axis][power][index[axis]], needed)
 
 
 def _extremes(waves: Linearised) -> np.ndarray:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import sympy
@@ -12,6 +14,7 @@ from pdesim.formula import Evaluator
 from pdesim.formula.language import operators_in
 from pdesim.formula.linear import linear_form
 from pdesim.model.equation import Equation
+from pdesim.steppers.base import Array, Carry, StageTime, Stepper, System
 from pdesim.steppers.methods import Method
 
 
@@ -87,7 +90,7 @@ def _momenta(fields, forces, damped) -> tuple[int, ...] | None:
 
 
 @dataclass(frozen=True)
-class Symplectic:
+class SymplecticComposition(Stepper):
     """Drift-kick-drift: half a step of the positions, the momenta, half a step of the positions.
 
     What is carried are positions half a drift ahead, since the second half of one drift and the
@@ -99,8 +102,11 @@ class Symplectic:
 
     method: Method
     partition: Partition
+    carries_state: ClassVar[bool] = False
 
-    def coefficients(self, linear, parameters, dt: float) -> dict[str, np.ndarray]:
+    def coefficients(
+        self, linear: np.ndarray | None, parameters: Mapping[str, float], dt: float
+    ) -> dict[str, np.ndarray]:
         evaluate = Evaluator(parameters)
         rates = np.array([float(evaluate(rate)) for rate in self.partition.damping])
         table = {}
@@ -110,61 +116,55 @@ class Symplectic:
             table |= {f"decay{number}": np.exp(z), f"weight{number}": fraction * dt * weight}
         return table
 
-    @property
-    def depth(self) -> int:
-        """Right-hand sides that stand on one another in a step."""
-        both = self.partition.forces, self.partition.velocities
-        return len(self.method.weights) * sum(any(map(operators_in, part)) for part in both)
-
-    @property
-    def kept(self) -> int:
-        """Stages that a step stores."""
-        return len(self.method.weights) - 1
-
-    def init(self, system, state, time, dt, coefficients):
+    def init(
+        self, system: System, state: Array, time: Any, dt: Any, coefficients: Mapping[str, Array]
+    ) -> Carry:
         fields = system.unstack(state)
-        positions, momenta = (system.stack([fields[i] for i in part]) for part in self._parts)
-        return self._drift(system, positions, momenta, time, 0.5 * self.method.weights[0] * dt)
+        parts = self.partition.positions, self.partition.momenta
+        positions, momenta = (system.stack([fields[i] for i in part]) for part in parts)
+        drift = 0.5 * self.method.weights[0] * dt
+        return self._drift(system, positions, momenta, time, drift), momenta
 
-    def extract(self, system, carry, time, dt, coefficients):
+    def extract(
+        self, system: System, carry: Carry, time: Any, dt: Any, coefficients: Mapping[str, Array]
+    ) -> Array:
+        positions, momenta = carry
         back = -0.5 * self.method.weights[0] * dt
-        return system.stack(self._fields(system, *self._drift(system, *carry, time, back)))
+        positions = self._drift(system, positions, momenta, time, back)
+        return system.stack(self._fields(system, positions, momenta))
 
-    @property
-    def _parts(self):
-        return self.partition.positions, self.partition.momenta
-
-    def _fields(self, system, positions, momenta) -> list:
-        parts = [*system.unstack(positions), *system.unstack(momenta)]
-        order = [*self.partition.positions, *self.partition.momenta]
-        return [parts[order.index(i)] for i in range(len(order))]
-
-    def step(self, system, carry, stage_time, dt, coefficients):
+    def step(
+        self,
+        system: System,
+        carry: Carry,
+        stage_time: StageTime,
+        dt: Any,
+        coefficients: Mapping[str, Array],
+    ) -> Carry:
         weights, done = self.method.weights, 0.0
+        positions, momenta = carry
         for number, fraction in enumerate(weights):
-            if number:
-                carry = tuple(system.stored(part) for part in carry)
-            positions, momenta = carry
             fields = self._fields(system, positions, momenta)
-            force = system.evaluate(
-                self.partition.forces, fields, stage_time(done + 0.5 * fraction)
-            )
+            middle = stage_time(done + 0.5 * fraction)
+            force = system.evaluate(self.partition.forces, fields, middle)
             decay, weight = (
-                system.column(coefficients[f"{n}{number}"]) for n in ("decay", "weight")
+                system.column(coefficients[f"{name}{number}"]) for name in ("decay", "weight")
             )
-            momenta, force = system.aligned(momenta, force)
             momenta = decay * momenta + weight * force
-            if number == len(weights) - 1:
-                momenta = system.settled(momenta, 1)
             done += fraction
             following = weights[(number + 1) % len(weights)]
             drift = 0.5 * (fraction + following) * dt
-            carry = self._drift(system, positions, momenta, stage_time(done), drift)
-        return carry
+            positions = self._drift(system, positions, momenta, stage_time(done), drift)
+        return positions, momenta
 
-    def _drift(self, system, positions, momenta, time, by):
-        """Positions moved on by the velocity of the momenta; the momenta, where both have cells."""
-        fields = self._fields(system, *system.aligned(positions, momenta))
-        velocity = system.evaluate(self.partition.velocities, fields, time)
-        positions, momenta, velocity = system.aligned(positions, momenta, velocity)
-        return positions + by * velocity, momenta
+    def _drift(
+        self, system: System, positions: Array, momenta: Array, time: Any, duration: Any
+    ) -> Array:
+        """The positions after moving with the velocity of the momenta."""
+        fields = self._fields(system, positions, momenta)
+        return positions + duration * system.evaluate(self.partition.velocities, fields, time)
+
+    def _fields(self, system: System, positions: Array, momenta: Array) -> list[Array]:
+        parts = [*system.unstack(positions), *system.unstack(momenta)]
+        order = [*self.partition.positions, *self.partition.momenta]
+        return [parts[order.index(i)] for i in range(len(order))]

@@ -9,8 +9,9 @@ import numpy as np
 from pdesim.errors import StepperError
 from pdesim.operators.problem import Problem
 from pdesim.settings import Settings
-from pdesim.steppers import METHODS, build_stepper
+from pdesim.steppers import METHODS, Stepper, build_stepper
 from pdesim.steppers.automatic import choose_stepper
+from pdesim.steppers.base import AdaptiveStepper
 from pdesim.steppers.stability import Linearised, reaction_rate, stable_step
 
 #: the fraction of a reaction's time scale that ``time.dt=auto`` takes at most
@@ -78,15 +79,15 @@ def stepper_for(settings: Settings, problem: Problem, waves: Linearised, span: f
     return stepper, why
 
 
-def tolerance_of(settings: Settings, stepper) -> float | None:
+def tolerance_of(settings: Settings, stepper: Stepper) -> float | None:
     """The local error to keep; None for steppers whose steps are given."""
-    return (settings.time.tolerance or TOLERANCE) if stepper.method.family == "adaptive" else None
+    return (settings.time.tolerance or TOLERANCE) if isinstance(stepper, AdaptiveStepper) else None
 
 
-def is_automatic(settings: Settings, stepper) -> bool:
+def is_automatic(settings: Settings, stepper: Stepper) -> bool:
     """Whether equal steps follow the error that is measured: not given, and not free of error."""
-    method = stepper.method
-    return settings.time.dt == "auto" and method.family != "adaptive" and method.order > 0
+    fixed = not isinstance(stepper, AdaptiveStepper)
+    return settings.time.dt == "auto" and fixed and stepper.method.order > 0
 
 
 def time_step(settings: Settings, waves: Linearised, stepper, times: np.ndarray) -> TimeStep:
@@ -98,7 +99,7 @@ def time_step(settings: Settings, waves: Linearised, stepper, times: np.ndarray)
     problem = waves.problem
     longest = float(np.diff(times).max())
     limit = stable_step(stepper, waves, 1e3 * longest)
-    if stepper.method.family == "adaptive":
+    if isinstance(stepper, AdaptiveStepper):
         given = settings.time.dt
         first = min(limit, longest) if given == "auto" else given
         return TimeStep(first, limit, tolerance_of(settings, stepper))

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from pdesim.engine.loops import Blocks
+from pdesim.engine.step import StepContext
+from pdesim.engine.time_loop import TimeLoop
 from pdesim.operators.problem import Problem
 from pdesim.operators.symbols import matrix_values, symbol_names
 from pdesim.steppers import build_stepper, incompatibility
@@ -49,8 +50,8 @@ def compare_exact_mode(problem: Problem) -> ExactMode | None:
     names = {**problem.parameters, **symbol_names(symbols)}
     matrix = matrix_values(problem.split.matrix, names)
     advanced = phi_of_matrices(matrix * duration, 0)[0] @ amplitudes
-    blocks = Blocks(problem, build_stepper("exact", problem), tf.float64, True)
-    found = march(blocks, _wave(problem, wavenumbers, amplitudes), duration, 1)
+    loop = TimeLoop(StepContext(problem, build_stepper("exact", problem), tf.float64))
+    found = march(loop, _wave(problem, wavenumbers, amplitudes), duration, 1)
     wanted = _wave(problem, wavenumbers, advanced)
     return ExactMode(float(np.abs(found - wanted).max() / np.abs(wanted).max()))
 

@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import tensorflow as tf
 
-from pdesim.engine.loops import Blocks
+from pdesim.engine.step import StepContext
+from pdesim.engine.time_loop import TimeLoop
 from pdesim.errors import StepperError
 from pdesim.operators.method_of_lines import MethodOfLines
 from pdesim.operators.problem import Problem
 from pdesim.operators.schemes import Discretisation
 from pdesim.steppers import METHODS, Method, build_stepper
+from pdesim.steppers.base import AdaptiveStepper
 from pdesim.steppers.stability import stable_step
 from pdesim.verify.claims import claimed_order, stiff_order
 from pdesim.verify.domain import balanced, resized, slow_rate, squared, waves_of
@@ -202,7 +204,7 @@ def measure_time(
     reference, halfway = solve(TOLERANCE), solve(TOLERANCE, duration / 2)
     floor = _floor(reference, solve(ROUGH * TOLERANCE))
     stepper = build_stepper(stepper_name, exact.problem, stages)
-    blocks = Blocks(exact.problem, stepper, tf.float64, True)
+    loop = TimeLoop(StepContext(exact.problem, stepper, tf.float64))
     steps, errors = [], []
     order = stiff_order(problem, stepper_name) if stiff else METHODS[stepper_name].order
     name = f"{stepper_name}, stiff" if stiff else stepper_name
@@ -210,8 +212,8 @@ def measure_time(
         half = round(STEPS / 2 * REFINE**rung)
         steps.append(duration / 2 / half)
         # at one instant alone, errors that oscillate may cancel
-        middle = march(blocks, exact.state(0.0), duration / 2, half)
-        last = march(blocks, exact.state(0.0), duration, 2 * half)
+        middle = march(loop, exact.state(0.0), duration / 2, half)
+        last = march(loop, exact.state(0.0), duration, 2 * half)
         errors.append(max(_error(middle, halfway), _error(last, reference)))
         measured = Measurement(name, tuple(steps), tuple(errors), order, floor)
         if measured.decided or (rung >= FITTED - 1 and measured.exhausted):
@@ -260,20 +262,21 @@ def _without_mean(problem: Problem, state: np.ndarray) -> Problem:
     return replace(problem, equation=replace(problem.equation, formulas=tuple(formulas)))
 
 
-def march(blocks: Blocks, state: np.ndarray, duration: float, count: int) -> np.ndarray:
+def march(loop: TimeLoop, state: np.ndarray, duration: float, count: int) -> np.ndarray:
     """``count`` equal steps from time 0."""
     dt = duration / count
     zero, steps = tf.constant(0.0, tf.float64), tf.constant(dt, tf.float64)
-    coefficients = blocks.coefficients.tensors(dt)
-    carry = blocks.init(tf.constant(state), zero, steps, blocks.parameters, coefficients)
+    coefficients = loop.coefficients.tensors(dt)
+    carry = loop.init(tf.constant(state), zero, steps, loop.parameters, coefficients)
     first, last = tf.constant(0, tf.int64), tf.constant(count, tf.int64)
-    result = blocks.advance(carry, zero, steps, first, last, blocks.parameters, coefficients)
+    result = loop.advance(carry, zero, steps, first, last, loop.parameters, coefficients)
     return result[1].numpy()
 
 
 def accurate_solver(exact: Manufactured, duration: float) -> Callable[..., np.ndarray]:
     """The state by the Dormand-Prince pair, as a function of its tolerance and of the time."""
-    blocks = Blocks(exact.problem, _Rolled(METHODS["dormand_prince"]), tf.float64, True)
+    rolled = _Rolled(METHODS["dormand_prince"])
+    loop = TimeLoop(StepContext(exact.problem, rolled, tf.float64))
     state, trials = tf.constant(exact.state(0.0)), tf.constant(10**7, tf.int64)
     # the chosen solution is of order one
     scale = tf.ones(state.shape[0], tf.float64)
@@ -281,27 +284,20 @@ def accurate_solver(exact: Manufactured, duration: float) -> Callable[..., np.nd
     def solve(tolerance: float, end: float = duration) -> np.ndarray:
         values = (0.0, end, end / 100, tolerance)
         time, stop, dt, allowed = (tf.constant(value, tf.float64) for value in values)
-        arguments = state, time, stop, dt, trials, allowed, scale, blocks.parameters
-        return blocks.follow(*arguments)[1].numpy()
+        arguments = state, time, stop, dt, trials, allowed, scale, loop.parameters
+        return loop.advance_adaptive(*arguments)[1].numpy()
 
     return solve
 
 
 @dataclass(frozen=True)
-class _Rolled:
+class _Rolled(AdaptiveStepper):
     """An embedded pair whose stages are a loop: a seventh of the program to trace and compile.
 
-    Slower per step than ``Adaptive``, but here every grid needs a program of its own.
+    Slower per step than ``EmbeddedRungeKutta``, but here every grid needs a program of its own.
     """
 
     method: Method
-
-    @property
-    def error_order(self) -> int:
-        return self.method.order
-
-    def extract(self, system, carry, time, dt, coefficients):
-        return carry
 
     def step_with_error(self, system, state, stage_time, dt):
         tableau = self.method.tableau

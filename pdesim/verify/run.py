@@ -160,7 +160,7 @@ def _space_rows(plan: Plan) -> Iterator[Row]:
     if not problem.equation.steady:
         for case in cases_of(problem):
             yield row_of(name, walls, "space", measure_space(problem, case=case))
-    elif not isinstance(problem.modes, str):
+    elif problem.has_modes:
         yield row_of(name, walls, "space", measure_steady(problem, _solver(plan)))
 
 
@@ -216,7 +216,7 @@ def _solver(plan: Plan):
         import numpy as np
 
         zeros = np.zeros((len(problem.equation.fields), *problem.grid.shape))
-        doubled = replace(plan, problem=problem, settings=double, first=InitialState(zeros))
+        doubled = replace(plan, problem=problem, settings=double, initial=InitialState(zeros))
         return solve(doubled, placement).state
 
     return state

@@ -1,9 +1,9 @@
-"""Tiles of a slab: what one core works on in its cache, several steps before the next.
+"""Tiles of a slab: each is advanced several steps in the cache of one core before the next one.
 
-XLA writes in place, in one thread and without a second array, what a loop carries and updates with
-a slice. So the steps of a tile are a loop that goes to and fro between two arrays, and its stages
-have arrays of their own. What is written by rows and columns and then read flat would be divided
-out cell by cell, were the two not apart: loading a tile is a loop of one round.
+XLA updates a slice of an array that a loop carries in place, in one thread and without a copy. The
+steps of a tile are therefore a loop that alternates between two arrays, with buffers for stages.
+Loading a tile is a loop of one iteration: fused with the flat reads that follow, its writes by rows
+and columns would be computed cell by cell with divisions.
 """
 
 from __future__ import annotations
@@ -16,81 +16,88 @@ from itertools import accumulate
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
 
-from pdesim.operators.bands import Bands
-from pdesim.operators.room import Room, written
+from pdesim.engine.flat.layout import FlatLayout
+from pdesim.engine.flat.workspace import Workspace, write_middle
+from pdesim.steppers.cost import Cost
 
-#: ``step(parts, count, numbers, room)``: what is carried after a step, its parts along the numbers
-Step = Callable[[Sequence[tf.Tensor], tf.Tensor, object, Room], Sequence[tf.Tensor]]
-#: ``attempt(parts, numbers, room)`` settles the parts after one step; what is told of every cell
-Attempt = Callable[[Sequence[tf.Tensor], object, Room], tf.Tensor]
+#: ``step(parts, count, numbers, workspace)``: what is carried after a step, its parts along the
+#: fields
+Step = Callable[[Sequence[tf.Tensor], tf.Tensor, object, Workspace], Sequence[tf.Tensor]]
+#: ``attempt(parts, numbers, workspace)`` writes the parts after one step; returns the squared error
+#: of every cell
+Attempt = Callable[[Sequence[tf.Tensor], object, Workspace], tf.Tensor]
 
 
 @dataclass(frozen=True)
 class Tiles:
-    """A slab ``(..., numbers, cells)`` of so many ``rows``, cut into tiles.
+    """A slab ``(..., fields, cells)`` of ``rows`` rows, cut into tiles.
 
     Tiles that do not divide the slab overlap.
 
     Args:
-        tile: a band of fewer rows, of fewer cells too where rows are long.
-        sizes: numbers in each part of what is carried.
-        stages: that a step keeps, of every part.
+        tile: the layout of one tile.
+        sizes: the number of fields in each part of what is carried.
+        cost: of a step, which says what buffers it needs.
     """
 
-    tile: Bands
+    tile: FlatLayout
     rows: int
     sizes: Sequence[int]
-    stages: int
+    cost: Cost
 
     def sweep(self, slab: tf.Tensor, before, after, step: Step, steps, numbers) -> tf.Tensor:
-        """All tiles of a slab, so many steps each, inside a program that XLA compiles.
+        """A slab after ``steps`` steps, tile by tile, inside a program that XLA compiles.
 
         Args:
-            before, after: the rows of ghosts on both sides.
+            before, after: the rows of ghost cells on both sides.
             steps: at most ``tile.steps``.
-            numbers: a structure of tensors that ``step`` is given.
+            numbers: a structure of tensors that is passed to ``step``.
         """
         packed, unpacked = _pack(numbers)
 
-        def unpacking(parts, count, packed, room):
-            return step(parts, count, unpacked(packed), room)
+        def unpacking(parts, count, packed, workspace):
+            return step(parts, count, unpacked(packed), workspace)
 
         def work(number, parts, spare, kept):
             parts, spare, kept = self._advanced(parts, spare, kept, unpacking, steps, packed)
             return parts, parts, spare, kept, None
 
-        return self._in_turn(slab, before, after, work, steps)[0]
+        return self._for_each_tile(slab, before, after, work, steps, self.cost.buffers)[0]
 
     def trial(self, slab: tf.Tensor, before, after, attempt: Attempt, rows, numbers):
-        """One step of all tiles, and sums of what is told of its cells, ``(..., numbers)``.
+        """One step of all tiles, and the sums of squared errors, ``(..., fields)``.
 
         Args:
-            rows: of the slab that are summed over, the first ones.
+            rows: the number of rows of the slab that the sums are taken over, from the first.
         """
         packed, unpacked = _pack(numbers)
 
         def work(number, parts, spare, kept):
             def one(count, packed, parts, spare, kept):
-                room = Room(parts, list(spare), list(kept[1:]), tf.constant(True))
-                told = written(kept[0], attempt(parts, unpacked(packed), room))
-                # the compiler would make before the loop what is made of parts that stay the same
-                parts = [_marked(part, told) for part in parts]
-                return count + 1, _as_they_are(packed, count), parts, room.new, [told, *room.kept]
+                taken = tf.constant(True)
+                workspace = Workspace(parts, list(spare), list(kept[1:]), taken, self.cost)
+                squares = write_middle(kept[0], attempt(parts, unpacked(packed), workspace))
+                # the compiler would move out of the loop whatever depends on unchanged parts only
+                parts = [_marked(part, squares) for part in parts]
+                kept = [squares, *workspace.buffers]
+                return count + 1, _opaque(packed, count), parts, workspace.new, kept
 
             once = tf.minimum(number + 1, 1)
             loop = (0, packed, parts, spare, kept)
             _, _, parts, spare, kept = tf.while_loop(lambda count, *_: count < once, one, loop)
             return spare, parts, spare, kept, self._sum(kept[0], number, rows)
 
-        return self._in_turn(slab, before, after, work, rows)
+        buffers = (sum(self.sizes), *self.cost.buffers)
+        return self._for_each_tile(slab, before, after, work, rows, buffers)
 
-    def _in_turn(self, slab: tf.Tensor, before, after, work, natural):
-        """``work`` done on one tile after the other: the slab then, and the sum of what is told.
+    def _for_each_tile(self, slab: tf.Tensor, before, after, work, opaque_nonnegative, buffers):
+        """The slab after ``work`` on one tile after the other, and the sum of its results.
 
         Args:
-            work: ``work(number, parts, spare, kept)``, of a flat tile and arrays of its size: the
-                parts that it becomes, all arrays again, and what is told.
-            natural: a number that is not negative, which the compiler cannot know.
+            work: ``work(number, parts, spare, kept)``, of a flat tile and arrays of its size;
+                returns the new parts, all arrays, and a result to be summed or None.
+            opaque_nonnegative: a number that is not negative, which the compiler cannot know.
+            buffers: the number of fields in each of the arrays ``kept``.
         """
         shape = (self.tile.rows + 2 * self.tile.ghosts, self.tile.row)
         count = math.prod(self._tiles)
@@ -101,72 +108,75 @@ class Tiles:
             def load(count, parts):
                 return count + 1, self._loaded(parts, slab, before, after, row + count, column)
 
-            # one round, which the compiler cannot know: nothing is fused over its end
+            # one iteration, which the compiler cannot know: nothing is fused across its end
             once = tf.minimum(number + 1, 1)
             _, parts = tf.while_loop(lambda count, *_: count < once, load, (0, tile))
             parts = [tf.reshape(part, (*part.shape[:-2], -1)) for part in parts]
-            new, parts, spare, kept, told = work(number, parts, spare, kept)
+            new, parts, spare, kept, result = work(number, parts, spare, kept)
             out = self._stored(out, new, row, column)
             tile = [tf.reshape(part, (*part.shape[:-1], *shape)) for part in parts]
-            return number + 1, tile, spare, kept, sums if told is None else sums + told, out
+            return number + 1, tile, spare, kept, sums if result is None else sums + result, out
 
-        def arrays(number, *shape):
-            """Some that differ from all others: equal ones would be copies, which wait for threads.
+        def arrays(number, sizes, *shape):
+            """Arrays of a value that no others have: equal ones would be copies of one array.
 
-            Each value is made of that before, so that few operations can begin at the same time.
+            Each value depends on the one before, so that few operations can start at once.
             """
-            value = tf.cast(natural, slab.dtype)
+            value = tf.cast(opaque_nonnegative, slab.dtype)
             for _ in range(number):
                 value = tf.sqrt(value)
-            return [tf.fill((*slab.shape[:-2], size, *shape), value) for size in self.sizes]
+            return [tf.fill((*slab.shape[:-2], size, *shape), value) for size in sizes]
 
         cells = shape[0] * shape[1]
-        kept = [array for stage in range(self.stages) for array in arrays(2 + stage, cells)]
+        kept = [arrays(2 + n, [size], cells)[0] for n, size in enumerate(buffers)]
         sums = tf.zeros(slab.shape[:-1], slab.dtype)
-        out = tf.zeros((*slab.shape[:-1], self.rows, *self.tile.whole.across), slab.dtype)
-        loop = (0, arrays(0, *shape), arrays(1, cells), kept, sums, out)
+        out = tf.zeros((*slab.shape[:-1], self.rows, *self.tile.whole.row_shape), slab.dtype)
+        loop = (0, arrays(0, self.sizes, *shape), arrays(1, self.sizes, cells), kept, sums, out)
         *_, sums, out = tf.while_loop(lambda number, *_: number < count, one, loop)
         return tf.reshape(out, slab.shape), sums
 
     @property
     def _tiles(self) -> tuple[int, int]:
-        """How many there are along both axes."""
+        """The number of tiles along both axes."""
         return -(-self.rows // self.tile.rows), -(-self._width // self._tile_width)
 
     def _place(self, number):
-        """The row and the column at which a tile begins."""
+        """The first row and the first column of a tile."""
         down, along = self._tiles
         row = number // along * (self.rows - self.tile.rows) // max(1, down - 1)
         column = number % along * (self._width - self._tile_width) // max(1, along - 1)
         return row, column
 
     def _sum(self, values, number, rows):
-        """Over the cells of a tile that none before it had, in the first rows of the slab."""
+        """The sum over the cells of a tile that belong to no tile before it, in the first rows."""
         tile, (row, column) = self.tile, self._place(number)
         above, left = self._place(number - self._tiles[1])[0], self._place(number - 1)[1]
         down, along = tf.range(tile.rows), tf.range(self._tile_width)
         own = (row + down < rows) & ((row == 0) | (row + down >= above + tile.rows))
         new = (column == 0) | (column + along >= left + self._tile_width)
-        core = tile.core(values)
-        cells = tf.reshape(core, (*core.shape[:-1], tile.rows, *tile.across))
-        cells = cells[(..., *(slice(tile.columns, n - tile.columns) for n in tile.across))]
-        for axis, chosen in enumerate((own, new)[: 1 + len(tile.across)]):
-            chosen = tf.reshape(chosen, (-1, *[1] * (len(tile.across) - axis)))
+        own_cells = tile.interior(values)
+        cells = tf.reshape(own_cells, (*own_cells.shape[:-1], tile.rows, *tile.row_shape))
+        cells = cells[(..., *(slice(tile.columns, n - tile.columns) for n in tile.row_shape))]
+        for axis, chosen in enumerate((own, new)[: 1 + len(tile.row_shape)]):
+            chosen = tf.reshape(chosen, (-1, *[1] * (len(tile.row_shape) - axis)))
             cells = tf.where(chosen, cells, tf.zeros_like(cells))
-        return tf.reduce_sum(cells, axis=list(range(-1 - len(tile.across), 0)))
+        return tf.reduce_sum(cells, axis=list(range(-1 - len(tile.row_shape), 0)))
 
     def _advanced(self, parts, spare, kept, step: Step, steps, packed) -> tuple:
-        """A flat tile after so many steps, and the other arrays that it went to and fro with."""
+        """A flat tile after ``steps`` steps, and the other arrays that were used."""
 
         def two(count, packed, kept, *pair):
             pair = list(pair)
             for turn in range(2):
                 now = count + turn
-                room = Room(pair[turn], list(pair[1 - turn]), list(kept), now < steps)
-                for part, values in enumerate(step(pair[turn], now, packed, room)):
-                    room.settle(values, part)
-                pair[1 - turn], kept = room.new, room.kept
-            return count + 2, _as_they_are(packed, count), kept, *pair
+                taken = now < steps
+                workspace = Workspace(
+                    pair[turn], list(pair[1 - turn]), list(kept), taken, self.cost
+                )
+                for part, values in enumerate(step(pair[turn], now, packed, workspace)):
+                    workspace.write_output(values, part)
+                pair[1 - turn], kept = workspace.new, workspace.buffers
+            return count + 2, _opaque(packed, count), kept, *pair
 
         loop = (0, packed, kept, parts, spare)
         _, _, kept, parts, spare = tf.while_loop(lambda count, *_: count < steps, two, loop)
@@ -182,11 +192,11 @@ class Tiles:
 
     @property
     def _firsts(self) -> list[int]:
-        """The numbers that parts begin with."""
+        """The first field of each part."""
         return [0, *accumulate(self.sizes)][:-1]
 
     def _loaded(self, parts, slab, before, after, row, column) -> list[tf.Tensor]:
-        """A tile written over others, its parts by rows; the first and the last reach beyond."""
+        """A tile with its ghost cells, its parts by rows, written over the arrays ``parts``."""
         tile, lead = self.tile, [0] * (slab.shape.rank - 2)
         rows, ghosts = tile.rows, tile.ghosts
         is_first, is_last = tf.equal(row, 0), tf.equal(row, self.rows - rows)
@@ -210,18 +220,18 @@ class Tiles:
         return found
 
     def _stored(self, out, parts, row, column) -> tf.Tensor:
-        """The rows of a slab with those of a tile written in, ghosts at their ends anew."""
-        tile, columns, across = self.tile, self.tile.columns, self.tile.whole.across
+        """The rows of a slab with those of a tile written in, and new ghost cells at their ends."""
+        tile, columns, across = self.tile, self.tile.columns, self.tile.whole.row_shape
         lead = [0] * (out.shape.rank - len(across) - 2)
         for part, number in zip(parts, self._firsts, strict=True):
             if tile.width is None:
-                rows = tile.with_columns(tile.core(part, beyond=1), 1, tile.rows)
+                rows = tile.with_columns(tile.interior(part, beyond=1), 1, tile.rows)
                 place = tf.stack([*lead, number, row, *[0] * len(across)])
                 out = xla.dynamic_update_slice(out, rows, place)
                 continue
-            rows, width = tile.core(part), tile.width
+            rows, width = tile.interior(part), tile.width
             rows = tf.reshape(rows, (*rows.shape[:-1], tile.rows, tile.row))
-            # the outermost columns are ghosts at the other end, and elsewhere written twice
+            # the outermost columns are ghost cells at the other end; others are written twice
             first = tf.where(tf.equal(column, 0), self._width + columns, column + columns)
             last = tf.where(tf.equal(column, self._width - width), 0, column + width)
             for begin, size, to in (
@@ -234,22 +244,23 @@ class Tiles:
         return out
 
 
-def _as_they_are(packed, count) -> list[tf.Tensor]:
-    """Numbers that a loop hands on; the compiler cannot know that they never change.
+def _opaque(packed, count) -> list[tf.Tensor]:
+    """The same numbers, of which the compiler cannot know that they never change.
 
-    So what is made of them stays in the kernels, and is not a host of small operations before.
+    Arithmetic with them then stays in the kernels, instead of many small operations before the
+    loop.
     """
     return [tf.where(count < 0, tf.zeros_like(n), n) for n in packed]
 
 
 def _marked(part: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
-    """A part whose first cell, a ghost, is another."""
+    """A part whose first cell, a ghost cell, is replaced."""
     first = values[..., : part.shape[-2], :1]
     return xla.dynamic_update_slice(part, first, tf.constant([0] * part.shape.rank))
 
 
 def _pack(numbers):
-    """Tensors of a structure as one flat tensor of each type, and how to get them back."""
+    """The tensors of a structure as one flat tensor of each type, and the inverse function."""
     flat = tf.nest.flatten(numbers)
     types = sorted({tensor.dtype for tensor in flat}, key=str)
     members = [[n for n, tensor in enumerate(flat) if tensor.dtype == t] for t in types]

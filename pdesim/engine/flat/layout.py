@@ -1,0 +1,199 @@
+"""Periodic states as flat arrays: all rows end to end, with ghost cells on every side.
+
+XLA compiles a sum of one flat array read at shifted places best on a CPU: no cell needs a choice
+between neighbours. Rows therefore have ghost cells at both ends and are stored end to end, so that
+every neighbour is a shift by a fixed number of cells. Ghost cells are made for several steps. Each
+right-hand side invalidates the outermost ones, and reads across the ends of rows, but only into
+ghost cells; the cells between them are the result. A small grid is one array; larger ones are cut
+into ``slabs``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import tensorflow as tf
+from tensorflow.compiler.tf2xla.python import xla
+
+from pdesim.engine.flat.tuning import TUNING, Tuning
+from pdesim.formula import language as lang
+from pdesim.operators.problem import Problem
+
+
+@dataclass(frozen=True)
+class FlatLayout:
+    """Flat arrays ``(..., fields, cells)`` of a state ``(..., fields, *grid.shape)``.
+
+    Args:
+        depth: chained right-hand sides in one step.
+        steps: the number of steps before new ghost cells are needed.
+        columns: ghost cells at both ends of all array axes but the first.
+        rows: along the first array axis, without ghost cells.
+        width: cells of a tile along the second array axis, where that is not a complete row.
+        exchange: the cost of new ghost cells, in right-hand sides.
+    """
+
+    problem: Problem
+    depth: int
+    steps: int
+    columns: int
+    rows: int
+    width: int | None = None
+    exchange: float = 1.0
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """Cells along all array axes but the first, ghost cells included."""
+        shape = (self.width,) if self.width else self.problem.grid.shape[1:]
+        return tuple(n + 2 * self.columns for n in shape)
+
+    @property
+    def row(self) -> int:
+        """Cells at one place of the first array axis: one cell, a row, or a plane."""
+        return math.prod(self.row_shape)
+
+    @cached_property
+    def strides(self) -> tuple[int, ...]:
+        """The distance between neighbours along x, y, z, in cells."""
+        return tuple(
+            math.prod(self.row_shape[::-1][:axis]) for axis in range(len(self.row_shape) + 1)
+        )
+
+    @cached_property
+    def margin(self) -> int:
+        """Cells at both ends for which a right-hand side lacks neighbours."""
+        problem, scheme = self.problem, self.problem.discretisation
+        nodes = [node for f in problem.equation.formulas for node in lang.operators_in(f)]
+        words = {word for word in map(lang.word_of, nodes) if not lang.has_flux_form(word)}
+        places = [self.shift(o) for word in words for o in scheme.terms(word, problem.grid)]
+        return max(problem.halo * self.row, *places, 0)
+
+    @property
+    def ghosts(self) -> int:
+        """Rows of ghost cells on either side before the first step; one is left after the last."""
+        return -(-self.steps * self.depth * self.margin // self.row) + 1
+
+    @property
+    def fits(self) -> bool:
+        """Whether the grid has enough cells to make the ghost cells of."""
+        return self.ghosts <= self.rows and self.columns <= min(
+            self.problem.grid.shape[1:], default=self.columns
+        )
+
+    @property
+    def cost(self) -> float:
+        """The cost of a right-hand side relative to one without ghost cells, exchanges included."""
+        wider = self.row / math.prod(self.problem.grid.shape[1:])
+        longer = 1 + self.ghosts / self.rows  # half of them are left on the average
+        return wider * longer + self.exchange / (self.steps * self.depth)
+
+    @property
+    def whole(self) -> FlatLayout:
+        """The same rows in their full width."""
+        return replace(self, width=None)
+
+    def with_steps_per_exchange(self, steps: int) -> FlatLayout:
+        """The same layout with ghost cells for a number of steps."""
+        return replace(self, steps=steps, columns=steps * self.depth * self.problem.halo)
+
+    def shift(self, offsets: tuple[int, ...]) -> int:
+        """The distance of a neighbour in cells, from its offsets along x, y, z."""
+        return sum(o * stride for o, stride in zip(offsets, self.strides, strict=True))
+
+    def pad(self, state: tf.Tensor) -> tf.Tensor:
+        """A state as a flat array, with space for the ghosts of rows and one row at both ends."""
+        before = state.shape.rank - self.problem.grid.dimensions
+        for axis, ghosts in enumerate(self._beyond, start=before):
+            room = tf.split(state, [ghosts, state.shape[axis] - ghosts], axis=axis)[0]
+            state = tf.concat([room, state, room], axis=axis)
+        return tf.reshape(state, (*state.shape[:before], -1))
+
+    def on_grid(self, *pieces: tf.Tensor) -> tf.Tensor:
+        """The state on the grid, from arrays that ``pad`` returned."""
+        states, first = [], pieces[0].shape.rank - 1
+        for flat in pieces:
+            state = tf.reshape(flat, (*flat.shape[:-1], -1, *self.row_shape))
+            inner = zip(self._beyond, state.shape[first:], strict=True)
+            states.append(state[(..., *(slice(ghosts, n - ghosts) for ghosts, n in inner))])
+        return tf.concat(states, axis=first)
+
+    @property
+    def _beyond(self) -> list[int]:
+        return [1] + [self.columns] * len(self.row_shape)
+
+    def extended(self, before, own, after) -> tf.Tensor:
+        """One array with its ghost cells, for a single kernel, from three flat pieces of the grid.
+
+        All were returned by ``pad``, and come in one or more parts along the fields.
+        """
+        rows, ghosts = self.rows, self.ghosts
+        parts = []
+        for three in zip(before, own, after, strict=True):
+            places = zip(three, (rows - ghosts, 0, 0), (ghosts, rows, ghosts), strict=True)
+            filled = [self.with_columns(piece, 1 + start, n) for piece, start, n in places]
+            parts.append(tf.concat(filled, axis=own[0].shape.rank - 1))
+        return self._flat(tf.concat(parts, axis=own[0].shape.rank - 2))
+
+    def with_columns(self, flat: tf.Tensor, start: int, rows: int) -> tf.Tensor:
+        """Some rows with new ghost cells at their ends: ``(..., fields, rows, *row_shape)``.
+
+        ``flat`` begins ``start`` rows before them, at least one. Compiled as a loop over rows and
+        their cells this is vectorised; over a flat array it would not be.
+        """
+        shape = (*flat.shape[:-1], rows, *self.row_shape)
+
+        def moved(axis: int, by: int) -> tf.Tensor:
+            if axis == len(self.row_shape):
+                return tf.reshape(flat[..., start * self.row + by :][..., : rows * self.row], shape)
+            cells, stride = self.problem.grid.points[axis], self.strides[axis]
+            place = tf.reshape(tf.range(cells + 2 * self.columns), (-1, *[1] * axis))
+            within = moved(axis + 1, by)
+            last = tf.where(place < self.columns, moved(axis + 1, by + cells * stride), within)
+            first = moved(axis + 1, by - cells * stride)
+            return tf.where(place < cells + self.columns, last, first)
+
+        return moved(0, 0)
+
+    def _flat(self, rows: tf.Tensor) -> tf.Tensor:
+        return tf.reshape(rows, (*rows.shape[: -1 - len(self.row_shape)], -1))
+
+    def inside(self) -> tf.Tensor:
+        """Whether each cell of the flat grid belongs to the grid and is no ghost cell."""
+        ones = tf.ones(self.problem.grid.shape, tf.bool)
+        inside = tf.pad(ones, [(ghosts, ghosts) for ghosts in self._beyond])
+        return xla.optimization_barrier(tf.reshape(inside, [-1]))[0]
+
+    def interior(self, flat: tf.Tensor, beyond: int = 0) -> tf.Tensor:
+        """The rows without ghost cells, and ``beyond`` more at both ends."""
+        return middle(flat, (self.rows + 2 * beyond) * self.row)
+
+
+def decompose(
+    problem: Problem, depth: int, bytes_per_cell: int, tuning: Tuning = TUNING
+) -> FlatLayout | None:
+    """The grid as one flat array, or None where it has too few rows for the ghost cells.
+
+    Args:
+        bytes_per_cell: of all numbers that are carried.
+    """
+    size = problem.grid.cells * bytes_per_cell
+    deepest = next((deep for most, deep in tuning.small.items() if size <= most), tuning.deepest)
+    columns, rows = depth * problem.halo, problem.grid.shape[0]
+    once = FlatLayout(problem, depth, 1, columns, rows, exchange=tuning.exchange)
+    steps = range(1, max(1, deepest // depth) + 1)
+    choices = [once.with_steps_per_exchange(number) for number in steps]
+    return min((c for c in choices if c.fits), key=lambda c: c.cost, default=None)
+
+
+def middle(values: tf.Tensor, length: int) -> tf.Tensor:
+    """The middle cells of a flat array; the same number is cut off at both ends."""
+    beyond = (values.shape[-1] - length) // 2
+    return values[..., beyond : beyond + length] if beyond else values
+
+
+def aligned(*values: tf.Tensor) -> list[tf.Tensor]:
+    """Flat arrays, cropped to the cells that all of them have."""
+    shortest = min(value.shape[-1] for value in values)
+    return [middle(value, shortest) for value in values]

@@ -1,0 +1,165 @@
+"""The loop over steps of a large grid: TensorFlow's graph of compiled calls, one for each slab."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import tensorflow as tf
+
+from pdesim.engine import error_control
+from pdesim.engine.flat.flat_loop import FlatLoop, flat_rhs
+from pdesim.engine.flat.layout import aligned, middle
+from pdesim.engine.flat.slabs import Slabs
+from pdesim.engine.flat.tiles import Tiles
+from pdesim.engine.flat.workspace import Workspace
+from pdesim.engine.step import StepContext
+from pdesim.engine.stored import StoringSystem
+
+
+def _tiled_system(context: StepContext, rhs: Any, workspace: Workspace) -> StoringSystem:
+    """The system of one step of a tile, which stores arrays in the workspace."""
+    return StoringSystem(rhs, context.cost.stored, workspace.store, middle)
+
+
+@dataclass(frozen=True)
+class TiledLoop:
+    """Fixed steps in slabs and tiles; see :class:`pdesim.engine.time_loop.TimeLoop`.
+
+    Args:
+        rest: takes the steps that only some members take.
+    """
+
+    context: StepContext
+    slabs: Slabs
+    rest: FlatLoop
+
+    @property
+    def steps_at_once(self) -> int:
+        return self.slabs.tile.steps
+
+    @cached_property
+    def advance(self) -> Any:
+        context, slabs = self.context, self.slabs
+        on_grid = -1 - context.problem.grid.dimensions
+
+        def in_slabs(carry, start, dt, first, last, *numbers):
+            joined, part = context.joined(carry)
+
+            def leave(pieces, stop, dt, parameters, coefficients):
+                carry, system = part(slabs.join(pieces), on_grid), context.system(parameters)
+                step_dt = tf.cast(dt, context.dtype)
+                return context.extract(system, carry, stop, step_dt, coefficients)
+
+            sweep = self._sweep(carry, start, dt, *numbers)
+            pieces = slabs.split(joined, context.compiled)
+            first, pieces = slabs.advance(pieces, first, tf.reduce_min(last), sweep)
+            if context.members:
+                carry = part(context.compiled(slabs.join)(pieces), on_grid)
+                return self.rest.advance(carry, start, dt, first, last, *numbers)
+            stop = start + tf.cast(last, tf.float64) * dt
+            return context.compiled(leave)(pieces, stop, dt, *numbers)
+
+        return tf.function(in_slabs, autograph=False)
+
+    @property
+    def advance_adaptive(self) -> Any:
+        return self.rest.advance_adaptive
+
+    def _sweep(self, carry, *numbers):
+        """The function that advances one slab by several steps, as a compiled call."""
+        context = self.context
+        tiles = Tiles(self.slabs.tile, self.slabs.rows, context.sizes(carry), context.cost)
+
+        @context.compiled
+        def sweep(slab, before, after, index, steps, *numbers):
+            def step(parts, count, numbers, workspace):
+                start, dt, parameters, coefficients = numbers
+                rhs = flat_rhs(context, tiles.tile, index, parameters)
+                system = _tiled_system(context, rhs, workspace)
+                at, parts = index + tf.cast(count, tf.int64), tf.nest.pack_sequence_as(carry, parts)
+                new = context.step(system, 1, at, parts, start, dt, coefficients)
+                return tf.nest.flatten(new)
+
+            return tiles.sweep(slab, before, after, step, tf.cast(steps, tf.int32), numbers)
+
+        return lambda *slab: sweep(*slab, *numbers)
+
+
+@dataclass(frozen=True)
+class AdaptiveTiledLoop:
+    """Adaptive steps of a single run in slabs and tiles.
+
+    Args:
+        rest: takes fixed steps.
+    """
+
+    context: StepContext
+    slabs: Slabs
+    rest: Any
+
+    @property
+    def steps_at_once(self) -> int:
+        return self.rest.steps_at_once
+
+    @property
+    def advance(self) -> Any:
+        return self.rest.advance
+
+    @cached_property
+    def advance_adaptive(self) -> Any:
+        context, slabs = self.context, self.slabs
+        cells, order = context.problem.grid.cells, context.stepper.error_order
+
+        def in_slabs(carry, start, end, dt, trials, tolerance, scale, parameters):
+            trial = self._trial(carry, tolerance, scale, parameters)
+
+            def unfinished(progress, pieces):
+                return error_control.active(progress, trials, end, start)
+
+            def attempt(progress, pieces):
+                step = progress[0], error_control.next_step(progress, end)
+                found = [
+                    trial(piece, *slabs.neighbor_ghosts(pieces, number), rows, *step)
+                    for number, (piece, rows) in enumerate(zip(pieces, slabs.lengths, strict=True))
+                ]
+                new, sums = zip(*found, strict=True)
+                size = error_control.size_of(tf.add_n(sums), cells)
+                good, progress = error_control.judged(size, True, progress, end, order)
+                return progress, tf.cond(good, lambda: list(new), lambda: pieces)
+
+            def leave(pieces, time, dt, parameters):
+                system = context.system(parameters)
+                return context.extract(system, slabs.join(pieces), time, dt, {})
+
+            zero = tf.zeros_like(start, tf.int64)
+            loop = (start, dt, zero, zero), slabs.split(carry, context.compiled)
+            progress, pieces = tf.while_loop(unfinished, attempt, loop)
+            return *context.compiled(leave)(pieces, *progress[:2], parameters), progress
+
+        return tf.function(in_slabs, autograph=False)
+
+    def _trial(self, carry, tolerance, scale, parameters):
+        """The function that takes one step of a slab and sums its squared errors."""
+        context = self.context
+        tiles = Tiles(self.slabs.tile, self.slabs.rows, context.sizes(carry), context.cost)
+
+        def attempt(parts, numbers, workspace):
+            rows, time, dt, tolerance, scale, parameters = numbers
+            rhs = flat_rhs(context, tiles.tile, rows, parameters)
+            system = _tiled_system(context, rhs, workspace)
+            new, error = context.step_with_error(system, 1, *parts, time, dt)
+            new, error = aligned(workspace.write_output(new, 0), error)
+            return error_control.squares(new, error, tolerance, rhs.column(scale))
+
+        @context.compiled
+        def trial(slab, before, after, rows, time, dt, tolerance, scale, parameters):
+            numbers = rows, time, dt, tolerance, scale, parameters
+            return tiles.trial(slab, before, after, attempt, rows, numbers)
+
+        def of_slab(slab, before, after, rows: int, time, dt):
+            numbers = tf.constant(rows), time, dt, tolerance, scale, parameters
+            return trial(slab, before, after, *numbers)
+
+        return of_slab

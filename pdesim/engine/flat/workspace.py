@@ -1,0 +1,55 @@
+"""The arrays that the steps of a tile write to in place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import tensorflow as tf
+from tensorflow.compiler.tf2xla.python import xla
+
+from pdesim.engine.flat.layout import middle
+from pdesim.steppers.cost import Cost
+
+
+@dataclass
+class Workspace:
+    """The arrays of one step of a tile, while it is traced.
+
+    Args:
+        old, new: the parts of what is carried, arrays as long as the tile with its ghost cells.
+        buffers: arrays for intermediate results, with the sizes of ``cost.buffers``.
+        is_taken: whether the step is one of those requested; otherwise nothing changes.
+    """
+
+    old: Sequence[tf.Tensor]
+    new: list[tf.Tensor]
+    buffers: list[tf.Tensor]
+    is_taken: tf.Tensor
+    cost: Cost
+    _written: dict[int, tf.Tensor] = field(default_factory=dict)
+
+    def store(self, number: int, values: tf.Tensor) -> tf.Tensor:
+        """An array of the step, written to its place."""
+        if number in self.cost.outputs:
+            return self.write_output(values, self.cost.outputs[number])
+        buffer = self.cost.place[number]
+        self.buffers[buffer] = write_middle(self.buffers[buffer], values)
+        return middle(self.buffers[buffer], values.shape[-1])
+
+    def write_output(self, values: tf.Tensor, part: int) -> tf.Tensor:
+        """A part of what is carried after the step; only the first call writes."""
+        if part not in self._written:
+            before = middle(self.old[part], values.shape[-1])
+            values = tf.where(self.is_taken, values, before)
+            self.new[part] = write_middle(self.new[part], values)
+            self._written[part] = middle(self.new[part], values.shape[-1])
+        return self._written[part]
+
+
+def write_middle(array: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+    """An array whose middle is replaced by ``values``."""
+    beyond = (array.shape[-1] - values.shape[-1]) // 2
+    # complete axes begin at 0 whatever is given; (0, n) would become a kernel of its own
+    place = tf.constant([*[1] * (values.shape.rank - 1), beyond])
+    return xla.dynamic_update_slice(array, values, place)

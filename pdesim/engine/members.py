@@ -1,0 +1,65 @@
+"""The mutable state of a simulation: its members, and how far they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pdesim.engine.integrator import Integrator
+from pdesim.engine.monitor import Monitor
+from pdesim.errors import PdesimError
+from pdesim.plan import Plan
+
+
+@dataclass
+class Members:
+    """The members of a simulation between two blocks of steps.
+
+    Args:
+        plans: one for each member; automatic steps are replaced in them.
+        at: their states.
+        monitor: their errors in time.
+        steps, rejected: counts for each member, ``(members,)``.
+        target: the last of the plan's targets that was reached.
+        steps_since_target: counted for all members together.
+        failures: the errors that ended members.
+    """
+
+    plans: list[Plan]
+    at: Integrator
+    monitor: Monitor
+    steps: np.ndarray
+    rejected: np.ndarray
+    target: int = 0
+    steps_since_target: int = 0
+    failures: dict[int, PdesimError] = field(default_factory=dict)
+
+    @property
+    def plan(self) -> Plan:
+        """The plan of the first member."""
+        return self.plans[0]
+
+    @property
+    def alive(self) -> np.ndarray:
+        """Whether each member goes on."""
+        return np.array([number not in self.failures for number in range(len(self.plans))])
+
+    def end(self, member: int, error: PdesimError) -> None:
+        """Record the error that ends a member; raise it if no other member is left."""
+        self.failures[member] = error
+        if len(self.failures) == len(self.plans):
+            raise error
+
+    def steps_to_target(self) -> np.ndarray:
+        """The number of equal steps of each member in the present interval."""
+        return np.array([plan.steps_between(self.target) for plan in self.plans])
+
+    def equal_steps(self) -> np.ndarray:
+        """The dt of each member: the present interval divided into equal parts."""
+        targets, number = self.plan.targets, self.target
+        return (targets[number + 1] - targets[number]) / self.steps_to_target()
+
+    def until_target(self) -> np.ndarray:
+        """The time of each member that is left in the present interval."""
+        return self.plan.targets[self.target + 1] - self.at.now

@@ -1,0 +1,77 @@
+"""The loop over steps on the grid, for every problem and stepper."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import tensorflow as tf
+
+from pdesim.engine import error_control
+from pdesim.engine.step import StepContext
+
+
+@dataclass(frozen=True)
+class PlainLoop:
+    """Steps on arrays of the grid's shape; see :class:`pdesim.engine.time_loop.TimeLoop`."""
+
+    context: StepContext
+
+    #: steps that are always taken together
+    steps_at_once = 1
+
+    @cached_property
+    def advance(self) -> Any:
+        return self.context.compiled(self.trace_advance)
+
+    def trace_advance(self, carry, start, dt, first, last, parameters, coefficients):
+        context = self.context
+        system, end = context.system(parameters), tf.reduce_max(last)
+        axes = context.problem.grid.dimensions
+
+        def one(index, carry):
+            stored = context.stored(system)
+            new = context.step(stored, axes, index, carry, start, dt, coefficients)
+            # of several members only those advance that are not at their end
+            return index + 1, context.where(index < last, new, carry) if context.members else new
+
+        _, carry = tf.while_loop(lambda index, _: index < end, one, (first, carry))
+        return self.leave(system, carry, start, dt, last, coefficients)
+
+    def leave(self, system, carry, start, dt, last, coefficients):
+        """The results of ``advance`` at the end of its steps."""
+        context, axes = self.context, self.context.problem.grid.dimensions
+        stop = context.per_member(start + tf.cast(last, tf.float64) * dt, axes)
+        step_dt = context.per_member(tf.cast(dt, context.dtype), axes + 1)
+        return context.extract(system, carry, stop, step_dt, coefficients)
+
+    @cached_property
+    def advance_adaptive(self) -> Any:
+        return self.context.compiled(self._trace_adaptive)
+
+    def _trace_adaptive(self, carry, time, end, dt, trials, tolerance, scale, parameters):
+        context = self.context
+        system, axes = context.system(parameters), context.problem.grid.dimensions
+        scale, order = system.column(scale), context.stepper.error_order
+
+        def active(progress):
+            return error_control.active(progress, trials, end, time)
+
+        def attempt(carry, *progress):
+            now, taken = progress[0], error_control.next_step(progress, end)
+            stored = context.stored(system)
+            new, error = context.step_with_error(stored, axes, carry, now, taken)
+            squares = error_control.squares(new, error, tolerance, scale)
+            sums = tf.reduce_sum(squares, axis=context.grid_axes)
+            size = error_control.size_of(sums, context.problem.grid.cells)
+            good, progress = error_control.judged(size, active(progress), progress, end, order)
+            return context.where(good, new, carry), *progress
+
+        zero = tf.zeros_like(time, tf.int64)
+        carry, *rest = tf.while_loop(
+            lambda carry, *progress: tf.reduce_any(active(progress)),
+            attempt,
+            (carry, time, dt, zero, zero),
+        )
+        return *context.extract(system, carry, *rest[:2], {}), tuple(rest)

@@ -1,0 +1,137 @@
+"""Automatic steps follow the measured error and the stability limit, from target to target."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+import numpy as np
+
+from pdesim.engine.control import (
+    changed_dt,
+    growth_error,
+    limit_varies,
+    present_step,
+    vanishing_error,
+)
+from pdesim.engine.members import Members
+from pdesim.plan import TimeStep
+
+log = logging.getLogger("pdesim")
+
+#: how often a first step is corrected before the run begins
+CORRECTIONS = 8
+#: growth between two targets above which the stability limit is analysed again
+SUSPICIOUS = 10.0
+
+
+class StepControl:
+    """Measures the error in time of a simulation, and adapts automatic steps."""
+
+    def __init__(self, members: Members, started: bool) -> None:
+        self.members, self.started = members, started
+
+    def start(self) -> None:
+        """Measure the error of the first step, and shorten automatic steps until it is allowed."""
+        if self.started:
+            return
+        self.started = True
+        members, monitor, at = self.members, self.members.monitor, self.members.at
+        monitor.look(*at.statistics())
+        if not monitor.peak.all():
+            self._look_ahead()
+        if members.plan.step.adaptive:
+            # the first step is not known yet; its error is about the tolerance
+            monitor.damped = members.plan.step.tolerance * monitor.scale
+            return
+        for _ in range(CORRECTIONS if members.plan.step.automatic else 1):
+            monitor.checks[:] = 0
+            self._measure(at.everyone)
+            factors = self._factors(at.everyone)
+            if not (factors < 1).any():
+                break
+            self._change_steps(np.minimum(factors, 1.0), {})
+            at.init(members.equal_steps(), at.everyone)
+
+    def at_target(self) -> None:
+        """Measure the error if that is due, and adapt the steps to the error and the limit."""
+        members, monitor = self.members, self.members.monitor
+        plan = members.plan
+        if members.target == len(plan.targets) - 1:
+            return
+        peaks = monitor.peak.copy()
+        monitor.look(*members.at.statistics())
+        if not monitor.peak.all():
+            self._look_ahead()
+        due = monitor.due(members.steps) & members.alive
+        growing = (monitor.peak > SUSPICIOUS * peaks).any(axis=1) & (peaks > 0).all(axis=1)
+        growing &= members.alive
+        # where coefficients of derivatives change, the limit does so from one target to the next
+        analysed = due | growing | (members.alive & plan.problem.stiffness_varies)
+        if not analysed.any():
+            return
+        # steps of a given length are questioned only where the solution grows fast
+        limits = self._limits(analysed if plan.step.automatic else growing)
+        for member in np.flatnonzero(growing):
+            self._check_growth(int(member), limits)
+        self._measure(due)
+        self._change_steps(self._factors(due), limits)
+
+    def _check_growth(self, member: int, limits: Mapping[int, TimeStep]) -> None:
+        """End a member that grows fast, if its step is above the stability limit."""
+        plan, now = self.members.plans[member], float(self.members.at.now[member])
+        error = growth_error(plan, limits.get(member, plan.step).limit, now)
+        if error is not None:
+            self.members.end(member, error)
+
+    def _look_ahead(self) -> None:
+        """Set the scale of a field that is zero to its size after one step."""
+        members, monitor = self.members, self.members.monitor
+        state = members.at.one_step(members.until_target(), monitor.scale)
+        monitor.fill(*members.at.statistics(state))
+
+    def _measure(self, which: np.ndarray) -> None:
+        """Measure the rate at which the error of some members grows."""
+        members, monitor = self.members, self.members.monitor
+        if which.any() and members.plan.stepper.method.order > 0:
+            at = members.at
+            rates = at.error_rate(members.until_target(), monitor.peak, monitor.scale)
+            monitor.record(which, *rates, float(at.now.max()), members.steps)
+
+    def _factors(self, which: np.ndarray) -> np.ndarray:
+        """The factors by which automatic steps should change for the measured error."""
+        members, plan = self.members, self.members.plan
+        if not plan.step.automatic:
+            return np.ones(len(members.plans))
+        order, now = plan.stepper.method.order, float(members.at.now.max())
+        factors = members.monitor.wanted_factor(order, now, plan.times[0], plan.end)
+        return np.where(which, factors, 1.0)
+
+    def _limits(self, which: np.ndarray) -> dict[int, TimeStep]:
+        """The steps that the present states allow, of members whose limit has changed."""
+        members = self.members
+        if members.plan.step.adaptive or not limit_varies(members.plan):
+            return {}
+        found = {}
+        for member in np.flatnonzero(which).tolist():
+            state = members.at.state_of(member)
+            step = present_step(members.plans[member], state, members.target)
+            if step is not None:
+                found[member] = step
+        return found
+
+    def _change_steps(self, factors: np.ndarray, limits: Mapping[int, TimeStep]) -> None:
+        """Shorten or lengthen automatic steps, within their present limit."""
+        plans = self.members.plans
+        if not self.members.plan.step.automatic:
+            return
+        for member, (plan, factor) in enumerate(zip(plans, factors, strict=True)):
+            if factor == 1 and member not in limits:
+                continue
+            now = float(self.members.at.now[member])
+            dt = changed_dt(plan, factor, limits.get(member))
+            if error := vanishing_error(plan, dt, now):
+                self.members.end(member, error)
+            elif dt != plan.step.dt:
+                log.info("t = %g: dt changed from %.4g to %.4g", now, plan.step.dt, dt)
+                plans[member] = plan.with_dt(dt)

@@ -1,0 +1,197 @@
+"""The step loop as compiled programs: one call takes many steps, of fixed or adaptive length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from pdesim.engine.coefficients import Coefficients
+from pdesim.engine.flat import eligibility, layout, slabs
+from pdesim.engine.flat.flat_loop import FlatLoop
+from pdesim.engine.flat.layout import FlatLayout
+from pdesim.engine.flat.slabs import Slabs
+from pdesim.engine.flat.tiled_loop import AdaptiveTiledLoop, TiledLoop
+from pdesim.engine.plain_loop import PlainLoop
+from pdesim.engine.step import StepContext
+from pdesim.operators.problem import Problem
+from pdesim.operators.time_parts import double_names
+from pdesim.steppers.base import AdaptiveStepper, Carry
+
+
+class Loop(Protocol):
+    """One way to take steps; the implementations differ in how they store states."""
+
+    @property
+    def steps_at_once(self) -> int:
+        """Steps from one exchange of ghost cells to the next; fewer may cost as much."""
+
+    @property
+    def advance(self) -> Any:
+        """``advance(carry, start, dt, first, last, parameters, coefficients)``.
+
+        Takes the steps ``first`` to ``last`` of an interval that begins at ``start``; returns what
+        is carried (None where that is the state), the state, and whether each field is finite.
+        Each of several members has its own ``last``, and rests when it is reached.
+        """
+
+    @property
+    def advance_adaptive(self) -> Any:
+        """``advance_adaptive(carry, time, end, dt, trials, tolerance, scale, parameters)``.
+
+        For steppers that estimate their error. Takes up to ``trials`` steps of adaptive length
+        (:mod:`pdesim.engine.error_control`) towards ``end``; ``tolerance`` is relative to
+        ``scale``, one number for each field (of each member). Returns None, the state, finiteness,
+        and (time, dt, accepted, tried), one of each for every member.
+        """
+
+
+@dataclass(frozen=True)
+class TimeLoop:
+    """The compiled programs of a problem and a stepper.
+
+    Step counts, dt, parameters and the stepper's coefficients are arguments, so that none of them
+    causes a new trace.
+    """
+
+    context: StepContext
+
+    @property
+    def problem(self) -> Problem:
+        return self.context.problem
+
+    @property
+    def dtype(self) -> tf.DType:
+        return self.context.dtype
+
+    @cached_property
+    def layout(self) -> FlatLayout | None:
+        """The layout of a flat state, where the target and the problem allow one."""
+        context = self.context
+        if not context.target.flat or not eligibility.supports(context.problem):
+            return None
+        if not context.cost.is_local or context.cost.depth == 0:
+            return None
+        return layout.decompose(
+            context.problem, context.cost.depth, context.bytes_per_cell, context.tuning
+        )
+
+    @cached_property
+    def slabs(self) -> Slabs | None:
+        """The slabs of a large flat grid, for fixed steps."""
+        return self._slabs(single=False)
+
+    @cached_property
+    def adaptive_slabs(self) -> Slabs | None:
+        """The slabs of a large flat grid, for the adaptive steps of a single run."""
+        adaptive = isinstance(self.context.stepper, AdaptiveStepper)
+        return self._slabs(single=True) if adaptive and not self.context.members else None
+
+    def _slabs(self, single: bool) -> Slabs | None:
+        if self.layout is None:
+            return None
+        context = self.context
+        fields = len(context.problem.equation.fields)
+        # of the state before and after, the squared errors, and the stages
+        arrays = 2 + single - (-sum(context.cost.buffers) // fields)
+        return slabs.decompose(self.layout, context.bytes_per_cell, arrays, single, context.tuning)
+
+    @cached_property
+    def loop(self) -> Loop:
+        """The fastest loop that supports the problem."""
+        if self.layout is None:
+            return PlainLoop(self.context)
+        loop: Loop = FlatLoop(self.context, self.layout, sliced=self.slabs is not None)
+        if self.slabs is not None:
+            loop = TiledLoop(self.context, self.slabs, loop)
+        if self.adaptive_slabs is not None:
+            loop = AdaptiveTiledLoop(self.context, self.adaptive_slabs, loop)
+        return loop
+
+    @property
+    def steps_at_once(self) -> int:
+        return self.loop.steps_at_once
+
+    @property
+    def advance(self) -> Any:
+        """See :attr:`Loop.advance`."""
+        return self.loop.advance
+
+    @property
+    def advance_adaptive(self) -> Any:
+        """See :attr:`Loop.advance_adaptive`."""
+        return self.loop.advance_adaptive
+
+    @cached_property
+    def parameters(self) -> dict[str, tf.Tensor]:
+        """The parameters of the problem itself, for a single run."""
+        return self.parameter_tensors(self.problem.equation.parameters, tf.constant)
+
+    def parameter_tensors(
+        self, values: Mapping[str, Any], make: Callable[[Any, tf.DType], tf.Tensor]
+    ) -> dict[str, tf.Tensor]:
+        """Parameters as arguments of the programs, with float64 values for use beside the time.
+
+        Args:
+            make: called with a value and a type, returns a tensor.
+        """
+        in_double = double_names(self.problem, self.dtype.name)
+        result = {name: make(value, self.dtype) for name, value in values.items()}
+        return result | {in_double[name]: make(values[name], tf.float64) for name in in_double}
+
+    @cached_property
+    def coefficients(self) -> Coefficients:
+        """The stepper's coefficients, as a function of dt."""
+        return Coefficients(self.context.stepper, self.context.system({}))
+
+    @cached_property
+    def initial(self) -> Any:
+        """``initial(state)``: the state, truncated where products are dealiased."""
+        split, scheme = self.problem.split, self.problem.discretisation
+        if not scheme.dealias or split.is_linear:
+            return lambda state: state
+        return self.context.compiled(self.context.system({}).truncated)
+
+    @cached_property
+    def init(self) -> Any:
+        """``init(state, time, dt, parameters, coefficients)``: what the stepper carries."""
+        context, axes = self.context, self.problem.grid.dimensions
+
+        def trace(state, time, dt, parameters, coefficients):
+            dt = context.per_member(tf.cast(dt, context.dtype), axes + 1)
+            time = context.per_member(time, axes)
+            return context.stepper.init(context.system(parameters), state, time, dt, coefficients)
+
+        return context.compiled(trace)
+
+    def choose(self, which: np.ndarray, new: Carry, old: Carry) -> Carry:
+        """What is carried, of some members replaced by ``new``."""
+        return self.context.where(tf.constant(which), new, old)
+
+    @cached_property
+    def statistics(self) -> Any:
+        """``statistics(state)``: standard deviation and root mean square of each field."""
+        axes = self.context.grid_axes
+
+        def trace(state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            values = tf.cast(state, tf.float64)
+            mean = tf.reduce_mean(values, axis=axes, keepdims=True)
+            spread = tf.reduce_mean(tf.square(values - mean), axis=axes)
+            size = tf.reduce_mean(tf.square(values), axis=axes)
+            return tf.sqrt(spread), tf.sqrt(size)
+
+        return self.context.compiled(trace)
+
+    @cached_property
+    def distance(self) -> Any:
+        """``distance(a, b)``: the root mean square of the difference of each field."""
+
+        def trace(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+            difference = tf.cast(a - b, tf.float64)
+            return tf.sqrt(tf.reduce_mean(tf.square(difference), axis=self.context.grid_axes))
+
+        return self.context.compiled(trace)

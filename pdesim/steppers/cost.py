@@ -1,0 +1,226 @@
+"""What a step needs, found by running it on placeholders: evaluations in a chain, and arrays.
+
+A compiler computes a chain of arithmetic in one pass over memory. An intermediate array has to be
+stored where its neighbours are read, or where several later arrays are made of a right-hand side
+that it contains; anything else would evaluate that right-hand side more than once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pdesim.formula.language import operators_in
+from pdesim.operators.problem import Problem
+from pdesim.steppers.base import AdaptiveStepper, Stepper
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one step of a stepper needs.
+
+    Arrays have numbers: first those that are carried, then every result of ``rhs``, ``evaluate``
+    and of arithmetic between arrays or with numbers, in the order in which ``step`` makes them.
+
+    Args:
+        depth: right-hand sides, each of the result of the one before.
+        is_local: the step evaluates right-hand sides and does arithmetic only.
+        neighbors_read: arrays of which neighbours are read.
+        reused: arrays of which several later ones are made, and that contain a right-hand side.
+        slopes: those of them that are results of ``rhs`` or ``evaluate``.
+        outputs: arrays that are carried after the step and also read within it: their place there.
+        place: for every other stored array, the buffer that it is written to.
+        buffers: the number of fields in each buffer.
+    """
+
+    depth: int
+    is_local: bool
+    neighbors_read: frozenset[int]
+    reused: frozenset[int]
+    slopes: frozenset[int]
+    outputs: Mapping[int, int]
+    place: Mapping[int, int]
+    buffers: tuple[int, ...]
+
+    @property
+    def stored(self) -> frozenset[int]:
+        """All arrays that are stored."""
+        return self.neighbors_read | self.reused
+
+
+class Placeholder:
+    """An array in a dry run: what it is made of, and how many right-hand sides came before."""
+
+    def __init__(
+        self, trace: _Trace, inputs: Sequence[Placeholder], size: int, reads: bool = False
+    ) -> None:
+        self.trace, self.inputs, self.size, self.reads = trace, tuple(inputs), size, reads
+        self.depth = max((value.depth for value in inputs), default=0) + reads
+        self.number = len(trace.values)
+        trace.values.append(self)
+
+    def _with(self, other: Any) -> Placeholder:
+        inputs = [value for value in (self, other) if isinstance(value, Placeholder)]
+        return Placeholder(self.trace, inputs, max(value.size for value in inputs))
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _with
+
+
+@dataclass
+class _Trace:
+    """The system of a dry run."""
+
+    problem: Problem
+    values: list[Placeholder] = field(default_factory=list)
+    is_local: bool = True
+
+    def rhs(self, state: Placeholder, time: Any) -> Placeholder:
+        return Placeholder(self, [state], state.size, reads=True)
+
+    def evaluate(self, formulas: Sequence, fields: Any, time: Any) -> Placeholder:
+        fields = self.unstack(fields) if isinstance(fields, Placeholder) else fields
+        names = {symbol.name for formula in formulas for symbol in formula.free_symbols}
+        named = zip(fields, self.problem.equation.fields, strict=True)
+        used = {value.number: value for value, name in named if name in names}
+        reads = any(map(operators_in, formulas))
+        return Placeholder(self, list(used.values()), len(formulas), reads)
+
+    def stack(self, fields: Sequence[Placeholder]) -> Placeholder:
+        return Placeholder(self, fields, len(fields))
+
+    def unstack(self, state: Placeholder) -> list[Placeholder]:
+        return [state] * state.size
+
+    def column(self, values: Any) -> float:
+        return 1.0
+
+    def _global(self, values: Placeholder) -> Placeholder:
+        self.is_local = False
+        return Placeholder(self, [values], values.size)
+
+    to_modes = to_state = enforce_hermitian = _global
+
+    def apply_matrix(self, matrix: Any, modes: Placeholder) -> Placeholder:
+        return self._global(modes)
+
+    def rest(self, state: Placeholder, time: Any) -> Placeholder:
+        self.is_local = False
+        return self.rhs(state, time)
+
+    rest_modes = rest
+
+    def solve_shifted(self, b: Placeholder, factor: Any, time: Any, x0: Placeholder) -> Placeholder:
+        return self._global(b)
+
+
+class _AnyCoefficient(dict):
+    """Stands for coefficients, which need no values in a dry run."""
+
+    def __missing__(self, name: str) -> float:
+        return 1.0
+
+
+def cost_of(stepper: Stepper, problem: Problem) -> Cost:
+    """The cost of one step, with the error estimate where the stepper has one."""
+    trace = _Trace(problem)
+    state = Placeholder(trace, [], len(problem.equation.fields))
+    begun = stepper.init(trace, state, 0.0, 1.0, _AnyCoefficient())  # type: ignore[arg-type]
+    sizes = [part.size for part in _parts(begun)]
+    trace = _Trace(problem)
+    carried = [Placeholder(trace, [], size) for size in sizes]
+    carry = tuple(carried) if isinstance(begun, tuple) else carried[0]
+    if isinstance(stepper, AdaptiveStepper):
+        made = stepper.step_with_error(trace, carry, _stage_time, 1.0)  # type: ignore[arg-type]
+        results, ends = made[:1], made
+    else:
+        after = stepper.step(trace, carry, _stage_time, 1.0, _AnyCoefficient())  # type: ignore[arg-type]
+        results = ends = _parts(after)
+    depth = max(value.depth for value in ends)
+    return _analyse(trace, carried, results, ends, depth)
+
+
+def _stage_time(c: float) -> float:
+    return c
+
+
+def _parts(carry: Any) -> tuple[Placeholder, ...]:
+    return carry if isinstance(carry, tuple) else (carry,)
+
+
+def _analyse(
+    trace: _Trace,
+    carried: Sequence[Placeholder],
+    results: Sequence[Placeholder],
+    ends: Sequence[Placeholder],
+    depth: int,
+) -> Cost:
+    readers: dict[int, list[Placeholder]] = {value.number: [] for value in trace.values}
+    for value in trace.values:
+        for source in value.inputs:
+            readers[source.number].append(value)
+    old = {value.number for value in carried}
+    read = {source.number for value in trace.values if value.reads for source in value.inputs} - old
+    stored = set(read)
+    for value in trace.values:  # in the order in which they are made
+        uses = len(readers[value.number]) + (value in ends)
+        if value.number not in old and uses > 1 and _contains_slope(value, stored | old):
+            stored.add(value.number)
+    outputs = {value.number: part for part, value in enumerate(results) if value.number in stored}
+    slopes = {n for n in stored if trace.values[n].reads}
+    place, buffers = _assign_buffers(trace, stored, outputs, ends)
+    return Cost(
+        depth, trace.is_local, frozenset(read), frozenset(stored - read), frozenset(slopes),
+        outputs, place, buffers,
+    )  # fmt: skip
+
+
+def _contains_slope(value: Placeholder, stored: set[int]) -> bool:
+    """Whether a right-hand side is evaluated in the pass that computes an array."""
+    return value.reads or any(
+        _contains_slope(source, stored) for source in value.inputs if source.number not in stored
+    )
+
+
+def _assign_buffers(
+    trace: _Trace, stored: set[int], outputs: Mapping[int, int], ends: Sequence[Placeholder]
+) -> tuple[dict[int, int], tuple[int, ...]]:
+    """The buffer of every stored array; one is used again when no later pass reads its array."""
+    never = len(trace.values)
+    last = dict.fromkeys(stored, -1)
+    for value in trace.values:
+        if value.number in stored:
+            _note_reads(value, stored, lambda n, by=value.number: last.update({n: by}))
+    for value in ends:  # what is not stored before is computed at the end
+        if value.number not in stored:
+            _note_reads(value, stored, lambda n: last.update({n: never}))
+        else:
+            last[value.number] = never
+    place: dict[int, int] = {}
+    buffers: list[int] = []
+    free: list[int] = []
+    for number in sorted(stored):
+        if number not in outputs:
+            size = trace.values[number].size
+            fitting = next((n for n in free if buffers[n] == size), None)
+            if fitting is None:
+                fitting = len(buffers)
+                buffers.append(size)
+            else:
+                free.remove(fitting)
+            place[number] = fitting
+        free += [
+            buffer for n, buffer in place.items()
+            if n <= number and last[n] <= number and buffer not in free
+            and not any(place[m] == buffer for m in place if m > n)
+        ]  # fmt: skip
+    return place, tuple(buffers)
+
+
+def _note_reads(value: Placeholder, stored: set[int], note: Callable[[int], object]) -> None:
+    """Call ``note`` with every stored array that is read by the pass that computes ``value``."""
+    for source in value.inputs:
+        if source.number in stored:
+            note(source.number)
+        else:
+            _note_reads(source, stored, note)
