@@ -392,7 +392,8 @@ def _mask(
     text = settings.domain.mask
     if text is None:
         return None
-    if resume_from is not None:  # the formula may name a picture that is no longer there
+    # the formula may name a picture that is no longer there
+    if resume_from is not None and resume_from.solid is not None:
         return Mask(resume_from.solid, boundary.inner)
     if "t" in names_in(text):
         raise ConfigError("domain.mask depends on t", "a formula of the position: obstacles stay")

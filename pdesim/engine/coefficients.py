@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from pdesim.operators.method_of_lines import MethodOfLines
+from pdesim.steppers.base import Stepper
 
 #: modes whose coefficients are worked out at once
 PIECE = 2**20
@@ -18,7 +19,7 @@ PIECE = 2**20
 class Coefficients:
     """Those of a stepper for the problem and the precision of ``system``."""
 
-    stepper: object
+    stepper: Stepper
     system: MethodOfLines
 
     def tensors(self, dt: float) -> dict[str, tf.Tensor]:

@@ -16,7 +16,7 @@ from pdesim.settings import Device
 try:
     import resource
 except ImportError:  # Windows
-    resource = None
+    resource = None  # type: ignore[assignment]
 
 #: options of glibc's malloc.h: free memory that may stay at the heap's end, what the heap grows by,
 #: arrays up to which size are kept at all (the largest that glibc accepts), and heaps for threads

@@ -52,17 +52,17 @@ class Integrator:
         return np.ones(len(self.plans), bool)
 
     def place(self, dt: np.ndarray) -> None:
-        """Put the plans' states on the device, and what the stepper carries: new, or as it was."""
-        since = [plan.resume_from for plan in self.plans]
+        """Upload the states of the plans, and what the stepper carries, new or from checkpoints."""
+        before = [plan.resume_from for plan in self.plans if plan.resume_from is not None]
         self.state = self.tensor([plan.state for plan in self.plans], self.loop.dtype)
-        if since[0] is None:
+        if not before:
             self.state = self.loop.initial(self.state)
         self.init(dt, self.everyone)
-        if since[0] is not None:
-            self._carry_on([moment.carry for moment in since])
+        if before:
+            self._carry_on([checkpoint.carry for checkpoint in before])
 
     def _carry_on(self, carried: Sequence[tuple[np.ndarray, ...]]) -> None:
-        """Put back what the stepper carried for each plan.
+        """Upload what the stepper carried for each plan.
 
         Raises:
             OutputError: if it carries other arrays here.
@@ -73,14 +73,14 @@ class Integrator:
                 raise OutputError(
                     f"the checkpoint's stepper carries {', '.join(found[:9]) or 'nothing'}",
                     ", ".join(wanted),
-                    "remove checkpoint.h5: the run goes on from the one before, or begins anew",
+                    "remove checkpoint.h5: the run resumes from the one before, or from the start",
                 )
-        parts = [self.tensor(part, part[0].dtype) for part in zip(*carried, strict=True)]
-        self.carry = tf.nest.pack_sequence_as(self.carry, parts)
+        tensors = [self.tensor(part, part[0].dtype) for part in zip(*carried, strict=True)]
+        self.carry = tf.nest.pack_sequence_as(self.carry, tensors)
 
-    def tensor(self, values: Sequence, dtype) -> tf.Tensor:
+    def tensor(self, values: Sequence | np.ndarray, dtype: tf.DType) -> tf.Tensor:
         """One value a plan as a tensor; of a single plan, that value itself."""
-        return tf.constant(np.stack(values) if self.many else values[0], dtype)
+        return tf.constant(np.stack(list(values)) if self.many else values[0], dtype)
 
     def _double(self, values: np.ndarray) -> tf.Tensor:
         return self.tensor(values, tf.float64)

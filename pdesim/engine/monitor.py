@@ -62,10 +62,11 @@ class Monitor:
 
     @classmethod
     def start(cls, members: int, fields: int, time: float) -> Monitor:
-        """Nothing is known yet."""
+        """A monitor before the first measurement."""
         zeros = [np.zeros((members, fields)) for _ in SAVED]
         counts = [np.zeros(members, dtype=np.int64) for _ in range(2)]
-        return cls(*zeros, np.full(members, time), *counts)
+        arrays = dict(zip(SAVED, zeros, strict=True))
+        return cls(**arrays, time=np.full(members, time), checked=counts[0], checks=counts[1])
 
     def look(self, spread: np.ndarray, size: np.ndarray) -> None:
         """Take note of each field's standard deviation and root mean square."""

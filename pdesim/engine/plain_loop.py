@@ -74,4 +74,4 @@ class PlainLoop:
             attempt,
             (carry, time, dt, zero, zero),
         )
-        return *context.extract(system, carry, *rest[:2], {}), tuple(rest)
+        return *context.extract(system, carry, rest[0], rest[1], {}), tuple(rest)

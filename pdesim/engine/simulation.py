@@ -219,8 +219,8 @@ class Simulation:
     def _upload(self) -> None:
         """Copy the initial states, or those of the checkpoints, to the device."""
         members, at = self._batch, self._batch.at
-        before = [plan.resume_from for plan in self.plans]
-        if before[0] is not None:
+        before = [plan.resume_from for plan in self.plans if plan.resume_from is not None]
+        if before:
             members.target = before[0].target
             members.steps_since_target = max(m.steps_since_target for m in before)
             at.now = np.array([m.time for m in before])

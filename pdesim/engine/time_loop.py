@@ -105,9 +105,10 @@ class TimeLoop:
         """The fastest loop that supports the problem."""
         if self.layout is None:
             return PlainLoop(self.context)
-        loop: Loop = FlatLoop(self.context, self.layout, sliced=self.slabs is not None)
+        flat = FlatLoop(self.context, self.layout, sliced=self.slabs is not None)
+        loop: Loop = flat
         if self.slabs is not None:
-            loop = TiledLoop(self.context, self.slabs, loop)
+            loop = TiledLoop(self.context, self.slabs, flat)
         if self.adaptive_slabs is not None:
             loop = AdaptiveTiledLoop(self.context, self.adaptive_slabs, loop)
         return loop

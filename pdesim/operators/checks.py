@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 
 import numpy as np
@@ -47,7 +47,7 @@ def check_wall_values(problem: Problem, times: Sequence[float]) -> None:
         for axis, pair in enumerate(pairs):
             for side, wall in enumerate(pair):
                 face = {grid.axes[axis]: grid.origin[axis] + side * grid.extent[axis]}
-                places = grid.places({**grid.coordinates(), **face})
+                places = grid.places({**grid.coordinates(), **face})  # type: ignore[dict-item]
                 for time, formula in product(times, wall.values):
                     evaluate = Evaluator({**places, **problem.parameters, "t": time})
                     with np.errstate(all="ignore"):
@@ -139,7 +139,9 @@ def _check_range(problem: Problem, precision: str) -> None:
             )
 
 
-def _constants(formulas, parameters: set[str]) -> Iterator[tuple[str, sympy.Expr]]:
+def _constants(
+    formulas: Iterable[sympy.Expr], parameters: set[str]
+) -> Iterator[tuple[str, sympy.Expr]]:
     """Numbers, parameters, and products and other parts that consist of these alone."""
     seen: set[sympy.Basic] = set()
 

@@ -18,7 +18,7 @@ position); each atom has a condition on every side, and the expression is a func
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import sympy
@@ -201,7 +201,14 @@ class Conditions:
         """The outward normal derivative on a face; None if it is unknown."""
         return self._known("slope", self._slope, expression, axis, side)
 
-    def _known(self, what: str, find, expression, axis: int, side: int) -> sympy.Expr | None:
+    def _known(
+        self,
+        what: str,
+        find: Callable[[sympy.Expr, int, int], sympy.Expr | None],
+        expression: sympy.Expr,
+        axis: int,
+        side: int,
+    ) -> sympy.Expr | None:
         key = (what, expression, axis, side)
         if key not in self._memo:
             found = find(self.with_places(expression), axis, side)
@@ -213,16 +220,18 @@ class Conditions:
     def _value(self, node: sympy.Expr, axis: int, side: int) -> sympy.Expr | None:
         if node in self.fields:
             wall = self.boundary.walls[self.fields.index(node)][axis][side]
-            known = wall.a != 0 and wall.b == 0
-            return self.on_face(wall.value / _exact(wall.a), axis, side) if known else None
+            if wall.a == 0 or wall.b != 0:
+                return None
+            return self.on_face(wall.value / _exact(wall.a), axis, side)
         if lang.is_operator(node):
             return self._operator_value(node, axis, side)
         replaced, atoms = self.atoms(node)
         known = {}
         for symbol, atom in atoms.items():
-            fixed = self.is_coefficient(atom)
-            value = (self.on_face if fixed else self.value)(atom, axis, side)
-            known |= {} if value is None else {symbol: value}
+            find = self.on_face if self.is_coefficient(atom) else self.value
+            value = find(atom, axis, side)
+            if value is not None:
+                known[symbol] = value
         result = replaced.xreplace(known)
         return None if result.free_symbols & set(atoms) else result
 
@@ -241,9 +250,9 @@ class Conditions:
         if along != axis:  # a flux along the face
             return self._flux_along(node.args, along, axis, side)
         normal = 2 if powers is None else powers.get(axis, 0)
-        if normal == 0:
+        if powers is not None and normal == 0:
             return self._along(self.value(inner, axis, side), powers, axis)
-        if normal == 1:
+        if powers is not None and normal == 1:
             slope = self.slope(inner, axis, side)
             return self._along(slope if side or slope is None else -slope, powers, axis)
         if (stated := self.stated(node, axis, side)) is not None:
@@ -253,14 +262,18 @@ class Conditions:
         held = self.value if normal % 2 == 0 else self.slope
         return sympy.S.Zero if held(inner, axis, side) is not None else None
 
-    def _flux_along(self, arguments, along: int, axis: int, side: int) -> sympy.Expr | None:
+    def _flux_along(
+        self, arguments: Sequence[sympy.Expr], along: int, axis: int, side: int
+    ) -> sympy.Expr | None:
         values = [self.value(argument, axis, side) for argument in arguments]
         if None in values:
             return None
         x = self.coordinates[along]
         return derivative(values[0] * derivative(values[1], x), x)
 
-    def _along(self, known: sympy.Expr | None, powers: Mapping[int, int], axis: int):
+    def _along(
+        self, known: sympy.Expr | None, powers: Mapping[int, int], axis: int
+    ) -> sympy.Expr | None:
         """The derivatives along the face of what is known on it."""
         for other, power in powers.items():
             if known is not None and other != axis:

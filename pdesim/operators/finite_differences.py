@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sympy
@@ -13,7 +14,10 @@ from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
 from pdesim.model.boundary_conditions import HELD, NO_FLUX, POINTWISE, Boundary, Wall
 from pdesim.operators import convolution, stencil
-from pdesim.operators.ghost_cells import extend, may_be_singular
+from pdesim.operators.ghost_cells import WallPair, WallValue, extend, may_be_singular
+
+if TYPE_CHECKING:
+    from pdesim.operators.method_of_lines import MethodOfLines
 
 
 class Differences:
@@ -25,7 +29,13 @@ class Differences:
     """
 
     def __init__(
-        self, system, fields: Sequence[tf.Tensor], stacked, time, formulas, halo: int | None = None
+        self,
+        system: MethodOfLines,
+        fields: Sequence[tf.Tensor],
+        stacked: tf.Tensor | None,
+        time: Any,
+        formulas: Sequence[sympy.Expr],
+        halo: int | None = None,
     ) -> None:
         self.system, self.fields, self.stacked = system, fields, stacked
         self.grid, self.halo = system.problem.grid, system.problem.halo if halo is None else halo
@@ -62,16 +72,22 @@ class Differences:
         return extended
 
     def _extend(
-        self, values, walls, wall_value, nested: bool = False, pointwise=None, extra: int = 0
+        self,
+        values: tf.Tensor,
+        walls: Sequence[WallPair],
+        wall_value: WallValue,
+        nested: bool = False,
+        pointwise: tf.Tensor | None = None,
+        extra: int = 0,
     ) -> tf.Tensor:
         order = self.system.problem.discretisation.order
         padded = extend(values, self.grid, walls, self.halo, order, wall_value, pointwise, extra)
         return self.system.separate(padded, nested)
 
-    def _field_value(self, fields: list[int]):
+    def _field_value(self, fields: list[int]) -> Any:
         """The right-hand sides of the boundary conditions of some fields, stacked as they are."""
 
-        def value(_wall: Wall, axis: int, side: int, part: str = "value"):
+        def value(_wall: Wall, axis: int, side: int, part: str = "value") -> Any:
             system = self.system
             walls = [system.problem.boundary.walls[index][axis][side] for index in fields]
             values = [getattr(wall, part) for wall in walls]
@@ -89,7 +105,7 @@ class Differences:
         """Evaluates formulas of position, time and parameters at the layer of a face."""
         system = self.system
 
-        def evaluate(formula: sympy.Expr):
+        def evaluate(formula: sympy.Expr) -> Any:
             # parts that depend on time alone first: they are evaluated in double precision
             formula = system.with_time_parts(formula)
             names = {**system.wall_places(axis, side, self.halo), **system.values(self.time)}
@@ -97,14 +113,14 @@ class Differences:
 
         return evaluate
 
-    def _value_on_face(self, wall: Wall, axis: int, side: int, part: str = "value"):
+    def _value_on_face(self, wall: Wall, axis: int, side: int, part: str = "value") -> Any:
         """The right-hand side of a derived boundary condition; None for 0."""
         formula = getattr(wall, part)
         if formula == 0:
             return None
         return tf.convert_to_tensor(self._on_face(axis, side)(formula), self.system.dtype)
 
-    def _apply(self, word: str, arguments: tuple, value: Evaluator):
+    def _apply(self, word: str, arguments: tuple, value: Evaluator) -> Any:
         if not any(argument.free_symbols for argument in arguments):
             return 0.0  # a derivative of a number
         scheme = self.system.problem.discretisation
@@ -118,10 +134,11 @@ class Differences:
                 self._extended_value(arguments[0], value, sides),
                 self._extended_value(arguments[1], value),
             ]
-            reads = [self._reader(p, w) for p, w in zip(padded, (even, wall), strict=True)]
+            diffusivity = self._reader(padded[0], even)
+            values = self._reader(padded[1], wall)
             is_harmonic = self.system.problem.has_harmonic_mean(arguments[0])
             harmonic = self._at_boundaries() if is_harmonic else None
-            return stencil.divergence(*reads, self.grid, scheme.order, axes, harmonic)
+            return stencil.divergence(diffusivity, values, self.grid, scheme.order, axes, harmonic)
         padded = self._extended_value(arguments[0], value)
         terms = scheme.terms(word, self.grid)
         if scheme.name == "conv":
@@ -148,23 +165,24 @@ class Differences:
     def _reader(self, padded: tf.Tensor, wall: Wall | None) -> stencil.Neighbour:
         """Neighbours of the interior cells, ghosts in place of those inside obstacles."""
 
-        def plain(offsets):
+        def plain(offsets: tuple[int, ...]) -> tf.Tensor:
             return stencil.shifted(padded, self.grid, self.halo, offsets)
 
         if wall is None:
             return plain
         mask, periodic = self.system.problem.mask, self.system.problem.boundary.periodic_axes
+        assert mask is not None  # only obstacles have such a condition
         solid = tf.constant(mask.padded(self.halo, periodic))
         centre = plain((0,) * self.grid.dimensions)
         ghost = 2.0 * float(wall.value) - centre if wall.kind == "dirichlet" else centre
 
-        def masked(offsets):
+        def masked(offsets: tuple[int, ...]) -> tf.Tensor:
             inside = stencil.shifted(solid, self.grid, self.halo, offsets)
             return tf.where(inside, ghost, plain(offsets))
 
         return masked
 
-    def _extended_value(self, inner: sympy.Expr, value: Evaluator, sides=None) -> tf.Tensor:
+    def _extended_value(self, inner: sympy.Expr, value: Evaluator, sides: Any = None) -> tf.Tensor:
         """An expression with ghost cells on every side, by its own conditions unless given."""
         system, conditions = self.system, self.system.problem.conditions
         shape = tuple(n + 2 * self.halo for n in self.grid.shape)
@@ -224,7 +242,7 @@ class Differences:
             for axis, pair in enumerate(sides)
         ]
 
-    def _has_mixed_sides(self, inner: sympy.Expr, sides) -> bool:
+    def _has_mixed_sides(self, inner: sympy.Expr, sides: Any) -> bool:
         """Whether fields with and without given values meet on a side that is ``POINTWISE``."""
         problem = self.system.problem
         if problem.conditions.is_linear(inner):
@@ -236,7 +254,7 @@ class Differences:
             for side, wall in enumerate(pair)
         )
 
-    def _from_atoms(self, inner: sympy.Expr, value: Evaluator):
+    def _from_atoms(self, inner: sympy.Expr, value: Evaluator) -> Any:
         """An expression on the extended fields, operators and coefficients that it is made of.
 
         At second order, a ghost cell from a given value has an error of h**2: enough where that
@@ -301,5 +319,5 @@ def _fields_of(expression: sympy.Expr, symbols: Sequence[sympy.Symbol]) -> set[i
     return {index for index, s in enumerate(symbols) if s in expression.free_symbols}
 
 
-def _fields_inside_operators(formula: sympy.Expr, symbols) -> set[int]:
+def _fields_inside_operators(formula: sympy.Expr, symbols: Sequence[sympy.Symbol]) -> set[int]:
     return set().union(*(_fields_of(node, symbols) for node in lang.operators_in(formula)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import sympy
 import tensorflow as tf
@@ -17,6 +18,8 @@ from pdesim.operators.ghost_weights import (
 )
 
 WallPair = tuple[Wall, Wall]
+#: ``wall_value(wall, axis, side, part)``: a number of a boundary condition, on its face
+WallValue = Callable[..., Any]
 
 
 def extend(
@@ -25,7 +28,7 @@ def extend(
     walls: Sequence[WallPair],
     halo: int,
     order: int,
-    wall_value: Callable[..., object],
+    wall_value: WallValue,
     pointwise: tf.Tensor | None = None,
     extra: int = 0,
 ) -> tf.Tensor:
@@ -87,7 +90,17 @@ def _taken(padded: tf.Tensor, grid: Grid, axis: int, side: int, halo: int) -> tf
     return layer(padded, grid.array_axis(axis), first, first + halo)
 
 
-def _beyond(values, wall, grid, axis, side, halo, order, wall_value, extra) -> tf.Tensor:
+def _beyond(
+    values: tf.Tensor,
+    wall: Wall,
+    grid: Grid,
+    axis: int,
+    side: int,
+    halo: int,
+    order: int,
+    wall_value: WallValue,
+    extra: int,
+) -> tf.Tensor:
     where = grid.array_axis(axis)
     if wall.kind == "extrapolated":
         return _extrapolated(values, grid, axis, side, halo, order + extra)
@@ -110,7 +123,7 @@ def _beyond(values, wall, grid, axis, side, halo, order, wall_value, extra) -> t
         ghost = sum(w * cell for w, cell in zip(weights[m].tolist(), cells, strict=True) if w)
         if value is not None:
             ghost = ghost + float(value_weights[m]) * value
-        if slope is not None:
+        if slope is not None and slope_weights is not None:
             ghost = ghost + float(slope_weights[m]) * slope
         ghosts.append(ghost)
     result = tf.concat(ghosts[::-1] if side == 0 else ghosts, axis=where)
@@ -120,7 +133,9 @@ def _beyond(values, wall, grid, axis, side, halo, order, wall_value, extra) -> t
     return tf.where(tf.math.is_finite(value), result, instead)
 
 
-def _extrapolated(values, grid, axis, side, halo, order) -> tf.Tensor:
+def _extrapolated(
+    values: tf.Tensor, grid: Grid, axis: int, side: int, halo: int, order: int
+) -> tf.Tensor:
     known = min(order, grid.points[axis])
     cells = _cells(values, grid, axis, side, known)
     weights = extrapolation_weights(halo, known).tolist()
@@ -128,7 +143,7 @@ def _extrapolated(values, grid, axis, side, halo, order) -> tf.Tensor:
     return tf.concat(ghosts[::-1] if side == 0 else ghosts, axis=grid.array_axis(axis))
 
 
-def _cells(values, grid, axis, side, known: int) -> list[tf.Tensor]:
+def _cells(values: tf.Tensor, grid: Grid, axis: int, side: int, known: int) -> list[tf.Tensor]:
     """The first layers of cells inside a face, from the face inwards."""
     where, last = grid.array_axis(axis), grid.points[axis] - 1
     places = [last - j if side else j for j in range(known)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import sympy
@@ -85,7 +86,7 @@ def _ghost_weights(
     half = sympy.Rational(1, 2)
     inner = [[(j + half) ** power for power in range(known + 1)] for j in range(known)]
 
-    def with_condition(a, b) -> sympy.Matrix:
+    def with_condition(a: Any, b: Any) -> sympy.Matrix:
         return sympy.Matrix([[a, -b / h] + [0] * (known - 1), *inner])
 
     system = with_condition(sympy.Rational(a), sympy.Rational(b))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import tensorflow as tf
 
@@ -90,10 +91,24 @@ def conjugate_gradients(system: System, x0: tf.Tensor) -> tuple[tf.Tensor, tf.Te
     residual = system.b - system.operator(x0)
     improved = system.inverse(residual)
 
-    def unfinished(count, u, residual, direction, slope, size):
+    def unfinished(
+        count: tf.Tensor,
+        u: tf.Tensor,
+        residual: tf.Tensor,
+        direction: tf.Tensor,
+        slope: tf.Tensor,
+        size: tf.Tensor,
+    ) -> Any:
         return (count < system.limit) & tf.reduce_any(size > target)
 
-    def improve(count, u, residual, direction, slope, size):
+    def improve(
+        count: tf.Tensor,
+        u: tf.Tensor,
+        residual: tf.Tensor,
+        direction: tf.Tensor,
+        slope: tf.Tensor,
+        size: tf.Tensor,
+    ) -> Any:
         active = size > target
         image = system.operator(direction)
         step = _ratio(slope, dot(direction, image), active)
@@ -117,10 +132,24 @@ def bicgstab(system: System, x0: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     residual = system.b - system.operator(x0)
     shadow = residual
 
-    def unfinished(count, u, residual, direction, rho, size):
+    def unfinished(
+        count: tf.Tensor,
+        u: tf.Tensor,
+        residual: tf.Tensor,
+        direction: tf.Tensor,
+        rho: tf.Tensor,
+        size: tf.Tensor,
+    ) -> Any:
         return (count < system.limit) & tf.reduce_any(size > target)
 
-    def improve(count, u, residual, direction, rho, size):
+    def improve(
+        count: tf.Tensor,
+        u: tf.Tensor,
+        residual: tf.Tensor,
+        direction: tf.Tensor,
+        rho: tf.Tensor,
+        size: tf.Tensor,
+    ) -> Any:
         active = size > target
         forward = system.inverse(direction)
         image = system.operator(forward)
@@ -157,7 +186,7 @@ def diagonal(operator: Operator, like: tf.Tensor, grid_axes: int, period: int) -
         place = tf.reshape(tf.range(shape[axis]) % period, (-1, *[1] * (grid_axes - axis)))
         color = color * period + place
 
-    def add(number, total):
+    def add(number: tf.Tensor, total: tf.Tensor) -> Any:
         pattern = tf.broadcast_to(tf.cast(tf.equal(color, number), like.dtype), like.shape)
         return number + 1, total + pattern * operator(pattern)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import sympy
@@ -87,7 +88,12 @@ class MethodOfLines:
         """The linear part of the zero state: what the values at the walls push inwards."""
         return self.evaluate(self.problem.split.linear, tf.zeros_like(state), time)
 
-    def evaluate(self, formulas: Sequence[sympy.Expr], state, time: tf.Tensor) -> tf.Tensor:
+    def evaluate(
+        self,
+        formulas: Sequence[sympy.Expr],
+        state: tf.Tensor | Sequence[tf.Tensor],
+        time: tf.Tensor,
+    ) -> tf.Tensor:
         """Some formulas in the fields at one state and time, stacked on the fields' axis.
 
         ``state`` is the stacked tensor, or a sequence of one tensor per field.
@@ -124,7 +130,7 @@ class MethodOfLines:
         """
         source = self.rhs(tf.zeros_like(b), time)
 
-        def operator(u):
+        def operator(u: tf.Tensor) -> tf.Tensor:
             return u - factor * (self.rhs(u, time) - source)
 
         inverse = preconditioner.approximate_inverse(self, operator, b, factor, time)
@@ -159,7 +165,7 @@ class MethodOfLines:
             [tf.reduce_sum(transforms.multiply(row, modes), axis=self._field_axis) for row in rows]
         )
 
-    def full(self, value, shape: tuple[int, ...]) -> tf.Tensor:
+    def full(self, value: Any, shape: tuple[int, ...]) -> tf.Tensor:
         """A value as an array over the grid, where it is a number or lies along some axes only."""
         value = tf.convert_to_tensor(value, self.dtype)
         if self.members:
@@ -205,9 +211,8 @@ class MethodOfLines:
         exact = {"t": tf.cast(time, tf.float64)}
         in_double = double_names(self.problem, self.dtype.name)
         for name, value in self.parameters.items():
-            exact.setdefault(
-                name, tf.cast(self.parameters.get(in_double.get(name), value), tf.float64)
-            )
+            value = self.parameters[in_double[name]] if name in in_double else value
+            exact.setdefault(name, tf.cast(value, tf.float64))
         evaluate = Evaluator(exact, _tensor_library(tf.float64))
         values = {}
         for name, part in self._time_parts.items():
@@ -254,14 +259,14 @@ def _tensor_library(dtype: tf.DType) -> Library:
 
     class Module:
         @staticmethod
-        def where(condition, a, b):
+        def where(condition: Any, a: Any, b: Any) -> tf.Tensor:
             condition = tf.convert_to_tensor(condition)
             return tf.where(condition, *(tf.convert_to_tensor(v, dtype) for v in (a, b)))
 
         logical_and, logical_or = staticmethod(tf.logical_and), staticmethod(tf.logical_or)
         logical_not = staticmethod(tf.logical_not)
 
-        def __getattr__(self, name):
+        def __getattr__(self, name: str) -> Any:
             function = getattr(tf.math, name)
             return lambda *values: function(*(tf.convert_to_tensor(v, dtype) for v in values))
 

@@ -37,7 +37,7 @@ def mark_mirrors(boundary: Boundary, equation: Equation, grid: Grid) -> Boundary
             if no_flux and set(no_flux) <= _even_fields(boundary, equation, grid, axis, side):
                 for i in no_flux:
                     walls[i][axis][side] = replace(here[i], mirror=True)
-    marked = tuple(tuple(tuple(pair) for pair in per_axis) for per_axis in walls)
+    marked = tuple(tuple((lower, upper) for lower, upper in field) for field in walls)
     return replace(boundary, walls=marked)
 
 
@@ -98,7 +98,7 @@ def slow_fields(problem: Problem) -> list[str]:
         for symbol, lift in zip(equation.field_symbols, problem.lifts, strict=True)
         if lift is not None
     }
-    alone = fields | dict.fromkeys(lifted)
+    alone: dict[sympy.Symbol, Parity | None] = {**fields, **dict.fromkeys(lifted)}
     slow = []
     for symbol, formula in zip(equation.field_symbols, equation.formulas, strict=True):
         # derivatives of a field with wall values see the homogeneous part, the rest the whole

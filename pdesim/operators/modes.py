@@ -67,9 +67,8 @@ class Modes:
         ]
 
     def _wavenumbers(self, axis: int) -> np.ndarray:
-        n, spacing, length = (
-            v[axis] for v in (self.grid.points, self.grid.spacing, self.grid.extent)
-        )
+        n, spacing = self.grid.points[axis], self.grid.spacing[axis]
+        length = self.grid.extent[axis]
         basis = self.bases[axis]
         if basis == "fourier":
             frequencies = np.fft.rfftfreq if axis == self.rfft_axis else np.fft.fftfreq

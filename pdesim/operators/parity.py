@@ -7,8 +7,9 @@ derivatives flip them, and a sum needs one parity for all its terms.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import sympy
@@ -35,7 +36,7 @@ class Symmetry:
 
     grid: Grid
     boundary: Boundary
-    fields: Mapping[sympy.Symbol, Parity]
+    fields: Mapping[sympy.Symbol, Parity | None]
 
     @property
     def even(self) -> Parity:
@@ -74,8 +75,8 @@ class Symmetry:
             return self.even
         if lang.is_operator(node):
             return self._operator(node)
-        parities = [self.parity(a) for a in node.args if isinstance(a, sympy.Expr)]
-        if None in parities or isinstance(node, sympy.Piecewise):
+        parities = _all_known(self.parity(a) for a in node.args if isinstance(a, sympy.Expr))
+        if parities is None or isinstance(node, sympy.Piecewise):
             return None
         return self._combine(node, parities)
 
@@ -97,8 +98,8 @@ class Symmetry:
         return [p for axis, p in enumerate(parity) if not self.boundary.is_periodic(axis)]
 
     def _operator(self, node: sympy.Expr) -> Parity | None:
-        word, parities = lang.word_of(node), [self.parity(argument) for argument in node.args]
-        if None in parities:
+        word, parities = lang.word_of(node), _all_known(map(self.parity, node.args))
+        if parities is None:
             return None
         if lang.has_flux_form(word):
             return parities[1] if parities[0] == self.even else None
@@ -109,6 +110,12 @@ class Symmetry:
         ]
         pairs = zip(flipped, parities[0], strict=False)
         return tuple((-p[0], -p[1]) if flip else p for flip, p in pairs)
+
+
+def _all_known(parities: Iterable[Parity | None]) -> list[Parity] | None:
+    """The parities as a list, or None if one of them is None."""
+    known = list(parities)
+    return None if None in known else [parity for parity in known if parity is not None]
 
 
 def build_symmetry(grid: Grid, boundary: Boundary, fields: Sequence[sympy.Symbol]) -> Symmetry:
@@ -172,7 +179,7 @@ def build_lift(grid: Grid, boundary: Boundary, field: int, name: str) -> Lift | 
     return Lift(active[0], _along_axis(*walls[active[0]], grid.extent[active[0]]))
 
 
-def _along_axis(lower, upper, length: float) -> np.polynomial.Polynomial:
+def _along_axis(lower: Any, upper: Any, length: float) -> np.polynomial.Polynomial:
     a, b = float(lower.value), float(upper.value)
     kinds = (lower.kind, upper.kind)
     coefficients = {

@@ -19,6 +19,7 @@ reaction ``-1e4*(1 + sin(2*pi*x))*u`` takes 41, 78 and 30, 42.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import sympy
@@ -64,7 +65,7 @@ def choose(problem: Problem) -> Choice:
     return Choice(averaged, varies and not jump and not problem.discretisation.is_spectral)
 
 
-def _averaged(problem: Problem):
+def _averaged(problem: Problem) -> tuple[tuple[tuple[sympy.Expr, sympy.Expr], ...], ...] | None:
     """The even part of every diagonal entry of the Jacobian; None if it cannot be averaged."""
     words = (lang.LAPLACIAN, *lang.DERIVATIVES)
     symbols = {lang.operator_symbol(word): word for word in words}
@@ -92,7 +93,9 @@ def _is_odd(word: str) -> bool:
     return word != lang.LAPLACIAN and any(power % 2 for power in lang.powers_of(word))
 
 
-def approximate_inverse(system, operator: krylov.Operator, like, factor, time) -> krylov.Operator:
+def approximate_inverse(
+    system: Any, operator: krylov.Operator, like: tf.Tensor, factor: tf.Tensor, time: tf.Tensor
+) -> krylov.Operator:
     """The preconditioner of ``1 - factor*A`` at a time, for tensors shaped like ``like``.
 
     Args:
@@ -117,10 +120,13 @@ def approximate_inverse(system, operator: krylov.Operator, like, factor, time) -
     return lambda residual: solve(residual / root) / root
 
 
-def _transform_solver(system, choice: Choice, factor, time) -> krylov.Operator:
+def _transform_solver(
+    system: Any, choice: Choice, factor: tf.Tensor, time: tf.Tensor
+) -> krylov.Operator:
     """Division by ``1 - factor*symbol``, the symbol having coefficients averaged over the cells."""
     problem = system.problem
     modes, grid = problem.modes, problem.grid
+    assert choice.averaged is not None
     words = {
         word
         for pairs in choice.averaged

@@ -210,8 +210,8 @@ def check_problem(problem: Problem) -> None:
     spectral, obstacles = problem.discretisation.is_spectral, problem.mask is not None
     formulas = problem._nested_formulas
     second.check_second(problem.conditions, formulas, spectral, obstacles)
-    if obstacles:
-        _check_mask(problem)
+    if problem.mask is not None:
+        _check_mask(problem, problem.mask)
     if not problem.discretisation.is_spectral or all(problem.boundary.periodic_axes):
         return
     if isinstance(problem.basis, NoModes):
@@ -249,30 +249,30 @@ def _check_spectral_flux(problem: Problem, node: sympy.Expr, lifted: set[sympy.S
             f"operators=spectral between walls with values cannot differentiate the flux in {node}",
             "walls with value 0, or operators=stencil",
         )
-    for axis in lang.flux_axes(lang.word_of(node), problem.grid.dimensions):
+    for axis in lang.flux_axes(lang.word_of(node), problem.grid.dimensions) or ():
         slope = lang.operator(f"d_d{problem.grid.axes[axis]}", inner)
         problem.symmetry.modes(diffusivity * slope)
 
 
 def _has_slope_of_its_field(problem: Problem, lift: Lift | None) -> bool:
     degree = 0 if lift is None else lift.polynomial.trim().degree()
-    if degree != 1:
+    if lift is None or degree != 1:
         return degree == 0
     kinds = {w.kind for field in problem.boundary.walls for w in field[lift.axis]}
     return kinds == {"dirichlet"}
 
 
-def _check_mask(problem: Problem) -> None:
+def _check_mask(problem: Problem, mask: Mask) -> None:
     scheme = problem.discretisation
     if (scheme.name, scheme.order, scheme.isotropic) != ("stencil", 2, False):
         raise BoundaryError(
             f"domain.mask cannot be combined with operators={scheme.name} of this kind",
             "operators=stencil operators.order=2 operators.isotropic=false",
         )
-    if problem.mask.solid.all():
+    if mask.solid.all():
         raise BoundaryError("domain.mask covers the whole domain", "a formula that leaves cells")
     fields = problem.equation.field_symbols
-    fixed = {f for f, w in zip(fields, problem.mask.walls, strict=True) if w.kind == "dirichlet"}
+    fixed = {f for f, w in zip(fields, mask.walls, strict=True) if w.kind == "dirichlet"}
     for formula in problem.equation.formulas:
         for node in lang.operators_in(formula):
             inner = node.args[-1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sympy
@@ -11,6 +12,11 @@ import tensorflow as tf
 from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
 from pdesim.operators import transforms
+from pdesim.operators.modes import Modes
+from pdesim.operators.parity import Lift
+
+if TYPE_CHECKING:
+    from pdesim.operators.method_of_lines import MethodOfLines
 
 
 class Pseudospectral:
@@ -20,14 +26,21 @@ class Pseudospectral:
     polynomial (``symmetry.Lift``).
     """
 
-    def __init__(self, system, fields: Sequence[tf.Tensor], stacked, time, formulas) -> None:
+    def __init__(
+        self,
+        system: MethodOfLines,
+        fields: Sequence[tf.Tensor],
+        stacked: tf.Tensor | None,
+        time: tf.Tensor,
+        formulas: Sequence[sympy.Expr],
+    ) -> None:
         self.system, self.grid = system, system.problem.grid
         names = dict(zip(system.problem.equation.fields, fields, strict=True))
         places = {**system.places(0), **system.values(time)}
         self.value = Evaluator({**places, **names}, system.library, self._apply)
         self._modes: dict[sympy.Basic, tf.Tensor] = {}
 
-    def _apply(self, word: str, arguments: tuple, value: Evaluator):
+    def _apply(self, word: str, arguments: tuple, value: Evaluator) -> Any:
         if not any(argument.free_symbols for argument in arguments):
             return 0.0  # a derivative of a number
         axes = lang.flux_axes(word, self.grid.dimensions)
@@ -46,7 +59,7 @@ class Pseudospectral:
         lift = self._lift(inner)
         return result if lift is None else result + self._lift_derivative(word, lift)
 
-    def _coefficients(self, inner: sympy.Expr, modes, value: Evaluator) -> tf.Tensor:
+    def _coefficients(self, inner: sympy.Expr, modes: Modes, value: Evaluator) -> tf.Tensor:
         if inner not in self._modes:
             full = self.system.full(value(inner), self.grid.shape)
             lift = self._lift(inner)
@@ -55,11 +68,11 @@ class Pseudospectral:
             self._modes[inner] = transforms.forward(full, modes)
         return self._modes[inner]
 
-    def _lift(self, inner: sympy.Expr):
+    def _lift(self, inner: sympy.Expr) -> Lift | None:
         symbols = self.system.problem.equation.field_symbols
         return self.system.problem.lifts[symbols.index(inner)] if inner in symbols else None
 
-    def _lift_derivative(self, word: str, lift) -> tf.Tensor:
+    def _lift_derivative(self, word: str, lift: Lift) -> tf.Tensor:
         powers = list(lang.powers_of(word)) if word in lang.DERIVATIVES else [0, 0, 0]
         power = powers[lift.axis] if word in lang.DERIVATIVES else 2
         powers[lift.axis] = 0
@@ -67,14 +80,15 @@ class Pseudospectral:
         values = np.zeros(1) if any(powers) else lift.values(self.grid, power)
         return tf.constant(values, self.system.dtype)
 
-    def _symbol(self, word: str, modes) -> tuple[tf.Tensor, tuple[int, ...]]:
+    def _symbol(self, word: str, modes: Modes) -> tuple[tf.Tensor, tuple[int, ...]]:
         """The factor per mode, and the walled axes along which it turns sines into cosines."""
         scheme = self.system.problem.discretisation
         wavenumbers = modes.wavenumbers()
         if word == lang.LAPLACIAN:
             pairs = zip(wavenumbers, self.grid.spacing, strict=True)
             return sum(self._tensor(scheme.symbol(2, k, h)) for k, h in pairs), ()
-        odd, total = modes.odd_axes(word), 1.0
+        odd = modes.odd_axes(word)
+        total: Any = 1.0
         for axis, power in enumerate(lang.powers_of(word, self.grid.dimensions)):
             k = wavenumbers[axis]
             if axis in odd:
@@ -83,7 +97,7 @@ class Pseudospectral:
                 total = total * (sign * (-1) ** (power // 2) * k**power)
             elif power:
                 total = total * scheme.symbol(power, k, self.grid.spacing[axis])
-        return self._tensor(total), odd
+        return self._tensor(np.asarray(total)), odd
 
     def _tensor(self, values: np.ndarray) -> tf.Tensor:
         return tf.constant(values, self.system.dtype_of(values))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache, reduce
 from itertools import zip_longest
+from typing import Any
 
 import numpy as np
 import sympy
@@ -145,7 +146,8 @@ class Discretisation:
                 return sign * wavenumber**derivative
             nyquist = np.isclose(np.abs(angle), np.pi, rtol=1e-12)
             return np.where(nyquist, 0.0, sign * 1j * wavenumber**derivative)
-        square, value = np.sin(0.5 * angle) ** 2, 0.0
+        square = np.sin(0.5 * angle) ** 2
+        value: Any = 0.0
         for coefficient in reversed(_symbol_polynomial(derivative, self.order)):
             value = value * square + coefficient
         if derivative % 2:
@@ -185,12 +187,13 @@ class Discretisation:
                 table[word] = self._laplacian(grid, along)
             elif exists_in(word, grid.dimensions):
                 powers = enumerate(powers_of(word, grid.dimensions))
-                table[word] = math.prod(along(axis, power) for axis, power in powers if power)
+                factors = [along(axis, power) for axis, power in powers if power]
+                table[word] = reduce(operator.mul, factors)
         return table
 
     def _laplacian(self, grid: Grid, along: Callable[[int, int], np.ndarray]) -> np.ndarray:
         second = [along(axis, 2) for axis in range(grid.dimensions)]
-        total = sum(second)
+        total = reduce(operator.add, second)
         if self.isotropic:
             for (a, b), weight in _corner_weights(grid).items():
                 total = total + weight * second[a] * second[b]

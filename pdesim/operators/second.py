@@ -49,6 +49,7 @@ def stated_conditions(conditions: Conditions, formulas: Sequence[sympy.Expr]) ->
         if wall.is_clamped:
             text = f"{field} = {wall.value} and normal derivative of {field} = {wall.slope}"
         else:
+            assert wall.laplacian is not None  # the other kind of second condition
             text = _text(lang.operator(lang.LAPLACIAN, field), wall.laplacian)
         found.setdefault(text, []).append(_place(conditions, axis, side))
     return _lines(found)
@@ -104,7 +105,8 @@ def highest_order(formulas: Sequence[sympy.Expr], field: sympy.Symbol, axis: int
 
 def _check_series(field: sympy.Symbol, place: str, wall: Wall) -> None:
     given = wall.laplacian
-    if not wall.is_clamped and (wall.kind, given.kind) in _OF_SERIES and given.value == 0:
+    of_series = given is not None and (wall.kind, given.kind) in _OF_SERIES
+    if of_series and not wall.is_clamped and given is not None and given.value == 0:
         return
     raise BoundaryError(
         f"operators=spectral cannot meet the second condition of {field} on {place}: sine series "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -89,7 +90,7 @@ def divergence(
     return total
 
 
-def _harmonic(neighbour: Neighbour, grid: Grid, axis: int, side: int, boundary):
+def _harmonic(neighbour: Neighbour, grid: Grid, axis: int, side: int, boundary: Any) -> tf.Tensor:
     """``2 a b / (a + b)`` on a face, 0 where a and b differ in sign or one of them is 0.
 
     A face between two materials lets through what both halves of the way do, one after the other
@@ -102,7 +103,9 @@ def _harmonic(neighbour: Neighbour, grid: Grid, axis: int, side: int, boundary):
     return mean if boundary is None else tf.where(boundary[side > 0], 0.5 * total, mean)
 
 
-def _staggered(neighbour: Neighbour, grid: Grid, axis: int, low: int, weights, sign: int):
+def _staggered(
+    neighbour: Neighbour, grid: Grid, axis: int, low: int, weights: Sequence[float], sign: int
+) -> tf.Tensor:
     """``sum_m weights[m] * (f[low + 1 + m] + sign * f[low - m])`` on a face."""
     total = None
     for m, weight in enumerate(weights):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 import sympy
 from sympy.logic.boolalg import Boolean
@@ -85,7 +86,7 @@ def separate_time(
                 return node.func(walk(sympy.Add(*others)) + remainder, walk(node.args[1]))
         return node.func(*map(walk, node.args))
 
-    def shifted(function, angle: sympy.Expr, phase: sympy.Expr) -> sympy.Expr:
+    def shifted(function: Any, angle: sympy.Expr, phase: sympy.Expr) -> sympy.Expr:
         sine, cosine = (walk(wave(phase)) for wave in (sympy.sin, sympy.cos))
         if function is sympy.sin:
             return sympy.sin(angle) * cosine + sympy.cos(angle) * sine

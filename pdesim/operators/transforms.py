@@ -47,12 +47,12 @@ def enforce_hermitian(coefficients: tf.Tensor, modes: Modes) -> tf.Tensor:
     where, points = -1 - axis, modes.grid.points[axis]
     others = [-1 - a for a, basis in enumerate(modes.bases) if basis == "fourier" and a != axis]
 
-    def part(start, stop):
+    def part(start: int | None, stop: int | None) -> tf.Tensor:
         index = [slice(None)] * (-where)
         index[0] = slice(start, stop)
         return coefficients[(..., *index)]
 
-    def mended(plane):
+    def mended(plane: tf.Tensor) -> tf.Tensor:
         mirror = tf.math.conj(plane)
         if others:
             mirror = tf.roll(tf.reverse(mirror, others), [1] * len(others), others)
@@ -120,31 +120,31 @@ def _reversed(values: tf.Tensor) -> tf.Tensor:
     return tf.reverse(values, axis=[-1])
 
 
-def _cosine(values, kind):
+def _cosine(values: tf.Tensor, kind: int) -> tf.Tensor:
     return tf.signal.dct(values, type=kind, norm="ortho")
 
 
-def _idct(values):
+def _idct(values: tf.Tensor) -> tf.Tensor:
     return tf.signal.idct(values, type=2, norm="ortho")
 
 
-def _sine(values):
+def _sine(values: tf.Tensor) -> tf.Tensor:
     """DST-II, ``sum_j v_j sin((k + 1) pi (j + 1/2) / n)``, by the DCT-II of alternating signs."""
     return _reversed(_cosine(values * _signs(values), 2))
 
 
-def _inverse_sine(coefficients):
+def _inverse_sine(coefficients: tf.Tensor) -> tf.Tensor:
     values = _idct(_reversed(coefficients))
     return values * _signs(values)
 
 
-def _half_sine(values):
+def _half_sine(values: tf.Tensor) -> tf.Tensor:
     """DST-IV, its own inverse, by the DCT-IV of the reversed values."""
     result = _cosine(_reversed(values), 4)
     return result * _signs(result)
 
 
-def _shift(coefficients, by: int):
+def _shift(coefficients: tf.Tensor, by: int) -> tf.Tensor:
     """Move coefficients one place: sine number k stands at k - 1, cosine number k at k."""
     zero = tf.zeros_like(coefficients[..., :1])
     if by > 0:  # sines to cosines; the last sine has no cosine on this grid

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,7 @@ def build_selection(
     fields: Sequence[str],
     keep: Sequence[str] | None,
     stride: int | Sequence[int],
-    region: Mapping[str, Sequence[float]] | None,
+    region: Mapping[Any, Sequence[float]] | None,
 ) -> Selection:
     """Read the settings ``output.fields``, ``output.stride`` and ``output.region``.
 

@@ -30,9 +30,8 @@ def stiffest_mode(problem: Problem, axis: int) -> float:
     points = min(grid.points[axis], POINTS)
     line = _Line(scheme, Grid((points,), (points * grid.spacing[axis],), (0.0,)))
     lowest = 0.0
-    for pair in {
-        tuple(wall.homogeneous for wall in field[axis]) for field in problem.boundary.walls
-    }:
+    pairs = [field[axis] for field in problem.boundary.walls]
+    for pair in {(lower.homogeneous, upper.homogeneous) for lower, upper in pairs}:
         lowest = min(lowest, float(np.linalg.eigvals(line.second(pair)).real.min()))
         if any(wall.has_second for wall in pair):
             stiffest = np.linalg.eigvals(line.fourth(pair)).real.max()
@@ -57,8 +56,8 @@ class _Line:
         """d2/dx2 of d2/dx2 with the second conditions of both ends."""
         wide = self._difference(self._extended(np.eye(self.points), pair, 2 * self.reach))
         inside = slice(self.reach, self.reach + self.points)
-        derived = tuple(wall.laplacian or replace(wall, slope=None) for wall in pair)
-        extended = self._extended(wide[inside], derived, self.reach)
+        lower, upper = (wall.laplacian or replace(wall, slope=None) for wall in pair)
+        extended = self._extended(wide[inside], (lower, upper), self.reach)
         if pair[0].is_clamped:
             extended[: self.reach] = wide[: self.reach]
         if pair[1].is_clamped:

@@ -7,7 +7,7 @@ that it contains; anything else would evaluate that right-hand side more than on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,7 +56,7 @@ class Placeholder:
         self, trace: _Trace, inputs: Sequence[Placeholder], size: int, reads: bool = False
     ) -> None:
         self.trace, self.inputs, self.size, self.reads = trace, tuple(inputs), size, reads
-        self.depth = max((value.depth for value in inputs), default=0) + reads
+        self.depth: int = max((value.depth for value in inputs), default=0) + reads
         self.number = len(trace.values)
         trace.values.append(self)
 
@@ -125,17 +125,17 @@ def cost_of(stepper: Stepper, problem: Problem) -> Cost:
     """The cost of one step, with the error estimate where the stepper has one."""
     trace = _Trace(problem)
     state = Placeholder(trace, [], len(problem.equation.fields))
-    begun = stepper.init(trace, state, 0.0, 1.0, _AnyCoefficient())  # type: ignore[arg-type]
+    begun = stepper.init(trace, state, 0.0, 1.0, _AnyCoefficient())
     sizes = [part.size for part in _parts(begun)]
     trace = _Trace(problem)
     carried = [Placeholder(trace, [], size) for size in sizes]
     carry = tuple(carried) if isinstance(begun, tuple) else carried[0]
+    ends: tuple[Placeholder, ...]
     if isinstance(stepper, AdaptiveStepper):
-        made = stepper.step_with_error(trace, carry, _stage_time, 1.0)  # type: ignore[arg-type]
-        results, ends = made[:1], made
+        ends = stepper.step_with_error(trace, carry, _stage_time, 1.0)
+        results: tuple[Placeholder, ...] = ends[:1]
     else:
-        after = stepper.step(trace, carry, _stage_time, 1.0, _AnyCoefficient())  # type: ignore[arg-type]
-        results = ends = _parts(after)
+        results = ends = _parts(stepper.step(trace, carry, _stage_time, 1.0, _AnyCoefficient()))
     depth = max(value.depth for value in ends)
     return _analyse(trace, carried, results, ends, depth)
 
@@ -190,10 +190,11 @@ def _assign_buffers(
     last = dict.fromkeys(stored, -1)
     for value in trace.values:
         if value.number in stored:
-            _note_reads(value, stored, lambda n, by=value.number: last.update({n: by}))
+            for number in _reads(value, stored):
+                last[number] = value.number
     for value in ends:  # what is not stored before is computed at the end
         if value.number not in stored:
-            _note_reads(value, stored, lambda n: last.update({n: never}))
+            last.update(dict.fromkeys(_reads(value, stored), never))
         else:
             last[value.number] = never
     place: dict[int, int] = {}
@@ -217,10 +218,9 @@ def _assign_buffers(
     return place, tuple(buffers)
 
 
-def _note_reads(value: Placeholder, stored: set[int], note: Callable[[int], object]) -> None:
-    """Call ``note`` with every stored array that is read by the pass that computes ``value``."""
+def _reads(value: Placeholder, stored: set[int]) -> set[int]:
+    """The stored arrays that are read by the pass that computes ``value``."""
+    found: set[int] = set()
     for source in value.inputs:
-        if source.number in stored:
-            note(source.number)
-        else:
-            _note_reads(source, stored, note)
+        found |= {source.number} if source.number in stored else _reads(source, stored)
+    return found

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -59,7 +61,8 @@ class Exponential(Stepper):
         functions = {c: _functions(linear, c * dt, k) for c, k in highest.items()}
 
         def combine(entry: Phi) -> np.ndarray:
-            return sum(weight * functions[c][k] for weight, k, c in entry)
+            terms = [weight * functions[c][k] for weight, k, c in entry]
+            return functools.reduce(operator.add, terms)
 
         table = {f"exp{c}": functions[c][0] for c in {*tableau.c, 1.0} - {0.0}}
         for entry in entries:
@@ -84,7 +87,8 @@ class Exponential(Stepper):
         dt: Any,
         coefficients: Mapping[str, Array],
     ) -> Carry:
-        tableau, rates = self.method.exponential_tableau, []
+        tableau = self.method.exponential_tableau
+        rates: list[Array] = []
         modes = system.enforce_hermitian(carry)
 
         def stage(c: float, row: Sequence[Phi]) -> Array:

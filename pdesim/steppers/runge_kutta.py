@@ -64,7 +64,7 @@ def shu_osher_form(tableau: Tableau) -> list[tuple[tuple[Fraction, ...], Fractio
                 weights[stage] += share * weight
         known = {stage: -weight / factor for stage, weight in enumerate(weights) if weight}
         slopes.append(known | {number: 1 / factor})
-        weights[0] = 1 - sum(weights)
+        weights[0] = 1 - sum(weights, Fraction(0))
         forms.append((tuple(weights), factor))
     return forms
 
@@ -79,7 +79,8 @@ class EmbeddedRungeKutta(AdaptiveStepper):
     def step_with_error(
         self, system: System, state: Array, stage_time: StageTime, dt: Any
     ) -> tuple[Array, Array]:
-        tableau, slopes, stage = self.method.explicit_tableau, [], state
+        tableau, stage = self.method.explicit_tableau, state
+        slopes: list[Array] = []
         assert tableau.embedded is not None
         for row, c in zip(tableau.a, tableau.c, strict=True):
             if slopes:

@@ -8,6 +8,7 @@ of the eigenvalues is extreme are then analysed for all wave vectors (``stabilit
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import sympy
@@ -31,7 +32,7 @@ SLOW, PER_STEP, CELLS = 0.2, 0.8, 4096
 def deciding_cells(
     problem: Problem,
     jacobian: sympy.Matrix,
-    names: Mapping[str, object],
+    names: Mapping[str, Any],
     state: np.ndarray,
     thorough: bool = True,
 ) -> np.ndarray:
@@ -78,7 +79,7 @@ def reactions_are_slow(problem: Problem, state: np.ndarray, dt: float) -> bool:
         return False
     step = max(1, int((grid.cells / CELLS) ** (1 / grid.dimensions)))
     some = (slice(None, None, step),) * grid.dimensions
-    names: dict[str, object] = dict(problem.parameters)
+    names: dict[str, Any] = dict(problem.parameters)
     for name, values in (
         *grid.places(grid.coordinates(), problem.named).items(),
         *zip(problem.equation.fields, state, strict=True),
@@ -95,7 +96,7 @@ def reactions_are_slow(problem: Problem, state: np.ndarray, dt: float) -> bool:
     return bool(reactions <= min(SLOW * derivatives, PER_STEP / dt))
 
 
-def _probes(problem: Problem, jacobian: sympy.Matrix) -> list[dict[str, object]]:
+def _probes(problem: Problem, jacobian: sympy.Matrix) -> list[dict[str, Any]]:
     """Symbols at the uniform state, the shortest wave, and the steepest wave along each axis."""
     grid, scheme = problem.grid, problem.discretisation
     angles = [np.zeros(grid.dimensions), np.full(grid.dimensions, np.pi)]
@@ -157,7 +158,7 @@ def _keep(found: list[tuple[float, int]], values: np.ndarray, start: int) -> Non
     del found[KEPT:]
 
 
-def _chunks(grid: Grid, names: Mapping[str, object]) -> Iterator[tuple[int, dict[str, object]]]:
+def _chunks(grid: Grid, names: Mapping[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
     """The names on slices of the first array axis, and the flat index of the first cell."""
     rows, row = grid.shape[0], grid.cells // grid.shape[0]
     step = max(1, CHUNK // row)

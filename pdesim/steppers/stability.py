@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 import sympy
@@ -21,6 +22,7 @@ from pdesim.formula import language as lang
 from pdesim.model.grid import Grid
 from pdesim.operators.problem import Problem
 from pdesim.operators.symbols import matrix_values, symbol_names, words_in
+from pdesim.steppers.base import Stepper
 from pdesim.steppers.boundary_modes import stiffest_mode
 from pdesim.steppers.samples import deciding_cells
 
@@ -33,13 +35,13 @@ TOLERANCE = 1e-9
 
 @dataclass(frozen=True)
 class Linearised:
-    """An equation as small matrices: stands in for ``MethodOfLines`` in a stepper's step.
+    """The linearised equation as small matrices: a system for steppers, of NumPy arrays.
 
     States have shape (samples, fields, columns).
     """
 
     problem: Problem
-    names: Mapping[str, object]
+    names: Mapping[str, Any]
     nodes: Mapping[sympy.Basic, sympy.Symbol]
     kept: np.ndarray | slice = field(default_factory=lambda: slice(None))
     _memo: dict = field(default_factory=dict, repr=False)
@@ -68,42 +70,44 @@ class Linearised:
         """The equation's linear part at every sample kept: (fields, fields, samples)."""
         return self.sampled(self.problem.split.matrix)
 
-    def rhs(self, state, time):
+    def rhs(self, state: np.ndarray, time: Any) -> np.ndarray:
         return self.evaluate(self.problem.equation.formulas, state, time)
 
-    def rest(self, state, time):
+    def rest(self, state: np.ndarray, time: Any) -> np.ndarray:
         return self.evaluate(self.problem.split.rest, state, time)
 
-    def rest_modes(self, state, time):
+    def rest_modes(self, state: np.ndarray, time: Any) -> np.ndarray:
         return self.rest(state, time)
 
-    def evaluate(self, formulas, state, time):
-        fields = state if isinstance(state, list) else self.unstack(state)
+    def evaluate(
+        self, formulas: Sequence[sympy.Expr], state: np.ndarray | Sequence[np.ndarray], time: Any
+    ) -> np.ndarray:
+        fields = self.unstack(state) if isinstance(state, np.ndarray) else state
         return self.matrix(formulas) @ self.stack(fields)
 
-    def stack(self, fields):
+    def stack(self, fields: Sequence[np.ndarray]) -> np.ndarray:
         return np.stack(fields, axis=-2)
 
-    def unstack(self, state):
+    def unstack(self, state: np.ndarray) -> list[np.ndarray]:
         return [state[..., i, :] for i in range(state.shape[-2])]
 
-    def column(self, values):
+    def column(self, values: np.ndarray) -> np.ndarray:
         return np.asarray(values)[:, None]
 
-    def solve_shifted(self, b, factor, time, x0):
+    def solve_shifted(self, b: np.ndarray, factor: Any, time: Any, x0: np.ndarray) -> np.ndarray:
         matrix = self.matrix(self.problem.equation.formulas)
         return np.linalg.solve(np.eye(matrix.shape[-1]) - factor * matrix, b)
 
-    def to_modes(self, state):
+    def to_modes(self, state: np.ndarray) -> np.ndarray:
         return state
 
-    def to_state(self, modes):
+    def to_state(self, modes: np.ndarray) -> np.ndarray:
         return modes
 
-    def enforce_hermitian(self, modes):
+    def enforce_hermitian(self, modes: np.ndarray) -> np.ndarray:
         return modes
 
-    def apply_matrix(self, matrix, modes):
+    def apply_matrix(self, matrix: np.ndarray, modes: np.ndarray) -> np.ndarray:
         if matrix.ndim == 2:  # one number per field and sample
             return np.moveaxis(matrix, 0, -1)[..., None] * modes
         return np.moveaxis(matrix, -1, 0) @ modes
@@ -112,7 +116,7 @@ class Linearised:
 def linearise(
     problem: Problem,
     state: np.ndarray,
-    time: float | Sequence[float],
+    time: float | Sequence[float] | np.ndarray,
     thorough: bool = True,
 ) -> Linearised:
     """Sample the linearised equation at a state of shape ``(fields, *grid.shape)``.
@@ -165,14 +169,14 @@ def _sample(
     jacobian = equation.jacobian.xreplace(dict(nodes))
     cells = deciding_cells(problem, jacobian, everywhere, state, thorough)
 
-    def at_cells(values):
+    def at_cells(values: np.ndarray) -> np.ndarray:
         return np.broadcast_to(values, grid.shape).reshape(-1)[cells]
 
     sample = {name: at_cells(v) if np.ndim(v) else v for name, v in everywhere.items()}
     return {**sample, _COUNT: len(cells)}
 
 
-def stable_step(stepper, waves: Linearised, longest: float) -> float:
+def stable_step(stepper: Stepper, waves: Linearised, longest: float) -> float:
     """The largest stable dt up to ``longest``; ``inf`` if that is stable too, 0 if none is."""
     matrices = waves.matrix(waves.problem.equation.formulas)
     rates = np.linalg.eigvals(matrices)
@@ -197,7 +201,7 @@ def stable_step(stepper, waves: Linearised, longest: float) -> float:
     return lower
 
 
-def is_stable(stepper, waves: Linearised, dt: float) -> bool:
+def is_stable(stepper: Stepper, waves: Linearised, dt: float) -> bool:
     """Whether a step is stable at the state that ``waves`` was linearised at."""
     rates = np.linalg.eigvals(waves.matrix(waves.problem.equation.formulas))
     growth = _growth(rates)
@@ -244,7 +248,7 @@ def _growth(rates: np.ndarray) -> _Growth:
     return _Growth(np.maximum(rates.real.max(axis=1), 0.0), np.abs(rates).max(axis=1))
 
 
-def _is_stable(stepper, waves: Linearised, dt: float, growth: _Growth) -> bool:
+def _is_stable(stepper: Stepper, waves: Linearised, dt: float, growth: _Growth) -> bool:
     with np.errstate(all="ignore"):
         amplification = amplification_matrices(stepper, waves, dt)
         if not np.isfinite(amplification).all():
@@ -253,7 +257,7 @@ def _is_stable(stepper, waves: Linearised, dt: float, growth: _Growth) -> bool:
     return bool((radius <= growth.allowed(dt) * (1 + TOLERANCE)).all())
 
 
-def amplification_matrices(stepper, waves: Linearised, dt: float) -> np.ndarray:
+def amplification_matrices(stepper: Stepper, waves: Linearised, dt: float) -> np.ndarray:
     """One step of ``stepper`` as a matrix at every sample, by stepping unit vectors.
 
     What a stepper carries (modes and earlier rates, positions and momenta) is one long vector:
@@ -292,8 +296,8 @@ def _symbols(problem: Problem) -> dict[str, np.ndarray]:
             even = {n: stiffest ** (n // 2) * (n % 2 == 0) for n in powers}
             line = {n: np.append(values, even[n]) for n, values in line.items()}
         per_axis.append(line)
-    index = np.meshgrid(*(np.arange(len(line[1])) for line in per_axis), indexing="ij")
-    index = [i.reshape(-1, 1) for i in index]
+    numbers = np.meshgrid(*(np.arange(len(line[1])) for line in per_axis), indexing="ij")
+    index = [n.reshape(-1, 1) for n in numbers]
     needed = {*words_in(problem.equation.jacobian), *words_in(problem.split.matrix)}
     return scheme.assemble(grid, lambda axis, power: per_axis[axis][power][index[axis]], needed)
 
@@ -341,7 +345,7 @@ def _rates(matrices: np.ndarray) -> np.ndarray:
 def _differentiate(grid: Grid, word: str, arguments: tuple, evaluate: Evaluator) -> np.ndarray:
     """The size of a derivative of the present state: NumPy's gradients are near enough."""
 
-    def gradient(values, axis):
+    def gradient(values: np.ndarray, axis: int) -> np.ndarray:
         if grid.points[axis] < 2:
             return np.zeros(grid.shape)
         return np.gradient(values, grid.spacing[axis], axis=grid.array_axis(axis))
@@ -352,7 +356,9 @@ def _differentiate(grid: Grid, word: str, arguments: tuple, evaluate: Evaluator)
             for _ in range(power):
                 values = gradient(values, axis)
         return values
-    axes = lang.flux_axes(word, grid.dimensions)
-    factor = 1.0 if axes is None else evaluate(arguments[0])
-    axes = range(grid.dimensions) if axes is None else axes
-    return sum(gradient(factor * gradient(values, axis), axis) for axis in axes)
+    flux_axes = lang.flux_axes(word, grid.dimensions)
+    factor = 1.0 if flux_axes is None else evaluate(arguments[0])
+    total = np.zeros(grid.shape)
+    for axis in range(grid.dimensions) if flux_axes is None else flux_axes:
+        total = total + gradient(factor * gradient(values, axis), axis)
+    return total

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -57,7 +57,9 @@ def partition(equation: Equation) -> Partition | None:
     )
 
 
-def _own_rate(formula, field, constants) -> tuple[sympy.Expr, sympy.Expr] | None:
+def _own_rate(
+    formula: sympy.Expr, field: sympy.Symbol, constants: Set[sympy.Symbol]
+) -> tuple[sympy.Expr, sympy.Expr] | None:
     """The constant g and the rest in ``formula = g*field + rest``, rest free of the field."""
     if field not in formula.free_symbols:
         return sympy.Integer(0), formula
@@ -68,7 +70,9 @@ def _own_rate(formula, field, constants) -> tuple[sympy.Expr, sympy.Expr] | None
     return rate, rest
 
 
-def _momenta(fields, forces, damped) -> tuple[int, ...] | None:
+def _momenta(
+    fields: Sequence[sympy.Symbol], forces: Sequence[sympy.Expr], damped: Sequence[bool]
+) -> tuple[int, ...] | None:
     """The fields to call momenta: neither part may depend on itself, positions are undamped.
 
     Of several choices the one whose momenta have the spatial operators is taken.
@@ -109,7 +113,7 @@ class SymplecticComposition(Stepper):
     ) -> dict[str, np.ndarray]:
         evaluate = Evaluator(parameters)
         rates = np.array([float(evaluate(rate)) for rate in self.partition.damping])
-        table = {}
+        table: dict[str, np.ndarray] = {}
         for number, fraction in enumerate(self.method.weights):
             z = -rates * fraction * dt
             weight = np.where(z == 0, 1.0, np.expm1(z) / np.where(z == 0, 1.0, z))

@@ -8,7 +8,7 @@ may miss a pulse altogether.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import sympy
@@ -63,7 +63,9 @@ def find_events(problem: Problem, times: np.ndarray, given: Sequence[float] = ()
     return events[np.append(np.diff(events) > near, True)] if len(events) else events
 
 
-def merge(times: np.ndarray, events: np.ndarray, more: Sequence[float] = ()) -> np.ndarray:
+def merge(
+    times: np.ndarray, events: np.ndarray, more: Sequence[float] | np.ndarray = ()
+) -> np.ndarray:
     """The targets of a run: the times of its frames, its events, and ``more``, in order.
 
     An event that is as good as equal to the time of a frame takes its place, since a formula must
@@ -153,9 +155,10 @@ def _changes(problem: Problem, expression: sympy.Expr, samples: np.ndarray) -> l
     return samples[onsets[:1000]].tolist()
 
 
-def _evaluator(problem: Problem, expression: sympy.Expr):
+def _evaluator(problem: Problem, expression: sympy.Expr) -> Callable[[np.ndarray], np.ndarray]:
     """``expression`` as a function of an array of times, at a spread of cells if it has places."""
-    grid, cells = problem.grid, slice(None)
+    grid = problem.grid
+    cells: np.ndarray | slice = slice(None)
     names: Mapping[str, object] = dict(problem.parameters)
     used = {symbol.name for symbol in expression.free_symbols}
     places = grid.places(grid.coordinates(), used)
@@ -173,7 +176,7 @@ def _evaluator(problem: Problem, expression: sympy.Expr):
     return evaluate
 
 
-def _bisect(evaluate, low: float, high: float) -> float:
+def _bisect(evaluate: Callable[[np.ndarray], np.ndarray], low: float, high: float) -> float:
     """The first time in double precision from which on a switch has its later value."""
     before = evaluate(np.array([low]))
     while True:

@@ -50,7 +50,9 @@ def instants(problem: Problem, targets: np.ndarray) -> np.ndarray:
     return np.union1d(some, np.linspace(targets[0], targets[-1], INSTANTS))
 
 
-def stepper_for(settings: Settings, problem: Problem, waves: Linearised, span: float):
+def stepper_for(
+    settings: Settings, problem: Problem, waves: Linearised, span: float
+) -> tuple[Stepper, str]:
     name, why, stages = settings.stepper.name, "", settings.stepper.stages
     if name == "auto" and settings.time.tolerance is not None:
         name, why = "dormand_prince", "time.tolerance is given: the error decides the steps"
@@ -90,7 +92,9 @@ def is_automatic(settings: Settings, stepper: Stepper) -> bool:
     return settings.time.dt == "auto" and fixed and stepper.method.order > 0
 
 
-def time_step(settings: Settings, waves: Linearised, stepper, times: np.ndarray) -> TimeStep:
+def time_step(
+    settings: Settings, waves: Linearised, stepper: Stepper, times: np.ndarray
+) -> TimeStep:
     """The step for a linearised state: the one given, or a fraction of the stability limit.
 
     Raises:

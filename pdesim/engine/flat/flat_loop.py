@@ -150,4 +150,6 @@ class FlatLoop:
             (layout.pad(carry), time, dt, zero, zero),
         )
         state = layout.on_grid(flat)
-        return *context.extract(context.system(parameters), state, *rest[:2], {}), tuple(rest)
+        time, dt = rest[:2]
+        results = context.extract(context.system(parameters), state, time, dt, {})
+        return *results, tuple(rest)

@@ -94,7 +94,8 @@ class FlatRightHandSide:
         reads = [self._reader(on_extended(argument)) for argument in arguments]
         if lang.has_flux_form(word):
             axes = lang.flux_axes(word, grid.dimensions)
-            return stencil.divergence(*reads, grid, scheme.order, axes)
+            diffusivity, inner = reads
+            return stencil.divergence(diffusivity, inner, grid, scheme.order, axes)
         return stencil.derivative(reads[0], scheme.terms(word, grid))
 
     def _reader(self, values: Any) -> stencil.Neighbour:

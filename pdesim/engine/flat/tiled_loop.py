@@ -149,7 +149,7 @@ class AdaptiveTiledLoop:
             rows, time, dt, tolerance, scale, parameters = numbers
             rhs = flat_rhs(context, tiles.tile, rows, parameters)
             system = _tiled_system(context, rhs, workspace)
-            new, error = context.step_with_error(system, 1, *parts, time, dt)
+            new, error = context.step_with_error(system, 1, parts[0], time, dt)
             new, error = aligned(workspace.write_output(new, 0), error)
             return error_control.squares(new, error, tolerance, rhs.column(scale))
 

@@ -165,8 +165,8 @@ class Tiles:
     def _advanced(self, parts, spare, kept, step: Step, steps, packed) -> tuple:
         """A flat tile after ``steps`` steps, and the other arrays that were used."""
 
-        def two(count, packed, kept, *pair):
-            pair = list(pair)
+        def two(count, packed, kept, *both):
+            pair = list(both)
             for turn in range(2):
                 now = count + turn
                 taken = now < steps
