@@ -276,8 +276,9 @@ class Differences:
             values = tf.convert_to_tensor(value(atom), self.system.dtype)
             if lang.is_operator(atom):
                 values = self.system.full(values, self.grid.shape)
+            condition = problem.conditions.condition
             sides = [
-                tuple(problem.conditions.condition(atom, axis, s) for s in (0, 1))
+                (condition(atom, axis, 0), condition(atom, axis, 1))
                 for axis in range(self.grid.dimensions)
             ]
             nested = lang.is_operator(atom)
