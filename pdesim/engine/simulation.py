@@ -389,7 +389,9 @@ class Simulation:
     def _restart_after_event(self) -> None:
         """Begin with a short step where a formula has switched: what comes is not known."""
         plan, here = self.plan, self.plan.targets[self._target]
-        if plan.problem.moves and (self._target == 0 or np.isclose(here, plan.events).any()):
+        if plan.problem.is_time_dependent and (
+            self._target == 0 or np.isclose(here, plan.events).any()
+        ):
             longest = AFTER_EVENT * (plan.times[1] - plan.times[0])
             self._at.dt = np.minimum(self._at.dt, longest)
 

@@ -4,7 +4,7 @@ A wall is the Robin condition ``a*u + b*du/dn = value`` on the face (n points ou
 Dirichlet has (a, b) = (1, 0), Neumann (0, 1). A periodic axis has no wall.
 
 An operator of fourth order needs a second condition on a side: the normal derivative besides the
-value (a clamped plate), or a condition for laplacian(u) (``Wall.slope``, ``Wall.laplacian``).
+value (a clamped plate), or a condition for laplacian(u) (``slope``, ``laplacian``).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PAIRS = {
 
 
 @dataclass(frozen=True)
-class Wall:
+class BoundaryCondition:
     """``a*u + b*du/dn = value``; ``value`` is a formula of position, time and parameters.
 
     ``mirror`` says that the solution is even about the wall where the value is 0
@@ -50,7 +50,7 @@ class Wall:
     mirror: bool = False
     derived: bool = False
     slope: sympy.Expr | None = None
-    laplacian: Wall | None = None
+    laplacian: BoundaryCondition | None = None
 
     @property
     def name(self) -> str:
@@ -82,12 +82,12 @@ class Wall:
         return (self.value, *slope, *(() if self.laplacian is None else self.laplacian.values))
 
     @property
-    def moves(self) -> bool:
+    def is_time_dependent(self) -> bool:
         """Whether a value depends on time."""
         return any(TIME in value.free_symbols for value in self.values)
 
     @property
-    def homogeneous(self) -> Wall:
+    def homogeneous(self) -> BoundaryCondition:
         return replace(
             self,
             value=sympy.S.Zero,
@@ -97,27 +97,27 @@ class Wall:
         )
 
 
-PERIODIC = Wall("periodic")
-NO_FLUX = Wall("neumann", 0.0, 1.0)
+PERIODIC = BoundaryCondition("periodic")
+NO_FLUX = BoundaryCondition("neumann", 0.0, 1.0)
 #: no condition is known: ghost cells continue the polynomial through the cells at the face
-EXTRAPOLATED = Wall("extrapolated")
+EXTRAPOLATED = BoundaryCondition("extrapolated")
 #: ghost cells have the value on the face: for a diffusivity, whose mean over the half cell beside
 #: the face is then that of the face and the cell
 HELD = "held"
 #: ghost cells are computed elsewhere, from those of what an expression is made of
-POINTWISE = Wall("pointwise")
+POINTWISE = BoundaryCondition("pointwise")
 #: ghost cells of an operator are the operator on the ghost cells of what it is applied to, which
 #: two conditions determine
-CONTINUED = Wall("continued")
+CONTINUED = BoundaryCondition("continued")
 
 
 @dataclass(frozen=True)
 class Boundary:
     """``walls[field][axis]`` is the pair (lower, upper); axes in x, y, z order."""
 
-    walls: tuple[tuple[tuple[Wall, Wall], ...], ...]
+    walls: tuple[tuple[tuple[BoundaryCondition, BoundaryCondition], ...], ...]
     #: per field, the wall on the faces of obstacles (``domain.mask``)
-    inner: tuple[Wall, ...] = ()
+    obstacle_conditions: tuple[BoundaryCondition, ...] = ()
 
     def is_periodic(self, axis: int) -> bool:
         return self.walls[0][axis][0].kind == "periodic"
@@ -127,7 +127,7 @@ class Boundary:
         return tuple(self.is_periodic(axis) for axis in range(len(self.walls[0])))
 
     @property
-    def all_walls(self) -> Iterator[Wall]:
+    def all_walls(self) -> Iterator[BoundaryCondition]:
         """Every side of every axis and field."""
         return (wall for field in self.walls for pair in field for wall in pair)
 
@@ -186,7 +186,7 @@ def build_boundary(
         forbidden=dict.fromkeys(fields, "it is a field; a wall's value is known beforehand"),
     )
     walls = tuple(
-        tuple(_axis_walls(spec, field, axis, scope) for axis in grid.axes) for field in fields
+        tuple(_axis_conditions(spec, field, axis, scope) for axis in grid.axes) for field in fields
     )
     _check_unused(spec, fields, grid.axes, scope)
     for number, axis in enumerate(grid.axes):
@@ -196,7 +196,7 @@ def build_boundary(
                 f"boundary.{axis} is periodic on one side or for one field only",
                 "both sides of an axis periodic for every field, or none",
             )
-    return Boundary(walls, tuple(_inner_wall(spec, field, scope) for field in fields))
+    return Boundary(walls, tuple(_obstacle_condition(spec, field, scope) for field in fields))
 
 
 def _check_unused(spec: Mapping, fields: Sequence[str], axes: Sequence[str], scope: Scope) -> None:
@@ -211,12 +211,12 @@ def _check_unused(spec: Mapping, fields: Sequence[str], axes: Sequence[str], sco
             sided = isinstance(layer, Mapping) and set(layer) & set(SIDES)
             for name, side in layer.items() if sided else [("", layer)]:
                 if side is not None:
-                    _wall(side, f"{place}.{key}" + (f".{name}" if name else ""), scope)
+                    _side(side, f"{place}.{key}" + (f".{name}" if name else ""), scope)
 
 
-def _inner_wall(spec: Mapping, field: str, scope: Scope) -> Wall:
+def _obstacle_condition(spec: Mapping, field: str, scope: Scope) -> BoundaryCondition:
     given = (spec.get(field) or {}).get("mask", spec.get("mask", "neumann"))
-    wall = _wall(given, "boundary.mask", scope)
+    wall = _side(given, "boundary.mask", scope)
     constant = wall.value.is_number and (wall.kind == "dirichlet" or wall.value == 0)
     if wall.kind not in ("dirichlet", "neumann") or not constant or wall.has_second:
         raise BoundaryError(
@@ -225,24 +225,26 @@ def _inner_wall(spec: Mapping, field: str, scope: Scope) -> Wall:
     return wall
 
 
-def _axis_walls(spec: Mapping, field: str, axis: str, scope: Scope) -> tuple[Wall, Wall]:
+def _axis_conditions(
+    spec: Mapping, field: str, axis: str, scope: Scope
+) -> tuple[BoundaryCondition, BoundaryCondition]:
     own = spec.get(field) or {}
     layers = [(own.get(axis), f"{field}.{axis}"), (own.get("default"), f"{field}.default")]
     layers += [(spec.get(axis), axis), (spec.get("default", "periodic"), "default")]
 
-    def side(name: str) -> Wall:
+    def side(name: str) -> BoundaryCondition:
         for layer, label in layers:
             if isinstance(layer, Mapping) and set(layer) & set(SIDES):
                 _check_keys(layer, SIDES, f"boundary.{label}")
                 layer, label = layer.get(name), f"{label}.{name}"
             if layer is not None:
-                return _wall(layer, f"boundary.{label}", scope)
+                return _side(layer, f"boundary.{label}", scope)
         return PERIODIC
 
     return side("lower"), side("upper")
 
 
-def _wall(spec: object, where: str, scope: Scope) -> Wall:
+def _side(spec: object, where: str, scope: Scope) -> BoundaryCondition:
     """One side, with a second condition if it has two."""
     if isinstance(spec, str):
         spec = PAIRS.get(spec, {spec: 0})
@@ -269,7 +271,7 @@ def _wall(spec: object, where: str, scope: Scope) -> Wall:
     return replace(wall, slope=_condition("neumann", spec["neumann"], where, scope).value)
 
 
-def _of_laplacian(spec: object, where: str, scope: Scope) -> Wall:
+def _of_laplacian(spec: object, where: str, scope: Scope) -> BoundaryCondition:
     """The condition for laplacian(u); a number or a formula is its value."""
     where = f"{where}.{LAPLACIAN}"
     if isinstance(spec, str) and spec in KINDS:
@@ -284,7 +286,7 @@ def _of_laplacian(spec: object, where: str, scope: Scope) -> Wall:
     return _condition(kinds[0], spec[kinds[0]], where, scope)
 
 
-def _condition(kind: str, value: object, where: str, scope: Scope) -> Wall:
+def _condition(kind: str, value: object, where: str, scope: Scope) -> BoundaryCondition:
     scalar = isinstance(value, (str, int, float)) and not isinstance(value, bool)
     if kind != "robin" and not scalar:
         raise BoundaryError(f"{where}.{kind} is {value!r}", "a number or a formula")
@@ -297,9 +299,11 @@ def _condition(kind: str, value: object, where: str, scope: Scope) -> Wall:
         a, b = (_number(value.get(name), f"{where}.robin.{name}") for name in ("a", "b"))
         if a == b == 0:
             raise BoundaryError(f"{where} has a = b = 0", "a*u + b*du/dn = value with a or b set")
-        return Wall(kind, a, b, parse(value.get("value", 0), scope, f"{where}.robin.value"))
+        return BoundaryCondition(
+            kind, a, b, parse(value.get("value", 0), scope, f"{where}.robin.value")
+        )
     a, b = (1.0, 0.0) if kind == "dirichlet" else (0.0, 1.0)
-    return Wall(kind, a, b, parse(value, scope, f"{where}.{kind}"))
+    return BoundaryCondition(kind, a, b, parse(value, scope, f"{where}.{kind}"))
 
 
 def _number(value: object, where: str) -> float:

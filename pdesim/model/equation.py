@@ -71,7 +71,7 @@ class Equation:
         return self if formulas == self.formulas else replace(self, formulas=formulas)
 
     @property
-    def moves(self) -> bool:
+    def is_time_dependent(self) -> bool:
         """Whether the formulas name the time."""
         return any(TIME in formula.free_symbols for formula in self.formulas)
 

@@ -77,7 +77,7 @@ class Grid:
             for axis, name in enumerate(self.axes)
         }
 
-    def places(
+    def namespace(
         self, coordinates: dict[str, np.ndarray], named: Container[str] = ("r",)
     ) -> dict[str, np.ndarray]:
         """Coordinates plus what formulas may name besides: ``r`` and ``Lx``, ``Ly``, ``Lz``.
@@ -101,5 +101,5 @@ def square_extents(points: Sequence[int], extent: float) -> tuple[float, ...]:
 
 
 def place_names(axes: tuple[str, ...]) -> tuple[str, ...]:
-    """The names that :meth:`Grid.places` gives values to."""
+    """The names that :meth:`Grid.namespace` gives values to."""
     return (*axes, *(f"L{name}" for name in axes), "r")

@@ -66,7 +66,7 @@ class InitialState:
             ConfigError: if a formula gives a value that is not finite.
         """
         named = {symbol.name for symbol in self.symbols}
-        names = {**grid.places(grid.coordinates(), named), **parameters, "t": time}
+        names = {**grid.namespace(grid.coordinates(), named), **parameters, "t": time}
         state = np.empty((len(self.formulas), *grid.shape))
         for number, formula in enumerate(self.formulas):
             generators = _Generators(grid, tuple(periodic), seed, number, drawn_on)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pdesim.model.boundary_conditions import Wall
+from pdesim.model.boundary_conditions import BoundaryCondition
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Mask:
     """
 
     solid: np.ndarray
-    walls: tuple[Wall, ...]
+    walls: tuple[BoundaryCondition, ...]
 
     def padded(self, halo: int, periodic: Sequence[bool]) -> np.ndarray:
         """``solid`` with ``halo`` more cells: wrapped on periodic axes, fluid beyond walls."""

@@ -7,16 +7,16 @@ from collections.abc import Callable, Sequence
 import sympy
 import tensorflow as tf
 
-from pdesim.model.boundary_conditions import HELD, Wall
+from pdesim.model.boundary_conditions import HELD, BoundaryCondition
 from pdesim.model.grid import Grid
 from pdesim.operators.ghost_weights import (
-    cells_known,
     clamped_weights,
+    extrapolation_points,
     extrapolation_weights,
     ghost_weights,
 )
 
-WallPair = tuple[Wall, Wall]
+WallPair = tuple[BoundaryCondition, BoundaryCondition]
 
 
 def extend(
@@ -96,7 +96,7 @@ def _beyond(values, wall, grid, axis, side, halo, order, wall_value, extra) -> t
         value = wall_value(wall, axis, side)
         return tf.concat([0 * cell if value is None else value + 0 * cell] * halo, axis=where)
     points, spacing = grid.points[axis], grid.spacing[axis]
-    known = min(cells_known(order, points, wall.is_clamped) + extra, points)
+    known = min(extrapolation_points(order, points, wall.is_clamped) + extra, points)
     slope, slope_weights = None, None
     if wall.is_clamped:
         weights, value_weights, slope_weights = clamped_weights(spacing, halo, known)
@@ -135,7 +135,7 @@ def _cells(values, grid, axis, side, known: int) -> list[tf.Tensor]:
     return [layer(values, where, place, place + 1) for place in places]
 
 
-def may_be_singular(wall: Wall) -> bool:
+def may_be_singular(wall: BoundaryCondition) -> bool:
     """Whether the value of a derived condition can be infinite or undefined at some places."""
     value = wall.value
     if not wall.derived or value.is_number:
