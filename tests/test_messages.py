@@ -174,7 +174,7 @@ def test_spectral_operators_have_no_order(capsys):
 
 def test_fields_cannot_be_named_like_coordinates(capsys):
     message = told(capsys, "equation=custom", "equation.rhs={x: '-x'}", "grid=8")
-    assert "'x' cannot name a field" in message
+    assert "'x' cannot be the name of a field" in message
 
 
 def test_steady_problems_without_a_solver_are_refused_before_tensorflow(capsys):
