@@ -159,8 +159,8 @@ def test_the_package_line_may_follow_other_comments():
         ("time.end=range(1,3)", "-m"),
         ("animation.limits=[1,0]", "animation.limits"),
         ("animation.colormap=nothing", "animation.colormap"),
-        ("hydra.run.dir=/proc/x", "cannot be made"),
-        (f"hydra.run.dir={'x' * 300}", "cannot be made"),
+        ("hydra.run.dir=/proc/x", "cannot be created"),
+        (f"hydra.run.dir={'x' * 300}", "cannot be created"),
     ],
 )
 def test_wrong_settings(capsys, setting, expected):

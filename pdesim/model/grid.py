@@ -96,9 +96,8 @@ class Grid:
             The coordinates, ``Lx``, ``Ly``, ``Lz`` (the extent), and ``r`` (the distance from the
             centre of the domain).
         """
-        lengths: dict[str, np.ndarray | float] = {
-            f"L{name}": self.extent[axis] for axis, name in enumerate(self.axes)
-        }
+        pairs = zip(self.axes, self.extent, strict=True)
+        lengths: dict[str, np.ndarray | float] = {f"L{name}": length for name, length in pairs}
         if "r" not in named:
             return {**coordinates, **lengths}
         squares = (
