@@ -267,7 +267,7 @@ def test_paths_from_python_are_text_or_paths(value):
     [
         (["--resolve", *HEAT], "--resolve needs --cfg"),
         (["--cfg", "job", "-m", *HEAT], "--cfg and --multirun cannot be combined"),
-        (["--cfg", "foo", *HEAT], "--cfg job, hydra, all"),
+        (["--cfg", "foo", *HEAT], "one of job, hydra, all"),
         (["--info=foo", *HEAT], "defaults-tree"),
         ([*HEAT, "equation.rhs={}"], "has no effect"),
         ([*HEAT, "initial={ }"], "has no effect"),

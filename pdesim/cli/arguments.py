@@ -86,4 +86,4 @@ def existing_folder(parser: Parser, option: str, target: str | None) -> None:
         ConfigError: if it does not.
     """
     if target is not None and not Path(target).parent.is_dir():
-        parser.error(f"no such folder for {option}: {Path(target).parent}")
+        parser.error(f"no such folder: {Path(target).parent} ({option})")
