@@ -27,7 +27,7 @@ class PdesimError(Exception):
 
     Args:
         problem: the first line of the message.
-        expected: what is allowed; the second line.
+        expected: the allowed values or forms; the second line.
         hint: a remedy; the last line.
 
     Attributes:

@@ -71,6 +71,8 @@ class _Section(BaseModel):
 
 
 class Domain(_Section):
+    """The dimensions and the size of the domain, and obstacles."""
+
     dimensions: Literal[1, 2, 3] = 2
     extent: Annotated[Length | Lengths, _evaluated("domain.extent")] = Field(
         default=1.0,
@@ -85,6 +87,8 @@ class Domain(_Section):
 
 
 class Operators(_Section):
+    """The discretisation of differential operators."""
+
     name: str = "stencil"
     order: int = 2
     isotropic: bool = False
@@ -93,11 +97,15 @@ class Operators(_Section):
 
 
 class Stepper(_Section):
+    """The time stepping method."""
+
     name: str = "auto"
     stages: Annotated[int, Field(ge=3, le=101)] = 9
 
 
 class Time(_Section):
+    """The time interval and the time step."""
+
     start: Annotated[Place, _evaluated("time.start")] = 0.0
     end: Annotated[Place, _evaluated("time.end")] = 1.0
     dt: Annotated[Positive | Literal["auto"], _evaluated("time.dt")] = Field(
@@ -116,12 +124,16 @@ class Time(_Section):
 
 
 class Device(_Section):
+    """The device, the precision and compilation."""
+
     name: Literal["auto", "cpu", "gpu"] = "auto"
     precision: Literal["float32", "float64"] = "float32"
     jit: bool | Literal["auto"] = "auto"
 
 
 class Output(_Section):
+    """The stored frames and checkpoints."""
+
     frames: Annotated[int, Field(ge=1, le=1_000_000)] | None = 100
     every: Annotated[Length | None, _evaluated("output.every")] = Field(
         default=None, description="a time between frames greater than 0, such as 0.5, or null"
@@ -146,6 +158,8 @@ class Output(_Section):
 
 
 class Animation(_Section):
+    """The animation of a run."""
+
     name: Literal["gif", "mp4", "none"] = "gif"
     field: str | None = None
     colormap: str = "viridis"
@@ -191,6 +205,8 @@ class Workers(_Section):
 
 
 class Experiment(_Section):
+    """The predefined experiment."""
+
     name: str = "none"
     about: str = ""
 

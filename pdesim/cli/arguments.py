@@ -26,6 +26,7 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("words", nargs="*", help=argparse.SUPPRESS)
 
     def error(self, message: str) -> NoReturn:
+        """Raise an error of argparse as :class:`ConfigError`."""
         usage = (self.usage or "").strip()
         unknown = message.removeprefix("unrecognized arguments: ")
         if unknown != message:
@@ -41,6 +42,7 @@ class Parser(argparse.ArgumentParser):
         return self.parse_intermixed_args(list(arguments))
 
     def add_config_dir(self) -> None:
+        """Add the option ``--config-dir``."""
         self.add_argument(
             "--config-dir", "-cd", metavar="DIR", help="a folder with your own configs"
         )

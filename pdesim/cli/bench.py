@@ -8,6 +8,7 @@ from pdesim.cli.arguments import Parser, existing_folder, settings_only
 
 
 def parser() -> Parser:
+    """Return the parser of the command's arguments."""
     result = Parser(
         "bench",
         "[SETTING=VALUE ...] [--sizes 64,128] [--repeats N] [--json] [--markdown FILE] "

@@ -8,6 +8,7 @@ from pdesim.cli.arguments import Parser
 
 
 def parser() -> Parser:
+    """Return the parser of the command's arguments."""
     result = Parser(
         "converge",
         "[SETTING=VALUE ... | RUN] [--json] [--config-dir DIR]",

@@ -10,6 +10,7 @@ from pdesim.errors import ConfigError, PdesimError, nearest, printable
 
 
 def parser() -> Parser:
+    """Return the parser of the command's arguments."""
     result = Parser(
         "list",
         "[NAME] [--config-dir DIR]",

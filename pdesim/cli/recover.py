@@ -8,6 +8,7 @@ from pdesim.cli.arguments import Parser, one_path
 
 
 def parser() -> Parser:
+    """Return the parser of the command's arguments."""
     return Parser(
         "recover",
         "PATH",

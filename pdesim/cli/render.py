@@ -17,6 +17,7 @@ _Section = TypeVar("_Section", bound=BaseModel)
 
 
 def parser() -> Parser:
+    """Return the parser of the command's arguments."""
     return Parser(
         "render",
         "PATH [animation.NAME=VALUE ...] [montage.NAME=VALUE ...]",

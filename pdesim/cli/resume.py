@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 def parser() -> Parser:
+    """Return the parser of the command's arguments."""
     return Parser(
         "resume",
         "RUN [SETTING=VALUE ...]",

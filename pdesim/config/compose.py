@@ -83,10 +83,11 @@ class Composed:
 
     @cached_property
     def settings(self) -> Settings:
+        """The validated settings."""
         return read_settings(self.values)
 
     def check_trust(self, trusted: bool = False) -> Composed:
-        """Check that untrusted files set only what they may set, and return this object.
+        """Check that no untrusted file sets a guarded setting, and return this object.
 
         Args:
             trusted: whether the user trusts all files.
@@ -114,6 +115,7 @@ class Composed:
 
     @cached_property
     def yaml(self) -> str:
+        """The settings as YAML text."""
         return to_yaml(self.values)
 
 
@@ -248,25 +250,25 @@ def is_given(setting: str, overrides: Sequence[str]) -> bool:
     return any(f"{setting}.".startswith(f"{key}.") for key in given)
 
 
-def nested_values(words: Sequence[str]) -> dict[str, Any]:
+def nested_values(overrides: Sequence[str]) -> dict[str, Any]:
     """Convert overrides to nested dictionaries: ``["time.end=2"]`` to ``{"time": {"end": 2}}``.
 
     Raises:
         ConfigError: for values that are not valid YAML, or are too large.
     """
-    for word in words:
-        if not isinstance(word, str):
-            raise ConfigError(f"{word!r} is not a setting", "text, such as 'time.end=2'")
+    for override in overrides:
+        if not isinstance(override, str):
+            raise ConfigError(f"{override!r} is not a setting", "text, such as 'time.end=2'")
         try:
-            check_aliases(word.partition("=")[2])
-            OmegaConf.from_dotlist([word])
+            check_aliases(override.partition("=")[2])
+            OmegaConf.from_dotlist([override])
         except (yaml.YAMLError, ValueError, OutputError) as error:
             reason = getattr(error, "problem", None) or str(error)
             raise ConfigError(
-                f"{word[:100]} cannot be read: {' '.join(str(reason).split())[:100]}",
+                f"{override[:100]} cannot be read: {' '.join(str(reason).split())[:100]}",
                 "a number or text; text that contains brackets or quotes needs quotes around it",
             ) from None
-    return _container(OmegaConf.from_dotlist(list(words)))
+    return _container(OmegaConf.from_dotlist(list(overrides)))
 
 
 def choose_run_folder(config: DictConfig, folder: Path) -> None:

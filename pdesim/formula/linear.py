@@ -23,8 +23,8 @@ class Split:
 
     Attributes:
         matrix: an entry per (equation, field), made of parameters and operator symbols.
-        rest: per equation, the terms that are nonlinear or have variable coefficients; beside
-            diffusion, also the linear terms of reactions.
+        rest: per equation, the terms that are nonlinear or have variable coefficients; if the
+            linear terms are diffusion, also the linear terms of reactions.
         linear: per equation, the formula without ``rest``.
     """
 
@@ -34,6 +34,7 @@ class Split:
 
     @property
     def is_linear(self) -> bool:
+        """Whether the right-hand side has no rest."""
         return all(term == 0 for term in self.rest)
 
 

@@ -52,6 +52,7 @@ class _Parser:
         self.generator_count = 0
 
     def fail(self, node: ast.expr | int, problem: str, expected: str = "") -> FormulaError:
+        """Return an error for a node or a column of the formula."""
         column = node if isinstance(node, int) else 0
         if isinstance(node, ast.expr):  # ast counts UTF-8 bytes
             column = len(self.source.encode()[: node.col_offset].decode(errors="ignore"))
@@ -85,6 +86,7 @@ class _Parser:
         return result
 
     def expression(self, node: ast.expr, depth: int) -> sympy.Expr:
+        """Return the SymPy node of a syntax node; ``depth`` is the level of nesting."""
         if depth > MAX_DEPTH:
             raise self.fail(
                 node, "this formula is nested too deeply", f"at most {MAX_DEPTH} levels"
@@ -127,6 +129,7 @@ class _Parser:
             level = list({argument for part in level for argument in part.args})
 
     def number(self, node: ast.expr, depth: int) -> sympy.Expr:
+        """Return a node that must be a number, not a condition."""
         result = self.expression(node, depth)
         if not isinstance(result, sympy.Expr):
             raise self.fail(node, "a comparison is not a number", "a comparison only inside where")
@@ -203,6 +206,7 @@ class _Parser:
         return base**exponent
 
     def condition(self, node: ast.expr, depth: int) -> sympy.Basic:
+        """Return a node that must be a condition, not a number."""
         result = self.expression(node, depth)
         if isinstance(result, sympy.Expr):
             raise self.fail(node, "this is not a condition", "a comparison, such as x > 0.5")

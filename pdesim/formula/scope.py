@@ -29,6 +29,7 @@ class Scope:
     forbidden: Mapping[str, str] = field(default_factory=dict)
 
     def operator_words(self) -> tuple[str, ...]:
+        """Return the operators that the formula may use."""
         if not self.operators:
             return ()
         return tuple(
@@ -38,8 +39,10 @@ class Scope:
         )
 
     def callables(self) -> tuple[str, ...]:
+        """Return the names that may be called."""
         generators = tuple(lang.GENERATORS) if self.generators else ()
         return (*lang.FUNCTIONS, *self.operator_words(), *generators)
 
     def names(self) -> tuple[str, ...]:
+        """Return the names of variables and constants."""
         return (*self.symbols, *lang.CONSTANTS)

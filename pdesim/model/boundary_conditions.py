@@ -130,10 +130,12 @@ class Boundary:
     obstacle_conditions: tuple[BoundaryCondition, ...] = ()
 
     def is_periodic(self, axis: int) -> bool:
+        """Whether an axis is periodic."""
         return self.walls[0][axis][0].kind == "periodic"
 
     @property
     def periodic_axes(self) -> tuple[bool, ...]:
+        """Whether each axis is periodic."""
         return tuple(self.is_periodic(axis) for axis in range(len(self.walls[0])))
 
     @property
@@ -172,7 +174,7 @@ def build_boundary(
     - ``periodic``, or ``dirichlet`` or ``neumann`` with value 0;
     - ``{dirichlet: value}``, ``{neumann: value}``, ``{robin: {a: .., b: .., value: ..}}``;
     - with a second condition ``{dirichlet: .., neumann: ..}`` (``clamped``: both 0), or
-      ``laplacian: CONDITION`` beside the first, where a number or formula means
+      ``laplacian: CONDITION`` in addition to the first, where a number or formula means
       ``{dirichlet: value}`` (``simply_supported``: ``{dirichlet: 0, laplacian: 0}``; without
       flux: ``{neumann: 0, laplacian: neumann}``).
 

@@ -54,10 +54,12 @@ class Equation:
 
     @cached_property
     def field_symbols(self) -> tuple[sympy.Symbol, ...]:
+        """The symbols of the fields."""
         return tuple(sympy.Symbol(name, real=True) for name in self.fields)
 
     @cached_property
     def parameter_symbols(self) -> dict[str, sympy.Symbol]:
+        """The symbols of the numerical parameters by name."""
         return {name: sympy.Symbol(name, real=True) for name in self.parameters}
 
     def split(self, excluded: frozenset[str] = frozenset()) -> Split:
@@ -67,6 +69,7 @@ class Equation:
 
     @cached_property
     def jacobian(self) -> sympy.ImmutableMatrix:
+        """The frozen-coefficient Jacobian; see :func:`pdesim.formula.jacobian`."""
         return jacobian(self.formulas, self.field_symbols)
 
     def with_nested(self, axes: Collection[int], mixed: bool = False) -> Equation:

@@ -30,10 +30,12 @@ class Grid:
 
     @property
     def dimensions(self) -> int:
+        """The number of dimensions."""
         return len(self.points)
 
     @property
     def axes(self) -> tuple[str, ...]:
+        """The names of the axes, such as ``("x", "y")``."""
         return AXES[: self.dimensions]
 
     @property
@@ -43,14 +45,17 @@ class Grid:
 
     @property
     def cells(self) -> int:
+        """The total number of cells."""
         return math.prod(self.points)
 
     @property
     def spacing(self) -> tuple[float, ...]:
+        """The cell sizes along x, y, z."""
         return tuple(length / n for length, n in zip(self.extent, self.points, strict=True))
 
     @property
     def cell_volume(self) -> float:
+        """The volume of a cell."""
         return math.prod(self.spacing)
 
     def array_axis(self, axis: int) -> int:

@@ -45,6 +45,7 @@ class InitialState:
 
     @property
     def symbols(self) -> set[sympy.Symbol]:
+        """The symbols in the formulas."""
         return set().union(*(formula.free_symbols for formula in self.formulas))
 
     def evaluate(
