@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 __version__ = "0.1.0"
 __all__ = ["PdesimError", "open", "resume", "simulate"]
 
@@ -19,12 +21,12 @@ _HOMES = {
 }
 
 
-#: parts of the package that are meant for use from Python, such as ``pdesim.export.export``
+#: subpackages with functions for use from Python, such as ``pdesim.export.export``
 _PARTS = ("errors", "export", "output", "render")
 
 
-def __getattr__(name: str):
-    # loaded when asked for, so that ``pdesim --help`` answers at once
+def __getattr__(name: str) -> Any:
+    # imported on first use, which keeps ``pdesim --help`` fast
     from importlib import import_module
 
     if name in _PARTS:

@@ -1,4 +1,4 @@
-"""``python -m pdesim``, and the program ``pdesim``."""
+"""The entry point of ``python -m pdesim`` and of the program ``pdesim``."""
 
 import os
 import sys
@@ -6,7 +6,7 @@ from typing import NoReturn
 
 
 def entry() -> NoReturn:
-    """Run the command line; Ctrl-C while it is being imported ends it as later on."""
+    """Run the command line. Ctrl-C during the import has the same effect as later."""
     try:
         from pdesim.cli.main import entry as start
 

@@ -1,4 +1,4 @@
-"""pdesim from Python: the same words as in the shell."""
+"""The Python interface, with the settings of the command line."""
 
 from __future__ import annotations
 
@@ -24,27 +24,28 @@ def simulate(
     quiet: bool = True,
     trust_config: bool = False,
 ) -> Run:
-    """Run a simulation and wait for it.
+    """Run a simulation.
 
     Args:
-        overrides: as in the shell: ``"equation=heat"``, ``"grid=64"``, ``"equation.D=0.01"``.
-        folder: where the files go; None: ``outputs/<equation>/<date>_<time>``.
-        config_dir: a folder with configs of one's own, as ``--config-dir``.
-        quiet: no progress bar.
-        trust_config: files in ``config_dir`` may set everything, as ``--trust-config``.
+        overrides: settings as on the command line: ``"equation=heat"``, ``"grid=64"``,
+            ``"equation.D=0.01"``.
+        folder: the folder for the files; by default ``outputs/<equation>/<date>_<time>``.
+        config_dir: a folder with your own configuration files, as ``--config-dir``.
+        quiet: whether to hide the progress bar.
+        trust_config: whether files in ``config_dir`` may set everything, as ``--trust-config``.
 
     Returns:
-        The run: ``run.folder``, ``run.snapshots``, ``run.to_xarray()``.
+        The finished run, with ``run.folder``, ``run.snapshots`` and ``run.to_xarray()``.
 
     Raises:
-        PdesimError: with what came, what was expected and the hint.
+        PdesimError: for invalid settings, and if the run fails.
     """
     composed = compose_settings(overrides, None if config_dir is None else str(config_dir))
     composed.check_trust(trust_config).check_single()
     new = folder is None and not is_given("hydra.run.dir", overrides)
     target = composed.run_folder if folder is None else as_path(folder)
     if composed.settings.resume == "auto" and (target / FILE).exists():
-        return _go_on(target, composed.values, quiet)
+        return _resume(target, composed.values, quiet)
     plan = build_plan(composed.settings, composed.equation)
     if new:
         target = new_folder(target)  # another run may have started in the same second
@@ -52,20 +53,24 @@ def simulate(
 
 
 def resume(folder: str | Path, *overrides: str, quiet: bool = True) -> Run:
-    """Go on with a run that was stopped or killed, or up to a later ``time.end``.
+    """Resume a run that was stopped or killed, or extend a finished run.
 
     Args:
-        folder: of the run.
-        overrides: what may change, such as ``"time.end=200"``.
+        folder: the folder of the run.
+        overrides: settings that may change, such as ``"time.end=200"``.
+        quiet: whether to hide the progress bar.
+
+    Returns:
+        The finished run.
 
     Raises:
-        PdesimError: with what came, what was expected and the hint.
+        PdesimError: for settings that cannot change, and if the run fails.
     """
-    return _go_on(as_path(folder), nested_values(overrides), quiet)
+    return _resume(as_path(folder), nested_values(overrides), quiet)
 
 
-def _go_on(folder: Path, asked: Mapping, quiet: bool) -> Run:
-    rest = continue_run(folder, asked)
+def _resume(folder: Path, requested: Mapping, quiet: bool) -> Run:
+    rest = continue_run(folder, requested)
     for note in rest.notes:
         warnings.warn(note, stacklevel=3)
     if rest.plan is None:
@@ -75,7 +80,17 @@ def _go_on(folder: Path, asked: Mapping, quiet: bool) -> Run:
 
 
 def open_snapshots(path: str | Path) -> Snapshots:
-    """Open a run's folder or a snapshot file for reading."""
+    """Open the folder of a run or a snapshot file for reading.
+
+    Args:
+        path: the folder, or the file ``snapshots.h5``.
+
+    Returns:
+        The frames and coordinates, to be used as a context manager or closed after use.
+
+    Raises:
+        OutputError: if the file does not exist or cannot be read.
+    """
     snapshots = Snapshots(path)
     if snapshots.offer:
         warnings.warn(snapshots.offer, stacklevel=2)

@@ -1,28 +1,43 @@
-"""Every error that a user can meet: what came, what was expected, and the hint."""
+"""The exceptions of pdesim. Their messages state the problem, what is expected, and a hint.
+
+::
+
+    PdesimError
+      ConfigError      FormulaError     BoundaryError    StepperError
+      DeviceError      OutputError      MissingExtraError
+      DivergedError    SolverError      InterruptedRun
+"""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 
 def printable(text: str) -> str:
-    """The text with U+FFFD for what must not reach a terminal: control characters (escape
-    sequences begin with one) and bytes that were no UTF-8."""
+    """Replace control characters and invalid bytes by U+FFFD.
+
+    Text from untrusted files could otherwise send escape sequences to the terminal.
+    """
     return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
 
 
 class PdesimError(Exception):
-    """A user's mistake or the machine's limit, told on one screen without a traceback.
+    """Base class of all errors that are reported without a traceback.
 
-    The message is the first line; ``expected`` and ``hint`` follow on lines of their own.
-    ``exit_code`` is what the command line returns. What a message quotes may come from a file of
-    somebody else: see :func:`printable`.
+    Args:
+        problem: the first line of the message.
+        expected: the allowed values or forms; the second line.
+        hint: a remedy; the last line.
+
+    Attributes:
+        exit_code: the exit code of the command line.
     """
 
     exit_code = 2
 
     def __init__(self, problem: str, expected: str = "", hint: str = "") -> None:
+        # the parts may quote untrusted files
         problem, expected, hint = map(printable, (problem, expected, hint))
         self.problem, self.expected, self.hint = problem, expected, hint
         lines = [problem]
@@ -32,9 +47,9 @@ class PdesimError(Exception):
             lines.append(f"  hint:     {hint}")
         super().__init__("\n".join(lines))
 
-    def __reduce__(self):
-        # between processes: subclasses take other arguments than the message
-        return _again, (type(self), self.args, self.__dict__)
+    def __reduce__(self) -> tuple[Callable[..., PdesimError], tuple]:
+        # subclasses have other arguments than Exception.args, which pickle would pass
+        return _rebuild, (type(self), self.args, self.__dict__)
 
 
 class ConfigError(PdesimError):
@@ -42,7 +57,7 @@ class ConfigError(PdesimError):
 
 
 class FormulaError(PdesimError):
-    """A formula that cannot be read; shows the formula with a caret under the place."""
+    """A formula that is invalid. The message shows the formula with a caret at the position."""
 
     def __init__(
         self, formula: str, column: int, problem: str, expected: str = "", where: str = ""
@@ -54,15 +69,15 @@ class FormulaError(PdesimError):
 
 
 class BoundaryError(PdesimError):
-    """Walls that the grid, the fields or the operators cannot have."""
+    """Boundary conditions that are invalid, or not supported by the grid or the operators."""
 
 
 class StepperError(PdesimError):
-    """A stepper that cannot serve this equation, or a time step beyond its limit."""
+    """A stepper that does not apply to the equation, or a time step above the stability limit."""
 
 
 class DeviceError(PdesimError):
-    """A device that is not there, or TensorFlow that cannot be loaded."""
+    """A device that does not exist, or TensorFlow cannot be loaded."""
 
 
 class OutputError(PdesimError):
@@ -70,11 +85,11 @@ class OutputError(PdesimError):
 
 
 class MissingExtraError(PdesimError):
-    """An optional package is needed and not installed; names the extra that brings it."""
+    """An optional package is not installed. The message names the extra that installs it."""
 
-    def __init__(self, what: str, package: str, extra: str) -> None:
+    def __init__(self, feature: str, package: str, extra: str) -> None:
         super().__init__(
-            f"{what} needs the package {package}, which is not installed",
+            f"{feature} needs the package {package}, which is not installed",
             hint=f'pip install "pdesim[{extra}]"',
         )
 
@@ -92,21 +107,24 @@ class SolverError(PdesimError):
 
 
 class InterruptedRun(PdesimError):
-    """A signal ended the run early; everything up to then is on disk."""
+    """A signal stopped the run. All frames until then are on the disk."""
 
     def __init__(self, problem: str, hint: str = "", *, exit_code: int = 130) -> None:
         super().__init__(problem, hint=hint)
         self.exit_code = exit_code
 
 
-def _again(kind: type[PdesimError], arguments: tuple, attributes: dict) -> PdesimError:
+def _rebuild(kind: type[PdesimError], arguments: tuple, attributes: dict) -> PdesimError:
     error = kind.__new__(kind, *arguments)
     error.__dict__.update(attributes)
     return error
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """``"did you mean 'heat'? "`` for a near miss, then all that is known; for ``expected``."""
+    """Return a text for ``expected`` that lists the known names, the most similar one first.
+
+    For example ``"did you mean 'heat'? available: burgers, heat, wave"``.
+    """
     known = sorted(set(known))
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.55)
     hint = f"did you mean {close[0]!r}? " if close else ""

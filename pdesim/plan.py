@@ -394,13 +394,13 @@ def _mask(
         return None
     # the formula may name a picture that is no longer there
     if resume_from is not None and resume_from.solid is not None:
-        return Mask(resume_from.solid, boundary.inner)
+        return Mask(resume_from.solid, boundary.obstacle_conditions)
     if "t" in names_in(text):
         raise ConfigError("domain.mask depends on t", "a formula of the position: obstacles stay")
     symbols = equation.parameter_symbols
     formula = build_initial({"mask": text}, ("mask",), grid.axes, symbols, "domain")
     values = formula.evaluate(grid, boundary.periodic_axes, equation.parameters, settings.seed)
-    return Mask(values[0] > 0.5, boundary.inner)
+    return Mask(values[0] > 0.5, boundary.obstacle_conditions)
 
 
 def _check_bits(settings: Settings) -> None:

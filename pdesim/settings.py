@@ -1,17 +1,16 @@
-"""Every setting of a run, its type and its range. Unknown keys and absurd values stop here."""
+"""The settings of a run, with their types and ranges."""
 
 from __future__ import annotations
 
 import typing
 from collections.abc import Collection, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from pdesim.errors import ConfigError, nearest
 
-#: settings that decide no number of a run and no byte of its frames: how it is called, drawn,
-#: spread and continued, and when it has to stop
+#: settings that do not affect the stored frames of a run
 INCIDENTAL = (
     "label",
     "animation",
@@ -24,26 +23,28 @@ INCIDENTAL = (
     "output.checkpoint",
     "output.overwrite",
 )
-#: sections whose keys are the user's own names, or another library's: no '+' is needed to add one
+#: sections whose keys are chosen by the user or another library, so that adding one needs no '+'
 OPEN_SECTIONS = ("equation", "initial", "boundary", "workers.options")
-#: what else may change while a run goes on: how far it goes, and on which device
+#: further settings that may change when a run is resumed
 CONTINUING = ("time.end", "device.name")
 
-#: the sizes of lengths and times: their powers up to the sixth, which derivatives need, are then
-#: within the range of numbers
+#: range of lengths and times; their sixth powers, which derivatives need, do not overflow
 SMALLEST, LARGEST = 1e-40, 1e40
 
 
 def _evaluated(name: str) -> BeforeValidator:
-    """Take text for a number as a formula without fields, such as ``2*pi``; in lists as well."""
+    """Return a validator that evaluates text as a constant formula, such as ``2*pi``.
+
+    The elements of lists are evaluated separately.
+    """
 
     def number(value: Any) -> Any:
         if isinstance(value, list):
             return [number(part) for part in value]
-        # a single word is no formula, unless it is a constant; its error comes later
+        # a word such as auto may be valid for the setting; other words are refused later
         if not isinstance(value, str) or (value.isidentifier() and value not in ("pi", "e")):
             return value
-        from pdesim.formula import Scope, parse  # takes half a second, which numbers do not need
+        from pdesim.formula import Scope, parse  # importing SymPy takes half a second
 
         return float(parse(value, Scope({}, ()), name))
 
@@ -55,37 +56,39 @@ Length = Annotated[float, Field(ge=SMALLEST, le=LARGEST)]
 Place = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
 Cells = Annotated[int, Field(ge=4, lt=2**31)]
 Stride = Annotated[int, Field(ge=1)]
+#: one value per axis
+Lengths = Annotated[list[Length], Field(min_length=1, max_length=3)]
+Places = Annotated[list[Place], Field(min_length=1, max_length=3)]
+AllCells = Annotated[list[Cells], Field(min_length=1, max_length=3)]
+Strides = Annotated[list[Stride], Field(min_length=1, max_length=3)]
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-def _per_axis(one: Any, default: Any, description: str, *more: Any) -> Any:
-    """A number for every axis, or a list with one for each; ``description`` is for errors."""
-    many = Annotated[list[one], Field(min_length=1, max_length=3)]
-    return Annotated[(one | many, Field(default, description=description), *more)]
-
-
 class Domain(_Section):
+    """The dimensions and the size of the domain, and obstacles."""
+
     dimensions: Literal[1, 2, 3] = 2
-    extent: _per_axis(
-        Length,
-        1.0,
-        "a positive length between 1e-40 and 1e40, such as 2.5 or '2*pi', or one per axis, "
-        "[Lx, Ly]",
-        _evaluated("domain.extent"),
+    extent: Annotated[Length | Lengths, _evaluated("domain.extent")] = Field(
+        default=1.0,
+        description="a positive length between 1e-40 and 1e40, such as 2.5 or '2*pi', or one per "
+        "axis, [Lx, Ly]",
     )
     mask: str | None = None
-    origin: _per_axis(
-        Place,
-        0.0,
-        "a number up to 1e40 in size, such as -1 or '-pi', or one per axis, [x0, y0]",
-        _evaluated("domain.origin"),
+    origin: Annotated[Place | Places, _evaluated("domain.origin")] = Field(
+        default=0.0,
+        description="a number from -1e40 to 1e40, such as -1 or '-pi', or one per axis, [x0, y0]",
     )
 
 
 class Operators(_Section):
+    """The discretisation of differential operators."""
+
     name: str = "stencil"
     order: int = 2
     isotropic: bool = False
@@ -94,55 +97,69 @@ class Operators(_Section):
 
 
 class Stepper(_Section):
+    """The time stepping method."""
+
     name: str = "auto"
     stages: Annotated[int, Field(ge=3, le=101)] = 9
 
 
 class Time(_Section):
+    """The time interval and the time step."""
+
     start: Annotated[Place, _evaluated("time.start")] = 0.0
     end: Annotated[Place, _evaluated("time.end")] = 1.0
     dt: Annotated[Positive | Literal["auto"], _evaluated("time.dt")] = Field(
-        "auto", description="a positive number, or auto"
+        default="auto", description="a positive number, or auto"
     )
     unsafe: bool = False
     tolerance: Annotated[float, Field(gt=0, lt=1)] | None = Field(
-        None, description="a relative local error between 0 and 1, or null"
+        default=None, description="a relative local error between 0 and 1, or null"
     )
     events: Annotated[list[float], _evaluated("time.events")] = Field(
-        [], description="a list of times, such as [500, 750]"
+        default=[], description="a list of times, such as [500, 750]"
     )
-    wall_limit: Positive | None = Field(None, description="seconds, a positive number, or null")
+    wall_limit: Positive | None = Field(
+        default=None, description="seconds, a positive number, or null"
+    )
 
 
 class Device(_Section):
+    """The device, the precision and compilation."""
+
     name: Literal["auto", "cpu", "gpu"] = "auto"
     precision: Literal["float32", "float64"] = "float32"
     jit: bool | Literal["auto"] = "auto"
 
 
 class Output(_Section):
+    """The stored frames and checkpoints."""
+
     frames: Annotated[int, Field(ge=1, le=1_000_000)] | None = 100
     every: Annotated[Length | None, _evaluated("output.every")] = Field(
-        None, description="a time between frames greater than 0, such as 0.5, or null"
+        default=None, description="a time between frames greater than 0, such as 0.5, or null"
     )
     compression: Literal["gzip", "none", "blosc2"] = "gzip"
     dtype: Literal["float16", "float32", "float64"] | None = None
     keep_bits: Annotated[int, Field(ge=1, le=52)] | None = Field(
-        None, description="a whole number of mantissa bits, 1 to 52, or null for all of them"
+        default=None, description="a number of mantissa bits from 1 to 52, or null for all bits"
     )
     fields: Annotated[list[str], Field(min_length=1)] | None = None
-    stride: _per_axis(Stride, 1, "a whole number of at least 1, or one per axis, [sx, sy]")
+    stride: Stride | Strides = Field(
+        default=1, description="an integer of at least 1, or one per axis, [sx, sy]"
+    )
     region: (
         dict[Literal["x", "y", "z"], Annotated[list[float], Field(min_length=2, max_length=2)]]
         | None
-    ) = Field(None, description="bounds per axis, such as {x: [0.2, 0.8]}")
+    ) = Field(default=None, description="bounds per axis, such as {x: [0.2, 0.8]}")
     checkpoint: Positive | None = Field(
-        30.0, description="seconds between checkpoints, or null for none but the last"
+        default=30.0, description="seconds between checkpoints, or null for one at the end only"
     )
     overwrite: bool = False
 
 
 class Animation(_Section):
+    """The animation of a run."""
+
     name: Literal["gif", "mp4", "none"] = "gif"
     field: str | None = None
     colormap: str = "viridis"
@@ -150,28 +167,28 @@ class Animation(_Section):
     limits: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
     fps: Annotated[float, Field(gt=0, le=50)] = 20.0
     size: Annotated[int, Field(ge=64, le=4096)] | None = Field(
-        None, description="a whole number from 64 to 4096, or null for 512, less for some GIFs"
+        default=None, description="an integer from 64 to 4096, or null for at most 512"
     )
     colors: Annotated[int, Field(ge=8, le=240)] | None = Field(
-        None, description="a whole number from 8 to 240, or null for as many as keep a GIF small"
+        default=None, description="an integer from 8 to 240, or null for an automatic choice"
     )
     every: Annotated[int, Field(ge=1)] = 1
     slice: Annotated[float, Field(ge=0, le=1)] = 0.5
 
 
 class Montage(_Section):
-    """How the members of a sweep are laid out in one picture; None: as the sweep suggests."""
+    """The arrangement of a sweep's members in one picture; None is an automatic choice."""
 
     x: str | None = None
     y: str | None = None
     columns: Annotated[int, Field(ge=1, le=100)] | None = None
     tile: Annotated[int, Field(ge=16, le=1024)] | None = Field(
-        None, description="pixels of a tile's longer side, 16 to 1024, or null"
+        default=None, description="pixels of a tile's longer side, 16 to 1024, or null"
     )
 
 
 class Sweep(_Section):
-    """How the members of a sweep come from the command line; see ``pdesim.sweep.sampling``."""
+    """The choice of a sweep's members; see ``pdesim.sweep.sampling``."""
 
     name: Literal["grid", "zip", "random", "latin_hypercube", "sobol"] = "grid"
     n: Annotated[int, Field(ge=1)] | None = None
@@ -180,7 +197,7 @@ class Sweep(_Section):
 
 
 class Workers(_Section):
-    """Who computes the members of a sweep; see ``pdesim.sweep.workers``."""
+    """The processes that compute the members of a sweep; see ``pdesim.sweep.workers``."""
 
     name: Literal["local", "joblib", "submitit_local", "submitit_slurm", "ray"] = "local"
     n: Annotated[int, Field(ge=1)] = 2
@@ -188,22 +205,23 @@ class Workers(_Section):
 
 
 class Experiment(_Section):
+    """The predefined experiment."""
+
     name: str = "none"
     about: str = ""
 
 
 class Settings(_Section):
-    """The resolved configuration of one run."""
+    """All settings of one run."""
 
     equation: dict[str, Any]
     initial: dict[str, str | float | int] = Field(
         ..., description="a formula or a number for each field, such as {u: 'sin(2*pi*x)'}"
     )
     boundary: dict[str, Any]
-    grid: _per_axis(
-        Cells,
+    grid: Cells | AllCells = Field(
         ...,
-        "whole numbers from 4 to 2**31 - 1: 512 for every axis, or one per axis, [nx, ny]",
+        description="integers from 4 to 2**31 - 1: 512 for every axis, or one per axis, [nx, ny]",
     )
     domain: Domain = Domain()
     operators: Operators = Operators()
@@ -216,26 +234,32 @@ class Settings(_Section):
     sweep: Sweep = Sweep()
     workers: Workers = Workers()
     experiment: Experiment = Experiment()
-    #: a name for pictures and tables, such as the class of a pattern
+    #: a name of the run for pictures and tables
     label: str | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     resume: Literal["auto", "never"] = "never"
 
 
 def lies_in(name: str, places: Collection[str]) -> bool:
-    """Whether a setting, by its dotted name, is one of some settings or lies in one of them."""
+    """Whether a setting is one of ``places`` or is inside a section that is.
+
+    Args:
+        name: the dotted name of the setting.
+        places: dotted names of settings and sections.
+    """
     parts = name.split(".")
     return any(".".join(parts[:n]) in places for n in range(1, len(parts) + 1))
 
 
 def check_keys(values: Any, place: str = "") -> None:
-    """Refuse keys that are no text, in nested mappings and lists.
+    """Check that all keys of nested mappings and lists are text.
 
     Args:
-        place: the name of the section or of the file, for the error.
+        values: the settings.
+        place: the name of the section or the file, for errors.
 
     Raises:
-        ConfigError: naming the section and the key.
+        ConfigError: for the first key that is not text.
     """
     if isinstance(values, list):
         for value in values:
@@ -246,19 +270,22 @@ def check_keys(values: Any, place: str = "") -> None:
         if not isinstance(key, str):
             section = f"{place} has" if place else "there is"
             truth = isinstance(key, bool)
-            hint = "; YAML reads on, off, yes, no, true and false as truth values" if truth else ""
+            hint = "; YAML reads on, off, yes, no, true and false as booleans" if truth else ""
             raise ConfigError(
-                f"{section} a name that is {key!r}, not text{hint}",
+                f"{section} the name {key!r}, which is not text{hint}",
                 "a name in quotes, such as 'no': 1" if truth else "a name, such as u",
             )
         check_keys(value, f"{place}.{key}" if place else key)
 
 
 def read_settings(values: Mapping[str, Any]) -> Settings:
-    """Check a plain mapping.
+    """Validate the settings of a run.
+
+    Args:
+        values: nested mappings of plain values.
 
     Raises:
-        ConfigError: naming the key, what came, what is allowed, and the nearest valid name.
+        ConfigError: for an unknown setting, or a value of a wrong type or outside its range.
     """
     check_keys({name: value for name, value in values.items() if name != "workers"})
     try:
@@ -267,15 +294,27 @@ def read_settings(values: Mapping[str, Any]) -> Settings:
         raise _explain(error) from None
 
 
-def read_section(section: type[BaseModel], values: Mapping[str, Any], name: str):
-    """Check one section alone, as commands do that take only some settings."""
+def read_section(section: type[_Model], values: Mapping[str, Any], name: str) -> _Model:
+    """Validate a single section.
+
+    Args:
+        section: the class of the section.
+        values: its settings.
+        name: its name, for errors.
+
+    Raises:
+        ConfigError: see :func:`read_settings`.
+    """
     try:
         return section.model_validate(dict(values))
     except ValidationError as error:
         raise _explain(error, (name,), section) from None
 
 
-def _explain(error: ValidationError, prefix: tuple = (), model: type = Settings) -> ConfigError:
+def _explain(
+    error: ValidationError, prefix: tuple[str, ...] = (), model: type[BaseModel] = Settings
+) -> ConfigError:
+    """Convert an error of pydantic, described for the section at ``prefix``."""
     found = error.errors(include_url=False)
     first = found[0]
     place = _place(first["loc"], model)
@@ -285,17 +324,17 @@ def _explain(error: ValidationError, prefix: tuple = (), model: type = Settings)
         return ConfigError(f"unknown setting {name}", nearest(str(place[-1]), section.model_fields))
     if first["type"] == "missing":
         return ConfigError(f"the setting {name} is missing")
-    # a union reports every branch that failed; they share the first parts of their place
-    same = [error for error in found if _place(error["loc"], model) == place]
-    wanted = " or ".join(dict.fromkeys(_wanted(error) for error in same))
+    # every failed branch of a union is an error for the same setting
+    same = [one for one in found if _place(one["loc"], model) == place]
+    wanted = " or ".join(dict.fromkeys(_wanted(one["type"], one["msg"]) for one in same))
     value = repr(first["input"])
     value = value if len(value) < 300 else f"{value[:300]}..."
     return ConfigError(f"{name} is {value}", (field and field.description) or wanted)
 
 
-def _place(loc: tuple, model: type) -> tuple:
-    """The part of a pydantic location that names settings, not branches of a union."""
-    place = []
+def _place(loc: tuple[int | str, ...], model: Any) -> tuple[int | str, ...]:
+    """Return the part of a pydantic location that names settings, without union branches."""
+    place: list[int | str] = []
     for part in loc:
         fields = getattr(model, "model_fields", {})
         if part in fields:
@@ -309,8 +348,8 @@ def _place(loc: tuple, model: type) -> tuple:
     return tuple(place)
 
 
-def _field(place: tuple, model: type) -> tuple[type, Any]:
-    """The section that a place lies in, and its field there (None if it has no such field)."""
+def _field(place: tuple[int | str, ...], model: Any) -> tuple[Any, Any]:
+    """Return the section of a setting, and the setting's field (None if it does not exist)."""
     for part in place[:-1]:
         field = model.model_fields[part]
         if _is_mapping(field.annotation):
@@ -320,14 +359,15 @@ def _field(place: tuple, model: type) -> tuple[type, Any]:
 
 
 def _is_mapping(kind: Any) -> bool:
-    """Whether a field holds the user's own names."""
+    """Whether the keys of a field are chosen by the user."""
     return typing.get_origin(kind) is dict
 
 
-def _wanted(error: dict) -> str:
-    if error["type"] in ("dict_type", "model_type"):
+def _wanted(kind: str, message: str) -> str:
+    """Return what is expected, from the type and the message of a pydantic error."""
+    if kind in ("dict_type", "model_type"):
         return "a mapping from names to values"
     words = {"list_type": "a list", "string_type": "text in quotes", "too_short": "more values"}
-    if error["type"] in words:
-        return words[error["type"]]
-    return error["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+    if kind in words:
+        return words[kind]
+    return message.removeprefix("Input should be ").removeprefix("a valid ")

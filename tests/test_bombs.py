@@ -201,7 +201,7 @@ def test_constant_frames_of_strong_compression_are_read(tmp_path):
     assert path.stat().st_size < 1e6
     with pdesim.open(path) as snapshots:
         assert snapshots["u"].shape == (200, 2048, 2048)
-    with pytest.raises(OutputError, match="claims 3,355,443,200 bytes"):
+    with pytest.raises(OutputError, match="has a shape of 3,355,443,200 bytes"):
         pdesim.open(constant_frames(tmp_path / "part.h5", 3))
 
 
@@ -268,7 +268,7 @@ def test_references_that_multiply_are_refused(tmp_path, capsys):
     text = "rhs: {u: laplacian(u)}\n" + "\n".join(lines)
     (tmp_path / "equation" / "bomb.yaml").write_text(text)
     assert main(["equation=bomb", "--config-dir", str(tmp_path)]) == 2
-    assert "1,000,000 characters once each ${name} is replaced" in capsys.readouterr().err
+    assert "1,000,000 characters after every ${name} is replaced" in capsys.readouterr().err
 
 
 def test_references_are_measured_without_expanding_them():

@@ -268,7 +268,7 @@ def test_lists_of_one_group_or_equation(capsys):
     for words, part in {
         ("steppers",): "rkl2  order 2",
         ("stepper",): "Meyer, Balsara, Aslam",
-        ("operators",): "spectral  Fourier transforms",
+        ("operators",): "spectral  Fourier series",
         ("functions",): "arctan2(y, x)",
         ("equations",): "kuramoto_sivashinsky",
     }.items():

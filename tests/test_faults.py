@@ -237,7 +237,7 @@ def test_resume_and_recover_as_commands(command, stopped):
     assert "complete already: 8 frames" in command("recover", "out").stdout
     assert "equation.D" in command("resume", "out", "equation.D=0.5", check=2).stderr
     assert "Traceback" not in command("recover", "nowhere", check=2).stderr
-    assert "one path is needed" in command("recover", check=2).stderr
+    assert "expected one path" in command("recover", check=2).stderr
 
 
 def test_resume_auto_starts_goes_on_and_skips(command, tmp_path):

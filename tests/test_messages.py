@@ -111,8 +111,8 @@ def write(text: str) -> None:
         ("  D: 0.1", "  D:0.1", 6, "a space after the colon in line 5"),
         ("u: D*laplacian(u)", "u: *x", 7, "undefined alias"),
         ("u: D*laplacian(u)", "u: %x", 7, "quotes around text"),
-        ("  D: 0.1", "  on: 0.1", 5, "a name that is True"),
-        ("  D: 0.1", "  no: 0.1", 5, "a name that is False"),
+        ("  D: 0.1", "  on: 0.1", 5, "the name True"),
+        ("  D: 0.1", "  no: 0.1", 5, "the name False"),
         ("  D: 0.1", "  D: !!python/object:os.system 1", 5, "no tags"),
         ("  D: 0.1", "  D: 0.1\n---", 6, "one document"),
     ],
@@ -159,8 +159,8 @@ def test_the_package_line_may_follow_other_comments():
         ("time.end=range(1,3)", "-m"),
         ("animation.limits=[1,0]", "animation.limits"),
         ("animation.colormap=nothing", "animation.colormap"),
-        ("hydra.run.dir=/proc/x", "cannot be made"),
-        (f"hydra.run.dir={'x' * 300}", "cannot be made"),
+        ("hydra.run.dir=/proc/x", "cannot be created"),
+        (f"hydra.run.dir={'x' * 300}", "cannot be created"),
     ],
 )
 def test_wrong_settings(capsys, setting, expected):
@@ -174,7 +174,7 @@ def test_spectral_operators_have_no_order(capsys):
 
 def test_fields_cannot_be_named_like_coordinates(capsys):
     message = told(capsys, "equation=custom", "equation.rhs={x: '-x'}", "grid=8")
-    assert "'x' cannot name a field" in message
+    assert "'x' cannot be the name of a field" in message
 
 
 def test_steady_problems_without_a_solver_are_refused_before_tensorflow(capsys):

@@ -10,7 +10,7 @@ from conftest import make_plan
 from made_plans import custom_plan, right_hand_side
 
 from pdesim.errors import BoundaryError
-from pdesim.model.boundary_conditions import Wall
+from pdesim.model.boundary_conditions import BoundaryCondition
 from pdesim.operators.ghost_weights import ghost_weights
 
 WALLS = {
@@ -48,9 +48,9 @@ def test_linear_functions_are_exact_at_every_kind_of_wall(placement, lower, uppe
 
 
 def test_ghost_weights_of_second_order_are_the_textbook_ones():
-    weights, value = ghost_weights(Wall("dirichlet", 1.0, 0.0), 0.1, 1, 1)
+    weights, value = ghost_weights(BoundaryCondition("dirichlet", 1.0, 0.0), 0.1, 1, 1)
     assert weights.tolist() == [[-1.0]] and value.tolist() == [2.0]
-    weights, value = ghost_weights(Wall("neumann", 0.0, 1.0), 0.25, 1, 1)
+    weights, value = ghost_weights(BoundaryCondition("neumann", 0.0, 1.0), 0.25, 1, 1)
     assert weights.tolist() == [[1.0]] and value.tolist() == [0.25]
 
 

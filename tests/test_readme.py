@@ -1,9 +1,13 @@
-"""README and docs are run: their commands in an empty folder, their Python, their YAML."""
+"""The commands, the Python and the YAML of README and docs are executed in an empty folder."""
 
 from __future__ import annotations
 
+import os
 import re
+import runpy
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +17,7 @@ from pdesim.formula.language import ALIASES, DERIVATIVES, FUNCTIONS, GENERATORS,
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 DOCUMENTS = sorted((ROOT / "docs").glob("*.md"))
+EXTENDING = ROOT / "docs" / "extending.md"
 VERIFICATION = (ROOT / "docs" / "verification.md").read_text()
 
 
@@ -55,21 +60,61 @@ def test_python_of_the_readme(block, tmp_path, monkeypatch, capsys):
         assert expected in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "document", [path for path in DOCUMENTS if path != EXTENDING], ids=lambda path: path.name
+)
 def test_documents_run_from_top_to_bottom(document, command, tmp_path, monkeypatch, capsys):
-    """Commands and Python in the order of the page, in one folder, later blocks after earlier."""
+    """Commands and Python are executed in the order of the page, in one folder."""
     monkeypatch.chdir(tmp_path)
     names: dict = {}
     text = document.read_text()
     for language, block in re.findall(r"^```(console|python)\n(.*?)^```", text, flags=re.S | re.M):
         if language == "python":
             exec(compile(block, document.name, "exec"), names)
-            told = capsys.readouterr().out.splitlines()
-            assert told == re.findall(r"print\(.*\)  # (.*)", block)
+            printed = capsys.readouterr().out.splitlines()
+            assert printed == re.findall(r"print\(.*\)  # (.*)", block)
         else:
             for line in block.splitlines():
-                assert line.startswith("pdesim "), f"{line} is no command that can be tested"
+                assert line.startswith("pdesim "), f"{line} is not a command of pdesim"
                 command(*shlex.split(line)[1:])
+
+
+def test_examples_of_extensions(command, tmp_path):
+    """The Python of the page changes tables of the package, so it runs in another process."""
+    text = EXTENDING.read_text()
+    for name, block in re.findall(r"```yaml\n# (\S+\.yaml)\n(.*?)```", text, flags=re.S):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(block)
+    for block in re.findall(r"```console\n(.*?)```", text, flags=re.S):
+        for line in block.splitlines():
+            command(*shlex.split(line)[1:])
+    script = "\n".join(re.findall(r"```python\n(.*?)```", text, flags=re.S))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == re.findall(r"^print\(.*\)  # (.*)", script, flags=re.M)
+
+
+def test_replaced_lines_of_extensions_exist():
+    for block in re.findall(r"```diff\n(.*?)```", EXTENDING.read_text(), flags=re.S):
+        source = ""
+        for line in block.splitlines():
+            if line.startswith("--- "):
+                source = (ROOT / line[4:]).read_text()
+            elif line.startswith("-"):
+                assert line[1:] in source.splitlines(), f"docs/extending.md replaces {line[1:]!r}"
+
+
+def test_the_page_of_the_python_interface_is_up_to_date():
+    page = runpy.run_path(str(ROOT / "docs" / "generate_api.py"))["page"]()
+    current = (ROOT / "docs" / "api.md").read_text()
+    assert current == page, "docs/api.md is out of date; run: python docs/generate_api.py"
 
 
 @pytest.mark.parametrize("document", [ROOT / "README.md", *DOCUMENTS], ids=lambda path: path.name)

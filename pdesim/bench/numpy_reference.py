@@ -33,7 +33,7 @@ class NumpyLines:
     def __init__(self, plan: Plan) -> None:
         self.problem, self.dtype = plan.problem, np.dtype(plan.settings.device.precision).type
         grid, scheme = self.problem.grid, self.problem.discretisation
-        places = grid.places(grid.coordinates(0, self.problem.boundary.periodic_axes))
+        places = grid.namespace(grid.coordinates(0, self.problem.boundary.periodic_axes))
         self._names: Mapping[str, object] = {
             **{name: np.asarray(value, self.dtype) for name, value in places.items()},
             **{n: self.dtype(v) for n, v in self.problem.equation.parameters.items()},

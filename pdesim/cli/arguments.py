@@ -1,4 +1,4 @@
-"""The arguments of the commands: words (paths and settings) and options, parsed by argparse."""
+"""Parsing of the commands' arguments: words (paths and settings) and options."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pdesim.files import is_path
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are :class:`ConfigError`; words and options may be mixed."""
+    """An argparse parser that raises :class:`ConfigError` and allows words between options."""
 
     def __init__(self, command: str, usage: str, description: str, examples: str = "") -> None:
         super().__init__(
@@ -26,6 +26,7 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("words", nargs="*", help=argparse.SUPPRESS)
 
     def error(self, message: str) -> NoReturn:
+        """Raise an error of argparse as :class:`ConfigError`."""
         usage = (self.usage or "").strip()
         unknown = message.removeprefix("unrecognized arguments: ")
         if unknown != message:
@@ -33,7 +34,7 @@ class Parser(argparse.ArgumentParser):
         raise ConfigError(f"{self.prog}: {message.removeprefix('argument ')}", usage)
 
     def read(self, arguments: Sequence[str]) -> argparse.Namespace:
-        """The options, and all other words as ``words``.
+        """Return the options, and all other arguments as ``words``.
 
         Raises:
             ConfigError: for unknown options, and options without a value.
@@ -41,37 +42,38 @@ class Parser(argparse.ArgumentParser):
         return self.parse_intermixed_args(list(arguments))
 
     def add_config_dir(self) -> None:
+        """Add the option ``--config-dir``."""
         self.add_argument(
-            "--config-dir", "-cd", metavar="DIR", help="a folder with configs of your own"
+            "--config-dir", "-cd", metavar="DIR", help="a folder with your own configs"
         )
 
 
 def one_path(parser: Parser, words: Sequence[str]) -> str:
-    """The only word.
+    """Return the only word.
 
     Raises:
-        ConfigError: if there are others, or none.
+        ConfigError: if there is not exactly one.
     """
     if len(words) != 1 or not words[0]:
-        parser.error(f"one path is needed, not {len(words)}: {' '.join(words) or 'no words'}")
+        parser.error(f"expected one path, got {len(words)}: {' '.join(words) or 'nothing'}")
     return words[0]
 
 
 def path_and_settings(parser: Parser, words: Sequence[str]) -> tuple[Path, list[str]]:
-    """The one path among words, and the settings.
+    """Separate the path from the settings.
 
     Raises:
-        ConfigError: for several paths, or none.
+        ConfigError: if there is not exactly one path.
     """
     paths = [word for word in words if is_path(word)]
     return Path(one_path(parser, paths)), [word for word in words if not is_path(word)]
 
 
 def settings_only(parser: Parser, words: Sequence[str]) -> list[str]:
-    """The words, all of which have to be settings.
+    """Check that all words are settings, and return them.
 
     Raises:
-        ConfigError: naming the first that is none.
+        ConfigError: for the first word that is not a setting.
     """
     for word in words:
         if "=" not in word:
@@ -80,6 +82,10 @@ def settings_only(parser: Parser, words: Sequence[str]) -> list[str]:
 
 
 def existing_folder(parser: Parser, option: str, target: str | None) -> None:
-    """Refuse the name of a file whose folder does not exist, before any work is done."""
+    """Check that the folder of an output file exists.
+
+    Raises:
+        ConfigError: if it does not.
+    """
     if target is not None and not Path(target).parent.is_dir():
-        parser.error(f"there is no folder {Path(target).parent} for {option}")
+        parser.error(f"no such folder: {Path(target).parent} ({option})")

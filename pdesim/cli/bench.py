@@ -8,12 +8,13 @@ from pdesim.cli.arguments import Parser, existing_folder, settings_only
 
 
 def parser() -> Parser:
+    """Return the parser of the command's arguments."""
     result = Parser(
         "bench",
         "[SETTING=VALUE ...] [--sizes 64,128] [--repeats N] [--json] [--markdown FILE] "
         "[--plot FILE.png] [--config-dir DIR]",
-        "Measure the speed of the step loop over grid sizes, beside NumPy and the bandwidth of\n"
-        "the memory.",
+        "Measure the speed of the step loop over grid sizes, compared with NumPy and the memory\n"
+        "bandwidth.",
         "  pdesim bench equation=heat --sizes 64,256,1024",
     )
     result.add_argument("--sizes", metavar="64,128", help="cells per axis")
@@ -26,12 +27,13 @@ def parser() -> Parser:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Carry out the command; returns the exit code."""
+    """Run the command and return the exit code."""
     from pdesim.bench.command import Options, run_bench
 
-    given = vars(parser().read(arguments))
-    overrides = settings_only(parser(), given.pop("words"))
+    command = parser()
+    given = vars(command.read(arguments))
+    overrides = settings_only(command, given.pop("words"))
     for name in ("markdown", "plot"):
-        existing_folder(parser(), f"--{name}", given[name])
+        existing_folder(command, f"--{name}", given[name])
     chosen = {name: value for name, value in given.items() if value is not None}
     return run_bench(overrides, Options(**chosen))

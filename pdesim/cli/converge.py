@@ -8,11 +8,12 @@ from pdesim.cli.arguments import Parser
 
 
 def parser() -> Parser:
+    """Return the parser of the command's arguments."""
     result = Parser(
         "converge",
         "[SETTING=VALUE ... | RUN] [--json] [--config-dir DIR]",
         "Run a problem on three grids (half, equal, double) and estimate its error in space.\n"
-        "With the folder of a run, its problem; pdesim info RUN shows the result later on.",
+        "RUN is the folder of a run that has this problem; pdesim info RUN shows the result.",
         "  pdesim converge equation=heat grid=64\n  pdesim converge outputs/heat/RUN",
     )
     result.add_argument("--json", action="store_true", help="print JSON")
@@ -21,7 +22,7 @@ def parser() -> Parser:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Carry out the command; returns the exit code."""
+    """Run the command and return the exit code."""
     from pdesim.converge.command import run_converge
 
     options = parser().read(arguments)

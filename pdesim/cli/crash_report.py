@@ -1,4 +1,4 @@
-"""The report of an exception that no part of pdesim expected: a log file with its traceback."""
+"""Reports of unexpected exceptions: a message, and a log file with the traceback."""
 
 from __future__ import annotations
 
@@ -14,40 +14,41 @@ from pathlib import Path
 
 from pdesim.errors import printable
 
-#: the exit code of the command line after such an exception (EX_SOFTWARE of sysexits.h)
+#: exit code after an unexpected exception (EX_SOFTWARE of sysexits.h)
 EXIT_CODE = 70
-#: set to anything but 0, this environment variable shows the traceback on standard error too
+#: environment variable that shows the traceback on standard error if it is set and not 0
 DEBUG = "PDESIM_DEBUG"
-#: the first log file in the folder of a run; the next are pdesim-error-2.log, ...
+#: first log file in the folder of a run, followed by pdesim-error-2.log, ...
 FILE = "pdesim-error.log"
-#: log files in one folder; later ones are temporary files
+#: limit of the log files in one folder; further ones are temporary files
 MOST_FILES = 9
 _PACKAGES = ("pdesim", "tensorflow", "numpy", "sympy", "hydra-core", "h5py")
 
 
 @contextlib.contextmanager
 def reported_in(folder: Path | None) -> Iterator[None]:
-    """Note on any exception that leaves this block which run folder its log file belongs into."""
+    """Mark exceptions with the folder of the run, where :func:`report` writes the log file."""
     try:
         yield
     except Exception as error:
         if not hasattr(error, "run_folder"):
             with contextlib.suppress(AttributeError):
-                error.run_folder = folder
+                error.run_folder = folder  # type: ignore[attr-defined]
         raise
 
 
 def report(error: BaseException, arguments: Sequence[str]) -> str:
-    """Write the log file; returns the message for the user.
+    """Write the log file and return the message for the user.
 
     Args:
+        error: the unexpected exception.
         arguments: the command line, for the log file.
     """
     text = _log(error, arguments)
     path = _write(getattr(error, "run_folder", None), text)
     reason = " ".join(str(error).split())[:200]
     lines = [f"internal error: {type(error).__name__}" + (f": {reason}" if reason else "")]
-    lines.append("  this is a defect of pdesim, not of your settings; please report it")
+    lines.append("  this is a bug in pdesim, not an error in your settings; please report it")
     if path is not None:
         lines.append(f"  log file: {path}")
     if os.environ.get(DEBUG, "0") not in ("", "0"):
@@ -67,10 +68,9 @@ def _log(error: BaseException, arguments: Sequence[str]) -> str:
 
 
 def _write(folder: Path | None, text: str) -> Path | None:
-    """Write a new file: in a run's folder if it exists, else in the folder of temporary files.
+    """Write a new file in the folder of the run, or else in the folder of temporary files.
 
-    What is there already is left alone, whoever made it: a file may have a second name elsewhere, a
-    link leads elsewhere, and a pipe waits for its reader.
+    Existing files are never opened, since they may be links to other files, or pipes.
     """
     octets = text.encode(errors="backslashreplace")
     for path in _names(folder):
@@ -94,7 +94,7 @@ def _write(folder: Path | None, text: str) -> Path | None:
 
 
 def _names(folder: Path | None) -> list[Path]:
-    """Where a log file may go in a run's folder, by preference; empty if there is no folder."""
+    """Return the possible paths of the log file in a folder, empty if it does not exist."""
     if folder is None or not Path(folder).is_dir():
         return []
     first = Path(folder, FILE)

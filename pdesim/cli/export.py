@@ -1,4 +1,4 @@
-"""``pdesim export``: a run, or the runs of a sweep, in the layout of another program."""
+"""``pdesim export``: convert a run or a sweep to the format of another program."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from pdesim.cli.arguments import Parser, one_path
 
 
 def parser() -> Parser:
+    """Return the parser of the command's arguments."""
     result = Parser(
         "export",
         "PATH --to FORMAT [--output TARGET] [--overwrite]",
-        "Write a run, or the runs of a sweep, in the layout of another program.",
+        "Convert a run, or the runs of a sweep, to the format of another program.",
         "  pdesim export RUN --to netcdf\n  pdesim export SWEEP --to well --output data.hdf5",
     )
     result.add_argument("--to", metavar="FORMAT", help="well, pdebench, netcdf, vti, npz or xdmf")
@@ -21,12 +22,13 @@ def parser() -> Parser:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Carry out the command and print the target; returns the exit code."""
+    """Run the command, print the target, and return the exit code."""
     from pdesim.export import export
 
-    options = parser().read(arguments)
-    path = one_path(parser(), options.words)
+    command = parser()
+    options = command.read(arguments)
+    path = one_path(command, options.words)
     if not options.to or options.output == "":
-        parser().error("a format is needed (--to), and a name after --output")
+        command.error("--to needs a format, and --output needs a name")
     print(export(path, options.to, options.output, overwrite=options.overwrite))
     return 0

@@ -1,4 +1,4 @@
-"""Hydra's own options on the command line: which are allowed, and what they exclude."""
+"""Hydra's own options on the command line."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from pdesim.errors import ConfigError, nearest
 
+#: options that Hydra handles
 PASSED_ON = (
     "--hydra-help",
     "--cfg",
@@ -19,13 +20,13 @@ PASSED_ON = (
 )
 #: Hydra's options that are followed by a value
 WITH_VALUE = ("--cfg", "-c", "--package", "-p", "--info", "-i")
-#: each decides what is done with the settings, so that one of them can be given
+#: options that exclude each other
 MODES = {
     "--run": "--run", "-r": "--run", "--multirun": "--multirun", "-m": "--multirun",
     "--cfg": "--cfg", "-c": "--cfg", "--info": "--info", "-i": "--info",
     "--shell-completion": "--shell-completion", "-sc": "--shell-completion",
 }  # fmt: skip
-#: values of Hydra's options
+#: allowed values
 SHOWN = {
     "--cfg": ("job", "hydra", "all"),
     "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
@@ -35,7 +36,13 @@ TRUST = "--trust-config"
 
 
 def check_options(flags: Sequence[str]) -> None:
-    """Refuse options that are unknown, or that would load code or other primary configs."""
+    """Check the options of a run.
+
+    Options of Hydra that load code or another primary config are not allowed.
+
+    Raises:
+        ConfigError: for unknown options, wrong values, and options that exclude each other.
+    """
     known = (
         *PASSED_ON,
         "--run",
@@ -50,24 +57,28 @@ def check_options(flags: Sequence[str]) -> None:
     words: list[str] = []
     rest = iter(flags)
     for flag in rest:
-        name, equals, value = flag.partition("=")
+        name, equals, text = flag.partition("=")
         words.append(name)
         if name not in known:
             raise ConfigError(f"unknown option {name}", nearest(name, known), "pdesim --help")
-        if name in WITH_VALUE and not equals:
-            value = next(rest, None)
+        value = next(rest, None) if name in WITH_VALUE and not equals else text
         allowed = SHOWN.get(MODES.get(name, ""))
         if allowed and value not in allowed and (value is not None or name in ("--cfg", "-c")):
-            raise ConfigError(f"{name} {value or ''}".rstrip(), f"{name} {', '.join(allowed)}")
+            problem = f"{name} has the value {value!r}" if value else f"{name} has no value"
+            raise ConfigError(problem, f"one of {', '.join(allowed)}")
     modes = sorted({MODES[word] for word in words if word in MODES})
     if len(modes) > 1:
-        raise ConfigError(f"{' and '.join(modes)} cannot be combined", "one of them")
+        raise ConfigError(f"{' and '.join(modes)} cannot be combined", "only one of them")
     if "--resolve" in words and "--cfg" not in modes:
         raise ConfigError("--resolve needs --cfg", "--cfg job --resolve")
 
 
 def sort_words(arguments: list[str]) -> tuple[list[str], list[str], str | None]:
-    """Flags, overrides, and the value of ``--config-dir``."""
+    """Separate flags, overrides, and the value of ``--config-dir``.
+
+    Raises:
+        ConfigError: if ``--config-dir`` has no value.
+    """
     flags, overrides, config_dir = [], [], None
     rest = iter(arguments)
     for word in rest:

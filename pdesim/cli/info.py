@@ -1,4 +1,4 @@
-"""``pdesim info``: what a run was and how it went; of a sweep, a row per run."""
+"""``pdesim info``: the settings and the state of a run, or a table of the runs of a sweep."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pdesim.cli.arguments import Parser, one_path
 
 
 def parser() -> Parser:
+    """Return the parser of the command's arguments."""
     result = Parser(
         "info",
         "PATH [--json]",
@@ -19,9 +20,10 @@ def parser() -> Parser:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Carry out the command; returns the exit code."""
+    """Run the command and return the exit code."""
     from pdesim.cli.run_table import show_info
 
-    options = parser().read(arguments)
-    show_info(one_path(parser(), options.words), options.json)
+    command = parser()
+    options = command.read(arguments)
+    show_info(one_path(command, options.words), options.json)
     return 0

@@ -1,4 +1,4 @@
-"""``pdesim list``: equations, the choices of every group, and the words of formulas."""
+"""``pdesim list``: equations, the choices of every group, and the functions of formulas."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from pdesim.errors import ConfigError, PdesimError, nearest, printable
 
 
 def parser() -> Parser:
+    """Return the parser of the command's arguments."""
     result = Parser(
         "list",
         "[NAME] [--config-dir DIR]",
-        "List the equations and the choices of every group of settings. NAME is an equation, a\n"
-        "group (steppers, operators, boundary, initial, sweep, ...) or functions, for more.",
+        "List the equations and the choices of every group of settings. With a NAME, show more\n"
+        "about an equation, a group (steppers, operators, boundary, initial, ...) or functions.",
         "  pdesim list\n  pdesim list gray_scott\n  pdesim list steppers",
     )
     result.add_config_dir()
@@ -22,13 +23,17 @@ def parser() -> Parser:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Carry out the command; returns the exit code."""
+    """Run the command and return the exit code."""
     from rich.console import Console
     from rich.markup import escape
 
-    options = parser().read(arguments)
+    command = parser()
+    options = command.read(arguments)
+    if len(options.words) > 1:
+        command.error(f"expected at most one name, got {' '.join(options.words)}")
     console = Console(highlight=False, soft_wrap=True)
-    for title, lines in _sections(options.words, options.config_dir):
+    name = next(iter(options.words), None)
+    for title, lines in _sections(name, options.config_dir):
         first, *rest = map(printable, lines)
         console.print(f"[bold]{escape(printable(title))}[/]  {escape(first)}")
         for line in rest:
@@ -39,21 +44,19 @@ def run(arguments: Sequence[str]) -> int:
 Section = tuple[str, list[str]]
 
 
-def _sections(words: Sequence[str], config_dir: str | None) -> Iterator[Section]:
+def _sections(name: str | None, config_dir: str | None) -> Iterator[Section]:
+    """Yield the titles and lines of the overview, or of one equation or group."""
     from pdesim.config.compose import choices, groups
 
     folders = [Path(config_dir)] if config_dir else []
     if folders and not folders[0].is_dir():
-        raise ConfigError(f"there is no folder {config_dir}", "--config-dir DIR with configs in it")
-    if not words:
+        raise ConfigError(f"no such folder: {config_dir}", "--config-dir DIR with configs in it")
+    if name is None:
         yield from _equations(config_dir, folders)
         for group in groups():
             if group != "equation":
                 yield group, [", ".join(choices(group, folders))]
         return
-    if len(words) > 1:
-        parser().error(f"one name at most, not {' '.join(words)}")
-    name = words[0]
     special: Mapping[str, Callable[[], Iterator[Section]]] = {
         "functions": _functions,
         "stepper": _steppers,
@@ -69,7 +72,7 @@ def _sections(words: Sequence[str], config_dir: str | None) -> Iterator[Section]
             yield choice, [_about_choice(group, choice, folders)]
     else:
         known = [*choices("equation", folders), *groups(), "functions"]
-        raise ConfigError(f"there is no equation or group {name}", nearest(name, known))
+        raise ConfigError(f"no equation or group is called {name}", nearest(name, known))
 
 
 def _equations(config_dir: str | None, folders: Sequence[Path]) -> Iterator[Section]:
@@ -78,12 +81,12 @@ def _equations(config_dir: str | None, folders: Sequence[Path]) -> Iterator[Sect
     for name in choices("equation", folders):
         try:
             yield name, [*_equation(name, config_dir), ""]
-        except PdesimError as error:  # the others are worth seeing
+        except PdesimError as error:  # the other equations are listed all the same
             yield name, [f"cannot be read: {error.problem}", ""]
 
 
 def _equation(name: str, config_dir: str | None, details: bool = False) -> list[str]:
-    """What an equation is about, its formulas, its parameters and its defaults."""
+    """Return the description of an equation: formulas, parameters and defaults."""
     from pdesim.config import compose_settings
     from pdesim.formula.language import AXES
     from pdesim.model.equation import KEYS, build_equation
@@ -117,7 +120,7 @@ def _equation(name: str, config_dir: str | None, details: bool = False) -> list[
 def _steppers() -> Iterator[Section]:
     from pdesim.steppers.methods import METHODS
 
-    yield "auto", ["chosen for each problem"]
+    yield "auto", ["chosen automatically for each problem"]
     for name, method in METHODS.items():
         order = f"order {method.order}, " if method.order else ""
         yield name, [f"{order}{method.family}: {method.about}", f"    {method.citation}"]
@@ -133,17 +136,18 @@ def _functions() -> Iterator[Section]:
             + word.about
             for name, word in table.items()
         )
-        yield title, ["NumPy's meaning" if title == "functions" else "made on the grid", *lines]
+        about = "as in NumPy" if title == "functions" else "evaluated on the grid"
+        yield title, [about, *lines]
     yield "operators", [", ".join((*language.OPERATORS, language.GRADIENT))]
     yield "other names", [", ".join(f"{a} = {b}" for a, b in language.ALIASES.items())]
 
 
 def _about_choice(group: str, name: str, folders: Sequence[Path]) -> str:
-    """The comment at the top of a choice's file."""
+    """Return the comment at the top of a config."""
     from pdesim.config.files import config_folder, read_text
 
-    places = [folder / group / f"{name}.yaml" for folder in (*folders, config_folder())]
-    text = read_text(next(place for place in places if place.is_file()))
+    paths = [folder / group / f"{name}.yaml" for folder in (*folders, config_folder())]
+    text = read_text(next(path for path in paths if path.is_file()))
     about = []
     for line in text.splitlines():
         if not line.startswith("#"):

@@ -1,15 +1,18 @@
-"""The command line. A first word without '=' and '-' is a command; all else is a run."""
+"""The command line: the program ``pdesim``.
+
+A first argument without ``=`` and ``-`` is a command; otherwise the arguments describe a run.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console
 
@@ -18,23 +21,29 @@ from pdesim.cli.hydra_options import PASSED_ON, TRUST, check_options, sort_words
 from pdesim.cli.streams import close_streams, keep_streams_usable
 from pdesim.errors import ConfigError, PdesimError, nearest
 
-#: errors of the system that a path on the command line causes
-_OF_PATHS = (
+#: system errors that are caused by a path on the command line
+_PATH_ERRORS = (
     errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR,
     errno.ELOOP, errno.EROFS,
 )  # fmt: skip
 
-#: each has a module of its name in this package
+#: commands, each with a module of this name in the package
 COMMANDS = (
     "list", "render", "resume", "recover", "info", "export", "verify", "converge", "bench",
 )  # fmt: skip
 
-#: settings that have an effect with -m only
-OF_SWEEPS = ("sweep", "workers")
-#: values of a sweep that are composed before it starts, which may take 0.2 s each
+#: sections that have an effect with -m only
+SWEEP_SECTIONS = ("sweep", "workers")
+#: limit of the values of a sweep that are checked before it starts, which takes up to 0.2 s each
 MOST_CHECKED = 20
 
 if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from pdesim.config.compose import Composed
+    from pdesim.plan import Plan
+    from pdesim.run.continuation import Continuation
+    from pdesim.settings import Settings
     from pdesim.sweep.compose import Composer
 
 HELP = """\
@@ -49,9 +58,9 @@ pdesim: equations as text in YAML, run as fast TensorFlow programs on CPU or GPU
 
   pdesim list [NAME]                             equations, steppers, functions and all choices
   pdesim render PATH [animation.colormap=magma]  draw a run, or all runs of a sweep, again
-  pdesim resume RUN [time.end=200]               continue a run that stopped, with equal bits
+  pdesim resume RUN [time.end=200]               resume a stopped run, bit for bit
   pdesim recover PATH                            repair a snapshots.h5 whose writer was killed
-  pdesim info PATH [--json]                      settings, state and fields of a run, or a sweep
+  pdesim info PATH [--json]                      settings, state and fields of a run or a sweep
   pdesim export PATH --to netcdf                 also well, pdebench, vti, npz, xdmf
   pdesim verify equation=heat operators.order=4  measured orders of accuracy
   pdesim converge equation=heat grid=64          the error in space of a problem, from three grids
@@ -70,37 +79,33 @@ Settings (pdesim equation=NAME --cfg job shows them all with their values):
 
 
 def entry() -> NoReturn:
-    """The program ``pdesim``: run the command line and leave with its exit code."""
+    """Run the command line and exit with its exit code."""
     keep_streams_usable()
     code = main()
     close_streams()
     if "tensorflow" in sys.modules:
-        # every file is closed; taking TensorFlow down would need seconds that a stopped job
-        # may not have
+        # all files are closed, and the shutdown of TensorFlow takes seconds
         os._exit(code)
     sys.exit(code)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command line; returns the exit code."""
+    """Run a command line and return the exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
         return _dispatch(arguments)
     except SystemExit as done:  # --help of a command
         return int(done.code or 0)
     except PdesimError as error:
-        return _tell(error)
+        return _report(error)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
     except MemoryError:
-        return _tell(PdesimError("there is not enough memory", hint="a smaller grid"))
-    except OSError as error:
-        if error.errno not in _OF_PATHS or error.filename is None:
-            print(f"pdesim: {report(error, arguments)}", file=sys.stderr)
-            return EXIT_CODE
-        return _tell(PdesimError(f"{str(error.filename)[:200]}: {error.strerror}"))
-    except Exception as error:  # a defect: one message and a log file, whatever it is
+        return _report(PdesimError("there is not enough memory", hint="use a smaller grid"))
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _PATH_ERRORS and error.filename:
+            return _report(PdesimError(f"{str(error.filename)[:200]}: {error.strerror}"))
         print(f"pdesim: {report(error, arguments)}", file=sys.stderr)
         return EXIT_CODE
 
@@ -128,7 +133,7 @@ def _dispatch(arguments: list[str]) -> int:
 
 
 def _hydra(arguments: list[str]) -> int:
-    """Check everything that can be checked now, then hand over to Hydra's run or multirun."""
+    """Check the arguments, then start a run, a sweep, or Hydra."""
     from pdesim.config.compose import compose_settings, open_override
     from pdesim.files import check_sweep_folder
     from pdesim.sweep.compose import Composer
@@ -137,15 +142,15 @@ def _hydra(arguments: list[str]) -> int:
     trusted = TRUST in arguments
     flags, overrides, config_dir = sort_words([word for word in arguments if word != TRUST])
     check_options(flags)
-    handed_over = flags + [open_override(o) for o in overrides]
+    for_hydra = flags + [open_override(o) for o in overrides]
     foreign = config_dir is not None or any(o.startswith("hydra.searchpath") for o in overrides)
     if any(flag.partition("=")[0] in PASSED_ON for flag in flags):
         if foreign:
             compose_settings(overrides, config_dir).check_trust(trusted)
-        return _start(handed_over, config_dir)
+        return _start(for_hydra, config_dir)
     if not overrides:
         raise ConfigError(
-            f"no settings are given beside {' '.join(arguments)}", "such as equation=heat"
+            f"there are no settings besides {' '.join(arguments)}", "settings such as equation=heat"
         )
     if "-m" not in flags and "--multirun" not in flags:
         return _run(overrides, config_dir, trusted)
@@ -153,24 +158,25 @@ def _hydra(arguments: list[str]) -> int:
         return _sweep(overrides, config_dir, trusted)
     if foreign and not trusted:
         raise ConfigError(
-            "Hydra's own launchers run what the files in --config-dir say",
-            hint=f"{TRUST} if you trust all of them, or workers=joblib",
+            "with Hydra's own launchers, files in --config-dir can run any code",
+            hint=f"{TRUST} if you trust all of these files, or workers=joblib",
         )
     _check_sweep(members(overrides, config_dir), Composer(config_dir, trusted))
     check_sweep_folder(compose_settings(first_values(overrides), config_dir).sweep_folder)
-    return _start(handed_over, config_dir)
+    return _start(for_hydra, config_dir)
 
 
 def _run(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> int:
-    """A single run, composed and planned before its folder is made."""
+    """Start a single run. It is composed and planned before its folder is created."""
     from pdesim.config.compose import run_as_job
     from pdesim.files import make_folder
 
     config, composed, plan = _planned(overrides, config_dir, trusted)
-    idle = [text for text in overrides if text.partition("=")[0].split(".")[0] in OF_SWEEPS]
-    if idle:
+    unused = [text for text in overrides if text.partition("=")[0].split(".")[0] in SWEEP_SECTIONS]
+    if unused:
         print(
-            f"pdesim: {' '.join(idle)} has no effect on a single run (-m: a sweep)", file=sys.stderr
+            f"pdesim: {' '.join(unused)} has no effect on a single run; -m starts a sweep",
+            file=sys.stderr,
         )
     make_folder(composed.run_folder)
     with reported_in(composed.run_folder):
@@ -178,8 +184,10 @@ def _run(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> int
     return 0
 
 
-def _planned(overrides: Sequence[str], config_dir: str | None, trusted: bool):
-    """A single run's configuration, its settings, and its plan, or the rest of a run."""
+def _planned(
+    overrides: Sequence[str], config_dir: str | None, trusted: bool
+) -> tuple[DictConfig, Composed, Plan | Continuation]:
+    """Return the configuration, the settings, and the plan of a new or a resumed run."""
     from pdesim.config.compose import choose_run_folder, compose_config, composed_from, is_given
     from pdesim.files import check_folder, new_folder
     from pdesim.plan import build_plan
@@ -187,8 +195,8 @@ def _planned(overrides: Sequence[str], config_dir: str | None, trusted: bool):
 
     config = compose_config(overrides, config_dir)
     composed = composed_from(config, overrides).check_trust(trusted).check_single()
-    if _goes_on(composed.settings, composed.run_folder):
-        # before Hydra writes into the folder, which may be another run's
+    if _resumes(composed.settings, composed.run_folder):
+        # checked before Hydra writes into the folder, which may belong to another run
         return config, composed, continue_run(composed.run_folder, composed.values)
     plan = build_plan(composed.settings, composed.equation)
     new = not is_given("hydra.run.dir", overrides)
@@ -200,14 +208,19 @@ def _planned(overrides: Sequence[str], config_dir: str | None, trusted: bool):
     return config, composed, plan
 
 
-def _goes_on(settings, folder: Path) -> bool:
-    """Whether a run in this folder is to be continued."""
+def _resumes(settings: Settings, folder: Path) -> bool:
+    """Whether a run in this folder is resumed."""
     from pdesim.output.snapshots import FILE
 
     return settings.resume == "auto" and (folder / FILE).exists()
 
 
 def _check_folder(folder: Path, overwrite: bool) -> None:
+    """Check that a folder can be created or written, and does not already contain a run.
+
+    Raises:
+        OutputError: if this is not the case.
+    """
     from pdesim.errors import OutputError
     from pdesim.files import not_made
     from pdesim.output.snapshots import FILE
@@ -219,18 +232,17 @@ def _check_folder(folder: Path, overwrite: bool) -> None:
                 hint="another folder (hydra.run.dir=...), output.overwrite=true or resume=auto",
             )
         present = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    except (OSError, ValueError) as error:  # a name that is too long, or contains a zero byte
+    except (OSError, ValueError) as error:  # for names that are too long or contain a null byte
         raise not_made(folder, error) from None
     if not present.is_dir() or not os.access(present, os.W_OK | os.X_OK):
         raise OutputError(
-            f"the output folder {folder} cannot be made: {present} is not a folder "
-            "that you may write to",
+            f"the output folder {folder} cannot be created: {present} is not a writable folder",
             hint="hydra.run.dir=DIR",
         )
 
 
 def _sweep(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> int:
-    """All members in this process, as many as possible in one program."""
+    """Run a sweep."""
     from pdesim.config.compose import compose_settings, is_given
     from pdesim.files import check_sweep_folder, new_folder
     from pdesim.sweep.compose import Composer
@@ -240,7 +252,7 @@ def _sweep(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> i
     if is_given("hydra.sweep.subdir", overrides):
         raise ConfigError(
             "hydra.sweep.subdir cannot be set: the members of a sweep are in folders 0, 1, 2, ...",
-            hint="label=NAME names runs in pictures; sweep.csv lists each member's values",
+            hint="label=NAME sets the name of a run in pictures; sweep.csv lists all values",
         )
     composed = compose_settings(first_values(overrides), config_dir).check_trust(trusted)
     jobs, compose = members(overrides, config_dir), Composer(config_dir, trusted)
@@ -259,20 +271,20 @@ def _sweep(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> i
 
 
 def _note_repeated(jobs: Sequence[Sequence[str]]) -> None:
-    """Say on standard error how many members of a sweep equal an earlier one."""
+    """Print the number of members of a sweep that equal an earlier one."""
     repeated = len(jobs) - len({tuple(job) for job in jobs})
     if repeated:
         print(
             f"pdesim: {repeated} of the {len(jobs)} members of this sweep repeat another member: "
-            f"there are only {len(jobs) - repeated} different combinations of the values",
+            f"there are only {len(jobs) - repeated} different combinations of values",
             file=sys.stderr,
         )
 
 
 def _check_sweep(jobs: Sequence[Sequence[str]], compose: Composer) -> None:
-    """Check values of swept settings, each with the others at their first value.
+    """Check the first ``MOST_CHECKED`` values of a sweep, each with the others' first values.
 
-    The first ``MOST_CHECKED`` in all; a mistake in a later one ends that member alone.
+    An error in a later value only affects its members.
     """
     first, seen = jobs[0], set(jobs[0])
     _ = compose(first).settings
@@ -284,27 +296,27 @@ def _check_sweep(jobs: Sequence[Sequence[str]], compose: Composer) -> None:
 
 
 def _start(arguments: list[str], config_dir: str | None) -> int:
-    """Hand over to Hydra; errors of a job are told here and end in the exit code."""
+    """Start Hydra, and return the highest exit code of its jobs."""
     import hydra
 
     from pdesim.config.compose import CONFIG_NAME, HYDRA_VERSION, config_folder, plain
     from pdesim.settings import read_settings
 
     codes: list[int] = []
-    here = os.getpid()
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come back to be told here
+    main_process = os.getpid()
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints errors and exits
 
     @hydra.main(
         config_path=str(config_folder()), config_name=CONFIG_NAME, version_base=HYDRA_VERSION
     )
-    def job(config) -> None:
+    def job(config: DictConfig) -> None:
         try:
             values = plain(config)
             _job(values, read_settings(values))
         except PdesimError as error:
-            if os.getpid() != here:  # in a launcher's worker, the error is the answer
+            if os.getpid() != main_process:  # a worker of a launcher returns the error
                 raise
-            codes.append(_tell(error))
+            codes.append(_report(error))
 
     if config_dir is not None:
         arguments = ["--config-dir", config_dir, *arguments]
@@ -313,11 +325,15 @@ def _start(arguments: list[str], config_dir: str | None) -> int:
     return max(codes, default=0)
 
 
-def _job(values, settings, plan=None) -> None:
-    """One run in the folder that Hydra has made for it.
+def _job(
+    values: Mapping[str, Any], settings: Settings, plan: Plan | Continuation | None = None
+) -> None:
+    """Execute one run in the folder that Hydra has created.
 
     Args:
-        plan: of the run, or the rest of one (``Continuation``); None if neither was made before.
+        values: the settings as plain values.
+        settings: the settings.
+        plan: the plan of a new or a resumed run, if it has been made already.
     """
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
@@ -331,7 +347,7 @@ def _job(values, settings, plan=None) -> None:
     hydra_config = HydraConfig.get()
     folder = _shown(Path(hydra_config.runtime.output_dir))
     alone = hydra_config.mode is RunMode.RUN
-    if plan is None and _goes_on(settings, folder):
+    if plan is None and _resumes(settings, folder):
         plan = continue_run(folder, values)
     if isinstance(plan, Continuation):
         carry_on(plan, folder, Console(stderr=True), alone=alone)
@@ -342,10 +358,10 @@ def _job(values, settings, plan=None) -> None:
 
 
 def _shown(folder: Path) -> Path:
-    """Relative to here where that is shorter to read."""
+    """Return a path relative to the current directory if it is inside it."""
     return Path(os.path.relpath(folder)) if folder.is_relative_to(Path.cwd()) else folder
 
 
-def _tell(error: PdesimError) -> int:
+def _report(error: PdesimError) -> int:
     print(f"pdesim: {error}", file=sys.stderr)
     return error.exit_code

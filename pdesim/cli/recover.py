@@ -8,18 +8,20 @@ from pdesim.cli.arguments import Parser, one_path
 
 
 def parser() -> Parser:
+    """Return the parser of the command's arguments."""
     return Parser(
         "recover",
         "PATH",
-        "Repair a snapshots.h5 whose writer was killed. Every frame that was complete is kept.",
+        "Repair a snapshots.h5 whose writer was killed. All complete frames are kept.",
     )
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Carry out the command; returns the exit code."""
+    """Run the command and return the exit code."""
     from pdesim.output import recover
 
-    done = recover(one_path(parser(), parser().read(arguments).words))
+    command = parser()
+    done = recover(one_path(command, command.read(arguments).words))
     state = "recovered" if done.changed else "was complete already"
     print(f"{done.path} {state}: {done.frames} frames")
     return 0

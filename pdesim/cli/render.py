@@ -1,34 +1,42 @@
-"""``pdesim render``: the animation of a run, or the montage of a sweep, from their files."""
+"""``pdesim render``: draw the animation of a run, or the montage of a sweep, from files."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel
 
 from pdesim.cli.arguments import Parser, path_and_settings
 from pdesim.errors import ConfigError
+from pdesim.settings import Animation, Montage
+
+_Section = TypeVar("_Section", bound=BaseModel)
 
 
 def parser() -> Parser:
+    """Return the parser of the command's arguments."""
     return Parser(
         "render",
         "PATH [animation.NAME=VALUE ...] [montage.NAME=VALUE ...]",
-        "Draw the animation of a run again, or the montage of a sweep, from their files.",
+        "Draw the animation of a run, or the montage of a sweep, from the stored frames.",
         "  pdesim render RUN animation.colormap=magma animation=mp4\n"
         "  pdesim render SWEEP montage.x=F montage.y=k",
     )
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Carry out the command; returns the exit code."""
+    """Run the command and return the exit code."""
     from pdesim.files import reading
     from pdesim.output import Snapshots
     from pdesim.output.metadata import read_config
     from pdesim.output.sweeps import is_sweep
     from pdesim.render import render
 
-    path, overrides = path_and_settings(parser(), parser().read(arguments).words)
+    command = parser()
+    path, overrides = path_and_settings(command, command.read(arguments).words)
     sweep = is_sweep(path)
     sections = ("animation.", "animation=", *(["montage."] if sweep else []))
     for word in overrides:
@@ -46,9 +54,9 @@ def run(arguments: Sequence[str]) -> int:
         if snapshots.offer:
             print(f"pdesim: {snapshots.offer}", file=sys.stderr)
         stored = read_config(snapshots.attributes)
-    animation = _look("animation", stored, overrides, fields)
+    animation = _settings(Animation, "animation", stored, overrides, fields)
     if animation.name == "none":
-        raise ConfigError("animation=none draws nothing", "animation=gif or animation=mp4")
+        raise ConfigError("animation=none disables drawing", "animation=gif or animation=mp4")
     print(render(source, animation))
     return 0
 
@@ -60,24 +68,39 @@ def _render_sweep(folder: Path, overrides: Sequence[str]) -> int:
     from pdesim.output.sweeps import find_members
     from pdesim.render import montage
 
-    stored, fields = {}, ()
+    stored: Mapping = {}
+    fields: Sequence[str] = ()
     for member in find_members(folder):
         if member.file and member.state != "unreadable":
             with reading(member.file), Snapshots(member.file) as snapshots:
                 stored, fields = read_config(snapshots.attributes), snapshots.fields
             break
-    animation = _look("animation", stored, overrides, fields)
-    for path in montage(folder, animation, _look("montage", stored, overrides)):
+    animation = _settings(Animation, "animation", stored, overrides, fields)
+    for path in montage(folder, animation, _settings(Montage, "montage", stored, overrides)):
         print(path)
     return 0
 
 
-def _look(name: str, stored: Mapping, overrides: Sequence[str], fields: Sequence[str] = ()):
-    """A section of settings: a run's own look, and over it what is asked for now."""
+def _settings(
+    section: type[_Section],
+    name: str,
+    stored: Mapping,
+    overrides: Sequence[str],
+    fields: Sequence[str] = (),
+) -> _Section:
+    """Return a section of the settings of a run, with overrides.
+
+    Args:
+        section: the class of the section.
+        name: its name.
+        stored: the settings of the run.
+        overrides: the overrides of the command line.
+        fields: the stored fields.
+    """
     from pdesim.config.compose import compose_settings
     from pdesim.formula.language import AXES
     from pdesim.render.quantity import is_available
-    from pdesim.settings import Animation, Montage, read_section
+    from pdesim.settings import read_section
 
     values = dict(compose_settings(overrides).values[name])
     chosen = {word.partition("=")[0].removeprefix(f"{name}.") for word in overrides}
@@ -85,8 +108,8 @@ def _look(name: str, stored: Mapping, overrides: Sequence[str], fields: Sequence
     for key, value in before.items() if isinstance(before, Mapping) else ():
         if key not in chosen and key != "name":
             values[key] = value
-    asked = values.get("field")
-    text = isinstance(asked, str)  # anything else is refused below
-    if "field" not in chosen and text and not is_available(asked, fields, AXES):
-        values["field"] = None  # the run did not store the field that its equation likes to show
-    return read_section({"animation": Animation, "montage": Montage}[name], values, name)
+    field = values.get("field")
+    # values that are not text are refused by read_section
+    if "field" not in chosen and isinstance(field, str) and not is_available(field, fields, AXES):
+        values["field"] = None  # the run did not store the default field of its equation
+    return read_section(section, values, name)

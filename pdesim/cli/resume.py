@@ -1,4 +1,4 @@
-"""``pdesim resume``: continue a run that stopped, or carry it on to a later time."""
+"""``pdesim resume``: resume a run that was stopped, or extend a finished run."""
 
 from __future__ import annotations
 
@@ -9,36 +9,46 @@ from typing import TYPE_CHECKING
 from pdesim.cli.arguments import Parser, path_and_settings
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from pdesim.run.continuation import Continuation
 
 
 def parser() -> Parser:
+    """Return the parser of the command's arguments."""
     return Parser(
         "resume",
         "RUN [SETTING=VALUE ...]",
-        "Continue a run that stopped or was killed, with equal bits, or carry a finished run on\n"
-        "to a later time.end. Of the settings, time.end, time.wall_limit, output.checkpoint,\n"
-        "device and animation may change.",
+        "Resume a run that was stopped or killed, bit for bit, or extend a finished run to a\n"
+        "later time.end. Only time.end, time.wall_limit, output.checkpoint, device and animation\n"
+        "can be changed.",
         "  pdesim resume outputs/heat/RUN\n  pdesim resume outputs/heat/RUN time.end=200",
     )
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Carry out the command; returns the exit code."""
+    """Run the command and return the exit code."""
     from rich.console import Console
 
     from pdesim.config import nested_values
     from pdesim.run.continuation import continue_run
 
-    folder, overrides = path_and_settings(parser(), parser().read(arguments).words)
-    # the folder of a file is meant, too
+    command = parser()
+    folder, overrides = path_and_settings(command, command.read(arguments).words)
     folder = folder.parent if folder.is_file() else folder
     rest = continue_run(folder, nested_values(overrides))
     return carry_on(rest, folder, Console(stderr=True))
 
 
-def carry_on(rest: Continuation, folder: Path, console, alone: bool = True) -> int:
-    """The rest of a folder's run, if there is any; ``alone``: the process does nothing else."""
+def carry_on(rest: Continuation, folder: Path, console: Console, alone: bool = True) -> int:
+    """Execute the remaining part of a run, if there is one, and return the exit code.
+
+    Args:
+        rest: the remaining part.
+        folder: the folder of the run.
+        console: the console for notes and progress.
+        alone: whether the process executes nothing else.
+    """
     from pdesim.run.execute import execute
 
     for note in rest.notes:

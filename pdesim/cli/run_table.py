@@ -1,4 +1,4 @@
-"""``pdesim info``: the facts of a run, or of all runs of a sweep, set as a table."""
+"""The tables of ``pdesim info``: a run, or the runs of a sweep."""
 
 from __future__ import annotations
 
@@ -45,41 +45,44 @@ _COLOURS = {
 
 
 def show_info(path: str, as_json: bool) -> None:
-    """Print what is known of a run; of a sweep's folder a row per run.
+    """Print a summary of a run, or a table of the runs of a sweep.
 
     Args:
-        path: a run's folder, a snapshot file, or a folder whose sub-folders are runs.
-        as_json: an object, of a sweep a list of them; a run that cannot be read has only ``path``,
-            ``state`` and ``error``.
+        path: the folder of a run, a snapshot file, or the folder of a sweep.
+        as_json: whether to print JSON: an object for a run, a list of objects for a sweep. A run
+            that cannot be read has only ``path``, ``state`` and ``error``.
 
     Raises:
         PdesimError: if nothing can be read.
     """
     folder = Path(path)
-    if not (folder / SNAPSHOTS).exists() and (found := read_convergence(folder)):
-        _show_convergence(found, as_json)
+    if not (folder / SNAPSHOTS).exists() and (convergence := read_convergence(folder)):
+        _show_convergence(convergence, as_json)
         return
     members = find_members(path) if is_sweep(path) else ()
     if len(members) < 2:
         run = summarize(members[0].file or members[0].folder if members else path)
-        told = run.as_json()
-    else:
-        found = [_try(member) for member in members]
-        told = [_as_json(one) for one in found]
-    if as_json:
-        print(json.dumps(told, indent=2, allow_nan=False))
+        if as_json:
+            _print_json(run.as_json())
+        else:
+            console = _console()
+            for part in _run(run):
+                console.print(part)
         return
-    console = _console()
-    if len(members) < 2:
-        for part in _run(run):
-            console.print(part)
+    found = [_try(member) for member in members]
+    if as_json:
+        _print_json([_as_json(one) for one in found])
     else:
-        console.print(_sweep(Path(path), members, found))
+        _console().print(_sweep(folder, members, found))
 
 
-def _text(told: str, style: str = "") -> Text:
-    """Text of a file as it may reach a terminal."""
-    return Text(printable(told), style)
+def _print_json(values: object) -> None:
+    print(json.dumps(values, indent=2, allow_nan=False))
+
+
+def _text(text: str, style: str = "") -> Text:
+    """Return text of a file without control characters."""
+    return Text(printable(text), style)
 
 
 def _console() -> Console:
@@ -88,9 +91,9 @@ def _console() -> Console:
 
 
 def _show_convergence(found: Mapping, as_json: bool) -> None:
-    """The result of ``pdesim converge`` in a folder without a run."""
+    """Print the result of ``pdesim converge`` in a folder without a run."""
     if as_json:
-        print(json.dumps(found, indent=2, allow_nan=False))
+        _print_json(found)
         return
     console = _console()
     console.print(_text(title(found)))
@@ -101,7 +104,7 @@ def _show_convergence(found: Mapping, as_json: bool) -> None:
 
 
 def _try(member: Member) -> Summary | Member:
-    """One damaged run must not hide the others of its sweep."""
+    """Summarise a run of a sweep, or return its member if it cannot be read."""
     try:
         return summarize(member.file) if member.file else member
     except OutputError as error:
@@ -191,10 +194,10 @@ def _join(parts, between: str = ", ") -> str:
 
 
 def _parameters(run: Summary) -> str:
-    """Numbers beside each other, formulas on lines of their own."""
-    told = {name: f"{name} = {value}" for name, value in run.parameters.items()}
-    formulas = [told[name] for name, value in run.parameters.items() if isinstance(value, str)]
-    numbers = _join(line for line in told.values() if line not in formulas)
+    """Return numbers in one line, and formulas in one line each."""
+    lines = {name: f"{name} = {value}" for name, value in run.parameters.items()}
+    formulas = [lines[name] for name, value in run.parameters.items() if isinstance(value, str)]
+    numbers = _join(line for line in lines.values() if line not in formulas)
     return _join([numbers, *formulas], "\n")
 
 
@@ -216,8 +219,8 @@ def _steps(run: Summary) -> str:
     if steps is None:
         return ""
     dt = run.progress.get("dt")
-    told = [f"{steps:,}", f"{rejected:,} rejected" if rejected else "", dt and f"dt = {dt:.4g}"]
-    return _join(told)
+    parts = [f"{steps:,}", f"{rejected:,} rejected" if rejected else "", dt and f"dt = {dt:.4g}"]
+    return _join(parts)
 
 
 def _time_error(run: Summary) -> str:
@@ -239,7 +242,7 @@ def _started(run: Summary) -> str:
     seconds, compiled = run.progress.get("seconds"), run.progress.get("compile_seconds")
     took = "" if seconds is None else f"took {seconds:,.1f} s"
     if took and compiled:
-        took += f", {compiled:.1f} s of it compiling"
+        took += f", including {compiled:.1f} s for compilation"
     return _join([run.progress.get("started"), took])
 
 

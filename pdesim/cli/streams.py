@@ -1,7 +1,7 @@
-"""Standard output and error that may be closed, full, or in another encoding than UTF-8.
+"""Standard output and error that never fail.
 
-A run must not end because its reader has left (``pdesim ... | head -1``), because the file that
-standard output is redirected to cannot grow, or because a terminal has no Greek letters.
+A run must not stop because its reader has exited (``pdesim ... | head -1``), because the disk is
+full to which standard output is redirected, or because a terminal cannot show Greek letters.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import io
 import os
 import sys
 
-#: descriptors of the standard streams, with the names of their objects in ``sys``
+#: descriptor -> name in ``sys`` of the standard streams
 STREAMS = {1: "stdout", 2: "stderr"}
 
 
 class _Lenient(io.FileIO):
-    """A file that drops what cannot be written, and keeps the first error."""
+    """A file that records its first error instead of raising it, and then ignores writes."""
 
     error: OSError | None = None
 
@@ -32,15 +32,15 @@ class _Lenient(io.FileIO):
 def keep_streams_usable() -> None:
     """Replace ``sys.stdout`` and ``sys.stderr`` by streams whose writes never fail.
 
-    Characters that their encoding lacks are replaced. Descriptors that are closed are opened on the
-    null device: the next file to be opened would get their numbers, and everything that a library
-    writes to standard error with them.
+    Characters outside the encoding of a stream are replaced. Closed descriptors are opened on the
+    null device; otherwise the next opened file would have the descriptor of standard error, and
+    receive the output of libraries.
     """
     for descriptor in (0, *STREAMS):
         try:
             os.fstat(descriptor)
         except OSError:
-            # the lowest free number, which is this one
+            # gets the lowest free descriptor, which is this one
             os.open(os.devnull, os.O_RDONLY if descriptor == 0 else os.O_WRONLY)
     for descriptor, name in STREAMS.items():
         old = getattr(sys, name)
@@ -57,12 +57,13 @@ def keep_streams_usable() -> None:
 
 
 def close_streams() -> None:
-    """Write what is left in the buffers; say on standard error if output was lost.
+    """Flush the streams, and report lost output on standard error.
 
-    A reader that left (a closed pipe) has seen what it wanted and is not mentioned.
+    A closed pipe is not reported, because its reader has chosen to exit.
     """
     sys.stdout.flush()
-    error = getattr(sys.stdout.buffer.raw, "error", None)
+    raw = getattr(sys.stdout.buffer, "raw", None)
+    error = getattr(raw, "error", None)
     if error is not None and not isinstance(error, BrokenPipeError):
         print(f"pdesim: standard output is incomplete: {error.strerror}", file=sys.stderr)
     sys.stderr.flush()

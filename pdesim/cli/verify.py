@@ -1,4 +1,4 @@
-"""``pdesim verify``: measured orders of accuracy."""
+"""``pdesim verify``: measure orders of accuracy."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from pdesim.cli.arguments import Parser, existing_folder, settings_only
 
 
 def parser() -> Parser:
+    """Return the parser of the command's arguments."""
     result = Parser(
         "verify",
         "[SETTING=VALUE ...] [--all] [--markdown FILE] [--config-dir DIR]",
-        "Measure the orders of accuracy in space and time of the operators and the stepper that\n"
-        "these settings choose. The exit code is 1 if an order is below its claim.",
+        "Measure the orders of accuracy in space and time of the chosen operators and stepper.\n"
+        "The exit code is 1 if an order is lower than claimed.",
         "  pdesim verify equation=heat operators.order=4\n  pdesim verify --all equation=wave",
     )
     result.add_argument(
@@ -24,10 +25,11 @@ def parser() -> Parser:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Carry out the command; returns the exit code."""
+    """Run the command and return the exit code."""
     from pdesim.verify.command import run_verify
 
-    options = parser().read(arguments)
-    existing_folder(parser(), "--markdown", options.markdown)
-    overrides = settings_only(parser(), options.words)
+    command = parser()
+    options = command.read(arguments)
+    existing_folder(command, "--markdown", options.markdown)
+    overrides = settings_only(command, options.words)
     return run_verify(overrides, options.all, options.markdown, options.config_dir)

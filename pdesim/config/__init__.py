@@ -1,4 +1,4 @@
-"""The configuration, composed by Hydra from files and the command line."""
+"""Composition of the settings by Hydra, from files and the command line."""
 
 from pdesim.config.compose import (
     Composed,

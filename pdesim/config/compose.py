@@ -1,4 +1,4 @@
-"""Command lines and YAML -> settings. Hydra lives only here and in ``cli``."""
+"""Composition of settings from command lines and YAML files, by Hydra."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from omegaconf import DictConfig, OmegaConf, read_write
 
 from pdesim.config import files as config_files
 from pdesim.config.files import CONFIG_NAME, config_folder
-from pdesim.config.files import choices as choices  # for others to import from here
+from pdesim.config.files import choices as choices  # imported from here by other modules
 from pdesim.config.files import groups as groups
-from pdesim.config.messages import explained
+from pdesim.config.messages import translate_errors
 from pdesim.config.trust import (
     FOLDERS,
     guarded_overrides,
@@ -38,16 +38,17 @@ from pdesim.files import check_aliases, check_interpolations
 from pdesim.model.equation import KEYS
 from pdesim.settings import OPEN_SECTIONS, Settings, read_settings
 
-#: the same text from C, many times faster, where PyYAML was built with it
-_Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+# libyaml is many times faster, but PyYAML may have been built without it
+_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 HYDRA_VERSION = "1.3"
 
 
 def open_override(override: str) -> str:
-    """Allow new keys in the sections that hold the user's own names, and formulas to be drawn.
+    """Adapt an override to Hydra's grammar.
 
-    ``equation.A=1`` becomes ``++equation.A=1`` (set or add), and ``animation.field=sqrt(u)``, which
-    Hydra would take for a function of its own, gets quotes; everything else stays.
+    In sections whose keys the user chooses, ``equation.A=1`` becomes ``++equation.A=1`` (set or
+    add). ``animation.field=sqrt(u)`` is quoted, since Hydra would read it as a function. All other
+    overrides are unchanged.
     """
     key, _, value = override.partition("=")
     if key == "animation.field" and "(" in value and not value.startswith(("'", '"')):
@@ -60,10 +61,16 @@ def open_override(override: str) -> str:
 
 @dataclass(frozen=True)
 class Composed:
-    """A resolved configuration: plain values, the folders it asks for, and its equation's name.
+    """A resolved configuration.
 
-    ``independent``: no setting is made from others (``${...}``), so that one can change alone.
-    ``untrusted``: what files of others set although only the command line may.
+    Attributes:
+        values: the settings as nested dictionaries of plain values.
+        run_folder: the folder of the run.
+        sweep_folder: the folder of the sweep.
+        equation: the chosen equation.
+        overrides: the overrides of the command line.
+        independent: whether no setting is defined by others (``${...}``).
+        untrusted: settings in untrusted files that only the command line may set.
     """
 
     values: dict[str, Any]
@@ -76,60 +83,65 @@ class Composed:
 
     @cached_property
     def settings(self) -> Settings:
+        """The validated settings."""
         return read_settings(self.values)
 
     def check_trust(self, trusted: bool = False) -> Composed:
-        """These settings, unless a file of others changed what only the command line may set.
+        """Check that no untrusted file sets a guarded setting, and return this object.
+
+        Args:
+            trusted: whether the user trusts all files.
 
         Raises:
-            ConfigError: naming those settings, unless the user trusts all files.
+            ConfigError: if there are ``untrusted`` settings.
         """
         if self.untrusted and not trusted:
             raise trust_error(self.untrusted)
         return self
 
     def check_single(self) -> Composed:
-        """These settings, unless they describe a sweep.
+        """Check that this is a single run, and return this object.
 
         Raises:
-            ConfigError: naming what is swept.
+            ConfigError: if the settings describe a sweep.
         """
         if self.settings.sweep.parameters:
             words = " ".join(word.removeprefix("++") for word in self.overrides)
             raise ConfigError(
-                f"this is a sweep, over {', '.join(self.settings.sweep.parameters)}",
+                f"these settings define a sweep over {', '.join(self.settings.sweep.parameters)}",
                 hint=f"pdesim -m {words}",
             )
         return self
 
     @cached_property
     def yaml(self) -> str:
+        """The settings as YAML text."""
         return to_yaml(self.values)
 
 
 def to_yaml(values: Mapping[str, Any]) -> str:
-    """Settings as a file holds them."""
+    """Return settings as YAML text."""
     return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 def compose_settings(overrides: Sequence[str], config_dir: str | None = None) -> Composed:
-    """Compose the configuration for some overrides, as the command line would.
+    """Compose the settings for a list of overrides.
 
     Args:
         overrides: such as ``["equation=heat", "grid=64"]``.
-        config_dir: a folder with configs of the user's own, searched besides the shipped ones.
+        config_dir: a folder with the user's configuration files, in addition to the shipped ones.
 
     Raises:
-        ConfigError: for anything that Hydra refuses, in words of our own.
+        ConfigError: if Hydra refuses them.
     """
     return composed_from(compose_config(overrides, config_dir), overrides)
 
 
 def compose_config(overrides: Sequence[str], config_dir: str | None = None) -> DictConfig:
-    """The same as Hydra has it, with its own settings.
+    """Compose Hydra's configuration, including its own settings; see :func:`compose_settings`.
 
     Raises:
-        ConfigError: for anything that Hydra refuses, in words of our own.
+        ConfigError: if Hydra refuses the overrides.
     """
     for text in overrides:
         if not isinstance(text, str):
@@ -137,15 +149,15 @@ def compose_config(overrides: Sequence[str], config_dir: str | None = None) -> D
         key, _, value = text.partition("=")
         if "".join(value.split()) == "{}":
             raise ConfigError(
-                f"{text} changes nothing: mappings are merged with those of the files",
+                f"{text} has no effect: mappings are merged with those of the files",
                 f"entries such as {key}={{NAME: VALUE}}",
                 f"~{key} removes it" if "." in key else "",
             )
     overrides = [open_override(text) for text in overrides]
     if config_dir is not None and not Path(config_dir).is_dir():
-        raise ConfigError(f"there is no folder {config_dir}", "--config-dir DIR with configs in it")
+        raise ConfigError(f"no such folder: {config_dir}", "--config-dir DIR with configs in it")
     extra = [f"hydra.searchpath=[{Path(config_dir).resolve()}]"] if config_dir else []
-    with explained(overrides, config_dir), _hydra_at_work():
+    with translate_errors(overrides, config_dir), _initialised_hydra():
         config = compose(CONFIG_NAME, [*overrides, *extra], return_hydra_config=True)
         _check_parameters_known(config, overrides, extra)
     return config
@@ -154,18 +166,21 @@ def compose_config(overrides: Sequence[str], config_dir: str | None = None) -> D
 def _check_parameters_known(
     config: DictConfig, overrides: Sequence[str], extra: Sequence[str]
 ) -> None:
-    """Refuse an ``equation.NAME=`` that neither the equation's file nor any formula knows.
+    """Check that every ``equation.NAME=`` is used by a formula or defined in the equation's file.
 
-    It is a misspelling. What the file defines and no formula uses any more is not: another formula
-    may have replaced the one that used it.
+    Any other name is a misspelling. A parameter of the file may be unused because an override has
+    replaced the formula that used it.
+
+    Raises:
+        ConfigError: for an unknown parameter.
     """
     parts = [override.removeprefix("++").partition("=") for override in overrides]
     given = {key.removeprefix("equation.") for key, _, _ in parts if key.startswith("equation.")}
     given = {name for name in given if "." not in name and name not in KEYS}
     if not given:
         return
-    text = OmegaConf.to_yaml(OmegaConf.masked_copy(config, [k for k in config if k != "hydra"]))
-    # every word but keys, which a colon follows
+    text = OmegaConf.to_yaml(_without_hydra(config))
+    # all words except keys, which are followed by a colon
     named = set(re.findall(r"\b[^\W\d]\w*\b(?!\s*:)", text))
     for name in sorted(given - named):
         others = [o for o in overrides if not o.startswith(f"++equation.{name}=")]
@@ -178,10 +193,14 @@ def _check_parameters_known(
 
 
 def composed_from(config: DictConfig, overrides: Sequence[str]) -> Composed:
-    """The settings in what :func:`compose_config` returns for some overrides."""
-    with explained([]), _fresh_hydra():
-        HydraConfig.instance().set_config(config)  # what ${hydra:...} reads
-        check_interpolations(OmegaConf.to_container(config, resolve=False))
+    """Resolve a configuration of :func:`compose_config`.
+
+    Raises:
+        ConfigError: if an interpolation cannot be resolved.
+    """
+    with translate_errors([]), _separate_hydra():
+        HydraConfig.instance().set_config(config)  # for ${hydra:...}
+        check_interpolations(_container(config, resolve=False))
         values = plain(config)
         for name in FOLDERS:
             if not str(OmegaConf.select(config.hydra, name) or "").strip():
@@ -205,7 +224,7 @@ def _chosen_equation(config: DictConfig) -> str:
 
 
 def _untrusted(config: DictConfig, overrides: Sequence[str]) -> list[str]:
-    """What files outside the shipped configs set of Hydra and the workers; see ``trust``."""
+    """Return the settings that untrusted files may not set; see :mod:`pdesim.config.trust`."""
     hydra = config.hydra
     sources = hydra.runtime.config_sources
     if all(one.schema != "file" or one.provider == "main" for one in sources):
@@ -213,55 +232,57 @@ def _untrusted(config: DictConfig, overrides: Sequence[str]) -> list[str]:
     guarded = [open_override(text) for text in guarded_overrides(overrides)]
     shipped = [text for text in guarded if not text.startswith("hydra.searchpath=")]
     try:
-        with _hydra_at_work():
-            expected = compose(CONFIG_NAME, shipped, return_hydra_config=True)
-    except HydraException:  # a choice that no shipped file offers
+        with _initialised_hydra():
+            trusted = compose(CONFIG_NAME, shipped, return_hydra_config=True)
+    except HydraException:  # for a choice without a shipped file
         return guarded
-    sections = [OmegaConf.masked_copy(one, ["hydra", "workers"]) for one in (config, expected)]
-    found, right = (OmegaConf.to_container(one, resolve=False) for one in sections)
+    found, expected = (
+        _container(OmegaConf.masked_copy(one, ["hydra", "workers"]), resolve=False)
+        for one in (config, trusted)
+    )
     folders = {name: OmegaConf.select(hydra, name) for name in FOLDERS}
-    return untrusted_settings(found, right) + outside_folders(folders, overrides)
+    return untrusted_settings(found, expected) + outside_folders(folders, overrides)
 
 
 def is_given(setting: str, overrides: Sequence[str]) -> bool:
-    """Whether an override sets this setting, or a section that it is in."""
+    """Whether an override sets a setting, or the section that contains it."""
     given = (text.lstrip("+").partition("=")[0] for text in overrides)
     return any(f"{setting}.".startswith(f"{key}.") for key in given)
 
 
-def nested_values(words: Sequence[str]) -> dict[str, Any]:
-    """``["time.end=2"]`` -> ``{"time": {"end": 2}}``, values read as YAML.
+def nested_values(overrides: Sequence[str]) -> dict[str, Any]:
+    """Convert overrides to nested dictionaries: ``["time.end=2"]`` to ``{"time": {"end": 2}}``.
 
     Raises:
-        ConfigError: for values that are not YAML, or stand for more values than settings have.
+        ConfigError: for values that are not valid YAML, or are too large.
     """
-    for word in words:
-        if not isinstance(word, str):
-            raise ConfigError(f"{word!r} is not a setting", "text, such as 'time.end=2'")
+    for override in overrides:
+        if not isinstance(override, str):
+            raise ConfigError(f"{override!r} is not a setting", "text, such as 'time.end=2'")
         try:
-            check_aliases(word.partition("=")[2])
-            OmegaConf.from_dotlist([word])
+            check_aliases(override.partition("=")[2])
+            OmegaConf.from_dotlist([override])
         except (yaml.YAMLError, ValueError, OutputError) as error:
             reason = getattr(error, "problem", None) or str(error)
             raise ConfigError(
-                f"{word[:100]} cannot be read: {' '.join(str(reason).split())[:100]}",
-                "a number or text; text with brackets or quotes in it needs quotes of its own",
+                f"{override[:100]} cannot be read: {' '.join(str(reason).split())[:100]}",
+                "a number or text; text that contains brackets or quotes needs quotes around it",
             ) from None
-    return OmegaConf.to_container(OmegaConf.from_dotlist(list(words)))
+    return _container(OmegaConf.from_dotlist(list(overrides)))
 
 
 def choose_run_folder(config: DictConfig, folder: Path) -> None:
-    """Set ``hydra.run.dir`` of what :func:`compose_config` returned."""
+    """Set ``hydra.run.dir`` in a configuration of :func:`compose_config`."""
     with read_write(config.hydra):
         config.hydra.run.dir = str(folder)
 
 
 def run_as_job(config: DictConfig, task: Callable[[], None]) -> None:
-    """Run ``task`` in the folder and with the log that ``config`` asks for.
+    """Run a function as a job of Hydra, with the folder and the log of the configuration.
 
-    As ``hydra.main`` does, which would compose twice more.
+    ``hydra.main`` would do the same, but compose the configuration twice more.
     """
-    with _hydra_at_work() as loader:
+    with _initialised_hydra() as loader:
         with read_write(config.hydra):
             config.hydra.mode = RunMode.RUN
         callbacks = Callbacks(config)
@@ -269,21 +290,21 @@ def run_as_job(config: DictConfig, task: Callable[[], None]) -> None:
         context = HydraContext(config_loader=loader, callbacks=callbacks)
         failures: list[Exception] = []
 
-        def kept(_: DictConfig) -> None:
+        def recorded(_: DictConfig) -> None:
             try:
                 task()
-            except Exception as error:  # Hydra would print a line of its own as it hands it on
+            except Exception as error:  # Hydra would print a line when it returns the error
                 failures.append(error)
                 raise
 
         try:
-            done = run_job(kept, config, "hydra.run.dir", None, context)
-        except OSError as error:  # of Hydra's own files, before the task began
+            done = run_job(recorded, config, "hydra.run.dir", None, context)
+        except OSError as error:  # from Hydra's own files, unless the task raised it
             if failures:
                 raise
             raise OutputError(
                 f"{config.hydra.run.dir} cannot be written ({error.strerror or error})",
-                hint="room on the disk and the right to write, or hydra.run.dir=DIR",
+                hint="check the free space and the permissions, or set hydra.run.dir=DIR",
             ) from None
         callbacks.on_run_end(config=config, config_name=CONFIG_NAME, job_return=done)
         if failures:
@@ -291,24 +312,33 @@ def run_as_job(config: DictConfig, task: Callable[[], None]) -> None:
 
 
 def plain(config: DictConfig, resolve: bool = True) -> dict[str, Any]:
-    """The configuration without Hydra's own part, interpolations resolved."""
-    with explained([]):
-        own = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
-        return OmegaConf.to_container(own, resolve=resolve)
+    """Return a configuration without Hydra's settings as nested dictionaries."""
+    with translate_errors([]):
+        return _container(_without_hydra(config), resolve)
+
+
+def _without_hydra(config: DictConfig) -> DictConfig:
+    return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+
+
+def _container(config: DictConfig, resolve: bool = False) -> dict[str, Any]:
+    values = OmegaConf.to_container(config, resolve=resolve)
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}
 
 
 @contextlib.contextmanager
-def _hydra_at_work() -> Iterator[ConfigLoader]:
-    """Hydra on the shipped configs, and what loads them."""
+def _initialised_hydra() -> Iterator[ConfigLoader]:
+    """Initialise Hydra for the shipped configs, and yield their loader."""
     folder = str(config_folder())
     config_files.use()
-    with _fresh_hydra(), initialize_config_dir(folder, "pdesim", version_base=HYDRA_VERSION):
+    with _separate_hydra(), initialize_config_dir(folder, "pdesim", version_base=HYDRA_VERSION):
         yield GlobalHydra.instance().config_loader()
 
 
 @contextlib.contextmanager
-def _fresh_hydra() -> Iterator[None]:
-    """Compose even where another Hydra application is running (notebooks, jobs)."""
+def _separate_hydra() -> Iterator[None]:
+    """Allow composition while another Hydra application is active (notebooks, jobs)."""
     holder = GlobalHydra.instance()
     saved, holder.hydra = holder.hydra, None
     before = HydraConfig.instance().cfg

@@ -1,7 +1,7 @@
-"""How Hydra reads configuration files here: mistakes in them named by file, line and column.
+"""Reading of configuration files, with errors that show the file, the line and the column.
 
-A user's file may have its ``# @package`` line anywhere among the comments at its top. Hydra itself
-reads it only where no other comment stands before it.
+The line ``# @package`` of a file may be anywhere among the comments at its top; Hydra itself finds
+it only in front of all other comments.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ from pdesim.files import check_aliases
 from pdesim.settings import check_keys
 
 CONFIG_NAME = "config"
-#: values in one file, aliases expanded; OmegaConf is slow, and the shipped ones have fewer than 100
+#: limit of the values in one file after expansion of aliases, because OmegaConf is slow; shipped
+#: files have fewer than 100
 MOST_SETTINGS = 5_000
-#: part of a message of PyYAML -> what is allowed there
+#: part of a message of PyYAML -> what is expected
 _ALLOWED = {
     "character '\\t'": "spaces for indentation; YAML does not allow tabs",
     "duplicate key": "each name once in a section",
-    "mapping values are not allowed": "one `name: value` a line, values with a colon in quotes",
+    "mapping values are not allowed": "one `name: value` per line, values with a colon in quotes",
     "could not find expected ':'": "`name: value`, with a space after the colon",
     "found unexpected end of stream": "a closing quote or bracket",
     "tag": "plain values; no tags such as !!python",
@@ -39,23 +40,23 @@ _ALLOWED = {
     "merging": "a mapping after <<",
     "alphabetic or numeric character": "quotes around text that begins with * or &, as in '*x'",
     "undefined alias": "quotes around text that begins with * or &, as in '*x'",
-    "cannot start any token": "quotes around text that begins with % @ ` or another special sign",
+    "cannot start any token": "quotes around text that begins with a special character, as % @ `",
     "expected <block end>": "the lines of one section indented by the same number of spaces",
 }
 
 
 class FileConfigSource(file_config_source.FileConfigSource):
-    """Hydra's source for files, with its errors in our words.
+    """Hydra's source for files, with other error messages.
 
-    It has the name of Hydra's own: workers of Hydra's launchers register that one again, and the
-    registry refuses another name for the same kind of source.
+    It must have the name of Hydra's class: workers of Hydra's launchers register that one again,
+    and the registry refuses a different name for the same scheme.
     """
 
     def load_config(self, config_path: str) -> ConfigResult:
-        """A file's content and header.
+        """Read a file and its header.
 
         Raises:
-            ConfigError: for a file that is no YAML, or no mapping from names to values.
+            ConfigError: if the file is not valid YAML, or not a mapping from names to values.
         """
         path = Path(self.path, self._normalize_file_name(config_path))
         if not path.exists():
@@ -66,14 +67,15 @@ class FileConfigSource(file_config_source.FileConfigSource):
             header = ConfigSource._get_header_dict(_header(text))
         except ValueError as error:
             raise ConfigError(
-                f"{shown}: the line that begins with # @ is wrong ({error})", "# @package _global_"
+                f"{shown}: the line that begins with # @ is invalid ({error})",
+                "# @package _global_",
             ) from None
         try:
             check_aliases(text, MOST_SETTINGS)
         except OutputError as error:
             raise ConfigError(f"{shown}: {error.problem}", error.expected) from None
         except (yaml.YAMLError, ValueError):
-            pass  # named with its place below
+            pass  # OmegaConf raises the error again below
         try:
             config = OmegaConf.create(text)
         except yaml.YAMLError as error:
@@ -86,7 +88,7 @@ class FileConfigSource(file_config_source.FileConfigSource):
 
 
 def config_folder() -> Path:
-    """The shipped configs: inside the installed package, or beside it in a checkout."""
+    """Return the folder of the shipped configs, in the installed package or in a checkout."""
     package = Path(__file__).resolve().parents[1]
     for folder in (package / "configs", package.parent / "configs"):
         if (folder / f"{CONFIG_NAME}.yaml").is_file():
@@ -95,11 +97,12 @@ def config_folder() -> Path:
 
 
 def groups() -> list[str]:
+    """Return the names of all config groups."""
     return sorted(path.name for path in config_folder().iterdir() if path.is_dir())
 
 
 def choices(group: str, folders: Sequence[Path] = ()) -> list[str]:
-    """The names that a group offers, in the shipped folder and in others."""
+    """Return the configs of a group, in the shipped folder and in other folders."""
     found = set()
     for folder in (config_folder(), *folders):
         found |= {path.stem for path in (folder / group).glob("*.yaml") if path.is_file()}
@@ -107,16 +110,16 @@ def choices(group: str, folders: Sequence[Path] = ()) -> list[str]:
 
 
 def use() -> None:
-    """Let Hydra read files by :class:`FileConfigSource`."""
-    Plugins.instance()  # registers Hydra's own source, which would not be replaced later
+    """Make Hydra read files with :class:`FileConfigSource`."""
+    Plugins.instance()  # first, since it registers Hydra's own source
     SourcesRegistry.instance().types["file"] = FileConfigSource
 
 
 def read_text(path: Path) -> str:
-    """The text of a file.
+    """Read a text file.
 
     Raises:
-        ConfigError: if it cannot be read, or is not encoded as UTF-8.
+        ConfigError: if it cannot be read, or is not UTF-8.
     """
     try:
         return path.read_bytes().decode("utf-8-sig")
@@ -125,21 +128,28 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise ConfigError(
-            f"{_shown(path)}, line {line}: this is not text in UTF-8", "a file saved as UTF-8"
+            f"{_shown(path)}, line {line}: this is not UTF-8 text", "a file saved as UTF-8"
         ) from None
 
 
 def yaml_error(error: yaml.YAMLError, name: str, text: str) -> ConfigError:
-    """What is wrong with YAML text, with the line and a caret under the place."""
+    """Return the error for invalid YAML, with the line and a caret at the position.
+
+    Args:
+        error: the exception of PyYAML.
+        name: the name of the file.
+        text: its contents.
+    """
     if isinstance(error, yaml.reader.ReaderError):
         place = text.find(chr(error.character)) if isinstance(error.character, int) else -1
         line = text.count("\n", 0, max(0, place))
         problem = f"a character that YAML does not allow ({chr(error.character)!a})"
         return ConfigError(_located(name, text, line, None, problem), "printable characters")
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    problem = str(getattr(error, "problem", None) or getattr(error, "context", None) or error)
-    if problem.startswith("but found") and error.context:
-        problem = f"{error.context}, {problem}"
+    context = getattr(error, "context", None)
+    problem = str(getattr(error, "problem", None) or context or error)
+    if problem.startswith("but found") and context:
+        problem = f"{context}, {problem}"
     if mark is None:
         return ConfigError(f"{name}: {problem}", "YAML, as in the shipped files")
     allowed = next((text for part, text in _ALLOWED.items() if part in problem), "")
@@ -163,7 +173,7 @@ def _located(name: str, text: str, line: int, column: int | None, problem: str) 
 
 
 def _without_space(text: str, first: int, last: int) -> int | None:
-    """The number of the nearest line like ``D:1`` between two lines, counted from 0."""
+    """Return the number of the last line such as ``D:1`` between two lines (counted from 0)."""
     lines = text.splitlines()
     for number in range(min(last, len(lines) - 1), max(first, last - 20) - 1, -1):
         if re.match(r"\s*[\w.-]+:[^\s:/]", lines[number]):
@@ -172,7 +182,7 @@ def _without_space(text: str, first: int, last: int) -> int | None:
 
 
 def _header(text: str) -> str:
-    """The lines of the comments at the top of a file that Hydra takes for its header."""
+    """Return the lines ``# @...`` among the comments at the top of a file."""
     found = []
     for line in text.splitlines():
         if line.strip() and not line.lstrip().startswith("#"):
@@ -183,18 +193,22 @@ def _header(text: str) -> str:
 
 
 def _check(config: Any, name: str, text: str) -> None:
-    """Refuse what is no mapping from names to values."""
+    """Check that a file is a mapping from names to values.
+
+    Raises:
+        ConfigError: if it is not.
+    """
     if not OmegaConf.is_dict(config):
         raise ConfigError(
-            f"{name} holds {'a list' if OmegaConf.is_list(config) else 'text'}, not settings",
+            f"{name} contains {'a list' if OmegaConf.is_list(config) else 'text'}, not settings",
             "lines such as `name: value`",
         )
     try:
-        values = OmegaConf.to_container(config, resolve=False)
+        values: Any = OmegaConf.to_container(config, resolve=False)
     except RecursionError:
         raise ConfigError(f"{name} is nested too deeply to read") from None
-    if number := _too_large(values):
-        raise ConfigError(f"{name}: {number} is a whole number of more than 300 digits")
+    if large := _too_large(values):
+        raise ConfigError(f"{name}: {large} is an integer of more than 300 digits")
     for section in GUARDED:
         if not isinstance(values.get(section, {}), Mapping):
             raise ConfigError(f"{name}: {section} is {values[section]!r}", "a section of settings")
@@ -208,7 +222,7 @@ def _check(config: Any, name: str, text: str) -> None:
 
 
 def _too_large(values: Any, place: str = "") -> str | None:
-    """Where a whole number stands that no float can hold, and that Python may refuse to print."""
+    """Return the dotted name of an integer beyond the range of floats, None if there is none."""
     if isinstance(values, Mapping):
         found = (_too_large(value, f"{place}.{key}".lstrip(".")) for key, value in values.items())
     elif isinstance(values, list):
@@ -218,11 +232,11 @@ def _too_large(values: Any, place: str = "") -> str | None:
     return next((one for one in found if one), None)
 
 
-#: a line whose key YAML takes for a truth value, for nothing or for a number
+#: a line whose key YAML reads as a boolean, null or a number
 _STRANGE_KEY = re.compile(r"\s*(on|off|yes|no|true|false|null|~|[-+.\d]+)\s*:(\s|$)", re.IGNORECASE)
 
 
 def _shown(path: Path) -> str:
-    """A path as the user would write it."""
+    """Return a path relative to the current directory if it is inside it."""
     relative = os.path.relpath(path)
     return str(path) if relative.startswith("..") else relative

@@ -1,4 +1,4 @@
-"""What Hydra and OmegaConf refuse, in words of our own: what was given, what is allowed, a hint."""
+"""Conversion of the errors of Hydra and OmegaConf to :class:`pdesim.errors.ConfigError`."""
 
 from __future__ import annotations
 
@@ -20,8 +20,13 @@ from pdesim.settings import Settings
 
 
 @contextlib.contextmanager
-def explained(overrides: Sequence[str], config_dir: str | None = None) -> Iterator[None]:
-    """Turn Hydra's and OmegaConf's exceptions into :class:`ConfigError`."""
+def translate_errors(overrides: Sequence[str], config_dir: str | None = None) -> Iterator[None]:
+    """Convert the exceptions of Hydra and OmegaConf to :class:`ConfigError`.
+
+    Args:
+        overrides: the overrides that are composed in this context.
+        config_dir: the folder with the user's configs.
+    """
     try:
         yield
     except PdesimError:
@@ -35,8 +40,7 @@ def explained(overrides: Sequence[str], config_dir: str | None = None) -> Iterat
         raise _explain(error, overrides, folders) from None
 
 
-#: besides their own exceptions Hydra and OmegaConf raise these, on overrides and files that are
-#: well formed and make no sense to them
+#: exceptions of Hydra and OmegaConf for invalid overrides and files
 _FROM_HYDRA = (
     HydraException,
     OmegaConfBaseException,
@@ -50,7 +54,7 @@ _FROM_HYDRA = (
 
 
 def _is_ours(error: Exception) -> bool:
-    """Whether it came up in pdesim itself, and not in Hydra, OmegaConf or what they call."""
+    """Whether an exception was raised by pdesim, not by Hydra, OmegaConf or their dependencies."""
     rooms = [
         str(frame.f_globals.get("__name__", "")).partition(".")[0]
         for frame, _ in traceback.walk_tb(error.__traceback__)
@@ -63,7 +67,7 @@ def _is_ours(error: Exception) -> bool:
 
 def _explain(error: Exception, overrides: Sequence[str], folders: Sequence[Path]) -> ConfigError:
     message = str(error)
-    first = message.strip().splitlines()[0] if message.strip() else "the configuration is unusable"
+    first = message.strip().splitlines()[0] if message.strip() else "the configuration is invalid"
     if several := re.search(r"Ambiguous value for argument '([^\n]*)'", message):
         return _several_values(several.group(1), overrides)
     if several := re.search(r"Sweep parameters '([^\n]*)' requires --multirun", message):
@@ -86,19 +90,20 @@ def _explain(error: Exception, overrides: Sequence[str], folders: Sequence[Path]
             f"{given} does not choose a config", nearest("", choices(group, folders))
         )
     settings = [override.removeprefix("++") for override in overrides]
-    # a function that Hydra lacks, such as sin(1,2), is a value that needs quotes as well
+    # an unknown function, such as sin(1,2), is a value that needs quotes, too
     if not isinstance(error, OverrideParseException) and "while evaluating" not in first:
         given = next((o for o in settings if o and o in message), "")
         about = f"{message} {error.__cause__ or ''}".replace("++", "")
         about = " ".join(about.split())[:300] or type(error).__name__
         return ConfigError(
-            f"{given or 'the settings'} cannot be used: {about}",
+            f"{given or 'the configuration'} is invalid: {about}",
             hint="pdesim --help shows the form of settings",
         )
     wrong = next((text for text in overrides if not _is_override(text)), None)
     if wrong is not None:
         return _grammar(first, *wrong.removeprefix("++").partition("="))
-    # the grammar quotes how far it read; whole settings say more than values, long ones than short
+    # the message quotes a part of the text; a match of the setting is more reliable than one of
+    # its value, a long one more than a short one
     read = re.search(r"at input '(.+)'$", first)
     named = [s for s in settings if s in message or (read and read.group(1) in s)]
     named = named or [s for s in settings if s.partition("=")[2] and s.partition("=")[2] in message]
@@ -108,7 +113,7 @@ def _explain(error: Exception, overrides: Sequence[str], folders: Sequence[Path]
 
 
 def _is_override(text: str) -> bool:
-    """Whether Hydra's grammar can read an override."""
+    """Whether an override is valid in Hydra's grammar."""
     try:
         OverridesParser.create().parse_override(text)
     except HydraException:
@@ -117,18 +122,18 @@ def _is_override(text: str) -> bool:
 
 
 def _several_values(override: str, overrides: Sequence[str]) -> ConfigError:
-    """Values separated by commas, or a range of them, where one run has one."""
+    """Return the error for several values, or a range, of a setting of a single run."""
     key, _, value = override.removeprefix("++").partition("=")
     words = " ".join(shlex.quote(text.removeprefix("++")) for text in overrides)
     return ConfigError(
-        f"{key} has several values, {value}, and this is one run",
+        f"{key} has several values, {value}, but this is a single run",
         f"one value, or [{value}] for a list" if "(" not in value else "one value",
-        f"a sweep over them has the option -m:  pdesim -m {words}",
+        f"use -m for a sweep over these values:  pdesim -m {words}",
     )
 
 
 def _interpolation(message: str) -> ConfigError:
-    """A value with ``${...}`` in it that has no meaning."""
+    """Return the error for a ``${...}`` that cannot be resolved."""
     first = " ".join(message.split("full_key:")[0].split())[:200]
     key = re.search(r"full_key: (\S+)", message)
     name = key.group(1) if key else "a setting"
@@ -161,7 +166,7 @@ def _unknown_key(key: str, overrides: Sequence[str]) -> ConfigError:
     known = _known_keys(key.split(".")[:-1])
     if not rest or rest[-1] not in known:
         return ConfigError(f"unknown setting {key}", nearest(key.split(".")[-1], known))
-    # a setting of another choice of this group
+    # a setting that only other configs of this group have
     chosen = next((o for o in reversed(overrides) if o.startswith(f"{group}=")), group)
     reason = ": spectral operators have no order" if key == "operators.order" else ""
     return ConfigError(
@@ -179,12 +184,12 @@ def _known_keys(parents: Sequence[str]) -> list[str]:
     return list(getattr(model, "model_fields", {}))
 
 
-#: what may be the name of a config, as a regular expression
+#: regular expression of the names of configs
 _NAME = r"(?!(null|true|false)$)[A-Za-z_][\w./-]*"
 
 
 def _group_in(message: str, overrides: Sequence[str]) -> str | None:
-    """The group that a message names, or else the one that a setting gives something else to."""
+    """Return the group in a message, or the group whose setting is not the name of a config."""
     named = next((g for g in groups() if re.search(rf"\b{g}\b", message)), None)
     keys = [(o.partition("=")[0], o.partition("=")[2]) for o in overrides]
     wrong = [k for k, v in keys if k in groups() and not re.fullmatch(_NAME, v)]

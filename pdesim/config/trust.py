@@ -1,10 +1,10 @@
-"""What configuration files of others may set.
+"""Settings that untrusted configuration files may not change.
 
-Hydra's own settings can run code: it imports and calls the targets that ``hydra.callbacks`` and
-``hydra.job_logging`` name, sets environment variables, and writes into the folders that it is
-given; ``workers.options`` holds shell commands for a cluster. A file that does not belong to pdesim
-(in ``--config-dir`` or ``hydra.searchpath``) may set pdesim's settings, and of Hydra's the folders
-of runs and sweeps inside ``outputs/``. The command line may set everything.
+Hydra's own settings can run code: Hydra calls the targets in ``hydra.callbacks`` and
+``hydra.job_logging``, sets environment variables, and writes into given folders. The section
+``workers.options`` contains shell commands for a cluster. Files in ``--config-dir`` or
+``hydra.searchpath`` may set the settings of pdesim, and the folders of runs and sweeps inside
+``outputs/``. The command line may set everything.
 """
 
 from __future__ import annotations
@@ -16,34 +16,34 @@ from typing import Any
 
 from pdesim.errors import ConfigError
 
-#: the folder below the current one that files may choose a folder in
+#: the folder in which untrusted files may choose the folder of a run
 OUTPUTS = "outputs"
-#: settings of Hydra for such a folder
+#: settings of Hydra for the folder of a run or a sweep
 FOLDERS = ("run.dir", "sweep.dir")
-#: what Hydra itself fills in, different in every composition
+#: settings of Hydra that differ between compositions
 FILLED_IN = re.compile(
     r"(runtime|overrides|defaults|searchpath|mode|job\.(override_dirname|num|id|config_name))(\.|$)"
 )
-#: sections that only the command line may set
+#: sections with settings that only the command line may set
 GUARDED = ("hydra", "workers")
 
 
 def guarded_overrides(overrides: Sequence[str]) -> list[str]:
-    """The overrides that concern Hydra or the workers."""
+    """Return the overrides of the guarded sections."""
     return [text for text in overrides if setting_of(text).partition(".")[0] in GUARDED]
 
 
 def setting_of(override: str) -> str:
-    """The setting that an override names, ``hydra/launcher`` being ``hydra.launcher``."""
+    """Return the dotted name of an override's setting; ``hydra/launcher`` is ``hydra.launcher``."""
     return override.lstrip("+~").partition("=")[0].partition("@")[0].replace("/", ".")
 
 
 def untrusted_settings(found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
-    """The guarded settings that files of others changed, by their dotted names.
+    """Return the dotted names of guarded settings that untrusted files changed.
 
     Args:
-        found: the sections ``hydra`` and ``workers`` as composed, not resolved.
-        expected: the same from the shipped files and the command line alone.
+        found: the composed sections ``hydra`` and ``workers``, not resolved.
+        expected: the same sections composed from the shipped files and the command line only.
     """
     one, other = dict(_leaves(found["hydra"])), dict(_leaves(expected["hydra"]))
     names = [
@@ -59,36 +59,41 @@ def untrusted_settings(found: Mapping[str, Any], expected: Mapping[str, Any]) ->
 
 
 def outside_folders(resolved: Mapping[str, str], overrides: Sequence[str]) -> list[str]:
-    """The folders that lie outside ``outputs/`` and were not given on the command line.
+    """Return the folders outside ``outputs/`` that were not given on the command line.
 
     Args:
-        resolved: the values of the settings in ``FOLDERS``.
+        resolved: setting -> value for the settings in ``FOLDERS``.
+        overrides: the overrides of the command line.
     """
     typed, root = {setting_of(text) for text in overrides}, Path(OUTPUTS).resolve()
     return [
         f"hydra.{name}={folder}"
         for name, folder in resolved.items()
         if not {f"hydra.{name}", f"hydra.{name.partition('.')[0]}"} & typed
-        # a control character in a name would reach the terminal
+        # control characters would be written to the terminal
         and not (str(folder).isprintable() and Path(folder).resolve().is_relative_to(root))
     ]
 
 
 def trust_error(names: Sequence[str]) -> ConfigError:
-    """The error for settings that files of others may not change."""
+    """Return the error for settings that untrusted files may not change."""
     return ConfigError(
         f"a file outside pdesim's own configs sets {', '.join(names)}",
-        "settings of pdesim; of hydra only run.dir and sweep.dir, inside outputs/",
+        "settings of pdesim, and hydra.run.dir and hydra.sweep.dir inside outputs/",
         "set it on the command line, or add --trust-config if you trust all files in --config-dir: "
         "they can then run any code",
     )
 
 
 def check_swept(name: str, text: str) -> None:
-    """Refuse settings that are one for a whole sweep, and packages other than a setting's own.
+    """Check that a setting can differ between the members of a sweep.
+
+    Args:
+        name: the name of the setting.
+        text: the override, for errors.
 
     Raises:
-        ConfigError: naming them.
+        ConfigError: for settings of the sweep itself, and for names with a package (``@``).
     """
     section = setting_of(name).partition(".")[0]
     if section in ("sweep", *GUARDED) or "@" in name:
@@ -99,7 +104,7 @@ def check_swept(name: str, text: str) -> None:
 
 
 def _leaves(values: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value in nested mappings, with its dotted name."""
+    """Yield the dotted names and values in nested mappings."""
     if not isinstance(values, Mapping):
         yield name, values
         return

@@ -50,7 +50,7 @@ def seconds_a_step(trial: Callable[[int], None], at_once: int, most: int | None)
 def limit_varies(plan: Plan) -> bool:
     """Whether the stability limit depends on the state or on time."""
     fields = set(plan.equation.field_symbols)
-    return bool(plan.equation.jacobian.free_symbols & fields) or plan.problem.moves
+    return bool(plan.equation.jacobian.free_symbols & fields) or plan.problem.is_time_dependent
 
 
 def present_step(plan: Plan, state: np.ndarray, target: int) -> TimeStep | None:
@@ -62,7 +62,9 @@ def present_step(plan: Plan, state: np.ndarray, target: int) -> TimeStep | None:
     if explicit and reactions_are_slow(plan.problem, state, plan.step.dt):
         return None
     interval = plan.targets[target : target + 2]
-    instants = np.append(interval, interval.mean()) if plan.problem.moves else interval[:1]
+    instants = (
+        np.append(interval, interval.mean()) if plan.problem.is_time_dependent else interval[:1]
+    )
     waves = linearise(plan.problem, state, instants, thorough=False)
     # automatic, so that it is worked out and never refused
     time = plan.settings.time.model_copy(update={"dt": "auto", "unsafe": True})

@@ -290,7 +290,7 @@ class Simulation:
         """Begin with a short step where a formula has switched."""
         plan, target = self.plan, self._batch.target
         switched = np.isclose(plan.targets[target], plan.events).any()
-        if plan.problem.moves and (target == 0 or switched):
+        if plan.problem.is_time_dependent and (target == 0 or switched):
             longest = AFTER_EVENT * (plan.times[1] - plan.times[0])
             self._batch.at.dt = np.minimum(self._batch.at.dt, longest)
 

@@ -147,7 +147,7 @@ class StepContext:
 
         A formula that switches at the end of a step then has the value that it has within the step.
         """
-        if not self.problem.moves or not isinstance(c, float) or c not in (0.0, 1.0):
+        if not self.problem.is_time_dependent or not isinstance(c, float) or c not in (0.0, 1.0):
             return time
         inwards = 1.0 if c == 0.0 else -1.0
         moved = time + inwards * MARGIN * tf.abs(time)

@@ -1,9 +1,11 @@
-"""Files that others may have made: reading them safely, and writing beside them.
+"""Safe reading of untrusted files, and writing that leaves complete files.
 
-`hdf5` opens HDF5 files that refer to no other file, `heaps` checks that their texts can be read,
-`attributes` how much memory these take; `folder` checks a run's folder before anything is written
-into it; `replace` writes files under a temporary name; `text` reads YAML whose aliases do not
-multiply, `interpolation` bounds `${...}`; `inputs` reads pictures and frames that a formula names.
+- `hdf5` opens HDF5 files that do not refer to other files; `heaps` and `attributes` check their
+  attributes; `create` writes them to disks that may be full.
+- `folder` checks a folder before pdesim writes into it; `replace` writes under a temporary name.
+- `text` reads YAML and limits its aliases; `interpolation` limits ``${...}``.
+- `inputs` reads images and frames that are named in formulas.
+- `version` checks the version of a file's layout.
 """
 
 from pdesim.errors import printable

@@ -1,9 +1,9 @@
-"""The size of attributes in memory, before any is read.
+"""The memory that HDF5 attributes need, determined before they are read.
 
-An attribute of variable length stores a length and a place in a heap for each of its elements. A
-file of a few kilobytes may let a million of them name one place that holds a megabyte, and who
-reads the attribute gets as many copies. HDF5 tells such a sum for datasets only, so the lengths are
-read here as they are stored: 4 bytes of length, 8 of address, and 4 of number in the heap.
+An attribute of variable length stores the length and the heap address of each element. In a file of
+a few kilobytes a million elements may refer to the same megabyte, and reading the attribute makes a
+million copies. HDF5 computes the total size for datasets only. This module therefore reads the
+stored form of the elements: 4 bytes of length, 8 of address, and 4 of index in the heap.
 
 Source: HDF5 File Format Specification 3.0, VIII.B, "Disk Format: Level 4 - Variable-length Data".
 """
@@ -20,36 +20,38 @@ from h5py._objects import phil
 
 from pdesim.errors import OutputError
 
-#: bytes of all attributes of a file together; all settings of a run take some thousands
+#: limit of the attributes of a file, in bytes; the settings of a run take some thousands
 LARGEST = 2**24
-#: attributes of one group or dataset
+#: limit of the number of attributes of one group or dataset
 MOST = 10_000
-#: what an element of variable length counts for where its length cannot be read
+#: assumed bytes of an element of variable length if its length cannot be read
 _GUESS = 2**12
-#: such an element as it is stored, where addresses take 8 bytes as in nearly all files
+#: the stored form of such an element with addresses of 8 bytes, as in nearly all files
 _STORED = np.dtype([("length", "<u4"), ("address", "<u8"), ("number", "<u4")])
-_SOFT, _ANY = 1, -1  # of H5T_pers_t
+_SOFT, _ANY = 1, -1  # values of H5T_pers_t
 _ID, _SIZE, _POINTER = ctypes.c_int64, ctypes.c_size_t, ctypes.c_void_p
 _CONVERSION = ctypes.CFUNCTYPE(
     ctypes.c_int, _ID, _ID, _POINTER, _SIZE, _SIZE, _SIZE, _POINTER, _POINTER, _ID
 )
 
-#: the sum of the lengths of an attribute's elements
+#: attribute -> the sum of the lengths of its elements
 Lengths = Callable[[h5a.AttrID], int]
 
 
 def attribute_bytes(item, file: str, lengths: Lengths) -> int:
-    """Bytes that the attributes of an open group or dataset take in memory.
+    """Return the bytes that the attributes of a group or dataset take in memory.
 
     Args:
-        file: its name, for messages.
+        item: the open group or dataset.
+        file: the name of the file, for errors.
+        lengths: see :func:`stored_lengths`.
 
     Raises:
-        OutputError: if there are more than ``MOST``, or one is of a type whose size in memory is
-            not known before it is read: a variable length inside another type.
+        OutputError: if there are more than ``MOST`` attributes, or the size of one is unknown
+            because it has a type of variable length inside another type.
     """
     if h5a.get_num_attrs(item) > MOST:
-        raise OutputError(f"{file} has more than {MOST:,} attributes in one place")
+        raise OutputError(f"a group or dataset of {file} has more than {MOST:,} attributes")
     names: list[bytes] = []
     h5a.iterate(item, names.append)
     total = 0
@@ -91,11 +93,11 @@ def _has_parts_that_vary(kind: h5t.TypeID) -> bool:
 
 @contextlib.contextmanager
 def stored_lengths() -> Iterator[Lengths]:
-    """A function that sums the lengths of an attribute's elements without reading the elements.
+    """Yield a function that sums the lengths of an attribute's elements without reading them.
 
-    For the time of the block, HDF5 gets a conversion of its own types of variable length into 16
-    uninterpreted bytes, which h5py does not offer. Where the library's functions cannot be found,
-    every element counts for ``_GUESS`` bytes.
+    Within the context, HDF5 can convert types of variable length to 16 uninterpreted bytes; h5py
+    has no interface for this. If the library's functions are not found, every element is assumed to
+    have ``_GUESS`` bytes.
     """
     try:
         library = _library()
@@ -105,7 +107,7 @@ def stored_lengths() -> Iterator[Lengths]:
     raw = h5t.create(h5t.OPAQUE, _STORED.itemsize)
 
     def keep(source, target, *_) -> int:
-        """Leave elements as they are stored; refuse all conversions but those asked for here."""
+        """Copy stored elements unchanged; a negative result refuses all other conversions."""
         sizes = library.H5Tget_size(source), library.H5Tget_size(target)
         return 0 if sizes == (_STORED.itemsize, _STORED.itemsize) else -1
 
@@ -127,7 +129,7 @@ def stored_lengths() -> Iterator[Lengths]:
         yield read
     finally:
         with phil:
-            # from any type to any: HDF5 also keeps it for the types that it was used for
+            # HDF5 has registered it for the used types, too, so it is removed for all types
             library.H5Tunregister(_ANY, b"pdesim", 0, 0, conversion)
 
 
@@ -136,10 +138,10 @@ def _count(attribute: h5a.AttrID) -> int:
 
 
 def _library() -> ctypes.CDLL:
-    """The HDF5 library that h5py has loaded.
+    """Return the HDF5 library that h5py has loaded.
 
     Raises:
-        OSError, AttributeError: if its functions cannot be found.
+        OSError, AttributeError: if the library or one of its functions is not found.
     """
     library = ctypes.CDLL(h5p.__file__)
     library.H5Tget_size.argtypes, library.H5Tget_size.restype = [_ID], _SIZE

@@ -1,10 +1,10 @@
-"""Writing HDF5 to a disk that fills up.
+"""Writing HDF5 files when the disk may become full.
 
-When a write fails, HDF5 keeps what it could not write, and the objects that it belongs to stay
-open in the library; Python then ends with a segmentation fault. So HDF5 sees as few failures as
-possible: new files are written through Python, which keeps the error and pretends that all went
-well, and frames are added to a growing file only while the file system has room for them. A write
-may fail all the same (a quota, another program that took the room): such a file is abandoned.
+After a failed write, HDF5 keeps the unwritten data and the objects that they belong to open, and
+Python ends with a segmentation fault. HDF5 is therefore shielded from most failures: new files are
+written through a Python object that records the first error and reports success, and frames are
+appended only while the file system has enough free space. If a write fails nevertheless (quotas,
+another program), the file is closed by :func:`abandon`.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from pdesim.files.hdf5 import check_for_writing
 try:
     import resource
 except ImportError:  # Windows
-    resource = None
+    resource = None  # type: ignore[assignment]
 
-#: bytes that HDF5 and the file system need besides the data
+#: bytes that HDF5 and the file system need in addition to the data
 RESERVE = 2**16
-#: files that could not be closed; they stay open until the process ends
+#: files that could not be closed; a reference keeps Python from closing them again
 _UNCLOSED: list[h5py.File] = []
 
 
 class _Kept(io.FileIO):
-    """A file that keeps its first error instead of raising it; later writes do nothing."""
+    """A file that records its first error instead of raising it, and then ignores writes."""
 
     error: OSError | None = None
 
@@ -59,10 +59,10 @@ class _Kept(io.FileIO):
 
 @contextlib.contextmanager
 def creating(path: Path, **options: Any) -> Iterator[h5py.File]:
-    """A new HDF5 file, closed at the end whether its contents could be written or not.
+    """Create an HDF5 file that is closed at the end of the context, also after failed writes.
 
     Raises:
-        OSError: if it cannot be written.
+        OSError: if the file could not be written.
     """
     with _Kept(path, "w+") as stream:
         with h5py.File(stream, "w", **options) as file:
@@ -72,11 +72,11 @@ def creating(path: Path, **options: Any) -> Iterator[h5py.File]:
 
 
 def abandon(file: h5py.File) -> None:
-    """Close a file after a failed write, leaving on the disk what was written before.
+    """Close a file after a failed write; earlier writes stay on the disk.
 
-    HDF5 writes what it holds again when its objects are closed, and a second failure ends Python
-    with a segmentation fault. So a file in memory takes the place of the real one under its
-    descriptor: it gets the blocks that could not be written, and disappears when it is closed.
+    When its objects are closed, HDF5 repeats failed writes, and a second failure ends Python with a
+    segmentation fault. A file in memory therefore takes over the file descriptor, receives the
+    repeated writes, and disappears when it is closed.
     """
     descriptor = file.id.get_vfd_handle()
     with _file_in_memory() as memory:
@@ -84,12 +84,12 @@ def abandon(file: h5py.File) -> None:
     try:
         file.close()
     except (OSError, RuntimeError):
-        _UNCLOSED.append(file)  # closing it once more, as Python would, is what crashes
+        _UNCLOSED.append(file)  # a second attempt, when the object is deleted, would crash
 
 
 @contextlib.contextmanager
 def _file_in_memory() -> Iterator[int]:
-    """The descriptor of an empty file without a name, in memory where the system has such files."""
+    """Yield the descriptor of an unnamed empty file, in memory if the system supports that."""
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("abandoned")
         try:
@@ -103,13 +103,18 @@ def _file_in_memory() -> Iterator[int]:
 
 @contextlib.contextmanager
 def changing(path: Path, size: int, **options: Any) -> Iterator[h5py.File]:
-    """An existing HDF5 file, opened for changes in place that take at most ``size`` bytes.
+    """Open an existing HDF5 file for changes in place.
 
-    The room is taken before HDF5 writes anything, since a change that is written by half would
-    make the file unreadable; what is not needed of it is given back at the end.
+    The space is reserved before HDF5 writes, because an incomplete change would make the file
+    unreadable. Unused space is released at the end.
+
+    Args:
+        path: the file.
+        size: an upper bound of the bytes that are added.
+        options: keyword arguments of ``h5py.File``.
 
     Raises:
-        OSError: if there is no room, or the file cannot be written.
+        OSError: if there is not enough space, or the file cannot be written.
         OutputError: see :func:`pdesim.files.hdf5.check_for_writing`.
     """
     check_for_writing(path)
@@ -126,7 +131,7 @@ def changing(path: Path, size: int, **options: Any) -> Iterator[h5py.File]:
 
 
 def _reserve(path: Path, size: int) -> None:
-    """Extend a file by ``size`` stored bytes; HDF5 removes those that it does not use."""
+    """Extend a file by ``size`` allocated bytes; HDF5 truncates unused ones."""
     if not hasattr(os, "posix_fallocate"):
         return
     with open(path, "r+b") as file:
@@ -140,15 +145,15 @@ def _reserve(path: Path, size: int) -> None:
 
 
 def check_space(path: Path, size: int) -> None:
-    """Refuse to write where there is no room, as the system itself would, but before HDF5 begins.
+    """Check before a write of HDF5 that there is enough free space.
 
     Args:
-        path: of an existing file.
-        size: bytes to be added to it; ``RESERVE`` more have to be free.
+        path: an existing file.
+        size: the number of bytes to be added; ``RESERVE`` more have to be free.
 
     Raises:
-        OSError: ``ENOSPC``, if its file system has less room; ``EFBIG``, if the file would exceed
-            the size that the process may give to files (``ulimit -f``).
+        OSError: ``ENOSPC`` if the file system has less free space; ``EFBIG`` if the file would
+            exceed the size limit of the process (``ulimit -f``).
     """
     needed, code = size + RESERVE, None
     if resource is not None:

@@ -1,22 +1,21 @@
-"""A run's folder that somebody else may have made.
+"""Checks of untrusted folders of runs, and creation of folders.
 
-Writing into such a folder must change nothing outside it. Links, named pipes and devices under a
-name that pdesim writes or reads could: what is appended to a linked log file goes elsewhere, and a
-pipe or ``/dev/zero`` blocks its reader.
+Writing into a folder must not change anything outside it. Links, named pipes and devices with a
+name that pdesim uses are therefore refused: a linked log file would be extended at another place,
+and reading a pipe or ``/dev/zero`` would never end.
 """
 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import stat
 from pathlib import Path
 
 from pdesim.errors import OutputError
 
-#: how the names begin that pdesim and Hydra use in the folder of a run or a sweep, after leading
-#: dots; temporary files begin like the file that they become
+#: beginnings of the names that pdesim and Hydra use in the folder of a run or a sweep, without
+#: leading dots; a temporary file has the beginning of the file that it replaces
 NAMES = (
     "animation",
     "checkpoint",
@@ -34,16 +33,16 @@ NAMES = (
     "sweep",
     "verify",
 )
-#: files whose contents are changed in place, so that a second name of them would change, too
+#: files that are changed in place, so that a hard link to one would be changed, too
 IN_PLACE = ("snapshots.h5", "pdesim.log", ".lock")
-#: folders inside a run's folder that others than pdesim write
+#: folders inside a run's folder that Hydra and Submitit write
 INSIDE = (".hydra", ".submitit")
-#: bytes of a text file that is read at once; status.json and .hydra/config.yaml take thousands
+#: size limit of text files; status.json and .hydra/config.yaml take some thousand bytes
 LARGEST_TEXT = 2**24
 
 
 def as_path(value: object) -> Path:
-    """A path that was given from Python; ``~`` at its start is the home folder.
+    """Convert an argument to a path, with ``~`` at its start replaced by the home folder.
 
     Raises:
         OutputError: if it is neither text nor a path.
@@ -54,30 +53,30 @@ def as_path(value: object) -> Path:
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse to write into a folder where a name that pdesim uses leads elsewhere.
+    """Check that writing into a folder changes no file outside it.
 
-    The folder itself may be a link: its user named it. A folder that does not exist is fine.
+    The folder may be a link itself, and it may be missing.
 
     Raises:
-        OutputError: naming the first symbolic link, pipe, socket, device or file with a second
-            (hard) link, and where it points.
+        OutputError: if a name that pdesim uses belongs to a symbolic link, a pipe, a socket, a
+            device, or a file with a second name (hard link).
     """
-    for place in (folder, *(folder / name for name in INSIDE)):
+    for directory in (folder, *(folder / name for name in INSIDE)):
         try:
-            entries = sorted(os.scandir(place), key=lambda entry: entry.name)
-        except OSError:  # missing, or no folder: the one who creates it reports that
+            entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
+        except OSError:  # missing, or not a folder; creating it raises an error
             continue
-        inside = place != folder
+        inside = directory != folder
         for entry in entries:
             if inside or entry.name.lstrip(".").startswith(NAMES):
                 _check(folder, entry)
 
 
 def check_sweep_folder(folder: Path) -> None:
-    """:func:`check_folder` for a sweep's folder and its members', which may not be links.
+    """Apply :func:`check_folder` to the folder of a sweep and to those of its members.
 
     Raises:
-        OutputError: see :func:`check_folder`.
+        OutputError: see :func:`check_folder`; also if the folder of a member is a link.
     """
     check_folder(folder)
     if not folder.is_dir():
@@ -87,7 +86,7 @@ def check_sweep_folder(folder: Path) -> None:
             raise OutputError(
                 f"{folder} contains a symbolic link: {member.name} -> {os.readlink(member)}; "
                 "nothing was written",
-                "folders of members that lie in the sweep's folder",
+                "members in folders inside that of the sweep",
                 f"remove {member.name}, or use another folder (hydra.sweep.dir=DIR)",
             )
         check_folder(member)
@@ -100,80 +99,86 @@ def _check(folder: Path, entry: os.DirEntry) -> None:
     elif not stat.S_ISREG(about.st_mode) and not stat.S_ISDIR(about.st_mode):
         kind, more = "a pipe, socket or device", ""
     elif entry.name in IN_PLACE and stat.S_ISREG(about.st_mode) and about.st_nlink > 1:
-        kind, more = "a file that has another name elsewhere (hard link)", ""
+        kind, more = "a file with a second name (hard link)", ""
     else:
         return
     name = os.path.relpath(entry.path, folder)
     raise OutputError(
         f"{folder} contains {kind}: {name}{more}; nothing was written",
-        "regular files under the names that pdesim uses, so that nothing outside changes",
+        "regular files for the names that pdesim uses, so that no other file is changed",
         f"remove {name}, or use a copy of the folder without it",
     )
 
 
 def check_own_file(path: Path) -> Path:
-    """The path, if it names a regular file in its own folder or below it.
+    """Return a path after checking that it is a regular file, or a link inside its folder.
 
     Raises:
-        OutputError: if there is no such file, if it is a pipe or a device, or if it is a symbolic
-            link to a file outside its folder.
+        OutputError: if the file does not exist, is a pipe or a device, or is a symbolic link to a
+            file outside its folder.
     """
     if not path.is_file():
-        raise OutputError(f"there is no file {path}")
+        raise OutputError(f"no such file: {path}")
     if path.is_symlink():
         target = path.resolve()
         if not target.is_relative_to(path.parent.resolve()):
             raise OutputError(
                 f"{path} is a symbolic link to {target}",
-                "a file that lies in its folder; links that leave it are not followed",
-                "give the path of the file itself, if you trust it",
+                "a file, or a link to a file in the same folder",
+                "give the path of the file itself if you trust it",
             )
     return path
 
 
 def is_path(word: str) -> bool:
-    """Whether a word of a command line is a path and not a setting such as ``grid=64``.
+    """Whether an argument of the command line is a path, not a setting such as ``grid=64``.
 
-    A word with ``=`` is a path if it exists, or begins like one (``./a=1``, ``~/a=1``, ``/a=1``).
+    An argument with ``=`` is a path if it exists or has the beginning of one (``./``, ``~/``,
+    ``/``).
     """
     return "=" not in word or word.startswith((".", "/", "~/")) or os.path.exists(word)
 
 
-#: how the names of files that a run keeps for itself begin
+#: beginnings of the names of a run's own files
 RUN_FILES = ("checkpoint", "snapshots.h5", "status", "pdesim")
 
 
 def is_run_file(path: Path) -> bool:
-    """Whether a file is one that pdesim keeps in the folder of a run, other than an export."""
+    """Whether a path is a run's own file, which an export must not replace."""
     in_run = (path.parent / "snapshots.h5").exists()
     kept = path.suffix in (".h5", ".json", ".log") and path.name.startswith(RUN_FILES)
     return in_run and kept
 
 
 def new_folder(folder: Path) -> Path:
-    """Make a folder that does not exist yet: this one, or the first of ``folder_1``, ``_2``, ...
+    """Create a new folder: ``folder``, or the first of ``folder_1``, ``folder_2``, ...
 
-    Two processes never get the same one.
+    Concurrent processes get different folders.
+
+    Returns:
+        The path of the new folder.
 
     Raises:
-        OutputError: if it cannot be made.
+        OutputError: if it cannot be created.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        for number in itertools.count():
-            one = folder.with_name(f"{folder.name}_{number}") if number else folder
+        candidate, number = folder, 0
+        while True:
             with contextlib.suppress(FileExistsError):
-                one.mkdir()
-                return one
+                candidate.mkdir()
+                return candidate
+            number += 1
+            candidate = folder.with_name(f"{folder.name}_{number}")
     except (OSError, ValueError) as error:
         raise not_made(folder, error) from None
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder of a run or a sweep, and those above it, where they are missing.
+    """Create the folder of a run or a sweep and its parents if they are missing.
 
     Raises:
-        OutputError: if that is impossible; see also :func:`check_folder`.
+        OutputError: if it cannot be created; see also :func:`check_folder`.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -183,20 +188,20 @@ def make_folder(folder: Path) -> None:
 
 
 def not_made(folder: Path, error: Exception) -> OutputError:
-    """The error for a folder that cannot be made: a name too long, no right to write, no room."""
+    """Return the error for a folder that cannot be created."""
     reason = getattr(error, "strerror", None) or error
     return OutputError(
-        f"the output folder {str(folder)[:300]!r} cannot be made ({reason})",
-        hint="hydra.run.dir=DIR with a folder that you may write to",
+        f"the output folder {str(folder)[:300]!r} cannot be created ({reason})",
+        hint="hydra.run.dir=DIR with a writable folder",
     )
 
 
 def read_text(path: Path) -> str:
-    """The contents of a small text file in a run's folder.
+    """Read a small text file in a run's folder.
 
     Raises:
-        OutputError: see :func:`check_own_file`; also if it is larger than ``LARGEST_TEXT``, not
-            UTF-8, or cannot be read.
+        OutputError: see :func:`check_own_file`; also if the file is larger than ``LARGEST_TEXT``,
+            is not UTF-8, or cannot be read.
     """
     try:
         if check_own_file(path).stat().st_size > LARGEST_TEXT:

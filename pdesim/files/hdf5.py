@@ -1,8 +1,8 @@
-"""Opening HDF5 files that may be damaged, growing, or made to lead elsewhere.
+"""Opening HDF5 files that may be damaged, still being written, or malicious.
 
-An HDF5 file can make its reader open other files, and its writer write into them: through soft and
-external links, external storage and virtual datasets. A file that has any of these is refused
-before anything of it is read, and so is a small one whose parts would take a lot of memory.
+Through soft and external links, external storage and virtual datasets, an HDF5 file can make its
+reader open other files, and a writer change them. Files with any of these are refused before data
+are read. So are small files whose contents would take a large amount of memory.
 """
 
 from __future__ import annotations
@@ -25,36 +25,36 @@ from pdesim.files.attributes import attribute_bytes, stored_lengths
 from pdesim.files.folder import check_own_file
 from pdesim.files.heaps import check_heaps
 
-#: what h5py raises for files that are damaged, beside OSError
+#: exceptions of h5py for damaged files
 UNREADABLE = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError,
               IndexError, AttributeError)  # fmt: skip
-#: groups, datasets and links of a file; a snapshot file has about ten
+#: limit of the number of groups, datasets and links of a file; a snapshot file has about ten
 MOST_OBJECTS = 10_000
-#: frames of a file: their times take 256 MiB
+#: limit of the number of frames of a file; their times take 256 MiB
 MOST_FRAMES = 2**25
-#: deflate makes at most 1032 bytes of one (zlib.net/zlib_tech.html), LZF 88
+#: highest compression ratio of deflate (zlib.net/zlib_tech.html); that of LZF is 88
 DEFLATE_RATIO = 1032
-#: bytes that may be claimed without being stored: chunks that nobody wrote yet
+#: allowed bytes of unwritten chunks
 UNSTORED = 2**20
-#: bytes of a chunk that is larger than all numbers of its dataset
+#: allowed bytes of a chunk that is larger than its dataset
 LARGEST_CHUNK = 2**24
-#: filters that leave the size of a chunk as it is, and those that make few bytes of many: of HDF5
-#: and h5py, and the registered numbers of blosc, lz4, bitshuffle, zstd and blosc2
+# filters that preserve the size of a chunk, filters of bounded compression, and all known
+# compression filters, with the registered numbers of blosc, lz4, bitshuffle, zstd and blosc2
 _KEEPING = {h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32}
 _BOUNDED = {h5z.FILTER_DEFLATE, h5z.FILTER_LZF}
 _PACKING = _BOUNDED | {h5z.FILTER_SZIP, h5z.FILTER_NBIT, h5z.FILTER_SCALEOFFSET,
                        32001, 32004, 32008, 32015, 32026}  # fmt: skip
-#: how often HDF5 reads metadata whose checksum is wrong, because a writer may be changing it. The
-#: waits between double from 1 ns: 24 attempts take 17 ms, HDF5's own 100 longer than anybody lives
+#: how often HDF5 reads metadata with a wrong checksum, which a writer may be changing. The waiting
+#: time doubles from 1 ns: 24 attempts take 17 ms, the default of 100 would never end
 _ATTEMPTS = 24
 
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn whatever h5py raises for a damaged file into one message.
+    """Convert the exceptions of h5py for damaged files.
 
     Raises:
-        OutputError: naming the file and what HDF5 says.
+        OutputError: with the name of the file and the message of HDF5.
     """
     try:
         yield
@@ -67,17 +67,18 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def reason(error: Exception) -> str:
-    """The first line of what HDF5 says; the name of the exception where it says nothing."""
+    """Return the first line of an exception's message, or its name if it has no message."""
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     return (text.splitlines() or [""])[0] or type(error).__name__
 
 
 def open_hdf5(path: Path) -> h5py.File:
-    """Open for reading, also while it is written (SWMR) or after its writer was killed.
+    """Open a file for reading, also while it is written (SWMR) or after its writer was killed.
 
     Raises:
-        OSError: if it is no readable HDF5 file.
-        OutputError: if it is a link that leaves its folder, or leads to other files.
+        OSError: if it is not a readable HDF5 file.
+        OutputError: if it is a link to a file outside its folder, refers to other files, or needs
+            much more memory than its size.
     """
     check_heaps(check_own_file(path))
     file = _open(path)
@@ -93,26 +94,26 @@ def open_hdf5(path: Path) -> h5py.File:
 
 
 def check_for_writing(path: Path) -> None:
-    """Refuse to change a file that leads to other files, or that is one under another name.
+    """Check that writing to a file changes no other file.
 
     Raises:
-        OSError: if it is no HDF5 file.
-        OutputError: if it is a link, has a second name, or leads to other files.
+        OSError: if it is not an HDF5 file.
+        OutputError: if it is a link, has a second name (hard link), or refers to other files.
     """
     about = path.lstat()
     if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1:
         raise OutputError(
-            f"{path} is a link, or has another name elsewhere; nothing was written",
-            "a regular file with one name, so that no other file changes",
+            f"{path} is a symbolic link or has a hard link; nothing was written",
+            "a regular file with a single name, so that no other file is changed",
         )
     open_hdf5(path).close()
 
 
 def open_hdf5_for_writing(path: Path, **options: Any) -> h5py.File:
-    """Open for reading and writing a file that leads to no other file.
+    """Open a file for reading and writing after :func:`check_for_writing`.
 
     Raises:
-        OSError: if it is no HDF5 file, or cannot be written.
+        OSError: if it is not an HDF5 file, or cannot be written.
         OutputError: see :func:`check_for_writing`.
     """
     check_for_writing(path)
@@ -125,7 +126,7 @@ def _open(path: Path) -> h5py.File:
     except OSError as error:
         if "already open for write" not in str(error):
             raise
-    except UNREADABLE as error:  # h5py raises RuntimeError and others for damaged headers
+    except UNREADABLE as error:  # for damaged headers
         raise OSError(reason(error)) from None
     access = h5p.create(h5p.FILE_ACCESS)
     access.set_fclose_degree(h5f.CLOSE_STRONG)
@@ -138,7 +139,7 @@ def _open(path: Path) -> h5py.File:
 
 
 def _limit_attempts(access: h5p.PropFAID) -> None:
-    """Call H5Pset_metadata_read_attempts, which h5py does not offer, where it can be found."""
+    """Call H5Pset_metadata_read_attempts, which is missing in h5py, if it is found."""
     with contextlib.suppress(OSError, AttributeError):
         function = ctypes.CDLL(h5p.__file__).H5Pset_metadata_read_attempts
         function.argtypes, function.restype = [ctypes.c_int64, ctypes.c_uint], ctypes.c_int
@@ -146,11 +147,11 @@ def _limit_attempts(access: h5p.PropFAID) -> None:
 
 
 def _check_contained(file: h5py.File) -> None:
-    """Walk over all links and datasets without following any that leave the file.
+    """Check all links, datasets and attributes of a file without following references.
 
     Raises:
-        OutputError: naming the first that does; also for chunks, filters and attributes that take
-            much more memory than the file.
+        OutputError: for a reference to another file, and for chunks, filters and attributes that
+            need much more memory than the size of the file.
     """
     name = str(file.filename)
     waiting, seen, count, attributes = [(file.id, "")], set(), 0, 0
@@ -171,7 +172,7 @@ def _check_contained(file: h5py.File) -> None:
                 if count > MOST_OBJECTS:
                     raise OutputError(f"{name} has more than {MOST_OBJECTS:,} objects")
                 if item.links.get_info(key).type != h5l.TYPE_HARD:
-                    raise _leads_elsewhere(name, inside, "a link")
+                    raise _refers_elsewhere(name, inside, "a link")
                 about = h5o.get_info(item, key)
                 if (about.fileno, about.addr) in seen:
                     continue
@@ -183,25 +184,25 @@ def _check_contained(file: h5py.File) -> None:
 def _check_dataset(data: h5d.DatasetID, name: str, place: str) -> None:
     plist = data.get_create_plist()
     if plist.get_layout() == h5d.VIRTUAL:
-        raise _leads_elsewhere(name, place, "a virtual dataset")
+        raise _refers_elsewhere(name, place, "a virtual dataset")
     if plist.get_external_count():
-        raise _leads_elsewhere(name, place, "a dataset in external storage")
+        raise _refers_elsewhere(name, place, "a dataset in external storage")
     filters = _filters(plist)
     packing = [code for code in filters if code not in _KEEPING]
     if len(packing) > 1 or len(set(filters)) < len(filters) or not _PACKING.issuperset(packing):
         raise OutputError(
             f"{place} in {name} has the filters {filters}",
-            "one compression that is known, with shuffle and Fletcher's checksum",
+            "at most one known compression filter, besides shuffle and fletcher32",
             f"a copy of the data, such as: h5repack -f GZIP=4 {name} NEW, if you trust the file",
         )
     if plist.get_layout() == h5d.CHUNKED:
         bytes_each = data.get_type().get_size()
-        numbers = math.prod(max(1, n) for n in data.shape)
+        values = math.prod(max(1, n) for n in data.shape)
         chunk = math.prod(plist.get_chunk()) * bytes_each
-        if chunk > max(LARGEST_CHUNK, numbers * bytes_each):
+        if chunk > max(LARGEST_CHUNK, values * bytes_each):
             raise OutputError(
                 f"the chunks of {place} in {name} take {chunk:,} bytes each, "
-                f"of which its shape {data.shape} uses few",
+                f"much more than its shape {data.shape} needs",
                 "chunks that are not larger than their dataset",
             )
 
@@ -210,22 +211,22 @@ def _filters(plist: h5p.PropDCID) -> list[int]:
     return [plist.get_filter(number)[0] for number in range(plist.get_nfilters())]
 
 
-def _leads_elsewhere(name: str, place: str, kind: str) -> OutputError:
+def _refers_elsewhere(name: str, place: str, kind: str) -> OutputError:
     return OutputError(
         f"{name} refers to other files: {place} is {kind}; nothing was read",
-        "a file without links and virtual datasets, whose numbers lie in the file itself",
+        "a file that contains all its data, without links and virtual datasets",
         f"a copy of the data, such as: h5repack -l CHUNK {name} NEW, if you trust the file",
     )
 
 
 def dataset(file: h5py.File, name: str) -> h5py.Dataset:
-    """A dataset of the root group.
+    """Return a dataset of the root group.
 
     Raises:
-        OutputError: if there is none.
+        OutputError: if there is none of this name.
     """
     if "/" in name or name not in file or not isinstance(file[name], h5py.Dataset):
-        raise OutputError(f"{file.filename} holds no dataset {name!r} in its root group")
+        raise OutputError(f"{file.filename} has no dataset {name!r} in its root group")
     return file[name]
 
 
@@ -235,14 +236,17 @@ def read_array(
     frame: int | None = None,
     shape: tuple[int, ...] | None = None,
 ) -> np.ndarray:
-    """A dataset of real or complex numbers, or one frame of it.
+    """Read a dataset of real or complex numbers, or one frame of it.
 
     Args:
-        shape: what the array has to be like.
+        file: the open file.
+        name: the name of the dataset.
+        frame: the index along the first axis; None reads the entire dataset.
+        shape: the expected shape of the result, if it is known.
 
     Raises:
-        OutputError: see :func:`dataset`; also for other types and shapes, and for arrays that are
-            larger than what is stored of them, or than this machine's memory.
+        OutputError: see :func:`dataset`; also for other types and shapes, and for arrays of which
+            too little is stored (:func:`check_stored`).
     """
     data = dataset(file, name)
     found = data.shape if frame is None or data.shape is None else data.shape[1:]
@@ -253,42 +257,43 @@ def read_array(
         )
     if shape is not None and found != shape:
         raise OutputError(
-            f"{name!r} in {file.filename} holds an array of shape {found}", f"the shape {shape}"
+            f"{name!r} in {file.filename} has the shape {found}", f"the shape {shape}"
         )
     check_stored(data, math.prod(found))
     return data[()] if frame is None else data[frame]
 
 
-def check_stored(data: h5py.Dataset, numbers: int) -> None:
-    """Refuse a dataset that claims many more numbers than its file can hold.
+def check_stored(data: h5py.Dataset, values: int) -> None:
+    """Check that the size of a dataset is possible for the bytes that are stored of it.
 
-    A file of a few kilobytes may claim any shape: parts that nobody wrote take no room, and are
-    made up in memory by who reads them. What is stored, even compressed by deflate, is a lower
-    bound of the claim divided by 1032. Several chunks may claim the same bytes of the file, so no
-    more than its size counts as stored. Other filters have no such bound (blosc2 stores a constant
-    chunk of any size in some 100 bytes); of these every claimed chunk must have been written.
+    A file of a few kilobytes can declare any shape, because unwritten chunks take no space and are
+    filled in when they are read. Deflate compresses at most by a factor of 1032. Chunks may share
+    bytes of the file, so the stored size is limited by that of the file. Other filters have no
+    such bound (blosc2 stores a constant chunk of any size in about 100 bytes); with these, all
+    chunks must have been written.
 
     Args:
-        numbers: how many are claimed, such as frames times cells.
+        data: the dataset.
+        values: the declared number of values, such as frames times cells.
 
     Raises:
-        OutputError: with both sizes.
+        OutputError: if the declared size is too large.
     """
-    claimed = numbers * data.dtype.itemsize
+    claimed = values * data.dtype.itemsize
     stored = min(data.id.get_storage_size(), data.file.id.get_filesize())
     possible = DEFLATE_RATIO * stored
     if not (_KEEPING | _BOUNDED).issuperset(_filters(data.id.get_create_plist())):
         possible = data.id.get_num_chunks() * math.prod(data.chunks) * data.dtype.itemsize
     if claimed > possible + UNSTORED:
         raise OutputError(
-            f"{data.name[1:]} in {data.file.filename} claims {claimed:,} bytes, "
+            f"{data.name[1:]} in {data.file.filename} has a shape of {claimed:,} bytes, "
             f"of which {stored:,} are stored",
-            f"a dataset that was written; what is stored can make {possible:,} bytes at most",
+            f"at most {possible:,} bytes, the highest size for the stored bytes",
         )
 
 
 def read_attributes(item: h5py.File | h5py.Dataset) -> dict[str, Any]:
-    """All attributes by name, texts without control characters."""
+    """Return all attributes by name, with control characters in text replaced."""
     return {printable(name): _readable(value) for name, value in item.attrs.items()}
 
 

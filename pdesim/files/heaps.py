@@ -1,8 +1,8 @@
-"""Texts in HDF5 files: a check that the HDF5 library lacks.
+"""A check of the global heaps of HDF5 files, which is missing in the HDF5 library.
 
-Attributes of variable length lie in global heaps, which have no checksum. Where an entry of a heap
-is overwritten by zeros, the library (1.14.6) never ends: number 0 stands for free space of a size
-that includes the entry's header, and a size of 0 leads back to the same entry.
+Attributes of variable length are stored in global heaps, which have no checksum. If an entry of a
+heap is overwritten by zeros, the library (1.14.6) enters an infinite loop: index 0 denotes free
+space whose size includes the entry's header, and a size of 0 leads to the same entry again.
 
 Source: HDF5 File Format Specification 3.0, III.E, "Disk Format: Level 1E - Global Heap".
 """
@@ -13,18 +13,18 @@ from pathlib import Path
 
 #: signature, version 1, and three reserved bytes
 _START = b"GCOL\x01\x00\x00\x00"
-#: bytes looked at from either end of a file, one end at a time; attributes are written before any
-#: frame, and those of a run take some thousands of bytes
+#: bytes that are examined at each end of a file; the attributes of a run take some thousand bytes
+#: and are written before any frame
 _ENDS = 2**18
-#: of a heap's header and of an entry's header, where lengths take 8 bytes
+#: size of the headers of heaps and entries with lengths of 8 bytes
 _HEADER = 16
 
 
 def check_heaps(path: Path) -> None:
-    """Walk over the entries of global heaps at both ends of a file.
+    """Check the entries of global heaps near both ends of a file.
 
     Raises:
-        OSError: if an entry has no size, or leaves its heap.
+        OSError: if an entry has size 0 or extends beyond its heap.
     """
     size = path.stat().st_size
     with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Pictures and frames that a formula names."""
+"""Images and frames that are named in formulas."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import mmap
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -14,39 +15,43 @@ import numpy as np
 from pdesim.errors import OutputError, nearest
 from pdesim.files.hdf5 import open_hdf5, read_array, reading
 
-#: what is read of a picture: decoded by Pillow itself. Its EPS reader starts another program
+#: image formats that Pillow decodes itself; its EPS reader, for example, starts another program
 FORMATS = ("PNG", "JPEG", "GIF", "TIFF", "BMP", "WEBP")
-#: pixels of a picture, by its header: decoded in four colours and as float32, 8192 x 8192 take half
-#: a gigabyte, while a compressed file of some kilobytes may claim any number of them
+#: limit of the pixels of an image, by its header. In four channels and as float32, 8192 x 8192
+#: pixels take half a gigabyte, and a compressed file of a few kilobytes can declare any number
 MOST_PIXELS = 2**26
-#: decoders that hold a picture four times
+#: lower limits for decoders that keep four copies of an image
 MOST_PIXELS_OF = {"WEBP": 2**25}
-#: scans of a JPEG: programs write about ten, and each takes some 10 ms at that size
+#: limit of the scans of a JPEG; programs write about ten, and each takes about 10 ms at that size
 MOST_SCANS = 100
-#: pixels of a picture that are converted at a time, and the most along a side
+#: pixels that are converted at a time, and the limit of the longest side
 _BAND, LONGEST_SIDE = 2**21, 2**16
-#: tags of a TIFF (TIFF 6.0, section 15), and markers of a JPEG
+#: tags of TIFF files (TIFF 6.0, section 15), and markers of JPEG files
 _TILE_WIDTH, _TILE_LENGTH = 322, 323
 _MARKER, _SCAN, _END = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]"), 0xDA, 0xD9
 
 
 def read_picture(path: str | Path) -> np.ndarray:
-    """Brightness of a picture in 0..1 as float32, shape (rows, columns), row 0 at the bottom.
+    """Read the brightness of an image.
 
     Integers are divided by the largest value of their type: 255, or 65535 for 16 bits. Floating
-    point numbers are taken as they are. All have to lie in 0..1 then. Of an animation the first
-    frame counts; colours are weighted as in ITU-R 601-2, L = 0.299 R + 0.587 G + 0.114 B.
+    point values are used unchanged. Colours are weighted by ITU-R 601-2, L = 0.299 R + 0.587 G +
+    0.114 B. Of an animation the first frame is read.
+
+    Returns:
+        Values from 0 to 1 as float32, shape (rows, columns), row 0 at the bottom.
 
     Raises:
-        OutputError: if it is missing, no picture, too large, or has values outside 0..1.
+        OutputError: if the file is missing, is not an image, is too large, or has values outside
+            0..1.
     """
     from PIL import Image
 
-    place = _existing(path)
+    existing = _existing(path)
     try:
-        with Image.open(place, formats=FORMATS) as picture:
+        with Image.open(existing, formats=FORMATS) as picture:
             width, height = picture.size
-            most = MOST_PIXELS_OF.get(picture.format, MOST_PIXELS)
+            most = MOST_PIXELS_OF.get(picture.format or "", MOST_PIXELS)
             if width * height > most:
                 raise OutputError(
                     f"{path} has {width} x {height} pixels", f"at most {most:,} pixels"
@@ -55,11 +60,11 @@ def read_picture(path: str | Path) -> np.ndarray:
                 raise OutputError(
                     f"{path} has {width} x {height} pixels", f"sides of at most {LONGEST_SIDE:,}"
                 )
-            _check_parts(picture, place)
+            _check_parts(picture, existing)
             values = _brightness(picture)
     except OutputError:
         raise
-    except Exception as error:  # Pillow raises whatever its decoders raise
+    except Exception as error:  # Pillow does not document the exceptions of its decoders
         raise OutputError(
             f"{path} cannot be read as a picture ({error})", "a PNG, JPEG, GIF, TIFF, BMP or WebP"
         ) from None
@@ -67,24 +72,23 @@ def read_picture(path: str | Path) -> np.ndarray:
     if not (lowest >= 0 and highest <= 1):  # NaN is neither
         raise OutputError(
             f"the picture {path} has values from {lowest:g} to {highest:g}",
-            "floating point values from 0 to 1, or whole numbers that are not negative",
-            "divide them by their largest value before saving, or save 8 or 16 bits",
+            "floating point values from 0 to 1, or integers that are not negative",
+            "divide the values by the largest one, or save the image with 8 or 16 bits",
         )
     return values[::-1]
 
 
-def _check_parts(picture, path: Path) -> None:
-    """Refuse what takes long or much memory to decode, whatever the size of the picture.
+def _check_parts(picture: Any, path: Path) -> None:
+    """Refuse images that take long or much memory to decode although they have few pixels.
 
     Raises:
-        OutputError: for a JPEG of more than ``MOST_SCANS``, and for a TIFF of vast tiles.
+        OutputError: for a JPEG of more than ``MOST_SCANS`` scans, and for a TIFF of large tiles.
     """
     if picture.format in ("JPEG", "MPO"):
         scans = _count_scans(path)
         if scans > MOST_SCANS:
             raise OutputError(
-                f"{path} consists of more than {MOST_SCANS} scans",
-                "a JPEG of a camera or a program",
+                f"{path} consists of more than {MOST_SCANS} scans", "a JPEG file of fewer scans"
             )
     if picture.format == "TIFF":
         width, height = (int(picture.tag_v2.get(tag, 1)) for tag in (_TILE_WIDTH, _TILE_LENGTH))
@@ -93,11 +97,11 @@ def _check_parts(picture, path: Path) -> None:
 
 
 def _count_scans(path: Path) -> int:
-    """How many scans a JPEG has up to its end, counted until ``MOST_SCANS`` are exceeded.
+    """Count the scans of a JPEG file, up to ``MOST_SCANS + 1``.
 
-    Every scan of a progressive JPEG changes all pixels, and may take a hundred bytes. Segments
-    begin with 0xff, a marker, and a length; what follows in a scan has no 0xff but before 0x00,
-    0xff and the restart markers 0xd0 to 0xd7. Source: ITU-T T.81, annex B.
+    Every scan of a progressive JPEG changes all pixels, but may take only a hundred bytes. Segments
+    begin with 0xff, a marker and a length. In the data of a scan, 0xff is always followed by 0x00,
+    0xff or a restart marker, 0xd0 to 0xd7. Source: ITU-T T.81, annex B.
     """
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         place, scans = 2, 0
@@ -110,8 +114,11 @@ def _count_scans(path: Path) -> int:
     return scans
 
 
-def _brightness(picture) -> np.ndarray:
-    """The values of a picture divided by the largest of their type, a band of rows at a time."""
+def _brightness(picture: Any) -> np.ndarray:
+    """Return the values of an image divided by the largest of their type.
+
+    Rows are converted in bands, which limits the memory.
+    """
     values = np.empty(picture.size[::-1], np.float32)
     rows = max(1, _BAND // picture.width)
     for top in range(0, len(values), rows):
@@ -121,10 +128,10 @@ def _brightness(picture) -> np.ndarray:
     return values
 
 
-def _scaled(band, kind: str) -> np.ndarray:
+def _scaled(band: Any, kind: str) -> np.ndarray:
     if band.mode.startswith("I;16"):
         return np.asarray(band).astype(np.float32) / 65535
-    if band.mode == "I":  # 32 bits in memory: 16-bit PNGs in Pillow before 11.3 among them
+    if band.mode == "I":  # 32 bits; Pillow before 11.3 also for PNGs of 16 bits
         return np.asarray(band) / (65535 if kind == "PNG" else 2**31 - 1)
     if band.mode == "F":
         return np.asarray(band)
@@ -132,7 +139,7 @@ def _scaled(band, kind: str) -> np.ndarray:
 
 
 def resize(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Resample a 2-D array to another shape (area average when shrinking)."""
+    """Resample a 2-D array to another shape: area average to fewer rows, otherwise bicubic."""
     from PIL import Image
 
     picture = Image.fromarray(np.ascontiguousarray(values, dtype=np.float32))
@@ -146,24 +153,26 @@ def resize(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def read_last_frame(path: str | Path, field: str, shape: tuple[int, ...]) -> np.ndarray:
-    """The last frame of one field of a snapshot file, or the dataset itself if it has no time.
+    """Read the last frame of a field, or the entire dataset if the file has no times.
 
     Args:
-        shape: of the grid, which the frame must have; checked before anything is read.
+        path: a snapshot file or another HDF5 file.
+        field: the name of the dataset.
+        shape: the expected shape, that of the grid.
 
     Raises:
-        OutputError: if it is missing, refers to other files, has another shape, or is no array of
-            real numbers.
+        OutputError: if the file or the dataset is missing, the file refers to other files, or the
+            dataset is not an array of real numbers of this shape.
     """
-    place = _existing(path)
-    with reading(place), open_hdf5(place.resolve()) as file:
+    existing = _existing(path)
+    with reading(existing), open_hdf5(existing.resolve()) as file:
         names = [name for name in file if isinstance(file[name], h5py.Dataset)]
         if field not in names:
-            raise OutputError(f"{path} holds no dataset {field!r}", nearest(field, names))
+            raise OutputError(f"{path} has no dataset {field!r}", nearest(field, names))
         if file[field].dtype.kind == "c":
             raise OutputError(
-                f"the dataset {field!r} of {path} holds complex numbers",
-                "real numbers; store its real and imaginary parts as two datasets",
+                f"the dataset {field!r} of {path} contains complex numbers",
+                "real numbers; store the real and imaginary parts as two datasets",
             )
         if "time" not in names:
             return read_array(file, field, None, shape).astype(float)
@@ -178,7 +187,7 @@ def _length(data: h5py.Dataset) -> int:
 
 
 def memory() -> float:
-    """Bytes of this machine's memory; infinite where the system does not say."""
+    """Return the memory of this machine in bytes, infinity if it is unknown."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
@@ -188,5 +197,7 @@ def memory() -> float:
 def _existing(path: str | Path) -> Path:
     path = Path(os.path.expanduser(path))
     if not path.is_file():
-        raise OutputError(f"there is no file {path}", hint="a path from where pdesim was started")
+        raise OutputError(
+            f"no such file: {path}", hint="paths are relative to the current directory"
+        )
     return path

@@ -1,4 +1,4 @@
-"""The size of settings that are made from others (``${name}``), before they are."""
+"""The size of settings after interpolation (``${name}``), determined without interpolating."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from typing import Any
 
 from pdesim.errors import ConfigError
 
-#: characters in all settings once interpolations are carried out: the settings of a run are some
-#: thousand, and thirty lines ``b: ${a}${a}`` that name the line before make 10^9
+#: limit of the characters of all interpolated settings. The settings of a run have some thousand;
+#: thirty lines ``b: ${a}${a}``, each with the name of the line before, have 10^9
 MOST_CHARACTERS = 1_000_000
-#: characters that any value counts for: a list of 60,000 numbers would take OmegaConf 20 s
+#: characters that a value counts for at least; OmegaConf takes 20 s for a list of 60,000 numbers
 SHORTEST = 100
 Path = tuple[str, ...]
 
 
 def check_interpolations(values: Mapping[str, Any]) -> None:
-    """Refuse settings whose interpolations multiply, by adding up sizes: nothing is expanded.
+    """Check that interpolated settings do not become too large.
 
     Args:
-        values: the configuration before interpolations are carried out.
+        values: the configuration before interpolation.
 
     Raises:
-        ConfigError: naming the limit.
+        ConfigError: if they exceed ``MOST_CHARACTERS``.
     """
     known: dict[Path, int] = {}
 
     def size(path: Path) -> int:
         if path not in known:
-            known[path] = 0  # a reference to itself is Hydra's to report
+            known[path] = 0  # for a reference to itself, which Hydra reports
             known[path] = total(_lookup(values, path), path)
         return known[path]
 
@@ -44,17 +44,17 @@ def check_interpolations(values: Mapping[str, Any]) -> None:
 
     if size(()) > MOST_CHARACTERS:
         raise ConfigError(
-            f"the settings have more than {MOST_CHARACTERS:,} characters once each ${{name}} is "
+            f"the settings have more than {MOST_CHARACTERS:,} characters after every ${{name}} is "
             "replaced by its value",
             "settings without references that repeat each other",
         )
 
 
 def _references(text: str) -> Iterator[str]:
-    """The names in ``${name}``, and all that may be one in ``${resolver:argument, argument}``.
+    """Yield the names in ``${name}``, and possible names in ``${resolver:argument, argument}``.
 
     Raises:
-        ConfigError: for one inside another, whose name only Hydra could find out.
+        ConfigError: for nested interpolations.
     """
     for part in text.split("${")[1:]:
         inner, closed, _ = part.partition("}")
@@ -69,7 +69,7 @@ def _references(text: str) -> Iterator[str]:
 
 
 def _absolute(reference: str, path: Path) -> Path:
-    """The path that a reference names; each dot at its beginning is one level up."""
+    """Return the path of a reference, in which every leading dot is one level up."""
     name = reference.lstrip(".")
     up = len(reference) - len(name)
     start = path[: len(path) - up] if up else ()
@@ -77,7 +77,7 @@ def _absolute(reference: str, path: Path) -> Path:
 
 
 def _lookup(values: Any, path: Path) -> Any:
-    """The node at a path, an empty text where there is none."""
+    """Return the node at a path, an empty text if there is none."""
     for part in path:
         if isinstance(values, Mapping):
             values = next((v for key, v in values.items() if str(key) == part), "")

@@ -1,4 +1,4 @@
-"""Writing files that appear complete or not at all."""
+"""Atomic replacement of files."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from pathlib import Path
 def replacing(
     path: Path, *, shared: bool = False, sync: bool = False, keep: Path | None = None
 ) -> Iterator[Path]:
-    """Yield the path of a new, empty file beside ``path`` that takes its place at the end.
+    """Yield the path of a new, empty file that replaces ``path`` at the end of the context.
 
-    The file is created exclusively, so a link under the temporary name is never followed; it is
-    removed after an error. If ``path`` is itself a link, the link is replaced and not its target.
+    The file is created exclusively, so a link of the temporary name is never followed. It is
+    removed after an error. If ``path`` is a link, the link is replaced, not its target.
 
     Args:
-        shared: several processes may write ``path`` at once; the temporary name contains the
-            process id and keeps the suffix.
-        sync: wait until the contents are on the disk before the file gets its name.
-        keep: the name that the file replaced gets.
+        path: the file to be replaced, in the same folder as the temporary file.
+        shared: whether several processes may write ``path`` at the same time. The temporary name
+            then contains the process id and has the suffix of ``path``.
+        sync: whether to wait until the contents are on the disk before the file is renamed.
+        keep: a path under which the previous file is kept.
 
     Raises:
         OSError: if the file cannot be created or renamed.
@@ -48,7 +49,7 @@ def replacing(
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a text file as a whole.
+    """Write a text file atomically.
 
     Raises:
         OSError: if it cannot be written.
@@ -58,7 +59,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def clear_left_behind(folder: Path, start: str, end: str) -> None:
-    """Remove temporary files ``start PID end`` of processes that were killed."""
+    """Remove temporary files named ``start PID end`` whose processes no longer exist."""
     with contextlib.suppress(OSError):
         for path in list(folder.iterdir()):
             middle = path.name.removeprefix(start).removesuffix(end)
@@ -68,8 +69,8 @@ def clear_left_behind(folder: Path, start: str, end: str) -> None:
 
 
 def _is_running(pid: int) -> bool:
-    """Whether a process of this number is running; True where that cannot be known."""
-    if sys.platform == "win32":  # where os.kill would end it
+    """Whether a process of this number is running; True if that is unknown."""
+    if sys.platform == "win32":  # os.kill would terminate it
         return True
     try:
         os.kill(pid, 0)
@@ -81,7 +82,7 @@ def _is_running(pid: int) -> bool:
 
 
 def clear_name(path: Path) -> None:
-    """Remove a file, a folder or a link of this name, if there is one; links are not followed.
+    """Remove the file, folder or link at a path, if there is one, without following links.
 
     Raises:
         OSError: if it cannot be removed.

@@ -1,4 +1,4 @@
-"""YAML text that others may have written."""
+"""Reading untrusted YAML."""
 
 from __future__ import annotations
 
@@ -8,22 +8,25 @@ import yaml
 
 from pdesim.errors import OutputError
 
-#: values and keys in one text after every alias is replaced by what it stands for: the settings of
-#: a run are a few hundred, and nine lines that name the line before nine times each make 10^9
+#: limit of the values and keys of a text after aliases are expanded. The settings of a run have a
+#: few hundred; nine lines that each repeat the line before nine times have 10^9
 MOST_NODES = 100_000
-#: levels of nesting; settings have four, and Python's parser fails near a thousand
+#: limit of the levels of nesting; settings have four, and Python's parser fails near a thousand
 MOST_LEVELS = 100
-#: binary digits of an integer: all that a float can hold. Larger ones can neither be computed with
-#: nor, beyond 4300 decimal digits, be printed
+#: limit of the binary digits of an integer, from the range of floats; Python cannot print integers
+#: of more than 4300 decimal digits
 MOST_BITS = 1023
 
 
-#: the kinds of values that settings have; dates, sets and binary data are none of them
+#: the YAML types of settings, without dates, sets and binary data
 _KINDS = ("null", "bool", "int", "float", "str", "seq", "map")
 
+# libyaml is many times faster, but PyYAML may have been built without it
+_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    """libyaml where PyYAML was built with it, many times faster; only for ``_KINDS``."""
+
+class _Loader(_SafeLoader):
+    """A loader for the types of ``_KINDS`` that refuses very large integers."""
 
     def construct_yaml_int(self, node: yaml.Node) -> int:
         value = super().construct_yaml_int(node)
@@ -39,56 +42,58 @@ _Loader.yaml_constructors = {
 
 
 def load_yaml(text: str) -> Any:
-    """The contents of a YAML text.
+    """Read a YAML text.
 
     Raises:
-        OutputError: if it is not YAML, expands to more than ``MOST_NODES`` values, or has an
-            integer of more than ``MOST_BITS`` binary digits.
+        OutputError: if it is not valid YAML, has more than ``MOST_NODES`` values after its aliases
+            are expanded, or has an integer of more than ``MOST_BITS`` binary digits.
     """
     try:
         check_aliases(text)
         return yaml.load(text, _Loader)
     except (yaml.YAMLError, ValueError, OverflowError, TypeError, LookupError) as error:
-        # a number of 5000 digits raises ValueError, the tag !!bool before a word LookupError
+        # ValueError for a number of 5000 digits, LookupError for the tag !!bool before a word
         raise _unreadable(error) from None
 
 
 def check_aliases(text: str, most: int = MOST_NODES) -> None:
-    """Refuse a text whose aliases multiply, by counting parse events: nothing is expanded.
+    """Check the size of a text after expansion of its aliases, without expanding them.
 
     Args:
-        most: values that it may have.
+        text: the YAML text.
+        most: the allowed number of values.
 
     Raises:
-        OutputError: naming the limit.
-        yaml.YAMLError: for text that is not YAML.
-        ValueError: for values that YAML cannot build.
+        OutputError: if the text has more values, or is nested too deeply.
+        yaml.YAMLError: if it is not valid YAML.
+        ValueError: if it contains values that cannot be constructed.
     """
-    # sizes of the collections that are open, with their anchors; sizes of the finished anchors
-    open_, finished = [], {}
+    sizes, anchors = [], []  # of the open collections
+    finished: dict[str | None, int] = {}  # anchor -> size
     for event in yaml.parse(text, _Loader):
         if isinstance(event, yaml.CollectionStartEvent):
-            open_.append([1, event.anchor])
-            if len(open_) > MOST_LEVELS:
+            sizes.append(1)
+            anchors.append(event.anchor)
+            if len(sizes) > MOST_LEVELS:
                 raise OutputError(f"the YAML is nested more than {MOST_LEVELS} levels deep")
             continue
         if isinstance(event, yaml.CollectionEndEvent):
-            size, anchor = open_.pop()
+            size, anchor = sizes.pop(), anchors.pop()
         elif isinstance(event, yaml.ScalarEvent):
             size, anchor = 1, event.anchor
         elif isinstance(event, yaml.AliasEvent):
-            # an alias inside its own anchor has no end; one without an anchor is an error later
-            own = any(event.anchor == anchor for _, anchor in open_)
-            size, anchor = most + 1 if own else finished.get(event.anchor, 1), None
+            # an alias inside its own anchor is infinite; one without an anchor is refused later
+            recursive = event.anchor in anchors
+            size, anchor = most + 1 if recursive else finished.get(event.anchor, 1), None
         else:
             continue
         if anchor is not None:
             finished[anchor] = size
-        if open_:
-            open_[-1][0] += size
+        if sizes:
+            sizes[-1] += size
         if size > most:
             raise OutputError(
-                f"the YAML stands for more than {most:,} values once its aliases are expanded",
+                f"the YAML has more than {most:,} values after its aliases are expanded",
                 "settings without aliases that repeat each other",
             )
 

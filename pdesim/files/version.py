@@ -1,4 +1,4 @@
-"""The version of a file's layout, which every file of a run carries."""
+"""The version of the layout that is stored in every file of a run."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from pdesim.errors import OutputError
 
 
 def check_version(path: Path | str, found: Any, newest: int) -> None:
-    """Refuse a file whose ``format_version`` is newer than the newest that is known here.
+    """Check the ``format_version`` of a file.
 
     Args:
-        found: what the file says.
-        newest: the version that this pdesim writes; all earlier ones are read.
+        path: the file, for errors.
+        found: the version in the file.
+        newest: the version that this pdesim writes; earlier ones can be read.
 
     Raises:
-        OutputError: if ``found`` is no number from 1 to ``newest``.
+        OutputError: if ``found`` is not an integer from 1 to ``newest``.
     """
     try:
         known = 1 <= int(found) <= newest
@@ -26,5 +27,5 @@ def check_version(path: Path | str, found: Any, newest: int) -> None:
         raise OutputError(
             f"{path} has format_version {str(found)[:40]}",
             f"1 to {newest}",
-            "a newer version of pdesim reads it",
+            "the file needs a newer version of pdesim",
         )

@@ -1,10 +1,14 @@
-"""Text -> SymPy -> numbers: the language in which equations, states and walls are written."""
+"""The formula language of equations, initial states and boundary conditions.
+
+`parse` turns text into a SymPy expression, which an `Evaluator` evaluates with NumPy or TensorFlow.
+"""
 
 from pdesim.formula.calculus import derivative
 from pdesim.formula.compact import compact
 from pdesim.formula.evaluate import NUMPY, Evaluator, Library, library, literal
 from pdesim.formula.linear import Split, jacobian, split
-from pdesim.formula.parse import Scope, names_in, parse
+from pdesim.formula.parse import names_in, parse
+from pdesim.formula.scope import Scope
 
 __all__ = [
     "NUMPY",

@@ -1,9 +1,9 @@
-"""Derivatives of formulas by rules that are stated here, one per function of the language.
+"""Symbolic derivatives of formulas, with an explicit rule for every function of the language.
 
 ``sympy.diff`` leaves ``Derivative``, ``Subs``, ``re``, ``im`` and ``DiracDelta`` nodes wherever it
-cannot decide that an argument is real (``abs(log(u))``) or meets a jump. Here jumps and kinks have
-the derivative that they have almost everywhere; at a tie ``minimum`` and ``maximum`` take the mean
-of both sides.
+cannot prove that an argument is real (``abs(log(u))``) or encounters a jump. The rules of this
+module give jumps and kinks the derivative that holds almost everywhere; where the arguments of
+``minimum`` or ``maximum`` are equal, the derivative is the mean of both sides.
 """
 
 from __future__ import annotations
@@ -42,10 +42,16 @@ PARTIALS: dict[str, Callable[..., tuple[sympy.Expr, ...]]] = {
 
 
 def derivative(expression: sympy.Expr, symbol: sympy.Symbol, times: int = 1) -> sympy.Expr:
-    """The derivative of a formula without operators with respect to one of its names.
+    """Differentiate a formula that contains no operators.
+
+    Args:
+        expression: the formula.
+        symbol: the variable of differentiation.
+        times: the order of the derivative.
 
     Raises:
-        TypeError: for a function that has no rule here; the language has none.
+        TypeError: if the expression contains a function without a rule, which a parsed formula
+            never does.
     """
     for _ in range(times):
         expression = _Derivative(symbol)(expression)
@@ -53,7 +59,7 @@ def derivative(expression: sympy.Expr, symbol: sympy.Symbol, times: int = 1) -> 
 
 
 class _Derivative:
-    """Differentiates with respect to one symbol; equal subexpressions once."""
+    """Differentiation with respect to one symbol; repeated subexpressions are visited once."""
 
     def __init__(self, symbol: sympy.Symbol) -> None:
         self.symbol = symbol
@@ -108,7 +114,7 @@ class _Derivative:
         return nodes.Where(*(nodes._Pair(value, condition) for value, condition in pairs))
 
     def _extreme(self, node: sympy.Expr) -> sympy.Expr:
-        """Of the first argument and the extreme of the others: the one that is taken."""
+        """Differentiate ``minimum`` or ``maximum`` as a function of two values: first and rest."""
         first, others = node.args[0], node.args[1:]
         rest = others[0] if len(others) == 1 else node.func(*others)
         above = rest - first if isinstance(node, nodes.Minimum) else first - rest

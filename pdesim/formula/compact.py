@@ -1,8 +1,8 @@
-"""Nested first derivatives as compact operators, so that every scheme sees the shortest waves.
+"""Compact forms of nested first derivatives.
 
-A central first derivative of a central first derivative reads every other cell: it does not see a
-checkerboard (+1, -1, +1, ...), and diffusion written that way never damps one. The rewritten form
-takes the inner difference on the faces between the outer one's cells.
+A central first derivative of a central first derivative reads every second cell. It is zero for a
+checkerboard (+1, -1, +1, ...), so diffusion written that way never damps one. The compact form
+evaluates the inner difference on the cell faces, and damps the shortest waves as well.
 """
 
 from __future__ import annotations
@@ -14,15 +14,18 @@ from pdesim.formula.calculus import derivative
 
 
 def compact(expression: sympy.Expr, varying: frozenset[sympy.Symbol]) -> sympy.Expr:
-    """Rewrite nested first derivatives along one axis to operators that read adjacent cells.
+    """Rewrite nested first derivatives along one axis as operators that read adjacent cells.
 
     ``d_dx(D*d_dx(f))`` becomes ``divergence_x(D, f)``, and ``D*d2_dx2(f)`` for a constant D; a sum
-    is rewritten term by term. ``d_dx(F(d_dx(f)))`` has the secant ``(F(p) - F(0))/p`` for its D.
+    is rewritten term by term. For ``d_dx(F(d_dx(f)))``, D is the secant slope ``(F(p) - F(0))/p``.
     Derivatives commute, so ``d_dx(D*laplacian(d_dx(f)))`` is ``divergence_x(D, laplacian(f))``.
 
     Args:
-        expression: a formula; its value stays the same, for smooth fields.
-        varying: fields and coordinates, whatever is not constant in space.
+        expression: a formula.
+        varying: the symbols that vary in space: fields and coordinates.
+
+    Returns:
+        A formula with the same value for smooth fields.
     """
     if not expression.args:
         return expression
@@ -37,8 +40,8 @@ _SECOND = {f"d_d{axis}": (f"divergence_{axis}", f"d2_d{axis}2") for axis in lang
 _INFINITE = (sympy.nan, sympy.zoo, sympy.oo, -sympy.oo)
 
 
-def _derivative(word: str, inner: sympy.Expr, varying) -> sympy.Expr:
-    """``word(inner)`` with every term ``D*word(f)`` of ``inner`` in its compact form."""
+def _derivative(word: str, inner: sympy.Expr, varying: frozenset[sympy.Symbol]) -> sympy.Expr:
+    """Return ``word(inner)`` with every term ``D*word(f)`` of ``inner`` in its compact form."""
     fluxes: dict[sympy.Expr, sympy.Expr] = {}
     rest = sympy.Integer(0)
     for term in sympy.Add.make_args(inner):
@@ -58,7 +61,7 @@ def _derivative(word: str, inner: sympy.Expr, varying) -> sympy.Expr:
 
 
 def _factor(term: sympy.Expr, word: str) -> tuple[sympy.Expr, sympy.Expr] | None:
-    """(D, f) where ``term = D*word(f)``; None if it is no such product."""
+    """Return (D, f) of a term ``D*word(f)``, None for a term of any other form."""
     for factor in sorted(sympy.Mul.make_args(term), key=str):
         base, exponent = factor.as_base_exp()
         f = _without(base, word)
@@ -68,7 +71,7 @@ def _factor(term: sympy.Expr, word: str) -> tuple[sympy.Expr, sympy.Expr] | None
 
 
 def _without_slopes(term: sympy.Expr, word: str, fluxes: dict) -> sympy.Expr:
-    """A term with every ``p = word(f)`` in it set to 0, the difference being added to ``fluxes``.
+    """Return a term with every ``p = word(f)`` set to 0, and add the difference to ``fluxes``.
 
     ``F(p) = F(0) + p*(F(p) - F(0))/p``: the quotient is the diffusivity, which is F'(0) at p = 0.
     """
@@ -80,10 +83,10 @@ def _without_slopes(term: sympy.Expr, word: str, fluxes: dict) -> sympy.Expr:
         function = term.xreplace({node: p})
         at_zero, slope = function.subs(p, 0), derivative(function, p)
         if slope.has(p):
-            there = sympy.Eq(p, 0)
-            divisor = sympy.Piecewise((1, there), (p, True))
+            is_zero = sympy.Eq(p, 0)
+            divisor = sympy.Piecewise((1, is_zero), (p, True))
             quotient = (function - at_zero) / divisor
-            slope = sympy.Piecewise((slope.subs(p, 0), there), (quotient, True), evaluate=False)
+            slope = sympy.Piecewise((slope.subs(p, 0), is_zero), (quotient, True), evaluate=False)
         if at_zero.has(*_INFINITE) or slope.has(*_INFINITE, sympy.Derivative, sympy.Subs):
             continue
         fluxes[f] = fluxes.get(f, sympy.Integer(0)) + slope.xreplace({p: node})
@@ -92,13 +95,14 @@ def _without_slopes(term: sympy.Expr, word: str, fluxes: dict) -> sympy.Expr:
 
 
 def _outermost(expression: sympy.Basic) -> set[sympy.Basic]:
+    """Return the operator nodes that are not inside other operators."""
     if lang.is_operator(expression):
         return {expression}
     return set().union(*(_outermost(argument) for argument in expression.args))
 
 
 def _without(node: sympy.Expr, word: str) -> sympy.Expr | None:
-    """f where ``node = word(f)``, also where the derivative stands inside other linear ones."""
+    """Return f of ``node = word(f)``; the derivative may be nested in other linear operators."""
     if not lang.is_operator(node) or len(node.args) != 1:
         return None
     if lang.word_of(node) == word:

@@ -1,7 +1,7 @@
-"""SymPy expression -> arrays, by walking the tree once with any array library.
+"""Evaluation of SymPy expressions with NumPy or TensorFlow.
 
-The same walk serves NumPy (initial states, walls, symbols, stability) and TensorFlow (the
-right-hand side inside a compiled block), so a formula has one meaning everywhere.
+The same tree walk is used for NumPy (initial states, boundary values, symbols, stability) and for
+TensorFlow (the right-hand side inside a compiled block), so a formula has the same meaning in both.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import reduce
+from typing import Any, TypeAlias
 
 import numpy as np
 import sympy
@@ -19,22 +20,24 @@ from sympy.logic.boolalg import BooleanFalse, BooleanTrue
 from pdesim.formula import language as lang
 from pdesim.formula.nodes import as_float, is_constant, sinc
 
-Applied = Callable[[str, tuple[sympy.Basic, ...], "Evaluator"], object]
+#: a number, a NumPy array or a TensorFlow tensor
+Value: TypeAlias = Any
+Applied = Callable[[str, tuple[sympy.Basic, ...], "Evaluator"], Value]
 
 
 @dataclass(frozen=True)
 class Library:
-    """The elementwise functions of an array library, by SymPy class name."""
+    """Elementwise functions of an array library, keyed by SymPy class name."""
 
     functions: Mapping[str, Callable]
     power: Callable
     where: Callable
     relations: Mapping[str, Callable]
-    #: makes a number of Python one of the library: 1/0 is then infinite, and no exception
+    #: converts a Python number, so that 1/0 is infinite instead of raising an exception
     number: Callable = float
 
 
-#: SymPy class name -> the names that a function has in NumPy and TensorFlow
+#: SymPy class name -> the function's name in NumPy and, if it differs, in TensorFlow
 _FUNCTIONS = {
     **{name: (name,) for name in ("sin", "cos", "tan", "exp", "log", "tanh", "sinh", "cosh")},
     "asin": ("arcsin", "asin"),
@@ -51,8 +54,14 @@ _FUNCTIONS = {
 }
 
 
-def library(module, *, heaviside: Callable | None = None, logical=None) -> Library:
-    """Build a :class:`Library` from a NumPy-like module (``numpy`` or ``tf.math``)."""
+def library(module: Any, *, heaviside: Callable | None = None, logical: Any = None) -> Library:
+    """Build a :class:`Library` from a NumPy-like module.
+
+    Args:
+        module: ``numpy`` or ``tf.math``.
+        heaviside: the Heaviside function, if the module's ``sign`` shall not define it.
+        logical: the module of ``where`` and the logical operations, if it is another one.
+    """
     logical = logical or module
     plain = module is np
     functions = {
@@ -77,8 +86,8 @@ def library(module, *, heaviside: Callable | None = None, logical=None) -> Libra
     return Library(functions, power, logical.where, relations, number)
 
 
-def _numpy_erf(values):
-    """The error function, which NumPy does not have, a number at a time."""
+def _numpy_erf(values: np.ndarray) -> np.ndarray:
+    """The error function, which NumPy does not provide, evaluated element by element."""
     return np.vectorize(math.erf, otypes=[float])(values)
 
 
@@ -86,14 +95,14 @@ NUMPY = library(np)
 
 
 class Evaluator:
-    """Evaluates expressions over one set of names; equal subexpressions are computed once.
+    """Evaluates expressions with given values of their symbols.
 
     Args:
         names: symbol name -> array or number.
         using: the array library.
         applied: called for operator and generator nodes with (word, arguments, this evaluator).
-        remember: keep the value of every subexpression. Without, an array lives no longer than it
-            is needed, and what is equal is computed again.
+        remember: whether the value of every subexpression is kept, so that repeated ones are
+            computed once. Otherwise arrays are released as soon as possible, to save memory.
     """
 
     def __init__(
@@ -107,19 +116,19 @@ class Evaluator:
         self._remember = remember
         self._memo: dict[sympy.Basic, object] = {}
 
-    def __call__(self, expression: sympy.Basic):
-        """The value of an expression; without warnings where it is infinite or not a number."""
+    def __call__(self, expression: sympy.Basic) -> Value:
+        """Return the value of an expression, without warnings about infinities and NaN."""
         with np.errstate(all="ignore"):
             return self._value(expression)
 
-    def _value(self, expression: sympy.Basic):
+    def _value(self, expression: sympy.Basic) -> Value:
         if not self._remember:
             return self._visit(expression)
         if expression not in self._memo:
             self._memo[expression] = self._visit(expression)
         return self._memo[expression]
 
-    def _visit(self, node: sympy.Basic):
+    def _visit(self, node: sympy.Basic) -> Value:
         if isinstance(node, sympy.Symbol):
             value = self.names[node.name]
             return self.using.number(value) if isinstance(value, (int, float)) else value
@@ -137,11 +146,11 @@ class Evaluator:
             return self._piecewise(node)
         if isinstance(node, lang.AppliedUndef):
             if self.applied is None:
-                raise TypeError(f"no meaning was given for {lang.word_of(node)}")
+                raise TypeError(f"{lang.word_of(node)} cannot be evaluated without `applied`")
             return self.applied(lang.word_of(node), node.args, self)
         return self._function(node)
 
-    def _sum(self, node: sympy.Add):
+    def _sum(self, node: sympy.Add) -> Value:
         # positive terms first, so that a - b needs no extra negation
         terms = sorted(node.args, key=lambda term: term.could_extract_minus_sign())
         total = self._value(terms[0])
@@ -150,7 +159,7 @@ class Evaluator:
             total = total - self._value(-term) if negative else total + self._value(term)
         return total
 
-    def _product(self, node: sympy.Mul):
+    def _product(self, node: sympy.Mul) -> Value:
         numerator, denominator = [], []
         for factor in node.args:
             base, exponent = factor.as_base_exp()
@@ -163,7 +172,7 @@ class Evaluator:
         top = self._value(sympy.Mul(*numerator)) if numerator else 1.0
         return top / self._value(sympy.Mul(*denominator))
 
-    def _power(self, node: sympy.Pow):
+    def _power(self, node: sympy.Pow) -> Value:
         base, exponent = node.args
         if base == sympy.E:
             return self.using.functions["exp"](self._value(exponent))
@@ -175,7 +184,7 @@ class Evaluator:
             return self.using.power(self._value(base), as_float(exponent))
         return self.using.power(self._value(base), self._value(exponent))
 
-    def _piecewise(self, node: sympy.Piecewise):
+    def _piecewise(self, node: sympy.Piecewise) -> Value:
         result = None
         for value, condition in reversed(node.args):
             if condition == sympy.true:
@@ -184,7 +193,7 @@ class Evaluator:
                 result = self.using.where(self._value(condition), self._value(value), result)
         return result
 
-    def _function(self, node: sympy.Basic):
+    def _function(self, node: sympy.Basic) -> Value:
         name = type(node).__name__
         if name == "Heaviside":
             return self.using.functions[name](self._value(node.args[0]))
@@ -193,8 +202,8 @@ class Evaluator:
         return function(*values) if len(values) == 1 else reduce(function, values)
 
 
-def _integer_power(base, exponent: int):
-    """Repeated squaring: exact products instead of exp(n log a), and far faster."""
+def _integer_power(base: Value, exponent: int) -> Value:
+    """Raise to a positive power by repeated squaring, which is faster than exp(n log a)."""
     result = None
     while exponent:
         if exponent & 1:
@@ -206,5 +215,5 @@ def _integer_power(base, exponent: int):
 
 
 def literal(symbol: sympy.Basic) -> str:
-    """The text inside a string argument of a generator."""
+    """Return the text of a string argument of a generator."""
     return str(ast.literal_eval(symbol.name))

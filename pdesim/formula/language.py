@@ -1,14 +1,14 @@
-"""The words of the formula language, and the SymPy nodes that they become.
+"""The vocabulary of the formula language, and the SymPy nodes of its words.
 
-Differential operators and generators become applied undefined functions that carry the word
-itself (``laplacian(u)``), so a formula stays readable at every stage; what they mean is decided
-by the discretisation (``pdesim.operators``) and by ``pdesim.model.initial_conditions``.
+Differential operators and generators become applied undefined functions of the same name
+(``laplacian(u)``), so a formula stays readable at every stage. Operators are evaluated by the
+discretisation (``pdesim.operators``), generators by ``pdesim.model.initial_conditions``.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import sympy
@@ -23,19 +23,24 @@ TIME = sympy.Symbol("t", real=True)
 
 @dataclass(frozen=True)
 class Word:
-    """One callable word: how many arguments it takes, and the SymPy node it builds.
+    """A function, operator or generator of the language.
 
-    ``optional`` arguments at the end may be left out; with ``variadic``, more may follow.
+    Attributes:
+        arguments: the names of the arguments.
+        build: the function that makes the SymPy node; None if the parser makes it.
+        about: a description for ``pdesim list formulas``.
+        optional: the number of arguments at the end that may be omitted.
+        variadic: whether further arguments may follow.
     """
 
     arguments: tuple[str, ...]
-    build: object
+    build: Callable[..., sympy.Expr] | None
     about: str
     optional: int = 0
     variadic: bool = False
 
 
-def _clip(a, low, high):
+def _clip(a: sympy.Expr, low: sympy.Expr, high: sympy.Expr) -> sympy.Expr:
     return nodes.Minimum(nodes.Maximum(a, low), high)
 
 
@@ -70,7 +75,7 @@ FUNCTIONS = {
     "where": Word(("condition", "a", "b"), nodes.where, "a where the condition holds, b elsewhere"),
 }
 
-#: other names of functions
+#: alternative name -> name of a function
 ALIASES = {
     "ln": "log",
     "asin": "arcsin",
@@ -87,14 +92,14 @@ HIGHEST_DERIVATIVE = 6
 
 
 def derivative_word(powers: tuple[int, ...]) -> str:
-    """The word for a derivative of so many times along x, y, z: ``d3_dx3`` for (3, 0, 0)."""
+    """Return the word for a derivative of given orders along x, y, z: ``d3_dx3`` for (3, 0, 0)."""
     total = sum(powers)
     number = "" if total == 1 else str(total)
     below = (f"d{a}{p if p > 1 else ''}" for a, p in zip(AXES, powers, strict=False) if p)
     return f"d{number}_{''.join(below)}"
 
 
-def _derivative_powers() -> list[tuple[int, int, int]]:
+def _derivative_powers() -> list[tuple[int, ...]]:
     pure = [
         tuple(power if a == axis else 0 for a in range(3))
         for axis in range(3)
@@ -103,15 +108,15 @@ def _derivative_powers() -> list[tuple[int, int, int]]:
     return [*pure, (1, 1, 0), (1, 0, 1), (0, 1, 1)]
 
 
-#: derivative word -> how often it differentiates along x, y and z
+#: derivative word -> its orders along x, y and z
 DERIVATIVES = {derivative_word(powers): powers for powers in _derivative_powers()}
-#: mixed derivatives, with the axes in another order
+#: mixed derivatives with the axes in the other order
 DERIVATIVE_ALIASES = {"d2_dydx": "d2_dxdy", "d2_dzdx": "d2_dxdz", "d2_dzdy": "d2_dydz"}
 LAPLACIAN = "laplacian"
 #: ``divergence(D, f)`` is div(D grad f), written ``divergence(D*gradient(f))``.
 DIVERGENCE = "divergence"
-#: ``divergence_x(D, f)`` is d/dx(D df/dx), the compact form of ``d_dx(D*d_dx(f))``; the word of a
-#: flux -> its axis. Formulas do not name these words: ``formula.compact`` makes them.
+#: word of a flux-form operator -> its axis: ``divergence_x(D, f)`` is d/dx(D df/dx), the compact
+#: form of ``d_dx(D*d_dx(f))``. These words cannot be written; ``formula.compact`` introduces them.
 FLUXES = {f"divergence_{name}": axis for axis, name in enumerate(AXES)}
 GRADIENT = "gradient"
 GRADIENT_SQUARED = "gradient_squared"
@@ -119,22 +124,22 @@ OPERATORS = (LAPLACIAN, *DERIVATIVES, DIVERGENCE, GRADIENT_SQUARED)
 
 
 def powers_of(word: str, dimensions: int = 3) -> tuple[int, ...]:
-    """How often a derivative word differentiates along each axis of a grid."""
+    """Return the orders of a derivative word along the axes of a grid."""
     return DERIVATIVES[word][:dimensions]
 
 
 def exists_in(word: str, dimensions: int) -> bool:
-    """Whether all axes of a derivative word are axes of the grid; True for other operators."""
+    """Whether a derivative word exists on a grid of this dimension; True for other operators."""
     return word not in DERIVATIVES or not any(DERIVATIVES[word][dimensions:])
 
 
 GENERATORS = {
-    "random_normal": Word(("amplitude",), None, "Gaussian noise, fresh at each place it stands"),
-    "random_uniform": Word(("low", "high"), None, "uniform noise, fresh at each place it stands"),
+    "random_normal": Word(("amplitude",), None, "Gaussian noise, independent for each occurrence"),
+    "random_uniform": Word(("low", "high"), None, "uniform noise, independent for each occurrence"),
     "spots": Word(
         ("count", "radius", "smoothness"),
         None,
-        "1 inside `count` balls at random places, 0 outside; the same places in every field",
+        "1 inside `count` balls at random positions, 0 outside; the same positions in every field",
         optional=1,
     ),
     "image": Word(('"file"',), None, "brightness of a picture, 0 to 1, stretched over the domain"),
@@ -143,15 +148,19 @@ GENERATORS = {
 
 
 def operator(word: str, *arguments: sympy.Expr) -> sympy.Expr:
-    """The node for a differential operator (or generator) applied to its arguments."""
+    """Return the node of a differential operator or generator applied to its arguments."""
     return sympy.Function(word, real=True)(*arguments)
 
 
 def divergence(fluxes: Mapping[sympy.Expr, Sequence[sympy.Expr]]) -> sympy.Expr:
-    """The divergence of a sum of fluxes ``D*gradient(f)``; ``fluxes`` has all D of an f.
+    """Return the divergence of a sum of fluxes ``D*gradient(f)``.
 
-    One term per D, of which the constant ones are then a linear part. Where one of them jumps, all
-    D of an f are one coefficient: its harmonic mean on a face is not the sum of their means.
+    Args:
+        fluxes: f -> the list of its diffusivities D.
+
+    There is one term per D, so that those with a constant D are part of the linear operator. If a
+    D of an f is discontinuous, all D of that f form one coefficient, because the harmonic mean of
+    a sum on a face is not the sum of the harmonic means.
     """
     total = sympy.S.Zero
     for f, coefficients in fluxes.items():
@@ -162,11 +171,11 @@ def divergence(fluxes: Mapping[sympy.Expr, Sequence[sympy.Expr]]) -> sympy.Expr:
 
 
 def differentiated(word: str, inner: sympy.Expr) -> sympy.Expr:
-    """A differential operator applied to an expression.
+    """Return a differential operator applied to an expression.
 
-    A first derivative of a first derivative along another axis becomes one mixed derivative, also
-    as a term of a sum or with a number before it: ``d_dx(u + 2*d_dy(v))`` is
-    ``d_dx(u) + 2*d2_dxdy(v)``. Nothing then has to be extended beyond the boundary twice.
+    Nested first derivatives along two different axes become one mixed derivative, also as a term of
+    a sum or with a numerical factor: ``d_dx(u + 2*d_dy(v))`` is ``d_dx(u) + 2*d2_dxdy(v)``. A mixed
+    derivative needs ghost cells of the field only, nested derivatives also those of the inner one.
     """
     if sum(DERIVATIVES.get(word, ())) != 1:
         return operator(word, inner)
@@ -183,9 +192,15 @@ def differentiated(word: str, inner: sympy.Expr) -> sympy.Expr:
 
 
 def with_nested(expression: sympy.Expr, axes: Collection[int], mixed: bool) -> sympy.Expr:
-    """Third and higher derivatives along some axes (0 is x) as first and second ones, nested.
+    """Replace third and higher derivatives by nested first and second derivatives.
 
-    The odd one stands outermost. With ``mixed``, mixed derivatives are nested first derivatives.
+    Args:
+        expression: a formula.
+        axes: the axes along which derivatives are replaced; 0 is x.
+        mixed: whether mixed derivatives are replaced by nested first derivatives.
+
+    Returns:
+        The formula. If the order is odd, the first derivative is the outermost.
     """
     if not expression.has(AppliedUndef):
         return expression
@@ -203,72 +218,78 @@ def with_nested(expression: sympy.Expr, axes: Collection[int], mixed: bool) -> s
 
 
 def is_operator(node: sympy.Basic) -> bool:
+    """Whether a node is a differential operator applied to arguments."""
     if not isinstance(node, AppliedUndef):
         return False
     return node.func.__name__ in OPERATORS or node.func.__name__ in FLUXES
 
 
 def word_of(node: sympy.Basic) -> str:
+    """Return the word of an operator or generator node."""
     return node.func.__name__
 
 
 def flux_axes(word: str, dimensions: int) -> tuple[int, ...] | None:
-    """The axes of a flux-form operator (divergence: all of them); None for any other word."""
+    """Return the axes of a flux-form operator (all for divergence), None for any other word."""
     if word == DIVERGENCE:
         return tuple(range(dimensions))
     return (FLUXES[word],) if word in FLUXES else None
 
 
 def has_flux_form(word: str) -> bool:
-    """Whether an operator has a diffusivity as its first argument."""
+    """Whether the first argument of an operator is a diffusivity."""
     return word == DIVERGENCE or word in FLUXES
 
 
 def second_order_word(word: str) -> str:
-    """The linear operator that a flux-form operator is for a diffusivity of 1."""
+    """Return the linear operator that equals a flux-form operator with diffusivity 1."""
     return LAPLACIAN if word == DIVERGENCE else f"d2_d{AXES[FLUXES[word]]}2"
 
 
 def operators_in(expression: sympy.Basic) -> set[sympy.Basic]:
-    """Every operator node in an expression, nested ones included."""
+    """Return all operator nodes in an expression, including nested ones."""
     return {node for node in expression.atoms(AppliedUndef) if is_operator(node)}
 
 
 def operator_symbol(word: str) -> sympy.Symbol:
-    """Stands for the Fourier symbol of a linear operator in symbol polynomials."""
+    """Return the SymPy symbol of a linear operator's Fourier symbol."""
     return sympy.Symbol(f"symbol_{word}")
 
 
-#: names that formulas have besides fields and parameters: coordinates, lengths, distance, time
+#: coordinates, lengths, distance from the centre, and time
 PLACES = (*AXES, *(f"L{axis}" for axis in AXES), "r", "t")
-#: names that are something else where fields are named: the keys ``default`` and ``mask`` of
-#: ``initial`` and ``boundary``, and arrays that files have beside the fields' (``time``,
-#: ``mask``; ``config`` and ``equation`` where they are exported)
+#: names that no field can have: ``default`` and ``mask`` are keys of ``initial`` and ``boundary``,
+#: and files contain other arrays of the names ``time`` and ``mask`` (exported files also
+#: ``config`` and ``equation``)
 FIELD_NAMES_TAKEN = ("config", "default", "equation", "mask", "time")
 
 
-def reserved_names(what: str) -> tuple[str, ...]:
-    """The names that a ``"field"`` or ``"parameter"`` cannot have, sorted.
+def reserved_names(kind: str) -> tuple[str, ...]:
+    """Return the names that fields or parameters cannot have, sorted.
 
-    Names of functions are not among them: a name before a parenthesis is a function, elsewhere a
-    variable.
+    The names of functions are not reserved, because a name before a parenthesis is a function and
+    any other name a variable.
+
+    Args:
+        kind: ``"field"`` or ``"parameter"``.
     """
     names = {*PLACES, *CONSTANTS, *OPERATORS, *FLUXES, *DERIVATIVE_ALIASES, GRADIENT}
     names |= {operator_symbol(word).name for word in OPERATORS}
-    if what == "field":
+    if kind == "field":
         names |= set(FIELD_NAMES_TAKEN)
     return tuple(sorted(names, key=str.lower))
 
 
-#: products and powers that have more terms than this, multiplied out, stay as they are written
+#: products and powers are not expanded if the result would have more terms than this
 MOST_TERMS = 300
 
 
 def expand_products(expression: sympy.Expr) -> sympy.Expr:
-    """Multiply out the outermost products and powers; functions and their arguments stay whole.
+    """Expand the outermost products and powers, but no function or its arguments.
 
-    SymPy's full expansion would tear exp(a + b) into factors that overflow one by one. What would
-    have more than ``MOST_TERMS`` terms is returned as it is: ``(u + v + 1)**60`` has 1891.
+    SymPy's full expansion would split exp(a + b) into factors that overflow separately. An
+    expression is returned unchanged if its expansion would have more than ``MOST_TERMS`` terms;
+    ``(u + v + 1)**60`` has 1891.
     """
     if terms_expanded(expression) > MOST_TERMS:
         return expression
@@ -277,9 +298,9 @@ def expand_products(expression: sympy.Expr) -> sympy.Expr:
 
 
 def terms_expanded(expression: sympy.Expr) -> float:
-    """An upper bound of the number of terms of an expression multiplied out, sums in sums as well.
+    """Return an upper bound of the number of terms of an expanded expression.
 
-    A sum of m terms to the power n has ``binomial(n + m - 1, n)``.
+    The power n of a sum of m terms has ``binomial(n + m - 1, n)`` terms.
     """
     if isinstance(expression, sympy.Add):
         return sum(terms_expanded(term) for term in expression.args)
@@ -296,9 +317,9 @@ def terms_expanded(expression: sympy.Expr) -> float:
 
 
 def as_fluxes(inner: sympy.Expr) -> sympy.Expr:
-    """A flux as a sum of products with one gradient each.
+    """Return a flux as a sum of products that contain one gradient each.
 
-    Of what has too many terms to be multiplied out, only the factors with a gradient are.
+    If the full expansion has too many terms, only the factors with a gradient are expanded.
     """
     if terms_expanded(inner) <= MOST_TERMS:
         return expand_products(inner)

@@ -1,12 +1,13 @@
-"""What a right-hand side is made of: its linear constant-coefficient part, and its Jacobian.
+"""The linear constant-coefficient part of a right-hand side, and its Jacobian.
 
 Both are matrices over the fields whose entries are polynomials in operator symbols
-(``language.operator_symbol``): on a given grid each symbol has a number per wave vector, so one
-evaluation turns the matrix into numbers for any discretisation.
+(``language.operator_symbol``). A discretisation has one value of each symbol per wave vector; with
+these values, one evaluation gives the numerical matrices of all wave vectors.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -18,11 +19,13 @@ from pdesim.formula.calculus import derivative
 
 @dataclass(frozen=True)
 class Split:
-    """``rhs = matrix(symbols) applied to the fields + rest``.
+    """A right-hand side as ``matrix(symbols) @ fields + rest``.
 
-    ``matrix`` has an entry per (equation, field) and holds parameters and operator symbols only;
-    ``rest`` is a formula per equation: everything nonlinear or with variable coefficients, and the
-    linear terms of reactions beside diffusion; ``linear`` are the formulas without it.
+    Attributes:
+        matrix: an entry per (equation, field), made of parameters and operator symbols.
+        rest: per equation, the terms that are nonlinear or have variable coefficients; if the
+            linear terms are diffusion, also the linear terms of reactions.
+        linear: per equation, the formula without ``rest``.
     """
 
     matrix: sympy.ImmutableMatrix
@@ -31,10 +34,11 @@ class Split:
 
     @property
     def is_linear(self) -> bool:
+        """Whether the right-hand side has no rest."""
         return all(term == 0 for term in self.rest)
 
 
-#: members of a sweep ask for the same again and again
+# the members of a sweep share these results
 @lru_cache(maxsize=256)
 def split(
     rhs: tuple[sympy.Expr, ...],
@@ -42,35 +46,37 @@ def split(
     constants: frozenset[sympy.Symbol],
     excluded: frozenset[str] = frozenset(),
 ) -> Split:
-    """Separate each formula into a linear constant-coefficient part and the rest.
+    """Separate formulas into a linear constant-coefficient part and the rest.
 
     Args:
         rhs: one formula per field.
         fields: the field symbols, in the same order.
-        constants: the symbols that count as constant (parameters).
-        excluded: operators that shall not count as linear (not diagonal in the basis in use).
+        constants: the symbols that are constant (parameters).
+        excluded: the operators that are left in the rest, since they are not diagonal in the basis.
     """
     matrix = sympy.zeros(len(rhs), len(fields))
     rest = []
     for row, formula in enumerate(rhs):
-        linear, left = linear_form(formula, fields, constants, excluded)
-        rest.append(left)
-        for column, entry in linear.items():
+        entries, remainder = linear_form(formula, fields, constants, excluded)
+        rest.append(remainder)
+        for column, entry in entries.items():
             matrix[row, column] += entry
-    if any(left.free_symbols & set(fields) for left in rest):
+    if any(remainder.free_symbols & set(fields) for remainder in rest):
         matrix, rest = _with_whole_reactions(matrix, rest, fields)
-    linear = tuple(formula - left for formula, left in zip(rhs, rest, strict=True))
+    linear = tuple(formula - remainder for formula, remainder in zip(rhs, rest, strict=True))
     return Split(matrix.as_immutable(), tuple(rest), linear)
 
 
-def _with_whole_reactions(matrix: sympy.Matrix, rest: list, fields) -> tuple[sympy.Matrix, list]:
-    """Leave the linear terms of a reaction with its nonlinear ones where all else is diffusion.
+def _with_whole_reactions(
+    matrix: sympy.Matrix, rest: list[sympy.Expr], fields: Sequence[sympy.Symbol]
+) -> tuple[sympy.Matrix, list[sympy.Expr]]:
+    """Move the linear terms of a reaction to its nonlinear ones if all other terms are diffusion.
 
-    The terms of a reaction nearly cancel where a pattern has formed. Advanced apart, some exactly
-    and some by stages, they do so only up to the stages' error; and only diffusion is stiff (Ruuth,
-    J. Math. Biol. 34 (1995) 148, doi:10.1007/BF00178771). Operators of operators stay whole
-    (Swift-Hohenberg's (1 + laplacian)^2 without its 1 would grow), and so do fields that drive each
-    other through derivatives (waves).
+    The terms of a reaction nearly cancel in a developed pattern. If some are integrated exactly and
+    others by stages, the cancellation has the error of the stages. Besides, only diffusion is stiff
+    (Ruuth, J. Math. Biol. 34 (1995) 148, doi:10.1007/BF00178771). Nothing is moved in the presence
+    of operators of operators (Swift-Hohenberg's (1 + laplacian)^2 without its 1 would grow), or if
+    fields are coupled through derivatives (waves).
     """
     if any(lang.terms_expanded(entry) > lang.MOST_TERMS for entry in matrix):
         return matrix, rest
@@ -82,29 +88,43 @@ def _with_whole_reactions(matrix: sympy.Matrix, rest: list, fields) -> tuple[sym
     if any(sympy.Poly(entry, *symbols).total_degree() > 1 for entry in spread.diagonal()):
         return matrix, rest
     terms = reaction * sympy.Matrix(fields)
-    return spread, [left + term for left, term in zip(rest, terms, strict=True)]
+    return spread, [remainder + term for remainder, term in zip(rest, terms, strict=True)]
 
 
 def linear_form(
-    formula, fields, constants, excluded=frozenset()
+    formula: sympy.Expr,
+    fields: Sequence[sympy.Symbol],
+    constants: frozenset[sympy.Symbol],
+    excluded: Collection[str] = frozenset(),
 ) -> tuple[dict[int, sympy.Expr], sympy.Expr]:
-    """Coefficients of the fields, and what is left; terms without a linear part stay whole."""
+    """Return the linear part of one formula and the rest; see :func:`split`.
+
+    Returns:
+        The coefficients by the index of their field, and the rest, whose terms without a linear
+        part are not expanded.
+    """
     entries: dict[int, list[sympy.Expr]] = {}
-    rest = []  # summed once: adding one by one takes the square of their number
+    rest = []  # summed at the end: SymPy would copy a growing sum for each term
     for term in sympy.Add.make_args(formula):
         expanded = lang.expand_products(term)
         if isinstance(expanded, sympy.Add):
-            inner, left = linear_form(expanded, fields, constants, excluded)
+            inner, remainder = linear_form(expanded, fields, constants, excluded)
         else:
-            inner, left = _linear_term(expanded, fields, constants, excluded)
+            inner, remainder = _linear_term(expanded, fields, constants, excluded)
         for column, entry in inner.items():
             entries.setdefault(column, []).append(entry)
-        rest.append(left if inner else term)
+        rest.append(remainder if inner else term)
     linear = {column: sympy.Add(*parts) for column, parts in entries.items()}
     return linear, sympy.Add(*rest)
 
 
-def _linear_term(term, fields, constants, excluded):
+def _linear_term(
+    term: sympy.Expr,
+    fields: Sequence[sympy.Symbol],
+    constants: frozenset[sympy.Symbol],
+    excluded: Collection[str],
+) -> tuple[dict[int, sympy.Expr], sympy.Expr]:
+    """Return the linear part of one product and the rest."""
     varying = [f for f in sympy.Mul.make_args(term) if not _constant(f, constants)]
     coefficient = sympy.Mul(*(f for f in sympy.Mul.make_args(term) if _constant(f, constants)))
     if len(varying) != 1:
@@ -122,13 +142,15 @@ def _linear_term(term, fields, constants, excluded):
         word, coefficient = lang.second_order_word(word), coefficient * diffusivity
     else:
         (inner,) = factor.args
-    linear, left = linear_form(inner, fields, constants, excluded)
+    linear, remainder = linear_form(inner, fields, constants, excluded)
     symbol = lang.operator_symbol(word)
     scaled = {column: coefficient * symbol * entry for column, entry in linear.items()}
-    return scaled, coefficient * lang.operator(word, left) if left != 0 else sympy.Integer(0)
+    if remainder == 0:
+        return scaled, sympy.Integer(0)
+    return scaled, coefficient * lang.operator(word, remainder)
 
 
-def _constant(expression: sympy.Expr, constants) -> bool:
+def _constant(expression: sympy.Expr, constants: frozenset[sympy.Symbol]) -> bool:
     return expression.free_symbols <= constants and not expression.has(lang.AppliedUndef)
 
 
@@ -136,25 +158,31 @@ def _constant(expression: sympy.Expr, constants) -> bool:
 def jacobian(
     rhs: tuple[sympy.Expr, ...], fields: tuple[sympy.Symbol, ...]
 ) -> sympy.ImmutableMatrix:
-    """The frozen-coefficient Jacobian: how the right-hand side answers a small plane wave.
+    """Return the frozen-coefficient Jacobian, which acts on the amplitudes of small plane waves.
 
-    Entry (i, j) is d rhs_i / d field_j with each operator replaced by its symbol and each
-    coefficient by its local value; derivatives of a variable diffusivity are left out, as they
-    do not change the leading order in the wave number, unless it depends on derivatives itself.
+    Entry (i, j) is d rhs_i / d field_j, with each operator replaced by its symbol and each
+    coefficient by its local value. Derivatives of a variable diffusivity are omitted, since they do
+    not affect the leading order in the wave number, unless it depends on derivatives itself.
     """
-    cache: dict[sympy.Basic, tuple[sympy.Expr, ...]] = {}
+    cache: _Cache = {}
     return sympy.ImmutableMatrix([_gradient(formula, fields, cache) for formula in rhs])
 
 
-def _gradient(formula, fields, cache) -> tuple[sympy.Expr, ...]:
+#: formula -> its derivatives with respect to the fields
+_Cache = dict[sympy.Basic, tuple[sympy.Expr, ...]]
+
+
+def _gradient(
+    formula: sympy.Expr, fields: Sequence[sympy.Symbol], cache: _Cache
+) -> tuple[sympy.Expr, ...]:
     if formula in cache:
         return cache[formula]
     nodes = sorted(_outermost(formula), key=str)
-    stand_in = {node: sympy.Dummy(real=True) for node in nodes}
-    plain = formula.xreplace(stand_in)
-    back = {dummy: node for node, dummy in stand_in.items()}
+    dummies = {node: sympy.Dummy(real=True) for node in nodes}
+    plain = formula.xreplace(dummies)
+    back = {dummy: node for node, dummy in dummies.items()}
     entries = [derivative(plain, field).xreplace(back) for field in fields]
-    for node, dummy in stand_in.items():
+    for node, dummy in dummies.items():
         outer = derivative(plain, dummy).xreplace(back)
         if lang.has_flux_form(lang.word_of(node)):
             diffusivity, inner = node.args
@@ -171,10 +199,13 @@ def _gradient(formula, fields, cache) -> tuple[sympy.Expr, ...]:
     return cache[formula]
 
 
-def _changed_flux(node, fields, cache) -> tuple[sympy.Expr, ...]:
-    """The part of a flux-form operator's answer in which a wave changes the diffusivity.
+def _changed_flux(
+    node: sympy.Expr, fields: Sequence[sympy.Symbol], cache: _Cache
+) -> tuple[sympy.Expr, ...]:
+    """Return the part of a flux-form operator's derivative that is due to the diffusivity.
 
-    ``dD d_dx(f)`` on every axis, for a D that has derivatives in it; else it is of lower order.
+    It is the divergence of ``dD d_dx(f)`` over the axes. It is omitted, being of lower order in the
+    wave number, unless D contains derivatives.
     """
     diffusivity, inner = node.args
     if not lang.operators_in(diffusivity):
@@ -186,13 +217,14 @@ def _changed_flux(node, fields, cache) -> tuple[sympy.Expr, ...]:
     return tuple(slopes * entry for entry in _gradient(diffusivity, fields, cache))
 
 
-def _axes_in(expression) -> list[str]:
-    """The axes of the first derivatives in an expression."""
+def _axes_in(expression: sympy.Expr) -> list[str]:
+    """Return the axes of the first derivatives in an expression."""
     words = {lang.word_of(node) for node in lang.operators_in(expression)}
     return [name for name in lang.AXES if f"d_d{name}" in words]
 
 
-def _outermost(formula) -> set[sympy.Basic]:
+def _outermost(formula: sympy.Basic) -> set[sympy.Expr]:
+    """Return the operator nodes that are not inside other operators."""
     if lang.is_operator(formula):
         return {formula}
     return set().union(*(_outermost(argument) for argument in formula.args))

@@ -1,16 +1,18 @@
-"""SymPy nodes whose construction never simplifies, so that any real formula can be built.
+"""SymPy nodes that are not simplified when they are built.
 
 SymPy's own ``Piecewise``, ``Abs``, ``sign``, ``Heaviside`` and comparisons try to decide signs and
-real parts when they are built. On formulas such as ``where(log(-1 - u**2) > 0, ...)`` they raise
+real parts on construction. For formulas such as ``where(log(-1 - u**2) > 0, ...)`` they raise
 TypeError or ValueError, or introduce ``re``, ``im`` and ``ITE`` nodes that no array library has.
-The nodes here fold numbers and otherwise keep their arguments. Those that SymPy has as well are
-subclasses of SymPy's, so ``expression.atoms(sympy.Piecewise)`` and the like still find them.
+The nodes of this module evaluate constant arguments and keep all others. They are subclasses of
+SymPy's classes where these exist, so that ``expression.atoms(sympy.Piecewise)`` finds them.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
+from typing import Any, ClassVar
 
 import numpy as np
 import sympy
@@ -21,12 +23,12 @@ from sympy.functions.elementary.piecewise import ExprCondPair
 
 
 def is_constant(node: sympy.Basic) -> bool:
-    """Whether a node is a number: without symbols, operators and generators."""
+    """Whether a node contains no symbols, operators or generators."""
     return bool(node.is_number) and not node.has(AppliedUndef)
 
 
 def as_float(node: sympy.Basic) -> float:
-    """The value of a number: NaN where it is not real, infinite beyond the range of floats."""
+    """Return the value of a constant node: NaN if it is not real, infinity if it overflows."""
     try:
         return float(node)
     except OverflowError:
@@ -46,22 +48,22 @@ def _from_float(value: float) -> sympy.Expr:
 
 
 class _Folding:
-    """Mixin for functions that are evaluated at numbers, by NumPy, and not otherwise."""
+    """Mixin for functions that NumPy evaluates if all arguments are constant."""
 
     #: one NumPy value per argument -> the value
-    compute: staticmethod
+    compute: ClassVar[Callable[..., Any]]
 
     @classmethod
-    def eval(cls, *args):
+    def eval(cls, *args: sympy.Expr) -> sympy.Expr | None:
         if not all(is_constant(argument) for argument in args):
             return None
         with np.errstate(all="ignore"):
             return _from_float(float(cls.compute(*(np.float64(as_float(a)) for a in args))))
 
-    def _eval_is_extended_real(self):
+    def _eval_is_extended_real(self) -> bool:
         return True
 
-    def _eval_derivative(self, symbol):
+    def _eval_derivative(self, symbol: sympy.Symbol) -> sympy.Expr:
         from pdesim.formula.calculus import derivative
 
         return derivative(self, symbol)
@@ -84,31 +86,36 @@ class Heaviside(_Folding, sympy.Heaviside):
 
     compute = staticmethod(lambda a, at_zero: np.heaviside(a, at_zero))
 
-    def __new__(cls, a, at_zero=sympy.Rational(1, 2), **options):  # noqa: B008 - immutable
+    def __new__(
+        cls,
+        a: sympy.Expr,
+        at_zero: sympy.Expr = sympy.Rational(1, 2),  # noqa: B008 - immutable
+        **options: Any,
+    ) -> sympy.Expr:
         folded = cls.eval(sympy.sympify(a), sympy.sympify(at_zero))
         return folded if folded is not None else Basic.__new__(cls, a, at_zero)
 
 
 class Minimum(_Folding, sympy.Function):
-    """The smallest of two or more."""
+    """The smallest of two or more arguments."""
 
     compute = staticmethod(lambda *values: np.minimum.reduce(values))
 
 
 class Maximum(_Folding, sympy.Function):
-    """The largest of two or more."""
+    """The largest of two or more arguments."""
 
     compute = staticmethod(lambda *values: np.maximum.reduce(values))
 
 
 class Floor(_Folding, sympy.Function):
-    """The largest integer that is not above ``a``."""
+    """The largest integer not above ``a``."""
 
     compute = staticmethod(np.floor)
 
 
 class Ceil(_Folding, sympy.Function):
-    """The smallest integer that is not below ``a``."""
+    """The smallest integer not below ``a``."""
 
     compute = staticmethod(np.ceil)
 
@@ -126,17 +133,23 @@ class Arctan2(_Folding, sympy.Function):
 
 
 class Sinc(_Folding, sympy.Function):
-    """Derivative number ``n`` (0 unless given) of ``sin(pi a) / (pi a)``; the arguments (a, n)."""
+    """The ``n``-th derivative of ``sin(pi a) / (pi a)``, of arguments (a, n)."""
 
     compute = staticmethod(lambda a, n=0.0: sinc(a, int(n), np.sin, np.where))
 
 
-def sinc(a, order: int, sine, where):
-    """Derivative number ``order`` of ``sin(pi a) / (pi a)``, for NumPy and TensorFlow.
+def sinc(a: Any, order: int, sine: Callable, where: Callable) -> Any:
+    """Return the derivative of order ``order`` of ``sin(pi a) / (pi a)``.
 
-    With ``z = pi a`` and ``g_n`` the n-th derivative of ``sin(z) / z``: for large z by
-    ``g_n = (sin(z + n pi/2) - n g_(n-1)) / z``, which loses digits below z = n; there by the
-    Taylor series ``g_n = sum_k (-1)^k z^(2k - n) / ((2k - n)! (2k + 1))``.
+    With ``z = pi a`` and ``g_n`` the n-th derivative of ``sin(z) / z``, the recurrence
+    ``g_n = (sin(z + n pi/2) - n g_(n-1)) / z`` is used for large z. It loses digits below z = n,
+    where the Taylor series ``g_n = sum_k (-1)^k z^(2k - n) / ((2k - n)! (2k + 1))`` is used.
+
+    Args:
+        a: a number, a NumPy array or a TensorFlow tensor.
+        order: the order of the derivative.
+        sine: the sine function of the array library.
+        where: the ``where`` function of the array library.
     """
     z = math.pi * a
     switch = max(1.0, float(order))
@@ -157,16 +170,16 @@ def sinc(a, order: int, sine, where):
 
 
 class _Pair(ExprCondPair):
-    """A value and its condition, kept as they are."""
+    """A value and its condition, neither of them simplified."""
 
-    def __new__(cls, expr, cond):
+    def __new__(cls, expr: sympy.Expr, cond: sympy.Basic) -> _Pair:
         return Tuple.__new__(cls, expr, cond)
 
 
 class Where(sympy.Piecewise):
-    """``a`` where the condition holds, ``b`` elsewhere; build it by :func:`where`."""
+    """``a`` where the condition holds, ``b`` elsewhere; see :func:`where`."""
 
-    def __new__(cls, *pairs, **options):
+    def __new__(cls, *pairs: _Pair, **options: Any) -> sympy.Expr:
         kept = []
         for pair in pairs:
             value, condition = map(sympy.sympify, pair)
@@ -179,41 +192,42 @@ class Where(sympy.Piecewise):
             return kept[0].expr
         return Basic.__new__(cls, *kept)
 
-    def _eval_is_extended_real(self):
+    def _eval_is_extended_real(self) -> bool:
         return True
 
-    def _eval_power(self, exponent):
-        return None  # a power of the whole, not a choice between powers
+    def _eval_power(self, exponent: sympy.Expr) -> None:
+        return None  # keep (a if c else b)**n instead of moving the power into the branches
 
-    def _eval_derivative(self, symbol):
+    def _eval_derivative(self, symbol: sympy.Symbol) -> sympy.Expr:
         from pdesim.formula.calculus import derivative
 
         return derivative(self, symbol)
 
 
 def where(condition: sympy.Basic, a: sympy.Expr, b: sympy.Expr) -> sympy.Expr:
-    """``a`` where the condition holds, ``b`` elsewhere."""
+    """Return the node that is ``a`` where the condition holds and ``b`` elsewhere."""
     return Where(_Pair(a, condition), _Pair(b, sympy.true))
 
 
 class _Comparison:
-    """Mixin for comparisons that compare numbers and otherwise keep their sides."""
+    """Mixin for comparisons that are decided if both sides are constant."""
 
-    opposite: str
-    holds: staticmethod
+    opposite: ClassVar[str]
+    holds: ClassVar[Callable[..., bool]]
+    args: tuple[sympy.Basic, ...]
 
-    def __new__(cls, lhs, rhs, **options):
+    def __new__(cls, lhs: sympy.Expr, rhs: sympy.Expr, **options: Any) -> sympy.Basic:
         lhs, rhs = sympy.sympify(lhs), sympy.sympify(rhs)
         if is_constant(lhs) and is_constant(rhs):
             return sympy.true if cls.holds(as_float(lhs), as_float(rhs)) else sympy.false
         return Basic.__new__(cls, lhs, rhs)
 
     @property
-    def canonical(self):
+    def canonical(self) -> sympy.Basic:
         return self
 
     @property
-    def negated(self):
+    def negated(self) -> sympy.Basic:
         return globals()[self.opposite](*self.args)
 
 
@@ -245,11 +259,11 @@ _JUMPS = (sympy.Piecewise, sympy.Heaviside, sympy.sign, Floor, Ceil, Mod)
 
 
 def jumps(expression: sympy.Basic) -> bool:
-    """Whether a formula is discontinuous by its text."""
+    """Whether a formula contains a discontinuous function."""
     return expression.has(*_JUMPS)
 
 
-#: the comparisons, by the names that Python's syntax tree has for them
+#: class name in Python's syntax tree -> comparison
 RELATIONS = {
     "Lt": StrictLessThan,
     "LtE": LessThan,
@@ -262,9 +276,9 @@ RELATIONS = {
 
 @lru_cache(maxsize=100_000)
 def tree_size(expression: sympy.Basic) -> int:
-    """The number of nodes of an expression, those of a part that occurs twice counted twice.
+    """Return the number of nodes of an expression, counting repeated subexpressions each time.
 
-    SymPy holds such a part once and visits it twice, so that forty parameters, each the product of
-    the one before with itself, would be visited 2**40 times.
+    SymPy stores a repeated subexpression once but visits it each time: of forty parameters, each
+    the square of the one before, 2**40 nodes would be visited.
     """
     return 1 + sum(map(tree_size, expression.args))

@@ -1,4 +1,4 @@
-"""Formula text -> SymPy, through Python's ``ast`` and an allowlist; nothing is ever evaluated."""
+"""Parser from formula text to SymPy: Python's ``ast`` with an allowlist; no code is executed."""
 
 from __future__ import annotations
 
@@ -6,71 +6,39 @@ import ast
 import math
 import re
 import unicodedata
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 
 import sympy
 
 from pdesim.errors import FormulaError, nearest
 from pdesim.formula import language as lang
 from pdesim.formula import nodes
+from pdesim.formula.scope import Scope
 
 MAX_LENGTH, MAX_DEPTH, MAX_EXPONENT = 4000, 60, 64
 MAX_ARGUMENTS, MAX_NODES = 32, 20_000
 MAX_MAGNITUDE = 1e300
-#: levels of a formula with the parameters in it that are formulas themselves
+#: levels of nesting after the formulas of parameters are substituted
 MAX_TOTAL_DEPTH = 150
-#: what SymPy raises on expressions that it cannot build
+#: exceptions of SymPy for expressions that it cannot build
 _SYMPY_ERRORS = (
     TypeError, ValueError, ArithmeticError, AttributeError, NotImplementedError, RecursionError,
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Scope:
-    """What a formula may name.
-
-    ``symbols`` maps names (fields, parameters, coordinates, ...) to SymPy expressions; ``axes``
-    are the coordinates of the grid, which decide the derivative words that exist.
-    """
-
-    symbols: Mapping[str, sympy.Expr]
-    axes: tuple[str, ...]
-    operators: bool = False
-    generators: bool = False
-    #: name -> why it may not stand here, for names that a user would reasonably try
-    forbidden: Mapping[str, str] = field(default_factory=dict)
-
-    def operator_words(self) -> tuple[str, ...]:
-        if not self.operators:
-            return ()
-        return tuple(
-            word
-            for word in (*lang.OPERATORS, lang.GRADIENT)
-            if lang.exists_in(word, len(self.axes))
-        )
-
-    def callables(self) -> tuple[str, ...]:
-        generators = tuple(lang.GENERATORS) if self.generators else ()
-        return (*lang.FUNCTIONS, *self.operator_words(), *generators)
-
-    def names(self) -> tuple[str, ...]:
-        return (*self.symbols, *lang.CONSTANTS)
 
 
 def parse(text: str | int | float, scope: Scope, where: str = "") -> sympy.Expr:
     """Parse one formula.
 
     Args:
-        text: the formula; a plain number is taken as it is.
+        text: the formula, or a number.
         scope: the names that it may use.
-        where: what the formula is for, shown in errors (``"rhs of u"``).
+        where: the purpose of the formula, for errors (``"rhs of u"``).
 
     Returns:
         A SymPy expression; operators and generators are applied undefined functions.
 
     Raises:
-        FormulaError: with the formula and a caret, for anything outside the language.
+        FormulaError: for text outside the language; shows the formula and marks the position.
     """
     source = " ".join(str(text).split())
     return _Parser(source, scope, where).parse()
@@ -79,14 +47,14 @@ def parse(text: str | int | float, scope: Scope, where: str = "") -> sympy.Expr:
 class _Parser:
     def __init__(self, source: str, scope: Scope, where: str) -> None:
         self.source, self.scope, self.where = source, scope, where
-        # Python reads every name in this form
+        # Python's parser normalises names in this way
         self.symbols = {unicodedata.normalize("NFKC", k): v for k, v in scope.symbols.items()}
         self.generator_count = 0
 
-    def fail(self, node: ast.AST | int, problem: str, expected: str = "") -> FormulaError:
-        column = node
-        if isinstance(node, ast.AST):
-            # ast counts UTF-8 bytes
+    def fail(self, node: ast.expr | int, problem: str, expected: str = "") -> FormulaError:
+        """Return an error for a node or a column of the formula."""
+        column = node if isinstance(node, int) else 0
+        if isinstance(node, ast.expr):  # ast counts UTF-8 bytes
             column = len(self.source.encode()[: node.col_offset].decode(errors="ignore"))
         return FormulaError(self.source, column, problem, expected, self.where)
 
@@ -117,7 +85,8 @@ class _Parser:
             raise self.fail(tree, "gradient(...) is a vector", "divergence(D*gradient(f))")
         return result
 
-    def expression(self, node: ast.AST, depth: int) -> sympy.Expr:
+    def expression(self, node: ast.expr, depth: int) -> sympy.Expr:
+        """Return the SymPy node of a syntax node; ``depth`` is the level of nesting."""
         if depth > MAX_DEPTH:
             raise self.fail(
                 node, "this formula is nested too deeply", f"at most {MAX_DEPTH} levels"
@@ -129,8 +98,8 @@ class _Parser:
         result = method(node, depth + 1)
         return self._checked(node, result)
 
-    def _checked(self, node: ast.AST, result: sympy.Basic) -> sympy.Basic:
-        """The result, if it is finite and real as far as that can be seen without values."""
+    def _checked(self, node: ast.expr, result: sympy.Basic) -> sympy.Basic:
+        """Return the result unless it is too long, or known to be infinite or not real."""
         if nodes.tree_size(result) > MAX_NODES:
             raise self.fail(node, "with its parameters the formula is too long")
         if isinstance(result, sympy.Expr) and (
@@ -140,7 +109,7 @@ class _Parser:
         self._check_magnitude(node, (result, *result.args))
         return result
 
-    def _check_magnitude(self, node: ast.AST, parts) -> None:
+    def _check_magnitude(self, node: ast.expr, parts: Iterable[sympy.Basic]) -> None:
         for part in parts:
             if isinstance(part, sympy.Expr) and nodes.is_constant(part):
                 value = nodes.as_float(part)
@@ -149,8 +118,8 @@ class _Parser:
                 if abs(value) > MAX_MAGNITUDE:
                     raise self.fail(node, "this number is too large", "magnitudes below 1e300")
 
-    def _check_size(self, node: ast.AST, result: sympy.Expr) -> None:
-        """Refuse what parameters that are formulas make too deep, and numbers beyond floats."""
+    def _check_size(self, node: ast.expr, result: sympy.Expr) -> None:
+        """Refuse deep nesting through the formulas of parameters, and numbers beyond floats."""
         level, depth = [result], 0
         while level:
             depth += 1
@@ -159,7 +128,8 @@ class _Parser:
             self._check_magnitude(node, level)
             level = list({argument for part in level for argument in part.args})
 
-    def number(self, node: ast.AST, depth: int) -> sympy.Expr:
+    def number(self, node: ast.expr, depth: int) -> sympy.Expr:
+        """Return a node that must be a number, not a condition."""
         result = self.expression(node, depth)
         if not isinstance(result, sympy.Expr):
             raise self.fail(node, "a comparison is not a number", "a comparison only inside where")
@@ -168,7 +138,7 @@ class _Parser:
     def _constant(self, node: ast.Constant, depth: int) -> sympy.Expr:
         value = node.value
         if isinstance(value, str):
-            raise self.fail(node, "text cannot stand here", "a number or a name")
+            raise self.fail(node, "text is not allowed here", "a number or a name")
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise self.fail(node, f"{value!r} is not a number", "a real number")
         written = ast.get_source_segment(self.source, node) or ""
@@ -183,7 +153,7 @@ class _Parser:
         if name in lang.CONSTANTS:
             return lang.CONSTANTS[name]
         if name in self.scope.forbidden:
-            raise self.fail(node, f"{name!r} cannot stand here: {self.scope.forbidden[name]}")
+            raise self.fail(node, f"{name!r} cannot be used here: {self.scope.forbidden[name]}")
         if name in self.scope.callables():
             raise self.fail(node, f"{name!r} needs parentheses", f"{name}(...)")
         if name in lang.AXES:
@@ -221,13 +191,13 @@ class _Parser:
             return self._remainder(node.right, left, right)
         return self._power(node, node.right, left, right)
 
-    def _remainder(self, divisor: ast.AST, left: sympy.Expr, right: sympy.Expr) -> sympy.Expr:
+    def _remainder(self, divisor: ast.expr, left: sympy.Expr, right: sympy.Expr) -> sympy.Expr:
         if right.is_zero:
             raise self.fail(divisor, "division by zero")
         return nodes.Mod(left, right)
 
     def _power(
-        self, node: ast.AST, place: ast.AST, base: sympy.Expr, exponent: sympy.Expr
+        self, node: ast.expr, place: ast.expr, base: sympy.Expr, exponent: sympy.Expr
     ) -> sympy.Expr:
         if nodes.is_constant(exponent) and abs(nodes.as_float(exponent)) > MAX_EXPONENT:
             raise self.fail(place, f"the exponent is {exponent}", f"at most {MAX_EXPONENT}")
@@ -235,7 +205,8 @@ class _Parser:
             raise self.fail(node, "division by zero")
         return base**exponent
 
-    def condition(self, node: ast.AST, depth: int) -> sympy.Basic:
+    def condition(self, node: ast.expr, depth: int) -> sympy.Basic:
+        """Return a node that must be a condition, not a number."""
         result = self.expression(node, depth)
         if isinstance(result, sympy.Expr):
             raise self.fail(node, "this is not a condition", "a comparison, such as x > 0.5")
@@ -259,7 +230,7 @@ class _Parser:
         for left, op, right in zip(values, node.ops, values[1:], strict=False):
             relation = nodes.RELATIONS.get(type(op).__name__)
             if relation is None:
-                raise self.fail(node, "this comparison is not known", "< <= > >= == !=")
+                raise self.fail(node, "unknown comparison", "< <= > >= == !=")
             parts.append(relation(left, right))
         return sympy.And(*parts)
 
@@ -267,7 +238,7 @@ class _Parser:
         if not isinstance(node.func, ast.Name):
             raise self.fail(node, "only plain function names can be called", _USE)
         if node.keywords:
-            raise self.fail(node, "arguments are given by place, not by name", "f(a, b)")
+            raise self.fail(node, "keyword arguments are not supported", "f(a, b)")
         name = lang.DERIVATIVE_ALIASES.get(node.func.id, node.func.id)
         if name in lang.FUNCTIONS:
             return self._function(node, name, depth)
@@ -280,16 +251,18 @@ class _Parser:
             axis = next(a for a, p in zip(lang.AXES[-len(beyond) :], beyond, strict=True) if p)
             raise self.fail(node, f"{axis!r} is not an axis of this {len(self.scope.axes)}-D grid")
         if name in (*lang.OPERATORS, lang.GRADIENT):
-            raise self.fail(node, f"{name}(...) cannot stand here", "a formula without derivatives")
+            raise self.fail(
+                node, f"{name}(...) is not allowed here", "a formula without derivatives"
+            )
         if name in lang.GENERATORS:
-            raise self.fail(node, f"{name}(...) is for initial states only")
+            raise self.fail(node, f"{name}(...) is allowed in initial states only")
         if name in self.symbols:
             raise self.fail(node, f"{name!r} is not a function", f"{name}*(...) to multiply")
         raise self.fail(node, f"unknown function {name!r}", nearest(name, self.scope.callables()))
 
     def _arguments(self, node: ast.Call, word: lang.Word) -> list[ast.expr]:
         most, least = len(word.arguments), len(word.arguments) - word.optional
-        name, given = node.func.id, len(node.args)
+        name, given = _called_name(node), len(node.args)
         if given < least or (given > most and not word.variadic):
             more = ", ..." if word.variadic else ""
             count = f"{given} argument" + ("" if given == 1 else "s")
@@ -301,10 +274,11 @@ class _Parser:
 
     def _function(self, node: ast.Call, name: str, depth: int) -> sympy.Expr:
         word = lang.FUNCTIONS[name]
+        assert word.build is not None
         if word.variadic and len(node.args) == 1:
-            form = f"{node.func.id}(a, b, ...), the value of each cell by itself"
-            problem = f"{node.func.id} of one argument, over the whole domain, does not exist"
-            raise self.fail(node, problem, form)
+            called = _called_name(node)
+            form = f"{called}(a, b, ...), evaluated in every cell"
+            raise self.fail(node, f"{called} needs two or more arguments", form)
         arguments = self._arguments(node, word)
         if name in ("mod", "pow"):
             left, right = (self.number(a, depth) for a in arguments)
@@ -329,7 +303,7 @@ class _Parser:
             return sympy.Add(*(lang.operator(f"d_d{a}", inner) ** 2 for a in self.scope.axes))
         return lang.differentiated(name, inner)
 
-    def _divergence(self, node: ast.AST, inner: sympy.Expr) -> sympy.Expr:
+    def _divergence(self, node: ast.expr, inner: sympy.Expr) -> sympy.Expr:
         """div(sum of D*gradient(f))."""
         fluxes: dict[sympy.Expr, list[sympy.Expr]] = {}
         for term in sympy.Add.make_args(lang.as_fluxes(inner)):
@@ -350,22 +324,24 @@ class _Parser:
             for argument, form in given
         ]
         if name.startswith("random_"):
-            # each place draws its own noise, so equal calls must stay different nodes
+            # every occurrence has independent noise, so equal calls must be different nodes
             self.generator_count += 1
             arguments.append(sympy.Integer(self.generator_count))
         return lang.operator(name, *arguments)
 
-    def _text(self, argument: ast.AST, call: ast.Call) -> sympy.Symbol:
+    def _text(self, argument: ast.expr, call: ast.Call) -> sympy.Symbol:
         if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
             return sympy.Symbol(repr(argument.value))
-        form = ", ".join(lang.GENERATORS[call.func.id].arguments)
-        raise self.fail(argument, "text in quotes must stand here", f"{call.func.id}({form})")
+        form = ", ".join(lang.GENERATORS[_called_name(call)].arguments)
+        raise self.fail(
+            argument, "text in quotes is required here", f"{_called_name(call)}({form})"
+        )
 
 
 def names_in(text: str) -> set[str]:
-    """The names in a formula that stand for values; names of functions are not among them.
+    """Return the names of variables in a formula, without the names of functions.
 
-    Empty for text that Python's grammar does not know: reading the formula says why.
+    The result is empty if the text is not a formula; :func:`parse` then raises an error.
     """
     try:
         tree = ast.parse(" ".join(str(text).split()), mode="eval")
@@ -376,6 +352,10 @@ def names_in(text: str) -> set[str]:
     return {node.id for node in names if id(node) not in functions}
 
 
+def _called_name(node: ast.Call) -> str:
+    return node.func.id if isinstance(node.func, ast.Name) else ""
+
+
 def _applied(expression: sympy.Basic) -> set[sympy.Basic]:
     return expression.atoms(lang.AppliedUndef)
 
@@ -384,7 +364,7 @@ def _applied_word(node: sympy.Basic) -> str:
     return lang.word_of(node) if isinstance(node, lang.AppliedUndef) else ""
 
 
-def _describe(node: ast.AST) -> str:
+def _describe(node: ast.expr) -> str:
     names = {
         "Attribute": "a dot",
         "Subscript": "indexing with [ ]",

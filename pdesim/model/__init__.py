@@ -1,1 +1,1 @@
-"""Grids, equations, boundary conditions, initial states and obstacles."""
+"""Grids, equations, boundary conditions, initial states, obstacles, and resampling."""

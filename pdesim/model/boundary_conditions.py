@@ -1,10 +1,10 @@
-"""Walls: what is known at the faces of the domain, and the ghost cells that follow from it.
+"""Boundary conditions on the faces of the domain, and their settings.
 
-A wall is the Robin condition ``a*u + b*du/dn = value`` on the face (n points outward):
-Dirichlet has (a, b) = (1, 0), Neumann (0, 1). A periodic axis has no wall.
+Every condition has the Robin form ``a*u + b*du/dn = value`` on the face, with n pointing outward:
+Dirichlet conditions have (a, b) = (1, 0), Neumann conditions (0, 1). Periodic axes have none.
 
-An operator of fourth order needs a second condition on a side: the normal derivative besides the
-value (a clamped plate), or a condition for laplacian(u) (``Wall.slope``, ``Wall.laplacian``).
+An operator of fourth order needs a second condition on each side: the normal derivative besides
+the value (a clamped plate), or a condition for laplacian(u).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pdesim.model.grid import Grid
 
 SIDES = ("lower", "upper")
 KINDS = ("periodic", "dirichlet", "neumann", "robin")
-#: the key of a second condition that applies to laplacian(u)
+#: the key of a second condition for laplacian(u)
 LAPLACIAN = "laplacian"
 #: names of pairs of conditions, both with the value 0
 PAIRS = {
@@ -32,15 +32,20 @@ PAIRS = {
 
 
 @dataclass(frozen=True)
-class Wall:
-    """``a*u + b*du/dn = value``; ``value`` is a formula of position, time and parameters.
+class BoundaryCondition:
+    """A condition ``a*u + b*du/dn = value`` on one side of the domain.
 
-    ``mirror`` says that the solution is even about the wall where the value is 0
-    (:mod:`pdesim.operators.mirror`); ``derived``, that the condition is that of a function of the
-    fields, which follows from theirs and may be undefined where the function is.
-
-    At most one of the second conditions is set: ``slope`` is du/dn besides the value of u, and
-    ``laplacian`` the condition for laplacian(u) on the same side.
+    Attributes:
+        kind: ``periodic``, ``dirichlet``, ``neumann`` or ``robin``; operators use further kinds.
+        a: the coefficient of u.
+        b: the coefficient of du/dn.
+        value: a formula of position, time and parameters.
+        mirror: whether the solution is even about the face if the value is 0
+            (:mod:`pdesim.operators.mirror`).
+        derived: whether this is the condition of a function of the fields, derived from theirs. It
+            may be undefined where the function is.
+        slope: a second condition: du/dn, besides the value of u.
+        laplacian: a second condition, for laplacian(u). At most one of the two is set.
     """
 
     kind: str
@@ -50,11 +55,11 @@ class Wall:
     mirror: bool = False
     derived: bool = False
     slope: sympy.Expr | None = None
-    laplacian: Wall | None = None
+    laplacian: BoundaryCondition | None = None
 
     @property
     def name(self) -> str:
-        """The kinds of all conditions, such as ``dirichlet and neumann``."""
+        """The kinds of both conditions, such as ``dirichlet and neumann``."""
         if self.laplacian is not None:
             return f"{self.kind} and laplacian {self.laplacian.kind}"
         return f"{self.kind} and neumann" if self.is_clamped else self.kind
@@ -66,28 +71,29 @@ class Wall:
 
     @property
     def has_second(self) -> bool:
-        """Whether a second condition is stated."""
+        """Whether there is a second condition."""
         return self.is_clamped or self.laplacian is not None
 
     @property
     def repeats(self) -> bool:
-        """Whether laplacian(u) has the condition that u has, apart from the value."""
+        """Whether the conditions for u and laplacian(u) differ at most in their values."""
         other = self.laplacian
         return other is not None and (other.kind, other.a, other.b) == (self.kind, self.a, self.b)
 
     @property
     def values(self) -> tuple[sympy.Expr, ...]:
-        """The right-hand sides of all conditions, the first one's first."""
+        """The right-hand sides of both conditions, first condition first."""
         slope = () if self.slope is None else (self.slope,)
         return (self.value, *slope, *(() if self.laplacian is None else self.laplacian.values))
 
     @property
-    def moves(self) -> bool:
+    def is_time_dependent(self) -> bool:
         """Whether a value depends on time."""
         return any(TIME in value.free_symbols for value in self.values)
 
     @property
-    def homogeneous(self) -> Wall:
+    def homogeneous(self) -> BoundaryCondition:
+        """The condition with all values 0."""
         return replace(
             self,
             value=sympy.S.Zero,
@@ -97,38 +103,44 @@ class Wall:
         )
 
 
-PERIODIC = Wall("periodic")
-NO_FLUX = Wall("neumann", 0.0, 1.0)
-#: no condition is known: ghost cells continue the polynomial through the cells at the face
-EXTRAPOLATED = Wall("extrapolated")
-#: ghost cells have the value on the face: for a diffusivity, whose mean over the half cell beside
-#: the face is then that of the face and the cell
+PERIODIC = BoundaryCondition("periodic")
+NO_FLUX = BoundaryCondition("neumann", 0.0, 1.0)
+#: no condition: ghost cells are extrapolated by the polynomial through the cells at the face
+EXTRAPOLATED = BoundaryCondition("extrapolated")
+#: ghost cells have the value on the face. This is for diffusivities, whose mean over the half cell
+#: at the face is then the mean of the values on the face and in the cell
 HELD = "held"
-#: ghost cells are computed elsewhere, from those of what an expression is made of
-POINTWISE = Wall("pointwise")
-#: ghost cells of an operator are the operator on the ghost cells of what it is applied to, which
-#: two conditions determine
-CONTINUED = Wall("continued")
+#: ghost cells of an expression are computed from the ghost cells of its arguments
+POINTWISE = BoundaryCondition("pointwise")
+#: ghost cells of an operator are computed by applying it to the ghost cells of its argument, which
+#: are determined by two conditions
+CONTINUED = BoundaryCondition("continued")
 
 
 @dataclass(frozen=True)
 class Boundary:
-    """``walls[field][axis]`` is the pair (lower, upper); axes in x, y, z order."""
+    """The boundary conditions of all fields.
 
-    walls: tuple[tuple[tuple[Wall, Wall], ...], ...]
-    #: per field, the wall on the faces of obstacles (``domain.mask``)
-    inner: tuple[Wall, ...] = ()
+    Attributes:
+        walls: ``walls[field][axis]`` is the pair (lower, upper), with axes in the order x, y, z.
+        obstacle_conditions: per field, the condition on the faces of obstacles (``domain.mask``).
+    """
+
+    walls: tuple[tuple[tuple[BoundaryCondition, BoundaryCondition], ...], ...]
+    obstacle_conditions: tuple[BoundaryCondition, ...] = ()
 
     def is_periodic(self, axis: int) -> bool:
+        """Whether an axis is periodic."""
         return self.walls[0][axis][0].kind == "periodic"
 
     @property
     def periodic_axes(self) -> tuple[bool, ...]:
+        """Whether each axis is periodic."""
         return tuple(self.is_periodic(axis) for axis in range(len(self.walls[0])))
 
     @property
-    def all_walls(self) -> Iterator[Wall]:
-        """Every side of every axis and field."""
+    def all_walls(self) -> Iterator[BoundaryCondition]:
+        """The conditions of all fields, axes and sides."""
         return (wall for field in self.walls for pair in field for wall in pair)
 
     @property
@@ -138,10 +150,11 @@ class Boundary:
 
     @property
     def symbols(self) -> set[sympy.Symbol]:
+        """The symbols in the right-hand sides of all conditions."""
         return set().union(*(value.free_symbols for value in self.values))
 
     def describe(self, fields: Sequence[str], axes: Sequence[str]) -> dict[str, list[str]]:
-        """``{"u.x": ["dirichlet", "neumann"]}`` for files and people."""
+        """Return the kinds of all conditions, such as ``{"u.x": ["dirichlet", "neumann"]}``."""
         return {
             f"{field}.{axis}": [wall.kind for wall in pair]
             for field, per_axis in zip(fields, self.walls, strict=True)
@@ -152,24 +165,28 @@ class Boundary:
 def build_boundary(
     spec: Mapping, fields: Sequence[str], grid: Grid, parameters: Mapping
 ) -> Boundary:
-    """Read the ``boundary`` settings.
+    """Build the boundary conditions from the ``boundary`` settings.
+
+    The keys of the settings are ``default`` for all sides; ``x``, ``y``, ``z`` for one axis;
+    ``mask`` for the faces of obstacles (no flux by default); and the name of a field, with the
+    same keys for that field. The value of a key is a condition, or ``{lower: .., upper: ..}``:
+
+    - ``periodic``, or ``dirichlet`` or ``neumann`` with value 0;
+    - ``{dirichlet: value}``, ``{neumann: value}``, ``{robin: {a: .., b: .., value: ..}}``;
+    - with a second condition ``{dirichlet: .., neumann: ..}`` (``clamped``: both 0), or
+      ``laplacian: CONDITION`` in addition to the first, where a number or formula means
+      ``{dirichlet: value}`` (``simply_supported``: ``{dirichlet: 0, laplacian: 0}``; without
+      flux: ``{neumann: 0, laplacian: neumann}``).
 
     Args:
-        spec: ``default`` for every side; ``x``, ``y``, ``z`` for one axis; ``mask`` for the faces
-            of obstacles (no flux unless given); a field's name for the same keys of that field.
-            A side is ``periodic``, ``dirichlet`` or ``neumann`` (value 0), or
-            ``{dirichlet: value}``, ``{neumann: value}``,
-            ``{robin: {a: .., b: .., value: ..}}``; an axis may be ``{lower: .., upper: ..}``.
-            A second condition stands beside the first: ``{dirichlet: .., neumann: ..}``
-            (``clamped``: both 0), or ``laplacian: CONDITION`` for the Laplacian of the field, where
-            a value alone is ``{dirichlet: value}`` (``simply_supported``:
-            ``{dirichlet: 0, laplacian: 0}``; without flux ``{neumann: 0, laplacian: neumann}``).
+        spec: the settings.
         fields: the names of the fields.
         grid: the grid, for its axes.
-        parameters: names that wall formulas may use besides position and time.
+        parameters: the names that formulas may use besides position and time.
 
     Raises:
         BoundaryError: for unknown keys, and for an axis that is periodic on one side only.
+        FormulaError: for an invalid formula.
     """
     _check_keys(spec, ("default", "mask", *grid.axes, *fields), "boundary")
     for field in fields:
@@ -183,10 +200,10 @@ def build_boundary(
     scope = Scope(
         {**symbols, **parameters},
         grid.axes,
-        forbidden=dict.fromkeys(fields, "it is a field; a wall's value is known beforehand"),
+        forbidden=dict.fromkeys(fields, "a boundary value cannot depend on the fields"),
     )
     walls = tuple(
-        tuple(_axis_walls(spec, field, axis, scope) for axis in grid.axes) for field in fields
+        tuple(_axis_conditions(spec, field, axis, scope) for axis in grid.axes) for field in fields
     )
     _check_unused(spec, fields, grid.axes, scope)
     for number, axis in enumerate(grid.axes):
@@ -196,27 +213,29 @@ def build_boundary(
                 f"boundary.{axis} is periodic on one side or for one field only",
                 "both sides of an axis periodic for every field, or none",
             )
-    return Boundary(walls, tuple(_inner_wall(spec, field, scope) for field in fields))
+    return Boundary(walls, tuple(_obstacle_condition(spec, field, scope) for field in fields))
 
 
 def _check_unused(spec: Mapping, fields: Sequence[str], axes: Sequence[str], scope: Scope) -> None:
-    """Read the conditions that others take precedence over: a mistake there is one all the same.
+    """Check all conditions, including those that others take precedence over.
 
     Raises:
-        BoundaryError, FormulaError: as for those that are used.
+        BoundaryError, FormulaError: for an invalid condition.
     """
-    for layers, place in ((spec, "boundary"), *((spec.get(f), f"boundary.{f}") for f in fields)):
+    for layers, where in ((spec, "boundary"), *((spec.get(f), f"boundary.{f}") for f in fields)):
         for key in ("default", *axes):
             layer = (layers or {}).get(key)
-            sided = isinstance(layer, Mapping) and set(layer) & set(SIDES)
-            for name, side in layer.items() if sided else [("", layer)]:
+            sides: Mapping = {"": layer}
+            if isinstance(layer, Mapping) and set(layer) & set(SIDES):
+                sides = layer
+            for name, side in sides.items():
                 if side is not None:
-                    _wall(side, f"{place}.{key}" + (f".{name}" if name else ""), scope)
+                    _side(side, f"{where}.{key}" + (f".{name}" if name else ""), scope)
 
 
-def _inner_wall(spec: Mapping, field: str, scope: Scope) -> Wall:
+def _obstacle_condition(spec: Mapping, field: str, scope: Scope) -> BoundaryCondition:
     given = (spec.get(field) or {}).get("mask", spec.get("mask", "neumann"))
-    wall = _wall(given, "boundary.mask", scope)
+    wall = _side(given, "boundary.mask", scope)
     constant = wall.value.is_number and (wall.kind == "dirichlet" or wall.value == 0)
     if wall.kind not in ("dirichlet", "neumann") or not constant or wall.has_second:
         raise BoundaryError(
@@ -225,25 +244,27 @@ def _inner_wall(spec: Mapping, field: str, scope: Scope) -> Wall:
     return wall
 
 
-def _axis_walls(spec: Mapping, field: str, axis: str, scope: Scope) -> tuple[Wall, Wall]:
+def _axis_conditions(
+    spec: Mapping, field: str, axis: str, scope: Scope
+) -> tuple[BoundaryCondition, BoundaryCondition]:
     own = spec.get(field) or {}
     layers = [(own.get(axis), f"{field}.{axis}"), (own.get("default"), f"{field}.default")]
     layers += [(spec.get(axis), axis), (spec.get("default", "periodic"), "default")]
 
-    def side(name: str) -> Wall:
+    def side(name: str) -> BoundaryCondition:
         for layer, label in layers:
             if isinstance(layer, Mapping) and set(layer) & set(SIDES):
                 _check_keys(layer, SIDES, f"boundary.{label}")
                 layer, label = layer.get(name), f"{label}.{name}"
             if layer is not None:
-                return _wall(layer, f"boundary.{label}", scope)
+                return _side(layer, f"boundary.{label}", scope)
         return PERIODIC
 
     return side("lower"), side("upper")
 
 
-def _wall(spec: object, where: str, scope: Scope) -> Wall:
-    """One side, with a second condition if it has two."""
+def _side(spec: object, where: str, scope: Scope) -> BoundaryCondition:
+    """Build the condition of one side, with its second condition if there is one."""
     if isinstance(spec, str):
         spec = PAIRS.get(spec, {spec: 0})
     known = (*KINDS, *PAIRS)
@@ -251,7 +272,9 @@ def _wall(spec: object, where: str, scope: Scope) -> Wall:
         raise BoundaryError(f"{where} is {spec!r}", "one of " + ", ".join(known))
     for key in spec:
         if key not in (*KINDS, LAPLACIAN):
-            raise BoundaryError(f"{where} names {key!r}", nearest(str(key), (*known, LAPLACIAN)))
+            raise BoundaryError(
+                f"{where} has the unknown key {key!r}", nearest(str(key), (*known, LAPLACIAN))
+            )
     first = [kind for kind in KINDS if kind in spec][:1]
     second = [key for key in spec if key not in first]
     if not second:
@@ -269,8 +292,8 @@ def _wall(spec: object, where: str, scope: Scope) -> Wall:
     return replace(wall, slope=_condition("neumann", spec["neumann"], where, scope).value)
 
 
-def _of_laplacian(spec: object, where: str, scope: Scope) -> Wall:
-    """The condition for laplacian(u); a number or a formula is its value."""
+def _of_laplacian(spec: object, where: str, scope: Scope) -> BoundaryCondition:
+    """Build the condition for laplacian(u); a number or a formula is its value."""
     where = f"{where}.{LAPLACIAN}"
     if isinstance(spec, str) and spec in KINDS:
         spec = {spec: 0}
@@ -284,22 +307,24 @@ def _of_laplacian(spec: object, where: str, scope: Scope) -> Wall:
     return _condition(kinds[0], spec[kinds[0]], where, scope)
 
 
-def _condition(kind: str, value: object, where: str, scope: Scope) -> Wall:
-    scalar = isinstance(value, (str, int, float)) and not isinstance(value, bool)
-    if kind != "robin" and not scalar:
+def _condition(kind: str, value: object, where: str, scope: Scope) -> BoundaryCondition:
+    """Build a condition of one kind from its value in the settings."""
+    if kind == "robin":
+        robin = _mapping(value, where)
+        _check_keys(robin, ("a", "b", "value"), where)
+        a, b = (_number(robin.get(name), f"{where}.robin.{name}") for name in ("a", "b"))
+        if a == b == 0:
+            raise BoundaryError(f"{where} has a = b = 0", "a*u + b*du/dn = value with a or b set")
+        text = robin.get("value", 0)
+        return BoundaryCondition(kind, a, b, parse(text, scope, f"{where}.robin.value"))
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise BoundaryError(f"{where}.{kind} is {value!r}", "a number or a formula")
     if kind == "periodic":
         if value != 0:
             raise BoundaryError(f"{where} has periodic: {value!r}", "periodic, without a value")
         return PERIODIC
-    if kind == "robin":
-        _check_keys(_mapping(value, where), ("a", "b", "value"), where)
-        a, b = (_number(value.get(name), f"{where}.robin.{name}") for name in ("a", "b"))
-        if a == b == 0:
-            raise BoundaryError(f"{where} has a = b = 0", "a*u + b*du/dn = value with a or b set")
-        return Wall(kind, a, b, parse(value.get("value", 0), scope, f"{where}.robin.value"))
     a, b = (1.0, 0.0) if kind == "dirichlet" else (0.0, 1.0)
-    return Wall(kind, a, b, parse(value, scope, f"{where}.{kind}"))
+    return BoundaryCondition(kind, a, b, parse(value, scope, f"{where}.{kind}"))
 
 
 def _number(value: object, where: str) -> float:

@@ -1,4 +1,4 @@
-"""Equations: fields, parameters and formulas, read from settings; none has Python of its own."""
+"""Equations: fields, parameters and formulas, built from settings alone."""
 
 from __future__ import annotations
 
@@ -18,17 +18,27 @@ from pdesim.formula import language as lang
 from pdesim.formula.language import TIME, reserved_names
 from pdesim.model.grid import place_names
 
-#: keys of an equation's settings that are not parameters
-#: of one equation: planning and the compiled program grow with the square of its fields
+#: limits of one equation; the time for planning and compiling grows with the square of the fields
 MOST_FIELDS, MOST_PARAMETERS = 64, 1000
+#: keys of an equation's settings that are not parameters
 KEYS = ("name", "title", "about", "reference", "fields", "rhs", "solve", "units", "labels")
 
 
 @dataclass(frozen=True)
 class Equation:
-    """``du/dt = rhs`` (evolution) or ``formula = 0`` (steady), in terms of SymPy expressions.
+    """A system ``du/dt = rhs`` (evolution) or ``formula = 0`` (steady).
 
-    ``parameters`` are numbers; parameters given as formulas are already inside ``formulas``.
+    Attributes:
+        name: the name of the equation, which becomes part of folder names.
+        title: a short description.
+        about: a longer description.
+        fields: the names of the unknowns.
+        parameters: the parameters that are numbers; those that are formulas are substituted.
+        texts: field -> its formula as text.
+        formulas: the right-hand sides as SymPy expressions, in the order of ``fields``.
+        steady: whether the equation has no time derivative.
+        units: field -> unit.
+        labels: field -> name for pictures.
     """
 
     name: str
@@ -44,49 +54,60 @@ class Equation:
 
     @cached_property
     def field_symbols(self) -> tuple[sympy.Symbol, ...]:
+        """The symbols of the fields."""
         return tuple(sympy.Symbol(name, real=True) for name in self.fields)
 
     @cached_property
     def parameter_symbols(self) -> dict[str, sympy.Symbol]:
+        """The symbols of the numerical parameters by name."""
         return {name: sympy.Symbol(name, real=True) for name in self.parameters}
 
     def split(self, excluded: frozenset[str] = frozenset()) -> Split:
-        """Linear constant-coefficient part and rest, some operators being left to the rest."""
+        """Separate the linear constant-coefficient part; see :func:`pdesim.formula.split`."""
         constants = frozenset(self.parameter_symbols.values())
         return split(self.formulas, self.field_symbols, constants, excluded)
 
     @cached_property
     def jacobian(self) -> sympy.ImmutableMatrix:
+        """The frozen-coefficient Jacobian; see :func:`pdesim.formula.jacobian`."""
         return jacobian(self.formulas, self.field_symbols)
 
     def with_nested(self, axes: Collection[int], mixed: bool = False) -> Equation:
-        """The equation with third and higher derivatives along some axes as nested ones.
+        """Return the equation with third and higher derivatives replaced by nested ones.
 
-        Beyond a boundary condition a field is known to the order of a second derivative; what a
-        higher one needs there is what nested operators assume: ``d3_dx3(u)`` becomes
-        ``d_dx(d2_dx2(u))``, ``d4_dx4(u)`` becomes ``d2_dx2(d2_dx2(u))``. ``mixed`` does the same to
-        mixed derivatives.
+        A boundary condition determines ghost cells up to a second derivative. Higher derivatives
+        use the conditions that nested operators assume: ``d3_dx3(u)`` becomes ``d_dx(d2_dx2(u))``,
+        ``d4_dx4(u)`` becomes ``d2_dx2(d2_dx2(u))``.
+
+        Args:
+            axes: the axes along which derivatives are replaced; 0 is x.
+            mixed: whether mixed derivatives are replaced, too.
         """
         formulas = tuple(lang.with_nested(f, axes, mixed) for f in self.formulas)
         return self if formulas == self.formulas else replace(self, formulas=formulas)
 
     @property
-    def moves(self) -> bool:
-        """Whether the formulas name the time."""
+    def is_time_dependent(self) -> bool:
+        """Whether a formula depends on time explicitly."""
         return any(TIME in formula.free_symbols for formula in self.formulas)
 
     @property
     def text(self) -> str:
-        """One line per field, as its author wrote it."""
+        """The equation as text, one line per field."""
         left = "0 = {1}" if self.steady else "d{0}/dt = {1}"
         return "\n".join(left.format(name, text) for name, text in self.texts.items())
 
 
 def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -> Equation:
-    """Read the ``equation`` settings for a grid with these axes.
+    """Build an equation from the ``equation`` settings.
+
+    Args:
+        spec: the settings.
+        axes: the axes of the grid.
+        name: the equation's name if the settings have none.
 
     Raises:
-        ConfigError: for missing or contradictory keys, and for names that cannot be used.
+        ConfigError: for missing or contradictory keys, and for invalid names.
         FormulaError: for formulas outside the language.
     """
     _check_types(spec)
@@ -112,12 +133,12 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
         )
     _check_names(given, "parameter")
     if clash := set(given) & set(fields):
-        raise ConfigError(f"{clash.pop()!r} is both a field and a parameter", "one meaning a name")
+        raise ConfigError(f"{clash.pop()!r} is both a field and a parameter", "different names")
     name = str(spec.get("name") or name.rpartition("/")[2])
     if not re.fullmatch(r"\w[\w.-]*", name):  # it becomes part of file names
         raise ConfigError(f"equation.name is {name!r}", "letters, digits, and _ - . between them")
-    numbers, definitions = _parameters(given)
-    symbols = _symbols(axes, fields, numbers, definitions)
+    values, definitions = _parameters(given)
+    symbols = _symbols(axes, fields, values, definitions)
     scope = Scope(symbols, axes, operators=True)
     key = "solve" if steady else "rhs"
     varying = frozenset(symbols[name] for name in (*place_names(axes), *fields))
@@ -129,7 +150,7 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
         title=str(spec.get("title") or ""),
         about=str(spec.get("about") or ""),
         fields=fields,
-        parameters=numbers,
+        parameters=values,
         texts={f: " ".join(str(texts[f]).split()) for f in fields},
         formulas=formulas,
         steady=steady,
@@ -139,7 +160,11 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
 
 
 def _check_types(spec: Mapping) -> None:
-    """Refuse keys of an equation, other than formulas and parameters, of a wrong type."""
+    """Check the types of all keys except formulas and parameters.
+
+    Raises:
+        ConfigError: for a value of the wrong type.
+    """
     for key in ("name", "title", "about", "reference"):
         if not isinstance(spec.get(key), (str, int, float, type(None))):
             raise ConfigError(f"equation.{key} is {_brief(spec[key])}", "text")
@@ -158,16 +183,16 @@ def _check_types(spec: Mapping) -> None:
 
 
 def _brief(value: object) -> str:
-    """A value as Python writes it, cut where it is long."""
+    """Return the ``repr`` of a value, shortened to 200 characters."""
     text = repr(value)
     return text if len(text) < 200 else f"{text[:200]}..."
 
 
 def unused_parameters(spec: Mapping, elsewhere: set[str]) -> tuple[str, ...]:
-    """A line about each parameter that nothing uses, with the nearest name that is used.
+    """Return a note about each unused parameter, with the nearest used name.
 
-    It may be one that a formula of an equation file used before the shell replaced that formula,
-    or a misspelling in the shell: the composed settings do not tell these apart.
+    A parameter is unused if it is misspelled, or if the formula that used it was replaced on the
+    command line; the composed settings do not show which.
 
     Args:
         spec: the equation's settings.
@@ -175,8 +200,9 @@ def unused_parameters(spec: Mapping, elsewhere: set[str]) -> tuple[str, ...]:
     """
     given = {key: value for key, value in spec.items() if key not in KEYS}
     texts = _formulas(spec)[0]
-    # parameters that are formulas count only where something uses them
-    used, waiting = set(), {*elsewhere, *(n for t in texts.values() for n in names_in(str(t)))}
+    # names in the formula of a parameter are used if that parameter is
+    used: set[str] = set()
+    waiting = {*elsewhere, *(n for t in texts.values() for n in names_in(str(t)))}
     while waiting:
         name = waiting.pop()
         used.add(name)
@@ -190,6 +216,7 @@ def unused_parameters(spec: Mapping, elsewhere: set[str]) -> tuple[str, ...]:
 
 
 def _formulas(spec: Mapping) -> tuple[Mapping, bool]:
+    """Return the formulas by field, and whether the equation is steady."""
     rhs, solve = spec.get("rhs") or {}, spec.get("solve") or {}
     if bool(rhs) == bool(solve):
         raise ConfigError(
@@ -209,10 +236,10 @@ def _formulas(spec: Mapping) -> tuple[Mapping, bool]:
 
 
 def _check_fields(texts: object, name: str, fields: Sequence[str]) -> None:
-    """``units`` and ``labels``: text for some of the fields.
+    """Check ``units`` or ``labels``, a mapping from fields to text.
 
     Raises:
-        ConfigError: if it is no mapping, or names what is no field.
+        ConfigError: if it is not a mapping, or a key is not a field.
     """
     if not texts:
         return
@@ -224,24 +251,28 @@ def _check_fields(texts: object, name: str, fields: Sequence[str]) -> None:
                 f"{name}.{key} does not name a field of this equation", nearest(str(key), fields)
             )
         if "\0" in str(texts[key]):
-            raise ConfigError(f"{name}.{key} contains a character of value 0", "printable text")
+            raise ConfigError(f"{name}.{key} contains a null character", "printable text")
 
 
-def _check_names(names: Sequence[str] | Mapping, what: str) -> None:
-    reserved = reserved_names(what)
+def _check_names(names: Sequence[str] | Mapping, kind: str) -> None:
+    reserved = reserved_names(kind)
     for name in names:
         if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
-            raise ConfigError(f"{name!r} cannot name a {what}", "a plain name, such as u or D_u")
+            raise ConfigError(
+                f"{name!r} cannot be the name of a {kind}", "an identifier, such as u or D_u"
+            )
         if name in reserved:
             words = (n for n in reserved if not re.match(r"d\d?_|symbol_", n))
             raise ConfigError(
-                f"{name!r} cannot name a {what}: it is reserved",
+                f"{name!r} cannot be the name of a {kind}: it is reserved",
                 f"a name other than {', '.join(words)} and the derivatives (d_dx, d2_dx2, ...)",
             )
 
 
 def _parameters(given: Mapping) -> tuple[dict[str, float], dict[str, str]]:
-    numbers, definitions = {}, {}
+    """Separate the parameters that are numbers from those that are formulas."""
+    values: dict[str, float] = {}
+    definitions: dict[str, str] = {}
     for name, value in given.items():
         if isinstance(value, str):
             definitions[name] = value
@@ -250,14 +281,19 @@ def _parameters(given: Mapping) -> tuple[dict[str, float], dict[str, str]]:
         elif not math.isfinite(value):
             raise ConfigError(f"equation.{name} is {value}", "a finite number")
         else:
-            numbers[name] = float(value)
-    return numbers, definitions
+            values[name] = float(value)
+    return values, definitions
 
 
-def _symbols(axes, fields, numbers, definitions) -> dict[str, sympy.Expr]:
-    """Names to expressions; formula parameters are read in the order of their dependence."""
-    plain = (*place_names(axes), "t", *fields, *numbers)
-    symbols = {name: sympy.Symbol(name, real=True) for name in plain}
+def _symbols(
+    axes: tuple[str, ...],
+    fields: Sequence[str],
+    values: Mapping[str, float],
+    definitions: Mapping[str, str],
+) -> dict[str, sympy.Expr]:
+    """Return the expression of every name; parameters are parsed in the order of dependence."""
+    plain = (*place_names(axes), "t", *fields, *values)
+    symbols: dict[str, sympy.Expr] = {name: sympy.Symbol(name, real=True) for name in plain}
     waiting = dict(definitions)
     while waiting:
         ready = [name for name, text in waiting.items() if not names_in(text) & set(waiting)]

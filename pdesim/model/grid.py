@@ -13,10 +13,15 @@ from pdesim.formula.language import AXES
 
 @dataclass(frozen=True)
 class Grid:
-    """``points`` cells along x, y, z (in this order), each side ``extent / points`` long.
+    """A uniform Cartesian grid in one, two or three dimensions.
 
-    The centre of cell i on an axis is ``origin + (i + 1/2) * spacing``; walls lie on cell faces.
-    Arrays have the reverse order, x last: shape ``(nx,)``, ``(ny, nx)`` or ``(nz, ny, nx)``.
+    The centre of cell i on an axis is ``origin + (i + 1/2) * spacing``, and the boundary lies on
+    cell faces. Arrays have the reverse order of axes: ``(nx,)``, ``(ny, nx)`` or ``(nz, ny, nx)``.
+
+    Attributes:
+        points: the number of cells along x, y, z.
+        extent: the lengths of the domain along x, y, z.
+        origin: the lower corner of the domain.
     """
 
     points: tuple[int, ...]
@@ -25,37 +30,42 @@ class Grid:
 
     @property
     def dimensions(self) -> int:
+        """The number of dimensions."""
         return len(self.points)
 
     @property
     def axes(self) -> tuple[str, ...]:
+        """The names of the axes, such as ``("x", "y")``."""
         return AXES[: self.dimensions]
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Array shape: ``points`` reversed, so that x is the last axis."""
+        """The shape of arrays: ``points`` in reverse order."""
         return self.points[::-1]
 
     @property
     def cells(self) -> int:
+        """The total number of cells."""
         return math.prod(self.points)
 
     @property
     def spacing(self) -> tuple[float, ...]:
+        """The cell sizes along x, y, z."""
         return tuple(length / n for length, n in zip(self.extent, self.points, strict=True))
 
     @property
     def cell_volume(self) -> float:
+        """The volume of a cell."""
         return math.prod(self.spacing)
 
     def array_axis(self, axis: int) -> int:
-        """The (negative) array axis of coordinate axis 0 = x, 1 = y, 2 = z."""
+        """Return the (negative) array axis of a coordinate axis, 0 for x."""
         return -1 - axis
 
     def centres(self, axis: int, halo: int = 0, periodic: bool = False) -> np.ndarray:
-        """Cell centres along one axis, with ``halo`` more cells on either side.
+        """Return the cell centres along one axis, with ``halo`` ghost cells on either side.
 
-        On a periodic axis those are the cells of the other end, at their own places.
+        On a periodic axis the ghost cells have the coordinates of the cells that they copy.
         """
         index = np.arange(-halo, self.points[axis] + halo)
         if periodic:
@@ -63,7 +73,7 @@ class Grid:
         return self.origin[axis] + (index + 0.5) * self.spacing[axis]
 
     def broadcast(self, axis: int, values: np.ndarray) -> np.ndarray:
-        """Shape a vector along one coordinate axis so that it broadcasts over the grid."""
+        """Reshape values along one coordinate axis so that they broadcast over the grid."""
         shape = [1] * self.dimensions
         shape[self.array_axis(axis)] = -1
         return values.reshape(shape)
@@ -71,21 +81,28 @@ class Grid:
     def coordinates(
         self, halo: int = 0, periodic: Sequence[bool] = (False, False, False)
     ) -> dict[str, np.ndarray]:
-        """``x``, ``y``, ``z`` as arrays that broadcast against each other."""
+        """Return ``x``, ``y``, ``z`` as arrays that broadcast against each other."""
         return {
             name: self.broadcast(axis, self.centres(axis, halo, periodic[axis]))
             for axis, name in enumerate(self.axes)
         }
 
-    def places(
+    def namespace(
         self, coordinates: dict[str, np.ndarray], named: Container[str] = ("r",)
-    ) -> dict[str, np.ndarray]:
-        """Coordinates plus what formulas may name besides: ``r`` and ``Lx``, ``Ly``, ``Lz``.
+    ) -> dict[str, np.ndarray | float]:
+        """Return the values of the spatial names of formulas.
 
-        ``r`` is the distance from the centre of the domain, in any number of dimensions. It alone
-        is as large as the grid, so it is left out where ``named`` does not have it.
+        Args:
+            coordinates: see :meth:`coordinates`.
+            named: the names that are needed. ``r`` is as large as the grid, so it is included only
+                if it is one of them.
+
+        Returns:
+            The coordinates, ``Lx``, ``Ly``, ``Lz`` (the extent), and ``r`` (the distance from the
+            centre of the domain).
         """
-        lengths = {f"L{name}": self.extent[axis] for axis, name in enumerate(self.axes)}
+        pairs = zip(self.axes, self.extent, strict=True)
+        lengths: dict[str, np.ndarray | float] = {f"L{name}": length for name, length in pairs}
         if "r" not in named:
             return {**coordinates, **lengths}
         squares = (
@@ -96,10 +113,10 @@ class Grid:
 
 
 def square_extents(points: Sequence[int], extent: float) -> tuple[float, ...]:
-    """The lengths of a domain of square cells whose first axis has a given length."""
+    """Return the lengths of a domain of square cells, given its length along x."""
     return tuple(extent * n / points[0] for n in points)
 
 
 def place_names(axes: tuple[str, ...]) -> tuple[str, ...]:
-    """The names that :meth:`Grid.places` gives values to."""
+    """Return the names that :meth:`Grid.namespace` defines."""
     return (*axes, *(f"L{name}" for name in axes), "r")

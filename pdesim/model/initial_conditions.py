@@ -1,7 +1,7 @@
-"""First states: formulas and seeded generators, evaluated with NumPy in float64.
+"""Initial states: formulas and seeded generators, evaluated with NumPy in float64.
 
-The random numbers come from PCG64 streams keyed by (seed, field, place in the formula), so a
-state is the same bit for bit on every device and in every precision before rounding.
+Random numbers are drawn from PCG64 streams with the key (seed, field, occurrence in the formula).
+The state is therefore bit-identical on every device and, before rounding, in every precision.
 """
 
 from __future__ import annotations
@@ -21,30 +21,31 @@ from pdesim.formula import language as lang
 from pdesim.model.grid import Grid, place_names
 from pdesim.model.resampling import SMOOTHING, low_pass
 
-#: generators whose values at a place depend on the grid
+#: generators whose values at a given point depend on the grid
 GRID_DEPENDENT = {"random_normal", "random_uniform", "image", "snapshot"}
 
-#: balls of one ``spots``: each takes at least 50 microseconds
+#: largest number of balls in one ``spots``; each takes at least 50 microseconds
 MOST_SPOTS = 50_000
-#: cells of all balls together, each ball counted by the box around it: about a minute
+#: largest number of cells in the bounding boxes of all balls; this many take about a minute
 MOST_CELLS = 5e9
 
 
 @dataclass(frozen=True)
 class InitialConditions:
-    """One formula per field."""
+    """An initial state, defined by one formula per field."""
 
     fields: tuple[str, ...]
     formulas: tuple[sympy.Expr, ...]
 
     @property
     def grid_dependent(self) -> set[str]:
-        """The generators in these formulas whose values depend on the grid, by name."""
+        """The names of the generators in the formulas whose values depend on the grid."""
         nodes = set().union(*(formula.atoms(AppliedUndef) for formula in self.formulas))
         return {lang.word_of(node) for node in nodes} & GRID_DEPENDENT
 
     @property
     def symbols(self) -> set[sympy.Symbol]:
+        """The symbols in the formulas."""
         return set().union(*(formula.free_symbols for formula in self.formulas))
 
     def evaluate(
@@ -56,17 +57,27 @@ class InitialConditions:
         time: float = 0.0,
         drawn_on: Grid | None = None,
     ) -> np.ndarray:
-        """The state as float64, shape ``(fields, *grid.shape)``.
+        """Evaluate the state on a grid.
 
-        Random numbers, images and snapshots depend on the grid. With ``drawn_on`` they are taken on
-        that grid, smoothed and interpolated (:func:`pdesim.model.resampling.low_pass`), so that
-        grids of different spacing get the same function.
+        Args:
+            grid: the grid.
+            periodic: whether each axis is periodic.
+            parameters: the parameters of the equation.
+            seed: the seed of the random numbers.
+            time: the initial time.
+            drawn_on: the grid for random numbers, images and snapshots, whose values depend on the
+                grid. They are smoothed and interpolated from it
+                (:func:`pdesim.model.resampling.low_pass`), so that grids of different spacing have
+                the same initial function. By default, ``grid``.
+
+        Returns:
+            An array of float64, shape ``(fields, *grid.shape)``.
 
         Raises:
-            ConfigError: if a formula gives a value that is not finite.
+            ConfigError: if a value is not finite.
         """
         named = {symbol.name for symbol in self.symbols}
-        names = {**grid.places(grid.coordinates(), named), **parameters, "t": time}
+        names = {**grid.namespace(grid.coordinates(), named), **parameters, "t": time}
         state = np.empty((len(self.formulas), *grid.shape))
         for number, formula in enumerate(self.formulas):
             generators = _Generators(grid, tuple(periodic), seed, number, drawn_on)
@@ -87,14 +98,18 @@ def build_initial(
     parameters: Mapping,
     section: str = "initial",
 ) -> InitialConditions:
-    """Read the ``initial`` settings: a formula per field, ``default`` for the others.
+    """Build an initial state from the ``initial`` settings.
 
     Args:
-        section: the settings that the formulas are in, for errors.
+        spec: a formula per field; ``default`` applies to all other fields.
+        fields: the names of the fields.
+        axes: the axes of the grid.
+        parameters: the names that formulas may use besides position and time.
+        section: the name of the settings, for errors.
 
     Raises:
-        ConfigError: for a name that is no field.
-        FormulaError: for a formula that cannot be read.
+        ConfigError: for a key that is not a field.
+        FormulaError: for an invalid formula.
     """
     for key in spec:
         if key not in (*fields, "default"):
@@ -102,15 +117,15 @@ def build_initial(
                 f"initial.{key} does not name a field of this equation",
                 nearest(key, [*fields, "default"]),
             )
-    places = {name: sympy.Symbol(name, real=True) for name in (*place_names(axes), "t")}
+    symbols = {name: sympy.Symbol(name, real=True) for name in (*place_names(axes), "t")}
     scope = Scope(
-        {**places, **parameters},
+        {**symbols, **parameters},
         axes,
         generators=True,
-        forbidden=dict.fromkeys(fields, "an initial state is known before the fields are"),
+        forbidden=dict.fromkeys(fields, "an initial state cannot depend on the fields"),
     )
     if "default" in spec and all(field in spec for field in fields):
-        # used for no field; a mistake in it is one all the same. It may be for more dimensions
+        # unused, but checked all the same; it may be written for more dimensions than the grid has
         every = {name: sympy.Symbol(name, real=True) for name in place_names(lang.AXES)}
         wide = replace(scope, symbols={**every, **scope.symbols}, axes=lang.AXES)
         parse(spec["default"], wide, "initial.default")
@@ -123,22 +138,26 @@ def build_initial(
 
 @dataclass(frozen=True)
 class _Generators:
+    """Values of the generators for one field on one grid."""
+
     grid: Grid
     periodic: tuple[bool, ...]
     seed: int
     field: int
     drawn_on: Grid | None = None
 
-    def __call__(self, word: str, arguments: tuple, evaluate: Evaluator) -> np.ndarray:
+    def __call__(
+        self, word: str, arguments: tuple[sympy.Basic, ...], evaluate: Evaluator
+    ) -> np.ndarray:
         return getattr(self, f"_{word}")(*arguments, evaluate=evaluate)
 
     @property
     def _source(self) -> Grid:
-        """The grid that numbers which depend on it are taken on."""
+        """The grid for values that depend on the grid."""
         return self.drawn_on or self.grid
 
-    def _here(self, values: np.ndarray, smoothing: float = SMOOTHING) -> np.ndarray:
-        """Values on the source grid, on this grid."""
+    def _resampled(self, values: np.ndarray, smoothing: float = SMOOTHING) -> np.ndarray:
+        """Transfer values from the source grid to this grid."""
         if self.drawn_on is None:
             return values
         return low_pass(values, self.grid.shape, self.periodic, smoothing)
@@ -146,48 +165,59 @@ class _Generators:
     def _stream(self, *key: int) -> np.random.Generator:
         return np.random.Generator(np.random.PCG64([self.seed, *key]))
 
-    def _random_normal(self, amplitude, place, evaluate):
-        stream = self._stream(1, self.field, int(place))
-        return evaluate(amplitude) * self._here(stream.standard_normal(self._source.shape))
+    def _random_normal(
+        self, amplitude: sympy.Expr, occurrence: sympy.Integer, evaluate: Evaluator
+    ) -> np.ndarray:
+        stream = self._stream(1, self.field, int(occurrence))
+        return evaluate(amplitude) * self._resampled(stream.standard_normal(self._source.shape))
 
-    def _random_uniform(self, low, high, place, evaluate):
-        low, high = evaluate(low), evaluate(high)
-        if np.any(np.asarray(high) < np.asarray(low)):
+    def _random_uniform(
+        self, low: sympy.Expr, high: sympy.Expr, occurrence: sympy.Integer, evaluate: Evaluator
+    ) -> np.ndarray:
+        lower, upper = evaluate(low), evaluate(high)
+        if np.any(np.asarray(upper) < np.asarray(lower)):
             raise ConfigError(
                 "random_uniform(low, high) has an upper bound below the lower one",
                 "low <= high in every cell, such as random_uniform(0, 1)",
             )
-        noise = self._stream(2, self.field, int(place)).random(self._source.shape)
-        return low + (high - low) * self._here(noise)
+        noise = self._stream(2, self.field, int(occurrence)).random(self._source.shape)
+        return lower + (upper - lower) * self._resampled(noise)
 
-    def _spots(self, count, radius, smoothness=None, *, evaluate):
-        """Union of balls; the edge is a tanh of width ``smoothness * radius`` (0: sharp)."""
-        radius = self._number(radius, "radius", evaluate)
+    def _spots(
+        self,
+        count: sympy.Expr,
+        radius: sympy.Expr,
+        smoothness: sympy.Expr | None = None,
+        *,
+        evaluate: Evaluator,
+    ) -> np.ndarray:
+        """The union of balls; the edge is a tanh of width ``smoothness * radius`` (0: sharp)."""
+        size = self._number(radius, "radius", evaluate)
         width = 0.0
         if smoothness is not None:
-            width = radius * self._number(smoothness, "smoothness", evaluate)
-        count = self._number(count, "count", evaluate)
-        count = max(round(count), int(count > 0))
-        if count > MOST_SPOTS:
-            raise ConfigError(f"spots(...) has a count of {count}", f"at most {MOST_SPOTS}")
-        reach = 2 * (radius + 6 * width)
-        cells = count * math.prod(
+            width = size * self._number(smoothness, "smoothness", evaluate)
+        requested = self._number(count, "count", evaluate)
+        balls = max(round(requested), int(requested > 0))
+        if balls > MOST_SPOTS:
+            raise ConfigError(f"spots(...) has a count of {balls}", f"at most {MOST_SPOTS}")
+        reach = 2 * (size + 6 * width)
+        cells = balls * math.prod(
             min(n, reach / h + 1) for n, h in zip(self.grid.points, self.grid.spacing, strict=True)
         )
         if cells > MOST_CELLS:
             raise ConfigError(
-                f"spots({count}, {radius:g}) covers {cells:.2g} cells, ball by ball",
+                f"spots({balls}, {size:g}) covers {cells:.2g} cells in total",
                 f"at most {MOST_CELLS:.0e}",
                 "fewer or smaller spots",
             )
-        centres = self._stream(3).random((count, self.grid.dimensions))
+        centres = self._stream(3).random((balls, self.grid.dimensions))
         result = np.zeros(self.grid.shape)
         for centre in centres:
-            self._add_ball(result, centre, radius, width)
+            self._add_ball(result, centre, size, width)
         return result
 
     def _number(self, argument: sympy.Expr, name: str, evaluate: Evaluator) -> float:
-        """An argument of ``spots`` that has one value for the whole domain."""
+        """Return an argument of ``spots`` that must be constant over the domain."""
         value = np.asarray(evaluate(argument), dtype=float)
         if value.ndim or not np.isfinite(value) or value < 0:
             given = f"varies from cell to cell ({argument})" if value.ndim else f"is {value:g}"
@@ -197,29 +227,32 @@ class _Generators:
             )
         return float(value)
 
-    def _add_ball(self, result: np.ndarray, centre: np.ndarray, radius: float, width: float):
+    def _add_ball(
+        self, result: np.ndarray, centre: np.ndarray, radius: float, width: float
+    ) -> None:
         reach = radius + 6 * width
-        windows, squares = [], 0.0
+        windows, squares = [], np.zeros(())
         for axis in range(self.grid.dimensions):
             distance = self._distance(axis, centre[axis])
             near = np.flatnonzero(distance <= reach)
             windows.append(near)
             squares = squares + self.grid.broadcast(axis, distance[near] ** 2)
-        place = np.ix_(*windows[::-1])
+        window = np.ix_(*windows[::-1])
         distance = np.sqrt(squares)
         ball = 0.5 - 0.5 * np.tanh((distance - radius) / width) if width else distance <= radius
-        result[place] = np.maximum(result[place], ball)
+        result[window] = np.maximum(result[window], ball)
 
     def _distance(self, axis: int, fraction: float) -> np.ndarray:
         extent = self.grid.extent[axis]
         away = np.abs(self.grid.centres(axis) - self.grid.origin[axis] - fraction * extent)
         return np.minimum(away, extent - away) if self.periodic[axis] else away
 
-    def _image(self, file, evaluate):
+    def _image(self, file: sympy.Symbol, evaluate: Evaluator) -> np.ndarray:
         if self.grid.dimensions != 2:
             raise ConfigError("image(...) needs a 2-D grid", "grid=[nx,ny]")
-        return self._here(files.resize(files.read_picture(literal(file)), self._source.shape))
+        rows, columns = self._source.shape
+        return self._resampled(files.resize(files.read_picture(literal(file)), (rows, columns)))
 
-    def _snapshot(self, file, field, evaluate):
+    def _snapshot(self, file: sympy.Symbol, field: sympy.Symbol, evaluate: Evaluator) -> np.ndarray:
         frame = files.read_last_frame(literal(file), literal(field), self._source.shape)
-        return self._here(frame, smoothing=0.0)
+        return self._resampled(frame, smoothing=0.0)

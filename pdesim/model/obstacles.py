@@ -1,4 +1,4 @@
-"""Obstacles inside the domain: cells that take no part, with walls on their faces."""
+"""Obstacles inside the domain: excluded cells with boundary conditions on their faces."""
 
 from __future__ import annotations
 
@@ -7,23 +7,27 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pdesim.model.boundary_conditions import Wall
+from pdesim.model.boundary_conditions import BoundaryCondition
 
 
 @dataclass(frozen=True)
 class Mask:
-    """``solid`` is True inside obstacles, shape ``grid.shape``; one wall per field on their faces.
+    """The cells inside obstacles, and the boundary conditions on their faces.
 
-    A solid neighbour of a fluid cell is replaced by the ghost value of its wall, ``u`` (no flux) or
-    ``2 g - u`` (value g on the face): second order on straight faces, first on staircases. Fluxes
-    between fluid cells are untouched, so what they conserve stays conserved.
+    In the stencil of a fluid cell u, a solid neighbour has the ghost value ``u`` (no flux) or
+    ``2 g - u`` (value g on the face). This is of second order on faces along the grid, and of first
+    order on staircases. Fluxes between fluid cells are unchanged, so conservation is preserved.
+
+    Attributes:
+        solid: True inside obstacles, shape ``grid.shape``.
+        walls: the boundary condition of every field.
     """
 
     solid: np.ndarray
-    walls: tuple[Wall, ...]
+    walls: tuple[BoundaryCondition, ...]
 
     def padded(self, halo: int, periodic: Sequence[bool]) -> np.ndarray:
-        """``solid`` with ``halo`` more cells: wrapped on periodic axes, fluid beyond walls."""
+        """Return ``solid`` with ghost cells: wrapped on periodic axes, fluid on others."""
         result = self.solid
         for axis, wraps in enumerate(periodic):
             width = [(0, 0)] * result.ndim
@@ -32,6 +36,6 @@ class Mask:
         return result
 
     def fill(self, state: np.ndarray) -> np.ndarray:
-        """A state with every obstacle at its wall's value (0 for no flux)."""
+        """Return a state whose cells inside obstacles have the boundary value (0 for no flux)."""
         values = [float(wall.value) if wall.kind == "dirichlet" else 0.0 for wall in self.walls]
         return np.stack([np.where(self.solid, v, u) for v, u in zip(values, state, strict=True)])

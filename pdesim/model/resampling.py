@@ -1,8 +1,8 @@
-"""Cell-centred values on another grid of the same domain: smooth noise, and interpolation.
+"""Resampling of cell-centred values to another grid of the same domain.
 
-Arrays have any leading axes; the last ``grid.dimensions`` ones are those of the grid, x last. Where
-an axis is periodic, values continue periodically; elsewhere :func:`low_pass` continues them evenly
-beyond the faces, and :func:`halve` interpolates from one side.
+Arrays have any leading axes, followed by those of the grid, x last. Periodic axes are extended
+periodically. On other axes :func:`low_pass` extends values evenly beyond the faces, and
+:func:`halve` uses one-sided interpolation.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-#: the standard deviation of the Gaussian of :func:`low_pass`, in cells of the values given
+#: standard deviation of the Gaussian of :func:`low_pass`, in cells of the given values
 SMOOTHING = 2.5
-#: points of the interpolation in :func:`halve`: exact for polynomials of one degree less
+#: interpolation points of :func:`halve`, without and with ``spectral``
 POINTS, MANY_POINTS = 8, 12
 
 
@@ -23,18 +23,21 @@ def low_pass(
     periodic: Sequence[bool],
     smoothing: float = SMOOTHING,
 ) -> np.ndarray:
-    """Smooth values, evaluated at the cell centres of a grid of another shape.
+    """Smooth values and evaluate them at the cell centres of a grid of another shape.
 
-    The values are multiplied by exp(-(k s)^2 / 2) in Fourier space, s being ``smoothing`` cells of
-    ``values``, and waves shorter than four such cells are left out: the default smoothing leaves
-    less than 4.5e-4 of their amplitude. So every grid with at least half as many cells per axis
-    holds the same smooth function. Long waves and the mean keep their amplitude.
+    In Fourier space the values are multiplied by exp(-(k s)^2 / 2), where s is ``smoothing`` cells
+    of ``values``, and waves shorter than four of these cells are removed; the default smoothing
+    reduces them below 4.5e-4 of their amplitude. All grids with at least half as many cells per
+    axis therefore represent the same smooth function. The mean is preserved, and long waves nearly.
 
     Args:
         values: shape ``(..., *grid.shape)``.
-        shape: cells per array axis of the result, each at least half of those of ``values``.
-        periodic: per coordinate axis, x first.
-        smoothing: the Gaussian's standard deviation in cells; 0 only leaves the short waves out.
+        shape: the shape of the new grid, with at least half as many cells per axis.
+        periodic: whether each coordinate axis is periodic, x first.
+        smoothing: the standard deviation of the Gaussian in cells; 0 removes the short waves only.
+
+    Returns:
+        An array of shape ``(..., *shape)``.
     """
     for number, cells in enumerate(reversed(shape)):
         values = _low_pass(values, -1 - number, cells, periodic[number], smoothing)
@@ -60,21 +63,24 @@ def _low_pass(
 
 
 def _shift(waves: np.ndarray, old: int, new: int) -> np.ndarray:
-    """The phase that moves waves from one grid's first cell centre to the other's."""
+    """Return the phase factor for the distance between the first cell centres of two grids."""
     return np.exp(1j * np.pi * waves * (1 / new - 1 / old))
 
 
 def halve(values: np.ndarray, periodic: Sequence[bool], spectral: bool = False) -> np.ndarray:
-    """Values interpolated at the cell centres of a grid with half as many cells per axis.
+    """Interpolate values to the cell centres of a grid with half as many cells per axis.
 
-    A coarse centre lies in the middle between two fine ones. Interpolation is by polynomials
-    through the 8 nearest centres per axis (with ``spectral``, through 12, and by the trigonometric
-    interpolant on periodic axes), so it is of higher order than any finite difference here.
+    A coarse centre lies halfway between two fine ones. Polynomials through the 8 nearest centres
+    per axis are used. With ``spectral``, they pass through 12 centres, and the trigonometric
+    interpolant is used on periodic axes. The order is higher than that of all finite differences.
 
     Args:
         values: shape ``(..., *grid.shape)``, with an even number of cells per axis.
-        periodic: per coordinate axis, x first; its length says how many axes the grid has.
-        spectral: whether the values come from spectral operators.
+        periodic: whether each coordinate axis is periodic, x first.
+        spectral: whether the values were computed with spectral operators.
+
+    Returns:
+        An array with half as many cells per axis.
     """
     for number, wraps in enumerate(periodic):
         along = np.moveaxis(values, -1 - number, -1)
@@ -82,22 +88,23 @@ def halve(values: np.ndarray, periodic: Sequence[bool], spectral: bool = False) 
             along = _halve_periodic(along)
         else:
             index, weights = _window(along.shape[-1], wraps, spectral)
-            along = sum(along[..., i] * w for i, w in zip(index.T, weights.T, strict=True))
+            terms = [along[..., i] * w for i, w in zip(index.T, weights.T, strict=True)]
+            along = sum(terms, np.zeros(()))
         values = np.moveaxis(along, -1, -1 - number)
     return values
 
 
 def uses_any(flags: np.ndarray, periodic: Sequence[bool], spectral: bool = False) -> np.ndarray:
-    """Where :func:`halve` reads at least one cell that is flagged."""
+    """Return where :func:`halve` reads at least one flagged cell; arguments as there."""
     for number, wraps in enumerate(periodic):
         along = np.moveaxis(flags, -1 - number, -1)
         index, _ = _window(along.shape[-1], wraps, spectral)
-        flags = np.moveaxis(along[..., index].any(axis=-1), -1, -1 - number)
+        flags = np.moveaxis(np.any(along[..., index], axis=-1), -1, -1 - number)
     return flags
 
 
 def _halve_periodic(values: np.ndarray) -> np.ndarray:
-    """The trigonometric interpolant half a cell further, at every second cell."""
+    """Evaluate the trigonometric interpolant half a cell after every second cell."""
     cells = values.shape[-1]
     waves = np.arange(cells // 2 + 1)
     modes = np.fft.rfft(values, axis=-1) * np.exp(1j * np.pi * waves / cells)
@@ -106,7 +113,7 @@ def _halve_periodic(values: np.ndarray) -> np.ndarray:
 
 
 def _window(cells: int, periodic: bool, many: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Fine cells and their weights for each coarse centre, both ``(cells // 2, points)``."""
+    """Return the indices and weights of fine cells, both of shape ``(cells // 2, points)``."""
     points = min(MANY_POINTS if many else POINTS, cells)
     middle = np.arange(1, cells, 2)
     first = middle - points // 2
@@ -118,7 +125,7 @@ def _window(cells: int, periodic: bool, many: bool) -> tuple[np.ndarray, np.ndar
 
 
 def _lagrange(nodes: np.ndarray) -> np.ndarray:
-    """Weights of Lagrange's interpolation at 0, for rows of nodes."""
+    """Return the weights of Lagrange interpolation at 0 for rows of nodes."""
     count = nodes.shape[-1]
     weights = np.ones_like(nodes)
     for i in range(count):

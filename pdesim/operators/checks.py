@@ -12,7 +12,7 @@ from pdesim.errors import BoundaryError, ConfigError, StepperError
 from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
 from pdesim.model.boundary_conditions import SIDES
-from pdesim.operators.ghost_weights import cells_known, ghost_weights
+from pdesim.operators.ghost_weights import extrapolation_points, ghost_weights
 from pdesim.operators.modes import NoModes
 from pdesim.operators.problem import Problem
 
@@ -47,7 +47,7 @@ def check_wall_values(problem: Problem, times: Sequence[float]) -> None:
         for axis, pair in enumerate(pairs):
             for side, wall in enumerate(pair):
                 face = {grid.axes[axis]: grid.origin[axis] + side * grid.extent[axis]}
-                places = grid.places({**grid.coordinates(), **face})  # type: ignore[dict-item]
+                places = grid.namespace({**grid.coordinates(), **face})  # type: ignore[dict-item]
                 for time, formula in product(times, wall.values):
                     evaluate = Evaluator({**places, **problem.parameters, "t": time})
                     with np.errstate(all="ignore"):
@@ -112,7 +112,7 @@ def _check_ghosts(problem: Problem) -> None:
         if wall.kind == "robin"
     }
     for axis, wall in walls:
-        known = cells_known(scheme.order, grid.points[axis])
+        known = extrapolation_points(scheme.order, grid.points[axis])
         ghost_weights(wall, grid.spacing[axis], 1, known)
 
 

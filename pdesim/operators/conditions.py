@@ -8,7 +8,7 @@ position); each atom has a condition on every side, and the expression is a func
 - derivatives along a face follow from what is known on it, and the first derivative across it from
   a Neumann condition;
 - even derivatives across a face (``laplacian(u)``) are what a second condition of a fourth-order
-  operator states (``Wall.laplacian``). Where both u and du/dn are given, ghost cells of u follow
+  operator states (``laplacian``). Where both u and du/dn are given, ghost cells of u follow
   from both, and those of its derivatives from these (``CONTINUED``). Where no second condition is
   given, even derivatives are assumed to be 0 at a Dirichlet condition and to have no slope at a
   Neumann condition (:mod:`pdesim.operators.second`);
@@ -26,7 +26,13 @@ import sympy
 from pdesim.formula import derivative
 from pdesim.formula import language as lang
 from pdesim.formula.nodes import jumps
-from pdesim.model.boundary_conditions import CONTINUED, EXTRAPOLATED, PERIODIC, Boundary, Wall
+from pdesim.model.boundary_conditions import (
+    CONTINUED,
+    EXTRAPOLATED,
+    PERIODIC,
+    Boundary,
+    BoundaryCondition,
+)
 from pdesim.model.grid import Grid
 
 #: coordinates of a face lie this fraction of the extent inside it where a formula jumps, so that a
@@ -113,7 +119,7 @@ class Conditions:
 
         return replace(expression), {symbol: node for node, symbol in symbols.items()}
 
-    def condition(self, node: sympy.Expr, axis: int, side: int) -> Wall:
+    def condition(self, node: sympy.Expr, axis: int, side: int) -> BoundaryCondition:
         """The condition of an expression on one side; ``EXTRAPOLATED`` where none is known."""
         if self.boundary.is_periodic(axis):
             return PERIODIC
@@ -127,13 +133,13 @@ class Conditions:
         value = self.value(node, axis, side)
         slope = None if self.is_coefficient(node) else self.slope(node, axis, side)
         if value is not None:
-            held = Wall("dirichlet", 1.0, 0.0, value, derived=True)
+            held = BoundaryCondition("dirichlet", 1.0, 0.0, value, derived=True)
             return replace(held, slope=slope) if clamped else held
         if self.is_coefficient(node):
             return EXTRAPOLATED
         if slope is not None:
             mirrored = self._is_mirrored(node, axis, side)
-            return Wall("neumann", 0.0, 1.0, slope, mirrored, derived=True)
+            return BoundaryCondition("neumann", 0.0, 1.0, slope, mirrored, derived=True)
         return self._robin(node, axis, side)
 
     def is_clamped(self, expression: sympy.Expr, axis: int, side: int) -> bool:
@@ -149,7 +155,7 @@ class Conditions:
         powers = orders(lang.word_of(node))
         return 2 if powers is None else powers.get(axis, 0)
 
-    def stated(self, node: sympy.Expr, axis: int, side: int) -> Wall | None:
+    def stated(self, node: sympy.Expr, axis: int, side: int) -> BoundaryCondition | None:
         """The stated condition of ``laplacian(f)`` or a second derivative across a side.
 
         For f a sum of fields times constants. Of ``d2_dx2(f)`` it is that of the Laplacian less the
@@ -170,9 +176,9 @@ class Conditions:
         along = sympy.Add(*(derivative(on_face, x, 2) for x in others))
         return replace(known, value=known.value - along)
 
-    def _of_laplacian(self, f: sympy.Expr, axis: int, side: int) -> Wall | None:
+    def _of_laplacian(self, f: sympy.Expr, axis: int, side: int) -> BoundaryCondition | None:
         """The stated condition of ``laplacian(f)``."""
-        found: list[tuple[Wall, sympy.Expr]] = []
+        found: list[tuple[BoundaryCondition, sympy.Expr]] = []
         for term in sympy.Add.make_args(f):
             if not term.free_symbols & set(self.fields) and not self.has_position(term):
                 continue
@@ -323,7 +329,7 @@ class Conditions:
         even = powers is None or powers[axis] % 2 == 0
         return sympy.S.Zero if even and slope is not None else None
 
-    def _robin(self, node: sympy.Expr, axis: int, side: int) -> Wall:
+    def _robin(self, node: sympy.Expr, axis: int, side: int) -> BoundaryCondition:
         """The homogeneous Robin condition of a field, for even operators on it; else nothing."""
         if not lang.is_operator(node):
             return EXTRAPOLATED

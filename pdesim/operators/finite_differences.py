@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
-from pdesim.model.boundary_conditions import HELD, NO_FLUX, POINTWISE, Boundary, Wall
+from pdesim.model.boundary_conditions import HELD, NO_FLUX, POINTWISE, Boundary, BoundaryCondition
 from pdesim.operators import convolution, stencil
 from pdesim.operators.ghost_cells import WallPair, WallValue, extend, may_be_singular
 
@@ -87,7 +87,7 @@ class Differences:
     def _field_value(self, fields: list[int]) -> Any:
         """The right-hand sides of the boundary conditions of some fields, stacked as they are."""
 
-        def value(_wall: Wall, axis: int, side: int, part: str = "value") -> Any:
+        def value(_wall: BoundaryCondition, axis: int, side: int, part: str = "value") -> Any:
             system = self.system
             walls = [system.problem.boundary.walls[index][axis][side] for index in fields]
             values = [getattr(wall, part) for wall in walls]
@@ -113,7 +113,9 @@ class Differences:
 
         return evaluate
 
-    def _value_on_face(self, wall: Wall, axis: int, side: int, part: str = "value") -> Any:
+    def _value_on_face(
+        self, wall: BoundaryCondition, axis: int, side: int, part: str = "value"
+    ) -> Any:
         """The right-hand side of a derived boundary condition; None for 0."""
         formula = getattr(wall, part)
         if formula == 0:
@@ -155,14 +157,14 @@ class Differences:
             found.append(None if periodic else [tf.constant(side) for side in sides])
         return found
 
-    def _inner_wall(self, inner: sympy.Expr) -> Wall | None:
+    def _inner_wall(self, inner: sympy.Expr) -> BoundaryCondition | None:
         """The wall on the faces of obstacles for an expression; None where there are none."""
         if self.system.problem.mask is None:
             return None
         symbols = self.system.problem.equation.field_symbols
         return self.system.problem.mask.walls[min(_fields_of(inner, symbols), default=0)]
 
-    def _reader(self, padded: tf.Tensor, wall: Wall | None) -> stencil.Neighbour:
+    def _reader(self, padded: tf.Tensor, wall: BoundaryCondition | None) -> stencil.Neighbour:
         """Neighbours of the interior cells, ghosts in place of those inside obstacles."""
 
         def plain(offsets: tuple[int, ...]) -> tf.Tensor:
@@ -205,11 +207,11 @@ class Differences:
         interior = system.full(value(inner), self.grid.shape)
         return self._extend(interior, sides, self._value_on_face, True, full)
 
-    def _sides(self, inner: sympy.Expr) -> list[tuple[Wall, Wall]]:
+    def _sides(self, inner: sympy.Expr) -> list[tuple[BoundaryCondition, BoundaryCondition]]:
         """The conditions of an expression; ``POINTWISE`` where its parts have them, not itself."""
         conditions = self.system.problem.conditions
 
-        def side(axis: int, number: int) -> Wall:
+        def side(axis: int, number: int) -> BoundaryCondition:
             if conditions.is_linear(inner) and not conditions.boundary.is_periodic(axis):
                 return POINTWISE
             wall = conditions.condition(inner, axis, number)
@@ -232,7 +234,7 @@ class Differences:
         if conditions.is_coefficient(diffusivity) or self.system.problem.discretisation.order != 2:
             return sides
 
-        def side(axis: int, number: int, wall: Wall) -> Wall:
+        def side(axis: int, number: int, wall: BoundaryCondition) -> BoundaryCondition:
             found = [conditions.condition(part, axis, number) for part in (diffusivity, f)]
             held = all(condition.kind == "dirichlet" for condition in found)
             return replace(found[0], kind=HELD) if held else wall

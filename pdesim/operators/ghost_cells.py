@@ -8,16 +8,16 @@ from typing import Any
 import sympy
 import tensorflow as tf
 
-from pdesim.model.boundary_conditions import HELD, Wall
+from pdesim.model.boundary_conditions import HELD, BoundaryCondition
 from pdesim.model.grid import Grid
 from pdesim.operators.ghost_weights import (
-    cells_known,
     clamped_weights,
+    extrapolation_points,
     extrapolation_weights,
     ghost_weights,
 )
 
-WallPair = tuple[Wall, Wall]
+WallPair = tuple[BoundaryCondition, BoundaryCondition]
 #: ``wall_value(wall, axis, side, part)``: a number of a boundary condition, on its face
 WallValue = Callable[..., Any]
 
@@ -92,7 +92,7 @@ def _taken(padded: tf.Tensor, grid: Grid, axis: int, side: int, halo: int) -> tf
 
 def _beyond(
     values: tf.Tensor,
-    wall: Wall,
+    wall: BoundaryCondition,
     grid: Grid,
     axis: int,
     side: int,
@@ -109,7 +109,7 @@ def _beyond(
         value = wall_value(wall, axis, side)
         return tf.concat([0 * cell if value is None else value + 0 * cell] * halo, axis=where)
     points, spacing = grid.points[axis], grid.spacing[axis]
-    known = min(cells_known(order, points, wall.is_clamped) + extra, points)
+    known = min(extrapolation_points(order, points, wall.is_clamped) + extra, points)
     slope, slope_weights = None, None
     if wall.is_clamped:
         weights, value_weights, slope_weights = clamped_weights(spacing, halo, known)
@@ -150,7 +150,7 @@ def _cells(values: tf.Tensor, grid: Grid, axis: int, side: int, known: int) -> l
     return [layer(values, where, place, place + 1) for place in places]
 
 
-def may_be_singular(wall: Wall) -> bool:
+def may_be_singular(wall: BoundaryCondition) -> bool:
     """Whether the value of a derived condition can be infinite or undefined at some places."""
     value = wall.value
     if not wall.derived or value.is_number:

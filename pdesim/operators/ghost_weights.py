@@ -9,14 +9,14 @@ import numpy as np
 import sympy
 
 from pdesim.errors import BoundaryError
-from pdesim.model.boundary_conditions import Wall
+from pdesim.model.boundary_conditions import BoundaryCondition
 
 #: a Robin condition with a*b < 0 is refused where a and b cancel to this fraction: ghost cells
 #: would be the cells beside the wall times 20 or more
 NEARLY_SINGULAR = 0.1
 
 
-def cells_known(order: int, points: int, clamped: bool = False) -> int:
+def extrapolation_points(order: int, points: int, clamped: bool = False) -> int:
     """How many cells beside a wall its ghosts are made of, for a global order of accuracy.
 
     One less than the order is enough at order 2, where the error that a wall makes is one order
@@ -40,7 +40,7 @@ def extrapolation_weights(halo: int, known: int) -> np.ndarray:
 
 
 def ghost_weights(
-    wall: Wall, spacing: float, halo: int, known: int
+    wall: BoundaryCondition, spacing: float, halo: int, known: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Ghost cells as ``ghost[m] = sum_j weights[m, j]*u[j] + value_weights[m]*value``.
 

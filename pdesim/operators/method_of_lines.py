@@ -226,7 +226,7 @@ class MethodOfLines:
         """Coordinates of the cells and ``halo`` more around them, and the names made of them."""
         grid = self.problem.grid
         coordinates = grid.coordinates(halo, self.problem.boundary.periodic_axes)
-        return self._as_tensors(grid.places(coordinates, self.problem.named))
+        return self._as_tensors(grid.namespace(coordinates, self.problem.named))
 
     def wall_places(self, axis: int, side: int, halo: int) -> dict[str, tf.Tensor]:
         """Positions of the layer of ghost cells, the coordinate across it being the face's."""

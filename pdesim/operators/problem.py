@@ -47,9 +47,11 @@ class Problem:
         return frozenset(symbol.name for symbol in formulas | self.boundary.symbols)
 
     @cached_property
-    def moves(self) -> bool:
+    def is_time_dependent(self) -> bool:
         """Whether the right-hand side or a boundary value depends on time."""
-        return self.equation.moves or any(wall.moves for wall in self.boundary.all_walls)
+        return self.equation.is_time_dependent or any(
+            wall.is_time_dependent for wall in self.boundary.all_walls
+        )
 
     @cached_property
     def stiffness_varies(self) -> bool:

@@ -1,7 +1,7 @@
 """Second conditions on a side: which are stated, which are assumed, and which cannot be met.
 
 An operator of fourth order needs two conditions on a side. The settings state the second one
-(``Wall.slope``, ``Wall.laplacian``), or :mod:`pdesim.operators.conditions` assumes one. No
+(``slope``, ``laplacian``), or :mod:`pdesim.operators.conditions` assumes one. No
 TensorFlow.
 """
 
@@ -13,7 +13,7 @@ import sympy
 
 from pdesim.errors import BoundaryError
 from pdesim.formula import language as lang
-from pdesim.model.boundary_conditions import SIDES, Wall
+from pdesim.model.boundary_conditions import SIDES, BoundaryCondition
 from pdesim.operators.conditions import Conditions, orders
 
 #: (first condition, condition for the Laplacian) that a sine or cosine series meets
@@ -103,7 +103,7 @@ def highest_order(formulas: Sequence[sympy.Expr], field: sympy.Symbol, axis: int
     return max(map(order, formulas), default=0)
 
 
-def _check_series(field: sympy.Symbol, place: str, wall: Wall) -> None:
+def _check_series(field: sympy.Symbol, place: str, wall: BoundaryCondition) -> None:
     given = wall.laplacian
     of_series = given is not None and (wall.kind, given.kind) in _OF_SERIES
     if of_series and not wall.is_clamped and given is not None and given.value == 0:
@@ -150,7 +150,9 @@ def _inner_operators(formulas: Sequence[sympy.Expr]) -> set[sympy.Expr]:
     }
 
 
-def _stated_sides(conditions: Conditions) -> Iterator[tuple[sympy.Symbol, int, int, Wall]]:
+def _stated_sides(
+    conditions: Conditions,
+) -> Iterator[tuple[sympy.Symbol, int, int, BoundaryCondition]]:
     for number, field in enumerate(conditions.fields):
         for axis, side in conditions.sides:
             wall = conditions.boundary.walls[number][axis][side]
@@ -166,7 +168,7 @@ def _lines(found: dict[str, list[str]]) -> list[str]:
     return [f"{text} on {', '.join(places)}" for text, places in found.items()]
 
 
-def _text(node: sympy.Expr, wall: Wall) -> str:
+def _text(node: sympy.Expr, wall: BoundaryCondition) -> str:
     if wall.kind == "dirichlet":
         return f"{node} = {wall.value}"
     if wall.kind == "neumann":

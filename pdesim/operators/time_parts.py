@@ -22,7 +22,7 @@ def double_names(problem: Problem, precision: str) -> dict[str, str]:
 
     Empty where the precision is float64 already, or nothing depends on time.
     """
-    timed = problem.equation.moves or lang.TIME in problem.boundary.symbols
+    timed = problem.equation.is_time_dependent or lang.TIME in problem.boundary.symbols
     if precision == "float64" or not timed:
         return {}
     return {name: f"{name} in float64" for name in problem.parameters}

@@ -59,7 +59,11 @@ def order_notes(plan: Plan) -> list[str]:
         )
     walls = plan.problem.boundary.all_walls
     method = None if plan.is_steady else plan.stepper.method
-    if method and method.reduced_order is not None and any(wall.moves for wall in walls):
+    if (
+        method
+        and method.reduced_order is not None
+        and any(wall.is_time_dependent for wall in walls)
+    ):
         notes.append(
             f"note: boundary values that change in time lower the order of {method.name} from "
             f"{method.order} to between {method.reduced_order} and 3, unless dt is far below the "

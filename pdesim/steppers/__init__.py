@@ -116,7 +116,7 @@ def _why_not_exact(problem: Problem) -> str | None:
             return "it needs a linear equation with constant coefficients"
         if TIME in term.free_symbols:
             return "it needs a source that does not change in time"
-    if any(wall.moves for wall in problem.boundary.all_walls):
+    if any(wall.is_time_dependent for wall in problem.boundary.all_walls):
         return "it needs walls that do not change in time"
     return None
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from pdesim.model.boundary_conditions import Wall
+from pdesim.model.boundary_conditions import BoundaryCondition
 from pdesim.model.grid import Grid
-from pdesim.operators.ghost_weights import cells_known, clamped_weights, ghost_weights
+from pdesim.operators.ghost_weights import clamped_weights, extrapolation_points, ghost_weights
 from pdesim.operators.problem import Problem
 from pdesim.operators.schemes import Discretisation
 
@@ -48,11 +48,11 @@ class _Line:
         self.terms: Mapping = scheme.terms("d2_dx2", grid)
         self.reach = scheme.reach("d2_dx2", 1)
 
-    def second(self, pair: tuple[Wall, Wall]) -> np.ndarray:
+    def second(self, pair: tuple[BoundaryCondition, BoundaryCondition]) -> np.ndarray:
         """d2/dx2, shape ``(points, points)``."""
         return self._difference(self._extended(np.eye(self.points), pair, self.reach))
 
-    def fourth(self, pair: tuple[Wall, Wall]) -> np.ndarray:
+    def fourth(self, pair: tuple[BoundaryCondition, BoundaryCondition]) -> np.ndarray:
         """d2/dx2 of d2/dx2 with the second conditions of both ends."""
         wide = self._difference(self._extended(np.eye(self.points), pair, 2 * self.reach))
         inside = slice(self.reach, self.reach + self.points)
@@ -71,14 +71,16 @@ class _Line:
             for (m,), weight in self.terms.items()
         )
 
-    def _extended(self, rows: np.ndarray, pair: tuple[Wall, Wall], halo: int) -> np.ndarray:
+    def _extended(
+        self, rows: np.ndarray, pair: tuple[BoundaryCondition, BoundaryCondition], halo: int
+    ) -> np.ndarray:
         below, above = self._weights(pair[0], halo), self._weights(pair[1], halo)
         lower = below[::-1] @ rows[: below.shape[1]]
         upper = above @ rows[::-1][: above.shape[1]]
         return np.vstack([lower, rows, upper])
 
-    def _weights(self, wall: Wall, halo: int) -> np.ndarray:
-        known = cells_known(self.order, self.points, wall.is_clamped)
+    def _weights(self, wall: BoundaryCondition, halo: int) -> np.ndarray:
+        known = extrapolation_points(self.order, self.points, wall.is_clamped)
         if wall.is_clamped:
             return clamped_weights(self.spacing, halo, known)[0]
         return ghost_weights(wall, self.spacing, halo, known)[0]

@@ -75,13 +75,13 @@ def reactions_are_slow(problem: Problem, state: np.ndarray, dt: float) -> bool:
         state: shape ``(fields, *grid.shape)``.
     """
     jacobian, grid = problem.equation.jacobian, problem.grid
-    if problem.stiffness_varies or problem.moves or lang.operators_in(jacobian):
+    if problem.stiffness_varies or problem.is_time_dependent or lang.operators_in(jacobian):
         return False
     step = max(1, int((grid.cells / CELLS) ** (1 / grid.dimensions)))
     some = (slice(None, None, step),) * grid.dimensions
     names: dict[str, Any] = dict(problem.parameters)
     for name, values in (
-        *grid.places(grid.coordinates(), problem.named).items(),
+        *grid.namespace(grid.coordinates(), problem.named).items(),
         *zip(problem.equation.fields, state, strict=True),
     ):
         here = np.ndim(values) == grid.dimensions

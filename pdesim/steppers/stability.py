@@ -158,7 +158,7 @@ def _sample(
     """Everything that the Jacobian names, at the cells that decide the stability at one time."""
     equation, grid = problem.equation, problem.grid
     everywhere = {
-        **grid.places(grid.coordinates(), problem.named),
+        **grid.namespace(grid.coordinates(), problem.named),
         **problem.parameters,
         "t": time,
         **dict(zip(equation.fields, state, strict=True)),

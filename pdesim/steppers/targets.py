@@ -161,7 +161,7 @@ def _evaluator(problem: Problem, expression: sympy.Expr) -> Callable[[np.ndarray
     cells: np.ndarray | slice = slice(None)
     names: Mapping[str, object] = dict(problem.parameters)
     used = {symbol.name for symbol in expression.free_symbols}
-    places = grid.places(grid.coordinates(), used)
+    places = grid.namespace(grid.coordinates(), used)
     if used & set(places):
         cells = np.linspace(0, grid.cells - 1, min(CELLS, grid.cells)).astype(int)
         at_cells = {

@@ -44,7 +44,7 @@ class TimeStep:
 
 def instants(problem: Problem, targets: np.ndarray) -> np.ndarray:
     """The times at which the stability of a step is analysed: all of a run that depends on time."""
-    if not problem.moves:
+    if not problem.is_time_dependent:
         return targets[:1]
     some = targets if len(targets) <= INSTANTS else targets[:: len(targets) // INSTANTS]
     return np.union1d(some, np.linspace(targets[0], targets[-1], INSTANTS))

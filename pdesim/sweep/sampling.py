@@ -26,7 +26,7 @@ from hydra.core.override_parser.types import (
     QuotedString,
 )
 
-from pdesim.config.compose import choices, compose_settings, explained, open_override
+from pdesim.config.compose import choices, compose_settings, open_override, translate_errors
 from pdesim.config.trust import check_swept
 from pdesim.errors import ConfigError, MissingExtraError, nearest
 
@@ -221,7 +221,7 @@ def _written(value: Any) -> str:
 
 def _read(text: str, folders: Sequence[Path]) -> tuple[str, str | _Choices | _Interval]:
     """The setting that a word is for, and the word itself or what it sweeps over."""
-    with explained([text]):
+    with translate_errors([text]):
         parsed = OverridesParser.create().parse_override(text)
     key = parsed.get_key_element()
     name = key.lstrip("+~")
@@ -245,7 +245,7 @@ def _read_sweep(
     if isinstance(sweep, Glob):
         texts = sweep.filter(choices(name, folders))
     else:
-        with explained([parsed.input_line]):
+        with translate_errors([parsed.input_line]):
             texts = list(itertools.islice(parsed.sweep_string_iterator(), _MOST + 1))
     if not texts:
         raise ConfigError(f"{parsed.input_line} has no values", "at least one value")

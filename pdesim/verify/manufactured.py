@@ -15,7 +15,7 @@ from pdesim.errors import BoundaryError, ConfigError
 from pdesim.formula import Evaluator, derivative
 from pdesim.formula import language as lang
 from pdesim.formula.language import TIME
-from pdesim.model.boundary_conditions import Boundary, Wall
+from pdesim.model.boundary_conditions import Boundary, BoundaryCondition
 from pdesim.model.grid import Grid
 from pdesim.model.obstacles import Mask
 from pdesim.operators.conditions import INSIDE
@@ -308,7 +308,7 @@ def differentiate(expression: sympy.Expr, grid: Grid) -> sympy.Expr:
 def _walls_of(solution, boundary: Boundary, grid: Grid) -> Boundary:
     """The same kinds of walls, with the values that the solution has there."""
 
-    def wall(old: Wall, u: sympy.Expr, axis: int, side: int) -> Wall:
+    def wall(old: BoundaryCondition, u: sympy.Expr, axis: int, side: int) -> BoundaryCondition:
         if old.kind == "periodic":
             return old
         x = sympy.Symbol(grid.axes[axis], real=True)
