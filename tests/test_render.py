@@ -230,7 +230,7 @@ def test_files_that_cannot_be_drawn(tmp_path):
         render(tmp_path / "other.h5", SMALL)
     with h5py.File(empty / "snapshots.h5", "r+") as file:
         del file["y"]
-    with pytest.raises(OutputError, match="axes do not fit"):
+    with pytest.raises(OutputError, match="does not match its axes"):
         render(empty, SMALL)
 
 
