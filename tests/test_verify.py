@@ -363,7 +363,7 @@ def test_what_verify_measures_around_obstacles(placement, monkeypatch):
     assert rows[0][1] == "neumann, obstacle neumann"
 
 
-def test_the_whole_matrix_shows_every_kind_of_operator_once():
+def test_the_matrix_covers_every_kind_of_operator_once():
     from pdesim.config.compose import choices
     from pdesim.verify.command import _matrix_jobs
     from pdesim.verify.matrix import CASES
@@ -419,7 +419,7 @@ def test_a_missed_order_is_noticed(orders):
 
 
 def test_the_slack_is_narrow_where_round_off_allows(orders):
-    """Slopes of h^p + c h^(p+1) rise to p: once they have settled the fit is within 0.1 of it."""
+    """Slopes of h^p + c h^(p+1) increase to p; the fit of asymptotic errors is within 0.1 of it."""
     sizes = np.array([0.1, 0.05, 0.025, 0.0125])
     clean = orders.Measurement("x", tuple(sizes), tuple(sizes**1.85), 2)
     assert clean.slack == 0.1 and not clean.passed
@@ -432,7 +432,7 @@ def test_the_slack_is_narrow_where_round_off_allows(orders):
 @pytest.mark.parametrize("equation", ["heat", "wave"])
 @pytest.mark.parametrize("walls", ["periodic", "dirichlet", "neumann"])
 @pytest.mark.parametrize("operators", ["stencil", "spectral"])
-def test_exact_modes_in_one_jump(placement, equation, walls, operators):
+def test_exact_modes_in_one_step(placement, equation, walls, operators):
     from pdesim.verify.exact import compare_exact_mode
 
     plan = make_plan(f"equation={equation}", "grid=[16,12]", f"boundary={walls}",

@@ -209,7 +209,7 @@ def value_text(value: Any, digits: int = 6) -> str:
 
 
 def _digits(values: Sequence[Any]) -> int:
-    """The fewest significant digits, at least 3, whose rounding is small beside the gaps.
+    """The fewest significant digits, at least 3, that distinguish the values.
 
     Rounding errors stay below 2 % of the smallest difference between two values.
     """

@@ -21,7 +21,7 @@ from pdesim.settings import Animation, Settings
 
 log = logging.getLogger("pdesim")
 
-#: seconds of a run after which the second process is told to draw; for a shorter run, starting a
+#: seconds of a run after which the second process starts to draw; for a shorter run, starting a
 #: process costs more time than it saves
 START_AFTER_SECONDS = 1.0
 #: number of cell updates for which a run certainly lasts longer than ``START_AFTER_SECONDS``; its
