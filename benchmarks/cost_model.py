@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pdesim.bench.command import TURN
+from pdesim.bench.command import ROUND_SECONDS
 from pdesim.config.compose import compose_settings
 from pdesim.engine.startup import start_for
 from pdesim.plan import build_plan
@@ -33,9 +33,9 @@ FAMILIES = (
 
 
 def measure_family(grid, one: str, operators: str, steppers, repeats: int) -> list[dict]:
-    from pdesim.bench.measure import evaluations, take_turns
+    from pdesim.bench.measure import evaluations, time_rounds
     from pdesim.bench.program import Program
-    from pdesim.bench.timing import pace
+    from pdesim.bench.timing import estimate_step_time
 
     plans = {}
     for name in (one, *steppers):
@@ -48,9 +48,9 @@ def measure_family(grid, one: str, operators: str, steppers, repeats: int) -> li
     placement = start_for(list(plans.values()))
     programs = {name: Program(plan, placement) for name, plan in plans.items()}
     runs = [program.run for program in programs.values()]
-    steps = [max(1, round(TURN / pace(run))) for run in runs]
+    steps = [max(1, round(ROUND_SECONDS / estimate_step_time(run))) for run in runs]
     seconds = [
-        np.array(s) / n for s, n in zip(take_turns(runs, steps, repeats), steps, strict=True)
+        np.array(s) / n for s, n in zip(time_rounds(runs, steps, repeats), steps, strict=True)
     ]
     found = []
     for (name, program), own in list(zip(programs.items(), seconds, strict=True))[1:]:

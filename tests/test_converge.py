@@ -93,7 +93,7 @@ def test_richardson_on_made_up_numbers():
     chaotic = estimate(exact + error, exact - error, exact + error, 2.0, 1e-12)
     assert not chaotic.rms.reliable and "not converging" in verdict(chaotic, 2.0)
     same = estimate(exact, exact + 1e-16, exact, 2.0, 1e-12)
-    assert np.isnan(same.rms.order) and verdict(same, 2.0) == "equal to rounding"
+    assert np.isnan(same.rms.order) and verdict(same, 2.0) == "differences are rounding errors"
     zero = estimate(0 * exact, 0 * exact, 0 * exact, 2.0, 1e-12)
     assert zero.scale == 0 and zero.rms.error == 0
 

@@ -15,9 +15,9 @@ import pdesim
 from pdesim.config.compose import compose_settings
 from pdesim.render import background as drawing
 from pdesim.render import render
-from pdesim.render.background import Artist, shown
-from pdesim.render.field_reader import Snapshots, open_snapshots
-from pdesim.render.frames import Footage
+from pdesim.render.background import BackgroundRenderer, effective_animation
+from pdesim.render.field_reader import FieldReader, open_field
+from pdesim.render.frames import FrameStream
 from pdesim.render.painters import MapPainter
 from pdesim.render.pictures import draw_frames
 from pdesim.settings import Animation
@@ -40,31 +40,31 @@ COURSES = {
 
 def draw_growing(monkeypatch, run, animation, planned, at_once=1):
     """Draw while frames come in, ``at_once`` of them before each one that is waited for."""
-    with open_snapshots(run / "snapshots.h5", animation.field, animation.slice) as whole:
+    with open_field(run / "snapshots.h5", animation.field, animation.slice) as whole:
         times = whole.times
 
-        def renewed(self):
+        def refreshed(self):
             return replace(self, times=times[: len(self.times) + at_once])
 
-        monkeypatch.setattr(Snapshots, "renewed", renewed)
+        monkeypatch.setattr(FieldReader, "refreshed", refreshed)
         so_far = [1]
 
         def more(pause: bool) -> bool:
             so_far[0] += at_once * pause
             return so_far[0] < len(times)
 
-        footage = Footage(replace(whole, times=times[:1]), animation, more, planned)
-        return draw_frames(footage, run / "growing.gif").read_bytes()
+        stream = FrameStream(replace(whole, times=times[:1]), animation, more, planned)
+        return draw_frames(stream, run / "growing.gif").read_bytes()
 
 
 @pytest.mark.parametrize("course", COURSES)
 @pytest.mark.parametrize(
-    "asked",
+    "options",
     [{}, {"every": 4, "colormap": "RdBu_r"}, {"limits": [-0.5, 1.0]}],
     ids=["as it is", "every fourth", "given limits"],
 )
-def test_frames_that_come_in_make_the_same_picture(tmp_path, monkeypatch, course, asked):
-    values, animation = COURSES[course], Animation(size=64, **asked)
+def test_frames_that_come_in_make_the_same_picture(tmp_path, monkeypatch, course, options):
+    values, animation = COURSES[course], Animation(size=64, **options)
     run = write(tmp_path / "run", {"u": values})
     expected = render(run, animation).read_bytes()
     planned = np.arange(len(values), dtype=float)
@@ -99,10 +99,12 @@ def test_little_is_drawn_in_vain(tmp_path, monkeypatch, course):
 
 
 def finishes(monkeypatch) -> list[bool]:
-    """What :meth:`Artist.finish` answers from now on; drawing begins at once."""
-    answers, finish = [], Artist.finish
-    monkeypatch.setattr(drawing, "SOON", 0.0)
-    monkeypatch.setattr(Artist, "finish", lambda self: answers.append(finish(self)) or answers[-1])
+    """A list of the results of :meth:`BackgroundRenderer.finish`; drawing starts immediately."""
+    answers, finish = [], BackgroundRenderer.finish
+    monkeypatch.setattr(drawing, "START_AFTER_SECONDS", 0.0)
+    monkeypatch.setattr(
+        BackgroundRenderer, "finish", lambda self: answers.append(finish(self)) or answers[-1]
+    )
     return answers
 
 
@@ -113,25 +115,27 @@ def test_a_run_is_drawn_by_another_process(tmp_path, monkeypatch):
     assert (run.folder / "diagnostics.png").is_file()
     assert not list(run.folder.glob(".*.*.*"))
     drawn = (run.folder / "animation.gif").read_bytes()
-    animation = shown(compose_settings(RUN).settings)
+    animation = effective_animation(compose_settings(RUN).settings)
     assert drawn == render(run.folder, animation, tmp_path / "again.gif").read_bytes()
 
 
 def test_a_process_that_got_ready_early_draws_a_long_run(tmp_path, monkeypatch):
-    answers, started, ready = finishes(monkeypatch), [], Artist.get_ready
-    monkeypatch.setattr("pdesim.run.execute.LONG", 24 * 24)
-    monkeypatch.setattr(Artist, "get_ready", lambda self: started.append(self) or ready(self))
+    answers, started, prewarm_process = finishes(monkeypatch), [], BackgroundRenderer.prewarm
+    monkeypatch.setattr("pdesim.run.execute.PREWARM_CELL_UPDATES", 24 * 24)
+    monkeypatch.setattr(
+        BackgroundRenderer, "prewarm", lambda self: started.append(self) or prewarm_process(self)
+    )
     run = pdesim.simulate(*RUN, folder=tmp_path / "run")
     assert len(started) == 1 and answers == [True]
     assert (run.folder / "animation.gif").is_file() and (run.folder / "diagnostics.png").is_file()
 
 
 def test_a_process_without_orders_ends_at_once(tmp_path):
-    with Artist(tmp_path, Animation(size=64), np.arange(9.0)) as artist:
-        artist.get_ready()
-        process = artist._process
+    with BackgroundRenderer(tmp_path, Animation(size=64), np.arange(9.0)) as renderer:
+        renderer.prewarm()
+        process = renderer._process
         assert process.poll() is None  # it waits for orders
-        assert not artist.finish()
+        assert not renderer.finish()
     assert process.returncode == -signal.SIGKILL
     assert not list(tmp_path.iterdir())
 
@@ -146,11 +150,11 @@ def test_where_no_process_draws_the_run_does(tmp_path, monkeypatch, program):
 
 
 def test_what_is_not_needed_any_more_leaves_nothing_behind(tmp_path, monkeypatch):
-    monkeypatch.setattr(drawing, "SOON", 0.0)
+    monkeypatch.setattr(drawing, "START_AFTER_SECONDS", 0.0)
     run = write(tmp_path / "run", {"u": waves(5)})
-    with Artist(run, Animation(size=64), np.arange(9.0)) as artist:
-        artist.glance()
-        process, began = artist._process, time.monotonic()
+    with BackgroundRenderer(run, Animation(size=64), np.arange(9.0)) as renderer:
+        renderer.poll()
+        process, began = renderer._process, time.monotonic()
         while not list(run.glob(".animation.*")) and time.monotonic() - began < 60:
             assert process.poll() is None
             time.sleep(0.05)

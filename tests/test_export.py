@@ -92,7 +92,7 @@ def test_an_export_appears_whole_or_not_at_all(tmp_path, monkeypatch, name):
     if name == "xdmf":  # every run writes one itself: it is renewed
         assert export(tmp_path, name) == target
     else:
-        with pytest.raises(OutputError, match="exists already"):
+        with pytest.raises(OutputError, match="already exists"):
             export(tmp_path, name)
     with monkeypatch.context() as patch:
         patch.setattr(Source, "frames", broken)
@@ -119,9 +119,9 @@ def test_frames_pass_through_one_at_a_time(tmp_path, name):
 
 def test_targets_that_are_refused(tmp_path):
     path = make_run(tmp_path / "run")
-    with pytest.raises(OutputError, match="the data itself"):
+    with pytest.raises(OutputError, match="the input file"):
         export(path, "npz", path, overwrite=True)
-    with pytest.raises(OutputError, match="no folder"):
+    with pytest.raises(OutputError, match="no such folder"):
         export(path, "npz", tmp_path / "none" / "a.npz")
     with pytest.raises(OutputError, match="is a folder"):
         export(path, "vti", tmp_path / "run", overwrite=True)
@@ -129,7 +129,7 @@ def test_targets_that_are_refused(tmp_path):
         export(path, "netcfd")
     make_run(tmp_path / "sweep" / "0")
     make_run(tmp_path / "sweep" / "1")
-    with pytest.raises(OutputError, match="holds 2 runs"):
+    with pytest.raises(OutputError, match="contains 2 runs"):
         export(tmp_path / "sweep", "npz")
     assert path.is_file() and len(list((tmp_path / "run").iterdir())) == 1
 

@@ -11,8 +11,8 @@ from pdesim.config.compose import choices, compose_settings
 from pdesim.errors import ConfigError, FormulaError
 from pdesim.plan import build_plan
 from pdesim.render import render
-from pdesim.render.field_reader import open_snapshots
-from pdesim.render.frames import Footage
+from pdesim.render.field_reader import open_field
+from pdesim.render.frames import FrameStream
 from pdesim.render.limits import Limits, RunStatistics, find_limits
 from pdesim.render.look import SCALES, SIZE, RunLook, find_look
 from pdesim.render.movie import changed_block
@@ -152,10 +152,10 @@ def test_runs_share_their_limits():
 def scene(run, size=160, **asked):
     """All that stays the same in the pictures of a run."""
     animation = Animation(size=size, **asked)
-    with open_snapshots(run / "snapshots.h5", animation.field, animation.slice) as snapshots:
-        footage = Footage(snapshots, animation)
-        footage.settle(0)
-        return build_scene(footage, size or SIZE, None)
+    with open_field(run / "snapshots.h5", animation.field, animation.slice) as reader:
+        stream = FrameStream(reader, animation)
+        stream.scan_limits(0)
+        return build_scene(stream, size or SIZE, None)
 
 
 def test_the_colour_bar_marks_what_is_cut_off(tmp_path):
@@ -206,13 +206,13 @@ def test_formulas_of_fields_have_the_values_of_numpy(tmp_path, text, expected):
     both = fields()
     run = write(tmp_path / "run", both, extent=(2.0, 3.0))
     x, y = (np.arange(8) + 0.5) / 4, ((np.arange(6) + 0.5) / 2)[:, None]
-    with open_snapshots(run / "snapshots.h5", text, 0.5) as snapshots:
-        assert snapshots.field == text
+    with open_field(run / "snapshots.h5", text, 0.5) as reader:
+        assert reader.field == text
         for frame, (u, v) in enumerate(zip(both["u"], both["v"], strict=True)):
             with np.errstate(invalid="ignore"):
                 wanted = expected(u.astype(float), v.astype(float), x, y, float(frame))
             # fields are stored with 24 bits
-            np.testing.assert_allclose(snapshots.values(frame), wanted, rtol=3e-6, atol=3e-6)
+            np.testing.assert_allclose(reader.values(frame), wanted, rtol=3e-6, atol=3e-6)
 
 
 def test_means_are_over_the_whole_volume_and_outside_obstacles(tmp_path):
@@ -224,8 +224,8 @@ def test_means_are_over_the_whole_volume_and_outside_obstacles(tmp_path):
         if mask is not None:
             with h5py.File(run / "snapshots.h5", "r+") as file:
                 file["mask"] = mask
-        with open_snapshots(run / "snapshots.h5", "u - u_mean", 0.5) as snapshots:
-            found = snapshots.values(1)
+        with open_field(run / "snapshots.h5", "u - u_mean", 0.5) as reader:
+            found = reader.values(1)
         mean = u[1].mean() if mask is None else u[1][:, 2:].mean()
         np.testing.assert_allclose(found[2:], (u[1, 2] - mean)[2:], rtol=1e-12)
         assert np.isnan(found[:2]).all() == (mask is not None)
@@ -242,8 +242,8 @@ def test_a_formula_is_drawn_with_its_name(tmp_path):
     run = write(tmp_path / "run", {"u": PATTERN.astype("f4"), "v": 2 * PATTERN.astype("f4")})
     assert scene(run, field="v - u").look.limits == Limits(-1.0, 1.0)
     assert len(frames_of(render(run, Animation(size=64, field="v - u")))) == 20
-    with open_snapshots(run / "snapshots.h5", "v - u", 0.5) as snapshots:
-        assert (snapshots.long_name, snapshots.unit) == ("v - u", "")
+    with open_field(run / "snapshots.h5", "v - u", 0.5) as reader:
+        assert (reader.long_name, reader.unit) == ("v - u", "")
 
 
 BAD = [

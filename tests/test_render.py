@@ -214,9 +214,9 @@ def test_unknown_names_are_answered_with_the_nearest(tmp_path):
 
 
 def test_files_that_cannot_be_drawn(tmp_path):
-    with pytest.raises(OutputError, match="no file"):
+    with pytest.raises(OutputError, match="no such file"):
         render(tmp_path, SMALL)
-    with pytest.raises(OutputError, match="no file"):
+    with pytest.raises(OutputError, match="no such file"):
         poster(tmp_path / "nothing.h5", SMALL, tmp_path / "a.png")
     (tmp_path / "broken.h5").write_bytes(b"not HDF5")
     with pytest.raises(OutputError, match="cannot be read"):
@@ -230,7 +230,7 @@ def test_files_that_cannot_be_drawn(tmp_path):
         render(tmp_path / "other.h5", SMALL)
     with h5py.File(empty / "snapshots.h5", "r+") as file:
         del file["y"]
-    with pytest.raises(OutputError, match="axes do not fit"):
+    with pytest.raises(OutputError, match="does not match its axes"):
         render(empty, SMALL)
 
 

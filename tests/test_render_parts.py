@@ -59,7 +59,8 @@ def test_limits():
     assert limits([np.array([1.0, 2.0])], colormap="RdBu_r").ends == (1.0, 2.0)
     assert limits(both, limits=[0.0, 3.0], colormap="RdBu_r").ends == (0.0, 3.0)
     assert limits([np.array([2.0])]).ends == (1.0, 3.0)
-    assert limits([np.array([np.nan])]).ends == (0.0, 1.0)
+    with pytest.raises(ConfigError, match="no finite value"):
+        limits([np.array([np.nan])])
     rounded = np.float32([1.0, 1.0 + 1e-7])
     low, high = limits([rounded]).ends
     assert low < 0.6 and high > 1.4  # round-off is no picture
@@ -107,7 +108,7 @@ def test_diagnostics_that_were_cut_off(tmp_path):
     with pytest.raises(OutputError, match="no rows"):
         diagnostics_plot(diagnostics(table, 0), tmp_path / "b.png")
     table.write_text("a,b\n1,2\n")
-    with pytest.raises(OutputError, match="no table of diagnostics"):
+    with pytest.raises(OutputError, match="not a table of diagnostics"):
         diagnostics_plot(table, tmp_path / "b.png")
     with pytest.raises(OutputError, match="cannot be read"):
         diagnostics_plot(tmp_path / "missing.csv", tmp_path / "b.png")

@@ -283,13 +283,13 @@ def test_a_second_condition_stays_with_one_field():
 )
 def test_verify_measures_stated_conditions(placement, boundary):
     from pdesim.verify import orders
-    from pdesim.verify.run import describe_walls
+    from pdesim.verify.run import describe_boundary
 
     plan = make_plan("equation=cahn_hilliard", f"boundary.default={boundary}", "grid=[32]",
                      "operators=stencil", "time.unsafe=true", "stepper=rk4")  # fmt: skip
     measured = orders.measure_space(plan.problem, (16, 24, 36))
     assert measured.order == pytest.approx(2, abs=0.1), measured
-    assert describe_walls(plan.problem).startswith("dirichlet and neumann")
+    assert describe_boundary(plan.problem).startswith("dirichlet and neumann")
 
 
 def test_a_run_states_and_stores_its_conditions(tmp_path, capsys):

@@ -270,7 +270,7 @@ def test_places_in_a_list(tmp_path):
     with pytest.raises(ConfigError, match=r"equation\.D"):
         arrange(members, Montage(x="F"), 1.0)
     configure(tmp_path / "1" / "snapshots.h5", equation__D=0.0)
-    with pytest.raises(ConfigError, match="0 and 1 share a place"):
+    with pytest.raises(ConfigError, match="0 and 1 have the same place"):
         arrange(find_members(tmp_path), Montage(x="D"), 1.0)
 
 

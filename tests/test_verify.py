@@ -126,7 +126,7 @@ def test_order_of_a_steady_problem_whose_mean_is_free(placement):
 def test_layers_thinner_than_a_cell_have_no_order_yet(orders):
     """Burgers is measured where its viscosity matters: cells that it smooths within a crossing."""
     problem = make_plan("equation=burgers", "boundary=neumann", *BASE).problem
-    cell = orders.balanced(problem).grid.extent[0] / min(orders.SIZES[1])
+    cell = orders.with_dominant_derivatives(problem).grid.extent[0] / min(orders.SIZES[1])
     assert cell < problem.parameters["nu"]  # the speed is about one
 
 
@@ -240,7 +240,7 @@ def test_where_a_coefficient_jumps_and_by_how_much(coefficient, place, ratio):
     parameters = ["equation.k=0.7"] if "k" in coefficient else []
     problem = custom_problem(f"divergence({coefficient}*gradient(u))", *parameters)
     jump = find_jump(problem)
-    assert jump.place == pytest.approx(place, abs=1e-12)
+    assert jump.position == pytest.approx(place, abs=1e-12)
     assert jump.ratios == pytest.approx((ratio,), rel=1e-8)
     grid = window(problem, jump).grid
     # in the middle, inside the domain, without the next jump
@@ -363,13 +363,13 @@ def test_what_verify_measures_around_obstacles(placement, monkeypatch):
     assert rows[0][1] == "neumann, obstacle neumann"
 
 
-def test_the_whole_matrix_shows_every_kind_of_operator_once():
+def test_the_matrix_covers_every_kind_of_operator_once():
     from pdesim.config.compose import choices
     from pdesim.verify.command import _matrix_jobs
     from pdesim.verify.matrix import CASES
 
     names = [name for name in choices("equation") if name != "custom"]
-    jobs = _matrix_jobs(names, [], None, whole=False)
+    jobs = _matrix_jobs(names, [], None, complete=False)
     words = [" ".join(job) for job, _ in jobs]
     assert all(any(f"equation={name} " in job for job in words) for name in names)
     parts = [part for _, part in jobs if part is not None]
@@ -380,7 +380,7 @@ def test_the_whole_matrix_shows_every_kind_of_operator_once():
     assert [part for _, part in jobs[-len(CASES) :]] == [None] * len(CASES)
     for job, _ in jobs[-len(CASES) :]:
         make_plan(*job)
-    assert all(part.every_scheme for _, part in _matrix_jobs(names[:1], [], None, whole=True))
+    assert all(part.every_scheme for _, part in _matrix_jobs(names[:1], [], None, complete=True))
 
 
 def test_what_is_left_of_orders_where_a_reaction_depends_on_a_field():
@@ -419,20 +419,20 @@ def test_a_missed_order_is_noticed(orders):
 
 
 def test_the_slack_is_narrow_where_round_off_allows(orders):
-    """Slopes of h^p + c h^(p+1) rise to p: once they have settled the fit is within 0.1 of it."""
+    """Slopes of h^p + c h^(p+1) increase to p; the fit of asymptotic errors is within 0.1 of it."""
     sizes = np.array([0.1, 0.05, 0.025, 0.0125])
     clean = orders.Measurement("x", tuple(sizes), tuple(sizes**1.85), 2)
     assert clean.slack == 0.1 and not clean.passed
     early = orders.Measurement("x", tuple(sizes), tuple(sizes**2 + 10 * sizes**2.5), 2)
     assert early.slack == 0.2
     noisy = orders.Measurement("x", tuple(sizes), tuple(sizes**2), 2, floor=1e-5)
-    assert noisy.slack == 0.2 and noisy.exhausted and len(noisy.fitted[0]) == 3
+    assert noisy.slack == 0.2 and noisy.at_roundoff and len(noisy.fit_data[0]) == 3
 
 
 @pytest.mark.parametrize("equation", ["heat", "wave"])
 @pytest.mark.parametrize("walls", ["periodic", "dirichlet", "neumann"])
 @pytest.mark.parametrize("operators", ["stencil", "spectral"])
-def test_exact_modes_in_one_jump(placement, equation, walls, operators):
+def test_exact_modes_in_one_step(placement, equation, walls, operators):
     from pdesim.verify.exact import compare_exact_mode
 
     plan = make_plan(f"equation={equation}", "grid=[16,12]", f"boundary={walls}",
@@ -460,15 +460,15 @@ def test_a_measurement_that_raises_is_a_row(placement, monkeypatch):
     monkeypatch.setattr(run, "measure_space", fail)
     monkeypatch.setattr(run, "measure_time", fail)
     plan = make_plan("equation=heat", "boundary=periodic", *BASE)
-    rows = list(run.verify_matrix(plan, run.WALLS[:1]))
+    rows = list(run.verify_matrix(plan, run.BOUNDARIES[:1]))
     assert not any(row.passed for row in rows if row.kind != "exact mode")
     assert rows[0].cells[3] == "stencil 2: no / luck" and len(rows) > 10
 
 
 def test_an_equation_that_fails_leaves_the_others_their_rows(placement):
-    from pdesim.verify.command import _in_its_own_process
+    from pdesim.verify.command import _measure_in_subprocess
 
-    (row,) = _in_its_own_process(["equation=custom", "equation.rhs={u: 'q*u'}"], None)
+    (row,) = _measure_in_subprocess(["equation=custom", "equation.rhs={u: 'q*u'}"], None)
     assert not row.passed and row.cells[0] == "custom" and "'q'" in row.cells[3]
 
 

@@ -1,1 +1,1 @@
-"""The contestants of peers.py, a module each, and what they all solve."""
+"""The packages that peers.py compares, a module for each, and the problems they solve."""

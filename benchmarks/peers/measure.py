@@ -1,4 +1,4 @@
-"""Turns taken one after the other, rates, and the check of everybody's numbers."""
+"""Rounds in which all packages are timed in turn, and the comparison of their states."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ CHECKED = 50
 
 @dataclass
 class Result:
-    """One contestant on one problem: its best form, cell updates per second of every turn."""
+    """The fastest form of a package on one problem; ``rates`` are cell updates per second."""
 
-    contestant: str
+    package: str
     case: Case
     form: str
     difference: float
@@ -29,35 +29,37 @@ class Result:
         return median(self.rates)
 
 
-def measure(workers: Sequence[Worker], case: Case, repeats: int, turn: float) -> list[Result]:
-    """All contestants of a case, in turns of about ``turn`` seconds."""
-    entered = [worker for worker in workers if case in worker.cases]
-    reference = next(w for w in entered if w.name == "NumPy")
+def measure(
+    workers: Sequence[Worker], case: Case, repeats: int, round_seconds: float
+) -> list[Result]:
+    """Measure all packages on a case, in rounds of about ``round_seconds`` per package."""
+    participants = [worker for worker in workers if case in worker.cases]
+    reference = next(w for w in participants if w.name == "NumPy")
     true = reference.state(case, reference.forms(case)[0], CHECKED)
-    running: list[tuple[Worker, Result, int]] = []
-    for worker in entered:
-        paces = {form: worker.pace(case, form) for form in worker.forms(case)}
-        form = min(paces, key=paces.get)
+    runs: list[tuple[Worker, Result, int]] = []
+    for worker in participants:
+        step_times = {form: worker.estimate_step_time(case, form) for form in worker.forms(case)}
+        form = min(step_times, key=step_times.get)
         state = worker.state(case, form, CHECKED)
         difference = float(np.abs(state - true).max() / np.abs(true).max())
         if not difference <= PROBLEMS[case[0]].tolerance:
-            tell(f"{worker.name} {form} is off by {difference:.1e} on {case[0]}: left out")
+            tell(f"{worker.name} {form} is off by {difference:.1e} on {case[0]}: skipped")
             continue
-        steps = max(1, round(turn / paces[form]))
-        running.append((worker, Result(worker.name, case, form, difference), steps))
-    for worker, result, steps in running:  # warm-up
+        steps = max(1, round(round_seconds / step_times[form]))
+        runs.append((worker, Result(worker.name, case, form, difference), steps))
+    for worker, result, steps in runs:  # warm-up
         worker.seconds(case, result.form, steps)
     for _ in range(repeats):
-        for worker, result, steps in running:
+        for worker, result, steps in runs:
             seconds = worker.seconds(case, result.form, steps)
             result.rates.append(case[1] ** 2 * steps / seconds)
     tell(f"{case[0]} {case[1]} is done")
-    return [result for _, result, _ in running]
+    return [result for _, result, _ in runs]
 
 
 def ratio(results: Sequence[Result], result: Result, to: str) -> tuple[float, float, float] | None:
-    """Least, median and largest of the ratios of neighbouring turns."""
-    other = next((r for r in results if r.contestant == to and r.case == result.case), None)
+    """The minimum, median and maximum, over all rounds, of the ratio of rates."""
+    other = next((r for r in results if r.package == to and r.case == result.case), None)
     if other is None:
         return None
     ratios = np.array(result.rates) / np.array(other.rates)

@@ -1,4 +1,4 @@
-"""The table, the JSON and the picture."""
+"""The report: a table, JSON and a plot."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def markdown(results: Sequence[Result]) -> str:
     for case in cases_of(results):
         own = sorted((r for r in results if r.case == case), key=lambda r: -r.median)
         lines += [f"**{case[0]}**, {case[1]} x {case[1]}", ""]
-        lines += ["| | million cell updates/s | beside C | beside pdesim |", "|---|---|---|---|"]
+        lines += ["| | million cell updates/s | vs C | vs pdesim |", "|---|---|---|---|"]
         for r in own:
             rates = f"{r.median / 1e6:.4g} ({min(r.rates) / 1e6:.4g}-{max(r.rates) / 1e6:.4g})"
-            beside = [_told(ratio(results, r, to)) for to in YARDSTICKS]
-            lines.append(f"| {r.contestant}, {r.form} | {rates} | {' | '.join(beside)} |")
+            ratios = [_ratio_text(ratio(results, r, to)) for to in YARDSTICKS]
+            lines.append(f"| {r.package}, {r.form} | {rates} | {' | '.join(ratios)} |")
         lines.append("")
     return "\n".join(lines)
 
 
-def _told(found: tuple[float, float, float] | None) -> str:
-    return "-" if found is None else f"{found[1]:.3g} ({found[0]:.3g}-{found[2]:.3g})"
+def _ratio_text(ratios: tuple[float, float, float] | None) -> str:
+    return "-" if ratios is None else f"{ratios[1]:.3g} ({ratios[0]:.3g}-{ratios[2]:.3g})"
 
 
 def as_json(results: Sequence[Result], about: dict) -> dict:
@@ -38,7 +38,7 @@ def as_json(results: Sequence[Result], about: dict) -> dict:
         {
             "problem": r.case[0],
             "grid": r.case[1],
-            "contestant": r.contestant,
+            "package": r.package,
             "form": r.form,
             "cell_updates_per_second": r.rates,
             "median": r.median,
@@ -51,7 +51,7 @@ def as_json(results: Sequence[Result], about: dict) -> dict:
 
 
 def draw(results: Sequence[Result], about: dict, path: Path) -> None:
-    """Bars on a logarithmic axis, a panel per problem, a shade per size."""
+    """Draw bars on a logarithmic axis, a panel per problem, a shade per size."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -68,15 +68,15 @@ def draw(results: Sequence[Result], about: dict, path: Path) -> None:
 
 def _panel(axes, results: Sequence[Result]) -> None:
     sizes = sorted({r.case[1] for r in results})
-    best = {r.contestant: 0.0 for r in results}
+    best = {r.package: 0.0 for r in results}
     for r in results:
-        best[r.contestant] = max(best[r.contestant], r.median)
+        best[r.package] = max(best[r.package], r.median)
     names = sorted(best, key=best.get)
     height = 0.8 / len(sizes)
     for number, size in enumerate(sizes):
         for r in (r for r in results if r.case[1] == size):
-            place = names.index(r.contestant) + (number - (len(sizes) - 1) / 2) * height
-            family = "C1" if r.contestant == "pdesim" else "C0"
+            place = names.index(r.package) + (number - (len(sizes) - 1) / 2) * height
+            family = "C1" if r.package == "pdesim" else "C0"
             spread = [[(r.median - min(r.rates)) / 1e6], [(max(r.rates) - r.median) / 1e6]]
             axes.barh(place, r.median / 1e6, height, color=family, alpha=1 - 0.45 * number,
                       xerr=spread, error_kw={"linewidth": 0.8})  # fmt: skip

@@ -1,1 +1,1 @@
-"""How fast a run's step loop is here: beside the memory's copy speed, and beside NumPy."""
+"""Benchmarks of the step loop, compared with the memory bandwidth and with NumPy."""

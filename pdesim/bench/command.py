@@ -1,4 +1,4 @@
-"""``pdesim bench``: from flags and settings to a table, JSON and a plot."""
+"""The command ``pdesim bench``: measures the step loop and writes a table, JSON and a plot."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pdesim.config.compose import compose_settings
 from pdesim.engine.device import Placement, start_tensorflow
@@ -14,22 +15,31 @@ from pdesim.errors import ConfigError
 from pdesim.plan import Plan, build_grid, build_plan
 from pdesim.settings import Device
 
-#: cells per axis, by the number of axes, where neither --sizes nor grid= says anything
-SIZES = {
+if TYPE_CHECKING:
+    from pdesim.bench.measure import Row
+
+#: cells per axis by the number of dimensions, if neither --sizes nor grid= is given
+SIZES: dict[int, tuple[int, ...]] = {
     1: (1024, 16384, 262144),
     2: (64, 128, 256, 512, 1024, 2048),
     3: (32, 64, 128),
 }
 REPEATS, FEWEST = 5, 3
-#: seconds of one turn of one device, about
-TURN = 0.3
+#: approximate seconds of a round of one device
+ROUND_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a benchmark measures besides the settings, and the files for its results.
+    """The options of a benchmark besides its settings.
 
-    ``sizes`` are cells per axis, separated by commas; ``repeats`` is the number of rounds.
+    Args:
+        sizes: cells per axis, separated by commas.
+        repeats: the number of rounds.
+        json: whether to print JSON instead of a table.
+        markdown: a file for the table in Markdown.
+        plot: a file for the plot.
+        config_dir: a folder with additional configuration files.
     """
 
     sizes: str | None = None
@@ -41,26 +51,29 @@ class Options:
 
 
 def run_bench(overrides: Sequence[str], options: Options) -> int:
-    """Measure and report; returns the exit code.
+    """Measure the step loop, and report the results.
+
+    Returns:
+        The exit code.
 
     Raises:
-        ConfigError: for sizes or repeats that cannot be used, and for steady problems.
+        ConfigError: for invalid sizes or repeats, and for steady problems.
     """
-    repeats = _whole("--repeats N", options.repeats, FEWEST)
+    repeats = _integer("--repeats N", options.repeats, FEWEST)
     config_dir = options.config_dir
     jobs = [[*overrides, *grid] for grid in _grids(options.sizes, overrides, config_dir)]
-    first = _plan(jobs[0], config_dir)  # mistakes are told before TensorFlow starts
+    first = _plan(jobs[0], config_dir)  # reports mistakes before TensorFlow starts
     placements = _placements([first, *(_plan(words, config_dir) for words in jobs[1:])])
-    from pdesim.bench import report  # needs TensorFlow, which has started quietly now
+    from pdesim.bench import report  # imports TensorFlow, which has to be configured before
 
     rows = list(_rows(jobs, config_dir, placements, repeats))
-    from pdesim.bench.numpy_reference import lacking
+    from pdesim.bench.numpy_reference import unsupported_reason
 
     about = _describe(first, repeats)
     if options.json:
         print(json.dumps(report.as_json(rows, about), indent=1))
     else:
-        _show(report, rows, about, lacking(first))
+        _show(rows, about, unsupported_reason(first))
     if options.markdown:
         Path(options.markdown).write_text(report.markdown(rows), "utf-8")
     if options.plot:
@@ -68,8 +81,10 @@ def run_bench(overrides: Sequence[str], options: Options) -> int:
     return 0
 
 
-def _show(report, rows: Sequence, about: Mapping, no_numpy: str) -> None:
+def _show(rows: Sequence[Row], about: Mapping[str, object], no_numpy: str) -> None:
     from rich.console import Console
+
+    from pdesim.bench import report
 
     console = Console(highlight=False, soft_wrap=True)
     if not console.is_terminal:
@@ -80,15 +95,20 @@ def _show(report, rows: Sequence, about: Mapping, no_numpy: str) -> None:
         console.print(f"no row for NumPy: {no_numpy}", markup=False)
     copies = {row.device: row.copy for row in rows if row.copy}
     for device, copy in copies.items():
-        console.print(f"{device} copies {copy / 1e9:.3g} GB/s, reading and writing counted")
+        console.print(f"{device}: copy bandwidth {copy / 1e9:.3g} GB/s, reads plus writes")
 
 
-def _title(about: Mapping) -> str:
-    told = "{equation}, {stepper} ({stages} stages), {operators}, {precision}"
-    return told.format(**about) + f"; medians of {about['repeats']} turns"
+def _title(about: Mapping[str, object]) -> str:
+    text = "{equation}, {stepper} ({stages} stages), {operators}, {precision}"
+    return text.format(**about) + f"; medians of {about['repeats']} rounds"
 
 
-def _rows(jobs, config_dir, placements: Sequence[Placement], repeats: int) -> Iterator:
+def _rows(
+    jobs: Sequence[Sequence[str]],
+    config_dir: str | None,
+    placements: Sequence[Placement],
+    repeats: int,
+) -> Iterator[Row]:
     from rich.console import Console
 
     from pdesim.bench.measure import copy_bandwidth, measure
@@ -97,7 +117,7 @@ def _rows(jobs, config_dir, placements: Sequence[Placement], repeats: int) -> It
         copies = {p.name: copy_bandwidth(p, repeats) for p in placements}
         for words in jobs:
             status.update(f"measuring {words[-1]}")
-            yield from measure(_plan(words, config_dir), placements, copies, repeats, TURN)
+            yield from measure(_plan(words, config_dir), placements, copies, repeats, ROUND_SECONDS)
 
 
 def _plan(words: Sequence[str], config_dir: str | None) -> Plan:
@@ -105,39 +125,40 @@ def _plan(words: Sequence[str], config_dir: str | None) -> Plan:
     plan = build_plan(composed.settings, composed.equation)
     if plan.equation.steady:
         raise ConfigError(
-            f"{plan.equation.name} is solved at once and takes no steps", "an equation with rhs"
+            f"{plan.equation.name} is a steady problem, which takes no steps",
+            "an equation with rhs",
         )
     return plan
 
 
 def _placements(plans: Sequence[Plan]) -> list[Placement]:
-    """The device asked for; with ``device=auto`` and a GPU, the CPU as well."""
-    asked = start_for(plans)
-    both = plans[0].settings.device.name == "auto" and asked.is_gpu
-    return [start_tensorflow(Device(name="cpu")), asked] if both else [asked]
+    """The requested device; with ``device=auto`` and a GPU, the CPU as well."""
+    requested = start_for(plans)
+    both = plans[0].settings.device.name == "auto" and requested.is_gpu
+    return [start_tensorflow(Device(name="cpu")), requested] if both else [requested]
 
 
-def _grids(chosen: str | None, overrides: Sequence[str], config_dir) -> list[list[str]]:
-    """The settings that make each size."""
+def _grids(
+    given_sizes: str | None, overrides: Sequence[str], config_dir: str | None
+) -> list[list[str]]:
+    """The additional settings for each size."""
     given = any(word.startswith("grid=") for word in overrides)
-    if chosen is not None and given:
-        raise ConfigError("both --sizes and grid= are given", "one of them")
+    if given_sizes is not None and given:
+        raise ConfigError("both --sizes and grid= are given", "only one of them")
     if given:
         return [[]]
     dimensions = build_grid(compose_settings(overrides, config_dir).settings).dimensions
     sizes = SIZES[dimensions]
-    if chosen is not None:
-        sizes = [_whole("--sizes 64,128,256", word, 4) for word in chosen.split(",")]
+    if given_sizes is not None:
+        sizes = tuple(_integer("--sizes 64,128,256", n, 4) for n in given_sizes.split(","))
     return [[f"grid=[{','.join([str(n)] * dimensions)}]"] for n in sorted(set(sizes))]
 
 
-def _whole(example: str, word: str, least: int) -> int:
+def _integer(example: str, word: str, least: int) -> int:
     flag = example.partition(" ")[0]
     if not word.strip().isdecimal() or int(word) < least:
-        spread = "; fewer say nothing about the spread" if flag == "--repeats" else ""
-        raise ConfigError(
-            f"{flag} got {word}", f"whole numbers of at least {least}{spread}", example
-        )
+        spread = "; fewer do not show the spread" if flag == "--repeats" else ""
+        raise ConfigError(f"{flag} got {word}", f"integers of at least {least}{spread}", example)
     return int(word)
 
 
@@ -147,11 +168,12 @@ def _describe(plan: Plan, repeats: int) -> dict:
 
     from pdesim.bench.measure import evaluations
 
-    scheme = plan.problem.discretisation
+    scheme, stepper = plan.problem.discretisation, plan.stepper
+    assert stepper is not None
     return {
         "equation": plan.equation.name,
-        "stepper": plan.stepper.method.name,
-        "stages": evaluations(plan.stepper),
+        "stepper": stepper.method.name,
+        "stages": evaluations(stepper),
         "operators": f"{scheme.name} {scheme.order or ''}".strip(),
         "precision": plan.settings.device.precision,
         "repeats": repeats,

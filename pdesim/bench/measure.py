@@ -1,33 +1,44 @@
-"""Throughput, compile time and memory of a plan's step loop, device beside device, turn by turn."""
+"""Throughput, compile time and memory of a plan's step loop; devices are timed in turn."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from pdesim.bench.numpy_reference import NumpyProgram, lacking
+from pdesim.bench.numpy_reference import NumpyProgram, unsupported_reason
 from pdesim.bench.program import Program
-from pdesim.bench.timing import pace
+from pdesim.bench.timing import estimate_step_time
 from pdesim.engine.device import Placement
 from pdesim.plan import Plan
 
-#: bytes of the array that is copied: far more than caches hold
-COPIED = 2**28
+#: bytes of the array that is copied, far larger than caches
+COPY_BYTES = 2**28
 NUMPY = "NumPy"
+
+#: takes a number of steps
+Run = Callable[[int], object]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One device on one grid; ``seconds`` has every turn's time of ``steps`` steps.
+    """The measurement of one device on one grid.
 
-    ``traffic`` is what a step has to move, ``2 * stages * state`` bytes: at each evaluation of the
-    right-hand side every field is read once and written once. ``copy`` is the device's measured
-    copy bandwidth in the same terms, bytes a second read and written.
+    Args:
+        device: the name of the device.
+        points: cells per axis.
+        steps: steps per round.
+        seconds: seconds of every round.
+        traffic: bytes that a step has to move, ``2 * stages * state``: at each evaluation of the
+            right-hand side, every field is read once and written once.
+        state: bytes of the state.
+        copy: the copy bandwidth of the device in bytes per second, reads plus writes.
+        compile_seconds: seconds from the plan to the end of the first step.
+        peak: bytes in use at the peak, less those before the program was built.
     """
 
     device: str
@@ -38,7 +49,6 @@ class Row:
     state: int
     copy: float | None = None
     compile_seconds: float | None = None
-    #: bytes beyond what was held before the program was built
     peak: int | None = None
 
     @property
@@ -47,21 +57,22 @@ class Row:
 
     @property
     def rates(self) -> np.ndarray:
-        """Cell updates per second of every turn."""
+        """Cell updates per second of every round."""
         return self.cells * self.steps / np.array(self.seconds)
 
     @property
     def step_seconds(self) -> float:
+        """The median of the seconds per step."""
         return float(np.median(self.seconds)) / self.steps
 
     @property
     def bandwidth(self) -> float:
-        """Bytes a second that the steps had to move."""
+        """Bytes per second that the steps have to move."""
         return self.traffic / self.step_seconds
 
 
 def evaluations(stepper) -> int:
-    """How often a step evaluates the right-hand side (implicit methods: at least)."""
+    """The number of right-hand-side evaluations per step, a lower bound for implicit methods."""
     method = stepper.method
     if method.family == "stabilized":
         return stepper.stages
@@ -71,52 +82,74 @@ def evaluations(stepper) -> int:
 
 
 def measure(
-    plan: Plan, placements: Sequence[Placement], copies: dict[str, float], repeats: int, turn: float
+    plan: Plan,
+    placements: Sequence[Placement],
+    copies: Mapping[str, float],
+    repeats: int,
+    round_seconds: float,
 ) -> Iterator[Row]:
-    """All devices on one plan, NumPy where it can, in turns of about ``turn`` seconds."""
+    """Measure all devices on one plan, and NumPy if it supports the plan.
+
+    Args:
+        plan: the plan.
+        placements: the devices.
+        copies: the copy bandwidth by the name of the placement.
+        repeats: the number of rounds.
+        round_seconds: the approximate duration of a round of one device.
+    """
     size = 4 if plan.settings.device.precision == "float32" else 8
     state = size * len(plan.equation.fields) * plan.grid.cells
     traffic = 2 * evaluations(plan.stepper) * state
-    runners: list[tuple[Callable, dict]] = []
+    runs: list[Run] = []
+    rows: list[Row] = []
+
+    def add(run: Run, row: Row) -> None:
+        steps = max(1, round(round_seconds / estimate_step_time(run)))
+        runs.append(run)
+        rows.append(replace(row, steps=steps))
+
     for placement in placements:
-        forget_peak(placement)
-        held, began = peak_bytes(placement), time.perf_counter()
+        reset_peak(placement)
+        before, began = peak_bytes(placement), time.perf_counter()
         program = Program(plan, placement)
         program.run(1)
-        facts = {"device": placement.about, "copy": copies[placement.name]}
-        facts["compile_seconds"] = time.perf_counter() - began
-        runners.append((program.run, facts))
-        facts["paced"] = pace(program.run)
-        facts["peak"] = max(0, peak_bytes(placement) - held)
-    if not lacking(plan):
-        numpy = NumpyProgram(plan)
-        runners.append((numpy.run, {"device": NUMPY, "paced": pace(numpy.run)}))
-    turns = [max(1, round(turn / facts.pop("paced"))) for _, facts in runners]
-    seconds = take_turns([run for run, _ in runners], turns, repeats)
-    for (_, facts), steps, taken in zip(runners, turns, seconds, strict=True):
-        yield Row(
-            points=plan.grid.points, steps=steps, seconds=tuple(taken), traffic=traffic,
-            state=state, **facts,
-        )  # fmt: skip
+        compiled = time.perf_counter() - began
+        row = Row(placement.about, plan.grid.points, 0, (), traffic, state)
+        add(program.run, replace(row, copy=copies[placement.name], compile_seconds=compiled))
+        rows[-1] = replace(rows[-1], peak=max(0, peak_bytes(placement) - before))
+    if not unsupported_reason(plan):
+        add(NumpyProgram(plan).run, Row(NUMPY, plan.grid.points, 0, (), traffic, state))
+    rounds = time_rounds(runs, [row.steps for row in rows], repeats)
+    for row, seconds in zip(rows, rounds, strict=True):
+        yield replace(row, seconds=tuple(seconds))
 
 
-def take_turns(runs: Sequence[Callable], steps: Sequence[int], repeats: int) -> list[list[float]]:
-    """Seconds of every turn; the first round warms up and is not told."""
-    taken: list[list[float]] = [[] for _ in runs]
+def time_rounds(runs: Sequence[Run], steps: Sequence[int], repeats: int) -> list[list[float]]:
+    """The seconds of every round of each run.
+
+    In a round, all runs are timed once, one after the other. An additional first round warms up
+    and is not returned.
+
+    Args:
+        runs: functions that take a number of steps.
+        steps: the number of steps per round of each run.
+        repeats: the number of rounds.
+    """
+    seconds: list[list[float]] = [[] for _ in runs]
     for _ in range(repeats + 1):
-        for own, run, count in zip(taken, runs, steps, strict=True):
+        for times, run, count in zip(seconds, runs, steps, strict=True):
             began = time.perf_counter()
             run(count)
-            own.append(time.perf_counter() - began)
-    return [own[1:] for own in taken]
+            times.append(time.perf_counter() - began)
+    return [times[1:] for times in seconds]
 
 
 def copy_bandwidth(placement: Placement, repeats: int) -> float:
-    """Bytes a second, read and written, by a compiled loop over an array larger than caches."""
+    """The copy bandwidth in bytes per second, reads plus writes, of an array larger than caches."""
     with tf.device(placement.name):
-        values, one = tf.zeros(COPIED // 4, tf.float32), tf.constant(1.0)
+        values, one = tf.zeros(COPY_BYTES // 4, tf.float32), tf.constant(1.0)
 
-        # a plain copy would be optimised away
+        # adds 1, since XLA would remove a copy
         @tf.function(jit_compile=True, autograph=False)
         def copy(values, one, count):
             return tf.while_loop(lambda i, _: i < count, lambda i, v: (i + 1, v + one), (0, values))
@@ -126,14 +159,14 @@ def copy_bandwidth(placement: Placement, repeats: int) -> float:
                 copy(values, one, tf.constant(count))[0].numpy()
 
         run(1)
-        # the difference leaves out what a call costs by itself: pages of fresh memory
+        # the difference excludes the cost of a call, such as the allocation of memory
         few, many = 4, 36
-        short, long = take_turns([run, run], [few, many], repeats)
-    return 2 * COPIED * (many - few) / float(np.median(long) - np.median(short))
+        short, long = time_rounds([run, run], [few, many], repeats)
+    return 2 * COPY_BYTES * (many - few) / float(np.median(long) - np.median(short))
 
 
-def forget_peak(placement: Placement) -> None:
-    """Let the peak begin anew, where that can be done."""
+def reset_peak(placement: Placement) -> None:
+    """Reset the peak of the memory in use, if the system supports it."""
     if placement.is_gpu:
         tf.config.experimental.reset_memory_stats(placement.name.strip("/"))
     elif (switch := Path("/proc/self/clear_refs")).exists():
@@ -141,7 +174,7 @@ def forget_peak(placement: Placement) -> None:
 
 
 def peak_bytes(placement: Placement) -> int:
-    """The largest memory held: the device's own, or this process's."""
+    """The peak of the memory in use in bytes, of the GPU or of this process."""
     if placement.is_gpu:
         return tf.config.experimental.get_memory_info(placement.name.strip("/"))["peak"]
     status = Path("/proc/self/status")

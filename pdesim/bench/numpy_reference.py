@@ -1,4 +1,4 @@
-"""The same formulas and the same stepper in plain NumPy, as the row to compare with."""
+"""The same formulas and the same stepper in plain NumPy, for comparison."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from pdesim.formula import language as lang
 from pdesim.plan import Plan
 
 
-def lacking(plan: Plan) -> str:
-    """Why there is no NumPy row for a plan, or nothing."""
+def unsupported_reason(plan: Plan) -> str:
+    """The reason why the NumPy reference does not support a plan; "" if it does."""
     problem = plan.problem
     words = {lang.word_of(n) for f in problem.equation.formulas for n in lang.operators_in(f)}
     if not plan.cost.is_local:
-        return f"{plan.stepper.method.name} is no explicit stepper"
+        return f"{plan.stepper.method.name} is not an explicit stepper"
     if problem.discretisation.is_spectral:
-        return "operators=spectral is not written in NumPy"
+        return "operators=spectral is not implemented in NumPy"
     if problem.mask is not None or not all(problem.boundary.periodic_axes):
-        return "walls and obstacles are not written in NumPy"
+        return "boundaries that are not periodic, and obstacles, are not implemented in NumPy"
     if words & {lang.DIVERGENCE, *lang.FLUXES, lang.GRADIENT_SQUARED}:
-        return "divergence and gradient_squared are not written in NumPy"
+        return "divergence and gradient_squared are not implemented in NumPy"
     return ""
 
 
-class NumpyLines:
-    """What a stepper asks of ``MethodOfLines``, by ``np.roll`` on periodic axes."""
+class NumpySystem:
+    """The part of ``MethodOfLines`` that steppers use, by ``np.roll`` on periodic axes."""
 
     def __init__(self, plan: Plan) -> None:
         self.problem, self.dtype = plan.problem, np.dtype(plan.settings.device.precision).type
@@ -77,13 +77,15 @@ class NumpyProgram:
     """The counterpart of ``Program`` in plain NumPy."""
 
     def __init__(self, plan: Plan) -> None:
-        self.plan, self.system = plan, NumpyLines(plan)
+        assert plan.step is not None
+        self.plan, self.system = plan, NumpySystem(plan)
         self.dt = plan.step.dt if plan.step.adaptive else plan.shortest_step
 
     def run(self, steps: int) -> np.ndarray:
-        """So many steps from the first state."""
+        """The state after a number of steps from the initial state."""
         plan, system, dt = self.plan, self.system, self.system.dtype(self.dt)
         start, stepper = float(plan.times[0]), plan.stepper
+        assert stepper is not None
         numbers = stepper.coefficients(None, plan.equation.parameters, self.dt)
         carry = stepper.init(system, plan.state.astype(system.dtype), start, dt, numbers)
         for index in range(steps):

@@ -1,4 +1,4 @@
-"""A plan's step loop as one call, that of a run, for timing."""
+"""The step loop of a plan as a single call, for timing."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pdesim.engine.simulation import Simulation
 from pdesim.engine.time_loop import TimeLoop
 from pdesim.plan import Plan
 
-#: adaptive steppers are given an interval of so many first steps, which no timing ever fills
-FAR = 1e9
+#: length of the interval for adaptive steppers in first steps, which no timing reaches
+FAR_STEPS = 1e9
 
 
 class Program:
-    """The compiled block of a plan, its first state on the device; :meth:`run` takes steps."""
+    """The compiled block of a plan with its initial state on the device."""
 
     def __init__(self, plan: Plan, placement: Placement) -> None:
-        self.plan, self.placement = plan, placement
+        self.plan, self.placement, self._time_step = plan, placement, plan.step
         self.loop: TimeLoop = Simulation(plan, placement).loop
         with tf.device(placement.name):
             self._state = tf.constant(plan.state, self.loop.dtype)
@@ -28,7 +28,7 @@ class Program:
             self._scale = tf.constant(deviations, self.loop.dtype)
             given = plan.equation.parameters
             self._parameters = {n: tf.constant(v, self.loop.dtype) for n, v in given.items()}
-            if not plan.step.adaptive:
+            if not self._time_step.adaptive:
                 numbers = self.loop.coefficients.host(self.dt, given)
                 self._coefficients = self.loop.coefficients.as_tensors(numbers)
                 self._carry = self.loop.init(
@@ -37,18 +37,23 @@ class Program:
 
     @property
     def dt(self) -> float:
-        step = self.plan.step
+        """The first step of adaptive steppers, or the fixed step."""
+        step = self._time_step
         return step.dt if step.adaptive else self.plan.shortest_step
 
     def run(self, steps: int) -> tf.Tensor:
-        """So many steps from the first state, in one call that is over when this returns."""
+        """The state after a number of steps from the initial state, taken in one call.
+
+        It returns when the device has finished.
+        """
         with tf.device(self.placement.name):
             count = tf.constant(steps, tf.int64)
-            state, finite = self._follow(count) if self.plan.step.adaptive else self._advance(count)
+            adaptive = self._time_step.adaptive
+            state, finite = self._advance_adaptive(count) if adaptive else self._advance(count)
         np.asarray(finite)  # waits for the device
         return state
 
-    def _advance(self, count: tf.Tensor):
+    def _advance(self, count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         first = tf.constant(0, tf.int64)
         _, state, finite = self.loop.advance(
             self._carry, self._start, self._dt, first, count, self._parameters,
@@ -56,10 +61,11 @@ class Program:
         )  # fmt: skip
         return state, finite
 
-    def _follow(self, count: tf.Tensor):
-        tolerance = tf.constant(self.plan.step.tolerance, tf.float64)
+    def _advance_adaptive(self, count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        tolerance = tf.constant(self._time_step.tolerance, tf.float64)
+        end = self._start + FAR_STEPS * self._dt
         _, state, finite, _ = self.loop.advance_adaptive(
-            self._state, self._start, self._start + FAR * self._dt, self._dt, count, tolerance,
+            self._state, self._start, end, self._dt, count, tolerance,
             self._scale, self._parameters,
         )  # fmt: skip
         return state, finite

@@ -1,4 +1,4 @@
-"""What a benchmark says: a table, JSON, a log-log plot."""
+"""The report of a benchmark: a table, JSON and a log-log plot."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ from pdesim.bench.measure import NUMPY, Row
 
 HEADER = (
     "grid", "device", "million cell updates/s", "min-max", "steps/s", "GB/s", "of copy",
-    "compile s", "state MB", "peak MB", "beside NumPy",
+    "compile s", "state MB", "peak MB", "vs NumPy",
 )  # fmt: skip
 
 
-def beside_numpy(row: Row, rows: Sequence[Row]) -> float | None:
-    """The median of the ratios of rates, turn by turn."""
+def ratio_to_numpy(row: Row, rows: Sequence[Row]) -> float | None:
+    """The median, over all rounds, of the ratio of the rate to that of NumPy on the same grid."""
     other = next((r for r in rows if r.device == NUMPY and r.points == row.points), None)
     return None if other is None else float(np.median(row.rates / other.rates))
 
 
 def cells(row: Row, rows: Sequence[Row]) -> tuple[str, ...]:
-    def told(value: float | None, form: str) -> str:
+    """The entries of a row of the table, in the order of ``HEADER``."""
+
+    def text(value: float | None, form: str) -> str:
         return "-" if value is None else format(value, form)
 
     rates = row.rates / 1e6
@@ -34,11 +36,11 @@ def cells(row: Row, rows: Sequence[Row]) -> tuple[str, ...]:
         f"{rates.min():.4g}-{rates.max():.4g}",
         f"{1 / row.step_seconds:.4g}",
         f"{row.bandwidth / 1e9:.3g}",
-        told(row.bandwidth / row.copy if row.copy else None, ".2f"),
-        told(row.compile_seconds, ".2f"),
+        text(row.bandwidth / row.copy if row.copy else None, ".2f"),
+        text(row.compile_seconds, ".2f"),
         f"{row.state / 1e6:.3g}",
-        told(row.peak / 1e6 if row.peak is not None else None, ".3g"),
-        told(beside_numpy(row, rows), ".3g"),
+        text(row.peak / 1e6 if row.peak is not None else None, ".3g"),
+        text(ratio_to_numpy(row, rows), ".3g"),
     )
 
 
@@ -56,7 +58,7 @@ def markdown(rows: Sequence[Row]) -> str:
 
 
 def as_json(rows: Sequence[Row], about: Mapping[str, object]) -> dict:
-    """Everything measured; rates, bandwidths and memory in plain units: cells, bytes, seconds."""
+    """All measurements, in cells, bytes and seconds."""
     return {
         **about,
         "rows": [
@@ -77,7 +79,7 @@ def as_json(rows: Sequence[Row], about: Mapping[str, object]) -> dict:
                 "compile_seconds": row.compile_seconds,
                 "state_bytes": row.state,
                 "peak_bytes": row.peak,
-                "beside_numpy": beside_numpy(row, rows),
+                "vs_numpy": ratio_to_numpy(row, rows),
             }
             for row in rows
         ],
@@ -85,7 +87,7 @@ def as_json(rows: Sequence[Row], about: Mapping[str, object]) -> dict:
 
 
 def plot(rows: Sequence[Row], path: Path, title: str) -> None:
-    """Cell updates per second over cells, a line per device with the spread of its turns."""
+    """Plot cell updates per second over cells, a line per device with the spread of its rounds."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -93,16 +95,16 @@ def plot(rows: Sequence[Row], path: Path, title: str) -> None:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for number, device in enumerate(dict.fromkeys(row.device for row in rows)):
-        own = [row for row in rows if row.device == device]
-        size, colour = [row.cells for row in own], f"C{number}"
-        axes.plot(size, [np.median(r.rates) for r in own], "osD^"[number % 4] + "-", color=colour,
-                  label=device)  # fmt: skip
-        low, high = ([pick(r.rates) for r in own] for pick in (np.min, np.max))
+        device_rows = [row for row in rows if row.device == device]
+        size, colour = [row.cells for row in device_rows], f"C{number}"
+        medians, style = [np.median(r.rates) for r in device_rows], "osD^"[number % 4] + "-"
+        axes.plot(size, medians, style, color=colour, label=device)
+        low, high = ([pick(r.rates) for r in device_rows] for pick in (np.min, np.max))
         axes.fill_between(size, low, high, color=colour, alpha=0.2, linewidth=0)
-        copied = [(r.cells, r.cells * r.copy / r.traffic) for r in own if r.copy]
+        copied = [(r.cells, r.cells * r.copy / r.traffic) for r in device_rows if r.copy]
         if copied:
             axes.plot(*zip(*copied, strict=True), ":", color=colour,
-                      label=f"{device}: its copy bandwidth")  # fmt: skip
+                      label=f"{device}: copy bandwidth")  # fmt: skip
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlabel("cells")

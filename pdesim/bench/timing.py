@@ -1,16 +1,20 @@
-"""How long a turn has to be to be timed; needs no TensorFlow, as it times other programs too."""
+"""Estimates of the time of a step. Needs no TensorFlow, since other programs are timed as well."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
-#: seconds of a trial that are enough to set the length of the turns by
-LONG_ENOUGH = 0.2
+#: seconds of a trial that suffice for an estimate
+TRIAL_SECONDS = 0.2
 
 
-def pace(run: Callable) -> float:
-    """Seconds a step beyond what a call costs by itself, from ever longer trials."""
+def estimate_step_time(run: Callable[[int], object]) -> float:
+    """Estimate the seconds per step, without the cost of a call, by increasingly long trials.
+
+    Args:
+        run: a function that takes a number of steps.
+    """
 
     def timed(steps: int) -> float:
         began = time.perf_counter()
@@ -20,7 +24,7 @@ def pace(run: Callable) -> float:
     steps, before = 1, timed(1)
     while True:
         seconds = timed(4 * steps)
-        if seconds > LONG_ENOUGH or steps >= 2**20:
-            # noise must not make a step free
+        if seconds > TRIAL_SECONDS or steps >= 2**20:
+            # a lower bound, since noise could make the difference zero or negative
             return max(seconds - before, 0.1 * seconds) / (3 * steps)
         steps, before = 4 * steps, seconds

@@ -1,1 +1,1 @@
-"""``pdesim converge``: the error in space of a user's own problem, by refining its grid."""
+"""``pdesim converge``: the error in space of a user's problem, estimated by grid refinement."""

@@ -1,4 +1,4 @@
-"""``pdesim converge``: from settings, or a run's folder, to a table, JSON and a plot."""
+"""The command ``pdesim converge``: estimates the error in space; writes JSON and a plot."""
 
 from __future__ import annotations
 
@@ -23,19 +23,22 @@ USAGE = "settings such as equation=heat grid=64, or one folder of a run; --json,
 
 
 def run_converge(words: Sequence[str], as_text: bool, config_dir: str | None) -> int:
-    """Estimate and report; returns the exit code.
+    """Estimate the error in space, and report it.
 
     Args:
-        words: settings, or one folder of a run.
-        as_text: print a table, not JSON.
-        config_dir: a folder with configs of the user's own.
+        words: settings, or the folder of a run.
+        as_text: whether to print a table instead of JSON.
+        config_dir: a folder with additional configuration files.
+
+    Returns:
+        The exit code.
 
     Raises:
-        PdesimError: for mistakes in the settings, and for runs that fail.
+        PdesimError: for invalid settings, and for runs that fail.
     """
-    composed, folder, new = _problem(words, config_dir)
+    composed, folder, new = _compose(words, config_dir)
     digest = convergence.settings_digest(composed.values)
-    levels = build_levels(_in_double(composed, words))  # finds mistakes before TensorFlow starts
+    levels = build_levels(_in_double(composed, words))  # reports mistakes before TensorFlow starts
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     for line in describe_levels(levels):
         console.print(line, markup=False)
@@ -45,12 +48,12 @@ def run_converge(words: Sequence[str], as_text: bool, config_dir: str | None) ->
 
     with console.status("planning") as status:
 
-        def tell(line: str) -> None:
+        def report(line: str) -> None:
             status.update(line)
             if not console.is_terminal:
                 console.print(line, markup=False)
 
-        result = compute(levels, placement, tell)
+        result = compute(levels, placement, report)
     values = as_json(result, digest, placement.about)
     _check_finite(values)
     folder = new_folder(folder) if new else folder
@@ -62,7 +65,7 @@ def run_converge(words: Sequence[str], as_text: bool, config_dir: str | None) ->
         raise OutputError(f"{folder} cannot be written to ({error.strerror})") from None
     plot(result, values, folder / "converge.png")
     if as_text:
-        _show(values)
+        _print_table(values)
         print(folder)
     else:
         print(text)
@@ -70,16 +73,16 @@ def run_converge(words: Sequence[str], as_text: bool, config_dir: str | None) ->
 
 
 def _check_finite(values: Mapping) -> None:
-    """Raise ConfigError for errors that are not finite; there is nothing to show of them."""
+    """Raise ConfigError if an estimated error is not finite."""
     for name, numbers in values["fields"].items():
         if numbers["error_rms"] is None:
             raise ConfigError(
-                f"the error of {name} is not finite: squares of {name} are beyond float64",
+                f"the error of {name} is not finite: the squares of its values exceed float64",
                 "values below 1e150",
             )
 
 
-def _show(values: Mapping) -> None:
+def _print_table(values: Mapping) -> None:
     out = Console(highlight=False)
     if not out.is_terminal:
         out = Console(width=120, highlight=False)
@@ -90,8 +93,8 @@ def _show(values: Mapping) -> None:
     out.print(table)
 
 
-def _problem(words: Sequence[str], config_dir: str | None) -> tuple[Composed, Path, bool]:
-    """The settings to run, the folder for the result, and whether that has to be a new one."""
+def _compose(words: Sequence[str], config_dir: str | None) -> tuple[Composed, Path, bool]:
+    """The settings, the folder for the result, and whether a new folder has to be created."""
     paths = [word for word in words if is_path(word) and not word.startswith("~")]
     if not paths:
         composed = compose_settings(words, config_dir)
@@ -106,7 +109,7 @@ def _problem(words: Sequence[str], config_dir: str | None) -> tuple[Composed, Pa
 
 
 def _of_run(path: str) -> tuple[Composed, Path]:
-    """A run's own settings, from its file; the result belongs into its folder."""
+    """The settings of a run, from its file, and its folder, which also gets the result."""
     from pdesim.output import Snapshots
     from pdesim.output.metadata import read_config
 
@@ -117,13 +120,16 @@ def _of_run(path: str) -> tuple[Composed, Path]:
         shape = snapshots[snapshots.fields[0]].shape[1:] if snapshots.fields else ()
     check_folder(folder)
     if not values:
-        raise ConfigError(f"{path} does not say its settings", "a run of pdesim")
+        raise ConfigError(f"{path} contains no settings", "a run of pdesim")
     check_shape(read_settings(values), shape, Path(path))
     return Composed(dict(values), folder, folder, name, (), True), folder
 
 
 def _in_double(composed: Composed, words: Sequence[str]) -> Composed:
-    """In double precision, so that rounding does not hide the error; unless the words ask."""
+    """The settings with double precision, so that rounding does not hide the error.
+
+    A precision given by the user is kept.
+    """
     if any(word.startswith("device.precision=") for word in words):
         return composed
     device = {**composed.values.get("device", {}), "precision": "float64"}

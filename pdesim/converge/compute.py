@@ -1,4 +1,4 @@
-"""Run the levels, bring their solutions onto the coarse grid, and estimate the errors."""
+"""Runs of the levels, interpolation to the coarse grid, and estimates of the errors."""
 
 from __future__ import annotations
 
@@ -27,22 +27,25 @@ from pdesim.plan import Plan
 from pdesim.solvers.transform import solve
 from pdesim.steppers import METHODS
 
-#: the tolerance of adaptive steps to begin with, and the smallest that float64 can keep
-FIRST_TOLERANCE, LEAST_TOLERANCE = 1e-6, 1e-11
-#: a tolerance is to stay below this fraction of the difference between the finer two grids: the
-#: error over many steps may be ten times the tolerance
+#: initial tolerance of adaptive steps, and the smallest that float64 allows
+INITIAL_TOLERANCE, MIN_TOLERANCE = 1e-6, 1e-11
+#: largest tolerance relative to the difference between the finer two grids; the error over many
+#: steps may be ten times the tolerance
 TOLERANCE_SHARE = 0.01
-#: a time step is divided by this at most
-MOST_REFINED = 64
-#: what a difference shrinks by, at most, when a grid with spectral operators is refined
+#: a time step is divided at most by this
+MAX_STEP_DIVISION = 64
+#: assumed order of spectral operators
 SPECTRAL_ORDER = 8
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Solution:
-    """One level on the coarse grid: ``states`` is (times, fields, cells compared)."""
+    """The solution of one level at the compared cells of the coarse grid.
+
+    ``states`` has the shape (times, fields, cells).
+    """
 
     times: np.ndarray
     states: np.ndarray
@@ -52,8 +55,11 @@ class Solution:
 
 @dataclass(frozen=True)
 class Result:
-    """Estimates per time and field; ``errors`` maps fields to the error on the coarse grid at the
-    last time, nan near obstacles."""
+    """The estimates per time and field.
+
+    ``errors`` contains, per field, the error on the coarse grid at the last time, nan near
+    obstacles.
+    """
 
     levels: Levels
     solutions: tuple[Solution, ...]
@@ -65,27 +71,35 @@ class Result:
         return self.solutions[0].times
 
 
-def compute(levels: Levels, placement: Placement, tell: Tell) -> Result:
-    """Run the three levels and compare them.
+def compute(levels: Levels, placement: Placement, report: Report) -> Result:
+    """Run the three levels and compare their solutions.
 
     Args:
-        tell: called with a line on what is being computed.
+        levels: the levels.
+        placement: the device.
+        report: called with a line of text at the start of each computation.
 
     Raises:
         PdesimError: if a run fails; the message names its grid.
     """
     if levels.steps == "adaptive":
-        levels, first = _with_small_tolerance(levels, placement, tell)
+        levels, first = _with_refined_tolerance(levels, placement, report)
     elif levels.steps == "equal":
-        levels, first = _with_small_steps(levels, placement, tell)
+        levels, first = _with_refined_step(levels, placement, report)
     else:
-        first = [_solution(levels, number, placement, tell) for number in (0, 1)]
-    solutions = (*first, _solution(levels, 2, placement, tell))
+        first = [_solution(levels, number, placement, report) for number in (0, 1)]
+    solutions = (*first, _solution(levels, 2, placement, report))
     fields = levels.plans[1].equation.fields
     rounding = ROUNDING[levels.plans[1].settings.device.precision]
     estimates = tuple(
         {
-            field: estimate(*(s.states[t, f] for s in solutions), levels.order, rounding)
+            field: estimate(
+                solutions[0].states[t, f],
+                solutions[1].states[t, f],
+                solutions[2].states[t, f],
+                levels.order,
+                rounding,
+            )
             for f, field in enumerate(fields)
         }
         for t in range(len(solutions[0].times))
@@ -100,60 +114,70 @@ def compute(levels: Levels, placement: Placement, tell: Tell) -> Result:
     return Result(levels, solutions, estimates, errors)
 
 
-def _with_small_tolerance(levels: Levels, placement: Placement, tell: Tell):
-    """Coarse and middle solutions, with a tolerance well below their error in space."""
+def _with_refined_tolerance(
+    levels: Levels, placement: Placement, report: Report
+) -> tuple[Levels, list[Solution]]:
+    """Levels with a tolerance well below their error in space, and their coarser two solutions."""
     given = levels.plans[1].settings.time.tolerance
-    tolerance = min(FIRST_TOLERANCE, given or FIRST_TOLERANCE)
+    tolerance = min(INITIAL_TOLERANCE, given or INITIAL_TOLERANCE)
     while True:
         levels = levels.with_tolerance(tolerance)
-        first = [_solution(levels, number, placement, tell) for number in (0, 1)]
-        wanted = TOLERANCE_SHARE * _expected_difference(levels, *first)
-        if wanted >= tolerance or tolerance <= LEAST_TOLERANCE or wanted == 0.0:
+        first = [_solution(levels, number, placement, report) for number in (0, 1)]
+        target = TOLERANCE_SHARE * _expected_difference(levels, *first)
+        if target >= tolerance or tolerance <= MIN_TOLERANCE or target == 0.0:
             return levels, first
-        tolerance = max(LEAST_TOLERANCE, 0.5 * wanted)
-        tell(f"repeated with time.tolerance = {tolerance:.1e}, to see the error in space alone")
+        tolerance = max(MIN_TOLERANCE, 0.5 * target)
+        report(f"repeating with time.tolerance = {tolerance:.1e}, to isolate the error in space")
 
 
-def _with_small_steps(levels: Levels, placement: Placement, tell: Tell):
-    """Coarse and middle solutions, with equal steps whose error in time is below that in space.
+def _with_refined_step(
+    levels: Levels, placement: Placement, report: Report
+) -> tuple[Levels, list[Solution]]:
+    """Levels with an error in time below that in space, and their coarser two solutions.
 
-    The error in time is measured on the coarse grid, with half the step. It need not be much
-    smaller, as it is nearly the same on all levels.
+    The error in time is measured on the coarse grid with half the step. It need not be much
+    smaller, since it is nearly the same on all levels.
     """
-    dt = levels.plans[1].step.dt
-    least = dt / MOST_REFINED
-    order = max(1, METHODS[levels.plans[1].stepper.method.name].order)
+    step, stepper = levels.plans[1].step, levels.plans[1].stepper
+    assert step is not None and stepper is not None
+    dt = step.dt
+    least = dt / MAX_STEP_DIVISION
+    order = max(1, METHODS[stepper.method.name].order)
     while True:
         levels = levels.with_dt(dt)
-        first = [_solution(levels, number, placement, tell) for number in (0, 1)]
-        half = _solution(levels.with_dt(0.5 * dt), 0, placement, tell, " with half the time step")
+        first = [_solution(levels, number, placement, report) for number in (0, 1)]
+        half = _solution(levels.with_dt(0.5 * dt), 0, placement, report, " with half the time step")
         error = max(relative_differences(first[0].states[-1], half.states[-1]), default=0.0)
         error *= 2**order / (2**order - 1)
         allowed = _expected_difference(levels, *first)
         if error <= max(allowed, ROUNDING["float32"] * 1e-3) or dt <= least:
             return levels, first
         dt = max(least, dt * min(0.5, 0.8 * (allowed / error) ** (1 / order)))
-        tell(f"repeated with dt = {dt:.2e}, to see the error in space alone")
+        report(f"repeating with dt = {dt:.2e}, to isolate the error in space")
 
 
 def _expected_difference(levels: Levels, coarse: Solution, middle: Solution) -> float:
-    """The difference of the finer two grids, predicted from that of the coarser two.
+    """The relative difference of the finer two grids, predicted from that of the coarser two.
 
-    Relative to the field's range, of the field where it is smallest.
+    Of several fields, the smallest difference is used.
     """
-    found = relative_differences(coarse.states[-1], middle.states[-1])
+    differences = relative_differences(coarse.states[-1], middle.states[-1])
     order = SPECTRAL_ORDER if levels.order is None else levels.order
-    return min((size for size in found if size > 0), default=0.0) / 2**order
+    return min((size for size in differences if size > 0), default=0.0) / 2**order
 
 
 def compared_cells(levels: Levels) -> np.ndarray:
-    """Which coarse cells are compared: those that read no cell inside an obstacle on any level."""
+    """The coarse cells that are compared, as booleans of the shape of the coarse grid.
+
+    Their values depend on no cell inside an obstacle on any level.
+    """
     coarse = levels.plans[0]
     if coarse.problem.mask is None:
         return np.ones(coarse.grid.shape, bool)
     used = coarse.problem.mask.solid.copy()
     for number in (1, 2):
         plan = levels.plans[number]
+        assert plan.problem.mask is not None
         solid = plan.problem.mask.solid
         for _ in range(number):
             solid = uses_any(solid, _periodic(plan), plan.problem.discretisation.is_spectral)
@@ -166,11 +190,11 @@ def _periodic(plan: Plan) -> tuple[bool, ...]:
 
 
 def _solution(
-    levels: Levels, number: int, placement: Placement, tell: Tell, words: str = ""
+    levels: Levels, number: int, placement: Placement, report: Report, suffix: str = ""
 ) -> Solution:
     plan, free = levels.plans[number], compared_cells(levels)
     cells = " x ".join(map(str, plan.grid.points))
-    tell(f"computing on {cells} cells{words}")
+    report(f"computing on {cells} cells{suffix}")
     periodic, spectral = _periodic(plan), plan.problem.discretisation.is_spectral
 
     def on_coarse(state: np.ndarray) -> np.ndarray:
@@ -183,23 +207,23 @@ def _solution(
     try:
         with enough_memory(plan.grid.cells):
             if plan.equation.steady:
-                found, times, steps = [on_coarse(solve(plan, placement).state)], plan.times, 0
+                states, times, steps = [on_coarse(solve(plan, placement).state)], plan.times, 0
             else:
                 simulation = Simulation(plan, placement)
-                found = [on_coarse(f.state) for f in simulation.frames() if f.index > 0]
+                states = [on_coarse(f.state) for f in simulation.frames() if f.index > 0]
                 times, steps = plan.times[1:], simulation.steps
     except PdesimError as error:
         raise at_grid(error, plan.grid.points) from None
     except (ArithmeticError, ValueError, TypeError, np.linalg.LinAlgError) as error:
-        # numbers that became infinite, in the control of steps rather than in a field
+        # the control of the steps computed with values that are not finite
         raise DivergedError(
             f"on {cells} cells: the run failed ({error})", hint="a smaller time.dt, or a finer grid"
         ) from error
-    return Solution(times, np.stack(found), steps, clock.perf_counter() - began)
+    return Solution(times, np.stack(states), steps, clock.perf_counter() - began)
 
 
 def as_json(result: Result, settings_digest: str, about: str) -> dict[str, Any]:
-    """Plain values for strict JSON: numbers that are not finite become None."""
+    """The result as values for strict JSON; numbers that are not finite become None."""
     levels, middle = result.levels, result.levels.plans[1]
     scheme, step = middle.problem.discretisation, middle.step
     last = result.estimates[-1]
@@ -216,9 +240,9 @@ def as_json(result: Result, settings_digest: str, about: str) -> dict[str, Any]:
         "settings": settings_digest,
         "notes": list(levels.notes),
         "levels": [_level(*pair) for pair in zip(levels.plans, result.solutions, strict=True)],
-        "fields": {name: _field(found, levels.order) for name, found in last.items()},
+        "fields": {name: _field(numbers, levels.order) for name, numbers in last.items()},
         "times": result.times.tolist(),
-        "over_time": {name: [_numbers(found[name]) for found in result.estimates] for name in last},
+        "over_time": {name: [_numbers(each[name]) for each in result.estimates] for name in last},
     }
     return _finite(values)
 
@@ -234,23 +258,23 @@ def _level(plan: Plan, solution: Solution) -> dict[str, Any]:
     }
 
 
-def _field(found: FieldEstimate, expected: float | None) -> dict[str, Any]:
+def _field(field: FieldEstimate, expected: float | None) -> dict[str, Any]:
     return {
-        **_numbers(found),
-        "range": found.scale,
-        "verdict": verdict(found, expected),
+        **_numbers(field),
+        "range": field.scale,
+        "verdict": verdict(field, expected),
     }
 
 
-def _numbers(found: FieldEstimate) -> dict[str, Any]:
+def _numbers(field: FieldEstimate) -> dict[str, Any]:
     return {
-        "order_rms": found.rms.order,
-        "order_max": found.maximum.order,
-        "error_rms": found.rms.error,
-        "error_max": found.maximum.error,
-        "relative_rms": relative(found.rms.error, found.scale),
-        "relative_max": relative(found.maximum.error, found.scale),
-        "reliable": found.rms.reliable and found.maximum.reliable,
+        "order_rms": field.rms.order,
+        "order_max": field.maximum.order,
+        "error_rms": field.rms.error,
+        "error_max": field.maximum.error,
+        "relative_rms": relative(field.rms.error, field.scale),
+        "relative_max": relative(field.maximum.error, field.scale),
+        "reliable": field.rms.reliable and field.maximum.reliable,
     }
 
 

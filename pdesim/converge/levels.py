@@ -1,10 +1,11 @@
-"""The same problem on three grids: plans for N/2, N and 2N cells per axis. No TensorFlow."""
+"""Plans for the same problem on N/2, N and 2N cells per axis. Needs no TensorFlow."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -16,34 +17,39 @@ from pdesim.model.initial_conditions import build_initial
 from pdesim.plan import Plan, build_grid, build_plan, frame_times
 from pdesim.settings import Settings
 from pdesim.steppers import METHODS
+from pdesim.steppers.time_step import TimeStep
 
-#: cells per axis, relative to those of the settings
+#: numbers of cells per axis relative to those of the settings
 FACTORS = (0.5, 1.0, 2.0)
-#: the fewest cells per axis: half of them must be a grid still
-FEWEST = 8
-#: how many times, evenly spread, the solutions are compared at
+#: smallest number of cells per axis, half of which must still be a valid grid
+MIN_CELLS = 8
+#: number of equidistant times at which the solutions are compared
 COMPARISONS = 10
 
 
 @dataclass(frozen=True)
 class Levels:
-    """Three plans, coarse to fine, and how their steps in time relate.
+    """Three plans, from coarse to fine.
 
-    ``refined`` is "space", or "space and time" where a given ``time.dt`` is refined with the grid.
-    ``order`` is the order of accuracy that the schemes promise; None where no single one exists
-    (spectral operators, obstacles).
+    Args:
+        plans: the plans.
+        refined: "space", or "space and time" if a given ``time.dt`` is refined with the grid.
+        order: the order of accuracy of the schemes; None if there is no single one (spectral
+            operators, obstacles).
+        notes: changes of the settings, as texts for the user.
+        costs: the cost of each level relative to the run at N, by cells and steps; None if the
+            numbers of steps are unknown.
     """
 
     plans: tuple[Plan, ...]
     refined: str
     order: float | None
     notes: tuple[str, ...]
-    #: cost of each level relative to the run at N, from cells and steps; None: steps are not known
     costs: tuple[float, ...] | None
 
     @property
     def steps(self) -> str:
-        """How time is advanced: "none", "adaptive", "given" by ``time.dt``, or "equal" steps."""
+        """The kind of time steps: "none", "adaptive", "given" by ``time.dt``, or "equal"."""
         step = self.plans[1].step
         if step is None:
             return "none"
@@ -52,57 +58,61 @@ class Levels:
         return "given" if self.refined == "space and time" else "equal"
 
     def with_tolerance(self, tolerance: float) -> Levels:
-        """The same levels with another tolerance of adaptive steps."""
+        """The levels with another tolerance of adaptive steps."""
         return self._with_steps(tolerance=tolerance)
 
     def with_dt(self, dt: float) -> Levels:
-        """The same levels with one step for all of them, which no measured error changes."""
+        """The levels with the same fixed step for all of them, without control of the error."""
         follows = getattr(self.plans[1].step, "automatic", False)
         return self._with_steps(dt=dt, **({"automatic": False} if follows else {}))
 
-    def _with_steps(self, **changes) -> Levels:
-        plans = tuple(replace(p, step=replace(p.step, **changes)) for p in self.plans)
+    def _with_steps(self, **changes: float | bool) -> Levels:
+        plans = tuple(replace(p, step=_changed(p.step, changes)) for p in self.plans)
         return replace(self, plans=plans)
 
 
 def build_levels(composed: Composed) -> Levels:
     """Plan the three runs.
 
+    Args:
+        composed: the settings of the user's run.
+
     Raises:
-        PdesimError: for mistakes in the settings, and for grids that cannot be halved.
+        PdesimError: for invalid settings, and for grids that cannot be halved.
     """
     settings, name = composed.settings, composed.equation
     if settings.sweep.parameters:
-        raise ConfigError("pdesim converge takes a single run, and this is a sweep")
+        raise ConfigError("pdesim converge needs a single run, not a sweep")
     grid, notes = _even_grid(build_grid(settings))
-    notes = [*notes, *_notes_on_the_start(settings, name, grid)]
+    notes = [*notes, *_notes_on_initial_state(settings, name, grid)]
     user = _Builder(settings, name, grid).plan(1.0)
     notes += _notes_on_obstacles(user)
-    levels = _Builder(_comparable(settings), name, grid)
-    if user.equation.steady:
-        return Levels(levels.plans(), "space", _order(user), tuple(notes), None)
-    levels = replace(
-        levels, settings=_update(levels.settings, "stepper", name=user.stepper.method.name)
+    builder = _Builder(_with_comparison_times(settings), name, grid)
+    if user.step is None or user.stepper is None:
+        return Levels(builder.plans(), "space", _order(user), tuple(notes), None)
+    builder = replace(
+        builder, settings=_update(builder.settings, "stepper", name=user.stepper.method.name)
     )
     if user.step.adaptive:
-        return Levels(levels.plans(), "space", _order(user), tuple(notes), None)
+        return Levels(builder.plans(), "space", _order(user), tuple(notes), None)
     if settings.time.dt == "auto":
-        # equal steps make equal errors in time, up to terms of higher order, so that differences
-        # between the levels are errors in space
-        found = Levels(levels.plans(), "space", _order(user), tuple(notes), None)
-        found = found.with_dt(min(plan.step.dt for plan in (*found.plans, user)))
+        # equal steps cause equal errors in time, except for terms of higher order, so that the
+        # differences between levels are errors in space
+        levels = Levels(builder.plans(), "space", _order(user), tuple(notes), None)
+        steps = [plan.step for plan in (*levels.plans, user) if plan.step is not None]
+        levels = levels.with_dt(min(step.dt for step in steps))
     else:
-        plans, power = _refined_steps(levels, user)
-        if power > 1:
+        plans, exponent = _refined_steps(builder, settings.time.dt)
+        if exponent > 1:
             notes.append(
-                f"time.dt is divided by {2**power} when the grid is refined by 2: half of it would "
-                f"be above the stability limit on {_cells(plans[2].grid.points)} cells"
+                f"time.dt is divided by {2**exponent} when the grid is refined by 2, since half of "
+                f"it would exceed the stability limit on {_cells(plans[2].grid.points)} cells"
             )
-        order = _joint_order(user, power)
-        found = Levels(plans, "space and time", order, tuple(notes), None)
-    whole = user.steps_left * user.grid.cells
-    costs = tuple(plan.steps_left * plan.grid.cells / whole for plan in found.plans)
-    return replace(found, costs=costs)
+        order = _joint_order(user, exponent)
+        levels = Levels(plans, "space and time", order, tuple(notes), None)
+    user_cost = user.steps_left * user.grid.cells
+    costs = tuple(plan.steps_left * plan.grid.cells / user_cost for plan in levels.plans)
+    return replace(levels, costs=costs)
 
 
 @dataclass(frozen=True)
@@ -130,11 +140,15 @@ class _Builder:
 
 
 def at_grid(error: PdesimError, points: Sequence[int]) -> PdesimError:
-    """The same error, its first line naming the grid of the run that it ended."""
+    """The same error, with the grid of the failed run in its first line."""
     if type(error) not in (ConfigError, StepperError, BoundaryError, DivergedError):
         return error
     line = f"on {_cells(points)} cells: {error.problem}"
     return type(error)(line, error.expected, error.hint)
+
+
+def _changed(step: TimeStep | None, changes: dict[str, Any]) -> TimeStep | None:
+    return None if step is None else replace(step, **changes)
 
 
 def _cells(points: Sequence[int]) -> str:
@@ -146,8 +160,8 @@ def _update(settings: Settings, section: str, **values) -> Settings:
     return settings.model_copy(update={section: changed})
 
 
-def _comparable(settings: Settings) -> Settings:
-    """Evenly spread times of comparison, and everything stored as it is computed."""
+def _with_comparison_times(settings: Settings) -> Settings:
+    """The settings with equidistant times of comparison, and with all fields stored exactly."""
     frames = min(COMPARISONS, settings.output.frames or COMPARISONS)
     return _update(settings, "output", frames=frames, every=None, fields=None, stride=1,
                    region=None, keep_bits=None, dtype=None)  # fmt: skip
@@ -155,19 +169,19 @@ def _comparable(settings: Settings) -> Settings:
 
 def _even_grid(grid: Grid) -> tuple[Grid, list[str]]:
     points = tuple(n + n % 2 for n in grid.points)
-    if min(points) < FEWEST:
+    if min(points) < MIN_CELLS:
         raise ConfigError(
-            f"this grid has {min(points)} cells along an axis, and half of them are too few",
-            f"at least {FEWEST} cells per axis",
+            f"the grid has only {min(points)} cells along an axis, too few to be halved",
+            f"at least {MIN_CELLS} cells per axis",
         )
     if points == grid.points:
         return grid, []
-    note = f"the number of cells must be even to be halved: {_cells(points)} cells are used"
+    note = f"the numbers of cells must be even: {_cells(points)} cells are used"
     return replace(grid, points=points), [note]
 
 
-def _notes_on_the_start(settings: Settings, name: str, grid: Grid) -> list[str]:
-    """What is done with initial values that depend on the grid."""
+def _notes_on_initial_state(settings: Settings, name: str, grid: Grid) -> list[str]:
+    """A note on initial values that depend on the grid, if there are any."""
     equation = build_equation(settings.equation, grid.axes, name)
     initial = build_initial(
         settings.initial, equation.fields, grid.axes, equation.parameter_symbols
@@ -176,18 +190,16 @@ def _notes_on_the_start(settings: Settings, name: str, grid: Grid) -> list[str]:
     if not words:
         return []
     return [
-        f"the initial state contains {', '.join(words)}: taken on the grid N, smoothed and "
-        "interpolated, so that all three runs start from the same function; it has fewer short "
-        "waves than the initial state of the run itself"
+        f"the initial state contains {', '.join(words)}: it is evaluated on the grid N, smoothed "
+        "and interpolated, so that all three runs start from the same function, which has fewer "
+        "short waves than the initial state of the original run"
     ]
 
 
 def _notes_on_obstacles(plan: Plan) -> list[str]:
     if plan.problem.mask is None:
         return []
-    return [
-        "obstacles follow the cells of each grid; cells near them are left out of the comparison"
-    ]
+    return ["obstacles follow the cells of each grid; cells near them are not compared"]
 
 
 def _order(plan: Plan) -> float | None:
@@ -195,39 +207,42 @@ def _order(plan: Plan) -> float | None:
     return None if scheme.is_spectral or plan.problem.mask is not None else scheme.order
 
 
-def _joint_order(plan: Plan, power: int) -> float | None:
-    """The order in the spacing when dt shrinks as its ``power``."""
-    space, time = _order(plan), power * METHODS[plan.stepper.method.name].order
+def _joint_order(plan: Plan, exponent: int) -> float | None:
+    """The order with respect to the spacing h if dt is proportional to ``h**exponent``."""
+    assert plan.stepper is not None
+    space, time = _order(plan), exponent * METHODS[plan.stepper.method.name].order
     if plan.problem.mask is not None or plan.stepper.method.name == "exact":
         return space
     return time if space is None else min(space, time)
 
 
-def _refined_steps(levels: _Builder, user: Plan) -> tuple[tuple[Plan, ...], int]:
-    """A given dt, refined with the grid: by 2 per level, or by 4 where stability needs it.
+def _refined_steps(builder: _Builder, given: float) -> tuple[tuple[Plan, ...], int]:
+    """Plans whose given dt is divided by 2 per level, or by 4 if stability requires it.
 
-    At N it is shortened as little as makes the steps between two comparisons divisible, so that
-    the steps of the levels have exactly this ratio.
+    At N, dt is reduced slightly so that the number of steps between two comparisons is divisible,
+    and the steps of the levels have exactly this ratio.
+
+    Returns:
+        The plans, and the power of the refinement by which dt is divided.
     """
-    interval = float(np.diff(frame_times(levels.settings)).max())
-    given = user.settings.time.dt
+    interval = float(np.diff(frame_times(builder.settings)).max())
 
-    def plans(power: int) -> tuple[Plan, ...]:
-        coarsest = 2**power
+    def plans(exponent: int) -> tuple[Plan, ...]:
+        coarsest = 2**exponent
         steps = coarsest * math.ceil(interval / given / coarsest * (1 - 1e-12))
-        return tuple(levels.plan(f, dt=interval / steps / f**power) for f in FACTORS)
+        return tuple(builder.plan(f, dt=interval / steps / f**exponent) for f in FACTORS)
 
     try:
         return plans(1), 1
-    except StepperError as refused:
+    except StepperError as original:
         try:
             return plans(2), 2
         except StepperError:
-            raise refused from None
+            raise original from None
 
 
 def describe_levels(levels: Levels) -> list[str]:
-    """Lines before the runs: the grids, the cost, and what was changed."""
+    """Lines to print before the runs: the grids, the costs, and notes."""
     grids = [_cells(plan.grid.points) for plan in levels.plans]
     middle, fine = levels.plans[1], levels.plans[2]
     lines = [f"{middle.equation.name} on {grids[1]} cells, compared with {grids[0]} and {grids[2]}"]

@@ -1,4 +1,4 @@
-"""The picture of a convergence study: errors over spacing, over time, and where they are."""
+"""The plot of a convergence study: errors over the spacing, over time, and in space."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ def plot(result: Result, values: dict, path: Path) -> None:
     """Write a PNG with up to three panels.
 
     Args:
+        result: the result.
         values: the result as :func:`pdesim.converge.compute.as_json` returns it.
+        path: the file.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -37,7 +39,7 @@ def plot(result: Result, values: dict, path: Path) -> None:
 
 
 def _over_spacing(figure, axes, result: Result, values: dict) -> None:
-    """The RMS error of all three solutions, extrapolated from the two finer ones."""
+    """Plot the RMS errors of the three solutions relative to the extrapolated limit."""
     spacing = [plan.grid.spacing[0] for plan in result.levels.plans]
     lowest = []
     for f, (name, numbers) in enumerate(values["fields"].items()):
@@ -75,7 +77,7 @@ def _over_time(figure, axes, result: Result, values: dict) -> None:
 
 
 def _in_space(figure, axes, result: Result, values: dict) -> None:
-    """The error with its sign: a line per field in 1-D, the first field's map in 2-D."""
+    """Plot the error with its sign: a line per field in 1-D, a map of the first field in 2-D."""
     grid = result.levels.plans[0].grid
     if grid.dimensions == 1:
         for f, (name, error) in enumerate(result.errors.items()):

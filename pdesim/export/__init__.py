@@ -1,4 +1,4 @@
-"""Runs in the layouts of other tools. Needs neither TensorFlow nor Hydra."""
+"""Export of runs to the layouts of other tools; needs neither TensorFlow nor Hydra."""
 
 from pdesim.export.formats import FORMATS, Format, export
 from pdesim.export.xdmf import write_xdmf

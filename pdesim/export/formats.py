@@ -1,4 +1,4 @@
-"""The formats by name, and one way into all of them."""
+"""The export formats by name, and the function that exports to any of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pdesim.export.netcdf import save_netcdf
 from pdesim.export.npz import save_npz
 from pdesim.export.pdebench import pdebench_suffix, save_pdebench
 from pdesim.export.source import Source, read_source
-from pdesim.export.target import appearing
+from pdesim.export.target import atomic_target
 from pdesim.export.vti import save_vti
 from pdesim.export.well import save_well
 from pdesim.export.xdmf import save_xdmf
@@ -22,80 +22,89 @@ from pdesim.output.metadata import find_runs
 
 @dataclass(frozen=True)
 class Format:
-    """``save`` writes runs to a path that does not exist yet, a file or a folder."""
+    """An export format; ``save`` writes runs to a new path, a file or a folder."""
 
     about: str
     save: Callable[[Sequence[Source], Path], None]
-    #: what follows the stem of the snapshot file's name
+    #: appended to the stem of the snapshot file's name
     suffix: str | Callable[[Sequence[Source]], str]
-    #: whether several runs fit into one target
+    #: whether one target can contain several runs
     several: bool = False
 
 
 FORMATS = {
-    "well": Format("The Well's HDF5", save_well, "_well.hdf5", several=True),
-    "pdebench": Format("PDEBench's HDF5", save_pdebench, pdebench_suffix, several=True),
+    "well": Format("HDF5 in the layout of The Well", save_well, "_well.hdf5", several=True),
+    "pdebench": Format(
+        "HDF5 in the layout of PDEBench", save_pdebench, pdebench_suffix, several=True
+    ),
     "netcdf": Format("NetCDF-4", save_netcdf, ".nc"),
     "vti": Format("VTK image data, a file per frame and a .pvd", save_vti, "_vti"),
-    "npz": Format("NumPy's .npz", save_npz, ".npz"),
-    "xdmf": Format("XDMF beside the HDF5 file, for ParaView", save_xdmf, ".xdmf"),
+    "npz": Format("NumPy .npz", save_npz, ".npz"),
+    "xdmf": Format("XDMF for ParaView, refers to the HDF5 file", save_xdmf, ".xdmf"),
 }
 
 
 def export(
     path: str | Path, to: str, target: str | Path | None = None, *, overwrite: bool = False
 ) -> Path:
-    """Write a run, or all runs of a sweep, in another tool's layout.
+    """Write a run, or all runs of a sweep, in the layout of another tool.
 
     Args:
-        path: a run's folder, a snapshot file, or a folder whose sub-folders are runs.
-        to: a name of :data:`FORMATS`.
-        target: where to; None: beside the data, ``snapshots.nc`` for ``snapshots.h5``.
-        overwrite: replace what is there.
+        path: a run's folder, a snapshot file, or a folder whose subfolders are runs.
+        to: a name in :data:`FORMATS`.
+        target: the file or folder to write; None: in the folder of the data, such as
+            ``snapshots.nc`` for ``snapshots.h5``.
+        overwrite: whether to replace an existing target.
 
     Returns:
-        The file or folder that was written. It appears whole or not at all.
+        The file or folder that was written. It is never incomplete: it appears when all is written.
 
     Raises:
         ConfigError: for an unknown format.
-        OutputError: if there is nothing to read, several runs do not fit into one file, or the
-            target exists or cannot be written.
+        OutputError: if the data cannot be read, if several runs cannot be written to one target,
+            or if the target exists or cannot be written.
         MissingExtraError: if the format needs a package that is not installed.
     """
     if to not in FORMATS:
         raise ConfigError(f"unknown format {to!r}", nearest(to, FORMATS), "--to FORMAT")
-    form = FORMATS[to]
+    layout = FORMATS[to]
     runs = find_runs(path)
-    if len(runs) > 1 and not form.several:
-        several = " and ".join(name for name, one in FORMATS.items() if one.several)
+    if len(runs) > 1 and not layout.several:
+        several = " and ".join(name for name, other in FORMATS.items() if other.several)
         raise OutputError(
-            f"{path} holds {len(runs)} runs, and a file of {to} holds one",
-            f"a single run, such as {runs[0].parent}; {several} take several",
+            f"{path} contains {len(runs)} runs, but {to} supports only one per file",
+            f"a single run, such as {runs[0].parent}; {several} support several",
         )
     sources = [read_source(run) for run in runs]
-    place = _default(path, sources, form) if target is None else Path(os.path.expanduser(target))
-    if any(place.resolve() == run.resolve() for run in runs):
-        raise OutputError(f"{place} is the data itself", hint="another --output TARGET")
-    if place.exists() and not (place.is_file() or place.is_dir()):
-        raise OutputError(f"{place} is no regular file", "a new name", "--output TARGET")
-    if place.is_file() and is_run_file(place):
-        raise OutputError(f"{place} is a file of a run", hint="another --output TARGET")
-    if place.is_dir() and not _is_ours(place):
-        raise OutputError(f"{place} is a folder", "a name for the new file", "--output TARGET")
-    # a description of the data beside it, which every run writes itself, is always free to renew
+    destination = (
+        _default_destination(path, sources, layout)
+        if target is None
+        else Path(os.path.expanduser(target))
+    )
+    if any(destination.resolve() == run.resolve() for run in runs):
+        raise OutputError(f"{destination} is the input file", hint="another --output TARGET")
+    if destination.exists() and not (destination.is_file() or destination.is_dir()):
+        raise OutputError(f"{destination} is not a regular file", "a new name", "--output TARGET")
+    if destination.is_file() and is_run_file(destination):
+        raise OutputError(f"{destination} is a file of a run", hint="another --output TARGET")
+    if destination.is_dir() and not _is_earlier_export(destination):
+        raise OutputError(
+            f"{destination} is a folder", "a name for the new file", "--output TARGET"
+        )
+    # every run writes its own description of the data, which may always be replaced
     derived = to == "xdmf" and target is None
-    with appearing(place, overwrite or derived) as temporary:
-        form.save(sources, temporary)
-    return place
+    with atomic_target(destination, overwrite or derived) as temporary:
+        layout.save(sources, temporary)
+    return destination
 
 
-def _default(path: str | Path, sources: Sequence[Source], form: Format) -> Path:
-    suffix = form.suffix if isinstance(form.suffix, str) else form.suffix(sources)
+def _default_destination(path: str | Path, sources: Sequence[Source], layout: Format) -> Path:
+    suffix = layout.suffix if isinstance(layout.suffix, str) else layout.suffix(sources)
     first = sources[0].path
     folder = first.parent if len(sources) == 1 else Path(os.path.expanduser(path))
     return folder / f"{first.stem}{suffix}"
 
 
-def _is_ours(folder: Path) -> bool:
-    """Whether a folder is an earlier export, which may be replaced as a whole."""
+def _is_earlier_export(folder: Path) -> bool:
+    """Whether a folder contains nothing but an earlier export, so that it may be replaced."""
     return all(child.suffix in (".vti", ".pvd") for child in folder.iterdir())

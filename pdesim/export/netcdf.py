@@ -1,4 +1,4 @@
-"""NetCDF-4 with CF attributes, for every netCDF reader."""
+"""Export to NetCDF-4 with CF attributes."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ _FILTERS = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
 
 
 def save_netcdf(sources: Sequence[Source], path: Path) -> None:
-    """Dimensions ``time`` (unlimited) and the axes, a coordinate variable for each.
+    """Write a run as NetCDF-4.
 
-    Fields are ``(time, ..., x)`` in chunks of one frame, with ``units`` and ``long_name``; where
-    there are obstacles, ``mask`` is 1 inside. The attributes of the run become global ones.
-    Written with h5netcdf itself, which xarray uses too, since xarray would hold whole fields.
+    The dimensions are ``time`` (unlimited) and the axes, each with a coordinate variable. Fields
+    have the shape ``(time, ..., x)``, chunks of one frame, and the attributes ``units`` and
+    ``long_name``. With obstacles, ``mask`` is 1 inside them. The attributes of the run become
+    global attributes. The file is written with h5netcdf, since xarray would keep all frames of
+    a field in memory.
 
     Source: cfconventions.org, CF-1.8 sections 2 to 4.
 
@@ -55,8 +57,8 @@ def save_netcdf(sources: Sequence[Source], path: Path) -> None:
 
 
 def _plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Attributes as netCDF has them: numbers and text; a list of words becomes one text."""
-    plain = {}
+    """Attributes as netCDF allows them, numbers and texts; lists of words are joined."""
+    plain: dict[str, Any] = {}
     for name, value in attributes.items():
         if isinstance(value, bytes):
             plain[name] = value.decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""NumPy's ``.npz``: arrays by name in a zip file, readable with ``allow_pickle=False``."""
+"""Export to NumPy's ``.npz``: named arrays in a zip file, readable with ``allow_pickle=False``."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pdesim.export.source import Source
 
 
 def save_npz(sources: Sequence[Source], path: Path) -> None:
-    """One run as ``numpy.savez_compressed`` would write it, but with a frame in memory at a time.
+    """Write a run as ``numpy.savez_compressed`` does, but with only one frame in memory.
 
-    Arrays: ``time`` (T,), a coordinate per axis, each field ``(T, ..., x)``, ``mask`` where there
-    are obstacles, and text: ``equation``, ``config`` (YAML).
+    The arrays are ``time`` (T,), a coordinate per axis, each field ``(T, ..., x)``, ``mask`` if
+    there are obstacles, and the texts ``equation`` and ``config`` (YAML).
 
     Source: the format of .npy files, numpy.org/neps/nep-0001-npy-format.html.
     """
@@ -42,7 +42,7 @@ def _stream(archive: zipfile.ZipFile, source: Source, name: str) -> None:
         "fortran_order": False,
         "shape": (len(source.times), *source.shape),
     }
-    # a zip file takes its members one after the other, so each field is a pass over the frames
+    # members of a zip file are written sequentially, so every field needs a pass over the frames
     with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
         np.lib.format.write_array_header_2_0(stream, header)
         for _, frame in source.frames((name,)):

@@ -1,4 +1,4 @@
-"""PDEBench's two layouts.
+"""Export to the two layouts of PDEBench.
 
 Source: github.com/pdebench/PDEBench, ``pdebench/data_gen/gen_diff_react.py`` (groups) and the
 loaders in ``pdebench/models/fno/utils.py``: ``FNODatasetSingle`` reads ``tensor``,
@@ -13,32 +13,33 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from pdesim.export.source import Source, check_alike
+from pdesim.export.source import Source, check_compatible
 from pdesim.files import creating
 
 _FILTERS = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
 
 
 def pdebench_suffix(sources: Sequence[Source]) -> str:
-    """The loader of ``tensor`` refuses names on ``h5``; that of groups wants ``.h5``."""
+    """The suffix of the file: the loader of ``tensor`` rejects ``.h5``; that of groups needs it."""
     return "_pdebench.hdf5" if _is_tensor(sources[0]) else "_pdebench.h5"
 
 
 def save_pdebench(sources: Sequence[Source], path: Path) -> None:
-    """Runs as trajectories, float32.
+    """Write runs as trajectories, float32.
 
-    One field in 1-D, as PDEBench's Burgers and advection files: ``tensor (trajectory, t, x)``,
-    ``x-coordinate``, ``t-coordinate``, and ``config (trajectory,)``, YAML. All else, as its
-    diffusion-reaction files: per trajectory ``0000/data (t, [[z,] y,] x, channel)``, fields in
-    the equation's order, ``0000/grid/{x,y,z,t}``, and the attributes ``config`` and ``fields``.
-    (That loader pairs the first space axis with x; on PDEBench's own square grids it shows not.)
+    A single field in 1-D is written as PDEBench's Burgers and advection files:
+    ``tensor (trajectory, t, x)``, ``x-coordinate``, ``t-coordinate``, and ``config (trajectory,)``,
+    YAML. All other runs are written as its diffusion-reaction files: per trajectory
+    ``0000/data (t, [[z,] y,] x, channel)``, fields in the order of the equation,
+    ``0000/grid/{x,y,z,t}``, and the attributes ``config`` and ``fields``. (PDEBench's loader
+    assigns the coordinates x to the first space axis, which makes no difference on square grids.)
 
     Raises:
         OutputError: if the runs of a ``tensor`` have different grids or times.
     """
     with creating(path) as file:
         if _is_tensor(sources[0]):
-            check_alike(sources)
+            check_compatible(sources)
             _write_tensor(file, sources)
         else:
             digits = max(4, len(str(len(sources) - 1)))
@@ -59,7 +60,7 @@ def _write_tensor(file: h5py.File, sources: Sequence[Source]) -> None:
     file["t-coordinate"] = first.times.astype(np.float32)
     file["config"] = [_config(source) for source in sources]
     for number, source in enumerate(sources):
-        # a line over time is small, and a chunk; written at once it is compressed once
+        # a trajectory is small and one chunk; writing it at once compresses it once
         tensor[number] = np.stack([frame[field] for _, frame in source.frames()])
 
 

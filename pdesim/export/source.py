@@ -1,4 +1,4 @@
-"""A run as exporters see it: a few facts in memory, the frames one at a time."""
+"""A run for the exporters: its metadata in memory, its frames read one at a time."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from pdesim.output.metadata import (
 
 @dataclass(frozen=True)
 class Source:
-    """One snapshot file. Arrays of a frame have the shape of ``axes``: ``(ny, nx)``, x last."""
+    """The metadata of a snapshot file. Arrays of a frame have the shape of ``axes``, x last."""
 
     path: Path
     fields: tuple[str, ...]
     axes: tuple[str, ...]
     coordinates: Mapping[str, np.ndarray]
     times: np.ndarray
-    #: per field: type of the frames that are handed out, float32 or float64
+    #: per field: the type of the arrays of :meth:`frames`, float32 or float64
     dtypes: Mapping[str, np.dtype]
-    #: per field: frames in the file, one more than times while a frame is being written
+    #: per field: the number of stored frames, one more than times while a frame is being written
     lengths: Mapping[str, int]
     #: per field: units and long_name
     labels: Mapping[str, Mapping[str, str]]
     attributes: Mapping[str, Any]
     config: Mapping[str, Any]
-    #: 1 inside obstacles; None where there are none
+    #: 1 inside obstacles; None without obstacles
     mask: np.ndarray | None
 
     @property
@@ -53,54 +53,58 @@ class Source:
 
     @property
     def parameters(self) -> dict[str, float]:
-        """The equation's parameters that are numbers."""
+        """The numeric parameters of the equation."""
         return {k: v for k, v in read_parameters(self.config).items() if not isinstance(v, str)}
 
     @property
-    def walls(self) -> dict[str, dict[str, tuple[str, str]]]:
+    def boundary_kinds(self) -> dict[str, dict[str, tuple[str, str]]]:
         return read_walls(self.attributes)
 
     @property
     def grid(self) -> Grid | None:
-        """The grid of the computation, by the settings; the stored one may be a part of it.
+        """The computational grid by the settings; the stored grid may be a part of it.
 
-        None where the settings do not describe one with the stored axes.
+        None if the settings do not describe a grid with the stored axes.
         """
-        domain, points = self.config.get("domain"), self.config.get("grid")
 
-        def each(value: object) -> tuple:
+        def each(value: Any) -> tuple:
             return tuple(value) if isinstance(value, list) else (value,) * len(self.axes)
 
         try:
-            points, extent = tuple(int(n) for n in each(points)), domain["extent"]
+            domain = self.config["domain"]
+            points = tuple(int(n) for n in each(self.config["grid"]))
+            extent = domain["extent"]
             lengths = extent if isinstance(extent, list) else square_extents(points, extent)
             grid = Grid(
                 points,
                 tuple(float(length) for length in lengths),
-                tuple(float(place) for place in each(domain["origin"])),
+                tuple(float(coordinate) for coordinate in each(domain["origin"])),
             )
         except (PdesimError, KeyError, TypeError, ValueError, OverflowError, ZeroDivisionError):
             return None
         return grid if set(grid.axes) == set(self.axes) else None
 
     def spacing(self, axis: str) -> float:
-        """The distance of two stored points; of a single one, that of the computation."""
+        """The distance of two stored points; for a single point, the spacing of the computation."""
         centres, grid = self.coordinates[axis], self.grid
         if len(centres) > 1:
             return float(centres[-1] - centres[0]) / (len(centres) - 1)
         return grid.spacing[grid.axes.index(axis)] if grid else 1.0
 
     def lower(self, axis: str) -> float:
-        """The lower face of the first cell."""
+        """The coordinate of the lower face of the first cell."""
         return float(self.coordinates[axis][0]) - self.spacing(axis) / 2
 
     def frames(
         self, fields: Sequence[str] | None = None
     ) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
-        """Number and arrays of every frame, read as they are asked for; None: of all fields.
+        """Yield the number and the arrays of every frame, reading one frame at a time.
+
+        Args:
+            fields: the fields to read; None: all.
 
         Raises:
-            OutputError: where the file is damaged.
+            OutputError: if a frame cannot be read.
         """
         names = self.fields if fields is None else fields
         with Snapshots(self.path) as snapshots:
@@ -117,10 +121,10 @@ class Source:
 
 
 def read_source(path: Path) -> Source:
-    """Open a snapshot file, note what it says, and close it.
+    """Read the metadata of a snapshot file.
 
     Raises:
-        OutputError: if it is unreadable, no snapshot file, or has no frames.
+        OutputError: if the file is unreadable, is not a snapshot file, or has no frames.
         MissingExtraError: if its compression needs a package that is not installed.
     """
     with reading(path), Snapshots(path) as snapshots:
@@ -150,46 +154,47 @@ def read_source(path: Path) -> Source:
 
 
 def _plain(dtype: np.dtype) -> np.dtype:
-    """What every reader knows: native float64 or float32; half precision is known to few."""
+    """Native float64 or float32: half precision is not supported by many readers."""
     return np.dtype(np.float64) if dtype.itemsize >= 8 else np.dtype(np.float32)
 
 
-def check_alike(sources: Sequence[Source]) -> None:
-    """Refuse runs that cannot be trajectories of one data set.
+def check_compatible(sources: Sequence[Source]) -> None:
+    """Check that runs can be trajectories of one data set.
 
     Raises:
-        OutputError: naming the first two that differ, and in what.
+        OutputError: if they cannot; it names two runs and the property in which they differ.
     """
     first = sources[0]
     for other in sources[1:]:
-        for what, one, two in (
+        properties: tuple[tuple[str, object, object], ...] = (
             ("equation", first.name, other.name),
             ("fields", first.fields, other.fields),
             ("formulas", _text(first, "equation"), _text(other, "equation")),
             ("axes", first.axes, other.axes),
             ("grid", first.shape, other.shape),
             ("number of frames", len(first.times), len(other.times)),
-            ("boundary", first.walls, other.walls),
-        ):
+            ("boundary", first.boundary_kinds, other.boundary_kinds),
+        )
+        for property_name, one, two in properties:
             if one != two:
-                raise _differ(first, other, what, f"{one} and {two}")
+                raise _differ(first, other, property_name, f"{one} and {two}")
         for axis in first.axes:
-            one, two = first.coordinates[axis], other.coordinates[axis]
-            if not np.allclose(one, two, rtol=1e-9, atol=1e-9 * first.spacing(axis)):
-                raise _differ(first, other, f"coordinates {axis}", f"{one[0]:g} and {two[0]:g} ..")
+            x, y = first.coordinates[axis], other.coordinates[axis]
+            if not np.allclose(x, y, rtol=1e-9, atol=1e-9 * first.spacing(axis)):
+                raise _differ(first, other, f"coordinates {axis}", f"{x[0]:g} and {y[0]:g} ..")
         if not np.allclose(first.times, other.times, rtol=1e-9, atol=1e-12):
             worst = int(np.abs(first.times - other.times).argmax())
-            told = f"frame {worst} at {first.times[worst]:g} and {other.times[worst]:g}"
-            raise _differ(first, other, "times", told)
+            difference = f"frame {worst} at {first.times[worst]:g} and {other.times[worst]:g}"
+            raise _differ(first, other, "times", difference)
         if not np.array_equal(_array(first.mask), _array(other.mask)):
             raise _differ(first, other, "obstacles", "two masks")
 
 
-def _differ(first: Source, other: Source, what: str, told: str) -> OutputError:
+def _differ(first: Source, other: Source, property_name: str, difference: str) -> OutputError:
     return OutputError(
-        f"{first.path} and {other.path} differ in their {what}: {told}",
-        "runs with one equation, one grid and the same frames, as trajectories of one file",
-        "export each run by itself",
+        f"{first.path} and {other.path} differ in their {property_name}: {difference}",
+        "runs with the same equation, grid and frame times, as trajectories of one file",
+        "export each run separately",
     )
 
 

@@ -1,4 +1,4 @@
-"""Writing files that appear whole or not at all."""
+"""Targets that appear only when they are complete."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from pathlib import Path
 from pdesim.errors import OutputError
 from pdesim.files import clear_left_behind, clear_name
 
-#: bytes of a target's name that a temporary name begins with
-LONGEST_START = 200
+#: bytes of the target's name at the start of the temporary name
+MAX_PREFIX_BYTES = 200
 
 
 @contextlib.contextmanager
-def appearing(target: Path, overwrite: bool) -> Iterator[Path]:
-    """A path to write to, file or folder, that gets the name ``target`` when all is written.
+def atomic_target(target: Path, overwrite: bool) -> Iterator[Path]:
+    """A temporary path for a file or a folder, renamed to ``target`` when it is complete.
 
-    It lies beside ``target``, so relative names inside it stay true and the renaming is atomic.
-    After an error or Ctrl-C nothing of it is left.
+    It is in the folder of ``target``, so that relative names inside it remain valid and the
+    renaming is atomic. After an error or Ctrl-C it is removed.
 
     Raises:
         OutputError: if ``target`` exists and ``overwrite`` is false, if its folder does not exist,
-            and if the system refuses to write.
+            or if it cannot be written.
     """
     if target.exists() and not overwrite:
         raise OutputError(
-            f"{target} exists already; nothing was overwritten",
+            f"{target} already exists; nothing was overwritten",
             hint="--overwrite, or another name (--output TARGET)",
         )
     if not target.parent.is_dir():
-        raise OutputError(f"there is no folder {target.parent}", hint="--output TARGET elsewhere")
+        raise OutputError(f"no such folder: {target.parent}", hint="another --output TARGET")
     # names have at most 255 bytes on most file systems
-    start = f".{os.fsdecode(os.fsencode(target.name)[:LONGEST_START])}."
+    start = f".{os.fsdecode(os.fsencode(target.name)[:MAX_PREFIX_BYTES])}."
     temporary = target.with_name(f"{start}{os.getpid()}.tmp")
     try:
         clear_left_behind(target.parent, start, ".tmp")
@@ -51,7 +51,7 @@ def appearing(target: Path, overwrite: bool) -> Iterator[Path]:
 
 def _replace(temporary: Path, target: Path, old: Path) -> None:
     if target.is_dir() and not target.is_symlink():
-        # a folder cannot be replaced in one step; the old one is kept until the new one is there
+        # a folder cannot be replaced atomically; the old one is kept until the new one is in place
         os.replace(target, old)
         os.replace(temporary, target)
         clear_name(old)

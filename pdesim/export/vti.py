@@ -1,7 +1,7 @@
-"""VTK image data: a ``.vti`` per frame, and a ``.pvd`` that gives them their times.
+"""Export to VTK image data: a ``.vti`` per frame, and a ``.pvd`` with the times of the frames.
 
 Source: docs.vtk.org, VTK file formats, "XML file formats" and "Appended data section".
-Written here and not with pyevtk, which packs arrays number by number and cannot compress.
+The package pyevtk is not used, since it packs arrays number by number and cannot compress.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from pdesim.export.source import Source
 
 _ORDER = "LittleEndian" if sys.byteorder == "little" else "BigEndian"
 _TYPES = {np.dtype(np.float32): "Float32", np.dtype(np.float64): "Float64"}
-#: bytes that are compressed as one; VTK reads a block as a whole
+#: bytes of a compressed block; VTK reads entire blocks
 _BLOCK = 2**20
 
 
 def save_vti(sources: Sequence[Source], path: Path) -> None:
-    """A folder with ``frame_0000.vti``, .. and ``snapshots.pvd``, which ParaView opens.
+    """Write a folder with ``frame_0000.vti``, ... and ``snapshots.pvd``, which ParaView opens.
 
-    Values are cells; the extent along axes that the data lacks is 0, so 2-D lies in the x-y
-    plane. The time of a frame is in the ``.pvd`` and, as ``TimeValue``, in its file.
+    Values are cell data. The extent along missing axes is 0, so 2-D data is in the x-y plane. The
+    time of a frame is stored in the ``.pvd`` and, as ``TimeValue``, in its own file.
     """
     (source,) = sources
     path.mkdir()
@@ -73,7 +73,7 @@ _"""
 
 
 def _appended(values: np.ndarray) -> bytes:
-    """Blocks: their number, size, the last one's size if shorter, and each size compressed."""
+    """Compressed blocks, after their number, size, last size if shorter, and compressed sizes."""
     raw = np.ascontiguousarray(values).tobytes()
     blocks = [zlib.compress(raw[at : at + _BLOCK], 1) for at in range(0, len(raw), _BLOCK)]
     header = [len(blocks), _BLOCK, len(raw) % _BLOCK, *map(len, blocks)]

@@ -1,4 +1,4 @@
-"""``snapshots.xdmf``: how ParaView finds the frames in ``snapshots.h5``.
+"""Export to XDMF: ``snapshots.xdmf`` describes the frames in ``snapshots.h5`` to ParaView.
 
 Source: the XDMF model and format, www.xdmf.org/index.php/XDMF_Model_and_Format.
 """
@@ -11,38 +11,38 @@ from pathlib import Path
 from xml.etree import ElementTree as Xml
 
 from pdesim.export.source import Source, read_source
-from pdesim.export.target import appearing
+from pdesim.export.target import atomic_target
 
-#: the order of axes in XDMF, as in our arrays
+#: the order of axes in XDMF and in arrays
 _AXES = ("z", "y", "x")
 
 
 def write_xdmf(path: str | Path) -> Path:
-    """Write, or replace, the ``.xdmf`` beside a snapshot file; reads no frame of it.
+    """Write or replace the ``.xdmf`` of a snapshot file, in its folder, without reading frames.
 
     Raises:
-        OutputError: if the file holds no frames, or nothing can be written beside it.
+        OutputError: if the file contains no frames, or if the ``.xdmf`` cannot be written.
     """
     source = read_source(Path(path))
     target = source.path.with_suffix(".xdmf")
-    with appearing(target, overwrite=True) as temporary:
+    with atomic_target(target, overwrite=True) as temporary:
         save_xdmf([source], temporary)
     return target
 
 
 def save_xdmf(sources: Sequence[Source], path: Path) -> None:
-    """A temporal collection of uniform meshes; every value is a cell, nodes are the cell faces.
+    """Write a temporal collection of uniform meshes with cell data.
 
-    The mesh has three axes also in 1-D and 2-D: VTK puts a 2-D mesh into the y-z plane, and its
-    reader takes no cell data on a mesh without thickness. The missing axes are one cell thick,
-    around 0. The HDF5 file is named relative to ``path``.
+    The mesh has three axes in 1-D and 2-D as well: VTK places a 2-D mesh in the y-z plane, and its
+    reader does not support cell data on a mesh without thickness. The missing axes are one cell
+    thick, centred at 0. The path of the HDF5 file is relative to ``path``.
     """
     (source,) = sources
     root = Xml.Element("Xdmf", Version="2.0")
     series = _add(_add(root, "Domain"), "Grid", Name=source.name, GridType="Collection")
     series.set("CollectionType", "Temporal")
     file = Path(os.path.relpath(source.path, path.parent)).as_posix()
-    # half precision is turned into single by the HDF5 library as it reads
+    # the HDF5 library converts half precision to single when reading
     items = {name: (f"{file}:/{name}", source.dtypes[name].itemsize) for name in source.fields}
     for frame, time in enumerate(source.times):
         grid = _add(series, "Grid", Name=f"frame {frame}", GridType="Uniform")
@@ -66,9 +66,8 @@ def _words(values: Sequence[float | int]) -> str:
 
 def _add_mesh(grid: Xml.Element, source: Source) -> None:
     thickness = min(source.spacing(axis) for axis in source.axes)
-    here = [axis in source.axes for axis in _AXES]
-    steps = [source.spacing(a) if real else thickness for a, real in zip(_AXES, here, strict=True)]
-    lower = [source.lower(a) if r else -thickness / 2 for a, r in zip(_AXES, here, strict=True)]
+    steps = [source.spacing(a) if a in source.axes else thickness for a in _AXES]
+    lower = [source.lower(a) if a in source.axes else -thickness / 2 for a in _AXES]
     nodes = [count + 1 for count in _cells(source)]
     _add(grid, "Topology", TopologyType="3DCoRectMesh", Dimensions=_words(nodes))
     geometry = _add(grid, "Geometry", GeometryType="ORIGIN_DXDYDZ")

@@ -1,4 +1,4 @@
-"""Snapshot files in, pictures out: GIF, MP4 and PNG. Reads files only, never a simulation."""
+"""Pictures of snapshot files: GIF, MP4 and PNG. Reads files only, never a running simulation."""
 
 from pdesim.render.montage import montage
 from pdesim.render.pictures import poster, render

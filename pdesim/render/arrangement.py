@@ -1,4 +1,4 @@
-"""Which run of a sweep stands where in a montage, and what is written there."""
+"""The places and labels of the runs of a sweep in a montage."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from pdesim.errors import ConfigError, nearest
 from pdesim.output.sweeps import Member, differing_settings, setting_text, short_names
 from pdesim.settings import Montage
 
-_ONE_ROW = 8  # so many values of one setting stand side by side; more of them are wrapped
-_FILLED = 0.5  # the part of a plane that members must fill for it to be drawn as one
-_LINES = 3  # over a tile, at most
-_PLAIN = 1e6  # whole numbers below this are written in full
-_FAVOURED = 1.5  # columns to rows, where nothing else decides
+_MAX_IN_ROW = 8  # more values of a single setting are wrapped into several rows
+_MIN_FILLED = 0.5  # a plane of settings is drawn only if members fill this fraction of it
+_MAX_LINES = 3  # lines of a caption
+_MAX_PLAIN_INTEGER = 1e6  # smaller integers are written with all digits
+_PREFERRED_RATIO = 1.5  # width to height of a montage without a plane of settings
 
 
 @dataclass(frozen=True)
-class Edge:
-    """An axis of tiles: the setting's name, and a text per column (or row, from below)."""
+class AxisLabels:
+    """The setting along an axis of tiles, with a label per column, or per row from the bottom."""
 
     name: str
     texts: tuple[str, ...]
@@ -32,17 +32,17 @@ class Edge:
 class Arrangement:
     """Tiles in ``rows`` of ``columns``, filled from the top left.
 
-    ``cells`` holds for every tile, row by row, the number of its member, or None.
-    ``x`` and ``y`` are there where tiles lie in a plane of settings; else ``captions`` are what can
-    be written over the tiles, the best first: each has for every member the same number of lines,
-    of which the first is a title where ``titled``.
+    ``cells`` contains the index of each tile's member, row by row, or None for an empty tile.
+    In a plane of settings, ``x`` and ``y`` label its axes. Otherwise ``captions`` contains
+    alternative sets of captions, the preferred one first. A set has a caption for every member,
+    all with the same number of lines; the first line is a title if ``titled``.
     """
 
     columns: int
     rows: int
     cells: tuple[int | None, ...]
-    x: Edge | None = None
-    y: Edge | None = None
+    x: AxisLabels | None = None
+    y: AxisLabels | None = None
     captions: tuple[tuple[tuple[str, ...], ...], ...] = ()
     titled: bool = False
 
@@ -51,66 +51,70 @@ class Arrangement:
         return self.x is not None or self.y is not None
 
 
-def arrange(members: Sequence[Member], asked: Montage, ratio: float) -> Arrangement:
-    """Find a place for every member.
+def arrange(members: Sequence[Member], options: Montage, ratio: float) -> Arrangement:
+    """Arrange the members of a sweep in tiles.
 
-    Where ``montage.x`` or ``montage.y`` name settings, or two settings (or one, with a few values)
-    make the members differ, tiles lie in their plane, values growing rightwards and upwards. Else
-    they follow each other by their numbers, each with its label.
+    If ``montage.x`` or ``montage.y`` are given, or if the members differ in two settings (or in
+    one, with few values), the tiles form a plane of these settings, with values increasing to
+    the right and upwards. Otherwise the tiles follow the order of the members, each with a caption.
 
     Args:
+        members: the members of the sweep.
+        options: the settings of the montage.
         ratio: width to height of a tile.
 
     Raises:
-        ConfigError: if a setting is asked for in which the members do not differ, or if several
-            members share a place.
+        ConfigError: if the members do not differ in a requested setting, or if several members
+            have the same place.
     """
-    differ = differing_settings(members)
-    if asked.x or asked.y:
-        return _asked_plane(members, asked, differ)
-    swept = [name for name in differ if name != "label"]
-    if "label" not in differ and asked.columns is None and 1 <= len(swept) <= 2:
+    differing = differing_settings(members)
+    if options.x or options.y:
+        return _requested_plane(members, options, differing)
+    swept = [name for name in differing if name != "label"]
+    if "label" not in differing and options.columns is None and 1 <= len(swept) <= 2:
         x, y = (swept[0], None) if len(swept) == 1 else swept
         plane, shared = _plane(members, x, y)
-        filled = len(members) >= _FILLED * plane.columns * plane.rows
-        if shared is None and filled and (y is not None or plane.columns <= _ONE_ROW):
+        filled = len(members) >= _MIN_FILLED * plane.columns * plane.rows
+        if shared is None and filled and (y is not None or plane.columns <= _MAX_IN_ROW):
             return plane
-    return _list(members, differ, asked.columns, ratio)
+    return _list(members, differing, options.columns, ratio)
 
 
-def _asked_plane(members: Sequence[Member], asked: Montage, differ: Sequence[str]) -> Arrangement:
-    names = {"x": _full_name(asked.x, "x", differ), "y": _full_name(asked.y, "y", differ)}
+def _requested_plane(
+    members: Sequence[Member], options: Montage, differing: Sequence[str]
+) -> Arrangement:
+    names = {"x": _full_name(options.x, "x", differing), "y": _full_name(options.y, "y", differing)}
     if names["x"] == names["y"]:
-        raise ConfigError(f"montage.x and montage.y are both {asked.x}", "two settings")
+        raise ConfigError(f"montage.x and montage.y are both {options.x}", "two settings")
     plane, shared = _plane(members, names["x"], names["y"])
     if shared is not None:
-        rest = [name for name in differ if name not in names.values()]
+        rest = [name for name in differing if name not in names.values()]
         raise ConfigError(
             f"the members {members[shared[0]].name} and {members[shared[1]].name} "
-            f"share a place; they differ in {', '.join(rest) or 'nothing'}",
-            f"montage.x and montage.y among {', '.join(differ)} that tell all members apart",
-            "without montage.x and montage.y every member has a tile with its label",
+            f"have the same place; they differ in {', '.join(rest) or 'nothing'}",
+            f"montage.x and montage.y among {', '.join(differing)} that distinguish all members",
+            "without montage.x and montage.y, every member has a tile with its label",
         )
     return plane
 
 
-def _full_name(asked: str | None, axis: str, differ: Sequence[str]) -> str | None:
-    """``F`` is as good as ``equation.F``."""
-    if asked is None or asked in differ:
-        return asked
-    for name, short in short_names(differ).items():
-        if short == asked:
+def _full_name(given: str | None, axis: str, differing: Sequence[str]) -> str | None:
+    """The full name of a setting, such as ``equation.F`` for ``F``."""
+    if given is None or given in differing:
+        return given
+    for name, short in short_names(differing).items():
+        if short == given:
             return name
     raise ConfigError(
-        f"montage.{axis}={asked} is no setting in which the members differ",
-        nearest(asked, differ),
+        f"montage.{axis}={given}: the members do not differ in this setting",
+        nearest(given, differing),
     )
 
 
 def _plane(
     members: Sequence[Member], x: str | None, y: str | None
 ) -> tuple[Arrangement, tuple[int, int] | None]:
-    """Tiles in a plane of settings, and two members that fall on one place, if any do."""
+    """A plane of settings, and the indices of two members with the same place, or None."""
     across, upwards = _values(members, x), _values(members, y)
     columns, rows = len(across), len(upwards)
     cells: list[int | None] = [None] * (columns * rows)
@@ -118,10 +122,11 @@ def _plane(
     for number, member in enumerate(members):
         column = across.index(_key(member, x))
         row = rows - 1 - upwards.index(_key(member, y))
-        if cells[row * columns + column] is not None:
-            shared = shared or (cells[row * columns + column], number)
+        occupant = cells[row * columns + column]
+        if occupant is not None:
+            shared = shared or (occupant, number)
         cells[row * columns + column] = number
-    edges = (_edge(members, x, across), _edge(members, y, upwards))
+    edges = (_axis_labels(members, x, across), _axis_labels(members, y, upwards))
     return Arrangement(columns, rows, tuple(cells), *edges), shared
 
 
@@ -129,55 +134,63 @@ def _key(member: Member, name: str | None) -> str:
     return "" if name is None else setting_text(member.settings.get(name))
 
 
+def _values_by_key(members: Sequence[Member], name: str | None) -> dict[str, Any]:
+    return {_key(m, name): None if name is None else m.settings.get(name) for m in members}
+
+
 def _values(members: Sequence[Member], name: str | None) -> list[str]:
-    """The texts of a setting's values: numbers by size, all else in the order of the members."""
-    found = {_key(member, name): member.settings.get(name) for member in members}
-    if all(_is_number(value) for value in found.values()):
-        return sorted(found, key=found.__getitem__)
-    return list(found)
+    """The values of a setting as texts: numbers ascending, others in the order of the members."""
+    values = _values_by_key(members, name)
+    if all(_is_number(value) for value in values.values()):
+        return sorted(values, key=values.__getitem__)
+    return list(values)
 
 
-def _edge(members: Sequence[Member], name: str | None, keys: Sequence[str]) -> Edge | None:
+def _axis_labels(
+    members: Sequence[Member], name: str | None, keys: Sequence[str]
+) -> AxisLabels | None:
     if name is None:
         return None
-    known = {_key(member, name): member.settings.get(name) for member in members}
+    known = _values_by_key(members, name)
     digits = _digits(list(known.values()))
-    return Edge(short_names([name])[name], tuple(value_text(known[key], digits) for key in keys))
+    return AxisLabels(
+        short_names([name])[name], tuple(value_text(known[key], digits) for key in keys)
+    )
 
 
 def _list(
-    members: Sequence[Member], differ: Sequence[str], columns: int | None, ratio: float
+    members: Sequence[Member], differing: Sequence[str], columns: int | None, ratio: float
 ) -> Arrangement:
     count = len(members)
     columns = min(columns or _columns(count, ratio), count)
     rows = math.ceil(count / columns)
     cells = (*range(count), *[None] * (columns * rows - count))
-    captions = _captions(members, differ)
-    return Arrangement(columns, rows, cells, captions=captions, titled="label" in differ)
+    captions = _captions(members, differing)
+    return Arrangement(columns, rows, cells, captions=captions, titled="label" in differing)
 
 
 def _captions(
-    members: Sequence[Member], differ: Sequence[str]
+    members: Sequence[Member], differing: Sequence[str]
 ) -> tuple[tuple[tuple[str, ...], ...], ...]:
-    """All settings on a line, or each on its own, then the label or the number alone."""
-    swept = short_names(name for name in differ if name != "label")
-    labelled = "label" in differ
+    """Sets of captions: all settings on one line, a line per setting, only the label or name."""
+    swept = short_names(name for name in differing if name != "label")
+    labelled = "label" in differing
     joined, stacked, alone = [], [], []
     for member in members:
-        told = [f"{s} {value_text(member.settings.get(n), 4)}" for n, s in swept.items()]
+        settings = [f"{s} {value_text(member.settings.get(n), 4)}" for n, s in swept.items()]
         label = (str(member.settings.get("label") or member.name),)
         head = label if labelled else ()
-        joined.append((*head, ", ".join(told)))
-        stacked.append((*head, *told))
+        joined.append((*head, ", ".join(settings)))
+        stacked.append((*head, *settings))
         alone.append(label)
-    several = 1 < len(swept) <= _LINES - labelled
-    found = [joined] * bool(swept) + [stacked] * several + [alone]
-    return tuple(map(tuple, found))
+    several = 1 < len(swept) <= _MAX_LINES - labelled
+    captions = [joined] * bool(swept) + [stacked] * several + [alone]
+    return tuple(map(tuple, captions))
 
 
 def _columns(count: int, ratio: float) -> int:
-    """Few empty tiles, and a picture half again as wide as high, or nearly so."""
-    best = math.sqrt(count * _FAVOURED / ratio)
+    """The number of columns with few empty tiles and nearly the preferred ratio of the picture."""
+    best = math.sqrt(count * _PREFERRED_RATIO / ratio)
     near = range(max(1, math.floor(0.75 * best)), math.ceil(1.35 * best) + 1)
 
     def cost(columns: int) -> float:
@@ -188,15 +201,18 @@ def _columns(count: int, ratio: float) -> int:
 
 
 def value_text(value: Any, digits: int = 6) -> str:
-    """A setting's value as people write it; whole numbers in full."""
+    """A setting's value as a text, integers with all digits, with a true minus sign."""
     if not _is_number(value):
         return setting_text(value) or "none"
-    whole = abs(value) < _PLAIN and value == int(value)
-    return (str(int(value)) if whole else f"{value:.{digits}g}").replace("-", "−")
+    is_integer = abs(value) < _MAX_PLAIN_INTEGER and value == int(value)
+    return (str(int(value)) if is_integer else f"{value:.{digits}g}").replace("-", "−")
 
 
 def _digits(values: Sequence[Any]) -> int:
-    """The fewest digits, three at least, that leave values where they are among each other."""
+    """The fewest significant digits, at least 3, that distinguish the values.
+
+    Rounding errors stay below 2 % of the smallest difference between two values.
+    """
     numbers = np.array(sorted(value for value in values if _is_number(value)), dtype=np.float64)
     room = 0.02 * np.diff(numbers).min(initial=np.inf)
     for digits in range(3, 12):

@@ -1,4 +1,4 @@
-"""The pictures of a run: drawn beside the computation where it lasts, else when it is done."""
+"""Draw the pictures of a run: by a second process during the run, or after its end."""
 
 from __future__ import annotations
 
@@ -21,19 +21,21 @@ from pdesim.settings import Animation, Settings
 
 log = logging.getLogger("pdesim")
 
-#: a run that has computed for so many seconds is drawn while it goes on; for a shorter one, the
-#: start of another process would cost more than it saves
-SOON = 1.0
-#: updates of a cell for which a run will surely last so long: its process gets ready early
-LONG = 4e9
-#: computing goes first. Linux gives the process the time that nobody else wants until the run has
-#: ended: threads that meet after every step lose more by one that is held up than its share. Where
-#: there is no such class, this is its niceness
+#: seconds of a run after which the second process starts to draw; for a shorter run, starting a
+#: process costs more time than it saves
+START_AFTER_SECONDS = 1.0
+#: number of cell updates for which a run certainly lasts longer than ``START_AFTER_SECONDS``; its
+#: second process is started early
+PREWARM_CELL_UPDATES = 4e9
+#: niceness of the second process where the scheduling class ``SCHED_IDLE`` does not exist. With
+#: that class, the process gets only otherwise unused time until the run has ended. The threads of a
+#: run synchronise at every step, so that a delay of one of them delays them all
 NICENESS = 10
-#: seconds for a process that is no longer needed to put its things away
-PATIENCE = 2.0
-#: the other process imports from where this one does, whatever folder it is started in. Meanwhile
-#: its orders are taken off the pipe, which holds only so much; without any it is not needed
+#: seconds that the second process has to clean up before it is killed
+EXIT_TIMEOUT_SECONDS = 2.0
+#: The second process uses the same ``sys.path``, independent of its working directory. It reads its
+#: orders from the pipe while Matplotlib is being imported, since a pipe holds only a limited amount
+#: of data. Without orders it exits.
 _PROGRAM = """\
 import os, sys, threading
 if hasattr(os, "SCHED_IDLE"):
@@ -41,10 +43,10 @@ if hasattr(os, "SCHED_IDLE"):
 elif hasattr(os, "nice"):
     os.nice({niceness})
 sys.path[:] = {path!r}
-def get_ready():
+def prewarm():
     from pdesim.render.plots import warm_up
     warm_up()
-ready = threading.Thread(target=get_ready, daemon=True)
+ready = threading.Thread(target=prewarm, daemon=True)
 ready.start()
 orders = open(0, "rb", buffering=0, closefd=False).readline()
 if not orders:
@@ -52,12 +54,15 @@ if not orders:
 ready.join()
 from pdesim.render.follow import main
 main(orders)
-os._exit(0)  # taking Matplotlib down would take half a second, and somebody waits
+os._exit(0)  # a regular exit of Matplotlib takes half a second
 """
 
 
-def shown(settings: Settings) -> Animation:
-    """How to draw a run; where a field that the picture needs is not stored, the first that is."""
+def effective_animation(settings: Settings) -> Animation:
+    """``settings.animation``, without its field if the picture needs fields that are not stored.
+
+    The first stored field is drawn then.
+    """
     animation, stored = settings.animation, settings.output.fields
     if stored is not None and not is_available(animation.field, stored, AXES):
         return animation.model_copy(update={"field": None})
@@ -65,7 +70,10 @@ def shown(settings: Settings) -> Animation:
 
 
 def draw(folder: Path, animation: Animation, console: Console) -> None:
-    """Pictures from the files; their failure never costs the run."""
+    """Draw the pictures of a finished run from its files.
+
+    Errors are logged and printed, never raised: they must not make a run fail.
+    """
     if animation.name == "none":
         return
     from pdesim.render import diagnostics_plot, render
@@ -79,54 +87,62 @@ def draw(folder: Path, animation: Animation, console: Console) -> None:
         console.print(f"no picture: {error}", highlight=False, markup=False)
 
 
-class Artist:
-    """A process of low priority that draws the frames of a run as the file gets them.
+class BackgroundRenderer:
+    """Draws the frames of a run in a second process of low priority while the run writes them.
 
-    It reads the file like any other reader, so nothing that happens to it touches the run; what it
-    leaves is byte for byte what :func:`draw` would have drawn, and where it fails, that draws.
+    The process reads the file like any other reader, so its failure does not affect the run. Its
+    pictures are identical, byte for byte, to those of :func:`draw`, which draws them if it fails.
 
     Args:
-        times: of all frames that the run is to have.
+        folder: the run's folder.
+        times: the planned times of all frames, shape ``(T,)``.
     """
 
     def __init__(self, folder: Path, animation: Animation, times: np.ndarray) -> None:
         self.folder, self.animation, self.times = folder, animation, times
-        self._began: float | None = None
-        self._process: subprocess.Popen | None = None
-        self._ordered = animation.name == "none"  # whether there is nothing more to order
+        self._first_poll: float | None = None
+        self._process: subprocess.Popen[str] | None = None
+        self._orders_sent = animation.name == "none"  # or no orders are needed
 
-    def __enter__(self) -> Artist:
+    def __enter__(self) -> BackgroundRenderer:
         return self
 
-    def __exit__(self, *_) -> None:
-        """Whatever is still being drawn is not needed any more."""
+    def __exit__(self, *_: object) -> None:
+        """End the process, whether or not it has finished, and remove its temporary files."""
         process, self._process = self._process, None
         if process is None:
             return
-        if not self._ordered:
-            process.kill()  # there is nothing that it would have to put away
-        with contextlib.suppress(OSError):
-            process.stdin.close()
+        if not self._orders_sent:
+            process.kill()  # without orders it has no files to clean up
+        if process.stdin is not None:
+            with contextlib.suppress(OSError):
+                process.stdin.close()
         try:
-            process.wait(PATIENCE)
+            process.wait(EXIT_TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        for left in self.folder.glob(f".*.{process.pid}.*"):
+        for temporary in self.folder.glob(f".*.{process.pid}.*"):
             with contextlib.suppress(OSError):
-                left.unlink()
+                temporary.unlink()
 
-    def get_ready(self) -> None:
-        """To be called before a run that is known to be long, while a core may still be idle."""
-        if not self._ordered:
+    def prewarm(self) -> None:
+        """Start the process early.
+
+        Call it before a run that is known to be long, while a core may still be idle.
+        """
+        if not self._orders_sent:
             self._start()
 
-    def glance(self) -> None:
-        """To be called now and then while the run goes on; begins when that seems worth it."""
-        if self._began is None:
-            self._began = time.monotonic()
-        if not self._ordered and time.monotonic() - self._began >= SOON:
-            self._ordered = True
+    def poll(self) -> None:
+        """Order the pictures once the run has lasted ``START_AFTER_SECONDS``.
+
+        Call it repeatedly during the run.
+        """
+        if self._first_poll is None:
+            self._first_poll = time.monotonic()
+        if not self._orders_sent and time.monotonic() - self._first_poll >= START_AFTER_SECONDS:
+            self._orders_sent = True
             if self._process is None:
                 self._start()
             orders = {
@@ -134,17 +150,21 @@ class Artist:
                 "animation": self.animation.model_dump(mode="json"),
                 "times": self.times.tolist(),
             }
-            self._say(json.dumps(orders))
+            self._send(json.dumps(orders))
 
     def finish(self) -> bool:
-        """The run has ended, its files are whole: wait for the pictures; whether they are there."""
-        if self._process is None or not self._ordered:
+        """Wait for the pictures; call it when the run has ended and its files are complete.
+
+        Returns:
+            Whether the pictures were drawn.
+        """
+        if self._process is None or not self._orders_sent:
             return False
-        self._say("ended")
+        self._send("ended")
         return self._process.wait() == 0
 
     def _start(self) -> None:
-        program = _PROGRAM.format(niceness=NICENESS, path=[str(place) for place in sys.path])
+        program = _PROGRAM.format(niceness=NICENESS, path=[str(entry) for entry in sys.path])
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", program],
@@ -152,14 +172,14 @@ class Artist:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 text=True,
-                start_new_session=True,  # the signals of the terminal are the run's to answer
+                start_new_session=True,  # signals of the terminal are handled by the run
             )
-        except OSError as error:  # no memory, no more processes: there is time afterwards
-            log.info("pictures are drawn when the run is done (%s)", error)
+        except OSError as error:  # no memory or too many processes
+            log.info("pictures will be drawn after the run (%s)", error)
 
-    def _say(self, line: str) -> None:
-        if self._process is None:
+    def _send(self, line: str) -> None:
+        if self._process is None or self._process.stdin is None:
             return
-        with contextlib.suppress(OSError):  # it is gone; its exit code tells
+        with contextlib.suppress(OSError):  # the process has ended; its exit status is checked
             self._process.stdin.write(line + "\n")
             self._process.stdin.flush()

@@ -1,4 +1,4 @@
-"""Palettes: the colours of a colour map or a curve, and the greys of texts."""
+"""Palettes: the colours of a colour map or a curve, and greys for texts."""
 
 from __future__ import annotations
 
@@ -18,21 +18,24 @@ _LINE = (0x1F, 0x5F, 0xA8)  # the colour of the curve of a 1-D field
 class Palette:
     """At most 255 colours: ``colors`` of the field, then greys from dark to white.
 
-    One place of the 256 of a GIF stays free for "as before", which keeps files small.
-    ``rgb`` has shape ``(n, 3)``, uint8.
+    One of the 256 entries of a GIF remains free for transparent, unchanged pixels, which keeps
+    files small. ``rgb`` has shape ``(n, 3)``, uint8.
     """
 
     rgb: np.ndarray
     colors: int
 
     def grey(self, levels: np.ndarray | int) -> np.ndarray:
-        """Palette indices of grey levels 0..255, same shape, uint8."""
+        """Convert grey levels 0..255 to palette indices of the same shape, uint8."""
         last = len(self.rgb) - self.colors - 1
         position = (np.asarray(levels, dtype=np.float32) - DARKEST) / (255 - DARKEST) * last
         return (self.colors + np.clip(np.rint(position), 0, last)).astype(np.uint8)
 
     def color(self, fractions: np.ndarray) -> np.ndarray:
-        """Palette indices of fractions 0..1 of the limits, same shape; not finite is grey."""
+        """Convert fractions 0..1 of the range to palette indices of the same shape, uint8.
+
+        Values that are not finite become grey.
+        """
         with np.errstate(invalid="ignore", over="ignore"):
             index = np.clip(fractions * self.colors, 0, self.colors - 1)
             indices = index.astype(np.uint8)
@@ -46,7 +49,7 @@ def map_palette(colormap: str, colors: int) -> Palette:
     """A palette of ``colors`` colours of a matplotlib colour map.
 
     Raises:
-        ConfigError: matplotlib knows no such map.
+        ConfigError: if Matplotlib has no such colour map.
     """
     check_colormap(colormap)
     colors_of = matplotlib.colormaps[colormap]

@@ -1,4 +1,4 @@
-"""One field of a snapshot file, or a formula of its fields, frame by frame."""
+"""Reads one field of a snapshot file, or a formula of its fields, frame by frame."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NOT_FIELDS = {"time", "mask", *_AXES}
 
 @dataclass(frozen=True)
 class Axis:
-    """A coordinate: its name, its unit ("" for none) and its cell centres, shape ``(n,)``."""
+    """A coordinate axis: its name, unit ("" if dimensionless) and cell centres, shape ``(n,)``."""
 
     name: str
     unit: str
@@ -36,20 +36,20 @@ class Axis:
 
     @property
     def lower(self) -> float:
-        """The face of the first cell."""
+        """The coordinate of the lower face of the first cell."""
         return float(self.centres[0]) - self.spacing / 2
 
     @property
     def upper(self) -> float:
-        """The face of the last cell."""
+        """The coordinate of the upper face of the last cell."""
         return float(self.centres[-1]) + self.spacing / 2
 
 
 @dataclass(frozen=True)
-class Snapshots:
-    """A quantity over time, as it is drawn: ``(T, nx)`` or ``(T, ny, nx)``.
+class FieldReader:
+    """The frames of a quantity as they are drawn, each of shape ``(nx,)`` or ``(ny, nx)``.
 
-    Of a 3-D field one plane is drawn: ``plane`` is its index along the axis ``depth``.
+    Of a 3-D field, the plane with index ``plane`` along the axis ``depth`` is drawn.
     """
 
     path: Path
@@ -62,9 +62,9 @@ class Snapshots:
     axes: tuple[Axis, ...]  # (x,) or (y, x)
     plane: int | None
     depth: Axis | None
-    #: of the fields that the quantity is made of, in their order
+    #: the datasets of the fields that the quantity needs, in the order of ``quantity.fields``
     datasets: tuple[h5py.Dataset, ...]
-    #: 1 inside obstacles, shaped like a frame of a dataset; None where there are none
+    #: 1 inside obstacles, with the shape of a stored frame; None without obstacles
     mask: np.ndarray | None = None
 
     @property
@@ -73,38 +73,39 @@ class Snapshots:
         return self.quantity.text
 
     def values(self, frame: int) -> np.ndarray:
-        """Frame ``frame`` as floats, shape ``(nx,)`` or ``(ny, nx)``, rows by growing y.
+        """Frame ``frame`` as floats, shape ``(nx,)`` or ``(ny, nx)``, rows in ascending y.
 
         Cells inside obstacles are NaN.
 
         Raises:
-            OutputError: the file is damaged there.
+            OutputError: if the frame cannot be read.
         """
         return self.read(frame)[0]
 
     def read(self, frame: int) -> tuple[np.ndarray, float | None]:
         """:meth:`values`, and the absolute rounding error of a formula (None for a plain field).
 
-        The difference of nearly equal fields has the rounding error of these fields.
+        The rounding error is that of the largest field in the formula, since the difference of
+        nearly equal fields has the rounding error of these fields.
         """
         if self.quantity.expression is None:
-            return self._cut(self._floats(self.datasets[0], frame, False)), None
-        names, roundoff, shape = self._places() | {"t": float(self.times[frame])}, 0.0, ()
+            return self._without_obstacles(self._read_floats(self.datasets[0], frame, False)), None
+        names, roundoff, shape = self._coordinates() | {"t": float(self.times[frame])}, 0.0, ()
         for field, dataset in zip(self.quantity.fields, self.datasets, strict=True):
             averaged = field in self.quantity.means
-            values = self._floats(dataset, frame, averaged)
+            values = self._read_floats(dataset, frame, averaged)
             if averaged:
                 names[f"{field}{MEAN}"] = self._mean(values)
                 values = values if self.plane is None else values[self.plane]
             names[field], shape = values, values.shape
             size = np.abs(values).max(initial=0.0, where=np.isfinite(values))
             roundoff = max(roundoff, float(np.finfo(values.dtype).eps * size))
-        return self._cut(self.quantity.evaluate(names, shape)), roundoff
+        return self._without_obstacles(self.quantity.evaluate(names, shape)), roundoff
 
-    def _floats(self, dataset: h5py.Dataset, frame: int, whole: bool) -> np.ndarray:
-        """A frame of a field; of a 3-D field the plane that is drawn, unless ``whole``."""
+    def _read_floats(self, dataset: h5py.Dataset, frame: int, all_planes: bool) -> np.ndarray:
+        """A frame of a field; of a 3-D field, the plane that is drawn, or all planes."""
         try:
-            values = dataset[frame if whole or self.plane is None else (frame, self.plane)]
+            values = dataset[frame if all_planes or self.plane is None else (frame, self.plane)]
         except UNREADABLE as error:
             raise OutputError(
                 f"frame {frame} of {dataset.name[1:]} in {self.path} cannot be read: {error}"
@@ -114,28 +115,28 @@ class Snapshots:
         return values
 
     def _mean(self, values: np.ndarray) -> float:
-        """The mean over all cells that are stored and outside obstacles."""
+        """The mean over all stored cells outside obstacles."""
         outside = True if self.mask is None else self.mask == 0
         with np.errstate(all="ignore"):
             return float(values.mean(dtype=np.float64, where=outside)) if np.any(outside) else 0.0
 
-    def _cut(self, values: np.ndarray) -> np.ndarray:
+    def _without_obstacles(self, values: np.ndarray) -> np.ndarray:
         if self.mask is None:
             return values
         mask = self.mask if self.plane is None else self.mask[self.plane]
         return np.where(mask > 0, np.nan, values)
 
-    def _places(self) -> dict[str, object]:
-        """The coordinates, shaped to be combined with a frame."""
-        places: dict[str, object] = {}
+    def _coordinates(self) -> dict[str, object]:
+        """The coordinates by name, in shapes that broadcast with a frame."""
+        coordinates: dict[str, object] = {}
         for number, axis in enumerate(reversed(self.axes)):
-            places[axis.name] = axis.centres.reshape(-1, *[1] * number)
+            coordinates[axis.name] = axis.centres.reshape(-1, *[1] * number)
         if self.depth is not None:
-            places[self.depth.name] = float(self.depth.centres[self.plane])
-        return places
+            coordinates[self.depth.name] = float(self.depth.centres[self.plane])
+        return coordinates
 
-    def renewed(self) -> Snapshots:
-        """With the frames that a run has added meanwhile; for files opened while they grow."""
+    def refreshed(self) -> FieldReader:
+        """A reader that includes the frames added to the file since this one was opened."""
         file = self.datasets[0].file
         for data in (file["time"], *self.datasets):
             data.refresh()
@@ -143,37 +144,39 @@ class Snapshots:
 
 
 @contextmanager
-def open_snapshots(path: Path, field: str | None, slice_: float) -> Iterator[Snapshots]:
+def open_field(path: Path, field: str | None, slice_: float) -> Iterator[FieldReader]:
     """Open a snapshot file for drawing.
 
     Args:
+        path: the snapshot file.
         field: the name of a field or a formula of fields; None: the first field.
+        slice_: the position of the plane that is drawn of a 3-D field, as a fraction of the depth.
 
     Raises:
-        OutputError: the file is missing, unreadable, not a snapshot file, or has no frames.
-        ConfigError: it has no such field.
-        FormulaError: the formula cannot be read.
-        MissingExtraError: its compression needs a package that is not installed.
+        OutputError: if the file is missing, unreadable, not a snapshot file, or has no frames.
+        ConfigError: if the file has no such field.
+        FormulaError: if the formula cannot be parsed.
+        MissingExtraError: if the compression needs a package that is not installed.
     """
     with _open(path) as file:
         with reading(path):
-            snapshots = _describe(path, file, field, slice_)
-        yield snapshots
+            reader = _describe(path, file, field, slice_)
+        yield reader
 
 
-def _describe(path: Path, file: h5py.File, field: str | None, slice_: float) -> Snapshots:
+def _describe(path: Path, file: h5py.File, field: str | None, slice_: float) -> FieldReader:
     quantity = _choose(file, field, path)
     datasets = tuple(file[name] for name in quantity.fields)
     for dataset in datasets:
         load_filters(dataset, path)
-    axes = _axes(file, datasets[0], path)
+    axes = list(_axes(file, datasets[0], path))
     times = _times(file, datasets, path)
     plane = depth = None
     if len(axes) == 3:
         depth, *axes = axes
         plane = min(int(slice_ * len(depth.centres)), len(depth.centres) - 1)
     plain = quantity.expression is None
-    return Snapshots(
+    return FieldReader(
         path=path,
         quantity=quantity,
         long_name=(_text(datasets[0], "long_name") if plain else "") or quantity.text,
@@ -191,7 +194,7 @@ def _describe(path: Path, file: h5py.File, field: str | None, slice_: float) -> 
 
 def _open(path: Path) -> h5py.File:
     if not path.is_file():
-        raise OutputError(f"there is no file {path}", "a run folder or a snapshots.h5 file")
+        raise OutputError(f"no such file: {path}", "a run folder or a snapshots.h5 file")
     try:
         file = open_hdf5(path)
     except OSError as error:
@@ -213,17 +216,17 @@ def _choose(file: h5py.File, field: str | None, path: Path) -> Quantity:
         if name not in _NOT_FIELDS and isinstance(item, h5py.Dataset)
     ]
     if not fields or "time" not in file:
-        raise OutputError(f"{path} holds no fields over time", "a snapshots.h5 file of a run")
+        raise OutputError(f"{path} contains no fields over time", "a snapshots.h5 file of a run")
     if field is not None:
         return build_quantity(field, fields, [name for name in reversed(_AXES) if name in file])
-    # listed by name otherwise; the writer says which field its equation begins with
+    # HDF5 lists datasets by name; the attribute lists the fields in the order of the equation
     first = next(iter(listed_fields(file.attrs)), fields[0])
     first = first if first in fields else fields[0]
     return Quantity(first, (first,))
 
 
 def _times(file: h5py.File, datasets: Sequence[h5py.Dataset], path: Path) -> np.ndarray:
-    # a run that was cut off between a field and its time leaves one of them a frame longer
+    # a run that stopped between writing a field and its time leaves the field one frame longer
     count = min(len(file["time"]), *map(len, datasets))
     if count == 0:
         raise OutputError(f"{path} has no frames yet")
@@ -236,7 +239,7 @@ def _axes(file: h5py.File, dataset: h5py.Dataset, path: Path) -> tuple[Axis, ...
     expected = tuple(len(file[name]) for name in known)
     if not names or len(known) < len(names) or expected != dataset.shape[1:]:
         raise OutputError(
-            f"{dataset.name[1:]} in {path} has shape {dataset.shape}, and its axes do not fit",
+            f"the shape {dataset.shape} of {dataset.name[1:]} in {path} does not match its axes",
             f"(time, {', '.join(names or _AXES)}) with one root dataset per axis",
         )
     return tuple(Axis(name, _unit(file[name]), file[name][:]) for name in known)

@@ -1,7 +1,7 @@
-"""The process that draws a run while it goes on: see :mod:`pdesim.render.background`.
+"""The second process, which draws a run while it computes: see :mod:`pdesim.render.background`.
 
-Its standard input brings a line of orders, then a line when the run has ended well; when the input
-ends before that, there is nothing more to draw for.
+It reads from its standard input one line of orders, and one more line when the run has ended
+successfully. If the input ends before the second line, the pictures are no longer needed.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from pathlib import Path
 import numpy as np
 
 from pdesim.errors import OutputError
-from pdesim.render.field_reader import open_snapshots
-from pdesim.render.frames import Footage
+from pdesim.render.field_reader import open_field
+from pdesim.render.frames import FrameStream
 from pdesim.render.pictures import draw_frames
 from pdesim.render.plots import diagnostics_plot
 from pdesim.settings import Animation
 
-#: seconds between two looks for new frames
-POLL = 0.05
-#: seconds without a sign of life after which the process ends itself: a reader of a growing file
-#: may wait for ever where the file system keeps no promises
-STUCK = 60.0
+#: seconds between two checks for new frames
+POLL_SECONDS = 0.05
+#: seconds without progress after which the process exits: on file systems without the guarantees
+#: that HDF5 needs, reading a growing file may block forever
+STALL_TIMEOUT_SECONDS = 60.0
 
 
 def main(orders: bytes) -> None:
@@ -36,52 +36,56 @@ def main(orders: bytes) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     ended = threading.Event()
     threading.Thread(target=_listen, args=(ended,), daemon=True).start()
-    told = json.loads(orders)
-    draw_along(Path(told["folder"]), Animation(**told["animation"]), np.array(told["times"]), ended)
+    message = json.loads(orders)
+    animation, times = Animation(**message["animation"]), np.array(message["times"])
+    draw_during_run(Path(message["folder"]), animation, times, ended)
 
 
-def draw_along(
+def draw_during_run(
     folder: Path, animation: Animation, times: np.ndarray, ended: threading.Event
 ) -> None:
-    """The animation and the plot of the diagnostics of a run that ends when ``ended`` is set.
+    """Draw the animation and the plot of the diagnostics while a run writes its files.
 
     Args:
-        times: of all frames that the run is to have.
+        folder: the run's folder.
+        times: the planned times of all frames, shape ``(T,)``.
+        ended: set when the run has ended and its files are complete.
 
     Raises:
         PdesimError: as :func:`pdesim.render.render` and :func:`pdesim.render.diagnostics_plot`.
     """
 
-    def more(pause: bool) -> bool:
-        faulthandler.dump_traceback_later(STUCK, exit=True)
-        if ended.wait(POLL if pause else 0):
-            faulthandler.cancel_dump_traceback_later()  # nobody waits for a whole file
+    def wait_for_more(pause: bool) -> bool:
+        faulthandler.dump_traceback_later(STALL_TIMEOUT_SECONDS, exit=True)
+        if ended.wait(POLL_SECONDS if pause else 0):
+            faulthandler.cancel_dump_traceback_later()  # reading a complete file cannot block
             return False
         return True
 
     path = folder / "snapshots.h5"
-    while not _has_begun(path, animation) and more(True):
+    while not _has_frames(path, animation) and wait_for_more(True):
         pass
-    with open_snapshots(path, animation.field, animation.slice) as snapshots:
-        draw_frames(Footage(snapshots, animation, more, times))
+    with open_field(path, animation.field, animation.slice) as reader:
+        draw_frames(FrameStream(reader, animation, wait_for_more, times))
     diagnostics_plot(folder / "diagnostics.csv", folder / "diagnostics.png")
 
 
-def _has_begun(path: Path, animation: Animation) -> bool:
+def _has_frames(path: Path, animation: Animation) -> bool:
     try:
-        with open_snapshots(path, animation.field, animation.slice):
+        with open_field(path, animation.field, animation.slice):
             return True
     except OutputError:
         return False
 
 
 def _listen(ended: threading.Event) -> None:
-    """Wait for the word that the run has ended; when there is no more to come, end as by a signal.
+    """Set ``ended`` when a line arrives; at the end of the input, terminate the main thread.
 
-    A thread must not be left waiting in ``sys.stdin``, whose lock Python wants when it shuts down.
+    ``os.read`` is used because a thread that waits in ``sys.stdin`` holds a lock that Python needs
+    for shutting down.
     """
     while os.read(0, 64):
         ended.set()
-        if hasattr(os, "SCHED_IDLE"):  # somebody waits now
+        if hasattr(os, "SCHED_IDLE"):  # the main process now waits for the pictures
             os.sched_setscheduler(os.getpid(), os.SCHED_OTHER, os.sched_param(0))
     _thread.interrupt_main(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""The frames of a run for drawing: all there, or still coming in while the run goes on."""
+"""The frames of a snapshot file for drawing, of a finished run or of one that is still writing."""
 
 from __future__ import annotations
 
@@ -6,51 +6,54 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from pdesim.render.field_reader import Snapshots
+from pdesim.render.field_reader import FieldReader
 from pdesim.render.look import SCALES, SIZE, Look, RunLook, find_look
 from pdesim.settings import Animation
 
-#: frames up to so many bytes are kept in memory, so that they are read and unpacked only once
-KEPT_BYTES = 2**27
+#: bytes of frames that are kept in memory, so that they are read and decompressed only once
+CACHE_BYTES = 2**27
 
 
-class Stale(Exception):
-    """What ``frames`` frames were drawn with is not what the whole run has to be drawn with."""
+class LookChanged(Exception):
+    """``frames`` frames were drawn with limits, colours or times that new frames have changed."""
 
     def __init__(self, frames: int) -> None:
         super().__init__(frames)
         self.frames = frames
 
 
-class Footage:
-    """The frames of a snapshot file, their times, and what their pictures have in common.
+class FrameStream:
+    """The frames of a snapshot file, their times, and the look that their pictures share.
 
     Args:
-        more: asked before every frame: whether further ones may come; where its argument is
-            true, it waits a little for them first. Without it, what is there is all there is.
-        planned: the times of all frames that the run is to have.
+        reader: the open snapshot file.
+        animation: the settings of the picture.
+        wait_for_more: called before every frame; returns whether the run may write further
+            frames. If its argument is true, it first waits a short time for them. None: the file
+            is complete.
+        planned: the planned times of all frames, shape ``(T,)``; None: those in the file.
     """
 
     def __init__(
         self,
-        snapshots: Snapshots,
+        reader: FieldReader,
         animation: Animation,
-        more: Callable[[bool], bool] | None = None,
+        wait_for_more: Callable[[bool], bool] | None = None,
         planned: np.ndarray | None = None,
     ) -> None:
-        self.snapshots, self.animation = snapshots, animation
-        self.times = snapshots.times if planned is None else planned
-        self._more = more
-        self._given = animation.name != "gif" or animation.colors is not None
-        self._run = RunLook(None if self._given else animation.size or SIZE)
-        self._kept: dict[int, np.ndarray] = {}
-        self._room = KEPT_BYTES
+        self.reader, self.animation = reader, animation
+        self.times = reader.times if planned is None else planned
+        self._wait_for_more = wait_for_more
+        self._colors_fixed = animation.name != "gif" or animation.colors is not None
+        self._run = RunLook(None if self._colors_fixed else animation.size or SIZE)
+        self._cache: dict[int, np.ndarray] = {}
+        self._cache_left = CACHE_BYTES
 
     @property
     def look(self) -> Look:
-        """The limits, the number of colours and the size, as far as is known."""
-        curve = len(self.snapshots.axes) == 1
-        fixed = self._given or self.animation.size is not None
+        """The limits, the number of colours and the size that follow from the frames so far."""
+        curve = len(self.reader.axes) == 1
+        fixed = self._colors_fixed or self.animation.size is not None
         scales = (1.0,) if fixed else SCALES
         return find_look([(self._run, len(self.times))], self.animation, curve, scales)
 
@@ -59,18 +62,18 @@ class Footage:
         return self._run.seen
 
     def values(self, frame: int) -> np.ndarray:
-        """Frame ``frame`` as :meth:`Snapshots.values`."""
-        values = self._kept.get(frame)
+        """Frame ``frame`` as :meth:`FieldReader.values`."""
+        values = self._cache.get(frame)
         return self._read(frame)[0] if values is None else values
 
-    def settle(self, frames: int) -> None:
-        """Look at frames until :attr:`look` has held for ``frames`` of them, or at all."""
+    def scan_limits(self, frames: int) -> None:
+        """Read frames until :attr:`look` has not changed for ``frames`` of them, or to the last."""
         held, before = 0, None
-        while self._there(self._seen):
-            if self._more is not None and self._seen and held >= frames:
+        while self._wait_for(self._seen):
+            if self._wait_for_more is not None and self._seen and held >= frames:
                 break
-            self._look(self._seen)
-            if self._more is not None:  # else all frames will be looked at in any case
+            self._observe(self._seen)
+            if self._wait_for_more is not None:  # otherwise all frames are read in any case
                 now = self.look
                 held, before = (held + 1 if now == before else 0), now
 
@@ -78,24 +81,25 @@ class Footage:
         """Yield the frames to draw, each ``(number, values)``, up to the last.
 
         Raises:
-            Stale: :attr:`look` is not ``look``, or the times are not ``times``.
+            LookChanged: if :attr:`look` differs from ``look``, or the times from ``times``.
         """
         every, frame, drawn = self.animation.every, 0, 0
-        while self._there(frame):
+        while self._wait_for(frame):
             new = frame == self._seen
-            values = self._look(frame)
+            values = self._observe(frame)
             if new and self.look != look:
-                raise Stale(drawn)
+                raise LookChanged(drawn)
             if frame % every == 0:
                 yield frame, values
                 drawn += 1
             frame += 1
         if not np.array_equal(self.times, times) or self.look != look:
-            raise Stale(drawn)
+            raise LookChanged(drawn)
         if (frame - 1) % every:
             yield frame - 1, values
 
-    def _look(self, frame: int) -> np.ndarray:
+    def _observe(self, frame: int) -> np.ndarray:
+        """The values of a frame; a new frame is added to the statistics."""
         if frame < self._seen:
             return self.values(frame)
         values, roundoff = self._read(frame)
@@ -103,21 +107,21 @@ class Footage:
         return values
 
     def _read(self, frame: int) -> tuple[np.ndarray, float | None]:
-        values, roundoff = self.snapshots.read(frame)
-        if values.nbytes <= self._room:
-            self._room -= values.nbytes
-            self._kept[frame] = values
+        values, roundoff = self.reader.read(frame)
+        if values.nbytes <= self._cache_left:
+            self._cache_left -= values.nbytes
+            self._cache[frame] = values
         return values, roundoff
 
-    def _there(self, frame: int) -> bool:
-        """Whether there is such a frame; waits for it while the run goes on."""
-        while self._more is not None:
-            missing = frame >= len(self.snapshots.times)
-            going_on = self._more(missing)
-            if missing or not going_on:
-                self.snapshots = self.snapshots.renewed()
-            if not going_on:
-                self._more, self.times = None, self.snapshots.times
+    def _wait_for(self, frame: int) -> bool:
+        """Return whether the frame exists; wait for it while the run is still writing."""
+        while self._wait_for_more is not None:
+            missing = frame >= len(self.reader.times)
+            is_running = self._wait_for_more(missing)
+            if missing or not is_running:
+                self.reader = self.reader.refreshed()
+            if not is_running:
+                self._wait_for_more, self.times = None, self.reader.times
             if not missing:
                 break
-        return frame < len(self.snapshots.times)
+        return frame < len(self.reader.times)

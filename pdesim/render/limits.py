@@ -1,9 +1,9 @@
-"""From all frames of a run to the limits of its colours, or of the axis of a curve.
+"""The limits of the colours of a run, or of the axis of a curve, from statistics of its frames.
 
-Only a few numbers of every frame are kept. The limits follow the data of the whole run, with two
-exceptions: the first frames (``EARLY`` of them all), and a few isolated cells in a frame, count
-only as long as they do not make the range more than twice (``DOMINANT``) as large. Otherwise they
-lie beyond the limits, and the colour bar or the axis marks that.
+The limits are the range of all frames, with two exceptions. The first frames (a fraction
+``EARLY_FRACTION`` of all) and a few isolated cells of a frame are included only if they enlarge
+the range by a factor of at most ``DOMINANT_RATIO``. Otherwise they lie outside the limits, which
+is marked at the colour bar or the axis.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from pdesim.errors import ConfigError
 from pdesim.render.quantity import check_limits, is_diverging
 from pdesim.settings import Animation
 
-#: the first frames, as a fraction of all: initial noise and initial peaks die away in them
-EARLY = 0.1
-#: early frames and isolated cells are ignored if they make the range more than so many times larger
-DOMINANT = 2.0
-#: at most so many of a frame's cells are isolated cells
-ISOLATED = 1 / 2000
-#: a frame is rough if neighbouring cells correlate by less; white noise has 0, a wave of n cells
-#: has cos(2 pi/n)
-CORRELATED = 0.85
-#: values that lie beyond the limits by less than this fraction of them are not marked as cut off
-UNMARKED = 1e-3
-_LARGEST = 1e300
+#: fraction of the frames that count as early: initial noise and initial peaks decay in them
+EARLY_FRACTION = 0.1
+#: early frames and isolated cells are ignored if they enlarge the range by more than this factor
+DOMINANT_RATIO = 2.0
+#: largest fraction of the cells of a frame that can be isolated cells
+ISOLATED_FRACTION = 1 / 2000
+#: a frame is rough if the correlation of neighbouring cells is below this; it is 0 for white noise,
+#: and cos(2 pi/n) for a wave of n cells
+ROUGH_CORRELATION = 0.85
+#: values that exceed the limits by less than this fraction of the range are not marked
+UNMARKED_FRACTION = 1e-3
+_MAX_LIMIT = 1e300
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The values at the two ends; ``below``, ``above``: whether values lie beyond them."""
+    """The values at the two ends; ``below`` and ``above``: whether values exceed them."""
 
     low: float
     high: float
@@ -48,13 +48,13 @@ class Limits:
 
 @dataclass(frozen=True)
 class FrameStatistics:
-    """What is known of a frame.
+    """Statistics of a frame.
 
     Args:
-        low, high: the least and the greatest finite value.
-        inner_low, inner_high: the same without a few isolated cells that lie far out.
-        roundoff: how large rounding errors are.
-        rough: whether it is noise, see ``CORRELATED``.
+        low, high: the smallest and the largest finite value.
+        inner_low, inner_high: the same without a few isolated cells with extreme values.
+        roundoff: the absolute size of rounding errors.
+        rough: whether the frame is noise, see ``ROUGH_CORRELATION``.
     """
 
     low: float
@@ -66,50 +66,52 @@ class FrameStatistics:
 
 
 def frame_statistics(values: np.ndarray, roundoff: float | None = None) -> FrameStatistics | None:
-    """Of a frame, ``(nx,)`` or ``(ny, nx)``; None if nothing in it is finite.
+    """Statistics of a frame, or None if it has no finite values.
 
     Args:
-        roundoff: absolute; None: that of numbers as large as ``values``, in their precision.
+        values: the frame, ``(nx,)`` or ``(ny, nx)``.
+        roundoff: the absolute rounding error; None: the machine epsilon times the largest value.
     """
     low, high = float(values.min()), float(values.max())
-    whole = math.isfinite(low) and math.isfinite(high)
-    finite = values if whole else values[np.isfinite(values)]
+    all_finite = math.isfinite(low) and math.isfinite(high)
+    finite = values if all_finite else values[np.isfinite(values)]
     if finite.size == 0:
         return None
-    if not whole:
+    if not all_finite:
         values = np.where(np.isfinite(values), values, np.nan)
         low, high = float(finite.min()), float(finite.max())
     with np.errstate(all="ignore"):
         inner = _without_isolated(values, finite, low, high)
         steps = np.diff(values, axis=-1)
-        steps = np.abs(steps if whole else steps[np.isfinite(steps)])
+        steps = np.abs(steps if all_finite else steps[np.isfinite(steps)])
         spread = float(finite.var(dtype=np.float64))
         squares = float(np.mean(steps**2, dtype=np.float64)) if steps.size else 0.0
     if roundoff is None:
         roundoff = float(np.finfo(values.dtype).eps) * max(map(abs, inner))
-    rough = squares > 2 * (1 - CORRELATED) * spread
+    rough = squares > 2 * (1 - ROUGH_CORRELATION) * spread
     return FrameStatistics(low, high, *inner, roundoff, rough)
 
 
 def _without_isolated(
     values: np.ndarray, finite: np.ndarray, low: float, high: float
 ) -> tuple[float, float]:
-    """The range of a plane without isolated cells, where these make it far larger.
+    """The range of a plane without isolated cells, if these enlarge it considerably.
 
-    Cells are isolated if they are few, and if no block of 2 x 2 cells lies as far out. A curve
-    shows single cells well, so it keeps them.
+    Cells are isolated if they are few and if no block of 2 x 2 cells has such extreme values. A
+    curve keeps them, since it shows single cells well.
 
     Args:
-        values: with NaN where they are not finite.
-        finite: those of ``values``, from ``low`` to ``high``.
+        values: the frame, with NaN instead of infinite values.
+        finite: the finite values.
+        low, high: the range of the finite values.
     """
     if values.ndim < 2 or min(values.shape) < 4:
         return low, high
     inner_low = float(np.fmin.reduce(_blocks(values, np.fmax), axis=None))
     inner_high = float(np.fmax.reduce(_blocks(values, np.fmin), axis=None))
-    if not inner_high > inner_low or high - low <= DOMINANT * (inner_high - inner_low):
+    if not inner_high > inner_low or high - low <= DOMINANT_RATIO * (inner_high - inner_low):
         return low, high
-    few = max(1, int(ISOLATED * values.size))
+    few = max(1, int(ISOLATED_FRACTION * values.size))
     if finite.size <= 2 * few:
         return low, high
     ordered = np.partition(finite, (few, finite.size - 1 - few), axis=None)
@@ -117,7 +119,11 @@ def _without_isolated(
     inner_high = max(inner_high, float(ordered[-few - 1]))
     roundoff = float(np.finfo(np.float32).eps) * max(abs(inner_low), abs(inner_high))
     size = inner_high - inner_low
-    return (inner_low, inner_high) if high - low > DOMINANT * size > 16 * roundoff else (low, high)
+    return (
+        (inner_low, inner_high)
+        if high - low > DOMINANT_RATIO * size > 16 * roundoff
+        else (low, high)
+    )
 
 
 def _blocks(values: np.ndarray, combine: np.ufunc) -> np.ndarray:
@@ -127,7 +133,7 @@ def _blocks(values: np.ndarray, combine: np.ufunc) -> np.ndarray:
 
 
 @dataclass
-class _Union:
+class _Range:
     """The common range of frames."""
 
     low: float = math.inf
@@ -138,149 +144,154 @@ class _Union:
         self.low, self.high = min(self.low, low), max(self.high, high)
         self.roundoff = max(self.roundoff, roundoff)
 
-    def join(self, other: _Union) -> None:
+    def join(self, other: _Range) -> None:
         self.add(other.low, other.high, other.roundoff)
 
     @property
     def size(self) -> float:
-        """Zero where there is nothing but rounding errors."""
-        size = self.high - self.low  # minus infinity where there are no frames
+        """The length of the range; 0 if it contains only rounding errors."""
+        size = self.high - self.low  # minus infinity without frames
         return size if size > 8 * self.roundoff else 0.0
 
 
 @dataclass
 class RunStatistics:
-    """What is known of the frames of a run so far, the first one first."""
+    """Statistics of the frames of a run so far, in order."""
 
     frames: list[FrameStatistics | None] = field(default_factory=list)
     _early: int = 0
     _counted: int = 0
-    _later: _Union = field(default_factory=_Union)
-    _extremes: _Union = field(default_factory=_Union)
+    _later: _Range = field(default_factory=_Range)
+    _extremes: _Range = field(default_factory=_Range)
 
     def add(self, values: np.ndarray, roundoff: float | None = None) -> None:
-        """Take the next frame in; arguments as of :func:`frame_statistics`."""
+        """Add the next frame; arguments as of :func:`frame_statistics`."""
         self.frames.append(frame_statistics(values, roundoff))
 
-    def summary(self, planned: int) -> tuple[list[FrameStatistics], _Union, _Union]:
-        """The early frames, the range of the later ones, and the extremes.
+    def summary(self, planned: int) -> tuple[list[FrameStatistics], _Range, _Range]:
+        """The early frames, the range of the later ones, and the range of all values.
 
         Args:
-            planned: how many frames the run is to have.
+            planned: the planned number of frames.
         """
         early = early_frames(planned)
         if early != self._early:
             self._early, self._counted = early, 0
-            self._later, self._extremes = _Union(), _Union()
+            self._later, self._extremes = _Range(), _Range()
         for number in range(self._counted, len(self.frames)):
-            one = self.frames[number]
-            if one is None:
+            stats = self.frames[number]
+            if stats is None:
                 continue
-            self._extremes.add(one.low, one.high, one.roundoff)
+            self._extremes.add(stats.low, stats.high, stats.roundoff)
             if number >= early:
-                self._later.add(one.inner_low, one.inner_high, one.roundoff)
+                self._later.add(stats.inner_low, stats.inner_high, stats.roundoff)
         self._counted = len(self.frames)
-        first = [one for one in self.frames[:early] if one is not None]
+        first = [stats for stats in self.frames[:early] if stats is not None]
         return first, self._later, self._extremes
 
 
 def early_frames(planned: int) -> int:
-    """How many of ``planned`` frames are early ones: at least the first, unless it is the only."""
-    return 0 if planned < 2 else math.ceil(EARLY * planned)
+    """The number of early frames: at least one if there are several frames, else 0."""
+    return 0 if planned < 2 else math.ceil(EARLY_FRACTION * planned)
 
 
 def find_limits(
     runs: Sequence[tuple[RunStatistics, int]], animation: Animation, curve: bool = False
 ) -> Limits:
-    """The limits that pictures of all ``runs`` share.
+    """The limits that the pictures of all ``runs`` share.
 
-    ``animation.limits`` are taken as they are. Else both ends are rounded outwards to a number
-    with few digits, and where a diverging colour map meets data around ``animation.center``, that
-    value gets the middle colour.
+    If ``animation.limits`` are given, they are used unchanged. Otherwise both ends are rounded
+    outwards to numbers with few digits. With a diverging colour map and data around
+    ``animation.center``, the limits are symmetric about this value, which gets the middle colour.
 
     Args:
-        runs: the frames of every run, and how many it is to have.
-        curve: for the axis of curves; these may leave it in early noise only.
+        runs: the statistics of every run and its planned number of frames.
+        animation: the settings of the picture.
+        curve: whether the limits are those of the axis of a curve, which excludes only early noise.
 
     Raises:
-        ConfigError: for given limits in the wrong order, and if all frames are there and none of
-            them has a finite value.
+        ConfigError: if the given limits are in the wrong order, or if all frames are present and
+            none of them has a finite value.
     """
     check_limits(animation.limits)
-    first, later, extremes = [], _Union(), _Union()
+    first: list[FrameStatistics] = []
+    later, extremes = _Range(), _Range()
     for statistics, planned in runs:
         early, others, ends = statistics.summary(planned)
         first += early
         later.join(others)
         extremes.join(ends)
     if extremes.low > extremes.high and all(len(run.frames) >= total > 0 for run, total in runs):
-        raise ConfigError(f"animation.field={animation.field} has no finite value in any frame")
+        name = "the field" if animation.field is None else f"animation.field={animation.field}"
+        raise ConfigError(f"{name} has no finite value in any frame")
     if animation.limits is not None:
-        return _marked(*_widened(*animation.limits, 0.0), extremes)
+        return _with_marks(*_widen((animation.limits[0], animation.limits[1]), 0.0), extremes)
     if extremes.low > extremes.high:
         return Limits(0.0, 1.0)
     center = None if curve or not is_diverging(animation.colormap) else animation.center
-    chosen = _with_early(first, later, center, curve)
-    low, high = _centered(chosen, center)
-    if chosen.size == 0.0:
-        return _marked(*_widened(low, high, chosen.roundoff), extremes)
+    selected = _with_early(first, later, center, curve)
+    low, high = _centered(selected, center)
+    if selected.size == 0.0:
+        return _with_marks(*_widen((low, high), selected.roundoff), extremes)
     if center is not None and low < center == (low + high) / 2:
-        half = _rounded(0.0, high - center)[1]
-        return _marked(center - half, center + half, extremes)
-    return _marked(*_rounded(low, high), extremes)
+        half = _round_outwards(0.0, high - center)[1]
+        return _with_marks(center - half, center + half, extremes)
+    return _with_marks(*_round_outwards(low, high), extremes)
 
 
 def _with_early(
-    first: Sequence[FrameStatistics], later: _Union, center: float | None, curve: bool
-) -> _Union:
-    """The range of the later frames, and of those early ones that do not dominate it."""
-    everything = _Union(later.low, later.high, later.roundoff)
-    for one in first:
-        everything.add(one.inner_low, one.inner_high, one.roundoff)
+    first: Sequence[FrameStatistics], later: _Range, center: float | None, curve: bool
+) -> _Range:
+    """The range of the later frames, and of the early frames unless they dominate it."""
+    everything = _Range(later.low, later.high, later.roundoff)
+    for stats in first:
+        everything.add(stats.inner_low, stats.inner_high, stats.roundoff)
     if later.size == 0.0:
         return everything
-    sizes = [high - low for low, high in (_centered(one, center) for one in (everything, later))]
-    if sizes[0] <= DOMINANT * sizes[1]:
+    sizes = [high - low for low, high in (_centered(r, center) for r in (everything, later))]
+    if sizes[0] <= DOMINANT_RATIO * sizes[1]:
         return everything
-    chosen = _Union(later.low, later.high, later.roundoff)
-    for one in first:
-        if curve and not one.rough:
-            chosen.add(one.low, one.high, one.roundoff)
-    return chosen
+    selected = _Range(later.low, later.high, later.roundoff)
+    for stats in first:
+        if curve and not stats.rough:
+            selected.add(stats.low, stats.high, stats.roundoff)
+    return selected
 
 
-def _centered(union: _Union, center: float | None) -> tuple[float, float]:
-    """The ends of a range; with ``center`` in the middle if the range lies around or beside it."""
-    low, high = (min(max(end, -_LARGEST), _LARGEST) for end in (union.low, union.high))
-    if center is None or union.size == 0.0 or max(low - center, center - high) > (high - low) / 4:
+def _centered(span: _Range, center: float | None) -> tuple[float, float]:
+    """The ends of a range, made symmetric about ``center`` if the range contains it or is near."""
+    low, high = (min(max(end, -_MAX_LIMIT), _MAX_LIMIT) for end in (span.low, span.high))
+    if center is None or span.size == 0.0 or max(low - center, center - high) > (high - low) / 4:
         return low, high
     half = max(high - center, center - low)
     return center - half, center + half
 
 
-def _marked(low: float, high: float, extremes: _Union) -> Limits:
-    room = UNMARKED * (high - low)
-    return Limits(low, high, extremes.low < low - room, extremes.high > high + room)
+def _with_marks(low: float, high: float, extremes: _Range) -> Limits:
+    margin = UNMARKED_FRACTION * (high - low)
+    return Limits(low, high, extremes.low < low - margin, extremes.high > high + margin)
 
 
-def _rounded(low: float, high: float) -> tuple[float, float]:
-    """Outwards to multiples of 1, 2 or 5 times a power of ten, at most a 20th of the range.
+def _round_outwards(low: float, high: float) -> tuple[float, float]:
+    """Round both ends outwards to multiples of 1, 2 or 5 times a power of ten.
 
-    Limits that change only in steps let pictures be drawn while the range still grows a little.
+    The step is at most a 20th of the range. Since limits change only in steps, pictures can be
+    drawn while the range still grows a little.
     """
     exponent = math.floor(math.log10((high - low) / 20))
     digit = max(d for d in (1, 2, 5) if d * 10.0**exponent <= (high - low) / 20 or d == 1)
     step = digit * 10.0**exponent
     if step < 1e-290 or max(abs(low), abs(high)) / step > 2**52:
         return low, high
-    lower = math.floor(low / step + UNMARKED) * digit
-    upper = math.ceil(high / step - UNMARKED) * digit
+    lower = math.floor(low / step + UNMARKED_FRACTION) * digit
+    upper = math.ceil(high / step - UNMARKED_FRACTION) * digit
     return float(f"{lower}e{exponent}"), float(f"{upper}e{exponent}")
 
 
-def _widened(low: float, high: float, roundoff: float) -> tuple[float, float]:
-    """Room around a constant, whose rounding errors must not become a picture of noise."""
+def _widen(ends: tuple[float, float], roundoff: float) -> tuple[float, float]:
+    """Widen a range that contains only rounding errors, which would be drawn as noise."""
+    low, high = ends
     if high - low > 8 * roundoff:
         return low, high
-    room = max(0.5 * max(abs(low), abs(high)), 50 * roundoff) or 0.5
-    return low - room, high + room
+    margin = max(0.5 * max(abs(low), abs(high)), 50 * roundoff) or 0.5
+    return low - margin, high + margin

@@ -1,10 +1,10 @@
-"""What all pictures of a run have in common: limits, number of colours, and size.
+"""The look that all pictures of a run share: limits, number of colours, and size.
 
-The size of a GIF grows with the detail and the motion in its frames. In detailed pictures few
-colours are enough, and every pixel counts. In smooth pictures bands of one colour become visible
-if there are few colours, but fewer pixels show the same. So detailed pictures get few colours and
-smooth ones many, and a smooth picture that would still be too large is drawn a little smaller. Both
-numbers follow from some frames that are compressed on trial.
+The file size of a GIF grows with the detail and the motion in its frames. Detailed pictures need
+few colours but all pixels. Smooth pictures need many colours, since few colours make visible
+bands, but fewer pixels suffice. So the number of colours depends on the detail, and smooth pictures
+that would still be too large are drawn smaller. Both numbers are determined from some of the
+frames, which are compressed as a trial.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from pdesim.render.movie import changed_block
 from pdesim.render.painters import resize
 from pdesim.settings import Animation
 
-#: pixels of a picture's longer side, unless the settings give a number
+#: pixels of a picture's longer side, unless ``animation.size`` is set
 SIZE = 512
 #: the numbers of colours to choose from
 PALETTES = (32, 40, 48, 64, 80, 96, 128)
 #: the sizes to choose from, as fractions of ``SIZE``
 SCALES = (1, 15 / 16, 7 / 8, 13 / 16, 3 / 4)
-#: the bytes that a frame should take at most, so that a hundred of them take less than 5 MB
+#: target size of a frame in bytes, so that a hundred frames take less than 5 MB
 FRAME_BYTES = 43_000
-#: frames are compressed on trial with so many colours, every so many frames
+#: the number of colours in a trial, and the number of frames from one trial to the next
 TRIAL_COLORS, TRIAL_EVERY = 64, 8
-#: the width in pixels that a band of one colour may have on average: wider ones are visible
-BAND = 2.5
-#: bands are hardly visible with so many colours, however wide they are: more of them do not make a
-#: picture smaller
+#: largest mean width in pixels of a band of one colour; wider bands are visible
+BAND_PIXELS = 2.5
+#: with this number of colours, bands are hardly visible whatever their width, so that a picture is
+#: not reduced for the sake of more colours
 ENOUGH_COLORS = 96
-#: bytes grow with this power of the number of colours; 0.6 to 0.8 for the shipped equations
+#: bytes grow with this power of the number of colours; measured: 0.6 to 0.8
 GROWTH = 0.7
-#: bytes of smooth pictures grow with this power of the size; 1.6 to 1.7 for the shipped equations
+#: bytes of smooth pictures grow with this power of the size; measured: 1.6 to 1.7
 SIZE_GROWTH = 1.65
 
 
 @dataclass(frozen=True)
 class Look:
-    """The limits, the number of colours of a GIF, and its size as a fraction of that on trial."""
+    """The limits, the number of colours of a GIF, and its size as a fraction of the trial's."""
 
     limits: Limits
     colors: int
@@ -51,9 +51,9 @@ class Look:
 
 @dataclass(frozen=True)
 class _Trial:
-    """A frame with all ``TRIAL_COLORS`` colours for values that are ``size`` apart at most.
+    """A frame that was compressed with ``TRIAL_COLORS`` colours for a range of length ``size``.
 
-    ``steps`` is by how many colours a pixel differs from the next one in its row, on average.
+    ``steps`` is the mean difference of neighbouring pixels in a row, in colours.
     """
 
     bytes: int
@@ -63,10 +63,10 @@ class _Trial:
 
 @dataclass
 class RunLook:
-    """What decides the look of a run's pictures: all of its frames so far.
+    """Statistics and trials of the frames of a run so far, which determine its look.
 
     Args:
-        size: of a picture, in pixels of the longer side; None if the number of colours is given.
+        size: pixels of a picture's longer side; None if the number of colours is given.
     """
 
     size: int | None
@@ -76,43 +76,48 @@ class RunLook:
 
     @property
     def seen(self) -> int:
-        """How many frames were taken in."""
+        """The number of frames that were added."""
         return len(self.statistics.frames)
 
     def add(self, values: np.ndarray, roundoff: float | None = None) -> None:
-        """Take the next frame in; arguments as of :func:`.limits.frame_statistics`."""
+        """Add the next frame; arguments as of :func:`.limits.frame_statistics`."""
         number, before = self.seen, self._before
         self.statistics.add(values, roundoff)
         if self.size is None or values.ndim < 2:
             return
         self._before = values
-        one = self.statistics.frames[number]
-        on_trial = number % TRIAL_EVERY == 0 or number in (1, 2, 4)
-        if on_trial and before is not None and one and one.inner_high > one.inner_low:
-            low, high = one.inner_low, one.inner_high
-            now, then = (_on_trial(frame, low, high, self.size) for frame in (values, before))
+        trial = self.statistics.frames[number]
+        is_trial = number % TRIAL_EVERY == 0 or number in (1, 2, 4)
+        if is_trial and before is not None and trial and trial.inner_high > trial.inner_low:
+            low, high = trial.inner_low, trial.inner_high
+            now, then = (_quantise(frame, low, high, self.size) for frame in (values, before))
             steps = np.abs(np.diff(now.astype(np.int16), axis=1))
             self._trials[number] = _Trial(
                 len(changed_block(now, then, TRIAL_COLORS)), float(steps.mean()), high - low
             )
 
     def expected(self, planned: int, limits: Limits) -> tuple[float, float]:
-        """The mean bytes of a frame with ``TRIAL_COLORS`` colours, and its mean step.
+        """Estimate the bytes and the mean step of a frame with ``TRIAL_COLORS`` colours.
 
-        The bytes are a mean over all frames, the step is one over all but the first frames.
-        Both are 0 if unknown.
+        Args:
+            planned: the planned number of frames.
+            limits: the limits of the picture.
+
+        Returns:
+            The bytes, as a mean over all frames, and the step between neighbouring pixels in
+            colours, as a mean over all but the early frames. Both are 0 if there are no trials.
         """
-        early, whole = early_frames(planned), limits.high - limits.low
-        parts = {n: (one, min(1.0, one.size / whole)) for n, one in self._trials.items()}
+        early, full_range = early_frames(planned), limits.high - limits.low
+        parts = {n: (trial, min(1.0, trial.size / full_range)) for n, trial in self._trials.items()}
         if not parts:
             return 0.0, 0.0
-        sizes = [one.bytes * part**GROWTH for one, part in parts.values()]
-        # a trial stands for the frames that are nearer to it than to another one
+        sizes = [trial.bytes * part**GROWTH for trial, part in parts.values()]
+        # the weight of a trial is the number of frames that are nearest to it
         numbers = np.array(list(parts))
         middles = (numbers[1:] + numbers[:-1]) / 2
         weights = np.diff(np.concatenate([[0.5], middles, [max(self.seen - 0.5, numbers[-1])]]))
         late = [pair for n, pair in parts.items() if n >= early] or list(parts.values())
-        steps = [one.steps * part for one, part in late]
+        steps = [trial.steps * part for trial, part in late]
         return float(np.average(sizes, weights=weights)), sum(steps) / len(steps)
 
 
@@ -122,49 +127,55 @@ def find_look(
     curve: bool,
     scales: Sequence[float] = (1.0,),
 ) -> Look:
-    """The look that pictures of all ``runs`` share, which lie side by side if there are several.
+    """The look that the pictures of all ``runs``, tiles of one montage, share.
 
     Args:
-        runs: each with the number of frames that it is to have.
-        curve: for curves.
-        scales: the sizes to choose from, the largest first, as fractions of the size on trial.
+        runs: each run with its planned number of frames.
+        animation: the settings of the picture.
+        curve: whether the fields are drawn as curves.
+        scales: the sizes to choose from in descending order, as fractions of the trial's.
     """
     limits = find_limits([(run.statistics, planned) for run, planned in runs], animation, curve)
     if animation.colors is not None:
         return Look(limits, animation.colors)
     expected = [run.expected(planned, limits) for run, planned in runs]
-    size, step = sum(one[0] for one in expected), sum(one[1] for one in expected) / len(runs)
+    size, step = (
+        sum(trial[0] for trial in expected),
+        sum(trial[1] for trial in expected) / len(runs),
+    )
     return Look(limits, *_colors_and_scale(size, step, scales))
 
 
 def _colors_and_scale(size: float, step: float, scales: Sequence[float]) -> tuple[int, float]:
-    """The largest picture without visible bands whose frames take ``FRAME_BYTES`` at most.
+    """The number of colours and the scale of the largest picture without visible bands.
 
-    It has as many colours as fit. If there is no such picture, the smallest one without visible
-    bands. A picture so detailed that the fewest colours make no visible bands is not reduced.
+    Its frames take at most ``FRAME_BYTES``, and it has as many colours as this limit allows. If
+    there is no such picture, the smallest one without visible bands is chosen. A picture so
+    detailed that the smallest palette makes no visible bands is not reduced.
 
     Args:
         size: the mean bytes of a frame with ``TRIAL_COLORS`` colours.
-        step: by how many of these colours a pixel differs from the next one in its row, on average.
+        step: the mean difference of neighbouring pixels in a row, in these colours.
+        scales: as of :func:`find_look`.
     """
-    detailed = BAND * step * PALETTES[0] >= TRIAL_COLORS
+    detailed = BAND_PIXELS * step * PALETTES[0] >= TRIAL_COLORS
     enough = ENOUGH_COLORS if len(scales) > 1 else PALETTES[-1]
     for scale in scales[:1] if detailed else scales:
         frame = max(size * scale**SIZE_GROWTH, 1.0)
         fit = TRIAL_COLORS * (FRAME_BYTES / frame) ** (1 / GROWTH)
-        needed = _palette(min(enough, TRIAL_COLORS / BAND * scale / max(step, 1e-3)))
+        needed = _palette(min(enough, TRIAL_COLORS / BAND_PIXELS * scale / max(step, 1e-3)))
         if fit >= needed:
             return _palette(fit), scale
     return needed, scale
 
 
 def _palette(colors: float) -> int:
-    """The largest of ``PALETTES`` with at most so many colours, or the smallest."""
+    """The largest of ``PALETTES`` that is at most ``colors``, or the smallest palette."""
     return max((n for n in PALETTES if n <= colors), default=PALETTES[0])
 
 
-def _on_trial(values: np.ndarray, low: float, high: float, size: int) -> np.ndarray:
-    """A frame, ``(ny, nx)``, as indices of ``TRIAL_COLORS`` colours from ``low`` to ``high``."""
+def _quantise(values: np.ndarray, low: float, high: float, size: int) -> np.ndarray:
+    """Indices of ``TRIAL_COLORS`` colours from ``low`` to ``high`` for a frame, ``(ny, nx)``."""
     rows, columns = (max(1, round(size * n / max(values.shape))) for n in values.shape)
     with np.errstate(all="ignore"):
         fractions = ((values - low) / (high - low)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The moving part of a frame: an array of values in, palette indices out."""
+"""Painters, which convert an array of values to palette indices: the changing part of a frame."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from PIL import Image, ImageDraw
 
 from pdesim.render.colors import Palette
 
-_BEYOND = 0.1  # values may lie so far beyond the limits, as a fraction of them, when resized
-_FINE = 3  # a curve is drawn this many times larger, then averaged down
-_GRID, _FILL, _FIRST = 14, 26, 96  # strengths, of 255, behind the curve
+_BEYOND = 0.1  # before resizing, values are clipped to the limits plus this fraction of the range
+_FINE = 3  # a curve is drawn this many times larger and reduced, for antialiasing
+_GRID, _FILL, _FIRST = 14, 26, 96  # strengths from 0 to 255 of the parts behind the curve
 
 
 @dataclass(frozen=True)
 class MapPainter:
-    """A plane of values as a coloured picture of ``width`` x ``height`` pixels, y upwards."""
+    """Draws a plane of values as a coloured map of ``width`` x ``height`` pixels, y upwards."""
 
     palette: Palette
     limits: tuple[float, float]
@@ -24,11 +24,11 @@ class MapPainter:
     height: int
 
     def paint(self, values: np.ndarray) -> np.ndarray:
-        """``(ny, nx)`` values -> ``(height, width)`` palette indices."""
+        """Convert ``(ny, nx)`` values to ``(height, width)`` palette indices."""
         low, high = self.limits
         with np.errstate(invalid="ignore", over="ignore"):
             fractions = ((values[::-1] - low) / (high - low)).astype(np.float32)
-        # smooth interpolation overshoots beside a cell that lies far out, and would show rings
+        # bicubic interpolation overshoots near a cell with an extreme value, which would show rings
         bounded = np.clip(fractions, -_BEYOND, 1 + _BEYOND)
         if not np.isfinite(fractions).all():
             bounded = np.where(np.isfinite(fractions), bounded, np.nan)
@@ -36,9 +36,10 @@ class MapPainter:
 
 
 def resize(values: np.ndarray, width: int, height: int) -> np.ndarray:
-    """``(ny, nx)`` float32 -> ``(height, width)``: smooth when enlarged, averaged when reduced.
+    """Resize ``(ny, nx)`` float32 values to ``(height, width)``.
 
-    Cells that are not finite stay so, and do not spread.
+    Enlarging interpolates smoothly, reducing averages. Where values are not finite, the result is
+    NaN; finite cells are not affected.
     """
     if values.shape == (height, width):
         return values
@@ -64,10 +65,10 @@ def _filter(cells: int, pixels: int) -> Image.Resampling:
 
 @dataclass(frozen=True)
 class CurvePainter:
-    """A line of values as a curve over a faint fill, with the first state behind it.
+    """Draws a 1-D field as a curve over a faint fill, with the initial state in the background.
 
-    ``limits`` are the values at the lower and upper edge. ``background`` holds what stands
-    still, as strengths 0..255 at the fine scale.
+    ``limits`` are the values at the lower and the upper edge. ``background`` contains the static
+    parts as strengths 0..255 at ``_FINE`` times the size.
     """
 
     palette: Palette
@@ -78,7 +79,7 @@ class CurvePainter:
     background: np.ndarray
 
     def paint(self, values: np.ndarray) -> np.ndarray:
-        """``(nx,)`` values -> ``(height, width)`` palette indices."""
+        """Convert ``(nx,)`` values to ``(height, width)`` palette indices."""
         image = Image.new("L", (self.width * _FINE, self.height * _FINE), 0)
         draw = ImageDraw.Draw(image)
         runs = _polylines(values, self.limits, self.width * _FINE, self.height * _FINE)
@@ -100,7 +101,11 @@ def curve_painter(
     first: np.ndarray,
     rules: tuple[float, ...],
 ) -> CurvePainter:
-    """A painter with the state ``first``, shape ``(nx,)``, and thin rules at values behind."""
+    """Build a painter whose background has the curve ``first``, ``(nx,)``, and thin rules.
+
+    Args:
+        rules: the values at which horizontal rules are drawn.
+    """
     size = (width * _FINE, height * _FINE)
     image = Image.new("L", size, 0)
     low, high = limits
@@ -120,12 +125,15 @@ def _draw_lines(image: Image.Image, runs: list, strength: int, thickness: float)
 def _polylines(
     values: np.ndarray, limits: tuple[float, float], width: int, height: int
 ) -> list[list[tuple[float, float]]]:
-    """Runs of finite values, ``(nx,)``, as points in pixels; at most four a pixel column."""
+    """Polylines in pixels, one per contiguous run of finite values of ``(nx,)``.
+
+    They have at most four points per pixel column.
+    """
     low, high = limits
     cells = len(values)
     x = (np.arange(cells) + 0.5) / cells * width
     if cells > 4 * width:
-        # the least and the greatest of every bin draw the same picture as all points
+        # the minimum and the maximum of every bin draw the same picture as all points
         bins = np.array_split(np.arange(cells), 2 * width)
         picks = [i for b in bins for i in sorted((b[values[b].argmin()], b[values[b].argmax()]))]
         x, values = x[picks], values[picks]

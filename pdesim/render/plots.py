@@ -1,4 +1,4 @@
-"""diagnostics.csv as a figure: how every field's range and norm went over time."""
+"""A figure of diagnostics.csv: the range and the norm of every field over time."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,17 +18,21 @@ from pdesim.files import check_own_file
 from pdesim.render.movie import replacing
 
 _BLUE, _ORANGE, _INK, _LINE = "#1f5fa8", "#c8571b", "#1e1e1e", "#8c8c8c"
-#: of the figure, and between its axes, for ticks of seven characters; inches
+#: margins of the figure (left, right, bottom, top) and between its axes (horizontal, vertical) in
+#: inches, for tick labels of seven characters
 _MARGINS = 0.95, 0.25, 0.55, 0.4, 1.05, 0.55
-_TITLE = {"loc": "left", "fontsize": 10, "color": _INK, "parse_math": False}
-_LABEL = {"fontsize": 9.5, "color": "#5c5c5c", "parse_math": False}
+_TITLE: dict[str, Any] = {"loc": "left", "fontsize": 10, "color": _INK, "parse_math": False}
+_LABEL: dict[str, Any] = {"fontsize": 9.5, "color": "#5c5c5c", "parse_math": False}
 
 
 def diagnostics_plot(csv_path: Path, png_path: Path) -> Path:
-    """Draw one row a field: mean within minimum and maximum, and the L2 norm.
+    """Draw a row per field: its mean with its minimum and maximum, and its L2 norm.
+
+    Returns:
+        ``png_path``.
 
     Raises:
-        OutputError: the table is missing, unreadable or empty, or the PNG cannot be written.
+        OutputError: if the table is missing, unreadable or empty, or the PNG cannot be written.
     """
     table = _read(csv_path)
     fields = [name.removesuffix("_mean") for name in table if name.endswith("_mean")]
@@ -36,7 +41,7 @@ def diagnostics_plot(csv_path: Path, png_path: Path) -> Path:
         _draw_range(left, table, field)
         _draw_norm(right, table, field)
         for axes in (left, right):
-            _furnish(axes, table["time"])
+            _style_axes(axes, table["time"])
     for axes in grid[-1]:
         axes.set_xlabel("time", **_LABEL)
     with replacing(png_path) as temporary:
@@ -45,7 +50,7 @@ def diagnostics_plot(csv_path: Path, png_path: Path) -> Path:
 
 
 def warm_up() -> None:
-    """Let Matplotlib do what it does once, so that nobody waits for it when there is a plot."""
+    """Draw an empty figure, so that Matplotlib's initialisation does not delay the first plot."""
     figure, grid = _axes(1)
     grid[0, 0].plot([0, 1])
     figure.savefig(io.BytesIO(), format="png")
@@ -54,8 +59,7 @@ def warm_up() -> None:
 def _axes(rows: int) -> tuple[Figure, np.ndarray]:
     """A figure and its axes, ``(rows, 2)``.
 
-    Margins are given in inches: to have them worked out from the labels, everything is laid out
-    twice, which takes as long as drawing it.
+    Margins are given explicitly, since Matplotlib's automatic layout takes as long as drawing.
     """
     width, height = 9.6, 2.5 * rows + 0.6
     left, right, bottom, top, across, down = _MARGINS
@@ -70,16 +74,16 @@ def _axes(rows: int) -> tuple[Figure, np.ndarray]:
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
-    """Columns by name, each ``(rows,)``; a last line that was cut off is left out."""
+    """The columns of the table by name, each ``(rows,)``; a truncated last line is ignored."""
     if path.exists():
-        check_own_file(path)  # a pipe would block, a device never end
+        check_own_file(path)  # reading a pipe or a device could block
     try:
         with open(path, newline="", encoding="utf-8") as file:
             header, *rows = [*csv.reader(file)] or [[]]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise OutputError(f"{path} cannot be read: {error}") from None
     if "time" not in header or not any(name.endswith("_mean") for name in header):
-        raise OutputError(f"{path} is no table of diagnostics", "a header frame,time,u_min,...")
+        raise OutputError(f"{path} is not a table of diagnostics", "a header frame,time,u_min,...")
     values = []
     for row in rows:
         try:
@@ -118,15 +122,15 @@ def _draw_norm(axes: Axes, table: Mapping[str, np.ndarray], field: str) -> None:
     axes.set_ylabel(f"‖{field}‖₂", **_LABEL)
 
 
-def _furnish(axes: Axes, time: np.ndarray) -> None:
+def _style_axes(axes: Axes, time: np.ndarray) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(_LINE)
     axes.tick_params(colors=_LINE, labelcolor="#5c5c5c", labelsize=8.5)
     axes.grid(axis="y", color="#eeeeee", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.locator_params(axis="y", nbins=5)
-    axes.yaxis.set_label_coords(-0.155, 0.5)  # beyond the ticks' widest labels, in line
-    # matplotlib would magnify the round-off of a conserved quantity into a drama
+    axes.yaxis.set_label_coords(-0.155, 0.5)  # to the left of the widest tick labels, aligned
+    # otherwise the axis would be scaled to the round-off of a conserved quantity
     low, high = axes.get_ylim()
     room = 1e-6 * max(abs(low), abs(high))
     if high - low < room:

@@ -1,7 +1,7 @@
-"""What a picture shows: the quantity, its colour map and its limits, checked before a run.
+"""The quantity that a picture shows, and checks of its settings before a run.
 
-A quantity is a formula of the fields that a file holds, such as ``u``, ``sqrt(u**2 + v**2)`` or
-``u - u_mean``. It is evaluated by NumPy, one frame at a time.
+A quantity is a field of a file or a formula of its fields, such as ``u``, ``sqrt(u**2 + v**2)`` or
+``u - u_mean``. It is evaluated by NumPy, frame by frame.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
     from pdesim.settings import Animation
 
-#: colour maps of matplotlib whose middle colour stands for a value of its own, most often zero
+#: diverging colour maps of Matplotlib, whose middle colour marks a special value, usually zero
 _DIVERGING = {
     "BrBG", "PRGn", "PiYG", "PuOr", "RdBu", "RdGy", "RdYlBu", "RdYlGn", "Spectral",
     "berlin", "bwr", "coolwarm", "managua", "seismic", "vanimo",
 }  # fmt: skip
-#: appended to the name of a field: its mean over the domain, as in diagnostics.csv
+#: suffix of the name of a field's mean over the domain, as in diagnostics.csv
 MEAN = "_mean"
 
 
@@ -33,10 +33,10 @@ class Quantity:
     """A formula of stored fields.
 
     Args:
-        text: the formula as it was given; for a plain field its name.
-        fields: the stored fields that it needs, in their order.
-        means: those of which it needs the mean over the domain.
-        expression: None for a plain field.
+        text: the formula as given; for a plain field, its name.
+        fields: the stored fields that the formula needs, in the order of the file.
+        means: the fields whose mean over the domain it needs.
+        expression: the parsed formula; None for a plain field.
     """
 
     text: str
@@ -45,10 +45,11 @@ class Quantity:
     expression: sympy.Expr | None = None
 
     def evaluate(self, names: Mapping[str, object], shape: tuple[int, ...]) -> np.ndarray:
-        """Its values, an array of ``shape``; NaN or infinite where the formula has no value.
+        """The values of the formula, an array of ``shape``; not finite where it is undefined.
 
         Args:
             names: an array or a number for every field, ``FIELD_mean``, coordinate and ``t``.
+            shape: the shape of a frame.
         """
         from pdesim.formula import Evaluator
 
@@ -60,25 +61,26 @@ class Quantity:
 
 
 def build_quantity(text: str, fields: Sequence[str], axes: Sequence[str]) -> Quantity:
-    """Read ``animation.field``: the name of a field, or a formula.
+    """Parse ``animation.field``: the name of a field, or a formula.
 
-    A formula may name fields, their means (``u_mean``), coordinates and ``t``, and use all
-    functions of the formula language; derivatives are not available.
+    A formula may contain fields, their means (``u_mean``), coordinates and ``t``, and all
+    functions of the formula language except derivatives.
 
     Args:
-        fields: the fields there are.
+        text: the value of the setting.
+        fields: the available fields.
         axes: the names of the coordinates, x first.
 
     Raises:
         ConfigError: for an unknown field, and for a formula without any field.
-        FormulaError: for a formula that cannot be read.
+        FormulaError: for a formula that cannot be parsed.
     """
     text = " ".join(text.split())
     if text in fields:
         return Quantity(text, (text,))
     if text.isidentifier() and text not in (f"{field}{MEAN}" for field in fields):
         raise ConfigError(f"animation.field is {text!r}", nearest(text, fields))
-    import sympy  # takes half a second, which plain fields do not need
+    import sympy  # takes half a second, and plain fields do not need it
 
     from pdesim.formula import Scope, parse
 
@@ -96,7 +98,7 @@ def build_quantity(text: str, fields: Sequence[str], axes: Sequence[str]) -> Qua
 
 
 def is_available(text: str | None, fields: Sequence[str], axes: Sequence[str]) -> bool:
-    """Whether a picture of ``animation.field=text`` can be made of these fields alone."""
+    """Whether ``animation.field=text`` can be drawn from these fields."""
     if text is None or text in fields:
         return True
     try:
@@ -112,15 +114,19 @@ def check_picture(
     axes: Sequence[str],
     stored: Sequence[str] | None = None,
 ) -> None:
-    """Find mistakes in the settings of the picture before a run begins.
+    """Check the settings of the picture before a run.
 
     Args:
+        animation: the settings of the picture.
+        fields: the fields of the equation.
+        axes: the names of the coordinates, x first.
         stored: the fields that are stored; None for all.
 
     Raises:
         ConfigError: for an unknown field or colour map, limits in the wrong order, and for a
-            formula of fields that are not stored (a plain field gives way to one that is).
-        FormulaError: for a formula that cannot be read.
+            formula of fields that are not stored. A plain field that is not stored is no error:
+            the first stored field is drawn instead.
+        FormulaError: for a formula that cannot be parsed.
     """
     check_limits(animation.limits)
     check_colormap(animation.colormap)
@@ -136,20 +142,22 @@ def check_picture(
 
 
 def check_limits(limits: Sequence[float] | None) -> None:
-    """Raises ConfigError unless ``limits`` is None or ``[low, high]`` with low < high."""
+    """Raise ConfigError unless ``limits`` is None or ``[low, high]`` with low < high."""
     if limits is not None and limits[0] >= limits[1]:
         raise ConfigError(f"animation.limits is {limits}", "[low, high] with low < high")
     if limits is not None and not 1e-300 < limits[1] - limits[0] < 1e300:
-        raise ConfigError(f"animation.limits is {limits}", "limits between 1e-300 and 1e300 apart")
+        raise ConfigError(
+            f"animation.limits is {limits}", "limits with a difference between 1e-300 and 1e300"
+        )
 
 
 def check_colormap(name: str) -> None:
-    """Raises ConfigError, with the nearest name, for a colour map that matplotlib lacks."""
+    """Raise ConfigError, with the nearest name, if Matplotlib has no such colour map."""
     import matplotlib
 
     maps = matplotlib.colormaps
     if name not in maps:
-        # the list is long enough without reversed maps and old spellings
+        # without reversed maps and deprecated names, which would make the list long
         known = [known for known in maps if not known.endswith("_r") and "gist" not in known]
         raise ConfigError(
             f"animation.colormap is {name!r}", nearest(name.removesuffix("_r"), known)
@@ -157,5 +165,5 @@ def check_colormap(name: str) -> None:
 
 
 def is_diverging(colormap: str) -> bool:
-    """Whether the middle colour of a colour map stands for a value of its own, such as zero."""
+    """Whether a colour map is diverging: its middle colour marks a special value such as zero."""
     return colormap.removesuffix("_r") in _DIVERGING

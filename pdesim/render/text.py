@@ -15,7 +15,7 @@ from PIL import ImageFont
 def font_of(size: float, bold: bool = False) -> ImageFont.FreeTypeFont:
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name
-    # the basic layout is the same everywhere; the other needs a library that may be missing
+    # the basic layout engine gives the same result everywhere; the other needs an optional library
     return ImageFont.truetype(str(path), round(size), layout_engine=ImageFont.Layout.BASIC)
 
 
@@ -31,9 +31,10 @@ def ascent_of(font: ImageFont.FreeTypeFont) -> int:
     return font.getmetrics()[0]
 
 
-def shorten(text: str, font: ImageFont.FreeTypeFont, room: int) -> str:
-    if width_of(text, font) <= room:
+def shorten(text: str, font: ImageFont.FreeTypeFont, available: int) -> str:
+    """The text, with its end replaced by an ellipsis if it is wider than ``available`` pixels."""
+    if width_of(text, font) <= available:
         return text
-    while text and width_of(text + "…", font) > room:
+    while text and width_of(text + "…", font) > available:
         text = text[:-1]
     return text.rstrip() + "…"

@@ -1,20 +1,20 @@
-"""Where ticks stand and how numbers are written, so that every label is short and exact."""
+"""Positions of ticks, and texts of numbers that are short and exact."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 @dataclass(frozen=True)
 class Ticks:
-    """Tick places, their texts, and what all texts are to be multiplied by ("" for 1)."""
+    """Positions of ticks, their texts, and the common factor of all texts ("" for 1)."""
 
     places: tuple[float, ...]
     texts: tuple[str, ...]
@@ -22,7 +22,7 @@ class Ticks:
 
 
 def place_ticks(lower: float, upper: float, most: int) -> Ticks:
-    """About ``most`` round numbers from ``lower`` to ``upper``, both included where round."""
+    """About ``most`` ticks at round numbers from ``lower`` to ``upper``, inclusive."""
     locator = MaxNLocator(nbins=max(1, most), steps=[1, 2, 2.5, 5, 10], min_n_ticks=2)
     margin = 1e-6 * (upper - lower)
     places = [
@@ -35,7 +35,7 @@ def place_ticks(lower: float, upper: float, most: int) -> Ticks:
 
 
 def clock_texts(times: np.ndarray) -> list[str]:
-    """Each of ``times``, shape ``(T,)``, with decimals chosen once from their spacing."""
+    """The texts of ``times``, ``(T,)``, with as many decimals as their spacing needs."""
     exponent = _exponent(float(np.max(np.abs(times))), (-4, 7))
     scaled = np.asarray(times, dtype=np.float64) / 10.0**exponent
     steps = np.abs(np.diff(scaled))
@@ -46,7 +46,7 @@ def clock_texts(times: np.ndarray) -> list[str]:
 
 
 def number(value: float, decimals: int) -> str:
-    """``value`` with a true minus sign, and never a negative zero."""
+    """``value`` with a true minus sign, without negative zeros."""
     text = f"{value:.{decimals}f}"
     if float(text) == 0.0:
         text = text.lstrip("-")
@@ -54,7 +54,7 @@ def number(value: float, decimals: int) -> str:
 
 
 def _exponent(largest: float, plain: tuple[int, int]) -> int:
-    """The power of ten to take out of numbers, 0 if it lies between the two of ``plain``."""
+    """The power of ten to factor out of numbers; 0 if it lies between the two of ``plain``."""
     exponent = math.floor(math.log10(largest) + 1e-9) if largest > 0 else 0
     return 0 if plain[0] < exponent < plain[1] else exponent
 
@@ -63,12 +63,12 @@ def _factor(exponent: int) -> str:
     return f"×10{str(exponent).translate(_SUPERSCRIPT)}" if exponent else ""
 
 
-def _decimals(values: Sequence[float], step: float) -> int:
-    """The fewest decimals that show all values, ``step`` apart, exactly or nearly so."""
+def _decimals(values: ArrayLike, step: float) -> int:
+    """The fewest decimals that represent all values, ``step`` apart, nearly exactly."""
     fewest = max(0, -math.floor(math.log10(step) + 1e-9))
-    values = np.asarray(values, dtype=np.float64)
+    numbers = np.asarray(values, dtype=np.float64)
     for decimals in range(fewest, fewest + 3):
-        shifted = values * 10.0**decimals
+        shifted = numbers * 10.0**decimals
         if np.all(np.abs(shifted - np.round(shifted)) < 0.01):
             return decimals
     return max(0, 1 - math.floor(math.log10(step)))

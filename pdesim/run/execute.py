@@ -39,7 +39,12 @@ from pdesim.output.snapshots import FILE as SNAPSHOTS
 from pdesim.output.snapshots import FORMAT_VERSION, amend
 from pdesim.output.status import describe_overflows, describe_time_error
 from pdesim.plan import Plan
-from pdesim.render.background import LONG, Artist, draw, shown
+from pdesim.render.background import (
+    PREWARM_CELL_UPDATES,
+    BackgroundRenderer,
+    draw,
+    effective_animation,
+)
 from pdesim.run.preflight import describe, order_notes
 from pdesim.run.progress import WHOLE, Share, progress_display, speed
 from pdesim.run.resolution import note_after, notes_before
@@ -82,7 +87,7 @@ class _Session:
     stop: StopRequests
     goes_on: bool
     share: Share
-    artist: Artist
+    renderer: BackgroundRenderer
     numbers: dict
 
     def tell(self, line: str, **style) -> None:
@@ -118,20 +123,20 @@ def execute(
     """
     began = time.time()
     limit = plan.settings.time.wall_limit
-    animation = shown(plan.settings) if pictures else Animation(name="none")
-    with Artist(folder, animation, plan.times) as artist:
-        if plan.steps_left * plan.grid.cells >= LONG:
-            artist.get_ready()  # while TensorFlow is imported, which takes one core
+    animation = effective_animation(plan.settings) if pictures else Animation(name="none")
+    with BackgroundRenderer(folder, animation, plan.times) as renderer:
+        if plan.steps_left * plan.grid.cells >= PREWARM_CELL_UPDATES:
+            renderer.prewarm()  # while TensorFlow is imported, which takes one core
         with stop_requests(limit) if stop is None else contextlib.nullcontext(stop) as stop:
             placement = start_for([plan]) if alone else start_tensorflow(plan.settings.device)
             make_folder(folder)
             with hold(folder), log_file(folder):
                 session = _Session(
-                    plan, placement, folder, console, stop, goes_on, share, artist, {}
+                    plan, placement, folder, console, stop, goes_on, share, renderer, {}
                 )
                 error = _record(session, config_yaml, began)
         describe_to_paraview(folder)
-        drawn = error is None and artist.finish()
+        drawn = error is None and renderer.finish()
     if not drawn and not isinstance(error, InterruptedRun):
         draw(folder, animation, console)
     if error is not None:
@@ -240,7 +245,7 @@ def _evolve(session: _Session, recorder: Recorder) -> None:
         def report(progress) -> None:
             update(progress.steps, progress.time, progress.seconds)
             session.stop.check(progress.time)
-            session.artist.glance()
+            session.renderer.poll()
             if recorder.checkpoint_is_due:
                 recorder.checkpoint(simulation.checkpoint())
 

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from pdesim.engine.device import Placement, start_tensorflow
 from pdesim.errors import InterruptedRun, PdesimError
-from pdesim.render.background import draw, shown
+from pdesim.render.background import draw, effective_animation
 from pdesim.run.execute import describe_to_paraview, execute
 from pdesim.run.progress import Share
 from pdesim.run.stopping import StopRequests
@@ -103,4 +103,4 @@ def _draw(waiting: Sequence[Member], outcomes: Sequence[Outcome], console: Conso
             if member.number in finished:
                 status.update(f"drawing {member.folder}")
                 describe_to_paraview(member.folder)
-                draw(member.folder, shown(member.plan.settings), console)
+                draw(member.folder, effective_animation(member.plan.settings), console)

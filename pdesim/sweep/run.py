@@ -15,7 +15,7 @@ from pdesim.files import make_folder
 from pdesim.output import write_sweep_csv
 from pdesim.output.lock import hold, is_held, wait_until_free
 from pdesim.render import montage
-from pdesim.render.background import shown
+from pdesim.render.background import effective_animation
 from pdesim.run.preflight import second_conditions
 from pdesim.run.resolution import notes_before
 from pdesim.run.stopping import stop_requests
@@ -135,7 +135,7 @@ def _summaries(folder: Path, member: Member, outcomes: Sequence[Outcome], consol
             write_sweep_csv(folder)
         if settings.animation.name != "none" and not stopped:
             with console.status("the montage"):
-                montage(folder, shown(settings), settings.montage)
+                montage(folder, effective_animation(settings), settings.montage)
     except PdesimError as error:
         console.print(f"{error}", highlight=False, markup=False)
 

@@ -1,1 +1,1 @@
-"""Proof of accuracy: manufactured solutions, measured orders, tables and plots."""
+"""Verification of the orders of accuracy by manufactured solutions; tables and plots of them."""

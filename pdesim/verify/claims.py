@@ -9,37 +9,38 @@ from pdesim.steppers import METHODS
 from pdesim.verify.domain import fastest_rate, is_damped
 from pdesim.verify.manufactured import JUMP, TURNED_OBSTACLE, VANISHING, vanishing_power
 
-#: families of steppers whose steps may be long beside the fastest rates
+#: families of steppers whose steps may be longer than the fastest time scales
 STIFF_FAMILIES = ("exponential", "imex", "stabilized", "implicit")
-#: the order that is left of a higher one on linear equations if boundary values change in time
+#: order to which higher orders are reduced on linear equations if boundary values depend on time
 LINEAR_STIFF_ORDER = 3
 
 
 def claimed_order(problem: Problem, case: str) -> float | None:
-    """The order that the operators claim for a case; None for spectral accuracy.
+    """The order of accuracy in space that is claimed for a case; None for spectral accuracy.
 
-    It is lower than that of the operators
+    It is lower than the order of the operators
 
-    - for waves between Dirichlet walls: there the second-order Laplacian has an error that stays,
-      in the one cell at the wall. Diffusion smooths its effect to order 2. Without loss, the first
-      instant sends a step of height h^2 inwards, whose front dispersion widens to h^(2/3): its
-      rate of change errs by h^(4/3);
-    - where w = u^m is smooth and 0 at the boundary: the error of w is of order 2, and that of u in
+    - for undamped waves with Dirichlet conditions: the second-order Laplacian has an error of order
+      0 in the cell at the boundary. With diffusion, its effect is of order 2. Without damping, it
+      causes at the start a step of height h^2 that travels inwards. Dispersion widens its front to
+      h^(2/3), so that the error of its rate of change is h^(4/3);
+    - if w = u^m is smooth and 0 at the boundary: the error of w is of order 2, and that of u in
       the first cell is larger by 1/u^(m-1), which grows as h^(-(m-1)/m);
-    - around an obstacle whose faces cross cells: they become a staircase, up to h away from them;
-    - at a jump of a coefficient that is not averaged harmonically, or beside which a first
-      derivative is taken: the flux through one face is wrong by a part of itself, or the slope in
-      two cells, which makes an error of h times that.
+    - around an obstacle whose faces cross cells: its boundary becomes a staircase with a distance
+      of up to h from the faces;
+    - at a jump of a coefficient that is not averaged harmonically, or next to which a first
+      derivative is evaluated: the flux through one face, or the slope in two cells, has a relative
+      error of order 0, which causes an error of order h.
     """
     order = problem.discretisation.order
-    if case == VANISHING:
-        power = vanishing_power(problem)
+    power = vanishing_power(problem) if case == VANISHING else None
+    if power is not None:
         return 2 - (power - 1) / power
     if case == TURNED_OBSTACLE or (case == JUMP and not _has_order_at_jumps(problem)):
         return 1
-    walls = {wall.kind for field in problem.boundary.walls for pair in field for wall in pair}
-    walls |= set() if problem.mask is None else {wall.kind for wall in problem.mask.walls}
-    if order == 2 and "dirichlet" in walls and not is_damped(fastest_rate(problem)):
+    kinds = {side.kind for field in problem.boundary.walls for pair in field for side in pair}
+    kinds |= set() if problem.mask is None else {face.kind for face in problem.mask.walls}
+    if order == 2 and "dirichlet" in kinds and not is_damped(fastest_rate(problem)):
         return 4 / 3
     return order or None
 
@@ -56,11 +57,12 @@ def _has_order_at_jumps(problem: Problem) -> bool:
 
 
 def stiff_order(problem: Problem, stepper: str) -> int:
-    """The order of a stepper where boundary values change in time and steps are long.
+    """The order of a stepper for time-dependent boundary values and stiff steps.
 
-    Long means beside the fastest rates. Stages of higher order do not have the boundary values of
-    their own times then (``steppers.Method.reduced_order``): ETDRK3 and ETDRK4 are of order 3 where
-    what they do not take as linear is a source, and of order 2 where it depends on a field.
+    Steps are stiff if they are longer than the fastest time scales. The order of ETDRK3 and ETDRK4
+    is reduced then, since their stages do not have the boundary values of their own times
+    (``steppers.Method.reduced_order``): to 3 if their nonlinear part is only a source, and to 2 if
+    it depends on a field.
     """
     method = METHODS[stepper]
     if method.reduced_order is None:

@@ -1,14 +1,15 @@
-"""``pdesim verify``: from settings to a table, JSON, a plot and the exit code."""
+"""The command ``pdesim verify``: measures orders and writes a table, JSON and a plot."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -18,7 +19,13 @@ from pdesim.errors import PdesimError
 from pdesim.files import check_folder, make_folder, new_folder
 from pdesim.plan import build_plan
 from pdesim.settings import Device
-from pdesim.verify.matrix import CASES, Choice, Part
+from pdesim.verify.matrix import CASES, MatrixPart, PartSelector
+
+if TYPE_CHECKING:
+    from pdesim.verify.report import Row
+
+#: settings, and the part of the matrix that is measured with them; None: as without --all
+Job = tuple[list[str], MatrixPart | None]
 
 
 def run_verify(
@@ -27,17 +34,20 @@ def run_verify(
     markdown: str | None = None,
     config_dir: str | None = None,
 ) -> int:
-    """Measure and report; 1 if an order is below its claim, else 0.
+    """Measure the orders of accuracy and report them.
 
     Args:
         overrides: settings.
-        matrix: measure all equations and schemes, or those of the equation that is given.
-        markdown: a file for the table as Markdown.
-        config_dir: a folder with configs of the user's own.
+        matrix: whether to measure the matrix of all equations, or of the given equation.
+        markdown: a file for the table in Markdown.
+        config_dir: a folder with additional configuration files.
+
+    Returns:
+        The exit code: 1 if an order is below its claim, else 0.
     """
     console = Console(stderr=True)
     name, folder, rows = _verify_rows(overrides, matrix, config_dir)
-    from pdesim.verify import report  # needs TensorFlow, which has started quietly now
+    from pdesim.verify import report  # imports TensorFlow, which has to be configured before
 
     done = []
     with console.status("measuring") as status:
@@ -61,62 +71,64 @@ def run_verify(
     print(folder)
     missed = [row for row in done if not row.passed]
     if missed:
-        print(f"pdesim: {len(missed)} of {len(done)} claims missed", file=sys.stderr)
+        print(f"pdesim: {len(missed)} of {len(done)} claims not met", file=sys.stderr)
     return 1 if missed else 0
 
 
-def _verify_rows(overrides: list[str], matrix: bool, config_dir: str | None):
-    """The name of what is verified, the folder for its files, and the rows as they come."""
-
-    def plan_of(*more: str):
-        composed = compose_settings(["device.precision=float64", *more, *overrides], config_dir)
-        return composed, build_plan(composed.settings, composed.equation)
-
-    composed, plan = plan_of()
+def _verify_rows(
+    overrides: list[str], matrix: bool, config_dir: str | None
+) -> tuple[str, Path, Iterator[Row]]:
+    """The name of the equation or ``all``, the folder for the results, and an iterator of rows."""
+    composed = compose_settings(["device.precision=float64", *overrides], config_dir)
+    plan = build_plan(composed.settings, composed.equation)
     given = is_given("hydra.run.dir", overrides)
     stamp = composed.run_folder.name
-    own = [word.partition("=")[2] for word in overrides if word.startswith("equation=")]
-    name = "all" if matrix and not own else plan.equation.name
+    equations_given = [word.partition("=")[2] for word in overrides if word.startswith("equation=")]
+    name = "all" if matrix and not equations_given else plan.equation.name
     folder = composed.run_folder if given else Path("outputs", "verify", name, stamp)
     check_folder(folder)
     start_tensorflow(Device(name="cpu"))
     if matrix:
-        equations = own or [e for e in choices("equation") if e != "custom"]
-        jobs = _matrix_jobs(equations, overrides, config_dir, whole=bool(own))
+        equations = equations_given or [e for e in choices("equation") if e != "custom"]
+        jobs = _matrix_jobs(equations, overrides, config_dir, complete=bool(equations_given))
         return name, folder, _matrix_rows(jobs, config_dir)
     from pdesim.verify.run import verify_plan
 
     return name, folder, verify_plan(plan)
 
 
-def _matrix_rows(jobs: Sequence[tuple[Sequence[str], object]], config_dir: str | None):
-    """The rows of all jobs in order, each job in a process of its own, as many as there are cores.
+def _matrix_rows(jobs: Sequence[Job], config_dir: str | None) -> Iterator[Row]:
+    """Yield the rows of all jobs in order; each job runs in its own process, one per core.
 
-    Compiled programs stay in a process until it ends: one alone would reach 10 GB.
+    Compiled programs remain in memory until a process ends: a single one would need 10 GB.
     """
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for rows in pool.map(lambda job: _in_its_own_process(job[0], config_dir, job[1]), jobs):
+        for rows in pool.map(lambda job: _measure_in_subprocess(job[0], config_dir, job[1]), jobs):
             yield from rows
 
 
-def _in_its_own_process(words: Sequence[str], config_dir: str | None, part=None):
+def _measure_in_subprocess(
+    words: Sequence[str], config_dir: str | None, part: MatrixPart | None = None
+) -> list[Row]:
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as single:
         try:
             return single.submit(_measure_matrix, words, config_dir, part).result()
-        except BrokenProcessPool as error:  # out of memory, say
-            return _lost(words, error)
+        except BrokenProcessPool as error:  # for instance, out of memory
+            return _failed_rows(words, error)
 
 
-def _lost(words: Sequence[str], error: Exception):
-    """The one row of an equation that could not be measured: the others keep theirs."""
+def _failed_rows(words: Sequence[str], error: Exception) -> list[Row]:
+    """The row of an equation that could not be measured, so that other rows are not lost."""
     from pdesim.verify.report import failed_row
 
     name = next(word.partition("=")[2] for word in words if word.startswith("equation="))
     return [failed_row(name, "-", "-", "all", error)]
 
 
-def _measure_matrix(words: Sequence[str], config_dir: str | None, part):
-    """The rows of one job: of a part of the matrix, or those of the settings if there is none."""
+def _measure_matrix(
+    words: Sequence[str], config_dir: str | None, part: MatrixPart | None
+) -> list[Row]:
+    """The rows of one job: those of a part of the matrix, or those of the settings if None."""
     try:
         composed = compose_settings(words, config_dir)
         plan = build_plan(composed.settings, composed.equation)
@@ -125,18 +137,25 @@ def _measure_matrix(words: Sequence[str], config_dir: str | None, part):
 
         return list(verify_plan(plan) if part is None else verify_matrix(plan, part=part))
     except Exception as error:
-        return _lost(words, error)
+        return _failed_rows(words, error)
 
 
 def _matrix_jobs(
-    equations: Sequence[str], overrides: Sequence[str], config_dir: str | None, whole: bool
-) -> list[tuple[list[str], object]]:
-    """Settings, and which part of the matrix is measured with them (``verify.matrix``).
+    equations: Sequence[str], overrides: Sequence[str], config_dir: str | None, complete: bool
+) -> list[Job]:
+    """The jobs of the matrix: settings, and the part of the matrix that is measured with them.
 
-    Equations along a line, or on a square if a line does not show them. If they are not given
-    (``whole``), there follow the cases that no shipped equation has.
+    Equations are measured in 1-D, or in 2-D if they are not defined in 1-D.
+
+    Args:
+        equations: their names.
+        overrides: settings of the user.
+        config_dir: as of :func:`run_verify`.
+        complete: whether to measure the entire matrix for the equations. Otherwise repetitions are
+            left out, and the cases of ``verify.matrix.CASES`` are added.
     """
-    chosen, choice = [], Choice()
+    jobs: list[Job] = []
+    selector = PartSelector()
     double = ["device.precision=float64", "time.unsafe=true"]
     for name in equations:
         line = [*double, f"equation={name}", "grid=[32]", "boundary=periodic"]
@@ -145,10 +164,12 @@ def _matrix_jobs(
         try:
             plan = build_plan(compose_settings(line, config_dir).settings, name)
         except PdesimError:
-            chosen.append((square, Part()))
+            jobs.append((square, MatrixPart()))
             continue
-        part = Part() if whole else choice.part(plan.problem)
-        chosen += [(line, part)]
+        part = MatrixPart() if complete else selector.part(plan.problem)
+        jobs.append((line, part))
         if plan.problem.self_adjoint and len(plan.equation.fields) == 1 and part.every_scheme:
-            chosen.append((square, part))  # the linear diffusive ones: cheap, and corners matter
-    return chosen if whole else chosen + [([*double, *words, *overrides], None) for words in CASES]
+            jobs.append((square, part))  # linear diffusion is cheap, and corners may matter
+    if not complete:
+        jobs += [([*double, *words, *overrides], None) for words in CASES]
+    return jobs

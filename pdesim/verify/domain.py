@@ -1,4 +1,4 @@
-"""The grids and domains that an equation is measured on."""
+"""The grids and domains on which orders are measured."""
 
 from __future__ import annotations
 
@@ -11,41 +11,41 @@ from pdesim.steppers.stability import Linearised, linearise, reaction_rate
 from pdesim.verify.jumps import find_jump, window
 from pdesim.verify.manufactured import manufacture
 
-#: how small the domain may become for derivatives to matter
-HALVINGS = 30
+#: how often the domain is halved at most
+MAX_HALVINGS = 30
 
 
-def balanced(problem: Problem) -> Problem:
-    """The same equation on a domain so small that its highest derivatives decide what happens.
+def with_dominant_derivatives(problem: Problem) -> Problem:
+    """The same problem on a domain that is small enough for its highest derivatives to dominate.
 
-    On a large domain a smooth solution hardly feels them, and their errors drown in round-off;
-    waves that grow by themselves would bury it, and layers at walls thinner than a cell have no
-    order yet.
+    On a large domain, the highest derivatives of a smooth solution are small, so that their errors
+    would be hidden by round-off. Unstable modes would exceed the solution, and boundary layers
+    could be thinner than a cell, where errors do not show an order yet.
     """
     jump = find_jump(problem)
     if jump is not None:
         problem = window(problem, jump)
-    damped = is_damped(fastest_rate(_shrunk(problem, HALVINGS)))
-    for halvings in range(HALVINGS):
+    damped = is_damped(fastest_rate(_shrunk(problem, MAX_HALVINGS)))
+    for halvings in range(MAX_HALVINGS):
         smaller = _shrunk(problem, halvings)
-        waves = waves_of(resized(smaller, 16))
-        growth = np.linalg.eigvals(waves.matrix(problem.equation.formulas)).real.max()
+        linear = linearised(resized(smaller, 16))
+        growth = np.linalg.eigvals(linear.matrix(problem.equation.formulas)).real.max()
         fastest = fastest_rate(smaller)
-        decided = abs(fastest) >= 2 * max(reaction_rate(waves), growth)
-        if decided and is_damped(fastest) == damped:
+        is_dominant = abs(fastest) >= 2 * max(reaction_rate(linear), growth)
+        if is_dominant and is_damped(fastest) == damped:
             return smaller
-    return problem  # nothing but reactions
+    return problem  # the equation has only reactions
 
 
-def slow_rate(problem: Problem) -> float:
-    """The fastest rate among waves as long as the solution's."""
+def solution_rate(problem: Problem) -> float:
+    """The magnitude of the fastest rate among modes with wavelengths like the solution's."""
     return abs(fastest_rate(problem))
 
 
 def fastest_rate(problem: Problem) -> complex:
-    """The fastest rate of those waves that 4 cells can hold."""
-    waves = waves_of(resized(problem, 4))
-    rates = np.linalg.eigvals(waves.matrix(problem.equation.formulas)).ravel()
+    """The eigenvalue with the largest magnitude on a grid of 4 cells per axis."""
+    linear = linearised(resized(problem, 4))
+    rates = np.linalg.eigvals(linear.matrix(problem.equation.formulas)).ravel()
     return complex(rates[np.abs(rates).argmax()])
 
 
@@ -54,21 +54,21 @@ def is_damped(rate: complex) -> bool:
 
 
 def _shrunk(problem: Problem, halvings: int) -> Problem:
-    """The problem on a smaller domain, which has the same lower ends, or the same jump in it."""
+    """The problem on a smaller domain with the same lower ends, or around the same jump."""
     extent = tuple(length / 2**halvings for length in problem.grid.extent)
     smaller = replace(problem, grid=replace(problem.grid, extent=extent))
     jump = find_jump(problem)
     return smaller if jump is None else window(smaller, jump)
 
 
-def squared(problem: Problem) -> Problem:
-    """The problem on a domain with equal sides: diagonals of cells are at 45 degrees then."""
+def on_square(problem: Problem) -> Problem:
+    """The problem on a domain with equal sides, so that diagonals of cells are at 45 degrees."""
     side = min(problem.grid.extent)
     grid = replace(problem.grid, extent=(side,) * problem.grid.dimensions)
     return replace(problem, grid=grid)
 
 
-def waves_of(problem: Problem) -> Linearised:
+def linearised(problem: Problem) -> Linearised:
     exact = manufacture(problem, 1.0)
     return linearise(problem, exact.state(0.0), 0.0)
 

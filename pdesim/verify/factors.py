@@ -1,11 +1,13 @@
 """Functions along one axis that meet given conditions: the factors of manufactured solutions.
 
-All take the coordinate ``s``, which is 0 at the lower and 1 at the upper end of the axis.
+They depend on the scaled coordinate ``s``, which is 0 at the lower and 1 at the upper end of the
+axis.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import sympy
@@ -14,34 +16,37 @@ from pdesim.formula import derivative, nodes
 from pdesim.operators.problem import Problem
 
 S = sympy.Symbol("s", real=True)
-#: the faces of a box-shaped obstacle, on every axis; the middle of the axis is the place of a jump
+#: the faces of a box-shaped obstacle on every axis, and the position of a jump
 BOX = (0.25, 0.75)
 MIDDLE = 0.5
 
-#: a linear condition on a function of ``S``: the number that has to be 0
+#: a linear condition on a function of ``S``: it returns a number that has to be 0
 Condition = Callable[[sympy.Expr], float]
 
 
 def adjusted(
     function: sympy.Expr, corrections: Sequence[sympy.Expr], conditions: Sequence[Condition]
 ) -> sympy.Expr:
-    """``function`` plus the smallest combination of ``corrections`` that meets all conditions."""
+    """``function`` plus the linear combination of ``corrections`` that meets all conditions.
+
+    Among several combinations, the one with the smallest coefficients is used.
+    """
     rows = [[condition(f) for f in (*corrections, function)] for condition in conditions]
     system = np.array(rows)
     weights = np.linalg.lstsq(system[:, :-1], -system[:, -1], rcond=None)[0]
     return function + sum(float(w) * f for w, f in zip(weights, corrections, strict=True))
 
 
-def at(function: sympy.Expr, place: float, power: int = 0) -> float:
-    """A derivative of a function of ``S`` at one place."""
-    return float(derivative(function, S, power).subs(S, place))
+def at(function: sympy.Expr, position: float, power: int = 0) -> float:
+    """The derivative of order ``power`` of a function of ``S`` at one position."""
+    return float(derivative(function, S, power).subs(S, position))
 
 
 def second_condition_factor(problem: Problem, field: int, axis: int, phase: float) -> sympy.Expr:
-    """A function that meets the second conditions that are assumed of fourth-order operators.
+    """A function that meets the assumed second conditions of fourth-order operators.
 
-    They are ``a*f'' + b*df''/dn = 0``, with a and b those of the field's own condition, whose value
-    is free. Conditions that are stated take the values that the solution has.
+    They are ``a*f'' + b*df''/dn = 0``, where a and b are those of the field's first condition. The
+    function need not meet conditions that are stated, since their values follow the solution.
     """
     length, pair = problem.grid.extent[axis], problem.boundary.walls[field][axis]
 
@@ -55,11 +60,14 @@ def second_condition_factor(problem: Problem, field: int, axis: int, phase: floa
 
 
 def box_factor(kind: str, periodic: bool, phase: float, nested: bool) -> sympy.Expr:
-    """A function that is 0 (``dirichlet``) or has no slope (``neumann``) at the faces of the box.
+    """A function with the value 0 (``dirichlet``) or slope 0 (``neumann``) at the faces of the box.
 
     Args:
-        nested: an operator inside an operator has no slope either: all odd derivatives vanish at
-            the faces, and at both ends of the axis.
+        kind: the condition at the faces.
+        periodic: whether the axis is periodic.
+        phase: the phase of the function.
+        nested: whether the equation has nested operators, whose slopes have to vanish as well: all
+            odd derivatives are 0 at the faces and at both ends of the axis.
     """
     if nested:
         return sympy.cos(2 * sympy.pi * (S - BOX[0]) / (BOX[1] - BOX[0]))
@@ -70,18 +78,21 @@ def box_factor(kind: str, periodic: bool, phase: float, nested: bool) -> sympy.E
         corrections = [sympy.cos(turn), sympy.sin(turn), sympy.cos(2 * turn), sympy.sin(2 * turn)]
     else:
         base, corrections = sympy.cos(4.1 * S + phase), [S**n for n in range(power, power + 3)]
-    return adjusted(base, corrections, [lambda f, face=face: at(f, face, power) for face in BOX])
+    conditions: list[Condition] = [partial(at, position=face, power=power) for face in BOX]
+    return adjusted(base, corrections, conditions)
 
 
 def jump_factor(ratio: float, end_ratio: float, periodic: bool, phase: float) -> sympy.Expr:
-    """A continuous function whose slope jumps in the middle such that ``D*f'`` does not jump.
+    """A continuous function whose slope jumps in the middle such that ``D*f'`` is continuous.
 
-    ``f' D`` is ``b' min(D)`` on both sides, with a smooth function b. Cubic polynomials, one in
-    each half, change its slopes and leave its values.
+    On both sides, ``D*f'`` is ``min(D)*b'`` with a smooth function b. A cubic polynomial in each
+    half changes the slopes of b at its ends, but not its values there.
 
     Args:
         ratio: D below the middle over D above it.
-        end_ratio: D at the upper end over D at the lower one: on a periodic axis a jump, too.
+        end_ratio: D at the upper end over D at the lower end, which is a jump of a periodic axis.
+        periodic: whether the axis is periodic.
+        phase: the phase of b.
     """
     base = sympy.cos(2 * sympy.pi * S + phase) if periodic else sympy.cos(4.1 * S + phase)
     below, above = _slopes(ratio)
@@ -92,14 +103,20 @@ def jump_factor(ratio: float, end_ratio: float, periodic: bool, phase: float) ->
 
 
 def _slopes(ratio: float) -> tuple[float, float]:
-    """What a slope is multiplied by below and above a jump of D: ``min(D)/D`` on each side."""
+    """The factors of the slopes below and above a jump of D: ``min(D)/D`` on each side."""
     return min(1.0, 1 / ratio), min(1.0, ratio)
 
 
 def _cubic(base: sympy.Expr, start: float, end: float, first: float, last: float) -> sympy.Expr:
-    """0 at both ends, with slopes that make those of ``base`` that many times as large.
+    """A cubic that multiplies the slopes of ``base + cubic`` at both ends by given factors.
 
-    The polynomial of Hermite: ``w x (1 - x)**2`` and ``-v x**2 (1 - x)`` with x from 0 to 1.
+    It is 0 at both ends. In Hermite form it is ``w x (1 - x)**2 - v x**2 (1 - x)``, with x from 0
+    to 1.
+
+    Args:
+        base: the function that is changed.
+        start, end: the ends of the interval.
+        first, last: the factors of the slopes at the two ends.
     """
     length = end - start
     x = (S - start) / length

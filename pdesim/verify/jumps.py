@@ -1,7 +1,8 @@
-"""Coefficients that jump at one value of a coordinate, and where they do. No TensorFlow."""
+"""Positions of coefficients that jump at one value of a coordinate. Needs no TensorFlow."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,68 +15,70 @@ from pdesim.formula.nodes import jumps
 from pdesim.operators.conditions import INSIDE
 from pdesim.operators.problem import Problem
 
-#: intervals in which a line is searched for jumps
+#: number of intervals of a line that is searched for jumps
 INTERVALS = 4096
-#: a ratio of one-sided limits that is closer to 1 is no jump
+#: a ratio of one-sided limits that differs from 1 by less is not a jump
 EQUAL = 1e-9
 
 
 @dataclass(frozen=True)
 class Jump:
-    """Where the diffusivities of an equation jump: ``coordinate = place`` on one axis.
+    """A jump of the diffusivities of an equation at one position of an axis.
 
-    ``ratios`` holds, per field, D below the place over D above it (1 where it does not jump);
-    ``end_ratios`` D at the upper end of the axis over D at the lower one. ``room`` is the distance
-    to the nearest other jump or end of the axis.
+    ``ratios`` contains, per field, D below the position over D above it (1 without a jump), and
+    ``end_ratios`` D at the upper end of the axis over D at the lower end. ``clearance`` is the
+    distance to the nearest end of the axis, or half that to the nearest other jump if smaller.
     """
 
     axis: int
-    place: float
-    room: float
+    position: float
+    clearance: float
     ratios: tuple[float, ...]
     end_ratios: tuple[float, ...]
 
 
 def has_jumps(problem: Problem) -> bool:
-    """Whether a diffusivity of an equation is discontinuous by its text."""
+    """Whether the formula of a diffusivity contains a discontinuous function."""
     return any(jumps(node.args[0]) for node in _fluxes(problem))
 
 
 def find_jump(problem: Problem) -> Jump | None:
-    """The first jump of a diffusivity inside the domain; None where there is none.
+    """The first jump of a diffusivity inside the domain, or None.
 
     Raises:
-        ConfigError: for jumps that are not at one value of a coordinate, that change in time or
-            with a field, or that stand elsewhere than in a flux: no solution is known here.
+        ConfigError: for jumps without a known solution: those that are not at one value of a
+            coordinate, that depend on time or on a field, or that are not in a flux.
     """
     if not has_jumps(problem):
         return None
     _check_elsewhere(problem)
-    found = []
+    result = []
     for axis in range(problem.grid.dimensions):
-        places = sorted({p for node in _fluxes(problem) for p in _places(problem, node, axis)})
-        if places:
-            found.append((axis, places))
-    if not found:
+        positions = sorted(
+            {p for node in _fluxes(problem) for p in _positions(problem, node, axis)}
+        )
+        if positions:
+            result.append((axis, positions))
+    if not result:
         return None
-    if len(found) > 1:
+    if len(result) > 1:
         raise _unknown("coefficients that jump along several axes")
-    ((axis, places),) = found
-    return _jump(problem, axis, places)
+    ((axis, positions),) = result
+    return _jump(problem, axis, positions)
 
 
 def window(problem: Problem, jump: Jump) -> Problem:
-    """The problem on a part of its domain in the middle of which the jump lies."""
+    """The problem on a part of its domain that has the jump in its middle."""
     grid = problem.grid
     extent, origin = list(grid.extent), list(grid.origin)
-    extent[jump.axis] = min(grid.extent[jump.axis], 2 * jump.room)
-    origin[jump.axis] = jump.place - extent[jump.axis] / 2
+    extent[jump.axis] = min(grid.extent[jump.axis], 2 * jump.clearance)
+    origin[jump.axis] = jump.position - extent[jump.axis] / 2
     return replace(problem, grid=replace(grid, extent=tuple(extent), origin=tuple(origin)))
 
 
-def _unknown(what: str) -> ConfigError:
+def _unknown(case: str) -> ConfigError:
     return ConfigError(
-        f"there is no manufactured solution for {what}",
+        f"there is no manufactured solution for {case}",
         "where(x < NUMBER, a, b) or heaviside(x - NUMBER) on one axis, as D in "
         "divergence(D*gradient(u))",
         "pdesim converge, which estimates the error of your own problem",
@@ -83,18 +86,21 @@ def _unknown(what: str) -> ConfigError:
 
 
 def _fluxes(problem: Problem) -> list[sympy.Expr]:
-    """The nodes ``divergence(D, f)``."""
-    found = {
+    """The nodes ``divergence(D, f)`` of the equation, in a fixed order."""
+    result = {
         node
         for formula in problem.equation.formulas
         for node in lang.operators_in(formula)
         if lang.has_flux_form(lang.word_of(node)) and len(node.args) == 2
     }
-    return sorted(found, key=str)
+    return sorted(result, key=str)
 
 
 def _check_elsewhere(problem: Problem) -> None:
-    """A kink is a solution of fluxes only: no other second derivative may see it."""
+    """Raise ConfigError for operators that cannot be applied to a solution with a kink.
+
+    Only fluxes can: other second derivatives of the fields in a flux with a jump are refused.
+    """
     kinked = set()
     for node in _fluxes(problem):
         if jumps(node.args[0]):
@@ -107,47 +113,48 @@ def _check_elsewhere(problem: Problem) -> None:
             if jumps(inner) or lang.operators_in(inner):
                 raise _unknown(f"{node}")
             if not flux and not first and inner.free_symbols & kinked:
-                raise _unknown(f"{node} beside a flux that jumps")
+                raise _unknown(f"{node} in addition to a flux with a jump")
 
 
-def _places(problem: Problem, node: sympy.Expr, axis: int) -> list[float]:
-    """Where D jumps inside the domain along one axis, to the last digit of a float."""
+def _positions(problem: Problem, node: sympy.Expr, axis: int) -> list[float]:
+    """The positions of the jumps of D inside the domain along one axis, to float precision."""
     grid, conditions = problem.grid, problem.conditions
     diffusivity = conditions.with_places(node.args[0])
     switches = _switches(diffusivity)
     own, x = {*problem.parameters}, grid.axes[axis]
     lower, length = grid.origin[axis], grid.extent[axis]
     line = lower + length * np.linspace(0, 1, INTERVALS + 1)
-    found = []
+    result = []
     for switch in switches:
         names = {symbol.name for symbol in switch.free_symbols} - own
         if len(names) > 1 or not names <= set(grid.axes):
-            raise _unknown(f"a coefficient that jumps with {switch}")
+            raise _unknown(f"a coefficient whose jumps depend on {switch}")
         if x not in names:
             continue
 
-        def value(place, switch=switch):
-            return np.asarray(Evaluator({**problem.parameters, x: place})(switch), float)
+        def value(position: float | np.ndarray, switch: sympy.Expr = switch) -> np.ndarray:
+            return np.asarray(Evaluator({**problem.parameters, x: position})(switch), float)
 
         signs = np.sign(value(line))
         for index in np.flatnonzero(signs[:-1] != signs[1:]):
-            place = _bisected(value, line[index], line[index + 1])
-            if lower < place < lower + length and not np.isclose(place, lower + length):
-                found.append(place)
-    return [p for p in found if abs(_ratio(problem, node, axis, p, p) - 1) > EQUAL]
+            position = _bisected(value, line[index], line[index + 1])
+            if lower < position < lower + length and not np.isclose(position, lower + length):
+                result.append(position)
+    return [p for p in result if abs(_ratio(problem, node, axis, p, p) - 1) > EQUAL]
 
 
 def _switches(diffusivity: sympy.Expr) -> set[sympy.Expr]:
-    """The expressions at whose sign changes a formula jumps."""
+    """The expressions whose sign changes are the possible jumps of a formula."""
     relations = diffusivity.atoms(sympy.core.relational.Relational)
-    found = {relation.lhs - relation.rhs for relation in relations}
-    found |= {node.args[0] for node in diffusivity.atoms(sympy.Heaviside, sympy.sign)}
-    if jumps(diffusivity) and not found:
+    result = {relation.lhs - relation.rhs for relation in relations}
+    result |= {node.args[0] for node in diffusivity.atoms(sympy.Heaviside, sympy.sign)}
+    if jumps(diffusivity) and not result:
         raise _unknown(f"{diffusivity}")
-    return found
+    return result
 
 
-def _bisected(value, lower: float, upper: float) -> float:
+def _bisected(value: Callable[[float], np.ndarray], lower: float, upper: float) -> float:
+    """The position between ``lower`` and ``upper`` at which the sign of ``value`` changes."""
     sign = np.sign(value(lower))
     while True:
         middle = 0.5 * (lower + upper)
@@ -157,15 +164,19 @@ def _bisected(value, lower: float, upper: float) -> float:
 
 
 def _ratio(problem: Problem, node: sympy.Expr, axis: int, below: float, above: float) -> float:
-    """D just below one place over D just above another: the rest of D has to cancel."""
+    """D just below one position over D just above another; all its other symbols must cancel.
+
+    Raises:
+        ConfigError: if they do not cancel, or if the ratio is not positive and finite.
+    """
     diffusivity = problem.conditions.with_places(node.args[0])
     x = sympy.Symbol(problem.grid.axes[axis], real=True)
     shift = INSIDE * problem.grid.extent[axis]
     numbers = {s: sympy.Float(problem.parameters[s.name]) for s in diffusivity.free_symbols
                if s.name in problem.parameters}  # fmt: skip
     sides = [
-        diffusivity.xreplace({**numbers, x: sympy.Float(place)})
-        for place in (below - shift, above + shift)
+        diffusivity.xreplace({**numbers, x: sympy.Float(position)})
+        for position in (below - shift, above + shift)
     ]
     quotient = sides[0] / sides[1]
     if quotient.free_symbols:
@@ -178,19 +189,26 @@ def _ratio(problem: Problem, node: sympy.Expr, axis: int, below: float, above: f
     return ratio
 
 
-def _jump(problem: Problem, axis: int, places: list[float]) -> Jump:
-    place = places[0]
+def _jump(problem: Problem, axis: int, positions: list[float]) -> Jump:
+    position = positions[0]
     lower, length = problem.grid.origin[axis], problem.grid.extent[axis]
-    others = [p for p in places if not np.isclose(p, place, rtol=0, atol=INSIDE * length)]
-    room = min(place - lower, lower + length - place, *(abs(p - place) / 2 for p in others), length)
+    others = [p for p in positions if not np.isclose(p, position, rtol=0, atol=INSIDE * length)]
+    clearance = min(
+        position - lower,
+        lower + length - position,
+        *(abs(p - position) / 2 for p in others),
+        length,
+    )
     ratios, ends = [], []
     for symbol in problem.equation.field_symbols:
         own = [n for n in _fluxes(problem) if symbol in n.args[1].free_symbols]
-        values = {float(f"{_ratio(problem, n, axis, place, place):.9g}") for n in own} or {1.0}
+        values = {float(f"{_ratio(problem, n, axis, position, position):.9g}") for n in own} or {
+            1.0
+        }
         if len(values) > 1:
             raise _unknown(f"fluxes of {symbol} that jump differently")
         ratios.append(values.pop())
         end = lower + length, lower
         periodic = problem.boundary.is_periodic(axis)
         ends.append(_ratio(problem, own[0], axis, *end) if own and periodic else 1.0)
-    return Jump(axis, place, room, tuple(ratios), tuple(ends))
+    return Jump(axis, position, clearance, tuple(ratios), tuple(ends))

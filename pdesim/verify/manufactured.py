@@ -1,4 +1,4 @@
-"""Manufactured solutions: a chosen solution, and the source that makes it one.
+"""Manufactured solutions: a chosen function, and the source for which it solves the equation.
 
 Roache, J. Fluids Eng. 124 (2002) 4, doi:10.1115/1.1436090.
 """
@@ -24,12 +24,11 @@ from pdesim.operators.problem import Problem
 from pdesim.verify.factors import BOX, S, box_factor, jump_factor, second_condition_factor
 from pdesim.verify.jumps import Jump, find_jump, has_jumps
 
-#: mean, size and modulation in time of the chosen solution: positive, of order one
+#: mean, amplitude and modulation in time of the solution, which is positive and of order one
 MEAN, SIZE, MODULATION = 0.7, 0.25, 0.4
-#: what a solution shows: a smooth one; one that is 0 at Dirichlet boundaries where a flux passes;
-#: one with a kink where a coefficient jumps; one around an obstacle whose faces lie on those of
-#: cells (a box); one around an obstacle whose faces cross cells at 45 degrees and become a
-#: staircase there (a box that is turned about the z axis)
+#: kinds of solutions: smooth; 0 at Dirichlet boundaries with a flux through them; with a kink at
+#: a jump of a coefficient; around a box whose faces are faces of cells; around a box that is
+#: rotated by 45 degrees about the z axis, whose faces cross cells and become a staircase
 SMOOTH, VANISHING, JUMP, BOX_OBSTACLE, TURNED_OBSTACLE = CASES = (
     "smooth", "vanishing", "jump", "box", "turned",
 )  # fmt: skip
@@ -37,7 +36,7 @@ SMOOTH, VANISHING, JUMP, BOX_OBSTACLE, TURNED_OBSTACLE = CASES = (
 
 @dataclass(frozen=True)
 class Manufactured:
-    """A problem with a source under which ``solution`` (a formula per field) solves it exactly."""
+    """A problem with a source, and its exact ``solution``, a formula per field."""
 
     problem: Problem
     solution: tuple[sympy.Expr, ...]
@@ -45,7 +44,7 @@ class Manufactured:
     def state(self, time: float) -> np.ndarray:
         """The exact solution at the cell centres, ``(fields, *grid.shape)``.
 
-        Inside obstacles, where nothing changes, it is the solution at time 0.
+        Inside obstacles, where the state does not change, it is the solution at time 0.
         """
         now, mask = self._values(time), self.problem.mask
         return now if mask is None else np.where(mask.solid, self._values(0.0), now)
@@ -59,39 +58,42 @@ class Manufactured:
 
 
 def usual_case(problem: Problem) -> str:
-    """The case that a problem's obstacles and coefficients call for.
+    """The case for the obstacles and the coefficients of a problem.
 
     Raises:
-        ConfigError: where no solution is known.
+        ConfigError: if no solution is known.
     """
     if problem.mask is not None:
         if has_jumps(problem):
             raise ConfigError(
-                "there is no manufactured solution for obstacles and coefficients that jump",
-                "one of them; or pdesim converge",
+                "there is no manufactured solution for obstacles with discontinuous coefficients",
+                "only one of them; or use pdesim converge",
             )
         return BOX_OBSTACLE
     return SMOOTH if find_jump(problem) is None else JUMP
 
 
 def manufacture(problem: Problem, duration: float, case: str | None = None) -> Manufactured:
-    """Choose a solution that fits the walls, and add its source and its wall values.
+    """Choose a solution for the boundary conditions, and add its source and boundary values.
 
     Args:
-        problem: its walls keep their kinds; with stencils their values become the solution's.
-            Obstacles keep the kind of their walls, and have the shape that the case says.
-        duration: the time in which the solution changes by its own size.
-        case: one of :data:`CASES` (:func:`usual_case` unless given); ``vanishing`` is for
-            problems that have a :func:`vanishing_power`.
+        problem: the problem. Its boundary conditions keep their kinds; with stencils, their values
+            are replaced by the solution's. Obstacles keep the kinds of their conditions and get
+            the shape of the case.
+        duration: the time in which the solution changes by its amplitude.
+        case: one of :data:`CASES`; None: :func:`usual_case`. ``vanishing`` requires a problem with
+            a :func:`vanishing_power`.
     """
     case = case or usual_case(problem)
     if problem.mask is not None:
         problem = replace(problem, mask=Mask(_solid(problem.grid, case), problem.mask.walls))
     equation, grid = problem.equation, problem.grid
     if case == VANISHING:
-        solution = (_vanishing(problem, duration),)
+        solution = (_vanishing_solution(problem, duration),)
     else:
-        solution = tuple(_chosen(problem, i, duration, case) for i in range(len(equation.fields)))
+        solution = tuple(
+            _chosen_solution(problem, i, duration, case) for i in range(len(equation.fields))
+        )
     fields = dict(zip(equation.field_symbols, solution, strict=True))
     rates = [0 if equation.steady else derivative(u, TIME) for u in solution]
     with_places = problem.conditions.with_places
@@ -101,31 +103,31 @@ def manufacture(problem: Problem, duration: float, case: str | None = None) -> M
     )
     boundary = problem.boundary
     if not problem.discretisation.is_spectral:
-        boundary = _walls_of(solution, boundary, grid)
+        boundary = _boundary_of(solution, boundary, grid)
     changed = replace(equation, formulas=formulas)
     return Manufactured(replace(problem, equation=changed, boundary=boundary), solution)
 
 
 def _solid(grid: Grid, case: str) -> np.ndarray:
-    """The cells of an obstacle: those with the centre inside."""
+    """The cells whose centre is inside the obstacle, a boolean array of ``grid.shape``."""
     inside = np.ones(grid.shape, bool)
     centres = [(np.arange(n) + 0.5) / n for n in grid.points]
     for s in _obstacle_axes([grid.broadcast(a, s) for a, s in enumerate(centres)], case):
-        # centres that lie on a face are outside, whichever way they are rounded
+        # centres on a face are outside, independent of their rounding
         inside &= (s > BOX[0] + INSIDE) & (s < BOX[1] - INSIDE)
     return inside
 
 
 def _obstacle_axes(scaled: Sequence, case: str) -> list:
-    """Coordinates along the edges of an obstacle: those along the axes of the grid, or turned."""
+    """Coordinates along the edges of an obstacle: those of the grid, rotated if necessary."""
     if case != TURNED_OBSTACLE:
         return list(scaled)
     x, y, *others = scaled
     return [x + y - 0.5, x - y + 0.5, *others]
 
 
-def _chosen(problem: Problem, field: int, duration: float, case: str) -> sympy.Expr:
-    """A mean and a smooth function, modulated in time."""
+def _chosen_solution(problem: Problem, field: int, duration: float, case: str) -> sympy.Expr:
+    """The solution of a field: a mean and a product of factors, modulated in time."""
     mean, steady = sympy.Float(MEAN + 0.1 * field), problem.equation.steady
     if problem.mask is not None:
         product = _around_obstacle(problem, field, case)
@@ -135,11 +137,11 @@ def _chosen(problem: Problem, field: int, duration: float, case: str) -> sympy.E
         product = sympy.Mul(*factors)
     if problem.mask is not None and problem.mask.walls[field].kind == "dirichlet":
         mean = sympy.Float(float(problem.mask.walls[field].value))
-    if _is_mirrored(problem) and (steady or not _keeps_mean(problem, field)):
+    if _is_mirrored(problem) and (steady or not _allows_mean(problem, field)):
         mean = sympy.Integer(0)
-    # no whole period: over one, the errors of a time stepper nearly cancel
-    swing = 1 if steady else 1 + MODULATION * sympy.sin(4 * TIME / duration + field)
-    return mean + SIZE * product * swing
+    # less than a period, since the errors of a stepper nearly cancel over a full one
+    modulation = 1 if steady else 1 + MODULATION * sympy.sin(4 * TIME / duration + field)
+    return mean + SIZE * product * modulation
 
 
 def _phase(field: int, axis: int) -> float:
@@ -156,19 +158,20 @@ def _factor(problem: Problem, field: int, axis: int, jump: Jump | None) -> sympy
     elif _is_mirrored(problem):
         basis = _basis(problem, field, axis)
         wave = sympy.sin if basis.startswith("sine") else sympy.cos
-        number = 0 if problem.discretisation.is_spectral else 2  # enough to see the errors
-        number += 0.5 if basis.endswith("half") else 1
+        number = 0.0 if problem.discretisation.is_spectral else 2.0  # for errors above round-off
+        number += 0.5 if basis.endswith("half") else 1.0
         chosen = wave(sympy.pi * S * number)
     elif problem.assumed_conditions:
         chosen = second_condition_factor(problem, field, axis, phase)
     else:
-        # neither even nor odd about the walls, so that nothing cancels there
+        # neither even nor odd about the boundaries, so that no errors cancel there
         chosen = sympy.cos(4.1 * S + phase)
     return chosen.xreplace({S: _scaled(problem.grid, axis)})
 
 
 def _around_obstacle(problem: Problem, field: int, case: str) -> sympy.Expr:
-    """A function that meets the condition on the faces of an obstacle, a factor per edge."""
+    """A function that meets the condition on the faces of an obstacle, with a factor per edge."""
+    assert problem.mask is not None
     grid, kind = problem.grid, problem.mask.walls[field].kind
     nested = bool(_nested_operators(problem))
     axes = range(grid.dimensions)
@@ -190,12 +193,12 @@ def _around_obstacle(problem: Problem, field: int, case: str) -> sympy.Expr:
 
 
 def _scaled(grid: Grid, axis: int) -> sympy.Expr:
-    """The coordinate along an axis, 0 at the lower end and 1 at the upper one."""
+    """The coordinate along an axis, scaled to 0 at the lower and 1 at the upper end."""
     return (sympy.Symbol(grid.axes[axis], real=True) - grid.origin[axis]) / grid.extent[axis]
 
 
 def _nested_operators(problem: Problem) -> list[sympy.Expr]:
-    """Operators with others inside."""
+    """The operators whose arguments contain operators."""
     return [
         node
         for formula in problem.equation.formulas
@@ -205,19 +208,19 @@ def _nested_operators(problem: Problem) -> list[sympy.Expr]:
 
 
 def vanishing_power(problem: Problem) -> int | None:
-    """m > 1 where all operators of an equation act on u**m or the like; None for other equations.
+    """The power m > 1 if all operators of an equation act on functions like u**m; otherwise None.
 
-    At u = 0 the diffusivity of such an equation (a porous medium) vanishes while a flux may pass:
-    that of u = w**(1/m) with a smooth w. A boundary at 0 is then told apart from one without flux
-    only by such a solution.
+    At u = 0, the diffusivity of such an equation (a porous medium) vanishes, although solutions
+    u = w**(1/m) with a smooth w have a flux there. Only such a solution distinguishes a boundary
+    with the value 0 from one without flux.
     """
     equation = problem.equation
-    walled = [pair for pair in problem.boundary.walls[0] if pair[0].kind != "periodic"]
-    dirichlet = bool(walled) and all(w.kind == "dirichlet" for pair in walled for w in pair)
+    pairs = [pair for pair in problem.boundary.walls[0] if pair[0].kind != "periodic"]
+    dirichlet = bool(pairs) and all(side.kind == "dirichlet" for pair in pairs for side in pair)
     if len(equation.fields) > 1 or equation.steady or not dirichlet or problem.mask is not None:
         return None
     if has_jumps(problem):
-        return None  # that solution has no kink
+        return None  # the solution would need a kink
     (u,) = equation.field_symbols
     powers = set()
     for node in lang.operators_in(equation.formulas[0]):
@@ -232,7 +235,7 @@ def vanishing_power(problem: Problem) -> int | None:
 
 
 def _lowest_power(function: sympy.Expr, u: sympy.Symbol) -> int:
-    """The lowest power of u in a function's Taylor series up to u**4; 0 if there is none."""
+    """The lowest power of u in the Taylor series of a function up to u**4; 0 if there is none."""
     for power in range(5):
         value = derivative(function, u, power).subs(u, 0)
         if value != 0:
@@ -240,8 +243,8 @@ def _lowest_power(function: sympy.Expr, u: sympy.Symbol) -> int:
     return 0
 
 
-def _vanishing(problem: Problem, duration: float) -> sympy.Expr:
-    """``w**(1/m)`` with a smooth w that is 0 at Dirichlet boundaries with a slope."""
+def _vanishing_solution(problem: Problem, duration: float) -> sympy.Expr:
+    """``w**(1/m)`` with a smooth w whose value, but not its slope, is 0 at Dirichlet boundaries."""
     w = SIZE * (1 + MODULATION * sympy.sin(4 * TIME / duration))
     for axis, name in enumerate(problem.grid.axes):
         s = (sympy.Symbol(name, real=True) - problem.grid.origin[axis]) / problem.grid.extent[axis]
@@ -252,27 +255,27 @@ def _vanishing(problem: Problem, duration: float) -> sympy.Expr:
 
 
 def _is_mirrored(problem: Problem) -> bool:
-    """Whether the solution has to be odd or even about every wall.
+    """Whether the solution has to be odd or even about every boundary.
 
-    Sine and cosine series are. So are, on several axes, solutions of equations of fourth order:
-    their second conditions hold for a product of functions only if each is odd or even.
+    Sine and cosine series require it. So do equations of fourth order on several axes, whose second
+    conditions hold for a product of functions only if each of them is odd or even.
     """
     several = problem.grid.dimensions > 1 and bool(problem.assumed_conditions)
     return problem.discretisation.is_spectral or several
 
 
-def _keeps_mean(problem: Problem, field: int) -> bool:
-    """Whether a constant is even about every wall, as the cosines are that it is added to."""
+def _allows_mean(problem: Problem, field: int) -> bool:
+    """Whether a constant may be added: all axes that are not periodic have a cosine basis."""
     axes = range(problem.grid.dimensions)
-    walled = [axis for axis in axes if not problem.boundary.is_periodic(axis)]
-    return all(_basis(problem, field, axis) == "cosine" for axis in walled)
+    bounded = [axis for axis in axes if not problem.boundary.is_periodic(axis)]
+    return all(_basis(problem, field, axis) == "cosine" for axis in bounded)
 
 
 def _basis(problem: Problem, field: int, axis: int) -> str:
     kinds = tuple(wall.kind for wall in problem.boundary.walls[field][axis])
     if kinds not in BASES:
         raise BoundaryError(
-            "there is no manufactured solution for this equation of fourth order at Robin "
+            "there is no manufactured solution for this equation of fourth order with Robin "
             "conditions on several axes",
             "periodic, dirichlet or neumann conditions, or one axis",
         )
@@ -280,7 +283,7 @@ def _basis(problem: Problem, field: int, axis: int) -> str:
 
 
 def differentiate(expression: sympy.Expr, grid: Grid) -> sympy.Expr:
-    """Carry the differential operators of an expression out, exactly."""
+    """The expression with all differential operators evaluated exactly."""
     coordinates = [sympy.Symbol(name, real=True) for name in grid.axes]
 
     def carry_out(node: sympy.Basic) -> sympy.Basic:
@@ -305,8 +308,8 @@ def differentiate(expression: sympy.Expr, grid: Grid) -> sympy.Expr:
     return carry_out(expression)
 
 
-def _walls_of(solution, boundary: Boundary, grid: Grid) -> Boundary:
-    """The same kinds of walls, with the values that the solution has there."""
+def _boundary_of(solution: Sequence[sympy.Expr], boundary: Boundary, grid: Grid) -> Boundary:
+    """The same kinds of boundary conditions, with the values of the solution."""
 
     def wall(old: BoundaryCondition, u: sympy.Expr, axis: int, side: int) -> BoundaryCondition:
         if old.kind == "periodic":
@@ -319,13 +322,13 @@ def _walls_of(solution, boundary: Boundary, grid: Grid) -> Boundary:
         inner = old.laplacian and wall(
             old.laplacian, differentiate(lang.operator(lang.LAPLACIAN, u), grid), axis, side
         )
-        # with another value than 0 the solution is not even about the wall any more
+        # the solution is even about the boundary only if the value is 0
         mirror = old.mirror and value == 0
         return replace(old, value=value, slope=slope, laplacian=inner, mirror=mirror)
 
     walls = tuple(
         tuple(
-            tuple(wall(old, u, axis, side) for side, old in enumerate(pair))
+            (wall(pair[0], u, axis, 0), wall(pair[1], u, axis, 1))
             for axis, pair in enumerate(field)
         )
         for field, u in zip(boundary.walls, solution, strict=True)

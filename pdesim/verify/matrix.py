@@ -1,22 +1,27 @@
-"""What ``pdesim verify --all`` measures. No TensorFlow here."""
+"""The measurements of ``pdesim verify --all``. Needs no TensorFlow."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import sympy
+
 from pdesim.formula import language as lang
+from pdesim.model.equation import Equation
 from pdesim.operators.problem import Problem
 from pdesim.steppers.symplectic import partition
 
 
 @dataclass(frozen=True)
-class Part:
-    """Which rows are measured of one equation.
+class MatrixPart:
+    """The part of the matrix that is measured for one equation.
 
-    ``every_scheme``: all operators between all kinds of boundaries; else second-order stencils and
-    spectral operators, on periodic axes and between Dirichlet and Neumann conditions. ``steppers``
-    names the operators on which every stepper is measured. ``stiff``: steppers are measured at
-    boundary values that change in time, too.
+    Args:
+        every_scheme: whether all operators are measured with all kinds of boundary conditions.
+            Otherwise these are second-order stencils and spectral operators with periodic,
+            Dirichlet and Neumann conditions.
+        steppers: the operators with which every stepper is measured.
+        stiff: whether steppers are also measured with time-dependent boundary values.
     """
 
     every_scheme: bool = True
@@ -24,36 +29,37 @@ class Part:
     stiff: bool = True
 
 
-class Choice:
-    """Which part of the matrix each of several equations gets: what none before it has shown.
+class PartSelector:
+    """Selects the part of the matrix for each of several equations, without repetitions.
 
-    Operators, boundaries and steppers are measured on the first equation of a kind: in space a kind
-    is a set of operators, in time whether the equation is linear, couples fields, has positions and
-    momenta, or nested operators (then the stiff ones are measured, by spectral operators).
+    Operators, boundary conditions and steppers are measured on the first equation of a kind. In
+    space, a kind is a set of operators; in time, it depends on whether the equation is linear, has
+    several fields, positions and momenta, or nested operators. Steppers are measured with spectral
+    operators if the operators are nested, else with stencils.
     """
 
     def __init__(self) -> None:
         self._seen: set = set()
 
-    def part(self, problem: Problem) -> Part:
+    def part(self, problem: Problem) -> MatrixPart:
         equation = problem.equation
         operators = [n for formula in equation.formulas for n in lang.operators_in(formula)]
-        shapes = frozenset((lang.word_of(n), _content(n, equation)) for n in operators)
+        shapes = frozenset((lang.word_of(n), _kind_of_argument(n, equation)) for n in operators)
         nested = any("operator" in shape for _, shape in shapes)
         linear, momenta = problem.split.is_linear, partition(equation) is not None
         several = len(equation.fields) > 1
         space = self._is_new("space", shapes, equation.steady, linear, momenta)
         time = self._is_new("time", linear, several, momenta, nested)
         steppers = ("spectral" if nested else "stencil",) if time and not equation.steady else ()
-        return Part(space, steppers, stiff=bool(steppers) and not nested)
+        return MatrixPart(space, steppers, stiff=bool(steppers) and not nested)
 
-    def _is_new(self, *kind) -> bool:
+    def _is_new(self, *kind: object) -> bool:
         new = kind not in self._seen
         self._seen.add(kind)
         return new
 
 
-def _content(node, equation) -> str:
+def _kind_of_argument(node: sympy.Expr, equation: Equation) -> str:
     if any(map(lang.operators_in, node.args)):
         return "operator"
     return "field" if node.args[-1] in equation.field_symbols else "function"
@@ -69,7 +75,7 @@ _JUMP = "divergence(where(x < 0.5, 1, 10)*gradient(u))"
 _OBSTACLE = ("grid=[32,32]", "domain.mask='where(r < 0.2, 1, 0)'")
 _BOTH = "equation.rhs={u: 'laplacian(u) - u*v', v: '0.5*laplacian(v) + u*v'}"
 
-#: problems that no shipped equation poses; each is measured as ``pdesim verify`` does
+#: problems that no shipped equation covers; each is measured as by ``pdesim verify`` without --all
 CASES = (
     _custom("porous_medium", "laplacian(u**2)", "boundary=dirichlet"),
     _custom("variable_flux", _FLUX, "boundary=neumann"),

@@ -1,8 +1,8 @@
-"""Orders of accuracy, measured by refining the grid and the time step separately."""
+"""Orders of accuracy in space and in time, measured by refining the grid and the time step."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,10 +15,16 @@ from pdesim.operators.method_of_lines import MethodOfLines
 from pdesim.operators.problem import Problem
 from pdesim.operators.schemes import Discretisation
 from pdesim.steppers import METHODS, Method, build_stepper
-from pdesim.steppers.base import AdaptiveStepper
+from pdesim.steppers.methods import Tableau
 from pdesim.steppers.stability import stable_step
 from pdesim.verify.claims import claimed_order, stiff_order
-from pdesim.verify.domain import balanced, resized, slow_rate, squared, waves_of
+from pdesim.verify.domain import (
+    linearised,
+    on_square,
+    resized,
+    solution_rate,
+    with_dominant_derivatives,
+)
 from pdesim.verify.manufactured import (
     BOX_OBSTACLE,
     JUMP,
@@ -29,158 +35,181 @@ from pdesim.verify.manufactured import (
     usual_case,
 )
 
-#: cells per axis of the refinement, by dimension
+#: cells per axis of the refined grids, by the number of dimensions
 SIZES = {1: (32, 48, 72, 108), 2: (16, 24, 36, 54), 3: (8, 12, 18, 27)}
-#: where faces of obstacles or jumps have to lie on faces of cells: multiples of 4
+#: multiples of 4, for obstacles and jumps whose faces have to be faces of cells
 ALIGNED_SIZES = {1: SIZES[1], 2: (16, 24, 36, 52), 3: (8, 12, 16, 24)}
-#: along a line between walls with second conditions: there errors at walls settle over a cell in a
-#: time like spacing^4, which an explicit integration must be able to reach
+#: in 1-D with second conditions: errors at boundaries decay in a time proportional to spacing^4,
+#: which the explicit reference integration has to reach
 FOURTH_ORDER_SIZES = (24, 36, 54, 80)
 SPECTRAL_SIZES = {1: (6, 8, 10, 12), 2: (6, 8, 10, 12), 3: (6, 8, 10, 12)}
-#: along a line, how often more the grid is refined where a slope is short of the claim and rising
-FURTHER = 3
-#: along a line, coarser grids for operators whose errors on the others are round-off
-COARSER = (20, 12)
-#: cells per axis on which time steps are refined; steps at first, their growth, how often at most
+#: in 1-D: additional refinements while a slope is below the claim
+MAX_FINER_GRIDS = 3
+#: in 1-D: additional coarser grids for operators whose errors on the other grids are round-off
+COARSER_SIZES = (20, 12)
+#: cells per axis of the grid on which time steps are refined; the first number of steps, its
+#: factor per refinement, and the number of refinements
 TIME_SIZE = {1: 32, 2: 16, 3: 8}
-STEPS, REFINE, RUNGS = 16, 1.5, 12
-#: slopes between neighbours that differ by less have settled: if what follows the leading term of
-#: the error is one order smaller, their fit is then within 0.07 of its limit
-SETTLED = 0.05
-#: cells of the line on which steps are long beside the fastest rates
+FIRST_STEPS, REFINEMENT_RATIO, MAX_REFINEMENTS = 16, 1.5, 12
+#: if the slopes between successive sizes differ by less, the errors are asymptotic: if the second
+#: term of the error is one order smaller than the first, the fit is within 0.07 of its limit
+ASYMPTOTIC_SPREAD = 0.05
+#: cells of the 1-D grid for stiff steps
 STIFF_SIZE = 128
-#: of the integration that stands for exact, per step
-TOLERANCE = 1e-14
-#: times this, for a second such integration: how far both are apart tells what round-off is
-ROUGH = 2
-#: of direct solutions, errors below this (relative to the solution) are round-off
-FLOOR = 2e-12
-#: errors this many times above round-off are fitted: it bends a slope by no more than 0.03
-TRUSTED = 30.0
-#: how many sizes a slope is fitted to, if that many errors can be trusted
-FITTED = 4
-#: a last error of this size is no convergence, however fast errors became smaller before it
-LARGEST = 0.1
-#: what a measured order may lack of the claim where slopes have settled, and elsewhere
-SLACK, UNSETTLED_SLACK = 0.1, 0.2
-#: what a row says of its solution
+#: tolerance per step of the reference integration
+REFERENCE_TOLERANCE = 1e-14
+#: factor of the tolerance of a second reference integration; the difference of the two results
+#: estimates their round-off
+LOOSER = 2
+#: relative errors of direct solutions that are smaller are round-off
+DIRECT_ROUNDOFF = 2e-12
+#: errors larger than this multiple of round-off are fitted: it changes slopes by at most 0.03
+ROUNDOFF_FACTOR = 30.0
+#: number of sizes of a fit, if that many errors are above round-off
+FIT_POINTS = 4
+#: relative error of the finest size above which a measurement does not count as convergence
+MAX_ERROR = 0.1
+#: largest difference of a measured order from the claim, for asymptotic and for other errors
+SLACK, PREASYMPTOTIC_SLACK = 0.1, 0.2
+#: descriptions of the solutions in the rows
 CASE_NAMES = {
     VANISHING: ", u = 0 at boundaries",
     JUMP: ", jump of a coefficient",
     BOX_OBSTACLE: ", box as obstacle",
     TURNED_OBSTACLE: ", turned box as obstacle",
 }
-#: a spectral discretisation must win this much over the finest refinement
+#: largest error of a spectral discretisation on the finest grid
 SPECTRAL_ERROR = 1e-7
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One refinement: ``sizes`` are spacings or time steps, ``errors`` maximum norms.
+    """The errors of a refinement.
 
-    ``claimed`` is the order promised (None: spectral, judged by the last error alone); errors as
-    small as ``floor`` are round-off.
+    Args:
+        scheme: a description of what is measured.
+        sizes: cell spacings or time steps, in descending order.
+        errors: the relative errors in the maximum norm.
+        claimed: the claimed order; None: spectral accuracy, judged by the last error.
+        floor: errors of this size are round-off.
     """
 
-    what: str
+    scheme: str
     sizes: tuple[float, ...]
     errors: tuple[float, ...]
     claimed: float | None
-    floor: float = FLOOR
+    floor: float = DIRECT_ROUNDOFF
 
     @property
-    def fitted(self) -> np.ndarray:
-        """Logarithms of the finest sizes whose errors are far from round-off, and of the errors."""
+    def fit_data(self) -> np.ndarray:
+        """The logarithms of the fitted sizes and of their errors, ``(2, n)``.
+
+        They are the finest sizes whose errors are well above round-off.
+        """
         pairs = [p for p in zip(self.sizes, self.errors, strict=True) if p[1] > self.floor]
-        far = [(size, error) for size, error in pairs if error > TRUSTED * self.floor]
-        return np.log((far if len(far) > 2 else pairs)[-FITTED:]).reshape(-1, 2).T
+        usable = [(size, error) for size, error in pairs if error > ROUNDOFF_FACTOR * self.floor]
+        return np.log((usable if len(usable) > 2 else pairs)[-FIT_POINTS:]).reshape(-1, 2).T
 
     @property
-    def trusted(self) -> int:
-        """How many errors are far from round-off."""
-        return sum(error > TRUSTED * self.floor for error in self.errors)
+    def usable_errors(self) -> int:
+        """The number of errors well above round-off."""
+        return sum(error > ROUNDOFF_FACTOR * self.floor for error in self.errors)
 
     @property
     def order(self) -> float:
-        """The slope of log(error) over log(size), by least squares."""
-        sizes, errors = self.fitted
+        """The slope of log(error) over log(size) by least squares; nan if it cannot be fitted."""
+        sizes, errors = self.fit_data
         return float(np.polyfit(sizes, errors, 1)[0]) if len(sizes) > 1 else float("nan")
 
     @property
-    def exhausted(self) -> bool:
-        """Whether a finer size would show round-off."""
-        return not self.errors[-1] > TRUSTED * self.floor
+    def at_roundoff(self) -> bool:
+        """Whether the last error is close to round-off."""
+        return not self.errors[-1] > ROUNDOFF_FACTOR * self.floor
 
     @property
-    def settled(self) -> bool:
-        """Whether the slope is the same all along: the leading term of the error has taken over."""
-        sizes, errors = self.fitted
-        far = errors.size == FITTED and errors.min() > np.log(TRUSTED * self.floor)
-        return bool(far and np.ptp(np.diff(errors) / np.diff(sizes)) < SETTLED)
+    def is_asymptotic(self) -> bool:
+        """Whether the slopes between successive sizes agree: the leading error term dominates."""
+        sizes, errors = self.fit_data
+        usable = errors.size == FIT_POINTS and errors.min() > np.log(ROUNDOFF_FACTOR * self.floor)
+        return bool(usable and np.ptp(np.diff(errors) / np.diff(sizes)) < ASYMPTOTIC_SPREAD)
 
     @property
-    def decided(self) -> bool:
-        """Whether finer sizes would tell nothing new; a miss is looked at more finely first."""
-        return self.settled and self.passed
+    def is_final(self) -> bool:
+        """Whether no finer sizes are needed: the errors are asymptotic, and the claim is met."""
+        return self.is_asymptotic and self.passed
 
     @property
     def slack(self) -> float:
-        """How much of the claim the measured order may lack."""
-        return SLACK if self.settled else UNSETTLED_SLACK
+        """The amount by which the measured order may be below the claim."""
+        return SLACK if self.is_asymptotic else PREASYMPTOTIC_SLACK
 
     @property
     def passed(self) -> bool:
+        """Whether the claim is met."""
         if self.claimed is None:
             return self.errors[-1] < SPECTRAL_ERROR
         if np.isnan(self.order):
             return max(self.errors) <= self.floor * 10
-        return self.order >= self.claimed - self.slack and self.errors[-1] < LARGEST
+        return self.order >= self.claimed - self.slack and self.errors[-1] < MAX_ERROR
 
 
 def measure_space(
     problem: Problem, sizes: Sequence[int] | None = None, case: str | None = None
 ) -> Measurement:
-    """Refine the grid; time is integrated by an adaptive method to near round-off.
+    """Measure the order in space by refining the grid.
 
-    ``case``: which solution (:func:`pdesim.verify.manufactured.manufacture`).
+    Time is integrated by an adaptive method to near round-off.
+
+    Args:
+        problem: the problem.
+        sizes: cells per axis of the grids; None: a default for the problem.
+        case: the solution, see :func:`pdesim.verify.manufactured.manufacture`.
     """
-    scheme, case = problem.discretisation, case or usual_case(problem)
-    line = sizes is None and problem.grid.dimensions == 1 and bool(scheme.order)
+    discretisation, case = problem.discretisation, case or usual_case(problem)
+    is_line = sizes is None and problem.grid.dimensions == 1 and bool(discretisation.order)
     sizes = sizes or _sizes(problem, case)
-    problem = balanced(squared(problem) if case == TURNED_OBSTACLE else problem)
+    problem = with_dominant_derivatives(on_square(problem) if case == TURNED_OBSTACLE else problem)
     finest = resized(problem, max(sizes))
-    limit = stable_step(build_stepper("rk4", problem), waves_of(finest), 1e9)
-    # long enough for what happens at walls to settle over the coarsest cells
-    duration = min(1000 * limit, 4.0 / slow_rate(problem))
-    what, claimed = describe_scheme(scheme) + CASE_NAMES.get(case, ""), claimed_order(problem, case)
+    limit = stable_step(build_stepper("rk4", problem), linearised(finest), 1e9)
+    # long enough for errors at boundaries to become stationary over the coarsest cells
+    duration = min(1000 * limit, 4.0 / solution_rate(problem))
+    scheme = describe_scheme(discretisation) + CASE_NAMES.get(case, "")
+    claimed = claimed_order(problem, case)
 
-    def solve_on(points: int):
+    def solve_on(points: int) -> tuple[float, float, np.ndarray, Callable[..., np.ndarray]]:
         exact = manufacture(resized(problem, points), duration, case)
         solve = accurate_solver(exact, duration)
-        found = solve(TOLERANCE)
-        return max(exact.problem.grid.spacing), _error(found, exact.state(duration)), found, solve
+        computed = solve(REFERENCE_TOLERANCE)
+        error = _error(computed, exact.state(duration))
+        return max(exact.problem.grid.spacing), error, computed, solve
 
-    pairs: list[tuple[float, float]] = []
-    finer = (4 * round(sizes[-1] * REFINE ** (n + 1) / 4) for n in range(FURTHER if line else 0))
-    for points in (*sizes, *finer):
-        *pair, found, solve = solve_on(points)
-        pairs.append(tuple(pair))
-        if len(pairs) < len(sizes):
+    spacings: list[float] = []
+    errors: list[float] = []
+    factors = [REFINEMENT_RATIO ** (n + 1) for n in range(MAX_FINER_GRIDS if is_line else 0)]
+    for points in (*sizes, *(4 * round(sizes[-1] * factor / 4) for factor in factors)):
+        spacing, error, computed, solve = solve_on(points)
+        spacings.append(spacing)
+        errors.append(error)
+        if len(errors) < len(sizes):
             continue
-        floor = _floor(found, solve(ROUGH * TOLERANCE))
-        measured = Measurement(what, *zip(*pairs, strict=True), claimed, floor)
-        if measured.decided or measured.exhausted or measured.order >= (claimed or 0):
+        floor = _floor(computed, solve(LOOSER * REFERENCE_TOLERANCE))
+        measured = Measurement(scheme, tuple(spacings), tuple(errors), claimed, floor)
+        if measured.is_final or measured.at_roundoff or measured.order >= (claimed or 0):
             break
-    for points in COARSER if line else ():
-        if measured.trusted >= FITTED - 1:
+    for points in COARSER_SIZES if is_line else ():
+        if measured.usable_errors >= FIT_POINTS - 1:
             break
-        pairs.insert(0, solve_on(points)[:2])
-        measured = Measurement(what, *zip(*pairs, strict=True), claimed, floor)
+        spacing, error, *_ = solve_on(points)
+        spacings.insert(0, spacing)
+        errors.insert(0, error)
+        measured = Measurement(scheme, tuple(spacings), tuple(errors), claimed, floor)
     return measured
 
 
 def _sizes(problem: Problem, case: str) -> Sequence[int]:
-    table = SPECTRAL_SIZES if problem.discretisation.is_spectral else SIZES
+    table: Mapping[int, tuple[int, ...]] = (
+        SPECTRAL_SIZES if problem.discretisation.is_spectral else SIZES
+    )
     if table is SIZES and problem.grid.dimensions == 1 and problem.assumed_conditions:
         return FOURTH_ORDER_SIZES
     if case in (BOX_OBSTACLE, TURNED_OBSTACLE, JUMP):
@@ -191,52 +220,68 @@ def _sizes(problem: Problem, case: str) -> Sequence[int]:
 def measure_time(
     problem: Problem, stepper_name: str, stages: int = 9, stiff: bool = False
 ) -> Measurement:
-    """Refine the time step on one grid, against an accurate solution of the same grid.
+    """Measure the order in time by refining the time step on one grid.
 
-    ``stiff``: on a fine grid and with few steps, which stay long beside the fastest rates; the
-    claim is then :func:`pdesim.verify.claims.stiff_order`.
+    The reference is an accurate integration on the same grid.
+
+    Args:
+        problem: the problem.
+        stepper_name: the stepper.
+        stages: the number of stages, if the stepper has a variable number.
+        stiff: whether to use a fine grid and few steps, which are longer than the fastest time
+            scales. The claim is then :func:`pdesim.verify.claims.stiff_order`.
     """
     size = STIFF_SIZE if stiff else TIME_SIZE[problem.grid.dimensions]
-    problem = resized(balanced(problem), size)
+    problem = resized(with_dominant_derivatives(problem), size)
     duration = _duration(problem, stepper_name, stages)
     exact = manufacture(problem, duration)
     solve = accurate_solver(exact, duration)
-    reference, halfway = solve(TOLERANCE), solve(TOLERANCE, duration / 2)
-    floor = _floor(reference, solve(ROUGH * TOLERANCE))
+    reference, halfway = solve(REFERENCE_TOLERANCE), solve(REFERENCE_TOLERANCE, duration / 2)
+    floor = _floor(reference, solve(LOOSER * REFERENCE_TOLERANCE))
     stepper = build_stepper(stepper_name, exact.problem, stages)
     loop = TimeLoop(StepContext(exact.problem, stepper, tf.float64))
     steps, errors = [], []
     order = stiff_order(problem, stepper_name) if stiff else METHODS[stepper_name].order
     name = f"{stepper_name}, stiff" if stiff else stepper_name
-    for rung in range(FITTED if stiff else RUNGS):
-        half = round(STEPS / 2 * REFINE**rung)
+    for level in range(FIT_POINTS if stiff else MAX_REFINEMENTS):
+        half = round(FIRST_STEPS / 2 * REFINEMENT_RATIO**level)
         steps.append(duration / 2 / half)
-        # at one instant alone, errors that oscillate may cancel
-        middle = march(loop, exact.state(0.0), duration / 2, half)
-        last = march(loop, exact.state(0.0), duration, 2 * half)
+        # two times, since oscillating errors may cancel at one of them
+        middle = integrate(loop, exact.state(0.0), duration / 2, half)
+        last = integrate(loop, exact.state(0.0), duration, 2 * half)
         errors.append(max(_error(middle, halfway), _error(last, reference)))
         measured = Measurement(name, tuple(steps), tuple(errors), order, floor)
-        if measured.decided or (rung >= FITTED - 1 and measured.exhausted):
+        if measured.is_final or (level >= FIT_POINTS - 1 and measured.at_roundoff):
             break
     return measured
 
 
 def _floor(accurate: np.ndarray, rough: np.ndarray) -> float:
-    """What an integration of near round-off leaves in doubt."""
-    return max(TOLERANCE, _error(rough, accurate))
+    """An estimate of the relative round-off of the reference integration."""
+    return max(REFERENCE_TOLERANCE, _error(rough, accurate))
 
 
-def measure_steady(problem: Problem, solve, sizes: Sequence[int] | None = None) -> Measurement:
-    """Refine the grid of a steady problem; ``solve(problem)`` gives its state."""
+def measure_steady(
+    problem: Problem,
+    solve: Callable[[Problem], np.ndarray],
+    sizes: Sequence[int] | None = None,
+) -> Measurement:
+    """Measure the order of a steady problem by refining the grid.
+
+    Args:
+        problem: the problem.
+        solve: a function that returns the state of a problem, ``(fields, *grid.shape)``.
+        sizes: cells per axis of the grids; None: a default for the problem.
+    """
     scheme, errors, spacings = problem.discretisation, [], []
-    table = SPECTRAL_SIZES if scheme.is_spectral else SIZES
-    # where no wall holds a value, the mean is free: only the rest of the solution is determined
-    free = not any(w.kind == "dirichlet" for f in problem.boundary.walls for p in f for w in p)
+    table: Mapping[int, tuple[int, ...]] = SPECTRAL_SIZES if scheme.is_spectral else SIZES
+    # without a prescribed value, the solution is determined only up to a constant
+    free = not any(s.kind == "dirichlet" for f in problem.boundary.walls for p in f for s in p)
     for points in sizes or table[problem.grid.dimensions]:
         exact = manufacture(resized(problem, points), 1.0)
-        wanted = exact.state(0.0)
-        found = solve(_without_mean(exact.problem, wanted) if free else exact.problem)
-        errors.append(_error(found + ((wanted - found).mean() if free else 0.0), wanted))
+        expected = exact.state(0.0)
+        computed = solve(_without_mean(exact.problem, expected) if free else exact.problem)
+        errors.append(_error(computed + ((expected - computed).mean() if free else 0.0), expected))
         spacings.append(max(exact.problem.grid.spacing))
     return Measurement(
         describe_scheme(scheme), tuple(spacings), tuple(errors), scheme.order or None
@@ -249,21 +294,21 @@ def describe_scheme(scheme: Discretisation) -> str:
 
 
 def _without_mean(problem: Problem, state: np.ndarray) -> Problem:
-    """The source less a constant, so that what differences leave over at a solution has no mean.
+    """The problem with a constant subtracted from its source, so that the residual has no mean.
 
-    Between walls that hold fluxes there is a discrete solution only then; the constant is as small
-    as the error of the differences.
+    With Neumann and periodic conditions, a discrete solution exists only then. The constant is of
+    the size of the discretisation error.
     """
     numbers = {k: tf.constant(v, tf.float64) for k, v in problem.parameters.items()}
     system = MethodOfLines(problem, tf.float64, False, numbers)
-    left = system.rhs(tf.constant(state), tf.constant(0.0, tf.float64)).numpy()
-    means = left.reshape(len(left), -1).mean(axis=1).tolist()
+    residual = system.rhs(tf.constant(state), tf.constant(0.0, tf.float64)).numpy()
+    means = residual.reshape(len(residual), -1).mean(axis=1).tolist()
     formulas = (f - mean for f, mean in zip(problem.equation.formulas, means, strict=True))
     return replace(problem, equation=replace(problem.equation, formulas=tuple(formulas)))
 
 
-def march(loop: TimeLoop, state: np.ndarray, duration: float, count: int) -> np.ndarray:
-    """``count`` equal steps from time 0."""
+def integrate(loop: TimeLoop, state: np.ndarray, duration: float, count: int) -> np.ndarray:
+    """The state after ``count`` equal steps from time 0 to ``duration``."""
     dt = duration / count
     zero, steps = tf.constant(0.0, tf.float64), tf.constant(dt, tf.float64)
     coefficients = loop.coefficients.tensors(dt)
@@ -274,11 +319,10 @@ def march(loop: TimeLoop, state: np.ndarray, duration: float, count: int) -> np.
 
 
 def accurate_solver(exact: Manufactured, duration: float) -> Callable[..., np.ndarray]:
-    """The state by the Dormand-Prince pair, as a function of its tolerance and of the time."""
-    rolled = _Rolled(METHODS["dormand_prince"])
-    loop = TimeLoop(StepContext(exact.problem, rolled, tf.float64))
+    """A function ``solve(tolerance, end=duration)`` that integrates by the Dormand-Prince pair."""
+    loop = Blocks(exact.problem, _LoopedPair(METHODS["dormand_prince"]), tf.float64, True)
     state, trials = tf.constant(exact.state(0.0)), tf.constant(10**7, tf.int64)
-    # the chosen solution is of order one
+    # the solution is of order one
     scale = tf.ones(state.shape[0], tf.float64)
 
     def solve(tolerance: float, end: float = duration) -> np.ndarray:
@@ -291,16 +335,18 @@ def accurate_solver(exact: Manufactured, duration: float) -> Callable[..., np.nd
 
 
 @dataclass(frozen=True)
-class _Rolled(AdaptiveStepper):
-    """An embedded pair whose stages are a loop: a seventh of the program to trace and compile.
+class _LoopedPair:
+    """An embedded Runge-Kutta pair that loops over its stages.
 
-    Slower per step than ``EmbeddedRungeKutta``, but here every grid needs a program of its own.
+    Its program is seven times smaller, which reduces the time to compile it for every grid. Its
+    steps are slower than those of ``EmbeddedRungeKutta``.
     """
 
     method: Method
 
     def step_with_error(self, system, state, stage_time, dt):
         tableau = self.method.tableau
+        assert isinstance(tableau, Tableau) and tableau.embedded is not None
         rows = [[*map(float, row)] + [0.0] * (tableau.stages - len(row)) for row in tableau.a]
         a, c = tf.constant(rows, state.dtype), tf.constant([*map(float, tableau.c)], state.dtype)
         b, embedded = (np.array(w, float) for w in (tableau.b, tableau.embedded))
@@ -316,17 +362,17 @@ class _Rolled(AdaptiveStepper):
 
 
 def _duration(problem: Problem, stepper_name: str, stages: int) -> float:
-    """How long to integrate: the first count of steps is stable, and the solution stays smooth.
+    """The duration of a measurement in time: the first number of steps is stable.
 
     Raises:
-        StepperError: if the stepper is unstable at any step.
+        StepperError: if the stepper is unstable for any time step.
     """
     stepper = build_stepper(stepper_name, problem, stages)
-    limit = stable_step(stepper, waves_of(problem), 1e9)
+    limit = stable_step(stepper, linearised(problem), 1e9)
     if limit == 0.0:
         raise StepperError(f"{stepper_name} is unstable for {problem.equation.name} at any step")
-    return min(0.7 * limit * STEPS, 2.0 / slow_rate(problem))
+    return min(0.7 * limit * FIRST_STEPS, 2.0 / solution_rate(problem))
 
 
-def _error(found: np.ndarray, wanted: np.ndarray) -> float:
-    return float(np.abs(found - wanted).max() / np.abs(wanted).max())
+def _error(computed: np.ndarray, expected: np.ndarray) -> float:
+    return float(np.abs(computed - expected).max() / np.abs(expected).max())

@@ -1,10 +1,12 @@
-"""What ``pdesim verify`` does: which schemes to measure for a problem, and the whole matrix."""
+"""The measurements of ``pdesim verify``: those of a problem, and those of the matrix."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+
+import numpy as np
 
 from pdesim.errors import BoundaryError, ConfigError, StepperError
 from pdesim.formula import language as lang
@@ -17,7 +19,7 @@ from pdesim.verify.claims import STIFF_FAMILIES
 from pdesim.verify.domain import fastest_rate, is_damped
 from pdesim.verify.exact import compare_exact_mode
 from pdesim.verify.manufactured import TURNED_OBSTACLE, VANISHING, vanishing_power
-from pdesim.verify.matrix import Part
+from pdesim.verify.matrix import MatrixPart
 from pdesim.verify.orders import describe_scheme, measure_space, measure_steady, measure_time
 from pdesim.verify.report import Row, failed_row, row_of
 
@@ -30,11 +32,11 @@ SCHEMES = (
     ("conv", 2, False),
     ("spectral", 2, False),
 )
-#: what an equation is measured with that shares its operators with others
-SOME_SCHEMES, SOME_WALLS = (SCHEMES[0], SCHEMES[-1]), 3
+#: schemes, and the number of kinds of boundary conditions, of an equation with known operators
+SOME_SCHEMES, SOME_BOUNDARIES = (SCHEMES[0], SCHEMES[-1]), 3
 
 
-def _with_walls(spec: dict) -> Callable[[Problem], Problem]:
+def _with_boundary(spec: dict) -> Callable[[Problem], Problem]:
     def change(problem: Problem) -> Problem:
         equation = problem.equation
         boundary = build_boundary(spec, equation.fields, problem.grid, equation.parameter_symbols)
@@ -43,9 +45,9 @@ def _with_walls(spec: dict) -> Callable[[Problem], Problem]:
     return change
 
 
-#: the kinds of walls of the matrix
-WALLS = tuple(
-    _with_walls(spec)
+#: the boundary conditions of the matrix
+BOUNDARIES = tuple(
+    _with_boundary(spec)
     for spec in (
         {"default": "periodic"},
         {"default": "dirichlet"},
@@ -57,28 +59,29 @@ WALLS = tuple(
 
 
 def verify_plan(plan: Plan) -> Iterator[Row]:
-    """Measure what a run with these settings relies on: its operators and its stepper."""
+    """Measure the operators and the stepper of a run with these settings."""
     problem = plan.problem
-    name, walls = describe_equation(problem), describe_walls(problem)
+    name, boundary = describe_equation(problem), describe_boundary(problem)
     if problem.equation.steady:
-        yield row_of(name, walls, "space", measure_steady(problem, _solver(plan)))
+        yield row_of(name, boundary, "space", measure_steady(problem, _solver(plan)))
         return
     for case in cases_of(problem):
-        yield row_of(name, walls, "space", measure_space(problem, case=case))
+        yield row_of(name, boundary, "space", measure_space(problem, case=case))
+    assert plan.stepper is not None
     stepper = plan.stepper.method.name
     if stepper != "exact":
         stages = plan.settings.stepper.stages
-        yield row_of(name, walls, "time", measure_time(problem, stepper, stages))
+        yield row_of(name, boundary, "time", measure_time(problem, stepper, stages))
         if has_stiff_measurement(problem, stepper) and is_damped(fastest_rate(problem)):
-            yield row_of(name, walls, "time", measure_time(problem, stepper, stages, stiff=True))
+            yield row_of(name, boundary, "time", measure_time(problem, stepper, stages, stiff=True))
     yield from _exact_rows(problem)
 
 
 def cases_of(problem: Problem) -> list[str | None]:
-    """The solutions that a problem is measured with: the usual one (None) and others.
+    """The cases of manufactured solutions for a problem: the usual one (None) and others.
 
-    One more where a flux can pass although the diffusivity is 0, as in a porous medium, and one
-    around obstacles that do not follow the faces of cells.
+    The others are a solution with a flux at points where the diffusivity vanishes, as in a porous
+    medium, and one around an obstacle whose faces are not faces of cells.
     """
     cases: list[str | None] = [None]
     if problem.discretisation.order == 2 and vanishing_power(problem) is not None:
@@ -95,55 +98,63 @@ def _arguments_of_operators(problem: Problem) -> list:
 
 
 def has_stiff_measurement(problem: Problem, stepper: str) -> bool:
-    """Whether a stepper loses order at boundary values that change in time, and it is measured.
+    """Whether a stepper is measured with time-dependent boundary values and stiff steps.
 
-    On a line with stencils and equations of second order; an explicit integration that stands for
-    exact would take too many steps with others. ``exact`` does not apply to such values.
+    This applies to 1-D problems of second order with stencils; for others, the explicit reference
+    integration would take too many steps. ``exact`` does not support such boundary values.
     """
     if stepper == "exact" or problem.mask is not None:
         return False
-    walled = not all(problem.boundary.periodic_axes)
-    line = problem.grid.dimensions == 1 and not problem.discretisation.is_spectral
+    bounded = not all(problem.boundary.periodic_axes)
+    is_line = problem.grid.dimensions == 1 and not problem.discretisation.is_spectral
     nested = any(map(lang.operators_in, _arguments_of_operators(problem)))
-    return METHODS[stepper].family in STIFF_FAMILIES and walled and line and not nested
+    return METHODS[stepper].family in STIFF_FAMILIES and bounded and is_line and not nested
 
 
 def verify_matrix(
-    plan: Plan, walls: Sequence[Callable[[Problem], Problem]] = WALLS, part: Part | None = None
+    plan: Plan,
+    boundaries: Sequence[Callable[[Problem], Problem]] = BOUNDARIES,
+    part: MatrixPart | None = None,
 ) -> Iterator[Row]:
-    """Schemes between kinds of walls, then every stepper that applies, or a ``part`` of these.
+    """Yield the rows of the matrix for an equation, or of a ``part`` of it.
 
-    Left out, because others stand for them: ``conv`` between walls (tests hold it equal to
-    ``stencil`` to round-off), and steppers on squares (they see a system of ordinary equations).
+    These are all schemes with all boundary conditions, then every stepper that applies. Not
+    measured are ``conv`` on axes that are not periodic (tests compare it with ``stencil``, with
+    differences at round-off) and steppers in 2-D (they integrate a system of ordinary differential
+    equations as in 1-D).
     """
-    part = part or Part()
-    for change in walls if part.every_scheme else walls[:SOME_WALLS]:
+    part = part or MatrixPart()
+    for change in boundaries if part.every_scheme else boundaries[:SOME_BOUNDARIES]:
         for name, order, isotropic in SCHEMES if part.every_scheme else SOME_SCHEMES:
             scheme = build_discretisation(name, order, isotropic)
             problem = replace(change(plan.problem), discretisation=scheme)
             equation = with_nested_derivatives(problem.equation, problem.boundary, scheme, None)
             problem = replace(problem, equation=equation)
-            walled = not all(problem.boundary.periodic_axes)
-            if (isotropic and problem.grid.dimensions == 1) or (name == "conv" and walled):
+            bounded = not all(problem.boundary.periodic_axes)
+            if (isotropic and problem.grid.dimensions == 1) or (name == "conv" and bounded):
                 continue
-            what = partial(_attempted, problem, describe_walls(problem), describe_scheme(scheme))
-            found = what("space", partial(_space_rows, replace(plan, problem=problem)))
-            yield from found
-            if found:
-                yield from what("exact mode", partial(_exact_rows, problem))
+            attempt = partial(
+                _attempted, problem, describe_boundary(problem), describe_scheme(scheme)
+            )
+            space_rows = attempt("space", partial(_space_rows, replace(plan, problem=problem)))
+            yield from space_rows
+            if space_rows:
+                yield from attempt("exact mode", partial(_exact_rows, problem))
     if plan.equation.steady or plan.problem.grid.dimensions > 1:
         return
     for name in part.steppers:
-        yield from _steppers(replace(plan.problem, discretisation=build_discretisation(name)))
+        yield from _stepper_rows(replace(plan.problem, discretisation=build_discretisation(name)))
     if part.stiff:
-        yield from _stiff_steppers(WALLS[1](plan.problem))
+        yield from _stiff_stepper_rows(BOUNDARIES[1](plan.problem))
 
 
-def _attempted(problem: Problem, walls: str, what: str, kind: str, rows) -> list[Row]:
-    """The rows of a measurement, none for what pdesim refuses, a failed one for any other error.
+def _attempted(
+    problem: Problem, boundary: str, scheme: str, kind: str, rows: Callable[[], Iterable[Row]]
+) -> list[Row]:
+    """The rows of a measurement: none if pdesim rejects it, a failed row for any other error.
 
-    Refused are walls without a manufactured solution, and steppers that are unstable at any step,
-    such as Euler for waves.
+    Rejected are boundary conditions without a manufactured solution, and steppers that are unstable
+    for any time step, such as Euler for waves.
     """
     try:
         check_problem(problem)
@@ -151,58 +162,57 @@ def _attempted(problem: Problem, walls: str, what: str, kind: str, rows) -> list
     except (BoundaryError, ConfigError, StepperError):
         return []
     except Exception as error:
-        return [failed_row(describe_equation(problem), walls, kind, what, error)]
+        return [failed_row(describe_equation(problem), boundary, kind, scheme, error)]
 
 
 def _space_rows(plan: Plan) -> Iterator[Row]:
     problem = plan.problem
-    name, walls = describe_equation(problem), describe_walls(problem)
+    name, boundary = describe_equation(problem), describe_boundary(problem)
     if not problem.equation.steady:
         for case in cases_of(problem):
-            yield row_of(name, walls, "space", measure_space(problem, case=case))
+            yield row_of(name, boundary, "space", measure_space(problem, case=case))
     elif problem.has_modes:
-        yield row_of(name, walls, "space", measure_steady(problem, _solver(plan)))
+        yield row_of(name, boundary, "space", measure_steady(problem, _solver(plan)))
 
 
-def _steppers(problem: Problem) -> Iterator[Row]:
-    walls = f"{describe_walls(problem)}, {problem.discretisation.name}"
+def _stepper_rows(problem: Problem) -> Iterator[Row]:
+    boundary = f"{describe_boundary(problem)}, {problem.discretisation.name}"
 
     def rows(stepper: str) -> Iterator[Row]:
-        yield row_of(describe_equation(problem), walls, "time", measure_time(problem, stepper))
+        yield row_of(describe_equation(problem), boundary, "time", measure_time(problem, stepper))
 
     for stepper in compatible_steppers(problem):
         if stepper != "exact":
-            yield from _attempted(problem, walls, stepper, "time", partial(rows, stepper))
+            yield from _attempted(problem, boundary, stepper, "time", partial(rows, stepper))
 
 
-def _stiff_steppers(problem: Problem) -> Iterator[Row]:
-    """Steppers at boundary values that change in time, with steps long beside the fastest rates.
+def _stiff_stepper_rows(problem: Problem) -> Iterator[Row]:
+    """Yield the rows of steppers with time-dependent boundary values and stiff steps.
 
-    Waves that nothing damps have to be resolved by any stepper: there the steps are short.
+    For undamped waves, which every stepper has to resolve, the steps are not stiff.
     """
     damped = is_damped(fastest_rate(problem))
-    walls = f"{describe_walls(problem)}, {problem.discretisation.name}"
+    boundary = f"{describe_boundary(problem)}, {problem.discretisation.name}"
 
     def rows(stepper: str) -> Iterator[Row]:
         measured = measure_time(problem, stepper, stiff=damped)
-        yield row_of(describe_equation(problem), walls, "time", measured)
+        yield row_of(describe_equation(problem), boundary, "time", measured)
 
     for stepper in compatible_steppers(problem):
         if has_stiff_measurement(problem, stepper):
-            yield from _attempted(problem, walls, stepper, "time", partial(rows, stepper))
+            yield from _attempted(problem, boundary, stepper, "time", partial(rows, stepper))
 
 
 def _exact_rows(problem: Problem) -> Iterator[Row]:
-    found = None if problem.equation.steady else compare_exact_mode(problem)
-    if found is not None:
-        what = f"exact, {describe_scheme(problem.discretisation)}"
-        walls = describe_walls(problem)
-        yield Row(
-            describe_equation(problem), walls, "exact mode", what, None, found.error, found.passed
-        )
+    result = None if problem.equation.steady else compare_exact_mode(problem)
+    if result is not None:
+        name, boundary = describe_equation(problem), describe_boundary(problem)
+        scheme = f"exact, {describe_scheme(problem.discretisation)}"
+        yield Row(name, boundary, "exact mode", scheme, None, result.error, result.passed)
 
 
-def _solver(plan: Plan):
+def _solver(plan: Plan) -> Callable[[Problem], np.ndarray]:
+    """A function that solves a steady problem in double precision with the settings of a plan."""
     from pdesim.engine.device import start_tensorflow
     from pdesim.solvers.transform import solve
 
@@ -212,9 +222,7 @@ def _solver(plan: Plan):
     )
     placement = start_tensorflow(double.device)
 
-    def state(problem: Problem):
-        import numpy as np
-
+    def state(problem: Problem) -> np.ndarray:
         zeros = np.zeros((len(problem.equation.fields), *problem.grid.shape))
         doubled = replace(plan, problem=problem, settings=double, initial=InitialState(zeros))
         return solve(doubled, placement).state
@@ -223,21 +231,21 @@ def _solver(plan: Plan):
 
 
 def describe_equation(problem: Problem) -> str:
-    """The equation's name, and how many axes where it is more than one."""
+    """The name of the equation, with the number of dimensions if there are several."""
     axes = problem.grid.dimensions
     return problem.equation.name + (f" ({axes}-D)" if axes > 1 else "")
 
 
-def describe_walls(problem: Problem) -> str:
-    """``periodic``, or the kinds of walls per axis where they differ; those of obstacles."""
+def describe_boundary(problem: Problem) -> str:
+    """The kinds of boundary conditions, per axis if they differ, and those of obstacles."""
     kinds = [
         "/".join(
-            dict.fromkeys(wall.name for field in problem.boundary.walls for wall in field[axis])
+            dict.fromkeys(side.name for field in problem.boundary.walls for side in field[axis])
         )
         for axis in range(problem.grid.dimensions)
     ]
     text = kinds[0] if len(set(kinds)) == 1 else ", ".join(kinds)
     if problem.mask is None:
         return text
-    inner = dict.fromkeys(wall.kind for wall in problem.mask.walls)
+    inner = dict.fromkeys(face.kind for face in problem.mask.walls)
     return f"{text}, obstacle {'/'.join(inner)}"

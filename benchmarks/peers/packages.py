@@ -1,7 +1,7 @@
-"""Everybody who runs: a builder per name, ``build(problem, n)`` -> ``run(steps)`` -> the state.
+"""The packages that are compared: ``build(problem, n)`` returns functions ``run(steps)``.
 
-Runs begin at the problem's first state and return the last one as a NumPy array. Where a library
-has several forms, each is a run of its own; the fastest of them is the contestant.
+A run starts at the initial state of the problem and returns the last state as a NumPy array. If a
+package has several forms, each has its own run, and the fastest is used.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ Run = Callable[[int], np.ndarray]
 Forms = Mapping[str, Run]
 
 EXPLICIT = ("gray_scott", "heat", "wave")
-#: name: (module, what must be installed, the problems it takes part in)
-CONTESTANTS = {
+#: name: (module, required distributions, problems)
+PACKAGES = {
     "C + OpenMP": ("c_openmp", (), EXPLICIT),
     "pdesim": ("pdesim_blocks", ("pdesim", "tensorflow"), (*EXPLICIT, "gray_scott_etdrk4")),
     "NumPy": ("numpy_arrays", ("numpy",), (*EXPLICIT, "gray_scott_etdrk4")),
@@ -33,10 +33,10 @@ CONTESTANTS = {
 
 
 def missing(name: str) -> str:
-    """What a contestant lacks here, or nothing."""
+    """The reason why a package cannot be used here; "" if it can."""
     if name == "C + OpenMP" and not (os.environ.get("CC") or shutil.which("gcc")):
         return "no C compiler: gcc, or another in CC"
-    for package in CONTESTANTS[name][1]:
+    for package in PACKAGES[name][1]:
         try:
             importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
@@ -45,8 +45,8 @@ def missing(name: str) -> str:
 
 
 def build(name: str, problem: Problem, n: int) -> Forms:
-    """All forms of a contestant, compiled and warm."""
-    module = importlib.import_module(f"peers.{CONTESTANTS[name][0]}")
+    """All forms of a package, compiled and warmed up."""
+    module = importlib.import_module(f"peers.{PACKAGES[name][0]}")
     forms = module.build(problem, n)
     for run in forms.values():
         run(2)
