@@ -37,15 +37,17 @@ def run(arguments: Sequence[str]) -> int:
     return carry_on(rest, folder, Console(stderr=True))
 
 
-def carry_on(rest: Continuation, folder: Path, console, alone: bool = True) -> int:
-    """The rest of a folder's run, if there is any; ``alone``: the process does nothing else."""
-    from pdesim.run.execute import execute
+def carry_on(rest: Continuation, folder: Path, console, owns_process: bool = True) -> int:
+    """Compute the rest of a run, if there is any; see :class:`pdesim.run.execute.Options`."""
+    from pdesim.run.execute import Options, execute_single
+    from pdesim.run.job import Job
 
     for note in rest.notes:
         console.print(note, highlight=False, markup=False, soft_wrap=True)
     if rest.plan is None:
         console.print(f"{folder} is finished", highlight=False, markup=False, soft_wrap=True)
     else:
-        execute(rest.plan, folder, rest.config_yaml, console, goes_on=True, alone=alone)
+        job = Job(rest.plan, folder, rest.config_yaml, resume=True)
+        execute_single(job, console, Options(owns_process=owns_process))
     print(folder)
     return 0

@@ -2,8 +2,9 @@
 
 `hdf5` opens HDF5 files that refer to no other file, `heaps` checks that their texts can be read,
 `attributes` how much memory these take; `folder` checks a run's folder before anything is written
-into it; `replace` writes files under a temporary name; `text` reads YAML whose aliases do not
-multiply, `interpolation` bounds `${...}`; `inputs` reads pictures and frames that a formula names.
+into it; `replace` writes files under a temporary name; `text` writes YAML, and reads
+YAML whose aliases do not multiply; `interpolation` bounds `${...}`; `inputs` reads pictures and
+frames that a formula names.
 """
 
 from pdesim.errors import printable
@@ -33,7 +34,7 @@ from pdesim.files.hdf5 import (
 from pdesim.files.inputs import memory, read_last_frame, read_picture, resize
 from pdesim.files.interpolation import check_interpolations
 from pdesim.files.replace import clear_left_behind, clear_name, replacing, write_text
-from pdesim.files.text import check_aliases, load_yaml
+from pdesim.files.text import check_aliases, dump_yaml, load_yaml
 from pdesim.files.version import check_version
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "clear_name",
     "creating",
     "dataset",
+    "dump_yaml",
     "is_path",
     "is_run_file",
     "load_yaml",

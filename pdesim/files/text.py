@@ -1,4 +1,4 @@
-"""YAML text that others may have written."""
+"""YAML text: reading texts of unknown origin safely, and writing."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ MOST_BITS = 1023
 
 #: the kinds of values that settings have; dates, sets and binary data are none of them
 _KINDS = ("null", "bool", "int", "float", "str", "seq", "map")
+
+#: from libyaml where PyYAML was built with it, which is many times faster
+_Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+#: characters of a line that is not wrapped
+_ONE_LINE = 10**6
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
@@ -51,6 +56,18 @@ def load_yaml(text: str) -> Any:
     except (yaml.YAMLError, ValueError, OverflowError, TypeError, LookupError) as error:
         # a number of 5000 digits raises ValueError, the tag !!bool before a word LookupError
         raise _unreadable(error) from None
+
+
+def dump_yaml(values: Any, *, one_line: bool = False) -> str:
+    """Return values as YAML text, with keys in their order.
+
+    Args:
+        one_line: write lists and mappings in brackets, on one line without its end.
+    """
+    if not one_line:
+        return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    text = yaml.dump(values, Dumper=_Dumper, default_flow_style=True, width=_ONE_LINE)
+    return text.strip()
 
 
 def check_aliases(text: str, most: int = MOST_NODES) -> None:

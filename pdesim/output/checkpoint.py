@@ -27,14 +27,13 @@ from pdesim.files import (
     read_array,
     replacing,
 )
-from pdesim.output.snapshots import LIBRARY_VERSIONS, explained, reason
+from pdesim.output.run_folder import RunFolder
+from pdesim.output.snapshots import LIBRARY_VERSIONS, reason, translate_errors
 from pdesim.settings import CONTINUING, INCIDENTAL
 from pdesim.steppers.targets import nearness
 
-FILE = "checkpoint.h5"
 #: raised whenever the layout of the file changes; files of every version are read
 FORMAT_VERSION = 1
-PREVIOUS = "checkpoint.previous.h5"
 #: the arrays of the error monitor that a checkpoint stores, in this order
 SAVED = ("error", "damped", "rate", "hidden", "damping", "peak", "spread")
 
@@ -106,15 +105,16 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint, settings: str) -> Non
     Raises:
         OutputError: if it cannot be written; the checkpoints before are kept.
     """
-    path = folder / FILE
+    run = RunFolder(folder)
+    path = run.checkpoint
     numbers = json.dumps({name: getattr(checkpoint, name) for name in _NUMBERS})
     arrays = {name: getattr(checkpoint, name) for name in _ARRAYS}
     arrays |= {f"carry_{number}": part for number, part in enumerate(checkpoint.carry)}
     if checkpoint.solid is not None:
         arrays["solid"] = checkpoint.solid.astype(np.uint8)
     with (
-        explained(path),
-        replacing(path, sync=True, keep=folder / PREVIOUS) as temporary,
+        translate_errors(path),
+        replacing(path, sync=True, keep=run.previous_checkpoint) as temporary,
         creating(temporary, libver=LIBRARY_VERSIONS) as file,
     ):
         for name, values in arrays.items():

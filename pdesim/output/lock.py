@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from pdesim.errors import OutputError
 from pdesim.files import check_folder
 
-FILE = ".lock"
+LOCK = ".lock"
 #: seconds in which a lock may be held by somebody who only looks (:func:`is_held`)
 GRACE_SECONDS = 0.5
 
@@ -27,10 +27,10 @@ def hold(folder: Path) -> Iterator[None]:
             that pdesim writes is a link (:func:`pdesim.files.check_folder`).
     """
     check_folder(folder)
-    lock = FileLock(folder / FILE)
+    lock = FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=GRACE_SECONDS)
-        if not (folder / FILE).exists():
+        if not (folder / LOCK).exists():
             # the writer before removed it between our opening and locking it
             lock.release()
             lock.acquire(timeout=GRACE_SECONDS)
@@ -47,7 +47,7 @@ def hold(folder: Path) -> Iterator[None]:
         yield
     finally:
         with suppress(OSError):  # Windows keeps files that are open
-            (folder / FILE).unlink()
+            (folder / LOCK).unlink()
         lock.release()
 
 
@@ -64,7 +64,7 @@ def wait_until_free(folders: Iterable[Path], seconds: float) -> bool:
 
 def is_held(folder: Path) -> bool:
     """Whether a process is writing to a run folder now."""
-    path = folder / FILE
+    path = folder / LOCK
     try:
         about = path.lstat()
     except OSError:

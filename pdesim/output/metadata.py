@@ -18,8 +18,8 @@ import numpy as np
 from pdesim.errors import MissingExtraError, OutputError
 from pdesim.files import as_path, load_yaml, read_text
 from pdesim.model.equation import KEYS
-from pdesim.output import snapshots as layout
 from pdesim.output.reader import Snapshots, find_snapshots
+from pdesim.output.run_folder import RunFolder
 
 
 def find_runs(path: str | Path) -> tuple[Path, ...]:
@@ -33,8 +33,8 @@ def find_runs(path: str | Path) -> tuple[Path, ...]:
         OutputError: if there are none.
     """
     path = as_path(path)
-    if path.is_dir() and not (path / layout.FILE).is_file():
-        inside = [child / layout.FILE for child in path.iterdir()]
+    if path.is_dir() and not RunFolder(path).snapshots.is_file():
+        inside = [RunFolder(child).snapshots for child in path.iterdir()]
         found = [file for file in inside if file.is_file()]
         if found:
             return tuple(sorted(found, key=lambda file: natural_order(file.parent.name)))
@@ -72,7 +72,7 @@ def run_state(snapshots: Snapshots, status: Mapping[str, Any]) -> tuple[str, str
     if snapshots.state == "writing":
         return "running", None
     if snapshots.state == "truncated":
-        return "killed", snapshots.offer
+        return "killed", snapshots.recovery_hint
     if state == "running":
         return "killed", f"pdesim resume {snapshots.path.parent} goes on"
     return state, error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,11 +19,11 @@ from pdesim.files import (
     open_hdf5,
     read_array,
     read_attributes,
-    read_text,
     reading,
 )
 from pdesim.files.hdf5 import MOST_FRAMES, reason
-from pdesim.output import lock, snapshots, status
+from pdesim.output import lock, snapshots
+from pdesim.output.run_folder import SNAPSHOTS, RunFolder
 
 AXES = ("z", "y", "x")
 #: coordinates are below this number, and further apart than its inverse
@@ -65,7 +64,7 @@ class Snapshots:
             raise
 
     @property
-    def offer(self) -> str:
+    def recovery_hint(self) -> str:
         """The one line that goes with a file whose writer was killed; else empty."""
         if self.state != "truncated":
             return ""
@@ -160,31 +159,14 @@ def find_snapshots(path: str | Path) -> Path:
         OutputError: if there is none, or if it is a link to a file outside its folder.
     """
     path = as_path(path)
-    inside = path / snapshots.FILE
+    inside = RunFolder(path).snapshots
     if inside.is_file():
         return check_own_file(inside)
     if path.is_file():
         return check_own_file(path)
     if path.is_dir():
-        raise OutputError(f"{path} holds no {snapshots.FILE}", "the folder of a run, or a file")
+        raise OutputError(f"{path} contains no {SNAPSHOTS}", "the folder of a run, or a file")
     raise OutputError(f"there is no {path}", "the folder of a run, or a snapshot file")
-
-
-def read_status(folder: str | Path) -> dict[str, Any]:
-    """The contents of ``status.json``; entries of the wrong type are left out.
-
-    Raises:
-        OutputError: if it is not there or not readable.
-    """
-    path = Path(folder) / status.FILE
-    try:
-        found = json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
-        raise OutputError(f"{path} cannot be read ({error})") from None
-    if not isinstance(found, dict):
-        raise OutputError(f"{path} cannot be read (it holds no object)")
-    check_version(path, found.get("format_version", 1), status.FORMAT_VERSION)
-    return status.valid_entries(found)
 
 
 def _check_coordinates(path: str, name: str, places: np.ndarray) -> None:

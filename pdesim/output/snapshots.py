@@ -38,7 +38,6 @@ from pdesim.output.selection import Selection
 
 log = logging.getLogger("pdesim")
 
-FILE = "snapshots.h5"
 #: raised whenever the layout of the file changes; files of every version are read
 FORMAT_VERSION = 1
 #: readable by HDF5 1.10 and later, and able to be read while written
@@ -83,7 +82,7 @@ def create_snapshots(path: Path, layout: Layout, attributes: Mapping[str, Any]) 
     """
     compression = filters(layout.compression)
     with (
-        explained(path),
+        translate_errors(path),
         replacing(path) as temporary,
         creating(temporary, libver=LIBRARY_VERSIONS) as file,
     ):
@@ -95,14 +94,14 @@ def create_snapshots(path: Path, layout: Layout, attributes: Mapping[str, Any]) 
             _create_mask(file, layout)
 
 
-def amend(path: Path, attributes: Mapping[str, Any]) -> None:
+def update_attributes(path: Path, attributes: Mapping[str, Any]) -> None:
     """Change root attributes where they differ; only possible before anyone writes frames.
 
     Raises:
         OutputError: if the file cannot be written.
     """
     size = RESERVE + sum(len(str(value)) for value in attributes.values())
-    with explained(path), changing(path, size, libver=LIBRARY_VERSIONS) as file:
+    with translate_errors(path), changing(path, size, libver=LIBRARY_VERSIONS) as file:
         for name, value in attributes.items():
             if file.attrs.get(name) != value:
                 file.attrs[name] = value
@@ -163,7 +162,7 @@ class SnapshotWriter:
 
     def __init__(self, path: Path, layout: Layout) -> None:
         self.path, self.layout = path, layout
-        with explained(path):
+        with translate_errors(path):
             check_space(path, 0)
             self._file = open_hdf5_for_writing(path, libver=LIBRARY_VERSIONS)
             try:
@@ -186,7 +185,7 @@ class SnapshotWriter:
         """Append one frame; ``state`` has shape ``(fields, *grid.shape)``."""
         frame, layout = self.frames, self.layout
         try:
-            with explained(self.path):
+            with translate_errors(self.path):
                 # compressed frames are smaller; what is left of the room lets the file be closed
                 check_space(self.path, self._frame_bytes)
                 for field, number in zip(layout.stored, layout.selection.fields, strict=True):
@@ -240,7 +239,7 @@ class SnapshotWriter:
         Raises:
             OutputError: if the system could not; some report a full disk only here.
         """
-        with explained(self.path):
+        with translate_errors(self.path):
             os.fsync(self._file.id.get_vfd_handle())
 
     def close(self) -> None:
@@ -265,7 +264,7 @@ class SnapshotWriter:
 
 
 @contextmanager
-def explained(path: Path):
+def translate_errors(path: Path):
     """HDF5's and the system's complaints as one line."""
     try:
         yield

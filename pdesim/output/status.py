@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from pdesim.errors import printable
-from pdesim.files import write_text
 
-log = logging.getLogger("pdesim")
-
-FILE = "status.json"
 #: raised whenever the meaning of an entry changes; files of every version are read
 FORMAT_VERSION = 1
 #: entries that are numbers, and those that are text; others are mappings or written by nobody
@@ -84,15 +77,3 @@ def describe_overflows(overflows: Mapping[str, float]) -> str:
     """One line about fields that exceeded the range of the type they are stored in."""
     parts = ", ".join(f"{name} since t = {time:g}" for name, time in overflows.items())
     return f"warning: values beyond the range of output.dtype are stored as infinity: {parts}"
-
-
-def write_status(folder: Path, **values: Any) -> None:
-    """Write the file under a temporary name and rename it, so no reader sees half of it.
-
-    On a full disk the status of before stays; the run tells of the disk itself.
-    """
-    try:
-        values = {"format_version": FORMAT_VERSION} | values
-        write_text(folder / FILE, json.dumps(values, indent=2, allow_nan=False) + "\n")
-    except OSError as error:
-        log.warning("%s not written: %s", FILE, error)

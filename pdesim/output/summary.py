@@ -13,7 +13,6 @@ import numpy as np
 
 from pdesim.errors import OutputError
 from pdesim.files import reading
-from pdesim.output import snapshots as layout
 from pdesim.output.convergence import read_convergence, settings_digest
 from pdesim.output.metadata import (
     field_names,
@@ -24,7 +23,8 @@ from pdesim.output.metadata import (
     read_walls,
     run_state,
 )
-from pdesim.output.reader import Snapshots, read_status
+from pdesim.output.reader import Snapshots
+from pdesim.output.run_folder import SNAPSHOTS, RunFolder
 
 #: what status.json tells that nothing else does; copied as it is
 _FROM_STATUS = (
@@ -169,18 +169,14 @@ def summarize(path: str | Path) -> Summary:
 
 
 def _status(path: Path) -> dict[str, Any]:
-    if path.name != layout.FILE:
-        return {}  # a copy or a stranger; the folder's status is another file's
-    try:
-        return read_status(path.parent)
-    except OutputError:
-        return {}
+    """Return the status of the run; empty for a file that is not under its run's own name."""
+    return RunFolder(path.parent).read_status_or_empty() if path.name == SNAPSHOTS else {}
 
 
 def _convergence(path: Path, config: Mapping[str, Any]) -> dict[str, Any] | None:
     """The result of ``pdesim converge`` beside a run's file, unless it is for other settings."""
     try:
-        found = read_convergence(path.parent) if path.name == layout.FILE else None
+        found = read_convergence(path.parent) if path.name == SNAPSHOTS else None
     except OutputError:
         return None
     return found if found and found.get("settings") == settings_digest(config) else None

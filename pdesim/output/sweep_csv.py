@@ -18,6 +18,7 @@ from pdesim.output import features
 from pdesim.output.diagnostics import QUANTITIES
 from pdesim.output.metadata import field_names, frame_count, load_filters, read_config, read_walls
 from pdesim.output.reader import Snapshots
+from pdesim.output.run_folder import RunFolder
 from pdesim.output.sweeps import Member, differing_settings, find_members, setting_text
 
 FILE = "sweep.csv"
@@ -67,7 +68,7 @@ def _results(member: Member) -> dict[str, str]:
             fields = field_names(snapshots)
             count = frame_count(snapshots, fields)
             row |= {"frames": str(count), "time": _number(float(snapshots.times[count - 1]))}
-            diagnostics = _diagnostics(member.folder / "diagnostics.csv", count)
+            diagnostics = _diagnostics(RunFolder(member.folder).diagnostics, count)
             for field in fields:
                 for name, value in _field(snapshots, field, count, diagnostics).items():
                     row[f"{field}_{name}"] = _number(value)

@@ -9,13 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pdesim.errors import OutputError
-from pdesim.files import load_yaml
-from pdesim.output import lock, snapshots, status
+from pdesim.files import dump_yaml, load_yaml
+from pdesim.output import lock
 from pdesim.output.metadata import natural_order, read_config, read_yaml, run_state
-from pdesim.output.reader import Snapshots, read_status
+from pdesim.output.reader import Snapshots
+from pdesim.output.run_folder import RunFolder
 from pdesim.settings import INCIDENTAL, lies_in
 
 #: what makes no run another; the label is there to be seen
@@ -49,7 +48,7 @@ class Member:
     @cached_property
     def file(self) -> Path | None:
         """The snapshot file, if there is one."""
-        path = self.folder / snapshots.FILE
+        path = RunFolder(self.folder).snapshots
         return path if path.is_file() else None
 
 
@@ -62,7 +61,7 @@ def find_members(path: str | Path) -> tuple[Member, ...]:
     path = Path(os.path.expanduser(path))
     if not path.is_dir():
         raise OutputError(f"there is no folder {path}", "the folder of a sweep")
-    found = [child for child in path.iterdir() if _is_member(child)]
+    found = [child for child in path.iterdir() if RunFolder(child).contains_traces]
     if not found:
         raise OutputError(f"{path} holds no runs", "the folder of a sweep, with a folder per run")
     found.sort(key=lambda child: natural_order(child.name))
@@ -74,9 +73,9 @@ def find_members(path: str | Path) -> tuple[Member, ...]:
 def is_sweep(path: str | Path) -> bool:
     """Whether a path is a folder of runs, and not itself a run or a file."""
     path = Path(os.path.expanduser(path))
-    if not path.is_dir() or (path / snapshots.FILE).is_file():
+    if not path.is_dir() or RunFolder(path).snapshots.is_file():
         return False
-    return any(_is_member(child) for child in path.iterdir())
+    return any(RunFolder(child).contains_traces for child in path.iterdir())
 
 
 def differing_settings(members: Sequence[Member]) -> tuple[str, ...]:
@@ -124,21 +123,13 @@ def setting_text(value: Any) -> str:
     if isinstance(value, float):
         return repr(value)
     if isinstance(value, list | tuple | Mapping):
-        return yaml.safe_dump(value, default_flow_style=True, width=10**6).strip()
+        return dump_yaml(value, one_line=True)
     return str(value)
 
 
-def _is_member(folder: Path) -> bool:
-    marks = (snapshots.FILE, status.FILE, ".hydra")
-    return folder.is_dir() and any((folder / mark).exists() for mark in marks)
-
-
 def _read(folder: Path) -> Member:
-    try:
-        progress = read_status(folder)
-    except OutputError:
-        progress = {}
-    file, config = folder / snapshots.FILE, {}
+    run = RunFolder(folder)
+    progress, file, config = run.read_status_or_empty(), run.snapshots, {}
     if not file.is_file():
         state, error = _without_frames(folder, progress)
     else:
@@ -149,7 +140,7 @@ def _read(folder: Path) -> Member:
         except OutputError as problem:
             state, error = "unreadable", problem.problem
     # what Hydra noted of a run that left no frames: all settings, or at least its overrides
-    config = config or read_yaml(folder / ".hydra" / "config.yaml")
+    config = config or read_yaml(run.config)
     complete = isinstance(config, dict) and bool(config)
     settings = dict(_leaves(config)) if complete else _overrides(folder)
     return Member(folder, state, error, settings, complete, progress)
@@ -167,7 +158,7 @@ def _without_frames(folder: Path, progress: Mapping[str, Any]) -> tuple[str, str
 
 
 def _overrides(folder: Path) -> dict[str, Any]:
-    found = read_yaml(folder / ".hydra" / "overrides.yaml")
+    found = read_yaml(RunFolder(folder).overrides)
     settings = {}
     for word in found if isinstance(found, list) else []:
         name, equals, text = str(word).lstrip("+").partition("=")

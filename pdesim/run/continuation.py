@@ -9,18 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from pdesim.errors import ConfigError, OutputError
-from pdesim.files import check_folder, load_yaml
+from pdesim.files import check_folder, dump_yaml, load_yaml
 from pdesim.files.hdf5 import reason
-from pdesim.output import Snapshots, fingerprint, lock, read_checkpoint, recover
-from pdesim.output.checkpoint import FILE, PREVIOUS, Checkpoint
-from pdesim.output.snapshots import FILE as SNAPSHOTS
+from pdesim.output import RunFolder, Snapshots, fingerprint, lock, read_checkpoint, recover
+from pdesim.output.checkpoint import Checkpoint
+from pdesim.output.run_folder import CHECKPOINT, SNAPSHOTS
 from pdesim.plan import Plan, build_grid, build_plan, frame_times
 from pdesim.settings import CONTINUING, INCIDENTAL, OPEN_SECTIONS, Settings, lies_in, read_settings
 
-_HINT = f"remove {FILE}: the run goes on from the one before, or begins anew"
+_HINT = f"remove {CHECKPOINT}: the run goes on from the one before, or begins anew"
 #: what may change on the way; everything else decides the numbers or the layout of the file
 FREE = (*CONTINUING, *INCIDENTAL)
 
@@ -48,7 +47,7 @@ def continue_run(folder: Path, asked: Mapping[str, Any]) -> Continuation:
         OutputError: if there is no run, or it is running, or its files do not fit together.
         ConfigError: for settings that would make it another run.
     """
-    path, notes = folder / SNAPSHOTS, []
+    path, notes = RunFolder(folder).snapshots, []
     if not path.is_file():
         raise OutputError(f"{folder} holds no run (no {SNAPSHOTS})", "the folder of a run")
     check_folder(folder)
@@ -63,7 +62,7 @@ def continue_run(folder: Path, asked: Mapping[str, Any]) -> Continuation:
     stored = _config(attributes, path)
     values = _merged(stored, asked)
     settings, name = read_settings(values), str(attributes.get("equation_name", "custom"))
-    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    text = dump_yaml(values)
     check_shape(settings, shape, path)
     moment, complaints = _newest(folder, stored, len(times))
     notes += [*complaints, *_other_versions(attributes)]
@@ -144,8 +143,9 @@ def _newest(
 ) -> tuple[Checkpoint | None, list[str]]:
     """The newest checkpoint that is intact and fits, and what was wrong with the others."""
     complaints = []
-    for name in (FILE, PREVIOUS):
-        path = folder / name
+    run = RunFolder(folder)
+    for path in (run.checkpoint, run.previous_checkpoint):
+        name = path.name
         if not path.exists():
             continue
         try:

@@ -16,12 +16,13 @@ from pdesim.output import write_sweep_csv
 from pdesim.output.lock import hold, is_held, wait_until_free
 from pdesim.render import montage
 from pdesim.render.background import shown
+from pdesim.run.job import Outcome
 from pdesim.run.preflight import second_conditions
 from pdesim.run.resolution import notes_before
 from pdesim.run.stopping import stop_requests
 from pdesim.sweep.compose import Composer
-from pdesim.sweep.compute import compute, settle
-from pdesim.sweep.members import ALONE, Member, Outcome, prepare_member, program_of
+from pdesim.sweep.compute import compute, sort_prepared
+from pdesim.sweep.members import ALONE, Member, prepare_member, program_of
 from pdesim.sweep.workers import compute_elsewhere
 
 #: members whose grids are looked at before a sweep
@@ -60,7 +61,7 @@ def _run_held(
         for number, overrides in enumerate(jobs):
             status.update(f"planning {number + 1} of {len(jobs)}")
             prepared.append(prepare_member(number, folder / str(number), overrides, compose))
-    outcomes, waiting = settle(prepared, console)
+    outcomes, waiting = sort_prepared(prepared, console)
     if waiting:
         _warn(waiting, console)
         outcomes += _compute(waiting, folder, compose.config_dir, console)

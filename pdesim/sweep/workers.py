@@ -19,13 +19,14 @@ from types import ModuleType
 
 from rich.console import Console
 
-from pdesim.errors import ConfigError, InterruptedRun, MissingExtraError, OutputError, PdesimError
-from pdesim.output import read_status
+from pdesim.errors import ConfigError, InterruptedRun, MissingExtraError, PdesimError
+from pdesim.output import RunFolder
+from pdesim.run.job import Outcome
 from pdesim.run.stopping import Owner, StopRequests, stop_requests
 from pdesim.settings import Workers
 from pdesim.sweep.compose import Composer
-from pdesim.sweep.compute import compute, settle
-from pdesim.sweep.members import Member, Outcome, prepare_member, program_of
+from pdesim.sweep.compute import compute, sort_prepared
+from pdesim.sweep.members import Member, prepare_member, program_of
 
 #: while it lies in a sweep's folder, all workers stop
 STOP = ".stop"
@@ -61,7 +62,7 @@ def compute_part(part: Part) -> list[Outcome]:
             prepare_member(number, part.folder / str(number), words, compose)
             for number, words in part.jobs
         ]
-        outcomes, waiting = settle(prepared, console)
+        outcomes, waiting = sort_prepared(prepared, console)
         return outcomes + compute(waiting, console, stop)
 
 
@@ -124,11 +125,7 @@ def divide(members: Sequence[Member], count: int) -> list[list[Member]]:
 
 def _as_left(member: Member, lost: Sequence[str]) -> Outcome:
     """How a member ended whose worker told nothing."""
-    try:
-        state = read_status(member.folder).get("state")
-    except OutputError:
-        state = None
-    if state == "finished":
+    if RunFolder(member.folder).read_status_or_empty().get("state") == "finished":
         return Outcome(member.number, member.folder, "finished")
     why = lost[0].splitlines()[0] if lost else "it told nothing"
     error = PdesimError(f"its worker was lost: {why}")
