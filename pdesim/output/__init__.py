@@ -1,4 +1,4 @@
-"""What a run leaves behind, and how to read it back."""
+"""The files of a run: writing and reading them."""
 
 from pdesim.output.checkpoint import fingerprint, read_checkpoint
 from pdesim.output.diagnostics import DiagnosticsFile

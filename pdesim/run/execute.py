@@ -226,7 +226,7 @@ class _Batch:
             self._end_all(error)
         waited = first.recorder.waited
         if self.options.detailed and first.error is None and waited >= NOTABLE_WAIT_SECONDS:
-            line = f"the disk was the slower one: the run waited {waited:.1f} s for it"
+            line = f"output was the bottleneck: waited {waited:.1f} s for the disk"
             self._report(first, line)
 
     def _end_all(self, error: PdesimError) -> None:
@@ -364,9 +364,9 @@ class _Batch:
 
 
 def _steps_line(simulation: Simulation) -> str:
-    cells = simulation.plan.grid.cells
+    cells, step = simulation.plan.grid.cells, simulation.plan.step
     line = f"{simulation.steps:,} steps"
-    if simulation.members == 1 and simulation.plan.step.adaptive:
+    if simulation.members == 1 and step is not None and step.adaptive:
         line += f" ({simulation.rejected:,} rejected)"
     return f"{line}  {speed(simulation.steps, simulation.seconds, cells)}"
 

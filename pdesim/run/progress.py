@@ -93,9 +93,9 @@ def _bar(
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(
-            name, total=1.0, completed=progress.before, time=start, end=end, speed="compiling"
-        )
+        task = bar.add_task(name, total=1.0, time=start, end=end, speed="compiling")
+
+        bar.update(task, completed=progress.before)
 
         def update(steps: int, now: float, seconds: float) -> None:
             done = progress.done((now - start) / (end - start))
