@@ -257,7 +257,7 @@ def _times(checkpoint: Checkpoint, settings: Settings) -> np.ndarray:
 
 
 def _starting_at(settings: Settings, planned: np.ndarray) -> Settings:
-    """Return settings of the added part: it starts at the planned end and keeps the frame spacing."""
+    """Return settings of the added part, from the planned end with the same frame spacing."""
     spacing = float(planned[1] - planned[0])
     time = settings.time.model_copy(update={"start": float(planned[-1])})
     output = settings.output.model_copy(update={"every": spacing})

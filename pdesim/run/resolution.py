@@ -21,8 +21,8 @@ from pdesim.operators.symbols import matrix_values
 from pdesim.plan import Plan
 
 #: cells per wavelength that the shortest growing wave needs with stencils and with spectral
-#: operators, and that resolve it well. Spectral operators do not damp the waves to which it transfers energy:
-#: Kuramoto-Sivashinsky is unbounded at 4.2 cells
+#: operators, and that resolve it well. Spectral operators do not damp the waves to which it
+#: transfers energy: Kuramoto-Sivashinsky is unbounded at 4.2 cells
 FEWEST_CELLS, SPECTRAL_FEWEST_CELLS, GOOD_CELLS = 3.4, 4.4, 6.0
 #: the same for the fastest growing wave of a pattern
 FEWEST_PER_WAVE, SPECTRAL_FEWEST, GOOD_PER_WAVE = 6.0, 4.0, 10.0

@@ -140,6 +140,7 @@ def program_of(member: Member) -> str:
     plan = member.plan
     if plan.equation.steady or not _can_share(plan):
         return f"{ALONE} {member.number}"
+    assert plan.stepper is not None and plan.step is not None
     sections = ("grid", "domain", "boundary", "operators", "device")
     since, settings = plan.resume_from, plan.settings
     name = plan.stepper.method.name
@@ -171,6 +172,7 @@ def _can_share(plan: Plan) -> bool:
     values that depend on parameters are evaluated once per program.
     """
     problem: Problem = plan.problem
+    assert plan.stepper is not None
     if plan.stepper.method.family == "implicit" and not plan.stepper.direct:
         return False
     parameters = set(plan.equation.parameter_symbols.values())
