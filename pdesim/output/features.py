@@ -97,9 +97,9 @@ def describe(
         # obstacles are filled with the mean, which adds no waves; lengths do not depend on scale
         pattern = last - mean if free is None else np.where(free, last - mean, 0.0)
         field = _mirrored(pattern / np.abs(pattern).max(), periodic)
-        found = spectrum(field, spacing)
-        number = find_peak(found)
-        wavelength, sharpness = 1 / number, _share_near(found, number)
+        modes = spectrum(field, spacing)
+        number = find_peak(modes)
+        wavelength, sharpness = 1 / number, _share_near(modes, number)
         correlation = _correlation_length(field, spacing)
     return Features(mean, variance, low, high, wavelength, sharpness, correlation, moving)
 
@@ -142,7 +142,7 @@ def spectrum(field: np.ndarray, spacing: Sequence[float]) -> Spectrum:
     return Spectrum(numbers, power, width)
 
 
-def find_peak(found: Spectrum) -> float:
+def find_peak(waves: Spectrum) -> float:
     """Return the strongest wave number: the refined peak of the radially averaged spectrum.
 
     Modes are collected in rings, whose width is the spacing of modes along the longest axis. The
@@ -150,16 +150,16 @@ def find_peak(found: Spectrum) -> float:
     mode and its neighbours. It is exact for a plane wave in any direction; a parabola through the
     means of the rings is not, because the modes of a ring are not centred in it.
     """
-    ring = np.rint(found.numbers / found.width).astype(np.intp)
+    ring = np.rint(waves.numbers / waves.width).astype(np.intp)
     modes = np.maximum(np.bincount(ring), 1)
-    strongest = int(np.argmax((np.bincount(ring, found.power) / modes)[1:])) + 1
-    near = np.abs(found.numbers / found.width - strongest) <= _PEAK_HALF_WIDTH
-    return float(np.average(found.numbers[near], weights=found.power[near]))
+    strongest = int(np.argmax((np.bincount(ring, waves.power) / modes)[1:])) + 1
+    near = np.abs(waves.numbers / waves.width - strongest) <= _PEAK_HALF_WIDTH
+    return float(np.average(waves.numbers[near], weights=waves.power[near]))
 
 
-def _share_near(found: Spectrum, number: float) -> float:
-    near = np.abs(found.numbers - number) <= max(number / 4, _PEAK_HALF_WIDTH * found.width)
-    return float(found.power[near].sum() / found.power.sum())
+def _share_near(waves: Spectrum, number: float) -> float:
+    near = np.abs(waves.numbers - number) <= max(number / 4, _PEAK_HALF_WIDTH * waves.width)
+    return float(waves.power[near].sum() / waves.power.sum())
 
 
 def _mirrored(pattern: np.ndarray, periodic: Sequence[bool]) -> np.ndarray:

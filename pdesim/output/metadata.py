@@ -35,9 +35,9 @@ def find_runs(path: str | Path) -> tuple[Path, ...]:
     path = as_path(path)
     if path.is_dir() and not RunFolder(path).snapshots.is_file():
         inside = [RunFolder(child).snapshots for child in path.iterdir()]
-        found = [file for file in inside if file.is_file()]
-        if found:
-            return tuple(sorted(found, key=lambda file: natural_order(file.parent.name)))
+        files = [file for file in inside if file.is_file()]
+        if files:
+            return tuple(sorted(files, key=lambda file: natural_order(file.parent.name)))
     return (find_snapshots(path),)
 
 

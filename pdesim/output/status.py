@@ -21,14 +21,14 @@ TEXTS = ("state", "equation", "started", "device", "stepper", "error")
 LARGEST = 1e300
 
 
-def valid_entries(found: Mapping[str, Any]) -> dict[str, Any]:
+def valid_entries(entries: Mapping[str, Any]) -> dict[str, Any]:
     """Return the entries of a status file whose values have valid types.
 
     The file may be damaged or made by another program. Invalid entries are left out, and readers
     treat missing entries as unknown.
     """
     valid = {}
-    for name, value in found.items():
+    for name, value in entries.items():
         if name in NUMBERS and not _is_number(value):
             continue
         if name in TEXTS and not isinstance(value, str):

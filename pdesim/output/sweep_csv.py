@@ -93,7 +93,7 @@ def _field(
         raise OutputError(f"the last frames of {field} cannot be read ({error})") from None
     spacing, periodic = _axes(snapshots, field)
     known = {name: diagnostics.get(f"{field}_{name}", (math.nan, math.nan)) for name in QUANTITIES}
-    found = features.describe(
+    result = features.describe(
         last,
         spacing,
         periodic,
@@ -102,7 +102,7 @@ def _field(
         free=snapshots.mask == 0 if snapshots.mask is not None else None,
         scale=np.nanmax([0.0, known["min"][1], known["max"][1]]),
     )
-    return {name: value for name, (value, _) in known.items()} | dataclasses.asdict(found)
+    return {name: value for name, (value, _) in known.items()} | dataclasses.asdict(result)
 
 
 def _axes(snapshots: Snapshots, field: str) -> tuple[list[float], list[bool]]:

@@ -62,18 +62,18 @@ def notes_before(plan: Plan) -> list[str]:
         notes.append(f"note: cells are {' x '.join(f'{h:.4g}' for h in spacing)}, not square")
     if plan.equation.steady or plan.resume_from is not None:
         return notes
-    found, cell = growing_waves(plan), max(spacing)
-    if found.unbounded:
+    growth, cell = growing_waves(plan), max(spacing)
+    if growth.unbounded:
         notes.append(_ill_posed(plan))
     spectral = plan.problem.discretisation.is_spectral
     fewest = SPECTRAL_FEWEST if spectral else FEWEST_PER_WAVE
     shortest = SPECTRAL_FEWEST_CELLS if spectral else FEWEST_CELLS
-    if found.pattern is not None and found.pattern < fewest * cell:
+    if growth.pattern is not None and growth.pattern < fewest * cell:
         words = "patterns grow with a wavelength of"
-        notes.append(_advice(plan, words, found.pattern, GOOD_PER_WAVE))
-    elif found.shortest is not None and found.shortest < shortest * cell:
+        notes.append(_advice(plan, words, growth.pattern, GOOD_PER_WAVE))
+    elif growth.shortest is not None and growth.shortest < shortest * cell:
         words = "disturbances grow down to a wavelength of"
-        notes.append(_advice(plan, words, found.shortest, GOOD_CELLS))
+        notes.append(_advice(plan, words, growth.shortest, GOOD_CELLS))
     return notes
 
 
