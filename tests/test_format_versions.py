@@ -86,5 +86,5 @@ def test_files_of_later_versions_are_refused(run, name, read):
 
 def test_a_run_with_a_later_checkpoint_is_not_resumed_from_it(run):
     _set_version(run, "checkpoint.h5")
-    with pytest.warns(UserWarning, match=r"checkpoint.h5 cannot be used: .*format_version 2"):
+    with pytest.raises(OutputError, match=r"checkpoint.h5 cannot be used: .*format_version 2"):
         pdesim.resume(run.path, "time.end=8")
