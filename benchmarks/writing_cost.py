@@ -56,7 +56,8 @@ def main() -> None:
     plan = build_plan(composed.settings, composed.equation)
     placement = start_for([plan])
     from pdesim.engine.simulation import Simulation
-    from pdesim.run.execute import open_recorder
+    from pdesim.run.files import open_recorder
+    from pdesim.run.job import Job
 
     compiled, first = Simulation(plan, placement), plan.state
     compiled.prepare()
@@ -67,7 +68,7 @@ def main() -> None:
         simulation = Simulation(plan, placement)
         simulation.blocks = compiled.blocks
         worker = TimedWorker(frames_waiting(plan.state_bytes))
-        recorder = folder and open_recorder(plan, folder, composed.yaml, False, worker)
+        recorder = folder and open_recorder(Job(plan, folder, composed.yaml), worker)
         began = time.perf_counter()
         for frame in simulation.frames():
             if recorder:

@@ -1,20 +1,42 @@
-"""The Python interface, with the settings of the command line."""
+"""The Python interface; settings are written as on the command line."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from pdesim.config.compose import compose_settings, is_given, nested_values
 from pdesim.files import as_path, new_folder
-from pdesim.output import Snapshots
-from pdesim.output.snapshots import FILE
+from pdesim.output import RunFolder, Snapshots
 from pdesim.plan import build_plan
 from pdesim.run.continuation import continue_run
-from pdesim.run.execute import Run, execute
+from pdesim.run.execute import Options, execute_single
+from pdesim.run.job import Job
+
+if TYPE_CHECKING:
+    import xarray
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run."""
+
+    folder: Path
+
+    @property
+    def snapshots(self) -> Snapshots:
+        """The stored frames, opened for reading."""
+        return Snapshots(self.folder)
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Return the stored frames as an ``xarray.Dataset``."""
+        with self.snapshots as snapshots:
+            return snapshots.to_xarray()
 
 
 def simulate(
@@ -24,59 +46,62 @@ def simulate(
     quiet: bool = True,
     trust_config: bool = False,
 ) -> Run:
-    """Run a simulation.
+    """Run a simulation and wait for its end.
 
     Args:
-        overrides: settings as on the command line: ``"equation=heat"``, ``"grid=64"``,
+        overrides: settings as on the command line, such as ``"equation=heat"``, ``"grid=64"``,
             ``"equation.D=0.01"``.
-        folder: the folder for the files; by default ``outputs/<equation>/<date>_<time>``.
+        folder: folder of the run's files; None: ``outputs/<equation>/<date>_<time>``.
         config_dir: a folder with your own configuration files, as ``--config-dir``.
-        quiet: whether to hide the progress bar.
-        trust_config: whether files in ``config_dir`` may set everything, as ``--trust-config``.
+        quiet: print neither messages nor a progress bar.
+        trust_config: files in ``config_dir`` may set everything, as ``--trust-config``.
 
     Returns:
         The finished run, with ``run.folder``, ``run.snapshots`` and ``run.to_xarray()``.
 
     Raises:
-        PdesimError: for invalid settings, and if the run fails.
+        PdesimError: if the settings are invalid, or the run fails; the message says what was given,
+            what is allowed and, where there is one, a remedy.
     """
     composed = compose_settings(overrides, None if config_dir is None else str(config_dir))
     composed.check_trust(trust_config).check_single()
     new = folder is None and not is_given("hydra.run.dir", overrides)
     target = composed.run_folder if folder is None else as_path(folder)
-    if composed.settings.resume == "auto" and (target / FILE).exists():
+    if composed.settings.resume == "auto" and RunFolder(target).contains_run:
         return _resume(target, composed.values, quiet)
     plan = build_plan(composed.settings, composed.equation)
     if new:
         target = new_folder(target)  # another run may have started in the same second
-    return execute(plan, target, composed.yaml, Console(stderr=True, quiet=quiet))
+    return _execute(Job(plan, target, composed.yaml), quiet)
 
 
 def resume(folder: str | Path, *overrides: str, quiet: bool = True) -> Run:
-    """Resume a run that was stopped or killed, or extend a finished run.
+    """Continue a run that was stopped or killed, or extend a finished one.
 
     Args:
-        folder: the folder of the run.
+        folder: folder of the run.
         overrides: settings that may change, such as ``"time.end=200"``.
-        quiet: whether to hide the progress bar.
-
-    Returns:
-        The finished run.
+        quiet: print neither messages nor a progress bar.
 
     Raises:
-        PdesimError: for settings that cannot change, and if the run fails.
+        PdesimError: if there is no run, its files are damaged, a setting may not change, or the run
+            fails.
     """
     return _resume(as_path(folder), nested_values(overrides), quiet)
 
 
-def _resume(folder: Path, requested: Mapping, quiet: bool) -> Run:
+def _resume(folder: Path, requested: Mapping[str, Any], quiet: bool) -> Run:
     rest = continue_run(folder, requested)
     for note in rest.notes:
         warnings.warn(note, stacklevel=3)
     if rest.plan is None:
         return Run(folder)
-    console = Console(stderr=True, quiet=quiet)
-    return execute(rest.plan, folder, rest.config_yaml, console, goes_on=True)
+    return _execute(Job(rest.plan, folder, rest.config_yaml, resume=True), quiet)
+
+
+def _execute(job: Job, quiet: bool) -> Run:
+    execute_single(job, Console(stderr=True, quiet=quiet), Options())
+    return Run(job.folder)
 
 
 def open_snapshots(path: str | Path) -> Snapshots:
@@ -92,6 +117,6 @@ def open_snapshots(path: str | Path) -> Snapshots:
         OutputError: if the file does not exist or cannot be read.
     """
     snapshots = Snapshots(path)
-    if snapshots.offer:
-        warnings.warn(snapshots.offer, stacklevel=2)
+    if snapshots.recovery_hint:
+        warnings.warn(snapshots.recovery_hint, stacklevel=2)
     return snapshots

@@ -226,7 +226,7 @@ def test_resume_keeps_the_settings(stopped):
         pdesim.resume(stopped, "time.end=1", "equation.D=0.5")
     with pytest.raises(PdesimError, match="did you mean 'end'"):
         pdesim.resume(stopped, "time.ende=1")
-    with pytest.raises(PdesimError, match="holds no run"):
+    with pytest.raises(PdesimError, match="contains no run"):
         pdesim.resume(stopped / "nowhere")
 
 

@@ -19,7 +19,7 @@ from pdesim.files import check_folder, replacing
 from pdesim.files.folder import NAMES
 from pdesim.output import SnapshotWriter, recover
 from pdesim.output.lock import is_held
-from pdesim.output.snapshots import amend
+from pdesim.output.snapshots import update_attributes
 from pdesim.render import diagnostics_plot
 
 QUICK = ("equation=heat", "grid=[12,8]", "output.frames=2", "animation=none")
@@ -260,7 +260,7 @@ def test_files_that_lead_to_others_are_refused_by_every_reader_and_writer(
     for use in (
         lambda: pdesim.open(path),
         lambda: export(path, "netcdf"),
-        lambda: amend(path, {"config": "x"}),
+        lambda: update_attributes(path, {"config": "x"}),
         lambda: SnapshotWriter(path, None),
         lambda: recover(path),
     ):

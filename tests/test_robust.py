@@ -26,7 +26,7 @@ from pdesim.config.compose import is_given
 from pdesim.errors import OutputError
 from pdesim.export import export
 from pdesim.files import clear_left_behind, is_path, new_folder, replacing
-from pdesim.output import lock, read_status
+from pdesim.output import RunFolder, lock
 from pdesim.output.recorder import Recorder
 from pdesim.output.recover import recover
 from pdesim.run.stopping import Owner, StopRequests, stop_requests
@@ -56,7 +56,7 @@ def test_one_writer_recovers_a_file(tmp_path):
 
 def test_somebody_who_looks_keeps_no_writer_away(tmp_path, monkeypatch):
     """`info` locks a folder for an instant to see whether it is locked."""
-    held, release = lock.FileLock(tmp_path / lock.FILE), []
+    held, release = lock.FileLock(tmp_path / lock.LOCK), []
     held.acquire()
 
     def acquire(self, timeout, real=lock.FileLock.acquire):
@@ -261,7 +261,7 @@ def test_a_lack_of_memory_is_no_defect(tmp_path, monkeypatch, capsys, members):
     told = capsys.readouterr().err
     assert f"not enough memory for {16 * members} cells" in told and "internal error" not in told
     for member in range(members):
-        status = read_status(tmp_path / "out" / str(member))
+        status = RunFolder(tmp_path / "out" / str(member)).read_status()
         assert status["state"] == "failed" and "not enough memory" in status["error"]
 
 

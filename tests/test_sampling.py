@@ -199,7 +199,7 @@ BAD = [
     (["a=interval(0,1)"], {"sampler": "zip"}, "random"),
     (["a=interval(0,1)"], {"sampler": "random"}, "sweep.n"),
     (["a=interval(0,1)"], {"sampler": "sobol", "n": 0}, "sweep.n=64"),
-    (["a=1,2"], {"n": 3}, "the values say how many"),
+    (["a=1,2"], {"n": 3}, "the values of sweep=grid determine"),
     (["a=1"], {"sampler": "random", "n": 3}, "nothing to draw"),
     (["a=tag(log,interval(0,1))"], {"sampler": "random", "n": 3}, "above 0"),
     (["a=tag(log,interval(-2,-1))"], {"sampler": "random", "n": 3}, "above 0"),

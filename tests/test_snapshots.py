@@ -125,7 +125,7 @@ def test_a_selection_is_a_slice_of_the_grid(points, stride, bounds):
     try:
         selection = build_selection(grid, ("u",), None, stride, {"x": bounds})
     except ConfigError as error:
-        assert "holds no cell centre" in str(error)
+        assert "contains no cell centre" in str(error)
         return
     x = selection.coordinates(grid, 0)
     inside = [c for c in grid.centres(0) if bounds[0] <= c <= bounds[1]]
@@ -169,7 +169,7 @@ def test_settings_choose_what_is_stored(tmp_path):
         ("output.stride=0", "output.stride is 0"),
         ("output.stride=[1,2,3]", "output.stride has 3 numbers"),
         ("output.region={q: [0,1]}", "output.region"),
-        ("output.region={x: [5,6]}", "holds no cell centre"),
+        ("output.region={x: [5,6]}", "contains no cell centre"),
         ("output.region={x: [1]}", "output.region"),
         ("output.keep_bits=0", "output.keep_bits is 0"),
         ("output.keep_bits=30", "float32 has 23 mantissa bits"),

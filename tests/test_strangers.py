@@ -18,8 +18,8 @@ from pdesim.cli import main as cli
 from pdesim.cli import resume as resume_command
 from pdesim.errors import OutputError, printable
 from pdesim.files import load_yaml
-from pdesim.output import recover
-from pdesim.output.checkpoint import PREVIOUS, fingerprint, read_checkpoint, write_checkpoint
+from pdesim.output import RunFolder, recover
+from pdesim.output.checkpoint import fingerprint, read_checkpoint, write_checkpoint
 from pdesim.output.convergence import settings_digest
 
 ESCAPE = "\x1b[31m"
@@ -211,7 +211,7 @@ def test_odd_parts_of_a_checkpoint_get_one_message(run, capsys, name):
     moment, settings = read_checkpoint(run / "checkpoint.h5")
     odd = {key: value(moment) if callable(value) else value for key, value in ODD[name].items()}
     write_checkpoint(run, dataclasses.replace(moment, **odd), settings)
-    (run / PREVIOUS).unlink()
+    RunFolder(run).previous_checkpoint.unlink()
     assert cli.main(["resume", "run", "time.end=5"]) == 2
     message = capsys.readouterr().err
     assert "checkpoint" in message or "stepper=nope" in message or "output.every" in message

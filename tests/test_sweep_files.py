@@ -381,7 +381,7 @@ def test_a_sweep_on_a_coarse_grid_is_warned_of(capsys):
     from pdesim.sweep.run import _warn
 
     plans = [make_plan("equation=gray_scott", "grid=32", f"equation.F={F}") for F in (0.03, 0.04)]
-    members = [Member(n, Path(str(n)), "", plan, ()) for n, plan in enumerate(plans)]
+    members = [Member(plan, Path(str(n)), "", number=n) for n, plan in enumerate(plans)]
     _warn(members, Console())
     told = capsys.readouterr().out
     assert told.count("warning") == 1 and "member 0" in told
@@ -397,7 +397,7 @@ def test_notes_on_the_members_of_a_sweep_are_printed_once(capsys):
     words = ("equation=heat", "grid=16")
     plans = [make_plan(*words, f"+equation.unknown={n}") for n in (1, 2, 3)]
     plans[2] = make_plan(*words, "equation.rhs={u: 'unknown*laplacian(u)'}", "+equation.unknown=3")
-    members = [Member(n, Path(str(n)), "", plan, ()) for n, plan in enumerate(plans)]
+    members = [Member(plan, Path(str(n)), "", number=n) for n, plan in enumerate(plans)]
     _warn(members[:2], Console())
     told = capsys.readouterr().out
     assert told.count("no formula uses equation.unknown") == 1 and "member" not in told
@@ -407,5 +407,5 @@ def test_notes_on_the_members_of_a_sweep_are_printed_once(capsys):
     assert "member 2: note: no formula uses equation.D\n" in told
     # computed alone, a member prints its notes itself
     alone = make_plan(*words, "stepper=implicit_euler", "equation.D='1+x'", "+equation.unknown=1")
-    _warn([Member(0, Path("0"), "", alone, ())], Console())
+    _warn([Member(alone, Path("0"), "")], Console())
     assert "unknown" not in capsys.readouterr().out

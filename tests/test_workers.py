@@ -157,7 +157,7 @@ def test_one_stop_file_stops_all_that_share_it(tmp_path):
 def test_the_limit_of_time_is_the_whole_sweeps(tmp_path, monkeypatch):
     """Batches after the limit are not begun, and how to go on is told."""
     jobs = [[*WORDS, f"equation.a={a}", "time.wall_limit=1e-3"] for a in (0.1, 0.2, 0.3)]
-    monkeypatch.setattr(members_module, "CACHE", 1)  # a batch each
+    monkeypatch.setattr(members_module, "CACHE_BYTES", 1)  # a batch each
     console = Console(record=True, width=100, file=io.StringIO())
     assert run_sweep(jobs, tmp_path, Composer(), console) == 75
     text = console.export_text()
@@ -169,7 +169,7 @@ def test_the_limit_of_time_is_the_whole_sweeps(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("terminal", [False, True])
 def test_progress_is_the_whole_sweeps(tmp_path, monkeypatch, terminal):
-    monkeypatch.setattr(members_module, "CACHE", 1)  # a batch each
+    monkeypatch.setattr(members_module, "CACHE_BYTES", 1)  # a batch each
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
     jobs = [[*WORDS, f"equation.a={a}"] for a in (0.1, 0.2, 0.3)]
     console = Console(file=io.StringIO(), force_terminal=terminal, width=120)
@@ -191,15 +191,15 @@ def _held_after_batches(folder: Path, count: int, size: int) -> list[int]:
     """Memory of this process after every batch of a sweep."""
     words = ("equation=gray_scott", "grid=32", "stepper=euler", "time.dt=1", "time.end=20")
     words += ("output.frames=2", "animation=none")
-    compose, held, run_together = Composer(), [], computing._run_together
-    members_module.CACHE = size * 2 * 32 * 32 * 4
+    compose, held, execute = Composer(), [], computing.execute
+    members_module.CACHE_BYTES = size * 2 * 32 * 32 * 4
 
     def watched(*arguments):
-        outcomes = run_together(*arguments)
+        outcomes = execute(*arguments)
         held.append(resident())
         return outcomes
 
-    computing._run_together = watched
+    computing.execute = watched
     members = [
         prepare_member(n, folder / str(n), [*words, f"equation.F={0.02 + 4e-5 * n}"], compose)
         for n in range(count)

@@ -210,9 +210,9 @@ def _planned(
 
 def _resumes(settings: Settings, folder: Path) -> bool:
     """Whether a run in this folder is resumed."""
-    from pdesim.output.snapshots import FILE
+    from pdesim.output import RunFolder
 
-    return settings.resume == "auto" and (folder / FILE).exists()
+    return settings.resume == "auto" and RunFolder(folder).contains_run
 
 
 def _check_folder(folder: Path, overwrite: bool) -> None:
@@ -223,14 +223,10 @@ def _check_folder(folder: Path, overwrite: bool) -> None:
     """
     from pdesim.errors import OutputError
     from pdesim.files import not_made
-    from pdesim.output.snapshots import FILE
+    from pdesim.output import RunFolder
 
     try:
-        if (folder / FILE).exists() and not overwrite:
-            raise OutputError(
-                f"{folder} already contains a run; nothing was overwritten",
-                hint="another folder (hydra.run.dir=...), output.overwrite=true or resume=auto",
-            )
+        RunFolder(folder).check_overwrite(overwrite)
         present = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     except (OSError, ValueError) as error:  # for names that are too long or contain a null byte
         raise not_made(folder, error) from None
@@ -342,18 +338,20 @@ def _job(
     from pdesim.config.compose import to_yaml
     from pdesim.plan import build_plan
     from pdesim.run.continuation import Continuation, continue_run
-    from pdesim.run.execute import execute
+    from pdesim.run.execute import Options, execute_single
+    from pdesim.run.job import Job
 
     hydra_config = HydraConfig.get()
     folder = _shown(Path(hydra_config.runtime.output_dir))
-    alone = hydra_config.mode is RunMode.RUN
+    owns_process = hydra_config.mode is RunMode.RUN
     if plan is None and _resumes(settings, folder):
         plan = continue_run(folder, values)
     if isinstance(plan, Continuation):
-        carry_on(plan, folder, Console(stderr=True), alone=alone)
+        carry_on(plan, folder, Console(stderr=True), owns_process=owns_process)
         return
     plan = plan or build_plan(settings, hydra_config.runtime.choices["equation"])
-    execute(plan, folder, to_yaml(values), Console(stderr=True), alone=alone)
+    job = Job(plan, folder, to_yaml(values))
+    execute_single(job, Console(stderr=True), Options(owns_process=owns_process))
     print(folder)
 
 

@@ -51,8 +51,8 @@ def run(arguments: Sequence[str]) -> int:
     with reading(path), Snapshots(path) as snapshots:
         source = snapshots.path
         fields = snapshots.fields
-        if snapshots.offer:
-            print(f"pdesim: {snapshots.offer}", file=sys.stderr)
+        if snapshots.recovery_hint:
+            print(f"pdesim: {snapshots.recovery_hint}", file=sys.stderr)
         stored = read_config(snapshots.attributes)
     animation = _settings(Animation, "animation", stored, overrides, fields)
     if animation.name == "none":

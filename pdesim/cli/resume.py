@@ -40,22 +40,24 @@ def run(arguments: Sequence[str]) -> int:
     return carry_on(rest, folder, Console(stderr=True))
 
 
-def carry_on(rest: Continuation, folder: Path, console: Console, alone: bool = True) -> int:
+def carry_on(rest: Continuation, folder: Path, console: Console, owns_process: bool = True) -> int:
     """Execute the remaining part of a run, if there is one, and return the exit code.
 
     Args:
         rest: the remaining part.
         folder: the folder of the run.
         console: the console for notes and progress.
-        alone: whether the process executes nothing else.
+        owns_process: whether the process executes nothing else.
     """
-    from pdesim.run.execute import execute
+    from pdesim.run.execute import Options, execute_single
+    from pdesim.run.job import Job
 
     for note in rest.notes:
         console.print(note, highlight=False, markup=False, soft_wrap=True)
     if rest.plan is None:
         console.print(f"{folder} is finished", highlight=False, markup=False, soft_wrap=True)
     else:
-        execute(rest.plan, folder, rest.config_yaml, console, goes_on=True, alone=alone)
+        job = Job(rest.plan, folder, rest.config_yaml, resume=True)
+        execute_single(job, console, Options(owns_process=owns_process))
     print(folder)
     return 0

@@ -22,7 +22,7 @@ from pdesim.output.convergence import (
     rows,
     title,
 )
-from pdesim.output.snapshots import FILE as SNAPSHOTS
+from pdesim.output.run_folder import SNAPSHOTS
 from pdesim.output.status import speed
 from pdesim.output.summary import Summary, summarize
 from pdesim.output.sweeps import (

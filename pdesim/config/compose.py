@@ -34,12 +34,10 @@ from pdesim.config.trust import (
     untrusted_settings,
 )
 from pdesim.errors import ConfigError, OutputError, nearest
-from pdesim.files import check_aliases, check_interpolations
+from pdesim.files import check_aliases, check_interpolations, dump_yaml
 from pdesim.model.equation import KEYS
 from pdesim.settings import OPEN_SECTIONS, Settings, read_settings
 
-# libyaml is many times faster, but PyYAML may have been built without it
-_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 HYDRA_VERSION = "1.3"
 
 
@@ -121,7 +119,7 @@ class Composed:
 
 def to_yaml(values: Mapping[str, Any]) -> str:
     """Return settings as YAML text."""
-    return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    return dump_yaml(values)
 
 
 def compose_settings(overrides: Sequence[str], config_dir: str | None = None) -> Composed:

@@ -35,7 +35,7 @@ from pdesim.files.hdf5 import (
 from pdesim.files.inputs import memory, read_last_frame, read_picture, resize
 from pdesim.files.interpolation import check_interpolations
 from pdesim.files.replace import clear_left_behind, clear_name, replacing, write_text
-from pdesim.files.text import check_aliases, load_yaml
+from pdesim.files.text import check_aliases, dump_yaml, load_yaml
 from pdesim.files.version import check_version
 
 __all__ = [
@@ -56,6 +56,7 @@ __all__ = [
     "clear_name",
     "creating",
     "dataset",
+    "dump_yaml",
     "is_path",
     "is_run_file",
     "load_yaml",

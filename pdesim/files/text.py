@@ -1,4 +1,4 @@
-"""Reading untrusted YAML."""
+"""YAML text: reading texts of unknown origin safely, and writing."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ _KINDS = ("null", "bool", "int", "float", "str", "seq", "map")
 
 # libyaml is many times faster, but PyYAML may have been built without it
 _SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+#: the length of a line that is not wrapped
+_ONE_LINE = 10**6
 
 
 class _Loader(_SafeLoader):
@@ -54,6 +57,18 @@ def load_yaml(text: str) -> Any:
     except (yaml.YAMLError, ValueError, OverflowError, TypeError, LookupError) as error:
         # ValueError for a number of 5000 digits, LookupError for the tag !!bool before a word
         raise _unreadable(error) from None
+
+
+def dump_yaml(values: Any, *, one_line: bool = False) -> str:
+    """Return values as YAML text, with keys in their order.
+
+    Args:
+        one_line: write lists and mappings in brackets, on one line without its end.
+    """
+    if not one_line:
+        return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    text = yaml.dump(values, Dumper=_Dumper, default_flow_style=True, width=_ONE_LINE)
+    return text.strip()
 
 
 def check_aliases(text: str, most: int = MOST_NODES) -> None:

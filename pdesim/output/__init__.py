@@ -1,18 +1,19 @@
-"""What a run leaves behind, and how to read it back."""
+"""The files of a run: writing and reading them."""
 
 from pdesim.output.checkpoint import fingerprint, read_checkpoint
 from pdesim.output.diagnostics import DiagnosticsFile
-from pdesim.output.reader import Snapshots, find_snapshots, read_status
+from pdesim.output.reader import Snapshots, find_snapshots
 from pdesim.output.recorder import Recorder, Worker, frames_waiting
 from pdesim.output.recover import recover
+from pdesim.output.run_folder import RunFolder
 from pdesim.output.snapshots import Layout, SnapshotWriter, create_snapshots
-from pdesim.output.status import write_status
 from pdesim.output.sweep_csv import write_sweep_csv
 
 __all__ = [
     "DiagnosticsFile",
     "Layout",
     "Recorder",
+    "RunFolder",
     "SnapshotWriter",
     "Snapshots",
     "Worker",
@@ -21,8 +22,6 @@ __all__ = [
     "fingerprint",
     "frames_waiting",
     "read_checkpoint",
-    "read_status",
     "recover",
-    "write_status",
     "write_sweep_csv",
 ]

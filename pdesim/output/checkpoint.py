@@ -1,7 +1,7 @@
 """``checkpoint.h5``: the state of a run between two steps, from which it resumes bit for bit.
 
-Written under another name, synced to the disk and renamed; the one before is kept as
-``checkpoint.previous.h5``, and used where the last one turns out to be damaged.
+The file is written under another name, synced to the disk and renamed. The previous one is kept as
+``checkpoint.previous.h5`` and used if the newer one is damaged.
 """
 
 from __future__ import annotations
@@ -27,15 +27,14 @@ from pdesim.files import (
     read_array,
     replacing,
 )
-from pdesim.output.snapshots import LIBRARY_VERSIONS, explained, reason
+from pdesim.output.run_folder import RunFolder
+from pdesim.output.snapshots import LIBRARY_VERSIONS, reason, translate_errors
 from pdesim.settings import CONTINUING, INCIDENTAL
 from pdesim.steppers.targets import nearness
 
-FILE = "checkpoint.h5"
-#: raised whenever the layout of the file changes; files of every version are read
+#: increased when the layout of the file changes; files of all earlier versions can be read
 FORMAT_VERSION = 1
-PREVIOUS = "checkpoint.previous.h5"
-#: the arrays of the error monitor that a checkpoint stores, in this order
+#: arrays of the error monitor that a checkpoint stores, in this order
 SAVED = ("error", "damped", "rate", "hidden", "damping", "peak", "spread")
 
 
@@ -44,26 +43,26 @@ class Checkpoint:
     """The state of a run between two blocks of steps.
 
     Args:
-        stepper: its name.
-        frame: the number of the last frame that was reached.
-        target: the number of the last target that was reached.
-        steps_since_target: steps taken since then.
-        time: the simulated time.
-        dt: the step that ``carry`` and the stepper's coefficients belong to; an adaptive stepper
+        stepper: name of the stepper.
+        frame: number of the last frame that was reached.
+        target: number of the last target that was reached.
+        steps_since_target: number of steps since that target.
+        time: simulated time.
+        dt: time step for which ``carry`` and the stepper's coefficients hold; an adaptive stepper
             tries it next.
-        max_dt, limit: the longest step and the stability limit of the plan.
-        steps, rejected: of the whole run.
-        seconds: of computing, in the whole run.
-        in_batch: 1 for a member of a batch, whose program may round products and sums differently
-            from that of a single run.
-        checked, checks, measured_at: of the error monitor: the step and the time of its last
-            measurement, and how many there were.
-        times: of all frames.
-        targets: the times that steps land on.
-        errors: the error in time so far (:meth:`pdesim.engine.monitor.Monitor.of`).
-        state: the fields, ``(fields, *grid.shape)``.
-        carry: what the stepper carries from step to step, earlier rates included.
-        solid: the obstacles, if any.
+        max_dt, limit: longest step and stability limit of the plan.
+        steps, rejected: number of accepted and rejected steps since the start of the run.
+        seconds: computing time since the start of the run.
+        in_batch: 1 for a member of a batch, whose program may round differently from that of a
+            single run, else 0.
+        checked, measured_at, checks: step and time of the error monitor's last measurement, and the
+            number of measurements.
+        times: times of all frames.
+        targets: times at which steps end.
+        errors: error in time so far (:meth:`pdesim.engine.monitor.Monitor.of`).
+        state: the fields, shape ``(fields, *grid.shape)``.
+        carry: arrays that the stepper passes from step to step, such as earlier rates.
+        solid: True inside obstacles, shape ``grid.shape``; None without obstacles.
     """
 
     stepper: str
@@ -90,7 +89,7 @@ class Checkpoint:
 
 
 _TYPES = {"int": int, "float": int | float, "str": str}
-#: steps and other counts stay below; what is counted is also computed with as float64
+#: upper bound of counts, which float64 represents exactly up to here
 LARGEST_COUNT = 2**53
 _POSITIVE = ("dt", "max_dt", "limit")
 _ARRAYS = ("times", "targets", "errors", "state")
@@ -101,20 +100,21 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint, settings: str) -> Non
     """Replace the folder's checkpoint.
 
     Args:
-        settings: what the checkpoint depends on, see :func:`fingerprint`.
+        settings: the settings that the checkpoint depends on, see :func:`fingerprint`.
 
     Raises:
-        OutputError: if it cannot be written; the checkpoints before are kept.
+        OutputError: if the file cannot be written; earlier checkpoints are kept.
     """
-    path = folder / FILE
+    run = RunFolder(folder)
+    path = run.checkpoint
     numbers = json.dumps({name: getattr(checkpoint, name) for name in _NUMBERS})
     arrays = {name: getattr(checkpoint, name) for name in _ARRAYS}
     arrays |= {f"carry_{number}": part for number, part in enumerate(checkpoint.carry)}
     if checkpoint.solid is not None:
         arrays["solid"] = checkpoint.solid.astype(np.uint8)
     with (
-        explained(path),
-        replacing(path, sync=True, keep=folder / PREVIOUS) as temporary,
+        translate_errors(path),
+        replacing(path, sync=True, keep=run.previous_checkpoint) as temporary,
         creating(temporary, libver=LIBRARY_VERSIONS) as file,
     ):
         for name, values in arrays.items():
@@ -127,10 +127,10 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint, settings: str) -> Non
 
 
 def read_checkpoint(path: Path) -> tuple[Checkpoint, str]:
-    """The checkpoint, and the settings that it depends on.
+    """Return a checkpoint and the settings that it depends on.
 
     Raises:
-        OutputError: if the file is missing, damaged, or refers to other files.
+        OutputError: if the file is missing, damaged, of a later version, or refers to other files.
     """
     check_own_file(path)
     try:
@@ -139,13 +139,13 @@ def read_checkpoint(path: Path) -> tuple[Checkpoint, str]:
             numbers, settings = file.attrs["numbers"], file.attrs["settings"]
             carried = int(file.attrs["carried"])
             if not 0 <= carried <= len(file):
-                raise ValueError(f"it counts {carried} carried arrays")
+                raise ValueError(f"invalid number of carried arrays: {carried}")
             names = [*_ARRAYS, *(f"carry_{n}" for n in range(carried))]
             names += ["solid"] if "solid" in file else []
             arrays = {name: read_array(file, name) for name in names}
             intact = file.attrs["digest"] == _digest(numbers, settings, arrays)
         if not intact:
-            raise OutputError(f"{path} is damaged: its contents do not fit its checksum")
+            raise OutputError(f"{path} is damaged: its contents do not match its checksum")
         values = {name: json.loads(numbers)[name] for name in _NUMBERS}
         carry = tuple(arrays[name] for name in names if name.startswith("carry_"))
         solid = arrays["solid"].astype(bool) if "solid" in arrays else None
@@ -158,10 +158,10 @@ def read_checkpoint(path: Path) -> tuple[Checkpoint, str]:
 
 
 def _check(checkpoint: Checkpoint) -> None:
-    """Types and ranges: a checksum shows damage, not who computed it.
+    """Check types and ranges of all entries; a correct checksum does not imply valid entries.
 
     Raises:
-        ValueError: naming the first entry that no run writes.
+        ValueError: naming the first invalid entry.
     """
     for field in dataclasses.fields(Checkpoint):
         if field.type in _TYPES:
@@ -170,7 +170,7 @@ def _check(checkpoint: Checkpoint) -> None:
         times = getattr(checkpoint, name)
         growing = times.ndim == 1 and times.dtype.kind == "f" and (np.diff(times) > 0).all()
         if not growing or len(times) < 2 or not np.isfinite(times).all():
-            raise ValueError(f"{name} is no list of growing times")
+            raise ValueError(f"{name} is not a list of increasing times")
     for name, many in (("frame", checkpoint.times), ("target", checkpoint.targets)):
         if not 0 <= getattr(checkpoint, name) < len(many):
             raise ValueError(f"{name} is {getattr(checkpoint, name)} of {len(many)}")
@@ -179,7 +179,7 @@ def _check(checkpoint: Checkpoint) -> None:
     if state.dtype.kind != "f" or not 2 <= state.ndim <= 4 or not np.isfinite(state).all():
         raise ValueError("the state is not finite")
     if any(part.dtype.kind in "fc" and not np.isfinite(part).all() for part in checkpoint.carry):
-        raise ValueError("what the stepper carries is not finite")
+        raise ValueError("the arrays carried by the stepper are not finite")
     if errors.dtype != np.float64 or errors.shape != (len(SAVED), len(state)):
         raise ValueError(f"errors have type {errors.dtype} and shape {errors.shape}")
     if solid is not None and solid.shape != state.shape[1:]:
@@ -187,54 +187,52 @@ def _check(checkpoint: Checkpoint) -> None:
 
 
 def _check_number(name: str, value: Any, kind: str) -> None:
-    """One entry of ``numbers``; see :func:`_check`."""
+    """Check one entry of ``numbers``; see :func:`_check`."""
     good = isinstance(value, _TYPES[kind]) and not isinstance(value, bool)
     if good and kind == "int":
         good = 0 <= value < (2 if name == "in_batch" else LARGEST_COUNT)
     if good and kind == "float":
         least = 0.0 if name in _POSITIVE else -math.inf
-        # a limit is infinite where there is none
+        # the limit of a stepper that is stable for every step is infinite
         good = least < float(value) < math.inf or (name == "limit" and value == math.inf)
     if not good:
         raise ValueError(f"{name} is {str(value)[:40]!r}")
 
 
 def _check_place(checkpoint: Checkpoint) -> None:
-    """Whether time, frame and target fit together, and steps lead on; see :func:`_check`."""
+    """Check that time, frame and target agree, and that the next target can be reached."""
     times, targets, target = checkpoint.times, checkpoint.targets, checkpoint.target
     now, later = targets[target], targets[min(target + 1, len(targets) - 1)]
     frame = np.searchsorted(times, now + nearness(times), "right") - 1
     near = nearness(targets)
     if checkpoint.frame != frame or not now - near <= checkpoint.time <= later + near:
         raise ValueError(
-            f"frame {checkpoint.frame}, target {target} and time {checkpoint.time:g} do not fit"
+            f"frame {checkpoint.frame}, target {target} and time {checkpoint.time:g} do not agree"
         )
     if np.diff(targets).max() / checkpoint.max_dt > LARGEST_COUNT:
         raise ValueError(f"max_dt is {checkpoint.max_dt:g}")
 
 
-#: how frames are stored decides no number of the run
+#: settings that do not change the numbers of a run
 _FREE = (*INCIDENTAL, *CONTINUING, "output")
 
 
 def fingerprint(config: Mapping[str, Any]) -> str:
-    """The part of a configuration that decides every number of a run, as sorted JSON.
+    """Return the part of a configuration that determines the numbers of a run, as sorted JSON.
 
-    Output, pictures, names, the end, and how long it may take are free to change on the way.
+    Settings of output, pictures, names, the final time and time limits are left out.
     """
     parts = {}
     for name, value in config.items():
         if name not in _FREE:
-            whole = not isinstance(value, Mapping)
-            kept = (
-                value if whole else {k: v for k, v in value.items() if f"{name}.{k}" not in _FREE}
-            )
-            parts[name] = kept
+            if isinstance(value, Mapping):
+                value = {k: v for k, v in value.items() if f"{name}.{k}" not in _FREE}
+            parts[name] = value
     return json.dumps(_with_names(parts), sort_keys=True)
 
 
 def _with_names(value: Any) -> Any:
-    """The same with text as the keys of mappings; keys of several types cannot be sorted."""
+    """Convert the keys of mappings to text; keys of several types cannot be sorted."""
     if isinstance(value, Mapping):
         return {str(key): _with_names(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
@@ -248,5 +246,5 @@ def _digest(numbers: str, settings: str, arrays: Mapping[str, np.ndarray]) -> st
         total.update(text.encode())
     for name, values in sorted(arrays.items()):
         total.update(f"{name}{values.dtype.str}{values.shape}".encode())
-        total.update(np.ascontiguousarray(values))
+        total.update(np.ascontiguousarray(values).data)
     return total.hexdigest()

@@ -1,4 +1,4 @@
-"""``converge.json``: the estimated error in space of a run, as ``pdesim converge`` leaves it."""
+"""``converge.json``: the error in space of a run, as estimated by ``pdesim converge``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NOT_ESTIMATED = "not estimated (pdesim converge)"
 
 
 def read_convergence(folder: Path) -> dict[str, Any] | None:
-    """What ``pdesim converge`` wrote in a folder; None where there is no such file.
+    """Return the result of ``pdesim converge`` in a folder; None if there is no such file.
 
     Raises:
         OutputError: if it cannot be read.
@@ -26,27 +26,27 @@ def read_convergence(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        found = json.loads(read_text(path))
+        result = json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise OutputError(f"{path} cannot be read ({error})") from None
-    try:  # all that is ever made of it, so that no reader meets an entry that it cannot tell
-        title(found), rows(found), error_in_space(found), json.dumps(found, allow_nan=False)
+    try:  # everything that is derived from it, so that invalid entries are found here
+        title(result), rows(result), error_in_space(result), json.dumps(result, allow_nan=False)
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
         raise OutputError(f"{path} is not the result of pdesim converge") from None
-    return found
+    return result
 
 
 def settings_digest(config: Mapping[str, Any]) -> str:
-    """A short name of the settings that decide a run's numbers, to tell results of other runs."""
+    """Return a digest of the settings that determine a run's numbers."""
     return hashlib.sha256(fingerprint(config).encode()).hexdigest()[:16]
 
 
-def error_in_space(found: Mapping[str, Any] | None) -> str:
-    """One line, such as "about u 1.2e-3 of its range (order 2.01), at t = 5"."""
-    if found is None:
+def error_in_space(result: Mapping[str, Any] | None) -> str:
+    """Return one line, such as "about u 1.2e-3 of its range (order 2.01), at t = 5"."""
+    if result is None:
         return NOT_ESTIMATED
     parts = []
-    for name, numbers in found["fields"].items():
+    for name, numbers in result["fields"].items():
         error, order = numbers["relative_max"], numbers["order_rms"]
         size = f"{numbers['error_max']:.2g}" if error is None else f"{error:.2g} of its range"
         size = size if numbers["reliable"] else f"more than {size}"
@@ -54,16 +54,17 @@ def error_in_space(found: Mapping[str, Any] | None) -> str:
         parts.append(
             f"{name} {size}" + (f" (order {order:.2f}{trust})" if order is not None else "")
         )
-    return "about " + ", ".join(parts) + f", at t = {found['time']:g}"
+    return "about " + ", ".join(parts) + f", at t = {result['time']:g}"
 
 
 def header() -> tuple[str, ...]:
+    """Return the names of the columns of :func:`rows`."""
     return ("field", "order (RMS)", "order (max)", "error RMS", "error max",
             "RMS / range", "max / range", "")  # fmt: skip
 
 
-def rows(found: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """The table of a result, a row per field; :func:`header` names the columns."""
+def rows(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return the rows of a result's table, one per field; :func:`header` names the columns."""
     return [
         (
             name,
@@ -75,18 +76,18 @@ def rows(found: Mapping[str, Any]) -> list[tuple[str, ...]]:
             ),
             str(numbers["verdict"]),
         )
-        for name, numbers in found["fields"].items()
+        for name, numbers in result["fields"].items()
     ]
 
 
-def title(found: Mapping[str, Any]) -> str:
-    """What was compared, on one line."""
-    cells = [" x ".join(map(str, level["grid"])) for level in found["levels"]]
-    expected = found["expected_order"]
+def title(result: Mapping[str, Any]) -> str:
+    """Return one line that names the equation, the time and the grids compared."""
+    cells = [" x ".join(map(str, level["grid"])) for level in result["levels"]]
+    expected = result["expected_order"]
     promise = "" if expected is None else f", expected order {expected:g}"
     return (
-        f"{found['equation']}: error in {found['refined']} on {cells[1]} cells at "
-        f"t = {found['time']:g}, from {cells[0]}, {cells[1]} and {cells[2]} cells{promise}"
+        f"{result['equation']}: error in {result['refined']} on {cells[1]} cells at "
+        f"t = {result['time']:g}, from {cells[0]}, {cells[1]} and {cells[2]} cells{promise}"
     )
 
 

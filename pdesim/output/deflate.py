@@ -1,9 +1,9 @@
-"""A chunk as HDF5's shuffle and gzip filters would leave it, in a fraction of their time.
+"""Chunks in the format of HDF5's shuffle and gzip filters, written several times faster.
 
-After the shuffle, bytes of one significance lie together, as planes: exponents deflate well, low
-bits of the mantissa are noise. A zlib stream (RFC 1950) may hold deflated and stored blocks side by
-side (RFC 1951, sections 3.2.3 and 3.2.4), so planes that deflating would hardly make smaller are
-stored as they are, and any reader opens the chunk without knowing of it.
+The shuffle collects the bytes of equal significance into planes. Planes with exponents deflate
+well; planes with low bits of the mantissa are noise. A zlib stream (RFC 1950) may contain deflated
+and stored blocks (RFC 1951, sections 3.2.3 and 3.2.4), so planes that hardly shrink are stored
+unchanged. Readers need no knowledge of this.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ import struct
 import sys
 import zlib
 from collections.abc import Iterator
+from types import ModuleType
+from typing import Protocol
 
 import numpy as np
 
-try:  # the same format as zlib's, ten times faster
+engine: ModuleType
+try:  # the format of zlib, ten times faster
     from isal import isal_zlib as engine
 except ImportError:
     engine = zlib
@@ -23,25 +26,33 @@ except ImportError:
 LEVEL = 1
 #: RFC 1950, section 2.2: deflate with a window of 32 KiB, by the fastest algorithm, no dictionary
 HEADER = b"\x78\x01"
-#: RFC 1951, section 3.2.4: the last block, stored, of no bytes
+#: RFC 1951, section 3.2.4: an empty stored block, marked as the last one
 END = b"\x01\x00\x00\xff\xff"
-#: the length of a stored block is a number of 16 bits
+#: largest length of a stored block, a number of 16 bits
 LARGEST_STORED = 65535
-#: what storing may add to a chunk, as a fraction of what it takes when all planes are deflated
+#: growth of a chunk that stored planes may cause, relative to deflating all planes
 TOLERANCE = 0.05
-#: of a plane, to estimate what deflating would leave of it: so many pieces of so many bytes
+#: number and bytes of the pieces of a plane from which its deflated size is estimated
 PIECES, PIECE = 8, 1024
-#: frames between two estimates, after the first frames
+#: largest number of frames between two estimates
 ESTIMATES_EVERY = 8
-#: numbers taken apart at once: few calls, and little memory beside the planes
+#: numbers shuffled at once: few calls, and little memory beside the planes
 BLOCK = 2**17
 
 
-class Deflater:
-    """Makes chunks of one field's frames, whose planes are much alike from one to the next.
+class Compressor(Protocol):
+    """A compression object of zlib, or of a module that replaces it."""
 
-    What is worth deflating is estimated at the frames 0, 1, 3, 7, and every eighth from there: an
-    estimate takes a fifth of a chunk's time, and an old one can only make a chunk larger or slower.
+    def compress(self, data: bytes | np.ndarray, /) -> bytes: ...
+    def flush(self, mode: int = ..., /) -> bytes: ...
+
+
+class Deflater:
+    """Compressor of the frames of one field, whose planes are similar in consecutive frames.
+
+    The planes to deflate are chosen at the frames 0, 1, 3, 7, and every eighth from there: the
+    estimate takes a fifth of the time of a chunk, and an outdated choice can only make a chunk
+    larger or slower to write.
     """
 
     def __init__(self) -> None:
@@ -58,25 +69,26 @@ class Deflater:
 
 
 def deflate(values: np.ndarray) -> bytes:
-    """A zlib stream of the shuffled bytes of an array."""
+    """Return a zlib stream of the shuffled bytes of an array."""
     return Deflater()(values)
 
 
-def _compressor():
+def _compressor() -> Compressor:
     return engine.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
 
 
-def _stream(planes: np.ndarray, worth: np.ndarray, compressor) -> bytes:
-    parts, checksum = [HEADER], 1
+def _stream(planes: np.ndarray, worth: np.ndarray, compressor: Compressor) -> bytes:
+    parts: list[bytes | memoryview] = [HEADER]
+    checksum = 1
     for plane, compressed in zip(planes, worth, strict=True):
         checksum = engine.adler32(plane, checksum)
         parts += _deflated(plane, compressor) if compressed else _stored(plane)
-    # planes that are stored were not copied until here
+    # stored planes are copied only here
     return b"".join([*parts, END, struct.pack(">I", checksum)])
 
 
 def shuffled(values: np.ndarray) -> np.ndarray:
-    """The bytes of an array, shape ``(itemsize, size)``: row i has byte i of every number."""
+    """Return the bytes of an array, shape ``(itemsize, size)``: row i has byte i of each number."""
     size = values.itemsize
     flat = np.ascontiguousarray(values).reshape(-1)
     if size not in (2, 4, 8):
@@ -90,7 +102,10 @@ def shuffled(values: np.ndarray) -> np.ndarray:
 
 
 def _split(words: np.ndarray, planes: np.ndarray) -> None:
-    """Halves of halves: casts and shifts of whole arrays are twice as fast as a transposition."""
+    """Split words into bytes, halving them recursively.
+
+    Casts and shifts of arrays are twice as fast as a transposition.
+    """
     half = len(planes) // 2
     if half == 1:
         planes[0], planes[1] = words, words >> 8
@@ -99,8 +114,8 @@ def _split(words: np.ndarray, planes: np.ndarray) -> None:
     _split((words >> (8 * half)).astype(f"u{half}"), planes[half:])
 
 
-def worth_deflating(planes: np.ndarray, compressor) -> np.ndarray:
-    """True for planes to deflate: storing all others makes the whole little larger."""
+def worth_deflating(planes: np.ndarray, compressor: Compressor) -> np.ndarray:
+    """Return True for the planes to deflate; storing the others enlarges a chunk only a little."""
     count = planes.shape[1]
     sizes = [min(_estimate(plane, compressor), count) for plane in planes]
     saved = count - np.array(sizes)
@@ -110,9 +125,9 @@ def worth_deflating(planes: np.ndarray, compressor) -> np.ndarray:
     return worth
 
 
-def _estimate(plane: np.ndarray, compressor) -> float:
-    """The bytes that deflating would leave of a plane, from pieces all over it."""
-    sample = plane
+def _estimate(plane: np.ndarray, compressor: Compressor) -> float:
+    """Estimate the deflated size of a plane in bytes, from pieces distributed over it."""
+    sample: bytes | np.ndarray = plane
     if plane.size > PIECES * PIECE:
         apart = plane.size // PIECES
         sample = plane[: PIECES * apart].reshape(PIECES, apart)[:, :PIECE].tobytes()
@@ -120,15 +135,15 @@ def _estimate(plane: np.ndarray, compressor) -> float:
     return size * (plane.size / max(len(sample), 1))
 
 
-def _deflated(data, compressor) -> tuple[bytes, bytes]:
-    # a full flush ends at a whole byte, and what follows does not refer to what came before:
-    # the compressor knows nothing of stored planes in between (RFC 1951, section 3.2.4)
+def _deflated(data: bytes | np.ndarray, compressor: Compressor) -> tuple[bytes, bytes]:
+    # after a full flush, the stream is at a byte boundary and later blocks do not refer to earlier
+    # ones, so stored planes may be inserted (RFC 1951, section 3.2.4)
     return compressor.compress(data), compressor.flush(zlib.Z_FULL_FLUSH)
 
 
-def _stored(plane: np.ndarray) -> Iterator[bytes | np.ndarray]:
-    """Stored blocks: no last one, their length, its complement, their bytes."""
+def _stored(plane: np.ndarray) -> Iterator[bytes | memoryview]:
+    """Yield a plane as stored blocks: a header with length and complement, then the bytes."""
     for start in range(0, plane.size, LARGEST_STORED):
         block = plane[start : start + LARGEST_STORED]
         yield struct.pack("<BHH", 0, block.size, block.size ^ 0xFFFF)
-        yield block
+        yield block.data

@@ -1,4 +1,4 @@
-"""Numbers per frame: what a field does as a whole, in float64."""
+"""``diagnostics.csv``: integral quantities of each field per frame, computed in float64."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from pdesim.errors import OutputError
 from pdesim.files import replacing
 
 QUANTITIES = ("min", "max", "mean", "integral", "l2")
-#: numbers made float64 at once: few calls, and little memory
+#: numbers converted to float64 at once: few calls, and little memory
 BLOCK = 2**18
 
 
 def diagnose(
     values: np.ndarray, cell_volume: float, solid: np.ndarray | None = None
 ) -> dict[str, float]:
-    """Minimum, maximum, mean, integral over the domain, and ``sqrt(integral of u**2)``.
+    """Return minimum, maximum, mean, integral over the domain, and ``sqrt(integral of u**2)``.
 
     Args:
-        solid: True in cells inside obstacles, which do not count; the shape of ``values``.
+        values: a frame of one field.
+        cell_volume: volume of a cell.
+        solid: True inside obstacles, which are left out; the shape of ``values``.
     """
     flat = np.ravel(values) if solid is None else values[~solid]
     total, squares = _sums(flat)
@@ -37,13 +39,13 @@ def diagnose(
 
 
 def _sums(flat: np.ndarray) -> tuple[float, float]:
-    """The sums of the numbers and of their squares, in float64 without a whole copy in float64."""
+    """Return the sums of the numbers and of their squares in float64, without a full copy."""
     wide, total, squares = np.empty(min(BLOCK, flat.size)), 0.0, 0.0
     for start in range(0, flat.size, BLOCK):
         part = wide[: flat.size - start]
         part[...] = flat[start : start + BLOCK]
         total += float(part.sum())
-        # not a dot product: the library behind it may start threads, which computing has need of
+        # not a dot product, which may start threads that compete with the computation
         with np.errstate(over="ignore"):
             np.multiply(part, part, out=part)
         squares += float(part.sum())
@@ -51,11 +53,11 @@ def _sums(flat: np.ndarray) -> tuple[float, float]:
 
 
 class DiagnosticsFile:
-    """``diagnostics.csv``: one row per frame, flushed at once.
+    """Writer of ``diagnostics.csv``: one row per frame, flushed immediately.
 
     Args:
-        keep: how many rows of an earlier part of the run stay, if they are there.
-        solid: True in cells inside obstacles, which do not count; the shape of the grid.
+        keep: number of rows of an earlier part of the run to keep, if they exist.
+        solid: True inside obstacles, which are left out; the shape of the grid.
 
     Raises:
         OutputError: if the file cannot be written.
@@ -71,7 +73,7 @@ class DiagnosticsFile:
     ) -> None:
         self.path, self.fields, self.cell_volume, self.solid = path, fields, cell_volume, solid
         columns = [f"{field}_{quantity}" for field in fields for quantity in QUANTITIES]
-        kept = _whole_rows(path, len(columns) + 2)[:keep] if keep else []
+        kept = _complete_rows(path, len(columns) + 2)[:keep] if keep else []
         self.frames = len(kept)
         try:
             with (
@@ -85,6 +87,15 @@ class DiagnosticsFile:
         self._writer = csv.writer(self._file)
 
     def write(self, index: int, time: float, state: np.ndarray) -> None:
+        """Append the row of a frame.
+
+        Args:
+            index: number of the frame.
+            state: shape ``(fields, *grid.shape)``.
+
+        Raises:
+            OutputError: if the file cannot be written.
+        """
         rows = (diagnose(values, self.cell_volume, self.solid) for values in state)
         numbers = [f"{row[quantity]:.10g}" for row in rows for quantity in QUANTITIES]
         try:
@@ -95,12 +106,12 @@ class DiagnosticsFile:
         self.frames = index + 1
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):  # a full disk was told of before
+        with contextlib.suppress(OSError):  # a full disk was reported before
             self._file.close()
 
 
-def _whole_rows(path: Path, length: int) -> list[list[str]]:
-    """The rows that were finished, in unbroken order from frame 0."""
+def _complete_rows(path: Path, length: int) -> list[list[str]]:
+    """Return the complete rows, from frame 0 up to the first gap."""
     if not path.is_file():
         return []
     try:
@@ -108,5 +119,5 @@ def _whole_rows(path: Path, length: int) -> list[list[str]]:
     except OSError as error:
         raise OutputError(f"{path} cannot be read ({error.strerror})") from None
     rows = enumerate(csv.reader(line for line in lines if line.endswith("\n")))
-    whole = itertools.takewhile(lambda r: len(r[1]) == length and r[1][0] == str(r[0]), rows)
-    return [row for _, row in whole]
+    complete = itertools.takewhile(lambda r: len(r[1]) == length and r[1][0] == str(r[0]), rows)
+    return [row for _, row in complete]

@@ -1,6 +1,6 @@
-"""What a final state looks like, in a few numbers: for tables of sweeps and phase diagrams.
+"""Features of a final state: numbers for tables of sweeps and for phase diagrams.
 
-Pure NumPy, in float64. A frame is an array with x last; cell centres are evenly spaced per axis.
+Computed by NumPy in float64. A frame is an array with x last; cell centres are evenly spaced.
 """
 
 from __future__ import annotations
@@ -11,24 +11,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
-#: variations below this, relative to a field's size, are no pattern: single precision's rounding,
-#: collected over many steps, reaches about a tenth of it
+#: variations below this fraction of a field's magnitude are no pattern; rounding in single
+#: precision, accumulated over many steps, reaches about a tenth of it
 _UNIFORM = 1e-5
-#: rings of the spectrum to either side that belong to a peak
-_BESIDE = 1.5
+#: half-width of a peak of the spectrum, in rings
+_PEAK_HALF_WIDTH = 1.5
 
 
 @dataclass(frozen=True)
 class Features:
-    """Numbers of one field; nan where a question has no answer.
+    """Features of one field; nan where one is not defined.
 
     Lengths are in the units of the domain, ``activity`` is per unit of time.
 
     Attributes:
-        wavelength: of the strongest waves, see :func:`find_peak`; nan for a uniform field.
-        sharpness: the share of the variance in waves whose number is within a quarter of the
-            strongest's: 1 for a plane wave, small for noise.
-        correlation_length: where the correlation of the field with itself, averaged over
+        wavelength: wavelength of the strongest waves, see :func:`find_peak`; nan for a uniform
+            field.
+        sharpness: fraction of the variance in waves whose wave number differs from the strongest
+            one by at most a quarter: 1 for a plane wave, small for noise.
+        correlation_length: distance at which the autocorrelation of the field, averaged over
             directions, first falls to one half.
         activity: see :func:`activity`; 0 for steady patterns.
     """
@@ -47,8 +48,8 @@ class Features:
 class Spectrum:
     """The variance of a field by wave number.
 
-    ``numbers`` (waves per length) and ``power`` have one entry per mode, flat; the sum of
-    ``power`` is the variance. ``width`` is the distance of neighbouring modes of the longest axis.
+    ``numbers`` (waves per length) and ``power`` are one-dimensional, with an entry per mode; the
+    sum of ``power`` is the variance. ``width`` is the spacing of modes along the longest axis.
     """
 
     numbers: np.ndarray
@@ -66,18 +67,19 @@ def describe(
     free: np.ndarray | None = None,
     scale: float = 0.0,
 ) -> Features:
-    """The features of a field; all nan where the last frame has values that are not finite.
+    """Return the features of a field; all are nan if its last frame has infinite or nan values.
 
     Args:
         last: the last frame, shape ``([nz,] [ny,] nx)``.
-        spacing: between cell centres, per array axis (x last).
-        periodic: per array axis; where it is not, the field is mirrored at the walls, so that the
-            jump from one wall to the other is no part of the spectrum.
-        before: the frame before, the same shape; None if there is none.
-        interval: the time between the two.
-        free: False inside obstacles, which do not count; None where there are none.
-        scale: the largest magnitude that the field ever had; what is left of a pattern that
-            has died out to a hundred-thousandth of it counts as uniform.
+        spacing: distance of cell centres, per array axis (x last).
+        periodic: whether the field is periodic, per array axis. Along other axes it is mirrored at
+            the boundary, so that the jump from one boundary to the other does not contribute to the
+            spectrum.
+        before: the previous frame, of the same shape; None if there is none.
+        interval: time between the two frames.
+        free: False inside obstacles, which are left out; None without obstacles.
+        scale: largest magnitude of the field during the run; variations below 1e-5 of it count as
+            uniform.
     """
     last = np.asarray(last, dtype=np.float64)
     inside = last if free is None else last[free]
@@ -85,32 +87,31 @@ def describe(
         return Features(*[math.nan] * 8)
     low, high, mean = float(inside.min()), float(inside.max()), float(inside.mean())
     threshold = _UNIFORM * max(scale, -low, high)
-    with np.errstate(over="ignore"):  # a run that blew up, short of infinity
+    with np.errstate(over="ignore"):  # a run that has nearly diverged
         variance = float(inside.var())
     moving = wavelength = sharpness = correlation = math.nan
     if before is not None:
         past = np.asarray(before, dtype=np.float64)
         moving = activity(inside, past if free is None else past[free], interval, threshold)
     if math.sqrt(variance) > threshold:
-        # inside obstacles the mean stands, which has no waves; lengths do not depend on the height
+        # obstacles are filled with the mean, which adds no waves; lengths do not depend on scale
         pattern = last - mean if free is None else np.where(free, last - mean, 0.0)
         field = _mirrored(pattern / np.abs(pattern).max(), periodic)
-        found = spectrum(field, spacing)
-        number = find_peak(found)
-        wavelength, sharpness = 1 / number, _share_near(found, number)
+        modes = spectrum(field, spacing)
+        number = find_peak(modes)
+        wavelength, sharpness = 1 / number, _share_near(modes, number)
         correlation = _correlation_length(field, spacing)
     return Features(mean, variance, low, high, wavelength, sharpness, correlation, moving)
 
 
 def activity(last: np.ndarray, before: np.ndarray, interval: float, threshold: float = 0) -> float:
-    """``rms(last - before) / interval / std(last)``, per unit of time.
+    """Return ``rms(last - before) / interval / std(last)``, per unit of time.
 
-    A wave ``cos(q x - w t)`` has ``2 |sin(w interval / 2)| / interval``, which is ``|w|`` for short
-    intervals. nan where the last frame is uniform and the one before was not the same, since
-    there is nothing to measure the change by.
+    For a wave ``cos(q x - w t)`` this is ``2 |sin(w interval / 2)| / interval``, which is ``|w|``
+    for short intervals. It is nan if the last frame is uniform and differs from the previous one.
 
     Args:
-        threshold: changes and variations up to this size are rounding.
+        threshold: changes and variations up to this size count as rounding.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         change, size = float(np.sqrt(np.square(last - before).mean())), float(last.std())
@@ -122,47 +123,47 @@ def activity(last: np.ndarray, before: np.ndarray, interval: float, threshold: f
 
 
 def spectrum(field: np.ndarray, spacing: Sequence[float]) -> Spectrum:
-    """The variance of a periodic field by wave number |q| / (2 pi).
+    """Return the variance of a periodic field by wave number |q| / (2 pi).
 
     Args:
         field: shape ``([nz,] [ny,] nx)``.
-        spacing: between cell centres, per array axis.
+        spacing: distance of cell centres, per array axis.
     """
     power = np.square(np.abs(np.fft.rfftn(field))) / field.size**2
     half = field.shape[-1]
-    # every mode of the last axis stands for its conjugate, too, except the first and the middle one
+    # every mode of the last axis represents its conjugate, too, except the first and the middle one
     power[..., 1 : (half + 1) // 2] *= 2
     axes = [np.fft.fftfreq(n, h) for n, h in zip(field.shape, spacing, strict=True)]
     axes[-1] = np.fft.rfftfreq(half, spacing[-1])
     numbers = np.sqrt(_sum_of_squares(axes)).ravel()
     power = power.ravel()
-    power[0] = 0.0  # the mean is no wave
+    power[0] = 0.0  # the mean
     width = 1 / max(n * h for n, h in zip(field.shape, spacing, strict=True))
     return Spectrum(numbers, power, width)
 
 
-def find_peak(found: Spectrum) -> float:
-    """The strongest wave number: the peak of the radially averaged spectrum, refined.
+def find_peak(waves: Spectrum) -> float:
+    """Return the strongest wave number: the refined peak of the radially averaged spectrum.
 
-    Modes are gathered in rings as wide as neighbouring modes of the longest axis lie apart. Of the
-    ring with the most power per mode and those beside it, the mean of the modes' own wave numbers,
-    weighted by power, is taken: exact for a plane wave in any direction, where a parabola
-    through the rings' means is not, since a ring's modes do not lie in its middle.
+    Modes are collected in rings, whose width is the spacing of modes along the longest axis. The
+    result is the mean of the wave numbers, weighted by power, in the ring with the most power per
+    mode and its neighbours. It is exact for a plane wave in any direction; a parabola through the
+    means of the rings is not, because the modes of a ring are not centred in it.
     """
-    ring = np.rint(found.numbers / found.width).astype(np.intp)
+    ring = np.rint(waves.numbers / waves.width).astype(np.intp)
     modes = np.maximum(np.bincount(ring), 1)
-    strongest = int(np.argmax((np.bincount(ring, found.power) / modes)[1:])) + 1
-    near = np.abs(found.numbers / found.width - strongest) <= _BESIDE
-    return float(np.average(found.numbers[near], weights=found.power[near]))
+    strongest = int(np.argmax((np.bincount(ring, waves.power) / modes)[1:])) + 1
+    near = np.abs(waves.numbers / waves.width - strongest) <= _PEAK_HALF_WIDTH
+    return float(np.average(waves.numbers[near], weights=waves.power[near]))
 
 
-def _share_near(found: Spectrum, number: float) -> float:
-    near = np.abs(found.numbers - number) <= max(number / 4, _BESIDE * found.width)
-    return float(found.power[near].sum() / found.power.sum())
+def _share_near(waves: Spectrum, number: float) -> float:
+    near = np.abs(waves.numbers - number) <= max(number / 4, _PEAK_HALF_WIDTH * waves.width)
+    return float(waves.power[near].sum() / waves.power.sum())
 
 
 def _mirrored(pattern: np.ndarray, periodic: Sequence[bool]) -> np.ndarray:
-    """The field and its image behind the upper wall of each axis that is not periodic."""
+    """Append the mirror image of a field along each axis that is not periodic."""
     for axis, wraps in enumerate(periodic):
         if not wraps:
             pattern = np.concatenate([pattern, np.flip(pattern, axis)], axis)
@@ -170,7 +171,7 @@ def _mirrored(pattern: np.ndarray, periodic: Sequence[bool]) -> np.ndarray:
 
 
 def _correlation_length(field: np.ndarray, spacing: Sequence[float]) -> float:
-    """Where the autocorrelation, averaged over directions, first is one half; else nan."""
+    """Return the distance at which the averaged autocorrelation first is one half; else nan."""
     power = np.square(np.abs(np.fft.rfftn(field)))
     correlation = np.fft.irfftn(power, field.shape, axes=range(field.ndim)).ravel()
     axes = [
@@ -192,5 +193,5 @@ def _correlation_length(field: np.ndarray, spacing: Sequence[float]) -> float:
 
 
 def _sum_of_squares(axes: Sequence[np.ndarray]) -> np.ndarray:
-    """``x**2 + y**2 + ...`` on the grid that the axes span, shape ``(len(axes[0]), ...)``."""
+    """Return ``x**2 + y**2 + ...`` on the grid of the axes, shape ``(len(axes[0]), ...)``."""
     return sum(np.square(grid) for grid in np.meshgrid(*axes, indexing="ij", sparse=True))

@@ -1,4 +1,4 @@
-"""What is done to numbers on their way into a file: rounding and compression."""
+"""Rounding and compression of stored values."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pdesim.output.deflate import LEVEL
 
 
 def filters(compression: str) -> dict[str, Any]:
-    """Keyword arguments of ``h5py.Group.create_dataset``.
+    """Return keyword arguments of ``h5py.Group.create_dataset`` for a compression.
 
     Raises:
-        MissingExtraError: for blosc2 without hdf5plugin.
+        MissingExtraError: for blosc2 if hdf5plugin is not installed.
     """
     if compression == "none":
         return {}
@@ -36,8 +36,8 @@ def round_mantissa(values: np.ndarray, keep: int) -> np.ndarray:
     drop = np.finfo(values.dtype).nmant - keep
     if drop <= 0:
         return values
-    whole = np.dtype(f"u{values.itemsize}").type
-    bits = np.ascontiguousarray(values).view(whole)
-    odd = (bits >> whole(drop)) & whole(1)
-    rounded = bits + odd + whole((1 << (drop - 1)) - 1)
-    return (rounded & ~whole((1 << drop) - 1)).view(values.dtype)
+    word = np.dtype(f"u{values.itemsize}").type
+    bits = np.ascontiguousarray(values).view(word)
+    odd = (bits >> word(drop)) & word(1)
+    rounded = bits + odd + word((1 << (drop - 1)) - 1)
+    return (rounded & ~word((1 << drop) - 1)).view(values.dtype)

@@ -1,4 +1,4 @@
-"""One writer per run folder, and how others know of it."""
+"""A lock that allows one writer per run folder, and detection of that writer."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from filelock import FileLock, Timeout
 from pdesim.errors import OutputError
 from pdesim.files import check_folder
 
-FILE = ".lock"
-#: seconds in which a lock may be held by somebody who only looks (:func:`is_held`)
+LOCK = ".lock"
+#: time for which a reader that tests the lock may hold it (:func:`is_held`)
 GRACE_SECONDS = 0.5
 
 
 @contextmanager
 def hold(folder: Path) -> Iterator[None]:
-    """Keep other writers away; the system lets go of it even if the process is killed.
+    """Lock a folder against other writers; the lock ends with the process, even if it is killed.
 
     Raises:
-        OutputError: if somebody is writing there, if the folder cannot be written to, or if a name
-            that pdesim writes is a link (:func:`pdesim.files.check_folder`).
+        OutputError: if another process is writing there, if the folder cannot be written to, or if
+            a name that pdesim writes is a link (:func:`pdesim.files.check_folder`).
     """
     check_folder(folder)
-    lock = FileLock(folder / FILE)
+    lock = FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=GRACE_SECONDS)
-        if not (folder / FILE).exists():
-            # the writer before removed it between our opening and locking it
+        if not (folder / LOCK).exists():
+            # the previous writer removed the file after it was opened here
             lock.release()
             lock.acquire(timeout=GRACE_SECONDS)
     except Timeout:
@@ -46,13 +46,13 @@ def hold(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError):  # Windows keeps files that are open
-            (folder / FILE).unlink()
+        with suppress(OSError):  # Windows does not remove open files
+            (folder / LOCK).unlink()
         lock.release()
 
 
 def wait_until_free(folders: Iterable[Path], seconds: float) -> bool:
-    """Wait until nobody writes to these folders; whether that is so after ``seconds`` at most."""
+    """Wait until no process writes to these folders; return False if one still does at the end."""
     end = time.monotonic() + seconds
     for folder in folders:
         while is_held(folder):
@@ -63,13 +63,13 @@ def wait_until_free(folders: Iterable[Path], seconds: float) -> bool:
 
 
 def is_held(folder: Path) -> bool:
-    """Whether a process is writing to a run folder now."""
-    path = folder / FILE
+    """Return whether a process is writing to a run folder now."""
+    path = folder / LOCK
     try:
         about = path.lstat()
     except OSError:
         return False
-    # filelock empties the file that it opens; a link would lead it to another one
+    # filelock truncates the file that it opens, also through a link
     if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1:
         return False
     lock = FileLock(path)

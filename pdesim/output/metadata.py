@@ -1,6 +1,6 @@
-"""What a snapshot file says about its run: settings, parameters, walls, the order of its fields.
+"""Metadata of a snapshot file: settings, parameters, boundary conditions, order of the fields.
 
-Everything here works with less than a whole file: what is not there is left out.
+Files may lack some of the metadata; missing entries are left out.
 """
 
 from __future__ import annotations
@@ -18,45 +18,46 @@ import numpy as np
 from pdesim.errors import MissingExtraError, OutputError
 from pdesim.files import as_path, load_yaml, read_text
 from pdesim.model.equation import KEYS
-from pdesim.output import snapshots as layout
 from pdesim.output.reader import Snapshots, find_snapshots
+from pdesim.output.run_folder import RunFolder
 
 
 def find_runs(path: str | Path) -> tuple[Path, ...]:
-    """The snapshot files under ``path``: of one run, or of every run in a sweep's folder.
+    """Return the snapshot files of one run, or of all runs in a sweep's folder.
 
     Args:
-        path: a run's folder, a snapshot file, or a folder whose sub-folders are runs; those are
-            taken in the order of their numbers, 2 before 10.
+        path: a run's folder, a snapshot file, or a folder whose sub-folders are runs; these are
+            ordered by their numbers, 2 before 10.
 
     Raises:
         OutputError: if there are none.
     """
     path = as_path(path)
-    if path.is_dir() and not (path / layout.FILE).is_file():
-        inside = [child / layout.FILE for child in path.iterdir()]
-        found = [file for file in inside if file.is_file()]
-        if found:
-            return tuple(sorted(found, key=lambda file: natural_order(file.parent.name)))
+    if path.is_dir() and not RunFolder(path).snapshots.is_file():
+        inside = [RunFolder(child).snapshots for child in path.iterdir()]
+        files = [file for file in inside if file.is_file()]
+        if files:
+            return tuple(sorted(files, key=lambda file: natural_order(file.parent.name)))
     return (find_snapshots(path),)
 
 
 def natural_order(name: str) -> list[tuple[int, int, str]]:
+    """Return a key that sorts names by the numbers in them: ``run2`` before ``run10``."""
     parts = re.findall(r"\d+|\D+", name)
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
 
 
 def read_config(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """The resolved configuration, from the attribute ``config``; empty where there is none."""
+    """Return the resolved configuration, from the attribute ``config``; empty without it."""
     try:
-        found = load_yaml(str(attributes.get("config", "")))
+        values = load_yaml(str(attributes.get("config", "")))
     except OutputError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return values if isinstance(values, dict) else {}
 
 
 def read_yaml(path: Path) -> Any:
-    """The contents of a YAML file; None if it is not there, or not readable."""
+    """Return the contents of a YAML file; None if it is missing or cannot be read."""
     try:
         return load_yaml(read_text(path))
     except OutputError:
@@ -64,22 +65,23 @@ def read_yaml(path: Path) -> Any:
 
 
 def run_state(snapshots: Snapshots, status: Mapping[str, Any]) -> tuple[str, str | None]:
-    """How a run stands, and what went wrong, from its file and what ``status.json`` holds.
+    """Return the state of a run and its error, from its snapshots and the entries of its status.
 
-    A status file says "running" for ever if its writer was killed; the lock knows better.
+    The status remains "running" if its writer was killed; the lock of the folder shows whether the
+    writer still exists.
     """
     state, error = str(status.get("state", "unknown")), status.get("error")
     if snapshots.state == "writing":
         return "running", None
     if snapshots.state == "truncated":
-        return "killed", snapshots.offer
+        return "killed", snapshots.recovery_hint
     if state == "running":
-        return "killed", f"pdesim resume {snapshots.path.parent} goes on"
+        return "killed", f"pdesim resume {snapshots.path.parent} continues it"
     return state, error
 
 
 def read_parameters(config: Mapping[str, Any]) -> dict[str, float | str]:
-    """The equation's parameters: numbers, and formulas as text."""
+    """Return the equation's parameters: numbers, and formulas as text."""
     equation = config.get("equation")
     if not isinstance(equation, Mapping):
         return {}
@@ -91,28 +93,33 @@ def read_parameters(config: Mapping[str, Any]) -> dict[str, float | str]:
 
 
 def read_walls(attributes: Mapping[str, Any]) -> dict[str, dict[str, tuple[str, str]]]:
-    """The kinds of walls: ``{"u": {"x": ("dirichlet", "neumann")}}``, lower side first."""
+    """Return the kinds of boundary conditions: ``{"u": {"x": ("dirichlet", "neumann")}}``.
+
+    The kind at the lower boundary comes first.
+    """
     try:
-        found = ast.literal_eval(str(attributes.get("boundary", "{}")))
+        stored = ast.literal_eval(str(attributes.get("boundary", "{}")))
         walls: dict[str, dict[str, tuple[str, str]]] = {}
-        for place, (lower, upper) in found.items():
-            field, _, axis = place.rpartition(".")
+        for key, (lower, upper) in stored.items():
+            field, _, axis = key.rpartition(".")
             walls.setdefault(field, {})[axis] = (str(lower), str(upper))
     except (ValueError, SyntaxError, TypeError, AttributeError, MemoryError, RecursionError):
-        return {}  # literal_eval raises any of these for text that it does not understand
+        return {}  # literal_eval raises any of these for invalid text
     return walls
 
 
 def field_names(snapshots: Snapshots) -> tuple[str, ...]:
-    """The stored fields, in the order of the equation.
+    """Return the names of the stored fields, in the order of the equation.
 
     Raises:
-        OutputError: if there are none, or if one has another shape than ``(time, ..., x)``.
+        OutputError: if there are none, or if the shape of one is not ``(time, ..., x)``.
     """
     stored = [name for name in snapshots.fields if isinstance(snapshots[name], h5py.Dataset)]
     listed = listed_fields(snapshots.attributes)
     if not stored or not snapshots.axes:
-        raise OutputError(f"{snapshots.path} holds no fields over time", "a snapshots.h5 of a run")
+        raise OutputError(
+            f"{snapshots.path} contains no fields over time", "a snapshots.h5 of a run"
+        )
     shape = tuple(len(snapshots.coordinates(axis)) for axis in snapshots.axes)
     for name in stored:
         if snapshots[name].shape[1:] != shape or snapshots[name].ndim == 0:
@@ -124,12 +131,12 @@ def field_names(snapshots: Snapshots) -> tuple[str, ...]:
 
 
 def listed_fields(attributes: Mapping[str, Any]) -> list[str]:
-    """The stored fields in the order of the equation, by the attribute ``fields``."""
+    """Return the attribute ``fields``: names of the stored fields in the order of the equation."""
     return [str(name) for name in np.ravel(attributes.get("fields", ()))]
 
 
 def frame_count(snapshots: Snapshots, fields: tuple[str, ...]) -> int:
-    """How many frames are whole: those that have a time and all fields.
+    """Return the number of complete frames, which have a time and all fields.
 
     Raises:
         OutputError: if there are none.
@@ -141,10 +148,10 @@ def frame_count(snapshots: Snapshots, fields: tuple[str, ...]) -> int:
 
 
 def load_filters(dataset: h5py.Dataset, path: Path) -> None:
-    """Load hdf5plugin where a dataset's compression is none of HDF5's own.
+    """Load hdf5plugin if a dataset's compression is not part of HDF5.
 
     Raises:
-        MissingExtraError: if that is not installed.
+        MissingExtraError: if hdf5plugin is needed and not installed.
     """
     plan = dataset.id.get_create_plist()
     codes = [plan.get_filter(number)[0] for number in range(plan.get_nfilters())]

@@ -1,12 +1,11 @@
-"""Reading runs back. Needs neither TensorFlow nor Hydra."""
+"""Reading of snapshot files. Needs neither TensorFlow nor Hydra."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -20,28 +19,34 @@ from pdesim.files import (
     open_hdf5,
     read_array,
     read_attributes,
-    read_text,
     reading,
 )
 from pdesim.files.hdf5 import MOST_FRAMES, reason
-from pdesim.output import lock, snapshots, status
+from pdesim.output import lock, snapshots
+from pdesim.output.run_folder import SNAPSHOTS, RunFolder
+
+if TYPE_CHECKING:
+    import xarray
 
 AXES = ("z", "y", "x")
-#: coordinates are below this number, and further apart than its inverse
-FARTHEST = 1e100
+#: upper bound of coordinates; their distances exceed its inverse
+MAX_COORDINATE = 1e100
 
 
 class Snapshots:
     """A snapshot file, open for reading; a context manager.
 
-    ``snapshots["u"]`` is the HDF5 dataset ``(time, ..., x)``; slicing it reads what is asked for.
-    Of a file that is being written, ``len`` counts the frames that are whole by now; a field may
-    be one longer. ``state`` is "complete", "writing" (a run adds frames), or "truncated" (its
-    writer was killed: ``pdesim recover`` repairs it).
+    ``snapshots["u"]`` is the HDF5 dataset, of shape ``(time, ..., x)``; slicing it reads from the
+    file. While a run writes the file, ``len`` is the number of complete frames; a dataset may have
+    one more. ``state`` is "complete", "writing" (a run adds frames), or "truncated" (its writer was
+    killed; ``pdesim recover`` repairs the file).
+
+    Args:
+        path: a run's folder, or a snapshot file.
 
     Raises:
         OutputError: if there is no such file, if it cannot be read, refers to other files, or
-            claims frames that it does not store.
+            declares frames that it does not store.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -53,7 +58,8 @@ class Snapshots:
             raise OutputError(
                 f"{self.path} cannot be read ({reason(error)})", "a snapshots.h5", hint
             ) from None
-        self.state, self._handles = "complete", {}
+        self.state = "complete"
+        self._handles: dict[str, h5py.Dataset] = {}
         try:
             if self._file.swmr_mode:
                 self.state = "writing" if lock.is_held(self.path.parent) else "truncated"
@@ -65,37 +71,41 @@ class Snapshots:
             raise
 
     @property
-    def offer(self) -> str:
-        """The one line that goes with a file whose writer was killed; else empty."""
+    def recovery_hint(self) -> str:
+        """How to repair the file, if its writer was killed; else empty."""
         if self.state != "truncated":
             return ""
-        return f"the writer of {self.path} was killed: pdesim recover {self.path} mends it"
+        return f"the writer of {self.path} was killed: pdesim recover {self.path} repairs it"
 
     @property
     def axes(self) -> tuple[str, ...]:
-        """Names of the array axes after time, such as ``("y", "x")``."""
+        """Names of the array axes after time, in their order, such as ``("y", "x")``."""
         return tuple(name for name in AXES if name in self._file)
 
     @property
     def fields(self) -> tuple[str, ...]:
+        """Names of the stored fields, sorted."""
         return tuple(name for name in self._file if name not in ("time", "mask", *AXES))
 
     @property
     def times(self) -> np.ndarray:
+        """Times of the complete frames, shape ``(frames,)``."""
         with reading(self.path):
             return self._fresh("time")[:]
 
     @property
     def attributes(self) -> dict[str, Any]:
+        """Attributes of the file."""
         return dict(self._attributes)
 
     @property
     def mask(self) -> np.ndarray | None:
-        """1 inside obstacles, shaped like a frame; None where there are none."""
+        """1 inside obstacles, 0 elsewhere, in the shape of a frame; None without obstacles."""
         with reading(self.path):
             return read_array(self._file, "mask") if "mask" in self._file else None
 
     def coordinates(self, axis: str) -> np.ndarray:
+        """Return the cell centres along an axis, shape ``(n,)``."""
         with reading(self.path):
             return self._file[axis][:]
 
@@ -103,9 +113,9 @@ class Snapshots:
         return self._fresh("time").shape[0]
 
     def _fresh(self, name: str) -> h5py.Dataset:
-        """A dataset as it is on disk now.
+        """Return a dataset in its present state on disk.
 
-        One handle for each: HDF5 reads wrong chunks after a refresh where there are two.
+        Each dataset has a single handle: with two, HDF5 reads wrong chunks after a refresh.
         """
         if name not in self._handles:
             self._handles[name] = self._file[name]
@@ -122,8 +132,12 @@ class Snapshots:
     def __iter__(self) -> Iterator[str]:
         return iter(self.fields)
 
-    def to_xarray(self):
-        """Everything as an ``xarray.Dataset`` in memory."""
+    def to_xarray(self) -> xarray.Dataset:
+        """Return all frames and coordinates as an ``xarray.Dataset`` in memory.
+
+        Raises:
+            MissingExtraError: if xarray is not installed.
+        """
         try:
             import xarray
         except ImportError:
@@ -154,76 +168,59 @@ class Snapshots:
 
 
 def find_snapshots(path: str | Path) -> Path:
-    """The snapshot file of a run folder, or the file itself.
+    """Return the snapshot file of a run's folder, or the file itself.
 
     Raises:
         OutputError: if there is none, or if it is a link to a file outside its folder.
     """
     path = as_path(path)
-    inside = path / snapshots.FILE
+    inside = RunFolder(path).snapshots
     if inside.is_file():
         return check_own_file(inside)
     if path.is_file():
         return check_own_file(path)
     if path.is_dir():
-        raise OutputError(f"{path} holds no {snapshots.FILE}", "the folder of a run, or a file")
+        raise OutputError(f"{path} contains no {SNAPSHOTS}", "the folder of a run, or a file")
     raise OutputError(f"there is no {path}", "the folder of a run, or a snapshot file")
 
 
-def read_status(folder: str | Path) -> dict[str, Any]:
-    """The contents of ``status.json``; entries of the wrong type are left out.
-
-    Raises:
-        OutputError: if it is not there or not readable.
-    """
-    path = Path(folder) / status.FILE
-    try:
-        found = json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
-        raise OutputError(f"{path} cannot be read ({error})") from None
-    if not isinstance(found, dict):
-        raise OutputError(f"{path} cannot be read (it holds no object)")
-    check_version(path, found.get("format_version", 1), status.FORMAT_VERSION)
-    return status.valid_entries(found)
-
-
 def _check_coordinates(path: str, name: str, places: np.ndarray) -> None:
-    """Cell centres grow, and neither they nor their distances are beyond any physical unit.
+    """Check that cell centres increase and that their magnitude and distances are representable.
 
     Raises:
         OutputError: naming the axis.
     """
-    growing = bool((np.diff(places) > 1 / FARTHEST).all())
-    if not growing or not (np.abs(places) < FARTHEST).all():  # nan is less than nothing
-        raise OutputError(f"the coordinates {name} in {path} do not grow", "increasing numbers")
+    growing = bool((np.diff(places) > 1 / MAX_COORDINATE).all())
+    if not growing or not (np.abs(places) < MAX_COORDINATE).all():  # nan fails every comparison
+        raise OutputError(f"the coordinates {name} in {path} do not increase", "increasing numbers")
 
 
 def check_layout(file: h5py.File) -> None:
-    """Check what all readers rely on: types, shapes that fit together, and sizes.
+    """Check the layout that all readers rely on: types, consistent shapes, and sizes.
 
     ``time`` and the axes are one-dimensional and real; there are at most ``MOST_FRAMES`` frames; a
-    mask has the shape of a frame; the frames that ``time`` counts are stored in every field that
-    has the shape of the axes.
+    mask has the shape of a frame; every field with the shape of the axes stores as many frames as
+    ``time`` declares.
 
     Raises:
-        OutputError: naming what does not fit.
+        OutputError: naming the dataset that violates this.
     """
     path = file.filename
-    # files written by hand, in the layout that is documented, have no version
+    # files that were made by hand in the documented layout need not have a version
     check_version(path, file.attrs.get("format_version", 1), snapshots.FORMAT_VERSION)
     if not isinstance(file.get("time"), h5py.Dataset):
-        raise OutputError(f"{path} holds no snapshots (no dataset 'time')")
+        raise OutputError(f"{path} contains no snapshots (no dataset 'time')")
     axes = [name for name in AXES if name in file]
     for name in ("time", *axes):
         data = file[name]
         if not isinstance(data, h5py.Dataset) or data.ndim != 1 or data.dtype.kind not in "fiu":
-            raise OutputError(f"{name} in {path} is no list of real numbers", "a snapshots.h5")
+            raise OutputError(f"{name} in {path} is not a list of real numbers", "a snapshots.h5")
         if name != "time":
             check_stored(data, len(data))
             _check_coordinates(path, name, data[:].astype(np.float64))
     frames, shape = len(file["time"]), tuple(len(file[name]) for name in axes)
     if frames > MOST_FRAMES:
-        raise OutputError(f"{path} claims {frames:,} frames", f"at most {MOST_FRAMES:,}")
+        raise OutputError(f"{path} declares {frames:,} frames", f"at most {MOST_FRAMES:,}")
     check_stored(file["time"], frames)
     if "mask" in file and getattr(file["mask"], "shape", None) != shape:
         raise OutputError(f"the mask in {path} does not have the shape of a frame, {shape}")

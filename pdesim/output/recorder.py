@@ -1,4 +1,4 @@
-"""Writing beside the computation: a thread that stores frames and checkpoints in their order."""
+"""Writing in the background: a thread stores frames and checkpoints in their order."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import threading
 import time as clock
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,24 +21,30 @@ from pdesim.output.snapshots import SnapshotWriter
 
 log = logging.getLogger("pdesim")
 
-#: frames that may wait to be written, fewer where they are large
-WAITING, WAITING_BYTES = 8, 2**28
-#: of the writing thread, above that of the computing ones; the system's highest
-NICENESS, NICEST = 10, 19
-#: time spent on checkpoints at most, as a fraction of the whole
-CHECKPOINT_SHARE = 0.05
+#: most frames that wait to be written, and most bytes of these
+MAX_WAITING, MAX_WAITING_BYTES = 8, 2**28
+#: niceness of the writing thread, relative to that of the process; the highest on Linux
+NICENESS, MAX_NICENESS = 10, 19
+#: largest fraction of the run's time that is spent on checkpoints
+CHECKPOINT_FRACTION = 0.05
 
 
 class Worker:
-    """A thread that does tasks one after the other; :meth:`put` waits while too many do."""
+    """A thread that executes tasks in their order.
+
+    Args:
+        waiting: number of tasks that may wait; with more, :meth:`put` blocks.
+    """
 
     def __init__(self, waiting: int) -> None:
-        self._queue: queue.Queue = queue.Queue(max(1, waiting))
+        self._queue: queue.Queue[tuple[Callable[..., None], tuple[Any, ...]] | None] = queue.Queue(
+            max(1, waiting)
+        )
         self._thread = threading.Thread(target=self._work, name="pdesim-recorder", daemon=True)
         self._thread.start()
 
-    def put(self, task: Callable, *arguments) -> float:
-        """Hand a task over; returns the seconds that took."""
+    def put(self, task: Callable[..., None], *arguments: Any) -> float:
+        """Append a task; return the seconds that this took."""
         began = clock.perf_counter()
         self._queue.put((task, arguments))
         return clock.perf_counter() - began
@@ -47,17 +54,18 @@ class Worker:
         self._queue.join()
 
     def close(self) -> None:
+        """Execute the remaining tasks and end the thread."""
         self._queue.put(None)
         self._thread.join()
 
     def _work(self) -> None:
-        # computing goes first: its threads meet after every step, and wait for one that is held up.
-        # Linux knows priorities of threads; none at all (SCHED_IDLE) would starve the lock it holds
+        # a low priority: the computing threads wait for each other after every step, so delaying
+        # one delays all. SCHED_IDLE would be too low, as this thread also holds Python's lock
         if sys.platform == "linux":
-            # beyond the process's own: no user but root may go back from that (nice -n 15 pdesim)
+            # relative to the process's niceness, which only root may lower
             thread = threading.get_native_id()
             nice = os.getpriority(os.PRIO_PROCESS, thread) + NICENESS
-            os.setpriority(os.PRIO_PROCESS, thread, min(nice, NICEST))
+            os.setpriority(os.PRIO_PROCESS, thread, min(nice, MAX_NICENESS))
         while (item := self._queue.get()) is not None:
             task, arguments = item
             task(*arguments)
@@ -65,20 +73,21 @@ class Worker:
 
 
 def frames_waiting(frame_bytes: int) -> int:
-    """How many frames of this size may wait to be written."""
-    return min(WAITING, WAITING_BYTES // max(frame_bytes, 1))
+    """Return how many frames of this size may wait to be written."""
+    return min(MAX_WAITING, MAX_WAITING_BYTES // max(frame_bytes, 1))
 
 
 class Recorder:
-    """Takes frames and moments of one run and returns at once, unless the disk is behind.
+    """Writer of the frames and checkpoints of one run.
 
-    ``waited`` counts the seconds that the computation had to wait for it. Frames that the file
-    holds already are not written again: a run that goes on from a checkpoint passes them anew.
+    Its methods return immediately unless too many frames wait for the disk; ``waited`` is the time
+    in seconds that they blocked. Frames that the file already contains are not written again: a
+    resumed run may compute them a second time.
 
     Args:
-        settings: what the run's moments depend on (``checkpoint.fingerprint``).
-        every: seconds between checkpoints, or None.
-        worker: shared by the members of a batch.
+        settings: settings that the checkpoints depend on (``checkpoint.fingerprint``).
+        every: seconds between checkpoints; None: only one at the end.
+        worker: the writing thread, shared by the members of a batch.
     """
 
     def __init__(
@@ -105,22 +114,29 @@ class Recorder:
         """
         self._put(self._write_frame, index, time, state)
 
-    def checkpoint(self, moment: Checkpoint) -> None:
+    def checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Store a checkpoint.
+
+        Raises:
+            OutputError: if an earlier frame could not be written. A checkpoint that cannot be
+                written is logged.
+        """
         self._last_checkpoint = clock.monotonic()
-        self._put(self._write_checkpoint, moment)
+        self._put(self._write_checkpoint, checkpoint)
 
     @property
     def overflows(self) -> dict[str, float]:
-        """Per field, when a value first exceeded the range of the type it is stored in."""
+        """Per field, the time at which a value first exceeded the range of the stored type."""
         return self._writer.overflows
 
     @property
     def checkpoint_is_due(self) -> bool:
+        """Whether ``every`` seconds have passed, and checkpoints take little of the time."""
         since = clock.monotonic() - self._last_checkpoint
         return (
             self.every is not None
             and since >= self.every
-            and self._checkpoint_cost <= CHECKPOINT_SHARE * since
+            and self._checkpoint_cost <= CHECKPOINT_FRACTION * since
         )
 
     def close(self) -> None:
@@ -134,7 +150,7 @@ class Recorder:
         self._writer.close()
         self._check()
 
-    def _put(self, task: Callable, *arguments) -> None:
+    def _put(self, task: Callable[..., None], *arguments: Any) -> None:
         self._check()
         self.waited += self._worker.put(self._guarded, task, arguments)
 
@@ -142,11 +158,11 @@ class Recorder:
         if self._error is not None:
             raise self._error
 
-    def _guarded(self, task: Callable, arguments: tuple) -> None:
+    def _guarded(self, task: Callable[..., None], arguments: tuple[Any, ...]) -> None:
         if self._error is None:
             try:
                 task(*arguments)
-            except BaseException as error:  # told to the computing thread
+            except BaseException as error:  # raised in the computing thread
                 self._error = error
 
     def _write_frame(self, index: int, time: float, state: np.ndarray) -> None:
@@ -155,13 +171,13 @@ class Recorder:
         if index >= self._diagnostics.frames:
             self._diagnostics.write(index, time, state)
 
-    def _write_checkpoint(self, moment: Checkpoint) -> None:
+    def _write_checkpoint(self, checkpoint: Checkpoint) -> None:
         began = clock.perf_counter()
-        self._writer.sync()  # a checkpoint never knows of frames that the disk does not
+        self._writer.sync()  # so that all frames before the checkpoint are on the disk
         try:
-            write_checkpoint(self.folder, moment, self.settings)
+            write_checkpoint(self.folder, checkpoint, self.settings)
         except OutputError as error:
-            # the run itself can go on; the checkpoint before this one is still there
+            # the run continues; the previous checkpoint still exists
             if not self._warned:
                 log.warning("no checkpoint: %s", error)
             self._warned = True

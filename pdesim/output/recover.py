@@ -1,4 +1,4 @@
-"""Mending a snapshot file whose writer was killed."""
+"""Repair of a snapshot file whose writer was killed."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from pdesim.output import lock
 from pdesim.output.reader import check_layout, find_snapshots
 from pdesim.output.snapshots import LIBRARY_VERSIONS, reason
 
-#: attributes that tie datasets to their scales; made anew in the copy
-_TIES = ("DIMENSION_LIST", "REFERENCE_LIST", "CLASS", "NAME")
+#: attributes that attach datasets to their scales; created again in the copy
+_SCALE_ATTRIBUTES = ("DIMENSION_LIST", "REFERENCE_LIST", "CLASS", "NAME")
 
 
 @dataclass(frozen=True)
 class Recovered:
-    """``path`` is whole now and holds ``frames``; ``changed`` is False if it was whole before."""
+    """A complete snapshot file: its path, its number of frames, and whether it was changed."""
 
     path: Path
     frames: int
@@ -41,10 +41,13 @@ class Recovered:
 
 
 def recover(path: str | Path) -> Recovered:
-    """Make a file readable by ordinary readers, without losing a frame that was finished.
+    """Make a file readable by ordinary readers, without losing a complete frame.
 
-    The frames that all datasets hold are copied chunk by chunk through an SWMR reader, the copy
-    is read back and compared, and only then takes the place of the original.
+    The frames that all datasets contain are copied chunk by chunk through an SWMR reader. The copy
+    is read back and compared before it replaces the original.
+
+    Args:
+        path: a run's folder, or a snapshot file.
 
     Raises:
         OutputError: if a run is writing the file, or it cannot be read or copied.
@@ -69,14 +72,14 @@ def recover(path: str | Path) -> Recovered:
     except UNREADABLE as error:
         raise OutputError(
             f"{path} cannot be recovered: {reason(error)}; it was left as it is",
-            "a snapshots.h5 that a run began to write, and room for a copy of it",
+            "a snapshots.h5 that a run has written, and enough space for a copy",
         ) from None
     return Recovered(path, frames, changed=True)
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[h5py.File]:
-    """The file, or where its end is missing (a full disk), a copy with zeros there."""
+    """Open a file; if its end is missing (a full disk), a copy that is padded with zeros."""
     padded = path.with_name(f".{path.name}.padded")
     try:
         try:
@@ -104,7 +107,7 @@ def _copy(path: Path, target: Path) -> int:
             copy.attrs.update(source.attrs)
             for name in _datasets(source):
                 _copy_dataset(source[name], copy, frames)
-            _tie(source, copy)
+            _attach_scales(source, copy)
         with h5py.File(target, "r") as copy:
             for name in _datasets(source):
                 _compare(source[name], copy[name], frames)
@@ -116,7 +119,7 @@ def _datasets(file: h5py.File) -> list[str]:
 
 
 def _check_copied(file: h5py.File) -> None:
-    """Refuse what no run writes, before it is read: other types than numbers, and vast claims.
+    """Refuse datasets that are not numbers or declare more data than they store.
 
     Raises:
         OutputError: naming the dataset.
@@ -133,15 +136,15 @@ def _grows(data: h5py.Dataset) -> bool:
 
 
 def _frames(file: h5py.File) -> tuple[int, int]:
-    """The frames that all growing datasets hold, and the most that one of them holds."""
+    """Return the number of frames in all growing datasets, and the largest number in one."""
     lengths = [len(file[name]) for name in _datasets(file) if _grows(file[name])]
     if "time" not in file or not lengths:
-        raise OutputError(f"{file.filename} holds no snapshots (no dataset 'time')")
+        raise OutputError(f"{file.filename} contains no snapshots (no dataset 'time')")
     return min(lengths), max(lengths)
 
 
 def _readable(file: h5py.File, frames: int) -> int:
-    """How many frames, from the first, come through their filters in every dataset."""
+    """Return the number of frames, from the first, that can be decoded in every dataset."""
     growing = [file[name] for name in _datasets(file) if _grows(file[name])]
     for frame in range(frames):
         try:
@@ -160,23 +163,25 @@ def _copy_dataset(data: h5py.Dataset, copy: h5py.File, frames: int) -> None:
     new = h5py.Dataset(
         h5py.h5d.create(copy.id, name.encode(), data.id.get_type(), space, dcpl=properties)
     )
-    new.attrs.update({key: value for key, value in data.attrs.items() if key not in _TIES})
+    new.attrs.update(
+        {key: value for key, value in data.attrs.items() if key not in _SCALE_ATTRIBUTES}
+    )
     if data.ndim <= 1 or not _grows(data):
         new[...] = data[:frames] if _grows(data) else data[()]
         return
-    for place in _chunks(new):
-        mask, octets = data.id.read_direct_chunk(place)
-        new.id.write_direct_chunk(place, octets, mask)
+    for start in _chunks(new):
+        mask, octets = data.id.read_direct_chunk(start)
+        new.id.write_direct_chunk(start, octets, mask)
 
 
-def _chunks(data: h5py.Dataset):
-    """The corners of all chunks."""
+def _chunks(data: h5py.Dataset) -> Iterator[tuple[int, ...]]:
+    """Yield the index of the first element of each chunk."""
     counts = [-(-n // c) for n, c in zip(data.shape, data.chunks, strict=True)]
-    for place in np.ndindex(*counts):
-        yield tuple(int(i * c) for i, c in zip(place, data.chunks, strict=True))
+    for indices in np.ndindex(*counts):
+        yield tuple(int(i * c) for i, c in zip(indices, data.chunks, strict=True))
 
 
-def _tie(source: h5py.File, copy: h5py.File) -> None:
+def _attach_scales(source: h5py.File, copy: h5py.File) -> None:
     for name in _datasets(source):
         if source[name].is_scale:
             copy[name].make_scale(name)
@@ -187,11 +192,15 @@ def _tie(source: h5py.File, copy: h5py.File) -> None:
 
 
 def _compare(data: h5py.Dataset, new: h5py.Dataset, frames: int) -> None:
-    """The copy has the very bytes of the original."""
+    """Check that a copied dataset equals the original byte for byte.
+
+    Raises:
+        OSError: if it does not.
+    """
     if new.ndim > 1 and _grows(new):
         same = all(
-            data.id.read_direct_chunk(place) == new.id.read_direct_chunk(place)
-            for place in _chunks(new)
+            data.id.read_direct_chunk(start) == new.id.read_direct_chunk(start)
+            for start in _chunks(new)
         )
     else:
         same = np.array_equal(data[:frames] if _grows(data) else data[()], new[()])

@@ -1,4 +1,4 @@
-"""Which part of a state is stored: fields, a region, every so many cells."""
+"""The stored part of a state: some fields, a region, every n-th cell."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from pdesim.model.grid import Grid
 
 @dataclass(frozen=True)
 class Selection:
-    """``fields`` by number; ``cells`` are slices in array order (z, y, x)."""
+    """Numbers of the stored fields, and slices of the stored cells in array order (z, y, x)."""
 
     fields: tuple[int, ...]
     cells: tuple[slice, ...]
 
     def coordinates(self, grid: Grid, axis: int) -> np.ndarray:
-        """The centres along coordinate axis 0 = x, 1 = y, 2 = z that are stored."""
+        """Return the stored cell centres along an axis; 0 is x, 1 is y, 2 is z."""
         return grid.centres(axis)[self.cells[grid.array_axis(axis)]]
 
     def shape(self, grid: Grid) -> tuple[int, ...]:
-        """Array shape of a stored frame of one field."""
+        """Return the array shape of a stored frame of one field."""
         return tuple(len(self.coordinates(grid, axis)) for axis in range(grid.dimensions))[::-1]
 
 
@@ -35,12 +35,16 @@ def build_selection(
     stride: int | Sequence[int],
     region: Mapping[Any, Sequence[float]] | None,
 ) -> Selection:
-    """Read the settings ``output.fields``, ``output.stride`` and ``output.region``.
+    """Return the selection that the output settings describe.
 
-    A region keeps the cells whose centres lie within its bounds; a stride counts from its first.
+    Args:
+        fields: names of all fields.
+        keep: ``output.fields``; None: all.
+        stride: ``output.stride``, for all axes or per axis; counted from the region's first cell.
+        region: ``output.region``: per axis, bounds between which the centres of stored cells are.
 
     Raises:
-        ConfigError: for unknown fields or axes, and where no cell is left.
+        ConfigError: for unknown fields or axes, and if no cell is left.
     """
     for name in keep or ():
         if name not in fields:
@@ -69,7 +73,7 @@ def _slice(grid: Grid, axis: int, bounds: Sequence[float] | None, step: int) -> 
     if not len(inside):
         name, low, high = grid.axes[axis], grid.origin[axis], grid.origin[axis] + grid.extent[axis]
         raise ConfigError(
-            f"output.region.{name} = [{bounds[0]:g}, {bounds[1]:g}] holds no cell centre",
+            f"output.region.{name} = [{bounds[0]:g}, {bounds[1]:g}] contains no cell centre",
             f"[lower, upper] within {low:g} and {high:g}, at least a cell wide",
         )
     return slice(int(inside[0]), int(inside[-1]) + 1, step)

@@ -1,7 +1,8 @@
-"""``snapshots.h5``: fields over time, in a layout that h5py, xarray and netCDF readers know.
+"""``snapshots.h5``: fields over time, in a layout that h5py, xarray and netCDF readers support.
 
-Written in SWMR mode: a frame is its fields, flushed, and then its time, so a reader that trusts
-the length of ``time`` never sees half a frame, and a killed writer loses none that it finished.
+The file is written in SWMR mode. The fields of a frame are written and flushed before its time, so
+a reader that trusts the length of ``time`` never sees an incomplete frame, and complete frames
+survive if the writer is killed.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import logging
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,21 +39,26 @@ from pdesim.output.selection import Selection
 
 log = logging.getLogger("pdesim")
 
-FILE = "snapshots.h5"
-#: raised whenever the layout of the file changes; files of every version are read
+#: increased when the layout of the file changes; files of all earlier versions can be read
 FORMAT_VERSION = 1
-#: readable by HDF5 1.10 and later, and able to be read while written
+#: range of HDF5 versions: readable by 1.10 and later, and while being written
 LIBRARY_VERSIONS = ("v110", "v110")
-#: HDF5 holds chunks below 4 GiB; a larger frame is cut along its first axes
+#: largest number of bytes of a chunk (HDF5 allows 4 GiB); larger frames are split
 LARGEST_CHUNK = 2**30
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What a snapshot file holds, and how.
+    """Contents and format of a snapshot file.
 
-    ``fields`` are all fields of the state, ``selection`` says what is stored of them; ``labels``
-    and ``units`` give ``long_name`` and ``units`` per field; ``mask`` is True inside obstacles.
+    Args:
+        fields: names of all fields of the state.
+        selection: the stored part of the state.
+        dtype: type of the stored numbers.
+        compression: "gzip", "blosc2" or "none".
+        keep_bits: number of mantissa bits that are kept; None: all.
+        labels, units: attributes ``long_name`` and ``units`` of the fields.
+        mask: True inside obstacles, shape ``grid.shape``; None without obstacles.
     """
 
     grid: Grid
@@ -67,23 +73,24 @@ class Layout:
 
     @property
     def stored(self) -> tuple[str, ...]:
+        """Names of the stored fields."""
         return tuple(self.fields[i] for i in self.selection.fields)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The array shape of one stored frame."""
+        """Array shape of a stored frame of one field."""
         return self.selection.shape(self.grid)
 
 
 def create_snapshots(path: Path, layout: Layout, attributes: Mapping[str, Any]) -> None:
-    """Make a file without frames; it appears under its name as a whole, or not at all.
+    """Create a file without frames; it appears under its name when it is complete.
 
     Raises:
         OutputError: if it cannot be created.
     """
     compression = filters(layout.compression)
     with (
-        explained(path),
+        translate_errors(path),
         replacing(path) as temporary,
         creating(temporary, libver=LIBRARY_VERSIONS) as file,
     ):
@@ -92,17 +99,17 @@ def create_snapshots(path: Path, layout: Layout, attributes: Mapping[str, Any]) 
         for field in layout.stored:
             _create_field(file, layout, field, compression)
         if layout.mask is not None:
-            _create_mask(file, layout)
+            _create_mask(file, layout, layout.mask)
 
 
-def amend(path: Path, attributes: Mapping[str, Any]) -> None:
-    """Change root attributes where they differ; only possible before anyone writes frames.
+def update_attributes(path: Path, attributes: Mapping[str, Any]) -> None:
+    """Change attributes of a file that differ; no process may have the file open for writing.
 
     Raises:
         OutputError: if the file cannot be written.
     """
     size = RESERVE + sum(len(str(value)) for value in attributes.values())
-    with explained(path), changing(path, size, libver=LIBRARY_VERSIONS) as file:
+    with translate_errors(path), changing(path, size, libver=LIBRARY_VERSIONS) as file:
         for name, value in attributes.items():
             if file.attrs.get(name) != value:
                 file.attrs[name] = value
@@ -131,14 +138,14 @@ def _create_field(file: h5py.File, layout: Layout, field: str, compression: dict
     data.attrs["units"] = (layout.units or {}).get(field, "1")
     data.attrs["long_name"] = (layout.labels or {}).get(field, field)
     if layout.keep_bits is not None:
-        # the name that the netCDF library gives to this rounding
+        # the netCDF library's name of this rounding
         data.attrs["_QuantizeBitRoundNumberOfSignificantBits"] = np.int32(layout.keep_bits)
     for number, name in enumerate(("time", *reversed(layout.grid.axes))):
         data.dims[number].attach_scale(file[name])
 
 
-def _create_mask(file: h5py.File, layout: Layout) -> None:
-    solid = layout.mask[layout.selection.cells].astype(np.uint8)
+def _create_mask(file: h5py.File, layout: Layout, mask: np.ndarray) -> None:
+    solid = mask[layout.selection.cells].astype(np.uint8)
     data = file.create_dataset("mask", data=solid, compression="gzip")
     data.attrs.update({"units": "1", "long_name": "1 inside obstacles"})
     for number, name in enumerate(reversed(layout.grid.axes)):
@@ -146,7 +153,7 @@ def _create_mask(file: h5py.File, layout: Layout) -> None:
 
 
 def _chunk(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
-    """One frame, or an even part of it where that is too much for a chunk."""
+    """Return the chunk shape: one frame, or an even part of a frame that is too large."""
     chunk = list(shape)
     for axis in range(len(shape)):
         while np.prod(chunk, dtype=float) * itemsize > LARGEST_CHUNK and chunk[axis] > 1:
@@ -155,7 +162,7 @@ def _chunk(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
 
 
 class SnapshotWriter:
-    """Appends frames to a file of :func:`create_snapshots`, which readers may watch meanwhile.
+    """Appends frames to a file of :func:`create_snapshots` that others may read meanwhile.
 
     Raises:
         OutputError: if the file cannot be opened or written.
@@ -163,7 +170,7 @@ class SnapshotWriter:
 
     def __init__(self, path: Path, layout: Layout) -> None:
         self.path, self.layout = path, layout
-        with explained(path):
+        with translate_errors(path):
             check_space(path, 0)
             self._file = open_hdf5_for_writing(path, libver=LIBRARY_VERSIONS)
             try:
@@ -175,30 +182,38 @@ class SnapshotWriter:
         self._abandoned = False
         self._deflaters = {name: Deflater() for name in layout.stored}
         self._frame_bytes = len(layout.stored) * math.prod(layout.shape) * layout.dtype.itemsize
-        #: per field, the time of the first frame with a value that the stored type cannot hold
+        #: per field, the time of the first frame with a value beyond the range of the stored type
         self.overflows: dict[str, float] = {}
 
     @property
     def frames(self) -> int:
+        """Number of complete frames."""
         return self._datasets["time"].shape[0]
 
     def write(self, time: float, state: np.ndarray) -> None:
-        """Append one frame; ``state`` has shape ``(fields, *grid.shape)``."""
+        """Append a frame.
+
+        Args:
+            state: shape ``(fields, *grid.shape)``.
+
+        Raises:
+            OutputError: if it cannot be written; the file is closed then.
+        """
         frame, layout = self.frames, self.layout
         try:
-            with explained(self.path):
-                # compressed frames are smaller; what is left of the room lets the file be closed
+            with translate_errors(self.path):
+                # an upper bound: compressed frames are smaller, and closing the file needs space
                 check_space(self.path, self._frame_bytes)
                 for field, number in zip(layout.stored, layout.selection.fields, strict=True):
                     values = state[number][layout.selection.cells]
                     self._append(field, frame, self._cast(field, time, values))
-                self._stamp(frame, time)
+                self._append_time(frame, time)
         except OutputError:
             self._abandon()
             raise
 
     def _cast(self, field: str, time: float, values: np.ndarray) -> np.ndarray:
-        """Values in the stored type; those beyond its range become infinite, which is noted."""
+        """Convert values to the stored type; those beyond its range become infinite."""
         dtype = self.layout.dtype
         try:
             with np.errstate(over="raise"):
@@ -216,38 +231,38 @@ class SnapshotWriter:
         data, layout = self._datasets[field], self.layout
         if layout.keep_bits is not None:
             values = round_mantissa(values, layout.keep_bits)
-        # h5py's own words for this, and for what _stamp does, take several times longer
+        # h5py's high-level interface takes several times longer, here and in _append_time
         data.id.set_extent((frame + 1, *values.shape))
         if layout.compression == "gzip" and data.chunks[1:] == values.shape:
-            # beside HDF5's own filters, which are several times slower
+            # bypasses HDF5's filters, which are several times slower
             chunk = self._deflaters[field](values)
             data.id.write_direct_chunk((frame, *[0] * values.ndim), chunk)
         else:
             data[frame] = values
         data.flush()
 
-    def _stamp(self, frame: int, time: float) -> None:
-        stamps = self._datasets["time"]
-        stamps.id.set_extent((frame + 1,))
-        place = stamps.id.get_space()
-        place.select_hyperslab((frame,), (1,))
-        stamps.id.write(h5py.h5s.create_simple((1,)), place, np.array([time]))
-        stamps.flush()
+    def _append_time(self, frame: int, time: float) -> None:
+        times = self._datasets["time"]
+        times.id.set_extent((frame + 1,))
+        space = times.id.get_space()
+        space.select_hyperslab((frame,), (1,))
+        times.id.write(h5py.h5s.create_simple((1,)), space, np.array([time]))
+        times.flush()
 
     def sync(self) -> None:
-        """Ask the system to put all frames on the disk itself.
+        """Wait until all frames are on the disk.
 
         Raises:
-            OutputError: if the system could not; some report a full disk only here.
+            OutputError: if that fails; some file systems report a full disk only here.
         """
-        with explained(self.path):
+        with translate_errors(self.path):
             os.fsync(self._file.id.get_vfd_handle())
 
     def close(self) -> None:
         """Close the file; after a failed write it is closed already.
 
         Raises:
-            OutputError: if the end of the file cannot be written.
+            OutputError: if the remaining data cannot be written.
         """
         if self._abandoned:
             return
@@ -265,21 +280,21 @@ class SnapshotWriter:
 
 
 @contextmanager
-def explained(path: Path):
-    """HDF5's and the system's complaints as one line."""
+def translate_errors(path: Path) -> Iterator[None]:
+    """Convert errors of HDF5 and the operating system into OutputError, with a hint."""
     try:
         yield
     except UNREADABLE as error:
         raise OutputError(
             f"{path} cannot be written: {reason(error)}; the frames written before are kept",
-            hint="room on the disk and the right to write, then pdesim resume "
-            f"{path.parent}, or another place (hydra.run.dir=DIR)",
+            hint="free some disk space, check the permissions, then pdesim resume "
+            f"{path.parent}; or use another folder (hydra.run.dir=DIR)",
         ) from None
 
 
 def reason(error: Exception) -> str:
-    """The system's words out of HDF5's chain of messages."""
-    found = re.search(r"error message = '([^']+)'", str(error))
-    if found:
-        return found.group(1)
+    """Return the message of the operating system, if an error of HDF5 contains one."""
+    match = re.search(r"error message = '([^']+)'", str(error))
+    if match:
+        return match.group(1)
     return getattr(error, "strerror", None) or files_reason(error)

@@ -1,41 +1,34 @@
-"""``status.json``: how a run stands, replaced as a whole at every change."""
+"""Entries of ``status.json``: checks of their types, and their description for people."""
 
 from __future__ import annotations
 
-import json
-import logging
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from pdesim.errors import printable
-from pdesim.files import write_text
 
-log = logging.getLogger("pdesim")
-
-FILE = "status.json"
-#: raised whenever the meaning of an entry changes; files of every version are read
+#: increased when the meaning of an entry changes; files of all earlier versions can be read
 FORMAT_VERSION = 1
-#: entries that are numbers, and those that are text; others are mappings or written by nobody
+#: names of entries that are numbers; see also ``TEXTS``
 NUMBERS = (
     "seconds", "waited_for_disk", "compile_seconds", "steps", "rejected_steps", "dt", "residual",
     "steps_per_second", "cell_updates_per_second", "frames", "time", "resumed_at",
     "members_of_batch",
 )  # fmt: skip
 TEXTS = ("state", "equation", "started", "device", "stepper", "error")
-#: beyond that, a number in a status file is no count and no time
+#: bound of valid numbers in a status file
 LARGEST = 1e300
 
 
-def valid_entries(found: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries of a status file whose values have the types that pdesim writes.
+def valid_entries(entries: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries of a status file whose values have valid types.
 
-    The file may have been damaged, or written by somebody else; what depends on an entry treats a
-    missing one as unknown.
+    The file may be damaged or made by another program. Invalid entries are left out, and readers
+    treat missing entries as unknown.
     """
     valid = {}
-    for name, value in found.items():
+    for name, value in entries.items():
         if name in NUMBERS and not _is_number(value):
             continue
         if name in TEXTS and not isinstance(value, str):
@@ -55,14 +48,14 @@ def _is_number(value: Any) -> bool:
 
 
 def speed(steps: float, cell_updates: float | None) -> str:
-    """``1,183 steps/s  310 Mcells/s``: steps and, where known, cell updates a second."""
-    told = f"{_three_digits(steps)} steps/s"
+    """Return steps and, where known, cell updates per second: ``1,183 steps/s  310 Mcells/s``."""
+    text = f"{_three_digits(steps)} steps/s"
     if not cell_updates:
-        return told
+        return text
     units = (("G", 1e9), ("M", 1e6), ("k", 1e3))
     fitting = (one for one in units if cell_updates >= 0.9995 * one[1])
     unit, size = next(fitting, ("", 1.0))
-    return f"{told}  {_three_digits(cell_updates / size)} {unit}cells/s"
+    return f"{text}  {_three_digits(cell_updates / size)} {unit}cells/s"
 
 
 def _three_digits(value: float) -> str:
@@ -71,7 +64,7 @@ def _three_digits(value: float) -> str:
 
 
 def describe_time_error(errors: Mapping[str, float] | None) -> str:
-    """``error in time about 3e-04 of u's range``: of the field where it is largest."""
+    """Return the largest relative error of a field: ``error in time about 3e-04 of u's range``."""
     if not errors:
         return ""
     name = max(errors, key=errors.__getitem__)
@@ -81,18 +74,6 @@ def describe_time_error(errors: Mapping[str, float] | None) -> str:
 
 
 def describe_overflows(overflows: Mapping[str, float]) -> str:
-    """One line about fields that exceeded the range of the type they are stored in."""
+    """Return a warning about fields that exceeded the range of their stored type."""
     parts = ", ".join(f"{name} since t = {time:g}" for name, time in overflows.items())
     return f"warning: values beyond the range of output.dtype are stored as infinity: {parts}"
-
-
-def write_status(folder: Path, **values: Any) -> None:
-    """Write the file under a temporary name and rename it, so no reader sees half of it.
-
-    On a full disk the status of before stays; the run tells of the disk itself.
-    """
-    try:
-        values = {"format_version": FORMAT_VERSION} | values
-        write_text(folder / FILE, json.dumps(values, indent=2, allow_nan=False) + "\n")
-    except OSError as error:
-        log.warning("%s not written: %s", FILE, error)

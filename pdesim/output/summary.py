@@ -1,4 +1,4 @@
-"""What a run was and how it went, as plain data; prints nothing."""
+"""Summary of a run, as plain data for ``pdesim info``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import numpy as np
 
 from pdesim.errors import OutputError
 from pdesim.files import reading
-from pdesim.output import snapshots as layout
 from pdesim.output.convergence import read_convergence, settings_digest
 from pdesim.output.metadata import (
     field_names,
@@ -24,9 +23,10 @@ from pdesim.output.metadata import (
     read_walls,
     run_state,
 )
-from pdesim.output.reader import Snapshots, read_status
+from pdesim.output.reader import Snapshots
+from pdesim.output.run_folder import SNAPSHOTS, RunFolder
 
-#: what status.json tells that nothing else does; copied as it is
+#: entries of status.json that are copied unchanged
 _FROM_STATUS = (
     "started",
     "seconds",
@@ -44,7 +44,7 @@ _FROM_STATUS = (
 
 @dataclass(frozen=True)
 class Axis:
-    """A stored axis: its points, and the faces of the first and the last of them."""
+    """A stored axis: its number of points, its outer cell faces, and the spacing."""
 
     points: int
     lower: float
@@ -54,9 +54,9 @@ class Axis:
 
 @dataclass(frozen=True)
 class FieldFacts:
-    """The last frame's range and mean, outside obstacles, and how the mean moved since the first.
+    """Range and mean of a field in the last frame, and the change of its mean since the first.
 
-    Numbers are nan where the frame has any that is not finite.
+    Cells inside obstacles are left out. Numbers are nan if the frame has nan or infinite values.
     """
 
     long_name: str
@@ -71,10 +71,10 @@ class FieldFacts:
 
 @dataclass(frozen=True)
 class Summary:
-    """Everything ``pdesim info`` tells; what is not known is None, or empty."""
+    """The information that ``pdesim info`` prints; unknown entries are None or empty."""
 
     path: str
-    #: finished, running, interrupted, failed, killed; unknown where there is no status.json
+    #: finished, running, interrupted, failed or killed; unknown without status.json
     state: str
     error: str | None
     equation: str
@@ -83,7 +83,7 @@ class Summary:
     parameters: Mapping[str, float | str]
     grid: Mapping[str, Axis]
     boundary: Mapping[str, Mapping[str, tuple[str, str]]]
-    #: second conditions of operators of fourth order, each stated or assumed
+    #: second boundary conditions of fourth-order operators, each stated or assumed
     second_conditions: tuple[str, ...]
     #: the formula of domain.mask
     obstacles: str | None
@@ -95,35 +95,36 @@ class Summary:
     first_time: float
     last_time: float
     fields: Mapping[str, FieldFacts]
-    #: from status.json: when, how long, how fast, on what
+    #: entries of status.json: start, duration, speed, device
     progress: Mapping[str, Any]
-    #: the result of pdesim converge for these settings, where there is one
+    #: result of pdesim converge for these settings, if there is one
     convergence: Mapping[str, Any] | None
     versions: Mapping[str, str]
-    #: when the file was last written to, ISO 8601
+    #: time of the last change of the file, ISO 8601
     written: str
     file_bytes: int
-    #: what the frames take in memory, and in the file
+    #: size of the frames in memory, and in the file
     data_bytes: int
     stored_bytes: int
 
     @property
     def compression(self) -> float:
+        """Ratio of the sizes in memory and in the file."""
         return self.data_bytes / self.stored_bytes if self.stored_bytes else 1.0
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values for strict JSON; numbers that are not finite become None."""
+        """Return values for strict JSON; numbers that are not finite become None."""
         return _plain(asdict(self) | {"compression": round(self.compression, 4)})
 
 
 def summarize(path: str | Path) -> Summary:
-    """Read the facts of one run; of its frames only the first and the last.
+    """Return the summary of one run; only its first and last frames are read.
 
     Args:
         path: a run's folder, or a snapshot file.
 
     Raises:
-        OutputError: if the file is unreadable, no snapshot file, or has no frames.
+        OutputError: if the file cannot be read, is not a snapshot file, or has no frames.
         MissingExtraError: if its compression needs a package that is not installed.
     """
     with reading(Path(path)), Snapshots(path) as snapshots:
@@ -145,11 +146,11 @@ def summarize(path: str | Path) -> Summary:
             grid={axis: _axis(snapshots.coordinates(axis)) for axis in reversed(snapshots.axes)},
             boundary=read_walls(attributes),
             second_conditions=tuple(str(attributes.get("second_conditions", "")).splitlines()),
-            obstacles=_told(config, "domain", "mask"),
+            obstacles=_entry_text(config, "domain", "mask"),
             operators=_operators(config),
             stepper=status.get("stepper") or _stepper(config),
             precision=_text(attributes, "precision"),
-            seed=_whole(attributes.get("seed")),
+            seed=_integer(attributes.get("seed")),
             frames=count,
             first_time=float(times[0]),
             last_time=float(times[-1]),
@@ -169,53 +170,49 @@ def summarize(path: str | Path) -> Summary:
 
 
 def _status(path: Path) -> dict[str, Any]:
-    if path.name != layout.FILE:
-        return {}  # a copy or a stranger; the folder's status is another file's
-    try:
-        return read_status(path.parent)
-    except OutputError:
-        return {}
+    """Return the status of the run; empty for a file that is not under its run's own name."""
+    return RunFolder(path.parent).read_status_or_empty() if path.name == SNAPSHOTS else {}
 
 
 def _convergence(path: Path, config: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The result of ``pdesim converge`` beside a run's file, unless it is for other settings."""
+    """Return the result of ``pdesim converge`` beside a run's file, if it is for its settings."""
     try:
-        found = read_convergence(path.parent) if path.name == layout.FILE else None
+        result = read_convergence(path.parent) if path.name == SNAPSHOTS else None
     except OutputError:
         return None
-    return found if found and found.get("settings") == settings_digest(config) else None
+    return result if result and result.get("settings") == settings_digest(config) else None
 
 
 def _text(attributes: Mapping[str, Any], name: str) -> str | None:
     return str(attributes[name]) if name in attributes else None
 
 
-def _whole(value: Any) -> int | None:
+def _integer(value: Any) -> int | None:
     return int(value) if isinstance(value, int | np.integer) else None
 
 
 def _entry(config: Mapping[str, Any], section: str, name: str) -> Any:
-    found = config.get(section)
-    return found.get(name) if isinstance(found, Mapping) else None
+    values = config.get(section)
+    return values.get(name) if isinstance(values, Mapping) else None
 
 
-def _told(config: Mapping[str, Any], section: str, name: str) -> str | None:
-    """An entry as text, whatever a file of somebody else has there."""
-    found = _entry(config, section, name)
-    return None if found is None else str(found)
+def _entry_text(config: Mapping[str, Any], section: str, name: str) -> str | None:
+    """Return an entry as text; in files of other programs it may have any type."""
+    value = _entry(config, section, name)
+    return None if value is None else str(value)
 
 
 def _stepper(config: Mapping[str, Any]) -> str | None:
     steady = _entry(config, "equation", "solve") is not None
-    return None if steady else _told(config, "stepper", "name")
+    return None if steady else _entry_text(config, "stepper", "name")
 
 
 def _operators(config: Mapping[str, Any]) -> str | None:
-    name = _told(config, "operators", "name")
+    name = _entry_text(config, "operators", "name")
     if name in (None, "spectral"):
         return name
-    told = f"{name} of order {_entry(config, 'operators', 'order')}"
-    return f"{told}, isotropic" if _entry(config, "operators", "isotropic") else told
+    text = f"{name} of order {_entry(config, 'operators', 'order')}"
+    return f"{text}, isotropic" if _entry(config, "operators", "isotropic") else text
 
 
 def _axis(centres: np.ndarray) -> Axis:

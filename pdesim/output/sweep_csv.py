@@ -1,4 +1,4 @@
-"""``sweep.csv``: a row per run of a sweep, for pandas, phase diagrams and spreadsheets."""
+"""``sweep.csv``: a table with a row per run of a sweep."""
 
 from __future__ import annotations
 
@@ -18,24 +18,28 @@ from pdesim.output import features
 from pdesim.output.diagnostics import QUANTITIES
 from pdesim.output.metadata import field_names, frame_count, load_filters, read_config, read_walls
 from pdesim.output.reader import Snapshots
+from pdesim.output.run_folder import RunFolder
 from pdesim.output.sweeps import Member, differing_settings, find_members, setting_text
 
 FILE = "sweep.csv"
-#: columns that every row has, before and after the settings
+#: columns before and after those of the settings
 _FIRST, _STATE = ("number",), ("state", "error", "frames", "time", "seconds", "steps")
-#: columns per field, after its name and an underscore
+#: columns per field, without the prefix of the field's name and an underscore
 _FEATURES = tuple(field.name for field in dataclasses.fields(features.Features))
 PER_FIELD = tuple(dict.fromkeys((*QUANTITIES, *_FEATURES)))
 
 
 def write_sweep_csv(folder: str | Path) -> Path:
-    """Write ``sweep.csv`` into a sweep's folder; it appears whole, in place of an older one.
+    """Write ``sweep.csv`` into a sweep's folder, replacing an older one.
 
-    Columns: ``number`` (the run's folder), one per setting in which the runs differ (dotted
-    names), ``state``, ``error``, ``frames``, ``time`` (of the last frame), ``seconds``, ``steps``,
-    and per field :data:`PER_FIELD`: diagnostics and features of the last frame. What is unknown is
-    empty, what has no answer (the wavelength of a uniform field) is ``nan``. Of each run the last
-    two frames are read, and one run at a time.
+    The columns are ``number`` (name of the run's folder), one per setting in which the runs differ
+    (dotted names), ``state``, ``error``, ``frames``, ``time`` (of the last frame), ``seconds``,
+    ``steps``, and per field :data:`PER_FIELD`: diagnostics and features of the last frame. Unknown
+    values are empty; undefined ones, such as the wavelength of a uniform field, are ``nan``. The
+    last two frames of each run are read, one run at a time.
+
+    Returns:
+        The path of the table.
 
     Raises:
         OutputError: if there are no runs, or the table cannot be written.
@@ -56,7 +60,7 @@ def _settings(member: Member, names: Sequence[str]) -> dict[str, str]:
 
 
 def _results(member: Member) -> dict[str, str]:
-    """How a run ended, and what its last frame is like; a damaged run has its state and error."""
+    """Return the columns of state and fields; a damaged run has only its state and error."""
     row = {"state": member.state, "error": member.error or "", "frames": "0"}
     for name in ("seconds", "steps"):
         row[name] = _number(member.progress.get(name))
@@ -67,7 +71,7 @@ def _results(member: Member) -> dict[str, str]:
             fields = field_names(snapshots)
             count = frame_count(snapshots, fields)
             row |= {"frames": str(count), "time": _number(float(snapshots.times[count - 1]))}
-            diagnostics = _diagnostics(member.folder / "diagnostics.csv", count)
+            diagnostics = _diagnostics(RunFolder(member.folder).diagnostics, count)
             for field in fields:
                 for name, value in _field(snapshots, field, count, diagnostics).items():
                     row[f"{field}_{name}"] = _number(value)
@@ -89,7 +93,7 @@ def _field(
         raise OutputError(f"the last frames of {field} cannot be read ({error})") from None
     spacing, periodic = _axes(snapshots, field)
     known = {name: diagnostics.get(f"{field}_{name}", (math.nan, math.nan)) for name in QUANTITIES}
-    found = features.describe(
+    result = features.describe(
         last,
         spacing,
         periodic,
@@ -98,11 +102,11 @@ def _field(
         free=snapshots.mask == 0 if snapshots.mask is not None else None,
         scale=np.nanmax([0.0, known["min"][1], known["max"][1]]),
     )
-    return {name: value for name, (value, _) in known.items()} | dataclasses.asdict(found)
+    return {name: value for name, (value, _) in known.items()} | dataclasses.asdict(result)
 
 
 def _axes(snapshots: Snapshots, field: str) -> tuple[list[float], list[bool]]:
-    """Spacing, and whether the axis wraps around, per array axis."""
+    """Return the spacing of cell centres and whether the field is periodic, per array axis."""
     config = read_config(snapshots.attributes)
     walls = read_walls(snapshots.attributes).get(field, {})
     output = config.get("output")
@@ -112,18 +116,18 @@ def _axes(snapshots: Snapshots, field: str) -> tuple[list[float], list[bool]]:
         centres = snapshots.coordinates(axis)
         n = len(centres)
         spacing.append(float(centres[-1] - centres[0]) / (n - 1) if n > 1 else 1.0)
-        # a part of the domain does not wrap around, whatever its walls
+        # a part of the domain is not periodic, whatever its boundary conditions
         periodic.append(set(walls.get(axis, ())) == {"periodic"} and axis not in region)
     return spacing, periodic
 
 
 def _diagnostics(path: Path, count: int) -> dict[str, tuple[float, float]]:
-    """Per column the value in the last frame, and the largest magnitude up to there."""
+    """Return, per column, the value in the last frame and the largest magnitude so far."""
     try:
         with check_own_file(path).open(encoding="utf-8", newline="") as file:
             reader = csv.reader(file)
             header, last, most = next(reader, []), [], None
-            for row in _numbers(reader, len(header)):
+            for row in _number_rows(reader, len(header)):
                 if row[0] >= count:
                     break
                 last, sizes = row, np.abs(row)
@@ -137,8 +141,8 @@ def _diagnostics(path: Path, count: int) -> dict[str, tuple[float, float]]:
     return dict(zip(header, zip(last, most.tolist(), strict=True), strict=True))
 
 
-def _numbers(rows: Iterator[list[str]], length: int) -> Iterator[list[float]]:
-    """Whole rows; a last line that was cut off ends them."""
+def _number_rows(rows: Iterator[list[str]], length: int) -> Iterator[list[float]]:
+    """Yield rows of numbers up to the first incomplete one."""
     for row in rows:
         try:
             numbers = [float(cell) for cell in row]

@@ -1,4 +1,4 @@
-"""The runs of a sweep's folder side by side: what each was asked for, and in what they differ."""
+"""The runs in a sweep's folder: their settings and states, and the settings that differ."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pdesim.errors import OutputError
-from pdesim.files import load_yaml
-from pdesim.output import lock, snapshots, status
+from pdesim.files import dump_yaml, load_yaml
+from pdesim.output import lock
 from pdesim.output.metadata import natural_order, read_config, read_yaml, run_state
-from pdesim.output.reader import Snapshots, read_status
+from pdesim.output.reader import Snapshots
+from pdesim.output.run_folder import RunFolder
 from pdesim.settings import INCIDENTAL, lies_in
 
-#: what makes no run another; the label is there to be seen
+#: settings that do not change the numbers of a run, except the label
 _NOT_PHYSICS = {*INCIDENTAL, "output", "hydra"} - {"label"}
-#: keys of an equation that say in words, or are said by, what others decide
+#: keys of an equation that only describe it or follow from others
 _CONSEQUENCES = {f"equation.{key}" for key in ("title", "about", "reference", "fields")}
 _DESCRIBED = ("equation.labels.", "equation.units.")
 _FORMULAS = ("equation.rhs.", "equation.solve.")
@@ -28,11 +27,14 @@ _FORMULAS = ("equation.rhs.", "equation.solve.")
 
 @dataclass(frozen=True)
 class Member:
-    """One run of a sweep, or what is left of it.
+    """One run of a sweep; its files may be incomplete.
 
-    ``settings`` are flat, by dotted names; ``complete`` if they are all of them, and not just the
-    overrides. ``state`` is as in ``pdesim info``, or "unreadable"; ``progress`` is what
-    ``status.json`` holds.
+    Args:
+        state: the state that ``pdesim info`` prints, or "unreadable".
+        error: the error that ended the run, if there is one.
+        settings: values by dotted names.
+        complete: whether ``settings`` contains all settings, or only those of the command line.
+        progress: contents of ``status.json``.
     """
 
     folder: Path
@@ -44,17 +46,18 @@ class Member:
 
     @property
     def name(self) -> str:
+        """Name of the folder, which is the member's number."""
         return self.folder.name
 
     @cached_property
     def file(self) -> Path | None:
         """The snapshot file, if there is one."""
-        path = self.folder / snapshots.FILE
+        path = RunFolder(self.folder).snapshots
         return path if path.is_file() else None
 
 
 def find_members(path: str | Path) -> tuple[Member, ...]:
-    """The runs in a sweep's folder in the order of their numbers, failed ones included.
+    """Return the runs in a sweep's folder in the order of their numbers, including failed ones.
 
     Raises:
         OutputError: if there are none.
@@ -62,30 +65,32 @@ def find_members(path: str | Path) -> tuple[Member, ...]:
     path = Path(os.path.expanduser(path))
     if not path.is_dir():
         raise OutputError(f"there is no folder {path}", "the folder of a sweep")
-    found = [child for child in path.iterdir() if _is_member(child)]
-    if not found:
-        raise OutputError(f"{path} holds no runs", "the folder of a sweep, with a folder per run")
-    found.sort(key=lambda child: natural_order(child.name))
-    members = [_read(child) for child in found]
+    folders = [child for child in path.iterdir() if RunFolder(child).contains_traces]
+    if not folders:
+        raise OutputError(
+            f"{path} contains no runs", "the folder of a sweep, with a folder per run"
+        )
+    folders.sort(key=lambda child: natural_order(child.name))
+    members = [_read(child) for child in folders]
     known = {name for member in members if member.complete for name in member.settings}
     return tuple(one if one.complete else _named(one, known) for one in members)
 
 
 def is_sweep(path: str | Path) -> bool:
-    """Whether a path is a folder of runs, and not itself a run or a file."""
+    """Return whether a path is a folder that contains runs, and not itself a run or a file."""
     path = Path(os.path.expanduser(path))
-    if not path.is_dir() or (path / snapshots.FILE).is_file():
+    if not path.is_dir() or RunFolder(path).snapshots.is_file():
         return False
-    return any(_is_member(child) for child in path.iterdir())
+    return any(RunFolder(child).contains_traces for child in path.iterdir())
 
 
 def differing_settings(members: Sequence[Member]) -> tuple[str, ...]:
-    """The dotted names of settings in which runs differ, in the order in which they are stored.
+    """Return the dotted names of settings in which runs differ, in the order of the configuration.
 
-    What only stores, draws or names a run is left out, but for ``label``; where equations differ,
-    their formulas are left out, too, since ``equation.name`` says it.
+    Settings of output, pictures and names are left out, except ``label``. If the equations differ,
+    their formulas are left out, because ``equation.name`` identifies them.
     """
-    # a word such as initial=noise chooses settings and is none
+    # among overrides, a word such as initial=noise selects settings but is not one itself
     complete = [member for member in members if member.complete] or members
     names = dict.fromkeys(name for member in complete for name in member.settings)
     differ = [name for name in names if len(_values(members, name)) > 1]
@@ -101,13 +106,13 @@ def differing_settings(members: Sequence[Member]) -> tuple[str, ...]:
 
 
 def _values(members: Sequence[Member], name: str) -> set:
-    """All that runs have for a setting; one whose overrides are all that is known may have any."""
-    knowing = [one for one in members if one.complete or name in one.settings]
-    return {_frozen(one.settings.get(name)) for one in knowing}
+    """Return the values of a setting, without runs in which it is unknown."""
+    known = [one for one in members if one.complete or name in one.settings]
+    return {_frozen(one.settings.get(name)) for one in known}
 
 
 def short_names(names: Iterable[str]) -> dict[str, str]:
-    """``{"equation.F": "F", "stepper.name": "stepper", "time.dt": "time.dt"}``: as people say."""
+    """Return names for people: ``{"equation.F": "F", "stepper.name": "stepper", ...}``."""
     short = {}
     for name in names:
         section, _, key = name.partition(".")
@@ -116,7 +121,7 @@ def short_names(names: Iterable[str]) -> dict[str, str]:
 
 
 def setting_text(value: Any) -> str:
-    """A setting's value as text: numbers so that they read back exactly, lists as YAML."""
+    """Return a setting's value as text: numbers with all their digits, lists as YAML."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -124,32 +129,24 @@ def setting_text(value: Any) -> str:
     if isinstance(value, float):
         return repr(value)
     if isinstance(value, list | tuple | Mapping):
-        return yaml.safe_dump(value, default_flow_style=True, width=10**6).strip()
+        return dump_yaml(value, one_line=True)
     return str(value)
 
 
-def _is_member(folder: Path) -> bool:
-    marks = (snapshots.FILE, status.FILE, ".hydra")
-    return folder.is_dir() and any((folder / mark).exists() for mark in marks)
-
-
 def _read(folder: Path) -> Member:
-    try:
-        progress = read_status(folder)
-    except OutputError:
-        progress = {}
-    file, config = folder / snapshots.FILE, {}
+    run = RunFolder(folder)
+    progress, file, config = run.read_status_or_empty(), run.snapshots, {}
     if not file.is_file():
         state, error = _without_frames(folder, progress)
     else:
         try:
-            with Snapshots(file) as found:
-                state, error = run_state(found, progress)
-                config = read_config(found.attributes)
+            with Snapshots(file) as frames:
+                state, error = run_state(frames, progress)
+                config = read_config(frames.attributes)
         except OutputError as problem:
             state, error = "unreadable", problem.problem
-    # what Hydra noted of a run that left no frames: all settings, or at least its overrides
-    config = config or read_yaml(folder / ".hydra" / "config.yaml")
+    # without frames, Hydra's files contain all settings, or at least the overrides
+    config = config or read_yaml(run.config)
     complete = isinstance(config, dict) and bool(config)
     settings = dict(_leaves(config)) if complete else _overrides(folder)
     return Member(folder, state, error, settings, complete, progress)
@@ -167,9 +164,9 @@ def _without_frames(folder: Path, progress: Mapping[str, Any]) -> tuple[str, str
 
 
 def _overrides(folder: Path) -> dict[str, Any]:
-    found = read_yaml(folder / ".hydra" / "overrides.yaml")
-    settings = {}
-    for word in found if isinstance(found, list) else []:
+    words = read_yaml(RunFolder(folder).overrides)
+    settings: dict[str, Any] = {}
+    for word in words if isinstance(words, list) else []:
         name, equals, text = str(word).lstrip("+").partition("=")
         if equals:
             settings |= dict(_leaves({name: _value(text)}))
@@ -177,7 +174,7 @@ def _overrides(folder: Path) -> dict[str, Any]:
 
 
 def _named(member: Member, known: set[str]) -> Member:
-    """``stepper=euler`` among the overrides is the setting ``stepper.name``."""
+    """Rename settings such as ``stepper`` to ``stepper.name``, where that is their full name."""
     named = {
         name if name in known or f"{name}.name" not in known else f"{name}.name": value
         for name, value in member.settings.items()
@@ -201,5 +198,5 @@ def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def _frozen(value: Any) -> Any:
-    """The same for equal settings only; 1 and 1.0 are equal, 1 and true are not."""
+    """Return a hashable value that is equal for equal settings; 1 equals 1.0, but not true."""
     return (isinstance(value, bool), value if isinstance(value, int | float) else repr(value))

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from pdesim.errors import PdesimError
 from pdesim.formula.language import AXES
-from pdesim.output.snapshots import FILE as SNAPSHOTS
+from pdesim.output.run_folder import SNAPSHOTS
 from pdesim.render.quantity import is_available
 from pdesim.settings import Animation, Settings
 

@@ -1,1 +1,1 @@
-"""One run from its plan to its files."""
+"""Runs from their plans to their files."""

@@ -1,382 +1,381 @@
-"""One run from plan to files: simulate, store, draw, and say how it went."""
+"""The run loop: jobs that share a program, from their plans to their files.
+
+A single run is a batch of one job. What differs between a single run and the members of a sweep,
+such as the lines on the console, is set by :class:`Options`.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import yaml
 from rich.console import Console
 
-import pdesim
 from pdesim.engine.device import Placement, enough_memory, start_tensorflow
 from pdesim.engine.startup import start_for
-from pdesim.errors import InterruptedRun, OutputError, PdesimError, printable
-from pdesim.export import write_xdmf
+from pdesim.errors import InterruptedRun, PdesimError, printable
 from pdesim.files import make_folder
-from pdesim.output import (
-    DiagnosticsFile,
-    Layout,
-    Recorder,
-    Snapshots,
-    SnapshotWriter,
-    Worker,
-    create_snapshots,
-    fingerprint,
-    frames_waiting,
-    read_status,
-    write_status,
-)
+from pdesim.output import RunFolder, Worker, frames_waiting
 from pdesim.output.lock import hold
-from pdesim.output.snapshots import FILE as SNAPSHOTS
-from pdesim.output.snapshots import FORMAT_VERSION, amend
 from pdesim.output.status import describe_overflows, describe_time_error
-from pdesim.plan import Plan
 from pdesim.render.background import (
     PREWARM_CELL_UPDATES,
     BackgroundRenderer,
     draw,
     effective_animation,
 )
+from pdesim.run.files import log_file, open_recorder, write_paraview_description
+from pdesim.run.job import Job, Outcome, outcome_of, state_of
+from pdesim.run.member import MemberRun
 from pdesim.run.preflight import describe, order_notes
-from pdesim.run.progress import WHOLE, Share, progress_display, speed
+from pdesim.run.progress import WHOLE, SweepProgress, progress_display, speed
 from pdesim.run.resolution import note_after, notes_before
 from pdesim.run.stopping import StopRequests, stop_requests
-from pdesim.settings import Animation
+
+if TYPE_CHECKING:
+    from pdesim.engine.simulation import Frame, Progress, Simulation
 
 log = logging.getLogger("pdesim")
 
-#: safe, and from C where PyYAML was built with it: a sweep reads the text of every member
-_YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-#: waiting for the disk is worth a word above this many seconds
-NOTABLE_WAIT = 0.5
+#: seconds of waiting for the disk above which a run reports them
+NOTABLE_WAIT_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
-class Run:
-    """A finished run."""
+class Options:
+    """How jobs are carried out and reported; the defaults are those of a single run.
 
-    folder: Path
+    Args:
+        detailed: print and log a description of the run, its notes and its result. Otherwise the
+            console shows one line for all jobs. For one job only.
+        pictures: draw the pictures that the settings ask for. For one job only.
+        owns_process: the process computes nothing else, so TensorFlow may be configured for it.
+        progress: the part of a sweep that the jobs are.
+    """
 
-    @property
-    def snapshots(self) -> Snapshots:
-        """The stored frames, opened for reading."""
-        return Snapshots(self.folder)
-
-    def to_xarray(self):
-        """The stored frames as an ``xarray.Dataset``."""
-        with self.snapshots as snapshots:
-            return snapshots.to_xarray()
+    detailed: bool = True
+    pictures: bool = True
+    owns_process: bool = False
+    progress: SweepProgress = WHOLE
 
 
-@dataclass(frozen=True)
-class _Session:
-    """What the parts of one run share; ``numbers`` end up in the status file."""
+def execute_single(job: Job, console: Console, options: Options) -> None:
+    """Compute a single run.
 
-    plan: Plan
-    placement: Placement
-    folder: Path
-    console: Console
-    stop: StopRequests
-    goes_on: bool
-    share: Share
-    renderer: BackgroundRenderer
-    numbers: dict
-
-    def tell(self, line: str, **style) -> None:
-        line = printable(line)
-        log.info(line)
-        self.console.print(line, highlight=False, markup=False, **style)
+    Raises:
+        PdesimError: the error that ended the run, after ``status.json`` was written; the frames
+            that were finished are on disk.
+    """
+    (outcome,) = execute([job], console, options)
+    if outcome.error is not None:
+        raise outcome.error
 
 
 def execute(
-    plan: Plan,
-    folder: Path,
-    config_yaml: str,
-    console: Console,
-    *,
-    goes_on: bool = False,
-    alone: bool = False,
-    pictures: bool = True,
-    stop: StopRequests | None = None,
-    share: Share = WHOLE,
-) -> Run:
-    """Carry a plan out in ``folder``.
+    jobs: Sequence[Job], console: Console, options: Options, stop: StopRequests | None = None
+) -> list[Outcome]:
+    """Compute jobs that share a program, and write the files of each.
+
+    A job whose fields become infinite, or whose files cannot be written, ends alone. After a
+    request to stop, the remaining jobs write a checkpoint and are "interrupted".
 
     Args:
-        config_yaml: the resolved configuration, stored with the frames.
-        goes_on: add to the frames that the folder holds.
-        alone: the process computes nothing else, and may be set up for this plan.
-        pictures: draw them, if the settings ask for any.
-        stop: of the sweep that this run is part of; None: its own, with ``time.wall_limit``.
-        share: the run's part of that sweep.
+        stop: requests to stop a sweep; None: signals, and ``time.wall_limit`` of the first job.
 
-    Raises:
-        PdesimError: after writing ``status.json``; frames that were finished are on disk.
+    Returns:
+        The outcome of each job, in their order.
     """
-    began = time.time()
-    limit = plan.settings.time.wall_limit
-    animation = effective_animation(plan.settings) if pictures else Animation(name="none")
-    with BackgroundRenderer(folder, animation, plan.times) as renderer:
-        if plan.steps_left * plan.grid.cells >= PREWARM_CELL_UPDATES:
+    began, first = time.time(), jobs[0]
+    limit = first.plan.settings.time.wall_limit
+    animation = effective_animation(first.plan.settings)
+    if not options.pictures:
+        animation = animation.model_copy(update={"name": "none"})
+    with BackgroundRenderer(first.folder, animation, first.plan.times) as renderer:
+        if first.plan.steps_left * first.plan.grid.cells >= PREWARM_CELL_UPDATES:
             renderer.prewarm()  # while TensorFlow is imported, which takes one core
-        with stop_requests(limit) if stop is None else contextlib.nullcontext(stop) as stop:
-            placement = start_for([plan]) if alone else start_tensorflow(plan.settings.device)
-            make_folder(folder)
-            with hold(folder), log_file(folder):
-                session = _Session(
-                    plan, placement, folder, console, stop, goes_on, share, renderer, {}
-                )
-                error = _record(session, config_yaml, began)
-        describe_to_paraview(folder)
-        drawn = error is None and renderer.finish()
-    if not drawn and not isinstance(error, InterruptedRun):
-        draw(folder, animation, console)
-    if error is not None:
-        raise error
-    return Run(folder)
+        with stop_requests(limit) if stop is None else contextlib.nullcontext(stop) as requests:
+            try:
+                placement = _start(jobs, options.owns_process)
+            except PdesimError as error:
+                return [outcome_of(job, error) for job in jobs]
+            batch = _Batch(placement, console, options, requests, renderer, began)
+            outcomes = batch.execute(jobs)
+        for run in batch.runs:
+            write_paraview_description(run.job.folder)
+        drawn = outcomes[0].error is None and renderer.finish()
+    if batch.runs and not drawn and outcomes[0].state != "interrupted":
+        draw(first.folder, animation, console)
+    return outcomes
 
 
-def _record(session: _Session, config_yaml: str, began: float) -> PdesimError | None:
-    """Compute and store; what went wrong comes back, told in the log and the status file."""
-    plan, folder = session.plan, session.folder
-    status = {"state": "running", "equation": plan.equation.name, "started": stamp(began)}
-    if plan.resume_from is not None:
-        status["resumed_at"] = plan.resume_from.time
-    recorder, error, before = None, None, _read_status(folder)
-    worker = Worker(frames_waiting(plan.state_bytes))
-    if plan.resume_from is not None and before.get("device", session.placement.about) != (
-        session.placement.about
-    ):
-        session.tell(
-            f"computed on {before['device']} before, now on {session.placement.about}: "
-            "may differ from an uninterrupted run by rounding"
-        )
-    try:
-        recorder = open_recorder(plan, folder, config_yaml, session.goes_on, worker)
-        write_status(folder, **status)
-        try:
-            _compute(session, recorder)
-        finally:
-            recorder.close()
-    except PdesimError as problem:
-        error = problem
-    except BaseException as problem:
-        write_status(folder, **status | {"state": "failed", "error": repr(problem)})
-        raise
-    finally:
-        worker.close()
-    waited = recorder.waited if error is None else None
-    if recorder is not None and recorder.overflows:
-        session.numbers["stored_as_infinity_since"] = recorder.overflows
-        session.tell(describe_overflows(recorder.overflows), soft_wrap=True)
-    status |= closing_status(error, time.time() - began, waited) | session.numbers
-    if error is not None:
-        log.error("%s", error)
-    else:
-        log.info("finished in %.1f s: %s", status["seconds"], folder)
-    write_status(folder, **status)
-    return error
+def _start(jobs: Sequence[Job], owns_process: bool) -> Placement:
+    plans = [job.plan for job in jobs]
+    return start_for(plans) if owns_process else start_tensorflow(plans[0].settings.device)
 
 
-def closing_status(error: PdesimError | None, seconds: float, waited: float | None) -> dict:
-    """What the status file says of a run's end."""
-    status = {"state": "finished", "seconds": round(seconds, 3)}
-    if waited is not None:
-        status["waited_for_disk"] = round(waited, 3)
-    if error is not None:
-        status["state"] = "interrupted" if isinstance(error, InterruptedRun) else "failed"
-        status["error"] = error.problem
-    return status
+class _Batch:
+    """Jobs that advance together, as members of one simulation.
 
+    Args:
+        began: time at which :func:`execute` was called, in seconds since the epoch.
+    """
 
-def _read_status(folder: Path) -> dict:
-    try:
-        return read_status(folder)
-    except OutputError:
-        return {}
+    def __init__(
+        self,
+        placement: Placement,
+        console: Console,
+        options: Options,
+        stop: StopRequests,
+        renderer: BackgroundRenderer,
+        began: float,
+    ) -> None:
+        self.placement, self.console, self.options = placement, console, options
+        self.stop, self.renderer, self.began = stop, renderer, began
+        #: jobs whose files could be opened
+        self.runs: list[MemberRun] = []
+        self._front_note: str | None = None
 
+    def execute(self, jobs: Sequence[Job]) -> list[Outcome]:
+        """Compute all jobs; see :func:`execute`."""
+        errors: dict[Path, PdesimError | None] = {}
+        with ExitStack() as stack:
+            worker = Worker(frames_waiting(jobs[0].plan.state_bytes) * len(jobs))
+            stack.callback(worker.close)
+            try:
+                for job in jobs:
+                    try:
+                        self.runs.append(self._open(job, worker, stack))
+                    except PdesimError as error:
+                        errors[job.folder] = error
+                if self.runs:
+                    self._compute()
+            except BaseException as problem:
+                for run in self.runs:
+                    run.abandon(problem)
+                raise
+            for run in self.runs:
+                self._close(run)
+                errors[run.job.folder] = run.error
+        return [outcome_of(job, errors[job.folder]) for job in jobs]
 
-def _compute(session: _Session, recorder: Recorder) -> None:
-    log.info("TensorFlow %s on %s", version("tensorflow"), session.placement.about)
-    session.numbers["device"] = session.placement.about
-    for note in session.plan.notes:
-        session.tell(note, soft_wrap=True)
-    work = _solve if session.plan.equation.steady else _evolve
-    with enough_memory(session.plan.grid.cells):
-        work(session, recorder)
-    if recorder.waited >= NOTABLE_WAIT:
-        session.tell(f"the disk was the slower one: the run waited {recorder.waited:.1f} s for it")
+    def _open(self, job: Job, worker: Worker, stack: ExitStack) -> MemberRun:
+        """Open the files of a job, which ``stack`` unlocks at its end.
 
-
-def _solve(session: _Session, recorder: Recorder) -> None:
-    from pdesim.solvers.transform import solve
-
-    solution = solve(session.plan, session.placement)
-    recorder.frame(0, float(session.plan.times[0]), solution.state)
-    session.numbers.update(frames=1, residual=solution.residual)
-    session.tell(f"solved; relative residual {solution.residual:.2e}")
-    for note in order_notes(session.plan):
-        session.tell(note, soft_wrap=True)
-
-
-def _evolve(session: _Session, recorder: Recorder) -> None:
-    from pdesim.engine.simulation import Simulation
-
-    plan, console, numbers = session.plan, session.console, session.numbers
-    notes = notes_before(plan)  # the initial state is released by prepare
-    simulation = Simulation(plan, session.placement)
-    seconds_a_step = simulation.prepare()
-    about = describe(simulation.plan, session.placement.about, seconds_a_step)
-    for line in [*about, *order_notes(plan), *notes]:
-        session.tell(line, soft_wrap=True)
-    name, cells = plan.equation.name, plan.grid.cells
-    start, end, unresolved = plan.times[0], plan.times[-1], None
-    display = progress_display(console, name, start, end, cells, session.share)
-    with display as update:
-
-        def report(progress) -> None:
-            update(progress.steps, progress.time, progress.seconds)
-            session.stop.check(progress.time)
-            session.renderer.poll()
-            if recorder.checkpoint_is_due:
-                recorder.checkpoint(simulation.checkpoint())
-
-        try:
-            for frame in simulation.frames(report):
-                if frame.index == len(plan.times) - 1:
-                    unresolved = note_after(plan, frame.state)
-                recorder.frame(frame.index, frame.time, frame.state)
-                numbers.update(frames=frame.index + 1, time=frame.time)
-                if frame.index < len(plan.times) - 1:
-                    session.stop.check(frame.time)
-            recorder.checkpoint(simulation.checkpoint())
-        except InterruptedRun as stopped:
-            recorder.checkpoint(simulation.checkpoint())
-            hint = f"pdesim resume {session.folder}   continues from there"
-            raise InterruptedRun(stopped.problem, hint, exit_code=stopped.exit_code) from None
-        finally:
-            count_steps(simulation, cells, numbers)
-    if unresolved:
-        session.tell(unresolved, soft_wrap=True)
-    told = f"{simulation.steps:,} steps"
-    if plan.step.adaptive:
-        told += f" ({simulation.rejected:,} rejected)"
-    session.tell(f"{told}  {speed(simulation.steps, simulation.seconds, cells)}")
-    if line := describe_time_error(numbers.get("time_error")):
-        session.tell(line)
-
-
-def count_steps(simulation, cells: int, numbers: dict) -> None:
-    """What the status file says about the steps of a single run."""
-    numbers.update(
-        stepper=simulation.plan.stepper.method.name,
-        steps=simulation.steps,
-        rejected_steps=simulation.rejected,
-        dt=simulation.plan.step.dt,
-        compile_seconds=round(simulation.compile_seconds, 3),
-        time_error=simulation.relative_time_error(),
-    )
-    if simulation.seconds > 0:
-        rate = simulation.steps / simulation.seconds
-        numbers.update(steps_per_second=round(rate, 3), cell_updates_per_second=round(rate * cells))
-
-
-@contextlib.contextmanager
-def log_file(folder: Path, log: logging.Logger = log) -> Iterator[None]:
-    """``pdesim.log`` in the run's folder, whoever configured logging."""
-    try:
-        handler = logging.FileHandler(folder / "pdesim.log", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(
-            f"{folder / 'pdesim.log'} cannot be written ({error.strerror})",
-            hint="hydra.run.dir=DIR with a folder that you may write to",
-        ) from None
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    handler.handleError = lambda record: None  # a full disk is told of elsewhere
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
-        with contextlib.suppress(OSError):
-            handler.close()
-
-
-def open_recorder(
-    plan: Plan, folder: Path, config_yaml: str, goes_on: bool, worker: Worker
-) -> Recorder:
-    """The files of a run, ready to be written beside the computation; see :func:`execute`."""
-    settings, path = plan.settings, folder / SNAPSHOTS
-    dtype = np.dtype(settings.output.dtype or settings.device.precision)
-    layout = Layout(
-        plan.grid,
-        plan.equation.fields,
-        plan.selection,
-        dtype,
-        settings.output.compression,
-        settings.output.keep_bits,
-        plan.equation.labels,
-        plan.equation.units,
-        None if plan.problem.mask is None else plan.problem.mask.solid,
-    )
-    if not goes_on:
-        if path.exists() and not settings.output.overwrite:
-            raise OutputError(
-                f"{path} already contains a run; nothing was overwritten",
-                hint="another folder (hydra.run.dir=...), output.overwrite=true or resume=auto",
+        Raises:
+            PdesimError: if they cannot be written, or would overwrite a run.
+        """
+        run_folder, plan = RunFolder(job.folder), job.plan
+        run_log = log if self.options.detailed else logging.getLogger(f"pdesim.member{job.number}")
+        status: dict[str, Any] = {
+            "state": "running",
+            "equation": plan.equation.name,
+            "started": _iso_time(self.began),
+        }
+        if plan.resume_from is not None:
+            status["resumed_at"] = plan.resume_from.time
+        make_folder(job.folder)
+        with ExitStack() as opening:
+            opening.enter_context(hold(job.folder))
+            if not job.resume:
+                run_folder.check_overwrite(plan.settings.output.overwrite)
+            opening.enter_context(log_file(job.folder, run_log))
+            before = run_folder.read_status_or_empty().get("device")
+            try:
+                recorder = open_recorder(job, worker)
+            except PdesimError as error:
+                run_log.error("%s", error)
+                run_folder.write_status(**status | {"state": "failed", "error": error.problem})
+                raise
+            run = MemberRun(job, run_log, status, recorder)
+            run_folder.write_status(**status)
+            stack.enter_context(opening.pop_all())
+        if plan.resume_from is not None and before not in (None, self.placement.about):
+            self._report(
+                run,
+                f"computed on {before} before, now on {self.placement.about}: "
+                "may differ from an uninterrupted run by rounding",
             )
-        create_snapshots(path, layout, _attributes(plan, layout, config_yaml))
-    else:
-        amend(path, {"config": config_yaml})
-    writer = SnapshotWriter(path, layout)
-    diagnostics = DiagnosticsFile(
-        folder / "diagnostics.csv", plan.equation.fields, plan.grid.cell_volume, writer.frames,
-        layout.mask,
-    )  # fmt: skip
-    physics = fingerprint(yaml.load(config_yaml, Loader=_YAML))
-    return Recorder(folder, writer, diagnostics, physics, settings.output.checkpoint, worker)
+        return run
+
+    def _report(self, run: MemberRun, line: str) -> None:
+        """Log a line about one job; print it if reports are detailed."""
+        line = printable(line)
+        run.log.info("%s", line)
+        if self.options.detailed:
+            self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def _compute(self) -> None:
+        """Compute and store; errors are left in the runs."""
+        first = self.runs[0]
+        plan = first.job.plan
+        if self.options.detailed:
+            first.log.info("TensorFlow %s on %s", version("tensorflow"), self.placement.about)
+        for run in self.runs:
+            run.status["device"] = self.placement.about
+            for note in run.job.plan.notes:
+                self._report(run, note)
+        try:
+            with enough_memory(len(self.runs) * plan.grid.cells):
+                if plan.equation.steady:
+                    self._solve(first)
+                else:
+                    self._evolve()
+        except PdesimError as error:
+            self._end_all(error)
+        waited = first.recorder.waited
+        if self.options.detailed and first.error is None and waited >= NOTABLE_WAIT_SECONDS:
+            line = f"output was the bottleneck: waited {waited:.1f} s for the disk"
+            self._report(first, line)
+
+    def _end_all(self, error: PdesimError) -> None:
+        """End the jobs that have no error of their own."""
+        for run in self.runs:
+            run.error = run.error or error
+
+    def _solve(self, run: MemberRun) -> None:
+        """Solve a steady problem."""
+        from pdesim.solvers.transform import solve
+
+        plan = run.job.plan
+        solution = solve(plan, self.placement)
+        run.recorder.frame(0, float(plan.times[0]), solution.state)
+        run.status.update(frames=1, residual=solution.residual)
+        self._report(run, f"solved; relative residual {solution.residual:.2e}")
+        for note in order_notes(plan):
+            self._report(run, note)
+
+    def _evolve(self) -> None:
+        """Advance all jobs in time."""
+        from pdesim.engine.simulation import Simulation
+
+        first, detailed = self.runs[0], self.options.detailed
+        plan = first.job.plan
+        notes = notes_before(plan) if detailed else []  # before prepare releases the initial state
+        simulation = Simulation([run.job.plan for run in self.runs], self.placement)
+        seconds_per_step = simulation.prepare()
+        if detailed:
+            lines = describe(simulation.plan, self.placement.about, seconds_per_step)
+            for line in (*lines, *order_notes(plan), *notes):
+                self._report(first, line)
+        try:
+            self._advance(simulation)
+        except PdesimError as error:
+            self._end_all(error)
+        finally:
+            for index, run in enumerate(self.runs):
+                run.error = simulation.failures.get(index, run.error)
+                run.count_steps(simulation, index)
+                if not detailed:
+                    run.status["members_of_batch"] = len(self.runs)
+        if not detailed:
+            line = f"{self._label}: {_steps_line(simulation)}"
+            self.console.print(line, highlight=False, markup=False)
+        elif first.error is None:
+            self._report_result(first, simulation)
+
+    @property
+    def _label(self) -> str:
+        name = self.runs[0].job.plan.equation.name
+        return name if self.options.detailed else f"{name} x {len(self.runs)}"
+
+    def _advance(self, simulation: Simulation) -> None:
+        """Store the frames of a simulation, and checkpoints when they are due.
+
+        Raises:
+            PdesimError: if every job has ended.
+        """
+        plan = self.runs[0].job.plan
+        times, cells, last = plan.times, plan.grid.cells, len(plan.times) - 1
+        display = progress_display(
+            self.console, self._label, times[0], times[-1], cells, self.options.progress
+        )
+        with display as update:
+
+            def report(progress: Progress) -> None:
+                update(progress.steps, progress.time, progress.seconds)
+                self.stop.check(progress.time)
+                self.renderer.poll()
+                if self.runs[0].recorder.checkpoint_is_due:
+                    self._checkpoint(simulation)
+
+            try:
+                for frame in simulation.frames(report):
+                    if self.options.detailed and frame.index == last:
+                        self._front_note = note_after(plan, frame.state)
+                    self._store(simulation, frame)
+                    if frame.index < last:
+                        self.stop.check(frame.time)
+                self._checkpoint(simulation)
+            except InterruptedRun as request:
+                self._checkpoint(simulation)
+                for _, run in self._active(simulation):
+                    run.interrupt(request)
+
+    def _active(self, simulation: Simulation) -> list[tuple[int, MemberRun]]:
+        """Return the jobs that have not ended, with their numbers in the simulation."""
+        return [
+            (index, run)
+            for index, run in enumerate(self.runs)
+            if run.error is None and index not in simulation.failures
+        ]
+
+    def _store(self, simulation: Simulation, frame: Frame) -> None:
+        for index, run in self._active(simulation):
+            state = frame.state[index] if len(self.runs) > 1 else frame.state
+            run.frame(frame.index, frame.time, state)
+        if not self._active(simulation):
+            errors = [run.error or simulation.failures[n] for n, run in enumerate(self.runs)]
+            raise errors[0]
+
+    def _checkpoint(self, simulation: Simulation) -> None:
+        for index, run in self._active(simulation):
+            run.checkpoint(simulation, index)
+
+    def _report_result(self, run: MemberRun, simulation: Simulation) -> None:
+        if self._front_note:
+            self._report(run, self._front_note)
+        self._report(run, _steps_line(simulation))
+        if line := describe_time_error(run.status.get("time_error")):
+            self._report(run, line)
+
+    def _close(self, run: MemberRun) -> None:
+        """Close the files of a job, and write how it ended to its log and its status file."""
+        run.close()
+        if overflows := run.recorder.overflows:
+            run.status["stored_as_infinity_since"] = overflows
+            self._report(run, describe_overflows(overflows))
+        seconds = time.time() - self.began
+        run.status |= {
+            "state": state_of(run.error),
+            "seconds": round(seconds, 3),
+            "waited_for_disk": round(run.recorder.waited, 3),
+        }
+        if run.error is not None:
+            run.status["error"] = run.error.problem
+            run.log.error("%s", run.error)
+        elif self.options.detailed:
+            run.log.info("finished in %.1f s: %s", seconds, run.job.folder)
+        else:
+            steps, members = run.status["steps"], len(self.runs)
+            run.log.info("%d steps; finished with a batch of %d", steps, members)
+        RunFolder(run.job.folder).write_status(**run.status)
 
 
-def _attributes(plan: Plan, layout: Layout, config_yaml: str) -> dict:
-    settings, equation = plan.settings, plan.equation
-    second = plan.problem.second_conditions
-    return {
-        "Conventions": "CF-1.8",
-        "format_version": FORMAT_VERSION,
-        "title": equation.about or equation.name,
-        "equation_name": equation.name,
-        "equation_title": equation.title,
-        "equation": equation.text,
-        "fields": list(layout.stored),
-        "config": config_yaml,
-        "boundary": repr(plan.problem.boundary.describe(equation.fields, plan.grid.axes)),
-        **({"second_conditions": "\n".join(second)} if second else {}),
-        "seed": settings.seed,
-        "precision": settings.device.precision,
-        "device_asked": settings.device.name,
-        "pdesim_version": pdesim.__version__,
-        "tensorflow_version": version("tensorflow"),
-        "numpy_version": np.__version__,
-        "python_version": platform.python_version(),
-    }
+def _steps_line(simulation: Simulation) -> str:
+    cells, step = simulation.plan.grid.cells, simulation.plan.step
+    line = f"{simulation.steps:,} steps"
+    if simulation.members == 1 and step is not None and step.adaptive:
+        line += f" ({simulation.rejected:,} rejected)"
+    return f"{line}  {speed(simulation.steps, simulation.seconds, cells)}"
 
 
-def describe_to_paraview(folder: Path) -> None:
-    """``snapshots.xdmf``; where nothing was stored there is nothing to describe."""
-    try:
-        write_xdmf(folder / SNAPSHOTS)
-    except PdesimError as error:
-        log.warning("no snapshots.xdmf: %s", error)
-
-
-def stamp(seconds: float) -> str:
+def _iso_time(seconds: float) -> str:
+    """Return a time in seconds since the epoch in ISO 8601, with the local time zone."""
     return time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(seconds))

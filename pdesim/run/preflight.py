@@ -1,4 +1,4 @@
-"""The lines before a run: what will be done, with which step, at what cost."""
+"""Description of a run before it starts: problem, time step and cost."""
 
 from __future__ import annotations
 
@@ -11,9 +11,16 @@ from pdesim.operators.mirror import slow_fields
 from pdesim.plan import Plan
 
 
-def describe(plan: Plan, device: str, seconds_a_step: float) -> list[str]:
-    """Problem and device; stepper, step and its limit; memory and file size."""
+def describe(plan: Plan, device: str, seconds_per_step: float) -> list[str]:
+    """Return lines on problem and device, stepper and time step, memory and file size.
+
+    Args:
+        plan: plan of an evolution.
+        device: description of the device.
+        seconds_per_step: measured time of a step.
+    """
     settings, step = plan.settings, plan.step
+    assert step is not None and plan.stepper is not None
     points = " x ".join(str(n) for n in plan.grid.points)
     operators = plan.problem.discretisation.name
     if plan.problem.discretisation.order:
@@ -24,7 +31,7 @@ def describe(plan: Plan, device: str, seconds_a_step: float) -> list[str]:
     elif step.automatic:
         steps = f"dt follows the measured error, first {step.dt:.3g} ({limit})"
     else:
-        left = plan.steps_left * seconds_a_step
+        left = plan.steps_left * seconds_per_step
         steps = f"dt = {plan.shortest_step:.4g} ({limit}), {plan.steps_left:,} steps"
         steps += f", about {left:.0f} s" if left >= 1 else ", under a second"
     stepper = plan.stepper.method.name + (
@@ -42,14 +49,14 @@ def describe(plan: Plan, device: str, seconds_a_step: float) -> list[str]:
 
 
 def second_conditions(plan: Plan) -> list[str]:
-    """Second boundary conditions that fourth-order operators need, stated or assumed."""
+    """Return lines on second boundary conditions of fourth-order operators, stated or assumed."""
     problem = plan.problem
     stated = [f"stated boundary condition: {text}" for text in problem.stated_conditions]
     return stated + [f"assumed boundary condition: {text}" for text in problem.assumed_conditions]
 
 
 def order_notes(plan: Plan) -> list[str]:
-    """Where the problem lowers the order of accuracy that its operators or its stepper have."""
+    """Return notes on properties of the problem that reduce the order of accuracy."""
     notes = []
     if slow := slow_fields(plan.problem):
         notes.append(
@@ -73,7 +80,7 @@ def order_notes(plan: Plan) -> list[str]:
 
 
 def stored_bytes(plan: Plan) -> int:
-    """What a frame takes in the file, uncompressed."""
+    """Return the bytes of a frame in the file, without compression."""
     output = plan.settings.output
     itemsize = np.dtype(output.dtype or plan.settings.device.precision).itemsize
     selection = plan.selection

@@ -1,4 +1,4 @@
-"""What the terminal shows while a run goes on: a bar, or lines where there is no terminal."""
+"""Progress on the console: a bar, or lines where there is no terminal."""
 
 from __future__ import annotations
 
@@ -19,75 +19,105 @@ LINE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class Share:
-    """What a run or batch is of a sweep: fractions done before it and by it, in words, too."""
+class SweepProgress:
+    """The part of a sweep that a batch of its members is.
+
+    Args:
+        before: fraction of the sweep that is done when the batch starts.
+        size: fraction of the sweep that the batch is.
+        prefix: text before the label of the progress display.
+    """
 
     before: float = 0.0
     size: float = 1.0
-    told: str = ""
+    prefix: str = ""
 
     def done(self, fraction: float) -> float:
+        """Return the fraction of the sweep that is done after this fraction of the batch."""
         return self.before + self.size * fraction
 
 
-WHOLE = Share()
+#: of a run that is no part of a sweep
+WHOLE = SweepProgress()
 
 
-class _Speed(ProgressColumn):
-    """Steps and cell updates per second, from the engine's own clock."""
+class _SpeedColumn(ProgressColumn):
+    """Steps and cell updates per second, measured by the engine."""
 
     def render(self, task: Task) -> Text:
         return Text(task.fields["speed"], style="cyan")
 
 
 def speed(steps: int, seconds: float, cells: int) -> str:
-    """The steps and cell updates of each of these seconds; nothing where there are none."""
+    """Return steps and cell updates per second as text; empty if there are none yet."""
     return rates(steps / seconds, steps / seconds * cells) if steps > 0 and seconds > 0 else ""
+
+
+#: ``update(steps, time, seconds)``
+Update = Callable[[int, float, float], None]
 
 
 @contextmanager
 def progress_display(
-    console: Console, name: str, start: float, end: float, cells: int, share: Share = WHOLE
-) -> Iterator[Callable[[int, float, float], None]]:
-    """Yield ``update(steps, time, seconds)``; simulated time drives the bar.
+    console: Console,
+    name: str,
+    start: float,
+    end: float,
+    cells: int,
+    progress: SweepProgress = WHOLE,
+) -> Iterator[Update]:
+    """Show the progress of a run or a batch: a bar, or lines where there is no terminal.
 
-    Within a sweep the bar, its percentage and the time that remains are the whole sweep's.
+    Args:
+        name: label of the display.
+        start, end: interval of simulated time.
+        cells: cells of the grid.
+        progress: the part of a sweep that is shown; bar, percentage and remaining time are those of
+            the sweep.
+
+    Yields:
+        A function ``update(steps, time, seconds)``; the simulated time moves the bar.
     """
-    kind = _bar if console.is_terminal else _lines
-    yield from kind(console, f"{share.told}{name}", start, end, cells, share)
+    display = _bar if console.is_terminal else _lines
+    yield from display(console, f"{progress.prefix}{name}", start, end, cells, progress)
 
 
-def _bar(console, name, start, end, cells, share):
+def _bar(
+    console: Console, name: str, start: float, end: float, cells: int, progress: SweepProgress
+) -> Iterator[Update]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=16),
         TextColumn("t = {task.fields[time]:.6g}/{task.fields[end]:.6g}"),
-        _Speed(table_column=Column(no_wrap=True)),
+        _SpeedColumn(table_column=Column(no_wrap=True)),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(
-            name, total=1.0, completed=share.before, time=start, end=end, speed="compiling"
-        )
+        task = bar.add_task(name, total=1.0, time=start, end=end, speed="compiling")
+
+        bar.update(task, completed=progress.before)
 
         def update(steps: int, now: float, seconds: float) -> None:
-            done = share.done((now - start) / (end - start))
+            done = progress.done((now - start) / (end - start))
             bar.update(task, completed=done, time=now, speed=speed(steps, seconds, cells))
 
         yield update
 
 
-def _lines(console, name, start, end, cells, share):
+def _lines(
+    console: Console, name: str, start: float, end: float, cells: int, progress: SweepProgress
+) -> Iterator[Update]:
     last = time.monotonic()
 
     def update(steps: int, now: float, seconds: float) -> None:
         nonlocal last
         if time.monotonic() - last >= LINE_SECONDS:
             last = time.monotonic()
-            percent = 100 * share.done((now - start) / (end - start))
-            told = speed(steps, seconds, cells)
+            percent = 100 * progress.done((now - start) / (end - start))
             console.print(
-                f"{name}: {percent:.0f} %  t = {now:.6g}  {told}", highlight=False, markup=False
+                f"{name}: {percent:.0f} %  t = {now:.6g}  {speed(steps, seconds, cells)}",
+                highlight=False,
+                markup=False,
             )
 
     yield update

@@ -1,9 +1,9 @@
-"""Whether a grid resolves the patterns and fronts of an equation: before a run, and at its end.
+"""Checks whether a grid resolves the patterns and fronts of an equation, before and after a run.
 
-Before a run the equation is linearised at states that the initial state contains. Where small waves
-grow, the shortest of them set the width of fronts and spots, and the fastest ones the spacing of a
+Before a run the equation is linearised at values of the initial state. Where small waves grow, the
+shortest of them determine the width of fronts and spots, and the fastest ones the spacing of a
 pattern (the dispersion relation; Cross, Hohenberg, Rev. Mod. Phys. 65 (1993) 851,
-doi:10.1103/RevModPhys.65.851). At the end of a run, the steepest step from one cell to the next is
+doi:10.1103/RevModPhys.65.851). After a run, the largest difference of neighbouring cells is
 measured.
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -19,19 +20,20 @@ from pdesim.formula import language as lang
 from pdesim.operators.symbols import matrix_values
 from pdesim.plan import Plan
 
-#: the shortest growing wave needs more cells than this, and is well resolved by so many; spectral
-#: operators do not damp the waves that it feeds: Kuramoto-Sivashinsky is unbounded at 4.2 cells
+#: cells per wavelength that the shortest growing wave needs with stencils and with spectral
+#: operators, and that resolve it well. Spectral operators do not damp the waves to which it
+#: transfers energy: Kuramoto-Sivashinsky is unbounded at 4.2 cells
 FEWEST_CELLS, SPECTRAL_FEWEST_CELLS, GOOD_CELLS = 3.4, 4.4, 6.0
-#: the same for the wave that grows fastest, where it makes a pattern
+#: the same for the fastest growing wave of a pattern
 FEWEST_PER_WAVE, SPECTRAL_FEWEST, GOOD_PER_WAVE = 6.0, 4.0, 10.0
-#: a step between neighbouring cells above this fraction of a field's range is a front of fewer
+#: a difference of neighbouring cells above this fraction of a field's range is a front of fewer
 #: than three cells; shipped equations on 256 cells end with at most 0.35
 STEEP = 0.4
-#: cells of the state and wave numbers that are looked at, and the shortest wave, in cells
+#: number of cells and wave numbers that are examined, and the shortest wavelength in cells
 CELLS, WAVES, SHORTEST = 300, 60, 1 / 32
-#: growth below this fraction of the largest does not count
+#: growth rates below this fraction of the largest are neglected
 SLOW = 0.1
-#: growth has no bound where it is larger by this factor for waves of half the length
+#: growth is unbounded if halving the wavelength increases it by at least this factor
 UNBOUNDED = 1.8
 
 _DERIVATIVE = re.compile(r"d(\d*)_d([xyz])(\d*)$")
@@ -39,38 +41,39 @@ _DERIVATIVE = re.compile(r"d(\d*)_d([xyz])(\d*)$")
 
 @dataclass(frozen=True)
 class Growth:
-    """Lengths of growing waves at the initial state; None where there are none.
+    """Wavelengths of growing waves at the initial state; None if there are none.
 
-    ``shortest`` is the wave at which growth has fallen to a tenth, ``pattern`` the fastest growing
-    wave where it grows at least twice as fast as a uniform change.
+    ``shortest`` is the wavelength at which the growth rate has fallen to a tenth of its maximum;
+    ``pattern`` that of the fastest growing wave, if it grows at least twice as fast as a uniform
+    perturbation.
     """
 
     shortest: float | None
     pattern: float | None
-    #: whether growth has no bound as waves get shorter, at least in proportion to the wave number
+    #: whether the growth rate increases without bound, at least in proportion to the wave number
     unbounded: bool = False
 
 
 def notes_before(plan: Plan) -> list[str]:
-    """Lines on cells that are not square, and on waves that the grid does not resolve."""
+    """Return notes on cells that are not square and on growing waves that are not resolved."""
     notes = []
     spacing = plan.grid.spacing
     if max(spacing) > 1.01 * min(spacing):
         notes.append(f"note: cells are {' x '.join(f'{h:.4g}' for h in spacing)}, not square")
     if plan.equation.steady or plan.resume_from is not None:
         return notes
-    found, cell = growing_waves(plan), max(spacing)
-    if found.unbounded:
+    growth, cell = growing_waves(plan), max(spacing)
+    if growth.unbounded:
         notes.append(_ill_posed(plan))
     spectral = plan.problem.discretisation.is_spectral
     fewest = SPECTRAL_FEWEST if spectral else FEWEST_PER_WAVE
     shortest = SPECTRAL_FEWEST_CELLS if spectral else FEWEST_CELLS
-    if found.pattern is not None and found.pattern < fewest * cell:
+    if growth.pattern is not None and growth.pattern < fewest * cell:
         words = "patterns grow with a wavelength of"
-        notes.append(_advice(plan, words, found.pattern, GOOD_PER_WAVE))
-    elif found.shortest is not None and found.shortest < shortest * cell:
+        notes.append(_advice(plan, words, growth.pattern, GOOD_PER_WAVE))
+    elif growth.shortest is not None and growth.shortest < shortest * cell:
         words = "disturbances grow down to a wavelength of"
-        notes.append(_advice(plan, words, found.shortest, GOOD_CELLS))
+        notes.append(_advice(plan, words, growth.shortest, GOOD_CELLS))
     return notes
 
 
@@ -101,7 +104,7 @@ def _advice(plan: Plan, words: str, length: float, good: float) -> str:
 
 
 def growing_waves(plan: Plan) -> Growth:
-    """The lengths of the waves that grow in the equation, linearised at the initial state."""
+    """Return the wavelengths of growing waves of the equation, linearised at the initial state."""
     problem, grid = plan.problem, plan.grid
     names = _states(plan)
     longest, cell = max(grid.extent), min(grid.spacing)
@@ -117,15 +120,15 @@ def growing_waves(plan: Plan) -> Growth:
         with np.errstate(all="ignore"):
             matrices = matrix_values(entries, {**names, **values}, (1, len(wavenumbers)))
         rates = np.linalg.eigvals(np.moveaxis(np.nan_to_num(matrices), (0, 1), (-2, -1)))
-        # an eigenvalue is known to some digits of the largest of its matrix
+        # the rounding error of an eigenvalue is relative to the largest one of its matrix
         rounding = 1e-9 * np.abs(rates).max(axis=-1)
         growth = np.where(rates.real.max(axis=-1) > rounding, rates.real.max(axis=-1), 0.0)
         largest = growth.max(axis=1)
-        # a diffusivity below 0 gives a ratio of 4, reactions alone one of 1
+        # a negative diffusivity gives a ratio of 4, reactions alone give 1
         ratio = UNBOUNDED * wavenumbers[-1] / wavenumbers[half] / 2
         shorter, longer = growth[:, -1], growth[:, half]
         unbounded |= bool(((shorter / ratio > longer) & (shorter > 0)).any())
-        # what grows at all wavelengths alike has no length
+        # growth that does not decay for short waves has no shortest wavelength
         counts = growth[:, -1] < SLOW * largest
         for row, most in zip(growth[counts], largest[counts], strict=True):
             shortest.append(2 * np.pi / wavenumbers[np.flatnonzero(row > SLOW * most)[-1]])
@@ -134,34 +137,37 @@ def growing_waves(plan: Plan) -> Growth:
     return Growth(min(shortest, default=None), min(patterns, default=None), unbounded)
 
 
-def _states(plan: Plan) -> dict[str, object]:
-    """Fields, coordinates and parameters at some cells, as columns: extremes and an even spread."""
+def _states(plan: Plan) -> dict[str, Any]:
+    """Return fields, coordinates and parameters at selected cells, as columns.
+
+    The cells are those with extreme values, and others in equal distances.
+    """
     problem, grid, state = plan.problem, plan.grid, plan.state
     flat = state.reshape(len(state), -1).astype(float)
     spread = np.linspace(0, flat.shape[1] - 1, CELLS).astype(int)
     cells = np.unique([*spread, *(i for f in flat for i in (f.argmin(), f.argmax()))])
     places = grid.namespace(grid.coordinates(), problem.named)
 
-    def column(values) -> np.ndarray:
+    def column(values: Any) -> np.ndarray:
         return np.broadcast_to(values, grid.shape).reshape(-1)[cells][:, np.newaxis]
 
-    names = {name: column(v) if np.ndim(v) else v for name, v in places.items()}
+    names: dict[str, Any] = {name: column(v) if np.ndim(v) else v for name, v in places.items()}
     names |= {**problem.parameters, "t": plan.settings.time.start}
     return names | {f: flat[i][cells][:, np.newaxis] for i, f in enumerate(plan.equation.fields)}
 
 
 def _symbol(word: str, axis: str, wavenumbers: np.ndarray) -> np.ndarray:
-    """What an operator multiplies waves along an axis by; operators of products count as 0."""
+    """Return the symbol of an operator for waves along an axis; mixed derivatives give 0."""
     if word == lang.LAPLACIAN:
         return -(wavenumbers**2)
-    found = _DERIVATIVE.match(word)
-    if found is None or found.group(2) != axis:
+    match = _DERIVATIVE.match(word)
+    if match is None or match.group(2) != axis:
         return np.zeros_like(wavenumbers)
-    return (1j * wavenumbers) ** int(found.group(3) or 1)
+    return (1j * wavenumbers) ** int(match.group(3) or 1)
 
 
 def note_after(plan: Plan, state: np.ndarray) -> str | None:
-    """A line if fronts of a field are only a cell or two wide in a state; else None.
+    """Return a warning if fronts of a field are only a cell or two wide; else None.
 
     Args:
         state: shape ``(fields, *grid.shape)``.
@@ -171,9 +177,9 @@ def note_after(plan: Plan, state: np.ndarray) -> str | None:
     steps = {
         name: steepest(state[number], solid)
         for number, name in enumerate(equation.fields)
-        if lang.operators_in(equation.formulas[number])  # others may jump, without any error
+        if lang.operators_in(equation.formulas[number])  # without derivatives, jumps are exact
     }
-    name = max(steps, key=steps.get, default=None)
+    name = max(steps, key=steps.__getitem__, default=None)
     if name is None or not steps[name] > STEEP:
         return None
     return (
@@ -183,9 +189,10 @@ def note_after(plan: Plan, state: np.ndarray) -> str | None:
 
 
 def steepest(values: np.ndarray, solid: np.ndarray | None = None) -> float:
-    """The largest difference between neighbouring cells over the range of a field.
+    """Return the largest difference of neighbouring cells, divided by the range of the field.
 
-    0 for a field that is uniform to rounding. Cells where ``solid`` is true are left out.
+    The result is 0 for a field that is uniform up to rounding. Cells where ``solid`` is True are
+    left out.
     """
     free = np.ones(values.shape, bool) if solid is None else ~solid
     kept = values[free].astype(float)

@@ -1,4 +1,4 @@
-"""Requests to stop: signals, a limit on real time, and the end of a worker's owner."""
+"""Requests to stop: signals, a limit of wall-clock time, the end of a worker's owner."""
 
 from __future__ import annotations
 
@@ -13,25 +13,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 from pdesim.errors import InterruptedRun
 
-#: SIGUSR1 is what batch systems send ahead of a job's end
+#: batch systems send SIGUSR1 before they end a job
 SIGNALS = tuple(getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, n))
-#: "temporary failure, try again" of sysexits.h: the run is not over, ``pdesim resume`` goes on
+#: EX_TEMPFAIL of sysexits.h, "try again": ``pdesim resume`` continues the run
 WALL_LIMIT_EXIT = 75
 
 
-#: seconds between two checks whether the owner is still running
+#: seconds between checks whether the owner still exists
 OWNER_CHECK_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class Owner:
-    """The process that started a worker and takes its results.
+    """The process that started a worker and receives its results.
 
-    ``machine`` is the name of the machine, with the namespace of process ids on Linux, so that
-    containers of one machine differ; ``started`` tells apart processes that had the same ``pid``.
+    Args:
+        machine: name of the machine, on Linux with the namespace of process ids, which differs
+            between containers.
+        pid: process id.
+        started: start of the process, to distinguish processes with the same id.
     """
 
     machine: str
@@ -40,11 +44,11 @@ class Owner:
 
     @classmethod
     def current(cls) -> Owner:
-        """This process."""
+        """Return a description of this process."""
         return cls(_machine(), os.getpid(), _start_of(os.getpid()) or "")
 
     def has_ended(self) -> bool:
-        """Whether the process is gone; False on another machine, where it cannot be known."""
+        """Return whether the process has ended; False on another machine, where it is unknown."""
         return self.machine == _machine() and _start_of(self.pid) != self.started
 
 
@@ -56,18 +60,18 @@ def _machine() -> str:
 
 
 def _start_of(pid: int) -> str | None:
-    """When a process started, as the system counts it; None if it has ended.
+    """Return the start time of a process in units of the system; None if it has ended.
 
-    An empty text where the system does not say when.
+    The text is empty on systems that do not provide the time.
     """
     if sys.platform == "linux":
         try:
-            stat = Path(f"/proc/{pid}/stat").read_bytes()  # the name in it may be in any encoding
+            stat = Path(f"/proc/{pid}/stat").read_bytes()  # the process name may have any encoding
         except OSError:
             return None
         state, *fields = stat.rpartition(b")")[2].decode().split()
         return None if state in "ZX" else fields[18]  # man 5 proc: field 22, starttime
-    if sys.platform != "win32":  # where os.kill would end the process
+    if sys.platform != "win32":  # there, os.kill would end the process
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
@@ -78,13 +82,13 @@ def _start_of(pid: int) -> str | None:
 
 
 class StopRequests:
-    """Collects requests; :meth:`check` raises the first one at a place where stopping is safe.
+    """Collects requests to stop; :meth:`check` raises the first one where stopping is safe.
 
     Args:
-        seconds: of real time that are allowed, counted from now.
-        file: where it is there, the run stops; a signal makes it, so that processes that share
+        seconds: limit of wall-clock time from now; None: unlimited.
+        file: the run stops when this file exists. A signal creates it, so that processes that share
             it stop together.
-        owner: where this process has ended, the run stops.
+        owner: the run stops when this process has ended.
     """
 
     def __init__(
@@ -96,6 +100,7 @@ class StopRequests:
         self._owner_ended = False
 
     def catch(self, number: int) -> None:
+        """Note a signal."""
         self.caught.append(signal.Signals(number))
         if self._file is not None:
             with contextlib.suppress(OSError):
@@ -103,7 +108,7 @@ class StopRequests:
 
     @property
     def reason(self) -> tuple[str, int] | None:
-        """Why to stop now, and the exit code that goes with it; None while nothing asks for it."""
+        """Reason to stop now, with its exit code; None if there is no request."""
         if self.caught:
             number = self.caught[0]
             return f"stopped by {number.name}", 128 + number
@@ -122,25 +127,32 @@ class StopRequests:
             self._owner_ended = self._owner_ended or self._owner.has_ended()
         return self._owner_ended
 
-    def check(self, moment: float) -> None:
-        """Raise InterruptedRun if the run, which stands at time ``moment``, is to stop."""
+    def check(self, now: float) -> None:
+        """Raise InterruptedRun if there is a request to stop.
+
+        Args:
+            now: the simulated time, for the message.
+        """
         if self.reason is not None:
-            why, code = self.reason
-            told = f"{why} at t = {moment:.6g}; all frames are kept"
-            raise InterruptedRun(told, exit_code=code)
+            cause, code = self.reason
+            message = f"{cause} at t = {now:.6g}; all frames are kept"
+            raise InterruptedRun(message, exit_code=code)
 
 
 @contextmanager
 def stop_requests(
     seconds: float | None = None, file: Path | None = None, owner: Owner | None = None
 ) -> Iterator[StopRequests]:
-    """Signals end the run at its next block; a second one acts at once."""
+    """Collect signals and other requests; a second signal ends the process immediately.
+
+    See :class:`StopRequests` for the arguments.
+    """
     requests = StopRequests(seconds, file, owner)
     if threading.current_thread() is not threading.main_thread():
         yield requests
         return
 
-    def note(number, _frame) -> None:
+    def note(number: int, _frame: FrameType | None) -> None:
         requests.catch(number)
         signal.signal(number, previous[number])
 

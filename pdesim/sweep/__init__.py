@@ -1,1 +1,1 @@
-"""Many runs from one command line."""
+"""Sweeps: many runs from one command line."""

@@ -1,4 +1,4 @@
-"""Command lines that differ in numbers only share one composition."""
+"""Composition of the members of a sweep; members that differ only in numbers share one."""
 
 from __future__ import annotations
 
@@ -6,37 +6,39 @@ import copy
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from pdesim.config.compose import Composed, compose_settings, open_override
 
-#: ``equation.F=0.03``: a number chooses no config, so that all it changes is one value
+#: ``equation.F=0.03``: a number selects no configuration file, so it changes only this value
 _NUMBER = re.compile(
     r"(?:\+\+)?(?P<key>[A-Za-z_]\w*(?:\.\w+)*)="
-    r"(?:(?P<whole>[-+]?(?:0|[1-9]\d*))|(?P<real>[-+]?\d+(?:\.\d*(?:[eE][-+]?\d+)?|[eE][-+]?\d+)))",
+    r"(?:(?P<integer>[-+]?(?:0|[1-9]\d*))|(?P<real>[-+]?\d+(?:\.\d*(?:[eE][-+]?\d+)?|[eE][-+]?\d+)))",
     re.ASCII,
 )
 
 
 class Composer:
-    """Composes the members of a sweep; Hydra is asked once for those that differ in numbers."""
+    """Composes the members of a sweep; Hydra is called once for those that differ in numbers."""
 
     def __init__(self, config_dir: str | None = None, trusted: bool = False) -> None:
         self.config_dir, self.trusted = config_dir, trusted
         self._families: dict[tuple[str, ...], Composed] = {}
 
     def __call__(self, overrides: Sequence[str]) -> Composed:
-        """What :func:`pdesim.config.compose.compose_settings` makes of these words.
+        """Return the result of :func:`pdesim.config.compose.compose_settings`.
 
         Raises:
-            ConfigError: as there.
+            ConfigError: for settings that Hydra or pdesim does not accept.
         """
-        numbers, form = {}, []
+        numbers: dict[str, float] = {}
+        form = []
         for word in overrides:
-            found = _NUMBER.fullmatch(word)
-            if found:
-                whole, real = found["whole"], found["real"]
-                numbers[found["key"]] = float(real) if whole is None else int(whole)
-            form.append(found["key"] if found else word)
+            match = _NUMBER.fullmatch(word)
+            if match:
+                integer, real = match["integer"], match["real"]
+                numbers[match["key"]] = float(real) if integer is None else int(integer)
+            form.append(match["key"] if match else word)
         family = self._families.get(tuple(form))
         if family is None:
             composed = compose_settings(overrides, self.config_dir).check_trust(self.trusted)
@@ -45,18 +47,19 @@ class Composer:
             return composed
         values = copy.deepcopy(family.values)
         for key, number in numbers.items():
-            section, name = _place(values, key)
-            section[name] = number
+            section, name = _find_section(values, key)
+            if isinstance(section, dict):  # as _are_leaves has checked
+                section[name] = number
         words = tuple(open_override(word) for word in overrides)
         return replace(family, values=values, overrides=words)
 
 
 def _are_leaves(numbers: dict[str, float], composed: Composed, form: Sequence[str]) -> bool:
-    """Whether each number is a setting's value, and no word sets the section that it lies in."""
+    """Return whether each number is a setting's value, and no word sets the section around it."""
     words = [word.lstrip("+").partition("=") for word in form]
     sections = [key for key, _, value in words if value.lstrip().startswith("{")]
     for key, number in numbers.items():
-        section, name = _place(composed.values, key)
+        section, name = _find_section(composed.values, key)
         if not isinstance(section, dict) or section.get(name) != number:
             return False
         if any(key.startswith(f"{one}.") for one in sections):
@@ -64,9 +67,10 @@ def _are_leaves(numbers: dict[str, float], composed: Composed, form: Sequence[st
     return True
 
 
-def _place(values: dict, key: str) -> tuple[object, str]:
-    """The section that holds a setting, and its name there."""
+def _find_section(values: dict[str, Any], key: str) -> tuple[object, str]:
+    """Return the section that contains a setting, and the setting's name there."""
     *sections, name = key.split(".")
-    for section in sections:
-        values = values.get(section) if isinstance(values, dict) else None
-    return values, name
+    section: object = values
+    for part in sections:
+        section = section.get(part) if isinstance(section, dict) else None
+    return section, name

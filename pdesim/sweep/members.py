@@ -1,4 +1,4 @@
-"""The members of a sweep: their settings, their plans, and which of them share a program."""
+"""The members of a sweep: their settings, their plans, and batches that share a program."""
 
 from __future__ import annotations
 
@@ -9,48 +9,37 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pdesim.config.compose import Composed, compose_settings
 from pdesim.errors import OutputError, PdesimError
-from pdesim.files import memory, write_text
+from pdesim.files import dump_yaml, memory, write_text
 from pdesim.operators.problem import Problem
-from pdesim.output import write_status
-from pdesim.output.snapshots import FILE as SNAPSHOTS
+from pdesim.output import RunFolder
 from pdesim.plan import Plan, build_plan
 from pdesim.run.continuation import continue_run
+from pdesim.run.job import Job, Outcome
 
+#: start of the program's name of members that cannot share one
 ALONE = "alone"
-#: members of one program at most: each holds some files open
+#: most members of one batch; each keeps some files open
 LARGEST_BATCH = 64
-#: the part of the machine's memory that a batch may take
-MEMORY_SHARE = 0.5
-#: bytes of state that a CPU keeps near its cores: Gray-Scott at 128 x 128 ran fastest with 16
-#: members (2 MiB), and with 64 no faster than alone
-CACHE = 2**21
+#: fraction of the machine's memory that a batch may use
+MEMORY_FRACTION = 0.5
+#: bytes of state of a batch on a CPU, about the size of its cache: Gray-Scott at 128 x 128 ran
+#: fastest with 16 members (2 MiB); 64 members were not faster than members alone
+CACHE_BYTES = 2**21
 
 
 @dataclass(frozen=True)
-class Member:
-    """One run of a sweep, ready to start or to go on. ``plan`` is None where nothing is left."""
+class Member(Job):
+    """A run of a sweep, ready to be started or resumed.
 
-    number: int
-    folder: Path
-    config_yaml: str
-    plan: Plan | None
-    overrides: tuple[str, ...]
-    goes_on: bool = False
+    Args:
+        overrides: the settings of its command line.
+        notes: lines for the user, printed before the sweep starts.
+    """
+
+    overrides: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a member ended: finished, failed, interrupted, or skipped because it was finished."""
-
-    number: int
-    folder: Path
-    state: str
-    error: PdesimError | None = None
 
 
 def prepare_member(
@@ -59,66 +48,76 @@ def prepare_member(
     overrides: Sequence[str],
     compose: Callable[[Sequence[str]], Composed] = compose_settings,
 ) -> Member | Outcome:
-    """Compose and plan one member; what is wrong with it is its outcome and ends no other."""
-    there = (folder / SNAPSHOTS).exists()
+    """Compose and plan one member.
+
+    Returns:
+        The member; or its outcome, if it cannot be planned or was finished before. A mistake in its
+        settings does not affect other members.
+    """
+    run = RunFolder(folder)
+    existed = run.contains_run
     try:
         composed = compose(overrides)
         settings = composed.settings
-        if there and settings.resume != "auto" and not settings.output.overwrite:
-            raise OutputError(
-                f"{folder} already contains a run; nothing was overwritten",
-                hint="another folder (hydra.sweep.dir=...), output.overwrite=true or resume=auto",
-            )
-        if there and settings.resume == "auto":
+        if existed and settings.resume == "auto":
             rest = continue_run(folder, composed.values)
-            words = tuple(overrides)
-            return Member(number, folder, rest.config_yaml, rest.plan, words, True, rest.notes)
-        _write_hydra_folder(folder, composed, overrides)
+            if rest.plan is None:
+                return Outcome(number, folder, "skipped", notes=rest.notes)
+            return Member(
+                rest.plan,
+                folder,
+                rest.config_yaml,
+                resume=True,
+                number=number,
+                overrides=tuple(overrides),
+                notes=rest.notes,
+            )
+        run.check_overwrite(settings.output.overwrite, "hydra.sweep.dir")
+        _write_hydra_folder(run, composed, overrides)
         plan = build_plan(settings, composed.equation)
-        return Member(number, folder, composed.yaml, plan, tuple(overrides))
+        return Member(plan, folder, composed.yaml, number=number, overrides=tuple(overrides))
     except OSError as problem:
         error = OutputError(f"{folder} cannot be written ({problem.strerror or problem})")
         return Outcome(number, folder, "failed", error)
     except PdesimError as error:
-        if not there:  # the status of a run that is there already stays its own
+        if not existed:  # the status of an earlier run is kept
             with contextlib.suppress(OSError):
                 folder.mkdir(parents=True, exist_ok=True)
-            write_status(folder, state="failed", error=error.problem)
+            run.write_status(state="failed", error=error.problem)
         return Outcome(number, folder, "failed", error)
 
 
-def _write_hydra_folder(folder: Path, composed: Composed, overrides: Sequence[str]) -> None:
-    """``.hydra/`` as Hydra's own launchers leave it, for people and for sweep.csv."""
-    place = folder / ".hydra"
-    place.mkdir(parents=True, exist_ok=True)
-    write_text(place / "config.yaml", composed.yaml)
-    write_text(place / "overrides.yaml", yaml.safe_dump(list(overrides), allow_unicode=True))
+def _write_hydra_folder(run: RunFolder, composed: Composed, overrides: Sequence[str]) -> None:
+    """Write ``.hydra/`` with the contents that Hydra's own launchers write."""
+    run.config.parent.mkdir(parents=True, exist_ok=True)
+    write_text(run.config, composed.yaml)
+    write_text(run.overrides, dump_yaml(list(overrides)))
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Members that share a program; batches of one ``program`` and size share it, too."""
+    """Members that share a program; batches of the same ``program`` and size share it, too."""
 
     program: str
     members: tuple[Member, ...]
 
     @property
     def alone(self) -> bool:
-        """Whether its one member cannot share a program with anyone."""
+        """Whether its only member cannot share a program with others."""
         return self.program.startswith(ALONE)
 
 
 def batches(members: Sequence[Member], on_gpu: bool) -> Iterator[Batch]:
-    """Groups that share a program, cut to what the device does best, in the order of numbers.
+    """Yield batches of members that share a program, of the size that suits the device.
 
-    A CPU is fastest while the states stay in its cache; a GPU, the more there are.
+    A CPU is fastest while the states fit into its cache; a GPU is faster the larger the batch.
     """
     groups: dict[str, list[Member]] = {}
     for member in members:
         groups.setdefault(program_of(member), []).append(member)
     for program, group in groups.items():
         size = largest_batch(group[0].plan, on_gpu)
-        # equal parts rather than full ones and a rest: a part's size decides its program
+        # equal parts rather than full ones and a smaller last one: each size compiles a program
         parts = -(-len(group) // size)
         size = -(-len(group) // parts)
         for start in range(0, len(group), size):
@@ -126,17 +125,22 @@ def batches(members: Sequence[Member], on_gpu: bool) -> Iterator[Batch]:
 
 
 def largest_batch(plan: Plan, on_gpu: bool) -> int:
+    """Return the number of members with this plan that a batch should have at most."""
     state = plan.state_bytes
-    fits = MEMORY_SHARE * memory() / (plan.state_copies * state)
-    best = LARGEST_BATCH if on_gpu else CACHE / state
+    fits = MEMORY_FRACTION * memory() / (plan.state_copies * state)
+    best = LARGEST_BATCH if on_gpu else CACHE_BYTES / state
     return int(max(1, min(LARGEST_BATCH, fits, best)))
 
 
 def program_of(member: Member) -> str:
-    """What members of one program have in common; a member that cannot share has its number."""
+    """Return a key that is equal for members that can share a program.
+
+    The key of a member that cannot share a program contains its number.
+    """
     plan = member.plan
     if plan.equation.steady or not _can_share(plan):
         return f"{ALONE} {member.number}"
+    assert plan.stepper is not None and plan.step is not None
     sections = ("grid", "domain", "boundary", "operators", "device")
     since, settings = plan.resume_from, plan.settings
     name = plan.stepper.method.name
@@ -162,8 +166,13 @@ def _without_numbers(equation: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _can_share(plan: Plan) -> bool:
-    """Not where members would wait for each other's iterations, or walls are worked out once."""
+    """Whether a plan's parameters can be arguments of a shared program.
+
+    They cannot with iterative solvers, whose members would wait for each other, nor where boundary
+    values that depend on parameters are evaluated once per program.
+    """
     problem: Problem = plan.problem
+    assert plan.stepper is not None
     if plan.stepper.method.family == "implicit" and not plan.stepper.direct:
         return False
     parameters = set(plan.equation.parameter_symbols.values())

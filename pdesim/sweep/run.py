@@ -1,4 +1,4 @@
-"""A sweep from its members to its files: computing, the table, the montage, the summary."""
+"""A sweep from its members to its files: computation, table, montage, summary."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from pdesim.output import write_sweep_csv
 from pdesim.output.lock import hold, is_held, wait_until_free
 from pdesim.render import montage
 from pdesim.render.background import effective_animation
+from pdesim.run.job import Outcome
 from pdesim.run.preflight import second_conditions
 from pdesim.run.resolution import notes_before
 from pdesim.run.stopping import stop_requests
 from pdesim.sweep.compose import Composer
-from pdesim.sweep.compute import compute, settle
-from pdesim.sweep.members import ALONE, Member, Outcome, prepare_member, program_of
+from pdesim.sweep.compute import compute, sort_prepared
+from pdesim.sweep.members import ALONE, Member, prepare_member, program_of
 from pdesim.sweep.workers import compute_elsewhere
 
-#: members whose grids are looked at before a sweep
-LOOKED_AT = 8
-#: seconds that a worker may take to notice that its sweep is gone and to write its checkpoints
+#: number of members whose grids are checked before a sweep
+MAX_CHECKED = 8
+#: time for a worker to notice that its sweep has ended, and to write its checkpoints
 WORKERS_STOP_SECONDS = 60.0
-#: states of members that a request to stop left
+#: states of members after a request to stop
 UNDONE = ("interrupted", "not started")
 
 
@@ -38,9 +39,13 @@ def run_sweep(
     compose: Composer,
     console: Console,
 ) -> int:
-    """Compute all members of a sweep into ``folder/<number>/``; returns the exit code.
+    """Compute all members of a sweep into ``folder/<number>/``.
 
-    0 if all went well, else the highest of the members' own.
+    Args:
+        jobs: overrides of each member.
+
+    Returns:
+        The exit code: 0 if all members finished, else the highest exit code of a member.
 
     Raises:
         OutputError: if another process computes a sweep in this folder.
@@ -53,25 +58,25 @@ def run_sweep(
 def _run_held(
     jobs: Sequence[Sequence[str]], folder: Path, compose: Composer, console: Console
 ) -> int:
-    """:func:`run_sweep` in a folder that is locked."""
+    """Compute a sweep in a locked folder; see :func:`run_sweep`."""
     _await_workers(folder, console)
     prepared = []
     with console.status("planning") as status:
         for number, overrides in enumerate(jobs):
             status.update(f"planning {number + 1} of {len(jobs)}")
             prepared.append(prepare_member(number, folder / str(number), overrides, compose))
-    outcomes, waiting = settle(prepared, console)
+    outcomes, waiting = sort_prepared(prepared, console)
     if waiting:
         _warn(waiting, console)
         outcomes += _compute(waiting, folder, compose.config_dir, console)
         _summaries(folder, waiting[0], outcomes, console)
     outcomes.sort(key=lambda one: one.number)
-    _tell(outcomes, folder, console)
+    _report(outcomes, folder, console)
     return max((one.error.exit_code for one in outcomes if one.error), default=0)
 
 
 def _await_workers(folder: Path, console: Console) -> None:
-    """Wait for workers whose sweep was killed: they notice that, and stop with a checkpoint."""
+    """Wait for workers of a killed sweep, which stop with a checkpoint."""
     members = [path for path in folder.iterdir() if path.name.isdecimal()]
     if any(is_held(member) for member in members):
         with console.status("waiting for workers of an earlier sweep to stop"):
@@ -79,18 +84,18 @@ def _await_workers(folder: Path, console: Console) -> None:
 
 
 def _warn(waiting: Sequence[Member], console: Console) -> None:
-    """Print the notes on the members' plans, each once, before the sweep starts.
+    """Print the notes on the members' plans before the sweep starts, without repetitions.
 
-    Of the notes on the grid only those of the first member that has any, as the others mostly share
-    its grid. Members that are computed alone in this process print their notes on the equation
-    themselves.
+    Notes on the grid are printed only for the first member with such notes, as most members share
+    a grid. Members that are computed alone in this process print their notes on the equation when
+    they start.
     """
     local = waiting[0].plan.settings.workers.name == "local"
     together = [one for one in waiting if not (local and program_of(one).startswith(ALONE))]
     for note, numbers in _equation_notes(together).items():
-        whom = "" if len(numbers) == len(waiting) else f"{_named(numbers)}: "
-        console.print(f"{whom}{note}", highlight=False, soft_wrap=True)
-    for member in waiting[:LOOKED_AT]:
+        prefix = "" if len(numbers) == len(waiting) else f"{_member_names(numbers)}: "
+        console.print(f"{prefix}{note}", highlight=False, soft_wrap=True)
+    for member in waiting[:MAX_CHECKED]:
         if notes := notes_before(member.plan):
             for note in notes:
                 console.print(
@@ -100,15 +105,15 @@ def _warn(waiting: Sequence[Member], console: Console) -> None:
 
 
 def _equation_notes(members: Sequence[Member]) -> dict[str, list[int]]:
-    """Notes on parameters and boundary conditions, with the numbers of the members they are for."""
-    found: dict[str, list[int]] = {}
+    """Return notes on parameters and boundary conditions, with the numbers of their members."""
+    notes: dict[str, list[int]] = {}
     for member in members:
         for note in (*member.plan.notes, *second_conditions(member.plan)):
-            found.setdefault(note, []).append(member.number)
-    return found
+            notes.setdefault(note, []).append(member.number)
+    return notes
 
 
-def _named(numbers: Sequence[int], most: int = 5) -> str:
+def _member_names(numbers: Sequence[int], most: int = 5) -> str:
     rest = f" and {len(numbers) - most} more" if len(numbers) > most else ""
     kind = "member" if len(numbers) == 1 else "members"
     return f"{kind} {', '.join(map(str, numbers[:most]))}{rest}"
@@ -127,7 +132,7 @@ def _compute(
 
 
 def _summaries(folder: Path, member: Member, outcomes: Sequence[Outcome], console: Console) -> None:
-    """``sweep.csv`` and the montage, from the files; their failure never costs the sweep."""
+    """Write ``sweep.csv`` and the montage from the members' files; errors are only printed."""
     settings = member.plan.settings
     stopped = any(one.state in UNDONE for one in outcomes)
     try:
@@ -140,19 +145,19 @@ def _summaries(folder: Path, member: Member, outcomes: Sequence[Outcome], consol
         console.print(f"{error}", highlight=False, markup=False)
 
 
-def _tell(outcomes: Sequence[Outcome], folder: Path, console: Console) -> None:
-    """Every member that did not finish by name, and a count of the rest."""
+def _report(outcomes: Sequence[Outcome], folder: Path, console: Console) -> None:
+    """Print the number of finished members, and a table of the others."""
     good = [one for one in outcomes if one.state in ("finished", "skipped")]
     skipped = sum(one.state == "skipped" for one in outcomes)
-    told = f"{len(good)} of {len(outcomes)} members finished"
-    console.print(told + (f" ({skipped} before)" if skipped else ""), highlight=False, markup=False)
+    line = f"{len(good)} of {len(outcomes)} members finished"
+    console.print(line + (f" ({skipped} before)" if skipped else ""), highlight=False, markup=False)
     bad = [one for one in outcomes if one not in good]
     if bad:
-        table = Table("member", "ended", "why", box=None)
+        table = Table("member", "state", "cause", box=None)
         for one in bad:
-            why = one.error.problem if one.error else ""
-            table.add_row(os.path.relpath(one.folder, folder), one.state, escape(why))
+            cause = one.error.problem if one.error else ""
+            table.add_row(os.path.relpath(one.folder, folder), one.state, escape(cause))
         console.print(table)
     if left := sum(one.state in UNDONE for one in outcomes):
-        told = f"{left} are left: the same command goes on with hydra.sweep.dir={folder}"
-        console.print(f"{told} resume=auto", highlight=False, markup=False, soft_wrap=True)
+        line = f"{left} members are left: repeat the command with hydra.sweep.dir={folder}"
+        console.print(f"{line} resume=auto", highlight=False, markup=False, soft_wrap=True)

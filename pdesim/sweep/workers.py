@@ -1,8 +1,8 @@
-"""Workers elsewhere: other processes and machines, each with many members of a sweep.
+"""Workers: other processes and machines that compute parts of a sweep.
 
-An engine is a function that carries :func:`compute_part` out somewhere, once for every part, and
-yields what comes back as it comes: outcomes, or the exception that ended a worker. Parts and
-outcomes are plain data; results go to the sweep's folder, which all workers have to see.
+An engine is a function that executes :func:`compute_part` once for every part, and yields the
+results as they arrive: outcomes, or the exception that ended a worker. Parts and outcomes are plain
+data. The workers write into the sweep's folder, which all of them must be able to access.
 """
 
 from __future__ import annotations
@@ -13,32 +13,40 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
 from rich.console import Console
 
-from pdesim.errors import ConfigError, InterruptedRun, MissingExtraError, OutputError, PdesimError
-from pdesim.output import read_status
+from pdesim.errors import ConfigError, InterruptedRun, MissingExtraError, PdesimError
+from pdesim.output import RunFolder
+from pdesim.run.job import Outcome
 from pdesim.run.stopping import Owner, StopRequests, stop_requests
 from pdesim.settings import Workers
 from pdesim.sweep.compose import Composer
-from pdesim.sweep.compute import compute, settle
-from pdesim.sweep.members import Member, Outcome, prepare_member, program_of
+from pdesim.sweep.compute import compute, sort_prepared
+from pdesim.sweep.members import Member, prepare_member, program_of
 
-#: while it lies in a sweep's folder, all workers stop
+#: file in a sweep's folder whose existence stops all workers
 STOP = ".stop"
-#: seconds between looks at workers that cannot call back
-PATIENCE = 1.0
+#: interval at which workers are checked that send no notice
+POLL_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Part:
-    """What one worker computes: ``jobs`` are numbers and overrides of members.
+    """The part of a sweep that one worker computes.
 
-    ``owner`` is the process that waits for the worker; without it, nobody would tell the worker to
-    stop, and a restarted sweep would find its members being written.
+    Args:
+        jobs: numbers and overrides of members.
+        folder: folder of the sweep.
+        config_dir: folder of the user's configuration files.
+        directory: working directory, as formulas may name files.
+        wall_limit: limit of wall-clock time in seconds.
+        owner: process that waits for the worker, which stops if that process has ended: otherwise a
+            restarted sweep would find its members being written.
     """
 
     jobs: tuple[tuple[int, tuple[str, ...]], ...]
@@ -53,16 +61,16 @@ Results = Iterator[list[Outcome] | Exception]
 
 
 def compute_part(part: Part) -> list[Outcome]:
-    """A worker's work: plan its members and compute them, batch after batch."""
-    os.chdir(part.directory)  # formulas may name files
+    """Plan the members of a part and compute them; called in the worker."""
+    os.chdir(part.directory)
     console, compose = Console(stderr=True, quiet=True), Composer(part.config_dir, trusted=True)
     with stop_requests(part.wall_limit, part.folder / STOP, part.owner) as stop:
         prepared = [
             prepare_member(number, part.folder / str(number), words, compose)
             for number, words in part.jobs
         ]
-        outcomes, waiting = settle(prepared, console)
-        return outcomes + compute(waiting, console, stop)
+        outcomes, members = sort_prepared(prepared, console)
+        return outcomes + compute(members, console, stop)
 
 
 def compute_elsewhere(
@@ -73,72 +81,72 @@ def compute_elsewhere(
     wall_limit: float | None,
     console: Console,
 ) -> list[Outcome]:
-    """Compute members with ``workers.n`` workers, a part of the sweep each.
+    """Compute members with ``workers.n`` workers, which compute a part of the sweep each.
 
-    A worker that is lost takes no other with it: its members have the state that their files tell.
+    If a worker is lost, the others continue; the outcome of its members is read from their files.
 
     Raises:
         MissingExtraError: if the engine is not installed.
-        ConfigError: if it refuses its options.
+        ConfigError: if the engine does not accept its options.
     """
-    own = None if config_dir is None else str(Path(config_dir).resolve())
-    # jobs of a cluster are meant to survive the shell that submitted them
+    config_path = None if config_dir is None else str(Path(config_dir).resolve())
+    # jobs of a cluster outlive the shell that submitted them
     owner = None if workers.name == "submitit_slurm" else Owner.current()
     parts = [
-        Part(tuple((m.number, m.overrides) for m in members), folder.resolve(), own, Path.cwd(),
-             wall_limit, owner)
+        Part(tuple((m.number, m.overrides) for m in members), folder.resolve(), config_path,
+             Path.cwd(), wall_limit, owner)
         for members in divide(waiting, workers.n)
     ]  # fmt: skip
-    stop_file, found, lost = folder / STOP, {}, []
+    stop_file, lost = folder / STOP, list[str]()
+    done: dict[int, Outcome] = {}
     stop_file.unlink(missing_ok=True)
-    told = f"{len(parts)} workers ({workers.name})"
+    label = f"{len(parts)} workers ({workers.name})"
     try:
-        with stop_requests(None, stop_file) as stop, console.status(told) as status:
+        with stop_requests(None, stop_file) as stop, console.status(label) as status:
             for result in ENGINES[workers.name](parts, folder.resolve(), workers):
                 if isinstance(result, Exception):
                     lost.append(f"{type(result).__name__}: {result}")
                 else:
-                    found |= {one.number: one for one in result}
-                status.update(f"{told}: {len(found)} of {len(waiting)} members done")
+                    done |= {one.number: one for one in result}
+                status.update(f"{label}: {len(done)} of {len(waiting)} members done")
     finally:
         stop_file.unlink(missing_ok=True)
-    missing = [_as_left(m, lost) for m in waiting if m.number not in found]
-    return [*(_as_asked(one, stop) for one in found.values()), *missing]
+    missing = [_outcome_from_files(m, lost) for m in waiting if m.number not in done]
+    return [*(_with_signal(one, stop) for one in done.values()), *missing]
 
 
-def _as_asked(outcome: Outcome, stop: StopRequests) -> Outcome:
-    """With the signal that this process caught; workers learn only that there was one."""
-    if not (stop.caught and isinstance(outcome.error, InterruptedRun)):
+def _with_signal(outcome: Outcome, stop: StopRequests) -> Outcome:
+    """Name the signal that interrupted the sweep, which workers do not know."""
+    if not (stop.caught and stop.reason and isinstance(outcome.error, InterruptedRun)):
         return outcome
-    why, code = stop.reason
-    return replace(outcome, error=InterruptedRun(why, exit_code=code))
+    message, code = stop.reason
+    return replace(outcome, error=InterruptedRun(message, exit_code=code))
 
 
 def divide(members: Sequence[Member], count: int) -> list[list[Member]]:
-    """At most ``count`` parts of nearly equal size, members of one program side by side."""
+    """Divide members into at most ``count`` parts of nearly equal size.
+
+    Members that share a program are neighbours.
+    """
     ordered = sorted(members, key=lambda member: (program_of(member), member.number))
     count = min(count, len(ordered))
     ends = [len(ordered) * n // count for n in range(count + 1)]
     return [ordered[begin:end] for begin, end in itertools.pairwise(ends)]
 
 
-def _as_left(member: Member, lost: Sequence[str]) -> Outcome:
-    """How a member ended whose worker told nothing."""
-    try:
-        state = read_status(member.folder).get("state")
-    except OutputError:
-        state = None
-    if state == "finished":
+def _outcome_from_files(member: Member, lost: Sequence[str]) -> Outcome:
+    """Return the outcome of a member whose worker returned none."""
+    if RunFolder(member.folder).read_status_or_empty().get("state") == "finished":
         return Outcome(member.number, member.folder, "finished")
-    why = lost[0].splitlines()[0] if lost else "it told nothing"
-    error = PdesimError(f"its worker was lost: {why}")
+    cause = lost[0].splitlines()[0] if lost else "it returned nothing"
+    error = PdesimError(f"its worker was lost: {cause}")
     return Outcome(member.number, member.folder, "failed", error)
 
 
 def _joblib(parts: Sequence[Part], folder: Path, workers: Workers) -> Results:
     """Processes on this machine. https://joblib.readthedocs.io"""
     joblib = _installed("joblib", workers)
-    with _refusals(workers):
+    with _option_errors(workers):
         pool = joblib.Parallel(
             n_jobs=len(parts), return_as="generator_unordered", **workers.options
         )
@@ -149,11 +157,11 @@ def _joblib(parts: Sequence[Part], folder: Path, workers: Workers) -> Results:
 
 
 def _submitit(cluster: str) -> Callable[..., Results]:
-    """Jobs of their own on this machine, or of Slurm. https://github.com/facebookincubator/submitit"""
+    """Jobs on this machine or of Slurm. https://github.com/facebookincubator/submitit"""
 
     def engine(parts: Sequence[Part], folder: Path, workers: Workers) -> Results:
         submitit = _installed("submitit", workers)
-        with _refusals(workers):
+        with _option_errors(workers):
             executor = submitit.AutoExecutor(folder / ".submitit", cluster=cluster)
             executor.update_parameters(**workers.options)
             jobs = executor.map_array(compute_part, parts)
@@ -161,22 +169,22 @@ def _submitit(cluster: str) -> Callable[..., Results]:
             for job in [job for job in jobs if job.done()]:
                 jobs.remove(job)
                 yield _result(job.result)
-            time.sleep(PATIENCE)
+            time.sleep(POLL_SECONDS)
 
     return engine
 
 
 def _ray(parts: Sequence[Part], folder: Path, workers: Workers) -> Results:
-    """Tasks on a Ray cluster; RAY_ADDRESS says where, else one on this machine. https://docs.ray.io"""
+    """Tasks on the Ray cluster of RAY_ADDRESS, or on this machine. https://docs.ray.io"""
     ray = _installed("ray", workers)
-    with _refusals(workers):
+    with _option_errors(workers):
         ray.init(ignore_reinit_error=True, log_to_driver=False)
         task = ray.remote(compute_part)
         jobs = [task.options(**workers.options).remote(part) for part in parts]
     while jobs:
-        done, jobs = ray.wait(jobs, timeout=PATIENCE)
+        done, jobs = ray.wait(jobs, timeout=POLL_SECONDS)
         for job in done:
-            yield _result(lambda job=job: ray.get(job))
+            yield _result(partial(ray.get, job))
 
 
 ENGINES: Mapping[str, Callable[[Sequence[Part], Path, Workers], Results]] = {
@@ -195,8 +203,8 @@ def _installed(package: str, workers: Workers) -> ModuleType:
 
 
 @contextmanager
-def _refusals(workers: Workers) -> Iterator[None]:
-    """Whatever an engine says of its options is the user's to read, on one screen."""
+def _option_errors(workers: Workers) -> Iterator[None]:
+    """Convert errors of an engine that starts into ConfigError, with their first line."""
     try:
         yield
     except Exception as error:

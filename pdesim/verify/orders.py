@@ -320,7 +320,8 @@ def integrate(loop: TimeLoop, state: np.ndarray, duration: float, count: int) ->
 
 def accurate_solver(exact: Manufactured, duration: float) -> Callable[..., np.ndarray]:
     """A function ``solve(tolerance, end=duration)`` that integrates by the Dormand-Prince pair."""
-    loop = Blocks(exact.problem, _LoopedPair(METHODS["dormand_prince"]), tf.float64, True)
+    looped = _LoopedPair(METHODS["dormand_prince"])
+    loop = TimeLoop(StepContext(exact.problem, looped, tf.float64))
     state, trials = tf.constant(exact.state(0.0)), tf.constant(10**7, tf.int64)
     # the solution is of order one
     scale = tf.ones(state.shape[0], tf.float64)
@@ -335,7 +336,7 @@ def accurate_solver(exact: Manufactured, duration: float) -> Callable[..., np.nd
 
 
 @dataclass(frozen=True)
-class _LoopedPair:
+class _LoopedPair(AdaptiveStepper):
     """An embedded Runge-Kutta pair that loops over its stages.
 
     Its program is seven times smaller, which reduces the time to compile it for every grid. Its

@@ -33,12 +33,13 @@ from pdesim.config.compose import compose_settings
 from pdesim.converge.command import _of_run
 from pdesim.errors import PdesimError
 from pdesim.export import export
-from pdesim.output import Worker, fingerprint, recover, write_status, write_sweep_csv
+from pdesim.output import RunFolder, Worker, fingerprint, recover, write_sweep_csv
 from pdesim.output.checkpoint import Checkpoint, write_checkpoint
 from pdesim.plan import Plan, build_plan
 from pdesim.render import diagnostics_plot, render
 from pdesim.run.continuation import continue_run
-from pdesim.run.execute import open_recorder
+from pdesim.run.files import open_recorder
+from pdesim.run.job import Job
 from pdesim.settings import Animation
 
 #: seconds of processor time that an answer may take
@@ -94,14 +95,14 @@ def make_originals(place: Path) -> tuple[Path, Path]:
     whole, cut = place / "whole", place / "cut"
     whole.mkdir(parents=True)
     worker = Worker(4)
-    recorder = open_recorder(plan, whole, composed.yaml, False, worker)
+    recorder = open_recorder(Job(plan, whole, composed.yaml), worker)
     for frame in range(4):
         recorder.frame(frame, plan.times[frame], plan.state)
     worker.drain()
     settings = fingerprint(composed.values)
     for frame in (2, 3):
         write_checkpoint(whole, _moment(plan, frame), settings)
-    write_status(whole, **STATUS)
+    RunFolder(whole).write_status(**STATUS)
     (whole / ".hydra").mkdir()
     (whole / ".hydra" / "config.yaml").write_text(composed.yaml)
     (whole / ".hydra" / "overrides.yaml").write_text("- grid=[6,4]\n- time.end=4\n")

@@ -1,0 +1,132 @@
+"""The folder of a run: the names of its files, its status, and whether it contains a run."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pdesim.errors import OutputError
+from pdesim.files import check_version, read_text, write_text
+from pdesim.output import status
+
+log = logging.getLogger("pdesim")
+
+SNAPSHOTS = "snapshots.h5"
+CHECKPOINT = "checkpoint.h5"
+PREVIOUS_CHECKPOINT = "checkpoint.previous.h5"
+STATUS = "status.json"
+DIAGNOSTICS = "diagnostics.csv"
+LOG = "pdesim.log"
+#: folder in which Hydra stores the configuration
+HYDRA = ".hydra"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths and status of one run; the folder need not exist.
+
+    Args:
+        path: path of the folder.
+    """
+
+    path: Path
+
+    @property
+    def snapshots(self) -> Path:
+        return self.path / SNAPSHOTS
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / CHECKPOINT
+
+    @property
+    def previous_checkpoint(self) -> Path:
+        return self.path / PREVIOUS_CHECKPOINT
+
+    @property
+    def status(self) -> Path:
+        return self.path / STATUS
+
+    @property
+    def diagnostics(self) -> Path:
+        return self.path / DIAGNOSTICS
+
+    @property
+    def log(self) -> Path:
+        return self.path / LOG
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration."""
+        return self.path / HYDRA / "config.yaml"
+
+    @property
+    def overrides(self) -> Path:
+        """The settings that were given on the command line."""
+        return self.path / HYDRA / "overrides.yaml"
+
+    @property
+    def contains_run(self) -> bool:
+        """Whether there is a snapshot file, complete or not."""
+        return self.snapshots.exists()
+
+    @property
+    def contains_traces(self) -> bool:
+        """Whether a run was started here, even if it failed before its first frame."""
+        return self.path.is_dir() and any(
+            (self.path / name).exists() for name in (SNAPSHOTS, STATUS, HYDRA)
+        )
+
+    def check_overwrite(self, overwrite: bool, setting: str = "hydra.run.dir") -> None:
+        """Refuse to start a new run where there is one.
+
+        Args:
+            overwrite: value of ``output.overwrite``.
+            setting: name of the setting that chooses the folder, for the hint.
+
+        Raises:
+            OutputError: if the folder contains a run and ``overwrite`` is false.
+            OSError: if the folder cannot be examined.
+        """
+        if self.contains_run and not overwrite:
+            raise OutputError(
+                f"{self.path} already contains a run; nothing was overwritten",
+                hint=f"another folder ({setting}=...), output.overwrite=true or resume=auto",
+            )
+
+    def read_status(self) -> dict[str, Any]:
+        """Return the contents of ``status.json`` without entries of the wrong type.
+
+        Raises:
+            OutputError: if the file is missing or cannot be read.
+        """
+        try:
+            values = json.loads(read_text(self.status))
+        except (ValueError, RecursionError) as error:
+            raise OutputError(f"{self.status} cannot be read ({error})") from None
+        if not isinstance(values, dict):
+            raise OutputError(f"{self.status} cannot be read (it contains no JSON object)")
+        check_version(self.status, values.get("format_version", 1), status.FORMAT_VERSION)
+        return status.valid_entries(values)
+
+    def read_status_or_empty(self) -> dict[str, Any]:
+        """Return :meth:`read_status`, or an empty dictionary if that is impossible."""
+        try:
+            return self.read_status()
+        except OutputError:
+            return {}
+
+    def write_status(self, **values: Any) -> None:
+        """Replace ``status.json``; readers see the old contents or the new ones.
+
+        If the file cannot be written (a full disk), a warning is logged and the old one is kept:
+        the run reports the full disk itself.
+        """
+        values = {"format_version": status.FORMAT_VERSION} | values
+        try:
+            write_text(self.status, json.dumps(values, indent=2, allow_nan=False) + "\n")
+        except OSError as error:
+            log.warning("%s not written: %s", STATUS, error)

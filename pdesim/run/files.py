@@ -1,0 +1,135 @@
+"""The files of a run: opening them for writing, the log, and the description for ParaView."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import platform
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import pdesim
+from pdesim.errors import OutputError, PdesimError
+from pdesim.export import write_xdmf
+from pdesim.files import load_yaml
+from pdesim.output import (
+    DiagnosticsFile,
+    Layout,
+    Recorder,
+    RunFolder,
+    SnapshotWriter,
+    Worker,
+    create_snapshots,
+    fingerprint,
+)
+from pdesim.output.snapshots import FORMAT_VERSION, update_attributes
+from pdesim.plan import Plan
+from pdesim.run.job import Job
+
+log = logging.getLogger("pdesim")
+
+
+class _LogFile(logging.FileHandler):
+    """A log file that ignores a full disk, which is reported by the writer of the frames."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def log_file(folder: Path, log: logging.Logger = log) -> Iterator[None]:
+    """Write the messages of a logger to ``pdesim.log`` in the run's folder.
+
+    Raises:
+        OutputError: if the file cannot be opened.
+    """
+    path = RunFolder(folder).log
+    try:
+        handler = _LogFile(path, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written ({error.strerror})",
+            hint="hydra.run.dir=DIR with a folder that you may write to",
+        ) from None
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        with contextlib.suppress(OSError):
+            handler.close()
+
+
+def open_recorder(job: Job, worker: Worker) -> Recorder:
+    """Return a recorder for the files of a job, which are replaced or, to resume, opened.
+
+    Args:
+        worker: the thread that writes.
+
+    Raises:
+        OutputError: if the files cannot be written.
+    """
+    plan, run = job.plan, RunFolder(job.folder)
+    settings = plan.settings
+    dtype = np.dtype(settings.output.dtype or settings.device.precision)
+    layout = Layout(
+        plan.grid,
+        plan.equation.fields,
+        plan.selection,
+        dtype,
+        settings.output.compression,
+        settings.output.keep_bits,
+        plan.equation.labels,
+        plan.equation.units,
+        None if plan.problem.mask is None else plan.problem.mask.solid,
+    )
+    if job.resume:
+        update_attributes(run.snapshots, {"config": job.config_yaml})
+    else:
+        create_snapshots(run.snapshots, layout, _attributes(plan, layout, job.config_yaml))
+    writer = SnapshotWriter(run.snapshots, layout)
+    diagnostics = DiagnosticsFile(
+        run.diagnostics, plan.equation.fields, plan.grid.cell_volume, writer.frames, layout.mask
+    )
+    settings_text = fingerprint(load_yaml(job.config_yaml))
+    return Recorder(
+        job.folder, writer, diagnostics, settings_text, settings.output.checkpoint, worker
+    )
+
+
+def _attributes(plan: Plan, layout: Layout, config_yaml: str) -> dict[str, Any]:
+    settings, equation = plan.settings, plan.equation
+    second = plan.problem.second_conditions
+    return {
+        "Conventions": "CF-1.8",
+        "format_version": FORMAT_VERSION,
+        "title": equation.about or equation.name,
+        "equation_name": equation.name,
+        "equation_title": equation.title,
+        "equation": equation.text,
+        "fields": list(layout.stored),
+        "config": config_yaml,
+        "boundary": repr(plan.problem.boundary.describe(equation.fields, plan.grid.axes)),
+        **({"second_conditions": "\n".join(second)} if second else {}),
+        "seed": settings.seed,
+        "precision": settings.device.precision,
+        "device_asked": settings.device.name,
+        "pdesim_version": pdesim.__version__,
+        "tensorflow_version": version("tensorflow"),
+        "numpy_version": np.__version__,
+        "python_version": platform.python_version(),
+    }
+
+
+def write_paraview_description(folder: Path) -> None:
+    """Write ``snapshots.xdmf``; where that is impossible, such as without frames, log a warning."""
+    try:
+        write_xdmf(RunFolder(folder).snapshots)
+    except PdesimError as error:
+        log.warning("no snapshots.xdmf: %s", error)

@@ -1,0 +1,81 @@
+"""A job in progress: what it stores, the entries of its status file, and the error that ends it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pdesim.errors import InterruptedRun, PdesimError
+from pdesim.output import Recorder, RunFolder
+from pdesim.run.job import Job
+
+if TYPE_CHECKING:
+    from pdesim.engine.simulation import Simulation
+
+
+@dataclass
+class MemberRun:
+    """One job in progress: its files, the entries of its status file, and what ended it."""
+
+    job: Job
+    log: logging.Logger
+    status: dict[str, Any]
+    recorder: Recorder
+    error: PdesimError | None = None
+
+    def frame(self, index: int, time: float, state: np.ndarray) -> None:
+        """Store a frame; a full disk ends this job alone."""
+        try:
+            self.recorder.frame(index, time, state)
+            self.status.update(frames=index + 1, time=time)
+        except PdesimError as error:
+            self.error = error
+
+    def checkpoint(self, simulation: Simulation, index: int) -> None:
+        """Store a checkpoint of member ``index``; an earlier failure to write ends this job."""
+        try:
+            self.recorder.checkpoint(simulation.checkpoint(index))
+        except PdesimError as error:
+            self.error = error
+
+    def interrupt(self, request: InterruptedRun) -> None:
+        hint = f"pdesim resume {self.job.folder}   continues from there"
+        self.error = InterruptedRun(request.problem, hint, exit_code=request.exit_code)
+
+    def count_steps(self, simulation: Simulation, index: int) -> None:
+        """Note the steps of member ``index`` for the status file."""
+        plan = simulation.plans[index]
+        assert plan.stepper is not None and plan.step is not None
+        steps, rejected = simulation.steps_of(index)
+        self.status.update(
+            stepper=plan.stepper.method.name,
+            steps=steps,
+            rejected_steps=rejected,
+            dt=plan.step.dt,
+            compile_seconds=round(simulation.compile_seconds, 3),
+            time_error=simulation.relative_time_error(index),
+        )
+        if simulation.seconds > 0:
+            # the job's own steps, in the time that all jobs took together
+            rate = steps / simulation.seconds
+            updates = round(rate * plan.grid.cells)
+            self.status.update(steps_per_second=round(rate, 3), cell_updates_per_second=updates)
+
+    def close(self) -> None:
+        """Wait until everything is written, and close the files."""
+        try:
+            self.recorder.close()
+        except PdesimError as error:
+            if self.error is None or isinstance(self.error, InterruptedRun):
+                self.error = error
+
+    def abandon(self, problem: BaseException) -> None:
+        """Close the files after an unexpected exception."""
+        with contextlib.suppress(PdesimError):
+            self.recorder.close()
+        status = self.status | {"state": "failed", "error": repr(problem)}
+        RunFolder(self.job.folder).write_status(**status)

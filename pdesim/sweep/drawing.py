@@ -1,0 +1,101 @@
+"""Drawing of members: random numbers, Latin hypercubes and Sobol' points."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from pdesim.errors import ConfigError, MissingExtraError
+from pdesim.sweep.values import MAX_MEMBERS, Choices, Interval
+
+
+def draw(
+    swept: Sequence[Choices | Interval], sampler: str, n: int, seed: int
+) -> Iterator[tuple[str, ...]]:
+    """Yield ``n`` rows of values; finite sets repeat no row before all combinations were drawn."""
+    if not swept:
+        raise ConfigError(
+            f"sweep={sampler} has nothing to draw", "such as equation.F=interval(0.02,0.06)"
+        )
+    size = math.prod(word.size for word in swept)
+    hypercube = sampler == "latin_hypercube"
+    if math.isinf(size) or (hypercube and n > size):  # repetitions are impossible, or inevitable
+        return _rows(swept, _points(sampler, n, len(swept), seed), n)
+    if hypercube and (rows := _distinct_hypercube(swept, n, seed)):
+        return iter(rows)
+    more = _points("random" if hypercube else sampler, n, len(swept), seed)
+    return itertools.islice(_distinct(_rows(swept, more, None), swept, int(size)), n)
+
+
+def _rows(
+    swept: Sequence[Choices | Interval], points: Iterator[np.ndarray], n: int | None
+) -> Iterator[tuple[str, ...]]:
+    """Yield the values at points of the unit cube, for at most ``n`` points."""
+    for point in itertools.islice(points, n):
+        yield tuple(word.at(float(u)) for word, u in zip(swept, point, strict=True))
+
+
+def _distinct(
+    rows: Iterator[tuple[str, ...]], swept: Sequence[Choices | Interval], size: int
+) -> Iterator[tuple[str, ...]]:
+    """Yield distinct rows in the order of their first appearance (sampling without replacement).
+
+    After all ``size`` combinations, drawing starts again. If no new combination appears for long,
+    because those left have small probabilities, they are taken from the list of all.
+    """
+    seen: set[tuple[str, ...]] = set()
+    misses = 0
+    for row in rows:
+        if row not in seen:
+            seen.add(row)
+            misses = 0
+            yield row
+        else:
+            misses += 1
+        if misses > 1000 + 4 * size and size <= MAX_MEMBERS:
+            yield from (row for row in itertools.product(*(w.values for w in swept))
+                        if row not in seen)  # fmt: skip
+            seen.clear()
+        elif len(seen) == size:
+            seen.clear()
+
+
+def _distinct_hypercube(
+    swept: Sequence[Choices | Interval], n: int, seed: int
+) -> list[tuple[str, ...]]:
+    """Return the first of many Latin hypercubes without equal rows; empty if there is none."""
+    points = _points("latin_hypercube", n, len(swept), seed)
+    for _ in range(max(1, min(500, 200_000 // n))):
+        rows = list(_rows(swept, points, n))
+        if len(set(rows)) == n:
+            return rows
+    return []
+
+
+def _points(sampler: str, n: int, dimensions: int, seed: int) -> Iterator[np.ndarray]:
+    """Yield points of the unit cube without end: shape ``(dimensions,)``, coordinates in [0, 1).
+
+    For ``latin_hypercube``, each of the points 0 to n - 1, n to 2 n - 1, ... are a hypercube.
+    """
+    if sampler == "random":
+        # a stream per axis: values do not change when members or settings are added
+        axes = [np.random.Generator(np.random.PCG64([seed, d])) for d in range(dimensions)]
+        while True:
+            yield from np.stack([axis.random(n) for axis in axes], axis=1)
+    try:
+        from scipy.stats import qmc
+    except ImportError:
+        raise MissingExtraError(f"sweep={sampler}", "scipy", "sampling") from None
+    stream = np.random.Generator(np.random.PCG64(seed))
+    kinds = {"latin_hypercube": qmc.LatinHypercube, "sobol": qmc.Sobol}
+    engine = kinds[sampler](dimensions, rng=stream)
+    while True:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The balance properties")
+            # n need not be a power of two; docs/sweeps.md describes the consequences
+            points = engine.random(n)
+        yield from points
