@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -125,10 +126,12 @@ class Plan:
     def events(self) -> np.ndarray:
         return self._evolution.events
 
-    def with_dt(self, dt: float) -> Plan:
-        """The same plan with another length of automatic steps."""
-        step = replace(self.step, dt=dt)
-        return replace(self, evolution=replace(self._evolution, step=step))
+    def with_step(self, **changes: Any) -> Plan:
+        """The same plan with changed attributes of its time step; a steady plan as it is."""
+        if self.evolution is None:
+            return self
+        step = replace(self.evolution.step, **changes)
+        return replace(self, evolution=replace(self.evolution, step=step))
 
     @property
     def state(self) -> np.ndarray:

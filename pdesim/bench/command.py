@@ -169,7 +169,6 @@ def _describe(plan: Plan, repeats: int) -> dict:
     from pdesim.bench.measure import evaluations
 
     scheme, stepper = plan.problem.discretisation, plan.stepper
-    assert stepper is not None
     return {
         "equation": plan.equation.name,
         "stepper": stepper.method.name,

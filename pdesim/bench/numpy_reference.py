@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import cast
 
 import numpy as np
 import sympy
@@ -10,6 +12,7 @@ import sympy
 from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
 from pdesim.plan import Plan
+from pdesim.steppers.base import System
 
 
 def unsupported_reason(plan: Plan) -> str:
@@ -28,7 +31,7 @@ def unsupported_reason(plan: Plan) -> str:
 
 
 class NumpySystem:
-    """The part of ``MethodOfLines`` that steppers use, by ``np.roll`` on periodic axes."""
+    """The system of explicit steppers in NumPy, by ``np.roll`` on periodic axes."""
 
     def __init__(self, plan: Plan) -> None:
         self.problem, self.dtype = plan.problem, np.dtype(plan.settings.device.precision).type
@@ -44,7 +47,9 @@ class NumpySystem:
     def rhs(self, state: np.ndarray, time: float) -> np.ndarray:
         return self.evaluate(self.problem.equation.formulas, state, time)
 
-    def evaluate(self, formulas: Sequence[sympy.Expr], state, time: float) -> np.ndarray:
+    def evaluate(
+        self, formulas: Sequence[sympy.Expr], state: np.ndarray | Sequence[np.ndarray], time: float
+    ) -> np.ndarray:
         fields = dict(zip(self.problem.equation.fields, state, strict=True))
         value = Evaluator({**self._names, **fields, "t": self.dtype(time)}, applied=self._apply)
         shape = self.problem.grid.shape
@@ -77,19 +82,22 @@ class NumpyProgram:
     """The counterpart of ``Program`` in plain NumPy."""
 
     def __init__(self, plan: Plan) -> None:
-        assert plan.step is not None
         self.plan, self.system = plan, NumpySystem(plan)
         self.dt = plan.step.dt if plan.step.adaptive else plan.shortest_step
 
+    def _time(self, now: float, c: float) -> float:
+        return now + c * self.dt
+
     def run(self, steps: int) -> np.ndarray:
         """The state after a number of steps from the initial state."""
-        plan, system, dt = self.plan, self.system, self.system.dtype(self.dt)
+        plan, dtype, dt = self.plan, self.system.dtype, self.system.dtype(self.dt)
+        system = cast(System, self.system)  # explicit steppers need no more of it
         start, stepper = float(plan.times[0]), plan.stepper
-        assert stepper is not None
         numbers = stepper.coefficients(None, plan.equation.parameters, self.dt)
-        carry = stepper.init(system, plan.state.astype(system.dtype), start, dt, numbers)
+        carry = stepper.init(system, plan.state.astype(dtype), start, dt, numbers)
         for index in range(steps):
             now = start + index * self.dt
-            carry = stepper.step(system, carry, lambda c, t=now: t + c * self.dt, dt, numbers)
+            stage_time = partial(self._time, now)
+            carry = stepper.step(system, carry, stage_time, dt, numbers)
         end = start + steps * self.dt
         return np.asarray(stepper.extract(system, carry, end, dt, numbers))

@@ -139,7 +139,6 @@ def _with_refined_step(
     smaller, since it is nearly the same on all levels.
     """
     step, stepper = levels.plans[1].step, levels.plans[1].stepper
-    assert step is not None and stepper is not None
     dt = step.dt
     least = dt / MAX_STEP_DIVISION
     order = max(1, METHODS[stepper.method.name].order)
@@ -225,7 +224,7 @@ def _solution(
 def as_json(result: Result, settings_digest: str, about: str) -> dict[str, Any]:
     """The result as values for strict JSON; numbers that are not finite become None."""
     levels, middle = result.levels, result.levels.plans[1]
-    scheme, step = middle.problem.discretisation, middle.step
+    scheme, step = middle.problem.discretisation, None if middle.is_steady else middle.step
     last = result.estimates[-1]
     values = {
         "equation": middle.equation.name,
@@ -233,7 +232,7 @@ def as_json(result: Result, settings_digest: str, about: str) -> dict[str, Any]:
         "expected_order": levels.order,
         "time": float(result.times[-1]),
         "operators": f"{scheme.name} {scheme.order or ''}".strip(),
-        "stepper": middle.stepper.method.name if middle.stepper else None,
+        "stepper": None if middle.is_steady else middle.stepper.method.name,
         "tolerance": step.tolerance if step and step.adaptive else None,
         "precision": middle.settings.device.precision,
         "device": about,

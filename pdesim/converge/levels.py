@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,6 @@ from pdesim.model.initial_conditions import build_initial
 from pdesim.plan import Plan, build_grid, build_plan, frame_times
 from pdesim.settings import Settings
 from pdesim.steppers import METHODS
-from pdesim.steppers.time_step import TimeStep
 
 #: numbers of cells per axis relative to those of the settings
 FACTORS = (0.5, 1.0, 2.0)
@@ -50,10 +48,10 @@ class Levels:
     @property
     def steps(self) -> str:
         """The kind of time steps: "none", "adaptive", "given" by ``time.dt``, or "equal"."""
-        step = self.plans[1].step
-        if step is None:
+        plan = self.plans[1]
+        if plan.is_steady:
             return "none"
-        if step.adaptive:
+        if plan.step.adaptive:
             return "adaptive"
         return "given" if self.refined == "space and time" else "equal"
 
@@ -63,11 +61,12 @@ class Levels:
 
     def with_dt(self, dt: float) -> Levels:
         """The levels with the same fixed step for all of them, without control of the error."""
-        follows = getattr(self.plans[1].step, "automatic", False)
+        plan = self.plans[1]
+        follows = not plan.is_steady and plan.step.automatic
         return self._with_steps(dt=dt, **({"automatic": False} if follows else {}))
 
     def _with_steps(self, **changes: float | bool) -> Levels:
-        plans = tuple(replace(p, step=_changed(p.step, changes)) for p in self.plans)
+        plans = tuple(plan.with_step(**changes) for plan in self.plans)
         return replace(self, plans=plans)
 
 
@@ -88,7 +87,7 @@ def build_levels(composed: Composed) -> Levels:
     user = _Builder(settings, name, grid).plan(1.0)
     notes += _notes_on_obstacles(user)
     builder = _Builder(_with_comparison_times(settings), name, grid)
-    if user.step is None or user.stepper is None:
+    if user.is_steady:
         return Levels(builder.plans(), "space", _order(user), tuple(notes), None)
     builder = replace(
         builder, settings=_update(builder.settings, "stepper", name=user.stepper.method.name)
@@ -99,7 +98,7 @@ def build_levels(composed: Composed) -> Levels:
         # equal steps cause equal errors in time, except for terms of higher order, so that the
         # differences between levels are errors in space
         levels = Levels(builder.plans(), "space", _order(user), tuple(notes), None)
-        steps = [plan.step for plan in (*levels.plans, user) if plan.step is not None]
+        steps = [plan.step for plan in (*levels.plans, user) if not plan.is_steady]
         levels = levels.with_dt(min(step.dt for step in steps))
     else:
         plans, exponent = _refined_steps(builder, settings.time.dt)
@@ -145,10 +144,6 @@ def at_grid(error: PdesimError, points: Sequence[int]) -> PdesimError:
         return error
     line = f"on {_cells(points)} cells: {error.problem}"
     return type(error)(line, error.expected, error.hint)
-
-
-def _changed(step: TimeStep | None, changes: dict[str, Any]) -> TimeStep | None:
-    return None if step is None else replace(step, **changes)
 
 
 def _cells(points: Sequence[int]) -> str:
@@ -209,7 +204,6 @@ def _order(plan: Plan) -> float | None:
 
 def _joint_order(plan: Plan, exponent: int) -> float | None:
     """The order with respect to the spacing h if dt is proportional to ``h**exponent``."""
-    assert plan.stepper is not None
     space, time = _order(plan), exponent * METHODS[plan.stepper.method.name].order
     if plan.problem.mask is not None or plan.stepper.method.name == "exact":
         return space
@@ -252,7 +246,7 @@ def describe_levels(levels: Levels) -> list[str]:
             f"the run on {grids[2]} cells costs about {levels.costs[2]:.3g} times a run on "
             f"{grids[1]}, all three {sum(levels.costs):.3g} times"
         )
-    elif middle.step is not None:
+    elif not middle.is_steady:
         lines.append(
             f"the run on {grids[2]} cells costs {ratio} to {4 * ratio} times a run on {grids[1]}: "
             f"{ratio} times the cells, and up to 4 times the steps"

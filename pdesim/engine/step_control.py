@@ -134,4 +134,4 @@ class StepControl:
                 self.members.end(member, error)
             elif dt != plan.step.dt:
                 log.info("t = %g: dt changed from %.4g to %.4g", now, plan.step.dt, dt)
-                plans[member] = plan.with_dt(dt)
+                plans[member] = plan.with_step(dt=dt)

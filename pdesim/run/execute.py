@@ -371,7 +371,7 @@ class _Batch:
 def _steps_line(simulation: Simulation) -> str:
     cells, step = simulation.plan.grid.cells, simulation.plan.step
     line = f"{simulation.steps:,} steps"
-    if simulation.members == 1 and step is not None and step.adaptive:
+    if simulation.members == 1 and step.adaptive:
         line += f" ({simulation.rejected:,} rejected)"
     return f"{line}  {speed(simulation.steps, simulation.seconds, cells)}"
 

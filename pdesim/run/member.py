@@ -49,7 +49,6 @@ class MemberRun:
     def count_steps(self, simulation: Simulation, index: int) -> None:
         """Note the steps of member ``index`` for the status file."""
         plan = simulation.plans[index]
-        assert plan.stepper is not None and plan.step is not None
         steps, rejected = simulation.steps_of(index)
         self.status.update(
             stepper=plan.stepper.method.name,

@@ -20,7 +20,6 @@ def describe(plan: Plan, device: str, seconds_per_step: float) -> list[str]:
         seconds_per_step: measured time of a step.
     """
     settings, step = plan.settings, plan.step
-    assert step is not None and plan.stepper is not None
     points = " x ".join(str(n) for n in plan.grid.points)
     operators = plan.problem.discretisation.name
     if plan.problem.discretisation.order:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -35,7 +35,7 @@ def partition(equation: Equation) -> Partition | None:
     Momenta may be damped linearly (``w' = ... - damping*w``); nothing else may depend on itself.
     """
     fields = equation.field_symbols
-    constants = set(equation.parameter_symbols.values())
+    constants = frozenset(equation.parameter_symbols.values())
     forces, damping = [], []
     for field, formula in zip(fields, equation.formulas, strict=True):
         split = _own_rate(formula, field, constants)
@@ -58,7 +58,7 @@ def partition(equation: Equation) -> Partition | None:
 
 
 def _own_rate(
-    formula: sympy.Expr, field: sympy.Symbol, constants: Set[sympy.Symbol]
+    formula: sympy.Expr, field: sympy.Symbol, constants: frozenset[sympy.Symbol]
 ) -> tuple[sympy.Expr, sympy.Expr] | None:
     """The constant g and the rest in ``formula = g*field + rest``, rest free of the field."""
     if field not in formula.free_symbols:

@@ -17,6 +17,7 @@ from pdesim.output import RunFolder
 from pdesim.plan import Plan, build_plan
 from pdesim.run.continuation import continue_run
 from pdesim.run.job import Job, Outcome
+from pdesim.steppers.implicit import ThetaMethod
 
 #: start of the program's name of members that cannot share one
 ALONE = "alone"
@@ -140,7 +141,6 @@ def program_of(member: Member) -> str:
     plan = member.plan
     if plan.equation.steady or not _can_share(plan):
         return f"{ALONE} {member.number}"
-    assert plan.stepper is not None and plan.step is not None
     sections = ("grid", "domain", "boundary", "operators", "device")
     since, settings = plan.resume_from, plan.settings
     name = plan.stepper.method.name
@@ -172,8 +172,7 @@ def _can_share(plan: Plan) -> bool:
     values that depend on parameters are evaluated once per program.
     """
     problem: Problem = plan.problem
-    assert plan.stepper is not None
-    if plan.stepper.method.family == "implicit" and not plan.stepper.direct:
+    if isinstance(plan.stepper, ThetaMethod) and not plan.stepper.direct:
         return False
     parameters = set(plan.equation.parameter_symbols.values())
     return not (problem.discretisation.is_spectral and problem.boundary.symbols & parameters)

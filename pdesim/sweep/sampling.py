@@ -24,6 +24,7 @@ from hydra.core.override_parser.types import (
 )
 
 from pdesim.config.compose import choices, compose_settings, open_override
+from pdesim.config.messages import translate_errors
 from pdesim.config.trust import check_swept
 from pdesim.errors import ConfigError, nearest
 from pdesim.sweep.drawing import draw

@@ -67,7 +67,6 @@ def verify_plan(plan: Plan) -> Iterator[Row]:
         return
     for case in cases_of(problem):
         yield row_of(name, boundary, "space", measure_space(problem, case=case))
-    assert plan.stepper is not None
     stepper = plan.stepper.method.name
     if stepper != "exact":
         stages = plan.settings.stepper.stages
