@@ -12,7 +12,7 @@ def build(problem: Problem, n: int) -> dict:
     from pdesim.bench.program import Program
     from pdesim.config.compose import compose_settings
     from pdesim.engine.startup import start_for
-    from pdesim.plan import FirstState, build_plan
+    from pdesim.plan import InitialState, build_plan
 
     composed = compose_settings(
         [
@@ -21,7 +21,7 @@ def build(problem: Problem, n: int) -> dict:
         ]
     )  # fmt: skip
     plan = build_plan(composed.settings, composed.equation)
-    plan = replace(plan, first=FirstState(problem.state(n).astype(plan.state.dtype)))
-    program = Program(plan, start_for([plan]))  # as a run of its own would
+    plan = replace(plan, initial=InitialState(problem.state(n).astype(plan.state.dtype)))
+    program = Program(plan, start_for([plan]))  # as for a separate run
     program.run(1)  # compiles
     return {"blocks": lambda steps: program.run(steps).numpy()}
