@@ -22,6 +22,6 @@ def build(problem: Problem, n: int) -> dict:
     )  # fmt: skip
     plan = build_plan(composed.settings, composed.equation)
     plan = replace(plan, initial=InitialState(problem.state(n).astype(plan.state.dtype)))
-    program = Program(plan, start_for([plan]))  # as a run of its own would
+    program = Program(plan, start_for([plan]))  # as for a separate run
     program.run(1)  # compiles
     return {"blocks": lambda steps: program.run(steps).numpy()}
