@@ -275,10 +275,10 @@ def _evolution(
     """The stepper and the time step, and the times that steps land on."""
     events = find_events(problem, times, settings.time.events)
     targets = merge(times, events)
-    waves = linearise(problem, state, instants(problem, targets))
+    linearised = linearise(problem, state, instants(problem, targets))
     span = (times[-1] - times[0]) / POINTS
-    stepper, reason = stepper_for(settings, problem, waves, span)
-    step = time_step(settings, waves, stepper, targets)
+    stepper, reason = stepper_for(settings, problem, linearised, span)
+    step = time_step(settings, linearised, stepper, targets)
     if step.automatic:
         early = not stepper.is_multistep
         targets = merge(times, events, control_points(times, early))
@@ -338,9 +338,9 @@ def build_grid(settings: Settings) -> Grid:
     }
     lengths = {name: len(value) for name, value in lists.items() if isinstance(value, list)}
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{name} has {n}" for name, n in lengths.items())
+        lengths_text = ", ".join(f"{name} has {n}" for name, n in lengths.items())
         raise ConfigError(
-            f"the lists differ in length: {told}", "one value per axis, or one number"
+            f"the lists differ in length: {lengths_text}", "one value per axis, or one number"
         )
     dimensions = next(iter(lengths.values()), settings.domain.dimensions)
 

@@ -48,7 +48,7 @@ def get_or_compile(
     return loop
 
 
-def in_slabs(plan: Plan, tuning: Tuning = TUNING) -> bool:
+def uses_slabs(plan: Plan, tuning: Tuning = TUNING) -> bool:
     """Whether a single run of this plan is computed on a CPU in slabs, one program for each."""
     if plan.is_steady or plan.settings.device.jit is False:
         return False
@@ -60,7 +60,7 @@ def in_slabs(plan: Plan, tuning: Tuning = TUNING) -> bool:
 
 def use_xla(plan: Plan, placement: Placement) -> bool:
     """XLA unless told otherwise; its convolutions on a CPU are many times slower than TF's own."""
-    asked = plan.settings.device.jit
-    if asked != "auto":
-        return asked
+    requested = plan.settings.device.jit
+    if requested != "auto":
+        return requested
     return placement.is_gpu or plan.problem.discretisation.name != "conv"

@@ -27,7 +27,7 @@ TRIAL_STEPS, MOST_TRIAL_STEPS = 4, 1024
 TRIAL_SECONDS = 0.05
 
 
-def seconds_a_step(trial: Callable[[int], None], at_once: int, most: int | None) -> float:
+def seconds_per_step(trial: Callable[[int], None], at_once: int, most: int | None) -> float:
     """The seconds that a step takes, from a trial long enough for the cost of a call not to count.
 
     Args:
@@ -65,11 +65,11 @@ def present_step(plan: Plan, state: np.ndarray, target: int) -> TimeStep | None:
     instants = (
         np.append(interval, interval.mean()) if plan.problem.is_time_dependent else interval[:1]
     )
-    waves = linearise(plan.problem, state, instants, thorough=False)
+    linearised = linearise(plan.problem, state, instants, thorough=False)
     # automatic, so that it is worked out and never refused
     time = plan.settings.time.model_copy(update={"dt": "auto", "unsafe": True})
     settings = plan.settings.model_copy(update={"time": time})
-    return time_step(settings, waves, plan.stepper, plan.targets)
+    return time_step(settings, linearised, plan.stepper, plan.targets)
 
 
 def changed_dt(plan: Plan, factor: float, present: TimeStep | None) -> float:

@@ -136,9 +136,9 @@ def fill_several_arrays() -> None:
     rather than keep it: programs with stages, slabs or walls become much slower. So it is for
     processes with nothing but plans that are ``fuses_to_one_kernel``.
     """
-    asked = os.environ.get("XLA_FLAGS", "")
-    if "xla_backend_extra_options" not in asked:
-        os.environ["XLA_FLAGS"] = f"{asked} {SEVERAL_ARRAYS}".strip()
+    requested = os.environ.get("XLA_FLAGS", "")
+    if "xla_backend_extra_options" not in requested:
+        os.environ["XLA_FLAGS"] = f"{requested} {SEVERAL_ARRAYS}".strip()
 
 
 def fills_several_arrays() -> bool:

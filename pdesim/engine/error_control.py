@@ -17,10 +17,10 @@ LOCAL = 0.02
 VANISHING = 1e-12
 
 
-def active(progress, trials, end, start):
+def active(progress, max_trials, end, start):
     """Whether there is a step to try on the way from ``start`` to ``end``."""
     time, dt, _, tried = progress
-    return (time < end) & (tried < trials) & (dt > VANISHING * (end - start))
+    return (time < end) & (tried < max_trials) & (dt > VANISHING * (end - start))
 
 
 def next_step(progress, end):
@@ -34,7 +34,7 @@ def _is_last(progress, end):
     return time + dt * (1 + 1e-12) >= end
 
 
-def squares(new, error, tolerance, scale):
+def squared_errors(new, error, tolerance, scale):
     """Of ``error / (tolerance * (scale + 0.02 |u|))``, cell by cell.
 
     Args:
@@ -44,12 +44,12 @@ def squares(new, error, tolerance, scale):
     return tf.square(error / allowed)
 
 
-def size_of(sums, cells: int):
+def error_size(sums, cells: int):
     """The root mean square of what was allowed, of the field where it is largest."""
     return tf.cast(tf.sqrt(tf.reduce_max(sums / cells, axis=-1)), tf.float64)
 
 
-def judged(size, at_work, progress, end, order: int):
+def judge_step(size, is_active, progress, end, order: int):
     """Whether a step is taken, which it is where ``size`` is at most 1; and the progress then.
 
     Args:
@@ -57,7 +57,7 @@ def judged(size, at_work, progress, end, order: int):
     """
     (time, dt, accepted, tried), last = progress, _is_last(progress, end)
     taken = next_step(progress, end)
-    good = (size <= 1.0) & at_work
+    good = (size <= 1.0) & is_active
     factor = SAFETY * tf.maximum(size, 1e-10) ** (-1.0 / order)
     factor = tf.where(tf.math.is_finite(size), factor, SHRINK)
     proposed = taken * tf.clip_by_value(factor, SHRINK, GROW)
@@ -65,7 +65,7 @@ def judged(size, at_work, progress, end, order: int):
     proposed = tf.where(good & last, tf.maximum(dt, proposed), proposed)
     return good, (
         tf.where(good, tf.where(last, end, time + taken), time),
-        tf.where(at_work, proposed, dt),
+        tf.where(is_active, proposed, dt),
         accepted + tf.cast(good, tf.int64),
-        tried + tf.cast(at_work, tf.int64),
+        tried + tf.cast(is_active, tf.int64),
     )

@@ -51,7 +51,7 @@ class Integrator:
     def everyone(self) -> np.ndarray:
         return np.ones(len(self.plans), bool)
 
-    def place(self, dt: np.ndarray) -> None:
+    def upload(self, dt: np.ndarray) -> None:
         """Upload the states of the plans, and what the stepper carries, new or from checkpoints."""
         before = [plan.resume_from for plan in self.plans if plan.resume_from is not None]
         self.state = self.tensor([plan.state for plan in self.plans], self.loop.dtype)
@@ -116,7 +116,7 @@ class Integrator:
             self.state, self._double(self.now), self._double(dt), self._parameters,
             self._coefficients,
         )  # fmt: skip
-        self.carry = begun if which.all() else self.loop.choose(which, begun, self.carry)
+        self.carry = begun if which.all() else self.loop.select_members(which, begun, self.carry)
         if which.all() and self._carries_state:
             self.state = self.carry
 
@@ -150,13 +150,13 @@ class Integrator:
             self.tensor(last, tf.int64), self._parameters, self._coefficients,
         )  # fmt: skip
 
-    def advance_adaptive(self, ends, trials: int, scale: np.ndarray, dt=None, tolerance=None):
+    def advance_adaptive(self, ends, max_trials: int, scale: np.ndarray, dt=None, tolerance=None):
         """Up to so many steps of chosen size towards ``ends``."""
         tolerance = self.plans[0].step.tolerance if tolerance is None else tolerance
         scale = scale if self.many else scale[0]
         return self.loop.advance_adaptive(
             self.carry, self._double(self.now), self._double(ends),
-            self._double(self.dt if dt is None else dt), tf.constant(trials, tf.int64),
+            self._double(self.dt if dt is None else dt), tf.constant(max_trials, tf.int64),
             tf.constant(tolerance, tf.float64), tf.constant(scale, self.loop.dtype),
             self._parameters,
         )  # fmt: skip

@@ -68,12 +68,12 @@ class Monitor:
         arrays = dict(zip(SAVED, zeros, strict=True))
         return cls(**arrays, time=np.full(members, time), checked=counts[0], checks=counts[1])
 
-    def look(self, spread: np.ndarray, size: np.ndarray) -> None:
+    def observe(self, spread: np.ndarray, size: np.ndarray) -> None:
         """Take note of each field's standard deviation and root mean square."""
         self.spread = np.nan_to_num(spread)
         self.peak = np.maximum(self.peak, np.nan_to_num(size))
 
-    def fill(self, spread: np.ndarray, size: np.ndarray) -> None:
+    def replace_zero_scales(self, spread: np.ndarray, size: np.ndarray) -> None:
         """Take the values of another state for fields that have been zero so far."""
         empty = self.peak == 0
         self.spread = np.where(empty, spread, self.spread)
@@ -148,7 +148,7 @@ class Monitor:
         keep = (worst <= TOLERATED) & (factor < LONGER)
         return np.where(keep, 1.0, np.clip(factor, SHRINK, GROW))
 
-    def of(self, member: int) -> np.ndarray:
+    def to_array(self, member: int) -> np.ndarray:
         """Everything about one member as one array, ``(7, fields)``; see :meth:`restore`."""
         return np.stack([getattr(self, name)[member] for name in SAVED])
 

@@ -34,7 +34,9 @@ class PlainLoop:
             stored = context.stored(system)
             new = context.step(stored, axes, index, carry, start, dt, coefficients)
             # of several members only those advance that are not at their end
-            return index + 1, context.where(index < last, new, carry) if context.members else new
+            return index + 1, context.select_members(
+                index < last, new, carry
+            ) if context.members else new
 
         _, carry = tf.while_loop(lambda index, _: index < end, one, (first, carry))
         return self.leave(system, carry, start, dt, last, coefficients)
@@ -50,23 +52,23 @@ class PlainLoop:
     def advance_adaptive(self) -> Any:
         return self.context.compiled(self._trace_adaptive)
 
-    def _trace_adaptive(self, carry, time, end, dt, trials, tolerance, scale, parameters):
+    def _trace_adaptive(self, carry, time, end, dt, max_trials, tolerance, scale, parameters):
         context = self.context
         system, axes = context.system(parameters), context.problem.grid.dimensions
         scale, order = system.column(scale), context.stepper.error_order
 
         def active(progress):
-            return error_control.active(progress, trials, end, time)
+            return error_control.active(progress, max_trials, end, time)
 
         def attempt(carry, *progress):
             now, taken = progress[0], error_control.next_step(progress, end)
             stored = context.stored(system)
             new, error = context.step_with_error(stored, axes, carry, now, taken)
-            squares = error_control.squares(new, error, tolerance, scale)
-            sums = tf.reduce_sum(squares, axis=context.grid_axes)
-            size = error_control.size_of(sums, context.problem.grid.cells)
-            good, progress = error_control.judged(size, active(progress), progress, end, order)
-            return context.where(good, new, carry), *progress
+            squared_errors = error_control.squared_errors(new, error, tolerance, scale)
+            sums = tf.reduce_sum(squared_errors, axis=context.grid_axes)
+            size = error_control.error_size(sums, context.problem.grid.cells)
+            good, progress = error_control.judge_step(size, active(progress), progress, end, order)
+            return context.select_members(good, new, carry), *progress
 
         zero = tf.zeros_like(time, tf.int64)
         carry, *rest = tf.while_loop(

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from pdesim.engine.compile_cache import get_or_compile, use_xla
-from pdesim.engine.control import divergence_error, relative_error, seconds_a_step
+from pdesim.engine.control import divergence_error, relative_error, seconds_per_step
 from pdesim.engine.device import Placement, release_memory
 from pdesim.engine.error_control import VANISHING
 from pdesim.engine.flat.tuning import TUNING, Tuning
@@ -135,7 +135,7 @@ class Simulation:
             self.compile_seconds = clock_module.perf_counter() - began
             # no call of a run with equal steps takes more of them at once
             most = None if members.at.adaptive else int(members.steps_to_target().max())
-            seconds = seconds_a_step(self._trial, self.loop.steps_at_once, most)
+            seconds = seconds_per_step(self._trial, self.loop.steps_at_once, most)
             self._control.start()
         self.steps_per_block = max(FIRST_BLOCK, int(BLOCK_SECONDS / max(seconds, 1e-6)))
         return seconds
@@ -201,7 +201,7 @@ class Simulation:
             measured_at=float(monitor.time[member]),
             times=plan.times,
             targets=plan.targets,
-            errors=monitor.of(member),
+            errors=monitor.to_array(member),
             state=at.state_of(member),
             carry=at.carry_of(member),
             solid=None if mask is None else mask.solid,
@@ -231,7 +231,7 @@ class Simulation:
             dt = np.array([plan.step.dt for plan in self.plans])
         else:
             dt = members.equal_steps()
-        at.place(dt)
+        at.upload(dt)
 
     def _trial(self, steps: int) -> None:
         """Take some steps from the present states, and discard the result."""

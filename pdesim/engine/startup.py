@@ -20,10 +20,10 @@ def start_for(plans: Sequence[Plan]) -> Placement:
 
     def one_thread() -> bool:
         from pdesim.engine.compile_cache import (
-            in_slabs,  # needs TensorFlow, which is imported by then
+            uses_slabs,  # needs TensorFlow, which is imported by then
         )
 
-        return all(in_slabs(plan) for plan in plans)
+        return all(uses_slabs(plan) for plan in plans)
 
     if all(map(fuses_to_one_kernel, plans)):
         fill_several_arrays()

@@ -171,7 +171,7 @@ class StepContext:
 
         return self.compiled(trace)
 
-    def where(self, chosen: tf.Tensor, new: Carry, old: Carry) -> Carry:
+    def select_members(self, chosen: tf.Tensor, new: Carry, old: Carry) -> Carry:
         """All parts of what is carried, of the chosen members new and of the others old."""
 
         def pick(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
@@ -180,7 +180,7 @@ class StepContext:
 
         return tf.nest.map_structure(pick, new, old)
 
-    def joined(self, carry: Carry) -> tuple[tf.Tensor, Callable[..., Carry]]:
+    def pack(self, carry: Carry) -> tuple[tf.Tensor, Callable[..., Carry]]:
         """All that is carried as one tensor on the grid, and the function that parts it.
 
         Joining and parting in every step would be passes over memory.

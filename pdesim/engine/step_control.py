@@ -37,9 +37,9 @@ class StepControl:
             return
         self.started = True
         members, monitor, at = self.members, self.members.monitor, self.members.at
-        monitor.look(*at.statistics())
+        monitor.observe(*at.statistics())
         if not monitor.peak.all():
-            self._look_ahead()
+            self._initialise_zero_scales()
         if members.plan.step.adaptive:
             # the first step is not known yet; its error is about the tolerance
             monitor.damped = members.plan.step.tolerance * monitor.scale
@@ -60,9 +60,9 @@ class StepControl:
         if members.target == len(plan.targets) - 1:
             return
         peaks = monitor.peak.copy()
-        monitor.look(*members.at.statistics())
+        monitor.observe(*members.at.statistics())
         if not monitor.peak.all():
-            self._look_ahead()
+            self._initialise_zero_scales()
         due = monitor.due(members.steps) & members.alive
         growing = (monitor.peak > SUSPICIOUS * peaks).any(axis=1) & (peaks > 0).all(axis=1)
         growing &= members.alive
@@ -84,11 +84,11 @@ class StepControl:
         if error is not None:
             self.members.end(member, error)
 
-    def _look_ahead(self) -> None:
+    def _initialise_zero_scales(self) -> None:
         """Set the scale of a field that is zero to its size after one step."""
         members, monitor = self.members, self.members.monitor
         state = members.at.one_step(members.until_target(), monitor.scale)
-        monitor.fill(*members.at.statistics(state))
+        monitor.replace_zero_scales(*members.at.statistics(state))
 
     def _measure(self, which: np.ndarray) -> None:
         """Measure the rate at which the error of some members grows."""

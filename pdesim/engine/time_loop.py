@@ -41,9 +41,9 @@ class Loop(Protocol):
 
     @property
     def advance_adaptive(self) -> Any:
-        """``advance_adaptive(carry, time, end, dt, trials, tolerance, scale, parameters)``.
+        """``advance_adaptive(carry, time, end, dt, max_trials, tolerance, scale, parameters)``.
 
-        For steppers that estimate their error. Takes up to ``trials`` steps of adaptive length
+        For steppers that estimate their error. Takes up to ``max_trials`` steps of adaptive length
         (:mod:`pdesim.engine.error_control`) towards ``end``; ``tolerance`` is relative to
         ``scale``, one number for each field (of each member). Returns None, the state, finiteness,
         and (time, dt, accepted, tried), one of each for every member.
@@ -169,9 +169,9 @@ class TimeLoop:
 
         return context.compiled(trace)
 
-    def choose(self, which: np.ndarray, new: Carry, old: Carry) -> Carry:
+    def select_members(self, which: np.ndarray, new: Carry, old: Carry) -> Carry:
         """What is carried, of some members replaced by ``new``."""
-        return self.context.where(tf.constant(which), new, old)
+        return self.context.select_members(tf.constant(which), new, old)
 
     @cached_property
     def statistics(self) -> Any:

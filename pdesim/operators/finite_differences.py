@@ -44,10 +44,10 @@ class Differences:
         inside = set().union(*(_fields_inside_operators(f, symbols) for f in formulas))
         self.extended = self._extend_fields(sorted(inside)) if inside else {}
         names = {name: self._field(i) for i, name in enumerate(system.problem.equation.fields)}
-        places = {**system.places(0), **self.numbers}
+        places = {**system.namespace(0), **self.numbers}
         self.value = Evaluator({**places, **names}, system.library, self._apply)
         self._padded: dict[sympy.Expr, tf.Tensor] = {}
-        around = {**system.places(self.halo), **self.numbers}
+        around = {**system.namespace(self.halo), **self.numbers}
         self.on_extended = Evaluator({**around, **self.extended}, system.library)
 
     def _field(self, index: int) -> tf.Tensor:
@@ -108,7 +108,7 @@ class Differences:
         def evaluate(formula: sympy.Expr) -> Any:
             # parts that depend on time alone first: they are evaluated in double precision
             formula = system.with_time_parts(formula)
-            names = {**system.wall_places(axis, side, self.halo), **system.values(self.time)}
+            names = {**system.face_namespace(axis, side, self.halo), **system.values(self.time)}
             return Evaluator(names, system.library)(formula)
 
         return evaluate

@@ -56,7 +56,7 @@ class MethodOfLines:
     def rest(self, state: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
         """What ``linear_modes`` leaves over: the nonlinear part, and what the walls' values add."""
         rest = self.evaluate(self.problem.split.rest, state, time)
-        return rest + self.wall_part(state, time) if self.problem.has_wall_values else rest
+        return rest + self.boundary_part(state, time) if self.problem.has_wall_values else rest
 
     def rest_modes(self, state: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
         """The modes of the rest; with dealiasing, products keep the lower two thirds of them."""
@@ -64,7 +64,7 @@ class MethodOfLines:
             return self.to_modes(self.rest(state, time))
         modes = self._kept_modes(self.evaluate(self.problem.split.rest, state, time))
         if self.problem.has_wall_values:
-            modes = modes + self.to_modes(self.wall_part(state, time))
+            modes = modes + self.to_modes(self.boundary_part(state, time))
         return modes
 
     def truncated(self, state: tf.Tensor) -> tf.Tensor:
@@ -84,7 +84,7 @@ class MethodOfLines:
         kept = self.problem.modes.dealiasing_mask()
         return transforms.multiply(tf.constant(kept, self.dtype), self.to_modes(values))
 
-    def wall_part(self, state: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
+    def boundary_part(self, state: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
         """The linear part of the zero state: what the values at the walls push inwards."""
         return self.evaluate(self.problem.split.linear, tf.zeros_like(state), time)
 
@@ -222,13 +222,13 @@ class MethodOfLines:
             values[name] = xla.optimization_barrier(value)[0] if self.fused else value
         return values
 
-    def places(self, halo: int) -> dict[str, tf.Tensor]:
+    def namespace(self, halo: int) -> dict[str, tf.Tensor]:
         """Coordinates of the cells and ``halo`` more around them, and the names made of them."""
         grid = self.problem.grid
         coordinates = grid.coordinates(halo, self.problem.boundary.periodic_axes)
         return self._as_tensors(grid.namespace(coordinates, self.problem.named))
 
-    def wall_places(self, axis: int, side: int, halo: int) -> dict[str, tf.Tensor]:
+    def face_namespace(self, axis: int, side: int, halo: int) -> dict[str, tf.Tensor]:
         """Positions of the layer of ghost cells, the coordinate across it being the face's."""
         grid, coordinates = self.problem.grid, {}
         for other, name in enumerate(grid.axes):
@@ -240,8 +240,8 @@ class MethodOfLines:
         coordinates[grid.axes[axis]] = np.full((1,) * grid.dimensions, face)
         return self._as_tensors(coordinates)
 
-    def _as_tensors(self, places: Mapping[str, object]) -> dict[str, tf.Tensor]:
-        return {name: tf.constant(value, self.dtype) for name, value in places.items()}
+    def _as_tensors(self, namespace: Mapping[str, object]) -> dict[str, tf.Tensor]:
+        return {name: tf.constant(value, self.dtype) for name, value in namespace.items()}
 
     def dtype_of(self, values: np.ndarray) -> tf.DType:
         """The tensor type for host values: this precision, complex if they are."""

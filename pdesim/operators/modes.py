@@ -42,13 +42,13 @@ class Modes:
         return tuple(points[::-1])
 
     @property
-    def odd_words(self) -> frozenset[str]:
+    def odd_operators(self) -> frozenset[str]:
         """Odd derivatives across walls: they turn sines into cosines, so are not diagonal."""
-        return frozenset(word for word in DERIVATIVES if self.odd_axes(word))
+        return frozenset(name for name in DERIVATIVES if self.odd_axes(name))
 
-    def odd_axes(self, word: str) -> tuple[int, ...]:
+    def odd_axes(self, name: str) -> tuple[int, ...]:
         """The axes between walls along which a derivative turns sines into cosines."""
-        powers = zip(powers_of(word), self.bases, strict=False)
+        powers = zip(powers_of(name), self.bases, strict=False)
         odd = (power % 2 and basis != "fourier" for power, basis in powers)
         return tuple(axis for axis, is_odd in enumerate(odd) if is_odd)
 

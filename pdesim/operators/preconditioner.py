@@ -55,13 +55,13 @@ class Choice:
 def choose(problem: Problem) -> Choice:
     """The preconditioner for implicit steps of a linear problem."""
     entries = problem.equation.jacobian
-    places = set(place_names(problem.grid.axes))
-    varies = bool({symbol.name for symbol in entries.free_symbols} & places)
+    namespace = set(place_names(problem.grid.axes))
+    varies = bool({symbol.name for symbol in entries.free_symbols} & namespace)
     averaged = _averaged(problem) if problem.has_modes else None
     if averaged is None:
         return Choice(None, varies or len(problem.equation.fields) > 1)
     of_derivatives = [c for pairs in averaged for c, monomial in pairs if monomial != 1]
-    jump = any(jumps(c) for c in of_derivatives if {s.name for s in c.free_symbols} & places)
+    jump = any(jumps(c) for c in of_derivatives if {s.name for s in c.free_symbols} & namespace)
     return Choice(averaged, varies and not jump and not problem.discretisation.is_spectral)
 
 
@@ -136,7 +136,7 @@ def _transform_solver(
     }
     table = symbol_names(problem.discretisation.symbols(grid, modes.wavenumbers(), sorted(words)))
     formulas = [[system.with_time_parts(c) for c, _ in pairs] for pairs in choice.averaged]
-    names = {**system.places(0), **system.values(time)}
+    names = {**system.namespace(0), **system.values(time)}
     coefficient, symbol = Evaluator(names, system.library), Evaluator(table)
     cells = list(range(-grid.dimensions, 0))
     fields = []

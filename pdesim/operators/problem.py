@@ -89,7 +89,7 @@ class Problem:
         """The part of the equation that is diagonal in ``modes``, and the rest."""
         if not self.has_modes:
             return self.equation.split()
-        return self.equation.split(self.modes.odd_words)
+        return self.equation.split(self.modes.odd_operators)
 
     @cached_property
     def conditions(self) -> Conditions:

@@ -36,7 +36,7 @@ class Pseudospectral:
     ) -> None:
         self.system, self.grid = system, system.problem.grid
         names = dict(zip(system.problem.equation.fields, fields, strict=True))
-        places = {**system.places(0), **system.values(time)}
+        places = {**system.namespace(0), **system.values(time)}
         self.value = Evaluator({**places, **names}, system.library, self._apply)
         self._modes: dict[sympy.Basic, tf.Tensor] = {}
 

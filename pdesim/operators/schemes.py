@@ -158,7 +158,7 @@ class Discretisation:
         self,
         grid: Grid,
         wavenumbers: Sequence[np.ndarray],
-        words: Iterable[str] | None = None,
+        names: Iterable[str] | None = None,
     ) -> dict[str, np.ndarray]:
         """Symbols of linear operators; ``wavenumbers`` holds one array per axis x, y, z.
 
@@ -169,26 +169,26 @@ class Discretisation:
         def along(axis: int, power: int) -> np.ndarray:
             return self.symbol(power, wavenumbers[axis], grid.spacing[axis])
 
-        return self.assemble(grid, along, words)
+        return self.assemble(grid, along, names)
 
     def assemble(
         self,
         grid: Grid,
         along: Callable[[int, int], np.ndarray],
-        words: Iterable[str] | None = None,
+        names: Iterable[str] | None = None,
     ) -> dict[str, np.ndarray]:
         """The table of symbols from ``along(axis, power)``, the derivatives along one axis."""
-        if words is None:
-            words = (LAPLACIAN, *DERIVATIVES)
+        if names is None:
+            names = (LAPLACIAN, *DERIVATIVES)
         along = lru_cache(None)(along)
         table = {}
-        for word in words:
-            if word == LAPLACIAN:
-                table[word] = self._laplacian(grid, along)
-            elif exists_in(word, grid.dimensions):
-                powers = enumerate(powers_of(word, grid.dimensions))
+        for name in names:
+            if name == LAPLACIAN:
+                table[name] = self._laplacian(grid, along)
+            elif exists_in(name, grid.dimensions):
+                powers = enumerate(powers_of(name, grid.dimensions))
                 factors = [along(axis, power) for axis, power in powers if power]
-                table[word] = reduce(operator.mul, factors)
+                table[name] = reduce(operator.mul, factors)
         return table
 
     def _laplacian(self, grid: Grid, along: Callable[[int, int], np.ndarray]) -> np.ndarray:
@@ -199,19 +199,19 @@ class Discretisation:
                 total = total + weight * second[a] * second[b]
         return total
 
-    def reach(self, word: str, dimensions: int) -> int:
+    def reach(self, name: str, dimensions: int) -> int:
         """How many cells away the stencil of an operator reads (0: spectral)."""
         if not self.order:
             return 0
-        if has_flux_form(word):
+        if has_flux_form(name):
             return self.order - 1
-        powers = powers_of(word, dimensions) if word in DERIVATIVES else (2,)
+        powers = powers_of(name, dimensions) if name in DERIVATIVES else (2,)
         return max(len(STENCILS[power, self.order]) // 2 for power in powers if power)
 
-    def terms(self, word: str, grid: Grid) -> Terms:
+    def terms(self, name: str, grid: Grid) -> Terms:
         """The neighbours and weights of a linear operator's stencil on a grid."""
-        if word != LAPLACIAN:
-            powers = enumerate(powers_of(word, grid.dimensions))
+        if name != LAPLACIAN:
+            powers = enumerate(powers_of(name, grid.dimensions))
             along = [self._line(axis, power, grid) for axis, power in powers if power]
             return reduce(lambda a, b: _product(a, b, 1.0), along)
         lines = [self._line(axis, 2, grid) for axis in range(grid.dimensions)]
@@ -270,15 +270,15 @@ def check_stencils_fit(formulas: Sequence[sympy.Expr], grid: Grid, scheme: Discr
     Raises:
         ConfigError: with the number of cells that the stencil needs.
     """
-    for word in {word_of(node) for formula in formulas for node in operators_in(formula)}:
-        powers = powers_of(word, grid.dimensions) if word in DERIVATIVES else ()
+    for name in {word_of(node) for formula in formulas for node in operators_in(formula)}:
+        powers = powers_of(name, grid.dimensions) if name in DERIVATIVES else ()
         if scheme.is_spectral or sum(powers) < 2 or max(powers) == 2:
             continue
         for axis, power in enumerate(powers):
             needed = len(STENCILS[power, scheme.order]) if power else 0
             if grid.points[axis] < needed:
                 raise ConfigError(
-                    f"{word} of order {scheme.order} reads {needed} cells along "
+                    f"{name} of order {scheme.order} reads {needed} cells along "
                     f"{grid.axes[axis]}, and the grid has {grid.points[axis]}",
                     f"at least {needed} cells along {grid.axes[axis]}",
                     "a smaller operators.order, or operators=spectral",

@@ -33,7 +33,7 @@ def assumed_conditions(conditions: Conditions, formulas: Sequence[sympy.Expr]) -
             wall = conditions.condition(node, axis, side)
             if wall.kind == "continued" or conditions.stated(node, axis, side) is not None:
                 continue
-            found.setdefault(_text(node, wall), []).append(_place(conditions, axis, side))
+            found.setdefault(_text(node, wall), []).append(_side_name(conditions, axis, side))
     return _lines(found)
 
 
@@ -51,7 +51,7 @@ def stated_conditions(conditions: Conditions, formulas: Sequence[sympy.Expr]) ->
         else:
             assert wall.laplacian is not None  # the other kind of second condition
             text = _text(lang.operator(lang.LAPLACIAN, field), wall.laplacian)
-        found.setdefault(text, []).append(_place(conditions, axis, side))
+        found.setdefault(text, []).append(_side_name(conditions, axis, side))
     return _lines(found)
 
 
@@ -64,21 +64,21 @@ def check_second(
         BoundaryError: naming the field, the side, and what is possible there.
     """
     for field, axis, side, wall in _stated_sides(conditions):
-        place = _place(conditions, axis, side)
+        side_name = _side_name(conditions, axis, side)
         order = highest_order(formulas, field, axis)
         if order in (1, 2):
             raise BoundaryError(
-                f"{field} has two conditions on {place}, and its derivatives are of order {order} "
-                "at most",
+                f"{field} has two conditions on {side_name}, and its derivatives are of order "
+                f"{order} at most",
                 f"one condition, such as boundary.{field}.{conditions.grid.axes[axis]}=dirichlet; "
                 "two for derivatives of third and higher order",
             )
         if spectral:
-            _check_series(field, place, wall)
+            _check_series(field, side_name, wall)
         if obstacles and wall.is_clamped:
             raise BoundaryError(
                 f"obstacles (domain.mask) cannot be combined with both {field} and its normal "
-                f"derivative given on {place}",
+                f"derivative given on {side_name}",
                 "one condition, or a condition for its Laplacian as the second one",
             )
     if not spectral:
@@ -103,14 +103,14 @@ def highest_order(formulas: Sequence[sympy.Expr], field: sympy.Symbol, axis: int
     return max(map(order, formulas), default=0)
 
 
-def _check_series(field: sympy.Symbol, place: str, wall: BoundaryCondition) -> None:
+def _check_series(field: sympy.Symbol, side_name: str, wall: BoundaryCondition) -> None:
     given = wall.laplacian
     of_series = given is not None and (wall.kind, given.kind) in _OF_SERIES
     if of_series and not wall.is_clamped and given is not None and given.value == 0:
         return
     raise BoundaryError(
-        f"operators=spectral cannot meet the second condition of {field} on {place}: sine series "
-        "have laplacian(u) = 0 where u is given, cosine series no normal derivative of it",
+        f"operators=spectral cannot meet the second condition of {field} on {side_name}: sine "
+        "series have laplacian(u) = 0 where u is given, cosine series no normal derivative of it",
         "{dirichlet: .., laplacian: 0}, {neumann: .., laplacian: neumann}, or operators=stencil",
     )
 
@@ -132,7 +132,7 @@ def _check_determined(conditions: Conditions, formulas: Sequence[sympy.Expr]) ->
                 determined |= highest_order([inner], field, axis) >= 2
             if not determined:
                 raise BoundaryError(
-                    f"the two conditions of {field} on {_place(conditions, axis, side)} do not "
+                    f"the two conditions of {field} on {_side_name(conditions, axis, side)} do not "
                     f"determine {node} there",
                     "operators of fourth order, such as laplacian(laplacian(u)), whose inner "
                     "derivative acts on the field itself",
@@ -160,7 +160,7 @@ def _stated_sides(
                 yield field, axis, side, wall
 
 
-def _place(conditions: Conditions, axis: int, side: int) -> str:
+def _side_name(conditions: Conditions, axis: int, side: int) -> str:
     return f"{conditions.grid.axes[axis]} {SIDES[side]}"
 
 

@@ -28,7 +28,7 @@ class Choice:
     stages: int | None = None
 
 
-def choose_stepper(problem: Problem, waves: Linearised, span: float) -> Choice:
+def choose_stepper(problem: Problem, linearised: Linearised, span: float) -> Choice:
     """The cheapest stepper that is accurate by default.
 
     Args:
@@ -41,12 +41,12 @@ def choose_stepper(problem: Problem, waves: Linearised, span: float) -> Choice:
         return Choice("verlet", "a second-order system without loss")
     if problem.discretisation.is_spectral and not problem.split.matrix.is_zero_matrix:
         return Choice("etdrk4", "spectral operators: the stiff linear part is exact")
-    rates = np.linalg.eigvals(waves.matrix(problem.equation.formulas))
+    rates = np.linalg.eigvals(linearised.matrix(problem.equation.formulas))
     if np.abs(rates.imag).max() > 0.1 * np.abs(rates.real).max():
         return Choice("dormand_prince", "waves or advection; the error decides the steps")
-    fastest = max(reaction_rate(waves), float(rates.real.max(initial=0.0)))
+    fastest = max(reaction_rate(linearised), float(rates.real.max(initial=0.0)))
     wanted = min(span, FRACTION / fastest) if fastest > 0 else span
-    pair = stable_step(build_stepper("dormand_prince", problem), waves, wanted)
+    pair = stable_step(build_stepper("dormand_prince", problem), linearised, wanted)
     if WORTH * pair >= wanted:
         return Choice("dormand_prince", "not stiff; the error decides the steps")
     stages = _stages(wanted * float(np.abs(rates).max()))

@@ -40,7 +40,7 @@ class Cost:
     reused: frozenset[int]
     slopes: frozenset[int]
     outputs: Mapping[int, int]
-    place: Mapping[int, int]
+    buffer_of: Mapping[int, int]
     buffers: tuple[int, ...]
 
     @property
@@ -168,10 +168,10 @@ def _analyse(
             stored.add(value.number)
     outputs = {value.number: part for part, value in enumerate(results) if value.number in stored}
     slopes = {n for n in stored if trace.values[n].reads}
-    place, buffers = _assign_buffers(trace, stored, outputs, ends)
+    buffer_of, buffers = _assign_buffers(trace, stored, outputs, ends)
     return Cost(
         depth, trace.is_local, frozenset(read), frozenset(stored - read), frozenset(slopes),
-        outputs, place, buffers,
+        outputs, buffer_of, buffers,
     )  # fmt: skip
 
 
@@ -197,7 +197,7 @@ def _assign_buffers(
             last.update(dict.fromkeys(_reads(value, stored), never))
         else:
             last[value.number] = never
-    place: dict[int, int] = {}
+    buffer_of: dict[int, int] = {}
     buffers: list[int] = []
     free: list[int] = []
     for number in sorted(stored):
@@ -209,13 +209,13 @@ def _assign_buffers(
                 buffers.append(size)
             else:
                 free.remove(fitting)
-            place[number] = fitting
+            buffer_of[number] = fitting
         free += [
-            buffer for n, buffer in place.items()
+            buffer for n, buffer in buffer_of.items()
             if n <= number and last[n] <= number and buffer not in free
-            and not any(place[m] == buffer for m in place if m > n)
+            and not any(buffer_of[m] == buffer for m in buffer_of if m > n)
         ]  # fmt: skip
-    return place, tuple(buffers)
+    return buffer_of, tuple(buffers)
 
 
 def _reads(value: Placeholder, stored: set[int]) -> set[int]:

@@ -16,7 +16,7 @@ import sympy
 from pdesim.formula import language as lang
 from pdesim.model.grid import Grid
 from pdesim.operators.problem import Problem
-from pdesim.operators.symbols import matrix_values, symbol_names, words_in
+from pdesim.operators.symbols import matrix_values, operator_names, symbol_names
 
 #: cells that are evaluated at once, which bounds the memory
 CHUNK = 2**15
@@ -50,12 +50,12 @@ def deciding_cells(
     varying = {n for n, value in names.items() if np.size(value) > 1}
     if not {symbol.name for symbol in jacobian.free_symbols} & varying:
         return np.array(sorted(chosen))
-    waves = _probes(problem, jacobian)
+    probes = _probes(problem, jacobian)
     measures = _measures if thorough else _sums
     best: dict[tuple[int, int], list[tuple[float, int]]] = {}
     with np.errstate(all="ignore"):
         for start, part in _chunks(grid, names):
-            for number, symbols in enumerate(waves):
+            for number, symbols in enumerate(probes):
                 matrices = matrix_values(jacobian, {**part, **symbols}).reshape(*jacobian.shape, -1)
                 for measure, values in enumerate(measures(matrices)):
                     _keep(best.setdefault((number, measure), []), values, start)
@@ -100,15 +100,15 @@ def _probes(problem: Problem, jacobian: sympy.Matrix) -> list[dict[str, Any]]:
     """Symbols at the uniform state, the shortest wave, and the steepest wave along each axis."""
     grid, scheme = problem.grid, problem.discretisation
     angles = [np.zeros(grid.dimensions), np.full(grid.dimensions, np.pi)]
-    words = words_in(jacobian)
-    odd = any(n % 2 for w in words if w in lang.DERIVATIVES for n in lang.powers_of(w))
+    names = operator_names(jacobian)
+    odd = any(n % 2 for w in names if w in lang.DERIVATIVES for n in lang.powers_of(w))
     for axis in range(grid.dimensions if odd else 0):
         steepest = np.zeros(grid.dimensions)
         # the first difference is largest at a quarter wave, the spectral one below the shortest
         steepest[axis] = 0.99 * np.pi if scheme.is_spectral else np.pi / 2
         angles.append(steepest)
     return [
-        symbol_names(scheme.symbols(grid, list(angle / np.array(grid.spacing)), words))
+        symbol_names(scheme.symbols(grid, list(angle / np.array(grid.spacing)), names))
         for angle in angles
     ]
 

@@ -21,7 +21,7 @@ from pdesim.formula import Evaluator, jacobian
 from pdesim.formula import language as lang
 from pdesim.model.grid import Grid
 from pdesim.operators.problem import Problem
-from pdesim.operators.symbols import matrix_values, symbol_names, words_in
+from pdesim.operators.symbols import matrix_values, operator_names, symbol_names
 from pdesim.steppers.base import Stepper
 from pdesim.steppers.boundary_modes import stiffest_mode
 from pdesim.steppers.samples import deciding_cells
@@ -176,15 +176,15 @@ def _sample(
     return {**sample, _COUNT: len(cells)}
 
 
-def stable_step(stepper: Stepper, waves: Linearised, longest: float) -> float:
+def stable_step(stepper: Stepper, linearised: Linearised, longest: float) -> float:
     """The largest stable dt up to ``longest``; ``inf`` if that is stable too, 0 if none is."""
-    matrices = waves.matrix(waves.problem.equation.formulas)
+    matrices = linearised.matrix(linearised.problem.equation.formulas)
     rates = np.linalg.eigvals(matrices)
     fastest = float(np.abs(rates).max(initial=0.0))
     if fastest == 0.0 or not np.isfinite(fastest):
         return np.inf
     growth = _growth(rates)
-    stable = partial(_is_stable, stepper, waves, growth=growth)
+    stable = partial(_is_stable, stepper, linearised, growth=growth)
     lower, upper = 0.0, 1e-3 / fastest
     while upper < longest and stable(dt=upper):
         # short steps fail from the first on, if at all; near the limit no window may be missed
@@ -201,25 +201,25 @@ def stable_step(stepper: Stepper, waves: Linearised, longest: float) -> float:
     return lower
 
 
-def is_stable(stepper: Stepper, waves: Linearised, dt: float) -> bool:
-    """Whether a step is stable at the state that ``waves`` was linearised at."""
-    rates = np.linalg.eigvals(waves.matrix(waves.problem.equation.formulas))
+def is_stable(stepper: Stepper, linearised: Linearised, dt: float) -> bool:
+    """Whether a step is stable at the state that ``linearised`` was linearised at."""
+    rates = np.linalg.eigvals(linearised.matrix(linearised.problem.equation.formulas))
     growth = _growth(rates)
-    return _is_stable(stepper, waves, dt, growth)
+    return _is_stable(stepper, linearised, dt, growth)
 
 
-def reaction_rate(waves: Linearised) -> float:
+def reaction_rate(linearised: Linearised) -> float:
     """The fastest rate of a uniform state: how quickly the reactions change the fields."""
-    if "reaction" not in waves._memo:
-        waves._memo["reaction"] = _reaction_rate(waves)
-    return waves._memo["reaction"]
+    if "reaction" not in linearised._memo:
+        linearised._memo["reaction"] = _reaction_rate(linearised)
+    return linearised._memo["reaction"]
 
 
-def _reaction_rate(waves: Linearised) -> float:
-    entries = waves.problem.equation.jacobian
+def _reaction_rate(linearised: Linearised) -> float:
+    entries = linearised.problem.equation.jacobian
     symbols = {s: 0 for s in entries.free_symbols if s.name.startswith("symbol_")}
-    uniform = entries.xreplace(symbols).xreplace(dict(waves.nodes))
-    matrices = np.moveaxis(waves.sampled(uniform), -1, 0)
+    uniform = entries.xreplace(symbols).xreplace(dict(linearised.nodes))
+    matrices = np.moveaxis(linearised.sampled(uniform), -1, 0)
     return float(np.abs(np.linalg.eigvals(matrices)).max(initial=0.0))
 
 
@@ -248,33 +248,33 @@ def _growth(rates: np.ndarray) -> _Growth:
     return _Growth(np.maximum(rates.real.max(axis=1), 0.0), np.abs(rates).max(axis=1))
 
 
-def _is_stable(stepper: Stepper, waves: Linearised, dt: float, growth: _Growth) -> bool:
+def _is_stable(stepper: Stepper, linearised: Linearised, dt: float, growth: _Growth) -> bool:
     with np.errstate(all="ignore"):
-        amplification = amplification_matrices(stepper, waves, dt)
+        amplification = amplification_matrices(stepper, linearised, dt)
         if not np.isfinite(amplification).all():
             return False
         radius = np.abs(np.linalg.eigvals(amplification)).max(axis=1)
     return bool((radius <= growth.allowed(dt) * (1 + TOLERANCE)).all())
 
 
-def amplification_matrices(stepper: Stepper, waves: Linearised, dt: float) -> np.ndarray:
+def amplification_matrices(stepper: Stepper, linearised: Linearised, dt: float) -> np.ndarray:
     """One step of ``stepper`` as a matrix at every sample, by stepping unit vectors.
 
     What a stepper carries (modes and earlier rates, positions and momenta) is one long vector:
     shape ``(samples, carried, carried)``.
     """
-    linear = waves.linear
-    coefficients = stepper.coefficients(linear, waves.problem.parameters, dt)
-    size, samples = len(waves.problem.equation.fields), linear.shape[-1]
+    linear = linearised.linear
+    coefficients = stepper.coefficients(linear, linearised.problem.parameters, dt)
+    size, samples = len(linearised.problem.equation.fields), linear.shape[-1]
     unit = np.broadcast_to(np.eye(size, dtype=complex), (samples, size, size))
-    begun = stepper.init(waves, unit, 0.0, dt, coefficients)
+    begun = stepper.init(linearised, unit, 0.0, dt, coefficients)
     single = not isinstance(begun, tuple)
     sizes = [part.shape[-2] for part in ((begun,) if single else begun)]
     total = sum(sizes)
     eye = np.broadcast_to(np.eye(total, dtype=complex), (samples, total, total))
     parts = np.split(eye, np.cumsum(sizes)[:-1], axis=-2)
     carry = parts[0] if single else tuple(parts)
-    after = stepper.step(waves, carry, lambda c: c * dt, dt, coefficients)
+    after = stepper.step(linearised, carry, lambda c: c * dt, dt, coefficients)
     return after if single else np.concatenate(after, axis=-2)
 
 
@@ -298,17 +298,17 @@ def _symbols(problem: Problem) -> dict[str, np.ndarray]:
         per_axis.append(line)
     numbers = np.meshgrid(*(np.arange(len(line[1])) for line in per_axis), indexing="ij")
     index = [n.reshape(-1, 1) for n in numbers]
-    needed = {*words_in(problem.equation.jacobian), *words_in(problem.split.matrix)}
+    needed = {*operator_names(problem.equation.jacobian), *operator_names(problem.split.matrix)}
     return scheme.assemble(grid, lambda axis, power: per_axis[axis][power][index[axis]], needed)
 
 
-def _extremes(waves: Linearised) -> np.ndarray:
+def _extremes(linearised: Linearised) -> np.ndarray:
     """The samples with the largest, the most damped, most oscillating and most growing rates.
 
     Raises:
         StepperError: if no coefficient is finite.
     """
-    matrices = waves.matrix(waves.problem.equation.formulas)
+    matrices = linearised.matrix(linearised.problem.equation.formulas)
     finite = np.flatnonzero(np.isfinite(matrices).all((1, 2)))
     if not len(finite):
         raise StepperError(
@@ -317,7 +317,9 @@ def _extremes(waves: Linearised) -> np.ndarray:
             "another initial state or time.start, or where(...) around a division by zero",
         )
     rates = _rates(matrices[finite])
-    rest = np.abs(np.nan_to_num(waves.matrix(waves.problem.split.rest)[finite])).sum((1, 2))
+    rest = np.abs(np.nan_to_num(linearised.matrix(linearised.problem.split.rest)[finite])).sum(
+        (1, 2)
+    )
     measures = [np.abs(rates).max(1), -rates.real.min(1), rates.real.max(1)]
     measures += [np.abs(rates.imag).max(1), rest]
     # explicit Euler is stable up to -2 Re / |rate|^2

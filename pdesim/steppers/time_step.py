@@ -51,13 +51,13 @@ def instants(problem: Problem, targets: np.ndarray) -> np.ndarray:
 
 
 def stepper_for(
-    settings: Settings, problem: Problem, waves: Linearised, span: float
+    settings: Settings, problem: Problem, linearised: Linearised, span: float
 ) -> tuple[Stepper, str]:
     name, why, stages = settings.stepper.name, "", settings.stepper.stages
     if name == "auto" and settings.time.tolerance is not None:
         name, why = "dormand_prince", "time.tolerance is given: the error decides the steps"
     elif name == "auto":
-        choice = choose_stepper(problem, waves, span)
+        choice = choose_stepper(problem, linearised, span)
         name, why, stages = choice.name, choice.reason, choice.stages or stages
         if settings.time.dt != "auto" and METHODS[name].family == "adaptive":
             name, why = "rk4", "time.dt is given: steps of that length"
@@ -93,16 +93,16 @@ def is_automatic(settings: Settings, stepper: Stepper) -> bool:
 
 
 def time_step(
-    settings: Settings, waves: Linearised, stepper: Stepper, times: np.ndarray
+    settings: Settings, linearised: Linearised, stepper: Stepper, times: np.ndarray
 ) -> TimeStep:
     """The step for a linearised state: the one given, or a fraction of the stability limit.
 
     Raises:
         StepperError: for a given step above the limit, and for steppers that are never stable.
     """
-    problem = waves.problem
+    problem = linearised.problem
     longest = float(np.diff(times).max())
-    limit = stable_step(stepper, waves, 1e3 * longest)
+    limit = stable_step(stepper, linearised, 1e3 * longest)
     if isinstance(stepper, AdaptiveStepper):
         given = settings.time.dt
         first = min(limit, longest) if given == "auto" else given
@@ -115,7 +115,7 @@ def time_step(
             "time.unsafe=true to override",
         )
     if given == "auto":
-        rate = reaction_rate(waves)
+        rate = reaction_rate(linearised)
         accurate = REACTION_FRACTION / rate if rate > 0 else np.inf
         safety = stepper.method.safety * (VARYING_SAFETY if problem.stiffness_varies else 1.0)
         dt = min(safety * limit or longest, accurate, longest)

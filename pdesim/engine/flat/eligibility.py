@@ -40,6 +40,6 @@ def fuses_to_one_kernel(plan: Plan, tuning: Tuning = TUNING) -> bool:
         and plan.stepper.method.family == "symplectic"
         and plan.cost.depth == 1
         and plan.grid.dimensions < 3
-        and tuning.least_pass <= plan.state_bytes <= tuning.most_pass
+        and tuning.min_kernel_bytes <= plan.state_bytes <= tuning.max_kernel_bytes
         and supports(plan.problem)
     )

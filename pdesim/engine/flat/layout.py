@@ -32,7 +32,7 @@ class FlatLayout:
         columns: ghost cells at both ends of all array axes but the first.
         rows: along the first array axis, without ghost cells.
         width: cells of a tile along the second array axis, where that is not a complete row.
-        exchange: the cost of new ghost cells, in right-hand sides.
+        exchange_cost: the cost of new ghost cells, in right-hand sides.
     """
 
     problem: Problem
@@ -41,7 +41,7 @@ class FlatLayout:
     columns: int
     rows: int
     width: int | None = None
-    exchange: float = 1.0
+    exchange_cost: float = 1.0
 
     @property
     def row_shape(self) -> tuple[int, ...]:
@@ -87,10 +87,10 @@ class FlatLayout:
         """The cost of a right-hand side relative to one without ghost cells, exchanges included."""
         wider = self.row / math.prod(self.problem.grid.shape[1:])
         longer = 1 + self.ghosts / self.rows  # half of them are left on the average
-        return wider * longer + self.exchange / (self.steps * self.depth)
+        return wider * longer + self.exchange_cost / (self.steps * self.depth)
 
     @property
-    def whole(self) -> FlatLayout:
+    def full_width(self) -> FlatLayout:
         """The same rows in their full width."""
         return replace(self, width=None)
 
@@ -159,11 +159,11 @@ class FlatLayout:
     def _flat(self, rows: tf.Tensor) -> tf.Tensor:
         return tf.reshape(rows, (*rows.shape[: -1 - len(self.row_shape)], -1))
 
-    def inside(self) -> tf.Tensor:
+    def interior_mask(self) -> tf.Tensor:
         """Whether each cell of the flat grid belongs to the grid and is no ghost cell."""
         ones = tf.ones(self.problem.grid.shape, tf.bool)
-        inside = tf.pad(ones, [(ghosts, ghosts) for ghosts in self._beyond])
-        return xla.optimization_barrier(tf.reshape(inside, [-1]))[0]
+        interior_mask = tf.pad(ones, [(ghosts, ghosts) for ghosts in self._beyond])
+        return xla.optimization_barrier(tf.reshape(interior_mask, [-1]))[0]
 
     def interior(self, flat: tf.Tensor, beyond: int = 0) -> tf.Tensor:
         """The rows without ghost cells, and ``beyond`` more at both ends."""
@@ -179,10 +179,12 @@ def decompose(
         bytes_per_cell: of all numbers that are carried.
     """
     size = problem.grid.cells * bytes_per_cell
-    deepest = next((deep for most, deep in tuning.small.items() if size <= most), tuning.deepest)
+    max_depth = next(
+        (deep for most, deep in tuning.small_grid_depths.items() if size <= most), tuning.max_depth
+    )
     columns, rows = depth * problem.halo, problem.grid.shape[0]
-    once = FlatLayout(problem, depth, 1, columns, rows, exchange=tuning.exchange)
-    steps = range(1, max(1, deepest // depth) + 1)
+    once = FlatLayout(problem, depth, 1, columns, rows, exchange_cost=tuning.exchange_cost)
+    steps = range(1, max(1, max_depth // depth) + 1)
     choices = [once.with_steps_per_exchange(number) for number in steps]
     return min((c for c in choices if c.fits), key=lambda c: c.cost, default=None)
 

@@ -56,7 +56,7 @@ class Slabs:
         return [number * self._grid_rows // self.count for number in range(self.count)]
 
     def _rows_of(self, values: tf.Tensor, start: int, rows: int) -> tf.Tensor:
-        row = self.tile.whole.row
+        row = self.tile.full_width.row
         return values[..., start * row : (start + rows) * row]
 
     def split(self, state: tf.Tensor, compiled) -> list[tf.Tensor]:
@@ -67,7 +67,7 @@ class Slabs:
         start, columns, axes = (
             self._starts[number],
             self.tile.columns,
-            len(self.tile.whole.row_shape),
+            len(self.tile.full_width.row_shape),
         )
         before = (slice(None),) * (state.shape.rank - axes - 1)
         slab = state[(*before, slice(start, start + self.rows))]
@@ -78,10 +78,12 @@ class Slabs:
 
     def join(self, slabs) -> tf.Tensor:
         """The state on the grid, from its slabs."""
-        inner = (slice(self.tile.columns, -self.tile.columns),) * len(self.tile.whole.row_shape)
+        inner = (slice(self.tile.columns, -self.tile.columns),) * len(
+            self.tile.full_width.row_shape
+        )
         own = []
         for slab, length in zip(slabs, self.lengths, strict=True):
-            rows = tf.reshape(slab, (*slab.shape[:-1], self.rows, *self.tile.whole.row_shape))
+            rows = tf.reshape(slab, (*slab.shape[:-1], self.rows, *self.tile.full_width.row_shape))
             own.append(rows[(..., slice(length), *inner)])
         return tf.concat(own, axis=-len(self.tile.problem.grid.shape))
 
@@ -117,7 +119,9 @@ def band_count(whole: FlatLayout, bytes_per_cell: int, tuning: Tuning = TUNING) 
 
     Every band has its own kernels, so methods of many stages would take twice as long to compile.
     """
-    large = whole.problem.grid.cells * bytes_per_cell > tuning.piece_bytes and whole.depth <= 2
+    large = (
+        whole.problem.grid.cells * bytes_per_cell > tuning.single_band_bytes and whole.depth <= 2
+    )
     halves = replace(whole, rows=whole.rows // 2)
     return 2 if large and whole.rows % 2 == 0 and halves.fits else 1
 
@@ -141,7 +145,7 @@ def decompose(
     """
     rows = whole.problem.grid.shape[0]
     halved = band_count(whole, bytes_per_cell, tuning) > 1
-    limit = tuning.whole_bytes if halved else tuning.piece_bytes
+    limit = tuning.two_band_bytes if halved else tuning.single_band_bytes
     # for single steps in three dimensions, planes of ghost cells cost more than the caches save
     too_deep = single and whole.problem.grid.dimensions == 3
     if whole.problem.grid.cells * bytes_per_cell <= limit or too_deep:
@@ -153,7 +157,7 @@ def decompose(
     count = min(wanted, rows // least)
     if tile.steps == 0 or 2 * count <= threads > 1:
         return None
-    size = min(tuning.tile_bytes, tuning.kept_bytes // arrays)
+    size = min(tuning.tile_bytes, tuning.tile_arrays_bytes // arrays)
     slab, best = -(-rows // count), max(least, size // (tile.row * bytes_per_cell))
     return Slabs(replace(tile, rows=-(-slab // max(1, slab // best))), count)
 
@@ -167,11 +171,11 @@ def _tile(whole: FlatLayout, bytes_per_cell: int, single: bool, tuning: Tuning) 
         return tile.with_steps_per_exchange(1)
     a_step = tile.with_steps_per_exchange(1).ghosts - 1
     steps = tuning.ghost_rows[len(shape)] // a_step // 2 * 2
-    if steps == 0 and 2 * a_step <= tuning.most_ghost_rows[len(shape)]:
+    if steps == 0 and 2 * a_step <= tuning.max_ghost_rows[len(shape)]:
         steps = 2
     while steps > 2:
         tile = tile.with_steps_per_exchange(steps)
-        if 6 * tile.ghosts * tile.row * bytes_per_cell <= tuning.least_tile:
+        if 6 * tile.ghosts * tile.row * bytes_per_cell <= tuning.tile_ghost_bytes:
             break
         steps -= 2
     return tile.with_steps_per_exchange(steps)

@@ -58,9 +58,9 @@ class Tiles:
         def unpacking(parts, count, packed, workspace):
             return step(parts, count, unpacked(packed), workspace)
 
-        def work(number, parts, spare, kept):
-            parts, spare, kept = self._advanced(parts, spare, kept, unpacking, steps, packed)
-            return parts, parts, spare, kept, None
+        def work(number, parts, spare, buffers):
+            parts, spare, buffers = self._advance(parts, spare, buffers, unpacking, steps, packed)
+            return parts, parts, spare, buffers, None
 
         return self._for_each_tile(slab, before, after, work, steps, self.cost.buffers)[0]
 
@@ -72,50 +72,53 @@ class Tiles:
         """
         packed, unpacked = _pack(numbers)
 
-        def work(number, parts, spare, kept):
-            def one(count, packed, parts, spare, kept):
+        def work(number, parts, spare, buffers):
+            def one(count, packed, parts, spare, buffers):
                 taken = tf.constant(True)
-                workspace = Workspace(parts, list(spare), list(kept[1:]), taken, self.cost)
-                squares = write_middle(kept[0], attempt(parts, unpacked(packed), workspace))
+                workspace = Workspace(parts, list(spare), list(buffers[1:]), taken, self.cost)
+                squared_errors = attempt(parts, unpacked(packed), workspace)
+                squared_errors = write_middle(buffers[0], squared_errors)
                 # the compiler would move out of the loop whatever depends on unchanged parts only
-                parts = [_marked(part, squares) for part in parts]
-                kept = [squares, *workspace.buffers]
-                return count + 1, _opaque(packed, count), parts, workspace.new, kept
+                parts = [_mark(part, squared_errors) for part in parts]
+                buffers = [squared_errors, *workspace.buffers]
+                return count + 1, _opaque(packed, count), parts, workspace.new, buffers
 
             once = tf.minimum(number + 1, 1)
-            loop = (0, packed, parts, spare, kept)
-            _, _, parts, spare, kept = tf.while_loop(lambda count, *_: count < once, one, loop)
-            return spare, parts, spare, kept, self._sum(kept[0], number, rows)
+            loop = (0, packed, parts, spare, buffers)
+            _, _, parts, spare, buffers = tf.while_loop(lambda count, *_: count < once, one, loop)
+            return spare, parts, spare, buffers, self._sum(buffers[0], number, rows)
 
-        buffers = (sum(self.sizes), *self.cost.buffers)
-        return self._for_each_tile(slab, before, after, work, rows, buffers)
+        buffer_sizes = (sum(self.sizes), *self.cost.buffers)
+        return self._for_each_tile(slab, before, after, work, rows, buffer_sizes)
 
-    def _for_each_tile(self, slab: tf.Tensor, before, after, work, opaque_nonnegative, buffers):
+    def _for_each_tile(
+        self, slab: tf.Tensor, before, after, work, opaque_nonnegative, buffer_sizes
+    ):
         """The slab after ``work`` on one tile after the other, and the sum of its results.
 
         Args:
-            work: ``work(number, parts, spare, kept)``, of a flat tile and arrays of its size;
+            work: ``work(number, parts, spare, buffers)``, of a flat tile and arrays of its size;
                 returns the new parts, all arrays, and a result to be summed or None.
             opaque_nonnegative: a number that is not negative, which the compiler cannot know.
-            buffers: the number of fields in each of the arrays ``kept``.
+            buffer_sizes: the number of fields in each of the arrays ``buffers``.
         """
         shape = (self.tile.rows + 2 * self.tile.ghosts, self.tile.row)
         count = math.prod(self._tiles)
 
-        def one(number, tile, spare, kept, sums, out):
-            row, column = self._place(number)
+        def one(number, tile, spare, buffers, sums, out):
+            row, column = self._origin(number)
 
             def load(count, parts):
-                return count + 1, self._loaded(parts, slab, before, after, row + count, column)
+                return count + 1, self._load(parts, slab, before, after, row + count, column)
 
             # one iteration, which the compiler cannot know: nothing is fused across its end
             once = tf.minimum(number + 1, 1)
             _, parts = tf.while_loop(lambda count, *_: count < once, load, (0, tile))
             parts = [tf.reshape(part, (*part.shape[:-2], -1)) for part in parts]
-            new, parts, spare, kept, result = work(number, parts, spare, kept)
-            out = self._stored(out, new, row, column)
+            new, parts, spare, buffers, result = work(number, parts, spare, buffers)
+            out = self._store(out, new, row, column)
             tile = [tf.reshape(part, (*part.shape[:-1], *shape)) for part in parts]
-            return number + 1, tile, spare, kept, sums if result is None else sums + result, out
+            return number + 1, tile, spare, buffers, sums if result is None else sums + result, out
 
         def arrays(number, sizes, *shape):
             """Arrays of a value that no others have: equal ones would be copies of one array.
@@ -128,10 +131,10 @@ class Tiles:
             return [tf.fill((*slab.shape[:-2], size, *shape), value) for size in sizes]
 
         cells = shape[0] * shape[1]
-        kept = [arrays(2 + n, [size], cells)[0] for n, size in enumerate(buffers)]
+        buffers = [arrays(2 + n, [size], cells)[0] for n, size in enumerate(buffer_sizes)]
         sums = tf.zeros(slab.shape[:-1], slab.dtype)
-        out = tf.zeros((*slab.shape[:-1], self.rows, *self.tile.whole.row_shape), slab.dtype)
-        loop = (0, arrays(0, self.sizes, *shape), arrays(1, self.sizes, cells), kept, sums, out)
+        out = tf.zeros((*slab.shape[:-1], self.rows, *self.tile.full_width.row_shape), slab.dtype)
+        loop = (0, arrays(0, self.sizes, *shape), arrays(1, self.sizes, cells), buffers, sums, out)
         *_, sums, out = tf.while_loop(lambda number, *_: number < count, one, loop)
         return tf.reshape(out, slab.shape), sums
 
@@ -140,7 +143,7 @@ class Tiles:
         """The number of tiles along both axes."""
         return -(-self.rows // self.tile.rows), -(-self._width // self._tile_width)
 
-    def _place(self, number):
+    def _origin(self, number):
         """The first row and the first column of a tile."""
         down, along = self._tiles
         row = number // along * (self.rows - self.tile.rows) // max(1, down - 1)
@@ -149,8 +152,8 @@ class Tiles:
 
     def _sum(self, values, number, rows):
         """The sum over the cells of a tile that belong to no tile before it, in the first rows."""
-        tile, (row, column) = self.tile, self._place(number)
-        above, left = self._place(number - self._tiles[1])[0], self._place(number - 1)[1]
+        tile, (row, column) = self.tile, self._origin(number)
+        above, left = self._origin(number - self._tiles[1])[0], self._origin(number - 1)[1]
         down, along = tf.range(tile.rows), tf.range(self._tile_width)
         own = (row + down < rows) & ((row == 0) | (row + down >= above + tile.rows))
         new = (column == 0) | (column + along >= left + self._tile_width)
@@ -162,25 +165,25 @@ class Tiles:
             cells = tf.where(chosen, cells, tf.zeros_like(cells))
         return tf.reduce_sum(cells, axis=list(range(-1 - len(tile.row_shape), 0)))
 
-    def _advanced(self, parts, spare, kept, step: Step, steps, packed) -> tuple:
+    def _advance(self, parts, spare, buffers, step: Step, steps, packed) -> tuple:
         """A flat tile after ``steps`` steps, and the other arrays that were used."""
 
-        def two(count, packed, kept, *both):
+        def two(count, packed, buffers, *both):
             pair = list(both)
             for turn in range(2):
                 now = count + turn
                 taken = now < steps
                 workspace = Workspace(
-                    pair[turn], list(pair[1 - turn]), list(kept), taken, self.cost
+                    pair[turn], list(pair[1 - turn]), list(buffers), taken, self.cost
                 )
                 for part, values in enumerate(step(pair[turn], now, packed, workspace)):
                     workspace.write_output(values, part)
-                pair[1 - turn], kept = workspace.new, workspace.buffers
-            return count + 2, _opaque(packed, count), kept, *pair
+                pair[1 - turn], buffers = workspace.new, workspace.buffers
+            return count + 2, _opaque(packed, count), buffers, *pair
 
-        loop = (0, packed, kept, parts, spare)
-        _, _, kept, parts, spare = tf.while_loop(lambda count, *_: count < steps, two, loop)
-        return parts, spare, kept
+        loop = (0, packed, buffers, parts, spare)
+        _, _, buffers, parts, spare = tf.while_loop(lambda count, *_: count < steps, two, loop)
+        return parts, spare, buffers
 
     @property
     def _width(self) -> int:
@@ -191,20 +194,20 @@ class Tiles:
         return self.tile.width or self._width
 
     @property
-    def _firsts(self) -> list[int]:
+    def _first_fields(self) -> list[int]:
         """The first field of each part."""
         return [0, *accumulate(self.sizes)][:-1]
 
-    def _loaded(self, parts, slab, before, after, row, column) -> list[tf.Tensor]:
+    def _load(self, parts, slab, before, after, row, column) -> list[tf.Tensor]:
         """A tile with its ghost cells, its parts by rows, written over the arrays ``parts``."""
         tile, lead = self.tile, [0] * (slab.shape.rank - 2)
         rows, ghosts = tile.rows, tile.ghosts
         is_first, is_last = tf.equal(row, 0), tf.equal(row, self.rows - rows)
         found = []
-        for part, number in zip(parts, self._firsts, strict=True):
+        for part, number in zip(parts, self._first_fields, strict=True):
 
             def piece(values, start, rows, part=part, number=number):
-                by_rows = tf.reshape(values, (*values.shape[:-1], -1, self.tile.whole.row))
+                by_rows = tf.reshape(values, (*values.shape[:-1], -1, self.tile.full_width.row))
                 place = tf.stack([*lead, number, start, column if tile.width else 0])
                 return tf.slice(by_rows, place, (*part.shape[:-2], rows, tile.row))
 
@@ -219,11 +222,11 @@ class Tiles:
             found.append(part)
         return found
 
-    def _stored(self, out, parts, row, column) -> tf.Tensor:
+    def _store(self, out, parts, row, column) -> tf.Tensor:
         """The rows of a slab with those of a tile written in, and new ghost cells at their ends."""
-        tile, columns, across = self.tile, self.tile.columns, self.tile.whole.row_shape
+        tile, columns, across = self.tile, self.tile.columns, self.tile.full_width.row_shape
         lead = [0] * (out.shape.rank - len(across) - 2)
-        for part, number in zip(parts, self._firsts, strict=True):
+        for part, number in zip(parts, self._first_fields, strict=True):
             if tile.width is None:
                 rows = tile.with_columns(tile.interior(part, beyond=1), 1, tile.rows)
                 place = tf.stack([*lead, number, row, *[0] * len(across)])
@@ -253,7 +256,7 @@ def _opaque(packed, count) -> list[tf.Tensor]:
     return [tf.where(count < 0, tf.zeros_like(n), n) for n in packed]
 
 
-def _marked(part: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+def _mark(part: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
     """A part whose first cell, a ghost cell, is replaced."""
     first = values[..., : part.shape[-2], :1]
     return xla.dynamic_update_slice(part, first, tf.constant([0] * part.shape.rank))

@@ -33,7 +33,7 @@ class Workspace:
         """An array of the step, written to its place."""
         if number in self.cost.outputs:
             return self.write_output(values, self.cost.outputs[number])
-        buffer = self.cost.place[number]
+        buffer = self.cost.buffer_of[number]
         self.buffers[buffer] = write_middle(self.buffers[buffer], values)
         return middle(self.buffers[buffer], values.shape[-1])
 
