@@ -1,4 +1,4 @@
-"""Which stepper ``stepper=auto`` takes for a problem, and why."""
+"""The choice of ``stepper=auto`` for a problem."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pdesim.operators.problem import Problem
 from pdesim.steppers import build_stepper, incompatibility
 from pdesim.steppers.stability import Linearised, reaction_rate, stable_step
 
-#: the part of a reaction's time scale that a step of second order may take
+#: the maximum step of a second-order method, as a fraction of a reaction's time scale
 FRACTION = 0.3
-#: longer steps than an embedded pair can take, by this factor, are worth a stabilised method
+#: a stabilised method is chosen if its steps are longer than an embedded pair's by this factor
 WORTH = 1.2
-#: stages of the stabilised method at most
+#: maximum number of stages of the stabilised method
 MOST_STAGES = 15
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The name of a stepper, the reason in a few words, and its stages where it has a choice."""
+    """The name of a stepper, the reason for its choice, and its number of stages if that varies."""
 
     name: str
     reason: str
@@ -29,11 +29,11 @@ class Choice:
 
 
 def choose_stepper(problem: Problem, linearised: Linearised, span: float) -> Choice:
-    """The cheapest stepper that is accurate by default.
+    """Return the cheapest stepper that is accurate by default.
 
     Args:
         waves: the linearised problem at its initial state.
-        span: the longest step that makes sense, a small part of the run.
+        span: an upper bound of the step, a small fraction of the run.
     """
     if incompatibility("exact", problem) is None:
         return Choice("exact", "linear with constant coefficients: every frame in one step")
@@ -56,7 +56,7 @@ def choose_stepper(problem: Problem, linearised: Linearised, span: float) -> Cho
 
 
 def _stages(product: float) -> int:
-    """The fewest stages (odd) of RKL2 that are stable for ``dt * |rate|``, with a reserve."""
+    """Return the smallest odd number of stages for which RKL2 is stable, with a safety margin."""
     for stages in range(3, MOST_STAGES, 2):
         if 0.9 * (stages**2 + stages - 2) / 2 >= product:
             return stages

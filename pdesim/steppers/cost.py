@@ -1,8 +1,8 @@
-"""What a step needs, found by running it on placeholders: evaluations in a chain, and arrays.
+"""The cost of a step, found by running it on placeholders: chained evaluations and arrays.
 
 A compiler computes a chain of arithmetic in one pass over memory. An intermediate array has to be
-stored where its neighbours are read, or where several later arrays are made of a right-hand side
-that it contains; anything else would evaluate that right-hand side more than once.
+stored if neighbours of its cells are read, or if it contains a right-hand side and several later
+arrays are computed from it; otherwise that right-hand side would be evaluated more than once.
 """
 
 from __future__ import annotations
@@ -18,18 +18,20 @@ from pdesim.steppers.base import AdaptiveStepper, Stepper
 
 @dataclass(frozen=True)
 class Cost:
-    """What one step of a stepper needs.
+    """The evaluations and arrays of one step of a stepper.
 
-    Arrays have numbers: first those that are carried, then every result of ``rhs``, ``evaluate``
-    and of arithmetic between arrays or with numbers, in the order in which ``step`` makes them.
+    Arrays are numbered: first the carried arrays, then every result of ``rhs``, ``evaluate`` and of
+    arithmetic with arrays, in the order in which ``step`` computes them.
 
     Args:
-        depth: right-hand sides, each of the result of the one before.
-        is_local: the step evaluates right-hand sides and does arithmetic only.
-        neighbors_read: arrays of which neighbours are read.
-        reused: arrays of which several later ones are made, and that contain a right-hand side.
-        slopes: those of them that are results of ``rhs`` or ``evaluate``.
-        outputs: arrays that are carried after the step and also read within it: their place there.
+        depth: number of chained right-hand-side evaluations.
+        is_local: whether the step consists of right-hand sides and arithmetic only.
+        neighbors_read: arrays whose neighbouring cells are read.
+        reused: arrays that contain a right-hand side and from which several later arrays are
+            computed.
+        slopes: stored arrays that are results of ``rhs`` or ``evaluate``.
+        outputs: arrays that are carried after the step and also read within it, with their index in
+            the carried data.
         place: for every other stored array, the buffer that it is written to.
         buffers: the number of fields in each buffer.
     """
@@ -45,12 +47,12 @@ class Cost:
 
     @property
     def stored(self) -> frozenset[int]:
-        """All arrays that are stored."""
+        """The numbers of all stored arrays."""
         return self.neighbors_read | self.reused
 
 
 class Placeholder:
-    """An array in a dry run: what it is made of, and how many right-hand sides came before."""
+    """An array in a dry run: its inputs, and the number of right-hand sides in its chain."""
 
     def __init__(
         self, trace: _Trace, inputs: Sequence[Placeholder], size: int, reads: bool = False
@@ -115,14 +117,14 @@ class _Trace:
 
 
 class _AnyCoefficient(dict):
-    """Stands for coefficients, which need no values in a dry run."""
+    """Coefficients of a dry run, which need no values."""
 
     def __missing__(self, name: str) -> float:
         return 1.0
 
 
 def cost_of(stepper: Stepper, problem: Problem) -> Cost:
-    """The cost of one step, with the error estimate where the stepper has one."""
+    """Return the cost of one step, including the error estimate if the stepper has one."""
     trace = _Trace(problem)
     state = Placeholder(trace, [], len(problem.equation.fields))
     begun = stepper.init(trace, state, 0.0, 1.0, _AnyCoefficient())
@@ -162,7 +164,7 @@ def _analyse(
     old = {value.number for value in carried}
     read = {source.number for value in trace.values if value.reads for source in value.inputs} - old
     stored = set(read)
-    for value in trace.values:  # in the order in which they are made
+    for value in trace.values:  # in the order of computation
         uses = len(readers[value.number]) + (value in ends)
         if value.number not in old and uses > 1 and _contains_slope(value, stored | old):
             stored.add(value.number)
@@ -176,7 +178,7 @@ def _analyse(
 
 
 def _contains_slope(value: Placeholder, stored: set[int]) -> bool:
-    """Whether a right-hand side is evaluated in the pass that computes an array."""
+    """Whether the pass that computes an array evaluates a right-hand side."""
     return value.reads or any(
         _contains_slope(source, stored) for source in value.inputs if source.number not in stored
     )
@@ -185,14 +187,15 @@ def _contains_slope(value: Placeholder, stored: set[int]) -> bool:
 def _assign_buffers(
     trace: _Trace, stored: set[int], outputs: Mapping[int, int], ends: Sequence[Placeholder]
 ) -> tuple[dict[int, int], tuple[int, ...]]:
-    """The buffer of every stored array; one is used again when no later pass reads its array."""
+    """Assign a buffer to every stored array; buffers are reused when no later pass reads their
+    array."""
     never = len(trace.values)
     last = dict.fromkeys(stored, -1)
     for value in trace.values:
         if value.number in stored:
             for number in _reads(value, stored):
                 last[number] = value.number
-    for value in ends:  # what is not stored before is computed at the end
+    for value in ends:  # results that are not stored are computed at the end
         if value.number not in stored:
             last.update(dict.fromkeys(_reads(value, stored), never))
         else:
@@ -219,7 +222,7 @@ def _assign_buffers(
 
 
 def _reads(value: Placeholder, stored: set[int]) -> set[int]:
-    """The stored arrays that are read by the pass that computes ``value``."""
+    """Return the stored arrays that the pass that computes ``value`` reads."""
     found: set[int] = set()
     for source in value.inputs:
         found |= {source.number} if source.number in stored else _reads(source, stored)
