@@ -35,8 +35,7 @@ class System(Protocol):
     def evaluate(
         self, formulas: Sequence[sympy.Expr], state: Array | Sequence[Array], time: Any
     ) -> Array:
-        """Evaluate some formulas of the fields, stacked; ``state`` may be a list of one array per
-        field."""
+        """Evaluate some formulas, stacked; ``state`` may be a list of one array per field."""
 
     def stack(self, fields: Sequence[Array]) -> Array:
         """Stack fields into one array."""

@@ -32,7 +32,7 @@ class Cost:
         slopes: stored arrays that are results of ``rhs`` or ``evaluate``.
         outputs: arrays that are carried after the step and also read within it, with their index in
             the carried data.
-        place: for every other stored array, the buffer that it is written to.
+        buffer_of: the buffer that every other stored array is written to.
         buffers: the number of fields in each buffer.
     """
 
@@ -187,8 +187,7 @@ def _contains_slope(value: Placeholder, stored: set[int]) -> bool:
 def _assign_buffers(
     trace: _Trace, stored: set[int], outputs: Mapping[int, int], ends: Sequence[Placeholder]
 ) -> tuple[dict[int, int], tuple[int, ...]]:
-    """Assign a buffer to every stored array; buffers are reused when no later pass reads their
-    array."""
+    """Assign a buffer to every stored array; a buffer is reused after the last read."""
     never = len(trace.values)
     last = dict.fromkeys(stored, -1)
     for value in trace.values:

@@ -202,8 +202,7 @@ def _phi_of_chunk(z: np.ndarray, highest: int) -> np.ndarray:
 
 
 def _doubled(values: np.ndarray) -> np.ndarray:
-    """Return ``E, phi_1, ...`` of ``2 z`` from those of ``z``; shape
-    ``(functions, n, n, matrices)``."""
+    """Return ``E, phi_1, ...`` of ``2 z`` from those of ``z``, ``(functions, n, n, matrices)``."""
     expm1, *phi = values
     doubled = [_product(expm1, expm1) + 2 * expm1]
     for k in range(1, len(values)):
@@ -228,8 +227,7 @@ def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _balance(z: np.ndarray) -> np.ndarray:
-    """Return powers of two d, shape ``(n, matrices)``, that reduce the norm of
-    ``z[i, j] d_j / d_i``."""
+    """Return powers of two d, ``(n, matrices)``, that reduce the norm of ``z[i, j] d_j / d_i``."""
     n = len(z)
     scale = np.ones((n, z.shape[-1]))
     size = np.abs(z)
