@@ -59,8 +59,7 @@ def uses_slabs(plan: Plan, tuning: Tuning = TUNING) -> bool:
 
 
 def use_xla(plan: Plan, placement: Placement) -> bool:
-    """Whether to use XLA, by default except for convolutions, which are many times slower in it on
-    CPUs."""
+    """Whether to use XLA; by default not for convolutions on CPUs, which it slows down."""
     requested = plan.settings.device.jit
     if requested != "auto":
         return requested

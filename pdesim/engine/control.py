@@ -28,8 +28,7 @@ TRIAL_SECONDS = 0.05
 
 
 def seconds_per_step(trial: Callable[[int], None], at_once: int, most: int | None) -> float:
-    """Return the seconds per step, from a trial long enough to make the overhead of a call
-    negligible.
+    """Return the seconds per step, from a trial with negligible overhead of the call.
 
     Args:
         trial: a function that takes a given number of steps.

@@ -1,5 +1,4 @@
-"""Initialisation of TensorFlow: without log messages, on the requested device, in full
-precision."""
+"""Initialisation of TensorFlow: quiet, on the requested device, in full precision."""
 
 from __future__ import annotations
 
@@ -99,8 +98,7 @@ def _load_tensorflow():
 
 
 def _check_address_space() -> None:
-    """Check that the limit of address space lets TensorFlow start its threads; else it would
-    abort."""
+    """Check that the address space suffices for TensorFlow's threads, without which it aborts."""
     if resource is None:
         return
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
@@ -150,8 +148,7 @@ def fills_several_arrays() -> bool:
 
 
 def _keep_memory() -> None:
-    """Let the C library retain freed memory, since every compiled call writes to newly allocated
-    arrays.
+    """Let the C library retain freed memory for the new arrays of every compiled call.
 
     glibc returns arrays above about 100 kB to the operating system immediately, and the page faults
     of a new allocation cost more than computing its values; see mallopt(3). Arrays above 32 MiB are
@@ -164,8 +161,7 @@ def _keep_memory() -> None:
 
 
 def release_memory() -> None:
-    """Return memory that the C library retains to the operating system, after the start of a
-    run."""
+    """Return the memory that the C library retains to the operating system."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 

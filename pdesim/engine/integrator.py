@@ -225,6 +225,5 @@ def _form(values: np.ndarray) -> str:
 
 
 def as_array(tensor: tf.Tensor) -> np.ndarray:
-    """Return a tensor as an array, on a CPU without the copy of ``numpy()``; it must not be
-    modified."""
+    """Return a tensor as a read-only array, on a CPU without the copy of ``numpy()``."""
     return np.asarray(memoryview(tensor)) if "CPU" in tensor.device else tensor.numpy()

@@ -55,7 +55,7 @@ class Members:
         """The number of fixed steps of each member in the current interval."""
         return np.array([plan.steps_between(self.target) for plan in self.plans])
 
-    def equal_steps(self) -> np.ndarray:
+    def fixed_dt(self) -> np.ndarray:
         """The dt of each member: the current interval divided by its number of steps."""
         targets, number = self.plan.targets, self.target
         return (targets[number + 1] - targets[number]) / self.steps_to_target()

@@ -1,4 +1,4 @@
-"""The loop over steps on the grid, for every problem and stepper."""
+"""The loop over steps on grid-shaped arrays, for all problems and steppers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class PlainLoop:
 
     context: StepContext
 
-    #: steps that are always taken together
+    #: number of steps that are always taken together
     steps_at_once = 1
 
     @cached_property
@@ -33,7 +33,7 @@ class PlainLoop:
         def one(index, carry):
             stored = context.stored(system)
             new = context.step(stored, axes, index, carry, start, dt, coefficients)
-            # of several members only those advance that are not at their end
+            # members that have taken all their steps are not advanced
             return index + 1, context.select_members(
                 index < last, new, carry
             ) if context.members else new
@@ -42,7 +42,7 @@ class PlainLoop:
         return self.leave(system, carry, start, dt, last, coefficients)
 
     def leave(self, system, carry, start, dt, last, coefficients):
-        """The results of ``advance`` at the end of its steps."""
+        """Return the results of ``advance`` after its steps."""
         context, axes = self.context, self.context.problem.grid.dimensions
         stop = context.per_member(start + tf.cast(last, tf.float64) * dt, axes)
         step_dt = context.per_member(tf.cast(dt, context.dtype), axes + 1)

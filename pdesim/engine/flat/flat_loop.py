@@ -21,14 +21,14 @@ from pdesim.engine.stored import StoringSystem
 def flat_rhs(
     context: StepContext, layout: FlatLayout, opaque_nonnegative: tf.Tensor, parameters: Any
 ) -> FlatRightHandSide:
-    """The right-hand side of a problem on flat arrays, which have one axis of cells."""
+    """Return the right-hand side of a problem on flat arrays, which have one axis of cells."""
     return FlatRightHandSide(layout, context.system(parameters, axes=1), opaque_nonnegative)
 
 
 def flat_system(context: StepContext, rhs: FlatRightHandSide) -> StoringSystem:
-    """The system of one step, in which arrays are stored that would be computed twice."""
+    """Return the system of one step, which stores arrays that would be computed twice."""
     cost = context.cost
-    # what is carried is stored at the end of a step, with its other parts
+    # carried arrays are stored at the end of a step
     stored = cost.neighbors_read | (cost.reused - set(cost.outputs))
     return StoringSystem(rhs, stored, lambda _, values: rhs.stored(values), middle)
 
@@ -38,8 +38,8 @@ class FlatLoop:
     """Steps on flat arrays; see :class:`pdesim.engine.time_loop.TimeLoop`.
 
     Args:
-        layout: of the grid as one array.
-        sliced: whether large steps were taken in slabs before, so that single ones are left.
+        layout: the layout of the grid as one array.
+        sliced: whether slabs have taken most steps already, so that only single steps remain.
     """
 
     context: StepContext
@@ -55,7 +55,7 @@ class FlatLoop:
         return self.context.compiled(self.trace_advance)
 
     def trace_advance(self, carry, start, dt, first, last, parameters, coefficients):
-        """Several steps at a time; then one by one, while some members are at their end."""
+        """Take several steps at a time, then single steps for the members that need more."""
         context, end = self.context, tf.reduce_max(last)
         phases = [(self.layout, tf.reduce_min(last), False)]
         if context.members or self.layout.steps > 1:
@@ -66,7 +66,7 @@ class FlatLoop:
         packed, unpack = context.pack(carry)
         fields = packed.shape[-1 - context.problem.grid.dimensions]
         parts = fields if context.target.separate_fields else 1
-        # each band in so many parts; a large grid in two bands
+        # the number of parts of each band; a large grid has two bands
         count = slabs.band_count(self.layout, context.bytes_per_cell, context.tuning)
         bands = tf.split(packed, count, axis=-context.problem.grid.dimensions)
         flat = [tf.split(self.layout.pad(band), parts, axis=-2) for band in bands]
@@ -102,10 +102,10 @@ class FlatLoop:
         return PlainLoop(context).leave(system, carry, start, dt, last, coefficients)
 
     def _step(self, rhs, unpack, index, values, start, dt, coefficients, parts: int) -> Sequence:
-        """What is carried after a step, in ``parts`` parts.
+        """Return the carried data after a step, computed in ``parts`` parts.
 
-        Each part is computed from values of another shape: results that two of them share would be
-        kept by the compiler as a pass over memory, rather than computed in both.
+        Each part is computed from values of a different shape: the compiler would otherwise store
+        shared results in an additional pass over memory, instead of computing them in both parts.
         """
         found = []
         for number in range(parts):

@@ -1,4 +1,4 @@
-"""The loop over steps of a large grid: TensorFlow's graph of compiled calls, one for each slab."""
+"""The loop over steps of a large grid: a TensorFlow graph with a compiled call for each slab."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pdesim.engine.stored import StoringSystem
 
 
 def _tiled_system(context: StepContext, rhs: Any, workspace: Workspace) -> StoringSystem:
-    """The system of one step of a tile, which stores arrays in the workspace."""
+    """Return the system of one step of a tile, which stores arrays in the workspace."""
     return StoringSystem(rhs, context.cost.stored, workspace.store, middle)
 
 
@@ -28,7 +28,7 @@ class TiledLoop:
     """Fixed steps in slabs and tiles; see :class:`pdesim.engine.time_loop.TimeLoop`.
 
     Args:
-        rest: takes the steps that only some members take.
+        rest: the loop for steps that only some members take.
     """
 
     context: StepContext
@@ -68,7 +68,7 @@ class TiledLoop:
         return self.rest.advance_adaptive
 
     def _sweep(self, carry, *numbers):
-        """The function that advances one slab by several steps, as a compiled call."""
+        """Return the function that advances one slab by several steps, as a compiled call."""
         context = self.context
         tiles = Tiles(self.slabs.tile, self.slabs.rows, context.sizes(carry), context.cost)
 
@@ -92,7 +92,7 @@ class AdaptiveTiledLoop:
     """Adaptive steps of a single run in slabs and tiles.
 
     Args:
-        rest: takes fixed steps.
+        rest: the loop for fixed steps.
     """
 
     context: StepContext
@@ -141,7 +141,7 @@ class AdaptiveTiledLoop:
         return tf.function(in_slabs, autograph=False)
 
     def _trial(self, carry, tolerance, scale, parameters):
-        """The function that takes one step of a slab and sums its squared errors."""
+        """Return the function that takes one step of a slab and sums its squared errors."""
         context = self.context
         tiles = Tiles(self.slabs.tile, self.slabs.rows, context.sizes(carry), context.cost)
 

@@ -1,5 +1,7 @@
-"""The constants that decide how the step loop on CPUs is divided, measured as described in
-``benchmarks/NOTES.md``."""
+"""Constants for dividing the step loop on CPUs.
+
+``benchmarks/NOTES.md`` describes the measurements.
+"""
 
 from __future__ import annotations
 
@@ -15,25 +17,29 @@ def _of_dimensions(one: int, two: int, three: int) -> Mapping[int, int]:
 
 @dataclass(frozen=True)
 class Tuning:
-    """Sizes in bytes, and counts.
+    """Sizes in bytes, and counts of steps, rows and cells.
 
     Args:
-        single_band_bytes: grids of more bytes are computed in two pieces if they can be.
-        two_band_bytes: grids of more bytes are cut into slabs where two pieces would be possible.
-        max_depth: chained right-hand sides that ghosts are made for at most.
-        small_grid_depths: the same for grids of few bytes, whose runs would end before many kernels are
-            compiled: the largest size in bytes, and the number.
-        exchange_cost: the cost of new ghosts, in right-hand sides: all carried arrays are copied.
-        ghost_rows: rows of ghosts of a slab in one to three dimensions, less one.
-        max_ghost_rows: the same where two steps need more.
-        tile_bytes: of a tile, at most where rows allow it.
-        tile_arrays_bytes: of all arrays that the steps of a tile use.
-        tile_width: cells of a tile along a row.
-        tile_ghost_bytes: bytes of ghosts that limit the number of steps of a tile.
-        slab_bytes: of a slab, at most.
-        min_kernel_bytes, max_kernel_bytes: sizes between which a step is compiled as one kernel; on smaller
-            grids calling a kernel costs more than a second pass over memory.
-        cores: threads in which TensorFlow runs operations at the same time; 0: those it has.
+        single_band_bytes: maximum size of a grid that is computed in one band; larger grids are
+            computed in two bands if possible.
+        two_band_bytes: maximum size of a grid that is computed in two bands; larger grids are
+            divided into slabs.
+        max_depth: maximum number of chained right-hand sides per exchange of ghost cells.
+        small_grid_depths: the same for small grids, whose runs would end before many kernels are
+            compiled: maximum size in bytes -> number of right-hand sides.
+        exchange_cost: the cost of an exchange of ghost cells, which copies all carried arrays, in
+            units of a right-hand side.
+        ghost_rows: by dimension, the maximum number of ghost rows of a slab, minus one.
+        max_ghost_rows: the same if two steps need more rows.
+        tile_bytes: target size of a tile; a tile has at least one row.
+        tile_arrays_bytes: target size of all arrays that the steps of a tile use.
+        tile_width: number of cells of a tile along a row.
+        tile_ghost_bytes: maximum size of the ghost cells of a tile, which limits its number of
+            steps.
+        slab_bytes: maximum size of a slab.
+        min_kernel_bytes, max_kernel_bytes: range of grid sizes for which a step is compiled as one
+            kernel; on smaller grids calling a kernel costs more than a second pass over memory.
+        cores: number of parallel operations of TensorFlow; 0 to detect it.
     """
 
     single_band_bytes: int = 2**22
@@ -60,7 +66,7 @@ class Tuning:
 
     @property
     def threads(self) -> int:
-        """The number of operations that TensorFlow runs at the same time."""
+        """The number of operations that TensorFlow runs in parallel."""
         if self.cores:
             return self.cores
         import tensorflow as tf
