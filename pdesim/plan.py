@@ -1,6 +1,6 @@
-"""Settings -> a plan: everything that is decided before TensorFlow starts.
+"""The plan of a run: everything that is determined from the settings before TensorFlow starts.
 
-Whatever can be wrong with a run is found here, so a mistake costs a second and no files.
+All settings are validated here, before any file is written.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ from pdesim.steppers.time_step import (
 )
 
 MAX_STEPS = 10**11
-#: coordinates and times that differ by less than this part of themselves are not told apart
+#: smallest relative difference of coordinates and of times
 DIGITS = 1e-12
-#: arrays of the size of the state that a run holds at once, roughly
+#: approximate number of arrays of the size of the state in memory
 STATE_COPIES = 6
 
 
@@ -64,8 +64,8 @@ class Evolution:
     """How a time-dependent problem is advanced.
 
     Args:
-        stepper_reason: why this stepper was chosen, where pdesim chose it.
-        step: the time step, and how it may change.
+        stepper_reason: the reason for an automatic choice of the stepper.
+        step: the time step and its control.
         events: times at which formulas switch, ascending.
     """
 
@@ -77,16 +77,16 @@ class Evolution:
 
 @dataclass(frozen=True)
 class Plan:
-    """One run, checked and ready.
+    """A validated run.
 
     Args:
         evolution: None for steady problems.
-        times: of the frames.
-        targets: all times that steps land on: frames, events, and the points where automatic steps
+        times: the times of the frames.
+        targets: all times at which steps end: frames, events, and the points where automatic steps
             are adapted.
         resume_from: the checkpoint of an earlier run with these settings, whose state is then the
-            initial one.
-        notes: lines for the user, printed before the run.
+            initial state.
+        notes: messages printed before the run.
     """
 
     settings: Settings
@@ -127,7 +127,7 @@ class Plan:
         return self._evolution.events
 
     def with_step(self, **changes: Any) -> Plan:
-        """The same plan with changed attributes of its time step; a steady plan as it is."""
+        """Return the plan with changed attributes of its time step; a steady plan is unchanged."""
         if self.evolution is None:
             return self
         step = replace(self.evolution.step, **changes)
@@ -154,20 +154,20 @@ class Plan:
         return self.problem.grid
 
     def steps_between(self, target: int) -> int:
-        """How many equal steps lead from one target to the next, so that both are hit exactly."""
+        """Return the number of fixed steps from each target to the next."""
         interval = self.targets[target + 1] - self.targets[target]
         return max(1, math.ceil(interval / self.step.dt * (1 - 1e-12)))
 
     @property
     def shortest_step(self) -> float:
-        """The step that is taken: ``step.dt``, shortened so that targets are hit exactly."""
+        """The smallest fixed step: ``step.dt``, shortened so that steps end at targets."""
         return min(
             (self.targets[n + 1] - self.targets[n]) / self.steps_between(n)
             for n in range(len(self.targets) - 1)
         )
 
     def frame_at(self, target: int) -> int:
-        """The last frame that was reached where a target was."""
+        """Return the last frame at or before a target."""
         time = self.targets[target] + nearness(self.times)
         return int(np.searchsorted(self.times, time, "right")) - 1
 
@@ -177,23 +177,23 @@ class Plan:
 
     @property
     def state_copies(self) -> int:
-        """How many arrays of the size of the state a run holds at once, roughly."""
+        """The approximate number of arrays of the size of the state in memory."""
         tableau = None if self.evolution is None else self.stepper.method.tableau
         return STATE_COPIES + (len(tableau.b) if tableau else 0)
 
     @cached_property
     def cost(self) -> Cost:
-        """What one step of the stepper needs."""
+        """The cost of one step of the stepper."""
         return cost_of(self.stepper, self.problem)
 
     @property
     def stages(self) -> int:
-        """Chained evaluations of the right-hand side in a step, which cause its rounding errors."""
+        """Chained right-hand-side evaluations per step, a measure of its rounding error."""
         return max(1, self.cost.depth)
 
     @property
     def steps_left(self) -> int:
-        """The steps from the start, or from where a resumed run stands, to the end."""
+        """The number of steps to the end, from the start or the resumed checkpoint."""
         since = self.resume_from
         first, done = (since.target, since.steps_since_target) if since else (0, 0)
         return sum(map(self.steps_between, range(first, len(self.targets) - 1))) - done
@@ -205,16 +205,16 @@ def build_plan(
     resume_from: Checkpoint | None = None,
     drawn_on: Grid | None = None,
 ) -> Plan:
-    """Check settings against each other and work out the time step.
+    """Validate the settings and determine the stepper and the time step.
 
     Args:
         settings: the resolved configuration.
-        name: what an equation is called that does not name itself.
-        resume_from: where to go on, with the time step and the stepper that were chosen before.
-        drawn_on: the grid for random initial values, where the same ones are wanted on others.
+        name: the name of an equation whose configuration has none.
+        resume_from: the checkpoint to resume from, with its time step and stepper.
+        drawn_on: the grid for random initial values, to use equal values on several grids.
 
     Raises:
-        PdesimError: for anything that would make the run fail or lie.
+        PdesimError: for invalid settings.
     """
     grid = build_grid(settings)
     equation = build_equation(settings.equation, grid.axes, name)
@@ -272,13 +272,13 @@ def build_plan(
 def _evolution(
     settings: Settings, problem: Problem, state: np.ndarray, times: np.ndarray
 ) -> tuple[Evolution, np.ndarray]:
-    """The stepper and the time step, and the times that steps land on."""
+    """Return the stepper, the time step, and the times at which steps end."""
     events = find_events(problem, times, settings.time.events)
     targets = merge(times, events)
-    waves = linearise(problem, state, instants(problem, targets))
+    linearised = linearise(problem, state, instants(problem, targets))
     span = (times[-1] - times[0]) / POINTS
-    stepper, reason = stepper_for(settings, problem, waves, span)
-    step = time_step(settings, waves, stepper, targets)
+    stepper, reason = stepper_for(settings, problem, linearised, span)
+    step = time_step(settings, linearised, stepper, targets)
     if step.automatic:
         early = not stepper.is_multistep
         targets = merge(times, events, control_points(times, early))
@@ -289,7 +289,7 @@ def _evolution(
 def _continued(
     settings: Settings, problem: Problem, selection: Selection, since: Checkpoint
 ) -> Plan:
-    """The plan of a resumed run: nothing is chosen again, so that nothing changes."""
+    """Return the plan of a resumed run, with the stepper and steps of the earlier run."""
     stepper = build_stepper(since.stepper, problem, settings.stepper.stages)
     step = TimeStep(
         since.max_dt,
@@ -314,7 +314,7 @@ def _continued(
 def _targets_to(
     times: np.ndarray, planned: np.ndarray, events: np.ndarray, automatic: bool
 ) -> np.ndarray:
-    """The targets that were planned, up to a nearer end or on to a later one."""
+    """Return the planned targets, cut at an earlier end or extended to a later one."""
     end, before = times[-1], planned[-1]
     if end == before:
         return planned
@@ -326,7 +326,7 @@ def _targets_to(
 
 
 def build_grid(settings: Settings) -> Grid:
-    """The grid; its dimensions come from the lists given, else from ``domain.dimensions``.
+    """Return the grid, with the dimensions of the given lists, else ``domain.dimensions``.
 
     If ``grid`` is a list and ``domain.extent`` one number, that number is the extent along x, and
     the other axes get cells of the same size: ``extent[axis] = extent * grid[axis] / grid[0]``.
@@ -338,9 +338,9 @@ def build_grid(settings: Settings) -> Grid:
     }
     lengths = {name: len(value) for name, value in lists.items() if isinstance(value, list)}
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{name} has {n}" for name, n in lengths.items())
+        lengths_text = ", ".join(f"{name} has {n}" for name, n in lengths.items())
         raise ConfigError(
-            f"the lists differ in length: {told}", "one value per axis, or one number"
+            f"the lists differ in length: {lengths_text}", "one value per axis, or one number"
         )
     dimensions = next(iter(lengths.values()), settings.domain.dimensions)
 
@@ -363,7 +363,7 @@ def build_grid(settings: Settings) -> Grid:
 
 
 def frame_times(settings: Settings) -> np.ndarray:
-    """The times of all frames, the first state's included."""
+    """Return the times of all frames, including the initial state."""
     start, end = settings.time.start, settings.time.end
     if end <= start:
         raise ConfigError(f"time.end={end:g} does not come after time.start={start:g}")
@@ -391,11 +391,11 @@ def _mask(
     equation: Equation,
     resume_from: Checkpoint | None,
 ) -> Mask | None:
-    """Obstacles, from a formula in the language of initial states."""
+    """Return obstacles from a formula in the language of initial conditions."""
     text = settings.domain.mask
     if text is None:
         return None
-    # the formula may name a picture that is no longer there
+    # the image file in the formula may no longer exist
     if resume_from is not None and resume_from.solid is not None:
         return Mask(resume_from.solid, boundary.obstacle_conditions)
     if "t" in names_in(text):
@@ -416,10 +416,10 @@ def _check_bits(settings: Settings) -> None:
 def _check_stored_range(
     settings: Settings, equation: Equation, state: np.ndarray, selection: Selection
 ) -> None:
-    """Refuse an ``output.dtype`` that turns the initial state into infinities, or into zeros.
+    """Check that ``output.dtype`` stores the initial state without overflow or underflow.
 
     Raises:
-        ConfigError: naming the first field whose largest magnitude it cannot hold.
+        ConfigError: for the first field whose largest magnitude is out of range.
     """
     dtype = np.dtype(settings.output.dtype or settings.device.precision)
     for number in selection.fields:

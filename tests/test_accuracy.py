@@ -159,8 +159,8 @@ def test_limits_beside_eigenvalues(placement, name):
     damped = rates[straight & (np.abs(rates) > 0.5 * np.abs(rates).max())]
     assert len(damped)
     measured = float((-2 * damped.real / np.abs(damped) ** 2).min())
-    waves = linearise(problem, state, 0.0)
-    stated = stable_step(build_stepper("euler", problem), waves, 1e6)
+    linearised = linearise(problem, state, 0.0)
+    stated = stable_step(build_stepper("euler", problem), linearised, 1e6)
     assert 0.7 * measured <= stated <= measured * 1.02
 
 
@@ -257,7 +257,7 @@ def test_the_monitor_integrates_and_damps():
     monitor.record(everyone, rate, none, none, 0.0, steps)
     monitor.record(everyone, rate, none, none, 3.0, steps + 10)
     assert monitor.total(5.0)[0, 0] == pytest.approx(10.0)
-    saved = monitor.of(0)
+    saved = monitor.to_array(0)
     other = Monitor.start(1, 1, 0.0)
     other.restore(0, saved, 3.0, 10, 2)
     assert other.total(5.0) == monitor.total(5.0)
@@ -269,7 +269,7 @@ def test_the_monitor_integrates_and_damps():
 
 def test_what_rounding_explains_is_reported_and_shortens_no_step():
     monitor = Monitor.start(1, 1, 0.0)
-    monitor.look(np.ones((1, 1)), np.ones((1, 1)))
+    monitor.observe(np.ones((1, 1)), np.ones((1, 1)))
     everyone, steps, none = np.ones(1, bool), np.array([0]), np.zeros((1, 1))
     rate = np.array([[2.0]])
     monitor.record(everyone, rate, 1.5 * rate, none, 0.0, steps)

@@ -52,15 +52,16 @@ PROBLEMS = {
 
 
 #: several steps to one exchange of ghost cells, also on the small grids of the tests
-DEEP = Tuning(small={})
+DEEP = Tuning(small_grid_depths={})
 
 
 def finely(cores: int = 3, ghosts: int = 2, most: int = 0, width: int = 9) -> Tuning:
     """Cut small grids into as many slabs, and those into as many tiles, as possible."""
     return Tuning(
-        small={}, whole_bytes=1, piece_bytes=1, tile_bytes=1, tile_width=width, cores=cores,
+        small_grid_depths={}, two_band_bytes=1, single_band_bytes=1,
+        tile_bytes=1, tile_width=width, cores=cores,
         ghost_rows=dict.fromkeys((1, 2, 3), ghosts),
-        most_ghost_rows=dict.fromkeys((1, 2, 3), most),
+        max_ghost_rows=dict.fromkeys((1, 2, 3), most),
     )  # fmt: skip
 
 
@@ -103,7 +104,7 @@ def test_bits_do_not_depend_on_how_long_ghosts_last(words):
     """A member of a sweep that goes on alone has a smaller state than all together."""
     run = Run(words, flat=True)
     lasting, steps = run.to(STEPS), run.loop.layout.steps
-    run = Run(words, flat=True, tuning=Tuning(small={2**30: 1}))
+    run = Run(words, flat=True, tuning=Tuning(small_grid_depths={2**30: 1}))
     assert run.loop.layout.steps == 1 < steps
     assert np.array_equal(run.to(STEPS), lasting)
 
@@ -117,7 +118,7 @@ def test_flat_arrays_give_the_results_of_the_plain_form(words):
     # sums are grouped alike; what is left is how XLA contracts constants
     assert np.abs(banded - plain).max() <= 1e-13 * STEPS * np.abs(plain).max()
     assert np.array_equal(run.to(7, 8, STEPS), banded), "another division into blocks"
-    two = Tuning(small={}, piece_bytes=1)
+    two = Tuning(small_grid_depths={}, single_band_bytes=1)
     halves = Run(words, flat=True, tuning=two)
     if slabs.band_count(halves.loop.layout, 8, two) == 2:
         assert np.abs(halves.to(STEPS) - plain).max() <= 1e-13 * STEPS * np.abs(plain).max()
@@ -139,7 +140,7 @@ def test_fields_computed_separately_are_the_same(words):
     apart = run.to(STEPS)
     assert np.abs(apart - together.to(STEPS)).max() <= 1e-13 * STEPS * np.abs(apart).max()
     assert np.array_equal(run.to(7, 8, STEPS), apart), "another division into blocks"
-    two = Tuning(small={}, piece_bytes=1)
+    two = Tuning(small_grid_depths={}, single_band_bytes=1)
     halves = Run(words, flat=True, separate=True, tuning=two)
     assert np.abs(apart - halves.to(STEPS)).max() <= 1e-13 * STEPS * np.abs(apart).max()
 
@@ -268,7 +269,7 @@ def test_tiles_give_the_results_of_the_plain_form(words, ghosts):
 def test_runs_known_to_be_in_slabs(words, cut):
     composed = compose_settings(["domain.extent=10", *f"equation={words}".split()])
     plan = build_plan(composed.settings, composed.equation)
-    assert programs.in_slabs(plan, Tuning(cores=2)) is cut
+    assert programs.uses_slabs(plan, Tuning(cores=2)) is cut
 
 
 @pytest.mark.parametrize(("points", "threads"), [(1600, 1), (64, 0)])

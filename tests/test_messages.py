@@ -16,7 +16,7 @@ from pdesim.cli import info as info_command
 from pdesim.cli import main as cli
 from pdesim.config import compose as config
 from pdesim.config.compose import compose_settings
-from pdesim.engine.control import seconds_a_step
+from pdesim.engine.control import seconds_per_step
 from pdesim.formula import language as lang
 from pdesim.render.movie import _delays
 from pdesim.run.resolution import notes_before
@@ -241,8 +241,8 @@ def test_the_time_of_a_step_is_measured_in_long_calls(monkeypatch):
         now[0] += 1e-3 + 1e-6 * steps
 
     # no longer calls than those of the run, whose cost counts
-    assert seconds_a_step(trial, 1, None) == pytest.approx(1e-6 + 1e-3 / 1024)
-    assert seconds_a_step(trial, 1, 10) == pytest.approx(1e-6 + 1e-3 / 10)
+    assert seconds_per_step(trial, 1, None) == pytest.approx(1e-6 + 1e-3 / 1024)
+    assert seconds_per_step(trial, 1, 10) == pytest.approx(1e-6 + 1e-3 / 10)
 
 
 def test_long_products_are_not_multiplied_out():

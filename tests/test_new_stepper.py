@@ -21,8 +21,9 @@ from pdesim.verify.orders import measure_time
 CONTRIBUTING = Path(__file__).parents[1] / "CONTRIBUTING.md"
 #: cuts small grids into slabs and tiles
 FINELY = Tuning(
-    small={}, whole_bytes=1, piece_bytes=1, tile_bytes=1, tile_width=9, cores=2,
-    ghost_rows={2: 6}, most_ghost_rows={2: 6},
+    small_grid_depths={}, two_band_bytes=1, single_band_bytes=1,
+    tile_bytes=1, tile_width=9, cores=2,
+    ghost_rows={2: 6}, max_ghost_rows={2: 6},
 )  # fmt: skip
 
 
@@ -63,7 +64,7 @@ def test_its_cost_follows_from_its_step(example, plan):
 
 @pytest.mark.parametrize(
     "flat, tuning",
-    [(False, Tuning()), (True, Tuning(small={})), (True, FINELY)],
+    [(False, Tuning()), (True, Tuning(small_grid_depths={})), (True, FINELY)],
     ids=["plain", "flat", "tiled"],
 )
 def test_its_order_on_every_loop(example, plan, flat, tuning):
@@ -79,8 +80,8 @@ def test_its_order_on_every_loop(example, plan, flat, tuning):
 
 def test_its_stability_limit_on_diffusion(example):
     plan = make_plan("equation=heat", "grid=32")
-    waves = linearise(plan.problem, plan.state, np.zeros(1))
-    limit = stable_step(steppers.build_stepper("ssprk3", plan.problem), waves, 1e3)
+    linearised = linearise(plan.problem, plan.state, np.zeros(1))
+    limit = stable_step(steppers.build_stepper("ssprk3", plan.problem), linearised, 1e3)
     # its polynomial is that of all three-stage methods of order three: stable on [-2.5127, 0]
     stiffest = 8 * plan.equation.parameters["D"] / plan.grid.spacing[0] ** 2
     assert limit * stiffest == pytest.approx(2.5127, rel=1e-3)

@@ -12,8 +12,8 @@ from pdesim.steppers.stability import linearise, stable_step
 
 def limit_of(*overrides):
     plan = make_plan("time.unsafe=true", "time.dt=1e-9", *overrides)
-    waves = linearise(plan.problem, plan.state, 0.0)
-    return stable_step(plan.stepper, waves, 1e6), plan
+    linearised = linearise(plan.problem, plan.state, 0.0)
+    return stable_step(plan.stepper, linearised, 1e6), plan
 
 
 @pytest.mark.parametrize("grid,extent", [("[40]", "[2.0]"), ("[40,20]", "[2.0,3.0]")])

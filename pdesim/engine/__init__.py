@@ -1,1 +1,1 @@
-"""Everything that runs TensorFlow: devices, step loops, compiled programs, the simulation."""
+"""Computation with TensorFlow: devices, step loops, compiled programs, simulations."""

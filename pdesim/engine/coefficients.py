@@ -1,4 +1,4 @@
-"""A stepper's numbers for a dt and some parameters, worked out in float64 and rounded once."""
+"""A stepper's coefficients, computed in float64 and rounded once."""
 
 from __future__ import annotations
 
@@ -11,28 +11,29 @@ import tensorflow as tf
 from pdesim.operators.method_of_lines import MethodOfLines
 from pdesim.steppers.base import Stepper
 
-#: modes whose coefficients are worked out at once
+#: number of modes per chunk of coefficients
 PIECE = 2**20
 
 
 @dataclass(frozen=True)
 class Coefficients:
-    """Those of a stepper for the problem and the precision of ``system``."""
+    """The coefficients of a stepper for the problem and the precision of ``system``."""
 
     stepper: Stepper
     system: MethodOfLines
 
     def tensors(self, dt: float) -> dict[str, tf.Tensor]:
-        """With the problem's own parameters."""
+        """Return the coefficients for the problem's parameters, as tensors."""
         return self.as_tensors(self.host(dt, self.system.problem.equation.parameters))
 
     def host(self, dt: float, parameters: Mapping[str, float]) -> dict[str, np.ndarray]:
-        """With others, as NumPy arrays."""
+        """Return the coefficients for given parameters, as NumPy arrays."""
         problem = self.system.problem
         if not self.stepper.uses_modes or not problem.has_modes:
             return self.stepper.coefficients(None, parameters, dt)
         linear, axis = problem.linear_modes(parameters), -problem.grid.dimensions
-        # in pieces, since many functions of all modes in float64 would be many times the state
+        # in chunks, since float64 functions of all modes would take many times the memory of the
+        # state
         pieces = -(-linear.size // PIECE)
         parts = [
             self._rounded(self.stepper.coefficients(modes, parameters, dt))

@@ -1,4 +1,4 @@
-"""Compiled programs: runs of one process that differ in numbers only share one."""
+"""Cache of compiled programs: runs of one process that differ in values only share a program."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pdesim.engine.step import StepContext, Target
 from pdesim.engine.time_loop import TimeLoop
 from pdesim.plan import Plan
 
-#: the number of programs that are kept; TensorFlow holds some megabytes for each
+#: capacity of the cache; TensorFlow holds some megabytes for each program
 KEPT = 8
 _programs: OrderedDict[Hashable, TimeLoop] = OrderedDict()
 
@@ -22,10 +22,10 @@ _programs: OrderedDict[Hashable, TimeLoop] = OrderedDict()
 def get_or_compile(
     plan: Plan, placement: Placement, fused: bool, members: int, tuning: Tuning = TUNING
 ) -> TimeLoop:
-    """The step loop for a plan: that of an earlier run of this process where it fits.
+    """Return the step loop for a plan, from an earlier run of this process if it is equal.
 
     Parameters, dt and initial states may differ, since they are arguments of the program.
-    Everything that is traced into it must be equal.
+    All values that are traced into it must be equal.
     """
     flat = fused and not placement.is_gpu
     separate = flat and fuses_to_one_kernel(plan, tuning) and fills_several_arrays()
@@ -48,8 +48,8 @@ def get_or_compile(
     return loop
 
 
-def in_slabs(plan: Plan, tuning: Tuning = TUNING) -> bool:
-    """Whether a single run of this plan is computed on a CPU in slabs, one program for each."""
+def uses_slabs(plan: Plan, tuning: Tuning = TUNING) -> bool:
+    """Whether a single run of this plan is computed in slabs on a CPU."""
     if plan.is_steady or plan.settings.device.jit is False:
         return False
     dtype = tf.as_dtype(plan.settings.device.precision)
@@ -59,8 +59,8 @@ def in_slabs(plan: Plan, tuning: Tuning = TUNING) -> bool:
 
 
 def use_xla(plan: Plan, placement: Placement) -> bool:
-    """XLA unless told otherwise; its convolutions on a CPU are many times slower than TF's own."""
-    asked = plan.settings.device.jit
-    if asked != "auto":
-        return asked
+    """Whether to use XLA; by default not for convolutions on CPUs, which it slows down."""
+    requested = plan.settings.device.jit
+    if requested != "auto":
+        return requested
     return placement.is_gpu or plan.problem.discretisation.name != "conv"

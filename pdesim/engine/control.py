@@ -1,4 +1,4 @@
-"""How the steps of a run follow its error and its stability limit, from one target to the next."""
+"""Control of the time step by the measured error and the stability limit."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from pdesim.steppers.samples import reactions_are_slow
 from pdesim.steppers.stability import linearise
 from pdesim.steppers.time_step import TimeStep, time_step
 
-#: a field whose range is a smaller part of its largest value counts as uniform
+#: a field whose range is a smaller fraction of its largest value counts as uniform
 UNIFORM = 1e-3
-#: a step that is a smaller part of the whole run means that the solution cannot be followed
+#: smallest step as a fraction of the run; below it the run is aborted
 SMALLEST = 1e-11
-#: how far a step may be above the limit that is analysed quickly before growth is blamed on it
+#: growth is attributed to a step that exceeds the approximate limit by this factor
 ABOVE = 1.05
 
-#: a trial of the step loop takes so many steps at least and at most, and this time if it can
+#: minimum and maximum number of steps, and target duration, of a timing trial
 TRIAL_STEPS, MOST_TRIAL_STEPS = 4, 1024
 TRIAL_SECONDS = 0.05
 
 
-def seconds_a_step(trial: Callable[[int], None], at_once: int, most: int | None) -> float:
-    """The seconds that a step takes, from a trial long enough for the cost of a call not to count.
+def seconds_per_step(trial: Callable[[int], None], at_once: int, most: int | None) -> float:
+    """Return the seconds per step, from a trial with negligible overhead of the call.
 
     Args:
-        trial: takes so many steps.
-        at_once: the steps that are always taken together.
-        most: the most steps that a call of the run takes; None if unknown.
+        trial: a function that takes a given number of steps.
+        at_once: the number of steps that are always taken together.
+        most: the maximum number of steps per call in the run; None if unknown.
     """
     steps = max(TRIAL_STEPS, at_once)
     most = max(steps, MOST_TRIAL_STEPS if most is None else min(MOST_TRIAL_STEPS, most))
-    trial(steps)  # the first touch of memory takes longer than the steps
+    trial(steps)  # page faults at the first use of memory take longer than the steps
     while True:
         began = clock_module.perf_counter()
         trial(steps)
@@ -54,9 +54,9 @@ def limit_varies(plan: Plan) -> bool:
 
 
 def present_step(plan: Plan, state: np.ndarray, target: int) -> TimeStep | None:
-    """The step and the limit of a state, for all of the interval that begins at a target.
+    """Return the step and its limit at a state, for the interval that begins at a target.
 
-    None where those of the start still hold, within the reserve of automatic steps.
+    None if the values of the start still apply, within the safety margin of automatic steps.
     """
     explicit = plan.step.automatic and plan.stepper.limited_by_derivatives
     if explicit and reactions_are_slow(plan.problem, state, plan.step.dt):
@@ -65,19 +65,19 @@ def present_step(plan: Plan, state: np.ndarray, target: int) -> TimeStep | None:
     instants = (
         np.append(interval, interval.mean()) if plan.problem.is_time_dependent else interval[:1]
     )
-    waves = linearise(plan.problem, state, instants, thorough=False)
-    # automatic, so that it is worked out and never refused
+    linearised = linearise(plan.problem, state, instants, thorough=False)
+    # automatic, so that the limit is computed and no error is raised
     time = plan.settings.time.model_copy(update={"dt": "auto", "unsafe": True})
     settings = plan.settings.model_copy(update={"time": time})
-    return time_step(settings, waves, plan.stepper, plan.targets)
+    return time_step(settings, linearised, plan.stepper, plan.targets)
 
 
 def changed_dt(plan: Plan, factor: float, present: TimeStep | None) -> float:
-    """The next length of automatic steps.
+    """Return the next automatic step.
 
     Args:
-        factor: what the measured error asks for; 1 leaves the step as it is.
-        present: the step of the present state, where that is not the one of the start.
+        factor: the change that follows from the measured error; 1 for none.
+        present: the step at the current state, if it differs from that of the start.
     """
     step = plan.step
     if present is not None:
@@ -86,12 +86,12 @@ def changed_dt(plan: Plan, factor: float, present: TimeStep | None) -> float:
         finite = np.isfinite(step.limit)
         longest = plan.stepper.method.safety * step.limit if finite else np.inf
     dt = min(step.dt * factor, longest, float(np.diff(plan.targets).max()))
-    # a step that is stable, accurate and nearly as long as it could be stays as it is
+    # a step that is stable, accurate and close to the optimum is not changed
     return dt if dt < step.dt or dt >= LONGER * step.dt else step.dt
 
 
 def vanishing_error(plan: Plan, dt: float, time: float) -> DivergedError | None:
-    """What ends a run whose automatic step becomes too small for the run to end."""
+    """Return the error for an automatic step that has become too small."""
     if dt > SMALLEST * (plan.end - float(plan.times[0])):
         return None
     return DivergedError(
@@ -102,7 +102,7 @@ def vanishing_error(plan: Plan, dt: float, time: float) -> DivergedError | None:
 
 
 def growth_error(plan: Plan, limit: float, time: float) -> DivergedError | None:
-    """What ends a run whose solution grew fast, if its step is above the limit."""
+    """Return the error for a rapidly growing solution whose step is above the limit, else None."""
     if plan.settings.time.unsafe or not plan.step.dt > ABOVE * limit:
         return None
     return DivergedError(
@@ -115,12 +115,13 @@ def growth_error(plan: Plan, limit: float, time: float) -> DivergedError | None:
 def divergence_error(
     plan: Plan, state: np.ndarray, finite: np.ndarray, since: float, now: float
 ) -> PdesimError:
-    """What ends a run of which some fields are not finite.
+    """Return the error for a run with fields that are not finite.
 
     Args:
-        state: of the run, ``(fields, *grid.shape)``; implicit steps that were not solved mark it.
+        state: the state ``(fields, *grid.shape)``, which contains a marker if an implicit step did
+            not converge.
         finite: one flag for each field.
-        since, now: the times between which it happened.
+        since, now: the times between which the failure occurred.
     """
     when = f"between t = {since:.6g} and {now:.6g}; the frames before are kept"
     dt = plan.step.dt
@@ -143,12 +144,12 @@ def divergence_error(
 def relative_error(
     errors: np.ndarray, peaks: np.ndarray, state: np.ndarray, plan: Plan
 ) -> dict[str, float]:
-    """Root mean squares of errors over the range of each field, rounded to three digits.
+    """Return the errors of all fields relative to their ranges, rounded to three digits.
 
-    A uniform field has no range; its error is relative to its largest value so far.
+    The error of a uniform field is relative to its largest value so far.
 
     Args:
-        errors, peaks: one number for each field.
+        errors, peaks: root mean squares of the errors and largest values, one for each field.
         state: shape ``(fields, *grid.shape)``.
     """
     axes = tuple(range(1, state.ndim))

@@ -1,4 +1,4 @@
-"""TensorFlow's start: quiet, on the device that was asked for, in full precision."""
+"""Initialisation of TensorFlow: quiet, on the requested device, in full precision."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ try:
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
-#: options of glibc's malloc.h: free memory that may stay at the heap's end, what the heap grows by,
-#: arrays up to which size are kept at all (the largest that glibc accepts), and heaps for threads
+#: options of glibc's malloc.h: free memory retained at the end of the heap, increment of the heap,
+#: largest array allocated on the heap (the maximum that glibc accepts), and number of heaps
 MALLOC_OPTIONS = {
     "trim threshold": (-1, 2**30),
     "top pad": (-2, 2**26),
     "mmap threshold": (-3, 2**25),
     "arenas": (-8, 1),
 }
-#: bytes of address space in which TensorFlow 2 starts (measured: 1.9 GB; its threads fail at 1.7)
+#: bytes of address space that TensorFlow 2 needs (measured: 1.9 GB; its threads fail at 1.7)
 ADDRESS_SPACE = 1_900_000_000
-#: lets kernels of XLA's CPU compiler fill several arrays
+#: makes XLA's CPU compiler fuse kernels with several outputs
 SEVERAL_ARRAYS = "--xla_backend_extra_options=xla_cpu_use_multi_output_fusion=true"
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a run computes: a TensorFlow device name, and words for people."""
+    """The device of a run: a TensorFlow device name, and a description for messages."""
 
     name: str
     about: str
@@ -45,18 +45,18 @@ class Placement:
 
 
 def start_tensorflow(device: Device, one_thread: Callable[[], bool] | None = None) -> Placement:
-    """Import TensorFlow without its start-up lines and pick a device.
+    """Import TensorFlow without its start-up messages and select a device.
 
     TF32 is switched off (it would silently take 13 bits from convolutions and products), and GPU
     memory grows on demand.
 
     Args:
-        one_thread: asked before TensorFlow makes its threads: whether a CPU is to compute every
-            kernel in one of them. Programs that run side by side are then left to themselves.
+        one_thread: called before TensorFlow starts its threads: whether a CPU computes every kernel
+            in a single thread, so that parallel programs do not wait for each other.
 
     Raises:
-        DeviceError: if a GPU is asked for where there is none, and where TensorFlow cannot be
-            loaded: it is damaged, made for another processor, or has too little memory.
+        DeviceError: if a GPU is requested but not available, and if TensorFlow cannot be loaded: it
+            is damaged, built for another processor, or lacks memory.
     """
     _check_address_space()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -72,7 +72,7 @@ def start_tensorflow(device: Device, one_thread: Callable[[], bool] | None = Non
         if one_thread is not None and (device.name == "cpu" or not gpus) and one_thread():
             with contextlib.suppress(RuntimeError):
                 tf.config.threading.set_intra_op_parallelism_threads(1)
-        tf.zeros(()).numpy()  # the first operation prints, too
+        tf.zeros(()).numpy()  # the first operation also prints messages
     if device.name == "gpu" and not gpus:
         raise DeviceError(
             "device=gpu, but TensorFlow sees no GPU on this machine",
@@ -98,7 +98,7 @@ def _load_tensorflow():
 
 
 def _check_address_space() -> None:
-    """Refuse a limit in which TensorFlow cannot start its threads, and would end the process."""
+    """Check that the address space suffices for TensorFlow's threads, without which it aborts."""
     if resource is None:
         return
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
@@ -111,16 +111,16 @@ def _check_address_space() -> None:
 
 @contextlib.contextmanager
 def enough_memory(cells: int) -> Iterator[None]:
-    """Turn the exceptions for a lack of memory, here or on a GPU, into a message.
+    """Translate out-of-memory exceptions of the host or a GPU into a ``DeviceError``.
 
     Raises:
-        DeviceError: with the number of cells that were too many.
+        DeviceError: with the number of cells.
     """
     try:
         yield
     except PdesimError:
         raise
-    except Exception as error:  # TensorFlow's exceptions can be named only once it is imported
+    except Exception as error:  # TensorFlow's exceptions are available only after it is imported
         if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
             raise DeviceError(
                 f"there is not enough memory for {cells:,} cells",
@@ -130,28 +130,29 @@ def enough_memory(cells: int) -> Iterator[None]:
 
 
 def fill_several_arrays() -> None:
-    """Before TensorFlow starts: let one kernel compute all fields, where a step is one pass.
+    """Enable XLA's fusion of kernels with several outputs; call before TensorFlow starts.
 
-    XLA reads this once, for everything that the process compiles, and then computes nothing twice
-    rather than keep it: programs with stages, slabs or walls become much slower. So it is for
-    processes with nothing but plans that are ``fuses_to_one_kernel``.
+    One kernel then computes all fields of a step. XLA reads this option once per process, and with
+    it stores shared intermediate results instead of recomputing them: programs with stages, slabs
+    or boundary conditions become much slower. It is therefore used only if all plans of a process
+    satisfy ``fuses_to_one_kernel``.
     """
-    asked = os.environ.get("XLA_FLAGS", "")
-    if "xla_backend_extra_options" not in asked:
-        os.environ["XLA_FLAGS"] = f"{asked} {SEVERAL_ARRAYS}".strip()
+    requested = os.environ.get("XLA_FLAGS", "")
+    if "xla_backend_extra_options" not in requested:
+        os.environ["XLA_FLAGS"] = f"{requested} {SEVERAL_ARRAYS}".strip()
 
 
 def fills_several_arrays() -> bool:
-    """Whether :func:`fill_several_arrays` was called, or its option was given by hand."""
+    """Whether :func:`fill_several_arrays` was called, or its option is in the environment."""
     return SEVERAL_ARRAYS in os.environ.get("XLA_FLAGS", "")
 
 
 def _keep_memory() -> None:
-    """Let the C library keep freed memory: a compiled call writes to arrays that are new to it.
+    """Let the C library retain freed memory for the new arrays of every compiled call.
 
-    glibc hands arrays above some 100 kB back to the kernel at once, and the first touch of a page
-    that comes back costs more than computing its numbers; see mallopt(3). Arrays above 32 MiB still
-    go back: kept, they would leave holes of their size in the heap.
+    glibc returns arrays above about 100 kB to the operating system immediately, and the page faults
+    of a new allocation cost more than computing its values; see mallopt(3). Arrays above 32 MiB are
+    still returned: retained, they would fragment the heap.
     """
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL("libc.so.6").mallopt
@@ -160,17 +161,17 @@ def _keep_memory() -> None:
 
 
 def release_memory() -> None:
-    """Give back what the C library keeps: large arrays that were needed once, at the start."""
+    """Return the memory that the C library retains to the operating system."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 @contextlib.contextmanager
 def _captured_stderr():
-    """Hold back what native code writes to standard error; replay it if the block fails."""
+    """Capture the standard error of native code; print it if the block fails."""
     try:
         descriptor = sys.stderr.fileno()
-    except (AttributeError, OSError, ValueError):  # a notebook's or a test's stand-in
+    except (AttributeError, OSError, ValueError):  # replaced by a notebook or a test
         yield
         return
     saved = os.dup(descriptor)

@@ -1,30 +1,30 @@
-"""Steps of chosen size: which is tried next, and whether it is accepted.
+"""Adaptive steps: the next step to try, and whether it is accepted.
 
-``progress`` is (time, dt, accepted, tried): where the solution stands, what is to be tried, and how
-many steps were. Numbers are of one run, or of several members.
+``progress`` is (time, dt, accepted, tried): the current time, the next step, and the numbers of
+accepted and of attempted steps, either scalars or arrays over members.
 """
 
 from __future__ import annotations
 
 import tensorflow as tf
 
-#: a step grows or shrinks by these factors at most; the middle one is for safety
+#: minimum factor, safety factor and maximum factor of a change of the step
 SHRINK, SAFETY, GROW = 0.2, 0.9, 5.0
-#: the part of a cell's own value that is added to the scale of its field: values that grow by
-#: orders of magnitude between two looks at that scale must not be held to what they were
+#: fraction of a cell's value that is added to the scale of its field, so that values that grow by
+#: orders of magnitude between two updates of the scale are not controlled too strictly
 LOCAL = 0.02
-#: a step below this fraction of the interval means that the solution cannot be followed
+#: smallest step as a fraction of the interval; below it the run is aborted
 VANISHING = 1e-12
 
 
-def active(progress, trials, end, start):
-    """Whether there is a step to try on the way from ``start`` to ``end``."""
+def active(progress, max_trials, end, start):
+    """Whether a step remains to be tried in the interval from ``start`` to ``end``."""
     time, dt, _, tried = progress
-    return (time < end) & (tried < trials) & (dt > VANISHING * (end - start))
+    return (time < end) & (tried < max_trials) & (dt > VANISHING * (end - start))
 
 
 def next_step(progress, end):
-    """The step to try: what was chosen, or up to the end of the interval."""
+    """Return the step to try, shortened to the end of the interval."""
     time, dt, *_ = progress
     return tf.where(_is_last(progress, end), end - time, dt)
 
@@ -34,38 +34,39 @@ def _is_last(progress, end):
     return time + dt * (1 + 1e-12) >= end
 
 
-def squares(new, error, tolerance, scale):
-    """Of ``error / (tolerance * (scale + 0.02 |u|))``, cell by cell.
+def squared_errors(new, error, tolerance, scale):
+    """Return the squares of ``error / (tolerance * (scale + 0.02 |u|))`` in all cells.
 
     Args:
-        scale: of each field, a number that broadcasts against it: what is small beside the field.
+        scale: the scale of each field, relative to which the tolerance is defined; broadcasts
+            against the fields.
     """
     allowed = tf.cast(tolerance, new.dtype) * (scale + LOCAL * tf.abs(new))
     return tf.square(error / allowed)
 
 
-def size_of(sums, cells: int):
-    """The root mean square of what was allowed, of the field where it is largest."""
+def error_size(sums, cells: int):
+    """Return the root mean square of the scaled error, maximised over the fields."""
     return tf.cast(tf.sqrt(tf.reduce_max(sums / cells, axis=-1)), tf.float64)
 
 
-def judged(size, at_work, progress, end, order: int):
-    """Whether a step is taken, which it is where ``size`` is at most 1; and the progress then.
+def judge_step(size, is_active, progress, end, order: int):
+    """Return whether a step is accepted (``size`` at most 1), and the new progress.
 
     Args:
-        order: the power of dt in the local error.
+        order: the order of the local error in dt.
     """
     (time, dt, accepted, tried), last = progress, _is_last(progress, end)
     taken = next_step(progress, end)
-    good = (size <= 1.0) & at_work
+    good = (size <= 1.0) & is_active
     factor = SAFETY * tf.maximum(size, 1e-10) ** (-1.0 / order)
     factor = tf.where(tf.math.is_finite(size), factor, SHRINK)
     proposed = taken * tf.clip_by_value(factor, SHRINK, GROW)
-    # a step cut short by the interval's end says nothing against the longer one
+    # a step that was shortened to the end of the interval does not reduce the next step
     proposed = tf.where(good & last, tf.maximum(dt, proposed), proposed)
     return good, (
         tf.where(good, tf.where(last, end, time + taken), time),
-        tf.where(at_work, proposed, dt),
+        tf.where(is_active, proposed, dt),
         accepted + tf.cast(good, tf.int64),
-        tried + tf.cast(at_work, tf.int64),
+        tried + tf.cast(is_active, tf.int64),
     )

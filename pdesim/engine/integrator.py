@@ -1,4 +1,4 @@
-"""What is on the device: the states of one or several runs, and the calls that advance them."""
+"""States of one or several runs on the device, and the calls that advance them."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ from pdesim.engine.time_loop import TimeLoop
 from pdesim.errors import OutputError
 from pdesim.plan import Plan
 
-#: a tolerance that every step meets
+#: a tolerance that every step satisfies
 ANY = 1e30
-#: multistep methods begin with a step of lower order: of more steps it is a smaller part
+#: trial steps of multistep methods, which reduce the influence of the first step of lower order
 MULTISTEP_STEPS = 8
-#: the rounding of a step and of its halves, in units of the last place and for each stage
+#: rounding error of the difference between a step and its halves, per stage, in units in the last
+#: place
 ROUNDING = 2.0
-#: sets of coefficients that are kept, one where states have more bytes than this
+#: number of cached sets of coefficients; one if states have more bytes than this
 KEPT, LARGE = 3, 2**28
 
 
 class Integrator:
     """The states of some plans of one program, at the times ``now``.
 
-    Numbers are arrays with one value for each plan; states and what the stepper carries have an
-    axis more in front where there are several plans. ``dt`` is the dt that ``carry`` and the
-    coefficients belong to, or the one that a stepper with chosen steps tries next.
+    Scalars are arrays with one value for each plan; with several plans, states and carried data
+    have an additional leading axis. ``dt`` is the step that ``carry`` and the coefficients belong
+    to, or the next step to try of an adaptive stepper.
     """
 
     def __init__(self, plans: list[Plan], loop: TimeLoop) -> None:
@@ -51,8 +52,8 @@ class Integrator:
     def everyone(self) -> np.ndarray:
         return np.ones(len(self.plans), bool)
 
-    def place(self, dt: np.ndarray) -> None:
-        """Upload the states of the plans, and what the stepper carries, new or from checkpoints."""
+    def upload(self, dt: np.ndarray) -> None:
+        """Upload the states of the plans and the carried data, initialised or from checkpoints."""
         before = [plan.resume_from for plan in self.plans if plan.resume_from is not None]
         self.state = self.tensor([plan.state for plan in self.plans], self.loop.dtype)
         if not before:
@@ -62,10 +63,10 @@ class Integrator:
             self._carry_on([checkpoint.carry for checkpoint in before])
 
     def _carry_on(self, carried: Sequence[tuple[np.ndarray, ...]]) -> None:
-        """Upload what the stepper carried for each plan.
+        """Upload the carried data of all plans from their checkpoints.
 
         Raises:
-            OutputError: if it carries other arrays here.
+            OutputError: if the arrays do not match those of this stepper.
         """
         wanted = [_form(part) for part in self.carry_of(0)]
         for parts in carried:
@@ -79,7 +80,7 @@ class Integrator:
         self.carry = tf.nest.pack_sequence_as(self.carry, tensors)
 
     def tensor(self, values: Sequence | np.ndarray, dtype: tf.DType) -> tf.Tensor:
-        """One value a plan as a tensor; of a single plan, that value itself."""
+        """Return one value per plan as a tensor, a scalar for a single plan."""
         return tf.constant(np.stack(list(values)) if self.many else values[0], dtype)
 
     def _double(self, values: np.ndarray) -> tf.Tensor:
@@ -100,13 +101,13 @@ class Integrator:
         return tuple(part[member] if self.many else part for part in parts)
 
     def statistics(self, state: tf.Tensor | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Standard deviation and root mean square of each field: (plans, fields)."""
+        """Return standard deviation and root mean square of each field: (plans, fields)."""
         values = self.loop.statistics(self.state if state is None else state)
         spread, size = (np.atleast_2d(np.asarray(value)) for value in values)
         return spread, size
 
     def init(self, dt: np.ndarray, which: np.ndarray) -> None:
-        """Make the stepper's coefficients and what it carries from the states, for these dt."""
+        """Initialise the stepper's coefficients and carried data from the states, for these dt."""
         self.dt = dt
         if self.adaptive:
             self.carry = self.state
@@ -116,12 +117,12 @@ class Integrator:
             self.state, self._double(self.now), self._double(dt), self._parameters,
             self._coefficients,
         )  # fmt: skip
-        self.carry = begun if which.all() else self.loop.choose(which, begun, self.carry)
+        self.carry = begun if which.all() else self.loop.select_members(which, begun, self.carry)
         if which.all() and self._carries_state:
             self.state = self.carry
 
     def _coefficients_for(self, dt: np.ndarray) -> dict[str, tf.Tensor]:
-        """The stepper's numbers for these dt; those of the last few are kept."""
+        """Return the stepper's coefficients for these dt, with a small cache."""
         key = dt.tobytes()
         if key not in self._known:
             host = [
@@ -140,33 +141,33 @@ class Integrator:
 
     @property
     def _carries_state(self) -> bool:
-        """Whether what is carried is the state itself: one array then serves as both."""
+        """Whether the carried data are the state, so that one array is used for both."""
         return self.plans[0].stepper.carries_state
 
     def advance(self, start: np.ndarray, dt: np.ndarray, first: int, last: np.ndarray):
-        """The steps ``first`` to ``last`` of intervals that begin at ``start``."""
+        """Take the steps ``first`` to ``last`` of intervals that begin at ``start``."""
         return self.loop.advance(
             self.carry, self._double(start), self._double(dt), tf.constant(first, tf.int64),
             self.tensor(last, tf.int64), self._parameters, self._coefficients,
         )  # fmt: skip
 
-    def advance_adaptive(self, ends, trials: int, scale: np.ndarray, dt=None, tolerance=None):
-        """Up to so many steps of chosen size towards ``ends``."""
+    def advance_adaptive(self, ends, max_trials: int, scale: np.ndarray, dt=None, tolerance=None):
+        """Take up to ``max_trials`` adaptive steps towards ``ends``."""
         tolerance = self.plans[0].step.tolerance if tolerance is None else tolerance
         scale = scale if self.many else scale[0]
         return self.loop.advance_adaptive(
             self.carry, self._double(self.now), self._double(ends),
-            self._double(self.dt if dt is None else dt), tf.constant(trials, tf.int64),
+            self._double(self.dt if dt is None else dt), tf.constant(max_trials, tf.int64),
             tf.constant(tolerance, tf.float64), tf.constant(scale, self.loop.dtype),
             self._parameters,
         )  # fmt: skip
 
     def one_step(self, longest: np.ndarray, scale: np.ndarray) -> tf.Tensor:
-        """The states after one step, which is not taken."""
+        """Return the states after one trial step; the current states are unchanged."""
         return self._steps(np.minimum(self.dt, longest), 1, scale)
 
     def _steps(self, dt: np.ndarray, count: int, scale: np.ndarray) -> tf.Tensor:
-        """The states after some equal steps; what is carried is made anew for them."""
+        """Return the states after some fixed steps, with newly initialised carried data."""
         if self.adaptive:
             return self.advance_adaptive(self.now + count * dt, count, scale, dt, ANY)[1]
         if not np.array_equal(dt, self.dt) or self._is_multistep:
@@ -180,15 +181,16 @@ class Integrator:
     def error_rate(
         self, longest: np.ndarray, peak: np.ndarray, scale: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The rates of a step's error, of what rounding explains of it, and of its damping.
+        """Return the error per unit of time, its rounding part, and the damping rate of errors.
 
-        From a step taken once, and as two halves; see :mod:`pdesim.engine.monitor`. Another step
-        from both results shows how fast such a difference decays; one that grows, or that
-        rounding explains, counts as not damped. The arrays have shape ``(plans, fields)``.
+        The error follows from one step and two half steps; see :mod:`pdesim.engine.monitor`.
+        Another step from both results gives the damping of their difference; a difference that
+        grows, or is at the level of rounding, counts as undamped. The arrays have shape
+        ``(plans, fields)``.
 
         Args:
-            longest: steps of chosen size are no longer than this.
-            peak, scale: of each field, for its rounding and its tolerance.
+            longest: the maximum length of adaptive steps.
+            peak, scale: magnitudes of each field for its rounding error and its tolerance.
         """
         plan = self.plans[0]
         count = MULTISTEP_STEPS if self._is_multistep else 1
@@ -209,7 +211,7 @@ class Integrator:
         return first / share, rounding / share, np.maximum(np.nan_to_num(damping), 0.0)
 
     def _step_from(self, state: tf.Tensor, dt: np.ndarray, scale: np.ndarray) -> tf.Tensor:
-        """The states a step later than others that were reached on trial."""
+        """Return the states one step after given trial states."""
         self.state = state
         if self.adaptive:
             self.carry = state
@@ -223,5 +225,5 @@ def _form(values: np.ndarray) -> str:
 
 
 def as_array(tensor: tf.Tensor) -> np.ndarray:
-    """A tensor's own memory on a CPU, which nobody writes to again; ``numpy()`` would copy it."""
+    """Return a tensor as a read-only array, on a CPU without the copy of ``numpy()``."""
     return np.asarray(memoryview(tensor)) if "CPU" in tensor.device else tensor.numpy()

@@ -1,4 +1,4 @@
-"""The mutable state of a simulation: its members, and how far they are."""
+"""The mutable state of a simulation: its members and their progress."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from pdesim.plan import Plan
 
 @dataclass
 class Members:
-    """The members of a simulation between two blocks of steps.
+    """The state of all members of a simulation between two blocks of steps.
 
     Args:
-        plans: one for each member; automatic steps are replaced in them.
-        at: their states.
-        monitor: their errors in time.
-        steps, rejected: counts for each member, ``(members,)``.
-        target: the last of the plan's targets that was reached.
-        steps_since_target: counted for all members together.
-        failures: the errors that ended members.
+        plans: one for each member; replaced when automatic steps change.
+        at: the states of the members.
+        monitor: the errors in time of the members.
+        steps, rejected: numbers of accepted and rejected steps, ``(members,)``.
+        target: the index of the last target that was reached.
+        steps_since_target: the number of steps since then, of all members together.
+        failures: the errors of failed members.
     """
 
     plans: list[Plan]
@@ -42,24 +42,24 @@ class Members:
 
     @property
     def alive(self) -> np.ndarray:
-        """Whether each member goes on."""
+        """Whether each member is still advancing."""
         return np.array([number not in self.failures for number in range(len(self.plans))])
 
     def end(self, member: int, error: PdesimError) -> None:
-        """Record the error that ends a member; raise it if no other member is left."""
+        """Record the error of a member; raise it if no other member is left."""
         self.failures[member] = error
         if len(self.failures) == len(self.plans):
             raise error
 
     def steps_to_target(self) -> np.ndarray:
-        """The number of equal steps of each member in the present interval."""
+        """The number of fixed steps of each member in the current interval."""
         return np.array([plan.steps_between(self.target) for plan in self.plans])
 
-    def equal_steps(self) -> np.ndarray:
-        """The dt of each member: the present interval divided into equal parts."""
+    def fixed_dt(self) -> np.ndarray:
+        """The dt of each member: the current interval divided by its number of steps."""
         targets, number = self.plan.targets, self.target
         return (targets[number + 1] - targets[number]) / self.steps_to_target()
 
     def until_target(self) -> np.ndarray:
-        """The time of each member that is left in the present interval."""
+        """The remaining time of each member in the current interval."""
         return self.plan.targets[self.target + 1] - self.at.now

@@ -1,15 +1,14 @@
-"""The error in time of a run, measured while it runs, and the steps that follow from it.
+"""Measurement of the error in time during a run, and the resulting changes of the step.
 
-A step is taken once from the present state, and again as two steps of half its length. For a method
-of order p the error of the single step is the difference times ``1 / (1 - 2**-p)`` (Hairer,
-Norsett, Wanner, Solving ODEs I (1993), sec. II.4). Divided by the step this is the rate ``r`` at
-which steps add to the error. The equation damps it at a rate ``d`` that is measured as well:
-``E' = r - d E``. Part of an error is often not damped (a phase, a position), so the estimate that a
-run reports is a mean of this and of ``E' = r``. Amplification, where an equation is chaotic, is not
-in it.
+From the current state, one step is taken, and again two steps of half its length. For a method of
+order p the error of the single step is the difference times ``1 / (1 - 2**-p)`` (Hairer, Norsett,
+Wanner, Solving ODEs I (1993), sec. II.4). Divided by the step it is the rate ``r`` at which the
+error grows. The equation damps errors at a rate ``d`` that is also measured: ``E' = r - d E``. Part
+of an error is often undamped (a phase, a position), so the reported estimate is a mean of this and
+of ``E' = r``. The amplification of errors in chaotic equations is not included.
 
-A difference that rounding explains may still hide an error that adds up over thousands of steps. So
-it is a part of the estimate, while only what is larger makes steps shorter.
+A difference at the level of rounding may hide an error that accumulates over thousands of steps. It
+is therefore included in the estimate, but only larger differences reduce the step.
 """
 
 from __future__ import annotations
@@ -20,33 +19,32 @@ import numpy as np
 
 from pdesim.output.checkpoint import SAVED
 
-#: steps after which the error is measured again: early and often, then every so many
+#: numbers of steps between measurements: short at first, then the last value
 EARLY, EVERY = (2, 8, 24), 64
-#: the part of its largest value that a field which is nearly uniform is measured against
+#: scale of a nearly uniform field, as a fraction of its largest value
 FLOOR = 0.02
-#: the error over a whole run that automatic steps keep, relative to each field's deviation
+#: target error of automatic steps at the end of a run, relative to each field's standard deviation
 ACCURACY = 2e-3
-#: the part of a run that counts as its beginning, where errors may grow faster for a short time
+#: initial fraction of a run in which the error may grow faster
 BEGINNING = 1 / 64
-#: a step is changed where it could be longer by the first factor, or has an error larger than
-#: allowed by the second; it changes by these factors at most, and keeps this much in reserve
+#: a step is changed if it could be longer by the first factor, or if its error exceeds the allowed
+#: one by the second; minimum and maximum factor of a change, and safety factor
 LONGER, TOLERATED, SHRINK, GROW, RESERVE = 1.5, 1.2, 0.1, 2.0, 0.9
-#: the part of an error that is taken to be never damped
+#: fraction of an error that is assumed to be undamped
 LASTING = 0.05
-#: a field without any value is measured against this, which no error reaches
+#: scale of a field that is zero everywhere, which avoids a division by zero
 NOTHING = 1e-25
 
 
 @dataclass
 class Monitor:
-    """What is known of the error in time, per member and field: arrays ``(members, fields)``.
+    """Estimates of the error in time per member and field, arrays ``(members, fields)``.
 
     ``error`` is the integral of ``rate``, the error per unit of time, up to ``time``, and
     ``damped`` the same with ``damping``; all are root mean squares over the grid. ``hidden`` is the
-    part of ``rate`` that rounding explains. ``peak`` is the
-    largest root mean square of each field so far, and ``spread`` its present standard deviation.
-    ``checked`` counts the steps of each member at the last measurement, ``checks`` the
-    measurements.
+    part of ``rate`` at the level of rounding. ``peak`` is the largest root mean square of each
+    field so far, and ``spread`` its current standard deviation. ``checked`` is the number of steps
+    of each member at the last measurement, ``checks`` the number of measurements.
     """
 
     error: np.ndarray
@@ -62,30 +60,30 @@ class Monitor:
 
     @classmethod
     def start(cls, members: int, fields: int, time: float) -> Monitor:
-        """A monitor before the first measurement."""
+        """Return a monitor without measurements."""
         zeros = [np.zeros((members, fields)) for _ in SAVED]
         counts = [np.zeros(members, dtype=np.int64) for _ in range(2)]
         arrays = dict(zip(SAVED, zeros, strict=True))
         return cls(**arrays, time=np.full(members, time), checked=counts[0], checks=counts[1])
 
-    def look(self, spread: np.ndarray, size: np.ndarray) -> None:
-        """Take note of each field's standard deviation and root mean square."""
+    def observe(self, spread: np.ndarray, size: np.ndarray) -> None:
+        """Update the standard deviation and the largest root mean square of each field."""
         self.spread = np.nan_to_num(spread)
         self.peak = np.maximum(self.peak, np.nan_to_num(size))
 
-    def fill(self, spread: np.ndarray, size: np.ndarray) -> None:
-        """Take the values of another state for fields that have been zero so far."""
+    def replace_zero_scales(self, spread: np.ndarray, size: np.ndarray) -> None:
+        """Set the scales of fields that have been zero so far from another state."""
         empty = self.peak == 0
         self.spread = np.where(empty, spread, self.spread)
         self.peak = np.where(empty, size, self.peak)
 
     @property
     def scale(self) -> np.ndarray:
-        """What errors of each field are relative to."""
+        """Return the scale of each field, relative to which its error is defined."""
         return np.maximum(np.maximum(self.spread, FLOOR * self.peak), NOTHING)
 
     def due(self, steps: np.ndarray) -> np.ndarray:
-        """Which members are to be measured, after so many steps."""
+        """Return the members to be measured, from their numbers of steps."""
         waits = np.array([EARLY[n - 1] if 0 < n <= len(EARLY) else EVERY for n in self.checks])
         return (self.checks == 0) | (steps - self.checked >= waits)
 
@@ -100,8 +98,8 @@ class Monitor:
     ) -> None:
         """Add a measurement of some members.
 
-        Between two measurements the error grows at the geometric mean of their rates, which range
-        over orders of magnitude where a solution becomes smooth.
+        Between two measurements the geometric mean of their rates is used, since rates vary over
+        orders of magnitude when a solution becomes smooth.
         """
         rate = np.where(np.isfinite(rate), rate, self.rate)
         known = self.checks[:, None] > 0
@@ -118,27 +116,27 @@ class Monitor:
         self.checks = self.checks + which
 
     def _grown(self, rate, damping, time: float) -> tuple[np.ndarray, np.ndarray]:
-        """``error`` and ``damped`` at a later time."""
+        """Return ``error`` and ``damped`` at a later time."""
         elapsed = (time - self.time)[:, None]
         damping = np.minimum(damping, 1e100)
         left = np.exp(-damping * elapsed)
-        # (1 - exp(-d t)) / d, which is t where d vanishes
+        # (1 - exp(-d t)) / d, with the limit t for d = 0
         weight = np.where(
             damping * elapsed > 1e-12, (1 - left) / np.maximum(damping, 1e-300), elapsed
         )
         return self.error + rate * elapsed, self.damped * left + rate * weight
 
     def total(self, time: float) -> np.ndarray:
-        """The estimated error at a time, with the last known rates."""
+        """Return the estimated error at a time, with the last measured rates."""
         error, damped = self._grown(self.rate, self.damping, time)
         return LASTING * error + (1 - LASTING) * damped
 
     def wanted_factor(self, order: int, time: float, start: float, end: float) -> np.ndarray:
-        """By what each member's step should change, 1 where it should not.
+        """Return the factor by which each member's step should change, 1 for no change.
 
-        The error may grow as ``ACCURACY`` over the run, and faster at its beginning:
-        ``ACCURACY / (c (t - start + b (end - start)))`` with ``c = log(1 + 1/b)``, whose integral
-        over the run is ``ACCURACY``.
+        The error may reach ``ACCURACY`` at the end of the run, and grows faster at its beginning,
+        at the rate ``ACCURACY / (c (t - start + b (end - start)))`` with ``c = log(1 + 1/b)``,
+        whose integral over the run is ``ACCURACY``.
         """
         elapsed = time - start + BEGINNING * (end - start)
         allowed = ACCURACY / (np.log1p(1 / BEGINNING) * elapsed)
@@ -148,12 +146,12 @@ class Monitor:
         keep = (worst <= TOLERATED) & (factor < LONGER)
         return np.where(keep, 1.0, np.clip(factor, SHRINK, GROW))
 
-    def of(self, member: int) -> np.ndarray:
-        """Everything about one member as one array, ``(7, fields)``; see :meth:`restore`."""
+    def to_array(self, member: int) -> np.ndarray:
+        """Return the state of one member as an array, ``(7, fields)``; see :meth:`restore`."""
         return np.stack([getattr(self, name)[member] for name in SAVED])
 
     def restore(self, member: int, values: np.ndarray, time: float, steps: int, checks: int):
-        """The state of a member as it was saved."""
+        """Restore the state of a member from :meth:`to_array`."""
         for name, value in zip(SAVED, values, strict=True):
             getattr(self, name)[member] = value
         self.time[member], self.checked[member], self.checks[member] = time, steps, checks

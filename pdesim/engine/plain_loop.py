@@ -1,4 +1,4 @@
-"""The loop over steps on the grid, for every problem and stepper."""
+"""The loop over steps on grid-shaped arrays, for all problems and steppers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class PlainLoop:
 
     context: StepContext
 
-    #: steps that are always taken together
+    #: number of steps that are always taken together
     steps_at_once = 1
 
     @cached_property
@@ -33,14 +33,16 @@ class PlainLoop:
         def one(index, carry):
             stored = context.stored(system)
             new = context.step(stored, axes, index, carry, start, dt, coefficients)
-            # of several members only those advance that are not at their end
-            return index + 1, context.where(index < last, new, carry) if context.members else new
+            # members that have taken all their steps are not advanced
+            return index + 1, context.select_members(
+                index < last, new, carry
+            ) if context.members else new
 
         _, carry = tf.while_loop(lambda index, _: index < end, one, (first, carry))
         return self.leave(system, carry, start, dt, last, coefficients)
 
     def leave(self, system, carry, start, dt, last, coefficients):
-        """The results of ``advance`` at the end of its steps."""
+        """Return the results of ``advance`` after its steps."""
         context, axes = self.context, self.context.problem.grid.dimensions
         stop = context.per_member(start + tf.cast(last, tf.float64) * dt, axes)
         step_dt = context.per_member(tf.cast(dt, context.dtype), axes + 1)
@@ -50,23 +52,23 @@ class PlainLoop:
     def advance_adaptive(self) -> Any:
         return self.context.compiled(self._trace_adaptive)
 
-    def _trace_adaptive(self, carry, time, end, dt, trials, tolerance, scale, parameters):
+    def _trace_adaptive(self, carry, time, end, dt, max_trials, tolerance, scale, parameters):
         context = self.context
         system, axes = context.system(parameters), context.problem.grid.dimensions
         scale, order = system.column(scale), context.stepper.error_order
 
         def active(progress):
-            return error_control.active(progress, trials, end, time)
+            return error_control.active(progress, max_trials, end, time)
 
         def attempt(carry, *progress):
             now, taken = progress[0], error_control.next_step(progress, end)
             stored = context.stored(system)
             new, error = context.step_with_error(stored, axes, carry, now, taken)
-            squares = error_control.squares(new, error, tolerance, scale)
-            sums = tf.reduce_sum(squares, axis=context.grid_axes)
-            size = error_control.size_of(sums, context.problem.grid.cells)
-            good, progress = error_control.judged(size, active(progress), progress, end, order)
-            return context.where(good, new, carry), *progress
+            squared_errors = error_control.squared_errors(new, error, tolerance, scale)
+            sums = tf.reduce_sum(squared_errors, axis=context.grid_axes)
+            size = error_control.error_size(sums, context.problem.grid.cells)
+            good, progress = error_control.judge_step(size, active(progress), progress, end, order)
+            return context.select_members(good, new, carry), *progress
 
         zero = tf.zeros_like(time, tf.int64)
         carry, *rest = tf.while_loop(

@@ -1,4 +1,4 @@
-"""A plan on a device: blocks of steps, from frame to frame."""
+"""Simulation of a plan on a device, in blocks of steps from frame to frame."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from pdesim.engine.compile_cache import get_or_compile, use_xla
-from pdesim.engine.control import divergence_error, relative_error, seconds_a_step
+from pdesim.engine.control import divergence_error, relative_error, seconds_per_step
 from pdesim.engine.device import Placement, release_memory
 from pdesim.engine.error_control import VANISHING
 from pdesim.engine.flat.tuning import TUNING, Tuning
@@ -23,8 +23,8 @@ from pdesim.errors import PdesimError
 from pdesim.output.checkpoint import Checkpoint
 from pdesim.plan import Plan
 
-#: seconds that a block of steps should take: short enough to stop soon, long enough for its call
-#: to cost nothing
+#: target duration of a block of steps in seconds: short enough to stop quickly, long enough to make
+#: the overhead of a call negligible
 BLOCK_SECONDS = 0.5
 FIRST_BLOCK = 8
 #: the first step of adaptive steppers after an event, as a fraction of the time between frames
@@ -33,8 +33,11 @@ AFTER_EVENT = 1e-2
 
 @dataclass(frozen=True)
 class Frame:
-    """A frame of a run: ``state`` has shape ``(fields, *grid.shape)``, of several members
-    ``(members, fields, *grid.shape)``."""
+    """A frame of a run.
+
+    ``state`` has shape ``(fields, *grid.shape)``, of several members
+    ``(members, fields, *grid.shape)``.
+    """
 
     index: int
     time: float
@@ -43,7 +46,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Progress:
-    """Reported after every block: steps taken, simulated time, and seconds spent in blocks."""
+    """Progress after a block: steps taken, simulated time, and seconds spent in blocks."""
 
     steps: int
     time: float
@@ -54,15 +57,17 @@ Report = Callable[[Progress], None]
 
 
 class Simulation:
-    """A plan on a device. Iterate :meth:`frames`; the first frame is the initial state.
+    """Simulation of a plan on a device.
+
+    Iterate :meth:`frames`; the first frame is the initial state.
 
     A resumed plan yields the frames after its checkpoint, bit for bit those of an uninterrupted
     run.
 
-    Several plans of one problem, equal in all but parameters, initial states and steps, advance as
-    members of one program. The failure of a member is recorded in ``failures``; the others are not
-    affected. A member that is resumed alone after a start in a batch is computed twice, side by
-    side, so that its bits are those of the batch's program.
+    Several plans that differ only in parameters, initial states and steps advance as members of one
+    program. The failure of a member is recorded in ``failures``; other members are not affected. A
+    member of a batch that is resumed alone is computed twice in one program, so that its results
+    are bit-identical to those of the batch's program.
     """
 
     def __init__(
@@ -70,7 +75,7 @@ class Simulation:
     ) -> None:
         plans = [plan] if isinstance(plan, Plan) else list(plan)
         self.placement, first = placement, plans[0]
-        #: the number of members whose frames are shown
+        #: the number of members whose frames are returned
         self.members = len(plans)
         if self.members == 1 and first.resume_from and first.resume_from.in_batch:
             plans *= 2
@@ -92,7 +97,7 @@ class Simulation:
 
     @property
     def plans(self) -> list[Plan]:
-        """The plans of all members; automatic steps may have been shortened in them."""
+        """The plans of all members, with the current automatic steps."""
         return self._batch.plans
 
     @property
@@ -102,27 +107,27 @@ class Simulation:
 
     @property
     def failures(self) -> dict[int, PdesimError]:
-        """The errors that ended members."""
+        """The errors of failed members."""
         return self._batch.failures
 
     @property
     def steps(self) -> int:
-        """Steps taken, of all members together."""
+        """The number of steps taken by all members."""
         return int(self._batch.steps[: self.members].sum())
 
     @property
     def rejected(self) -> int:
-        """Steps rejected, of all members together."""
+        """The number of steps rejected of all members."""
         return int(self._batch.rejected[: self.members].sum())
 
     def steps_of(self, member: int) -> tuple[int, int]:
-        """Steps taken and rejected by one member."""
+        """Return the numbers of steps taken and rejected of one member."""
         return int(self._batch.steps[member]), int(self._batch.rejected[member])
 
     def prepare(self) -> float:
-        """Compile, and time some steps whose result is discarded: the seconds of a step.
+        """Compile, and return the seconds per step of a trial whose result is discarded.
 
-        The initial states are then on the device, and released here.
+        The initial states are uploaded to the device and released on the host.
         """
         began, members = clock_module.perf_counter(), self._batch
         with tf.device(self.placement.name):
@@ -133,21 +138,21 @@ class Simulation:
             self._trial(1)
             release_memory()
             self.compile_seconds = clock_module.perf_counter() - began
-            # no call of a run with equal steps takes more of them at once
+            # the maximum number of fixed steps in a call
             most = None if members.at.adaptive else int(members.steps_to_target().max())
-            seconds = seconds_a_step(self._trial, self.loop.steps_at_once, most)
+            seconds = seconds_per_step(self._trial, self.loop.steps_at_once, most)
             self._control.start()
         self.steps_per_block = max(FIRST_BLOCK, int(BLOCK_SECONDS / max(seconds, 1e-6)))
         return seconds
 
     def frames(self, report: Report = lambda progress: None) -> Iterator[Frame]:
-        """Yield the frames of the plan, advancing between them.
+        """Advance the simulation and yield its frames.
 
         Args:
             report: called after every block; may raise to stop the run.
 
         Raises:
-            DivergedError: if a field is no longer finite, in every member; frames before it were
+            DivergedError: if a field of every member is no longer finite; earlier frames have been
                 yielded.
             SolverError: likewise, if an implicit step could not be solved.
         """
@@ -177,10 +182,10 @@ class Simulation:
         return at.state_of(0) if len(self.plans) > self.members else as_array(at.state)
 
     def checkpoint(self, member: int = 0) -> Checkpoint:
-        """The state between two blocks of steps, from which the run can be resumed."""
+        """Return the state between two blocks of steps, from which the run can be resumed."""
         members, plan = self._batch, self.plans[member]
         at, monitor, done = members.at, members.monitor, members.steps_since_target
-        if at.many and done:  # members with longer steps wait at the target for the others
+        if at.many and done:  # members that take fewer steps wait at the target for the others
             done = min(done, plan.steps_between(members.target))
         mask = plan.problem.mask
         return Checkpoint(
@@ -201,14 +206,17 @@ class Simulation:
             measured_at=float(monitor.time[member]),
             times=plan.times,
             targets=plan.targets,
-            errors=monitor.of(member),
+            errors=monitor.to_array(member),
             state=at.state_of(member),
             carry=at.carry_of(member),
             solid=None if mask is None else mask.solid,
         )
 
     def relative_time_error(self, member: int = 0) -> dict[str, float]:
-        """The estimated error in time up to now (:func:`pdesim.engine.control.relative_error`)."""
+        """Return the estimated error in time so far.
+
+        See :func:`pdesim.engine.control.relative_error`.
+        """
         members = self._batch
         if not self._control.started:
             return {}
@@ -230,11 +238,11 @@ class Simulation:
         elif at.adaptive:
             dt = np.array([plan.step.dt for plan in self.plans])
         else:
-            dt = members.equal_steps()
-        at.place(dt)
+            dt = members.fixed_dt()
+        at.upload(dt)
 
     def _trial(self, steps: int) -> None:
-        """Take some steps from the present states, and discard the result."""
+        """Take some steps from the current states, and discard the result."""
         members, count = self._batch, len(self.plans)
         at = members.at
         if at.adaptive:
@@ -245,12 +253,12 @@ class Simulation:
         result[2].numpy()
 
     def _advance(self, report: Report) -> None:
-        """Advance from one target to the next in equal steps."""
+        """Advance from one target to the next in fixed steps."""
         members, at = self._batch, self._batch.at
-        counts, dt = members.steps_to_target(), members.equal_steps()
+        counts, dt = members.steps_to_target(), members.fixed_dt()
         start = np.full(len(counts), float(self.plan.targets[members.target]))
         if members.steps_since_target == 0:
-            # what multistep methods carry belongs to one dt
+            # the carried data of multistep methods belong to one dt
             changed = ~np.isclose(dt, at.dt, rtol=1e-9)
             if changed.any():
                 at.init(np.where(changed, dt, at.dt), changed)
@@ -259,7 +267,7 @@ class Simulation:
             upto = min(counts.max(), first + self.steps_per_block)
             last = np.minimum(counts, upto)
             began, before = clock_module.perf_counter(), float(at.now.min())
-            at.state = None  # the program needs what is carried only; this frees memory for it
+            at.state = None  # the program needs the carried data only; this frees memory
             carry, at.state, finite = at.advance(start, dt, first, last)
             at.carry = at.state if carry is None else carry
             members.steps_since_target, at.now = int(upto), start + last * dt
@@ -287,7 +295,7 @@ class Simulation:
             self._record_block(tried, finite, began, float(before.min()), report)
 
     def _restart_after_event(self) -> None:
-        """Begin with a short step where a formula has switched."""
+        """Restart with a short step after an event."""
         plan, target = self.plan, self._batch.target
         switched = np.isclose(plan.targets[target], plan.events).any()
         if plan.problem.is_time_dependent and (target == 0 or switched):
@@ -299,7 +307,7 @@ class Simulation:
     ) -> None:
         """Count the steps of a block, adapt the length of the next one, and record failures."""
         members = self._batch
-        finite = np.atleast_2d(finite)  # waits for the device
+        finite = np.atleast_2d(finite)  # this waits for the device
         seconds = clock_module.perf_counter() - began
         if self.steps == 0 and self.compile_seconds == 0:
             self.compile_seconds = seconds

@@ -1,4 +1,4 @@
-"""TensorFlow's start for a process that computes nothing but some plans."""
+"""Initialisation of TensorFlow for a process that computes only given plans."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from pdesim.plan import Plan
 
 
 def start_for(plans: Sequence[Plan]) -> Placement:
-    """TensorFlow as these plans are computed fastest, on the device that the first asks for.
+    """Start TensorFlow with the fastest settings for some plans, on the device of the first.
 
-    What is set up holds for the whole process, and makes other plans slower.
+    The settings apply to the entire process, and make other plans slower.
 
     Raises:
-        DeviceError: if a GPU is asked for where there is none.
+        DeviceError: if a GPU is requested but not available.
     """
 
     def one_thread() -> bool:
         from pdesim.engine.compile_cache import (
-            in_slabs,  # needs TensorFlow, which is imported by then
+            uses_slabs,  # needs TensorFlow, which is imported at this point
         )
 
-        return all(in_slabs(plan) for plan in plans)
+        return all(uses_slabs(plan) for plan in plans)
 
     if all(map(fuses_to_one_kernel, plans)):
         fill_several_arrays()

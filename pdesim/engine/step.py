@@ -1,4 +1,4 @@
-"""One step inside a trace: what all loops over steps have in common."""
+"""One step inside a trace, shared by all loops over steps."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from pdesim.operators.problem import Problem
 from pdesim.steppers.base import Carry
 from pdesim.steppers.cost import Cost, cost_of
 
-#: distance from both ends of a step at which it evaluates formulas, relative to the time: a few
+#: minimum distance of formula evaluations from both ends of a step, relative to the time: a few
 #: units of rounding
 MARGIN = 1e-15
 
 
 @dataclass(frozen=True)
 class Target:
-    """The form in which steps are compiled.
+    """Options of the compilation of steps.
 
     Args:
-        fused: by XLA.
-        flat: on flat arrays where the problem allows it, which is fastest on CPUs.
-        one_kernel: with as few kernels as possible, which is fastest on GPUs.
-        separate_fields: fields of a flat state are computed one by one, for a compiler that puts
-            them into one kernel; a step has no stages then.
+        fused: compile with XLA.
+        flat: use flat arrays if the problem supports them, which is fastest on CPUs.
+        one_kernel: compile as few kernels as possible, which is fastest on GPUs.
+        separate_fields: compute fields of a flat state separately, for a compiler that fuses them
+            into one kernel; requires a step without stages.
     """
 
     fused: bool = True
@@ -43,10 +43,10 @@ class Target:
 
 @dataclass(frozen=True)
 class StepContext:
-    """A problem, a stepper and the form of its program.
+    """A problem, a stepper and the options of its program.
 
-    With ``members``, a program advances that many runs at once: states have one more axis in
-    front, and numbers have the shape ``(members,)``.
+    With ``members``, a program advances several runs together: states have an additional leading
+    axis, and scalars have the shape ``(members,)``.
     """
 
     problem: Problem
@@ -62,7 +62,7 @@ class StepContext:
 
     @property
     def bytes_per_cell(self) -> int:
-        """Bytes of a state, of all members together, divided by the number of cells."""
+        """Bytes of the states of all members, divided by the number of cells."""
         return self.dtype.size * len(self.problem.equation.fields) * max(self.members, 1)
 
     @property
@@ -70,10 +70,10 @@ class StepContext:
         return list(range(-self.problem.grid.dimensions, 0))
 
     def system(self, parameters: Mapping[str, tf.Tensor], axes: int = 0) -> MethodOfLines:
-        """The method of lines; parameters of members are shaped to multiply one field.
+        """Return the method of lines; parameters of members are shaped to multiply one field.
 
         Args:
-            axes: of a field; 0: those of the grid.
+            axes: the number of axes of a field; 0 for those of the grid.
         """
         axes = axes or self.problem.grid.dimensions
         shaped = {name: self.per_member(value, axes) for name, value in parameters.items()}
@@ -83,14 +83,14 @@ class StepContext:
         )  # fmt: skip
 
     def per_member(self, numbers: tf.Tensor, axes: int) -> tf.Tensor:
-        """One number for each member, shaped to broadcast against arrays of ``axes`` more axes."""
+        """Reshape one value per member to broadcast against arrays of ``axes`` more axes."""
         return tf.reshape(numbers, (self.members, *[1] * axes)) if self.members else numbers
 
     def compiled(self, function: Callable) -> Any:
         return tf.function(function, jit_compile=self.target.fused, autograph=False)
 
     def stored(self, system: MethodOfLines) -> Any:
-        """The system of one step, in which stages are kernels of their own on a GPU."""
+        """Return the system of one step, in which stages are separate kernels on a GPU."""
         if not self.target.one_kernel or not self.cost.is_local:
             return system
         stages = self.cost.neighbors_read | (self.cost.reused - self.cost.slopes)
@@ -108,16 +108,17 @@ class StepContext:
         dt: Any,
         coefficients: Any,
     ) -> Carry:
-        """What is carried after step ``index`` of an interval that begins at ``start``.
+        """Return the carried data after step ``index`` of an interval that begins at ``start``.
 
         Args:
-            system: of tensors, or a ``StoringSystem``.
-            axes: of one field.
+            system: a system of tensors, or a ``StoringSystem``.
+            axes: the number of axes of a field.
         """
         step_dt = self.per_member(tf.cast(dt, self.dtype), axes + 1)
 
         def stage_time(c: Any) -> tf.Tensor:
-            # from the interval's start, so that any division into blocks gives equal bits
+            # relative to the interval's start, so that results do not depend on the division into
+            # blocks
             time = start + (tf.cast(index, tf.float64) + c) * dt
             return self.per_member(self.inside_step(time, c), axes)
 
@@ -130,7 +131,7 @@ class StepContext:
     def step_with_error(
         self, system: Any, axes: int, carry: tf.Tensor, now: Any, dt: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The state after a step from time ``now``, and its error estimate."""
+        """Return the state after a step from time ``now``, and its error estimate."""
         step_dt = self.per_member(tf.cast(dt, self.dtype), axes + 1)
 
         def stage_time(c: Any) -> tf.Tensor:
@@ -143,9 +144,9 @@ class StepContext:
         )
 
     def inside_step(self, time: tf.Tensor, c: Any) -> tf.Tensor:
-        """The time of a stage; at both ends of a step a time just inside it.
+        """Return the time of a stage, moved just inside the step at both ends.
 
-        A formula that switches at the end of a step then has the value that it has within the step.
+        A formula that switches at the end of a step then has its value from within the step.
         """
         if not self.problem.is_time_dependent or not isinstance(c, float) or c not in (0.0, 1.0):
             return time
@@ -156,9 +157,9 @@ class StepContext:
     def extract(
         self, system: MethodOfLines, carry: Carry, time: Any, dt: Any, coefficients: Any
     ) -> tuple:
-        """What is carried, the state, and whether each field is finite.
+        """Return the carried data, the state, and whether each field is finite.
 
-        What is carried is None where it is the state: two results would be two arrays.
+        The carried data are None if they equal the state, since two results would be two arrays.
         """
         state = self.stepper.extract(system, carry, time, dt, coefficients)
         carry = None if state is carry else carry
@@ -171,8 +172,8 @@ class StepContext:
 
         return self.compiled(trace)
 
-    def where(self, chosen: tf.Tensor, new: Carry, old: Carry) -> Carry:
-        """All parts of what is carried, of the chosen members new and of the others old."""
+    def select_members(self, chosen: tf.Tensor, new: Carry, old: Carry) -> Carry:
+        """Return the carried data, ``new`` for selected members and ``old`` for the others."""
 
         def pick(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
             shape = (*chosen.shape, *[1] * (a.shape.rank - chosen.shape.rank))
@@ -180,10 +181,10 @@ class StepContext:
 
         return tf.nest.map_structure(pick, new, old)
 
-    def joined(self, carry: Carry) -> tuple[tf.Tensor, Callable[..., Carry]]:
-        """All that is carried as one tensor on the grid, and the function that parts it.
+    def pack(self, carry: Carry) -> tuple[tf.Tensor, Callable[..., Carry]]:
+        """Return the carried data as one tensor on the grid, and the function that unpacks it.
 
-        Joining and parting in every step would be passes over memory.
+        Packing and unpacking in every step would be additional passes over memory.
         """
         on_grid, parts = -1 - self.problem.grid.dimensions, tf.nest.flatten(carry)
         sizes = [part.shape[on_grid] for part in parts]
@@ -194,6 +195,6 @@ class StepContext:
         return tf.concat(parts, axis=on_grid), part
 
     def sizes(self, carry: Carry) -> Sequence[int]:
-        """The number of fields in each part of what is carried."""
+        """Return the number of fields in each part of the carried data."""
         axis = -1 - self.problem.grid.dimensions
         return [part.shape[axis] for part in tf.nest.flatten(carry)]

@@ -1,4 +1,4 @@
-"""Automatic steps follow the measured error and the stability limit, from target to target."""
+"""Adaptation of automatic steps to the measured error and the stability limit."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from pdesim.plan import TimeStep
 
 log = logging.getLogger("pdesim")
 
-#: how often a first step is corrected before the run begins
+#: maximum number of corrections of the first step
 CORRECTIONS = 8
-#: growth between two targets above which the stability limit is analysed again
+#: growth factor between two targets above which the stability limit is computed again
 SUSPICIOUS = 10.0
 
 
@@ -32,16 +32,16 @@ class StepControl:
         self.members, self.started = members, started
 
     def start(self) -> None:
-        """Measure the error of the first step, and shorten automatic steps until it is allowed."""
+        """Measure the error of the first step, and shorten automatic steps if it is too large."""
         if self.started:
             return
         self.started = True
         members, monitor, at = self.members, self.members.monitor, self.members.at
-        monitor.look(*at.statistics())
+        monitor.observe(*at.statistics())
         if not monitor.peak.all():
-            self._look_ahead()
+            self._initialise_zero_scales()
         if members.plan.step.adaptive:
-            # the first step is not known yet; its error is about the tolerance
+            # the first adaptive step is not known yet; its error is about the tolerance
             monitor.damped = members.plan.step.tolerance * monitor.scale
             return
         for _ in range(CORRECTIONS if members.plan.step.automatic else 1):
@@ -51,26 +51,26 @@ class StepControl:
             if not (factors < 1).any():
                 break
             self._change_steps(np.minimum(factors, 1.0), {})
-            at.init(members.equal_steps(), at.everyone)
+            at.init(members.fixed_dt(), at.everyone)
 
     def at_target(self) -> None:
-        """Measure the error if that is due, and adapt the steps to the error and the limit."""
+        """Measure the error if it is due, and adapt the steps to the error and the limit."""
         members, monitor = self.members, self.members.monitor
         plan = members.plan
         if members.target == len(plan.targets) - 1:
             return
         peaks = monitor.peak.copy()
-        monitor.look(*members.at.statistics())
+        monitor.observe(*members.at.statistics())
         if not monitor.peak.all():
-            self._look_ahead()
+            self._initialise_zero_scales()
         due = monitor.due(members.steps) & members.alive
         growing = (monitor.peak > SUSPICIOUS * peaks).any(axis=1) & (peaks > 0).all(axis=1)
         growing &= members.alive
-        # where coefficients of derivatives change, the limit does so from one target to the next
+        # if coefficients of derivatives vary, the limit changes from target to target
         analysed = due | growing | (members.alive & plan.problem.stiffness_varies)
         if not analysed.any():
             return
-        # steps of a given length are questioned only where the solution grows fast
+        # given steps are checked only if the solution grows rapidly
         limits = self._limits(analysed if plan.step.automatic else growing)
         for member in np.flatnonzero(growing):
             self._check_growth(int(member), limits)
@@ -78,17 +78,17 @@ class StepControl:
         self._change_steps(self._factors(due), limits)
 
     def _check_growth(self, member: int, limits: Mapping[int, TimeStep]) -> None:
-        """End a member that grows fast, if its step is above the stability limit."""
+        """End a member that grows rapidly if its step is above the stability limit."""
         plan, now = self.members.plans[member], float(self.members.at.now[member])
         error = growth_error(plan, limits.get(member, plan.step).limit, now)
         if error is not None:
             self.members.end(member, error)
 
-    def _look_ahead(self) -> None:
-        """Set the scale of a field that is zero to its size after one step."""
+    def _initialise_zero_scales(self) -> None:
+        """Set the scale of fields that are zero to their size after one step."""
         members, monitor = self.members, self.members.monitor
         state = members.at.one_step(members.until_target(), monitor.scale)
-        monitor.fill(*members.at.statistics(state))
+        monitor.replace_zero_scales(*members.at.statistics(state))
 
     def _measure(self, which: np.ndarray) -> None:
         """Measure the rate at which the error of some members grows."""
@@ -99,7 +99,7 @@ class StepControl:
             monitor.record(which, *rates, float(at.now.max()), members.steps)
 
     def _factors(self, which: np.ndarray) -> np.ndarray:
-        """The factors by which automatic steps should change for the measured error."""
+        """Return the factors by which automatic steps should change for the measured error."""
         members, plan = self.members, self.members.plan
         if not plan.step.automatic:
             return np.ones(len(members.plans))
@@ -108,7 +108,7 @@ class StepControl:
         return np.where(which, factors, 1.0)
 
     def _limits(self, which: np.ndarray) -> dict[int, TimeStep]:
-        """The steps that the present states allow, of members whose limit has changed."""
+        """Return the steps at the current states, of members whose limit has changed."""
         members = self.members
         if members.plan.step.adaptive or not limit_varies(members.plan):
             return {}
@@ -121,7 +121,7 @@ class StepControl:
         return found
 
     def _change_steps(self, factors: np.ndarray, limits: Mapping[int, TimeStep]) -> None:
-        """Shorten or lengthen automatic steps, within their present limit."""
+        """Change automatic steps within their current limit."""
         plans = self.members.plans
         if not self.members.plan.step.automatic:
             return

@@ -1,9 +1,9 @@
-"""Arrays of a step that are stored where the step's cost says so.
+"""Arrays of a step that are stored according to the step's cost.
 
-A stepper computes with these as with any other arrays. On flat arrays, which lose cells at both
-ends with every right-hand side, they crop themselves to the cells that they have in common. An
-array that must not be computed twice is stored when it is made; the others are expressions, which
-the compiler puts into the kernel of the next stored one.
+They support the arithmetic of a stepper. Flat arrays, which lose cells at both ends with every
+right-hand side, are cropped to their common cells. An array that must not be computed twice is
+stored when it is created; the others are expressions, which the compiler fuses into the kernel of
+the next stored array.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ Crop = Callable[[tf.Tensor, int], tf.Tensor]
 
 @dataclass
 class StoringSystem:
-    """The system of one step whose arrays are numbered; see :mod:`pdesim.steppers.cost`.
+    """The system of one step with numbered arrays; see :mod:`pdesim.steppers.cost`.
 
     Args:
-        inner: the system on tensors.
+        inner: the system of tensors.
         stored: the numbers of the arrays that are stored.
         store: called with a number and an array; returns the same values, stored.
-        crop: for flat arrays.
+        crop: crops flat arrays.
     """
 
     inner: Any
@@ -39,7 +39,7 @@ class StoringSystem:
     _count: int = field(default=0, init=False)
 
     def wrap(self, carry: Carry) -> Carry:
-        """What a step begins with; to be called once, before everything else."""
+        """Wrap the carried data; to be called once, before any other method."""
         self._count = len(tf.nest.flatten(carry))
         return tf.nest.map_structure(self._known, carry)
 
@@ -49,10 +49,10 @@ class StoringSystem:
         return StoredArray(self, values.shape[-1], build)
 
     def make(self, length: int, build: Callable[[int], tf.Tensor]) -> StoredArray:
-        """A new array of the step.
+        """Return a new array of the step.
 
         Args:
-            build: the values of a number of cells in the middle.
+            build: returns the values of a given number of cells in the middle.
         """
         number, self._count = self._count, self._count + 1
         if number in self.stored:
@@ -82,7 +82,7 @@ class StoringSystem:
 
 @dataclass(frozen=True)
 class StoredArray:
-    """An array of a :class:`StoringSystem`: stored values, or an expression of such.
+    """An array of a :class:`StoringSystem`: stored values, or an expression of stored values.
 
     Args:
         length: the number of cells along the last axis.
@@ -130,5 +130,5 @@ class StoredArray:
 
 
 def tensors(carry: Carry) -> Carry:
-    """The tensors of what a step made."""
+    """Return the tensors of the results of a step."""
     return tf.nest.map_structure(lambda array: array.tensor, carry)

@@ -24,28 +24,28 @@ from pdesim.steppers.base import AdaptiveStepper, Carry
 
 
 class Loop(Protocol):
-    """One way to take steps; the implementations differ in how they store states."""
+    """Interface of the step loops; the implementations differ in how they store states."""
 
     @property
     def steps_at_once(self) -> int:
-        """Steps from one exchange of ghost cells to the next; fewer may cost as much."""
+        """Steps between two exchanges of ghost cells; fewer steps may cost as much."""
 
     @property
     def advance(self) -> Any:
         """``advance(carry, start, dt, first, last, parameters, coefficients)``.
 
-        Takes the steps ``first`` to ``last`` of an interval that begins at ``start``; returns what
-        is carried (None where that is the state), the state, and whether each field is finite.
-        Each of several members has its own ``last``, and rests when it is reached.
+        Takes the steps ``first`` to ``last`` of an interval that begins at ``start``; returns the
+        carried data (None if they are the state), the state, and whether each field is finite. With
+        several members ``last`` is an array, and a member stops when its value is reached.
         """
 
     @property
     def advance_adaptive(self) -> Any:
-        """``advance_adaptive(carry, time, end, dt, trials, tolerance, scale, parameters)``.
+        """``advance_adaptive(carry, time, end, dt, max_trials, tolerance, scale, parameters)``.
 
-        For steppers that estimate their error. Takes up to ``trials`` steps of adaptive length
+        For steppers that estimate their error. Takes up to ``max_trials`` steps of adaptive length
         (:mod:`pdesim.engine.error_control`) towards ``end``; ``tolerance`` is relative to
-        ``scale``, one number for each field (of each member). Returns None, the state, finiteness,
+        ``scale``, one value for each field (of each member). Returns None, the state, finiteness,
         and (time, dt, accepted, tried), one of each for every member.
         """
 
@@ -54,8 +54,8 @@ class Loop(Protocol):
 class TimeLoop:
     """The compiled programs of a problem and a stepper.
 
-    Step counts, dt, parameters and the stepper's coefficients are arguments, so that none of them
-    causes a new trace.
+    Step counts, dt, parameters and the stepper's coefficients are arguments, so that their changes
+    do not cause a new trace.
     """
 
     context: StepContext
@@ -70,7 +70,7 @@ class TimeLoop:
 
     @cached_property
     def layout(self) -> FlatLayout | None:
-        """The layout of a flat state, where the target and the problem allow one."""
+        """The layout of a flat state, if the target and the problem support one."""
         context = self.context
         if not context.target.flat or not eligibility.supports(context.problem):
             return None
@@ -96,7 +96,7 @@ class TimeLoop:
             return None
         context = self.context
         fields = len(context.problem.equation.fields)
-        # of the state before and after, the squared errors, and the stages
+        # arrays for the state before and after, the squared errors, and the stages
         arrays = 2 + single - (-sum(context.cost.buffers) // fields)
         return slabs.decompose(self.layout, context.bytes_per_cell, arrays, single, context.tuning)
 
@@ -135,10 +135,10 @@ class TimeLoop:
     def parameter_tensors(
         self, values: Mapping[str, Any], make: Callable[[Any, tf.DType], tf.Tensor]
     ) -> dict[str, tf.Tensor]:
-        """Parameters as arguments of the programs, with float64 values for use beside the time.
+        """Return parameters as tensors, with float64 values for combination with the time.
 
         Args:
-            make: called with a value and a type, returns a tensor.
+            make: returns a tensor for a value and a type.
         """
         in_double = double_names(self.problem, self.dtype.name)
         result = {name: make(value, self.dtype) for name, value in values.items()}
@@ -169,9 +169,9 @@ class TimeLoop:
 
         return context.compiled(trace)
 
-    def choose(self, which: np.ndarray, new: Carry, old: Carry) -> Carry:
-        """What is carried, of some members replaced by ``new``."""
-        return self.context.where(tf.constant(which), new, old)
+    def select_members(self, which: np.ndarray, new: Carry, old: Carry) -> Carry:
+        """Return the carried data, with some members replaced by ``new``."""
+        return self.context.select_members(tf.constant(which), new, old)
 
     @cached_property
     def statistics(self) -> Any:

@@ -1,6 +1,6 @@
-"""Differential operators on a grid: stencil, convolution, spectral, behind one face.
+"""Differential operators on a grid: finite differences, convolutions and spectral transforms.
 
-This front page needs no TensorFlow; ``pdesim.operators.method_of_lines`` does.
+Importing this package does not import TensorFlow; ``pdesim.operators.method_of_lines`` does.
 """
 
 from pdesim.operators.modes import Modes, build_modes

@@ -1,4 +1,4 @@
-"""Which linear equations have a self-adjoint right-hand side. No TensorFlow."""
+"""Detection of linear equations with a self-adjoint right-hand side. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import sympy
 from pdesim.formula import language as lang
 from pdesim.operators.problem import Problem
 
-#: derivatives that are symmetric between periodic, Dirichlet, Neumann and Robin sides at order 2
+#: derivatives whose second-order matrices are symmetric for periodic, Dirichlet, Neumann and Robin
+#: conditions
 _SECOND = (word for word, powers in lang.DERIVATIVES.items() if sorted(powers) == [0, 0, 2])
 _EVEN = (lang.LAPLACIAN, *_SECOND)
 
@@ -15,10 +16,11 @@ _EVEN = (lang.LAPLACIAN, *_SECOND)
 def is_self_adjoint(problem: Problem) -> bool:
     """Whether the discrete right-hand side is symmetric in each field, as conjugate gradients need.
 
-    Besides what ``Problem.self_adjoint`` knows, these are sums of ``c(x, t)*u``,
-    ``k*laplacian(u)``, ``k*d2_dx2(u)`` and ``divergence(D(x, t)*gradient(u))``, each of the
-    equation's own field, with factors k that depend on time at most. Fluxes in a divergence leave
-    one cell and enter the next, so its matrix is symmetric; at walls that holds for order 2.
+    In addition to the equations that ``Problem.self_adjoint`` recognises, these are sums of
+    ``c(x, t)*u``, ``k*laplacian(u)``, ``k*d2_dx2(u)`` and ``divergence(D(x, t)*gradient(u))``, each
+    applied to the field whose equation it is, with factors k that are constant or depend on time
+    only. The flux form of a divergence has a symmetric matrix; with boundary conditions other than
+    periodic ones, this holds for order 2 only.
     """
     if problem.self_adjoint:
         return True

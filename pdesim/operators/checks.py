@@ -1,4 +1,4 @@
-"""What the numbers of a problem must satisfy before TensorFlow starts. No TensorFlow."""
+"""Checks of a problem's coefficients, spacing and boundary values. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from pdesim.operators.ghost_weights import extrapolation_points, ghost_weights
 from pdesim.operators.modes import NoModes
 from pdesim.operators.problem import Problem
 
-#: spacings that differ by less count as equal
+#: spacings with a smaller relative difference count as equal
 EQUAL_SPACING = 1e-6
 
 
 def check_numbers(problem: Problem, precision: str) -> None:
-    """Refuse what would be computed, but not as it is written.
+    """Check the spacing, the Robin conditions and the range of the coefficients.
 
     Raises:
-        ConfigError: for an isotropic stencil on unequal spacing, and for coefficients outside the
-            range of the precision.
-        BoundaryError: for Robin conditions that ghost cells cannot meet.
+        ConfigError: for an isotropic stencil on unequal spacing, and for coefficients that the
+            precision cannot represent.
+        BoundaryError: for Robin conditions that no ghost cells satisfy.
     """
     _check_isotropic(problem)
     _check_ghosts(problem)
@@ -34,10 +34,10 @@ def check_numbers(problem: Problem, precision: str) -> None:
 
 
 def check_wall_values(problem: Problem, times: Sequence[float]) -> None:
-    """Refuse boundary values that are infinite or undefined somewhere on the boundary.
+    """Check that boundary values are finite everywhere on the boundary.
 
     Args:
-        times: when they are looked at.
+        times: the times at which the values are evaluated.
 
     Raises:
         BoundaryError: naming the first field and side.
@@ -63,7 +63,7 @@ def check_wall_values(problem: Problem, times: Sequence[float]) -> None:
 
 
 def check_solvable(problem: Problem) -> None:
-    """Refuse steady problems that the direct solver cannot solve.
+    """Check that the direct solver applies to a steady problem.
 
     Raises:
         StepperError: for problems that are not linear with constant coefficients, and for boundary
@@ -73,7 +73,7 @@ def check_solvable(problem: Problem) -> None:
     if isinstance(problem.basis, NoModes):
         raise StepperError(
             f"the direct solver needs Fourier, sine or cosine modes: {problem.basis.reason}",
-            "periodic, Dirichlet or Neumann walls, the same for every field",
+            "periodic, Dirichlet or Neumann conditions, the same for every field",
         )
     fields = set(equation.field_symbols)
     if any(term.free_symbols & fields for term in problem.split.rest):
@@ -84,7 +84,7 @@ def check_solvable(problem: Problem) -> None:
 
 
 def _check_isotropic(problem: Problem) -> None:
-    """The 9-point Laplacian is isotropic on equal spacing only.
+    """Check that the spacing is equal, without which the 9-point Laplacian is not isotropic.
 
     Its leading error is ``sum_a h_a**2 / 12 d4u/da4`` and mixed derivatives with free weights. A
     rotation leaves that unchanged only if all ``h_a`` are equal.
@@ -100,7 +100,7 @@ def _check_isotropic(problem: Problem) -> None:
 
 
 def _check_ghosts(problem: Problem) -> None:
-    """Work out the ghost cells of all Robin conditions once, for their errors."""
+    """Compute the ghost-cell weights of all Robin conditions, so that invalid ones raise here."""
     grid, scheme = problem.grid, problem.discretisation
     if scheme.is_spectral:
         return
@@ -117,7 +117,7 @@ def _check_ghosts(problem: Problem) -> None:
 
 
 def _check_range(problem: Problem, precision: str) -> None:
-    """Numbers below the smallest normal float32 become 0 there, above the largest infinite."""
+    """Check that all constants are representable in float32, where subnormal numbers become 0."""
     if precision != "float32":
         return
     limits = np.finfo(precision)
@@ -142,7 +142,7 @@ def _check_range(problem: Problem, precision: str) -> None:
 def _constants(
     formulas: Iterable[sympy.Expr], parameters: set[str]
 ) -> Iterator[tuple[str, sympy.Expr]]:
-    """Numbers, parameters, and products and other parts that consist of these alone."""
+    """Return the subexpressions that consist of numbers and parameters only."""
     seen: set[sympy.Basic] = set()
 
     def is_constant(node: sympy.Basic) -> bool:
@@ -158,7 +158,7 @@ def _constants(
         elif isinstance(node, sympy.Mul):
             yield sympy.Mul(*(factor for factor in node.args if is_constant(factor)))
         for argument in node.args:
-            # powers of numbers, such as exponents, are evaluated before rounding
+            # exponents and other constant powers are evaluated before rounding
             if not node.is_number:
                 yield from parts(argument)
 

@@ -1,18 +1,18 @@
 """Boundary conditions of expressions, derived from those of the fields. No TensorFlow.
 
-An operator inside another one, a function of the fields, and a coefficient need ghost cells, too.
-An expression is taken apart into *atoms* (fields, operators, and coefficients that depend on the
-position); each atom has a condition on every side, and the expression is a function of them:
+Nested operators, functions of the fields, and coefficients need ghost cells as well. An expression
+is decomposed into *atoms* (fields, operators, and coefficients that depend on position); each atom
+has a condition on every side, from which the condition of the expression follows:
 
-- a function of what is known on the face is known there: ``u**2`` is ``g**2`` where u is g;
-- derivatives along a face follow from what is known on it, and the first derivative across it from
-  a Neumann condition;
-- even derivatives across a face (``laplacian(u)``) are what a second condition of a fourth-order
-  operator states (``laplacian``). Where both u and du/dn are given, ghost cells of u follow
+- a function of known face values has a known face value: ``u**2`` is ``g**2`` where u is g;
+- derivatives along a face follow from the face values, and the first derivative across it from a
+  Neumann condition;
+- even derivatives across a face (``laplacian(u)``) are given by the second condition of a
+  fourth-order operator (``laplacian``). Where both u and du/dn are given, ghost cells of u follow
   from both, and those of its derivatives from these (``CONTINUED``). Where no second condition is
   given, even derivatives are assumed to be 0 at a Dirichlet condition and to have no slope at a
   Neumann condition (:mod:`pdesim.operators.second`);
-- whatever is left is extrapolated from the interior.
+- everything else is extrapolated from the interior.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from pdesim.model.boundary_conditions import (
 )
 from pdesim.model.grid import Grid
 
-#: coordinates of a face lie this fraction of the extent inside it where a formula jumps, so that a
-#: jump on the face itself does not count
+#: discontinuous formulas are evaluated at this fraction of the extent inside the face, so that a
+#: jump on the face itself has no effect
 INSIDE = 1e-12
 
 
 def orders(word: str) -> dict[int, int] | None:
-    """Axis -> order of a partial derivative, ``{0: 1, 1: 1}`` for d2_dxdy; None for others."""
+    """Return the order of a partial derivative by axis, ``{0: 1, 1: 1}`` for d2_dxdy; else None."""
     if not re.fullmatch(r"d\d*_(d[xyz]\d*)+", word):
         return None
     found = re.findall(r"d([xyz])(\d*)", word.partition("_")[2])
@@ -50,10 +50,11 @@ def orders(word: str) -> dict[int, int] | None:
 
 @dataclass(frozen=True)
 class Conditions:
-    """What is known of expressions on the faces of a domain.
+    """Boundary conditions of expressions on the faces of a domain.
 
     Args:
-        own: names that are parameters or fields, also where a coordinate has such a name.
+        own: names of parameters and fields, which take precedence over coordinates of the same
+            name.
     """
 
     grid: Grid
@@ -68,12 +69,12 @@ class Conditions:
 
     @property
     def sides(self) -> Iterator[tuple[int, int]]:
-        """Every (axis, side) that has a boundary condition."""
+        """All (axis, side) pairs that have a boundary condition."""
         for axis, periodic in enumerate(self.boundary.periodic_axes):
             yield from () if periodic else ((axis, 0), (axis, 1))
 
     def with_places(self, expression: sympy.Expr) -> sympy.Expr:
-        """``r`` and the lengths written out, so that derivatives see the coordinates in them."""
+        """Substitute ``r`` and the domain lengths, so that derivatives act on coordinates."""
         grid, x = self.grid, self.coordinates
         lengths = zip(grid.axes, grid.extent, strict=True)
         places = {sympy.Symbol(f"L{axis}", real=True): length for axis, length in lengths}
@@ -87,18 +88,18 @@ class Conditions:
         return any(symbol.name in names for symbol in expression.free_symbols)
 
     def is_coefficient(self, expression: sympy.Basic) -> bool:
-        """Whether an expression depends on position, time and parameters alone."""
+        """Whether an expression depends on position, time and parameters only."""
         fields = expression.free_symbols & set(self.fields)
         return not fields and not lang.operators_in(expression)
 
     def is_linear(self, expression: sympy.Expr) -> bool:
-        """Whether an expression is a field times a constant: its ghosts are those of the field."""
+        """Whether an expression is a field times a constant."""
         factors = sympy.Mul.make_args(expression)
         varying = [f for f in factors if not self.is_coefficient(f) or self.has_position(f)]
         return len(varying) == 1 and varying[0] in self.fields
 
     def atoms(self, expression: sympy.Expr) -> tuple[sympy.Expr, dict[sympy.Symbol, sympy.Expr]]:
-        """An expression in new symbols, and the atoms that they stand for."""
+        """Return an expression with symbols for its atoms, and the atom of each symbol."""
         symbols: dict[sympy.Expr, sympy.Symbol] = {}
 
         def atom(node: sympy.Expr) -> sympy.Symbol:
@@ -120,7 +121,7 @@ class Conditions:
         return replace(expression), {symbol: node for node, symbol in symbols.items()}
 
     def condition(self, node: sympy.Expr, axis: int, side: int) -> BoundaryCondition:
-        """The condition of an expression on one side; ``EXTRAPOLATED`` where none is known."""
+        """Return the condition of an expression on one side; ``EXTRAPOLATED`` if none is known."""
         if self.boundary.is_periodic(axis):
             return PERIODIC
         if node in self.fields:
@@ -143,24 +144,24 @@ class Conditions:
         return self._robin(node, axis, side)
 
     def is_clamped(self, expression: sympy.Expr, axis: int, side: int) -> bool:
-        """Whether value and normal derivative of all fields in an expression are given."""
+        """Whether both value and normal derivative of all fields in an expression are given."""
         fields = [n for n, symbol in enumerate(self.fields) if symbol in expression.free_symbols]
         walls = [self.boundary.walls[n][axis][side] for n in fields]
         return bool(walls) and all(wall.is_clamped for wall in walls)
 
     def normal_order(self, node: sympy.Expr, axis: int) -> int:
-        """The order of an operator's derivative across the faces of an axis; 0 for others."""
+        """Return the order of an operator's derivative along an axis; 0 if it has none."""
         if not lang.is_operator(node) or lang.FLUXES.get(lang.word_of(node), axis) != axis:
             return 0
         powers = orders(lang.word_of(node))
         return 2 if powers is None else powers.get(axis, 0)
 
     def stated(self, node: sympy.Expr, axis: int, side: int) -> BoundaryCondition | None:
-        """The stated condition of ``laplacian(f)`` or a second derivative across a side.
+        """Return the condition of ``laplacian(f)`` or a second derivative that the settings state.
 
-        For f a sum of fields times constants. Of ``d2_dx2(f)`` it is that of the Laplacian less the
-        derivatives along the face, ``d2f/dn2 = laplacian(f) - d2f/dt2``, where f (or df/dn) is
-        known there. None where no statement determines it.
+        f is a sum of fields times constants. The condition of ``d2_dx2(f)`` is that of the
+        Laplacian minus the derivatives along the face, ``d2f/dn2 = laplacian(f) - d2f/dt2``, where
+        f (or df/dn) is known on the face. None if the settings do not determine it.
         """
         word, inner = lang.word_of(node), node.args[-1]
         if word != lang.LAPLACIAN and orders(word) != {axis: 2}:
@@ -177,7 +178,7 @@ class Conditions:
         return replace(known, value=known.value - along)
 
     def _of_laplacian(self, f: sympy.Expr, axis: int, side: int) -> BoundaryCondition | None:
-        """The stated condition of ``laplacian(f)``."""
+        """Return the condition of ``laplacian(f)`` that the settings state."""
         found: list[tuple[BoundaryCondition, sympy.Expr]] = []
         for term in sympy.Add.make_args(f):
             if not term.free_symbols & set(self.fields) and not self.has_position(term):
@@ -200,11 +201,11 @@ class Conditions:
         return all(self.boundary.walls[n][axis][side].mirror for n in fields)
 
     def value(self, expression: sympy.Expr, axis: int, side: int) -> sympy.Expr | None:
-        """The value on a face, a formula of position along it and of time; None if unknown."""
+        """Return the value on a face, a formula of position and time; None if unknown."""
         return self._known("value", self._value, expression, axis, side)
 
     def slope(self, expression: sympy.Expr, axis: int, side: int) -> sympy.Expr | None:
-        """The outward normal derivative on a face; None if it is unknown."""
+        """Return the outward normal derivative on a face; None if unknown."""
         return self._known("slope", self._slope, expression, axis, side)
 
     def _known(
@@ -242,7 +243,7 @@ class Conditions:
         return None if result.free_symbols & set(atoms) else result
 
     def on_face(self, coefficient: sympy.Expr, axis: int, side: int) -> sympy.Expr:
-        """A formula of the position with the coordinate across a face set to the face's own."""
+        """Evaluate a formula of position on a face, by substituting its normal coordinate."""
         place = _exact(self.grid.origin[axis] + side * self.grid.extent[axis])
         if jumps(coefficient):
             inward = (-1 if side else 1) * INSIDE * self.grid.extent[axis]
@@ -280,7 +281,7 @@ class Conditions:
     def _along(
         self, known: sympy.Expr | None, powers: Mapping[int, int], axis: int
     ) -> sympy.Expr | None:
-        """The derivatives along the face of what is known on it."""
+        """Return the derivatives along the face of a known face value."""
         for other, power in powers.items():
             if known is not None and other != axis:
                 known = derivative(known, self.coordinates[other], power)
@@ -330,7 +331,7 @@ class Conditions:
         return sympy.S.Zero if even and slope is not None else None
 
     def _robin(self, node: sympy.Expr, axis: int, side: int) -> BoundaryCondition:
-        """The homogeneous Robin condition of a field, for even operators on it; else nothing."""
+        """Return the homogeneous Robin condition of a field for even operators on it; else None."""
         if not lang.is_operator(node):
             return EXTRAPOLATED
         if (stated := self.stated(node, axis, side)) is not None:
@@ -344,5 +345,5 @@ class Conditions:
 
 
 def _exact(number: float) -> sympy.Expr:
-    """A float as SymPy's; whole numbers are exact, so that 1/0 is seen to be infinite."""
+    """Convert a float to SymPy, integers exactly, so that 1/0 is recognised as infinite."""
     return sympy.Integer(int(number)) if float(number).is_integer() else sympy.Float(number)

@@ -1,4 +1,4 @@
-"""Central differences as convolutions: the same weights as the stencil, through ``tf.nn``."""
+"""Central differences as convolutions: the stencil weights applied by ``tf.nn``."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pdesim.operators.schemes import Terms
 
 
 def kernel(grid: Grid, terms: Terms) -> np.ndarray:
-    """The weights as one array in array order, as wide as needed, the centre in the middle.
+    """Return the weights as one centred array in array order.
 
-    The spacing is inside, so convolving with it gives the true derivative.
+    The weights include the spacing, so the convolution gives the derivative.
     """
     reach = _reach(grid, terms)
     weights = np.zeros(tuple(2 * r + 1 for r in reach))
@@ -23,13 +23,13 @@ def kernel(grid: Grid, terms: Terms) -> np.ndarray:
 
 
 def _reach(grid: Grid, terms: Terms) -> tuple[int, ...]:
-    """How far the neighbours lie along each array axis."""
+    """Return the largest offset along each array axis."""
     axes = reversed(range(grid.dimensions))
     return tuple(max(abs(offsets[axis]) for offsets in terms) for axis in axes)
 
 
 def derivative(padded: tf.Tensor, grid: Grid, halo: int, terms: Terms) -> tf.Tensor:
-    """A weighted sum of neighbours on the interior, as in ``stencil``."""
+    """Return a weighted sum of neighbours in the interior cells, as in ``stencil``."""
     weights = kernel(grid, terms)
     spare = (halo - reach for reach in _reach(grid, terms))
     cells = zip(spare, padded.shape[-grid.dimensions :], strict=True)

@@ -1,4 +1,4 @@
-"""Formulas by finite differences: stencils or convolutions on arrays with ghost cells."""
+"""Evaluation of formulas by finite differences on arrays with ghost cells."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 class Differences:
     """One evaluation of some formulas at one state; each field is extended once.
 
-    The ghost cells of what stands inside an operator follow from its boundary conditions
+    The ghost cells of an operator's argument follow from its boundary conditions
     (``problem.conditions``) where those are known, else from the extended fields, operators and
-    coefficients that it is a function of.
+    coefficients in it.
     """
 
     def __init__(
@@ -44,10 +44,10 @@ class Differences:
         inside = set().union(*(_fields_inside_operators(f, symbols) for f in formulas))
         self.extended = self._extend_fields(sorted(inside)) if inside else {}
         names = {name: self._field(i) for i, name in enumerate(system.problem.equation.fields)}
-        places = {**system.places(0), **self.numbers}
+        places = {**system.namespace(0), **self.numbers}
         self.value = Evaluator({**places, **names}, system.library, self._apply)
         self._padded: dict[sympy.Expr, tf.Tensor] = {}
-        around = {**system.places(self.halo), **self.numbers}
+        around = {**system.namespace(self.halo), **self.numbers}
         self.on_extended = Evaluator({**around, **self.extended}, system.library)
 
     def _field(self, index: int) -> tf.Tensor:
@@ -57,7 +57,7 @@ class Differences:
         return self.fields[index]
 
     def _extend_fields(self, indices: list[int]) -> dict[str, tf.Tensor]:
-        """Ghost cells for some fields: in one go where their walls are of one kind."""
+        """Extend some fields by ghost cells, jointly if their conditions are of one kind."""
         system, boundary = self.system, self.system.problem.boundary
         names = system.problem.equation.fields
         walls = [_kinds(boundary, index) for index in indices]
@@ -85,7 +85,7 @@ class Differences:
         return self.system.separate(padded, nested)
 
     def _field_value(self, fields: list[int]) -> Any:
-        """The right-hand sides of the boundary conditions of some fields, stacked as they are."""
+        """Return the stacked right-hand sides of the boundary conditions of some fields."""
 
         def value(_wall: BoundaryCondition, axis: int, side: int, part: str = "value") -> Any:
             system = self.system
@@ -102,13 +102,14 @@ class Differences:
         return value
 
     def _on_face(self, axis: int, side: int) -> Callable[[sympy.Expr], object]:
-        """Evaluates formulas of position, time and parameters at the layer of a face."""
+        """Return an evaluator of formulas of position and time on the layer at a face."""
         system = self.system
 
         def evaluate(formula: sympy.Expr) -> Any:
-            # parts that depend on time alone first: they are evaluated in double precision
+            # subexpressions that depend on time only come first: they are evaluated in double
+            # precision
             formula = system.with_time_parts(formula)
-            names = {**system.wall_places(axis, side, self.halo), **system.values(self.time)}
+            names = {**system.face_namespace(axis, side, self.halo), **system.values(self.time)}
             return Evaluator(names, system.library)(formula)
 
         return evaluate
@@ -116,7 +117,7 @@ class Differences:
     def _value_on_face(
         self, wall: BoundaryCondition, axis: int, side: int, part: str = "value"
     ) -> Any:
-        """The right-hand side of a derived boundary condition; None for 0."""
+        """Return the right-hand side of a derived boundary condition; None for 0."""
         formula = getattr(wall, part)
         if formula == 0:
             return None
@@ -124,11 +125,11 @@ class Differences:
 
     def _apply(self, word: str, arguments: tuple, value: Evaluator) -> Any:
         if not any(argument.free_symbols for argument in arguments):
-            return 0.0  # a derivative of a number
+            return 0.0  # the derivative of a constant
         scheme = self.system.problem.discretisation
         axes = lang.flux_axes(word, self.grid.dimensions)
         if axes is not None:
-            # a coefficient is even about the faces of an obstacle, whatever the field does there
+            # a coefficient is even about the faces of an obstacle, whatever the field's condition
             wall = self._inner_wall(arguments[1])
             even = NO_FLUX if wall else None
             sides = self._diffusivity_sides(*arguments)
@@ -148,7 +149,7 @@ class Differences:
         return stencil.derivative(self._reader(padded, self._inner_wall(arguments[0])), terms)
 
     def _at_boundaries(self) -> list[list[tf.Tensor] | None]:
-        """Per axis, the cells at its lower and upper boundary; None for a periodic axis."""
+        """Return, per axis, the cells at its lower and upper boundary; None for a periodic axis."""
         found = []
         for axis, points in enumerate(self.grid.points):
             cells = np.arange(points)
@@ -158,14 +159,14 @@ class Differences:
         return found
 
     def _inner_wall(self, inner: sympy.Expr) -> BoundaryCondition | None:
-        """The wall on the faces of obstacles for an expression; None where there are none."""
+        """Return the condition of an expression on obstacles; None without obstacles."""
         if self.system.problem.mask is None:
             return None
         symbols = self.system.problem.equation.field_symbols
         return self.system.problem.mask.walls[min(_fields_of(inner, symbols), default=0)]
 
     def _reader(self, padded: tf.Tensor, wall: BoundaryCondition | None) -> stencil.Neighbour:
-        """Neighbours of the interior cells, ghosts in place of those inside obstacles."""
+        """Return a function that reads neighbours, with ghost values inside obstacles."""
 
         def plain(offsets: tuple[int, ...]) -> tf.Tensor:
             return stencil.shifted(padded, self.grid, self.halo, offsets)
@@ -185,7 +186,7 @@ class Differences:
         return masked
 
     def _extended_value(self, inner: sympy.Expr, value: Evaluator, sides: Any = None) -> tf.Tensor:
-        """An expression with ghost cells on every side, by its own conditions unless given."""
+        """Return an expression with ghost cells, by its derived conditions by default."""
         system, conditions = self.system, self.system.problem.conditions
         shape = tuple(n + 2 * self.halo for n in self.grid.shape)
         nested = bool(lang.operators_in(inner))
@@ -208,7 +209,7 @@ class Differences:
         return self._extend(interior, sides, self._value_on_face, True, full)
 
     def _sides(self, inner: sympy.Expr) -> list[tuple[BoundaryCondition, BoundaryCondition]]:
-        """The conditions of an expression; ``POINTWISE`` where its parts have them, not itself."""
+        """Return the conditions of an expression; ``POINTWISE`` if only its atoms have any."""
         conditions = self.system.problem.conditions
 
         def side(axis: int, number: int) -> BoundaryCondition:
@@ -225,9 +226,9 @@ class Differences:
     def _diffusivity_sides(self, diffusivity: sympy.Expr, f: sympy.Expr) -> list:
         """The conditions of D in div(D grad f).
 
-        A D that depends on fields may be 0 on the face although a flux passes, as D grad u of a
-        porous medium with u = 0 there. Between a given f on the face and the first cell, the flux
-        is therefore that of D's mean over this half cell, ``(D(face) + D(cell)) / 2``.
+        A D that depends on fields may be 0 on the face while the flux is not, as in a porous medium
+        with u = 0 there. Between a given f on the face and the first cell, the flux is therefore
+        computed with the mean of D over this half cell, ``(D(face) + D(cell)) / 2``.
         """
         conditions = self.system.problem.conditions
         sides = self._sides(diffusivity)
@@ -245,7 +246,7 @@ class Differences:
         ]
 
     def _has_mixed_sides(self, inner: sympy.Expr, sides: Any) -> bool:
-        """Whether fields with and without given values meet on a side that is ``POINTWISE``."""
+        """Whether a ``POINTWISE`` side has both fields with and fields without given values."""
         problem = self.system.problem
         if problem.conditions.is_linear(inner):
             return False
@@ -257,11 +258,11 @@ class Differences:
         )
 
     def _from_atoms(self, inner: sympy.Expr, value: Evaluator) -> Any:
-        """An expression on the extended fields, operators and coefficients that it is made of.
+        """Evaluate an expression on its extended fields, operators and coefficients.
 
-        At second order, a ghost cell from a given value has an error of h**2: enough where that
-        value belongs to the field whose equation this is, but not beside a Neumann condition. So
-        the atoms are extended with one more cell.
+        At second order, a ghost cell from a given value has an error of h**2. This suffices where
+        the value belongs to the field whose equation this is, but not next to a Neumann condition,
+        so the atoms are extrapolated from one more cell.
         """
         replaced, atoms = self.system.problem.conditions.atoms(inner)
         names = {symbol.name: self._extended_atom(atom, value) for symbol, atom in atoms.items()}
@@ -294,7 +295,7 @@ class Differences:
         return self._padded[atom]
 
     def _on_wider_ghosts(self, node: sympy.Expr) -> tf.Tensor:
-        """An operator with ghost cells, computed from more ghost cells of what it is applied to."""
+        """Return an operator with ghost cells, from additional ghost cells of its argument."""
         scheme, grid = self.system.problem.discretisation, self.grid
         word, inner = lang.word_of(node), node.args[-1]
         reach = scheme.reach(word, grid.dimensions)
@@ -302,7 +303,7 @@ class Differences:
             self.system, self.fields, self.stacked, self.time, [node], self.halo + reach
         )
         padded = wider._extended_value(inner, wider.value)
-        # cells and ghost cells as one grid, of which stencils need the shape alone
+        # cells and ghost cells as one grid, of which stencils use the shape only
         whole = replace(grid, points=tuple(n + 2 * self.halo for n in grid.points))
 
         def neighbour(offsets: tuple[int, ...]) -> tf.Tensor:

@@ -18,7 +18,7 @@ from pdesim.operators.ghost_weights import (
 )
 
 WallPair = tuple[BoundaryCondition, BoundaryCondition]
-#: ``wall_value(wall, axis, side, part)``: a number of a boundary condition, on its face
+#: ``wall_value(wall, axis, side, part)``: the right-hand side of a boundary condition on its face
 WallValue = Callable[..., Any]
 
 
@@ -35,18 +35,18 @@ def extend(
     """Add ``halo`` cells on every side of every axis, corners included.
 
     Args:
-        values: shape ``(..., *grid.shape)``, or of length 1 along axes on which nothing depends;
-            those stay as they are.
-        walls: the pair (lower, upper) per axis x, y, z.
+        values: shape ``(..., *grid.shape)``, or of length 1 along axes on which they do not depend;
+            these axes are not extended.
+        walls: the boundary conditions (lower, upper) per axis x, y, z.
         order: order of accuracy of the extrapolation through the boundary condition.
-        wall_value: called with (wall, axis, side) for the right-hand side of its condition, and
-            with "slope" besides for that of a second one; None for 0, or
-            a number or a tensor that broadcasts against the layer of ghost cells. Axes are extended
-            from the first array axis to the last, so the layer is already extended on array
-            axes before its own.
+        wall_value: called with (wall, axis, side) for the right-hand side of a condition, and with
+            "slope" in addition for that of a second condition. It returns None for 0, or a number
+            or tensor that broadcasts against the layer of ghost cells. Axes are extended from the
+            first array axis to the last, so the layer already has ghost cells along the preceding
+            array axes.
         pointwise: the extended array that the ghost cells of ``POINTWISE`` and ``CONTINUED`` sides
             are taken from.
-        extra: cells beside a face that are used for a ghost cell, besides those that the order
+        extra: interior cells used to extrapolate a ghost cell, in addition to those that the order
             needs.
     """
     for axis in reversed(range(grid.dimensions)):
@@ -82,8 +82,8 @@ def _wrapped(values: tf.Tensor, axis: int, halo: int) -> tuple[tf.Tensor, tf.Ten
 
 
 def _taken(padded: tf.Tensor, grid: Grid, axis: int, side: int, halo: int) -> tf.Tensor:
-    """The ghost cells of one side, from an array that is extended on all axes."""
-    for later in range(axis):  # those axes are not extended yet
+    """Return the ghost cells of one side, taken from an array that is extended on all axes."""
+    for later in range(axis):  # these axes are not extended yet
         where = grid.array_axis(later)
         padded = layer(padded, where, halo, halo + grid.points[later])
     first = halo + grid.points[axis] if side else 0
@@ -144,14 +144,14 @@ def _extrapolated(
 
 
 def _cells(values: tf.Tensor, grid: Grid, axis: int, side: int, known: int) -> list[tf.Tensor]:
-    """The first layers of cells inside a face, from the face inwards."""
+    """Return the first layers of cells inside a face, from the face inwards."""
     where, last = grid.array_axis(axis), grid.points[axis] - 1
     places = [last - j if side else j for j in range(known)]
     return [layer(values, where, place, place + 1) for place in places]
 
 
 def may_be_singular(wall: BoundaryCondition) -> bool:
-    """Whether the value of a derived condition can be infinite or undefined at some places."""
+    """Whether the value of a derived condition can be infinite or undefined at some points."""
     value = wall.value
     if not wall.derived or value.is_number:
         return False

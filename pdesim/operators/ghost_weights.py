@@ -1,4 +1,4 @@
-"""Ghost cells beside a boundary, as sums over the cells inside and the values of its conditions."""
+"""Weights of ghost cells: sums over interior cells and boundary values."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ import sympy
 from pdesim.errors import BoundaryError
 from pdesim.model.boundary_conditions import BoundaryCondition
 
-#: a Robin condition with a*b < 0 is refused where a and b cancel to this fraction: ghost cells
-#: would be the cells beside the wall times 20 or more
+#: a Robin condition with a*b < 0 is rejected where a and b cancel to this fraction: ghost cells
+#: would be 20 or more times the adjacent interior cells
 NEARLY_SINGULAR = 0.1
 
 
 def extrapolation_points(order: int, points: int, clamped: bool = False) -> int:
-    """How many cells beside a wall its ghosts are made of, for a global order of accuracy.
+    """Return the number of interior cells used to extrapolate a ghost cell, for a global order.
 
-    One less than the order is enough at order 2, where the error that a wall makes is one order
-    better in its effect than in itself; higher orders need it in full at Neumann walls. With
-    ``clamped``, two conditions are met besides; one less than the order is then enough for all, and
-    at order 2 no matrix of a fourth derivative is stiffer than the shortest wave, 16 / h**4.
+    At order 2, one less than the order suffices, since a truncation error at the boundary affects
+    the solution one order higher; higher orders need all cells at Neumann conditions. With
+    ``clamped``, the polynomial satisfies two conditions as well, so one less than the order
+    suffices at all orders; at order 2 no matrix of a fourth derivative is then stiffer than the
+    shortest wave, 16 / h**4.
     """
     return min(order - 1 if order == 2 or clamped else order, points)
 
 
 @lru_cache(maxsize=64)
 def extrapolation_weights(halo: int, known: int) -> np.ndarray:
-    """Ghost cells as ``ghost[m] = sum_j weights[m, j]*u[j]``, shape ``(halo, known)``.
+    """Return the weights in ``ghost[m] = sum_j weights[m, j]*u[j]``, shape ``(halo, known)``.
 
     The polynomial through the first ``known`` cells is continued outward; for two cells this is
     ``2*u[0] - u[1]``.
@@ -42,15 +43,15 @@ def extrapolation_weights(halo: int, known: int) -> np.ndarray:
 def ghost_weights(
     wall: BoundaryCondition, spacing: float, halo: int, known: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Ghost cells as ``ghost[m] = sum_j weights[m, j]*u[j] + value_weights[m]*value``.
+    """Return the weights in ``ghost[m] = sum_j weights[m, j]*u[j] + value_weights[m]*value``.
 
-    The polynomial that meets the wall condition on the face and the first ``known`` cell values is
-    continued outward; for one known cell this is ``2*g - u[0]`` (Dirichlet) and
-    ``u[0] + spacing*g`` (Neumann). Cell m lies (m + 1/2) spacings beyond the wall. At a wall of
-    value 0 with ``mirror`` ghost m is cell m.
+    The polynomial that satisfies the boundary condition on the face and interpolates the first
+    ``known`` cell values is continued outward; for one known cell this is ``2*g - u[0]``
+    (Dirichlet) and ``u[0] + spacing*g`` (Neumann). Ghost cell m lies (m + 1/2) spacings beyond the
+    face. With ``mirror`` and value 0, ghost m equals cell m.
 
     Raises:
-        BoundaryError: for a Robin condition that no polynomial meets on this grid, or nearly none.
+        BoundaryError: for a Robin condition that is singular, or nearly singular, on this grid.
     """
     if wall.mirror and wall.value == 0 and halo <= known:
         return np.eye(halo, known), np.zeros(halo)
@@ -61,11 +62,12 @@ def ghost_weights(
 def clamped_weights(
     spacing: float, halo: int, known: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Ghost cells where both u and du/dn are given on a face.
+    """Return the weights of ghost cells where both u and du/dn are given on a face.
 
     ``ghost[m] = sum_j weights[m, j]*u[j] + value_weights[m]*u(face) + slope_weights[m]*du/dn``: the
-    polynomial that meets both and the first ``known`` cell values is continued outward. For one
-    known cell, ghost 0 is ``u[0] + spacing*du/dn``, and the others are those of a parabola.
+    polynomial that satisfies both conditions and interpolates the first ``known`` cell values is
+    continued outward. For one known cell, ghost 0 is ``u[0] + spacing*du/dn``, and the others are
+    those of a parabola.
     """
     h, half = sympy.Rational(spacing), sympy.Rational(1, 2)
     powers = range(known + 2)
@@ -77,7 +79,7 @@ def clamped_weights(
     return weights[:, 2:], weights[:, 0], -float(h) * weights[:, 1]
 
 
-#: every right-hand side of a trace asks for the same few
+#: cached, since all right-hand sides of a trace use the same few weights
 @lru_cache(maxsize=256)
 def _ghost_weights(
     a: float, b: float, spacing: float, halo: int, known: int
@@ -91,12 +93,12 @@ def _ghost_weights(
 
     system = with_condition(sympy.Rational(a), sympy.Rational(b))
     if a * b < 0:
-        # the determinant is the sum of one part from a and one from b, which may cancel
+        # the determinant is the sum of one term from a and one from b, which may cancel
         parts = with_condition(sympy.Rational(a), 0), with_condition(0, sympy.Rational(b))
         if abs(system.det()) < NEARLY_SINGULAR * sum(abs(part.det()) for part in parts):
             raise BoundaryError(
-                f"the Robin condition a={a:g}, b={b:g} cannot be met with cells of "
-                f"{spacing:g}: solutions that grow away from the wall within a cell meet it, too",
+                f"the Robin condition a={a:g}, b={b:g} cannot be satisfied on cells of "
+                f"{spacing:g}: solutions that grow away from the face within a cell satisfy it",
                 "a and b of the same sign, or cells far smaller than |b/a|",
             )
     outward = sympy.Matrix(

@@ -1,7 +1,7 @@
-"""Krylov iterations for linear systems that no transform makes diagonal, in TensorFlow.
+"""Krylov iterations for linear systems that no transform diagonalises, in TensorFlow.
 
-Several systems are solved side by side, those of the members of a sweep: sums run over the axes of
-one state only, so that each member converges, or fails, on its own.
+The systems of all members of a sweep are solved together. Sums run over the axes of one state only,
+so that each member converges, or fails, independently of the others.
 """
 
 from __future__ import annotations
@@ -14,32 +14,32 @@ from typing import Any
 import tensorflow as tf
 
 Operator = Callable[[tf.Tensor], tf.Tensor]
-#: the residual to reach, relative to the right-hand side; and what is accepted in the end, as
-#: rounding may stop BiCGStab a little above the former
+#: the target residual relative to the right-hand side, and the residual that is still accepted at
+#: the end, since rounding may stop BiCGStab slightly above the target
 TOLERANCE = {"float32": 1e-6, "float64": 1e-13}
 ACCEPTED = {"float32": 1e-5, "float64": 1e-10}
-#: stands in every cell in place of a solution that was not found
+#: fill value of all cells of a solution that did not converge
 UNSOLVED = -math.inf
 
 
 def most_iterations(points: Sequence[int]) -> int:
-    """How many iterations a solve on a grid may take.
+    """Return the maximum number of iterations of a solve on a grid.
 
-    For a Laplacian, conjugate gradients take a multiple of the cells per axis, and more where
-    coefficients jump: with a contrast of 1000, about 5 per cell of an axis.
+    For a Laplacian, the iterations of conjugate gradients are proportional to the cells per axis,
+    with a larger factor for discontinuous coefficients: about 5 for a contrast of 1000.
     """
     return 1000 + 20 * sum(points)
 
 
 @dataclass(frozen=True)
 class System:
-    """``operator(u) = b`` and how to solve it.
+    """A linear system ``operator(u) = b`` with its preconditioner and iteration limit.
 
     Args:
         operator: linear; takes and returns tensors of the shape of ``b``.
         b: the right-hand side, ``(fields, *grid.shape)`` with members before.
-        axes: how many axes, the last ones, belong to one member.
-        limit: the most iterations.
+        axes: the number of trailing axes that belong to one member.
+        limit: the maximum number of iterations.
         inverse: a preconditioner, an approximate inverse of ``operator``.
     """
 
@@ -50,7 +50,7 @@ class System:
     inverse: Operator = tf.identity
 
     def dot(self, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-        """One number per member, shaped to broadcast against its state."""
+        """Return one dot product per member, shaped to broadcast against its state."""
         return tf.reduce_sum(a * b, axis=self.over, keepdims=True)
 
     @property
@@ -59,17 +59,18 @@ class System:
 
 
 def solve(system: System, x0: tf.Tensor, self_adjoint: bool) -> tf.Tensor:
-    """The solution; :data:`UNSOLVED` in every cell of a member that did not converge.
+    """Return the solution; :data:`UNSOLVED` in every cell of a member that did not converge.
 
-    A member whose guess is ``UNSOLVED`` stays so; one whose right-hand side is not finite becomes
-    NaN.
+    A member whose initial guess is ``UNSOLVED`` stays ``UNSOLVED``; one whose right-hand side is
+    not finite becomes NaN.
 
     Args:
         guess: where to begin, such as the solution of the time step before.
-        self_adjoint: the operator is, and positive: conjugate gradients serve, else BiCGStab.
+        self_adjoint: whether the operator is self-adjoint and positive: conjugate gradients are
+            then used, else BiCGStab.
     """
     over, b = system.over, system.b
-    # of order one, as the squares of a field of 1e-20 vanish in float32
+    # scaled to order one, since the squares of a field of 1e-20 underflow in float32
     size = tf.reduce_max(tf.abs(b), axis=over, keepdims=True)
     is_finite = tf.math.is_finite(size)
     size = tf.where((size > 0) & is_finite, size, tf.ones_like(size))
@@ -82,7 +83,7 @@ def solve(system: System, x0: tf.Tensor, self_adjoint: bool) -> tf.Tensor:
 
 
 def conjugate_gradients(system: System, x0: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Solve for a self-adjoint positive operator: the solution and its squared residual.
+    """Return the solution for a self-adjoint positive operator, and its squared residual.
 
     Hestenes and Stiefel, J. Res. Natl. Bur. Stand. 49 (1952) 409; with a preconditioner, Saad,
     Iterative Methods for Sparse Linear Systems (2003), algorithm 9.1.
@@ -124,7 +125,7 @@ def conjugate_gradients(system: System, x0: tf.Tensor) -> tuple[tf.Tensor, tf.Te
 
 
 def bicgstab(system: System, x0: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Solve for any operator: the solution and its squared residual.
+    """Return the solution for any operator, and its squared residual.
 
     van der Vorst, SIAM J. Sci. Stat. Comput. 13 (1992) 631, preconditioned from the right.
     """
@@ -171,11 +172,11 @@ def bicgstab(system: System, x0: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def diagonal(operator: Operator, like: tf.Tensor, grid_axes: int, period: int) -> tf.Tensor:
-    """The diagonal of an operator that reads neighbours fewer than ``period`` cells away.
+    """Return the diagonal of an operator that reads neighbours fewer than ``period`` cells away.
 
     The operator is applied to ``fields * period**grid_axes`` patterns: in each, one field is 1 in
-    cells that do not reach one another, and 0 elsewhere. Where the period does not divide a
-    periodic axis, cells beside the seam are inexact, which a preconditioner may be.
+    cells whose stencils do not overlap, and 0 elsewhere. If the period does not divide a periodic
+    axis, cells near the seam are inexact, which is acceptable in a preconditioner.
 
     Args:
         like: a tensor with the shape and type of the state.
@@ -201,5 +202,5 @@ def _target(system: System, tolerance: dict[str, float]) -> tf.Tensor:
 
 
 def _ratio(a: tf.Tensor, b: tf.Tensor, active: tf.Tensor) -> tf.Tensor:
-    """``a / b``; 0 where that is not defined, and for members that are done."""
+    """Return ``a / b``; 0 where it is undefined, and for members that have converged."""
     return tf.where(active, tf.math.divide_no_nan(a, b), tf.zeros_like(a))

@@ -1,7 +1,7 @@
 """The method of lines: an equation on a grid as ``dU/dt = rhs(U, t)``, inside a TensorFlow trace.
 
-One statement of each formula serves all discretisations: the evaluator walks it and asks the
-discretisation for the value of an operator.
+All discretisations share the same formulas: the evaluator walks a formula and calls the
+discretisation for the value of each operator.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from pdesim.operators.time_parts import double_names, separate_time
 class MethodOfLines:
     """The right-hand side of a problem, for tensors of shape ``(fields, *grid.shape)``.
 
-    With ``members``, that many runs at once: ``(members, fields, *grid.shape)``; parameters and
-    times are then shaped to broadcast against one field, ``(members, 1, ...)``.
+    With ``members``, states have the shape ``(members, fields, *grid.shape)``; parameters and times
+    are then shaped to broadcast against one field, ``(members, 1, ...)``.
 
-    ``fused`` says that the trace is compiled by XLA: a barrier then keeps the ghost cells from
-    being fused into the stencil, which would turn every read into a select (3x slower on CPUs).
-    On GPUs a select costs less than a pass over memory: with ``one_kernel`` each right-hand side,
+    ``fused`` indicates that the trace is compiled by XLA: a barrier then prevents ghost cells from
+    being fused into the stencil, which would turn every read into a select (3x slower on CPUs). On
+    GPUs a select costs less than a pass over memory: with ``one_kernel`` each right-hand side,
     ghost cells included, is compiled as a single kernel.
     """
 
@@ -46,7 +46,7 @@ class MethodOfLines:
     one_kernel: bool = False
 
     def rhs(self, state: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
-        """All right-hand sides, stacked like the state."""
+        """Return all right-hand sides, stacked like the state."""
         if self.problem.discretisation.dealias and not self.problem.split.is_linear:
             linear = self.evaluate(self.problem.split.linear, state, time)
             products = self.evaluate(self.problem.split.rest, state, time)
@@ -54,25 +54,25 @@ class MethodOfLines:
         return self.evaluate(self.problem.equation.formulas, state, time)
 
     def rest(self, state: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
-        """What ``linear_modes`` leaves over: the nonlinear part, and what the walls' values add."""
+        """Return the right-hand side without ``linear_modes``, boundary values included."""
         rest = self.evaluate(self.problem.split.rest, state, time)
-        return rest + self.wall_part(state, time) if self.problem.has_wall_values else rest
+        return rest + self.boundary_part(state, time) if self.problem.has_wall_values else rest
 
     def rest_modes(self, state: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
-        """The modes of the rest; with dealiasing, products keep the lower two thirds of them."""
+        """Return the modes of :meth:`rest`; with dealiasing, their upper third is zero."""
         if not self.problem.discretisation.dealias:
             return self.to_modes(self.rest(state, time))
         modes = self._kept_modes(self.evaluate(self.problem.split.rest, state, time))
         if self.problem.has_wall_values:
-            modes = modes + self.to_modes(self.wall_part(state, time))
+            modes = modes + self.to_modes(self.boundary_part(state, time))
         return modes
 
     def truncated(self, state: tf.Tensor) -> tf.Tensor:
-        """The state without the upper third of its modes along any axis.
+        """Return the state without the upper third of its modes along any axis.
 
-        The same with ``operators.dealias=true`` for every right-hand side keeps a solution among
-        the lower two thirds (Galerkin's method). Where walls have values, the polynomial that
-        meets them is left whole, and what remains is truncated.
+        With ``operators.dealias=true`` every right-hand side is truncated in the same way, so that
+        the solution remains in the lower two thirds of the modes (Galerkin's method). With nonzero
+        boundary values, the polynomial that satisfies them is not truncated, only the remainder.
         """
         lifts = [0.0 if n is None else n.values(self.problem.grid) for n in self.problem.lifts]
         shape = self.problem.grid.shape
@@ -80,12 +80,12 @@ class MethodOfLines:
         return lift + self.to_state(self._kept_modes(state - lift))
 
     def _kept_modes(self, values: tf.Tensor) -> tf.Tensor:
-        """The modes of ``values``, those that dealiasing cuts off being 0."""
+        """Return the modes of ``values``, with zeros where dealiasing removes them."""
         kept = self.problem.modes.dealiasing_mask()
         return transforms.multiply(tf.constant(kept, self.dtype), self.to_modes(values))
 
-    def wall_part(self, state: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
-        """The linear part of the zero state: what the values at the walls push inwards."""
+    def boundary_part(self, state: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
+        """Return the linear part of the zero state: the contribution of nonzero boundary values."""
         return self.evaluate(self.problem.split.linear, tf.zeros_like(state), time)
 
     def evaluate(
@@ -94,7 +94,7 @@ class MethodOfLines:
         state: tf.Tensor | Sequence[tf.Tensor],
         time: tf.Tensor,
     ) -> tf.Tensor:
-        """Some formulas in the fields at one state and time, stacked on the fields' axis.
+        """Evaluate some formulas at one state and time, stacked on the axis of fields.
 
         ``state`` is the stacked tensor, or a sequence of one tensor per field.
         """
@@ -106,7 +106,7 @@ class MethodOfLines:
         rates = self.stack([self.full(value(f), self.problem.grid.shape) for f in formulas])
         if self.problem.mask is None:
             return rates
-        # nothing happens inside obstacles
+        # the right-hand side is 0 inside obstacles
         return tf.where(tf.constant(self.problem.mask.solid), tf.zeros_like(rates), rates)
 
     def stack(self, fields: Sequence[tf.Tensor]) -> tf.Tensor:
@@ -124,9 +124,9 @@ class MethodOfLines:
     ) -> tf.Tensor:
         """Solve ``u - factor * A u = b`` from ``x0``, A being the linear part of ``rhs``.
 
-        By conjugate gradients where A is self-adjoint, else by BiCGStab, with the preconditioner
-        of :mod:`pdesim.operators.preconditioner`. What does not converge is ``krylov.UNSOLVED`` in
-        every cell.
+        Uses conjugate gradients if A is self-adjoint, else BiCGStab, with the preconditioner of
+        :mod:`pdesim.operators.preconditioner`. Solutions that do not converge are
+        ``krylov.UNSOLVED`` in every cell.
         """
         source = self.rhs(tf.zeros_like(b), time)
 
@@ -139,7 +139,7 @@ class MethodOfLines:
         return krylov.solve(system, x0, is_self_adjoint(self.problem))
 
     def column(self, values: tf.Tensor) -> tf.Tensor:
-        """One number per field (and member), shaped to multiply a stacked state."""
+        """Return one value per field (and member), shaped to multiply a stacked state."""
         return tf.reshape(values, (*values.shape, *[1] * self.problem.grid.dimensions))
 
     def to_modes(self, state: tf.Tensor) -> tf.Tensor:
@@ -149,11 +149,11 @@ class MethodOfLines:
         return transforms.backward(modes, self.problem.modes)
 
     def enforce_hermitian(self, modes: tf.Tensor) -> tf.Tensor:
-        """Carried modes, mended to be those of a real state."""
+        """Return modes with the Hermitian symmetry of a real state."""
         return transforms.enforce_hermitian(modes, self.problem.modes)
 
     def apply_matrix(self, matrix: tf.Tensor, modes: tf.Tensor) -> tf.Tensor:
-        """A matrix function of the linear part, applied to modes.
+        """Apply a matrix function of the linear part to modes.
 
         ``matrix`` is ``(fields, *modes)`` where the linear part does not couple fields, else
         ``(fields, fields, *modes)``; members come first.
@@ -166,7 +166,7 @@ class MethodOfLines:
         )
 
     def full(self, value: Any, shape: tuple[int, ...]) -> tf.Tensor:
-        """A value as an array over the grid, where it is a number or lies along some axes only."""
+        """Broadcast a number, or an array along some axes, to the grid."""
         value = tf.convert_to_tensor(value, self.dtype)
         if self.members:
             whole = (self.members, *shape)
@@ -176,7 +176,7 @@ class MethodOfLines:
         return tf.broadcast_to(value, tf.broadcast_static_shape(value.shape, tf.TensorShape(shape)))
 
     def separate(self, tensor: tf.Tensor, nested: bool) -> tf.Tensor:
-        """Keep ghost cells from being fused into those who read them, unless that is wanted.
+        """Prevent the fusion of ghost cells into kernels that read them, unless ``one_kernel``.
 
         Nested operators would be evaluated again for every neighbour of the outer one.
         """
@@ -184,14 +184,14 @@ class MethodOfLines:
         return xla.optimization_barrier(tensor)[0] if apart else tensor
 
     def values(self, time: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Parameters, the time, and the parts of formulas that depend on time alone."""
+        """Return parameters, the time, and the subexpressions that depend on time only."""
         return {**self.parameters, "t": tf.cast(time, self.dtype), **self._in_double(time)}
 
     def with_time_parts(self, formula: sympy.Expr) -> sympy.Expr:
-        """A formula in which symbols stand for what depends on time alone.
+        """Return a formula with subexpressions that depend on time only replaced by symbols.
 
-        What :meth:`values` returns after this call has their values, evaluated in float64. In
-        float64 runs the formula stays as it is, and so does one without t.
+        Subsequent results of :meth:`values` contain the values of these symbols, evaluated in
+        float64. In float64 runs, and without t, the formula is returned unchanged.
         """
         if self.dtype == tf.float64:
             return formula
@@ -205,7 +205,7 @@ class MethodOfLines:
         return {}
 
     def _in_double(self, time: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The parts of formulas that depend on time alone, one number each (and per member)."""
+        """Return the subexpressions that depend on time only, one value each (and per member)."""
         if not self._time_parts:
             return {}
         exact = {"t": tf.cast(time, tf.float64)}
@@ -218,21 +218,21 @@ class MethodOfLines:
         for name, part in self._time_parts.items():
             value = tf.convert_to_tensor(evaluate(part))
             value = value if value.dtype == tf.bool else tf.cast(value, self.dtype)
-            # a kernel of its own, rather than once per cell in double precision
+            # a separate kernel, instead of double-precision arithmetic in every cell
             values[name] = xla.optimization_barrier(value)[0] if self.fused else value
         return values
 
-    def places(self, halo: int) -> dict[str, tf.Tensor]:
-        """Coordinates of the cells and ``halo`` more around them, and the names made of them."""
+    def namespace(self, halo: int) -> dict[str, tf.Tensor]:
+        """Return coordinates of all cells and ``halo`` ghost cells, and names derived from them."""
         grid = self.problem.grid
         coordinates = grid.coordinates(halo, self.problem.boundary.periodic_axes)
         return self._as_tensors(grid.namespace(coordinates, self.problem.named))
 
-    def wall_places(self, axis: int, side: int, halo: int) -> dict[str, tf.Tensor]:
-        """Positions of the layer of ghost cells, the coordinate across it being the face's."""
+    def face_namespace(self, axis: int, side: int, halo: int) -> dict[str, tf.Tensor]:
+        """Return positions of a layer of ghost cells, with the normal coordinate of the face."""
         grid, coordinates = self.problem.grid, {}
         for other, name in enumerate(grid.axes):
-            # axes later in x, y, z order come earlier in the array and are extended already
+            # axes later in x, y, z order are earlier array axes, which are extended already
             reach = halo if other > axis else 0
             centres = grid.centres(other, reach, self.problem.boundary.is_periodic(other))
             coordinates[name] = grid.broadcast(other, centres)
@@ -240,11 +240,11 @@ class MethodOfLines:
         coordinates[grid.axes[axis]] = np.full((1,) * grid.dimensions, face)
         return self._as_tensors(coordinates)
 
-    def _as_tensors(self, places: Mapping[str, object]) -> dict[str, tf.Tensor]:
-        return {name: tf.constant(value, self.dtype) for name, value in places.items()}
+    def _as_tensors(self, namespace: Mapping[str, object]) -> dict[str, tf.Tensor]:
+        return {name: tf.constant(value, self.dtype) for name, value in namespace.items()}
 
     def dtype_of(self, values: np.ndarray) -> tf.DType:
-        """The tensor type for host values: this precision, complex if they are."""
+        """Return the tensor type for host values: real or complex, in this precision."""
         if not np.iscomplexobj(values):
             return self.dtype
         return tf.complex128 if self.dtype == tf.float64 else tf.complex64
@@ -255,7 +255,7 @@ class MethodOfLines:
 
 
 def _tensor_library(dtype: tf.DType) -> Library:
-    """TensorFlow's functions for the evaluator; numbers become tensors of ``dtype``."""
+    """Return TensorFlow's functions for the evaluator; numbers become tensors of ``dtype``."""
 
     class Module:
         @staticmethod

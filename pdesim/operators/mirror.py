@@ -1,4 +1,4 @@
-"""Whether solutions are even or odd about walls, and what follows from that. No TensorFlow."""
+"""Symmetry of solutions about boundaries, and its use in ghost cells and series. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from pdesim.operators.problem import Problem
 
 
 def mark_mirrors(boundary: Boundary, equation: Equation, grid: Grid) -> Boundary:
-    """The same boundary, with ``mirror`` set on no-flux sides where the solution is even.
+    """Return the boundary with ``mirror`` set on no-flux sides about which the solution is even.
 
-    A field with du/dn = 0 is even about a wall if its right-hand side is even for fields that are
-    even (or odd, at a Dirichlet wall with value 0): the mirror image then solves the equation, too,
-    and all odd derivatives vanish at the wall. Reactions and diffusion are such, an advection
-    ``u*d_dx(u)`` or a source ``x`` is not. Ghost cells that are mirror images have no error there,
-    and make the sum of a Laplacian or a divergence over all cells zero to round-off, at any order.
-    Where the solution is not even they would lower the order to 2, so one-sided extrapolation
-    remains, and the mean drifts by the error of the scheme.
+    A field with du/dn = 0 is even about a boundary if its right-hand side is even for fields that
+    are even (or odd, with a Dirichlet condition of value 0): the mirror image then solves the
+    equation as well, and all odd derivatives vanish at the boundary. This holds for reactions and
+    diffusion, but not for an advection ``u*d_dx(u)`` or a source ``x``. Mirror images as ghost
+    cells are then exact, and the sum of a Laplacian or a divergence over all cells is zero to
+    round-off, at any order. For solutions that are not even, mirror images would reduce the order
+    to 2, so one-sided extrapolation is used, and the mean drifts by the error of the scheme.
 
-    All no-flux fields on a side have mirrors, or none has.
+    ``mirror`` is set for all no-flux fields on a side or for none.
     """
     walls = [[list(pair) for pair in per_axis] for per_axis in boundary.walls]
     for axis in range(grid.dimensions):
@@ -44,8 +44,8 @@ def mark_mirrors(boundary: Boundary, equation: Equation, grid: Grid) -> Boundary
 def _even_fields(
     boundary: Boundary, equation: Equation, grid: Grid, axis: int, side: int
 ) -> set[int]:
-    """The fields that are even about a side, given its conditions and all right-hand sides."""
-    # parities about this side alone: the other axes are taken as periodic
+    """Return the fields that are even about a side, from its conditions and the equation."""
+    # parities about this side only: the other axes are treated as periodic
     one_wall = [[(PERIODIC, PERIODIC)] * grid.dimensions for _ in boundary.walls]
     for pairs, per_axis in zip(one_wall, boundary.walls, strict=True):
         pairs[axis] = (per_axis[axis][side],) * 2
@@ -78,15 +78,15 @@ def _even_fields(
 
 
 def slow_fields(problem: Problem) -> list[str]:
-    """Fields whose series of sines or cosines converges slowly (``operators=spectral`` only).
+    """Return the fields whose sine or cosine series converges slowly (``operators=spectral`` only).
 
-    A sine series continues a field oddly about Dirichlet walls, a cosine series evenly about
-    Neumann walls. It converges faster than any power of the spacing if the right-hand side has the
-    parity of the field. A source that is not zero at a Dirichlet wall does not: the continued
-    solution has a jump in its second derivative, and its error falls with the second power of the
-    spacing only. The same holds for ``-k*u`` where the wall has a value (what is expanded is u
-    less a polynomial that meets the value), and, with higher powers, for other terms that are
-    neither even nor odd.
+    A sine series is an odd continuation about Dirichlet boundaries, a cosine series an even one
+    about Neumann boundaries. It converges faster than any power of the spacing if the right-hand
+    side has the parity of the field. A source that is not zero at a Dirichlet boundary does not
+    have it: the continued solution has a jump in its second derivative, and its error decreases
+    with the second power of the spacing only. The same holds for ``-k*u`` with a nonzero boundary
+    value (the series expands u minus a polynomial that has the boundary value), and, with higher
+    powers, for other terms that are neither even nor odd.
     """
     equation, boundary = problem.equation, problem.boundary
     if not problem.discretisation.is_spectral or all(boundary.periodic_axes):
@@ -101,7 +101,8 @@ def slow_fields(problem: Problem) -> list[str]:
     alone: dict[sympy.Symbol, Parity | None] = {**fields, **dict.fromkeys(lifted)}
     slow = []
     for symbol, formula in zip(equation.field_symbols, equation.formulas, strict=True):
-        # derivatives of a field with wall values see the homogeneous part, the rest the whole
+        # derivatives act on the homogeneous part of a field with boundary values, other terms on
+        # the field
         nodes = [n for n in lang.operators_in(formula) if n.args[-1] in lifted]
         stand_ins = {node: sympy.Dummy(real=True) for node in nodes}
         parities = {dummy: symmetry.parity(node) for node, dummy in stand_ins.items()}

@@ -1,4 +1,4 @@
-"""The basis in which constant-coefficient operators are diagonal: Fourier, sine, cosine."""
+"""Fourier, sine and cosine bases, in which constant-coefficient operators are diagonal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pdesim.model.boundary_conditions import Boundary
 from pdesim.model.grid import Grid
 from pdesim.operators.schemes import Discretisation
 
-#: kinds of walls (lower, upper) -> basis functions along the axis, on cell centres
+#: boundary conditions (lower, upper) -> basis functions along the axis, on cell centres
 BASES = {
     ("periodic", "periodic"): "fourier",
     ("neumann", "neumann"): "cosine",  # cos(k pi (j + 1/2) / n), k = 0..n-1: DCT-II
@@ -23,7 +23,10 @@ BASES = {
 
 @dataclass(frozen=True)
 class Modes:
-    """One basis per axis x, y, z. The last periodic array axis keeps its non-negative half."""
+    """One basis per axis x, y, z.
+
+    The last periodic array axis stores non-negative wave numbers only.
+    """
 
     grid: Grid
     bases: tuple[str, ...]
@@ -42,18 +45,18 @@ class Modes:
         return tuple(points[::-1])
 
     @property
-    def odd_words(self) -> frozenset[str]:
-        """Odd derivatives across walls: they turn sines into cosines, so are not diagonal."""
-        return frozenset(word for word in DERIVATIVES if self.odd_axes(word))
+    def odd_operators(self) -> frozenset[str]:
+        """Derivatives of odd order along non-periodic axes, which map sines to cosines."""
+        return frozenset(name for name in DERIVATIVES if self.odd_axes(name))
 
-    def odd_axes(self, word: str) -> tuple[int, ...]:
-        """The axes between walls along which a derivative turns sines into cosines."""
-        powers = zip(powers_of(word), self.bases, strict=False)
+    def odd_axes(self, name: str) -> tuple[int, ...]:
+        """Return the non-periodic axes along which a derivative maps sines to cosines."""
+        powers = zip(powers_of(name), self.bases, strict=False)
         odd = (power % 2 and basis != "fourier" for power, basis in powers)
         return tuple(axis for axis, is_odd in enumerate(odd) if is_odd)
 
     def dealiasing_mask(self) -> np.ndarray:
-        """1 on the modes that dealiasing keeps, 0 on the upper third of any axis."""
+        """Return 1 on the modes that dealiasing retains, 0 on the upper third of any axis."""
         kept = np.ones(self.shape)
         for k, h in zip(self.wavenumbers(), self.grid.spacing, strict=True):
             # strictly below two thirds of the highest wave number pi / h
@@ -61,7 +64,7 @@ class Modes:
         return kept
 
     def wavenumbers(self) -> list[np.ndarray]:
-        """One array per axis, which broadcasts over the modes."""
+        """Return one array per axis, which broadcasts over the modes."""
         return [
             self.grid.broadcast(axis, self._wavenumbers(axis)) for axis in range(len(self.bases))
         ]
@@ -85,7 +88,7 @@ class NoModes:
 
 
 def build_modes(grid: Grid, boundary: Boundary, discretisation: Discretisation) -> Modes | NoModes:
-    """The basis for these boundary conditions, or the reason why there is none."""
+    """Return the basis for these boundary conditions, or the reason why there is none."""
     bases = []
     for axis, name in enumerate(grid.axes):
         kinds = {tuple(wall.kind for wall in field[axis]) for field in boundary.walls}

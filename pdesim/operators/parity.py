@@ -1,8 +1,8 @@
-"""Which basis an expression belongs to between walls, and lifts for walls with constant values.
+"""Parities of expressions about boundaries, and lifts for constant boundary values.
 
-Between walls a smooth periodic continuation is odd about a Dirichlet wall and even about a Neumann
-wall. A parity is a pair of signs (lower, upper) per axis; products multiply parities, odd
-derivatives flip them, and a sum needs one parity for all its terms.
+The smooth periodic continuation of a solution is odd about a Dirichlet boundary and even about a
+Neumann boundary. A parity is a pair of signs (lower, upper) per axis; products multiply parities,
+odd derivatives flip them, and all terms of a sum must have the same parity.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ODD_OF_ODD = (
 
 @dataclass(frozen=True)
 class Symmetry:
-    """Parities of the fields between their walls, on a grid."""
+    """Parities of the fields about the boundaries of a grid."""
 
     grid: Grid
     boundary: Boundary
@@ -43,16 +43,16 @@ class Symmetry:
         return ((1, 1),) * self.grid.dimensions
 
     def modes(self, expression: sympy.Expr) -> Modes:
-        """The basis for an expression.
+        """Return the basis for an expression.
 
         Raises:
-            BoundaryError: if it belongs to none.
+            BoundaryError: if it has no parity.
         """
         parity = self.parity(expression)
         if parity is None:
             raise BoundaryError(
-                f"between these walls {expression} is neither even nor odd, so it has no "
-                "sine or cosine series that converges fast",
+                f"with these boundary conditions {expression} is neither even nor odd, so it has "
+                "no rapidly convergent sine or cosine series",
                 "periodic axes, or operators=stencil",
             )
         bases = []
@@ -62,7 +62,7 @@ class Symmetry:
         return Modes(self.grid, tuple(bases))
 
     def parity(self, node: sympy.Expr) -> Parity | None:
-        """The parity of an expression; None if it has none."""
+        """Return the parity of an expression; None if it has none."""
         if all(self.boundary.periodic_axes):
             return self.even
         if node in self.fields:
@@ -113,13 +113,13 @@ class Symmetry:
 
 
 def _all_known(parities: Iterable[Parity | None]) -> list[Parity] | None:
-    """The parities as a list, or None if one of them is None."""
+    """Return the parities as a list, or None if one of them is None."""
     known = list(parities)
     return None if None in known else [parity for parity in known if parity is not None]
 
 
 def build_symmetry(grid: Grid, boundary: Boundary, fields: Sequence[sympy.Symbol]) -> Symmetry:
-    """Parities of the fields from their walls (Robin walls have none and are refused earlier)."""
+    """Return the parities of the fields from their boundary conditions, none of them Robin."""
     parities = {
         field: tuple((_SIGN.get(lo.kind, 1), _SIGN.get(up.kind, 1)) for lo, up in walls)
         for field, walls in zip(fields, boundary.walls, strict=True)
@@ -138,30 +138,30 @@ def _product(parities: Sequence[Parity]) -> Parity | None:
 
 @dataclass(frozen=True)
 class Lift:
-    """A polynomial along one axis that meets the walls' values; what is left is homogeneous."""
+    """A polynomial along one axis that has the boundary values of a field."""
 
     axis: int
     polynomial: np.polynomial.Polynomial
 
     def values(self, grid: Grid, derivative: int = 0) -> np.ndarray:
-        """The polynomial or one of its derivatives, shaped to broadcast over the grid."""
+        """Return the polynomial or one of its derivatives, shaped to broadcast over the grid."""
         x = grid.centres(self.axis) - grid.origin[self.axis]
         polynomial = self.polynomial.deriv(derivative) if derivative else self.polynomial
         return grid.broadcast(self.axis, polynomial(x))
 
 
 def build_lift(grid: Grid, boundary: Boundary, field: int, name: str) -> Lift | None:
-    """The lift of one field; None where all its walls have value 0.
+    """Return the lift of one field; None if all its boundary values are 0.
 
     Raises:
-        BoundaryError: for values that vary, or that no polynomial along one axis meets.
+        BoundaryError: for values that vary, or that no polynomial along one axis satisfies.
     """
     walls = boundary.walls[field]
     if all(wall.value == 0 for pair in walls for wall in pair):
         return None
     if not all(wall.value.is_number for pair in walls for wall in pair):
         raise BoundaryError(
-            f"operators=spectral with walls needs constant wall values; those of {name} vary",
+            f"operators=spectral needs constant boundary values; those of {name} vary",
             "numbers, or operators=stencil",
         )
     dirichlet = {float(w.value) for pair in walls for w in pair if w.kind == "dirichlet"}
@@ -172,8 +172,8 @@ def build_lift(grid: Grid, boundary: Boundary, field: int, name: str) -> Lift | 
     others = [w for axis, pair in enumerate(walls) if axis not in active for w in pair]
     if len(active) > 1 or any(wall.kind == "dirichlet" for wall in others):
         raise BoundaryError(
-            f"the wall values of {name} differ along more than one axis",
-            "one value on all Dirichlet walls, or values along one axis with the others "
+            f"the boundary values of {name} differ along more than one axis",
+            "one value on all Dirichlet boundaries, or values along one axis with the others "
             "periodic or no-flux; or operators=stencil",
         )
     return Lift(active[0], _along_axis(*walls[active[0]], grid.extent[active[0]]))

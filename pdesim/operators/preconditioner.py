@@ -2,18 +2,19 @@
 
 Where the boundary conditions have a Fourier, sine or cosine basis, the operator with coefficients
 averaged over all cells is diagonal there, and its inverse costs two transforms. The number of
-iterations then hardly depends on the grid: the eigenvalues of the preconditioned operator lie among
-the local ratios of the coefficients to their means (Gergelits, Mardal, Nielsen and Strakos, SIAM J.
-Numer. Anal. 57 (2019) 1369, doi:10.1137/18M1212458). It is scaled on both sides by the square root
-of the diagonal (Concus and Golub, SIAM J. Numer. Anal. 10 (1973) 1103, doi:10.1137/0710092), unless
-the coefficient of a derivative is discontinuous, where that takes up to three times as many
-iterations. Where a reaction dominates, the scaled form tends to the diagonal. Without such a basis
-the diagonal alone is used (Jacobi).
+iterations then hardly depends on the grid: the eigenvalues of the preconditioned operator lie
+within the range of the local ratios of the coefficients to their means (Gergelits, Mardal, Nielsen
+and Strakos, SIAM J. Numer. Anal. 57 (2019) 1369, doi:10.1137/18M1212458). It is scaled on both
+sides by the square root of the diagonal (Concus and Golub, SIAM J. Numer. Anal. 10 (1973) 1103,
+doi:10.1137/0710092), unless the coefficient of a derivative is discontinuous, in which case scaling
+takes up to three times as many iterations. Where a reaction dominates, the scaled form approaches
+the diagonal. Without such a basis the diagonal alone is used (Jacobi).
 
 Iterations of one step of implicit Euler, dt = 1, no-flux sides, residual 1e-6, on 32 x 32 and
-64 x 64 cells, by the diagonal and by this: a coefficient that jumps by 1000 takes 318, 658 and
-42, 46; one that varies smoothly by 10 takes 215, 466 and 28, 34, by 1000 259, 370 and 83, 79; a
-reaction ``-1e4*(1 + sin(2*pi*x))*u`` takes 41, 78 and 30, 42.
+64 x 64 cells: a coefficient that jumps by a factor of 1000 takes 318 and 658 with the diagonal, 42
+and 46 with this preconditioner; one that varies smoothly by a factor of 10 takes 215 and 466, 28
+and 34; by 1000, 259 and 370, 83 and 79; a reaction ``-1e4*(1 + sin(2*pi*x))*u`` takes 41 and 78, 30
+and 42.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ from pdesim.operators.conditions import jumps
 from pdesim.operators.problem import Problem
 from pdesim.operators.symbols import symbol_names
 
-#: the inverse of an averaged symbol is bounded by 1 over this, which keeps it positive where the
-#: equation grows
+#: lower bound of the averaged symbol, which keeps its inverse positive where the equation has
+#: growing modes
 SMALLEST = 0.1
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Which preconditioner serves a problem; it depends on the text of the equation alone.
+    """The kind of preconditioner for a problem, which depends on the formulas of the equation only.
 
     Attributes:
         averaged: per field, pairs of a coefficient and its monomial in operator symbols, whose sum
@@ -53,20 +54,20 @@ class Choice:
 
 
 def choose(problem: Problem) -> Choice:
-    """The preconditioner for implicit steps of a linear problem."""
+    """Return the kind of preconditioner for implicit steps of a linear problem."""
     entries = problem.equation.jacobian
-    places = set(place_names(problem.grid.axes))
-    varies = bool({symbol.name for symbol in entries.free_symbols} & places)
+    namespace = set(place_names(problem.grid.axes))
+    varies = bool({symbol.name for symbol in entries.free_symbols} & namespace)
     averaged = _averaged(problem) if problem.has_modes else None
     if averaged is None:
         return Choice(None, varies or len(problem.equation.fields) > 1)
     of_derivatives = [c for pairs in averaged for c, monomial in pairs if monomial != 1]
-    jump = any(jumps(c) for c in of_derivatives if {s.name for s in c.free_symbols} & places)
+    jump = any(jumps(c) for c in of_derivatives if {s.name for s in c.free_symbols} & namespace)
     return Choice(averaged, varies and not jump and not problem.discretisation.is_spectral)
 
 
 def _averaged(problem: Problem) -> tuple[tuple[tuple[sympy.Expr, sympy.Expr], ...], ...] | None:
-    """The even part of every diagonal entry of the Jacobian; None if it cannot be averaged."""
+    """Return the even part of the Jacobian's diagonal; None if it cannot be averaged."""
     words = (lang.LAPLACIAN, *lang.DERIVATIVES)
     symbols = {lang.operator_symbol(word): word for word in words}
     fields = []
@@ -96,7 +97,7 @@ def _is_odd(word: str) -> bool:
 def approximate_inverse(
     system: Any, operator: krylov.Operator, like: tf.Tensor, factor: tf.Tensor, time: tf.Tensor
 ) -> krylov.Operator:
-    """The preconditioner of ``1 - factor*A`` at a time, for tensors shaped like ``like``.
+    """Return the preconditioner of ``1 - factor*A`` at a time, for tensors shaped like ``like``.
 
     Args:
         lines: the ``MethodOfLines`` whose linear part is A.
@@ -114,7 +115,7 @@ def approximate_inverse(
     solve = _transform_solver(system, choice, factor, time)
     if scale is None:
         return solve
-    # the transform has the size of the operator; products of both would underflow in float32
+    # the transform scales like the operator; a product of the two would underflow in float32
     cells = list(range(-problem.grid.dimensions, 0))
     root = tf.sqrt(scale / tf.reduce_mean(scale, axis=cells, keepdims=True))
     return lambda residual: solve(residual / root) / root
@@ -123,7 +124,7 @@ def approximate_inverse(
 def _transform_solver(
     system: Any, choice: Choice, factor: tf.Tensor, time: tf.Tensor
 ) -> krylov.Operator:
-    """Division by ``1 - factor*symbol``, the symbol having coefficients averaged over the cells."""
+    """Return division by ``1 - factor*symbol``, with cell-averaged coefficients."""
     problem = system.problem
     modes, grid = problem.modes, problem.grid
     assert choice.averaged is not None
@@ -136,7 +137,7 @@ def _transform_solver(
     }
     table = symbol_names(problem.discretisation.symbols(grid, modes.wavenumbers(), sorted(words)))
     formulas = [[system.with_time_parts(c) for c, _ in pairs] for pairs in choice.averaged]
-    names = {**system.places(0), **system.values(time)}
+    names = {**system.namespace(0), **system.values(time)}
     coefficient, symbol = Evaluator(names, system.library), Evaluator(table)
     cells = list(range(-grid.dimensions, 0))
     fields = []
@@ -148,7 +149,7 @@ def _transform_solver(
             on_modes = np.broadcast_to(np.real(symbol(monomial)), modes.shape)
             total = total + mean * tf.constant(on_modes, system.dtype)
         fields.append(total)
-    # coefficients of some fields may differ between members, those of others not
+    # coefficients may differ between members for some fields only
     shape = (*(system.members,) * bool(system.members), *modes.shape)
     stacked = system.stack([tf.broadcast_to(field, shape) for field in fields])
     # the factor has the shape of a stacked state, members and fields included

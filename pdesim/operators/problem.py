@@ -1,4 +1,4 @@
-"""An equation on a grid between walls, and how its operators are evaluated. No TensorFlow."""
+"""An equation with its grid, boundary conditions and discretisation. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from pdesim.operators.symbols import linear_modes
 
 @dataclass(frozen=True)
 class Problem:
-    """Everything that the right-hand side depends on besides state and time."""
+    """All inputs of the right-hand side other than state and time."""
 
     equation: Equation
     grid: Grid
@@ -42,7 +42,7 @@ class Problem:
 
     @cached_property
     def named(self) -> frozenset[str]:
-        """All names in the formulas of the equation and its walls."""
+        """All names in the formulas of the equation and its boundary conditions."""
         formulas = set().union(*(f.free_symbols for f in self.equation.formulas))
         return frozenset(symbol.name for symbol in formulas | self.boundary.symbols)
 
@@ -67,7 +67,7 @@ class Problem:
 
     @cached_property
     def basis(self) -> Modes | NoModes:
-        """The basis that makes constant-coefficient operators diagonal, or why there is none."""
+        """The basis that diagonalises constant-coefficient operators, or why there is none."""
         if self.mask is not None:
             return NoModes("no Fourier, sine or cosine basis exists around obstacles (domain.mask)")
         return build_modes(self.grid, self.boundary, self.discretisation)
@@ -79,17 +79,17 @@ class Problem:
 
     @property
     def modes(self) -> Modes:
-        """The basis; to be used only where ``has_modes``."""
+        """The basis; requires ``has_modes``."""
         if not isinstance(self.basis, Modes):
             raise ValueError(self.basis.reason)
         return self.basis
 
     @cached_property
     def split(self) -> Split:
-        """The part of the equation that is diagonal in ``modes``, and the rest."""
+        """The equation split into the part that is diagonal in ``modes`` and the rest."""
         if not self.has_modes:
             return self.equation.split()
-        return self.equation.split(self.modes.odd_words)
+        return self.equation.split(self.modes.odd_operators)
 
     @cached_property
     def conditions(self) -> Conditions:
@@ -99,9 +99,9 @@ class Problem:
 
     @property
     def assumed_conditions(self) -> list[str]:
-        """The second conditions of fourth-order operators, which the settings do not state.
+        """The second conditions of fourth-order operators that the settings do not state.
 
-        Sine and cosine series (``operators=spectral``) meet the same ones.
+        Sine and cosine series (``operators=spectral``) satisfy the same conditions.
         """
         return second.assumed_conditions(self.conditions, self._nested_formulas)
 
@@ -112,7 +112,7 @@ class Problem:
 
     @property
     def second_conditions(self) -> list[str]:
-        """All second conditions, each with the word ``stated`` or ``assumed``."""
+        """All second conditions, each marked ``stated`` or ``assumed``."""
         stated = [f"{text} (stated)" for text in self.stated_conditions]
         return stated + [f"{text} (assumed)" for text in self.assumed_conditions]
 
@@ -124,10 +124,10 @@ class Problem:
         return self.equation.with_nested(walled).formulas
 
     def has_harmonic_mean(self, diffusivity: sympy.Expr) -> bool:
-        """Whether a diffusivity has its harmonic mean on faces.
+        """Whether the harmonic mean of a diffusivity is used on faces.
 
-        Unless the settings say otherwise: where it depends on position alone and is discontinuous.
-        A harmonic mean of a D that depends on a field would stop a front that moves into D = 0.
+        By default it is used for diffusivities that depend on position only and are discontinuous.
+        The harmonic mean of a D that depends on a field would stop a front that moves into D = 0.
         """
         scheme, conditions = self.discretisation, self.conditions
         if scheme.face_mean != "auto":
@@ -141,23 +141,23 @@ class Problem:
 
     @cached_property
     def lifts(self) -> tuple[Lift | None, ...]:
-        """For ``operators=spectral``: what makes each field's walls homogeneous."""
+        """Polynomials that have each field's boundary values (``operators=spectral``)."""
         names = enumerate(self.equation.fields)
         return tuple(build_lift(self.grid, self.boundary, i, name) for i, name in names)
 
     @cached_property
     def halo(self) -> int:
-        """Ghost cells on each side: as many as the widest stencil of the equation reads."""
+        """The number of ghost cells on each side, which is the reach of the widest stencil."""
         words = {lang.word_of(n) for f in self.equation.formulas for n in lang.operators_in(f)}
         scheme, dimensions = self.discretisation, self.grid.dimensions
         return max((scheme.reach(word, dimensions) for word in words), default=scheme.order // 2)
 
     @cached_property
     def self_adjoint(self) -> bool:
-        """Whether the linear part is symmetric: one field's worth of even operators of order 2.
+        """Whether the linear part is symmetric: even operators of order 2 without coupled fields.
 
-        Fields that couple, odd derivatives, products with coefficients outside a divergence, and
-        the one-sided ghost cells of higher orders at walls all break the symmetry.
+        Coupled fields, odd derivatives, coefficients outside a divergence, and the one-sided ghost
+        cells of higher orders at boundaries all break the symmetry.
         """
         walled = not all(self.boundary.periodic_axes)
         if self.discretisation.order > 2 and walled:
@@ -178,7 +178,7 @@ class Problem:
         return any(value != 0 for value in self.boundary.values)
 
     def linear_modes(self, parameters: Mapping[str, float] | None = None) -> np.ndarray:
-        """The linear part on every mode, ``(fields, fields, *modes.shape)``."""
+        """Return the linear part on every mode, shape ``(fields, fields, *modes.shape)``."""
         chosen = self.parameters if parameters is None else parameters
         return linear_modes(self.split, self.modes, self.discretisation, chosen)
 
@@ -186,7 +186,7 @@ class Problem:
 def with_nested_derivatives(
     equation: Equation, boundary: Boundary, scheme: Discretisation, mask: Mask | None
 ) -> Equation:
-    """The equation as differences can evaluate it: see :meth:`Equation.with_nested`.
+    """Return the equation with nested derivatives (:meth:`Equation.with_nested`).
 
     Between boundary conditions, and on all axes around obstacles, third and higher derivatives are
     nested first and second ones; around obstacles mixed derivatives are nested first ones.
@@ -199,13 +199,13 @@ def with_nested_derivatives(
 
 
 def check_problem(problem: Problem) -> None:
-    """Refuse what the operators cannot do between these walls.
+    """Check that the operators support the boundary conditions and obstacles of a problem.
 
     Raises:
-        BoundaryError: for second conditions that are not needed or cannot be met, for obstacles
-            with other operators than second-order stencils, for spectral
-            operators at Robin walls, at walls with varying values, and
-            for expressions that are neither even nor odd about a wall.
+        BoundaryError: for second conditions that are not needed or cannot be satisfied, for
+            obstacles with operators other than second-order stencils, and, with spectral operators,
+            for Robin conditions, varying boundary values, and expressions that are neither even nor
+            odd about a boundary.
         ConfigError: for a derivative whose stencil is wider than the grid.
     """
     check_stencils_fit(problem.equation.formulas, problem.grid, problem.discretisation)
@@ -230,26 +230,28 @@ def check_problem(problem: Problem) -> None:
             problem.symmetry.modes(inner)
             if inner not in fields and inner.free_symbols & lifted:
                 raise BoundaryError(
-                    f"operators=spectral between walls with values cannot differentiate {inner}",
-                    "walls with value 0, or operators=stencil",
+                    f"operators=spectral with nonzero boundary values cannot differentiate {inner}",
+                    "boundary values 0, or operators=stencil",
                 )
             if len(node.args) == 2:
                 _check_spectral_flux(problem, node, lifted)
 
 
 def _check_spectral_flux(problem: Problem, node: sympy.Expr, lifted: set[sympy.Symbol]) -> None:
-    """Refuse ``div(D grad f)`` whose flux is neither even nor odd about a wall.
+    """Check that the flux of ``div(D grad f)`` is even or odd about the boundaries.
 
-    The flux is expanded in sines or cosines of its own. A field between walls with values is the
-    sum of a polynomial and a field of its parity. D must not name it. The slope of the polynomial
-    has the parity of the field's slope only if it is 0, or a constant between Dirichlet walls.
+    The flux is expanded in a separate sine or cosine series. A field with nonzero boundary values
+    is the sum of a polynomial and a field with a parity; D must not depend on such a field. The
+    slope of the polynomial has the parity of the field's slope only if it is 0, or a constant
+    between Dirichlet boundaries.
     """
     diffusivity, inner = node.args
     lifts = dict(zip(problem.equation.field_symbols, problem.lifts, strict=True))
     if diffusivity.free_symbols & lifted or not _has_slope_of_its_field(problem, lifts.get(inner)):
         raise BoundaryError(
-            f"operators=spectral between walls with values cannot differentiate the flux in {node}",
-            "walls with value 0, or operators=stencil",
+            f"operators=spectral with nonzero boundary values cannot differentiate the "
+            f"flux in {node}",
+            "boundary values 0, or operators=stencil",
         )
     for axis in lang.flux_axes(lang.word_of(node), problem.grid.dimensions) or ():
         slope = lang.operator(f"d_d{problem.grid.axes[axis]}", inner)

@@ -1,4 +1,4 @@
-"""Formulas by transforms: derivatives in the modes, products on the grid."""
+"""Evaluation of formulas by transforms: derivatives on the modes, products on the grid."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class Pseudospectral:
     """One evaluation of some formulas at one state; each expression is transformed once.
 
-    Fields between walls with values are differentiated as the sum of a homogeneous field and a
-    polynomial (``symmetry.Lift``).
+    Fields with nonzero boundary values are differentiated as the sum of a homogeneous field and a
+    polynomial (``parity.Lift``).
     """
 
     def __init__(
@@ -36,13 +36,13 @@ class Pseudospectral:
     ) -> None:
         self.system, self.grid = system, system.problem.grid
         names = dict(zip(system.problem.equation.fields, fields, strict=True))
-        places = {**system.places(0), **system.values(time)}
+        places = {**system.namespace(0), **system.values(time)}
         self.value = Evaluator({**places, **names}, system.library, self._apply)
         self._modes: dict[sympy.Basic, tf.Tensor] = {}
 
     def _apply(self, word: str, arguments: tuple, value: Evaluator) -> Any:
         if not any(argument.free_symbols for argument in arguments):
-            return 0.0  # a derivative of a number
+            return 0.0  # the derivative of a constant
         axes = lang.flux_axes(word, self.grid.dimensions)
         if axes is not None:
             diffusivity, inner = arguments
@@ -81,7 +81,7 @@ class Pseudospectral:
         return tf.constant(values, self.system.dtype)
 
     def _symbol(self, word: str, modes: Modes) -> tuple[tf.Tensor, tuple[int, ...]]:
-        """The factor per mode, and the walled axes along which it turns sines into cosines."""
+        """Return the factor per mode, and the axes along which it maps sines to cosines."""
         scheme = self.system.problem.discretisation
         wavenumbers = modes.wavenumbers()
         if word == lang.LAPLACIAN:

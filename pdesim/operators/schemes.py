@@ -1,4 +1,4 @@
-"""The discretisations as data: what each can do, its stencil weights, its Fourier symbols."""
+"""The discretisations as data: supported orders, stencil weights, Fourier symbols."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from pdesim.formula.language import (
 )
 from pdesim.model.grid import Grid
 
-#: orders of accuracy that central differences come in
+#: available orders of accuracy of central differences
 ORDERS = (2, 4, 6)
 
 
 def fornberg_weights(derivative: int, offsets: Sequence[int]) -> tuple[Fraction, ...]:
-    """Exact weights of values at some offsets for a derivative at 0, on unit spacing.
+    """Return exact weights of values at some offsets for a derivative at 0, on unit spacing.
 
-    Fornberg, Math. Comp. 51 (1988) 699, doi:10.1090/S0025-5718-1988-0935077-0: point after point,
-    the weights of each lower derivative first.
+    Fornberg, Math. Comp. 51 (1988) 699, doi:10.1090/S0025-5718-1988-0935077-0. Points are added one
+    by one, and for each point the weights of all lower derivatives are computed first.
     """
     count = len(offsets)
     weights = [[Fraction(0)] * count for _ in range(derivative + 1)]
@@ -54,7 +54,7 @@ def fornberg_weights(derivative: int, offsets: Sequence[int]) -> tuple[Fraction,
 
 
 def _central(derivative: int, order: int) -> tuple[Fraction, ...]:
-    """The narrowest central weights of a derivative, at offsets -m..m."""
+    """Return the weights of the narrowest central difference, at offsets -m..m."""
     reach = (derivative + 1) // 2 + order // 2 - 1
     return fornberg_weights(derivative, range(-reach, reach + 1))
 
@@ -69,12 +69,12 @@ STENCILS: Mapping[tuple[int, int], tuple[float, ...]] = {
 
 @lru_cache
 def _symbol_polynomial(derivative: int, order: int) -> tuple[float, ...]:
-    """The symbol of a stencil as a polynomial in ``s = sin(angle / 2)**2``, lowest power first.
+    """Return the symbol of a stencil as a polynomial in ``s = sin(angle / 2)**2``.
 
-    An even derivative has the symbol ``P(s)``, an odd one ``i sin(angle) P(s)``, by
-    ``cos(m a) = T_m(1 - 2 s)`` and ``sin(m a) = sin(a) U_(m-1)(1 - 2 s)``. The coefficients are
-    exact, so the low powers that cancel are absent, and the small symbols of smooth modes keep all
-    their digits.
+    Powers are ascending. An even derivative has the symbol ``P(s)``, an odd one
+    ``i sin(angle) P(s)``, by ``cos(m a) = T_m(1 - 2 s)`` and
+    ``sin(m a) = sin(a) U_(m-1)(1 - 2 s)``. The coefficients are exact, so low powers that cancel
+    are absent, and the small symbols of smooth modes have full relative accuracy.
     """
     weights = _EXACT[derivative, order]
     reach = len(weights) // 2
@@ -94,8 +94,9 @@ def _plus(a: Sequence[Fraction], b: Sequence[Fraction]) -> list[Fraction]:
     return [x + y for x, y in zip_longest(a, b, fillvalue=Fraction(0))]
 
 
-#: On faces, order -> (weights of a slope, weights of a mean), nearest pair first: the staggered
-#: difference ``sum_m w_m (f_(1/2+m) - f_(-1/2-m)) / h`` and interpolation. Fornberg, table 3.
+#: Weights on faces, order -> (weights of a slope, weights of a mean), nearest pair first: the
+#: staggered difference ``sum_m w_m (f_(1/2+m) - f_(-1/2-m)) / h`` and interpolation. Fornberg,
+#: table 3.
 STAGGERED: Mapping[int, tuple[tuple[float, ...], tuple[float, ...]]] = {
     2: ((1.0,), (1 / 2,)),
     4: ((9 / 8, -1 / 24), (9 / 16, -1 / 16)),
@@ -119,14 +120,15 @@ class Discretisation:
     order: int
     about: str
     isotropic: bool = False
-    #: spectral: the initial state and all products keep the lower two thirds of the modes (Orszag,
-    #: J. Atmos. Sci. 28 (1971) 1074). Quadratic terms in fields without values at walls are then
-    #: free of aliasing (Galerkin's method). Cubic terms and higher ones are not (they would need
-    #: the lower half, or less), nor are functions such as exp, or coefficients in x, whose series
-    #: do not end; aliasing is weaker there than without truncation
+    #: spectral: the initial state and all products are truncated to the lower two thirds of the
+    #: modes (Orszag, J. Atmos. Sci. 28 (1971) 1074). Quadratic terms in fields with homogeneous
+    #: boundary conditions are then free of aliasing (Galerkin's method). Cubic and higher terms
+    #: (which would need truncation to one half or less), functions such as exp, and coefficients in
+    #: x are not, because their series are infinite; their aliasing is weaker than without
+    #: truncation
     dealias: bool = False
-    #: a diffusivity on the faces of cells: ``arithmetic`` or ``harmonic`` mean, or ``auto`` (the
-    #: harmonic one for coefficients that are discontinuous by their text)
+    #: mean of a diffusivity on cell faces: ``arithmetic``, ``harmonic``, or ``auto`` (harmonic for
+    #: coefficients whose formula is discontinuous)
     face_mean: str = "auto"
 
     @property
@@ -134,7 +136,7 @@ class Discretisation:
         return self.name == "spectral"
 
     def symbol(self, derivative: int, wavenumber: np.ndarray, spacing: float) -> np.ndarray:
-        """The factor by which a derivative multiplies exp(i k x) on the grid.
+        """Return the factor by which a derivative multiplies exp(i k x) on the grid.
 
         ``sum_m w_m exp(i m k h) / h**derivative``; spectral: ``(i k)**derivative``, with the odd
         derivatives of the Nyquist mode set to zero (its sine is not on the grid).
@@ -158,37 +160,37 @@ class Discretisation:
         self,
         grid: Grid,
         wavenumbers: Sequence[np.ndarray],
-        words: Iterable[str] | None = None,
+        names: Iterable[str] | None = None,
     ) -> dict[str, np.ndarray]:
-        """Symbols of linear operators; ``wavenumbers`` holds one array per axis x, y, z.
+        """Return the symbols of linear operators; ``wavenumbers`` holds one array per axis x, y, z.
 
         Args:
-            words: the operators that are needed; all that the grid has if None.
+            names: the operators; None for all operators in the grid's dimensions.
         """
 
         def along(axis: int, power: int) -> np.ndarray:
             return self.symbol(power, wavenumbers[axis], grid.spacing[axis])
 
-        return self.assemble(grid, along, words)
+        return self.assemble(grid, along, names)
 
     def assemble(
         self,
         grid: Grid,
         along: Callable[[int, int], np.ndarray],
-        words: Iterable[str] | None = None,
+        names: Iterable[str] | None = None,
     ) -> dict[str, np.ndarray]:
-        """The table of symbols from ``along(axis, power)``, the derivatives along one axis."""
-        if words is None:
-            words = (LAPLACIAN, *DERIVATIVES)
+        """Return the symbols by operator, from ``along(axis, power)``, those along one axis."""
+        if names is None:
+            names = (LAPLACIAN, *DERIVATIVES)
         along = lru_cache(None)(along)
         table = {}
-        for word in words:
-            if word == LAPLACIAN:
-                table[word] = self._laplacian(grid, along)
-            elif exists_in(word, grid.dimensions):
-                powers = enumerate(powers_of(word, grid.dimensions))
+        for name in names:
+            if name == LAPLACIAN:
+                table[name] = self._laplacian(grid, along)
+            elif exists_in(name, grid.dimensions):
+                powers = enumerate(powers_of(name, grid.dimensions))
                 factors = [along(axis, power) for axis, power in powers if power]
-                table[word] = reduce(operator.mul, factors)
+                table[name] = reduce(operator.mul, factors)
         return table
 
     def _laplacian(self, grid: Grid, along: Callable[[int, int], np.ndarray]) -> np.ndarray:
@@ -199,19 +201,19 @@ class Discretisation:
                 total = total + weight * second[a] * second[b]
         return total
 
-    def reach(self, word: str, dimensions: int) -> int:
-        """How many cells away the stencil of an operator reads (0: spectral)."""
+    def reach(self, name: str, dimensions: int) -> int:
+        """Return the largest offset in the stencil of an operator (0: spectral)."""
         if not self.order:
             return 0
-        if has_flux_form(word):
+        if has_flux_form(name):
             return self.order - 1
-        powers = powers_of(word, dimensions) if word in DERIVATIVES else (2,)
+        powers = powers_of(name, dimensions) if name in DERIVATIVES else (2,)
         return max(len(STENCILS[power, self.order]) // 2 for power in powers if power)
 
-    def terms(self, word: str, grid: Grid) -> Terms:
-        """The neighbours and weights of a linear operator's stencil on a grid."""
-        if word != LAPLACIAN:
-            powers = enumerate(powers_of(word, grid.dimensions))
+    def terms(self, name: str, grid: Grid) -> Terms:
+        """Return the neighbours and weights of a linear operator's stencil on a grid."""
+        if name != LAPLACIAN:
+            powers = enumerate(powers_of(name, grid.dimensions))
             along = [self._line(axis, power, grid) for axis, power in powers if power]
             return reduce(lambda a, b: _product(a, b, 1.0), along)
         lines = [self._line(axis, 2, grid) for axis in range(grid.dimensions)]
@@ -234,7 +236,7 @@ class Discretisation:
 
 
 def _corner_weights(grid: Grid) -> dict[tuple[int, int], float]:
-    """Weights of the mixed fourth differences in the isotropic Laplacian, per pair of axes.
+    """Return the weights of mixed fourth differences in the isotropic Laplacian, per pair of axes.
 
     ``(h_a**2 + h_b**2) / 12``: on equal spacing the 9-point Laplacian
     ``(1 4 1; 4 -20 4; 1 4 1) / (6 h**2)`` (Patra and Karttunen, Numer. Methods Partial Differential
@@ -253,7 +255,7 @@ def _add(total: Terms, more: Terms) -> None:
 
 
 def _product(first: Terms, second: Terms, factor: float) -> Terms:
-    """Two stencils one after the other."""
+    """Return the composition of two stencils."""
     result: Terms = {}
     for a, wa in first.items():
         for b, wb in second.items():
@@ -262,23 +264,23 @@ def _product(first: Terms, second: Terms, factor: float) -> Terms:
 
 
 def check_stencils_fit(formulas: Sequence[sympy.Expr], grid: Grid, scheme: Discretisation) -> None:
-    """Refuse mixed and high derivatives whose stencil is wider than the grid.
+    """Check that stencils of mixed and high derivatives are not wider than the grid.
 
-    First and second derivatives, and the Laplacian, may be: they then read around a periodic axis
-    more than once, and an axis of one cell has the derivative 0.
+    First and second derivatives, and the Laplacian, are exempt: they may wrap around a periodic
+    axis more than once, and the derivative along an axis of one cell is 0.
 
     Raises:
         ConfigError: with the number of cells that the stencil needs.
     """
-    for word in {word_of(node) for formula in formulas for node in operators_in(formula)}:
-        powers = powers_of(word, grid.dimensions) if word in DERIVATIVES else ()
+    for name in {word_of(node) for formula in formulas for node in operators_in(formula)}:
+        powers = powers_of(name, grid.dimensions) if name in DERIVATIVES else ()
         if scheme.is_spectral or sum(powers) < 2 or max(powers) == 2:
             continue
         for axis, power in enumerate(powers):
             needed = len(STENCILS[power, scheme.order]) if power else 0
             if grid.points[axis] < needed:
                 raise ConfigError(
-                    f"{word} of order {scheme.order} reads {needed} cells along "
+                    f"{name} of order {scheme.order} reads {needed} cells along "
                     f"{grid.axes[axis]}, and the grid has {grid.points[axis]}",
                     f"at least {needed} cells along {grid.axes[axis]}",
                     "a smaller operators.order, or operators=spectral",
@@ -289,7 +291,7 @@ FACE_MEANS = ("auto", "arithmetic", "harmonic")
 
 ABOUT = {
     "stencil": "central differences as slices of a padded array",
-    "conv": "central differences as convolutions (tf.nn), the same numbers as stencil",
+    "conv": "central differences as convolutions (tf.nn), with the same results as stencil",
     "spectral": "Fourier, sine and cosine transforms",
 }
 
@@ -301,10 +303,10 @@ def build_discretisation(
     dealias: bool = False,
     face_mean: str = "auto",
 ) -> Discretisation:
-    """Look a discretisation up by name.
+    """Return the discretisation of a name.
 
     Raises:
-        ConfigError: for an unknown name or an order that it does not come in.
+        ConfigError: for an unknown name or an unsupported order.
     """
     if name not in ABOUT:
         raise ConfigError(f"operators={name!r} is unknown", nearest(name, ABOUT))
@@ -321,7 +323,7 @@ def build_discretisation(
         raise ConfigError(f"operators={name} has no modes to dealias", "operators=spectral")
     if order not in ORDERS:
         raise ConfigError(
-            f"operators.order={order} is not offered", "one of " + ", ".join(map(str, ORDERS))
+            f"operators.order={order} is not available", "one of " + ", ".join(map(str, ORDERS))
         )
     if isotropic and order != 2:
         raise ConfigError(f"operators.isotropic is of order 2, not {order}", "operators.order=2")

@@ -1,8 +1,7 @@
-"""Second conditions on a side: which are stated, which are assumed, and which cannot be met.
+"""Second conditions of fourth-order operators: stated, assumed, and checked.
 
-An operator of fourth order needs two conditions on a side. The settings state the second one
-(``slope``, ``laplacian``), or :mod:`pdesim.operators.conditions` assumes one. No
-TensorFlow.
+An operator of fourth order needs two conditions on a side. The second one is stated in the settings
+(``slope``, ``laplacian``) or assumed by :mod:`pdesim.operators.conditions`. No TensorFlow.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ from pdesim.formula import language as lang
 from pdesim.model.boundary_conditions import SIDES, BoundaryCondition
 from pdesim.operators.conditions import Conditions, orders
 
-#: (first condition, condition for the Laplacian) that a sine or cosine series meets
+#: (first condition, condition for the Laplacian) that a sine or cosine series satisfies
 _OF_SERIES = {("dirichlet", "dirichlet"), ("neumann", "neumann")}
 
 
 def assumed_conditions(conditions: Conditions, formulas: Sequence[sympy.Expr]) -> list[str]:
-    """The conditions of inner operators that no setting states.
+    """Return descriptions of the conditions of inner operators that no setting states.
 
     One line per operator, such as ``laplacian(u) = 0 on x lower, x upper``.
     """
@@ -33,12 +32,12 @@ def assumed_conditions(conditions: Conditions, formulas: Sequence[sympy.Expr]) -
             wall = conditions.condition(node, axis, side)
             if wall.kind == "continued" or conditions.stated(node, axis, side) is not None:
                 continue
-            found.setdefault(_text(node, wall), []).append(_place(conditions, axis, side))
+            found.setdefault(_text(node, wall), []).append(_side_name(conditions, axis, side))
     return _lines(found)
 
 
 def stated_conditions(conditions: Conditions, formulas: Sequence[sympy.Expr]) -> list[str]:
-    """The second conditions of the settings that the equation uses.
+    """Return descriptions of the second conditions in the settings that the equation uses.
 
     One line per condition, such as ``u = 0 and normal derivative of u = 0 on x lower``.
     """
@@ -49,36 +48,36 @@ def stated_conditions(conditions: Conditions, formulas: Sequence[sympy.Expr]) ->
         if wall.is_clamped:
             text = f"{field} = {wall.value} and normal derivative of {field} = {wall.slope}"
         else:
-            assert wall.laplacian is not None  # the other kind of second condition
+            assert wall.laplacian is not None  # the only other kind of second condition
             text = _text(lang.operator(lang.LAPLACIAN, field), wall.laplacian)
-        found.setdefault(text, []).append(_place(conditions, axis, side))
+        found.setdefault(text, []).append(_side_name(conditions, axis, side))
     return _lines(found)
 
 
 def check_second(
     conditions: Conditions, formulas: Sequence[sympy.Expr], spectral: bool, obstacles: bool
 ) -> None:
-    """Refuse second conditions that an equation does not need, or that cannot be met.
+    """Check that the equation needs its second conditions and that they can be satisfied.
 
     Raises:
-        BoundaryError: naming the field, the side, and what is possible there.
+        BoundaryError: with the field, the side, and the possible conditions.
     """
     for field, axis, side, wall in _stated_sides(conditions):
-        place = _place(conditions, axis, side)
+        side_name = _side_name(conditions, axis, side)
         order = highest_order(formulas, field, axis)
         if order in (1, 2):
             raise BoundaryError(
-                f"{field} has two conditions on {place}, and its derivatives are of order {order} "
-                "at most",
+                f"{field} has two conditions on {side_name}, and its derivatives are of order "
+                f"{order} at most",
                 f"one condition, such as boundary.{field}.{conditions.grid.axes[axis]}=dirichlet; "
                 "two for derivatives of third and higher order",
             )
         if spectral:
-            _check_series(field, place, wall)
+            _check_series(field, side_name, wall)
         if obstacles and wall.is_clamped:
             raise BoundaryError(
                 f"obstacles (domain.mask) cannot be combined with both {field} and its normal "
-                f"derivative given on {place}",
+                f"derivative given on {side_name}",
                 "one condition, or a condition for its Laplacian as the second one",
             )
     if not spectral:
@@ -86,7 +85,7 @@ def check_second(
 
 
 def highest_order(formulas: Sequence[sympy.Expr], field: sympy.Symbol, axis: int) -> int:
-    """The highest order of a derivative of a field along an axis, nests counted as a whole."""
+    """Return the highest order of a field's derivatives along an axis, with nested orders added."""
 
     def order(node: sympy.Basic) -> int:
         if field not in node.free_symbols or not node.args:
@@ -103,20 +102,20 @@ def highest_order(formulas: Sequence[sympy.Expr], field: sympy.Symbol, axis: int
     return max(map(order, formulas), default=0)
 
 
-def _check_series(field: sympy.Symbol, place: str, wall: BoundaryCondition) -> None:
+def _check_series(field: sympy.Symbol, side_name: str, wall: BoundaryCondition) -> None:
     given = wall.laplacian
     of_series = given is not None and (wall.kind, given.kind) in _OF_SERIES
     if of_series and not wall.is_clamped and given is not None and given.value == 0:
         return
     raise BoundaryError(
-        f"operators=spectral cannot meet the second condition of {field} on {place}: sine series "
-        "have laplacian(u) = 0 where u is given, cosine series no normal derivative of it",
+        f"operators=spectral cannot meet the second condition of {field} on {side_name}: sine "
+        "series have laplacian(u) = 0 where u is given, cosine series no normal derivative of it",
         "{dirichlet: .., laplacian: 0}, {neumann: .., laplacian: neumann}, or operators=stencil",
     )
 
 
 def _check_determined(conditions: Conditions, formulas: Sequence[sympy.Expr]) -> None:
-    """Every inner operator on a field with two conditions must follow from these."""
+    """Check that two conditions of a field determine all inner operators on it."""
     for node in sorted(_inner_operators(formulas), key=str):
         for field, axis, side, wall in _stated_sides(conditions):
             if field not in node.free_symbols or conditions.normal_order(node, axis) < 2:
@@ -127,12 +126,12 @@ def _check_determined(conditions: Conditions, formulas: Sequence[sympy.Expr]) ->
                 determined = condition.kind == "continued" and not lang.has_flux_form(
                     lang.word_of(node)
                 )
-            else:  # of derivatives of a higher order a third condition is assumed
+            else:  # derivatives of higher order have an assumed third condition
                 determined = conditions.stated(node, axis, side) is not None
                 determined |= highest_order([inner], field, axis) >= 2
             if not determined:
                 raise BoundaryError(
-                    f"the two conditions of {field} on {_place(conditions, axis, side)} do not "
+                    f"the two conditions of {field} on {_side_name(conditions, axis, side)} do not "
                     f"determine {node} there",
                     "operators of fourth order, such as laplacian(laplacian(u)), whose inner "
                     "derivative acts on the field itself",
@@ -140,7 +139,7 @@ def _check_determined(conditions: Conditions, formulas: Sequence[sympy.Expr]) ->
 
 
 def _inner_operators(formulas: Sequence[sympy.Expr]) -> set[sympy.Expr]:
-    """The operators inside the arguments of other operators."""
+    """Return the operators inside the arguments of other operators."""
     return {
         inner
         for formula in formulas
@@ -160,7 +159,7 @@ def _stated_sides(
                 yield field, axis, side, wall
 
 
-def _place(conditions: Conditions, axis: int, side: int) -> str:
+def _side_name(conditions: Conditions, axis: int, side: int) -> str:
     return f"{conditions.grid.axes[axis]} {SIDES[side]}"
 
 

@@ -14,7 +14,7 @@ from pdesim.operators.schemes import STAGGERED, Terms
 def shifted(
     padded: tf.Tensor, grid: Grid, halo: int, offsets: tuple[int, ...] | None = None
 ) -> tf.Tensor:
-    """The interior of ``padded``, taken some cells further along x, y, z."""
+    """Return the interior of ``padded``, shifted by some cells along x, y, z."""
     offsets = offsets or (0,) * grid.dimensions
     index = [
         slice(halo + m, halo + m + n) for n, m in zip(grid.shape, reversed(offsets), strict=True)
@@ -26,15 +26,15 @@ Neighbour = Callable[[tuple[int, ...]], tf.Tensor]
 
 
 def derivative(neighbour: Neighbour, terms: Terms) -> tf.Tensor:
-    """A weighted sum of neighbours, on the interior.
+    """Return a weighted sum of neighbours in the interior cells.
 
     Args:
-        neighbour: gives the array taken some cells further along x, y, z (:func:`shifted`).
+        neighbour: returns the array shifted by some cells along x, y, z (:func:`shifted`).
         terms: ``{offsets: weight}`` (``Discretisation.terms``).
 
-    Neighbours of equal weight are added before they are weighted, and the smallest weight is taken
-    out of the sum: ``w * (s - 4 u)`` for a Laplacian on equal spacing. So no two products are
-    added, of which a compiler may round either one first, here this and there that.
+    Neighbours of equal weight are added before they are weighted, and the smallest weight is
+    factored out of the sum: ``w * (s - 4 u)`` for a Laplacian on equal spacing. This avoids sums of
+    two products, in which a compiler may contract either product, differently in different kernels.
     """
     sums: dict[float, tf.Tensor] = {}
     for offsets, weight in terms.items():
@@ -59,7 +59,7 @@ def divergence(
     axes: Sequence[int] | None = None,
     harmonic: Sequence[tf.Tensor | None] | None = None,
 ) -> tf.Tensor:
-    """``div(D grad f)`` in flux form: what leaves a cell enters its neighbour.
+    """Return ``div(D grad f)`` in conservative (flux) form.
 
     On each face ``flux = interpolate(D) * difference(f)``, and the divergence is the staggered
     difference of the fluxes, all of one order; for order 2 this is
@@ -67,9 +67,9 @@ def divergence(
 
     Args:
         diffusivity, values: neighbours of D and f, up to ``order - 1`` cells away.
-        axes: those along which there is a flux; all of them unless given.
-        harmonic: takes the harmonic mean of D on faces (order 2 only). Per axis x, y, z, the two
-            arrays that are True in the cells whose lower or upper face is a boundary, where D is
+        axes: the axes along which there is a flux; all by default.
+        harmonic: selects the harmonic mean of D on faces (order 2 only). Per axis x, y, z, two
+            arrays that are True in the cells whose lower or upper face is a boundary, on which D is
             the arithmetic mean of a cell and its ghost; None for a periodic axis.
     """
     slopes, means = STAGGERED[order]
@@ -93,7 +93,7 @@ def divergence(
 def _harmonic(neighbour: Neighbour, grid: Grid, axis: int, side: int, boundary: Any) -> tf.Tensor:
     """``2 a b / (a + b)`` on a face, 0 where a and b differ in sign or one of them is 0.
 
-    A face between two materials lets through what both halves of the way do, one after the other
+    The two halves of the path across a face between two materials are resistances in series
     (Patankar, Numerical Heat Transfer and Fluid Flow (1980), section 4.2-3).
     """
     a, b = neighbour(_offsets(grid, axis, 0)), neighbour(_offsets(grid, axis, side))

@@ -28,21 +28,21 @@ def matrix_values(
 
 
 def symbol_names(symbols: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Operator symbols under the names that they have in expressions."""
-    return {f"symbol_{word}": values for word, values in symbols.items()}
+    """Return operator symbols by the names that they have in expressions."""
+    return {f"symbol_{name}": values for name, values in symbols.items()}
 
 
-def words_in(matrix: sympy.Matrix) -> list[str]:
-    """The operators whose symbols stand in a matrix of expressions."""
-    words = {operator_symbol(word): word for word in OPERATORS}
-    return sorted(words[symbol] for symbol in matrix.free_symbols if symbol in words)
+def operator_names(matrix: sympy.Matrix) -> list[str]:
+    """Return the operators whose symbols occur in a matrix of expressions."""
+    names = {operator_symbol(name): name for name in OPERATORS}
+    return sorted(names[symbol] for symbol in matrix.free_symbols if symbol in names)
 
 
 def linear_modes(
     split: Split, modes: Modes, discretisation: Discretisation, parameters: Mapping[str, float]
 ) -> np.ndarray:
-    """The linear part on every mode: ``(fields, fields, *modes.shape)``."""
-    needed = words_in(split.matrix)
+    """Return the linear part on every mode, shape ``(fields, fields, *modes.shape)``."""
+    needed = operator_names(split.matrix)
     symbols = discretisation.symbols(modes.grid, modes.wavenumbers(), needed)
     names = {**parameters, **symbol_names(symbols)}
     return matrix_values(split.matrix, names, modes.shape)

@@ -1,6 +1,6 @@
-"""Parts of formulas that depend on time alone, for evaluation in double precision. No TensorFlow.
+"""Subexpressions that depend on time only, for evaluation in double precision. No TensorFlow.
 
-In float32 a time of 1e7 is rounded to whole numbers, and ``cos(2*pi*t)`` would be 1.
+In float32 a time of 1e7 is rounded to an integer, and ``cos(2*pi*t)`` would be 1.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from pdesim.operators.problem import Problem
 
 
 def double_names(problem: Problem, precision: str) -> dict[str, str]:
-    """Parameters that may stand beside the time, and the names of their values in float64.
+    """Return parameters that may be combined with the time, and the names of their float64 values.
 
-    Empty where the precision is float64 already, or nothing depends on time.
+    The result is empty in float64 runs, and if nothing depends on time.
     """
     timed = problem.equation.is_time_dependent or lang.TIME in problem.boundary.symbols
     if precision == "float64" or not timed:
@@ -32,19 +32,19 @@ def double_names(problem: Problem, precision: str) -> dict[str, str]:
 def separate_time(
     formula: sympy.Expr, constants: frozenset[sympy.Symbol]
 ) -> tuple[sympy.Expr, Mapping[str, sympy.Basic]]:
-    """Replace the largest parts that consist of t, parameters and numbers by symbols.
+    """Replace the largest subexpressions of t, parameters and numbers by symbols.
 
-    In sums and products these are all such terms and factors together. A phase is taken out of a
-    sine or cosine, ``sin(k*x - w*t) = sin(k*x) cos(w*t) - cos(k*x) sin(w*t)``, and whole periods
-    out of a remainder, ``mod(x - t, p) = mod(x + mod(-t, p), p)``, since the sum would be rounded
-    to float32.
+    In sums and products all such terms and factors are combined. A phase is separated from a sine
+    or cosine, ``sin(k*x - w*t) = sin(k*x) cos(w*t) - cos(k*x) sin(w*t)``, and full periods from a
+    remainder, ``mod(x - t, p) = mod(x + mod(-t, p), p)``, since the sum would be rounded to
+    float32.
 
     Args:
         constants: the symbols of the parameters.
 
     Returns:
-        The formula with symbols, and what each symbol (by name) stands for. A formula without t
-        comes back as it is.
+        The formula with symbols, and the subexpression of each symbol by name. A formula without t
+        is returned unchanged.
     """
     parts: dict[str, sympy.Basic] = {}
     allowed = constants | {lang.TIME}
@@ -55,11 +55,11 @@ def separate_time(
     def stand_in(node: sympy.Basic) -> sympy.Symbol:
         name = "time_part_" + hashlib.md5(sympy.srepr(node).encode()).hexdigest()
         parts[name] = node
-        # a condition is no number
+        # conditions have no numerical value
         return sympy.Symbol(name) if isinstance(node, Boolean) else sympy.Symbol(name, real=True)
 
     def of_terms(node: sympy.Expr) -> tuple[sympy.Expr | None, list[sympy.Expr]]:
-        """The part of a sum or a product that depends on time alone, and the others."""
+        """Return the part of a sum or product that depends on time only, and the rest."""
         alone = [argument for argument in node.args if is_scalar(argument)]
         if not any(lang.TIME in argument.free_symbols for argument in alone):
             return None, list(node.args)

@@ -11,7 +11,7 @@ from pdesim.operators.modes import Modes
 
 
 def forward(values: tf.Tensor, modes: Modes) -> tf.Tensor:
-    """``(..., *grid.shape)`` -> ``(..., *modes.shape)``; complex if an axis is periodic."""
+    """Transform ``(..., *grid.shape)`` to ``(..., *modes.shape)``."""
     walled, periodic = _axes(modes)
     for axis in walled:
         values = _along(values, axis, lambda v, b=modes.bases[axis]: _REAL[b](v))
@@ -22,8 +22,8 @@ def backward(coefficients: tf.Tensor, modes: Modes, derived: Sequence[int] = ())
     """The inverse of :func:`forward`, for even and odd sizes.
 
     Args:
-        derived: walled axes along which the coefficients are those of an odd derivative, so that
-            sines are summed as cosines there and cosines as sines.
+        derived: non-periodic axes along which the coefficients are those of an odd derivative, so
+            that cosines are summed in place of sines and sines in place of cosines.
     """
     walled, periodic = _axes(modes)
     values = _inverse_fft(coefficients, modes, periodic) if periodic else coefficients
@@ -35,11 +35,12 @@ def backward(coefficients: tf.Tensor, modes: Modes, derived: Sequence[int] = ())
 
 
 def enforce_hermitian(coefficients: tf.Tensor, modes: Modes) -> tf.Tensor:
-    """Modes, without the rounding that is not the transform of any real state.
+    """Enforce the Hermitian symmetry of the spectrum of a real state.
 
-    Where the halved axis has wave number 0 (or the highest), opposite wave vectors of the other
-    axes are both stored and must be conjugate. Rounding breaks that; the inverse transform does not
-    see it, so in carried modes it would grow unseen wherever the equation is linearly unstable.
+    Where the real-to-complex axis has wave number 0 (or the highest), opposite wave vectors of the
+    other axes are both stored and must be conjugate. Rounding breaks this symmetry. The inverse
+    transform ignores the difference, so in carried modes it would grow unnoticed wherever the
+    equation is linearly unstable.
     """
     axis = modes.rfft_axis
     if axis is None:
@@ -66,7 +67,7 @@ def enforce_hermitian(coefficients: tf.Tensor, modes: Modes) -> tf.Tensor:
 
 
 def multiply(symbol: tf.Tensor, coefficients: tf.Tensor) -> tf.Tensor:
-    """``symbol * coefficients``; a real symbol scales both parts without complex arithmetic."""
+    """Return ``symbol * coefficients``, without complex arithmetic for a real symbol."""
     if not coefficients.dtype.is_complex or symbol.dtype.is_complex:
         return symbol * coefficients
     return tf.complex(symbol * tf.math.real(coefficients), symbol * tf.math.imag(coefficients))
@@ -145,9 +146,9 @@ def _half_sine(values: tf.Tensor) -> tf.Tensor:
 
 
 def _shift(coefficients: tf.Tensor, by: int) -> tf.Tensor:
-    """Move coefficients one place: sine number k stands at k - 1, cosine number k at k."""
+    """Shift coefficients by one index: sine k has index k - 1, cosine k has index k."""
     zero = tf.zeros_like(coefficients[..., :1])
-    if by > 0:  # sines to cosines; the last sine has no cosine on this grid
+    if by > 0:  # sines to cosines; the highest sine has no cosine on this grid
         return tf.concat([zero, coefficients[..., :-1]], axis=-1)
     return tf.concat([coefficients[..., 1:], zero], axis=-1)
 

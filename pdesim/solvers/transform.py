@@ -1,4 +1,4 @@
-"""Direct solution of linear constant-coefficient steady problems on Fourier modes."""
+"""Direct solution of linear constant-coefficient steady problems by transforms."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from pdesim.operators.time_parts import double_names
 from pdesim.operators.transforms import multiply
 from pdesim.plan import Plan
 
-#: a source counts as free of its mean up to this fraction of its root mean square
+#: tolerance of the compatibility condition, relative to the source's root mean square
 COMPATIBLE = {"float32": 1e-4, "float64": 1e-8}
 
 
 @dataclass(frozen=True)
 class Solution:
-    """``state`` has shape ``(fields, *grid.shape)``.
+    """The solution of a steady problem; ``state`` has shape ``(fields, *grid.shape)``.
 
-    ``residual`` is the root mean square of the formula at the solution, by the operators chosen,
-    relative to that of the source.
+    ``residual`` is the root mean square of the formula at the solution, evaluated with the selected
+    operators, relative to that of the source.
     """
 
     state: np.ndarray
@@ -33,15 +33,16 @@ class Solution:
 
 
 def solve(plan: Plan, placement: Placement) -> Solution:
-    """Solve ``L u + s = 0`` mode by mode: ``u = -L^-1 s``, s including what the walls' values add.
+    """Solve ``L u + s = 0`` mode by mode: ``u = -L^-1 s``.
 
-    With ``operators=stencil`` or ``conv`` L holds the stencil's own symbol, so the discrete
-    equations are met to round-off; with ``spectral`` it is the differential operator's. Modes
-    that L does not see (the mean, for a Laplacian) keep the initial state's value.
+    s includes the contribution of boundary values. With ``operators=stencil`` or ``conv`` L holds
+    the stencil's own symbol, so the discrete equations are satisfied to round-off; with
+    ``spectral`` L is the symbol of the differential operator. Modes in the null space of L (the
+    mean, for a Laplacian) have the values of the initial state.
 
     Raises:
-        StepperError: for problems that are not linear with constant coefficients, walls, and
-            sources with a part in a mode that L does not see (the compatibility condition).
+        StepperError: for problems that are not linear with constant coefficients, and for sources
+            that are not orthogonal to the null space of L (the compatibility condition).
     """
     check_solvable(plan.problem)
     dtype = tf.as_dtype(plan.settings.device.precision)
@@ -81,7 +82,7 @@ def solve(plan: Plan, placement: Placement) -> Solution:
 
 
 def _inverse(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Inverses where there is one, zero elsewhere; and a mask of the modes without one.
+    """Return inverses, zero for singular matrices, and a mask of the modes with singular matrices.
 
     Args:
         matrices: ``(*modes, fields, fields)``.

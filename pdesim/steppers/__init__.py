@@ -2,7 +2,7 @@
 
 ``base`` is the contract. A step is arithmetic on the arrays of a ``System``, so the same code
 advances tensors, advances small matrices whose spectral radius is the stability limit
-(``stability``), and counts what it needs (``cost``).
+(``stability``), and determines its cost (``cost``).
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ __all__ = [
 
 def _symplectic(method: Method, problem: Problem, stages: int) -> Stepper:
     parts = partition(problem.equation)
-    assert parts is not None  # incompatibility() has checked it
+    assert parts is not None  # checked by incompatibility()
     return SymplecticComposition(method, parts)
 
 
-#: by family, what makes a stepper of ``(method, problem, stages)``
+#: family -> constructor of a stepper from ``(method, problem, stages)``
 _BUILDERS: dict[str, Callable[[Method, Problem, int], Stepper]] = {
     "explicit": lambda method, problem, stages: RungeKutta(method),
     "adaptive": lambda method, problem, stages: EmbeddedRungeKutta(method),
@@ -69,10 +69,10 @@ def register(stepper: Stepper) -> None:
 
 
 def build_stepper(name: str, problem: Problem, stages: int = 9) -> Stepper:
-    """The stepper of a name, for a problem.
+    """Return a stepper by name, for a problem.
 
     Args:
-        stages: of stabilised methods.
+        stages: the number of stages of a stabilised method.
 
     Raises:
         StepperError: for an unknown name, or a stepper that does not apply to the problem.
@@ -91,12 +91,12 @@ def build_stepper(name: str, problem: Problem, stages: int = 9) -> Stepper:
 
 
 def compatible_steppers(problem: Problem) -> list[str]:
-    """The names of the steppers that apply to a problem."""
+    """Return the names of the steppers that apply to a problem."""
     return [name for name in METHODS if incompatibility(name, problem) is None]
 
 
 def incompatibility(name: str, problem: Problem) -> str | None:
-    """The reason why a stepper does not apply to a problem; None if it does."""
+    """Return the reason why a stepper does not apply to a problem; None if it applies."""
     method, basis = METHODS[name], problem.basis
     if method.family in ("exponential", "imex") and isinstance(basis, NoModes):
         return f"it advances Fourier, sine or cosine modes, and there are none: {basis.reason}"
@@ -115,9 +115,9 @@ def _why_not_exact(problem: Problem) -> str | None:
         if term.free_symbols & fields:
             return "it needs a linear equation with constant coefficients"
         if TIME in term.free_symbols:
-            return "it needs a source that does not change in time"
+            return "it needs a source that does not depend on time"
     if any(wall.is_time_dependent for wall in problem.boundary.all_walls):
-        return "it needs walls that do not change in time"
+        return "it needs boundary values that do not depend on time"
     return None
 
 
@@ -128,6 +128,6 @@ def _needs_iterations(problem: Problem) -> bool:
 
 
 def _is_linear(problem: Problem) -> bool:
-    """Whether the Jacobian names no field: coefficients may vary in space and time."""
+    """Whether the equation is linear in its fields; coefficients may vary in space and time."""
     fields = set(problem.equation.field_symbols)
     return not problem.equation.jacobian.free_symbols & fields

@@ -1,4 +1,4 @@
-"""Which stepper ``stepper=auto`` takes for a problem, and why."""
+"""The choice of ``stepper=auto`` for a problem."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from pdesim.operators.problem import Problem
 from pdesim.steppers import build_stepper, incompatibility
 from pdesim.steppers.stability import Linearised, reaction_rate, stable_step
 
-#: the part of a reaction's time scale that a step of second order may take
+#: the maximum step of a second-order method, as a fraction of a reaction's time scale
 FRACTION = 0.3
-#: longer steps than an embedded pair can take, by this factor, are worth a stabilised method
+#: a stabilised method is chosen if its steps are longer than an embedded pair's by this factor
 WORTH = 1.2
-#: stages of the stabilised method at most
+#: maximum number of stages of the stabilised method
 MOST_STAGES = 15
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The name of a stepper, the reason in a few words, and its stages where it has a choice."""
+    """The name of a stepper, the reason for its choice, and its number of stages if that varies."""
 
     name: str
     reason: str
     stages: int | None = None
 
 
-def choose_stepper(problem: Problem, waves: Linearised, span: float) -> Choice:
-    """The cheapest stepper that is accurate by default.
+def choose_stepper(problem: Problem, linearised: Linearised, span: float) -> Choice:
+    """Return the cheapest stepper that is accurate by default.
 
     Args:
         waves: the linearised problem at its initial state.
-        span: the longest step that makes sense, a small part of the run.
+        span: an upper bound of the step, a small fraction of the run.
     """
     if incompatibility("exact", problem) is None:
         return Choice("exact", "linear with constant coefficients: every frame in one step")
@@ -41,12 +41,12 @@ def choose_stepper(problem: Problem, waves: Linearised, span: float) -> Choice:
         return Choice("verlet", "a second-order system without loss")
     if problem.discretisation.is_spectral and not problem.split.matrix.is_zero_matrix:
         return Choice("etdrk4", "spectral operators: the stiff linear part is exact")
-    rates = np.linalg.eigvals(waves.matrix(problem.equation.formulas))
+    rates = np.linalg.eigvals(linearised.matrix(problem.equation.formulas))
     if np.abs(rates.imag).max() > 0.1 * np.abs(rates.real).max():
         return Choice("dormand_prince", "waves or advection; the error decides the steps")
-    fastest = max(reaction_rate(waves), float(rates.real.max(initial=0.0)))
+    fastest = max(reaction_rate(linearised), float(rates.real.max(initial=0.0)))
     wanted = min(span, FRACTION / fastest) if fastest > 0 else span
-    pair = stable_step(build_stepper("dormand_prince", problem), waves, wanted)
+    pair = stable_step(build_stepper("dormand_prince", problem), linearised, wanted)
     if WORTH * pair >= wanted:
         return Choice("dormand_prince", "not stiff; the error decides the steps")
     stages = _stages(wanted * float(np.abs(rates).max()))
@@ -56,7 +56,7 @@ def choose_stepper(problem: Problem, waves: Linearised, span: float) -> Choice:
 
 
 def _stages(product: float) -> int:
-    """The fewest stages (odd) of RKL2 that are stable for ``dt * |rate|``, with a reserve."""
+    """Return the smallest odd number of stages for which RKL2 is stable, with a safety margin."""
     for stages in range(3, MOST_STAGES, 2):
         if 0.9 * (stages**2 + stages - 2) / 2 >= product:
             return stages

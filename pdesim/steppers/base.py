@@ -1,7 +1,7 @@
 """The contract between a stepper and the system of equations that it advances.
 
 A stepper is arithmetic on arrays that support ``+``, ``-`` and ``*`` with each other and with
-numbers. It states nothing about where its arrays are stored: the engine finds that by running
+numbers. It does not state where its arrays are stored: the engine determines that by running
 ``step`` on placeholders (:mod:`pdesim.steppers.cost`). A new stepper is a subclass of
 :class:`Stepper` that defines ``step``, and an entry in :mod:`pdesim.steppers.methods`.
 """
@@ -20,49 +20,49 @@ if TYPE_CHECKING:
 
 #: a tensor, a NumPy array, or a placeholder; a state has shape ``(fields, *grid.shape)``
 Array = Any
-#: what a stepper carries from step to step: one array, or a tuple of arrays
+#: the data that a stepper carries from step to step: one array, or a tuple of arrays
 Carry = Any
 #: ``stage_time(c)`` is the time ``t + c * dt`` within a step
 StageTime = Callable[[float], Any]
 
 
 class System(Protocol):
-    """``dU/dt = rhs(U, t)``, and what implicit and exponential methods need of it."""
+    """The system ``dU/dt = rhs(U, t)``, with the operations of implicit and exponential methods."""
 
     def rhs(self, state: Array, time: Any) -> Array:
-        """The right-hand side, with the shape of the state."""
+        """Return the right-hand side, with the shape of the state."""
 
     def evaluate(
         self, formulas: Sequence[sympy.Expr], state: Array | Sequence[Array], time: Any
     ) -> Array:
-        """Some formulas of the fields, stacked; ``state`` may be a list of one array per field."""
+        """Evaluate some formulas, stacked; ``state`` may be a list of one array per field."""
 
     def stack(self, fields: Sequence[Array]) -> Array:
-        """Fields as one array."""
+        """Stack fields into one array."""
 
     def unstack(self, state: Array) -> Sequence[Array]:
-        """The fields of an array."""
+        """Return the fields of an array."""
 
     def column(self, values: Array) -> Array:
-        """One number per field, shaped to multiply a state."""
+        """Return one value per field, shaped to multiply a state."""
 
     def to_modes(self, state: Array) -> Array:
-        """Fourier, sine or cosine coefficients of a state."""
+        """Return Fourier, sine or cosine coefficients of a state."""
 
     def to_state(self, modes: Array) -> Array:
         """The inverse of :meth:`to_modes`."""
 
     def enforce_hermitian(self, modes: Array) -> Array:
-        """The nearest modes that are those of a real state."""
+        """Return the nearest modes with the Hermitian symmetry of a real state."""
 
     def apply_matrix(self, matrix: Array, modes: Array) -> Array:
-        """A matrix function of the linear part, times modes."""
+        """Apply a matrix function of the linear part to modes."""
 
     def rest(self, state: Array, time: Any) -> Array:
-        """The right-hand side without the linear part of :meth:`Stepper.coefficients`."""
+        """Return the right-hand side without the linear part of :meth:`Stepper.coefficients`."""
 
     def rest_modes(self, state: Array, time: Any) -> Array:
-        """The modes of :meth:`rest`."""
+        """Return the modes of :meth:`rest`."""
 
     def solve_shifted(self, b: Array, factor: Any, time: Any, x0: Array) -> Array:
         """Solve ``u - factor * A u = b`` iteratively from ``x0``; A is the linear part."""
@@ -73,10 +73,11 @@ class Stepper:
 
     Attributes:
         method: name, order and citation.
-        limited_by_derivatives: the stability limit is that of the fastest derivative.
-        is_multistep: what is carried belongs to earlier steps, so that a change of dt restarts it.
-        uses_modes: :meth:`coefficients` are functions of the linear part, where that has modes.
-        carries_state: :meth:`init` and :meth:`extract` return their argument.
+        limited_by_derivatives: whether derivatives limit the stable step.
+        is_multistep: whether the carried data belong to earlier steps, so that a change of dt
+            restarts the method.
+        uses_modes: whether :meth:`coefficients` are functions of the linear part in modes.
+        carries_state: whether :meth:`init` and :meth:`extract` return their argument.
     """
 
     method: Method
@@ -88,7 +89,7 @@ class Stepper:
     def coefficients(
         self, linear: np.ndarray | None, parameters: Mapping[str, float], dt: float
     ) -> dict[str, np.ndarray]:
-        """Numbers that depend on dt, computed once in float64.
+        """Return coefficients that depend on dt, computed once in float64.
 
         Args:
             linear: the linear part of the equation in modes, ``(fields, fields, *modes)``; None
@@ -99,13 +100,13 @@ class Stepper:
     def init(
         self, system: System, state: Array, time: Any, dt: Any, coefficients: Mapping[str, Array]
     ) -> Carry:
-        """What is carried, from a state."""
+        """Return the carried data for a state."""
         return state
 
     def extract(
         self, system: System, carry: Carry, time: Any, dt: Any, coefficients: Mapping[str, Array]
     ) -> Array:
-        """The state, from what is carried."""
+        """Return the state of the carried data."""
         return carry
 
     def step(
@@ -116,22 +117,22 @@ class Stepper:
         dt: Any,
         coefficients: Mapping[str, Array],
     ) -> Carry:
-        """What is carried after a step of length dt."""
+        """Return the carried data after a step of length dt."""
         raise NotImplementedError
 
 
 class AdaptiveStepper(Stepper):
-    """A stepper that estimates its error, so that the engine can choose its steps."""
+    """A stepper with an error estimate, from which the engine adapts the step."""
 
     @property
     def error_order(self) -> int:
-        """The power of dt in the error estimate."""
+        """The order of the error estimate in dt."""
         return self.method.order
 
     def step_with_error(
         self, system: System, state: Array, stage_time: StageTime, dt: Any
     ) -> tuple[Array, Array]:
-        """The new state, and an estimate of its error."""
+        """Return the new state and an estimate of its error."""
         raise NotImplementedError
 
     def step(
@@ -146,11 +147,11 @@ class AdaptiveStepper(Stepper):
 
 
 def is_diagonal(linear: np.ndarray) -> bool:
-    """Whether a linear part ``(fields, fields, ...)`` couples no fields."""
+    """Whether a linear part of shape ``(fields, fields, ...)`` does not couple fields."""
     off = ~np.eye(len(linear), dtype=bool)
     return not np.any(linear[off])
 
 
 def diagonal(linear: np.ndarray) -> np.ndarray:
-    """The diagonal entries of ``(fields, fields, ...)``, as ``(fields, ...)``."""
+    """Return the diagonal entries of ``(fields, fields, ...)``, shape ``(fields, ...)``."""
     return np.stack([linear[i, i] for i in range(len(linear))])

@@ -1,4 +1,4 @@
-"""The stiffest modes that boundary conditions add to those of plane waves (NumPy, float64)."""
+"""The stiffest modes that boundary conditions add to the plane waves (NumPy, float64)."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from pdesim.operators.ghost_weights import clamped_weights, extrapolation_points
 from pdesim.operators.problem import Problem
 from pdesim.operators.schemes import Discretisation
 
-#: cells of the line that stands for an axis
+#: number of cells of the one-dimensional model of an axis
 POINTS = 24
 
 
 def stiffest_mode(problem: Problem, axis: int) -> float:
-    """The lowest eigenvalue of a second difference between the boundaries of an axis.
+    """Return the lowest eigenvalue of the second difference with an axis's boundary conditions.
 
-    0 for a periodic axis. Extrapolation through a Dirichlet condition makes high-order stencils
-    stiffer than any wave. Where second conditions are stated, it is at most ``-sqrt(m)`` for the
-    largest eigenvalue m of the fourth difference with these conditions.
+    The result is 0 for a periodic axis. Extrapolation through a Dirichlet condition makes
+    high-order stencils stiffer than any plane wave. With stated second conditions, the result is at
+    most ``-sqrt(m)`` for the largest eigenvalue m of the fourth difference with these conditions.
     """
     grid, scheme = problem.grid, problem.discretisation
     if scheme.is_spectral or problem.boundary.is_periodic(axis):
@@ -40,7 +40,7 @@ def stiffest_mode(problem: Problem, axis: int) -> float:
 
 
 class _Line:
-    """Differences along a line as matrices, with homogeneous conditions at its ends."""
+    """Difference matrices in one dimension with homogeneous boundary conditions."""
 
     def __init__(self, scheme: Discretisation, grid: Grid) -> None:
         self.order, self.spacing = scheme.order, grid.spacing[0]
@@ -49,11 +49,11 @@ class _Line:
         self.reach = scheme.reach("d2_dx2", 1)
 
     def second(self, pair: tuple[BoundaryCondition, BoundaryCondition]) -> np.ndarray:
-        """d2/dx2, shape ``(points, points)``."""
+        """Return the matrix of d2/dx2, shape ``(points, points)``."""
         return self._difference(self._extended(np.eye(self.points), pair, self.reach))
 
     def fourth(self, pair: tuple[BoundaryCondition, BoundaryCondition]) -> np.ndarray:
-        """d2/dx2 of d2/dx2 with the second conditions of both ends."""
+        """Return the matrix of d2/dx2 of d2/dx2 with the second conditions of both ends."""
         wide = self._difference(self._extended(np.eye(self.points), pair, 2 * self.reach))
         inside = slice(self.reach, self.reach + self.points)
         lower, upper = (wall.laplacian or replace(wall, slope=None) for wall in pair)

@@ -1,8 +1,8 @@
-"""What a step needs, found by running it on placeholders: evaluations in a chain, and arrays.
+"""The cost of a step, found by running it on placeholders: chained evaluations and arrays.
 
 A compiler computes a chain of arithmetic in one pass over memory. An intermediate array has to be
-stored where its neighbours are read, or where several later arrays are made of a right-hand side
-that it contains; anything else would evaluate that right-hand side more than once.
+stored if neighbours of its cells are read, or if it contains a right-hand side and several later
+arrays are computed from it; otherwise that right-hand side would be evaluated more than once.
 """
 
 from __future__ import annotations
@@ -18,19 +18,21 @@ from pdesim.steppers.base import AdaptiveStepper, Stepper
 
 @dataclass(frozen=True)
 class Cost:
-    """What one step of a stepper needs.
+    """The evaluations and arrays of one step of a stepper.
 
-    Arrays have numbers: first those that are carried, then every result of ``rhs``, ``evaluate``
-    and of arithmetic between arrays or with numbers, in the order in which ``step`` makes them.
+    Arrays are numbered: first the carried arrays, then every result of ``rhs``, ``evaluate`` and of
+    arithmetic with arrays, in the order in which ``step`` computes them.
 
     Args:
-        depth: right-hand sides, each of the result of the one before.
-        is_local: the step evaluates right-hand sides and does arithmetic only.
-        neighbors_read: arrays of which neighbours are read.
-        reused: arrays of which several later ones are made, and that contain a right-hand side.
-        slopes: those of them that are results of ``rhs`` or ``evaluate``.
-        outputs: arrays that are carried after the step and also read within it: their place there.
-        place: for every other stored array, the buffer that it is written to.
+        depth: number of chained right-hand-side evaluations.
+        is_local: whether the step consists of right-hand sides and arithmetic only.
+        neighbors_read: arrays whose neighbouring cells are read.
+        reused: arrays that contain a right-hand side and from which several later arrays are
+            computed.
+        slopes: stored arrays that are results of ``rhs`` or ``evaluate``.
+        outputs: arrays that are carried after the step and also read within it, with their index in
+            the carried data.
+        buffer_of: the buffer that every other stored array is written to.
         buffers: the number of fields in each buffer.
     """
 
@@ -40,17 +42,17 @@ class Cost:
     reused: frozenset[int]
     slopes: frozenset[int]
     outputs: Mapping[int, int]
-    place: Mapping[int, int]
+    buffer_of: Mapping[int, int]
     buffers: tuple[int, ...]
 
     @property
     def stored(self) -> frozenset[int]:
-        """All arrays that are stored."""
+        """The numbers of all stored arrays."""
         return self.neighbors_read | self.reused
 
 
 class Placeholder:
-    """An array in a dry run: what it is made of, and how many right-hand sides came before."""
+    """An array in a dry run: its inputs, and the number of right-hand sides in its chain."""
 
     def __init__(
         self, trace: _Trace, inputs: Sequence[Placeholder], size: int, reads: bool = False
@@ -115,14 +117,14 @@ class _Trace:
 
 
 class _AnyCoefficient(dict):
-    """Stands for coefficients, which need no values in a dry run."""
+    """Coefficients of a dry run, which need no values."""
 
     def __missing__(self, name: str) -> float:
         return 1.0
 
 
 def cost_of(stepper: Stepper, problem: Problem) -> Cost:
-    """The cost of one step, with the error estimate where the stepper has one."""
+    """Return the cost of one step, including the error estimate if the stepper has one."""
     trace = _Trace(problem)
     state = Placeholder(trace, [], len(problem.equation.fields))
     begun = stepper.init(trace, state, 0.0, 1.0, _AnyCoefficient())
@@ -162,21 +164,21 @@ def _analyse(
     old = {value.number for value in carried}
     read = {source.number for value in trace.values if value.reads for source in value.inputs} - old
     stored = set(read)
-    for value in trace.values:  # in the order in which they are made
+    for value in trace.values:  # in the order of computation
         uses = len(readers[value.number]) + (value in ends)
         if value.number not in old and uses > 1 and _contains_slope(value, stored | old):
             stored.add(value.number)
     outputs = {value.number: part for part, value in enumerate(results) if value.number in stored}
     slopes = {n for n in stored if trace.values[n].reads}
-    place, buffers = _assign_buffers(trace, stored, outputs, ends)
+    buffer_of, buffers = _assign_buffers(trace, stored, outputs, ends)
     return Cost(
         depth, trace.is_local, frozenset(read), frozenset(stored - read), frozenset(slopes),
-        outputs, place, buffers,
+        outputs, buffer_of, buffers,
     )  # fmt: skip
 
 
 def _contains_slope(value: Placeholder, stored: set[int]) -> bool:
-    """Whether a right-hand side is evaluated in the pass that computes an array."""
+    """Whether the pass that computes an array evaluates a right-hand side."""
     return value.reads or any(
         _contains_slope(source, stored) for source in value.inputs if source.number not in stored
     )
@@ -185,19 +187,19 @@ def _contains_slope(value: Placeholder, stored: set[int]) -> bool:
 def _assign_buffers(
     trace: _Trace, stored: set[int], outputs: Mapping[int, int], ends: Sequence[Placeholder]
 ) -> tuple[dict[int, int], tuple[int, ...]]:
-    """The buffer of every stored array; one is used again when no later pass reads its array."""
+    """Assign a buffer to every stored array; a buffer is reused after the last read."""
     never = len(trace.values)
     last = dict.fromkeys(stored, -1)
     for value in trace.values:
         if value.number in stored:
             for number in _reads(value, stored):
                 last[number] = value.number
-    for value in ends:  # what is not stored before is computed at the end
+    for value in ends:  # results that are not stored are computed at the end
         if value.number not in stored:
             last.update(dict.fromkeys(_reads(value, stored), never))
         else:
             last[value.number] = never
-    place: dict[int, int] = {}
+    buffer_of: dict[int, int] = {}
     buffers: list[int] = []
     free: list[int] = []
     for number in sorted(stored):
@@ -209,17 +211,17 @@ def _assign_buffers(
                 buffers.append(size)
             else:
                 free.remove(fitting)
-            place[number] = fitting
+            buffer_of[number] = fitting
         free += [
-            buffer for n, buffer in place.items()
+            buffer for n, buffer in buffer_of.items()
             if n <= number and last[n] <= number and buffer not in free
-            and not any(place[m] == buffer for m in place if m > n)
+            and not any(buffer_of[m] == buffer for m in buffer_of if m > n)
         ]  # fmt: skip
-    return place, tuple(buffers)
+    return buffer_of, tuple(buffers)
 
 
 def _reads(value: Placeholder, stored: set[int]) -> set[int]:
-    """The stored arrays that are read by the pass that computes ``value``."""
+    """Return the stored arrays that the pass that computes ``value`` reads."""
     found: set[int] = set()
     for source in value.inputs:
         found |= {source.number} if source.number in stored else _reads(source, stored)

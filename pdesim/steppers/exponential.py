@@ -1,4 +1,4 @@
-"""Exponential time differencing: the linear part is advanced exactly, mode by mode."""
+"""Exponential time differencing: the linear part is advanced exactly in each mode."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ from pdesim.steppers.base import (
 )
 from pdesim.steppers.methods import Method, Phi
 
-#: below this magnitude the series of phi functions is summed; its terms, enough for float64
+#: magnitude below which phi functions are computed by their series, and its number of terms for
+#: float64
 SERIES_RADIUS, TERMS = 1.0, 18
-#: matrices worked on at once, few enough for the caches
+#: number of matrices per chunk, small enough for the caches
 CHUNK = 4096
-#: passes over the rows of a matrix that balance it
+#: number of balancing sweeps over the rows of a matrix
 BALANCING_SWEEPS = 3
 
 
@@ -34,11 +35,11 @@ BALANCING_SWEEPS = 3
 class Exponential(Stepper):
     """Exponential Runge-Kutta on modes, ``u' = L u + N(u, t)``, from a tableau of phi functions.
 
-    ``U_i = exp(c_i dt L) u + dt sum_j a_ij N(U_j, t + c_j dt)``. With N free of u and t one stage
-    gives the exact solution.
+    ``U_i = exp(c_i dt L) u + dt sum_j a_ij N(U_j, t + c_j dt)``. If N depends on neither u nor t,
+    one stage gives the exact solution.
 
-    Where boundary values change in time, N contains them times the stiffest rates of L, and methods
-    of order 3 and 4 lose an order or two (``Method.reduced_order``).
+    Time-dependent boundary values enter N multiplied by the stiffest rates of L, which reduces
+    methods of order 3 and 4 by one or two orders (``Method.reduced_order``).
     """
 
     method: Method
@@ -48,9 +49,9 @@ class Exponential(Stepper):
     def coefficients(
         self, linear: np.ndarray | None, parameters: Mapping[str, float], dt: float
     ) -> dict[str, np.ndarray]:
-        """Matrix functions of ``linear``, of shape ``(fields, fields, *modes)``.
+        """Return matrix functions of ``linear``, of shape ``(fields, fields, *modes)``.
 
-        Arrays of shape ``(fields, *modes)`` where the linear part couples no fields.
+        The shape is ``(fields, *modes)`` if the linear part does not couple fields.
         """
         assert linear is not None
         tableau = self.method.exponential_tableau
@@ -109,19 +110,19 @@ def _key(entry: Phi) -> str:
 
 
 def _functions(linear: np.ndarray, dt: float, highest: int) -> list[np.ndarray]:
-    """``phi_0`` to ``phi_highest`` of ``dt * linear``, as numbers per field if it couples none."""
+    """Return ``phi_0`` to ``phi_highest`` of ``dt * linear``, of scalars if it is diagonal."""
     if is_diagonal(linear):
         return phi_of_numbers(diagonal(linear) * dt, highest)
     return phi_of_matrices(linear * dt, highest)
 
 
 def phi_of_numbers(z: np.ndarray, highest: int) -> list[np.ndarray]:
-    """``phi_0 = exp, phi_1, ..., phi_highest`` of every number in ``z``, real or complex.
+    """Return ``phi_0 = exp, phi_1, ..., phi_highest`` of every number in ``z``, real or complex.
 
-    ``phi_k(z) = sum_n z**n / (n + k)!``. Near zero the series is summed; elsewhere the recurrence
-    ``phi_(k+1) = (phi_k - 1/k!) / z`` starts from ``expm1(z) / z``, which loses about a digit by
-    cancellation where ``|z| = 1`` and less beyond. Each number is treated on its own, so the
-    accuracy does not depend on the others in the array.
+    ``phi_k(z) = sum_n z**n / (n + k)!``. The series is used near zero; elsewhere the recurrence
+    ``phi_(k+1) = (phi_k - 1/k!) / z`` starts from ``expm1(z) / z``. It loses about one digit by
+    cancellation at ``|z| = 1``, and less for larger arguments. The accuracy of each value is
+    independent of the other values in the array.
 
     Returns:
         ``highest + 1`` arrays of the shape of ``z``.
@@ -146,18 +147,18 @@ def phi_of_numbers(z: np.ndarray, highest: int) -> list[np.ndarray]:
 
 
 def phi_of_matrices(z: np.ndarray, highest: int) -> list[np.ndarray]:
-    """``phi_0 = exp, phi_1, ..., phi_highest`` of many small matrices, each scaled on its own.
+    """Return ``phi_0 = exp, phi_1, ..., phi_highest`` of many small matrices.
 
-    The Taylor series of ``z / 2**s`` is followed by s doublings (Skaflestad and Wright, Appl.
-    Numer. Math. 59 (2009) 783, eq. 9, doi:10.1016/j.apnum.2008.03.021), with ``E = exp - 1`` in
-    place of ``exp``::
+    The Taylor series of ``z / 2**s``, with s chosen per matrix, is followed by s doublings
+    (Skaflestad and Wright, Appl. Numer. Math. 59 (2009) 783, eq. 9,
+    doi:10.1016/j.apnum.2008.03.021), with ``E = exp - 1`` in place of ``exp``::
 
         E(2 z) = E(z)**2 + 2 E(z)
         phi_k(2 z) = 2**-k [E(z) phi_k(z) + phi_k(z) + sum_(j=1..k) phi_j(z) / (k - j)!]
 
-    so that an eigenvalue near zero keeps its digits however many doublings the largest one needs.
-    s depends on the norm of the matrix after balancing (Osborne, J. ACM 7 (1960) 338), with
-    factors that are powers of two and therefore exact.
+    so that functions of eigenvalues near zero are accurate for any number of doublings. s depends
+    on the norm of the matrix after balancing (Osborne, J. ACM 7 (1960) 338), with factors that are
+    powers of two and therefore exact.
 
     Args:
         z: real or complex, shape ``(n, n, ...)``.
@@ -175,7 +176,7 @@ def phi_of_matrices(z: np.ndarray, highest: int) -> list[np.ndarray]:
 
 
 def _phi_of_chunk(z: np.ndarray, highest: int) -> np.ndarray:
-    """``phi_0, ..., phi_highest`` of matrices ``(n, n, matrices)``, stacked."""
+    """Return the stacked ``phi_0, ..., phi_highest`` of matrices of shape ``(n, n, matrices)``."""
     n = len(z)
     scale = _balance(z)
     z = z / scale[:, None] * scale
@@ -201,7 +202,7 @@ def _phi_of_chunk(z: np.ndarray, highest: int) -> np.ndarray:
 
 
 def _doubled(values: np.ndarray) -> np.ndarray:
-    """``E, phi_1, ...`` of ``2 z`` from those of ``z``; shape ``(functions, n, n, matrices)``."""
+    """Return ``E, phi_1, ...`` of ``2 z`` from those of ``z``, ``(functions, n, n, matrices)``."""
     expm1, *phi = values
     doubled = [_product(expm1, expm1) + 2 * expm1]
     for k in range(1, len(values)):
@@ -213,7 +214,7 @@ def _doubled(values: np.ndarray) -> np.ndarray:
 
 
 def _series(z: np.ndarray, k: int, one: float | np.ndarray, product: Callable) -> np.ndarray:
-    """``sum_n z**n / (n + k)!`` by Horner's rule; exact in float64 for norms up to 1."""
+    """Return ``sum_n z**n / (n + k)!`` by Horner's rule, accurate in float64 for norms up to 1."""
     total = np.zeros_like(z) + one / math.factorial(TERMS + k)
     for n in range(TERMS - 1, -1, -1):
         total = product(z, total) + one / math.factorial(n + k)
@@ -221,12 +222,12 @@ def _series(z: np.ndarray, k: int, one: float | np.ndarray, product: Callable) -
 
 
 def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Matrix products over the first two axes, elementwise over the last: fast for small n."""
+    """Multiply matrices over the first two axes, elementwise over the last: fast for small n."""
     return sum(a[:, j, None] * b[None, j] for j in range(len(a)))
 
 
 def _balance(z: np.ndarray) -> np.ndarray:
-    """Powers of two d, shape ``(n, matrices)``, that lessen the norm of ``z[i, j] d_j / d_i``."""
+    """Return powers of two d, ``(n, matrices)``, that reduce the norm of ``z[i, j] d_j / d_i``."""
     n = len(z)
     scale = np.ones((n, z.shape[-1]))
     size = np.abs(z)

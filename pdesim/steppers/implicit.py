@@ -1,4 +1,4 @@
-"""Implicit and implicit-explicit methods: the linear part is solved for."""
+"""Implicit and implicit-explicit methods, which treat the linear part implicitly."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class ImexMultistep(Stepper):
     CNAB2: ``(1 - dt/2 L) u+ = (1 + dt/2 L) u + dt (3/2 N - 1/2 N-)``.
     SBDF2: ``(3/2 - dt L) u+ = 2 u - 1/2 u- + dt (2 N - N-)``.
 
-    The first step takes ``N- = N`` and ``u- = u - dt (L u + N)``: of first order once, which leaves
-    the order of the whole at two.
+    The first step uses ``N- = N`` and ``u- = u - dt (L u + N)``. It is of first order, which does
+    not reduce the global order of two.
     """
 
     method: Method
@@ -137,7 +137,7 @@ class ThetaMethod(Stepper):
     ) -> Carry:
         theta = self.theta
         if not self.direct:
-            # rhs(0) is the source, so the new source joins the right-hand side
+            # rhs(0) is the source, so that the new source is part of the right-hand side
             known = carry + theta * dt * system.rhs(0.0 * carry, stage_time(1.0))
             if theta < 1:
                 known = known + (1 - theta) * dt * system.rhs(carry, stage_time(0.0))

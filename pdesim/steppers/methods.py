@@ -1,4 +1,4 @@
-"""The time steppers as data: order, family, tableau, citation. No TensorFlow here."""
+"""The time steppers as data: order, family, tableau, citation. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Tableau:
 
     a: tuple[tuple[Fraction, ...], ...]
     b: tuple[Fraction, ...]
-    #: weights of the embedded solution of lower order, for methods that choose their step
+    #: weights of the embedded solution of lower order, for adaptive methods
     embedded: tuple[Fraction, ...] | None = None
 
     @property
@@ -30,7 +30,7 @@ Phi = tuple[tuple[float, int, float], ...]
 
 @dataclass(frozen=True)
 class ExponentialTableau:
-    """``U_i = exp(c_i dt L) u + dt sum_j a_ij(dt L) N(U_j)``, and b likewise for the new u."""
+    """``U_i = exp(c_i dt L) u + dt sum_j a_ij(dt L) N(U_j)``, and likewise b for the new u."""
 
     c: tuple[float, ...]
     a: tuple[tuple[Phi, ...], ...]
@@ -39,16 +39,16 @@ class ExponentialTableau:
 
 @dataclass(frozen=True)
 class Method:
-    """A stepper: what it is, how accurate, where it comes from.
+    """A time-stepping method: description, order, coefficients and citation.
 
-    ``safety`` is the fraction of the stability limit that ``time.dt=auto`` takes. ``weights`` are
-    the sub-steps of a symmetric composition, as fractions of dt. ``reduced_order`` is the least
-    order where boundary values change in time; None if it stays. Such values are a source
-    as stiff as the operator, and its stages agree with the solution to a low order only (Hochbruck
-    and Ostermann, Acta Numerica 19 (2010) 209, sec. 2.4, doi:10.1017/S0962492910000048). Measured
-    between walls at 1 + sin(3 t), 64 cells, dt from 1/10 to 1/160: ETDRK3 and ETDRK4 3 on the heat
-    equation and about 2 on Allen-Cahn, ETDRK2, SBDF2, RKL2 and Crank-Nicolson 2 on both. CNAB2
-    oscillates: 1.4 at long steps. Far below the explicit stability limit the full order returns.
+    ``safety`` is the fraction of the stability limit that ``time.dt=auto`` uses. ``weights`` are
+    the sub-steps of a symmetric composition, as fractions of dt. ``reduced_order`` is the lowest
+    order with time-dependent boundary values; None if the order is not reduced. Such values are a
+    source as stiff as the operator, and the stages are of low order only (Hochbruck and Ostermann,
+    Acta Numerica 19 (2010) 209, sec. 2.4, doi:10.1017/S0962492910000048). Measured with boundary
+    values 1 + sin(3 t), 64 cells, dt from 1/10 to 1/160: ETDRK3 and ETDRK4 3 on the heat equation
+    and about 2 on Allen-Cahn, ETDRK2, SBDF2, RKL2 and Crank-Nicolson 2 on both. CNAB2 oscillates:
+    1.4 at long steps. The full order is attained for steps far below the explicit stability limit.
     """
 
     name: str
@@ -63,13 +63,13 @@ class Method:
 
     @property
     def explicit_tableau(self) -> Tableau:
-        """The tableau of an explicit Runge-Kutta method."""
+        """Return the tableau of an explicit Runge-Kutta method."""
         assert isinstance(self.tableau, Tableau)
         return self.tableau
 
     @property
     def exponential_tableau(self) -> ExponentialTableau:
-        """The tableau of an exponential method."""
+        """Return the tableau of an exponential method."""
         assert isinstance(self.tableau, ExponentialTableau)
         return self.tableau
 
@@ -85,7 +85,7 @@ def _phi(*terms: tuple[float, int, float]) -> Phi:
     return terms
 
 
-# entries that several exponential methods share: phi_1 at half a step, Simpson's weights
+# entries shared by several exponential methods: phi_1 at half a step, Simpson's weights
 _HALF = _phi((0.5, 1, 0.5))
 _FIRST = _phi((1, 1, 1), (-3, 2, 1), (4, 3, 1))
 _LAST = _phi((-1, 2, 1), (4, 3, 1))
@@ -176,7 +176,8 @@ _ALL = (
         "etdrk3",
         "exponential",
         3,
-        "exponential time differencing with three stages (order 2 to 3 if walls change in time)",
+        "exponential time differencing with three stages "
+        "(order 2 to 3 with time-dependent boundary values)",
         f"{_COX}, eqs. 23-25",
         0.6,
         ExponentialTableau(
@@ -190,7 +191,8 @@ _ALL = (
         "etdrk4",
         "exponential",
         4,
-        "exponential time differencing with four stages (order 2 to 3 if walls change in time)",
+        "exponential time differencing with four stages "
+        "(order 2 to 3 with time-dependent boundary values)",
         f"{_COX}, eqs. 26-29; Kassam, Trefethen, SIAM J. Sci. Comput. 26 (2005) 1214",
         0.6,
         ExponentialTableau(

@@ -16,7 +16,7 @@ from pdesim.steppers.methods import Method, Tableau
 class RungeKutta(Stepper):
     """``k_i = f(u + dt sum_j a_ij k_j, t + c_i dt)``, ``u <- u + dt sum_i b_i k_i``.
 
-    In the form of Shu and Osher (:func:`shu_osher_form`), in which every slope is used once.
+    Evaluated in the form of Shu and Osher (:func:`shu_osher_form`), which uses every slope once.
     """
 
     method: Method
@@ -42,16 +42,16 @@ class RungeKutta(Stepper):
 
 @cache
 def shu_osher_form(tableau: Tableau) -> list[tuple[tuple[Fraction, ...], Fraction]]:
-    """``S_i = sum_m w_im S_m + factor_i dt k_(i-1)``: the weights and factor of every stage.
+    """Return the weights and the factor of ``S_i = sum_m w_im S_m + factor_i dt k_(i-1)``.
 
-    ``S_0`` is the state, the last one the new state. A slope follows from the stage that was made
-    with it: ``dt k_(i-1) = (S_i - S_0 - dt sum_j a_ij k_j) / a_(i, i-1)``; after Shu and Osher,
-    J. Comput. Phys. 77 (1988) 439, eq. 2.1, doi:10.1016/0021-9991(88)90177-5.
+    ``S_0`` is the state, the last stage the new state. A slope follows from the stage that was
+    computed from it: ``dt k_(i-1) = (S_i - S_0 - dt sum_j a_ij k_j) / a_(i, i-1)``; after Shu and
+    Osher, J. Comput. Phys. 77 (1988) 439, eq. 2.1, doi:10.1016/0021-9991(88)90177-5.
 
     Raises:
-        ValueError: for a tableau in which a stage does not use the slope before it.
+        ValueError: for a tableau with a stage that does not use the preceding slope.
     """
-    #: each dt k_j as weights of the differences S_m - S_0
+    #: each dt k_j, as weights of the differences S_m - S_0
     slopes: list[dict[int, Fraction]] = []
     forms = []
     for number, row in enumerate([*tableau.a[1:], tableau.b], start=1):
@@ -71,7 +71,7 @@ def shu_osher_form(tableau: Tableau) -> list[tuple[tuple[Fraction, ...], Fractio
 
 @dataclass(frozen=True)
 class EmbeddedRungeKutta(AdaptiveStepper):
-    """An embedded pair: a step, and its error estimate ``dt sum_i (b_i - embedded_i) k_i``."""
+    """An embedded pair, with the error estimate ``dt sum_i (b_i - embedded_i) k_i``."""
 
     method: Method
     limited_by_derivatives: ClassVar[bool] = True
@@ -86,7 +86,7 @@ class EmbeddedRungeKutta(AdaptiveStepper):
             if slopes:
                 stage = state + dt * weighted_sum(row, slopes)
             slopes.append(system.rhs(stage, stage_time(float(c))))
-        # a pair whose last stage is the new state ("first same as last")
+        # the last stage is the new state ("first same as last")
         ends_in_stage = (*tableau.a[-1], 0) == tableau.b
         new = stage if ends_in_stage else state + dt * weighted_sum(tableau.b, slopes)
         difference = [b - e for b, e in zip(tableau.b, tableau.embedded, strict=True)]
@@ -94,7 +94,7 @@ class EmbeddedRungeKutta(AdaptiveStepper):
 
 
 def weighted_sum(weights: Iterable[Fraction], values: Iterable[Array]) -> Array:
-    """``sum_i weights[i] * values[i]`` over the weights that are not zero."""
+    """Return ``sum_i weights[i] * values[i]`` over the nonzero weights."""
     total = None
     for weight, value in zip(weights, values, strict=False):
         if weight:

@@ -1,4 +1,4 @@
-"""Runge-Kutta-Legendre: explicit, its stability interval grows with the square of stages."""
+"""Runge-Kutta-Legendre: explicit, with a stability interval quadratic in the number of stages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pdesim.steppers.methods import Method
 
 @dataclass(frozen=True)
 class RungeKuttaLegendre(Stepper):
-    """RKL2 with ``stages`` s (odd): stable on ``dt |lambda| <= (s**2 + s - 2) / 2``.
+    """RKL2 with an odd number of ``stages`` s, stable for ``dt |lambda| <= (s**2 + s - 2) / 2``.
 
     With ``f_j = f(Y_j)`` and the coefficients of Meyer, Balsara and Aslam (2014), eqs. 16, 17:
     ``Y_j = mu_j Y_(j-1) + nu_j Y_(j-2) + (1 - mu_j - nu_j) Y_0 + dt (mu~_j f_(j-1) + g_j f_0)``.
@@ -40,12 +40,12 @@ class RungeKuttaLegendre(Stepper):
             nu = -(j - 1) / j * b[j] / b[j - 2]
             gamma = -(1 - b[j - 1]) * mu * w
             rate = (mu * w) * system.rhs(now, stage_time(self._abscissa(j - 1))) + gamma * f0
-            # differences, so that a uniform state stays constant however the weights are rounded
+            # differences, so that a uniform state remains constant for any rounding of the weights
             new = now + nu * (before - now) + (1 - mu - nu) * (y0 - now) + dt * rate
             before, now = now, new
         return now
 
     def _abscissa(self, j: int) -> float:
-        """The time of stage j, as a fraction of dt."""
+        """Return the time of stage j, as a fraction of dt."""
         whole = self.stages**2 + self.stages - 2
         return (j * j + j - 2) / whole if j > 1 else 4 / (3 * whole)

@@ -1,8 +1,8 @@
-"""Which cells decide the stability of a step: found among all cells, by the local Jacobian.
+"""Selection of the cells that determine the stability limit, by the local Jacobian.
 
-A stability limit that looks at some cells only is wrong wherever a coefficient is large in few of
-them. Every cell is therefore looked at, for a handful of wave vectors; the cells in which a measure
-of the eigenvalues is extreme are then analysed for all wave vectors (``stability``).
+A stability limit from a subset of cells is wrong if a coefficient is large in a few others. All
+cells are therefore examined for a small number of wave vectors; those in which a measure of the
+eigenvalues is extreme are then analysed for all wave vectors (``stability``).
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ import sympy
 from pdesim.formula import language as lang
 from pdesim.model.grid import Grid
 from pdesim.operators.problem import Problem
-from pdesim.operators.symbols import matrix_values, symbol_names, words_in
+from pdesim.operators.symbols import matrix_values, operator_names, symbol_names
 
-#: cells that are evaluated at once, which bounds the memory
+#: cells evaluated per chunk, which bounds the memory
 CHUNK = 2**15
-#: cells kept for each measure and wave vector
+#: cells selected for each measure and wave vector
 KEPT = 2
-#: cells of an even spread that are always kept
+#: evenly spaced cells that are always selected
 SPREAD = 24
-#: reactions slower than this part of the fastest derivative, and than this part of a step, change a
-#: limit by less than the reserve that automatic steps keep; the cells at which they are looked at
+#: reactions slower than these fractions of the fastest derivative and of 1/dt change a limit by
+#: less than the safety margin of automatic steps; the number of cells at which they are evaluated
 SLOW, PER_STEP, CELLS = 0.2, 0.8, 4096
 
 
@@ -36,26 +36,26 @@ def deciding_cells(
     state: np.ndarray,
     thorough: bool = True,
 ) -> np.ndarray:
-    """Flat indices of the cells whose Jacobian is extreme in some measure.
+    """Return flat indices of the cells whose Jacobian is extreme in some measure.
 
     Args:
         jacobian: entries in operator symbols and the names of ``names``.
-        names: values that are numbers or broadcast over the grid.
+        names: values, either numbers or arrays that broadcast over the grid.
         state: shape ``(fields, *grid.shape)``.
-        thorough: rank by eigenvalues; else by the sum of the absolute values of all entries, which
-            takes a tenth of the time.
+        thorough: whether to rank by eigenvalues; else by the sum of the absolute values of all
+            entries, which takes a tenth of the time.
     """
     grid = problem.grid
     chosen = {*_extremes_of_fields(state), *_even_spread(grid)}
     varying = {n for n, value in names.items() if np.size(value) > 1}
     if not {symbol.name for symbol in jacobian.free_symbols} & varying:
         return np.array(sorted(chosen))
-    waves = _probes(problem, jacobian)
+    probes = _probes(problem, jacobian)
     measures = _measures if thorough else _sums
     best: dict[tuple[int, int], list[tuple[float, int]]] = {}
     with np.errstate(all="ignore"):
         for start, part in _chunks(grid, names):
-            for number, symbols in enumerate(waves):
+            for number, symbols in enumerate(probes):
                 matrices = matrix_values(jacobian, {**part, **symbols}).reshape(*jacobian.shape, -1)
                 for measure, values in enumerate(measures(matrices)):
                     _keep(best.setdefault((number, measure), []), values, start)
@@ -64,12 +64,12 @@ def deciding_cells(
 
 
 def reactions_are_slow(problem: Problem, state: np.ndarray, dt: float) -> bool:
-    """Whether derivatives alone limit explicit steps of length ``dt``, whatever the state.
+    """Whether derivatives alone limit explicit steps of length ``dt``, independently of the state.
 
     True where their coefficients depend on neither fields nor time, and the eigenvalues of the
     reactions (``J`` at the uniform state) are at most ``SLOW`` times those of the rest of ``J`` at
-    the steepest waves, and ``PER_STEP / dt``. This takes about a millisecond; a new analysis takes
-    a hundred on large grids.
+    the steepest waves, and ``PER_STEP / dt``. This takes about 1 ms; a new stability analysis takes
+    100 ms on large grids.
 
     Args:
         state: shape ``(fields, *grid.shape)``.
@@ -97,24 +97,25 @@ def reactions_are_slow(problem: Problem, state: np.ndarray, dt: float) -> bool:
 
 
 def _probes(problem: Problem, jacobian: sympy.Matrix) -> list[dict[str, Any]]:
-    """Symbols at the uniform state, the shortest wave, and the steepest wave along each axis."""
+    """Return symbols at the uniform state, the shortest wave, and the steepest waves."""
     grid, scheme = problem.grid, problem.discretisation
     angles = [np.zeros(grid.dimensions), np.full(grid.dimensions, np.pi)]
-    words = words_in(jacobian)
-    odd = any(n % 2 for w in words if w in lang.DERIVATIVES for n in lang.powers_of(w))
+    names = operator_names(jacobian)
+    odd = any(n % 2 for w in names if w in lang.DERIVATIVES for n in lang.powers_of(w))
     for axis in range(grid.dimensions if odd else 0):
         steepest = np.zeros(grid.dimensions)
-        # the first difference is largest at a quarter wave, the spectral one below the shortest
+        # the first difference is largest at four cells per wave, the spectral one just below the
+        # Nyquist mode
         steepest[axis] = 0.99 * np.pi if scheme.is_spectral else np.pi / 2
         angles.append(steepest)
     return [
-        symbol_names(scheme.symbols(grid, list(angle / np.array(grid.spacing)), words))
+        symbol_names(scheme.symbols(grid, list(angle / np.array(grid.spacing)), names))
         for angle in angles
     ]
 
 
 def _measures(matrices: np.ndarray) -> Iterator[np.ndarray]:
-    """Per cell, what may limit a step; ``matrices`` has shape (fields, fields, cells)."""
+    """Return quantities per cell that may limit a step; ``matrices`` is (fields, fields, cells)."""
     rates = _eigenvalues(np.nan_to_num(matrices))
     size, real = np.abs(rates), rates.real
     yield size.max(axis=0)
@@ -131,10 +132,10 @@ def _sums(matrices: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _eigenvalues(matrices: np.ndarray) -> np.ndarray:
-    """Eigenvalues of many small matrices, shape (fields, cells); of 3 fields and more, bounds.
+    """Return eigenvalues of small matrices, (fields, cells), or bounds for 3 or more fields.
 
-    For large matrices the sums of absolute values along rows stand in for the eigenvalues
-    (Gershgorin), which is enough to rank cells.
+    For 3 or more fields the sums of absolute values along rows replace the eigenvalues
+    (Gershgorin), which suffices to rank cells.
     """
     if len(matrices) == 1:
         return matrices[0]
@@ -149,7 +150,7 @@ def _eigenvalues(matrices: np.ndarray) -> np.ndarray:
 
 
 def _keep(found: list[tuple[float, int]], values: np.ndarray, start: int) -> None:
-    """Merge the largest values of a chunk into the best ones so far."""
+    """Merge the largest values of a chunk into the largest values so far."""
     values = np.broadcast_to(np.nan_to_num(values, nan=-np.inf), values.shape)
     count = min(KEPT, values.size)
     top = np.argpartition(values, -count)[-count:]
@@ -159,7 +160,7 @@ def _keep(found: list[tuple[float, int]], values: np.ndarray, start: int) -> Non
 
 
 def _chunks(grid: Grid, names: Mapping[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The names on slices of the first array axis, and the flat index of the first cell."""
+    """Yield the names on slices of the first array axis, and the flat index of the first cell."""
     rows, row = grid.shape[0], grid.cells // grid.shape[0]
     step = max(1, CHUNK // row)
     for first in range(0, rows, step):

@@ -1,9 +1,9 @@
 """The largest stable time step, from the stepper's own code applied to plane waves.
 
-The equation is linearised at the present state with frozen coefficients; every sampled wave
-vector and cell then gives a small matrix over the fields. One step of the stepper on these
-matrices is its amplification matrix, whose spectral radius must not exceed the growth that the
-equation itself has (von Neumann's condition). There is no second formula per stepper.
+The equation is linearised at the current state with frozen coefficients; every sampled wave vector
+and cell then gives a small matrix over the fields. One step of the stepper on these matrices is its
+amplification matrix, whose spectral radius must not exceed the growth of the equation itself (von
+Neumann's condition). Steppers therefore need no separate stability formula.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from pdesim.formula import Evaluator, jacobian
 from pdesim.formula import language as lang
 from pdesim.model.grid import Grid
 from pdesim.operators.problem import Problem
-from pdesim.operators.symbols import matrix_values, symbol_names, words_in
+from pdesim.operators.symbols import matrix_values, operator_names, symbol_names
 from pdesim.steppers.base import Stepper
 from pdesim.steppers.boundary_modes import stiffest_mode
 from pdesim.steppers.samples import deciding_cells
 
-#: wave vectors per axis, and samples that are kept for each measure
+#: wave vectors per axis, and samples selected for each measure
 ANGLES = {1: 65, 2: 17, 3: 9}
 LONG = np.arange(3, 8)
 KEPT = 48
@@ -47,7 +47,7 @@ class Linearised:
     _memo: dict = field(default_factory=dict, repr=False)
 
     def matrix(self, formulas: Sequence[sympy.Expr]) -> np.ndarray:
-        """The Jacobian of some formulas at every sample: (samples, formulas, fields)."""
+        """Return the Jacobian of some formulas at every sample: (samples, formulas, fields)."""
         key = tuple(formulas)
         if key not in self._memo:
             self._memo[key] = self._matrix(formulas)
@@ -60,14 +60,14 @@ class Linearised:
         return np.moveaxis(self.sampled(entries), -1, 0)
 
     def sampled(self, matrix: sympy.Matrix) -> np.ndarray:
-        """A matrix of expressions at every sample kept: (rows, columns, samples)."""
+        """Evaluate a matrix of expressions at every selected sample: (rows, columns, samples)."""
         size = np.broadcast_shapes(*(np.shape(value) for value in self.names.values()))
         values = matrix_values(matrix, self.names, size)
         return values.reshape(*values.shape[:2], -1)[..., self.kept]
 
     @cached_property
     def linear(self) -> np.ndarray:
-        """The equation's linear part at every sample kept: (fields, fields, samples)."""
+        """Return the equation's linear part at every selected sample: (fields, fields, samples)."""
         return self.sampled(self.problem.split.matrix)
 
     def rhs(self, state: np.ndarray, time: Any) -> np.ndarray:
@@ -108,7 +108,7 @@ class Linearised:
         return modes
 
     def apply_matrix(self, matrix: np.ndarray, modes: np.ndarray) -> np.ndarray:
-        if matrix.ndim == 2:  # one number per field and sample
+        if matrix.ndim == 2:  # one value per field and sample
             return np.moveaxis(matrix, 0, -1)[..., None] * modes
         return np.moveaxis(matrix, -1, 0) @ modes
 
@@ -122,11 +122,11 @@ def linearise(
     """Sample the linearised equation at a state of shape ``(fields, *grid.shape)``.
 
     Args:
-        time: one time, or several: coefficients that change in time are sampled at all of them.
+        time: one time or several, at which time-dependent coefficients are sampled.
         thorough: see :func:`pdesim.steppers.samples.deciding_cells`.
     """
     equation = problem.equation
-    # names that no parameter can have
+    # names that are not valid parameter names
     nodes = {
         node: sympy.Symbol(f"value {number}", real=True)
         for number, node in enumerate(sorted(lang.operators_in(equation.jacobian), key=str))
@@ -148,14 +148,14 @@ def linearise(
     return Linearised(problem, whole.names, nodes, kept)
 
 
-#: under this name a sample holds how many cells it has
+#: the name under which a sample stores its number of cells
 _COUNT = " cells"
 
 
 def _sample(
     problem: Problem, nodes: Mapping, state: np.ndarray, time: float, thorough: bool
 ) -> dict:
-    """Everything that the Jacobian names, at the cells that decide the stability at one time."""
+    """Return all names in the Jacobian, at the cells that determine the stability at one time."""
     equation, grid = problem.equation, problem.grid
     everywhere = {
         **grid.namespace(grid.coordinates(), problem.named),
@@ -176,18 +176,19 @@ def _sample(
     return {**sample, _COUNT: len(cells)}
 
 
-def stable_step(stepper: Stepper, waves: Linearised, longest: float) -> float:
-    """The largest stable dt up to ``longest``; ``inf`` if that is stable too, 0 if none is."""
-    matrices = waves.matrix(waves.problem.equation.formulas)
+def stable_step(stepper: Stepper, linearised: Linearised, longest: float) -> float:
+    """Return the largest stable dt up to ``longest``; ``inf`` if that is stable, 0 if none is."""
+    matrices = linearised.matrix(linearised.problem.equation.formulas)
     rates = np.linalg.eigvals(matrices)
     fastest = float(np.abs(rates).max(initial=0.0))
     if fastest == 0.0 or not np.isfinite(fastest):
         return np.inf
     growth = _growth(rates)
-    stable = partial(_is_stable, stepper, waves, growth=growth)
+    stable = partial(_is_stable, stepper, linearised, growth=growth)
     lower, upper = 0.0, 1e-3 / fastest
     while upper < longest and stable(dt=upper):
-        # short steps fail from the first on, if at all; near the limit no window may be missed
+        # an unstable method fails at the shortest steps already; the search is finer near the
+        # limit, so that no unstable interval is missed
         lower, upper = upper, upper * (2 if upper * fastest < 0.1 else 1.3)
     if upper >= longest:
         if stable(dt=longest):
@@ -201,36 +202,36 @@ def stable_step(stepper: Stepper, waves: Linearised, longest: float) -> float:
     return lower
 
 
-def is_stable(stepper: Stepper, waves: Linearised, dt: float) -> bool:
-    """Whether a step is stable at the state that ``waves`` was linearised at."""
-    rates = np.linalg.eigvals(waves.matrix(waves.problem.equation.formulas))
+def is_stable(stepper: Stepper, linearised: Linearised, dt: float) -> bool:
+    """Whether a step is stable for the problem that ``linearised`` was linearised at."""
+    rates = np.linalg.eigvals(linearised.matrix(linearised.problem.equation.formulas))
     growth = _growth(rates)
-    return _is_stable(stepper, waves, dt, growth)
+    return _is_stable(stepper, linearised, dt, growth)
 
 
-def reaction_rate(waves: Linearised) -> float:
-    """The fastest rate of a uniform state: how quickly the reactions change the fields."""
-    if "reaction" not in waves._memo:
-        waves._memo["reaction"] = _reaction_rate(waves)
-    return waves._memo["reaction"]
+def reaction_rate(linearised: Linearised) -> float:
+    """Return the fastest rate of a uniform state, which is that of the reactions."""
+    if "reaction" not in linearised._memo:
+        linearised._memo["reaction"] = _reaction_rate(linearised)
+    return linearised._memo["reaction"]
 
 
-def _reaction_rate(waves: Linearised) -> float:
-    entries = waves.problem.equation.jacobian
+def _reaction_rate(linearised: Linearised) -> float:
+    entries = linearised.problem.equation.jacobian
     symbols = {s: 0 for s in entries.free_symbols if s.name.startswith("symbol_")}
-    uniform = entries.xreplace(symbols).xreplace(dict(waves.nodes))
-    matrices = np.moveaxis(waves.sampled(uniform), -1, 0)
+    uniform = entries.xreplace(symbols).xreplace(dict(linearised.nodes))
+    matrices = np.moveaxis(linearised.sampled(uniform), -1, 0)
     return float(np.abs(np.linalg.eigvals(matrices)).max(initial=0.0))
 
 
 @dataclass(frozen=True)
 class _Growth:
-    """How fast each sample may grow in a step without the step being unstable.
+    """The growth per step that counts as stable, for each sample.
 
-    ``own`` is how fast it grows by itself, ``size`` the largest modulus of its rates. Where the
-    equation has growing modes, a stepper follows slow turning modes with an error of accuracy that
-    may let them grow a little, too; that is no instability as long as ``size * dt < 1``. Everywhere
-    else the amplification must not exceed the growth of the sample itself (von Neumann).
+    ``own`` is the growth rate of the exact solution, ``size`` the largest modulus of the
+    eigenvalues. If the equation has growing modes, truncation errors may cause slight growth of
+    slow oscillating modes as well; this is not an instability as long as ``size * dt < 1``.
+    Otherwise the amplification must not exceed the growth of the exact solution (von Neumann).
     """
 
     own: np.ndarray
@@ -240,7 +241,7 @@ class _Growth:
         strict = self.own * dt
         lenient = 1.1 * strict + 0.1 * self.own.max(initial=0.0) * dt
         exponent = np.where(self.size * dt < 1.0, lenient, strict)
-        # a step over which the solution itself grows e-fold is not a step that follows it
+        # a step in which the solution grows by more than a factor e does not resolve it
         return np.exp(np.minimum(exponent, 1.0))
 
 
@@ -248,44 +249,44 @@ def _growth(rates: np.ndarray) -> _Growth:
     return _Growth(np.maximum(rates.real.max(axis=1), 0.0), np.abs(rates).max(axis=1))
 
 
-def _is_stable(stepper: Stepper, waves: Linearised, dt: float, growth: _Growth) -> bool:
+def _is_stable(stepper: Stepper, linearised: Linearised, dt: float, growth: _Growth) -> bool:
     with np.errstate(all="ignore"):
-        amplification = amplification_matrices(stepper, waves, dt)
+        amplification = amplification_matrices(stepper, linearised, dt)
         if not np.isfinite(amplification).all():
             return False
         radius = np.abs(np.linalg.eigvals(amplification)).max(axis=1)
     return bool((radius <= growth.allowed(dt) * (1 + TOLERANCE)).all())
 
 
-def amplification_matrices(stepper: Stepper, waves: Linearised, dt: float) -> np.ndarray:
-    """One step of ``stepper`` as a matrix at every sample, by stepping unit vectors.
+def amplification_matrices(stepper: Stepper, linearised: Linearised, dt: float) -> np.ndarray:
+    """Return one step of ``stepper`` as a matrix at every sample, by stepping unit vectors.
 
-    What a stepper carries (modes and earlier rates, positions and momenta) is one long vector:
-    shape ``(samples, carried, carried)``.
+    The carried data of a stepper (modes and earlier rates, positions and momenta) form one vector;
+    the result has the shape ``(samples, carried, carried)``.
     """
-    linear = waves.linear
-    coefficients = stepper.coefficients(linear, waves.problem.parameters, dt)
-    size, samples = len(waves.problem.equation.fields), linear.shape[-1]
+    linear = linearised.linear
+    coefficients = stepper.coefficients(linear, linearised.problem.parameters, dt)
+    size, samples = len(linearised.problem.equation.fields), linear.shape[-1]
     unit = np.broadcast_to(np.eye(size, dtype=complex), (samples, size, size))
-    begun = stepper.init(waves, unit, 0.0, dt, coefficients)
+    begun = stepper.init(linearised, unit, 0.0, dt, coefficients)
     single = not isinstance(begun, tuple)
     sizes = [part.shape[-2] for part in ((begun,) if single else begun)]
     total = sum(sizes)
     eye = np.broadcast_to(np.eye(total, dtype=complex), (samples, total, total))
     parts = np.split(eye, np.cumsum(sizes)[:-1], axis=-2)
     carry = parts[0] if single else tuple(parts)
-    after = stepper.step(waves, carry, lambda c: c * dt, dt, coefficients)
+    after = stepper.step(linearised, carry, lambda c: c * dt, dt, coefficients)
     return after if single else np.concatenate(after, axis=-2)
 
 
 def _symbols(problem: Problem) -> dict[str, np.ndarray]:
-    """Symbols at sampled wave vectors, shape ``(samples, 1)``; walls add the modes they make."""
+    """Return symbols at sampled wave vectors and boundary modes, shape ``(samples, 1)``."""
     grid, scheme = problem.grid, problem.discretisation
     count = ANGLES[grid.dimensions]
     powers = range(1, lang.HIGHEST_DERIVATIVE + 1)
     per_axis = []
     for axis, spacing in enumerate(grid.spacing):
-        # evenly spread, and long waves besides, among which the unstable ones often are
+        # evenly spaced, with additional long waves, which are often the unstable ones
         angles = np.append(np.linspace(0, np.pi, (count + 1) // 2), np.pi / 2.0**LONG)
         if axis > 0:  # real states need half of the wave vectors
             angles = np.concatenate([angles, -angles[1:]])
@@ -298,17 +299,17 @@ def _symbols(problem: Problem) -> dict[str, np.ndarray]:
         per_axis.append(line)
     numbers = np.meshgrid(*(np.arange(len(line[1])) for line in per_axis), indexing="ij")
     index = [n.reshape(-1, 1) for n in numbers]
-    needed = {*words_in(problem.equation.jacobian), *words_in(problem.split.matrix)}
+    needed = {*operator_names(problem.equation.jacobian), *operator_names(problem.split.matrix)}
     return scheme.assemble(grid, lambda axis, power: per_axis[axis][power][index[axis]], needed)
 
 
-def _extremes(waves: Linearised) -> np.ndarray:
-    """The samples with the largest, the most damped, most oscillating and most growing rates.
+def _extremes(linearised: Linearised) -> np.ndarray:
+    """Return the samples with the largest, most damped, most oscillatory and fastest growing rates.
 
     Raises:
         StepperError: if no coefficient is finite.
     """
-    matrices = waves.matrix(waves.problem.equation.formulas)
+    matrices = linearised.matrix(linearised.problem.equation.formulas)
     finite = np.flatnonzero(np.isfinite(matrices).all((1, 2)))
     if not len(finite):
         raise StepperError(
@@ -317,7 +318,9 @@ def _extremes(waves: Linearised) -> np.ndarray:
             "another initial state or time.start, or where(...) around a division by zero",
         )
     rates = _rates(matrices[finite])
-    rest = np.abs(np.nan_to_num(waves.matrix(waves.problem.split.rest)[finite])).sum((1, 2))
+    rest = np.abs(np.nan_to_num(linearised.matrix(linearised.problem.split.rest)[finite])).sum(
+        (1, 2)
+    )
     measures = [np.abs(rates).max(1), -rates.real.min(1), rates.real.max(1)]
     measures += [np.abs(rates.imag).max(1), rest]
     # explicit Euler is stable up to -2 Re / |rate|^2
@@ -327,9 +330,9 @@ def _extremes(waves: Linearised) -> np.ndarray:
 
 
 def _rates(matrices: np.ndarray) -> np.ndarray:
-    """Eigenvalues of many small matrices; in closed form, and far faster, of up to two rows.
+    """Return eigenvalues of many small matrices, in (much faster) closed form for up to two rows.
 
-    ``(a + d)/2 +- sqrt(((a - d)/2)**2 + b*c)``: to choose samples by, lost digits do not matter.
+    ``(a + d)/2 +- sqrt(((a - d)/2)**2 + b*c)`` is accurate enough to select samples.
     """
     if matrices.shape[-1] != 2:
         return matrices[..., 0] if matrices.shape[-1] == 1 else np.linalg.eigvals(matrices)
@@ -343,7 +346,7 @@ def _rates(matrices: np.ndarray) -> np.ndarray:
 
 
 def _differentiate(grid: Grid, word: str, arguments: tuple, evaluate: Evaluator) -> np.ndarray:
-    """The size of a derivative of the present state: NumPy's gradients are near enough."""
+    """Return the size of a derivative of the current state, approximated by NumPy's gradients."""
 
     def gradient(values: np.ndarray, axis: int) -> np.ndarray:
         if grid.points[axis] < 2:

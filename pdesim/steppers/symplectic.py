@@ -20,7 +20,7 @@ from pdesim.steppers.methods import Method
 
 @dataclass(frozen=True)
 class Partition:
-    """``q' = velocity(p)``, ``p' = force(q, t) - damping * p``, by field numbers."""
+    """``q' = velocity(p)``, ``p' = force(q, t) - damping * p``, with indices of fields."""
 
     positions: tuple[int, ...]
     momenta: tuple[int, ...]
@@ -30,7 +30,7 @@ class Partition:
 
 
 def partition(equation: Equation) -> Partition | None:
-    """Positions and momenta of an equation, or None if it does not separate.
+    """Return positions and momenta of an equation, or None if it is not separable.
 
     Momenta may be damped linearly (``w' = ... - damping*w``); nothing else may depend on itself.
     """
@@ -60,7 +60,7 @@ def partition(equation: Equation) -> Partition | None:
 def _own_rate(
     formula: sympy.Expr, field: sympy.Symbol, constants: frozenset[sympy.Symbol]
 ) -> tuple[sympy.Expr, sympy.Expr] | None:
-    """The constant g and the rest in ``formula = g*field + rest``, rest free of the field."""
+    """Return the constant g and the field-independent rest in ``formula = g*field + rest``."""
     if field not in formula.free_symbols:
         return sympy.Integer(0), formula
     linear, rest = linear_form(formula, (field,), constants)
@@ -73,9 +73,9 @@ def _own_rate(
 def _momenta(
     fields: Sequence[sympy.Symbol], forces: Sequence[sympy.Expr], damped: Sequence[bool]
 ) -> tuple[int, ...] | None:
-    """The fields to call momenta: neither part may depend on itself, positions are undamped.
+    """Return the fields that are momenta: neither part depends on itself, positions are undamped.
 
-    Of several choices the one whose momenta have the spatial operators is taken.
+    If several choices exist, the momenta are the fields with spatial operators.
     """
 
     def separates(momenta: tuple[int, ...]) -> bool:
@@ -95,13 +95,14 @@ def _momenta(
 
 @dataclass(frozen=True)
 class SymplecticComposition(Stepper):
-    """Drift-kick-drift: half a step of the positions, the momenta, half a step of the positions.
+    """Drift-kick-drift: half a step of the positions, a step of the momenta, half a step again.
 
-    What is carried are positions half a drift ahead, since the second half of one drift and the
-    first of the next are one: a kick and a whole drift for each weight of the composition.
+    The carried positions are half a drift ahead, since the second half of one drift and the first
+    half of the next are combined: a kick and a full drift for each weight of the composition.
 
     Linear damping g is exact in the kick: ``p <- exp(-g dt) p + (1 - exp(-g dt)) / g * force(q)``.
-    Undamped, ``sin(omega dt / 2) = C sin(k h / 2)`` for the wave on a second-order stencil.
+    Without damping, ``sin(omega dt / 2) = C sin(k h / 2)`` for the wave equation on a second-order
+    stencil.
     """
 
     method: Method
@@ -164,7 +165,7 @@ class SymplecticComposition(Stepper):
     def _drift(
         self, system: System, positions: Array, momenta: Array, time: Any, duration: Any
     ) -> Array:
-        """The positions after moving with the velocity of the momenta."""
+        """Return the positions after a drift with the velocity of the momenta."""
         fields = self._fields(system, positions, momenta)
         return positions + duration * system.evaluate(self.partition.velocities, fields, time)
 

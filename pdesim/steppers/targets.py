@@ -1,9 +1,9 @@
-"""The times that steps must land on: frames, events, and the points where a step is reconsidered.
+"""Times at which steps must end: frames, events, and points where an automatic step is adapted.
 
 An event is a time at which a formula switches (``where(t < 1, ...)``, ``heaviside(t - 3)``) or
-begins to change after it was constant (a pulse). A step that ends exactly there, and another that
-begins there, integrate both sides with the full order of the method; a step across it does not, and
-may miss a pulse altogether.
+begins to change after it was constant (a pulse). If one step ends and the next begins exactly at an
+event, both sides are integrated with the full order of the method. A step across an event loses
+order and may miss a pulse entirely.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from pdesim.formula import language as lang
 from pdesim.formula.language import TIME
 from pdesim.operators.problem import Problem
 
-#: samples of a formula of time between two frames; a pulse is as wide as several of them
+#: samples of a formula of time between two frames; a pulse must span several of them
 SAMPLES = 400
-#: and in the whole run, at most
+#: maximum number of samples in a run
 MOST_SAMPLES = 2_000_000
 #: cells at which formulas of position and time are sampled
 CELLS = 32
-#: a formula counts as constant where it changes by less than this part of its fastest change
+#: a formula counts as constant where it changes by less than this fraction of its fastest change
 CONSTANT = 1e-7
-#: the points of a run at which an automatic step is reconsidered: this many at least, and the first
-#: distance between them halved so many times, as solutions change most at the start
+#: the minimum number of points at which an automatic step is adapted, and the number of times the
+#: first interval is halved, since solutions change most at the start
 POINTS, HALVINGS = 32, 8
-#: of an interval, events closer together than this are one
+#: events closer than this fraction of an interval are merged
 TOGETHER = 1e-12
 
 
 def find_events(problem: Problem, times: np.ndarray, given: Sequence[float] = ()) -> np.ndarray:
-    """Times between the first and the last frame at which formulas switch or begin to change.
+    """Return times between the first and last frame at which formulas switch or begin to change.
 
     Args:
-        times: of all frames.
-        given: ``time.events``.
+        times: the times of all frames.
+        given: the setting ``time.events``.
 
     Raises:
         ConfigError: for a given event outside the run.
@@ -59,17 +59,17 @@ def find_events(problem: Problem, times: np.ndarray, given: Sequence[float] = ()
             found.extend(_changes(problem, expression, samples))
     events, near = np.unique(np.array(found, dtype=float)), nearness(times)
     events = events[(events > start + near) & (events < end - near)]
-    # of several that are as good as equal, the last: all have switched there
+    # the last of several nearly equal times, at which all formulas have switched
     return events[np.append(np.diff(events) > near, True)] if len(events) else events
 
 
 def merge(
     times: np.ndarray, events: np.ndarray, more: Sequence[float] | np.ndarray = ()
 ) -> np.ndarray:
-    """The targets of a run: the times of its frames, its events, and ``more``, in order.
+    """Return the targets of a run: the times of its frames, its events, and ``more``, in order.
 
-    An event that is as good as equal to the time of a frame takes its place, since a formula must
-    not switch within a step; of the others, the first of two that are as good as equal counts.
+    An event that is nearly equal to the time of a frame replaces it, since a formula must not
+    switch within a step; of other nearly equal times, the first is used.
     """
     merged = np.array(times, dtype=float)
     near = nearness(merged)
@@ -84,15 +84,16 @@ def merge(
 
 
 def nearness(times: np.ndarray) -> float:
-    """Times closer than this are one."""
+    """Return the distance below which times count as equal."""
     return TOGETHER * float(times[-1] - times[0])
 
 
 def control_points(times: np.ndarray, early: bool) -> np.ndarray:
-    """Where an automatic step is reconsidered, whatever the number of frames.
+    """Return the times at which an automatic step is adapted, independent of the number of frames.
 
     Args:
-        early: some more at the start; not for multistep methods, which begin anew with every dt.
+        early: whether to add points at the start; not for multistep methods, which restart with
+            every dt.
     """
     intervals = len(times) - 1
     parts = -(-POINTS // intervals)
@@ -105,7 +106,7 @@ def control_points(times: np.ndarray, early: bool) -> np.ndarray:
 
 
 def _time_dependent(problem: Problem) -> Iterator[sympy.Expr]:
-    """The largest parts of all formulas that name the time and no field, and all switches in t."""
+    """Return the largest subexpressions of time without fields, and all switches in t."""
     fields = set(problem.equation.field_symbols)
     values = problem.boundary.values
     seen: set[sympy.Basic] = set()
@@ -140,7 +141,7 @@ def _sample_times(times: np.ndarray) -> np.ndarray:
 
 
 def _changes(problem: Problem, expression: sympy.Expr, samples: np.ndarray) -> list[float]:
-    """The times at which an expression jumps, or begins to change after it was constant."""
+    """Return the times at which an expression jumps, or begins to change after being constant."""
     evaluate = _evaluator(problem, expression)
     with np.errstate(all="ignore"):
         values = np.atleast_2d(np.nan_to_num(evaluate(samples)))
@@ -151,12 +152,12 @@ def _changes(problem: Problem, expression: sympy.Expr, samples: np.ndarray) -> l
     if isinstance(expression, sympy.Heaviside):
         return [_bisect(evaluate, *samples[i : i + 2]) for i in np.flatnonzero(moving)[:1000]]
     onsets = np.flatnonzero(moving[1:] & ~moving[:-1]) + 1
-    # the sample before the first that differs is where it begins, to the distance of samples
+    # a change begins at the last constant sample, to within the sampling interval
     return samples[onsets[:1000]].tolist()
 
 
 def _evaluator(problem: Problem, expression: sympy.Expr) -> Callable[[np.ndarray], np.ndarray]:
-    """``expression`` as a function of an array of times, at a spread of cells if it has places."""
+    """Return a function of an array of times, sampled at some cells if it depends on position."""
     grid = problem.grid
     cells: np.ndarray | slice = slice(None)
     names: Mapping[str, object] = dict(problem.parameters)
@@ -177,7 +178,7 @@ def _evaluator(problem: Problem, expression: sympy.Expr) -> Callable[[np.ndarray
 
 
 def _bisect(evaluate: Callable[[np.ndarray], np.ndarray], low: float, high: float) -> float:
-    """The first time in double precision from which on a switch has its later value."""
+    """Return the first float64 time at which a switch has its later value."""
     before = evaluate(np.array([low]))
     while True:
         middle = 0.5 * (low + high)

@@ -1,4 +1,4 @@
-"""Which stepper a run takes, and how long its steps are, from the linearised problem."""
+"""The stepper and the time step of a run, from the linearised problem."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from pdesim.steppers.automatic import choose_stepper
 from pdesim.steppers.base import AdaptiveStepper
 from pdesim.steppers.stability import Linearised, reaction_rate, stable_step
 
-#: the fraction of a reaction's time scale that ``time.dt=auto`` takes at most
+#: upper bound of ``time.dt=auto`` as a fraction of a reaction's time scale
 REACTION_FRACTION = 0.5
-#: the local error, relative to each field's scale, that adaptive steppers keep if none is given
+#: default tolerance of adaptive steppers: the local error relative to each field's scale
 TOLERANCE = 2e-5
-#: what is left of the safety of a step where the stiff coefficients themselves change
+#: factor of the safety of a step if the stiff coefficients vary
 VARYING_SAFETY = 0.8
-#: times at which coefficients that depend on time are looked at
+#: number of times at which time-dependent coefficients are sampled
 INSTANTS = 17
 
 
 @dataclass(frozen=True)
 class TimeStep:
-    """``dt`` is the longest step to take; ``limit`` the largest stable one (inf: no limit).
+    """``dt`` is the maximum step; ``limit`` the largest stable one (inf: no limit).
 
-    Steppers that choose their own step, by a local error of ``tolerance``, begin with ``dt``.
-    ``automatic`` steps follow the error that is measured during the run.
+    Adaptive steppers, with a local error of ``tolerance``, start with ``dt``. ``automatic`` steps
+    are adapted to the error that is measured during the run.
     """
 
     dt: float
@@ -43,7 +43,7 @@ class TimeStep:
 
 
 def instants(problem: Problem, targets: np.ndarray) -> np.ndarray:
-    """The times at which the stability of a step is analysed: all of a run that depends on time."""
+    """Return the times at which stability is analysed: several if the problem depends on time."""
     if not problem.is_time_dependent:
         return targets[:1]
     some = targets if len(targets) <= INSTANTS else targets[:: len(targets) // INSTANTS]
@@ -51,13 +51,13 @@ def instants(problem: Problem, targets: np.ndarray) -> np.ndarray:
 
 
 def stepper_for(
-    settings: Settings, problem: Problem, waves: Linearised, span: float
+    settings: Settings, problem: Problem, linearised: Linearised, span: float
 ) -> tuple[Stepper, str]:
     name, why, stages = settings.stepper.name, "", settings.stepper.stages
     if name == "auto" and settings.time.tolerance is not None:
         name, why = "dormand_prince", "time.tolerance is given: the error decides the steps"
     elif name == "auto":
-        choice = choose_stepper(problem, waves, span)
+        choice = choose_stepper(problem, linearised, span)
         name, why, stages = choice.name, choice.reason, choice.stages or stages
         if settings.time.dt != "auto" and METHODS[name].family == "adaptive":
             name, why = "rk4", "time.dt is given: steps of that length"
@@ -82,27 +82,28 @@ def stepper_for(
 
 
 def tolerance_of(settings: Settings, stepper: Stepper) -> float | None:
-    """The local error to keep; None for steppers whose steps are given."""
+    """Return the tolerance of the local error; None for steppers with fixed steps."""
     return (settings.time.tolerance or TOLERANCE) if isinstance(stepper, AdaptiveStepper) else None
 
 
 def is_automatic(settings: Settings, stepper: Stepper) -> bool:
-    """Whether equal steps follow the error that is measured: not given, and not free of error."""
+    """Whether fixed steps are adapted to the measured error: dt=auto and a method with an error."""
     fixed = not isinstance(stepper, AdaptiveStepper)
     return settings.time.dt == "auto" and fixed and stepper.method.order > 0
 
 
 def time_step(
-    settings: Settings, waves: Linearised, stepper: Stepper, times: np.ndarray
+    settings: Settings, linearised: Linearised, stepper: Stepper, times: np.ndarray
 ) -> TimeStep:
-    """The step for a linearised state: the one given, or a fraction of the stability limit.
+    """Return the time step: the given one, or a fraction of the stability limit.
 
     Raises:
-        StepperError: for a given step above the limit, and for steppers that are never stable.
+        StepperError: for a given step above the limit, and for steppers that are unstable at any
+            step.
     """
-    problem = waves.problem
+    problem = linearised.problem
     longest = float(np.diff(times).max())
-    limit = stable_step(stepper, waves, 1e3 * longest)
+    limit = stable_step(stepper, linearised, 1e3 * longest)
     if isinstance(stepper, AdaptiveStepper):
         given = settings.time.dt
         first = min(limit, longest) if given == "auto" else given
@@ -115,7 +116,7 @@ def time_step(
             "time.unsafe=true to override",
         )
     if given == "auto":
-        rate = reaction_rate(waves)
+        rate = reaction_rate(linearised)
         accurate = REACTION_FRACTION / rate if rate > 0 else np.inf
         safety = stepper.method.safety * (VARYING_SAFETY if problem.stiffness_varies else 1.0)
         dt = min(safety * limit or longest, accurate, longest)

@@ -1,4 +1,4 @@
-"""Which problems can be computed on flat arrays, and in one kernel. Needs no TensorFlow."""
+"""Conditions for computing a problem on flat arrays, and in one kernel. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pdesim.plan import Plan
 def supports(problem: Problem) -> bool:
     """Whether a problem can be computed on flat arrays.
 
-    Periodic axes, stencils, no obstacles, formulas without coordinates, and no nested operators.
+    This requires periodic axes and stencils, and excludes obstacles, coordinates in formulas, and
+    nested operators.
     """
     equation = problem.equation
     known = {*equation.field_symbols, *equation.parameter_symbols.values(), lang.TIME}
@@ -28,18 +29,18 @@ def supports(problem: Problem) -> bool:
 
 
 def fuses_to_one_kernel(plan: Plan, tuning: Tuning = TUNING) -> bool:
-    """Whether a step of a plan is one force that moves positions and momenta.
+    """Whether a step of a plan is compiled as one kernel for positions and momenta.
 
-    Fields are then computed separately, and the compiler may put them into one kernel
+    Fields are then computed separately, and the compiler may fuse them into one kernel
     (:func:`pdesim.engine.device.fill_several_arrays`), which computes the force once and reads the
-    state once. Not on small grids and not in three dimensions, where that is slower; fields that
-    have an operator each gain less than compiling costs.
+    state once. This is slower on small grids and in three dimensions; if each field has an
+    operator, the gain is less than the additional compile time.
     """
     return (
         not plan.is_steady
         and plan.stepper.method.family == "symplectic"
         and plan.cost.depth == 1
         and plan.grid.dimensions < 3
-        and tuning.least_pass <= plan.state_bytes <= tuning.most_pass
+        and tuning.min_kernel_bytes <= plan.state_bytes <= tuning.max_kernel_bytes
         and supports(plan.problem)
     )

@@ -21,14 +21,14 @@ from pdesim.engine.stored import StoringSystem
 def flat_rhs(
     context: StepContext, layout: FlatLayout, opaque_nonnegative: tf.Tensor, parameters: Any
 ) -> FlatRightHandSide:
-    """The right-hand side of a problem on flat arrays, which have one axis of cells."""
+    """Return the right-hand side of a problem on flat arrays, which have one axis of cells."""
     return FlatRightHandSide(layout, context.system(parameters, axes=1), opaque_nonnegative)
 
 
 def flat_system(context: StepContext, rhs: FlatRightHandSide) -> StoringSystem:
-    """The system of one step, in which arrays are stored that would be computed twice."""
+    """Return the system of one step, which stores arrays that would be computed twice."""
     cost = context.cost
-    # what is carried is stored at the end of a step, with its other parts
+    # carried arrays are stored at the end of a step
     stored = cost.neighbors_read | (cost.reused - set(cost.outputs))
     return StoringSystem(rhs, stored, lambda _, values: rhs.stored(values), middle)
 
@@ -38,8 +38,8 @@ class FlatLoop:
     """Steps on flat arrays; see :class:`pdesim.engine.time_loop.TimeLoop`.
 
     Args:
-        layout: of the grid as one array.
-        sliced: whether large steps were taken in slabs before, so that single ones are left.
+        layout: the layout of the grid as one array.
+        sliced: whether slabs have taken most steps already, so that only single steps remain.
     """
 
     context: StepContext
@@ -55,7 +55,7 @@ class FlatLoop:
         return self.context.compiled(self.trace_advance)
 
     def trace_advance(self, carry, start, dt, first, last, parameters, coefficients):
-        """Several steps at a time; then one by one, while some members are at their end."""
+        """Take several steps at a time, then single steps for the members that need more."""
         context, end = self.context, tf.reduce_max(last)
         phases = [(self.layout, tf.reduce_min(last), False)]
         if context.members or self.layout.steps > 1:
@@ -63,23 +63,23 @@ class FlatLoop:
             phases.append((one_by_one, end, context.members > 0))
         if self.sliced:
             phases = phases[1:]
-        joined, part = context.joined(carry)
-        fields = joined.shape[-1 - context.problem.grid.dimensions]
+        packed, unpack = context.pack(carry)
+        fields = packed.shape[-1 - context.problem.grid.dimensions]
         parts = fields if context.target.separate_fields else 1
-        # each band in so many parts; a large grid in two bands
+        # the number of parts of each band; a large grid has two bands
         count = slabs.band_count(self.layout, context.bytes_per_cell, context.tuning)
-        bands = tf.split(joined, count, axis=-context.problem.grid.dimensions)
+        bands = tf.split(packed, count, axis=-context.problem.grid.dimensions)
         flat = [tf.split(self.layout.pad(band), parts, axis=-2) for band in bands]
         for layout, stop, resting in phases:
             band = replace(layout, rows=layout.rows // count)
             rhs = flat_rhs(context, band, end - first, parameters)
 
             def one(index, values, rhs=rhs, resting=resting):
-                new = self._step(rhs, part, index, values, start, dt, coefficients, parts)
+                new = self._step(rhs, unpack, index, values, start, dt, coefficients, parts)
                 if resting:
                     old = tf.split(tf.concat(values, axis=-2), parts, axis=-2)
                     both = aligned(*new, *old)
-                    new = context.where(index < last, both[:parts], both[parts:])
+                    new = context.select_members(index < last, both[:parts], both[parts:])
                 return rhs.stored(new)
 
             def several(index, *flat, rhs=rhs, band=band, one=one):
@@ -96,25 +96,25 @@ class FlatLoop:
                 return index + band.steps <= stop
 
             first, *flat = tf.while_loop(fits, several, (first, *flat))
-        carries = [part(tf.concat(piece, axis=-2)) for piece in flat]
+        carries = [unpack(tf.concat(piece, axis=-2)) for piece in flat]
         carry = tf.nest.map_structure(self.layout.on_grid, *carries)
         system = context.system(parameters)
         return PlainLoop(context).leave(system, carry, start, dt, last, coefficients)
 
-    def _step(self, rhs, part, index, values, start, dt, coefficients, parts: int) -> Sequence:
-        """What is carried after a step, in ``parts`` parts.
+    def _step(self, rhs, unpack, index, values, start, dt, coefficients, parts: int) -> Sequence:
+        """Return the carried data after a step, computed in ``parts`` parts.
 
-        Each part is computed from values of another shape: results that two of them share would be
-        kept by the compiler as a pass over memory, rather than computed in both.
+        Each part is computed from values of a different shape: the compiler would otherwise store
+        shared results in an additional pass over memory, instead of computing them in both parts.
         """
         found = []
         for number in range(parts):
             apart = [tf.reshape(value, [*[1] * (2 * number), *value.shape]) for value in values]
-            carry = part(tf.concat(apart, axis=-2))
+            carry = unpack(tf.concat(apart, axis=-2))
             system = flat_system(self.context, rhs)
             new = self.context.step(system, 1, index, carry, start, dt, coefficients)
-            joined = tf.concat(aligned(*tf.nest.flatten(new)), axis=-2)
-            new = tf.split(joined, parts, axis=-2)[number]
+            packed = tf.concat(aligned(*tf.nest.flatten(new)), axis=-2)
+            new = tf.split(packed, parts, axis=-2)[number]
             found.append(tf.reshape(new, new.shape[2 * number :]))
         return found
 
@@ -122,14 +122,14 @@ class FlatLoop:
     def advance_adaptive(self) -> Any:
         return self.context.compiled(self._trace_adaptive)
 
-    def _trace_adaptive(self, carry, time, end, dt, trials, tolerance, scale, parameters):
+    def _trace_adaptive(self, carry, time, end, dt, max_trials, tolerance, scale, parameters):
         context, layout = self.context, self.layout.with_steps_per_exchange(1)
-        rhs = flat_rhs(context, layout, trials, parameters)
-        scale, inside = rhs.column(scale), layout.inside()
+        rhs = flat_rhs(context, layout, max_trials, parameters)
+        scale, interior_mask = rhs.column(scale), layout.interior_mask()
         order = context.stepper.error_order
 
         def active(progress):
-            return error_control.active(progress, trials, end, time)
+            return error_control.active(progress, max_trials, end, time)
 
         def attempt(carry, *progress):
             now, taken = progress[0], error_control.next_step(progress, end)
@@ -137,11 +137,13 @@ class FlatLoop:
             system = flat_system(context, rhs)
             new, error = context.step_with_error(system, 1, extended, now, taken)
             _, new, error = aligned(carry, new, error)
-            squares = error_control.squares(new, error, tolerance, scale)
-            sums = tf.reduce_sum(tf.where(inside, squares, tf.zeros_like(squares)), axis=-1)
-            size = error_control.size_of(sums, context.problem.grid.cells)
-            good, progress = error_control.judged(size, active(progress), progress, end, order)
-            return context.where(good, new, carry), *progress
+            squared_errors = error_control.squared_errors(new, error, tolerance, scale)
+            sums = tf.reduce_sum(
+                tf.where(interior_mask, squared_errors, tf.zeros_like(squared_errors)), axis=-1
+            )
+            size = error_control.error_size(sums, context.problem.grid.cells)
+            good, progress = error_control.judge_step(size, active(progress), progress, end, order)
+            return context.select_members(good, new, carry), *progress
 
         zero = tf.zeros_like(time, tf.int64)
         flat, *rest = tf.while_loop(

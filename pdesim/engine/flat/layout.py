@@ -1,11 +1,11 @@
-"""Periodic states as flat arrays: all rows end to end, with ghost cells on every side.
+"""Periodic states as flat arrays: contiguous rows with ghost cells on every side.
 
-XLA compiles a sum of one flat array read at shifted places best on a CPU: no cell needs a choice
-between neighbours. Rows therefore have ghost cells at both ends and are stored end to end, so that
-every neighbour is a shift by a fixed number of cells. Ghost cells are made for several steps. Each
-right-hand side invalidates the outermost ones, and reads across the ends of rows, but only into
-ghost cells; the cells between them are the result. A small grid is one array; larger ones are cut
-into ``slabs``.
+On CPUs, XLA generates the fastest code for a sum of shifted reads of one flat array, without a
+select per neighbour. Rows therefore have ghost cells at both ends and are contiguous, so that every
+neighbour is a shift by a fixed number of cells. Ghost cells suffice for several steps. Each
+right-hand side invalidates the outermost ghost cells. It reads across the ends of rows, which
+affects ghost cells only; the cells between them are the result. A small grid is one array; larger
+grids are divided into ``slabs``.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class FlatLayout:
 
     Args:
         depth: chained right-hand sides in one step.
-        steps: the number of steps before new ghost cells are needed.
-        columns: ghost cells at both ends of all array axes but the first.
-        rows: along the first array axis, without ghost cells.
-        width: cells of a tile along the second array axis, where that is not a complete row.
-        exchange: the cost of new ghost cells, in right-hand sides.
+        steps: the number of steps per exchange of ghost cells.
+        columns: the number of ghost cells at both ends of all array axes but the first.
+        rows: the number of cells along the first array axis, without ghost cells.
+        width: the number of cells of a tile along the second array axis; None for complete rows.
+        exchange_cost: the cost of an exchange of ghost cells, in units of a right-hand side.
     """
 
     problem: Problem
@@ -41,7 +41,7 @@ class FlatLayout:
     columns: int
     rows: int
     width: int | None = None
-    exchange: float = 1.0
+    exchange_cost: float = 1.0
 
     @property
     def row_shape(self) -> tuple[int, ...]:
@@ -51,7 +51,7 @@ class FlatLayout:
 
     @property
     def row(self) -> int:
-        """Cells at one place of the first array axis: one cell, a row, or a plane."""
+        """The number of cells per index of the first array axis: one cell, a row, or a plane."""
         return math.prod(self.row_shape)
 
     @cached_property
@@ -63,7 +63,7 @@ class FlatLayout:
 
     @cached_property
     def margin(self) -> int:
-        """Cells at both ends for which a right-hand side lacks neighbours."""
+        """The number of cells at both ends that lack neighbours for a right-hand side."""
         problem, scheme = self.problem, self.problem.discretisation
         nodes = [node for f in problem.equation.formulas for node in lang.operators_in(f)]
         words = {word for word in map(lang.word_of, nodes) if not lang.has_flux_form(word)}
@@ -72,12 +72,12 @@ class FlatLayout:
 
     @property
     def ghosts(self) -> int:
-        """Rows of ghost cells on either side before the first step; one is left after the last."""
+        """Rows of ghost cells on either side before the first step; one remains after the last."""
         return -(-self.steps * self.depth * self.margin // self.row) + 1
 
     @property
     def fits(self) -> bool:
-        """Whether the grid has enough cells to make the ghost cells of."""
+        """Whether the grid has enough cells to fill the ghost cells."""
         return self.ghosts <= self.rows and self.columns <= min(
             self.problem.grid.shape[1:], default=self.columns
         )
@@ -86,24 +86,24 @@ class FlatLayout:
     def cost(self) -> float:
         """The cost of a right-hand side relative to one without ghost cells, exchanges included."""
         wider = self.row / math.prod(self.problem.grid.shape[1:])
-        longer = 1 + self.ghosts / self.rows  # half of them are left on the average
-        return wider * longer + self.exchange / (self.steps * self.depth)
+        longer = 1 + self.ghosts / self.rows  # half of them remain on average
+        return wider * longer + self.exchange_cost / (self.steps * self.depth)
 
     @property
-    def whole(self) -> FlatLayout:
-        """The same rows in their full width."""
+    def full_width(self) -> FlatLayout:
+        """The layout of the same rows in full width."""
         return replace(self, width=None)
 
     def with_steps_per_exchange(self, steps: int) -> FlatLayout:
-        """The same layout with ghost cells for a number of steps."""
+        """Return the layout with ghost cells for a number of steps."""
         return replace(self, steps=steps, columns=steps * self.depth * self.problem.halo)
 
     def shift(self, offsets: tuple[int, ...]) -> int:
-        """The distance of a neighbour in cells, from its offsets along x, y, z."""
+        """Return the distance of a neighbour in cells, from its offsets along x, y, z."""
         return sum(o * stride for o, stride in zip(offsets, self.strides, strict=True))
 
     def pad(self, state: tf.Tensor) -> tf.Tensor:
-        """A state as a flat array, with space for the ghosts of rows and one row at both ends."""
+        """Return a state as a flat array, with space for ghost cells and a row at both ends."""
         before = state.shape.rank - self.problem.grid.dimensions
         for axis, ghosts in enumerate(self._beyond, start=before):
             room = tf.split(state, [ghosts, state.shape[axis] - ghosts], axis=axis)[0]
@@ -111,7 +111,7 @@ class FlatLayout:
         return tf.reshape(state, (*state.shape[:before], -1))
 
     def on_grid(self, *pieces: tf.Tensor) -> tf.Tensor:
-        """The state on the grid, from arrays that ``pad`` returned."""
+        """Return the state on the grid, from arrays that ``pad`` returned."""
         states, first = [], pieces[0].shape.rank - 1
         for flat in pieces:
             state = tf.reshape(flat, (*flat.shape[:-1], -1, *self.row_shape))
@@ -124,9 +124,9 @@ class FlatLayout:
         return [1] + [self.columns] * len(self.row_shape)
 
     def extended(self, before, own, after) -> tf.Tensor:
-        """One array with its ghost cells, for a single kernel, from three flat pieces of the grid.
+        """Return one array with ghost cells, for a single kernel, from three flat pieces.
 
-        All were returned by ``pad``, and come in one or more parts along the fields.
+        The pieces were returned by ``pad``, each in one or more parts along the fields.
         """
         rows, ghosts = self.rows, self.ghosts
         parts = []
@@ -137,10 +137,10 @@ class FlatLayout:
         return self._flat(tf.concat(parts, axis=own[0].shape.rank - 2))
 
     def with_columns(self, flat: tf.Tensor, start: int, rows: int) -> tf.Tensor:
-        """Some rows with new ghost cells at their ends: ``(..., fields, rows, *row_shape)``.
+        """Return some rows with new ghost cells at their ends: ``(..., fields, rows, *row_shape)``.
 
-        ``flat`` begins ``start`` rows before them, at least one. Compiled as a loop over rows and
-        their cells this is vectorised; over a flat array it would not be.
+        ``flat`` begins ``start`` rows before them, at least one. XLA vectorises this as a loop over
+        rows and their cells, but not over a flat array.
         """
         shape = (*flat.shape[:-1], rows, *self.row_shape)
 
@@ -159,41 +159,43 @@ class FlatLayout:
     def _flat(self, rows: tf.Tensor) -> tf.Tensor:
         return tf.reshape(rows, (*rows.shape[: -1 - len(self.row_shape)], -1))
 
-    def inside(self) -> tf.Tensor:
-        """Whether each cell of the flat grid belongs to the grid and is no ghost cell."""
+    def interior_mask(self) -> tf.Tensor:
+        """Return a mask of the flat array that is True in grid cells and False in ghost cells."""
         ones = tf.ones(self.problem.grid.shape, tf.bool)
-        inside = tf.pad(ones, [(ghosts, ghosts) for ghosts in self._beyond])
-        return xla.optimization_barrier(tf.reshape(inside, [-1]))[0]
+        interior_mask = tf.pad(ones, [(ghosts, ghosts) for ghosts in self._beyond])
+        return xla.optimization_barrier(tf.reshape(interior_mask, [-1]))[0]
 
     def interior(self, flat: tf.Tensor, beyond: int = 0) -> tf.Tensor:
-        """The rows without ghost cells, and ``beyond`` more at both ends."""
+        """Return the rows without ghost cells, and ``beyond`` more at both ends."""
         return middle(flat, (self.rows + 2 * beyond) * self.row)
 
 
 def decompose(
     problem: Problem, depth: int, bytes_per_cell: int, tuning: Tuning = TUNING
 ) -> FlatLayout | None:
-    """The grid as one flat array, or None where it has too few rows for the ghost cells.
+    """Return the layout of the grid as one array; None if it has too few rows for the ghost cells.
 
     Args:
-        bytes_per_cell: of all numbers that are carried.
+        bytes_per_cell: the size of the carried data.
     """
     size = problem.grid.cells * bytes_per_cell
-    deepest = next((deep for most, deep in tuning.small.items() if size <= most), tuning.deepest)
+    max_depth = next(
+        (deep for most, deep in tuning.small_grid_depths.items() if size <= most), tuning.max_depth
+    )
     columns, rows = depth * problem.halo, problem.grid.shape[0]
-    once = FlatLayout(problem, depth, 1, columns, rows, exchange=tuning.exchange)
-    steps = range(1, max(1, deepest // depth) + 1)
+    once = FlatLayout(problem, depth, 1, columns, rows, exchange_cost=tuning.exchange_cost)
+    steps = range(1, max(1, max_depth // depth) + 1)
     choices = [once.with_steps_per_exchange(number) for number in steps]
     return min((c for c in choices if c.fits), key=lambda c: c.cost, default=None)
 
 
 def middle(values: tf.Tensor, length: int) -> tf.Tensor:
-    """The middle cells of a flat array; the same number is cut off at both ends."""
+    """Return the middle cells of a flat array, cropped equally at both ends."""
     beyond = (values.shape[-1] - length) // 2
     return values[..., beyond : beyond + length] if beyond else values
 
 
 def aligned(*values: tf.Tensor) -> list[tf.Tensor]:
-    """Flat arrays, cropped to the cells that all of them have."""
+    """Crop flat arrays to their common cells."""
     shortest = min(value.shape[-1] for value in values)
     return [middle(value, shortest) for value in values]

@@ -21,13 +21,13 @@ from pdesim.operators.problem import Problem
 
 @dataclass(frozen=True)
 class FlatRightHandSide:
-    """Evaluates formulas on flat fields.
+    """The right-hand side on flat fields.
 
-    Formulas with operators lose ``layout.margin`` cells at both ends.
+    Results of formulas with operators are shorter by ``layout.margin`` cells at both ends.
 
     Args:
-        method: parameters, shaped to broadcast against one flat field, and precision.
-        opaque_nonnegative: a number that is not negative, which the compiler cannot know.
+        method: the method of lines, with parameters shaped to broadcast against one flat field.
+        opaque_nonnegative: a nonnegative number whose sign is unknown to the compiler.
     """
 
     layout: FlatLayout
@@ -40,13 +40,13 @@ class FlatRightHandSide:
         return self.layout.problem
 
     def rhs(self, state: tf.Tensor, time: Any) -> tf.Tensor:
-        """All right-hand sides, stacked like the state."""
+        """Return all right-hand sides, stacked like the state."""
         return self.evaluate(self.problem.equation.formulas, self.unstack(state), time)
 
     def evaluate(
         self, formulas: Sequence[sympy.Expr], fields: Sequence[tf.Tensor], time: Any
     ) -> tf.Tensor:
-        """Some formulas of the fields, stacked."""
+        """Evaluate some formulas of the fields, stacked."""
         formulas = [self.method.with_time_parts(formula) for formula in formulas]
         values, library = self.method.values(time), self.method.library
         fields = aligned(*fields)
@@ -72,12 +72,12 @@ class FlatRightHandSide:
         return tf.unstack(state, axis=-2)
 
     def column(self, values: tf.Tensor) -> tf.Tensor:
-        """One number per field (and member), shaped to multiply a flat state."""
+        """Return one value per field (and member), shaped to multiply a flat state."""
         return tf.reshape(values, (*values.shape, 1))
 
     def stored(self, values: Any) -> Any:
-        """The same tensors, computed once: XLA would compute them for each neighbour read."""
-        # each has a different condition, as XLA merges branches of equal conditions
+        """Store tensors, which XLA would otherwise recompute for each neighbour."""
+        # the conditions differ, since XLA merges branches of equal conditions
         true = self.opaque_nonnegative > -next(self._conditions)
         zeros = partial(tf.nest.map_structure, tf.zeros_like, values)
         return tf.cond(true, lambda: values, zeros)
@@ -89,7 +89,7 @@ class FlatRightHandSide:
 
     def _apply(self, word: str, arguments: tuple, on_extended: Evaluator) -> Any:
         if not any(argument.free_symbols for argument in arguments):
-            return 0.0  # a derivative of a number
+            return 0.0  # the derivative of a constant
         grid, scheme = self.problem.grid, self.problem.discretisation
         reads = [self._reader(on_extended(argument)) for argument in arguments]
         if lang.has_flux_form(word):
@@ -101,7 +101,7 @@ class FlatRightHandSide:
     def _reader(self, values: Any) -> stencil.Neighbour:
         values = tf.convert_to_tensor(values, self.method.dtype)
         if not values.shape.rank or values.shape[-1] == 1:
-            return lambda offsets: values  # the same everywhere
+            return lambda offsets: values  # uniform
         margin = self.layout.margin
         length = values.shape[-1] - 2 * margin
 

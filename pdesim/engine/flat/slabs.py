@@ -1,9 +1,9 @@
-"""Grids too large for the caches: slabs of rows, one or more for each core, divided into tiles.
+"""Slabs of rows, one or more for each core, for grids that are too large for the caches.
 
-XLA does not divide a kernel that writes in place among threads, and kernels that it does divide
-write to new memory in every pass. A slab is therefore a compiled call: TensorFlow runs the calls of
-all slabs at the same time, each in one thread. A slab takes several steps before it needs new
-ghost cells from its neighbours (time skewing: Datta et al., SC 2008,
+XLA does not parallelise a kernel that writes in place, and parallel kernels write to newly
+allocated memory in every pass. Each slab is therefore advanced by a compiled call: TensorFlow runs
+the calls of all slabs in parallel, each in one thread. A slab takes several steps before it needs
+new ghost cells from its neighbours (time skewing: Datta et al., SC 2008,
 doi:10.1109/SC.2008.5222004).
 """
 
@@ -27,7 +27,7 @@ Sweep = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor], tf.Ten
 class Slabs:
     """The division of a flat state ``(..., fields, cells)`` into ``count`` slabs of equal size.
 
-    Slabs that do not divide the grid overlap by a row.
+    If the number of slabs does not divide the grid, slabs overlap by a row.
 
     Args:
         tile: the layout of a tile, which takes ``tile.steps`` steps at a time.
@@ -38,7 +38,7 @@ class Slabs:
 
     @property
     def rows(self) -> int:
-        """Rows of one slab, without ghost cells."""
+        """The number of rows of one slab, without ghost cells."""
         return -(-self._grid_rows // self.count)
 
     @property
@@ -47,7 +47,7 @@ class Slabs:
 
     @property
     def lengths(self) -> list[int]:
-        """The rows of the grid that each slab contributes."""
+        """The number of rows of the grid that each slab contributes."""
         ends = [*self._starts[1:], self._grid_rows]
         return [end - start for start, end in zip(self._starts, ends, strict=True)]
 
@@ -56,18 +56,18 @@ class Slabs:
         return [number * self._grid_rows // self.count for number in range(self.count)]
 
     def _rows_of(self, values: tf.Tensor, start: int, rows: int) -> tf.Tensor:
-        row = self.tile.whole.row
+        row = self.tile.full_width.row
         return values[..., start * row : (start + rows) * row]
 
     def split(self, state: tf.Tensor, compiled) -> list[tf.Tensor]:
-        """The slabs of a state on the grid, each made by its own program."""
+        """Return the slabs of a state on the grid, each from a separate program."""
         return [compiled(partial(self._piece, number=n))(state) for n in range(self.count)]
 
     def _piece(self, state: tf.Tensor, number: int) -> tf.Tensor:
         start, columns, axes = (
             self._starts[number],
             self.tile.columns,
-            len(self.tile.whole.row_shape),
+            len(self.tile.full_width.row_shape),
         )
         before = (slice(None),) * (state.shape.rank - axes - 1)
         slab = state[(*before, slice(start, start + self.rows))]
@@ -77,16 +77,18 @@ class Slabs:
         return tf.reshape(slab, (*state.shape[: len(before)], -1))
 
     def join(self, slabs) -> tf.Tensor:
-        """The state on the grid, from its slabs."""
-        inner = (slice(self.tile.columns, -self.tile.columns),) * len(self.tile.whole.row_shape)
+        """Return the state on the grid, from its slabs."""
+        inner = (slice(self.tile.columns, -self.tile.columns),) * len(
+            self.tile.full_width.row_shape
+        )
         own = []
         for slab, length in zip(slabs, self.lengths, strict=True):
-            rows = tf.reshape(slab, (*slab.shape[:-1], self.rows, *self.tile.whole.row_shape))
+            rows = tf.reshape(slab, (*slab.shape[:-1], self.rows, *self.tile.full_width.row_shape))
             own.append(rows[(..., slice(length), *inner)])
         return tf.concat(own, axis=-len(self.tile.problem.grid.shape))
 
     def advance(self, slabs, first, last, sweep: Sweep) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """The index of the next step and the slabs, after the steps from ``first`` to ``last``.
+        """Return the index of the next step and the slabs after the steps ``first`` to ``last``.
 
         A sweep takes several steps. TensorFlow's graph runs the sweeps of all slabs in parallel.
         """
@@ -101,7 +103,7 @@ class Slabs:
         return index, slabs
 
     def neighbor_ghosts(self, slabs, number: int) -> tuple[tf.Tensor, tf.Tensor]:
-        """The rows of ghost cells before and after a slab, from its neighbours."""
+        """Return the rows of ghost cells before and after a slab, from its neighbours."""
         starts, ghosts = self._starts, self.tile.ghosts
         before, after = (number - 1) % self.count, (number + 1) % self.count
         start, end = starts[number], starts[number] + self.rows
@@ -113,11 +115,14 @@ class Slabs:
 
 
 def band_count(whole: FlatLayout, bytes_per_cell: int, tuning: Tuning = TUNING) -> int:
-    """The number of bands, one after the other, in which a grid without slabs is computed.
+    """Return the number of successive bands in which a grid without slabs is computed.
 
-    Every band has its own kernels, so methods of many stages would take twice as long to compile.
+    Every band has separate kernels, so two bands would double the compile time of methods with many
+    stages.
     """
-    large = whole.problem.grid.cells * bytes_per_cell > tuning.piece_bytes and whole.depth <= 2
+    large = (
+        whole.problem.grid.cells * bytes_per_cell > tuning.single_band_bytes and whole.depth <= 2
+    )
     halves = replace(whole, rows=whole.rows // 2)
     return 2 if large and whole.rows % 2 == 0 and halves.fits else 1
 
@@ -129,37 +134,37 @@ def decompose(
     single: bool = False,
     tuning: Tuning = TUNING,
 ) -> Slabs | None:
-    """Slabs for a large grid; None for one that is small, or has too few rows.
+    """Return slabs for a large grid; None if it is small or has too few rows.
 
-    None too where a sweep would be a single step, or would leave half of the cores idle.
+    Also None if a sweep would be a single step, or would leave half of the cores idle.
 
     Args:
         whole: the layout of the grid.
-        bytes_per_cell: of all numbers that are carried.
+        bytes_per_cell: the size of the carried data.
         arrays: the number of arrays that the steps of a tile use, each as large as the tile.
-        single: for single steps of adaptive length.
+        single: whether sweeps are single steps, of adaptive length.
     """
     rows = whole.problem.grid.shape[0]
     halved = band_count(whole, bytes_per_cell, tuning) > 1
-    limit = tuning.whole_bytes if halved else tuning.piece_bytes
-    # for single steps in three dimensions, planes of ghost cells cost more than the caches save
+    limit = tuning.two_band_bytes if halved else tuning.single_band_bytes
+    # for single steps in three dimensions, planes of ghost cells cost more than tiling gains
     too_deep = single and whole.problem.grid.dimensions == 3
     if whole.problem.grid.cells * bytes_per_cell <= limit or too_deep:
         return None
     tile = _tile(whole, bytes_per_cell, single, tuning)
     least, threads = 4 * tile.ghosts, tuning.threads
-    # the inputs of small slabs are freed one by one, and their memory is used again
+    # the inputs of small slabs are freed one after the other, and their memory is reused
     wanted = -(-rows * whole.row * bytes_per_cell // (tuning.slab_bytes * threads)) * threads
     count = min(wanted, rows // least)
     if tile.steps == 0 or 2 * count <= threads > 1:
         return None
-    size = min(tuning.tile_bytes, tuning.kept_bytes // arrays)
+    size = min(tuning.tile_bytes, tuning.tile_arrays_bytes // arrays)
     slab, best = -(-rows // count), max(least, size // (tile.row * bytes_per_cell))
     return Slabs(replace(tile, rows=-(-slab // max(1, slab // best))), count)
 
 
 def _tile(whole: FlatLayout, bytes_per_cell: int, single: bool, tuning: Tuning) -> FlatLayout:
-    """A tile for one step or an even number of steps; 0 steps where two need too many ghosts."""
+    """Return a tile for one or an even number of steps; 0 if two need too many ghost cells."""
     shape = whole.problem.grid.shape
     wide = len(shape) == 2 and shape[1] > 3 * tuning.tile_width // 2
     tile = replace(whole, width=tuning.tile_width if wide else None)
@@ -167,11 +172,11 @@ def _tile(whole: FlatLayout, bytes_per_cell: int, single: bool, tuning: Tuning) 
         return tile.with_steps_per_exchange(1)
     a_step = tile.with_steps_per_exchange(1).ghosts - 1
     steps = tuning.ghost_rows[len(shape)] // a_step // 2 * 2
-    if steps == 0 and 2 * a_step <= tuning.most_ghost_rows[len(shape)]:
+    if steps == 0 and 2 * a_step <= tuning.max_ghost_rows[len(shape)]:
         steps = 2
     while steps > 2:
         tile = tile.with_steps_per_exchange(steps)
-        if 6 * tile.ghosts * tile.row * bytes_per_cell <= tuning.least_tile:
+        if 6 * tile.ghosts * tile.row * bytes_per_cell <= tuning.tile_ghost_bytes:
             break
         steps -= 2
     return tile.with_steps_per_exchange(steps)

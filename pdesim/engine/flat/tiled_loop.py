@@ -1,4 +1,4 @@
-"""The loop over steps of a large grid: TensorFlow's graph of compiled calls, one for each slab."""
+"""The loop over steps of a large grid: a TensorFlow graph with a compiled call for each slab."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pdesim.engine.stored import StoringSystem
 
 
 def _tiled_system(context: StepContext, rhs: Any, workspace: Workspace) -> StoringSystem:
-    """The system of one step of a tile, which stores arrays in the workspace."""
+    """Return the system of one step of a tile, which stores arrays in the workspace."""
     return StoringSystem(rhs, context.cost.stored, workspace.store, middle)
 
 
@@ -28,7 +28,7 @@ class TiledLoop:
     """Fixed steps in slabs and tiles; see :class:`pdesim.engine.time_loop.TimeLoop`.
 
     Args:
-        rest: takes the steps that only some members take.
+        rest: the loop for steps that only some members take.
     """
 
     context: StepContext
@@ -45,18 +45,18 @@ class TiledLoop:
         on_grid = -1 - context.problem.grid.dimensions
 
         def in_slabs(carry, start, dt, first, last, *numbers):
-            joined, part = context.joined(carry)
+            packed, unpack = context.pack(carry)
 
             def leave(pieces, stop, dt, parameters, coefficients):
-                carry, system = part(slabs.join(pieces), on_grid), context.system(parameters)
+                carry, system = unpack(slabs.join(pieces), on_grid), context.system(parameters)
                 step_dt = tf.cast(dt, context.dtype)
                 return context.extract(system, carry, stop, step_dt, coefficients)
 
             sweep = self._sweep(carry, start, dt, *numbers)
-            pieces = slabs.split(joined, context.compiled)
+            pieces = slabs.split(packed, context.compiled)
             first, pieces = slabs.advance(pieces, first, tf.reduce_min(last), sweep)
             if context.members:
-                carry = part(context.compiled(slabs.join)(pieces), on_grid)
+                carry = unpack(context.compiled(slabs.join)(pieces), on_grid)
                 return self.rest.advance(carry, start, dt, first, last, *numbers)
             stop = start + tf.cast(last, tf.float64) * dt
             return context.compiled(leave)(pieces, stop, dt, *numbers)
@@ -68,7 +68,7 @@ class TiledLoop:
         return self.rest.advance_adaptive
 
     def _sweep(self, carry, *numbers):
-        """The function that advances one slab by several steps, as a compiled call."""
+        """Return the function that advances one slab by several steps, as a compiled call."""
         context = self.context
         tiles = Tiles(self.slabs.tile, self.slabs.rows, context.sizes(carry), context.cost)
 
@@ -92,7 +92,7 @@ class AdaptiveTiledLoop:
     """Adaptive steps of a single run in slabs and tiles.
 
     Args:
-        rest: takes fixed steps.
+        rest: the loop for fixed steps.
     """
 
     context: StepContext
@@ -112,11 +112,11 @@ class AdaptiveTiledLoop:
         context, slabs = self.context, self.slabs
         cells, order = context.problem.grid.cells, context.stepper.error_order
 
-        def in_slabs(carry, start, end, dt, trials, tolerance, scale, parameters):
+        def in_slabs(carry, start, end, dt, max_trials, tolerance, scale, parameters):
             trial = self._trial(carry, tolerance, scale, parameters)
 
             def unfinished(progress, pieces):
-                return error_control.active(progress, trials, end, start)
+                return error_control.active(progress, max_trials, end, start)
 
             def attempt(progress, pieces):
                 step = progress[0], error_control.next_step(progress, end)
@@ -125,8 +125,8 @@ class AdaptiveTiledLoop:
                     for number, (piece, rows) in enumerate(zip(pieces, slabs.lengths, strict=True))
                 ]
                 new, sums = zip(*found, strict=True)
-                size = error_control.size_of(tf.add_n(sums), cells)
-                good, progress = error_control.judged(size, True, progress, end, order)
+                size = error_control.error_size(tf.add_n(sums), cells)
+                good, progress = error_control.judge_step(size, True, progress, end, order)
                 return progress, tf.cond(good, lambda: list(new), lambda: pieces)
 
             def leave(pieces, time, dt, parameters):
@@ -141,7 +141,7 @@ class AdaptiveTiledLoop:
         return tf.function(in_slabs, autograph=False)
 
     def _trial(self, carry, tolerance, scale, parameters):
-        """The function that takes one step of a slab and sums its squared errors."""
+        """Return the function that takes one step of a slab and sums its squared errors."""
         context = self.context
         tiles = Tiles(self.slabs.tile, self.slabs.rows, context.sizes(carry), context.cost)
 
@@ -151,7 +151,7 @@ class AdaptiveTiledLoop:
             system = _tiled_system(context, rhs, workspace)
             new, error = context.step_with_error(system, 1, parts[0], time, dt)
             new, error = aligned(workspace.write_output(new, 0), error)
-            return error_control.squares(new, error, tolerance, rhs.column(scale))
+            return error_control.squared_errors(new, error, tolerance, rhs.column(scale))
 
         @context.compiled
         def trial(slab, before, after, rows, time, dt, tolerance, scale, parameters):

@@ -1,9 +1,9 @@
-"""Tiles of a slab: each is advanced several steps in the cache of one core before the next one.
+"""Tiles of a slab, each advanced by several steps in the cache of one core.
 
-XLA updates a slice of an array that a loop carries in place, in one thread and without a copy. The
-steps of a tile are therefore a loop that alternates between two arrays, with buffers for stages.
-Loading a tile is a loop of one iteration: fused with the flat reads that follow, its writes by rows
-and columns would be computed cell by cell with divisions.
+XLA updates slices of loop variables in place, in one thread and without a copy. The steps of a tile
+are therefore a loop that alternates between two arrays, with buffers for stages. Loading a tile is
+a separate loop of one iteration: fused with the subsequent flat reads, its writes by rows and
+columns would need integer divisions in every cell.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from pdesim.engine.flat.layout import FlatLayout
 from pdesim.engine.flat.workspace import Workspace, write_middle
 from pdesim.steppers.cost import Cost
 
-#: ``step(parts, count, numbers, workspace)``: what is carried after a step, its parts along the
-#: fields
+#: ``step(parts, count, numbers, workspace)`` returns the carried data after a step, in parts along
+#: the fields
 Step = Callable[[Sequence[tf.Tensor], tf.Tensor, object, Workspace], Sequence[tf.Tensor]]
 #: ``attempt(parts, numbers, workspace)`` writes the parts after one step; returns the squared error
 #: of every cell
@@ -30,14 +30,14 @@ Attempt = Callable[[Sequence[tf.Tensor], object, Workspace], tf.Tensor]
 
 @dataclass(frozen=True)
 class Tiles:
-    """A slab ``(..., fields, cells)`` of ``rows`` rows, cut into tiles.
+    """The division of a slab ``(..., fields, cells)`` of ``rows`` rows into tiles.
 
-    Tiles that do not divide the slab overlap.
+    Tiles overlap if their size does not divide the slab.
 
     Args:
         tile: the layout of one tile.
-        sizes: the number of fields in each part of what is carried.
-        cost: of a step, which says what buffers it needs.
+        sizes: the number of fields in each part of the carried data.
+        cost: the cost of a step, which determines its buffers.
     """
 
     tile: FlatLayout
@@ -46,7 +46,7 @@ class Tiles:
     cost: Cost
 
     def sweep(self, slab: tf.Tensor, before, after, step: Step, steps, numbers) -> tf.Tensor:
-        """A slab after ``steps`` steps, tile by tile, inside a program that XLA compiles.
+        """Return a slab after ``steps`` steps, tile by tile, in a program compiled by XLA.
 
         Args:
             before, after: the rows of ghost cells on both sides.
@@ -58,69 +58,75 @@ class Tiles:
         def unpacking(parts, count, packed, workspace):
             return step(parts, count, unpacked(packed), workspace)
 
-        def work(number, parts, spare, kept):
-            parts, spare, kept = self._advanced(parts, spare, kept, unpacking, steps, packed)
-            return parts, parts, spare, kept, None
+        def work(number, parts, spare, buffers):
+            parts, spare, buffers = self._advance(parts, spare, buffers, unpacking, steps, packed)
+            return parts, parts, spare, buffers, None
 
         return self._for_each_tile(slab, before, after, work, steps, self.cost.buffers)[0]
 
     def trial(self, slab: tf.Tensor, before, after, attempt: Attempt, rows, numbers):
-        """One step of all tiles, and the sums of squared errors, ``(..., fields)``.
+        """Return a slab after one step of all tiles, and sums of squared errors, ``(..., fields)``.
 
         Args:
-            rows: the number of rows of the slab that the sums are taken over, from the first.
+            rows: the number of leading rows of the slab in the sums.
         """
         packed, unpacked = _pack(numbers)
 
-        def work(number, parts, spare, kept):
-            def one(count, packed, parts, spare, kept):
+        def work(number, parts, spare, buffers):
+            def one(count, packed, parts, spare, buffers):
                 taken = tf.constant(True)
-                workspace = Workspace(parts, list(spare), list(kept[1:]), taken, self.cost)
-                squares = write_middle(kept[0], attempt(parts, unpacked(packed), workspace))
-                # the compiler would move out of the loop whatever depends on unchanged parts only
-                parts = [_marked(part, squares) for part in parts]
-                kept = [squares, *workspace.buffers]
-                return count + 1, _opaque(packed, count), parts, workspace.new, kept
+                workspace = Workspace(parts, list(spare), list(buffers[1:]), taken, self.cost)
+                squared_errors = attempt(parts, unpacked(packed), workspace)
+                squared_errors = write_middle(buffers[0], squared_errors)
+                # a change to every part, since the compiler moves computations with unchanged parts
+                # out of the loop
+                parts = [_mark(part, squared_errors) for part in parts]
+                buffers = [squared_errors, *workspace.buffers]
+                return count + 1, _opaque(packed, count), parts, workspace.new, buffers
 
             once = tf.minimum(number + 1, 1)
-            loop = (0, packed, parts, spare, kept)
-            _, _, parts, spare, kept = tf.while_loop(lambda count, *_: count < once, one, loop)
-            return spare, parts, spare, kept, self._sum(kept[0], number, rows)
+            loop = (0, packed, parts, spare, buffers)
+            _, _, parts, spare, buffers = tf.while_loop(lambda count, *_: count < once, one, loop)
+            return spare, parts, spare, buffers, self._sum(buffers[0], number, rows)
 
-        buffers = (sum(self.sizes), *self.cost.buffers)
-        return self._for_each_tile(slab, before, after, work, rows, buffers)
+        buffer_sizes = (sum(self.sizes), *self.cost.buffers)
+        return self._for_each_tile(slab, before, after, work, rows, buffer_sizes)
 
-    def _for_each_tile(self, slab: tf.Tensor, before, after, work, opaque_nonnegative, buffers):
-        """The slab after ``work`` on one tile after the other, and the sum of its results.
+    def _for_each_tile(
+        self, slab: tf.Tensor, before, after, work, opaque_nonnegative, buffer_sizes
+    ):
+        """Return the slab after ``work`` on all tiles in turn, and the sum of its results.
 
         Args:
-            work: ``work(number, parts, spare, kept)``, of a flat tile and arrays of its size;
+            work: ``work(number, parts, spare, buffers)``, for a flat tile and arrays of its size,
                 returns the new parts, all arrays, and a result to be summed or None.
-            opaque_nonnegative: a number that is not negative, which the compiler cannot know.
-            buffers: the number of fields in each of the arrays ``kept``.
+            opaque_nonnegative: a nonnegative number whose sign is unknown to the compiler.
+            buffer_sizes: the number of fields in each of the arrays ``buffers``.
         """
         shape = (self.tile.rows + 2 * self.tile.ghosts, self.tile.row)
         count = math.prod(self._tiles)
 
-        def one(number, tile, spare, kept, sums, out):
-            row, column = self._place(number)
+        def one(number, tile, spare, buffers, sums, out):
+            row, column = self._origin(number)
 
             def load(count, parts):
-                return count + 1, self._loaded(parts, slab, before, after, row + count, column)
+                return count + 1, self._load(parts, slab, before, after, row + count, column)
 
-            # one iteration, which the compiler cannot know: nothing is fused across its end
+            # one iteration, unknown to the compiler, which prevents fusion across the end of the
+            # loop
             once = tf.minimum(number + 1, 1)
             _, parts = tf.while_loop(lambda count, *_: count < once, load, (0, tile))
             parts = [tf.reshape(part, (*part.shape[:-2], -1)) for part in parts]
-            new, parts, spare, kept, result = work(number, parts, spare, kept)
-            out = self._stored(out, new, row, column)
+            new, parts, spare, buffers, result = work(number, parts, spare, buffers)
+            out = self._store(out, new, row, column)
             tile = [tf.reshape(part, (*part.shape[:-1], *shape)) for part in parts]
-            return number + 1, tile, spare, kept, sums if result is None else sums + result, out
+            return number + 1, tile, spare, buffers, sums if result is None else sums + result, out
 
         def arrays(number, sizes, *shape):
-            """Arrays of a value that no others have: equal ones would be copies of one array.
+            """Return arrays with a distinct value: equal arrays would be copies of one array.
 
-            Each value depends on the one before, so that few operations can start at once.
+            Each value depends on the previous one, so that few operations can start at the same
+            time.
             """
             value = tf.cast(opaque_nonnegative, slab.dtype)
             for _ in range(number):
@@ -128,10 +134,10 @@ class Tiles:
             return [tf.fill((*slab.shape[:-2], size, *shape), value) for size in sizes]
 
         cells = shape[0] * shape[1]
-        kept = [arrays(2 + n, [size], cells)[0] for n, size in enumerate(buffers)]
+        buffers = [arrays(2 + n, [size], cells)[0] for n, size in enumerate(buffer_sizes)]
         sums = tf.zeros(slab.shape[:-1], slab.dtype)
-        out = tf.zeros((*slab.shape[:-1], self.rows, *self.tile.whole.row_shape), slab.dtype)
-        loop = (0, arrays(0, self.sizes, *shape), arrays(1, self.sizes, cells), kept, sums, out)
+        out = tf.zeros((*slab.shape[:-1], self.rows, *self.tile.full_width.row_shape), slab.dtype)
+        loop = (0, arrays(0, self.sizes, *shape), arrays(1, self.sizes, cells), buffers, sums, out)
         *_, sums, out = tf.while_loop(lambda number, *_: number < count, one, loop)
         return tf.reshape(out, slab.shape), sums
 
@@ -140,17 +146,17 @@ class Tiles:
         """The number of tiles along both axes."""
         return -(-self.rows // self.tile.rows), -(-self._width // self._tile_width)
 
-    def _place(self, number):
-        """The first row and the first column of a tile."""
+    def _origin(self, number):
+        """Return the first row and the first column of a tile."""
         down, along = self._tiles
         row = number // along * (self.rows - self.tile.rows) // max(1, down - 1)
         column = number % along * (self._width - self._tile_width) // max(1, along - 1)
         return row, column
 
     def _sum(self, values, number, rows):
-        """The sum over the cells of a tile that belong to no tile before it, in the first rows."""
-        tile, (row, column) = self.tile, self._place(number)
-        above, left = self._place(number - self._tiles[1])[0], self._place(number - 1)[1]
+        """Return the sum over leading rows of a tile, without cells of preceding tiles."""
+        tile, (row, column) = self.tile, self._origin(number)
+        above, left = self._origin(number - self._tiles[1])[0], self._origin(number - 1)[1]
         down, along = tf.range(tile.rows), tf.range(self._tile_width)
         own = (row + down < rows) & ((row == 0) | (row + down >= above + tile.rows))
         new = (column == 0) | (column + along >= left + self._tile_width)
@@ -162,25 +168,25 @@ class Tiles:
             cells = tf.where(chosen, cells, tf.zeros_like(cells))
         return tf.reduce_sum(cells, axis=list(range(-1 - len(tile.row_shape), 0)))
 
-    def _advanced(self, parts, spare, kept, step: Step, steps, packed) -> tuple:
-        """A flat tile after ``steps`` steps, and the other arrays that were used."""
+    def _advance(self, parts, spare, buffers, step: Step, steps, packed) -> tuple:
+        """Return a flat tile after ``steps`` steps, and the other arrays."""
 
-        def two(count, packed, kept, *both):
+        def two(count, packed, buffers, *both):
             pair = list(both)
             for turn in range(2):
                 now = count + turn
                 taken = now < steps
                 workspace = Workspace(
-                    pair[turn], list(pair[1 - turn]), list(kept), taken, self.cost
+                    pair[turn], list(pair[1 - turn]), list(buffers), taken, self.cost
                 )
                 for part, values in enumerate(step(pair[turn], now, packed, workspace)):
                     workspace.write_output(values, part)
-                pair[1 - turn], kept = workspace.new, workspace.buffers
-            return count + 2, _opaque(packed, count), kept, *pair
+                pair[1 - turn], buffers = workspace.new, workspace.buffers
+            return count + 2, _opaque(packed, count), buffers, *pair
 
-        loop = (0, packed, kept, parts, spare)
-        _, _, kept, parts, spare = tf.while_loop(lambda count, *_: count < steps, two, loop)
-        return parts, spare, kept
+        loop = (0, packed, buffers, parts, spare)
+        _, _, buffers, parts, spare = tf.while_loop(lambda count, *_: count < steps, two, loop)
+        return parts, spare, buffers
 
     @property
     def _width(self) -> int:
@@ -191,20 +197,20 @@ class Tiles:
         return self.tile.width or self._width
 
     @property
-    def _firsts(self) -> list[int]:
-        """The first field of each part."""
+    def _first_fields(self) -> list[int]:
+        """The index of the first field of each part."""
         return [0, *accumulate(self.sizes)][:-1]
 
-    def _loaded(self, parts, slab, before, after, row, column) -> list[tf.Tensor]:
-        """A tile with its ghost cells, its parts by rows, written over the arrays ``parts``."""
+    def _load(self, parts, slab, before, after, row, column) -> list[tf.Tensor]:
+        """Load a tile with its ghost cells into the arrays ``parts``, by rows."""
         tile, lead = self.tile, [0] * (slab.shape.rank - 2)
         rows, ghosts = tile.rows, tile.ghosts
         is_first, is_last = tf.equal(row, 0), tf.equal(row, self.rows - rows)
         found = []
-        for part, number in zip(parts, self._firsts, strict=True):
+        for part, number in zip(parts, self._first_fields, strict=True):
 
             def piece(values, start, rows, part=part, number=number):
-                by_rows = tf.reshape(values, (*values.shape[:-1], -1, self.tile.whole.row))
+                by_rows = tf.reshape(values, (*values.shape[:-1], -1, self.tile.full_width.row))
                 place = tf.stack([*lead, number, start, column if tile.width else 0])
                 return tf.slice(by_rows, place, (*part.shape[:-2], rows, tile.row))
 
@@ -219,11 +225,11 @@ class Tiles:
             found.append(part)
         return found
 
-    def _stored(self, out, parts, row, column) -> tf.Tensor:
-        """The rows of a slab with those of a tile written in, and new ghost cells at their ends."""
-        tile, columns, across = self.tile, self.tile.columns, self.tile.whole.row_shape
+    def _store(self, out, parts, row, column) -> tf.Tensor:
+        """Write the rows of a tile into those of a slab, with new ghost cells at their ends."""
+        tile, columns, across = self.tile, self.tile.columns, self.tile.full_width.row_shape
         lead = [0] * (out.shape.rank - len(across) - 2)
-        for part, number in zip(parts, self._firsts, strict=True):
+        for part, number in zip(parts, self._first_fields, strict=True):
             if tile.width is None:
                 rows = tile.with_columns(tile.interior(part, beyond=1), 1, tile.rows)
                 place = tf.stack([*lead, number, row, *[0] * len(across)])
@@ -231,7 +237,8 @@ class Tiles:
                 continue
             rows, width = tile.interior(part), tile.width
             rows = tf.reshape(rows, (*rows.shape[:-1], tile.rows, tile.row))
-            # the outermost columns are ghost cells at the other end; others are written twice
+            # the outermost columns are also ghost cells at the other end; other columns are written
+            # twice
             first = tf.where(tf.equal(column, 0), self._width + columns, column + columns)
             last = tf.where(tf.equal(column, self._width - width), 0, column + width)
             for begin, size, to in (
@@ -245,22 +252,22 @@ class Tiles:
 
 
 def _opaque(packed, count) -> list[tf.Tensor]:
-    """The same numbers, of which the compiler cannot know that they never change.
+    """Return the same values, in a form that the compiler does not recognise as constant.
 
-    Arithmetic with them then stays in the kernels, instead of many small operations before the
+    Arithmetic with them then remains in the kernels, instead of many small operations before the
     loop.
     """
     return [tf.where(count < 0, tf.zeros_like(n), n) for n in packed]
 
 
-def _marked(part: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
-    """A part whose first cell, a ghost cell, is replaced."""
+def _mark(part: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+    """Return a part with its first cell, a ghost cell, replaced."""
     first = values[..., : part.shape[-2], :1]
     return xla.dynamic_update_slice(part, first, tf.constant([0] * part.shape.rank))
 
 
 def _pack(numbers):
-    """The tensors of a structure as one flat tensor of each type, and the inverse function."""
+    """Return the tensors of a structure as one flat tensor per type, and the inverse function."""
     flat = tf.nest.flatten(numbers)
     types = sorted({tensor.dtype for tensor in flat}, key=str)
     members = [[n for n, tensor in enumerate(flat) if tensor.dtype == t] for t in types]

@@ -1,5 +1,7 @@
-"""The constants that decide how the step loop on CPUs is divided, measured as described in
-``benchmarks/NOTES.md``."""
+"""Constants for dividing the step loop on CPUs.
+
+``benchmarks/NOTES.md`` describes the measurements.
+"""
 
 from __future__ import annotations
 
@@ -15,52 +17,56 @@ def _of_dimensions(one: int, two: int, three: int) -> Mapping[int, int]:
 
 @dataclass(frozen=True)
 class Tuning:
-    """Sizes in bytes, and counts.
+    """Sizes in bytes, and counts of steps, rows and cells.
 
     Args:
-        piece_bytes: grids of more bytes are computed in two pieces if they can be.
-        whole_bytes: grids of more bytes are cut into slabs where two pieces would be possible.
-        deepest: chained right-hand sides that ghosts are made for at most.
-        small: the same for grids of few bytes, whose runs would end before many kernels are
-            compiled: the largest size in bytes, and the number.
-        exchange: the cost of new ghosts, in right-hand sides: all carried arrays are copied.
-        ghost_rows: rows of ghosts of a slab in one to three dimensions, less one.
-        most_ghost_rows: the same where two steps need more.
-        tile_bytes: of a tile, at most where rows allow it.
-        kept_bytes: of all arrays that the steps of a tile use.
-        tile_width: cells of a tile along a row.
-        least_tile: bytes of ghosts that limit the number of steps of a tile.
-        slab_bytes: of a slab, at most.
-        least_pass, most_pass: sizes between which a step is compiled as one kernel; on smaller
-            grids calling a kernel costs more than a second pass over memory.
-        cores: threads in which TensorFlow runs operations at the same time; 0: those it has.
+        single_band_bytes: maximum size of a grid that is computed in one band; larger grids are
+            computed in two bands if possible.
+        two_band_bytes: maximum size of a grid that is computed in two bands; larger grids are
+            divided into slabs.
+        max_depth: maximum number of chained right-hand sides per exchange of ghost cells.
+        small_grid_depths: the same for small grids, whose runs would end before many kernels are
+            compiled: maximum size in bytes -> number of right-hand sides.
+        exchange_cost: the cost of an exchange of ghost cells, which copies all carried arrays, in
+            units of a right-hand side.
+        ghost_rows: by dimension, the maximum number of ghost rows of a slab, minus one.
+        max_ghost_rows: the same if two steps need more rows.
+        tile_bytes: target size of a tile; a tile has at least one row.
+        tile_arrays_bytes: target size of all arrays that the steps of a tile use.
+        tile_width: number of cells of a tile along a row.
+        tile_ghost_bytes: maximum size of the ghost cells of a tile, which limits its number of
+            steps.
+        slab_bytes: maximum size of a slab.
+        min_kernel_bytes, max_kernel_bytes: range of grid sizes for which a step is compiled as one
+            kernel; on smaller grids calling a kernel costs more than a second pass over memory.
+        cores: number of parallel operations of TensorFlow; 0 to detect it.
     """
 
-    piece_bytes: int = 2**22
-    whole_bytes: int = 10 * 2**20
-    deepest: int = 8
-    small: Mapping[int, int] = field(
+    single_band_bytes: int = 2**22
+    two_band_bytes: int = 10 * 2**20
+    max_depth: int = 8
+    small_grid_depths: Mapping[int, int] = field(
         default_factory=lambda: MappingProxyType({2**16: 1, 2**18: 2}), hash=False
     )
-    exchange: float = 1.0
+    exchange_cost: float = 1.0
     ghost_rows: Mapping[int, int] = field(
         default_factory=lambda: _of_dimensions(16, 16, 4), hash=False
     )
-    most_ghost_rows: Mapping[int, int] = field(
+    max_ghost_rows: Mapping[int, int] = field(
         default_factory=lambda: _of_dimensions(32, 32, 4), hash=False
     )
     tile_bytes: int = 2**19
-    kept_bytes: int = 5 * 2**18
+    tile_arrays_bytes: int = 5 * 2**18
     tile_width: int = 256
-    least_tile: int = 2**23
+    tile_ghost_bytes: int = 2**23
     slab_bytes: int = 2**24
-    least_pass: int = 2**20
-    most_pass: int = 2**22
+    min_kernel_bytes: int = 2**20
+    max_kernel_bytes: int = 2**22
     cores: int = 0
 
     @property
     def threads(self) -> int:
-        """The number of operations that TensorFlow runs at the same time."""
+        """The number of operations that TensorFlow runs in parallel."""
         if self.cores:
             return self.cores
         import tensorflow as tf

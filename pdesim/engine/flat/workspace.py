@@ -1,4 +1,4 @@
-"""The arrays that the steps of a tile write to in place."""
+"""Arrays that the steps of a tile write to in place."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pdesim.steppers.cost import Cost
 
 @dataclass
 class Workspace:
-    """The arrays of one step of a tile, while it is traced.
+    """The arrays of one step of a tile during tracing.
 
     Args:
-        old, new: the parts of what is carried, arrays as long as the tile with its ghost cells.
+        old, new: the parts of the carried data, arrays as long as the tile with its ghost cells.
         buffers: arrays for intermediate results, with the sizes of ``cost.buffers``.
-        is_taken: whether the step is one of those requested; otherwise nothing changes.
+        is_taken: whether the step is one of the requested steps; otherwise nothing is changed.
     """
 
     old: Sequence[tf.Tensor]
@@ -30,15 +30,15 @@ class Workspace:
     _written: dict[int, tf.Tensor] = field(default_factory=dict)
 
     def store(self, number: int, values: tf.Tensor) -> tf.Tensor:
-        """An array of the step, written to its place."""
+        """Store an array of the step in its buffer."""
         if number in self.cost.outputs:
             return self.write_output(values, self.cost.outputs[number])
-        buffer = self.cost.place[number]
+        buffer = self.cost.buffer_of[number]
         self.buffers[buffer] = write_middle(self.buffers[buffer], values)
         return middle(self.buffers[buffer], values.shape[-1])
 
     def write_output(self, values: tf.Tensor, part: int) -> tf.Tensor:
-        """A part of what is carried after the step; only the first call writes."""
+        """Store a part of the carried data after the step; only the first call writes."""
         if part not in self._written:
             before = middle(self.old[part], values.shape[-1])
             values = tf.where(self.is_taken, values, before)
@@ -48,8 +48,8 @@ class Workspace:
 
 
 def write_middle(array: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
-    """An array whose middle is replaced by ``values``."""
+    """Return an array with its middle replaced by ``values``."""
     beyond = (array.shape[-1] - values.shape[-1]) // 2
-    # complete axes begin at 0 whatever is given; (0, n) would become a kernel of its own
+    # complete axes begin at 0 in any case; computing (0, n) would be a separate kernel
     place = tf.constant([*[1] * (values.shape.rank - 1), beyond])
     return xla.dynamic_update_slice(array, values, place)
