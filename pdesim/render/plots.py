@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from pdesim.errors import OutputError
+from pdesim.errors import OutputError, clip
 from pdesim.files import check_own_file
 from pdesim.render.movie import replacing
 
@@ -21,6 +21,8 @@ _BLUE, _ORANGE, _INK, _LINE = "#1f5fa8", "#c8571b", "#1e1e1e", "#8c8c8c"
 #: margins of the figure (left, right, bottom, top) and between its axes (horizontal, vertical) in
 #: inches, for tick labels of seven characters
 _MARGINS = 0.95, 0.25, 0.55, 0.4, 1.05, 0.55
+#: limit of the characters of a field's name in the figure
+LONGEST_NAME = 40
 _TITLE: dict[str, Any] = {"loc": "left", "fontsize": 10, "color": _INK, "parse_math": False}
 _LABEL: dict[str, Any] = {"fontsize": 9.5, "color": "#5c5c5c", "parse_math": False}
 
@@ -38,8 +40,8 @@ def diagnostics_plot(csv_path: Path, png_path: Path) -> Path:
     fields = [name.removesuffix("_mean") for name in table if name.endswith("_mean")]
     figure, grid = _axes(len(fields))
     for field, (left, right) in zip(fields, grid, strict=True):
-        _draw_range(left, table, field)
-        _draw_norm(right, table, field)
+        _draw_range(left, table, field, clip(field, LONGEST_NAME))
+        _draw_norm(right, table, field, clip(field, LONGEST_NAME))
         for axes in (left, right):
             _style_axes(axes, table["time"])
     for axes in grid[-1]:
@@ -99,7 +101,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     return dict(zip(header, np.array(values).T, strict=True))
 
 
-def _draw_range(axes: Axes, table: Mapping[str, np.ndarray], field: str) -> None:
+def _draw_range(axes: Axes, table: Mapping[str, np.ndarray], field: str, label: str) -> None:
     time, mean = table["time"], table[f"{field}_mean"]
     low, high = table.get(f"{field}_min", mean), table.get(f"{field}_max", mean)
     if len(time) == 1:
@@ -110,16 +112,16 @@ def _draw_range(axes: Axes, table: Mapping[str, np.ndarray], field: str) -> None
         for edge in (low, high):
             axes.plot(time, edge, color=_BLUE, alpha=0.45, linewidth=0.8)
         axes.plot(time, mean, color=_BLUE, linewidth=1.8)
-    axes.set_title(f"{field}: mean, minimum to maximum", **_TITLE)
-    axes.set_ylabel(field, **_LABEL)
+    axes.set_title(f"{label}: mean, minimum to maximum", **_TITLE)
+    axes.set_ylabel(label, **_LABEL)
 
 
-def _draw_norm(axes: Axes, table: Mapping[str, np.ndarray], field: str) -> None:
+def _draw_norm(axes: Axes, table: Mapping[str, np.ndarray], field: str, label: str) -> None:
     time = table["time"]
     norm = table.get(f"{field}_l2", np.full_like(time, np.nan))
     axes.plot(time, norm, "o" if len(time) == 1 else "-", color=_ORANGE, linewidth=1.8)
-    axes.set_title(f"{field}: L2 norm", **_TITLE)
-    axes.set_ylabel(f"‖{field}‖₂", **_LABEL)
+    axes.set_title(f"{label}: L2 norm", **_TITLE)
+    axes.set_ylabel(f"‖{label}‖₂", **_LABEL)
 
 
 def _style_axes(axes: Axes, time: np.ndarray) -> None:
