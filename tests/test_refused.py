@@ -129,6 +129,16 @@ def test_a_file_that_is_a_folder_is_no_choice(tmp_path, capsys):
         ("initial=zero", "initial.name was not set"),
         ("boundary=neumann", "boundary.name was not set"),
         ("equation.Q=5", "equation.Q was not set"),
+        ("grid.x=3", "unknown setting grid.x: grid is 16, not a section"),
+        ("label.x=1", "unknown setting label.x"),
+        ("sweep=random", "sweep has no effect when a run is resumed"),
+        ("workers=joblib", "workers has no effect"),
+        ("experiment=pearson", "experiment has no effect"),
+        ("montage.x=zz", "montage.x has no effect"),
+        ("output.overwrite=true", "output.overwrite has no effect"),
+        ("animation.field=nope", "nope"),
+        ("animation.limits=[1,0]", "animation.limits"),
+        ("animation.colormap=nope", "nope"),
     ],
 )
 def test_settings_of_resume(word, told, finished, capsys):

@@ -125,7 +125,7 @@ def _dispatch(arguments: list[str]) -> int:
 
         print(f"pdesim {pdesim.__version__}")
         return 0
-    if "=" not in command and not command.startswith("-"):
+    if "=" not in command and not command.startswith(("-", "~")):
         raise ConfigError(
             f"unknown command {command!r}", nearest(command, COMMANDS), "pdesim --help"
         )
@@ -233,6 +233,7 @@ def _sweep(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> i
     from pdesim.config.compose import compose_settings, is_given
     from pdesim.files import check_sweep_folder, new_folder
     from pdesim.sweep.compose import Composer
+    from pdesim.sweep.notes import settings_without_effect
     from pdesim.sweep.run import run_sweep
     from pdesim.sweep.sampling import first_values, members
 
@@ -245,6 +246,8 @@ def _sweep(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> i
     jobs, compose = members(overrides, config_dir), Composer(config_dir, trusted)
     if composed.settings.sweep.name == "grid":
         _check_sweep(jobs, compose)
+    for note in settings_without_effect(composed, overrides, jobs):
+        print(f"pdesim: {note}", file=sys.stderr)
     _note_repeated(jobs)
     folder = composed.sweep_folder
     _check_folder(folder, overwrite=True, setting="hydra.sweep.dir")

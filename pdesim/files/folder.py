@@ -53,13 +53,22 @@ def as_path(value: object) -> Path:
     """
     if not isinstance(value, (str, Path)):
         raise OutputError(f"{repr(value)[:200]} is not a path", "text or a pathlib.Path")
-    path = Path(os.path.expanduser(value))
+    return check_path(Path(os.path.expanduser(value)))
+
+
+def check_path(path: Path) -> Path:
+    """Return a path after checking that the file system accepts it.
+
+    Raises:
+        OutputError: for a path that is too long or contains null characters, or a loop of links.
+    """
     try:
         os.lstat(path)
+        if len(os.fsencode(path)) > LONGEST_PATH:
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
     except ValueError:  # null characters, and text that the file system cannot encode
-        raise OutputError(
-            f"{str(path)[:200]!r} is not a path", "text without null characters"
-        ) from None
+        problem = f"{str(path)[:200]!r} is not a path"
+        raise OutputError(problem, "text without null characters") from None
     except OSError as error:
         if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
             raise OutputError(f"{str(path)[:200]} cannot be opened ({error.strerror})") from None

@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from pdesim.errors import OutputError, clip
-from pdesim.files import check_own_file
+from pdesim.files import as_path, check_own_file
 from pdesim.render.movie import replacing
 
 _BLUE, _ORANGE, _INK, _LINE = "#1f5fa8", "#c8571b", "#1e1e1e", "#8c8c8c"
@@ -27,7 +27,7 @@ _TITLE: dict[str, Any] = {"loc": "left", "fontsize": 10, "color": _INK, "parse_m
 _LABEL: dict[str, Any] = {"fontsize": 9.5, "color": "#5c5c5c", "parse_math": False}
 
 
-def diagnostics_plot(csv_path: Path, png_path: Path) -> Path:
+def diagnostics_plot(csv_path: str | Path, png_path: str | Path) -> Path:
     """Draw a row per field: its mean with its minimum and maximum, and its L2 norm.
 
     Returns:
@@ -36,6 +36,7 @@ def diagnostics_plot(csv_path: Path, png_path: Path) -> Path:
     Raises:
         OutputError: if the table is missing, unreadable or empty, or the PNG cannot be written.
     """
+    csv_path, png_path = as_path(csv_path), as_path(png_path)
     table = _read(csv_path)
     fields = [name.removesuffix("_mean") for name in table if name.endswith("_mean")]
     figure, grid = _axes(len(fields))

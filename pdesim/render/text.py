@@ -41,10 +41,7 @@ def shorten(text: str, font: ImageFont.FreeTypeFont, available: int) -> str:
     text = clip(text, LONGEST)
     if width_of(text, font) <= available:
         return text
-    low, high = (
-        0,
-        len(text) - 1,
-    )  # texts of ``low`` characters fit, those of more than ``high`` do not
+    low, high = 0, len(text) - 1  # ``low`` characters fit, more than ``high`` do not
     while low < high:
         middle = (low + high + 1) // 2
         if width_of(text[:middle] + "…", font) <= available:
