@@ -314,7 +314,15 @@ def test_destinations_may_be_text(run, tmp_path):
 
 
 def test_settings_that_a_finished_run_does_not_use_are_noted(tmp_path, capsys):
-    words = ("equation=heat", "grid=8", "time.end=0.01", "output.frames=1", "animation=none")
+    words = (
+        "equation=gray_scott",
+        "output.fields=[u]",
+        "animation.field=v",
+        "grid=8",
+        "time.end=0.01",
+        "output.frames=1",
+        "animation=none",
+    )
     folder = pdesim.simulate(*words, folder=tmp_path / "run").folder
     assert cli.main(["resume", str(folder), "animation.fps=10", "time.wall_limit=9"]) == 0
     shown = capsys.readouterr().err

@@ -93,7 +93,10 @@ def continue_run(
     if plan is not None and plan.resume_from is None and len(times):
         notes.append(f"no usable checkpoint: computed again, {len(times)} frames are kept")
     if plan is None:  # settings of the rest were not checked by a plan
-        check_picture(settings.animation, fields, build_grid(settings).axes, None)
+        formulas = settings.equation.get("rhs") or settings.equation.get("solve")
+        names = tuple(formulas) if isinstance(formulas, Mapping) else fields
+        axes = build_grid(settings).axes
+        check_picture(settings.animation, names, axes, settings.output.fields)
         notes += _without_effect(requested, folder) if explicit else []
     return Continuation(plan, text, tuple(notes))
 
