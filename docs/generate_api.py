@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pdesim
+from pdesim.api import Run
 from pdesim.export import export
 from pdesim.output import Snapshots
 from pdesim.render import render
-from pdesim.run.execute import Run
 
 PAGE = Path(__file__).with_name("api.md")
 FUNCTIONS = {
@@ -22,7 +22,7 @@ FUNCTIONS = {
     "pdesim.render.render": render,
 }
 CLASSES = {
-    "pdesim.run.execute.Run": Run,
+    "pdesim.api.Run": Run,
     "pdesim.output.Snapshots": Snapshots,
     "pdesim.PdesimError": pdesim.PdesimError,
 }

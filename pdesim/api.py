@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from pdesim.config.compose import compose_settings, is_given, nested_values
-from pdesim.files import as_path, new_folder
+from pdesim.files import as_path, check_path, new_folder
 from pdesim.output import RunFolder, Snapshots
 from pdesim.plan import build_plan
 from pdesim.run.continuation import continue_run
@@ -66,7 +66,7 @@ def simulate(
     composed = compose_settings(overrides, None if config_dir is None else str(config_dir))
     composed.check_trust(trust_config).check_single()
     new = folder is None and not is_given("hydra.run.dir", overrides)
-    target = composed.run_folder if folder is None else as_path(folder)
+    target = check_path(composed.run_folder) if folder is None else as_path(folder)
     if composed.settings.resume == "auto" and RunFolder(target).contains_run:
         return _resume(target, composed.values, quiet)
     plan = build_plan(composed.settings, composed.equation)
@@ -87,11 +87,11 @@ def resume(folder: str | Path, *overrides: str, quiet: bool = True) -> Run:
         PdesimError: if there is no run, its files are damaged, a setting may not change, or the run
             fails.
     """
-    return _resume(as_path(folder), nested_values(overrides), quiet)
+    return _resume(as_path(folder), nested_values(overrides), quiet, explicit=True)
 
 
-def _resume(folder: Path, requested: Mapping[str, Any], quiet: bool) -> Run:
-    rest = continue_run(folder, requested)
+def _resume(folder: Path, requested: Mapping[str, Any], quiet: bool, explicit: bool = False) -> Run:
+    rest = continue_run(folder, requested, explicit)
     for note in rest.notes:
         warnings.warn(note, stacklevel=3)
     if rest.plan is None:

@@ -22,6 +22,14 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
 
 
+def clip(text: str, most: int) -> str:
+    """Return a text, with its end replaced by an ellipsis if it has more than ``most`` characters.
+
+    Texts in untrusted files may have millions of characters.
+    """
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 class PdesimError(Exception):
     """Base class of all errors that are reported without a traceback.
 
@@ -48,7 +56,7 @@ class PdesimError(Exception):
         super().__init__("\n".join(lines))
 
     def __reduce__(self) -> tuple[Callable[..., PdesimError], tuple]:
-        # subclasses have other arguments than Exception.args, which pickle would pass
+        # subclasses have other arguments than Exception.args, which copying between processes would pass
         return _rebuild, (type(self), self.args, self.__dict__)
 
 

@@ -235,7 +235,9 @@ class Settings(_Section):
     workers: Workers = Workers()
     experiment: Experiment = Experiment()
     #: a name of the run for pictures and tables
-    label: str | None = None
+    label: Annotated[str, Field(max_length=200)] | None = Field(
+        default=None, description="text of at most 200 characters, or null"
+    )
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     resume: Literal["auto", "never"] = "never"
 

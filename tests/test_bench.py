@@ -39,7 +39,11 @@ def test_a_benchmark_says_everything_as_json(command, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--repeats", "2"], "at least 3"),
+        (["--repeats", "2"], "integers from 3 to 10,000"),
+        (["--repeats", "9" * 20], "integers from 3 to 10,000"),
+        (["--repeats", "9" * 5000], "--repeats got 999"),
+        (["--sizes", "9" * 5000], "--sizes got 999"),
+        (["--sizes", str(2**31)], "integers from 4 to 2,147,483,647"),
         (["--sizes", "64,tiny"], "--sizes got tiny"),
         (["--sizes", "64", "grid=32"], "one of them"),
         (["--size", "64"], "does not take --size"),
@@ -53,7 +57,7 @@ def test_a_benchmark_that_cannot_be_is_refused_at_once(words, message, capsys):
 
     assert main(["bench", *words]) == 2
     error = capsys.readouterr().err
-    assert message in error and "Traceback" not in error
+    assert message in error and "Traceback" not in error and len(error) < 1000
 
 
 @pytest.mark.parametrize(

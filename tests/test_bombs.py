@@ -6,6 +6,8 @@ import json
 import struct
 import subprocess
 import sys
+import time
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from pdesim.files import check_aliases, check_interpolations, load_yaml
 from pdesim.files.attributes import stored_lengths
 from pdesim.files.text import MOST_LEVELS, MOST_NODES
 from pdesim.output.filters import filters
+from pdesim.render.text import LONGEST, font_of, shorten, width_of
 
 #: nine lines of nine aliases each: 9^9 values
 LAUGHS = "a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
@@ -280,3 +283,64 @@ def test_references_are_measured_without_expanding_them():
         check_interpolations(
             {"e": {"f": "x" * 600_000, "g": ["${..f}", "${b[0]}"]}, "b": ["${e.f}"]}
         )
+
+
+def with_attributes(folder: Path, **attributes: str) -> Path:
+    """A run with long attributes, of its file or, as ``u__name``, of its field u."""
+    path = make_run(folder)
+    with h5py.File(path, "r+", libver=("v110", "v110")) as file:
+        for name, text in attributes.items():
+            item = file["u"] if name.startswith("u__") else file
+            item.attrs[name.removeprefix("u__")] = text
+    return path
+
+
+LONG_TEXTS = {
+    "boundary": "[" + "0," * 2**20 + "]",
+    "equation": "x " * 2**19,
+    "equation_name": "W" * 1_200_000,
+    "u__units": "m" * 1_200_000,
+    "u__long_name": "W" * 1_200_000,
+}
+
+
+def test_long_texts_are_cut_before_they_are_parsed_or_drawn(tmp_path, capsys):
+    path = with_attributes(tmp_path / "run", **LONG_TEXTS)
+    began = time.process_time()
+    tracemalloc.start()
+    assert main(["info", str(path)]) == 0
+    shown = capsys.readouterr().out
+    assert len(shown) < 50_000 and "…" in shown and "boundary" not in shown
+    assert main(["export", str(path), "--to", "well"]) == 0
+    assert tracemalloc.get_traced_memory()[1] < 2**28
+    tracemalloc.stop()
+    assert main(["render", str(path)]) == 0
+    assert time.process_time() - began < 15
+
+
+def test_the_longest_beginning_of_a_text_that_fits():
+    font = font_of(13)
+    for length in (5, 40, 199, 10_000, 2_000_000):
+        for text in ("m" * length, "a title of words "[: length % 17 + 1] * (length // 10)):
+            short = shorten(text, font, 120)
+            assert width_of(short, font) <= 120 and len(short) <= LONGEST
+            if short != text:
+                kept = len(short) - 1
+                assert width_of(text[: kept + 2].rstrip() + "…", font) > 120 or text[kept] == " "
+    assert shorten("short", font, 120) == "short" and shorten("short", font, 0) == "…"
+
+
+@pytest.mark.parametrize(
+    ("word", "problem"),
+    [
+        (f"equation.units={{u: {'m' * 101}}}", "equation.units.u has 101 characters"),
+        (f"equation.labels={{u: {'m' * 10_000}}}", "equation.labels.u has 10,000 characters"),
+        (f"equation.title={'m' * 201}", "equation.title has 201 characters"),
+        (f"equation.name={'m' * 101}", "equation.name has 101 characters"),
+        (f"equation.rhs={{{'m' * 101}: '0'}}", "the name of a field has 101 characters"),
+        (f"label={'m' * 201}", "label is 'mmm"),
+    ],
+)
+def test_long_names_are_refused(word, problem, capsys):
+    assert main(["equation=custom", "grid=8", "equation.rhs={u: '0'}", word]) == 2
+    assert problem in capsys.readouterr().err

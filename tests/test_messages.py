@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import sympy
 from conftest import make_plan
+from made_runs import make_run
 
 import pdesim
 from pdesim.cli import info as info_command
@@ -17,9 +18,14 @@ from pdesim.cli import main as cli
 from pdesim.config import compose as config
 from pdesim.config.compose import compose_settings
 from pdesim.engine.control import seconds_per_step
+from pdesim.errors import PdesimError
+from pdesim.export import export
+from pdesim.files import read_picture
 from pdesim.formula import language as lang
+from pdesim.render import montage, poster, render
 from pdesim.render.movie import _delays
 from pdesim.run.resolution import notes_before
+from pdesim.settings import Animation, Montage
 
 
 @pytest.fixture(autouse=True)
@@ -260,3 +266,87 @@ def test_a_flux_with_a_long_factor_is_read():
     )  # fmt: skip
     (formula,) = plan.equation.formulas
     assert {lang.word_of(node) for node in lang.operators_in(formula)} == {"divergence"}
+
+
+LONG = "x" * 300
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("made") / "run").parent
+
+
+@pytest.mark.parametrize(
+    ("call", "problem"),
+    [
+        (lambda run: pdesim.open(LONG), "File name too long"),
+        (lambda run: pdesim.open("a\0b"), "is not a path"),
+        (lambda run: pdesim.open("a/" * 3000), "File name too long"),
+        (lambda run: pdesim.resume(LONG), "File name too long"),
+        (lambda run: pdesim.simulate("equation=heat", config_dir=LONG), "File name too long"),
+        (lambda run: pdesim.simulate("equation=heat", folder=LONG), "File name too long"),
+        (lambda run: export(LONG, "npz"), "File name too long"),
+        (lambda run: export(run, "npz", LONG), "File name too long"),
+        (lambda run: export(run, "npz", "a\0b"), "is not a path"),
+        (lambda run: export(run, "npz", 3), "3 is not a path"),
+        (lambda run: export(run, "npz", b"o"), "b'o' is not a path"),
+        (lambda run: export(run, None), "unknown format None"),
+        (lambda run: export(run, []), r"unknown format \[\]"),
+        (lambda run: render(LONG, Animation()), "File name too long"),
+        (lambda run: render(run, Animation(), b"o.gif"), "is not a path"),
+        (lambda run: render(run, {"name": "gif"}), "settings of a picture"),
+        (lambda run: render(run, None), "settings of a picture"),
+        (lambda run: render(run, "o.gif"), "settings of a picture"),
+        (lambda run: render(run, Animation(name="none")), "animation=none disables drawing"),
+        (lambda run: poster(run, "o.png", "o.png"), "settings of a picture"),
+        (lambda run: montage(run, Animation(), None), "settings of a picture"),
+        (lambda run: montage(LONG, Animation(), Montage()), "File name too long"),
+        (lambda run: read_picture(LONG), "File name too long"),
+    ],
+)
+def test_wrong_arguments_in_python_get_one_message(run, call, problem):
+    with pytest.raises(PdesimError, match=problem):
+        call(run)
+
+
+def test_destinations_may_be_text(run, tmp_path):
+    assert render(str(run), Animation(), str(tmp_path / "o.gif")) == tmp_path / "o.gif"
+
+
+def test_settings_that_a_finished_run_does_not_use_are_noted(tmp_path, capsys):
+    words = (
+        "equation=gray_scott",
+        "output.fields=[u]",
+        "animation.field=v",
+        "grid=8",
+        "time.end=0.01",
+        "output.frames=1",
+        "animation=none",
+    )
+    folder = pdesim.simulate(*words, folder=tmp_path / "run").folder
+    assert cli.main(["resume", str(folder), "animation.fps=10", "time.wall_limit=9"]) == 0
+    shown = capsys.readouterr().err
+    assert "animation.fps, time.wall_limit: no effect, since the run is finished" in shown
+    assert f"pdesim render {folder}" in shown
+    assert cli.main(["resume", str(folder)]) == 0
+    assert "no effect" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["~output", "output.overwrite=true"], "output.overwrite=true sets a part of output"),
+        (["equation=/etc/passwd"], "equation=/etc/passwd is unknown"),
+        (["equation=heta"], "did you mean 'heat'"),
+        (["-m", "grid=8,16", "hydra.sweep.dir=a=b"], "value of hydra.sweep.dir cannot be read"),
+        (["-m", "grid=8,16", f"hydra.sweep.dir={LONG}"], "hydra.sweep.dir=DIR"),
+        (["-m", "grid=8,16", "hydra.sweep.dir=/proc/x"], "hydra.sweep.dir=DIR"),
+        (["-m", "seed=range(0,10,nan)"], "seed=range(0,10,nan) cannot be evaluated"),
+        (["resume=auto", f"hydra.run.dir={LONG}"], "File name too long"),
+    ],
+)
+def test_messages_name_the_setting_that_is_wrong(capsys, words, expected):
+    first = [] if any(word.startswith("equation=") for word in words) else ["equation=heat"]
+    assert cli.main([*words, *first]) == 2
+    shown = capsys.readouterr().err
+    assert expected in shown and "hydra.run.dir" not in shown.replace(expected, "")

@@ -15,6 +15,7 @@ import pdesim
 from pdesim.cli.main import main
 from pdesim.config.compose import compose_settings
 from pdesim.errors import PdesimError
+from pdesim.files import check_target, writing
 from pdesim.plan import build_plan
 from pdesim.settings import Animation
 
@@ -128,6 +129,16 @@ def test_a_file_that_is_a_folder_is_no_choice(tmp_path, capsys):
         ("initial=zero", "initial.name was not set"),
         ("boundary=neumann", "boundary.name was not set"),
         ("equation.Q=5", "equation.Q was not set"),
+        ("grid.x=3", "unknown setting grid.x: grid is 16, not a section"),
+        ("label.x=1", "unknown setting label.x"),
+        ("sweep=random", "sweep has no effect when a run is resumed"),
+        ("workers=joblib", "workers has no effect"),
+        ("experiment=pearson", "experiment has no effect"),
+        ("montage.x=zz", "montage.x has no effect"),
+        ("output.overwrite=true", "output.overwrite has no effect"),
+        ("animation.field=nope", "nope"),
+        ("animation.limits=[1,0]", "animation.limits"),
+        ("animation.colormap=nope", "nope"),
     ],
 )
 def test_settings_of_resume(word, told, finished, capsys):
@@ -157,10 +168,78 @@ def test_exports_replace_no_files_of_a_run_and_no_devices(tmp_path, capsys):
     assert (tmp_path / "pipe").is_fifo()
 
 
-def test_folders_of_tables_are_checked_before_the_work(capsys):
-    for command in (["verify"], ["bench", "--sizes", "16"]):
-        assert main([*command, "equation=heat", "--markdown", "/nowhere/x.md"]) == 2
-        assert "no such folder: /nowhere" in capsys.readouterr().err
+MEASUREMENTS = (["verify"], ["bench", "--sizes", "16"])
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("/nowhere/x.md", "no such folder: /nowhere"),
+        ("", "the name of a file"),
+        (".", "the name of a file"),
+        ("..", "the name of a file"),
+        ("a\0b", "the name of a file"),
+        ("x" * 300, "File name too long"),
+        ("x" * 254, "File name too long"),  # too long for the temporary name
+        ("/dev/full", "is not a regular file"),
+        ("folder", "is not a regular file"),
+        ("precious.md", "already exists; nothing was overwritten"),
+        ("link.md", "already exists; nothing was overwritten"),
+        ("run/status.json", "is a file of a run"),
+    ],
+)
+def test_files_of_results_are_checked_before_the_work(name, problem, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    Path("precious.md").write_text("precious")
+    Path("link.md").symlink_to("precious.md")
+    make_run(Path("run"), status={"state": "finished"})
+    for command in MEASUREMENTS:
+        assert main([*command, "equation=heat", "--markdown", name]) == 2
+        assert problem in capsys.readouterr().err
+    assert Path("precious.md").read_text() == "precious" and Path("link.md").is_symlink()
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_plots_have_a_known_format(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("x.foo", "plot", ".png"):
+        assert main(["bench", "equation=heat", "--sizes", "16", "--plot", name]) == 2
+        assert "a name that ends in .png, " in capsys.readouterr().err
+    both = ["--plot", "x.png", "--markdown", "./x.png"]
+    assert main(["bench", "equation=heat", "--sizes", "16", *both]) == 2
+    assert "name the same file" in capsys.readouterr().err
+
+
+def test_results_replace_a_link_and_not_its_target(tmp_path):
+    target, link = tmp_path / "precious.md", tmp_path / "table.md"
+    target.write_text("precious")
+    link.symlink_to(target)
+    check_target(link, "--markdown", overwrite=True)
+    with writing(link, "--markdown") as temporary:
+        temporary.write_text("results")
+    assert target.read_text() == "precious" and link.read_text() == "results"
+    assert not link.is_symlink()
+
+
+@pytest.mark.parametrize("command", ["verify", "converge"])
+def test_folders_of_results_are_checked_before_the_work(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("precious.txt").write_text("precious")
+    for name, problem in (
+        ("precious.txt", "is not a writable folder"),
+        ("new/" + "x" * 300, "File name too long"),
+    ):
+        assert main([command, "equation=heat", "grid=16", f"hydra.run.dir={name}"]) == 2
+        shown = capsys.readouterr()
+        assert problem in shown.err and "compared with" not in shown.err
+    assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
+
+
+def test_results_of_verify_are_not_overwritten(tmp_path, capsys):
+    (tmp_path / "verify.json").write_text("[]")
+    assert main(["verify", "equation=heat", "grid=[16]", f"hydra.run.dir={tmp_path}"]) == 2
+    assert "already contains results of pdesim verify" in capsys.readouterr().err
 
 
 def test_a_sweep_is_no_single_run():

@@ -259,7 +259,9 @@ def test_steppers_that_need_modes_say_why_they_do_not_apply():
     from pdesim.errors import StepperError
 
     words = ("equation=custom", f"equation.rhs={{u: '{BIHARMONIC}'}}", "grid=[16]")
-    with pytest.raises(StepperError, match="no sine or cosine basis meets the second conditions along x"):
+    with pytest.raises(
+        StepperError, match="no sine or cosine basis meets the second conditions along x"
+    ):
         make_plan(*words, "stepper=exact", "boundary=clamped")
     make_plan(*words, "stepper=exact", "boundary=simply_supported")
     assert make_plan(*words, "stepper=implicit_euler", "boundary=clamped").evolution is not None

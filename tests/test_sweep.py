@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 from conftest import make_plan
 
+from pdesim.cli.main import main
 from pdesim.config.compose import compose_settings
 from pdesim.errors import DivergedError
 from pdesim.steppers import METHODS, compatible_steppers
 from pdesim.sweep.compose import Composer
 from pdesim.sweep.members import _can_share, prepare_member
+from pdesim.sweep.notes import settings_without_effect
+from pdesim.sweep.sampling import first_values, members
 
 #: three members that differ in parameters, first state, and thereby in their steps
 PROBLEMS = {
@@ -225,3 +228,31 @@ def test_runs_that_are_there_are_left_alone(tmp_path):
 def test_hydras_own_launcher_still_serves(command, tmp_path):
     command(*SWEEP, "equation.F=0.03,0.04", "hydra/launcher=basic", "hydra.sweep.dir=s")
     assert (tmp_path / "s" / "1" / "snapshots.h5").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["workers.n=5"], "workers.n has no effect with workers=local"),
+        (["workers.options.x=1"], "workers.options has no effect with workers=local"),
+        (["montage.x=D"], "montage has no effect with animation=none"),
+        (["animation=gif", "montage.x=nope"], "montage.x=nope is not a setting that this sweep"),
+        (["animation=gif", "montage.x=D", "montage.y=equation.D"], ""),
+        (["workers=joblib", "workers.n=2"], ""),
+    ],
+)
+def test_settings_without_effect_on_a_sweep_are_noted(words, expected):
+    all_words = ["equation=heat", "grid=8", "animation=none", "equation.D=0.1,0.2", *words]
+    composed = compose_settings(first_values(all_words))
+    notes = settings_without_effect(composed, all_words, members(all_words))
+    assert len(notes) == bool(expected) and expected in "".join(notes)
+
+
+@pytest.mark.parametrize("empty", ["{}", "[]"])
+def test_a_swept_setting_in_a_file_has_values(empty, tmp_path, capsys):
+    (tmp_path / "experiment").mkdir()
+    text = f"# @package _global_\nsweep:\n  parameters: {{equation.D: {empty}}}\n"
+    (tmp_path / "experiment" / "mine.yaml").write_text(text)
+    words = ["--config-dir", str(tmp_path), "-m", "equation=heat", "experiment=mine"]
+    assert main([*words, f"hydra.sweep.dir={tmp_path / 'sweep'}"]) == 2
+    assert "sweep.parameters.equation.D is empty" in capsys.readouterr().err

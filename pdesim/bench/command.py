@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from pdesim.config.compose import compose_settings
 from pdesim.engine.device import Placement, start_tensorflow
 from pdesim.engine.startup import start_for
-from pdesim.errors import ConfigError
+from pdesim.errors import ConfigError, clip
+from pdesim.files import writing
 from pdesim.plan import Plan, build_grid, build_plan
 from pdesim.settings import Device
 
@@ -24,7 +25,9 @@ SIZES: dict[int, tuple[int, ...]] = {
     2: (64, 128, 256, 512, 1024, 2048),
     3: (32, 64, 128),
 }
-REPEATS, FEWEST = 5, 3
+REPEATS, FEWEST, MOST = 5, 3, 10_000
+#: limit of the cells per axis, from the settings of the grid
+MOST_CELLS = 2**31 - 1
 #: approximate seconds of a round of one device
 ROUND_SECONDS = 0.3
 
@@ -59,7 +62,7 @@ def run_bench(overrides: Sequence[str], options: Options) -> int:
     Raises:
         ConfigError: for invalid sizes or repeats, and for steady problems.
     """
-    repeats = _integer("--repeats N", options.repeats, FEWEST)
+    repeats = _integer("--repeats N", options.repeats, FEWEST, MOST)
     config_dir = options.config_dir
     jobs = [[*overrides, *grid] for grid in _grids(options.sizes, overrides, config_dir)]
     first = _plan(jobs[0], config_dir)  # reports mistakes before TensorFlow starts
@@ -75,9 +78,12 @@ def run_bench(overrides: Sequence[str], options: Options) -> int:
     else:
         _show(rows, about, unsupported_reason(first))
     if options.markdown:
-        Path(options.markdown).write_text(report.markdown(rows), "utf-8")
+        with writing(Path(options.markdown), "--markdown") as temporary:
+            temporary.write_text(report.markdown(rows), "utf-8")
     if options.plot:
-        report.plot(rows, Path(options.plot), _title(about))
+        path = Path(options.plot)
+        with writing(path, "--plot") as temporary:
+            report.plot(rows, temporary, _title(about), path.suffix[1:].lower())
     return 0
 
 
@@ -150,16 +156,21 @@ def _grids(
     dimensions = build_grid(compose_settings(overrides, config_dir).settings).dimensions
     sizes = SIZES[dimensions]
     if given_sizes is not None:
-        sizes = tuple(_integer("--sizes 64,128,256", n, 4) for n in given_sizes.split(","))
+        sizes = tuple(
+            _integer("--sizes 64,128,256", n, 4, MOST_CELLS) for n in given_sizes.split(",")
+        )
     return [[f"grid=[{','.join([str(n)] * dimensions)}]"] for n in sorted(set(sizes))]
 
 
-def _integer(example: str, word: str, least: int) -> int:
-    flag = example.partition(" ")[0]
-    if not word.strip().isdecimal() or int(word) < least:
+def _integer(example: str, word: str, least: int, most: int) -> int:
+    flag, digits = example.partition(" ")[0], word.strip()
+    # Python refuses to convert texts of more than 4300 digits
+    if not digits.isdecimal() or len(digits) > 20 or not least <= int(digits) <= most:
         spread = "; fewer do not show the spread" if flag == "--repeats" else ""
-        raise ConfigError(f"{flag} got {word}", f"integers of at least {least}{spread}", example)
-    return int(word)
+        raise ConfigError(
+            f"{flag} got {clip(word, 100)}", f"integers from {least} to {most:,}{spread}", example
+        )
+    return int(digits)
 
 
 def _describe(plan: Plan, repeats: int) -> dict:

@@ -86,8 +86,15 @@ def as_json(rows: Sequence[Row], about: Mapping[str, object]) -> dict:
     }
 
 
-def plot(rows: Sequence[Row], path: Path, title: str) -> None:
-    """Plot cell updates per second over cells, a line per device with the spread of its rounds."""
+def plot(rows: Sequence[Row], path: Path, title: str, form: str) -> None:
+    """Plot cell updates per second over cells, a line per device with the spread of its rounds.
+
+    Args:
+        rows: the measurements.
+        path: the file, whose name may have any suffix.
+        title: the title of the plot.
+        form: the format of the file, such as ``png``.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -113,4 +120,4 @@ def plot(rows: Sequence[Row], path: Path, title: str) -> None:
     axes.grid(alpha=0.3, linewidth=0.5)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(fontsize=8, frameon=False)
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=120, format=form)

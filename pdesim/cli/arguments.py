@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from pdesim.errors import ConfigError
-from pdesim.files import is_path
+from pdesim.files import as_path, check_target, is_path
 
 
 class Parser(argparse.ArgumentParser):
@@ -41,6 +41,10 @@ class Parser(argparse.ArgumentParser):
         """
         return self.parse_intermixed_args(list(arguments))
 
+    def add_overwrite(self) -> None:
+        """Add the option ``--overwrite``."""
+        self.add_argument("--overwrite", action="store_true", help="replace existing files")
+
     def add_config_dir(self) -> None:
         """Add the option ``--config-dir``."""
         self.add_argument(
@@ -56,6 +60,7 @@ def one_path(parser: Parser, words: Sequence[str]) -> str:
     """
     if len(words) != 1 or not words[0]:
         parser.error(f"expected one path, got {len(words)}: {' '.join(words) or 'nothing'}")
+    as_path(words[0])  # raises an error if no file can have this name
     return words[0]
 
 
@@ -81,11 +86,22 @@ def settings_only(parser: Parser, words: Sequence[str]) -> list[str]:
     return list(words)
 
 
-def existing_folder(parser: Parser, option: str, target: str | None) -> None:
-    """Check that the folder of an output file exists.
+def check_outputs(
+    options: Mapping[str, str | None], overwrite: bool, suffixes: Mapping[str, Sequence[str]] = {}
+) -> None:
+    """Check the output files of a command before it computes anything.
+
+    Args:
+        options: option -> the name of its file; None: not given.
+        overwrite: whether existing files may be replaced.
+        suffixes: option -> the allowed suffixes, if there are any.
 
     Raises:
-        ConfigError: if it does not.
+        OutputError: if a file cannot be written, or exists and must not be replaced.
+        ConfigError: if two options name the same file.
     """
-    if target is not None and not Path(target).parent.is_dir():
-        parser.error(f"no such folder: {Path(target).parent} ({option})")
+    given = {option: Path(name) for option, name in options.items() if name is not None}
+    for option, path in given.items():
+        check_target(path, option, overwrite, suffixes.get(option, ()))
+    if len({path.resolve() for path in given.values()}) < len(given):
+        raise ConfigError(f"{' and '.join(given)} name the same file", "different files")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pdesim.cli.arguments import Parser, existing_folder, settings_only
+from pdesim.cli.arguments import Parser, check_outputs, settings_only
+
+#: suffixes of plots, which determine their format
+PLOTS = (".png", ".pdf", ".svg", ".eps", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
 
 
 def parser() -> Parser:
@@ -12,7 +15,7 @@ def parser() -> Parser:
     result = Parser(
         "bench",
         "[SETTING=VALUE ...] [--sizes 64,128] [--repeats N] [--json] [--markdown FILE] "
-        "[--plot FILE.png] [--config-dir DIR]",
+        "[--plot FILE.png] [--overwrite] [--config-dir DIR]",
         "Measure the speed of the step loop over grid sizes, compared with NumPy and the memory\n"
         "bandwidth.",
         "  pdesim bench equation=heat --sizes 64,256,1024",
@@ -22,6 +25,7 @@ def parser() -> Parser:
     result.add_argument("--json", action="store_true", help="print JSON")
     result.add_argument("--markdown", metavar="FILE", help="write the table as Markdown, too")
     result.add_argument("--plot", metavar="FILE.png", help="write a plot")
+    result.add_overwrite()
     result.add_config_dir()
     return result
 
@@ -33,7 +37,7 @@ def run(arguments: Sequence[str]) -> int:
     command = parser()
     given = vars(command.read(arguments))
     overrides = settings_only(command, given.pop("words"))
-    for name in ("markdown", "plot"):
-        existing_folder(command, f"--{name}", given[name])
+    files = {f"--{name}": given[name] for name in ("markdown", "plot")}
+    check_outputs(files, given.pop("overwrite"), {"--plot": PLOTS})
     chosen = {name: value for name, value in given.items() if value is not None}
     return run_bench(overrides, Options(**chosen))

@@ -125,7 +125,7 @@ def _dispatch(arguments: list[str]) -> int:
 
         print(f"pdesim {pdesim.__version__}")
         return 0
-    if "=" not in command and not command.startswith("-"):
+    if "=" not in command and not command.startswith(("-", "~")):
         raise ConfigError(
             f"unknown command {command!r}", nearest(command, COMMANDS), "pdesim --help"
         )
@@ -215,26 +215,17 @@ def _resumes(settings: Settings, folder: Path) -> bool:
     return settings.resume == "auto" and RunFolder(folder).contains_run
 
 
-def _check_folder(folder: Path, overwrite: bool) -> None:
+def _check_folder(folder: Path, overwrite: bool, setting: str = "hydra.run.dir") -> None:
     """Check that a folder can be created or written, and does not already contain a run.
 
     Raises:
         OutputError: if this is not the case.
     """
-    from pdesim.errors import OutputError
-    from pdesim.files import not_made
+    from pdesim.files import check_creatable
     from pdesim.output import RunFolder
 
-    try:
-        RunFolder(folder).check_overwrite(overwrite)
-        present = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    except (OSError, ValueError) as error:  # for names that are too long or contain a null byte
-        raise not_made(folder, error) from None
-    if not present.is_dir() or not os.access(present, os.W_OK | os.X_OK):
-        raise OutputError(
-            f"the output folder {folder} cannot be created: {present} is not a writable folder",
-            hint="hydra.run.dir=DIR",
-        )
+    check_creatable(folder, setting)
+    RunFolder(folder).check_overwrite(overwrite, setting)
 
 
 def _sweep(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> int:
@@ -242,6 +233,7 @@ def _sweep(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> i
     from pdesim.config.compose import compose_settings, is_given
     from pdesim.files import check_sweep_folder, new_folder
     from pdesim.sweep.compose import Composer
+    from pdesim.sweep.notes import settings_without_effect
     from pdesim.sweep.run import run_sweep
     from pdesim.sweep.sampling import first_values, members
 
@@ -254,12 +246,15 @@ def _sweep(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> i
     jobs, compose = members(overrides, config_dir), Composer(config_dir, trusted)
     if composed.settings.sweep.name == "grid":
         _check_sweep(jobs, compose)
+    for note in settings_without_effect(composed, overrides, jobs):
+        print(f"pdesim: {note}", file=sys.stderr)
     _note_repeated(jobs)
     folder = composed.sweep_folder
-    _check_folder(folder, overwrite=True)
+    _check_folder(folder, overwrite=True, setting="hydra.sweep.dir")
     check_sweep_folder(folder)
     if not is_given("hydra.sweep.dir", overrides):
-        folder = new_folder(folder)  # another sweep may have started in the same second
+        # another sweep may have started in the same second
+        folder = new_folder(folder, "hydra.sweep.dir")
     with reported_in(folder):
         code = run_sweep(jobs, folder, compose, Console(stderr=True))
     print(_shown(folder.absolute()))

@@ -55,8 +55,6 @@ def run(arguments: Sequence[str]) -> int:
             print(f"pdesim: {snapshots.recovery_hint}", file=sys.stderr)
         stored = read_config(snapshots.attributes)
     animation = _settings(Animation, "animation", stored, overrides, fields)
-    if animation.name == "none":
-        raise ConfigError("animation=none disables drawing", "animation=gif or animation=mp4")
     print(render(source, animation))
     return 0
 

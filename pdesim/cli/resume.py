@@ -20,8 +20,8 @@ def parser() -> Parser:
         "resume",
         "RUN [SETTING=VALUE ...]",
         "Resume a run that was stopped or killed, bit for bit, or extend a finished run to a\n"
-        "later time.end. Only time.end, time.wall_limit, output.checkpoint, device and animation\n"
-        "can be changed.",
+        "later time.end. Only time.end, time.wall_limit, output.checkpoint, device, label and\n"
+        "animation can be changed.",
         "  pdesim resume outputs/heat/RUN\n  pdesim resume outputs/heat/RUN time.end=200",
     )
 
@@ -36,7 +36,7 @@ def run(arguments: Sequence[str]) -> int:
     command = parser()
     folder, overrides = path_and_settings(command, command.read(arguments).words)
     folder = folder.parent if folder.is_file() else folder
-    rest = continue_run(folder, nested_values(overrides))
+    rest = continue_run(folder, nested_values(overrides), explicit=True)
     return carry_on(rest, folder, Console(stderr=True))
 
 

@@ -14,7 +14,7 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
-from pdesim.errors import OutputError, printable
+from pdesim.errors import OutputError, clip, printable
 from pdesim.output.convergence import (
     error_in_space,
     header,
@@ -34,6 +34,8 @@ from pdesim.output.sweeps import (
     short_names,
 )
 
+#: limits of the characters that are shown of a text, and of one in a cell of a table
+LONGEST, LONGEST_CELL = 10_000, 200
 _COLOURS = {
     "finished": "green",
     "running": "yellow",
@@ -80,9 +82,13 @@ def _print_json(values: object) -> None:
     print(json.dumps(values, indent=2, allow_nan=False))
 
 
-def _text(text: str, style: str = "") -> Text:
-    """Return text of a file without control characters."""
-    return Text(printable(text), style)
+def _text(text: str, style: str = "", most: int = LONGEST) -> Text:
+    """Return at most ``most`` characters of a text of a file, without control characters."""
+    return Text(printable(clip(text, most)), style)
+
+
+def _cell(text: str) -> Text:
+    return _text(text, most=LONGEST_CELL)
 
 
 def _console() -> Console:
@@ -99,7 +105,7 @@ def _show_convergence(found: Mapping, as_json: bool) -> None:
     console.print(_text(title(found)))
     table = Table(*header(), box=box.SIMPLE_HEAD, pad_edge=False)
     for row in rows(found):
-        table.add_row(*map(_text, row))
+        table.add_row(*map(_cell, row))
     console.print(table)
 
 
@@ -141,7 +147,7 @@ def _fields(run: Summary) -> Table:
         label = f"{name} {field.long_name}" if field.long_name != name else name
         numbers = [_number(value) for value in (field.min, field.max, field.mean)]
         drift = [_number(field.drift, signed=True)] * drifts
-        table.add_row(_text(label + unit), *numbers, *drift)
+        table.add_row(_cell(clip(label, LONGEST_CELL) + unit), *numbers, *drift)
     return table
 
 
@@ -149,7 +155,7 @@ def _facts(run: Summary) -> list[tuple[str, str | Text]]:
     went = run.progress
     state = _text(run.state, style=_COLOURS.get(run.state, "yellow"))
     if run.error:
-        state.append(printable(f": {run.error}"), style="")
+        state.append(printable(clip(f": {run.error}", LONGEST)), style="")
     axes = run.grid.values()
     steady = run.first_time == run.last_time
     frames = f"{run.frames:,}, t = {run.first_time:g}" + (
@@ -256,19 +262,19 @@ def _sweep(folder: Path, members: Sequence[Member], found: Sequence[Summary | Me
     runs = [one for one in found if isinstance(one, Summary)]
     varying = short_names(differing_settings(members))
     names = dict.fromkeys(run.equation for run in runs)
-    title = _text(f"{folder}: {len(found)} runs of {_join(names)}")
+    title = _cell(f"{folder}: {len(found)} runs of {_join(names)}")
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
     fields = list(dict.fromkeys(name for run in runs for name in run.fields))
     headings = [*varying.values(), "grid", "frames", "t", *(f"mean {f}" for f in fields), "steps/s"]
     table.add_column("run")
     table.add_column("state")
     for heading in headings:
-        table.add_column(_text(heading), justify="right")
+        table.add_column(_cell(heading), justify="right")
     for member, one in zip(members, found, strict=True):
-        settings = [_text(setting_text(member.settings.get(name))) for name in varying]
+        settings = [_cell(setting_text(member.settings.get(name))) for name in varying]
         state = _text(one.state, style=_COLOURS.get(one.state, "yellow"))
         cells = _row(one, fields) if isinstance(one, Summary) else []
-        table.add_row(_text(member.name), state, *settings, *cells)
+        table.add_row(_cell(member.name), state, *settings, *cells)
     return table
 
 
@@ -282,4 +288,4 @@ def _row(run: Summary, fields: Sequence[str]) -> list[Text]:
         *means,
         "" if rate is None else f"{rate:,.4g}",
     ]
-    return [*map(_text, cells)]
+    return [*map(_cell, cells)]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pdesim.cli.arguments import Parser, existing_folder, settings_only
+from pdesim.cli.arguments import Parser, check_outputs, settings_only
 
 
 def parser() -> Parser:
     """Return the parser of the command's arguments."""
     result = Parser(
         "verify",
-        "[SETTING=VALUE ...] [--all] [--markdown FILE] [--config-dir DIR]",
+        "[SETTING=VALUE ...] [--all] [--markdown FILE] [--overwrite] [--config-dir DIR]",
         "Measure the orders of accuracy in space and time of the chosen operators and stepper.\n"
         "The exit code is 1 if an order is lower than claimed.",
         "  pdesim verify equation=heat operators.order=4\n  pdesim verify --all equation=wave",
@@ -20,6 +20,7 @@ def parser() -> Parser:
         "--all", action="store_true", help="all equations and schemes, or those of one equation"
     )
     result.add_argument("--markdown", metavar="FILE", help="write the table as Markdown, too")
+    result.add_overwrite()
     result.add_config_dir()
     return result
 
@@ -30,6 +31,8 @@ def run(arguments: Sequence[str]) -> int:
 
     command = parser()
     options = command.read(arguments)
-    existing_folder(command, "--markdown", options.markdown)
+    check_outputs({"--markdown": options.markdown}, options.overwrite)
     overrides = settings_only(command, options.words)
-    return run_verify(overrides, options.all, options.markdown, options.config_dir)
+    return run_verify(
+        overrides, options.all, options.markdown, options.config_dir, options.overwrite
+    )

@@ -34,7 +34,7 @@ from pdesim.config.trust import (
     untrusted_settings,
 )
 from pdesim.errors import ConfigError, OutputError, nearest
-from pdesim.files import check_aliases, check_interpolations, dump_yaml
+from pdesim.files import check_aliases, check_interpolations, check_path, dump_yaml
 from pdesim.model.equation import KEYS
 from pdesim.settings import OPEN_SECTIONS, Settings, read_settings
 
@@ -152,7 +152,7 @@ def compose_config(overrides: Sequence[str], config_dir: str | None = None) -> D
                 f"~{key} removes it" if "." in key else "",
             )
     overrides = [open_override(text) for text in overrides]
-    if config_dir is not None and not Path(config_dir).is_dir():
+    if config_dir is not None and not check_path(Path(config_dir)).is_dir():
         raise ConfigError(f"no such folder: {config_dir}", "--config-dir DIR with configs in it")
     extra = [f"hydra.searchpath=[{Path(config_dir).resolve()}]"] if config_dir else []
     with translate_errors(overrides, config_dir), _initialised_hydra():

@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from pdesim.config.files import choices, groups
 from pdesim.errors import ConfigError, PdesimError, nearest
-from pdesim.settings import Settings
+from pdesim.settings import Settings, lies_in
 
 
 @contextlib.contextmanager
@@ -50,6 +50,7 @@ _FROM_HYDRA = (
     KeyError,
     AssertionError,
     NotImplementedError,
+    ArithmeticError,
 )
 
 
@@ -72,9 +73,8 @@ def _explain(error: Exception, overrides: Sequence[str], folders: Sequence[Path]
         return _several_values(several.group(1), overrides)
     if several := re.search(r"Sweep parameters '([^\n]*)' requires --multirun", message):
         return _several_values(several.group(1), overrides)
-    if found := re.search(r"Could not find '([\w./-]+)/([^'/]*)'", message):
-        group, name = found.groups()
-        return ConfigError(f"{group}={name} is unknown", nearest(name, choices(group, folders)))
+    if found := re.search(r"Could not find '([^'\n]+/[^'\n]*)'", message):
+        return _unknown_choice(found.group(1), folders)
     reason = f"{message} {error.__cause__ or ''}"
     if found := re.search(r"Key '[^']+' is not in struct\s+full_key: (\S+)", reason):
         return _unknown_key(found.group(1), overrides)
@@ -89,17 +89,21 @@ def _explain(error: Exception, overrides: Sequence[str], folders: Sequence[Path]
         return ConfigError(
             f"{given} does not choose a config", nearest("", choices(group, folders))
         )
+    wrong = next((text for text in overrides if not _is_override(text)), None)
     settings = [override.removeprefix("++") for override in overrides]
     # an unknown function, such as sin(1,2), is a value that needs quotes, too
-    if not isinstance(error, OverrideParseException) and "while evaluating" not in first:
+    in_grammar = isinstance(error, OverrideParseException) or wrong is not None
+    if not in_grammar and "while evaluating" not in first:
         given = next((o for o in settings if o and o in message), "")
+        given = given or (settings[0] if len(settings) == 1 else "")
+        if isinstance(error, ArithmeticError):
+            return ConfigError(f"{given or 'a setting'} cannot be evaluated", "finite numbers")
         about = f"{message} {error.__cause__ or ''}".replace("++", "")
         about = " ".join(about.split())[:300] or type(error).__name__
         return ConfigError(
             f"{given or 'the configuration'} is invalid: {about}",
             hint="pdesim --help shows the form of settings",
         )
-    wrong = next((text for text in overrides if not _is_override(text)), None)
     if wrong is not None:
         return _grammar(first, *wrong.removeprefix("++").partition("="))
     # the message quotes a part of the text; a match of the setting is more reliable than one of
@@ -110,6 +114,19 @@ def _explain(error: Exception, overrides: Sequence[str], folders: Sequence[Path]
     if named:
         return _grammar(first, *max(named, key=len).partition("="))
     return ConfigError(first, hint="pdesim --help shows the form of settings")
+
+
+def _unknown_choice(path: str, folders: Sequence[Path]) -> ConfigError:
+    """Return the error for a configuration file that does not exist, such as ``equation/heta``."""
+    known = [group for group in groups() if path.startswith(f"{group}/")]
+    group = max(known, key=len, default=path.rpartition("/")[0])
+    name = path[len(group) + 1 :]
+    parent = name.rpartition("/")[0]
+    names = choices(group, folders)
+    if parent and not name.startswith("/") and ".." not in parent.split("/"):
+        inside = choices(f"{group}/{parent}", folders)
+        names = [f"{parent}/{choice}" for choice in inside] or names
+    return ConfigError(f"{group}={name} is unknown", nearest(name, names))
 
 
 def _is_override(text: str) -> bool:
@@ -163,6 +180,14 @@ def _grammar(first: str, key: str, equals: str, value: str) -> ConfigError:
 
 def _unknown_key(key: str, overrides: Sequence[str]) -> ConfigError:
     group, *rest = key.split(".")
+    removed = [text[1:].partition("=")[0] for text in overrides if text.startswith("~")]
+    for text in overrides:
+        name = text.lstrip("+").partition("=")[0]
+        for section in removed:
+            if lies_in(key, (section,)) and lies_in(name, (section,)):
+                return ConfigError(
+                    f"{text} sets a part of {section}, which ~{section} removes", "one of them"
+                )
     known = _known_keys(key.split(".")[:-1])
     if not rest or rest[-1] not in known:
         return ConfigError(f"unknown setting {key}", nearest(key.split(".")[-1], known))

@@ -14,7 +14,15 @@ from pdesim.config.compose import Composed, compose_settings, is_given
 from pdesim.converge.levels import build_levels, describe_levels
 from pdesim.engine.device import start_tensorflow
 from pdesim.errors import ConfigError, OutputError
-from pdesim.files import check_folder, is_path, make_folder, new_folder, reading, write_text
+from pdesim.files import (
+    check_creatable,
+    check_folder,
+    is_path,
+    make_folder,
+    new_folder,
+    reading,
+    write_text,
+)
 from pdesim.output import convergence
 from pdesim.run.continuation import check_shape
 from pdesim.settings import read_settings
@@ -37,6 +45,8 @@ def run_converge(words: Sequence[str], as_text: bool, config_dir: str | None) ->
         PdesimError: for invalid settings, and for runs that fail.
     """
     composed, folder, new = _compose(words, config_dir)
+    check_creatable(folder)
+    check_folder(folder)
     digest = convergence.settings_digest(composed.values)
     levels = build_levels(_in_double(composed, words))  # reports mistakes before TensorFlow starts
     console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -118,7 +128,6 @@ def _of_run(path: str) -> tuple[Composed, Path]:
         name = str(snapshots.attributes.get("equation_name", "custom"))
         folder = snapshots.path.parent
         shape = snapshots[snapshots.fields[0]].shape[1:] if snapshots.fields else ()
-    check_folder(folder)
     if not values:
         raise ConfigError(f"{path} contains no settings", "a run of pdesim")
     check_shape(read_settings(values), shape, Path(path))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pdesim.errors import ConfigError, OutputError, nearest
+from pdesim.errors import ConfigError, OutputError, clip, nearest
 from pdesim.export.netcdf import save_netcdf
 from pdesim.export.npz import save_npz
 from pdesim.export.pdebench import pdebench_suffix, save_pdebench
@@ -16,7 +15,7 @@ from pdesim.export.target import atomic_target
 from pdesim.export.vti import save_vti
 from pdesim.export.well import save_well
 from pdesim.export.xdmf import save_xdmf
-from pdesim.files import is_run_file
+from pdesim.files import as_path, is_run_file
 from pdesim.output.metadata import find_runs
 
 
@@ -65,8 +64,9 @@ def export(
             or if the target exists or cannot be written.
         MissingExtraError: if the format needs a package that is not installed.
     """
-    if to not in FORMATS:
-        raise ConfigError(f"unknown format {to!r}", nearest(to, FORMATS), "--to FORMAT")
+    if not isinstance(to, str) or to not in FORMATS:
+        given = clip(repr(to), 100)
+        raise ConfigError(f"unknown format {given}", nearest(str(to), FORMATS), "--to FORMAT")
     layout = FORMATS[to]
     runs = find_runs(path)
     if len(runs) > 1 and not layout.several:
@@ -76,11 +76,7 @@ def export(
             f"a single run, such as {runs[0].parent}; {several} support several",
         )
     sources = [read_source(run) for run in runs]
-    destination = (
-        _default_destination(path, sources, layout)
-        if target is None
-        else Path(os.path.expanduser(target))
-    )
+    destination = _default_destination(path, sources, layout) if target is None else as_path(target)
     if any(destination.resolve() == run.resolve() for run in runs):
         raise OutputError(f"{destination} is the input file", hint="another --output TARGET")
     if destination.exists() and not (destination.is_file() or destination.is_dir()):
@@ -101,7 +97,7 @@ def export(
 def _default_destination(path: str | Path, sources: Sequence[Source], layout: Format) -> Path:
     suffix = layout.suffix if isinstance(layout.suffix, str) else layout.suffix(sources)
     first = sources[0].path
-    folder = first.parent if len(sources) == 1 else Path(os.path.expanduser(path))
+    folder = first.parent if len(sources) == 1 else as_path(path)
     return folder / f"{first.stem}{suffix}"
 
 

@@ -12,8 +12,10 @@ from pdesim.errors import printable
 from pdesim.files.create import RESERVE, abandon, changing, check_space, creating
 from pdesim.files.folder import (
     as_path,
+    check_creatable,
     check_folder,
     check_own_file,
+    check_path,
     check_sweep_folder,
     is_path,
     is_run_file,
@@ -34,7 +36,14 @@ from pdesim.files.hdf5 import (
 )
 from pdesim.files.inputs import memory, read_last_frame, read_picture, resize
 from pdesim.files.interpolation import check_interpolations
-from pdesim.files.replace import clear_left_behind, clear_name, replacing, write_text
+from pdesim.files.replace import (
+    check_target,
+    clear_left_behind,
+    clear_name,
+    replacing,
+    write_text,
+    writing,
+)
 from pdesim.files.text import check_aliases, dump_yaml, load_yaml
 from pdesim.files.version import check_version
 
@@ -45,12 +54,15 @@ __all__ = [
     "as_path",
     "changing",
     "check_aliases",
+    "check_creatable",
     "check_folder",
     "check_interpolations",
     "check_own_file",
+    "check_path",
     "check_space",
     "check_stored",
     "check_sweep_folder",
+    "check_target",
     "check_version",
     "clear_left_behind",
     "clear_name",
@@ -76,4 +88,5 @@ __all__ = [
     "replacing",
     "resize",
     "write_text",
+    "writing",
 ]

@@ -8,6 +8,7 @@ and reading a pipe or ``/dev/zero`` would never end.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from pathlib import Path
@@ -37,6 +38,9 @@ NAMES = (
 IN_PLACE = ("snapshots.h5", "pdesim.log", ".lock")
 #: folders inside a run's folder that Hydra and Submitit write
 INSIDE = (".hydra", ".submitit")
+#: limits of the bytes of a name and of a path on most file systems; files in a folder need some of
+#: the latter
+LONGEST_NAME, LONGEST_PATH = 255, 4000
 #: size limit of text files; status.json and .hydra/config.yaml take some thousand bytes
 LARGEST_TEXT = 2**24
 
@@ -45,11 +49,55 @@ def as_path(value: object) -> Path:
     """Convert an argument to a path, with ``~`` at its start replaced by the home folder.
 
     Raises:
-        OutputError: if it is neither text nor a path.
+        OutputError: if it is neither text nor a path, or if no file can have this name.
     """
     if not isinstance(value, (str, Path)):
-        raise OutputError(f"{value!r} is not a path", "text or a pathlib.Path")
-    return Path(os.path.expanduser(value))
+        raise OutputError(f"{repr(value)[:200]} is not a path", "text or a pathlib.Path")
+    return check_path(Path(os.path.expanduser(value)))
+
+
+def check_path(path: Path) -> Path:
+    """Return a path after checking that the file system accepts it.
+
+    Raises:
+        OutputError: for a path that is too long or contains null characters, or a loop of links.
+    """
+    try:
+        os.lstat(path)
+        if len(os.fsencode(path)) > LONGEST_PATH:
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+    except ValueError:  # null characters, and text that the file system cannot encode
+        problem = f"{str(path)[:200]!r} is not a path"
+        raise OutputError(problem, "text without null characters") from None
+    except OSError as error:
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            raise OutputError(f"{str(path)[:200]} cannot be opened ({error.strerror})") from None
+    return path
+
+
+def check_creatable(folder: Path, setting: str = "hydra.run.dir") -> None:
+    """Check that a folder exists and is writable, or can be created.
+
+    Args:
+        folder: the folder.
+        setting: the setting that chooses it, for errors.
+
+    Raises:
+        OutputError: if this is not the case.
+    """
+    try:
+        present = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        longest = max((len(os.fsencode(part)) for part in folder.parts), default=0)
+        if longest > LONGEST_NAME or len(os.fsencode(folder.absolute())) > LONGEST_PATH:
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+    except (OSError, ValueError) as error:  # for names that are too long or contain a null byte
+        raise not_made(folder, error, setting) from None
+    if not present.is_dir() or not os.access(present, os.W_OK | os.X_OK):
+        raise OutputError(
+            f"the output folder {str(folder)[:300]} cannot be created: {present} is not a writable "
+            "folder",
+            hint=f"{setting}=DIR",
+        )
 
 
 def check_folder(folder: Path) -> None:
@@ -150,10 +198,14 @@ def is_run_file(path: Path) -> bool:
     return in_run and kept
 
 
-def new_folder(folder: Path) -> Path:
+def new_folder(folder: Path, setting: str = "hydra.run.dir") -> Path:
     """Create a new folder: ``folder``, or the first of ``folder_1``, ``folder_2``, ...
 
     Concurrent processes get different folders.
+
+    Args:
+        folder: the folder.
+        setting: the setting that chooses it, for errors.
 
     Returns:
         The path of the new folder.
@@ -171,11 +223,15 @@ def new_folder(folder: Path) -> Path:
             number += 1
             candidate = folder.with_name(f"{folder.name}_{number}")
     except (OSError, ValueError) as error:
-        raise not_made(folder, error) from None
+        raise not_made(folder, error, setting) from None
 
 
-def make_folder(folder: Path) -> None:
+def make_folder(folder: Path, setting: str = "hydra.run.dir") -> None:
     """Create the folder of a run or a sweep and its parents if they are missing.
+
+    Args:
+        folder: the folder.
+        setting: the setting that chooses it, for errors.
 
     Raises:
         OutputError: if it cannot be created; see also :func:`check_folder`.
@@ -183,16 +239,16 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
-        raise not_made(folder, error) from None
+        raise not_made(folder, error, setting) from None
     check_folder(folder)
 
 
-def not_made(folder: Path, error: Exception) -> OutputError:
+def not_made(folder: Path, error: Exception, setting: str = "hydra.run.dir") -> OutputError:
     """Return the error for a folder that cannot be created."""
     reason = getattr(error, "strerror", None) or error
     return OutputError(
         f"the output folder {str(folder)[:300]!r} cannot be created ({reason})",
-        hint="hydra.run.dir=DIR with a writable folder",
+        hint=f"{setting}=DIR with a writable folder",
     )
 
 

@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 
 from pdesim.errors import OutputError, nearest
+from pdesim.files.folder import as_path
 from pdesim.files.hdf5 import open_hdf5, read_array, reading
 
 #: image formats that Pillow decodes itself; its EPS reader, for example, starts another program
@@ -195,7 +196,7 @@ def memory() -> float:
 
 
 def _existing(path: str | Path) -> Path:
-    path = Path(os.path.expanduser(path))
+    path = as_path(path)
     if not path.is_file():
         raise OutputError(
             f"no such file: {path}", hint="paths are relative to the current directory"

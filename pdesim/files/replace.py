@@ -6,9 +6,12 @@ import contextlib
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from pdesim.errors import OutputError
+from pdesim.files.folder import is_run_file
 
 
 @contextmanager
@@ -30,9 +33,9 @@ def replacing(
     Raises:
         OSError: if the file cannot be created or renamed.
     """
-    name = f".{path.stem}.{os.getpid()}{path.suffix}" if shared else f".{path.name}.tmp"
-    temporary = path.with_name(name)
+    temporary = _temporary(path)
     if shared:
+        temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
         clear_left_behind(path.parent, f".{path.stem}.", path.suffix)
     clear_name(temporary)
     os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
@@ -46,6 +49,72 @@ def replacing(
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_target(path: Path, option: str, overwrite: bool, suffixes: Sequence[str] = ()) -> None:
+    """Check that a file can be created or, with ``overwrite``, replaced by :func:`replacing`.
+
+    A temporary file is created and removed, so that a long computation does not start if its
+    result cannot be written.
+
+    Args:
+        path: the file.
+        option: the option that names the file, for errors.
+        overwrite: whether an existing file may be replaced.
+        suffixes: the allowed suffixes of the name; none: any.
+
+    Raises:
+        OutputError: if this is not possible, or if an existing file is a folder, a device or a
+            file of a run.
+    """
+    name, other = str(path)[:300], f"another name ({option} FILE)"
+    if path.name in ("", "..") or "\0" in name:
+        raise OutputError(f"{option} got {name!r}", "the name of a file")
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise OutputError(f"{option} got {name!r}", f"a name that ends in {', '.join(suffixes)}")
+    try:
+        if path.exists() and not path.is_file():
+            raise OutputError(f"{name} is not a regular file ({option})", hint=other)
+        if not path.parent.is_dir():
+            raise OutputError(f"no such folder: {str(path.parent)[:300]} ({option})", hint=other)
+        if is_run_file(path):
+            raise OutputError(f"{name} is a file of a run ({option})", hint=other)
+        if os.path.lexists(path) and not overwrite:
+            raise OutputError(
+                f"{name} already exists; nothing was overwritten", hint=f"--overwrite, or {other}"
+            )
+        temporary = _temporary(path)
+        clear_name(temporary)
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        temporary.unlink()
+    except (OSError, ValueError) as error:
+        raise _not_written(path, error, option) from None
+
+
+@contextmanager
+def writing(path: Path, option: str) -> Iterator[Path]:
+    """Yield a temporary path, as :func:`replacing`, for a file that an option names.
+
+    Raises:
+        OutputError: if the file cannot be written.
+    """
+    try:
+        with replacing(path) as temporary:
+            yield temporary
+    except OSError as error:
+        raise _not_written(path, error, option) from None
+
+
+def _not_written(path: Path, error: Exception, option: str) -> OutputError:
+    """Return the error for a file that cannot be written."""
+    reason = getattr(error, "strerror", None) or error
+    return OutputError(
+        f"{str(path)[:300]} cannot be written ({reason})", hint=f"another name ({option} FILE)"
+    )
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.tmp")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -20,6 +20,10 @@ from pdesim.model.grid import place_names
 
 #: limits of one equation; the time for planning and compiling grows with the square of the fields
 MOST_FIELDS, MOST_PARAMETERS = 64, 1000
+#: limits of the characters of texts: names become part of file names; units, labels and titles
+#: appear in pictures
+LONGEST_TEXTS = {"name": 100, "title": 200, "about": 10_000, "reference": 10_000}
+LONGEST_LABEL = 100
 #: keys of an equation's settings that are not parameters
 KEYS = ("name", "title", "about", "reference", "fields", "rhs", "solve", "units", "labels")
 
@@ -165,9 +169,10 @@ def _check_types(spec: Mapping) -> None:
     Raises:
         ConfigError: for a value of the wrong type.
     """
-    for key in ("name", "title", "about", "reference"):
+    for key in LONGEST_TEXTS:
         if not isinstance(spec.get(key), (str, int, float, type(None))):
             raise ConfigError(f"equation.{key} is {_brief(spec[key])}", "text")
+        _check_length(spec.get(key), f"equation.{key}", LONGEST_TEXTS[key])
     fields = spec.get("fields")
     if fields is not None and not (isinstance(fields, list) and fields):
         raise ConfigError(f"equation.fields is {_brief(fields)}", "a list of names, such as [u, v]")
@@ -180,6 +185,13 @@ def _check_types(spec: Mapping) -> None:
             raise ConfigError(
                 f"equation.{key} is {_brief(given)}", "text for each field, such as {u: kg/m^3}"
             )
+
+
+def _check_length(text: object, name: str, most: int) -> None:
+    if len(str(text)) > most:
+        raise ConfigError(
+            f"{name} has {len(str(text)):,} characters", f"text of at most {most:,} characters"
+        )
 
 
 def _brief(value: object) -> str:
@@ -252,6 +264,7 @@ def _check_fields(texts: object, name: str, fields: Sequence[str]) -> None:
             )
         if "\0" in str(texts[key]):
             raise ConfigError(f"{name}.{key} contains a null character", "printable text")
+        _check_length(texts[key], f"{name}.{key}", LONGEST_LABEL)
 
 
 def _check_names(names: Sequence[str] | Mapping, kind: str) -> None:
@@ -261,6 +274,7 @@ def _check_names(names: Sequence[str] | Mapping, kind: str) -> None:
             raise ConfigError(
                 f"{name!r} cannot be the name of a {kind}", "an identifier, such as u or D_u"
             )
+        _check_length(name, f"the name of a {kind}", LONGEST_LABEL)
         if name in reserved:
             words = (n for n in reserved if not re.match(r"d\d?_|symbol_", n))
             raise ConfigError(

@@ -5,7 +5,6 @@ Files may lack some of the metadata; missing entries are left out.
 
 from __future__ import annotations
 
-import ast
 import importlib
 import re
 from collections.abc import Mapping
@@ -20,6 +19,14 @@ from pdesim.files import as_path, load_yaml, read_text
 from pdesim.model.equation import KEYS
 from pdesim.output.reader import Snapshots, find_snapshots
 from pdesim.output.run_folder import RunFolder
+
+#: limit of the text of the attribute ``boundary``; a condition takes about 40 characters, and an
+#: equation has at most 64 fields on three axes
+LONGEST_BOUNDARY = 2**16
+#: a condition in this text: ``'u.x': ['dirichlet', 'neumann']``
+_PAIR = r"'(\w+)\.([xyz])':\s*[\[(]'(\w+)',\s*'(\w+)'[\])]"
+_PAIRS = re.compile(rf"\s*\{{\s*{_PAIR}(?:,\s*{_PAIR})*\s*\}}\s*".replace("'", "['\"]"))
+_ONE_PAIR = re.compile(_PAIR.replace("'", "['\"]"))
 
 
 def find_runs(path: str | Path) -> tuple[Path, ...]:
@@ -95,16 +102,15 @@ def read_parameters(config: Mapping[str, Any]) -> dict[str, float | str]:
 def read_walls(attributes: Mapping[str, Any]) -> dict[str, dict[str, tuple[str, str]]]:
     """Return the kinds of boundary conditions: ``{"u": {"x": ("dirichlet", "neumann")}}``.
 
-    The kind at the lower boundary comes first.
+    The kind at the lower boundary comes first. The result is empty for an attribute ``boundary`` of
+    another form, or of more than ``LONGEST_BOUNDARY`` characters.
     """
-    try:
-        stored = ast.literal_eval(str(attributes.get("boundary", "{}")))
-        walls: dict[str, dict[str, tuple[str, str]]] = {}
-        for key, (lower, upper) in stored.items():
-            field, _, axis = key.rpartition(".")
-            walls.setdefault(field, {})[axis] = (str(lower), str(upper))
-    except (ValueError, SyntaxError, TypeError, AttributeError, MemoryError, RecursionError):
-        return {}  # literal_eval raises any of these for invalid text
+    text = str(attributes.get("boundary", ""))
+    walls: dict[str, dict[str, tuple[str, str]]] = {}
+    if len(text) > LONGEST_BOUNDARY or not _PAIRS.fullmatch(text):
+        return walls
+    for field, axis, lower, upper in _ONE_PAIR.findall(text):
+        walls.setdefault(field, {})[axis] = (lower, upper)
     return walls
 
 

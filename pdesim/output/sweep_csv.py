@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pdesim.errors import OutputError, PdesimError
-from pdesim.files import check_own_file, reading, replacing
+from pdesim.files import as_path, check_own_file, reading, replacing
 from pdesim.output import features
 from pdesim.output.diagnostics import QUANTITIES
 from pdesim.output.metadata import field_names, frame_count, load_filters, read_config, read_walls
@@ -44,7 +43,7 @@ def write_sweep_csv(folder: str | Path) -> Path:
     Raises:
         OutputError: if there are no runs, or the table cannot be written.
     """
-    folder = Path(os.path.expanduser(folder))
+    folder = as_path(folder)
     members = find_members(folder)
     names = differing_settings(members)
     rows = [{**_settings(member, names), **_results(member)} for member in members]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pdesim.errors import OutputError
-from pdesim.files import dump_yaml, load_yaml
+from pdesim.files import as_path, dump_yaml, load_yaml
 from pdesim.output import lock
 from pdesim.output.metadata import natural_order, read_config, read_yaml, run_state
 from pdesim.output.reader import Snapshots
@@ -62,7 +61,7 @@ def find_members(path: str | Path) -> tuple[Member, ...]:
     Raises:
         OutputError: if there are none.
     """
-    path = Path(os.path.expanduser(path))
+    path = as_path(path)
     if not path.is_dir():
         raise OutputError(f"there is no folder {path}", "the folder of a sweep")
     folders = [child for child in path.iterdir() if RunFolder(child).contains_traces]
@@ -78,7 +77,7 @@ def find_members(path: str | Path) -> tuple[Member, ...]:
 
 def is_sweep(path: str | Path) -> bool:
     """Return whether a path is a folder that contains runs, and not itself a run or a file."""
-    path = Path(os.path.expanduser(path))
+    path = as_path(path)
     if not path.is_dir() or RunFolder(path).snapshots.is_file():
         return False
     return any(RunFolder(child).contains_traces for child in path.iterdir())

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from pdesim.errors import ConfigError, nearest
+from pdesim.errors import ConfigError, clip, nearest
 from pdesim.output.sweeps import Member, differing_settings, setting_text, short_names
+from pdesim.render.text import LONGEST
 from pdesim.settings import Montage
 
 _MAX_IN_ROW = 8  # more values of a single setting are wrapped into several rows
@@ -178,7 +179,7 @@ def _captions(
     joined, stacked, alone = [], [], []
     for member in members:
         settings = [f"{s} {value_text(member.settings.get(n), 4)}" for n, s in swept.items()]
-        label = (str(member.settings.get("label") or member.name),)
+        label = (clip(str(member.settings.get("label") or member.name), LONGEST),)
         head = label if labelled else ()
         joined.append((*head, ", ".join(settings)))
         stacked.append((*head, *settings))
@@ -203,7 +204,7 @@ def _columns(count: int, ratio: float) -> int:
 def value_text(value: Any, digits: int = 6) -> str:
     """A setting's value as a text, integers with all digits, with a true minus sign."""
     if not _is_number(value):
-        return setting_text(value) or "none"
+        return clip(setting_text(value), LONGEST) or "none"
     is_integer = abs(value) < _MAX_PLAIN_INTEGER and value == int(value)
     return (str(int(value)) if is_integer else f"{value:.{digits}g}").replace("-", "−")
 

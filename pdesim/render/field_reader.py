@@ -10,12 +10,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from pdesim.errors import OutputError
+from pdesim.errors import OutputError, clip
 from pdesim.files import UNREADABLE, open_hdf5, read_array, read_attributes, reading
 from pdesim.files.hdf5 import reason
 from pdesim.output.metadata import listed_fields, load_filters
 from pdesim.output.reader import check_layout
 from pdesim.render.quantity import MEAN, Quantity, build_quantity
+from pdesim.render.text import LONGEST
 
 _AXES = ("z", "y", "x")
 _NOT_FIELDS = {"time", "mask", *_AXES}
@@ -246,7 +247,7 @@ def _axes(file: h5py.File, dataset: h5py.Dataset, path: Path) -> tuple[Axis, ...
 
 
 def _text(item: h5py.File | h5py.Dataset, name: str) -> str:
-    return str(read_attributes(item).get(name, ""))
+    return clip(str(read_attributes(item).get(name, "")), LONGEST)
 
 
 def _unit(dataset: h5py.Dataset) -> str:

@@ -227,7 +227,8 @@ def _draw_x(draw, picture: Box, scale: Scale, ticks: Ticks, fonts, sizes) -> Non
         draw.text((x + 0.5, picture.bottom + label_offset), text, SOFT, small, anchor="ma")
     middle = picture.left + picture.width / 2
     below = picture.bottom + label_offset + 1.35 * ascent_of(small)
-    draw.text((middle, below), _label_with_factor(scale, ticks), SOFT, label, anchor="ma")
+    text = shorten(_label_with_factor(scale, ticks), label, picture.width)
+    draw.text((middle, below), text, SOFT, label, anchor="ma")
 
 
 def _draw_y(image, draw, picture: Box, scale: Scale, ticks: Ticks, fonts, sizes) -> None:

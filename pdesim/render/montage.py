@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from pdesim.errors import ConfigError, OutputError
-from pdesim.files import check_folder
+from pdesim.files import as_path, check_folder
 from pdesim.output.sweeps import Member, find_members
 from pdesim.render.arrangement import Arrangement, arrange
 from pdesim.render.colors import Palette, line_palette, map_palette
@@ -27,6 +27,7 @@ from pdesim.render.painters import CurvePainter, MapPainter, curve_painter
 from pdesim.render.pictures import (
     ALL_COLORS,
     CURVE_HEIGHT,
+    check_settings,
     first_curve,
     scale_of,
     shape_of,
@@ -77,7 +78,7 @@ class _Sweep:
         return next(iter(self.summaries.values()))
 
 
-def montage(folder: Path, animation: Animation, options: Montage) -> tuple[Path, ...]:
+def montage(folder: str | Path, animation: Animation, options: Montage) -> tuple[Path, ...]:
     """Draw ``montage.png``, the last frames, and ``montage.gif`` or ``.mp4``, in a sweep's folder.
 
     All tiles have the same limits (see :mod:`pdesim.render.limits`): in the still, those of the
@@ -99,6 +100,9 @@ def montage(folder: Path, animation: Animation, options: Montage) -> tuple[Path,
             have different shapes.
         MissingExtraError: for MP4, if imageio-ffmpeg is not installed.
     """
+    check_settings(animation, Animation)
+    check_settings(options, Montage)
+    folder = as_path(folder)
     check_folder(folder)
     sweep = _open_sweep(folder, animation, options)
     still, target = folder / "montage.png", folder / f"montage.{animation.name}"

@@ -190,7 +190,8 @@ def _draw_columns(
         draw.text(at, text, SOFT, small, anchor="ma")
     below = picture.bottom + label_offset + 1.35 * ascent_of(small)
     middle = picture.left + picture.width / 2
-    draw.text((middle, below), axis_labels.name, SOFT, label, anchor="ma")
+    name = shorten(axis_labels.name, label, picture.width)
+    draw.text((middle, below), name, SOFT, label, anchor="ma")
 
 
 def _draw_rows(
@@ -203,11 +204,12 @@ def _draw_rows(
         at = (picture.left - label_offset, tile.top + tile.height / 2)
         draw.text(at, text, SOFT, small, anchor="rm")
     middle = picture.top + picture.height // 2
-    if len(axis_labels.name) == 1:
+    name = shorten(axis_labels.name, label, image.height - 2 * pad)
+    if len(name) == 1:
         at = (pad + round(0.3 * label.size), middle)
-        draw.text(at, axis_labels.name, SOFT, label, anchor="mm")
+        draw.text(at, name, SOFT, label, anchor="mm")
     else:
-        paste_rotated(image, axis_labels.name, label, round(0.64 * pad), middle, pad // 2)
+        paste_rotated(image, name, label, round(0.64 * pad), middle, pad // 2)
 
 
 def _label_step(count: int, needed: float, apart: float) -> int:

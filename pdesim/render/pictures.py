@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pdesim.errors import OutputError
+from pdesim.errors import ConfigError, OutputError, clip
 from pdesim.files import as_path, check_folder
 from pdesim.render.colors import Palette, line_palette, map_palette
 from pdesim.render.field_reader import Axis, FieldReader, open_field
@@ -20,14 +20,14 @@ from pdesim.render.look import SIZE, Look
 from pdesim.render.movie import replacing, write_gif, write_mp4
 from pdesim.render.painters import CurvePainter, MapPainter, curve_painter
 from pdesim.render.ticks import clock_texts
-from pdesim.settings import Animation
+from pdesim.settings import Animation, Montage
 
 ALL_COLORS = 240  # colours of pictures that are not GIFs, whose size hardly depends on them
 CURVE_HEIGHT = 0.56  # height to width of the picture of a 1-D field
 _MAX_RATIO = 8  # largest ratio of the sides of a picture
 
 
-def render(source: Path, animation: Animation, destination: Path | None = None) -> Path:
+def render(source: str | Path, animation: Animation, destination: str | Path | None = None) -> Path:
     """Draw all frames of a run folder or a snapshot file as a GIF or an MP4.
 
     Args:
@@ -41,13 +41,27 @@ def render(source: Path, animation: Animation, destination: Path | None = None) 
 
     Raises:
         OutputError: if the file is missing, unreadable or empty, or the picture cannot be written.
-        ConfigError: for an unknown field or colour map, or limits in the wrong order.
+        ConfigError: for an unknown field or colour map, limits in the wrong order, or settings
+            without drawing (``none``).
         MissingExtraError: for MP4, if imageio-ffmpeg is not installed.
     """
+    check_settings(animation, Animation)
+    if animation.name == "none":
+        raise ConfigError("animation=none disables drawing", "animation=gif or animation=mp4")
     path = _snapshot_file(as_path(source))
-    check_folder((destination or path).parent)
+    target = None if destination is None else as_path(destination)
+    check_folder((target or path).parent)
     with open_field(path, animation.field, animation.slice) as reader:
-        return draw_frames(FrameStream(reader, animation), destination)
+        return draw_frames(FrameStream(reader, animation), target)
+
+
+def check_settings(value: object, kind: type[Animation | Montage]) -> None:
+    """Raise ConfigError unless an argument is a section of the settings of this class."""
+    if not isinstance(value, kind):
+        raise ConfigError(
+            f"{clip(repr(value), 100)} cannot be the settings of a picture",
+            f"pdesim.settings.{kind.__name__}(...)",
+        )
 
 
 def draw_frames(stream: FrameStream, destination: Path | None = None) -> Path:
@@ -75,8 +89,10 @@ def draw_frames(stream: FrameStream, destination: Path | None = None) -> Path:
             wasted += change.frames
 
 
-def poster(source: Path, animation: Animation, destination: Path) -> Path:
+def poster(source: str | Path, animation: Animation, destination: str | Path) -> Path:
     """Draw the last frame as a PNG of at least 1024 pixels; see :func:`render` for the rest."""
+    check_settings(animation, Animation)
+    destination = as_path(destination)
     path = _snapshot_file(as_path(source))
     size = max(1024, animation.size or SIZE)
     with open_field(path, animation.field, animation.slice) as reader:

@@ -13,19 +13,21 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from pdesim.errors import OutputError
-from pdesim.files import check_own_file
+from pdesim.errors import OutputError, clip
+from pdesim.files import as_path, check_own_file
 from pdesim.render.movie import replacing
 
 _BLUE, _ORANGE, _INK, _LINE = "#1f5fa8", "#c8571b", "#1e1e1e", "#8c8c8c"
 #: margins of the figure (left, right, bottom, top) and between its axes (horizontal, vertical) in
 #: inches, for tick labels of seven characters
 _MARGINS = 0.95, 0.25, 0.55, 0.4, 1.05, 0.55
+#: limit of the characters of a field's name in the figure
+LONGEST_NAME = 40
 _TITLE: dict[str, Any] = {"loc": "left", "fontsize": 10, "color": _INK, "parse_math": False}
 _LABEL: dict[str, Any] = {"fontsize": 9.5, "color": "#5c5c5c", "parse_math": False}
 
 
-def diagnostics_plot(csv_path: Path, png_path: Path) -> Path:
+def diagnostics_plot(csv_path: str | Path, png_path: str | Path) -> Path:
     """Draw a row per field: its mean with its minimum and maximum, and its L2 norm.
 
     Returns:
@@ -34,12 +36,13 @@ def diagnostics_plot(csv_path: Path, png_path: Path) -> Path:
     Raises:
         OutputError: if the table is missing, unreadable or empty, or the PNG cannot be written.
     """
+    csv_path, png_path = as_path(csv_path), as_path(png_path)
     table = _read(csv_path)
     fields = [name.removesuffix("_mean") for name in table if name.endswith("_mean")]
     figure, grid = _axes(len(fields))
     for field, (left, right) in zip(fields, grid, strict=True):
-        _draw_range(left, table, field)
-        _draw_norm(right, table, field)
+        _draw_range(left, table, field, clip(field, LONGEST_NAME))
+        _draw_norm(right, table, field, clip(field, LONGEST_NAME))
         for axes in (left, right):
             _style_axes(axes, table["time"])
     for axes in grid[-1]:
@@ -99,7 +102,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     return dict(zip(header, np.array(values).T, strict=True))
 
 
-def _draw_range(axes: Axes, table: Mapping[str, np.ndarray], field: str) -> None:
+def _draw_range(axes: Axes, table: Mapping[str, np.ndarray], field: str, label: str) -> None:
     time, mean = table["time"], table[f"{field}_mean"]
     low, high = table.get(f"{field}_min", mean), table.get(f"{field}_max", mean)
     if len(time) == 1:
@@ -110,16 +113,16 @@ def _draw_range(axes: Axes, table: Mapping[str, np.ndarray], field: str) -> None
         for edge in (low, high):
             axes.plot(time, edge, color=_BLUE, alpha=0.45, linewidth=0.8)
         axes.plot(time, mean, color=_BLUE, linewidth=1.8)
-    axes.set_title(f"{field}: mean, minimum to maximum", **_TITLE)
-    axes.set_ylabel(field, **_LABEL)
+    axes.set_title(f"{label}: mean, minimum to maximum", **_TITLE)
+    axes.set_ylabel(label, **_LABEL)
 
 
-def _draw_norm(axes: Axes, table: Mapping[str, np.ndarray], field: str) -> None:
+def _draw_norm(axes: Axes, table: Mapping[str, np.ndarray], field: str, label: str) -> None:
     time = table["time"]
     norm = table.get(f"{field}_l2", np.full_like(time, np.nan))
     axes.plot(time, norm, "o" if len(time) == 1 else "-", color=_ORANGE, linewidth=1.8)
-    axes.set_title(f"{field}: L2 norm", **_TITLE)
-    axes.set_ylabel(f"‖{field}‖₂", **_LABEL)
+    axes.set_title(f"{label}: L2 norm", **_TITLE)
+    axes.set_ylabel(f"‖{label}‖₂", **_LABEL)
 
 
 def _style_axes(axes: Axes, time: np.ndarray) -> None:

@@ -10,6 +10,11 @@ import matplotlib
 import numpy as np
 from PIL import ImageFont
 
+from pdesim.errors import clip
+
+#: limit of the characters of a text in a picture; longer ones are cut before they are measured
+LONGEST = 200
+
 
 @lru_cache(maxsize=32)
 def font_of(size: float, bold: bool = False) -> ImageFont.FreeTypeFont:
@@ -33,8 +38,14 @@ def ascent_of(font: ImageFont.FreeTypeFont) -> int:
 
 def shorten(text: str, font: ImageFont.FreeTypeFont, available: int) -> str:
     """The text, with its end replaced by an ellipsis if it is wider than ``available`` pixels."""
+    text = clip(text, LONGEST)
     if width_of(text, font) <= available:
         return text
-    while text and width_of(text + "…", font) > available:
-        text = text[:-1]
-    return text.rstrip() + "…"
+    low, high = 0, len(text) - 1  # ``low`` characters fit, more than ``high`` do not
+    while low < high:
+        middle = (low + high + 1) // 2
+        if width_of(text[:middle] + "…", font) <= available:
+            low = middle
+        else:
+            high = middle - 1
+    return text[:low].rstrip() + "…"

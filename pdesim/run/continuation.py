@@ -17,11 +17,14 @@ from pdesim.output import RunFolder, Snapshots, fingerprint, lock, read_checkpoi
 from pdesim.output.checkpoint import Checkpoint
 from pdesim.output.run_folder import CHECKPOINT, SNAPSHOTS
 from pdesim.plan import Plan, build_grid, build_plan, frame_times
+from pdesim.render.quantity import check_picture
 from pdesim.settings import CONTINUING, INCIDENTAL, OPEN_SECTIONS, Settings, lies_in, read_settings
 
 _HINT = f"remove {CHECKPOINT}: the run resumes from the previous one, or starts again"
 #: settings that may change; all others determine the numbers or the layout of the file
 FREE = (*CONTINUING, *INCIDENTAL)
+#: settings that have an effect when a run or a sweep is started, not when a run is resumed
+FOR_START = ("sweep", "workers", "experiment", "montage", "resume", "output.overwrite")
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,9 @@ class Continuation:
     notes: tuple[str, ...]
 
 
-def continue_run(folder: Path, requested: Mapping[str, Any]) -> Continuation:
+def continue_run(
+    folder: Path, requested: Mapping[str, Any], explicit: bool = False
+) -> Continuation:
     """Plan the rest of a run from its files.
 
     A truncated snapshot file is recovered first. The newer of the two checkpoints that is intact is
@@ -48,11 +53,16 @@ def continue_run(folder: Path, requested: Mapping[str, Any]) -> Continuation:
     Args:
         folder: folder of the run.
         requested: settings for the rest, as a (partial) mapping; see :data:`FREE`.
+        explicit: whether a user has given each of these settings, so that those without effect are
+            refused or noted.
 
     Raises:
         OutputError: if there is no run, if it is running, or if its files do not belong together.
-        ConfigError: for settings that may not change.
+        ConfigError: for settings that may not change, are invalid or, if they are explicit, have no
+            effect.
     """
+    if explicit:
+        _check_for_start(requested)
     path, notes = RunFolder(folder).snapshots, []
     if not path.is_file():
         raise OutputError(f"{folder} contains no run (no {SNAPSHOTS})", "the folder of a run")
@@ -63,7 +73,7 @@ def continue_run(folder: Path, requested: Mapping[str, Any]) -> Continuation:
     if recovered.changed:
         notes.append(f"{SNAPSHOTS} was truncated: recovered {recovered.frames} frames")
     with Snapshots(path) as snapshots:
-        times, attributes = snapshots.times, snapshots.attributes
+        times, attributes, fields = snapshots.times, snapshots.attributes, snapshots.fields
         shape = snapshots[snapshots.fields[0]].shape[1:] if snapshots.fields else ()
     stored = _config(attributes, path)
     values = _merged(stored, requested)
@@ -82,7 +92,32 @@ def continue_run(folder: Path, requested: Mapping[str, Any]) -> Continuation:
             )
     if plan is not None and plan.resume_from is None and len(times):
         notes.append(f"no usable checkpoint: computed again, {len(times)} frames are kept")
+    if plan is None:  # settings of the rest were not checked by a plan
+        formulas = settings.equation.get("rhs") or settings.equation.get("solve")
+        names = tuple(formulas) if isinstance(formulas, Mapping) else fields
+        axes = build_grid(settings).axes
+        check_picture(settings.animation, names, axes, settings.output.fields)
+        notes += _without_effect(requested, folder) if explicit else []
     return Continuation(plan, text, tuple(notes))
+
+
+def _check_for_start(requested: Mapping[str, Any]) -> None:
+    for key, _ in _leaves(requested):
+        if lies_in(key, FOR_START):
+            raise ConfigError(
+                f"{key} has no effect when a run is resumed",
+                "time.end, time.wall_limit, output.checkpoint, device, label and animation",
+            )
+
+
+def _without_effect(requested: Mapping[str, Any], folder: Path) -> list[str]:
+    """Return a note on settings that a finished run does not use."""
+    names = [key for key, _ in _leaves(requested) if key != "time.end"]
+    if not names:
+        return []
+    drawn = any(lies_in(name, ("animation",)) for name in names)
+    hint = f"; pdesim render {folder} draws it with other settings" if drawn else ""
+    return [f"{', '.join(names)}: no effect, since the run is finished{hint}"]
 
 
 def _config(attributes: Mapping[str, Any], path: Path) -> dict[str, Any]:
@@ -129,7 +164,13 @@ def _merged(stored: Mapping[str, Any], requested: Mapping[str, Any]) -> dict[str
     for key in free:
         section, _, name = key.partition(".")
         if name:
-            values.setdefault(section, {})[name] = after[key]
+            inside = values.setdefault(section, {})
+            if not isinstance(inside, dict):
+                raise ConfigError(
+                    f"unknown setting {key}: {section} is {inside!r}, not a section",
+                    f"{section}=VALUE",
+                )
+            inside[name] = after[key]
         else:
             values[section] = after[key]
     return values

@@ -50,7 +50,7 @@ def run_sweep(
     Raises:
         OutputError: if another process computes a sweep in this folder.
     """
-    make_folder(folder)
+    make_folder(folder, "hydra.sweep.dir")
     with hold(folder):
         return _run_held(jobs, folder, compose, console)
 

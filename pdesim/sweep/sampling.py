@@ -134,9 +134,9 @@ def _from_file(
 ) -> Iterator[tuple[str, str | Choices | Interval]]:
     for name, value in _leaves(parameters):
         check_swept(name, f"sweep.parameters.{name}")
+        if isinstance(value, list | tuple | Mapping) and not value:
+            raise ConfigError(f"sweep.parameters.{name} is empty", "a list of values")
         if isinstance(value, list | tuple):
-            if not value:
-                raise ConfigError(f"sweep.parameters.{name} is empty", "a list of values")
             yield name, Choices(name, tuple(_hydra_text(one) for one in value))
         else:
             text = value if isinstance(value, str) else _hydra_text(value)
@@ -145,7 +145,7 @@ def _from_file(
 
 def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in values.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value:
             yield from _leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

@@ -15,8 +15,8 @@ from rich.console import Console
 
 from pdesim.config.compose import choices, compose_settings, is_given
 from pdesim.engine.device import start_tensorflow
-from pdesim.errors import PdesimError
-from pdesim.files import check_folder, make_folder, new_folder
+from pdesim.errors import OutputError, PdesimError
+from pdesim.files import check_creatable, check_folder, make_folder, new_folder, writing
 from pdesim.plan import build_plan
 from pdesim.settings import Device
 from pdesim.verify.matrix import CASES, MatrixPart, PartSelector
@@ -24,6 +24,8 @@ from pdesim.verify.matrix import CASES, MatrixPart, PartSelector
 if TYPE_CHECKING:
     from pdesim.verify.report import Row
 
+#: files of the results
+RESULT, PLOT = "verify.json", "verify.png"
 #: settings, and the part of the matrix that is measured with them; None: as without --all
 Job = tuple[list[str], MatrixPart | None]
 
@@ -33,6 +35,7 @@ def run_verify(
     matrix: bool = False,
     markdown: str | None = None,
     config_dir: str | None = None,
+    overwrite: bool = False,
 ) -> int:
     """Measure the orders of accuracy and report them.
 
@@ -41,12 +44,13 @@ def run_verify(
         matrix: whether to measure the matrix of all equations, or of the given equation.
         markdown: a file for the table in Markdown.
         config_dir: a folder with additional configuration files.
+        overwrite: whether existing files may be replaced.
 
     Returns:
         The exit code: 1 if an order is below its claim, else 0.
     """
     console = Console(stderr=True)
-    name, folder, rows = _verify_rows(overrides, matrix, config_dir)
+    name, folder, rows = _verify_rows(overrides, matrix, config_dir, overwrite)
     from pdesim.verify import report  # imports TensorFlow, which has to be configured before
 
     done = []
@@ -63,11 +67,14 @@ def run_verify(
     given = is_given("hydra.run.dir", overrides)
     folder = folder if given else new_folder(folder)
     make_folder(folder)
-    report.write_json(done, folder / "verify.json")
+    with writing(folder / RESULT, "hydra.run.dir") as temporary:
+        report.write_json(done, temporary)
     if name != "all":
-        report.plot(done, folder / "verify.png", f"{name}: measured orders")
+        with writing(folder / PLOT, "hydra.run.dir") as temporary:
+            report.plot(done, temporary, f"{name}: measured orders")
     if markdown:
-        Path(markdown).write_text(report.markdown(done), "utf-8")
+        with writing(Path(markdown), "--markdown") as temporary:
+            temporary.write_text(report.markdown(done), "utf-8")
     print(folder)
     missed = [row for row in done if not row.passed]
     if missed:
@@ -76,7 +83,7 @@ def run_verify(
 
 
 def _verify_rows(
-    overrides: list[str], matrix: bool, config_dir: str | None
+    overrides: list[str], matrix: bool, config_dir: str | None, overwrite: bool
 ) -> tuple[str, Path, Iterator[Row]]:
     """The name of the equation or ``all``, the folder for the results, and an iterator of rows."""
     composed = compose_settings(["device.precision=float64", *overrides], config_dir)
@@ -86,7 +93,13 @@ def _verify_rows(
     equations_given = [word.partition("=")[2] for word in overrides if word.startswith("equation=")]
     name = "all" if matrix and not equations_given else plan.equation.name
     folder = composed.run_folder if given else Path("outputs", "verify", name, stamp)
+    check_creatable(folder)
     check_folder(folder)
+    if not overwrite and any((folder / file).exists() for file in (RESULT, PLOT)):
+        raise OutputError(
+            f"{folder} already contains results of pdesim verify; nothing was overwritten",
+            hint="--overwrite, or another folder (hydra.run.dir=DIR)",
+        )
     start_tensorflow(Device(name="cpu"))
     if matrix:
         equations = equations_given or [e for e in choices("equation") if e != "custom"]

@@ -119,7 +119,7 @@ def plot(rows: Sequence[Row], path: Path, title: str) -> None:
         _panel(axes, kind, panel_rows)
         axes.set_title(f"{kind}: {boundary}", fontsize=10)
     figure.suptitle(title)
-    figure.savefig(path, dpi=100)
+    figure.savefig(path, dpi=100, format="png")
 
 
 def _panel(axes: Axes, kind: str, rows: Sequence[Row]) -> None:
