@@ -56,7 +56,7 @@ class PdesimError(Exception):
         super().__init__("\n".join(lines))
 
     def __reduce__(self) -> tuple[Callable[..., PdesimError], tuple]:
-        # subclasses have other arguments than Exception.args, which copying between processes would pass
+        # subclasses have other arguments than Exception.args, which copies would be made of
         return _rebuild, (type(self), self.args, self.__dict__)
 
 

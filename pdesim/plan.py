@@ -18,7 +18,7 @@ from pdesim.formula import names_in
 from pdesim.formula.language import AXES
 from pdesim.model.boundary_conditions import Boundary, build_boundary
 from pdesim.model.equation import Equation, build_equation, unused_parameters
-from pdesim.model.grid import Grid, square_extents
+from pdesim.model.grid import Grid, build_grid
 from pdesim.model.initial_conditions import build_initial
 from pdesim.model.obstacles import Mask
 from pdesim.operators import build_discretisation
@@ -32,7 +32,14 @@ from pdesim.settings import Settings
 from pdesim.steppers import Stepper, build_stepper
 from pdesim.steppers.cost import Cost, cost_of
 from pdesim.steppers.stability import linearise
-from pdesim.steppers.targets import POINTS, control_points, find_events, merge, nearness
+from pdesim.steppers.targets import (
+    POINTS,
+    control_points,
+    find_events,
+    frame_times,
+    merge,
+    nearness,
+)
 from pdesim.steppers.time_step import (
     TimeStep,
     instants,
@@ -43,8 +50,6 @@ from pdesim.steppers.time_step import (
 )
 
 MAX_STEPS = 10**11
-#: smallest relative difference of coordinates and of times
-DIGITS = 1e-12
 #: approximate number of arrays of the size of the state in memory
 STATE_COPIES = 6
 
@@ -323,65 +328,6 @@ def _targets_to(
     later = np.append(before, times[times > before])
     control = control_points(later, early=False) if automatic else later[:0]
     return np.append(planned[:-1], merge(later, events[events > before], control))
-
-
-def build_grid(settings: Settings) -> Grid:
-    """Return the grid, with the dimensions of the given lists, else ``domain.dimensions``.
-
-    If ``grid`` is a list and ``domain.extent`` one number, that number is the extent along x, and
-    the other axes get cells of the same size: ``extent[axis] = extent * grid[axis] / grid[0]``.
-    """
-    lists = {
-        "grid": settings.grid,
-        "domain.extent": settings.domain.extent,
-        "domain.origin": settings.domain.origin,
-    }
-    lengths = {name: len(value) for name, value in lists.items() if isinstance(value, list)}
-    if len(set(lengths.values())) > 1:
-        lengths_text = ", ".join(f"{name} has {n}" for name, n in lengths.items())
-        raise ConfigError(
-            f"the lists differ in length: {lengths_text}", "one value per axis, or one number"
-        )
-    dimensions = next(iter(lengths.values()), settings.domain.dimensions)
-
-    def per_axis(value):
-        return tuple(value) if isinstance(value, list) else (value,) * dimensions
-
-    points, extent, origin = (per_axis(value) for value in lists.values())
-    if not isinstance(settings.domain.extent, list):
-        extent = square_extents(points, settings.domain.extent)
-    grid = Grid(points, tuple(map(float, extent)), tuple(map(float, origin)))
-    for axis, name in enumerate(grid.axes):
-        ends = grid.origin[axis], grid.origin[axis] + grid.extent[axis]
-        if not DIGITS * max(map(abs, ends)) < grid.spacing[axis]:
-            raise ConfigError(
-                f"{name} from {ends[0]:g} to {ends[1]:g} in cells of {grid.spacing[axis]:.3g}: "
-                "neighbouring cells have the same coordinate in float64",
-                "an origin that is less than 10^12 cells away",
-            )
-    return grid
-
-
-def frame_times(settings: Settings) -> np.ndarray:
-    """Return the times of all frames, including the initial state."""
-    start, end = settings.time.start, settings.time.end
-    if end <= start:
-        raise ConfigError(f"time.end={end:g} does not come after time.start={start:g}")
-    if not DIGITS * max(abs(start), abs(end)) < end - start:
-        raise ConfigError(
-            f"time.start={start:g} and time.end={end:g} are equal but for rounding",
-            "a duration above 10^-12 of the time",
-        )
-    every = settings.output.every
-    if every is None:
-        if settings.output.frames is None:
-            raise ConfigError("output.frames and output.every are both empty", "one of them")
-        return np.linspace(start, end, settings.output.frames + 1)
-    count = (end - start) / every * (1 + 1e-12)
-    if count > 1_000_000:
-        raise ConfigError(f"output.every={every:g} makes {count:.3g} frames", "at most a million")
-    times = start + every * np.arange(math.floor(count) + 1)
-    return times if end - times[-1] <= 1e-9 * min(every, end - start) else np.append(times, end)
 
 
 def _mask(

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from pdesim.config.compose import choices, compose_settings, config_folder, groups
 from pdesim.errors import ConfigError, FormulaError, PdesimError
+from pdesim.model.grid import build_grid
 from pdesim.model.initial_conditions import build_initial
-from pdesim.plan import build_grid, build_plan
+from pdesim.plan import build_plan
 from pdesim.run.resolution import growing_waves, note_after, notes_before, steepest
 from pdesim.settings import read_settings
 

@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -381,8 +382,6 @@ def test_a_checkpoint_refers_to_no_other_file(tmp_path):
 
 
 def test_nothing_is_pickled():
-    from pathlib import Path
-
     for path in Path(pdesim.__file__).parent.rglob("*.py"):
         assert "pickle" not in path.read_text().replace("allow_pickle=False", ""), path
 

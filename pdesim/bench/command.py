@@ -13,7 +13,8 @@ from pdesim.engine.device import Placement, start_tensorflow
 from pdesim.engine.startup import start_for
 from pdesim.errors import ConfigError, clip
 from pdesim.files import writing
-from pdesim.plan import Plan, build_grid, build_plan
+from pdesim.model.grid import build_grid
+from pdesim.plan import Plan, build_plan
 from pdesim.settings import Device
 
 if TYPE_CHECKING:

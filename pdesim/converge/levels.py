@@ -11,11 +11,12 @@ import numpy as np
 from pdesim.config.compose import Composed
 from pdesim.errors import BoundaryError, ConfigError, DivergedError, PdesimError, StepperError
 from pdesim.model.equation import build_equation
-from pdesim.model.grid import Grid
+from pdesim.model.grid import Grid, build_grid
 from pdesim.model.initial_conditions import build_initial
-from pdesim.plan import Plan, build_grid, build_plan, frame_times
+from pdesim.plan import Plan, build_plan
 from pdesim.settings import Settings
 from pdesim.steppers import METHODS
+from pdesim.steppers.targets import frame_times
 
 #: numbers of cells per axis relative to those of the settings
 FACTORS = (0.5, 1.0, 2.0)

@@ -5,10 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from pdesim.errors import ConfigError
 from pdesim.formula.language import AXES
+from pdesim.settings import Settings
+
+#: the smallest difference between coordinates, relative to the largest coordinate
+DIGITS = 1e-12
 
 
 @dataclass(frozen=True)
@@ -120,3 +126,40 @@ def square_extents(points: Sequence[int], extent: float) -> tuple[float, ...]:
 def place_names(axes: tuple[str, ...]) -> tuple[str, ...]:
     """Return the names that :meth:`Grid.namespace` defines."""
     return (*axes, *(f"L{name}" for name in axes), "r")
+
+
+def build_grid(settings: Settings) -> Grid:
+    """Return the grid of the settings, with the dimensions of the lists, or ``domain.dimensions``.
+
+    If ``grid`` is a list and ``domain.extent`` one number, that number is the extent along x, and
+    the other axes get cells of the same size: ``extent[axis] = extent * grid[axis] / grid[0]``.
+    """
+    lists = {
+        "grid": settings.grid,
+        "domain.extent": settings.domain.extent,
+        "domain.origin": settings.domain.origin,
+    }
+    lengths = {name: len(value) for name, value in lists.items() if isinstance(value, list)}
+    if len(set(lengths.values())) > 1:
+        lengths_text = ", ".join(f"{name} has {n}" for name, n in lengths.items())
+        raise ConfigError(
+            f"the lists differ in length: {lengths_text}", "one value per axis, or one number"
+        )
+    dimensions = next(iter(lengths.values()), settings.domain.dimensions)
+
+    def per_axis(value: Any) -> tuple:
+        return tuple(value) if isinstance(value, list) else (value,) * dimensions
+
+    points, extent, origin = (per_axis(value) for value in lists.values())
+    if not isinstance(settings.domain.extent, list):
+        extent = square_extents(points, settings.domain.extent)
+    grid = Grid(points, tuple(map(float, extent)), tuple(map(float, origin)))
+    for axis, name in enumerate(grid.axes):
+        ends = grid.origin[axis], grid.origin[axis] + grid.extent[axis]
+        if not DIGITS * max(map(abs, ends)) < grid.spacing[axis]:
+            raise ConfigError(
+                f"{name} from {ends[0]:g} to {ends[1]:g} in cells of {grid.spacing[axis]:.3g}: "
+                "neighbouring cells have the same coordinate in float64",
+                "an origin that is less than 10^12 cells away",
+            )
+    return grid

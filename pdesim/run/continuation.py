@@ -13,12 +13,14 @@ import numpy as np
 from pdesim.errors import ConfigError, OutputError
 from pdesim.files import check_folder, dump_yaml, load_yaml
 from pdesim.files.hdf5 import reason
+from pdesim.model.grid import build_grid
 from pdesim.output import RunFolder, Snapshots, fingerprint, lock, read_checkpoint, recover
 from pdesim.output.checkpoint import Checkpoint
 from pdesim.output.run_folder import CHECKPOINT, SNAPSHOTS
-from pdesim.plan import Plan, build_grid, build_plan, frame_times
+from pdesim.plan import Plan, build_plan
 from pdesim.render.quantity import check_picture
 from pdesim.settings import CONTINUING, INCIDENTAL, OPEN_SECTIONS, Settings, lies_in, read_settings
+from pdesim.steppers.targets import frame_times
 
 _HINT = f"remove {CHECKPOINT}: the run resumes from the previous one, or starts again"
 #: settings that may change; all others determine the numbers or the layout of the file

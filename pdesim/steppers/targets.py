@@ -8,6 +8,7 @@ order and may miss a pulse entirely.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -19,6 +20,7 @@ from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
 from pdesim.formula.language import TIME
 from pdesim.operators.problem import Problem
+from pdesim.settings import Settings
 
 #: samples of a formula of time between two frames; a pulse must span several of them
 SAMPLES = 400
@@ -31,8 +33,32 @@ CONSTANT = 1e-7
 #: the minimum number of points at which an automatic step is adapted, and the number of times the
 #: first interval is halved, since solutions change most at the start
 POINTS, HALVINGS = 32, 8
+#: the smallest duration, relative to the time
+DIGITS = 1e-12
 #: events closer than this fraction of an interval are merged
 TOGETHER = 1e-12
+
+
+def frame_times(settings: Settings) -> np.ndarray:
+    """Return the times of all frames, including the initial state."""
+    start, end = settings.time.start, settings.time.end
+    if end <= start:
+        raise ConfigError(f"time.end={end:g} does not come after time.start={start:g}")
+    if not DIGITS * max(abs(start), abs(end)) < end - start:
+        raise ConfigError(
+            f"time.start={start:g} and time.end={end:g} are equal but for rounding",
+            "a duration above 10^-12 of the time",
+        )
+    every = settings.output.every
+    if every is None:
+        if settings.output.frames is None:
+            raise ConfigError("output.frames and output.every are both empty", "one of them")
+        return np.linspace(start, end, settings.output.frames + 1)
+    count = (end - start) / every * (1 + 1e-12)
+    if count > 1_000_000:
+        raise ConfigError(f"output.every={every:g} makes {count:.3g} frames", "at most a million")
+    times = start + every * np.arange(math.floor(count) + 1)
+    return times if end - times[-1] <= 1e-9 * min(every, end - start) else np.append(times, end)
 
 
 def find_events(problem: Problem, times: np.ndarray, given: Sequence[float] = ()) -> np.ndarray:

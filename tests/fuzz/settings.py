@@ -23,7 +23,8 @@ from fuzz.common import WRONG_VALUES, garble, main
 
 from pdesim.config.compose import choices, compose_settings, config_folder, groups
 from pdesim.model.equation import KEYS
-from pdesim.plan import build_grid, build_plan
+from pdesim.model.grid import build_grid
+from pdesim.plan import build_plan
 from pdesim.settings import Settings
 
 #: cells beyond which a plan is not made: it would be slow for its size alone
