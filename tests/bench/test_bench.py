@@ -136,7 +136,7 @@ def test_frames_are_the_devices_own_arrays_and_stay(placement):
 @pytest.mark.parametrize("problem", ["gray_scott", "heat", "wave", "gray_scott_etdrk4"])
 def test_peers_agree_with_numpy(tmp_path, problem):
     """All installed packages; one with errors above rounding would be excluded with a message."""
-    script = Path(__file__).parent.parent / "benchmarks" / "peers.py"
+    script = Path(__file__).parents[2] / "benchmarks" / "peers.py"
     words = ["--quick", "--problems", problem, "--json", str(tmp_path / "peers.json")]
     done = subprocess.run([sys.executable, script, *words], capture_output=True, text=True)
     assert done.returncode == 0 and "is off by" not in done.stderr, done.stderr

@@ -14,7 +14,7 @@ import pytest
 
 from pdesim.formula.language import ALIASES, DERIVATIVES, FUNCTIONS, GENERATORS, OPERATORS
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 DOCUMENTS = sorted((ROOT / "docs").glob("*.md"))
 EXTENDING = ROOT / "docs" / "extending.md"

@@ -244,7 +244,7 @@ def cut_off(path, frames: int, more: bool = False):
             writer._append("u", int(sys.argv[2]), some_states(1)[0, 0])
         os._exit(9)
     """)
-    here = str(Path(__file__).parents[1])
+    here = str(Path(__file__).parents[2])
     words = [sys.executable, "-c", code, str(path), str(frames), str(more), here]
     assert subprocess.run(words).returncode == 9
 

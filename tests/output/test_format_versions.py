@@ -25,7 +25,7 @@ from pdesim.errors import OutputError
 from pdesim.output import RunFolder, read_checkpoint
 from pdesim.output.summary import summarize
 
-FIXTURE = Path(__file__).parent / "fixtures" / "run_v1"
+FIXTURE = Path(__file__).parents[1] / "fixtures" / "run_v1"
 SETTINGS = (
     "equation=gray_scott", "grid=4", "seed=1", "stepper=rk4", "time.dt=1", "animation=none",
     "device=cpu", "device.precision=float64",

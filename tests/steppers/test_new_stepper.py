@@ -18,7 +18,7 @@ from pdesim.steppers.cost import cost_of
 from pdesim.steppers.stability import linearise, stable_step
 from pdesim.verify.orders import measure_time
 
-CONTRIBUTING = Path(__file__).parents[1] / "CONTRIBUTING.md"
+CONTRIBUTING = Path(__file__).parents[2] / "CONTRIBUTING.md"
 #: cuts small grids into slabs and tiles
 FINELY = Tuning(
     small_grid_depths={}, two_band_bytes=1, single_band_bytes=1,
