@@ -408,9 +408,9 @@ def _mask(
 
 def _check_bits(settings: Settings) -> None:
     keep, name = settings.output.keep_bits, settings.output.dtype or settings.device.precision
-    most = np.finfo(name).nmant
-    if keep is not None and keep > most:
-        raise ConfigError(f"output.keep_bits={keep}, but {name} has {most} mantissa bits")
+    max_bits = np.finfo(name).nmant
+    if keep is not None and keep > max_bits:
+        raise ConfigError(f"output.keep_bits={keep}, but {name} has {max_bits} mantissa bits")
 
 
 def _check_stored_range(
