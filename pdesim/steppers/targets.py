@@ -105,6 +105,20 @@ def control_points(times: np.ndarray, early: bool) -> np.ndarray:
     return np.append(inside, times[0] + first * 0.5 ** np.arange(1, HALVINGS + 1))
 
 
+def extend_targets(
+    times: np.ndarray, planned: np.ndarray, events: np.ndarray, automatic: bool
+) -> np.ndarray:
+    """Return the planned targets, cut at an earlier end or extended to a later one."""
+    end, before = times[-1], planned[-1]
+    if end == before:
+        return planned
+    if end < before:
+        return np.append(planned[planned < end], end)
+    later = np.append(before, times[times > before])
+    control = control_points(later, early=False) if automatic else later[:0]
+    return np.append(planned[:-1], merge(later, events[events > before], control))
+
+
 def _time_dependent(problem: Problem) -> Iterator[sympy.Expr]:
     """Return the largest subexpressions of time without fields, and all switches in t."""
     fields = set(problem.equation.field_symbols)
