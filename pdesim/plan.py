@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 
 from pdesim.errors import ConfigError
-from pdesim.files import memory
 from pdesim.formula import names_in
-from pdesim.formula.language import AXES
 from pdesim.model.boundary_conditions import Boundary, build_boundary
 from pdesim.model.equation import Equation, build_equation, unused_parameters
 from pdesim.model.grid import Grid, build_grid
 from pdesim.model.initial_conditions import build_initial
 from pdesim.model.obstacles import Mask
+from pdesim.model.storage import STATE_COPIES, check_bits, check_memory, check_stored_range
 from pdesim.operators import build_discretisation
 from pdesim.operators.checks import check_numbers, check_solvable, check_wall_values
 from pdesim.operators.mirror import mark_mirrors
@@ -35,6 +34,7 @@ from pdesim.steppers.stability import linearise
 from pdesim.steppers.targets import (
     POINTS,
     control_points,
+    extend_targets,
     find_events,
     frame_times,
     merge,
@@ -50,8 +50,6 @@ from pdesim.steppers.time_step import (
 )
 
 MAX_STEPS = 10**11
-#: approximate number of arrays of the size of the state in memory
-STATE_COPIES = 6
 
 
 @dataclass
@@ -223,7 +221,7 @@ def build_plan(
     """
     grid = build_grid(settings)
     equation = build_equation(settings.equation, grid.axes, name)
-    _check_memory(grid, equation, settings)
+    check_memory(grid, equation, settings)
     symbols = equation.parameter_symbols
     boundary = build_boundary(settings.boundary, equation.fields, grid, symbols)
     boundary = mark_mirrors(boundary, equation, grid)
@@ -248,7 +246,7 @@ def build_plan(
     check_numbers(problem, settings.device.precision)
     check_wall_values(problem, (settings.time.start, settings.time.end))
     check_picture(settings.animation, equation.fields, grid.axes, settings.output.fields)
-    _check_bits(settings)
+    check_bits(settings)
     output = settings.output
     selection = build_selection(grid, equation.fields, output.fields, output.stride, output.region)
     if resume_from is not None:
@@ -264,7 +262,7 @@ def build_plan(
     else:
         times = frame_times(settings)
         evolution, targets = _evolution(settings, problem, state, times)
-    _check_stored_range(settings, equation, state, selection)
+    check_stored_range(settings, equation, state, selection.fields)
     first = InitialState(state.astype(settings.device.precision, copy=False))
     plan = Plan(settings, problem, evolution, times, targets, first, selection, notes=notes)
     if not plan.is_steady and not plan.step.adaptive and plan.steps_left > MAX_STEPS:
@@ -303,7 +301,7 @@ def _continued(
         is_automatic(settings, stepper),
     )
     events = find_events(problem, since.times, settings.time.events)
-    targets = _targets_to(since.times, since.targets, events, step.automatic)
+    targets = extend_targets(since.times, since.targets, events, step.automatic)
     return Plan(
         settings,
         problem,
@@ -314,20 +312,6 @@ def _continued(
         selection,
         since,
     )
-
-
-def _targets_to(
-    times: np.ndarray, planned: np.ndarray, events: np.ndarray, automatic: bool
-) -> np.ndarray:
-    """Return the planned targets, cut at an earlier end or extended to a later one."""
-    end, before = times[-1], planned[-1]
-    if end == before:
-        return planned
-    if end < before:
-        return np.append(planned[planned < end], end)
-    later = np.append(before, times[times > before])
-    control = control_points(later, early=False) if automatic else later[:0]
-    return np.append(planned[:-1], merge(later, events[events > before], control))
 
 
 def _mask(
@@ -350,46 +334,3 @@ def _mask(
     formula = build_initial({"mask": text}, ("mask",), grid.axes, symbols, "domain")
     values = formula.evaluate(grid, boundary.periodic_axes, equation.parameters, settings.seed)
     return Mask(values[0] > 0.5, boundary.obstacle_conditions)
-
-
-def _check_bits(settings: Settings) -> None:
-    keep, name = settings.output.keep_bits, settings.output.dtype or settings.device.precision
-    most = np.finfo(name).nmant
-    if keep is not None and keep > most:
-        raise ConfigError(f"output.keep_bits={keep}, but {name} has {most} mantissa bits")
-
-
-def _check_stored_range(
-    settings: Settings, equation: Equation, state: np.ndarray, selection: Selection
-) -> None:
-    """Check that ``output.dtype`` stores the initial state without overflow or underflow.
-
-    Raises:
-        ConfigError: for the first field whose largest magnitude is out of range.
-    """
-    dtype = np.dtype(settings.output.dtype or settings.device.precision)
-    for number in selection.fields:
-        largest = np.abs(state[number]).max()
-        with np.errstate(over="ignore", under="ignore"):
-            stored = largest.astype(dtype)
-        if np.isinf(stored) or (largest > 0 and stored == 0):
-            about = np.finfo(dtype)
-            raise ConfigError(
-                f"{equation.fields[number]} has values up to {largest:.3g} in the initial state, "
-                f"which {dtype} stores as {stored}",
-                f"magnitudes from {about.smallest_subnormal:.2g} to {about.max:.6g}",
-                "other units of this field"
-                + (", or output.dtype=float32" if dtype == np.float16 else ""),
-            )
-
-
-def _check_memory(grid: Grid, equation: Equation, settings: Settings) -> None:
-    size = 4 if settings.device.precision == "float32" else 8
-    needed = STATE_COPIES * size * len(equation.fields) * grid.cells
-    present = memory()
-    if needed > present:
-        axes = ", ".join(f"{n} along {a}" for n, a in zip(grid.points, AXES, strict=False))
-        raise ConfigError(
-            f"this grid ({axes}) needs about {needed / 2**30:.3g} GiB of memory",
-            f"at most the {present / 2**30:.3g} GiB of this machine",
-        )

@@ -68,12 +68,12 @@ class Integrator:
         Raises:
             OutputError: if the arrays do not match those of this stepper.
         """
-        wanted = [_form(part) for part in self.carry_of(0)]
+        expected = [_form(part) for part in self.carry_of(0)]
         for parts in carried:
-            if (found := [_form(part) for part in parts]) != wanted:
+            if (forms := [_form(part) for part in parts]) != expected:
                 raise OutputError(
-                    f"the checkpoint's stepper carries {', '.join(found[:9]) or 'nothing'}",
-                    ", ".join(wanted),
+                    f"the checkpoint's stepper carries {', '.join(forms[:9]) or 'nothing'}",
+                    ", ".join(expected),
                     "remove checkpoint.h5: the run resumes from the one before, or from the start",
                 )
         tensors = [self.tensor(part, part[0].dtype) for part in zip(*carried, strict=True)]
@@ -113,11 +113,13 @@ class Integrator:
             self.carry = self.state
             return
         self._coefficients = self._coefficients_for(dt)
-        begun = self.loop.init(
+        initial = self.loop.init(
             self.state, self._double(self.now), self._double(dt), self._parameters,
             self._coefficients,
         )  # fmt: skip
-        self.carry = begun if which.all() else self.loop.select_members(which, begun, self.carry)
+        self.carry = (
+            initial if which.all() else self.loop.select_members(which, initial, self.carry)
+        )
         if which.all() and self._carries_state:
             self.state = self.carry
 
@@ -195,11 +197,11 @@ class Integrator:
         plan = self.plans[0]
         count = MULTISTEP_STEPS if self._is_multistep else 1
         dt = np.minimum(self.dt, longest) if self.adaptive else self.dt
-        kept = self.carry, self._coefficients, self.state, self.dt, self.now
+        saved = self.carry, self._coefficients, self.state, self.dt, self.now
         results = self._steps(dt, count, scale), self._steps(0.5 * dt, 2 * count, scale)
         self.now = self.now + count * dt
         later = [self._step_from(state, dt, scale) for state in results]
-        self.carry, self._coefficients, self.state, self.dt, self.now = kept
+        self.carry, self._coefficients, self.state, self.dt, self.now = saved
         first, second = (
             np.atleast_2d(np.asarray(self.loop.distance(*pair))) for pair in (results, later)
         )

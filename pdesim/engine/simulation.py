@@ -139,8 +139,8 @@ class Simulation:
             release_memory()
             self.compile_seconds = clock_module.perf_counter() - began
             # the maximum number of fixed steps in a call
-            most = None if members.at.adaptive else int(members.steps_to_target().max())
-            seconds = seconds_per_step(self._trial, self.loop.steps_at_once, most)
+            max_steps = None if members.at.adaptive else int(members.steps_to_target().max())
+            seconds = seconds_per_step(self._trial, self.loop.steps_at_once, max_steps)
             self._control.start()
         self.steps_per_block = max(FIRST_BLOCK, int(BLOCK_SECONDS / max(seconds, 1e-6)))
         return seconds
@@ -313,8 +313,8 @@ class Simulation:
             self.compile_seconds = seconds
         else:
             self.seconds += seconds
-            wanted = int(steps.max() * BLOCK_SECONDS / max(seconds, 1e-6))
-            self.steps_per_block = max(1, min(wanted, 4 * self.steps_per_block))
+            target_steps = int(steps.max() * BLOCK_SECONDS / max(seconds, 1e-6))
+            self.steps_per_block = max(1, min(target_steps, 4 * self.steps_per_block))
         members.steps += steps
         for member in np.flatnonzero(~finite.all(axis=1)).tolist():
             if member not in members.failures:

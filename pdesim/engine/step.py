@@ -172,12 +172,12 @@ class StepContext:
 
         return self.compiled(trace)
 
-    def select_members(self, chosen: tf.Tensor, new: Carry, old: Carry) -> Carry:
+    def select_members(self, selected: tf.Tensor, new: Carry, old: Carry) -> Carry:
         """Return the carried data, ``new`` for selected members and ``old`` for the others."""
 
         def pick(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-            shape = (*chosen.shape, *[1] * (a.shape.rank - chosen.shape.rank))
-            return tf.where(tf.reshape(chosen, shape), a, b)
+            shape = (*selected.shape, *[1] * (a.shape.rank - selected.shape.rank))
+            return tf.where(tf.reshape(selected, shape), a, b)
 
         return tf.nest.map_structure(pick, new, old)
 

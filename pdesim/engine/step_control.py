@@ -112,13 +112,13 @@ class StepControl:
         members = self.members
         if members.plan.step.adaptive or not limit_varies(members.plan):
             return {}
-        found = {}
+        limits = {}
         for member in np.flatnonzero(which).tolist():
             state = members.at.state_of(member)
             step = present_step(members.plans[member], state, members.target)
             if step is not None:
-                found[member] = step
-        return found
+                limits[member] = step
+        return limits
 
     def _change_steps(self, factors: np.ndarray, limits: Mapping[int, TimeStep]) -> None:
         """Change automatic steps within their current limit."""

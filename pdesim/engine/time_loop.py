@@ -159,7 +159,7 @@ class TimeLoop:
 
     @cached_property
     def init(self) -> Any:
-        """``init(state, time, dt, parameters, coefficients)``: what the stepper carries."""
+        """``init(state, time, dt, parameters, coefficients)``: the stepper's carried data."""
         context, axes = self.context, self.problem.grid.dimensions
 
         def trace(state, time, dt, parameters, coefficients):

@@ -47,9 +47,9 @@ def check_wall_values(problem: Problem, times: Sequence[float]) -> None:
         for axis, pair in enumerate(pairs):
             for side, wall in enumerate(pair):
                 face = {grid.axes[axis]: grid.origin[axis] + side * grid.extent[axis]}
-                places = grid.namespace({**grid.coordinates(), **face})  # type: ignore[dict-item]
+                namespace = grid.namespace({**grid.coordinates(), **face})  # type: ignore[dict-item]
                 for time, formula in product(times, wall.values):
-                    evaluate = Evaluator({**places, **problem.parameters, "t": time})
+                    evaluate = Evaluator({**namespace, **problem.parameters, "t": time})
                     with np.errstate(all="ignore"):
                         finite = np.isfinite(evaluate(formula)).all()
                     if not finite:

@@ -44,8 +44,8 @@ def orders(word: str) -> dict[int, int] | None:
     """Return the order of a partial derivative by axis, ``{0: 1, 1: 1}`` for d2_dxdy; else None."""
     if not re.fullmatch(r"d\d*_(d[xyz]\d*)+", word):
         return None
-    found = re.findall(r"d([xyz])(\d*)", word.partition("_")[2])
-    return {lang.AXES.index(axis): int(power or 1) for axis, power in found}
+    result = re.findall(r"d([xyz])(\d*)", word.partition("_")[2])
+    return {lang.AXES.index(axis): int(power or 1) for axis, power in result}
 
 
 @dataclass(frozen=True)
@@ -73,15 +73,17 @@ class Conditions:
         for axis, periodic in enumerate(self.boundary.periodic_axes):
             yield from () if periodic else ((axis, 0), (axis, 1))
 
-    def with_places(self, expression: sympy.Expr) -> sympy.Expr:
+    def with_coordinates(self, expression: sympy.Expr) -> sympy.Expr:
         """Substitute ``r`` and the domain lengths, so that derivatives act on coordinates."""
         grid, x = self.grid, self.coordinates
         lengths = zip(grid.axes, grid.extent, strict=True)
-        places = {sympy.Symbol(f"L{axis}", real=True): length for axis, length in lengths}
+        substitutions = {sympy.Symbol(f"L{axis}", real=True): length for axis, length in lengths}
         centre = [o + length / 2 for o, length in zip(grid.origin, grid.extent, strict=True)]
         squares = ((s - c) ** 2 for s, c in zip(x, centre, strict=True))
-        places[sympy.Symbol("r", real=True)] = sympy.sqrt(sum(squares))
-        return expression.xreplace({s: v for s, v in places.items() if s.name not in self.own})
+        substitutions[sympy.Symbol("r", real=True)] = sympy.sqrt(sum(squares))
+        return expression.xreplace(
+            {s: v for s, v in substitutions.items() if s.name not in self.own}
+        )
 
     def has_position(self, expression: sympy.Basic) -> bool:
         names = {*self.grid.axes, "r"} - self.own
@@ -179,7 +181,7 @@ class Conditions:
 
     def _of_laplacian(self, f: sympy.Expr, axis: int, side: int) -> BoundaryCondition | None:
         """Return the condition of ``laplacian(f)`` that the settings state."""
-        found: list[tuple[BoundaryCondition, sympy.Expr]] = []
+        result: list[tuple[BoundaryCondition, sympy.Expr]] = []
         for term in sympy.Add.make_args(f):
             if not term.free_symbols & set(self.fields) and not self.has_position(term):
                 continue
@@ -189,11 +191,11 @@ class Conditions:
             wall = self.boundary.walls[self.fields.index(field)][axis][side].laplacian
             if wall is None:
                 return None
-            found.append((wall, term / field))
-        if len({(wall.kind, wall.a, wall.b) for wall, _ in found}) != 1:
+            result.append((wall, term / field))
+        if len({(wall.kind, wall.a, wall.b) for wall, _ in result}) != 1:
             return None
-        value = sympy.Add(*(factor * wall.value for wall, factor in found))
-        return replace(found[0][0], value=self.on_face(self.with_places(value), axis, side))
+        value = sympy.Add(*(factor * wall.value for wall, factor in result))
+        return replace(result[0][0], value=self.on_face(self.with_coordinates(value), axis, side))
 
     def _is_mirrored(self, expression: sympy.Expr, axis: int, side: int) -> bool:
         """Whether every field in an expression is even about a face."""
@@ -218,10 +220,12 @@ class Conditions:
     ) -> sympy.Expr | None:
         key = (what, expression, axis, side)
         if key not in self._memo:
-            found = find(self.with_places(expression), axis, side)
-            if found is not None and found.has(sympy.nan, sympy.zoo, sympy.oo, -sympy.oo, sympy.I):
-                found = None
-            self._memo[key] = found
+            result = find(self.with_coordinates(expression), axis, side)
+            if result is not None and result.has(
+                sympy.nan, sympy.zoo, sympy.oo, -sympy.oo, sympy.I
+            ):
+                result = None
+            self._memo[key] = result
         return self._memo[key]
 
     def _value(self, node: sympy.Expr, axis: int, side: int) -> sympy.Expr | None:

@@ -44,8 +44,8 @@ class Differences:
         inside = set().union(*(_fields_inside_operators(f, symbols) for f in formulas))
         self.extended = self._extend_fields(sorted(inside)) if inside else {}
         names = {name: self._field(i) for i, name in enumerate(system.problem.equation.fields)}
-        places = {**system.namespace(0), **self.numbers}
-        self.value = Evaluator({**places, **names}, system.library, self._apply)
+        namespace = {**system.namespace(0), **self.numbers}
+        self.value = Evaluator({**namespace, **names}, system.library, self._apply)
         self._padded: dict[sympy.Expr, tf.Tensor] = {}
         around = {**system.namespace(self.halo), **self.numbers}
         self.on_extended = Evaluator({**around, **self.extended}, system.library)
@@ -64,8 +64,8 @@ class Differences:
         groups = [indices] if all(w == walls[0] for w in walls) else [[i] for i in indices]
         extended = {}
         for group in groups:
-            whole = self.stacked is not None and len(group) == len(self.fields)
-            values = self.stacked if whole else system.stack([self.fields[i] for i in group])
+            complete = self.stacked is not None and len(group) == len(self.fields)
+            values = self.stacked if complete else system.stack([self.fields[i] for i in group])
             padded = self._extend(values, boundary.walls[group[0]], self._field_value(group))
             for index, tensor in zip(group, system.unstack(padded), strict=True):
                 extended[names[index]] = tensor
@@ -150,13 +150,13 @@ class Differences:
 
     def _at_boundaries(self) -> list[list[tf.Tensor] | None]:
         """Return, per axis, the cells at its lower and upper boundary; None for a periodic axis."""
-        found = []
+        results = []
         for axis, points in enumerate(self.grid.points):
             cells = np.arange(points)
             sides = [self.grid.broadcast(axis, cells == last) for last in (0, points - 1)]
             periodic = self.system.problem.boundary.is_periodic(axis)
-            found.append(None if periodic else [tf.constant(side) for side in sides])
-        return found
+            results.append(None if periodic else [tf.constant(side) for side in sides])
+        return results
 
     def _inner_wall(self, inner: sympy.Expr) -> BoundaryCondition | None:
         """Return the condition of an expression on obstacles; None without obstacles."""
@@ -236,9 +236,9 @@ class Differences:
             return sides
 
         def side(axis: int, number: int, wall: BoundaryCondition) -> BoundaryCondition:
-            found = [conditions.condition(part, axis, number) for part in (diffusivity, f)]
-            held = all(condition.kind == "dirichlet" for condition in found)
-            return replace(found[0], kind=HELD) if held else wall
+            results = [conditions.condition(part, axis, number) for part in (diffusivity, f)]
+            held = all(condition.kind == "dirichlet" for condition in results)
+            return replace(results[0], kind=HELD) if held else wall
 
         return [
             tuple(side(axis, number, wall) for number, wall in enumerate(pair))
@@ -304,10 +304,10 @@ class Differences:
         )
         padded = wider._extended_value(inner, wider.value)
         # cells and ghost cells as one grid, of which stencils use the shape only
-        whole = replace(grid, points=tuple(n + 2 * self.halo for n in grid.points))
+        complete = replace(grid, points=tuple(n + 2 * self.halo for n in grid.points))
 
         def neighbour(offsets: tuple[int, ...]) -> tf.Tensor:
-            return stencil.shifted(padded, whole, reach, offsets)
+            return stencil.shifted(padded, complete, reach, offsets)
 
         return stencil.derivative(neighbour, scheme.terms(word, grid))
 

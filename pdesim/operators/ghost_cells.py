@@ -146,8 +146,8 @@ def _extrapolated(
 def _cells(values: tf.Tensor, grid: Grid, axis: int, side: int, known: int) -> list[tf.Tensor]:
     """Return the first layers of cells inside a face, from the face inwards."""
     where, last = grid.array_axis(axis), grid.points[axis] - 1
-    places = [last - j if side else j for j in range(known)]
-    return [layer(values, where, place, place + 1) for place in places]
+    indices = [last - j if side else j for j in range(known)]
+    return [layer(values, where, index, index + 1) for index in indices]
 
 
 def may_be_singular(wall: BoundaryCondition) -> bool:

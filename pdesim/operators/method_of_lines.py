@@ -81,8 +81,8 @@ class MethodOfLines:
 
     def _kept_modes(self, values: tf.Tensor) -> tf.Tensor:
         """Return the modes of ``values``, with zeros where dealiasing removes them."""
-        kept = self.problem.modes.dealiasing_mask()
-        return transforms.multiply(tf.constant(kept, self.dtype), self.to_modes(values))
+        mask = self.problem.modes.dealiasing_mask()
+        return transforms.multiply(tf.constant(mask, self.dtype), self.to_modes(values))
 
     def boundary_part(self, state: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
         """Return the linear part of the zero state: the contribution of nonzero boundary values."""

@@ -106,7 +106,7 @@ def slow_fields(problem: Problem) -> list[str]:
         nodes = [n for n in lang.operators_in(formula) if n.args[-1] in lifted]
         stand_ins = {node: sympy.Dummy(real=True) for node in nodes}
         parities = {dummy: symmetry.parity(node) for node, dummy in stand_ins.items()}
-        whole = Symmetry(problem.grid, boundary, {**alone, **parities})
-        if formula != 0 and whole.parity(formula.xreplace(stand_ins)) != fields[symbol]:
+        complete = Symmetry(problem.grid, boundary, {**alone, **parities})
+        if formula != 0 and complete.parity(formula.xreplace(stand_ins)) != fields[symbol]:
             slow.append(symbol.name)
     return slow

@@ -57,11 +57,11 @@ class Modes:
 
     def dealiasing_mask(self) -> np.ndarray:
         """Return 1 on the modes that dealiasing retains, 0 on the upper third of any axis."""
-        kept = np.ones(self.shape)
+        mask = np.ones(self.shape)
         for k, h in zip(self.wavenumbers(), self.grid.spacing, strict=True):
             # strictly below two thirds of the highest wave number pi / h
-            kept = kept * (np.abs(k) * h < 2 / 3 * np.pi * (1 - 1e-12))
-        return kept
+            mask = mask * (np.abs(k) * h < 2 / 3 * np.pi * (1 - 1e-12))
+        return mask
 
     def wavenumbers(self) -> list[np.ndarray]:
         """Return one array per axis, which broadcasts over the modes."""

@@ -179,8 +179,8 @@ class Problem:
 
     def linear_modes(self, parameters: Mapping[str, float] | None = None) -> np.ndarray:
         """Return the linear part on every mode, shape ``(fields, fields, *modes.shape)``."""
-        chosen = self.parameters if parameters is None else parameters
-        return linear_modes(self.split, self.modes, self.discretisation, chosen)
+        values = self.parameters if parameters is None else parameters
+        return linear_modes(self.split, self.modes, self.discretisation, values)
 
 
 def with_nested_derivatives(

@@ -36,8 +36,8 @@ class Pseudospectral:
     ) -> None:
         self.system, self.grid = system, system.problem.grid
         names = dict(zip(system.problem.equation.fields, fields, strict=True))
-        places = {**system.namespace(0), **system.values(time)}
-        self.value = Evaluator({**places, **names}, system.library, self._apply)
+        namespace = {**system.namespace(0), **system.values(time)}
+        self.value = Evaluator({**namespace, **names}, system.library, self._apply)
         self._modes: dict[sympy.Basic, tf.Tensor] = {}
 
     def _apply(self, word: str, arguments: tuple, value: Evaluator) -> Any:

@@ -24,7 +24,7 @@ def assumed_conditions(conditions: Conditions, formulas: Sequence[sympy.Expr]) -
 
     One line per operator, such as ``laplacian(u) = 0 on x lower, x upper``.
     """
-    found: dict[str, list[str]] = {}
+    sides_by_text: dict[str, list[str]] = {}
     for node in sorted(_inner_operators(formulas), key=str):
         for axis, side in conditions.sides:
             if conditions.normal_order(node, axis) < 2:
@@ -32,8 +32,10 @@ def assumed_conditions(conditions: Conditions, formulas: Sequence[sympy.Expr]) -
             wall = conditions.condition(node, axis, side)
             if wall.kind == "continued" or conditions.stated(node, axis, side) is not None:
                 continue
-            found.setdefault(_text(node, wall), []).append(_side_name(conditions, axis, side))
-    return _lines(found)
+            sides_by_text.setdefault(_text(node, wall), []).append(
+                _side_name(conditions, axis, side)
+            )
+    return _lines(sides_by_text)
 
 
 def stated_conditions(conditions: Conditions, formulas: Sequence[sympy.Expr]) -> list[str]:
@@ -41,7 +43,7 @@ def stated_conditions(conditions: Conditions, formulas: Sequence[sympy.Expr]) ->
 
     One line per condition, such as ``u = 0 and normal derivative of u = 0 on x lower``.
     """
-    found: dict[str, list[str]] = {}
+    sides_by_text: dict[str, list[str]] = {}
     for field, axis, side, wall in _stated_sides(conditions):
         if highest_order(formulas, field, axis) < 3:
             continue
@@ -50,8 +52,8 @@ def stated_conditions(conditions: Conditions, formulas: Sequence[sympy.Expr]) ->
         else:
             assert wall.laplacian is not None  # the only other kind of second condition
             text = _text(lang.operator(lang.LAPLACIAN, field), wall.laplacian)
-        found.setdefault(text, []).append(_side_name(conditions, axis, side))
-    return _lines(found)
+        sides_by_text.setdefault(text, []).append(_side_name(conditions, axis, side))
+    return _lines(sides_by_text)
 
 
 def check_second(
@@ -163,8 +165,8 @@ def _side_name(conditions: Conditions, axis: int, side: int) -> str:
     return f"{conditions.grid.axes[axis]} {SIDES[side]}"
 
 
-def _lines(found: dict[str, list[str]]) -> list[str]:
-    return [f"{text} on {', '.join(places)}" for text, places in found.items()]
+def _lines(sides_by_text: dict[str, list[str]]) -> list[str]:
+    return [f"{text} on {', '.join(sides)}" for text, sides in sides_by_text.items()]
 
 
 def _text(node: sympy.Expr, wall: BoundaryCondition) -> str:

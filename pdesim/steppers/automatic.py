@@ -32,7 +32,7 @@ def choose_stepper(problem: Problem, linearised: Linearised, span: float) -> Cho
     """Return the cheapest stepper that is accurate by default.
 
     Args:
-        waves: the linearised problem at its initial state.
+        linearised: the linearised problem at its initial state.
         span: an upper bound of the step, a small fraction of the run.
     """
     if incompatibility("exact", problem) is None:
@@ -45,12 +45,12 @@ def choose_stepper(problem: Problem, linearised: Linearised, span: float) -> Cho
     if np.abs(rates.imag).max() > 0.1 * np.abs(rates.real).max():
         return Choice("dormand_prince", "waves or advection; the error decides the steps")
     fastest = max(reaction_rate(linearised), float(rates.real.max(initial=0.0)))
-    wanted = min(span, FRACTION / fastest) if fastest > 0 else span
-    pair = stable_step(build_stepper("dormand_prince", problem), linearised, wanted)
-    if WORTH * pair >= wanted:
+    target = min(span, FRACTION / fastest) if fastest > 0 else span
+    pair = stable_step(build_stepper("dormand_prince", problem), linearised, target)
+    if WORTH * pair >= target:
         return Choice("dormand_prince", "not stiff; the error decides the steps")
-    stages = _stages(wanted * float(np.abs(rates).max()))
-    longer = wanted / pair if pair > 0 else math.inf
+    stages = _stages(target * float(np.abs(rates).max()))
+    longer = target / pair if pair > 0 else math.inf
     reason = f"stiff diffusion: steps {longer:.3g} times longer than explicit ones"
     return Choice("rkl2", reason, stages)
 

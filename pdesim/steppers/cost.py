@@ -127,11 +127,11 @@ def cost_of(stepper: Stepper, problem: Problem) -> Cost:
     """Return the cost of one step, including the error estimate if the stepper has one."""
     trace = _Trace(problem)
     state = Placeholder(trace, [], len(problem.equation.fields))
-    begun = stepper.init(trace, state, 0.0, 1.0, _AnyCoefficient())
-    sizes = [part.size for part in _parts(begun)]
+    initial = stepper.init(trace, state, 0.0, 1.0, _AnyCoefficient())
+    sizes = [part.size for part in _parts(initial)]
     trace = _Trace(problem)
     carried = [Placeholder(trace, [], size) for size in sizes]
-    carry = tuple(carried) if isinstance(begun, tuple) else carried[0]
+    carry = tuple(carried) if isinstance(initial, tuple) else carried[0]
     ends: tuple[Placeholder, ...]
     if isinstance(stepper, AdaptiveStepper):
         ends = stepper.step_with_error(trace, carry, _stage_time, 1.0)
@@ -205,13 +205,13 @@ def _assign_buffers(
     for number in sorted(stored):
         if number not in outputs:
             size = trace.values[number].size
-            fitting = next((n for n in free if buffers[n] == size), None)
-            if fitting is None:
-                fitting = len(buffers)
+            buffer = next((n for n in free if buffers[n] == size), None)
+            if buffer is None:
+                buffer = len(buffers)
                 buffers.append(size)
             else:
-                free.remove(fitting)
-            buffer_of[number] = fitting
+                free.remove(buffer)
+            buffer_of[number] = buffer
         free += [
             buffer for n, buffer in buffer_of.items()
             if n <= number and last[n] <= number and buffer not in free
@@ -222,7 +222,7 @@ def _assign_buffers(
 
 def _reads(value: Placeholder, stored: set[int]) -> set[int]:
     """Return the stored arrays that the pass that computes ``value`` reads."""
-    found: set[int] = set()
+    numbers: set[int] = set()
     for source in value.inputs:
-        found |= {source.number} if source.number in stored else _reads(source, stored)
-    return found
+        numbers |= {source.number} if source.number in stored else _reads(source, stored)
+    return numbers

@@ -46,10 +46,10 @@ def deciding_cells(
             entries, which takes a tenth of the time.
     """
     grid = problem.grid
-    chosen = {*_extremes_of_fields(state), *_even_spread(grid)}
+    selected = {*_extremes_of_fields(state), *_even_spread(grid)}
     varying = {n for n, value in names.items() if np.size(value) > 1}
     if not {symbol.name for symbol in jacobian.free_symbols} & varying:
-        return np.array(sorted(chosen))
+        return np.array(sorted(selected))
     probes = _probes(problem, jacobian)
     measures = _measures if thorough else _sums
     best: dict[tuple[int, int], list[tuple[float, int]]] = {}
@@ -59,8 +59,8 @@ def deciding_cells(
                 matrices = matrix_values(jacobian, {**part, **symbols}).reshape(*jacobian.shape, -1)
                 for measure, values in enumerate(measures(matrices)):
                     _keep(best.setdefault((number, measure), []), values, start)
-    chosen.update(index for found in best.values() for _, index in found)
-    return np.array(sorted(chosen))
+    selected.update(index for largest in best.values() for _, index in largest)
+    return np.array(sorted(selected))
 
 
 def reactions_are_slow(problem: Problem, state: np.ndarray, dt: float) -> bool:
@@ -149,14 +149,14 @@ def _eigenvalues(matrices: np.ndarray) -> np.ndarray:
     return np.concatenate([diagonal - radius, diagonal + radius, diagonal + 1j * radius])
 
 
-def _keep(found: list[tuple[float, int]], values: np.ndarray, start: int) -> None:
+def _keep(largest: list[tuple[float, int]], values: np.ndarray, start: int) -> None:
     """Merge the largest values of a chunk into the largest values so far."""
     values = np.broadcast_to(np.nan_to_num(values, nan=-np.inf), values.shape)
     count = min(KEPT, values.size)
     top = np.argpartition(values, -count)[-count:]
-    found.extend((float(values[i]), int(start + i)) for i in top)
-    found.sort(reverse=True)
-    del found[KEPT:]
+    largest.extend((float(values[i]), int(start + i)) for i in top)
+    largest.sort(reverse=True)
+    del largest[KEPT:]
 
 
 def _chunks(grid: Grid, names: Mapping[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -43,7 +43,7 @@ class Linearised:
     problem: Problem
     names: Mapping[str, Any]
     nodes: Mapping[sympy.Basic, sympy.Symbol]
-    kept: np.ndarray | slice = field(default_factory=lambda: slice(None))
+    selected: np.ndarray | slice = field(default_factory=lambda: slice(None))
     _memo: dict = field(default_factory=dict, repr=False)
 
     def matrix(self, formulas: Sequence[sympy.Expr]) -> np.ndarray:
@@ -63,7 +63,7 @@ class Linearised:
         """Evaluate a matrix of expressions at every selected sample: (rows, columns, samples)."""
         size = np.broadcast_shapes(*(np.shape(value) for value in self.names.values()))
         values = matrix_values(matrix, self.names, size)
-        return values.reshape(*values.shape[:2], -1)[..., self.kept]
+        return values.reshape(*values.shape[:2], -1)[..., self.selected]
 
     @cached_property
     def linear(self) -> np.ndarray:
@@ -143,9 +143,9 @@ def linearise(
             for name in sampled[0]
             if name != _COUNT
         }
-        whole = Linearised(problem, {**names, **symbol_names(_symbols(problem))}, nodes)
-        kept = _extremes(whole)
-    return Linearised(problem, whole.names, nodes, kept)
+        complete = Linearised(problem, {**names, **symbol_names(_symbols(problem))}, nodes)
+        selected = _extremes(complete)
+    return Linearised(problem, complete.names, nodes, selected)
 
 
 #: the name under which a sample stores its number of cells
@@ -268,9 +268,9 @@ def amplification_matrices(stepper: Stepper, linearised: Linearised, dt: float) 
     coefficients = stepper.coefficients(linear, linearised.problem.parameters, dt)
     size, samples = len(linearised.problem.equation.fields), linear.shape[-1]
     unit = np.broadcast_to(np.eye(size, dtype=complex), (samples, size, size))
-    begun = stepper.init(linearised, unit, 0.0, dt, coefficients)
-    single = not isinstance(begun, tuple)
-    sizes = [part.shape[-2] for part in ((begun,) if single else begun)]
+    initial = stepper.init(linearised, unit, 0.0, dt, coefficients)
+    single = not isinstance(initial, tuple)
+    sizes = [part.shape[-2] for part in ((initial,) if single else initial)]
     total = sum(sizes)
     eye = np.broadcast_to(np.eye(total, dtype=complex), (samples, total, total))
     parts = np.split(eye, np.cumsum(sizes)[:-1], axis=-2)

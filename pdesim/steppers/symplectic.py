@@ -89,8 +89,10 @@ def _momenta(
 
     sizes = range(1, len(fields))
     choices = [c for n in sizes for c in itertools.combinations(range(len(fields)), n)]
-    fitting = [choice for choice in choices if separates(choice)]
-    return max(fitting, key=lambda c: sum(bool(operators_in(forces[i])) for i in c), default=None)
+    candidates = [choice for choice in choices if separates(choice)]
+    return max(
+        candidates, key=lambda c: sum(bool(operators_in(forces[i])) for i in c), default=None
+    )
 
 
 @dataclass(frozen=True)

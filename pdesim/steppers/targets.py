@@ -77,13 +77,13 @@ def find_events(problem: Problem, times: np.ndarray, given: Sequence[float] = ()
             raise ConfigError(
                 f"time.events contains {event:g}", f"times between {start:g} and {end:g}"
             )
-    found = list(given)
+    candidates = list(given)
     expressions = list(_time_dependent(problem))
     if expressions:
         samples = _sample_times(times)
         for expression in expressions:
-            found.extend(_changes(problem, expression, samples))
-    events, near = np.unique(np.array(found, dtype=float)), nearness(times)
+            candidates.extend(_changes(problem, expression, samples))
+    events, near = np.unique(np.array(candidates, dtype=float)), nearness(times)
     events = events[(events > start + near) & (events < end - near)]
     # the last of several nearly equal times, at which all formulas have switched
     return events[np.append(np.diff(events) > near, True)] if len(events) else events
@@ -129,6 +129,20 @@ def control_points(times: np.ndarray, early: bool) -> np.ndarray:
         return inside
     first = (times[1] - times[0]) / parts
     return np.append(inside, times[0] + first * 0.5 ** np.arange(1, HALVINGS + 1))
+
+
+def extend_targets(
+    times: np.ndarray, planned: np.ndarray, events: np.ndarray, automatic: bool
+) -> np.ndarray:
+    """Return the planned targets, cut at an earlier end or extended to a later one."""
+    end, before = times[-1], planned[-1]
+    if end == before:
+        return planned
+    if end < before:
+        return np.append(planned[planned < end], end)
+    later = np.append(before, times[times > before])
+    control = control_points(later, early=False) if automatic else later[:0]
+    return np.append(planned[:-1], merge(later, events[events > before], control))
 
 
 def _time_dependent(problem: Problem) -> Iterator[sympy.Expr]:
@@ -188,12 +202,12 @@ def _evaluator(problem: Problem, expression: sympy.Expr) -> Callable[[np.ndarray
     cells: np.ndarray | slice = slice(None)
     names: Mapping[str, object] = dict(problem.parameters)
     used = {symbol.name for symbol in expression.free_symbols}
-    places = grid.namespace(grid.coordinates(), used)
-    if used & set(places):
+    coordinates = grid.namespace(grid.coordinates(), used)
+    if used & set(coordinates):
         cells = np.linspace(0, grid.cells - 1, min(CELLS, grid.cells)).astype(int)
         at_cells = {
             name: np.broadcast_to(value, grid.shape).reshape(-1)[cells][:, None]
-            for name, value in places.items()
+            for name, value in coordinates.items()
         }
         names = {**names, **at_cells}
 

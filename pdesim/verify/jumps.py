@@ -119,7 +119,7 @@ def _check_elsewhere(problem: Problem) -> None:
 def _positions(problem: Problem, node: sympy.Expr, axis: int) -> list[float]:
     """The positions of the jumps of D inside the domain along one axis, to float precision."""
     grid, conditions = problem.grid, problem.conditions
-    diffusivity = conditions.with_places(node.args[0])
+    diffusivity = conditions.with_coordinates(node.args[0])
     switches = _switches(diffusivity)
     own, x = {*problem.parameters}, grid.axes[axis]
     lower, length = grid.origin[axis], grid.extent[axis]
@@ -169,7 +169,7 @@ def _ratio(problem: Problem, node: sympy.Expr, axis: int, below: float, above: f
     Raises:
         ConfigError: if they do not cancel, or if the ratio is not positive and finite.
     """
-    diffusivity = problem.conditions.with_places(node.args[0])
+    diffusivity = problem.conditions.with_coordinates(node.args[0])
     x = sympy.Symbol(problem.grid.axes[axis], real=True)
     shift = INSIDE * problem.grid.extent[axis]
     numbers = {s: sympy.Float(problem.parameters[s.name]) for s in diffusivity.free_symbols

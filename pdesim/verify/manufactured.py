@@ -96,9 +96,9 @@ def manufacture(problem: Problem, duration: float, case: str | None = None) -> M
         )
     fields = dict(zip(equation.field_symbols, solution, strict=True))
     rates = [0 if equation.steady else derivative(u, TIME) for u in solution]
-    with_places = problem.conditions.with_places
+    with_coordinates = problem.conditions.with_coordinates
     formulas = tuple(
-        formula + rate - differentiate(with_places(formula).xreplace(fields), grid)
+        formula + rate - differentiate(with_coordinates(formula).xreplace(fields), grid)
         for formula, rate in zip(equation.formulas, rates, strict=True)
     )
     boundary = problem.boundary

@@ -107,7 +107,7 @@ class FlatLoop:
         Each part is computed from values of a different shape: the compiler would otherwise store
         shared results in an additional pass over memory, instead of computing them in both parts.
         """
-        found = []
+        results = []
         for number in range(parts):
             apart = [tf.reshape(value, [*[1] * (2 * number), *value.shape]) for value in values]
             carry = unpack(tf.concat(apart, axis=-2))
@@ -115,8 +115,8 @@ class FlatLoop:
             new = self.context.step(system, 1, index, carry, start, dt, coefficients)
             packed = tf.concat(aligned(*tf.nest.flatten(new)), axis=-2)
             new = tf.split(packed, parts, axis=-2)[number]
-            found.append(tf.reshape(new, new.shape[2 * number :]))
-        return found
+            results.append(tf.reshape(new, new.shape[2 * number :]))
+        return results
 
     @cached_property
     def advance_adaptive(self) -> Any:

@@ -67,8 +67,8 @@ class FlatLayout:
         problem, scheme = self.problem, self.problem.discretisation
         nodes = [node for f in problem.equation.formulas for node in lang.operators_in(f)]
         words = {word for word in map(lang.word_of, nodes) if not lang.has_flux_form(word)}
-        places = [self.shift(o) for word in words for o in scheme.terms(word, problem.grid)]
-        return max(problem.halo * self.row, *places, 0)
+        offsets = [self.shift(o) for word in words for o in scheme.terms(word, problem.grid)]
+        return max(problem.halo * self.row, *offsets, 0)
 
     @property
     def ghosts(self) -> int:
@@ -131,8 +131,8 @@ class FlatLayout:
         rows, ghosts = self.rows, self.ghosts
         parts = []
         for three in zip(before, own, after, strict=True):
-            places = zip(three, (rows - ghosts, 0, 0), (ghosts, rows, ghosts), strict=True)
-            filled = [self.with_columns(piece, 1 + start, n) for piece, start, n in places]
+            offsets = zip(three, (rows - ghosts, 0, 0), (ghosts, rows, ghosts), strict=True)
+            filled = [self.with_columns(piece, 1 + start, n) for piece, start, n in offsets]
             parts.append(tf.concat(filled, axis=own[0].shape.rank - 1))
         return self._flat(tf.concat(parts, axis=own[0].shape.rank - 2))
 

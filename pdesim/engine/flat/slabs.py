@@ -114,21 +114,21 @@ class Slabs:
         )
 
 
-def band_count(whole: FlatLayout, bytes_per_cell: int, tuning: Tuning = TUNING) -> int:
+def band_count(layout: FlatLayout, bytes_per_cell: int, tuning: Tuning = TUNING) -> int:
     """Return the number of successive bands in which a grid without slabs is computed.
 
     Every band has separate kernels, so two bands would double the compile time of methods with many
     stages.
     """
     large = (
-        whole.problem.grid.cells * bytes_per_cell > tuning.single_band_bytes and whole.depth <= 2
+        layout.problem.grid.cells * bytes_per_cell > tuning.single_band_bytes and layout.depth <= 2
     )
-    halves = replace(whole, rows=whole.rows // 2)
-    return 2 if large and whole.rows % 2 == 0 and halves.fits else 1
+    halves = replace(layout, rows=layout.rows // 2)
+    return 2 if large and layout.rows % 2 == 0 and halves.fits else 1
 
 
 def decompose(
-    whole: FlatLayout,
+    layout: FlatLayout,
     bytes_per_cell: int,
     arrays: int,
     single: bool = False,
@@ -139,35 +139,35 @@ def decompose(
     Also None if a sweep would be a single step, or would leave half of the cores idle.
 
     Args:
-        whole: the layout of the grid.
+        layout: the layout of the grid.
         bytes_per_cell: the size of the carried data.
         arrays: the number of arrays that the steps of a tile use, each as large as the tile.
         single: whether sweeps are single steps, of adaptive length.
     """
-    rows = whole.problem.grid.shape[0]
-    halved = band_count(whole, bytes_per_cell, tuning) > 1
+    rows = layout.problem.grid.shape[0]
+    halved = band_count(layout, bytes_per_cell, tuning) > 1
     limit = tuning.two_band_bytes if halved else tuning.single_band_bytes
     # for single steps in three dimensions, planes of ghost cells cost more than tiling gains
-    too_deep = single and whole.problem.grid.dimensions == 3
-    if whole.problem.grid.cells * bytes_per_cell <= limit or too_deep:
+    too_deep = single and layout.problem.grid.dimensions == 3
+    if layout.problem.grid.cells * bytes_per_cell <= limit or too_deep:
         return None
-    tile = _tile(whole, bytes_per_cell, single, tuning)
-    least, threads = 4 * tile.ghosts, tuning.threads
+    tile = _tile(layout, bytes_per_cell, single, tuning)
+    min_rows, threads = 4 * tile.ghosts, tuning.threads
     # the inputs of small slabs are freed one after the other, and their memory is reused
-    wanted = -(-rows * whole.row * bytes_per_cell // (tuning.slab_bytes * threads)) * threads
-    count = min(wanted, rows // least)
+    needed = -(-rows * layout.row * bytes_per_cell // (tuning.slab_bytes * threads)) * threads
+    count = min(needed, rows // min_rows)
     if tile.steps == 0 or 2 * count <= threads > 1:
         return None
     size = min(tuning.tile_bytes, tuning.tile_arrays_bytes // arrays)
-    slab, best = -(-rows // count), max(least, size // (tile.row * bytes_per_cell))
+    slab, best = -(-rows // count), max(min_rows, size // (tile.row * bytes_per_cell))
     return Slabs(replace(tile, rows=-(-slab // max(1, slab // best))), count)
 
 
-def _tile(whole: FlatLayout, bytes_per_cell: int, single: bool, tuning: Tuning) -> FlatLayout:
+def _tile(layout: FlatLayout, bytes_per_cell: int, single: bool, tuning: Tuning) -> FlatLayout:
     """Return a tile for one or an even number of steps; 0 if two need too many ghost cells."""
-    shape = whole.problem.grid.shape
+    shape = layout.problem.grid.shape
     wide = len(shape) == 2 and shape[1] > 3 * tuning.tile_width // 2
-    tile = replace(whole, width=tuning.tile_width if wide else None)
+    tile = replace(layout, width=tuning.tile_width if wide else None)
     if single:
         return tile.with_steps_per_exchange(1)
     a_step = tile.with_steps_per_exchange(1).ghosts - 1

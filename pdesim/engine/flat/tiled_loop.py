@@ -120,11 +120,11 @@ class AdaptiveTiledLoop:
 
             def attempt(progress, pieces):
                 step = progress[0], error_control.next_step(progress, end)
-                found = [
+                results = [
                     trial(piece, *slabs.neighbor_ghosts(pieces, number), rows, *step)
                     for number, (piece, rows) in enumerate(zip(pieces, slabs.lengths, strict=True))
                 ]
-                new, sums = zip(*found, strict=True)
+                new, sums = zip(*results, strict=True)
                 size = error_control.error_size(tf.add_n(sums), cells)
                 good, progress = error_control.judge_step(size, True, progress, end, order)
                 return progress, tf.cond(good, lambda: list(new), lambda: pieces)

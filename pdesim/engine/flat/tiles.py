@@ -163,9 +163,9 @@ class Tiles:
         own_cells = tile.interior(values)
         cells = tf.reshape(own_cells, (*own_cells.shape[:-1], tile.rows, *tile.row_shape))
         cells = cells[(..., *(slice(tile.columns, n - tile.columns) for n in tile.row_shape))]
-        for axis, chosen in enumerate((own, new)[: 1 + len(tile.row_shape)]):
-            chosen = tf.reshape(chosen, (-1, *[1] * (len(tile.row_shape) - axis)))
-            cells = tf.where(chosen, cells, tf.zeros_like(cells))
+        for axis, selected in enumerate((own, new)[: 1 + len(tile.row_shape)]):
+            selected = tf.reshape(selected, (-1, *[1] * (len(tile.row_shape) - axis)))
+            cells = tf.where(selected, cells, tf.zeros_like(cells))
         return tf.reduce_sum(cells, axis=list(range(-1 - len(tile.row_shape), 0)))
 
     def _advance(self, parts, spare, buffers, step: Step, steps, packed) -> tuple:
@@ -206,7 +206,7 @@ class Tiles:
         tile, lead = self.tile, [0] * (slab.shape.rank - 2)
         rows, ghosts = tile.rows, tile.ghosts
         is_first, is_last = tf.equal(row, 0), tf.equal(row, self.rows - rows)
-        found = []
+        results = []
         for part, number in zip(parts, self._first_fields, strict=True):
 
             def piece(values, start, rows, part=part, number=number):
@@ -222,8 +222,8 @@ class Tiles:
                 (ghosts + rows, tf.where(is_last, piece(after, 0, ghosts), below)),
             ):
                 part = xla.dynamic_update_slice(part, values, tf.stack([*lead, 0, start, 0]))
-            found.append(part)
-        return found
+            results.append(part)
+        return results
 
     def _store(self, out, parts, row, column) -> tf.Tensor:
         """Write the rows of a tile into those of a slab, with new ghost cells at their ends."""
@@ -274,11 +274,11 @@ def _pack(numbers):
     packed = [tf.concat([tf.reshape(flat[n], [-1]) for n in of], axis=0) for of in members]
 
     def unpacked(packed):
-        found = [None] * len(flat)
+        results = [None] * len(flat)
         for values, of in zip(packed, members, strict=True):
             sizes = [flat[n].shape.num_elements() for n in of]
             for n, part in zip(of, tf.split(values, sizes), strict=True):
-                found[n] = tf.reshape(part, flat[n].shape)
-        return tf.nest.pack_sequence_as(numbers, found)
+                results[n] = tf.reshape(part, flat[n].shape)
+        return tf.nest.pack_sequence_as(numbers, results)
 
     return packed, unpacked

@@ -1,0 +1,66 @@
+"""Checks that a state fits the memory, and the types and bits of its stored values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from pdesim.errors import ConfigError
+from pdesim.files import memory
+from pdesim.formula.language import AXES
+from pdesim.model.equation import Equation
+from pdesim.model.grid import Grid
+from pdesim.settings import Settings
+
+#: approximate number of arrays of the size of the state in memory
+STATE_COPIES = 6
+
+
+def check_bits(settings: Settings) -> None:
+    """Check that ``output.keep_bits`` does not exceed the mantissa of the stored type."""
+    keep, name = settings.output.keep_bits, settings.output.dtype or settings.device.precision
+    max_bits = np.finfo(name).nmant
+    if keep is not None and keep > max_bits:
+        raise ConfigError(f"output.keep_bits={keep}, but {name} has {max_bits} mantissa bits")
+
+
+def check_stored_range(
+    settings: Settings, equation: Equation, state: np.ndarray, fields: Iterable[int]
+) -> None:
+    """Check that ``output.dtype`` stores the initial state without overflow or underflow.
+
+    Args:
+        state: shape ``(fields, *grid.shape)``.
+        fields: indices of the stored fields.
+
+    Raises:
+        ConfigError: for the first field whose largest magnitude is out of range.
+    """
+    dtype = np.dtype(settings.output.dtype or settings.device.precision)
+    for number in fields:
+        largest = np.abs(state[number]).max()
+        with np.errstate(over="ignore", under="ignore"):
+            stored = largest.astype(dtype)
+        if np.isinf(stored) or (largest > 0 and stored == 0):
+            about = np.finfo(dtype)
+            raise ConfigError(
+                f"{equation.fields[number]} has values up to {largest:.3g} in the initial state, "
+                f"which {dtype} stores as {stored}",
+                f"magnitudes from {about.smallest_subnormal:.2g} to {about.max:.6g}",
+                "other units of this field"
+                + (", or output.dtype=float32" if dtype == np.float16 else ""),
+            )
+
+
+def check_memory(grid: Grid, equation: Equation, settings: Settings) -> None:
+    """Check that :data:`STATE_COPIES` states fit the memory of this machine."""
+    size = 4 if settings.device.precision == "float32" else 8
+    needed = STATE_COPIES * size * len(equation.fields) * grid.cells
+    present = memory()
+    if needed > present:
+        axes = ", ".join(f"{n} along {a}" for n, a in zip(grid.points, AXES, strict=False))
+        raise ConfigError(
+            f"this grid ({axes}) needs about {needed / 2**30:.3g} GiB of memory",
+            f"at most the {present / 2**30:.3g} GiB of this machine",
+        )
