@@ -22,6 +22,7 @@ from pdesim.files.folder import (
     make_folder,
     new_folder,
     not_made,
+    read_lines,
     read_text,
 )
 from pdesim.files.hdf5 import (
@@ -82,6 +83,7 @@ __all__ = [
     "read_array",
     "read_attributes",
     "read_last_frame",
+    "read_lines",
     "read_picture",
     "read_text",
     "reading",

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from pdesim.errors import OutputError
@@ -43,6 +44,8 @@ INSIDE = (".hydra", ".submitit")
 LONGEST_NAME, LONGEST_PATH = 255, 4000
 #: size limit of text files; status.json and .hydra/config.yaml take some thousand bytes
 LARGEST_TEXT = 2**24
+#: the maximum number of characters in a line of a table, which may have any number of lines
+LONGEST_LINE = 2**16
 
 
 def as_path(value: object) -> Path:
@@ -250,6 +253,20 @@ def not_made(folder: Path, error: Exception, setting: str = "hydra.run.dir") -> 
         f"the output folder {str(folder)[:300]!r} cannot be created ({reason})",
         hint=f"{setting}=DIR with a writable folder",
     )
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """Yield the complete lines of a text file, up to the first one longer than ``LONGEST_LINE``.
+
+    Raises:
+        OutputError: see :func:`check_own_file`; also if the file cannot be read.
+    """
+    try:
+        with check_own_file(path).open(encoding="utf-8", errors="replace", newline="") as file:
+            while (line := file.readline(LONGEST_LINE)).endswith("\n"):
+                yield line
+    except OSError as error:
+        raise OutputError(f"{path} cannot be read ({error.strerror})") from None
 
 
 def read_text(path: Path) -> str:

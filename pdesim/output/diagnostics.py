@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from pdesim.errors import OutputError
-from pdesim.files import replacing
+from pdesim.files import read_lines, replacing
 
 QUANTITIES = ("min", "max", "mean", "integral", "l2")
 #: numbers converted to float64 at once: few calls, and little memory
@@ -114,10 +114,10 @@ def _complete_rows(path: Path, length: int) -> list[list[str]]:
     """Return the complete rows, from frame 0 up to the first gap."""
     if not path.is_file():
         return []
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)[1:]
-    except OSError as error:
-        raise OutputError(f"{path} cannot be read ({error.strerror})") from None
-    rows = enumerate(csv.reader(line for line in lines if line.endswith("\n")))
-    complete = itertools.takewhile(lambda r: len(r[1]) == length and r[1][0] == str(r[0]), rows)
-    return [row for _, row in complete]
+    complete = []
+    with contextlib.suppress(csv.Error):  # such as a field of too many characters
+        for number, row in enumerate(csv.reader(itertools.islice(read_lines(path), 1, None))):
+            if len(row) != length or row[0] != str(number):
+                break
+            complete.append(row)
+    return complete

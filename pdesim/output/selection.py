@@ -49,6 +49,8 @@ def build_selection(
     for name in keep or ():
         if name not in fields:
             raise ConfigError(f"output.fields names {name!r}", nearest(name, fields))
+    if keep is not None and len(set(keep)) < len(keep):
+        raise ConfigError(f"output.fields={list(keep)} names a field twice", "each field once")
     chosen = tuple(i for i, name in enumerate(fields) if keep is None or name in keep)
     steps = [stride] * grid.dimensions if isinstance(stride, int) else list(stride)
     if len(steps) != grid.dimensions:

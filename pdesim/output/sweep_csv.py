@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pdesim.errors import OutputError, PdesimError
-from pdesim.files import as_path, check_own_file, reading, replacing
+from pdesim.files import as_path, reading, replacing
 from pdesim.output import features
 from pdesim.output.diagnostics import QUANTITIES
 from pdesim.output.metadata import field_names, frame_count, load_filters, read_config, read_walls
@@ -123,15 +123,14 @@ def _axes(snapshots: Snapshots, field: str) -> tuple[list[float], list[bool]]:
 def _diagnostics(path: Path, count: int) -> dict[str, tuple[float, float]]:
     """Return, per column, the value in the last frame and the largest magnitude so far."""
     try:
-        with check_own_file(path).open(encoding="utf-8", newline="") as file:
-            reader = csv.reader(file)
-            header, last, most = next(reader, []), [], None
-            for row in _number_rows(reader, len(header)):
-                if row[0] >= count:
-                    break
-                last, sizes = row, np.abs(row)
-                most = sizes if most is None else np.fmax(most, sizes)
-    except (OSError, OutputError, UnicodeDecodeError, csv.Error):
+        reader = csv.reader(read_lines(path))
+        header, last, most = next(reader, []), [], None
+        for row in _number_rows(reader, len(header)):
+            if row[0] >= count:
+                break
+            last, sizes = row, np.abs(row)
+            most = sizes if most is None else np.fmax(most, sizes)
+    except (OutputError, csv.Error):
         return {}
     if most is None:
         return {}

@@ -226,6 +226,16 @@ def test_the_checkpoint_as_it_was_goes_on(run):
         assert snapshots.times[-1] == 5
 
 
+def test_a_table_of_diagnostics_with_a_vast_line(run, capsys):
+    """Its rows are computed again; a sparse file of a gigabyte is not read as a whole."""
+    table = run / "diagnostics.csv"
+    for size in (200_000, 2**30):
+        with table.open("wb") as file:
+            file.write(b'frame,time,a\n"' + b"x" * 200_000)
+            file.truncate(size)
+        assert cli.main(["resume", "run", f"time.end={5 + size / 2**30}"]) == 0, capsys.readouterr()
+
+
 def test_recover_copies_numbers_only(run):
     """Other datasets are none of a run's, and may be vast."""
     path = run / "snapshots.h5"
