@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pdesim.errors import OutputError, PdesimError
-from pdesim.files import as_path, reading, replacing
+from pdesim.files import as_path, read_lines, reading, replacing
 from pdesim.output import features
 from pdesim.output.diagnostics import QUANTITIES
 from pdesim.output.metadata import field_names, frame_count, load_filters, read_config, read_walls

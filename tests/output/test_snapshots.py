@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 import subprocess
 import sys
 import textwrap
@@ -231,7 +232,7 @@ def cut_off(path, frames: int, more: bool = False):
     """A file as a killed process leaves it; ``more``: between a field and its time."""
     code = textwrap.dedent("""
         import os, sys, numpy as np
-        sys.path.insert(0, sys.argv[4])
+        sys.path[:0] = sys.argv[4].split(os.pathsep)
         from pathlib import Path
         from test_snapshots import layout_of, some_states
         from pdesim.output import SnapshotWriter, create_snapshots
@@ -244,7 +245,7 @@ def cut_off(path, frames: int, more: bool = False):
             writer._append("u", int(sys.argv[2]), some_states(1)[0, 0])
         os._exit(9)
     """)
-    here = str(Path(__file__).parents[2])
+    here = os.pathsep.join(map(str, Path(__file__).parents[:2]))
     words = [sys.executable, "-c", code, str(path), str(frames), str(more), here]
     assert subprocess.run(words).returncode == 9
 
