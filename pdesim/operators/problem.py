@@ -290,9 +290,7 @@ def _check_mask(problem: Problem, mask: Mask) -> None:
     scheme = problem.discretisation
     if (scheme.name, scheme.order, scheme.isotropic) != ("stencil", 2, False):
         raise BoundaryError(
-            "obstacles (domain.mask) cannot be combined with these operators: "
-            f"operators={scheme.name} operators.order={scheme.order} "
-            f"operators.isotropic={str(scheme.isotropic).lower()}",
+            f"operators={scheme.name} with these options does not support obstacles (domain.mask)",
             "operators=stencil operators.order=2 operators.isotropic=false",
         )
     if mask.solid.all():
