@@ -1,6 +1,6 @@
-"""The plan of a run: everything that is determined from the settings before TensorFlow starts.
+"""The plan of a run: everything that is computed from the settings before TensorFlow starts.
 
-All settings are validated here, before any file is written.
+Building the plan validates all settings, before any file is written.
 """
 
 from __future__ import annotations
@@ -54,7 +54,10 @@ MAX_STEPS = 10**11
 
 @dataclass
 class InitialState:
-    """Initial state at the run's precision; released after upload to save memory."""
+    """The initial state at the run's precision.
+
+    To save memory, it is released after it has been copied to the device.
+    """
 
     values: np.ndarray | None
 
@@ -67,9 +70,10 @@ class Evolution:
     """How a time-dependent problem is advanced.
 
     Args:
-        stepper_reason: the reason for an automatic choice of the stepper.
-        step: the time step and its control.
-        events: times at which formulas switch, ascending.
+        stepper: the time stepper.
+        stepper_reason: the reason why the stepper was chosen; empty if the settings name it.
+        step: the time step.
+        events: the times at which formulas switch or begin to change, ascending.
     """
 
     stepper: Stepper
@@ -83,13 +87,14 @@ class Plan:
     """A validated run.
 
     Args:
-        evolution: None for steady problems.
+        evolution: how the problem is advanced; None for steady problems.
         times: the times of the frames.
-        targets: all times at which steps end: frames, events, and the points where automatic steps
-            are adapted.
-        resume_from: the checkpoint of an earlier run with these settings, whose state is then the
-            initial state.
-        notes: messages printed before the run.
+        targets: all times at which a step must end: the times of frames and events, and the times
+            at which automatic steps are adapted.
+        initial: the initial state, or the state of the checkpoint if the run is resumed.
+        selection: the fields and cells that are stored.
+        resume_from: the checkpoint from which an earlier run is resumed.
+        notes: messages that are printed before the run.
     """
 
     settings: Settings
@@ -104,7 +109,7 @@ class Plan:
 
     @property
     def is_steady(self) -> bool:
-        """Whether the problem does not depend on time."""
+        """Whether the problem is steady, so that there are no time steps."""
         return self.evolution is None
 
     @property
@@ -130,7 +135,10 @@ class Plan:
         return self._evolution.events
 
     def with_step(self, **changes: Any) -> Plan:
-        """Return the plan with changed attributes of its time step; a steady plan is unchanged."""
+        """Return a copy of the plan with changed attributes of ``step``.
+
+        A steady plan is returned unchanged.
+        """
         if self.evolution is None:
             return self
         step = replace(self.evolution.step, **changes)
@@ -138,9 +146,9 @@ class Plan:
 
     @property
     def state(self) -> np.ndarray:
-        """The initial state, until it is released."""
+        """The initial state; raises ``RuntimeError`` after it has been released."""
         if self.initial.values is None:
-            raise RuntimeError("the initial state is on the device, and was released here")
+            raise RuntimeError("the initial state was copied to the device and then released")
         return self.initial.values
 
     @property
@@ -157,20 +165,24 @@ class Plan:
         return self.problem.grid
 
     def steps_between(self, target: int) -> int:
-        """Return the number of fixed steps from each target to the next."""
+        """Return the number of fixed steps from a target to the next one.
+
+        Args:
+            target: the index of the target.
+        """
         interval = self.targets[target + 1] - self.targets[target]
         return max(1, math.ceil(interval / self.step.dt * (1 - 1e-12)))
 
     @property
     def shortest_step(self) -> float:
-        """The smallest fixed step: ``step.dt``, shortened so that steps end at targets."""
+        """The smallest fixed step: ``step.dt``, or less so that a step ends at each target."""
         return min(
             (self.targets[n + 1] - self.targets[n]) / self.steps_between(n)
             for n in range(len(self.targets) - 1)
         )
 
     def frame_at(self, target: int) -> int:
-        """Return the last frame at or before a target."""
+        """Return the index of the last frame at or before the target with the index ``target``."""
         time = self.targets[target] + nearness(self.times)
         return int(np.searchsorted(self.times, time, "right")) - 1
 
@@ -180,7 +192,7 @@ class Plan:
 
     @property
     def state_copies(self) -> int:
-        """The approximate number of arrays of the size of the state in memory."""
+        """The approximate number of arrays in memory that are as large as the state."""
         tableau = None if self.evolution is None else self.stepper.method.tableau
         return STATE_COPIES + (len(tableau.b) if tableau else 0)
 
@@ -191,12 +203,15 @@ class Plan:
 
     @property
     def stages(self) -> int:
-        """Chained right-hand-side evaluations per step, a measure of its rounding error."""
+        """The number of right-hand sides per step of which each uses the previous one.
+
+        It is a measure of the rounding error of a step.
+        """
         return max(1, self.cost.depth)
 
     @property
     def steps_left(self) -> int:
-        """The number of steps to the end, from the start or the resumed checkpoint."""
+        """The number of fixed steps to the end, from the start or from the checkpoint."""
         since = self.resume_from
         first, done = (since.target, since.steps_since_target) if since else (0, 0)
         return sum(map(self.steps_between, range(first, len(self.targets) - 1))) - done
@@ -212,9 +227,11 @@ def build_plan(
 
     Args:
         settings: the resolved configuration.
-        name: the name of an equation whose configuration has none.
-        resume_from: the checkpoint to resume from, with its time step and stepper.
-        drawn_on: the grid for random initial values, to use equal values on several grids.
+        name: the name of the equation if its configuration contains none.
+        resume_from: the checkpoint from which a run is resumed. Its stepper, its time step and its
+            state are used.
+        drawn_on: the grid on which random initial values are drawn, so that runs on several grids
+            start from the same values; None for the grid of the run.
 
     Raises:
         PdesimError: for invalid settings.
@@ -267,7 +284,8 @@ def build_plan(
     plan = Plan(settings, problem, evolution, times, targets, first, selection, notes=notes)
     if not plan.is_steady and not plan.step.adaptive and plan.steps_left > MAX_STEPS:
         raise ConfigError(
-            f"this run would take {plan.steps_left:.3g} steps", "a larger time.dt or a nearer end"
+            f"this run would take {plan.steps_left:.3g} steps",
+            f"at most {MAX_STEPS:.0e} steps: a larger time.dt or an earlier time.end",
         )
     return plan
 
@@ -275,7 +293,7 @@ def build_plan(
 def _evolution(
     settings: Settings, problem: Problem, state: np.ndarray, times: np.ndarray
 ) -> tuple[Evolution, np.ndarray]:
-    """Return the stepper, the time step, and the times at which steps end."""
+    """Return the stepper with its time step, and the times at which a step must end."""
     events = find_events(problem, times, settings.time.events)
     targets = merge(times, events)
     linearised = linearise(problem, state, instants(problem, targets))
@@ -292,7 +310,7 @@ def _evolution(
 def _continued(
     settings: Settings, problem: Problem, selection: Selection, since: Checkpoint
 ) -> Plan:
-    """Return the plan of a resumed run, with the stepper and steps of the earlier run."""
+    """Return the plan of a resumed run, with the stepper and time step of the earlier run."""
     stepper = build_stepper(since.stepper, problem, settings.stepper.stages)
     step = TimeStep(
         since.max_dt,
@@ -321,15 +339,21 @@ def _mask(
     equation: Equation,
     resume_from: Checkpoint | None,
 ) -> Mask | None:
-    """Return obstacles from a formula in the language of initial conditions."""
+    """Return the obstacles: the cells in which the formula ``domain.mask`` is above 0.5.
+
+    The formula may use the functions of initial conditions. None if there is no formula.
+    """
     text = settings.domain.mask
     if text is None:
         return None
-    # the image file in the formula may no longer exist
+    # a resumed run uses the stored mask, since an image file in the formula may no longer exist
     if resume_from is not None and resume_from.solid is not None:
         return Mask(resume_from.solid, boundary.obstacle_conditions)
     if "t" in names_in(text):
-        raise ConfigError("domain.mask depends on t", "a formula of the position: obstacles stay")
+        raise ConfigError(
+            "domain.mask depends on t, but obstacles cannot move",
+            "a formula that depends on position only",
+        )
     symbols = equation.parameter_symbols
     formula = build_initial({"mask": text}, ("mask",), grid.axes, symbols, "domain")
     values = formula.evaluate(grid, boundary.periodic_axes, equation.parameters, settings.seed)

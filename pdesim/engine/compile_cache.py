@@ -1,4 +1,4 @@
-"""Cache of compiled programs: runs of one process that differ in values only share a program."""
+"""Cache of compiled programs, for runs in one process that differ only in values."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _programs: OrderedDict[Hashable, TimeLoop] = OrderedDict()
 def get_or_compile(
     plan: Plan, placement: Placement, fused: bool, members: int, tuning: Tuning = TUNING
 ) -> TimeLoop:
-    """Return the step loop for a plan, from an earlier run of this process if it is equal.
+    """Return the step loop for a plan, which is reused if an earlier run in this process allows it.
 
-    Parameters, dt and initial states may differ, since they are arguments of the program.
-    All values that are traced into it must be equal.
+    Parameters, dt and initial states may differ between the runs, since they are arguments of the
+    program. All values that are compiled into the program must be equal.
     """
     flat = fused and not placement.is_gpu
     separate = flat and fuses_to_one_kernel(plan, tuning) and fills_several_arrays()

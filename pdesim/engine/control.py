@@ -15,7 +15,7 @@ from pdesim.steppers.samples import reactions_are_slow
 from pdesim.steppers.stability import linearise
 from pdesim.steppers.time_step import TimeStep, time_step
 
-#: a field whose range is a smaller fraction of its largest value counts as uniform
+#: a field whose range is less than this fraction of its largest value is considered uniform
 UNIFORM = 1e-3
 #: smallest step as a fraction of the run; below it the run is aborted
 SMALLEST = 1e-11
@@ -30,7 +30,7 @@ TRIAL_SECONDS = 0.05
 def seconds_per_step(
     trial: Callable[[int], None], steps_at_once: int, max_steps: int | None
 ) -> float:
-    """Return the seconds per step, from a trial with negligible overhead of the call.
+    """Return the seconds per step, measured with enough steps to make call overhead negligible.
 
     Args:
         trial: a function that takes a given number of steps.
@@ -60,7 +60,8 @@ def limit_varies(plan: Plan) -> bool:
 def present_step(plan: Plan, state: np.ndarray, target: int) -> TimeStep | None:
     """Return the step and its limit at a state, for the interval that begins at a target.
 
-    None if the values of the start still apply, within the safety margin of automatic steps.
+    None if the step and limit at the start of the run still apply, within the safety margin of
+    automatic steps.
     """
     explicit = plan.step.automatic and plan.stepper.limited_by_derivatives
     if explicit and reactions_are_slow(plan.problem, state, plan.step.dt):
@@ -70,7 +71,7 @@ def present_step(plan: Plan, state: np.ndarray, target: int) -> TimeStep | None:
         np.append(interval, interval.mean()) if plan.problem.is_time_dependent else interval[:1]
     )
     linearised = linearise(plan.problem, state, instants, thorough=False)
-    # automatic, so that the limit is computed and no error is raised
+    # dt=auto and unsafe, so that the limit is computed and no error is raised
     time = plan.settings.time.model_copy(update={"dt": "auto", "unsafe": True})
     settings = plan.settings.model_copy(update={"time": time})
     return time_step(settings, linearised, plan.stepper, plan.targets)
@@ -99,9 +100,9 @@ def vanishing_error(plan: Plan, dt: float, time: float) -> DivergedError | None:
     if dt > SMALLEST * (plan.end - float(plan.times[0])):
         return None
     return DivergedError(
-        f"the time step became {dt:.4g} at t = {time:.6g}: the solution cannot be followed; the "
-        "frames before are kept",
-        hint="a nearer time.end, or another stepper or parameters",
+        f"the time step became too small (dt = {dt:.4g}) at t = {time:.6g}; all frames before this "
+        "time are kept",
+        hint="an earlier time.end, another stepper, or other parameters",
     )
 
 

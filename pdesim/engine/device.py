@@ -92,20 +92,20 @@ def _load_tensorflow():
         raise DeviceError(
             f"TensorFlow cannot be loaded: {reason}",
             "an installed TensorFlow, and enough memory for it",
-            hint='python -c "import tensorflow" shows more',
+            hint='python -c "import tensorflow" shows details',
         ) from None
     return tensorflow
 
 
 def _check_address_space() -> None:
-    """Check that the address space suffices for TensorFlow's threads, without which it aborts."""
+    """Check that the address space suffices for TensorFlow's threads; it would otherwise abort."""
     if resource is None:
         return
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     if limit != resource.RLIM_INFINITY and limit < ADDRESS_SPACE:
         raise DeviceError(
-            f"this process may use {limit / 1e9:.2g} GB of address space (ulimit -v)",
-            f"at least {ADDRESS_SPACE / 1e9:.2g} GB: TensorFlow alone takes most of that",
+            f"this process may use only {limit / 1e9:.2g} GB of address space (ulimit -v)",
+            f"at least {ADDRESS_SPACE / 1e9:.2g} GB, most of which TensorFlow needs",
         )
 
 

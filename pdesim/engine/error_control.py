@@ -1,7 +1,8 @@
 """Adaptive steps: the next step to try, and whether it is accepted.
 
-``progress`` is (time, dt, accepted, tried): the current time, the next step, and the numbers of
-accepted and of attempted steps, either scalars or arrays over members.
+``progress`` is a tuple (time, dt, accepted, tried): the current time, the next step, the number of
+accepted steps and the number of attempted steps. Each is a scalar, or an array with one value for
+each member.
 """
 
 from __future__ import annotations
@@ -10,15 +11,16 @@ import tensorflow as tf
 
 #: minimum factor, safety factor and maximum factor of a change of the step
 SHRINK, SAFETY, GROW = 0.2, 0.9, 5.0
-#: fraction of a cell's value that is added to the scale of its field, so that values that grow by
-#: orders of magnitude between two updates of the scale are not controlled too strictly
+#: the tolerance in a cell is relative to the scale of the field plus this fraction of the value in
+#: the cell, so that it is not too strict if values grow by orders of magnitude between two updates
+#: of the scale
 LOCAL = 0.02
 #: smallest step as a fraction of the interval; below it the run is aborted
 VANISHING = 1e-12
 
 
 def active(progress, max_trials, end, start):
-    """Whether a step remains to be tried in the interval from ``start`` to ``end``."""
+    """Whether another step must be attempted in the interval from ``start`` to ``end``."""
     time, dt, _, tried = progress
     return (time < end) & (tried < max_trials) & (dt > VANISHING * (end - start))
 
@@ -38,7 +40,7 @@ def squared_errors(new, error, tolerance, scale):
     """Return the squares of ``error / (tolerance * (scale + 0.02 |u|))`` in all cells.
 
     Args:
-        scale: the scale of each field, relative to which the tolerance is defined; broadcasts
+        scale: the scale of each field, to which the tolerance is relative; its shape broadcasts
             against the fields.
     """
     allowed = tf.cast(tolerance, new.dtype) * (scale + LOCAL * tf.abs(new))
@@ -46,7 +48,11 @@ def squared_errors(new, error, tolerance, scale):
 
 
 def error_size(sums, cells: int):
-    """Return the root mean square of the scaled error, maximised over the fields."""
+    """Return the root mean square of the scaled error of the field in which it is largest.
+
+    Args:
+        sums: the sums of the squared errors over all cells, ``(..., fields)``.
+    """
     return tf.cast(tf.sqrt(tf.reduce_max(sums / cells, axis=-1)), tf.float64)
 
 
@@ -54,7 +60,9 @@ def judge_step(size, is_active, progress, end, order: int):
     """Return whether a step is accepted (``size`` at most 1), and the new progress.
 
     Args:
-        order: the order of the local error in dt.
+        size: the size of the scaled error.
+        is_active: whether the step was needed (:func:`active`).
+        order: the power of dt with which the error estimate decreases.
     """
     (time, dt, accepted, tried), last = progress, _is_last(progress, end)
     taken = next_step(progress, end)

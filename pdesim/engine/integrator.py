@@ -1,4 +1,4 @@
-"""States of one or several runs on the device, and the calls that advance them."""
+"""The states of one or several runs on the device, and the operations that advance them."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from pdesim.plan import Plan
 
 #: a tolerance that every step satisfies
 ANY = 1e30
-#: trial steps of multistep methods, which reduce the influence of the first step of lower order
+#: number of trial steps of multistep methods: several, since the first step has a lower order
 MULTISTEP_STEPS = 8
-#: rounding error of the difference between a step and its halves, per stage, in units in the last
-#: place
+#: rounding error of the difference between one step and two half steps, for each stage, in units in
+#: the last place
 ROUNDING = 2.0
-#: number of cached sets of coefficients; one if states have more bytes than this
+#: number of cached sets of coefficients (KEPT); only one if the states have more than LARGE bytes
 KEPT, LARGE = 3, 2**28
 
 
 class Integrator:
-    """The states of some plans of one program, at the times ``now``.
+    """The states of plans that are advanced together by one program.
 
-    Scalars are arrays with one value for each plan; with several plans, states and carried data
-    have an additional leading axis. ``dt`` is the step that ``carry`` and the coefficients belong
-    to, or the next step to try of an adaptive stepper.
+    ``now`` and ``dt`` are arrays with one value for each plan. With several plans, states and
+    carried data have an additional leading axis. For steppers with fixed steps, ``dt`` is the step
+    for which ``carry`` and the coefficients were computed; for adaptive steppers, it is the next
+    step to attempt.
     """
 
     def __init__(self, plans: list[Plan], loop: TimeLoop) -> None:
@@ -72,9 +73,10 @@ class Integrator:
         for parts in carried:
             if (forms := [_form(part) for part in parts]) != expected:
                 raise OutputError(
-                    f"the checkpoint's stepper carries {', '.join(forms[:9]) or 'nothing'}",
+                    "the stepper data in the checkpoint do not match the stepper: "
+                    f"{', '.join(forms[:9]) or 'none'}",
                     ", ".join(expected),
-                    "remove checkpoint.h5: the run resumes from the one before, or from the start",
+                    "remove checkpoint.h5 to resume from the previous checkpoint or the start",
                 )
         tensors = [self.tensor(part, part[0].dtype) for part in zip(*carried, strict=True)]
         self.carry = tf.nest.pack_sequence_as(self.carry, tensors)
@@ -147,14 +149,14 @@ class Integrator:
         return self.plans[0].stepper.carries_state
 
     def advance(self, start: np.ndarray, dt: np.ndarray, first: int, last: np.ndarray):
-        """Take the steps ``first`` to ``last`` of intervals that begin at ``start``."""
+        """Take the steps from ``first`` to before ``last`` of intervals that begin at ``start``."""
         return self.loop.advance(
             self.carry, self._double(start), self._double(dt), tf.constant(first, tf.int64),
             self.tensor(last, tf.int64), self._parameters, self._coefficients,
         )  # fmt: skip
 
     def advance_adaptive(self, ends, max_trials: int, scale: np.ndarray, dt=None, tolerance=None):
-        """Take up to ``max_trials`` adaptive steps towards ``ends``."""
+        """Attempt up to ``max_trials`` adaptive steps towards the times ``ends``."""
         tolerance = self.plans[0].step.tolerance if tolerance is None else tolerance
         scale = scale if self.many else scale[0]
         return self.loop.advance_adaptive(
@@ -169,7 +171,11 @@ class Integrator:
         return self._steps(np.minimum(self.dt, longest), 1, scale)
 
     def _steps(self, dt: np.ndarray, count: int, scale: np.ndarray) -> tf.Tensor:
-        """Return the states after some fixed steps, with newly initialised carried data."""
+        """Return the states after ``count`` steps of length ``dt``.
+
+        The carried data are initialised again if ``dt`` has changed or the stepper is a multistep
+        method.
+        """
         if self.adaptive:
             return self.advance_adaptive(self.now + count * dt, count, scale, dt, ANY)[1]
         if not np.array_equal(dt, self.dt) or self._is_multistep:
@@ -185,10 +191,10 @@ class Integrator:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the error per unit of time, its rounding part, and the damping rate of errors.
 
-        The error follows from one step and two half steps; see :mod:`pdesim.engine.monitor`.
-        Another step from both results gives the damping of their difference; a difference that
-        grows, or is at the level of rounding, counts as undamped. The arrays have shape
-        ``(plans, fields)``.
+        The error follows from one step and two half steps; see :mod:`pdesim.engine.monitor`. One
+        further step from each of the two results shows how their difference is damped. If the
+        difference grows, or is as small as rounding errors, the damping rate is 0. The arrays have
+        the shape ``(plans, fields)``.
 
         Args:
             longest: the maximum length of adaptive steps.
@@ -227,5 +233,5 @@ def _form(values: np.ndarray) -> str:
 
 
 def as_array(tensor: tf.Tensor) -> np.ndarray:
-    """Return a tensor as a read-only array, on a CPU without the copy of ``numpy()``."""
+    """Return a tensor as a read-only array; on a CPU, the data are not copied."""
     return np.asarray(memoryview(tensor)) if "CPU" in tensor.device else tensor.numpy()

@@ -1,4 +1,4 @@
-"""The mutable state of a simulation: its members and their progress."""
+"""The members of a simulation, and how far they have advanced."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ class Members:
     """The state of all members of a simulation between two blocks of steps.
 
     Args:
-        plans: one for each member; replaced when automatic steps change.
+        plans: the plan of each member; a plan is replaced when its automatic step changes.
         at: the states of the members.
-        monitor: the errors in time of the members.
-        steps, rejected: numbers of accepted and rejected steps, ``(members,)``.
+        monitor: the estimated errors in time of the members.
+        steps, rejected: the numbers of steps taken and rejected, ``(members,)``.
         target: the index of the last target that was reached.
-        steps_since_target: the number of steps since then, of all members together.
-        failures: the errors of failed members.
+        steps_since_target: the index of the next step in the current interval between targets,
+            which is the same for all members.
+        failures: the exceptions of failed members, by number.
     """
 
     plans: list[Plan]
@@ -46,20 +47,20 @@ class Members:
         return np.array([number not in self.failures for number in range(len(self.plans))])
 
     def end(self, member: int, error: PdesimError) -> None:
-        """Record the error of a member; raise it if no other member is left."""
+        """Record the failure of a member; raise ``error`` if all members have failed."""
         self.failures[member] = error
         if len(self.failures) == len(self.plans):
             raise error
 
     def steps_to_target(self) -> np.ndarray:
-        """The number of fixed steps of each member in the current interval."""
+        """Return the number of fixed steps of each member in the current interval."""
         return np.array([plan.steps_between(self.target) for plan in self.plans])
 
     def fixed_dt(self) -> np.ndarray:
-        """The dt of each member: the current interval divided by its number of steps."""
+        """Return the dt of each member: the current interval divided by its number of steps."""
         targets, number = self.plan.targets, self.target
         return (targets[number + 1] - targets[number]) / self.steps_to_target()
 
     def until_target(self) -> np.ndarray:
-        """The remaining time of each member in the current interval."""
+        """Return the time that remains for each member until the next target."""
         return self.plan.targets[self.target + 1] - self.at.now

@@ -1,14 +1,16 @@
 """Measurement of the error in time during a run, and the resulting changes of the step.
 
-From the current state, one step is taken, and again two steps of half its length. For a method of
-order p the error of the single step is the difference times ``1 / (1 - 2**-p)`` (Hairer, Norsett,
-Wanner, Solving ODEs I (1993), sec. II.4). Divided by the step it is the rate ``r`` at which the
-error grows. The equation damps errors at a rate ``d`` that is also measured: ``E' = r - d E``. Part
-of an error is often undamped (a phase, a position), so the reported estimate is a mean of this and
-of ``E' = r``. The amplification of errors in chaotic equations is not included.
+From the current state, one step and, separately, two steps of half its length are taken. For a
+method of order p, the error of the single step is the difference of the two results times
+``1 / (1 - 2**-p)`` (Hairer, Norsett, Wanner, Solving ODEs I (1993), sec. II.4). This error divided
+by the length of the step is the rate ``r`` at which the error grows. The equation damps errors at a
+rate ``d``, which is also measured, so that the error E satisfies ``E' = r - d E``. A part of the
+error, such as that of a phase or a position, is often not damped. The reported estimate is
+therefore a weighted mean of the solutions of ``E' = r - d E`` and ``E' = r``. The amplification of
+errors in chaotic equations is not included.
 
-A difference at the level of rounding may hide an error that accumulates over thousands of steps. It
-is therefore included in the estimate, but only larger differences reduce the step.
+A difference that is as small as rounding errors may hide an error that accumulates over thousands
+of steps. Such differences are therefore included in the estimate, but they do not reduce the step.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import numpy as np
 
 from pdesim.output.checkpoint import SAVED
 
-#: numbers of steps between measurements: short at first, then the last value
+#: numbers of steps between the first measurements, and between all later ones
 EARLY, EVERY = (2, 8, 24), 64
 #: scale of a nearly uniform field, as a fraction of its largest value
 FLOOR = 0.02
@@ -27,8 +29,9 @@ FLOOR = 0.02
 ACCURACY = 2e-3
 #: initial fraction of a run in which the error may grow faster
 BEGINNING = 1 / 64
-#: a step is changed if it could be longer by the first factor, or if its error exceeds the allowed
-#: one by the second; minimum and maximum factor of a change, and safety factor
+#: a step is changed if it could be longer by the factor LONGER, or if its error exceeds the allowed
+#: error by the factor TOLERATED. SHRINK and GROW are the minimum and maximum factor of a change,
+#: RESERVE is a safety factor
 LONGER, TOLERATED, SHRINK, GROW, RESERVE = 1.5, 1.2, 0.1, 2.0, 0.9
 #: fraction of an error that is assumed to be undamped
 LASTING = 0.05
@@ -38,13 +41,20 @@ NOTHING = 1e-25
 
 @dataclass
 class Monitor:
-    """Estimates of the error in time per member and field, arrays ``(members, fields)``.
+    """Estimates of the error in time of each member and field.
 
-    ``error`` is the integral of ``rate``, the error per unit of time, up to ``time``, and
-    ``damped`` the same with ``damping``; all are root mean squares over the grid. ``hidden`` is the
-    part of ``rate`` at the level of rounding. ``peak`` is the largest root mean square of each
-    field so far, and ``spread`` its current standard deviation. ``checked`` is the number of steps
-    of each member at the last measurement, ``checks`` the number of measurements.
+    All errors are root mean squares over the grid.
+
+    Args:
+        error, damped: the error up to ``time``, without and with damping.
+        rate: the error per unit of time, from the last measurement.
+        hidden: the part of ``rate`` that may be due to rounding.
+        damping: the rate at which errors are damped.
+        peak: the largest root mean square of the field so far.
+        spread: the current standard deviation of the field.
+        time: the time of the last measurement of each member.
+        checked: the number of steps of each member at the last measurement.
+        checks: the number of measurements of each member.
     """
 
     error: np.ndarray
@@ -72,18 +82,23 @@ class Monitor:
         self.peak = np.maximum(self.peak, np.nan_to_num(size))
 
     def replace_zero_scales(self, spread: np.ndarray, size: np.ndarray) -> None:
-        """Set the scales of fields that have been zero so far from another state."""
+        """Set the scales of fields that have been zero so far.
+
+        Args:
+            spread, size: the standard deviation and root mean square of the fields in a state in
+                which they are not zero.
+        """
         empty = self.peak == 0
         self.spread = np.where(empty, spread, self.spread)
         self.peak = np.where(empty, size, self.peak)
 
     @property
     def scale(self) -> np.ndarray:
-        """Return the scale of each field, relative to which its error is defined."""
+        """The scale of each field, to which target errors are relative."""
         return np.maximum(np.maximum(self.spread, FLOOR * self.peak), NOTHING)
 
     def due(self, steps: np.ndarray) -> np.ndarray:
-        """Return the members to be measured, from their numbers of steps."""
+        """Return which members are to be measured, from the numbers of steps they have taken."""
         waits = np.array([EARLY[n - 1] if 0 < n <= len(EARLY) else EVERY for n in self.checks])
         return (self.checks == 0) | (steps - self.checked >= waits)
 
@@ -96,10 +111,10 @@ class Monitor:
         time: float,
         steps: np.ndarray,
     ) -> None:
-        """Add a measurement of some members.
+        """Add a measurement of the members ``which``.
 
-        Between two measurements the geometric mean of their rates is used, since rates vary over
-        orders of magnitude when a solution becomes smooth.
+        Between two measurements, the geometric mean of their rates is used, since rates change by
+        orders of magnitude while a solution becomes smooth.
         """
         rate = np.where(np.isfinite(rate), rate, self.rate)
         known = self.checks[:, None] > 0
@@ -134,9 +149,9 @@ class Monitor:
     def wanted_factor(self, order: int, time: float, start: float, end: float) -> np.ndarray:
         """Return the factor by which each member's step should change, 1 for no change.
 
-        The error may reach ``ACCURACY`` at the end of the run, and grows faster at its beginning,
-        at the rate ``ACCURACY / (c (t - start + b (end - start)))`` with ``c = log(1 + 1/b)``,
-        whose integral over the run is ``ACCURACY``.
+        The allowed rate of the error is ``ACCURACY / (c (t - start + b (end - start)))``, where b
+        is ``BEGINNING`` and ``c = log(1 + 1/b)``. It is largest at the beginning of the run, and
+        its integral over the run is ``ACCURACY``.
         """
         elapsed = time - start + BEGINNING * (end - start)
         allowed = ACCURACY / (np.log1p(1 / BEGINNING) * elapsed)

@@ -59,10 +59,10 @@ Report = Callable[[Progress], None]
 class Simulation:
     """Simulation of a plan on a device.
 
-    Iterate :meth:`frames`; the first frame is the initial state.
+    Iterate over :meth:`frames`; the first frame is the initial state.
 
-    A resumed plan yields the frames after its checkpoint, bit for bit those of an uninterrupted
-    run.
+    A resumed plan yields the frames after its checkpoint. They are bit-identical to those of an
+    uninterrupted run.
 
     Several plans that differ only in parameters, initial states and steps advance as members of one
     program. The failure of a member is recorded in ``failures``; other members are not affected. A
@@ -125,7 +125,7 @@ class Simulation:
         return int(self._batch.steps[member]), int(self._batch.rejected[member])
 
     def prepare(self) -> float:
-        """Compile, and return the seconds per step of a trial whose result is discarded.
+        """Compile the program and return the seconds per step, from trial steps that are discarded.
 
         The initial states are uploaded to the device and released on the host.
         """
@@ -152,9 +152,9 @@ class Simulation:
             report: called after every block; may raise to stop the run.
 
         Raises:
-            DivergedError: if a field of every member is no longer finite; earlier frames have been
-                yielded.
-            SolverError: likewise, if an implicit step could not be solved.
+            DivergedError: if all members have failed, because a field is no longer finite or a step
+                became too small. Earlier frames have been yielded.
+            SolverError: if all members have failed, because an implicit step did not converge.
         """
         members, plan = self._batch, self.plan
         targets = plan.targets
@@ -242,7 +242,7 @@ class Simulation:
         at.upload(dt)
 
     def _trial(self, steps: int) -> None:
-        """Take some steps from the current states, and discard the result."""
+        """Take ``steps`` steps from the current states and discard the result."""
         members, count = self._batch, len(self.plans)
         at = members.at
         if at.adaptive:

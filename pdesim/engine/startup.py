@@ -1,4 +1,4 @@
-"""Initialisation of TensorFlow for a process that computes only given plans."""
+"""Initialisation of TensorFlow for a process that computes given plans and no others."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pdesim.plan import Plan
 
 
 def start_for(plans: Sequence[Plan]) -> Placement:
-    """Start TensorFlow with the fastest settings for some plans, on the device of the first.
+    """Start TensorFlow with the fastest settings for these plans, on the device of the first plan.
 
-    The settings apply to the entire process, and make other plans slower.
+    The settings apply to the entire process. They would make other plans slower.
 
     Raises:
         DeviceError: if a GPU is requested but not available.

@@ -18,8 +18,8 @@ from pdesim.operators.problem import Problem
 from pdesim.steppers.base import Carry
 from pdesim.steppers.cost import Cost, cost_of
 
-#: minimum distance of formula evaluations from both ends of a step, relative to the time: a few
-#: units of rounding
+#: formulas are evaluated at least this far from both ends of a step, as a fraction of the time: a
+#: few rounding errors
 MARGIN = 1e-15
 
 
@@ -159,7 +159,8 @@ class StepContext:
     ) -> tuple:
         """Return the carried data, the state, and whether each field is finite.
 
-        The carried data are None if they equal the state, since two results would be two arrays.
+        The carried data are None if they are the state itself, since a program would return the
+        same data as two arrays.
         """
         state = self.stepper.extract(system, carry, time, dt, coefficients)
         carry = None if state is carry else carry

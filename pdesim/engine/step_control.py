@@ -21,7 +21,7 @@ log = logging.getLogger("pdesim")
 
 #: maximum number of corrections of the first step
 CORRECTIONS = 8
-#: growth factor between two targets above which the stability limit is computed again
+#: the stability limit is computed again if a field grows by more than this factor between targets
 SUSPICIOUS = 10.0
 
 
@@ -41,7 +41,7 @@ class StepControl:
         if not monitor.peak.all():
             self._initialise_zero_scales()
         if members.plan.step.adaptive:
-            # the first adaptive step is not known yet; its error is about the tolerance
+            # the first step has not been taken yet; assume that its error is the tolerance
             monitor.damped = members.plan.step.tolerance * monitor.scale
             return
         for _ in range(CORRECTIONS if members.plan.step.automatic else 1):
@@ -108,7 +108,7 @@ class StepControl:
         return np.where(which, factors, 1.0)
 
     def _limits(self, which: np.ndarray) -> dict[int, TimeStep]:
-        """Return the steps at the current states, of members whose limit has changed."""
+        """Return the time steps at the current states, for members whose limit may have changed."""
         members = self.members
         if members.plan.step.adaptive or not limit_varies(members.plan):
             return {}

@@ -1,9 +1,9 @@
-"""Arrays of a step that are stored according to the step's cost.
+"""Arrays that a step computes, some of which are stored in memory.
 
-They support the arithmetic of a stepper. Flat arrays, which lose cells at both ends with every
-right-hand side, are cropped to their common cells. An array that must not be computed twice is
-stored when it is created; the others are expressions, which the compiler fuses into the kernel of
-the next stored array.
+The arrays support the arithmetic of a stepper. An array that must not be computed twice is stored
+when it is created (:mod:`pdesim.steppers.cost`). All others are expressions, which the compiler
+fuses into the kernel of the next stored array. Flat arrays lose cells at both ends with every
+right-hand side, so operands are cropped to their common cells.
 """
 
 from __future__ import annotations

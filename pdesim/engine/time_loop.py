@@ -28,25 +28,29 @@ class Loop(Protocol):
 
     @property
     def steps_at_once(self) -> int:
-        """Steps between two exchanges of ghost cells; fewer steps may cost as much."""
+        """Number of steps between two exchanges of ghost cells.
+
+        Taking fewer steps may take as long as taking this number.
+        """
 
     @property
     def advance(self) -> Any:
         """``advance(carry, start, dt, first, last, parameters, coefficients)``.
 
-        Takes the steps ``first`` to ``last`` of an interval that begins at ``start``; returns the
-        carried data (None if they are the state), the state, and whether each field is finite. With
-        several members ``last`` is an array, and a member stops when its value is reached.
+        Takes the steps from ``first`` up to, but not including, ``last`` of an interval that begins
+        at ``start``. Returns the carried data (None if they are the state), the state, and whether
+        each field is finite. With several members, ``last`` has one value for each member.
         """
 
     @property
     def advance_adaptive(self) -> Any:
         """``advance_adaptive(carry, time, end, dt, max_trials, tolerance, scale, parameters)``.
 
-        For steppers that estimate their error. Takes up to ``max_trials`` steps of adaptive length
-        (:mod:`pdesim.engine.error_control`) towards ``end``; ``tolerance`` is relative to
-        ``scale``, one value for each field (of each member). Returns None, the state, finiteness,
-        and (time, dt, accepted, tried), one of each for every member.
+        For steppers that estimate their error. Attempts up to ``max_trials`` steps of adaptive
+        length (:mod:`pdesim.engine.error_control`) towards ``end``. ``tolerance`` is relative to
+        ``scale``, which has one value for each field (of each member). Returns None, the state,
+        whether each field is finite, and the tuple (time, dt, accepted, tried), whose elements have
+        one value for each member.
         """
 
 
@@ -151,7 +155,7 @@ class TimeLoop:
 
     @cached_property
     def initial(self) -> Any:
-        """``initial(state)``: the state, truncated where products are dealiased."""
+        """``initial(state)``: the state; with dealiasing, without the upper third of its modes."""
         split, scheme = self.problem.split, self.problem.discretisation
         if not scheme.dealias or split.is_linear:
             return lambda state: state
@@ -170,7 +174,7 @@ class TimeLoop:
         return context.compiled(trace)
 
     def select_members(self, which: np.ndarray, new: Carry, old: Carry) -> Carry:
-        """Return the carried data, with some members replaced by ``new``."""
+        """Return the carried data: ``new`` for the members ``which``, ``old`` for all others."""
         return self.context.select_members(tf.constant(which), new, old)
 
     @cached_property

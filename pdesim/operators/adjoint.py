@@ -1,4 +1,7 @@
-"""Detection of linear equations with a self-adjoint right-hand side. No TensorFlow."""
+"""Detection of linear equations with a self-adjoint right-hand side.
+
+This module does not import TensorFlow.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,20 @@ import sympy
 from pdesim.formula import language as lang
 from pdesim.operators.problem import Problem
 
-#: derivatives whose second-order matrices are symmetric for periodic, Dirichlet, Neumann and Robin
+#: derivatives whose matrices at order 2 are symmetric for periodic, Dirichlet, Neumann and Robin
 #: conditions
 _SECOND = (word for word, powers in lang.DERIVATIVES.items() if sorted(powers) == [0, 0, 2])
 _EVEN = (lang.LAPLACIAN, *_SECOND)
 
 
 def is_self_adjoint(problem: Problem) -> bool:
-    """Whether the discrete right-hand side is symmetric in each field, as conjugate gradients need.
+    """Whether the matrix of the right-hand side is symmetric, as conjugate gradients require.
 
-    In addition to the equations that ``Problem.self_adjoint`` recognises, these are sums of
-    ``c(x, t)*u``, ``k*laplacian(u)``, ``k*d2_dx2(u)`` and ``divergence(D(x, t)*gradient(u))``, each
-    applied to the field whose equation it is, with factors k that are constant or depend on time
-    only. The flux form of a divergence has a symmetric matrix; with boundary conditions other than
-    periodic ones, this holds for order 2 only.
+    In addition to the equations that ``Problem.self_adjoint`` recognises, the formula of each field
+    u may be a sum of sources, ``c(x, t)*u``, ``k*laplacian(u)``, ``k*d2_dx2(u)`` and
+    ``divergence(D(x, t)*gradient(u))``, where the factors k do not depend on position. The flux
+    form of a divergence has a symmetric matrix. With boundary conditions that are not periodic, all
+    of these matrices are symmetric at order 2 only.
     """
     if problem.self_adjoint:
         return True

@@ -1,4 +1,7 @@
-"""Checks of a problem's coefficients, spacing and boundary values. No TensorFlow."""
+"""Checks of the coefficients, the grid spacing and the boundary values of a problem.
+
+This module does not import TensorFlow.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +19,17 @@ from pdesim.operators.ghost_weights import extrapolation_points, ghost_weights
 from pdesim.operators.modes import NoModes
 from pdesim.operators.problem import Problem
 
-#: spacings with a smaller relative difference count as equal
+#: spacings whose relative difference is smaller than this are considered equal
 EQUAL_SPACING = 1e-6
 
 
 def check_numbers(problem: Problem, precision: str) -> None:
-    """Check the spacing, the Robin conditions and the range of the coefficients.
+    """Check the grid spacing, the Robin conditions and the range of the coefficients.
 
     Raises:
-        ConfigError: for an isotropic stencil on unequal spacing, and for coefficients that the
-            precision cannot represent.
-        BoundaryError: for Robin conditions that no ghost cells satisfy.
+        ConfigError: for an isotropic stencil on a grid whose spacing differs between axes, and for
+            coefficients that are too small or too large for the precision.
+        BoundaryError: for Robin conditions that cannot be discretised on this grid.
     """
     _check_isotropic(problem)
     _check_ghosts(problem)
@@ -40,7 +43,8 @@ def check_wall_values(problem: Problem, times: Sequence[float]) -> None:
         times: the times at which the values are evaluated.
 
     Raises:
-        BoundaryError: naming the first field and side.
+        BoundaryError: if a value is infinite or undefined. The message contains the field and the
+            side.
     """
     grid, equation = problem.grid, problem.equation
     for name, pairs in zip(equation.fields, problem.boundary.walls, strict=True):
@@ -57,8 +61,8 @@ def check_wall_values(problem: Problem, times: Sequence[float]) -> None:
                         raise BoundaryError(
                             f"the value of {name} at {end} is infinite or undefined at "
                             f"t = {time:g}: {formula}",
-                            "a formula that is finite on the whole boundary, with where(...) "
-                            "around a division by zero",
+                            "a formula that is finite on the whole boundary, for example with "
+                            "where(...) to avoid a division by zero",
                         )
 
 
@@ -72,35 +76,37 @@ def check_solvable(problem: Problem) -> None:
     equation = problem.equation
     if isinstance(problem.basis, NoModes):
         raise StepperError(
-            f"the direct solver needs Fourier, sine or cosine modes: {problem.basis.reason}",
+            f"the direct solver does not apply to this problem: {problem.basis.reason}",
             "periodic, Dirichlet or Neumann conditions, the same for every field",
         )
     fields = set(equation.field_symbols)
     if any(term.free_symbols & fields for term in problem.split.rest):
         raise StepperError(
             f"{equation.name} is not linear with constant coefficients",
-            "a steady problem such as laplacian(u) + source, the source free of the fields",
+            "a steady problem such as laplacian(u) + source, with a source that does not depend on "
+            "the fields",
         )
 
 
 def _check_isotropic(problem: Problem) -> None:
-    """Check that the spacing is equal, without which the 9-point Laplacian is not isotropic.
+    """Check that the grid spacing is the same along all axes, as the isotropic stencil requires.
 
-    Its leading error is ``sum_a h_a**2 / 12 d4u/da4`` and mixed derivatives with free weights. A
-    rotation leaves that unchanged only if all ``h_a`` are equal.
+    The leading error of a Laplacian with corner neighbours is ``sum_a h_a**2 / 12 d4u/da4`` plus
+    mixed fourth derivatives, whose factors depend on the weights of the corners. This error is
+    invariant under rotations only if all ``h_a`` are equal.
     """
     spacing = problem.grid.spacing
     if problem.discretisation.isotropic and max(spacing) > (1 + EQUAL_SPACING) * min(spacing):
         sizes = " x ".join(f"{h:.6g}" for h in spacing)
         raise ConfigError(
-            f"operators.isotropic=true on cells of {sizes}: the stencil is isotropic on square "
-            "cells only",
-            "grid and domain.extent in one ratio, or operators.isotropic=false",
+            f"operators.isotropic=true requires square cells, but the cells are {sizes}",
+            "a grid with the same spacing along all axes (grid and domain.extent in proportion), "
+            "or operators.isotropic=false",
         )
 
 
 def _check_ghosts(problem: Problem) -> None:
-    """Compute the ghost-cell weights of all Robin conditions, so that invalid ones raise here."""
+    """Compute the ghost-cell weights of all Robin conditions, which raises for invalid ones."""
     grid, scheme = problem.grid, problem.discretisation
     if scheme.is_spectral:
         return
@@ -117,7 +123,7 @@ def _check_ghosts(problem: Problem) -> None:
 
 
 def _check_range(problem: Problem, precision: str) -> None:
-    """Check that all constants are representable in float32, where subnormal numbers become 0."""
+    """Check that float32 can represent all constants; subnormal numbers would become 0."""
     if precision != "float32":
         return
     limits = np.finfo(precision)
@@ -129,12 +135,12 @@ def _check_range(problem: Problem, precision: str) -> None:
             try:
                 size = abs(complex(evaluate(part)))
             except (ArithmeticError, TypeError, ValueError):
-                continue  # reported where the formula is evaluated
+                continue  # this error is reported when the formula is evaluated
         if size != 0 and np.isfinite(size) and not float(limits.tiny) <= size <= float(limits.max):
             outcome = "is rounded to 0" if size < 1 else "is infinite"
             raise ConfigError(
                 f"{text} = {size:.3g} {outcome} in float32",
-                f"numbers between {limits.tiny:.2g} and {limits.max:.2g} in size, or 0",
+                f"absolute values between {limits.tiny:.2g} and {limits.max:.2g}, or 0",
                 "device.precision=float64, or other units",
             )
 
@@ -142,7 +148,7 @@ def _check_range(problem: Problem, precision: str) -> None:
 def _constants(
     formulas: Iterable[sympy.Expr], parameters: set[str]
 ) -> Iterator[tuple[str, sympy.Expr]]:
-    """Return the subexpressions that consist of numbers and parameters only."""
+    """Yield the subexpressions that contain only numbers and parameters, with descriptions."""
     seen: set[sympy.Basic] = set()
 
     def is_constant(node: sympy.Basic) -> bool:
@@ -158,7 +164,8 @@ def _constants(
         elif isinstance(node, sympy.Mul):
             yield sympy.Mul(*(factor for factor in node.args if is_constant(factor)))
         for argument in node.args:
-            # exponents and other constant powers are evaluated before rounding
+            # the parts of a number, such as the exponent of a constant power, are combined in
+            # float64 before the number is rounded
             if not node.is_number:
                 yield from parts(argument)
 

@@ -1,18 +1,22 @@
-"""Boundary conditions of expressions, derived from those of the fields. No TensorFlow.
+"""Boundary conditions of expressions, derived from those of the fields.
 
-Nested operators, functions of the fields, and coefficients need ghost cells as well. An expression
-is decomposed into *atoms* (fields, operators, and coefficients that depend on position); each atom
-has a condition on every side, from which the condition of the expression follows:
+The argument of an operator needs ghost cells even if it is not a field but a nested operator, a
+function of the fields, or a coefficient. Such an expression is decomposed into *atoms*: fields,
+operators, and coefficients that depend on position. Each atom has a condition on every side, and
+the condition of the expression follows from those of its atoms:
 
-- a function of known face values has a known face value: ``u**2`` is ``g**2`` where u is g;
-- derivatives along a face follow from the face values, and the first derivative across it from a
-  Neumann condition;
-- even derivatives across a face (``laplacian(u)``) are given by the second condition of a
-  fourth-order operator (``laplacian``). Where both u and du/dn are given, ghost cells of u follow
-  from both, and those of its derivatives from these (``CONTINUED``). Where no second condition is
-  given, even derivatives are assumed to be 0 at a Dirichlet condition and to have no slope at a
-  Neumann condition (:mod:`pdesim.operators.second`);
-- everything else is extrapolated from the interior.
+- A function of known face values has a known face value: ``u**2`` is ``g**2`` where u is g.
+- Derivatives along a face follow from the face values. The first derivative across a face follows
+  from a Neumann condition.
+- Even derivatives across a face, such as ``laplacian(u)``, are given by the second condition of a
+  fourth-order operator (the setting ``laplacian``). Where both u and du/dn are given, the ghost
+  cells of u follow from both, and the ghost cells of its derivatives follow from the ghost cells of
+  u (``CONTINUED``). Where no second condition is given, even derivatives are assumed to be 0 at a
+  Dirichlet condition and to have a zero normal derivative at a Neumann condition
+  (:mod:`pdesim.operators.second`).
+- All other expressions are extrapolated from the interior.
+
+This module does not import TensorFlow.
 """
 
 from __future__ import annotations
@@ -35,13 +39,16 @@ from pdesim.model.boundary_conditions import (
 )
 from pdesim.model.grid import Grid
 
-#: discontinuous formulas are evaluated at this fraction of the extent inside the face, so that a
-#: jump on the face itself has no effect
+#: discontinuous formulas are evaluated at this distance from the face, as a fraction of the extent
+#: of the domain, so that a jump on the face itself has no effect
 INSIDE = 1e-12
 
 
 def orders(word: str) -> dict[int, int] | None:
-    """Return the order of a partial derivative by axis, ``{0: 1, 1: 1}`` for d2_dxdy; else None."""
+    """Return the order of a partial derivative along each axis: ``{0: 1, 1: 1}`` for d2_dxdy.
+
+    None if ``word`` is not the name of a partial derivative.
+    """
     if not re.fullmatch(r"d\d*_(d[xyz]\d*)+", word):
         return None
     result = re.findall(r"d([xyz])(\d*)", word.partition("_")[2])
@@ -90,7 +97,7 @@ class Conditions:
         return any(symbol.name in names for symbol in expression.free_symbols)
 
     def is_coefficient(self, expression: sympy.Basic) -> bool:
-        """Whether an expression depends on position, time and parameters only."""
+        """Whether an expression depends on nothing but position, time and parameters."""
         fields = expression.free_symbols & set(self.fields)
         return not fields and not lang.operators_in(expression)
 
@@ -101,7 +108,7 @@ class Conditions:
         return len(varying) == 1 and varying[0] in self.fields
 
     def atoms(self, expression: sympy.Expr) -> tuple[sympy.Expr, dict[sympy.Symbol, sympy.Expr]]:
-        """Return an expression with symbols for its atoms, and the atom of each symbol."""
+        """Return an expression whose atoms are replaced by symbols, and the atom of each symbol."""
         symbols: dict[sympy.Expr, sympy.Symbol] = {}
 
         def atom(node: sympy.Expr) -> sympy.Symbol:
@@ -123,7 +130,7 @@ class Conditions:
         return replace(expression), {symbol: node for node, symbol in symbols.items()}
 
     def condition(self, node: sympy.Expr, axis: int, side: int) -> BoundaryCondition:
-        """Return the condition of an expression on one side; ``EXTRAPOLATED`` if none is known."""
+        """Return the condition of an expression on a side, or ``EXTRAPOLATED`` if it is unknown."""
         if self.boundary.is_periodic(axis):
             return PERIODIC
         if node in self.fields:
@@ -146,24 +153,32 @@ class Conditions:
         return self._robin(node, axis, side)
 
     def is_clamped(self, expression: sympy.Expr, axis: int, side: int) -> bool:
-        """Whether both value and normal derivative of all fields in an expression are given."""
+        """Whether the values and the normal derivatives of all fields in an expression are given.
+
+        False for an expression without fields.
+        """
         fields = [n for n, symbol in enumerate(self.fields) if symbol in expression.free_symbols]
         walls = [self.boundary.walls[n][axis][side] for n in fields]
         return bool(walls) and all(wall.is_clamped for wall in walls)
 
     def normal_order(self, node: sympy.Expr, axis: int) -> int:
-        """Return the order of an operator's derivative along an axis; 0 if it has none."""
+        """Return the order of the highest derivative of an operator along an axis.
+
+        0 if ``node`` is not an operator or has no derivative along this axis.
+        """
         if not lang.is_operator(node) or lang.FLUXES.get(lang.word_of(node), axis) != axis:
             return 0
         powers = orders(lang.word_of(node))
         return 2 if powers is None else powers.get(axis, 0)
 
     def stated(self, node: sympy.Expr, axis: int, side: int) -> BoundaryCondition | None:
-        """Return the condition of ``laplacian(f)`` or a second derivative that the settings state.
+        """Return the condition of ``laplacian(f)`` or ``d2_dx2(f)`` that follows from the settings.
 
-        f is a sum of fields times constants. The condition of ``d2_dx2(f)`` is that of the
-        Laplacian minus the derivatives along the face, ``d2f/dn2 = laplacian(f) - d2f/dt2``, where
-        f (or df/dn) is known on the face. None if the settings do not determine it.
+        The settings state conditions for the Laplacians of fields (``laplacian``), so f must be a
+        sum of fields multiplied by constants. The condition of a second derivative across the face
+        is that of the Laplacian minus the derivatives along the face,
+        ``d2f/dn2 = laplacian(f) - d2f/dt2``, which requires that f (or df/dn) is known on the face.
+        None if the settings do not determine the condition.
         """
         word, inner = lang.word_of(node), node.args[-1]
         if word != lang.LAPLACIAN and orders(word) != {axis: 2}:
@@ -180,7 +195,7 @@ class Conditions:
         return replace(known, value=known.value - along)
 
     def _of_laplacian(self, f: sympy.Expr, axis: int, side: int) -> BoundaryCondition | None:
-        """Return the condition of ``laplacian(f)`` that the settings state."""
+        """Return the condition of ``laplacian(f)`` that follows from the settings, or None."""
         result: list[tuple[BoundaryCondition, sympy.Expr]] = []
         for term in sympy.Add.make_args(f):
             if not term.free_symbols & set(self.fields) and not self.has_position(term):
@@ -203,11 +218,14 @@ class Conditions:
         return all(self.boundary.walls[n][axis][side].mirror for n in fields)
 
     def value(self, expression: sympy.Expr, axis: int, side: int) -> sympy.Expr | None:
-        """Return the value on a face, a formula of position and time; None if unknown."""
+        """Return the value of an expression on a face as a formula of position and time.
+
+        None if it is unknown.
+        """
         return self._known("value", self._value, expression, axis, side)
 
     def slope(self, expression: sympy.Expr, axis: int, side: int) -> sympy.Expr | None:
-        """Return the outward normal derivative on a face; None if unknown."""
+        """Return the outward normal derivative of an expression on a face; None if unknown."""
         return self._known("slope", self._slope, expression, axis, side)
 
     def _known(
@@ -247,7 +265,7 @@ class Conditions:
         return None if result.free_symbols & set(atoms) else result
 
     def on_face(self, coefficient: sympy.Expr, axis: int, side: int) -> sympy.Expr:
-        """Evaluate a formula of position on a face, by substituting its normal coordinate."""
+        """Restrict a formula of position to a face by substituting the face's normal coordinate."""
         place = _exact(self.grid.origin[axis] + side * self.grid.extent[axis])
         if jumps(coefficient):
             inward = (-1 if side else 1) * INSIDE * self.grid.extent[axis]
@@ -285,7 +303,7 @@ class Conditions:
     def _along(
         self, known: sympy.Expr | None, powers: Mapping[int, int], axis: int
     ) -> sympy.Expr | None:
-        """Return the derivatives along the face of a known face value."""
+        """Return the derivatives along the face of the face value ``known``; None if it is None."""
         for other, power in powers.items():
             if known is not None and other != axis:
                 known = derivative(known, self.coordinates[other], power)
@@ -335,7 +353,12 @@ class Conditions:
         return sympy.S.Zero if even and slope is not None else None
 
     def _robin(self, node: sympy.Expr, axis: int, side: int) -> BoundaryCondition:
-        """Return the homogeneous Robin condition of a field for even operators on it; else None."""
+        """Return the condition of an operator whose value and slope on a face are unknown.
+
+        It is the condition that the settings state, if there is one. An operator with derivatives
+        of even order only satisfies the homogeneous Robin condition of the field it acts on. All
+        other operators are ``EXTRAPOLATED``.
+        """
         if not lang.is_operator(node):
             return EXTRAPOLATED
         if (stated := self.stated(node, axis, side)) is not None:
@@ -349,5 +372,8 @@ class Conditions:
 
 
 def _exact(number: float) -> sympy.Expr:
-    """Convert a float to SymPy, integers exactly, so that 1/0 is recognised as infinite."""
+    """Convert a float to a SymPy number.
+
+    Integers are converted exactly, so that SymPy recognises 1/0 as infinite.
+    """
     return sympy.Integer(int(number)) if float(number).is_integer() else sympy.Float(number)

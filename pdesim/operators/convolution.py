@@ -10,9 +10,9 @@ from pdesim.operators.schemes import Terms
 
 
 def kernel(grid: Grid, terms: Terms) -> np.ndarray:
-    """Return the weights as one centred array in array order.
+    """Return the weights of a stencil as an array whose axes are in the order of array axes.
 
-    The weights include the spacing, so the convolution gives the derivative.
+    Offset 0 is in the centre. The weights include the powers of the spacing.
     """
     reach = _reach(grid, terms)
     weights = np.zeros(tuple(2 * r + 1 for r in reach))
@@ -29,7 +29,12 @@ def _reach(grid: Grid, terms: Terms) -> tuple[int, ...]:
 
 
 def derivative(padded: tf.Tensor, grid: Grid, halo: int, terms: Terms) -> tf.Tensor:
-    """Return a weighted sum of neighbours in the interior cells, as in ``stencil``."""
+    """Return the weighted sum of neighbours in all interior cells.
+
+    Args:
+        padded: values with ``halo`` ghost cells on each side.
+        terms: ``{offsets: weight}`` (``Discretisation.terms``).
+    """
     weights = kernel(grid, terms)
     spare = (halo - reach for reach in _reach(grid, terms))
     cells = zip(spare, padded.shape[-grid.dimensions :], strict=True)

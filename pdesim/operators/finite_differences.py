@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 class Differences:
-    """One evaluation of some formulas at one state; each field is extended once.
+    """The evaluation of formulas at one state; ghost cells are added to each field only once.
 
-    The ghost cells of an operator's argument follow from its boundary conditions
-    (``problem.conditions``) where those are known, else from the extended fields, operators and
-    coefficients in it.
+    The ghost cells of an operator's argument follow from the boundary conditions of the argument
+    (``problem.conditions``) where those are known. Elsewhere the argument is evaluated in the ghost
+    cells, from the ghost cells of the fields, operators and coefficients that it contains.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Differences:
         return self.fields[index]
 
     def _extend_fields(self, indices: list[int]) -> dict[str, tf.Tensor]:
-        """Extend some fields by ghost cells, jointly if their conditions are of one kind."""
+        """Add ghost cells to fields, in one operation if their conditions are of the same kinds."""
         system, boundary = self.system, self.system.problem.boundary
         names = system.problem.equation.fields
         walls = [_kinds(boundary, index) for index in indices]
@@ -85,7 +85,10 @@ class Differences:
         return self.system.separate(padded, nested)
 
     def _field_value(self, fields: list[int]) -> Any:
-        """Return the stacked right-hand sides of the boundary conditions of some fields."""
+        """Return the function for the right-hand sides of the boundary conditions of fields.
+
+        The right-hand sides of the fields are stacked; see ``ghost_cells.extend``.
+        """
 
         def value(_wall: BoundaryCondition, axis: int, side: int, part: str = "value") -> Any:
             system = self.system
@@ -102,12 +105,11 @@ class Differences:
         return value
 
     def _on_face(self, axis: int, side: int) -> Callable[[sympy.Expr], object]:
-        """Return an evaluator of formulas of position and time on the layer at a face."""
+        """Return a function that evaluates formulas of position and time on a face."""
         system = self.system
 
         def evaluate(formula: sympy.Expr) -> Any:
-            # subexpressions that depend on time only come first: they are evaluated in double
-            # precision
+            # call with_time_parts before values: it determines which subexpressions values contains
             formula = system.with_time_parts(formula)
             names = {**system.face_namespace(axis, side, self.halo), **system.values(self.time)}
             return Evaluator(names, system.library)(formula)
@@ -117,7 +119,7 @@ class Differences:
     def _value_on_face(
         self, wall: BoundaryCondition, axis: int, side: int, part: str = "value"
     ) -> Any:
-        """Return the right-hand side of a derived boundary condition; None for 0."""
+        """Return the right-hand side of a derived boundary condition on a face; None for 0."""
         formula = getattr(wall, part)
         if formula == 0:
             return None
@@ -129,7 +131,7 @@ class Differences:
         scheme = self.system.problem.discretisation
         axes = lang.flux_axes(word, self.grid.dimensions)
         if axes is not None:
-            # a coefficient is even about the faces of an obstacle, whatever the field's condition
+            # coefficients are even about the faces of obstacles for all conditions of the field
             wall = self._inner_wall(arguments[1])
             even = NO_FLUX if wall else None
             sides = self._diffusivity_sides(*arguments)
@@ -149,7 +151,10 @@ class Differences:
         return stencil.derivative(self._reader(padded, self._inner_wall(arguments[0])), terms)
 
     def _at_boundaries(self) -> list[list[tf.Tensor] | None]:
-        """Return, per axis, the cells at its lower and upper boundary; None for a periodic axis."""
+        """Return masks of the cells at the lower and the upper boundary of each axis.
+
+        The entry of a periodic axis is None.
+        """
         results = []
         for axis, points in enumerate(self.grid.points):
             cells = np.arange(points)
@@ -159,14 +164,17 @@ class Differences:
         return results
 
     def _inner_wall(self, inner: sympy.Expr) -> BoundaryCondition | None:
-        """Return the condition of an expression on obstacles; None without obstacles."""
+        """Return the condition of an expression on obstacles; None if there are no obstacles."""
         if self.system.problem.mask is None:
             return None
         symbols = self.system.problem.equation.field_symbols
         return self.system.problem.mask.walls[min(_fields_of(inner, symbols), default=0)]
 
     def _reader(self, padded: tf.Tensor, wall: BoundaryCondition | None) -> stencil.Neighbour:
-        """Return a function that reads neighbours, with ghost values inside obstacles."""
+        """Return a function that returns the values of neighbours at given offsets.
+
+        Neighbours inside obstacles have ghost values that satisfy the condition ``wall``.
+        """
 
         def plain(offsets: tuple[int, ...]) -> tf.Tensor:
             return stencil.shifted(padded, self.grid, self.halo, offsets)
@@ -174,7 +182,7 @@ class Differences:
         if wall is None:
             return plain
         mask, periodic = self.system.problem.mask, self.system.problem.boundary.periodic_axes
-        assert mask is not None  # only obstacles have such a condition
+        assert mask is not None  # without obstacles, wall is None
         solid = tf.constant(mask.padded(self.halo, periodic))
         centre = plain((0,) * self.grid.dimensions)
         ghost = 2.0 * float(wall.value) - centre if wall.kind == "dirichlet" else centre
@@ -186,7 +194,11 @@ class Differences:
         return masked
 
     def _extended_value(self, inner: sympy.Expr, value: Evaluator, sides: Any = None) -> tf.Tensor:
-        """Return an expression with ghost cells, by its derived conditions by default."""
+        """Return the values of an expression with ghost cells.
+
+        Args:
+            sides: the conditions of the expression; by default those of :meth:`_sides`.
+        """
         system, conditions = self.system, self.system.problem.conditions
         shape = tuple(n + 2 * self.halo for n in self.grid.shape)
         nested = bool(lang.operators_in(inner))
@@ -209,7 +221,11 @@ class Differences:
         return self._extend(interior, sides, self._value_on_face, True, full)
 
     def _sides(self, inner: sympy.Expr) -> list[tuple[BoundaryCondition, BoundaryCondition]]:
-        """Return the conditions of an expression; ``POINTWISE`` if only its atoms have any."""
+        """Return the conditions of an expression on all sides.
+
+        A side is ``POINTWISE`` if the expression is to be evaluated in the ghost cells, from the
+        ghost cells of its atoms.
+        """
         conditions = self.system.problem.conditions
 
         def side(axis: int, number: int) -> BoundaryCondition:
@@ -224,11 +240,11 @@ class Differences:
         return [(side(axis, 0), side(axis, 1)) for axis in range(self.grid.dimensions)]
 
     def _diffusivity_sides(self, diffusivity: sympy.Expr, f: sympy.Expr) -> list:
-        """The conditions of D in div(D grad f).
+        """Return the conditions of D in div(D grad f) on all sides.
 
-        A D that depends on fields may be 0 on the face while the flux is not, as in a porous medium
-        with u = 0 there. Between a given f on the face and the first cell, the flux is therefore
-        computed with the mean of D over this half cell, ``(D(face) + D(cell)) / 2``.
+        A diffusivity D that depends on fields may be 0 on the face although the flux is not, as in
+        a porous medium with u = 0 on the face. If f and D are given on the face, the flux is
+        therefore computed with the mean of D over half a cell, ``(D(face) + D(cell)) / 2``.
         """
         conditions = self.system.problem.conditions
         sides = self._sides(diffusivity)
@@ -246,7 +262,10 @@ class Differences:
         ]
 
     def _has_mixed_sides(self, inner: sympy.Expr, sides: Any) -> bool:
-        """Whether a ``POINTWISE`` side has both fields with and fields without given values."""
+        """Whether an expression must be evaluated from its atoms on a ``POINTWISE`` side.
+
+        True if a field in a nonlinear expression has a given value on such a side.
+        """
         problem = self.system.problem
         if problem.conditions.is_linear(inner):
             return False
@@ -258,11 +277,11 @@ class Differences:
         )
 
     def _from_atoms(self, inner: sympy.Expr, value: Evaluator) -> Any:
-        """Evaluate an expression on its extended fields, operators and coefficients.
+        """Evaluate an expression in all cells and ghost cells, from its atoms with ghost cells.
 
-        At second order, a ghost cell from a given value has an error of h**2. This suffices where
-        the value belongs to the field whose equation this is, but not next to a Neumann condition,
-        so the atoms are extrapolated from one more cell.
+        At second order, ghost cells from a given face value have an error of h**2. This suffices
+        for the field whose equation is evaluated, but not for expressions that also contain fields
+        with Neumann conditions. The atoms are therefore extrapolated from one more cell.
         """
         replaced, atoms = self.system.problem.conditions.atoms(inner)
         names = {symbol.name: self._extended_atom(atom, value) for symbol, atom in atoms.items()}
@@ -295,7 +314,10 @@ class Differences:
         return self._padded[atom]
 
     def _on_wider_ghosts(self, node: sympy.Expr) -> tf.Tensor:
-        """Return an operator with ghost cells, from additional ghost cells of its argument."""
+        """Return the values of an operator with ghost cells.
+
+        The values in the ghost cells are computed from additional ghost cells of the argument.
+        """
         scheme, grid = self.system.problem.discretisation, self.grid
         word, inner = lang.word_of(node), node.args[-1]
         reach = scheme.reach(word, grid.dimensions)
@@ -303,7 +325,7 @@ class Differences:
             self.system, self.fields, self.stacked, self.time, [node], self.halo + reach
         )
         padded = wider._extended_value(inner, wider.value)
-        # cells and ghost cells as one grid, of which stencils use the shape only
+        # a grid of the cells and the ghost cells; stencils use nothing but its shape
         complete = replace(grid, points=tuple(n + 2 * self.halo for n in grid.points))
 
         def neighbour(offsets: tuple[int, ...]) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""Ghost cells: an array extended beyond the faces of the domain, or around a periodic axis."""
+"""Ghost cells: extension of an array beyond the faces of the domain or across periodic ends."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from pdesim.operators.ghost_weights import (
 )
 
 WallPair = tuple[BoundaryCondition, BoundaryCondition]
-#: ``wall_value(wall, axis, side, part)``: the right-hand side of a boundary condition on its face
+#: ``wall_value(wall, axis, side, part)`` returns the right-hand side of the condition ``wall`` on
+#: its face (``part`` is "value" or "slope")
 WallValue = Callable[..., Any]
 
 
@@ -35,19 +36,19 @@ def extend(
     """Add ``halo`` cells on every side of every axis, corners included.
 
     Args:
-        values: shape ``(..., *grid.shape)``, or of length 1 along axes on which they do not depend;
-            these axes are not extended.
-        walls: the boundary conditions (lower, upper) per axis x, y, z.
+        values: an array of shape ``(..., *grid.shape)``. Along axes on which the values do not
+            depend, the length may be 1; these axes are not extended.
+        walls: for each axis x, y, z, the boundary conditions of the lower and the upper side.
         order: order of accuracy of the extrapolation through the boundary condition.
-        wall_value: called with (wall, axis, side) for the right-hand side of a condition, and with
-            "slope" in addition for that of a second condition. It returns None for 0, or a number
-            or tensor that broadcasts against the layer of ghost cells. Axes are extended from the
-            first array axis to the last, so the layer already has ghost cells along the preceding
-            array axes.
-        pointwise: the extended array that the ghost cells of ``POINTWISE`` and ``CONTINUED`` sides
-            are taken from.
-        extra: interior cells used to extrapolate a ghost cell, in addition to those that the order
-            needs.
+        wall_value: a function that returns the right-hand side of a condition. It is called with
+            (wall, axis, side), and with "slope" as a fourth argument for the slope of a clamped
+            side. It returns None for 0, or a number or tensor that broadcasts against the layer of
+            ghost cells. Axes are extended from the first array axis to the last, so the layer
+            already has ghost cells along the preceding array axes.
+        pointwise: an array that already has ghost cells on all sides; the ghost cells of
+            ``POINTWISE`` and ``CONTINUED`` sides are copied from it.
+        extra: the number of interior cells used to extrapolate a ghost cell, in addition to those
+            that ``order`` requires.
     """
     for axis in reversed(range(grid.dimensions)):
         where = grid.array_axis(axis)
@@ -67,7 +68,7 @@ def extend(
 
 
 def layer(values: tf.Tensor, axis: int, start: int | None, stop: int | None) -> tf.Tensor:
-    """``values[start:stop]`` along one (negative) array axis."""
+    """Return ``values[start:stop]`` along the array axis ``axis``, a negative number."""
     index = [slice(None)] * (-axis)
     index[0] = slice(start, stop)
     return values[(..., *index)]
@@ -82,8 +83,8 @@ def _wrapped(values: tf.Tensor, axis: int, halo: int) -> tuple[tf.Tensor, tf.Ten
 
 
 def _taken(padded: tf.Tensor, grid: Grid, axis: int, side: int, halo: int) -> tf.Tensor:
-    """Return the ghost cells of one side, taken from an array that is extended on all axes."""
-    for later in range(axis):  # these axes are not extended yet
+    """Return the ghost cells of one side, copied from an array that is extended along all axes."""
+    for later in range(axis):  # in ``extend``, the values have no ghost cells along these axes yet
         where = grid.array_axis(later)
         padded = layer(padded, where, halo, halo + grid.points[later])
     first = halo + grid.points[axis] if side else 0
@@ -144,14 +145,14 @@ def _extrapolated(
 
 
 def _cells(values: tf.Tensor, grid: Grid, axis: int, side: int, known: int) -> list[tf.Tensor]:
-    """Return the first layers of cells inside a face, from the face inwards."""
+    """Return the ``known`` layers of cells next to a face, from the face inwards."""
     where, last = grid.array_axis(axis), grid.points[axis] - 1
     indices = [last - j if side else j for j in range(known)]
     return [layer(values, where, index, index + 1) for index in indices]
 
 
 def may_be_singular(wall: BoundaryCondition) -> bool:
-    """Whether the value of a derived condition can be infinite or undefined at some points."""
+    """Whether a derived condition has a value that can be infinite or undefined at some points."""
     value = wall.value
     if not wall.derived or value.is_number:
         return False

@@ -1,4 +1,4 @@
-"""Weights of ghost cells: sums over interior cells and boundary values."""
+"""Weights of interior cells and of boundary values in the values of ghost cells."""
 
 from __future__ import annotations
 
@@ -11,19 +11,25 @@ import sympy
 from pdesim.errors import BoundaryError
 from pdesim.model.boundary_conditions import BoundaryCondition
 
-#: a Robin condition with a*b < 0 is rejected where a and b cancel to this fraction: ghost cells
-#: would be 20 or more times the adjacent interior cells
+#: a Robin condition with a*b < 0 is rejected if the terms of a and b in the determinant cancel to
+#: less than this fraction of their sizes: ghost cells would have 20 or more times the values of the
+#: adjacent interior cells
 NEARLY_SINGULAR = 0.1
 
 
 def extrapolation_points(order: int, points: int, clamped: bool = False) -> int:
-    """Return the number of interior cells used to extrapolate a ghost cell, for a global order.
+    """Return the number of interior cells used to extrapolate a ghost cell.
 
-    At order 2, one less than the order suffices, since a truncation error at the boundary affects
-    the solution one order higher; higher orders need all cells at Neumann conditions. With
-    ``clamped``, the polynomial satisfies two conditions as well, so one less than the order
-    suffices at all orders; at order 2 no matrix of a fourth derivative is then stiffer than the
-    shortest wave, 16 / h**4.
+    The number is that for which the solution has the order ``order``. At order 2 one cell suffices,
+    since the error of the solution that is caused by a truncation error at the boundary is one
+    order higher than this truncation error. At higher orders, Neumann conditions need as many cells
+    as the order. With ``clamped``, the polynomial satisfies two conditions on the face, so one cell
+    less than the order suffices at all orders. At order 2, the eigenvalues of matrices of the
+    fourth derivative then do not exceed that of the shortest wave, 16 / h**4.
+
+    Args:
+        points: the number of cells along the axis, which is an upper bound of the result.
+        clamped: whether both u and du/dn are given on the face.
     """
     return min(order - 1 if order == 2 or clamped else order, points)
 
@@ -32,8 +38,8 @@ def extrapolation_points(order: int, points: int, clamped: bool = False) -> int:
 def extrapolation_weights(halo: int, known: int) -> np.ndarray:
     """Return the weights in ``ghost[m] = sum_j weights[m, j]*u[j]``, shape ``(halo, known)``.
 
-    The polynomial through the first ``known`` cells is continued outward; for two cells this is
-    ``2*u[0] - u[1]``.
+    The polynomial through the first ``known`` cells is continued outward. For two cells, the first
+    ghost cell is ``2*u[0] - u[1]``.
     """
     cells = sympy.Matrix([[sympy.Integer(j) ** p for p in range(known)] for j in range(known)])
     ghosts = [[sympy.Integer(-1 - m) ** p for p in range(known)] for m in range(halo)]
@@ -46,12 +52,14 @@ def ghost_weights(
     """Return the weights in ``ghost[m] = sum_j weights[m, j]*u[j] + value_weights[m]*value``.
 
     The polynomial that satisfies the boundary condition on the face and interpolates the first
-    ``known`` cell values is continued outward; for one known cell this is ``2*g - u[0]``
-    (Dirichlet) and ``u[0] + spacing*g`` (Neumann). Ghost cell m lies (m + 1/2) spacings beyond the
-    face. With ``mirror`` and value 0, ghost m equals cell m.
+    ``known`` cell values is continued outward. For one known cell, the first ghost cell is
+    ``2*value - u[0]`` (Dirichlet) or ``u[0] + spacing*value`` (Neumann). The centre of ghost cell m
+    is (m + 1/2) spacings beyond the face. If ``wall.mirror`` is set and the value is 0, ghost cell
+    m equals cell m.
 
     Raises:
-        BoundaryError: for a Robin condition that is singular, or nearly singular, on this grid.
+        BoundaryError: for a Robin condition for which the equations of the ghost cells are singular
+            or nearly singular on this grid.
     """
     if wall.mirror and wall.value == 0 and halo <= known:
         return np.eye(halo, known), np.zeros(halo)
@@ -62,16 +70,19 @@ def ghost_weights(
 def clamped_weights(
     spacing: float, halo: int, known: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the weights of ghost cells where both u and du/dn are given on a face.
+    """Return the weights of ghost cells beyond a face on which both u and du/dn are given.
 
-    ``ghost[m] = sum_j weights[m, j]*u[j] + value_weights[m]*u(face) + slope_weights[m]*du/dn``: the
+    ``ghost[m] = sum_j weights[m, j]*u[j] + value_weights[m]*u(face) + slope_weights[m]*du/dn``. The
     polynomial that satisfies both conditions and interpolates the first ``known`` cell values is
-    continued outward. For one known cell, ghost 0 is ``u[0] + spacing*du/dn``, and the others are
-    those of a parabola.
+    continued outward. For one known cell the polynomial is a parabola, and ghost cell 0 is
+    ``u[0] + spacing*du/dn``.
+
+    Returns:
+        ``weights``, ``value_weights`` and ``slope_weights``.
     """
     h, half = sympy.Rational(spacing), sympy.Rational(1, 2)
     powers = range(known + 2)
-    # in units of the spacing, with y inwards: du/dn = -du/dy
+    # y is the distance from the face inwards, in units of the spacing: du/dn = -du/dy / h
     inner = [[(j + half) ** power for power in powers] for j in range(known)]
     on_face = [[sympy.Integer(power == n) for power in powers] for n in (0, 1)]
     outward = sympy.Matrix([[(-(m + half)) ** power for power in powers] for m in range(halo)])
@@ -79,7 +90,7 @@ def clamped_weights(
     return weights[:, 2:], weights[:, 0], -float(h) * weights[:, 1]
 
 
-#: cached, since all right-hand sides of a trace use the same few weights
+#: cached, since all right-hand sides in a TensorFlow trace use the same few sets of weights
 @lru_cache(maxsize=256)
 def _ghost_weights(
     a: float, b: float, spacing: float, halo: int, known: int
@@ -93,12 +104,13 @@ def _ghost_weights(
 
     system = with_condition(sympy.Rational(a), sympy.Rational(b))
     if a * b < 0:
-        # the determinant is the sum of one term from a and one from b, which may cancel
+        # the determinant is the sum of a term of a and a term of b, which may cancel
         parts = with_condition(sympy.Rational(a), 0), with_condition(0, sympy.Rational(b))
         if abs(system.det()) < NEARLY_SINGULAR * sum(abs(part.det()) for part in parts):
             raise BoundaryError(
-                f"the Robin condition a={a:g}, b={b:g} cannot be satisfied on cells of "
-                f"{spacing:g}: solutions that grow away from the face within a cell satisfy it",
+                f"the Robin condition with a={a:g} and b={b:g} cannot be discretised with cells of "
+                f"size {spacing:g}: a and b have opposite signs and |b/a| is not much larger than "
+                "a cell",
                 "a and b of the same sign, or cells far smaller than |b/a|",
             )
     outward = sympy.Matrix(

@@ -1,7 +1,7 @@
-"""Krylov iterations for linear systems that no transform diagonalises, in TensorFlow.
+"""Krylov iterations, in TensorFlow, for linear systems that no transform diagonalises.
 
-The systems of all members of a sweep are solved together. Sums run over the axes of one state only,
-so that each member converges, or fails, independently of the others.
+The systems of all members of a sweep are solved together. Dot products are sums over the axes of
+one member, so that each member converges or fails independently of the others.
 """
 
 from __future__ import annotations
@@ -14,19 +14,21 @@ from typing import Any
 import tensorflow as tf
 
 Operator = Callable[[tf.Tensor], tf.Tensor]
-#: the target residual relative to the right-hand side, and the residual that is still accepted at
-#: the end, since rounding may stop BiCGStab slightly above the target
+#: iterations end when the residual relative to the right-hand side is below ``TOLERANCE``. After
+#: the maximum number of iterations, a residual below ``ACCEPTED`` also counts as converged, since
+#: rounding may prevent BiCGStab from reaching the tolerance
 TOLERANCE = {"float32": 1e-6, "float64": 1e-13}
 ACCEPTED = {"float32": 1e-5, "float64": 1e-10}
-#: fill value of all cells of a solution that did not converge
+#: the value of all cells of a solution that did not converge
 UNSOLVED = -math.inf
 
 
 def most_iterations(points: Sequence[int]) -> int:
-    """Return the maximum number of iterations of a solve on a grid.
+    """Return the maximum number of iterations for a linear system on a grid.
 
-    For a Laplacian, the iterations of conjugate gradients are proportional to the cells per axis,
-    with a larger factor for discontinuous coefficients: about 5 for a contrast of 1000.
+    For a Laplacian, the number of iterations of conjugate gradients is proportional to the number
+    of cells along an axis. The factor is larger for discontinuous coefficients: about 5 for
+    coefficients that jump by a factor of 1000.
     """
     return 1000 + 20 * sum(points)
 
@@ -36,11 +38,12 @@ class System:
     """A linear system ``operator(u) = b`` with its preconditioner and iteration limit.
 
     Args:
-        operator: linear; takes and returns tensors of the shape of ``b``.
-        b: the right-hand side, ``(fields, *grid.shape)`` with members before.
+        operator: a linear function of tensors of the shape of ``b``.
+        b: the right-hand side, ``(fields, *grid.shape)``, with a leading axis of members if there
+            are several.
         axes: the number of trailing axes that belong to one member.
         limit: the maximum number of iterations.
-        inverse: a preconditioner, an approximate inverse of ``operator``.
+        inverse: the preconditioner, an approximate inverse of ``operator``.
     """
 
     operator: Operator
@@ -50,7 +53,7 @@ class System:
     inverse: Operator = tf.identity
 
     def dot(self, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-        """Return one dot product per member, shaped to broadcast against its state."""
+        """Return the dot product of each member, shaped to broadcast against states."""
         return tf.reduce_sum(a * b, axis=self.over, keepdims=True)
 
     @property
@@ -59,18 +62,19 @@ class System:
 
 
 def solve(system: System, x0: tf.Tensor, self_adjoint: bool) -> tf.Tensor:
-    """Return the solution; :data:`UNSOLVED` in every cell of a member that did not converge.
+    """Solve the system. Every cell of a member that did not converge is set to :data:`UNSOLVED`.
 
-    A member whose initial guess is ``UNSOLVED`` stays ``UNSOLVED``; one whose right-hand side is
-    not finite becomes NaN.
+    A member whose initial guess is ``UNSOLVED`` remains ``UNSOLVED``. The solution of a member
+    whose right-hand side is not finite is NaN.
 
     Args:
-        guess: where to begin, such as the solution of the time step before.
-        self_adjoint: whether the operator is self-adjoint and positive: conjugate gradients are
-            then used, else BiCGStab.
+        system: the linear system.
+        x0: the initial guess, such as the solution at the previous time step.
+        self_adjoint: whether the operator is self-adjoint and positive. If so, conjugate gradients
+            are used, otherwise BiCGStab.
     """
     over, b = system.over, system.b
-    # scaled to order one, since the squares of a field of 1e-20 underflow in float32
+    # b is scaled to order one, since the squares of values of 1e-20 underflow in float32
     size = tf.reduce_max(tf.abs(b), axis=over, keepdims=True)
     is_finite = tf.math.is_finite(size)
     size = tf.where((size > 0) & is_finite, size, tf.ones_like(size))
@@ -83,7 +87,7 @@ def solve(system: System, x0: tf.Tensor, self_adjoint: bool) -> tf.Tensor:
 
 
 def conjugate_gradients(system: System, x0: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return the solution for a self-adjoint positive operator, and its squared residual.
+    """Return the solution for a self-adjoint positive operator, and the squared residual norm.
 
     Hestenes and Stiefel, J. Res. Natl. Bur. Stand. 49 (1952) 409; with a preconditioner, Saad,
     Iterative Methods for Sparse Linear Systems (2003), algorithm 9.1.
@@ -125,9 +129,9 @@ def conjugate_gradients(system: System, x0: tf.Tensor) -> tuple[tf.Tensor, tf.Te
 
 
 def bicgstab(system: System, x0: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return the solution for any operator, and its squared residual.
+    """Return the solution for any linear operator, and the squared residual norm.
 
-    van der Vorst, SIAM J. Sci. Stat. Comput. 13 (1992) 631, preconditioned from the right.
+    van der Vorst, SIAM J. Sci. Stat. Comput. 13 (1992) 631, with right preconditioning.
     """
     dot, target = system.dot, _target(system, TOLERANCE)
     residual = system.b - system.operator(x0)
@@ -172,14 +176,17 @@ def bicgstab(system: System, x0: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def diagonal(operator: Operator, like: tf.Tensor, grid_axes: int, period: int) -> tf.Tensor:
-    """Return the diagonal of an operator that reads neighbours fewer than ``period`` cells away.
+    """Return the diagonal of an operator whose stencil reaches fewer than ``period`` cells.
 
-    The operator is applied to ``fields * period**grid_axes`` patterns: in each, one field is 1 in
-    cells whose stencils do not overlap, and 0 elsewhere. If the period does not divide a periodic
-    axis, cells near the seam are inexact, which is acceptable in a preconditioner.
+    The operator is applied to ``fields * period**grid_axes`` patterns. In each pattern, one field
+    is 1 in every ``period``-th cell along each axis, so that no stencil contains two of these
+    cells, and all other values are 0. If the number of cells along a periodic axis is not a
+    multiple of the period, the diagonal is inexact in cells near the ends of this axis, which is
+    acceptable in a preconditioner.
 
     Args:
         like: a tensor with the shape and type of the state.
+        grid_axes: the number of axes of the grid.
     """
     shape = like.shape[-1 - grid_axes :]
     color = tf.reshape(tf.range(shape[0]), (-1, *[1] * grid_axes))
@@ -202,5 +209,5 @@ def _target(system: System, tolerance: dict[str, float]) -> tf.Tensor:
 
 
 def _ratio(a: tf.Tensor, b: tf.Tensor, active: tf.Tensor) -> tf.Tensor:
-    """Return ``a / b``; 0 where it is undefined, and for members that have converged."""
+    """Return ``a / b`` for the members that are ``active``; 0 for others and where b is 0."""
     return tf.where(active, tf.math.divide_no_nan(a, b), tf.zeros_like(a))

@@ -1,6 +1,6 @@
 """The method of lines: an equation on a grid as ``dU/dt = rhs(U, t)``, inside a TensorFlow trace.
 
-All discretisations share the same formulas: the evaluator walks a formula and calls the
+All discretisations use the same formulas: an evaluator traverses the formula and calls the
 discretisation for the value of each operator.
 """
 
@@ -29,13 +29,13 @@ from pdesim.operators.time_parts import double_names, separate_time
 class MethodOfLines:
     """The right-hand side of a problem, for tensors of shape ``(fields, *grid.shape)``.
 
-    With ``members``, states have the shape ``(members, fields, *grid.shape)``; parameters and times
-    are then shaped to broadcast against one field, ``(members, 1, ...)``.
+    If ``members`` is not 0, states have the shape ``(members, fields, *grid.shape)``; parameters
+    and times are then shaped to broadcast against one field, ``(members, 1, ...)``.
 
-    ``fused`` indicates that the trace is compiled by XLA: a barrier then prevents ghost cells from
-    being fused into the stencil, which would turn every read into a select (3x slower on CPUs). On
-    GPUs a select costs less than a pass over memory: with ``one_kernel`` each right-hand side,
-    ghost cells included, is compiled as a single kernel.
+    ``fused`` indicates that the trace is compiled by XLA. A barrier then prevents XLA from fusing
+    the computation of ghost cells into the stencil, in which every read would become a select (3
+    times slower on CPUs). On GPUs, a select costs less than a pass over memory: with
+    ``one_kernel``, each right-hand side, including its ghost cells, is compiled as a single kernel.
     """
 
     problem: Problem
@@ -54,12 +54,15 @@ class MethodOfLines:
         return self.evaluate(self.problem.equation.formulas, state, time)
 
     def rest(self, state: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
-        """Return the right-hand side without ``linear_modes``, boundary values included."""
+        """Return the right-hand side without the part in ``Problem.linear_modes``.
+
+        The contribution of nonzero boundary values to the linear part is included.
+        """
         rest = self.evaluate(self.problem.split.rest, state, time)
         return rest + self.boundary_part(state, time) if self.problem.has_wall_values else rest
 
     def rest_modes(self, state: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
-        """Return the modes of :meth:`rest`; with dealiasing, their upper third is zero."""
+        """Return the modes of :meth:`rest`; with dealiasing, those in the upper third are zero."""
         if not self.problem.discretisation.dealias:
             return self.to_modes(self.rest(state, time))
         modes = self._kept_modes(self.evaluate(self.problem.split.rest, state, time))
@@ -85,7 +88,7 @@ class MethodOfLines:
         return transforms.multiply(tf.constant(mask, self.dtype), self.to_modes(values))
 
     def boundary_part(self, state: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
-        """Return the linear part of the zero state: the contribution of nonzero boundary values."""
+        """Return the contribution of nonzero boundary values: the linear part of the zero state."""
         return self.evaluate(self.problem.split.linear, tf.zeros_like(state), time)
 
     def evaluate(
@@ -94,9 +97,10 @@ class MethodOfLines:
         state: tf.Tensor | Sequence[tf.Tensor],
         time: tf.Tensor,
     ) -> tf.Tensor:
-        """Evaluate some formulas at one state and time, stacked on the axis of fields.
+        """Evaluate formulas at one state and time; the results are stacked like fields.
 
-        ``state`` is the stacked tensor, or a sequence of one tensor per field.
+        Args:
+            state: the stacked tensor, or a sequence with one tensor for each field.
         """
         formulas = [self.with_time_parts(formula) for formula in formulas]
         stacked = state if isinstance(state, tf.Tensor) else None
@@ -122,11 +126,14 @@ class MethodOfLines:
     def solve_shifted(
         self, b: tf.Tensor, factor: tf.Tensor, time: tf.Tensor, x0: tf.Tensor
     ) -> tf.Tensor:
-        """Solve ``u - factor * A u = b`` from ``x0``, A being the linear part of ``rhs``.
+        """Solve ``u - factor * A u = b`` iteratively, where A is the linear part of ``rhs``.
 
-        Uses conjugate gradients if A is self-adjoint, else BiCGStab, with the preconditioner of
-        :mod:`pdesim.operators.preconditioner`. Solutions that do not converge are
-        ``krylov.UNSOLVED`` in every cell.
+        Conjugate gradients are used if A is self-adjoint, otherwise BiCGStab, with the
+        preconditioner of :mod:`pdesim.operators.preconditioner`. Every cell of a member that does
+        not converge is set to ``krylov.UNSOLVED``.
+
+        Args:
+            x0: the initial guess.
         """
         source = self.rhs(tf.zeros_like(b), time)
 
@@ -139,7 +146,7 @@ class MethodOfLines:
         return krylov.solve(system, x0, is_self_adjoint(self.problem))
 
     def column(self, values: tf.Tensor) -> tf.Tensor:
-        """Return one value per field (and member), shaped to multiply a stacked state."""
+        """Reshape an array of one value per field (and member) to multiply a stacked state."""
         return tf.reshape(values, (*values.shape, *[1] * self.problem.grid.dimensions))
 
     def to_modes(self, state: tf.Tensor) -> tf.Tensor:
@@ -153,10 +160,11 @@ class MethodOfLines:
         return transforms.enforce_hermitian(modes, self.problem.modes)
 
     def apply_matrix(self, matrix: tf.Tensor, modes: tf.Tensor) -> tf.Tensor:
-        """Apply a matrix function of the linear part to modes.
+        """Multiply modes by a matrix function of the linear part.
 
-        ``matrix`` is ``(fields, *modes)`` where the linear part does not couple fields, else
-        ``(fields, fields, *modes)``; members come first.
+        Args:
+            matrix: shape ``(fields, *modes)`` if the linear part does not couple fields, otherwise
+                ``(fields, fields, *modes)``. An axis of members, if any, precedes these axes.
         """
         if matrix.shape.rank == modes.shape.rank:
             return transforms.multiply(matrix, modes)
@@ -166,7 +174,7 @@ class MethodOfLines:
         )
 
     def full(self, value: Any, shape: tuple[int, ...]) -> tf.Tensor:
-        """Broadcast a number, or an array along some axes, to the grid."""
+        """Broadcast a number, or an array that does not depend on all coordinates, to ``shape``."""
         value = tf.convert_to_tensor(value, self.dtype)
         if self.members:
             whole = (self.members, *shape)
@@ -176,22 +184,23 @@ class MethodOfLines:
         return tf.broadcast_to(value, tf.broadcast_static_shape(value.shape, tf.TensorShape(shape)))
 
     def separate(self, tensor: tf.Tensor, nested: bool) -> tf.Tensor:
-        """Prevent the fusion of ghost cells into kernels that read them, unless ``one_kernel``.
+        """Return a tensor with ghost cells, stored so that XLA does not fuse it into a stencil.
 
-        Nested operators would be evaluated again for every neighbour of the outer one.
+        With ``one_kernel``, only values of ``nested`` operators are stored, since each would
+        otherwise be evaluated again for every neighbour that the outer operator reads.
         """
         apart = self.fused and (nested or not self.one_kernel)
         return xla.optimization_barrier(tensor)[0] if apart else tensor
 
     def values(self, time: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Return parameters, the time, and the subexpressions that depend on time only."""
+        """Return the values of parameters, of t, and of subexpressions that depend on time only."""
         return {**self.parameters, "t": tf.cast(time, self.dtype), **self._in_double(time)}
 
     def with_time_parts(self, formula: sympy.Expr) -> sympy.Expr:
-        """Return a formula with subexpressions that depend on time only replaced by symbols.
+        """Return a formula in which symbols replace subexpressions that depend on time only.
 
         Subsequent results of :meth:`values` contain the values of these symbols, evaluated in
-        float64. In float64 runs, and without t, the formula is returned unchanged.
+        float64. In float64 runs, a formula is returned unchanged.
         """
         if self.dtype == tf.float64:
             return formula
@@ -205,7 +214,7 @@ class MethodOfLines:
         return {}
 
     def _in_double(self, time: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Return the subexpressions that depend on time only, one value each (and per member)."""
+        """Return the values of the subexpressions that depend on time only, computed in float64."""
         if not self._time_parts:
             return {}
         exact = {"t": tf.cast(time, tf.float64)}
@@ -218,21 +227,28 @@ class MethodOfLines:
         for name, part in self._time_parts.items():
             value = tf.convert_to_tensor(evaluate(part))
             value = value if value.dtype == tf.bool else tf.cast(value, self.dtype)
-            # a separate kernel, instead of double-precision arithmetic in every cell
+            # the barrier makes this a separate kernel, instead of float64 arithmetic in every cell
             values[name] = xla.optimization_barrier(value)[0] if self.fused else value
         return values
 
     def namespace(self, halo: int) -> dict[str, tf.Tensor]:
-        """Return coordinates of all cells and ``halo`` ghost cells, and names derived from them."""
+        """Return the coordinates of all cells and ``halo`` ghost cells per side, by name.
+
+        The result also contains names that are derived from coordinates, such as r.
+        """
         grid = self.problem.grid
         coordinates = grid.coordinates(halo, self.problem.boundary.periodic_axes)
         return self._as_tensors(grid.namespace(coordinates, self.problem.named))
 
     def face_namespace(self, axis: int, side: int, halo: int) -> dict[str, tf.Tensor]:
-        """Return positions of a layer of ghost cells, with the normal coordinate of the face."""
+        """Return the coordinates of the points on a face at which a boundary value is evaluated.
+
+        They are the coordinates of a layer of ghost cells, except that the normal coordinate is
+        that of the face.
+        """
         grid, coordinates = self.problem.grid, {}
         for other, name in enumerate(grid.axes):
-            # axes later in x, y, z order are earlier array axes, which are extended already
+            # later axes in the order x, y, z are earlier array axes, which already have ghost cells
             reach = halo if other > axis else 0
             centres = grid.centres(other, reach, self.problem.boundary.is_periodic(other))
             coordinates[name] = grid.broadcast(other, centres)
@@ -244,7 +260,7 @@ class MethodOfLines:
         return {name: tf.constant(value, self.dtype) for name, value in namespace.items()}
 
     def dtype_of(self, values: np.ndarray) -> tf.DType:
-        """Return the tensor type for host values: real or complex, in this precision."""
+        """Return the real or complex tensor type for a NumPy array, in the precision of the run."""
         if not np.iscomplexobj(values):
             return self.dtype
         return tf.complex128 if self.dtype == tf.float64 else tf.complex64
@@ -255,7 +271,7 @@ class MethodOfLines:
 
 
 def _tensor_library(dtype: tf.DType) -> Library:
-    """Return TensorFlow's functions for the evaluator; numbers become tensors of ``dtype``."""
+    """Return TensorFlow's functions for the evaluator; arguments are converted to ``dtype``."""
 
     class Module:
         @staticmethod

@@ -1,4 +1,4 @@
-"""Symmetry of solutions about boundaries, and its use in ghost cells and series. No TensorFlow."""
+"""Detection of no-flux sides about which the solution is even. Does not import TensorFlow."""
 
 from __future__ import annotations
 
@@ -17,15 +17,18 @@ from pdesim.operators.problem import Problem
 def mark_mirrors(boundary: Boundary, equation: Equation, grid: Grid) -> Boundary:
     """Return the boundary with ``mirror`` set on no-flux sides about which the solution is even.
 
-    A field with du/dn = 0 is even about a boundary if its right-hand side is even for fields that
-    are even (or odd, with a Dirichlet condition of value 0): the mirror image then solves the
-    equation as well, and all odd derivatives vanish at the boundary. This holds for reactions and
-    diffusion, but not for an advection ``u*d_dx(u)`` or a source ``x``. Mirror images as ghost
-    cells are then exact, and the sum of a Laplacian or a divergence over all cells is zero to
-    round-off, at any order. For solutions that are not even, mirror images would reduce the order
-    to 2, so one-sided extrapolation is used, and the mean drifts by the error of the scheme.
+    A field with du/dn = 0 is even about a boundary if its right-hand side is even whenever all
+    fields with this condition are even and all fields with a Dirichlet condition of value 0 are
+    odd. The mirror image of the solution then solves the equation as well, and all odd derivatives
+    are zero at the boundary. Reactions and diffusion satisfy this requirement; an advection
+    ``u*d_dx(u)`` or a source ``x`` does not.
 
-    ``mirror`` is set for all no-flux fields on a side or for none.
+    For an even solution, ghost cells that mirror the interior cells are exact, and the sum of a
+    Laplacian or a divergence over all cells is zero to round-off, at any order. For other
+    solutions, mirrored ghost cells would reduce the order to 2. One-sided extrapolation is
+    therefore used for them, and the mean of the solution drifts by the error of the scheme.
+
+    On each side, ``mirror`` is set either for all no-flux fields or for none.
     """
     walls = [[list(pair) for pair in per_axis] for per_axis in boundary.walls]
     for axis in range(grid.dimensions):
@@ -44,8 +47,8 @@ def mark_mirrors(boundary: Boundary, equation: Equation, grid: Grid) -> Boundary
 def _even_fields(
     boundary: Boundary, equation: Equation, grid: Grid, axis: int, side: int
 ) -> set[int]:
-    """Return the fields that are even about a side, from its conditions and the equation."""
-    # parities about this side only: the other axes are treated as periodic
+    """Return the indices of the fields whose solutions are even about one side."""
+    # only this side matters here: the other axes are treated as periodic
     one_wall = [[(PERIODIC, PERIODIC)] * grid.dimensions for _ in boundary.walls]
     for pairs, per_axis in zip(one_wall, boundary.walls, strict=True):
         pairs[axis] = (per_axis[axis][side],) * 2

@@ -23,9 +23,9 @@ BASES = {
 
 @dataclass(frozen=True)
 class Modes:
-    """One basis per axis x, y, z.
+    """The basis functions along each axis x, y, z.
 
-    The last periodic array axis stores non-negative wave numbers only.
+    Along the last periodic array axis, only modes with non-negative wave numbers are stored.
     """
 
     grid: Grid
@@ -38,7 +38,7 @@ class Modes:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of the modes of one field."""
+        """The shape of the array of modes of one field."""
         points = list(self.grid.points)
         if self.rfft_axis is not None:
             points[self.rfft_axis] = points[self.rfft_axis] // 2 + 1
@@ -46,7 +46,7 @@ class Modes:
 
     @property
     def odd_operators(self) -> frozenset[str]:
-        """Derivatives of odd order along non-periodic axes, which map sines to cosines."""
+        """The derivatives of odd order along a non-periodic axis, which map sines to cosines."""
         return frozenset(name for name in DERIVATIVES if self.odd_axes(name))
 
     def odd_axes(self, name: str) -> tuple[int, ...]:
@@ -56,15 +56,15 @@ class Modes:
         return tuple(axis for axis, is_odd in enumerate(odd) if is_odd)
 
     def dealiasing_mask(self) -> np.ndarray:
-        """Return 1 on the modes that dealiasing retains, 0 on the upper third of any axis."""
+        """Return an array with 0 for modes in the upper third along any axis, and 1 for others."""
         mask = np.ones(self.shape)
         for k, h in zip(self.wavenumbers(), self.grid.spacing, strict=True):
-            # strictly below two thirds of the highest wave number pi / h
+            # the retained wave numbers are strictly below two thirds of the highest one, pi / h
             mask = mask * (np.abs(k) * h < 2 / 3 * np.pi * (1 - 1e-12))
         return mask
 
     def wavenumbers(self) -> list[np.ndarray]:
-        """Return one array per axis, which broadcasts over the modes."""
+        """Return the wave numbers along each axis, as arrays that broadcast over the modes."""
         return [
             self.grid.broadcast(axis, self._wavenumbers(axis)) for axis in range(len(self.bases))
         ]
@@ -82,7 +82,7 @@ class Modes:
 
 @dataclass(frozen=True)
 class NoModes:
-    """The reason why no basis makes constant-coefficient operators diagonal."""
+    """The reason why constant-coefficient operators are not diagonal in any available basis."""
 
     reason: str
 
@@ -97,11 +97,14 @@ def build_modes(grid: Grid, boundary: Boundary, discretisation: Discretisation) 
         (pair,) = kinds
         seconds = [w for field in boundary.walls for w in field[axis] if w.has_second]
         if not all(wall.repeats for wall in seconds):
-            return NoModes(f"no sine or cosine basis meets the second conditions along {name}")
+            return NoModes(f"no sine or cosine basis satisfies the second conditions along {name}")
         if pair not in BASES:
-            return NoModes(f"no sine or cosine basis meets a Robin condition along {name}")
+            return NoModes(f"no sine or cosine basis satisfies a Robin condition along {name}")
         if pair[0] != "periodic" and discretisation.order > 2:
             order = discretisation.order
-            return NoModes(f"stencils of order {order} are not diagonal between boundaries")
+            return NoModes(
+                f"stencils of order {order} are not diagonal in any basis along {name}, which is "
+                "not periodic"
+            )
         bases.append(BASES[pair])
     return Modes(grid, tuple(bases))

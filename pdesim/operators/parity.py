@@ -1,8 +1,9 @@
-"""Parities of expressions about boundaries, and lifts for constant boundary values.
+"""Parities of expressions about boundaries, and polynomials that satisfy boundary conditions.
 
-The smooth periodic continuation of a solution is odd about a Dirichlet boundary and even about a
-Neumann boundary. A parity is a pair of signs (lower, upper) per axis; products multiply parities,
-odd derivatives flip them, and all terms of a sum must have the same parity.
+A smooth solution can be continued periodically beyond the boundaries: oddly about a Dirichlet
+boundary and evenly about a Neumann boundary. A parity is a pair of signs (lower, upper) for each
+axis, -1 for odd and 1 for even. The parity of a product is the product of the parities, odd
+derivatives change the sign, and all terms of a sum must have the same parity.
 """
 
 from __future__ import annotations
@@ -43,16 +44,17 @@ class Symmetry:
         return ((1, 1),) * self.grid.dimensions
 
     def modes(self, expression: sympy.Expr) -> Modes:
-        """Return the basis for an expression.
+        """Return the sine, cosine or Fourier basis for an expression.
 
         Raises:
-            BoundaryError: if it has no parity.
+            BoundaryError: if the expression is neither even nor odd about a boundary.
         """
         parity = self.parity(expression)
         if parity is None:
             raise BoundaryError(
-                f"with these boundary conditions {expression} is neither even nor odd, so it has "
-                "no rapidly convergent sine or cosine series",
+                f"operators=spectral cannot differentiate {expression}: with these boundary "
+                "conditions it is neither even nor odd, so its sine or cosine series converges "
+                "slowly",
                 "periodic axes, or operators=stencil",
             )
         bases = []
@@ -62,7 +64,7 @@ class Symmetry:
         return Modes(self.grid, tuple(bases))
 
     def parity(self, node: sympy.Expr) -> Parity | None:
-        """Return the parity of an expression; None if it has none."""
+        """Return the parity of an expression; None if it is neither even nor odd."""
         if all(self.boundary.periodic_axes):
             return self.even
         if node in self.fields:
@@ -119,7 +121,10 @@ def _all_known(parities: Iterable[Parity | None]) -> list[Parity] | None:
 
 
 def build_symmetry(grid: Grid, boundary: Boundary, fields: Sequence[sympy.Symbol]) -> Symmetry:
-    """Return the parities of the fields from their boundary conditions, none of them Robin."""
+    """Return the parities of the fields, which follow from their boundary conditions.
+
+    The result is not meaningful for Robin conditions.
+    """
     parities = {
         field: tuple((_SIGN.get(lo.kind, 1), _SIGN.get(up.kind, 1)) for lo, up in walls)
         for field, walls in zip(fields, boundary.walls, strict=True)
@@ -138,30 +143,38 @@ def _product(parities: Sequence[Parity]) -> Parity | None:
 
 @dataclass(frozen=True)
 class Lift:
-    """A polynomial along one axis that has the boundary values of a field."""
+    """A polynomial of one coordinate that satisfies the boundary conditions of a field."""
 
     axis: int
     polynomial: np.polynomial.Polynomial
 
     def values(self, grid: Grid, derivative: int = 0) -> np.ndarray:
-        """Return the polynomial or one of its derivatives, shaped to broadcast over the grid."""
+        """Return the polynomial, or its derivative of a given order, in all cells.
+
+        The shape of the result broadcasts over the grid.
+        """
         x = grid.centres(self.axis) - grid.origin[self.axis]
         polynomial = self.polynomial.deriv(derivative) if derivative else self.polynomial
         return grid.broadcast(self.axis, polynomial(x))
 
 
 def build_lift(grid: Grid, boundary: Boundary, field: int, name: str) -> Lift | None:
-    """Return the lift of one field; None if all its boundary values are 0.
+    """Return the lift of a field; None if all its boundary values are 0.
+
+    Args:
+        field: the index of the field.
+        name: the name of the field, for messages.
 
     Raises:
-        BoundaryError: for values that vary, or that no polynomial along one axis satisfies.
+        BoundaryError: for boundary values that are not constant, and for values that no polynomial
+            of one coordinate satisfies.
     """
     walls = boundary.walls[field]
     if all(wall.value == 0 for pair in walls for wall in pair):
         return None
     if not all(wall.value.is_number for pair in walls for wall in pair):
         raise BoundaryError(
-            f"operators=spectral needs constant boundary values; those of {name} vary",
+            f"operators=spectral needs constant boundary values, but those of {name} vary",
             "numbers, or operators=stencil",
         )
     dirichlet = {float(w.value) for pair in walls for w in pair if w.kind == "dirichlet"}
@@ -172,9 +185,10 @@ def build_lift(grid: Grid, boundary: Boundary, field: int, name: str) -> Lift | 
     others = [w for axis, pair in enumerate(walls) if axis not in active for w in pair]
     if len(active) > 1 or any(wall.kind == "dirichlet" for wall in others):
         raise BoundaryError(
-            f"the boundary values of {name} differ along more than one axis",
-            "one value on all Dirichlet boundaries, or values along one axis with the others "
-            "periodic or no-flux; or operators=stencil",
+            f"with operators=spectral, the boundary values of {name} must not differ along more "
+            "than one axis",
+            "the same value on all Dirichlet boundaries; or nonzero values on one axis, with all "
+            "other axes periodic or no-flux; or operators=stencil",
         )
     return Lift(active[0], _along_axis(*walls[active[0]], grid.extent[active[0]]))
 

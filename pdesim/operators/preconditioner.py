@@ -1,20 +1,30 @@
-"""Approximate inverses of ``1 - factor*A`` for Krylov iterations, A a linear right-hand side.
+"""Approximate inverses of ``1 - factor*A`` for Krylov iterations, where A is a linear operator.
 
-Where the boundary conditions have a Fourier, sine or cosine basis, the operator with coefficients
-averaged over all cells is diagonal there, and its inverse costs two transforms. The number of
-iterations then hardly depends on the grid: the eigenvalues of the preconditioned operator lie
-within the range of the local ratios of the coefficients to their means (Gergelits, Mardal, Nielsen
-and Strakos, SIAM J. Numer. Anal. 57 (2019) 1369, doi:10.1137/18M1212458). It is scaled on both
-sides by the square root of the diagonal (Concus and Golub, SIAM J. Numer. Anal. 10 (1973) 1103,
-doi:10.1137/0710092), unless the coefficient of a derivative is discontinuous, in which case scaling
-takes up to three times as many iterations. Where a reaction dominates, the scaled form approaches
-the diagonal. Without such a basis the diagonal alone is used (Jacobi).
+If the boundary conditions have a Fourier, sine or cosine basis, the coefficients of the operator
+are averaged over all cells. The averaged operator is diagonal in this basis, and its inverse costs
+two transforms. The number of iterations then hardly depends on the grid, since the eigenvalues of
+the preconditioned operator lie within the range of the ratios of the coefficients to their means
+(Gergelits, Mardal, Nielsen and Strakos, SIAM J. Numer. Anal. 57 (2019) 1369,
+doi:10.1137/18M1212458).
 
-Iterations of one step of implicit Euler, dt = 1, no-flux sides, residual 1e-6, on 32 x 32 and
-64 x 64 cells: a coefficient that jumps by a factor of 1000 takes 318 and 658 with the diagonal, 42
-and 46 with this preconditioner; one that varies smoothly by a factor of 10 takes 215 and 466, 28
-and 34; by 1000, 259 and 370, 83 and 79; a reaction ``-1e4*(1 + sin(2*pi*x))*u`` takes 41 and 78, 30
-and 42.
+The averaged operator is scaled on both sides by the square root of the diagonal of the exact
+operator (Concus and Golub, SIAM J. Numer. Anal. 10 (1973) 1103, doi:10.1137/0710092), so that it
+approaches the diagonal where a reaction dominates. It is not scaled if the coefficient of a
+derivative is discontinuous, since scaling would then increase the number of iterations by a factor
+of up to three. If there is no basis, the preconditioner is the diagonal (Jacobi).
+
+Numbers of iterations for one step of implicit Euler (dt = 1, no-flux sides, residual 1e-6), with
+the diagonal and with the averaged operator::
+
+    coefficient or reaction                    cells     diagonal   averaged
+    jumps by a factor of 1000                  32 x 32        318         42
+                                               64 x 64        658         46
+    varies smoothly by a factor of 10          32 x 32        215         28
+                                               64 x 64        466         34
+    varies smoothly by a factor of 1000        32 x 32        259         83
+                                               64 x 64        370         79
+    reaction -1e4*(1 + sin(2*pi*x))*u          32 x 32         41         30
+                                               64 x 64         78         42
 """
 
 from __future__ import annotations
@@ -34,18 +44,19 @@ from pdesim.operators.conditions import jumps
 from pdesim.operators.problem import Problem
 from pdesim.operators.symbols import symbol_names
 
-#: lower bound of the averaged symbol, which keeps its inverse positive where the equation has
-#: growing modes
+#: lower bound of the absolute value of ``1 - factor*symbol``, which bounds its inverse if the
+#: equation has growing modes
 SMALLEST = 0.1
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The kind of preconditioner for a problem, which depends on the formulas of the equation only.
+    """The kind of preconditioner for a problem.
 
     Attributes:
-        averaged: per field, pairs of a coefficient and its monomial in operator symbols, whose sum
-            is the operator to average; None for no transform.
+        averaged: the operator whose coefficients are averaged. For each field it is a sum of
+            products of a coefficient and a monomial in operator symbols, stored as pairs. None if
+            no transform is used.
         diagonal: whether the diagonal of the operator is used.
     """
 
@@ -67,7 +78,10 @@ def choose(problem: Problem) -> Choice:
 
 
 def _averaged(problem: Problem) -> tuple[tuple[tuple[sympy.Expr, sympy.Expr], ...], ...] | None:
-    """Return the even part of the Jacobian's diagonal; None if it cannot be averaged."""
+    """Return the diagonal entries of the Jacobian without terms that contain odd derivatives.
+
+    None if the coefficients cannot be averaged, or if there are no derivatives.
+    """
     words = (lang.LAPLACIAN, *lang.DERIVATIVES)
     symbols = {lang.operator_symbol(word): word for word in words}
     fields = []
@@ -86,7 +100,7 @@ def _averaged(problem: Problem) -> tuple[tuple[tuple[sympy.Expr, sympy.Expr], ..
             monomial = sympy.Mul(*(s**p for s, p in zip(present, powers, strict=True)))
             pairs.append((coefficient, monomial))
         fields.append(tuple(pairs))
-    # without derivatives the diagonal is the better inverse
+    # without derivatives, the diagonal is the better approximation
     return tuple(fields) if any(m != 1 for pairs in fields for _, m in pairs) else None
 
 
@@ -97,11 +111,12 @@ def _is_odd(word: str) -> bool:
 def approximate_inverse(
     system: Any, operator: krylov.Operator, like: tf.Tensor, factor: tf.Tensor, time: tf.Tensor
 ) -> krylov.Operator:
-    """Return the preconditioner of ``1 - factor*A`` at a time, for tensors shaped like ``like``.
+    """Return the preconditioner of ``1 - factor*A`` at a time.
 
     Args:
-        lines: the ``MethodOfLines`` whose linear part is A.
-        operator: ``1 - factor*A`` itself, from which the diagonal is taken.
+        system: the ``MethodOfLines`` whose linear part is A.
+        operator: the operator ``1 - factor*A`` itself, from which the diagonal is computed.
+        like: a tensor with the shape and type of the state.
     """
     problem = system.problem
     choice = choose(problem)
@@ -115,7 +130,8 @@ def approximate_inverse(
     solve = _transform_solver(system, choice, factor, time)
     if scale is None:
         return solve
-    # the transform scales like the operator; a product of the two would underflow in float32
+    # only the relative size of the diagonal is used, since the averaged operator already has the
+    # magnitude of the operator; a product of both magnitudes would underflow in float32
     cells = list(range(-problem.grid.dimensions, 0))
     root = tf.sqrt(scale / tf.reduce_mean(scale, axis=cells, keepdims=True))
     return lambda residual: solve(residual / root) / root
@@ -124,7 +140,10 @@ def approximate_inverse(
 def _transform_solver(
     system: Any, choice: Choice, factor: tf.Tensor, time: tf.Tensor
 ) -> krylov.Operator:
-    """Return division by ``1 - factor*symbol``, with cell-averaged coefficients."""
+    """Return the function that divides modes by ``1 - factor*symbol``.
+
+    The coefficients in the symbol are averaged over all cells.
+    """
     problem = system.problem
     modes, grid = problem.modes, problem.grid
     assert choice.averaged is not None
@@ -149,7 +168,7 @@ def _transform_solver(
             on_modes = np.broadcast_to(np.real(symbol(monomial)), modes.shape)
             total = total + mean * tf.constant(on_modes, system.dtype)
         fields.append(total)
-    # coefficients may differ between members for some fields only
+    # the coefficients of one field may differ between members while those of another do not
     shape = (*(system.members,) * bool(system.members), *modes.shape)
     stacked = system.stack([tf.broadcast_to(field, shape) for field in fields])
     # the factor has the shape of a stacked state, members and fields included

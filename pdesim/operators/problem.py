@@ -1,4 +1,7 @@
-"""An equation with its grid, boundary conditions and discretisation. No TensorFlow."""
+"""An equation with its grid, boundary conditions and discretisation.
+
+This module does not import TensorFlow.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ from pdesim.operators.symbols import linear_modes
 
 @dataclass(frozen=True)
 class Problem:
-    """All inputs of the right-hand side other than state and time."""
+    """Everything that determines the right-hand side, except the state and the time."""
 
     equation: Equation
     grid: Grid
@@ -67,26 +70,29 @@ class Problem:
 
     @cached_property
     def basis(self) -> Modes | NoModes:
-        """The basis that diagonalises constant-coefficient operators, or why there is none."""
+        """The basis in which constant-coefficient operators are diagonal.
+
+        ``NoModes``, with the reason, if there is no such basis.
+        """
         if self.mask is not None:
             return NoModes("no Fourier, sine or cosine basis exists around obstacles (domain.mask)")
         return build_modes(self.grid, self.boundary, self.discretisation)
 
     @property
     def has_modes(self) -> bool:
-        """Whether constant-coefficient operators are diagonal in some basis."""
+        """Whether there is a basis in which constant-coefficient operators are diagonal."""
         return isinstance(self.basis, Modes)
 
     @property
     def modes(self) -> Modes:
-        """The basis; requires ``has_modes``."""
+        """The basis in which constant-coefficient operators are diagonal (if ``has_modes``)."""
         if not isinstance(self.basis, Modes):
             raise ValueError(self.basis.reason)
         return self.basis
 
     @cached_property
     def split(self) -> Split:
-        """The equation split into the part that is diagonal in ``modes`` and the rest."""
+        """The equation split into the linear part that is diagonal in ``modes``, and the rest."""
         if not self.has_modes:
             return self.equation.split()
         return self.equation.split(self.modes.odd_operators)
@@ -99,35 +105,40 @@ class Problem:
 
     @property
     def assumed_conditions(self) -> list[str]:
-        """The second conditions of fourth-order operators that the settings do not state.
+        """Descriptions of the second conditions that are assumed for fourth-order operators.
 
-        Sine and cosine series (``operators=spectral``) satisfy the same conditions.
+        They apply where the settings state none. Sine and cosine series (``operators=spectral``)
+        satisfy the same conditions.
         """
         return second.assumed_conditions(self.conditions, self._nested_formulas)
 
     @property
     def stated_conditions(self) -> list[str]:
-        """The second conditions of fourth-order operators that the settings state."""
+        """Descriptions of the second conditions of fourth-order operators in the settings."""
         return second.stated_conditions(self.conditions, self._nested_formulas)
 
     @property
     def second_conditions(self) -> list[str]:
-        """All second conditions, each marked ``stated`` or ``assumed``."""
+        """Descriptions of all second conditions, each marked ``(stated)`` or ``(assumed)``."""
         stated = [f"{text} (stated)" for text in self.stated_conditions]
         return stated + [f"{text} (assumed)" for text in self.assumed_conditions]
 
     @property
     def _nested_formulas(self) -> tuple[sympy.Expr, ...]:
-        """The formulas, third and higher derivatives across boundaries as nested ones."""
+        """The formulas, with nested derivatives in place of third and higher ones.
+
+        Derivatives are replaced only along axes that are not periodic.
+        """
         periodic = self.boundary.periodic_axes
         walled = [axis for axis, is_periodic in enumerate(periodic) if not is_periodic]
         return self.equation.with_nested(walled).formulas
 
     def has_harmonic_mean(self, diffusivity: sympy.Expr) -> bool:
-        """Whether the harmonic mean of a diffusivity is used on faces.
+        """Whether the diffusivity on a face is the harmonic mean of its values in the two cells.
 
-        By default it is used for diffusivities that depend on position only and are discontinuous.
-        The harmonic mean of a D that depends on a field would stop a front that moves into D = 0.
+        By default, the harmonic mean is used at second order for discontinuous diffusivities that
+        do not depend on fields. For a diffusivity that depends on a field, the harmonic mean would
+        stop a front that moves into a region in which the diffusivity is 0.
         """
         scheme, conditions = self.discretisation, self.conditions
         if scheme.face_mean != "auto":
@@ -141,23 +152,27 @@ class Problem:
 
     @cached_property
     def lifts(self) -> tuple[Lift | None, ...]:
-        """Polynomials that have each field's boundary values (``operators=spectral``)."""
+        """For each field, a polynomial that satisfies its boundary conditions, or None.
+
+        Used by ``operators=spectral``.
+        """
         names = enumerate(self.equation.fields)
         return tuple(build_lift(self.grid, self.boundary, i, name) for i, name in names)
 
     @cached_property
     def halo(self) -> int:
-        """The number of ghost cells on each side, which is the reach of the widest stencil."""
+        """The number of ghost cells on each side: the largest offset in any stencil."""
         words = {lang.word_of(n) for f in self.equation.formulas for n in lang.operators_in(f)}
         scheme, dimensions = self.discretisation, self.grid.dimensions
         return max((scheme.reach(word, dimensions) for word in words), default=scheme.order // 2)
 
     @cached_property
     def self_adjoint(self) -> bool:
-        """Whether the linear part is symmetric: even operators of order 2 without coupled fields.
+        """Whether the Jacobian has only constant coefficients and even operators: it is symmetric.
 
-        Coupled fields, odd derivatives, coefficients outside a divergence, and the one-sided ghost
-        cells of higher orders at boundaries all break the symmetry.
+        Coupling of fields, odd or mixed derivatives, coefficients that depend on position, second
+        boundary conditions, and the one-sided ghost cells of higher orders at boundaries break the
+        symmetry, or may break it.
         """
         walled = not all(self.boundary.periodic_axes)
         if self.discretisation.order > 2 and walled:
@@ -178,7 +193,11 @@ class Problem:
         return any(value != 0 for value in self.boundary.values)
 
     def linear_modes(self, parameters: Mapping[str, float] | None = None) -> np.ndarray:
-        """Return the linear part on every mode, shape ``(fields, fields, *modes.shape)``."""
+        """Return the matrix of the linear part for every mode: ``(fields, fields, *modes.shape)``.
+
+        Args:
+            parameters: the values of the parameters; None for those of the equation.
+        """
         values = self.parameters if parameters is None else parameters
         return linear_modes(self.split, self.modes, self.discretisation, values)
 
@@ -186,10 +205,11 @@ class Problem:
 def with_nested_derivatives(
     equation: Equation, boundary: Boundary, scheme: Discretisation, mask: Mask | None
 ) -> Equation:
-    """Return the equation with nested derivatives (:meth:`Equation.with_nested`).
+    """Return the equation with nested derivatives where stencils cannot cross a boundary.
 
-    Between boundary conditions, and on all axes around obstacles, third and higher derivatives are
-    nested first and second ones; around obstacles mixed derivatives are nested first ones.
+    Along axes that are not periodic, and along all axes if there are obstacles, third and higher
+    derivatives are replaced by nested first and second derivatives. If there are obstacles, mixed
+    derivatives are also replaced by nested first derivatives. See :meth:`Equation.with_nested`.
     """
     if scheme.is_spectral:
         return equation
@@ -202,10 +222,10 @@ def check_problem(problem: Problem) -> None:
     """Check that the operators support the boundary conditions and obstacles of a problem.
 
     Raises:
-        BoundaryError: for second conditions that are not needed or cannot be satisfied, for
-            obstacles with operators other than second-order stencils, and, with spectral operators,
-            for Robin conditions, varying boundary values, and expressions that are neither even nor
-            odd about a boundary.
+        BoundaryError: for second conditions that are not needed or cannot be satisfied, and for
+            obstacles with operators other than second-order stencils. With spectral operators also
+            for Robin conditions, boundary values that are not constant, and expressions that are
+            neither even nor odd about a boundary.
         ConfigError: for a derivative whose stencil is wider than the grid.
     """
     check_stencils_fit(problem.equation.formulas, problem.grid, problem.discretisation)
@@ -240,10 +260,10 @@ def check_problem(problem: Problem) -> None:
 def _check_spectral_flux(problem: Problem, node: sympy.Expr, lifted: set[sympy.Symbol]) -> None:
     """Check that the flux of ``div(D grad f)`` is even or odd about the boundaries.
 
-    The flux is expanded in a separate sine or cosine series. A field with nonzero boundary values
-    is the sum of a polynomial and a field with a parity; D must not depend on such a field. The
-    slope of the polynomial has the parity of the field's slope only if it is 0, or a constant
-    between Dirichlet boundaries.
+    The flux is expanded in a sine or cosine series of its own. A field with nonzero boundary values
+    is the sum of a polynomial and a remainder that is even or odd. D must not depend on such a
+    field. If f is such a field, the slope of the polynomial must be even or odd in the same way as
+    that of the remainder: it must be 0, or constant between Dirichlet boundaries.
     """
     diffusivity, inner = node.args
     lifts = dict(zip(problem.equation.field_symbols, problem.lifts, strict=True))
@@ -270,11 +290,14 @@ def _check_mask(problem: Problem, mask: Mask) -> None:
     scheme = problem.discretisation
     if (scheme.name, scheme.order, scheme.isotropic) != ("stencil", 2, False):
         raise BoundaryError(
-            f"domain.mask cannot be combined with operators={scheme.name} of this kind",
+            f"operators={scheme.name} with these options does not support obstacles (domain.mask)",
             "operators=stencil operators.order=2 operators.isotropic=false",
         )
     if mask.solid.all():
-        raise BoundaryError("domain.mask covers the whole domain", "a formula that leaves cells")
+        raise BoundaryError(
+            "the obstacles (domain.mask) cover the whole domain",
+            "a formula that is not above 0.5 everywhere",
+        )
     fields = problem.equation.field_symbols
     fixed = {f for f, w in zip(fields, mask.walls, strict=True) if w.kind == "dirichlet"}
     for formula in problem.equation.formulas:
@@ -282,6 +305,6 @@ def _check_mask(problem: Problem, mask: Mask) -> None:
             inner = node.args[-1]
             if inner not in fields and inner.free_symbols & fixed:
                 raise BoundaryError(
-                    f"obstacles with fixed values cannot differentiate {inner}",
+                    f"{inner} cannot be differentiated next to obstacles with fixed values",
                     "operators applied to the fields themselves, or boundary.mask=neumann",
                 )

@@ -1,4 +1,4 @@
-"""Evaluation of formulas by transforms: derivatives on the modes, products on the grid."""
+"""Evaluation of formulas by transforms: derivatives of modes, products of values on the grid."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 class Pseudospectral:
-    """One evaluation of some formulas at one state; each expression is transformed once.
+    """The evaluation of formulas at one state; each expression is transformed only once.
 
-    Fields with nonzero boundary values are differentiated as the sum of a homogeneous field and a
-    polynomial (``parity.Lift``).
+    A field with nonzero boundary values is differentiated as the sum of a field with homogeneous
+    boundary conditions and a polynomial (``parity.Lift``).
     """
 
     def __init__(
@@ -81,7 +81,10 @@ class Pseudospectral:
         return tf.constant(values, self.system.dtype)
 
     def _symbol(self, word: str, modes: Modes) -> tuple[tf.Tensor, tuple[int, ...]]:
-        """Return the factor per mode, and the axes along which it maps sines to cosines."""
+        """Return the factor of each mode for an operator.
+
+        Also return the axes along which the operator maps sines to cosines and cosines to sines.
+        """
         scheme = self.system.problem.discretisation
         wavenumbers = modes.wavenumbers()
         if word == lang.LAPLACIAN:

@@ -31,10 +31,11 @@ ORDERS = (2, 4, 6)
 
 
 def fornberg_weights(derivative: int, offsets: Sequence[int]) -> tuple[Fraction, ...]:
-    """Return exact weights of values at some offsets for a derivative at 0, on unit spacing.
+    """Return the exact weights that give a derivative at 0 from the values at ``offsets``.
 
-    Fornberg, Math. Comp. 51 (1988) 699, doi:10.1090/S0025-5718-1988-0935077-0. Points are added one
-    by one, and for each point the weights of all lower derivatives are computed first.
+    The spacing is 1. The algorithm of Fornberg, Math. Comp. 51 (1988) 699,
+    doi:10.1090/S0025-5718-1988-0935077-0, adds one point at a time and updates the weights of the
+    derivative and of all lower derivatives.
     """
     count = len(offsets)
     weights = [[Fraction(0)] * count for _ in range(derivative + 1)]
@@ -54,7 +55,7 @@ def fornberg_weights(derivative: int, offsets: Sequence[int]) -> tuple[Fraction,
 
 
 def _central(derivative: int, order: int) -> tuple[Fraction, ...]:
-    """Return the weights of the narrowest central difference, at offsets -m..m."""
+    """Return the weights of the narrowest central difference of an order, at offsets -m..m."""
     reach = (derivative + 1) // 2 + order // 2 - 1
     return fornberg_weights(derivative, range(-reach, reach + 1))
 
@@ -71,10 +72,11 @@ STENCILS: Mapping[tuple[int, int], tuple[float, ...]] = {
 def _symbol_polynomial(derivative: int, order: int) -> tuple[float, ...]:
     """Return the symbol of a stencil as a polynomial in ``s = sin(angle / 2)**2``.
 
-    Powers are ascending. An even derivative has the symbol ``P(s)``, an odd one
-    ``i sin(angle) P(s)``, by ``cos(m a) = T_m(1 - 2 s)`` and
-    ``sin(m a) = sin(a) U_(m-1)(1 - 2 s)``. The coefficients are exact, so low powers that cancel
-    are absent, and the small symbols of smooth modes have full relative accuracy.
+    The coefficients of the polynomial ``P`` are in ascending order of the powers. An even
+    derivative has the symbol ``P(s)``, an odd one ``i sin(angle) P(s)``. This follows from
+    ``cos(m a) = T_m(1 - 2 s)`` and ``sin(m a) = sin(a) U_(m-1)(1 - 2 s)``, where T and U are
+    Chebyshev polynomials. Since the coefficients are computed exactly, low powers cancel exactly,
+    and the small symbols of smooth modes have full relative accuracy.
     """
     weights = _EXACT[derivative, order]
     reach = len(weights) // 2
@@ -94,16 +96,17 @@ def _plus(a: Sequence[Fraction], b: Sequence[Fraction]) -> list[Fraction]:
     return [x + y for x, y in zip_longest(a, b, fillvalue=Fraction(0))]
 
 
-#: Weights on faces, order -> (weights of a slope, weights of a mean), nearest pair first: the
-#: staggered difference ``sum_m w_m (f_(1/2+m) - f_(-1/2-m)) / h`` and interpolation. Fornberg,
-#: table 3.
+#: Weights for the slope and the mean on a face, order -> (weights of the slope, weights of the
+#: mean), beginning with the pair of cells nearest to the face: the staggered difference
+#: ``sum_m w_m (f_(1/2+m) - f_(-1/2-m)) / h`` and the interpolation
+#: ``sum_m w_m (f_(1/2+m) + f_(-1/2-m))``. Fornberg, table 3.
 STAGGERED: Mapping[int, tuple[tuple[float, ...], tuple[float, ...]]] = {
     2: ((1.0,), (1 / 2,)),
     4: ((9 / 8, -1 / 24), (9 / 16, -1 / 16)),
     6: ((75 / 64, -25 / 384, 3 / 640), (75 / 128, -25 / 256, 3 / 256)),
 }
 
-#: neighbours as ``{offsets along x, y, z: weight}``
+#: a stencil: ``{offsets along x, y, z: weight}``
 Terms = dict[tuple[int, ...], float]
 
 
@@ -111,24 +114,25 @@ Terms = dict[tuple[int, ...], float]
 class Discretisation:
     """One way to evaluate the differential operators.
 
-    ``order`` is the order of accuracy in the spacing (0: spectral, faster than any power).
-    ``isotropic`` adds the corner neighbours to the second-order Laplacian, so that its leading
-    error, ``h**2 / 12 laplacian(laplacian(u))``, has no direction.
+    ``order`` is the order of accuracy in the spacing; 0 denotes spectral operators, whose error
+    decreases faster than any power of the spacing. ``isotropic`` adds the corner neighbours to the
+    second-order Laplacian, so that its leading error, ``h**2 / 12 laplacian(laplacian(u))``, is the
+    same in all directions.
     """
 
     name: str
     order: int
     about: str
     isotropic: bool = False
-    #: spectral: the initial state and all products are truncated to the lower two thirds of the
-    #: modes (Orszag, J. Atmos. Sci. 28 (1971) 1074). Quadratic terms in fields with homogeneous
-    #: boundary conditions are then free of aliasing (Galerkin's method). Cubic and higher terms
-    #: (which would need truncation to one half or less), functions such as exp, and coefficients in
-    #: x are not, because their series are infinite; their aliasing is weaker than without
-    #: truncation
+    #: for spectral operators: truncate the initial state and all products to the lower two thirds
+    #: of the modes (Orszag, J. Atmos. Sci. 28 (1971) 1074). Quadratic terms in fields with
+    #: homogeneous boundary conditions are then free of aliasing (Galerkin's method). Cubic and
+    #: higher terms are not, since they would need a truncation to one half or less; neither are
+    #: functions such as exp and coefficients that depend on x, whose series are infinite. The
+    #: aliasing of these terms is weaker than without truncation
     dealias: bool = False
-    #: mean of a diffusivity on cell faces: ``arithmetic``, ``harmonic``, or ``auto`` (harmonic for
-    #: coefficients whose formula is discontinuous)
+    #: mean of a diffusivity on cell faces: ``arithmetic``, ``harmonic``, or ``auto``, which selects
+    #: the harmonic mean for discontinuous coefficients (``Problem.has_harmonic_mean``)
     face_mean: str = "auto"
 
     @property
@@ -138,8 +142,9 @@ class Discretisation:
     def symbol(self, derivative: int, wavenumber: np.ndarray, spacing: float) -> np.ndarray:
         """Return the factor by which a derivative multiplies exp(i k x) on the grid.
 
-        ``sum_m w_m exp(i m k h) / h**derivative``; spectral: ``(i k)**derivative``, with the odd
-        derivatives of the Nyquist mode set to zero (its sine is not on the grid).
+        For stencils it is ``sum_m w_m exp(i m k h) / h**derivative``. For spectral operators it is
+        ``(i k)**derivative``, except that odd derivatives of the Nyquist mode are zero, since its
+        sine is zero in all cells.
         """
         angle = wavenumber * spacing
         if self.is_spectral:
@@ -162,10 +167,11 @@ class Discretisation:
         wavenumbers: Sequence[np.ndarray],
         names: Iterable[str] | None = None,
     ) -> dict[str, np.ndarray]:
-        """Return the symbols of linear operators; ``wavenumbers`` holds one array per axis x, y, z.
+        """Return the Fourier symbols of linear operators, keyed by the names of the operators.
 
         Args:
-            names: the operators; None for all operators in the grid's dimensions.
+            wavenumbers: one array for each axis x, y, z.
+            names: the names of the operators; None for all that exist in the grid's dimensions.
         """
 
         def along(axis: int, power: int) -> np.ndarray:
@@ -179,7 +185,13 @@ class Discretisation:
         along: Callable[[int, int], np.ndarray],
         names: Iterable[str] | None = None,
     ) -> dict[str, np.ndarray]:
-        """Return the symbols by operator, from ``along(axis, power)``, those along one axis."""
+        """Return the symbols of operators from those of derivatives along one axis.
+
+        Args:
+            along: ``along(axis, power)`` returns the symbol of the derivative of order ``power``
+                along an axis.
+            names: as in :meth:`symbols`.
+        """
         if names is None:
             names = (LAPLACIAN, *DERIVATIVES)
         along = lru_cache(None)(along)
@@ -202,7 +214,7 @@ class Discretisation:
         return total
 
     def reach(self, name: str, dimensions: int) -> int:
-        """Return the largest offset in the stencil of an operator (0: spectral)."""
+        """Return the largest offset in the stencil of an operator; 0 for spectral operators."""
         if not self.order:
             return 0
         if has_flux_form(name):
@@ -211,7 +223,7 @@ class Discretisation:
         return max(len(STENCILS[power, self.order]) // 2 for power in powers if power)
 
     def terms(self, name: str, grid: Grid) -> Terms:
-        """Return the neighbours and weights of a linear operator's stencil on a grid."""
+        """Return the stencil of a linear operator on a grid."""
         if name != LAPLACIAN:
             powers = enumerate(powers_of(name, grid.dimensions))
             along = [self._line(axis, power, grid) for axis, power in powers if power]
@@ -236,9 +248,9 @@ class Discretisation:
 
 
 def _corner_weights(grid: Grid) -> dict[tuple[int, int], float]:
-    """Return the weights of mixed fourth differences in the isotropic Laplacian, per pair of axes.
+    """Return, for each pair of axes, the weight of ``d4/da2db2`` in the isotropic Laplacian.
 
-    ``(h_a**2 + h_b**2) / 12``: on equal spacing the 9-point Laplacian
+    The weight is ``(h_a**2 + h_b**2) / 12``. On equal spacing the result is the 9-point Laplacian
     ``(1 4 1; 4 -20 4; 1 4 1) / (6 h**2)`` (Patra and Karttunen, Numer. Methods Partial Differential
     Equations 22 (2006) 936).
     """
@@ -255,7 +267,7 @@ def _add(total: Terms, more: Terms) -> None:
 
 
 def _product(first: Terms, second: Terms, factor: float) -> Terms:
-    """Return the composition of two stencils."""
+    """Return the composition of two stencils, with its weights multiplied by ``factor``."""
     result: Terms = {}
     for a, wa in first.items():
         for b, wb in second.items():
@@ -266,11 +278,13 @@ def _product(first: Terms, second: Terms, factor: float) -> Terms:
 def check_stencils_fit(formulas: Sequence[sympy.Expr], grid: Grid, scheme: Discretisation) -> None:
     """Check that stencils of mixed and high derivatives are not wider than the grid.
 
-    First and second derivatives, and the Laplacian, are exempt: they may wrap around a periodic
-    axis more than once, and the derivative along an axis of one cell is 0.
+    First derivatives, derivatives whose highest order along an axis is 2, and the Laplacian are not
+    checked. Their stencils may extend around a periodic axis more than once, and derivatives along
+    an axis of one cell are 0.
 
     Raises:
-        ConfigError: with the number of cells that the stencil needs.
+        ConfigError: if a stencil is wider than the grid. The message contains the number of cells
+            that the stencil needs.
     """
     for name in {word_of(node) for formula in formulas for node in operators_in(formula)}:
         powers = powers_of(name, grid.dimensions) if name in DERIVATIVES else ()
@@ -280,8 +294,8 @@ def check_stencils_fit(formulas: Sequence[sympy.Expr], grid: Grid, scheme: Discr
             needed = len(STENCILS[power, scheme.order]) if power else 0
             if grid.points[axis] < needed:
                 raise ConfigError(
-                    f"{name} of order {scheme.order} reads {needed} cells along "
-                    f"{grid.axes[axis]}, and the grid has {grid.points[axis]}",
+                    f"{name} of order {scheme.order} needs {needed} cells along "
+                    f"{grid.axes[axis]}, but the grid has only {grid.points[axis]}",
                     f"at least {needed} cells along {grid.axes[axis]}",
                     "a smaller operators.order, or operators=spectral",
                 )
@@ -290,9 +304,9 @@ def check_stencils_fit(formulas: Sequence[sympy.Expr], grid: Grid, scheme: Discr
 FACE_MEANS = ("auto", "arithmetic", "harmonic")
 
 ABOUT = {
-    "stencil": "central differences as slices of a padded array",
-    "conv": "central differences as convolutions (tf.nn), with the same results as stencil",
-    "spectral": "Fourier, sine and cosine transforms",
+    "stencil": "central differences, computed from shifted slices of an array with ghost cells",
+    "conv": "central differences, computed as convolutions (tf.nn); same results as stencil",
+    "spectral": "derivatives by Fourier, sine and cosine transforms",
 }
 
 
@@ -303,36 +317,45 @@ def build_discretisation(
     dealias: bool = False,
     face_mean: str = "auto",
 ) -> Discretisation:
-    """Return the discretisation of a name.
+    """Return a discretisation by name.
 
     Raises:
-        ConfigError: for an unknown name or an unsupported order.
+        ConfigError: for an unknown name, an unsupported order, or options that the discretisation
+            does not support.
     """
     if name not in ABOUT:
         raise ConfigError(f"operators={name!r} is unknown", nearest(name, ABOUT))
     if name == "spectral":
         if isotropic:
-            raise ConfigError("operators=spectral has no isotropic form", "operators=stencil")
+            raise ConfigError(
+                "operators.isotropic=true does not apply to operators=spectral", "operators=stencil"
+            )
         if face_mean != "auto":
             raise ConfigError(
-                f"operators=spectral has no faces for operators.face_mean={face_mean}",
+                f"operators.face_mean={face_mean} does not apply to operators=spectral",
                 "operators=stencil",
             )
         return Discretisation(name, 0, ABOUT[name], dealias=dealias)
     if dealias:
-        raise ConfigError(f"operators={name} has no modes to dealias", "operators=spectral")
+        raise ConfigError(
+            f"operators.dealias=true does not apply to operators={name}", "operators=spectral"
+        )
     if order not in ORDERS:
         raise ConfigError(
             f"operators.order={order} is not available", "one of " + ", ".join(map(str, ORDERS))
         )
     if isotropic and order != 2:
-        raise ConfigError(f"operators.isotropic is of order 2, not {order}", "operators.order=2")
+        raise ConfigError(
+            f"operators.isotropic=true exists for order 2 only, not for order {order}",
+            "operators.order=2",
+        )
     if face_mean not in FACE_MEANS:
         raise ConfigError(
             f"operators.face_mean={face_mean!r} is unknown", nearest(face_mean, FACE_MEANS)
         )
     if face_mean == "harmonic" and order != 2:
         raise ConfigError(
-            f"operators.face_mean=harmonic is of order 2, not {order}", "operators.order=2"
+            f"operators.face_mean=harmonic exists for order 2 only, not for order {order}",
+            "operators.order=2",
         )
     return Discretisation(name, order, ABOUT[name], isotropic, face_mean=face_mean)

@@ -1,7 +1,8 @@
-"""Second conditions of fourth-order operators: stated, assumed, and checked.
+"""Second boundary conditions of fourth-order operators: descriptions and checks.
 
-An operator of fourth order needs two conditions on a side. The second one is stated in the settings
-(``slope``, ``laplacian``) or assumed by :mod:`pdesim.operators.conditions`. No TensorFlow.
+An operator of fourth order needs two conditions on each side. The second condition is either stated
+in the settings (``slope``, ``laplacian``) or assumed by :mod:`pdesim.operators.conditions`. This
+module does not import TensorFlow.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from pdesim.formula import language as lang
 from pdesim.model.boundary_conditions import SIDES, BoundaryCondition
 from pdesim.operators.conditions import Conditions, orders
 
-#: (first condition, condition for the Laplacian) that a sine or cosine series satisfies
+#: pairs (first condition, condition for the Laplacian) that sine or cosine series satisfy
 _OF_SERIES = {("dirichlet", "dirichlet"), ("neumann", "neumann")}
 
 
 def assumed_conditions(conditions: Conditions, formulas: Sequence[sympy.Expr]) -> list[str]:
     """Return descriptions of the conditions of inner operators that no setting states.
 
-    One line per operator, such as ``laplacian(u) = 0 on x lower, x upper``.
+    Each description has a form such as ``laplacian(u) = 0 on x lower, x upper``.
     """
     sides_by_text: dict[str, list[str]] = {}
     for node in sorted(_inner_operators(formulas), key=str):
@@ -41,7 +42,7 @@ def assumed_conditions(conditions: Conditions, formulas: Sequence[sympy.Expr]) -
 def stated_conditions(conditions: Conditions, formulas: Sequence[sympy.Expr]) -> list[str]:
     """Return descriptions of the second conditions in the settings that the equation uses.
 
-    One line per condition, such as ``u = 0 and normal derivative of u = 0 on x lower``.
+    Each description has a form such as ``u = 0 and normal derivative of u = 0 on x lower``.
     """
     sides_by_text: dict[str, list[str]] = {}
     for field, axis, side, wall in _stated_sides(conditions):
@@ -59,35 +60,42 @@ def stated_conditions(conditions: Conditions, formulas: Sequence[sympy.Expr]) ->
 def check_second(
     conditions: Conditions, formulas: Sequence[sympy.Expr], spectral: bool, obstacles: bool
 ) -> None:
-    """Check that the equation needs its second conditions and that they can be satisfied.
+    """Check that second conditions are stated only where needed, and that they can be satisfied.
+
+    Args:
+        spectral: whether the operators are spectral.
+        obstacles: whether the problem has obstacles.
 
     Raises:
-        BoundaryError: with the field, the side, and the possible conditions.
+        BoundaryError: if not. The message contains the field, the side and the allowed conditions.
     """
     for field, axis, side, wall in _stated_sides(conditions):
         side_name = _side_name(conditions, axis, side)
         order = highest_order(formulas, field, axis)
         if order in (1, 2):
             raise BoundaryError(
-                f"{field} has two conditions on {side_name}, and its derivatives are of order "
+                f"{field} has two conditions on {side_name}, but its derivatives are of order "
                 f"{order} at most",
                 f"one condition, such as boundary.{field}.{conditions.grid.axes[axis]}=dirichlet; "
-                "two for derivatives of third and higher order",
+                "two conditions apply only to derivatives of third and higher order",
             )
         if spectral:
             _check_series(field, side_name, wall)
         if obstacles and wall.is_clamped:
             raise BoundaryError(
-                f"obstacles (domain.mask) cannot be combined with both {field} and its normal "
-                f"derivative given on {side_name}",
-                "one condition, or a condition for its Laplacian as the second one",
+                f"both {field} and its normal derivative are given on {side_name}, which is not "
+                "supported with obstacles (domain.mask)",
+                f"one condition, or a condition for the Laplacian of {field} as the second one",
             )
     if not spectral:
         _check_determined(conditions, formulas)
 
 
 def highest_order(formulas: Sequence[sympy.Expr], field: sympy.Symbol, axis: int) -> int:
-    """Return the highest order of a field's derivatives along an axis, with nested orders added."""
+    """Return the highest order of a field's derivatives along an axis.
+
+    The orders of nested derivatives are added.
+    """
 
     def order(node: sympy.Basic) -> int:
         if field not in node.free_symbols or not node.args:
@@ -110,14 +118,14 @@ def _check_series(field: sympy.Symbol, side_name: str, wall: BoundaryCondition) 
     if of_series and not wall.is_clamped and given is not None and given.value == 0:
         return
     raise BoundaryError(
-        f"operators=spectral cannot meet the second condition of {field} on {side_name}: sine "
-        "series have laplacian(u) = 0 where u is given, cosine series no normal derivative of it",
+        f"operators=spectral cannot satisfy the second condition of {field} on {side_name}: with "
+        "sine series laplacian(u) is 0, with cosine series its normal derivative is 0",
         "{dirichlet: .., laplacian: 0}, {neumann: .., laplacian: neumann}, or operators=stencil",
     )
 
 
 def _check_determined(conditions: Conditions, formulas: Sequence[sympy.Expr]) -> None:
-    """Check that two conditions of a field determine all inner operators on it."""
+    """Check that two conditions of a field determine the conditions of all inner operators."""
     for node in sorted(_inner_operators(formulas), key=str):
         for field, axis, side, wall in _stated_sides(conditions):
             if field not in node.free_symbols or conditions.normal_order(node, axis) < 2:
@@ -128,7 +136,7 @@ def _check_determined(conditions: Conditions, formulas: Sequence[sympy.Expr]) ->
                 determined = condition.kind == "continued" and not lang.has_flux_form(
                     lang.word_of(node)
                 )
-            else:  # derivatives of higher order have an assumed third condition
+            else:  # derivatives of sixth and higher order have an assumed third condition
                 determined = conditions.stated(node, axis, side) is not None
                 determined |= highest_order([inner], field, axis) >= 2
             if not determined:
@@ -141,7 +149,7 @@ def _check_determined(conditions: Conditions, formulas: Sequence[sympy.Expr]) ->
 
 
 def _inner_operators(formulas: Sequence[sympy.Expr]) -> set[sympy.Expr]:
-    """Return the operators inside the arguments of other operators."""
+    """Return the operators that occur in the arguments of other operators."""
     return {
         inner
         for formula in formulas

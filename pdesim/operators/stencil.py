@@ -1,4 +1,4 @@
-"""Central differences as slices of an array that carries its ghost cells."""
+"""Central differences, computed from shifted slices of an array with ghost cells."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ from pdesim.operators.schemes import STAGGERED, Terms
 def shifted(
     padded: tf.Tensor, grid: Grid, halo: int, offsets: tuple[int, ...] | None = None
 ) -> tf.Tensor:
-    """Return the interior of ``padded``, shifted by some cells along x, y, z."""
+    """Return, for all interior cells, the values of the cells at given offsets along x, y, z.
+
+    Args:
+        padded: values with ``halo`` ghost cells on each side.
+        offsets: the offsets in cells; None for 0.
+    """
     offsets = offsets or (0,) * grid.dimensions
     index = [
         slice(halo + m, halo + m + n) for n, m in zip(grid.shape, reversed(offsets), strict=True)
@@ -26,15 +31,16 @@ Neighbour = Callable[[tuple[int, ...]], tf.Tensor]
 
 
 def derivative(neighbour: Neighbour, terms: Terms) -> tf.Tensor:
-    """Return a weighted sum of neighbours in the interior cells.
+    """Return the weighted sum of neighbours in all interior cells.
+
+    Neighbours of equal weight are added before they are multiplied by the weight, and the smallest
+    weight is factored out of the sum: ``w * (s - 4 u)`` for a Laplacian on equal spacing. This
+    avoids sums of two products, in which a compiler may use a fused multiply-add for either of the
+    products, so that different kernels would give different results.
 
     Args:
-        neighbour: returns the array shifted by some cells along x, y, z (:func:`shifted`).
+        neighbour: returns the values at given offsets along x, y, z (:func:`shifted`).
         terms: ``{offsets: weight}`` (``Discretisation.terms``).
-
-    Neighbours of equal weight are added before they are weighted, and the smallest weight is
-    factored out of the sum: ``w * (s - 4 u)`` for a Laplacian on equal spacing. This avoids sums of
-    two products, in which a compiler may contract either product, differently in different kernels.
     """
     sums: dict[float, tf.Tensor] = {}
     for offsets, weight in terms.items():
@@ -61,16 +67,19 @@ def divergence(
 ) -> tf.Tensor:
     """Return ``div(D grad f)`` in conservative (flux) form.
 
-    On each face ``flux = interpolate(D) * difference(f)``, and the divergence is the staggered
-    difference of the fluxes, all of one order; for order 2 this is
-    ``[D_(i+1/2) (f_(i+1) - f_i) - D_(i-1/2) (f_i - f_(i-1))] / h**2`` with D the mean of two cells.
+    The flux on each face is ``interpolate(D) * difference(f)``, and the divergence is the staggered
+    difference of the fluxes. The interpolation and both differences are of order ``order``. At
+    order 2 the result is ``[D_(i+1/2) (f_(i+1) - f_i) - D_(i-1/2) (f_i - f_(i-1))] / h**2``, where
+    ``D_(i+1/2)`` is the mean of D in two cells.
 
     Args:
-        diffusivity, values: neighbours of D and f, up to ``order - 1`` cells away.
+        diffusivity, values: functions that return the values of D and f at given offsets, up to
+            ``order - 1`` cells away.
         axes: the axes along which there is a flux; all by default.
-        harmonic: selects the harmonic mean of D on faces (order 2 only). Per axis x, y, z, two
-            arrays that are True in the cells whose lower or upper face is a boundary, on which D is
-            the arithmetic mean of a cell and its ghost; None for a periodic axis.
+        harmonic: None for the arithmetic mean of D on faces. For the harmonic mean (order 2 only):
+            a list with two arrays for each axis x, y, z, which are True in the cells whose lower or
+            upper face is on the boundary; on these faces the arithmetic mean of a cell and its
+            ghost cell is used. The entry of a periodic axis is None.
     """
     slopes, means = STAGGERED[order]
     total = None
@@ -78,7 +87,7 @@ def divergence(
         spacing = grid.spacing[axis]
         for face, weight in enumerate(slopes):
             for side in (1, -1):
-                # the face between cells `low` and `low + 1`, counted from the cell in the middle
+                # the face between the cells with offsets `low` and `low + 1`
                 low = face if side == 1 else -face - 1
                 if harmonic is None:
                     flux = _staggered(diffusivity, grid, axis, low, means, 1)
@@ -91,10 +100,11 @@ def divergence(
 
 
 def _harmonic(neighbour: Neighbour, grid: Grid, axis: int, side: int, boundary: Any) -> tf.Tensor:
-    """``2 a b / (a + b)`` on a face, 0 where a and b differ in sign or one of them is 0.
+    """Return ``2 a b / (a + b)`` on a face; 0 where a and b differ in sign or one of them is 0.
 
-    The two halves of the path across a face between two materials are resistances in series
-    (Patankar, Numerical Heat Transfer and Fluid Flow (1980), section 4.2-3).
+    It is the effective diffusivity between the centres of two cells of different materials, since
+    the two halves of the path between them are resistances in series (Patankar, Numerical Heat
+    Transfer and Fluid Flow (1980), section 4.2-3).
     """
     a, b = neighbour(_offsets(grid, axis, 0)), neighbour(_offsets(grid, axis, side))
     same = tf.sign(a) * tf.sign(b) > 0
@@ -106,7 +116,7 @@ def _harmonic(neighbour: Neighbour, grid: Grid, axis: int, side: int, boundary: 
 def _staggered(
     neighbour: Neighbour, grid: Grid, axis: int, low: int, weights: Sequence[float], sign: int
 ) -> tf.Tensor:
-    """``sum_m weights[m] * (f[low + 1 + m] + sign * f[low - m])`` on a face."""
+    """Return ``sum_m weights[m] * (f[low + 1 + m] + sign * f[low - m])`` on a face."""
     total = None
     for m, weight in enumerate(weights):
         upper = neighbour(_offsets(grid, axis, low + 1 + m))

@@ -16,9 +16,11 @@ from pdesim.operators.schemes import Discretisation
 def matrix_values(
     matrix: sympy.Matrix, names: Mapping[str, object], shape: tuple[int, ...] = ()
 ) -> np.ndarray:
-    """Evaluate a matrix of expressions; shape ``(rows, columns, *broadcast)``, real if it is.
+    """Evaluate a matrix of expressions.
 
-    Entries are broadcast against each other and against ``shape``.
+    Returns:
+        An array of shape ``(rows, columns, *broadcast)``, where ``broadcast`` is the common shape
+        of all entries and of ``shape``. It is real if all entries are real.
     """
     evaluate = Evaluator(names)
     entries = [np.asarray(evaluate(entry)) for entry in matrix]
@@ -28,12 +30,12 @@ def matrix_values(
 
 
 def symbol_names(symbols: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return operator symbols by the names that they have in expressions."""
+    """Return the same Fourier symbols, keyed by the names that they have in expressions."""
     return {f"symbol_{name}": values for name, values in symbols.items()}
 
 
 def operator_names(matrix: sympy.Matrix) -> list[str]:
-    """Return the operators whose symbols occur in a matrix of expressions."""
+    """Return the names of the operators whose symbols occur in a matrix of expressions."""
     names = {operator_symbol(name): name for name in OPERATORS}
     return sorted(names[symbol] for symbol in matrix.free_symbols if symbol in names)
 
@@ -41,7 +43,7 @@ def operator_names(matrix: sympy.Matrix) -> list[str]:
 def linear_modes(
     split: Split, modes: Modes, discretisation: Discretisation, parameters: Mapping[str, float]
 ) -> np.ndarray:
-    """Return the linear part on every mode, shape ``(fields, fields, *modes.shape)``."""
+    """Return the matrix of the linear part for every mode: ``(fields, fields, *modes.shape)``."""
     needed = operator_names(split.matrix)
     symbols = discretisation.symbols(modes.grid, modes.wavenumbers(), needed)
     names = {**parameters, **symbol_names(symbols)}

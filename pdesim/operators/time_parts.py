@@ -1,6 +1,7 @@
-"""Subexpressions that depend on time only, for evaluation in double precision. No TensorFlow.
+"""Separation of subexpressions that depend on time only, to evaluate them in double precision.
 
-In float32 a time of 1e7 is rounded to an integer, and ``cos(2*pi*t)`` would be 1.
+In float32, a time of 1e7 is rounded to an integer, so that ``cos(2*pi*t)`` would be 1.
+This module does not import TensorFlow.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from pdesim.operators.problem import Problem
 
 
 def double_names(problem: Problem, precision: str) -> dict[str, str]:
-    """Return parameters that may be combined with the time, and the names of their float64 values.
+    """Return a mapping from the names of parameters to the names of their float64 values.
 
-    The result is empty in float64 runs, and if nothing depends on time.
+    The float64 values are used where a parameter is combined with the time. The result is empty in
+    float64 runs and if nothing depends on time.
     """
     timed = problem.equation.is_time_dependent or lang.TIME in problem.boundary.symbols
     if precision == "float64" or not timed:
@@ -32,19 +34,19 @@ def double_names(problem: Problem, precision: str) -> dict[str, str]:
 def separate_time(
     formula: sympy.Expr, constants: frozenset[sympy.Symbol]
 ) -> tuple[sympy.Expr, Mapping[str, sympy.Basic]]:
-    """Replace the largest subexpressions of t, parameters and numbers by symbols.
+    """Replace the largest subexpressions that contain only t, parameters and numbers by symbols.
 
-    In sums and products all such terms and factors are combined. A phase is separated from a sine
-    or cosine, ``sin(k*x - w*t) = sin(k*x) cos(w*t) - cos(k*x) sin(w*t)``, and full periods from a
-    remainder, ``mod(x - t, p) = mod(x + mod(-t, p), p)``, since the sum would be rounded to
-    float32.
+    In sums and products, all such terms and factors are combined into one. Sines, cosines and
+    remainders of a sum are rewritten, since the sum would be rounded to float32:
+    ``sin(k*x - w*t) = sin(k*x) cos(w*t) - cos(k*x) sin(w*t)`` and
+    ``mod(x - t, p) = mod(x + mod(-t, p), p)``.
 
     Args:
         constants: the symbols of the parameters.
 
     Returns:
-        The formula with symbols, and the subexpression of each symbol by name. A formula without t
-        is returned unchanged.
+        The formula with symbols, and a mapping from the names of these symbols to the
+        subexpressions. A formula without t is returned unchanged.
     """
     parts: dict[str, sympy.Basic] = {}
     allowed = constants | {lang.TIME}
@@ -55,11 +57,14 @@ def separate_time(
     def stand_in(node: sympy.Basic) -> sympy.Symbol:
         name = "time_part_" + hashlib.md5(sympy.srepr(node).encode()).hexdigest()
         parts[name] = node
-        # conditions have no numerical value
+        # a symbol for a condition (true or false) must not be real
         return sympy.Symbol(name) if isinstance(node, Boolean) else sympy.Symbol(name, real=True)
 
     def of_terms(node: sympy.Expr) -> tuple[sympy.Expr | None, list[sympy.Expr]]:
-        """Return the part of a sum or product that depends on time only, and the rest."""
+        """Split a sum or product into the part that depends on time only, and the other terms.
+
+        The first result is None if no term or factor depends on time only.
+        """
         alone = [argument for argument in node.args if is_scalar(argument)]
         if not any(lang.TIME in argument.free_symbols for argument in alone):
             return None, list(node.args)

@@ -1,4 +1,4 @@
-"""Transforms between a state and its modes, one basis per axis, in TensorFlow."""
+"""Transforms between a state and its modes, in TensorFlow. Each axis has its own basis."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pdesim.operators.modes import Modes
 
 
 def forward(values: tf.Tensor, modes: Modes) -> tf.Tensor:
-    """Transform ``(..., *grid.shape)`` to ``(..., *modes.shape)``."""
+    """Return the modes, ``(..., *modes.shape)``, of values of shape ``(..., *grid.shape)``."""
     walled, periodic = _axes(modes)
     for axis in walled:
         values = _along(values, axis, lambda v, b=modes.bases[axis]: _REAL[b](v))
@@ -19,11 +19,11 @@ def forward(values: tf.Tensor, modes: Modes) -> tf.Tensor:
 
 
 def backward(coefficients: tf.Tensor, modes: Modes, derived: Sequence[int] = ()) -> tf.Tensor:
-    """The inverse of :func:`forward`, for even and odd sizes.
+    """Return the values on the grid of modes: the inverse of :func:`forward`.
 
     Args:
-        derived: non-periodic axes along which the coefficients are those of an odd derivative, so
-            that cosines are summed in place of sines and sines in place of cosines.
+        derived: the non-periodic axes along which the coefficients belong to an odd derivative:
+            cosines are summed in place of sines, and sines in place of cosines.
     """
     walled, periodic = _axes(modes)
     values = _inverse_fft(coefficients, modes, periodic) if periodic else coefficients
@@ -35,12 +35,13 @@ def backward(coefficients: tf.Tensor, modes: Modes, derived: Sequence[int] = ())
 
 
 def enforce_hermitian(coefficients: tf.Tensor, modes: Modes) -> tf.Tensor:
-    """Enforce the Hermitian symmetry of the spectrum of a real state.
+    """Return modes with the Hermitian symmetry of the spectrum of a real state.
 
-    Where the real-to-complex axis has wave number 0 (or the highest), opposite wave vectors of the
-    other axes are both stored and must be conjugate. Rounding breaks this symmetry. The inverse
-    transform ignores the difference, so in carried modes it would grow unnoticed wherever the
-    equation is linearly unstable.
+    Along the axis with a real-to-complex transform, only non-negative wave numbers are stored. In
+    the planes in which this wave number is 0, or the highest on a grid of even size, opposite wave
+    vectors are both stored, and their coefficients must be complex conjugates. Rounding breaks this
+    symmetry. The inverse transform ignores the asymmetric part, so that in modes that a stepper
+    carries from step to step it would grow unnoticed if the equation is linearly unstable.
     """
     axis = modes.rfft_axis
     if axis is None:
@@ -67,7 +68,7 @@ def enforce_hermitian(coefficients: tf.Tensor, modes: Modes) -> tf.Tensor:
 
 
 def multiply(symbol: tf.Tensor, coefficients: tf.Tensor) -> tf.Tensor:
-    """Return ``symbol * coefficients``, without complex arithmetic for a real symbol."""
+    """Return ``symbol * coefficients``; a real symbol is not converted to a complex one."""
     if not coefficients.dtype.is_complex or symbol.dtype.is_complex:
         return symbol * coefficients
     return tf.complex(symbol * tf.math.real(coefficients), symbol * tf.math.imag(coefficients))
@@ -79,7 +80,7 @@ def _axes(modes: Modes) -> tuple[list[int], list[int]]:
 
 
 def _along(values: tf.Tensor, axis: int, transform: Callable) -> tf.Tensor:
-    """Apply a last-axis transform along coordinate axis 0 = x (last), 1 = y, ..."""
+    """Apply a transform of the last array axis along a coordinate axis (0 = x, 1 = y, 2 = z)."""
     if axis == 0:
         return transform(values)
     return _swap(transform(_swap(values, axis)), axis)
@@ -130,7 +131,10 @@ def _idct(values: tf.Tensor) -> tf.Tensor:
 
 
 def _sine(values: tf.Tensor) -> tf.Tensor:
-    """DST-II, ``sum_j v_j sin((k + 1) pi (j + 1/2) / n)``, by the DCT-II of alternating signs."""
+    """Return the DST-II, ``sum_j v_j sin((k + 1) pi (j + 1/2) / n)``.
+
+    It is computed as the DCT-II of the values with alternating signs.
+    """
     return _reversed(_cosine(values * _signs(values), 2))
 
 
@@ -140,13 +144,13 @@ def _inverse_sine(coefficients: tf.Tensor) -> tf.Tensor:
 
 
 def _half_sine(values: tf.Tensor) -> tf.Tensor:
-    """DST-IV, its own inverse, by the DCT-IV of the reversed values."""
+    """Return the DST-IV, which is its own inverse, as the DCT-IV of the reversed values."""
     result = _cosine(_reversed(values), 4)
     return result * _signs(result)
 
 
 def _shift(coefficients: tf.Tensor, by: int) -> tf.Tensor:
-    """Shift coefficients by one index: sine k has index k - 1, cosine k has index k."""
+    """Shift coefficients by one index: those of sin(k x) have index k - 1, of cos(k x) index k."""
     zero = tf.zeros_like(coefficients[..., :1])
     if by > 0:  # sines to cosines; the highest sine has no cosine on this grid
         return tf.concat([zero, coefficients[..., :-1]], axis=-1)

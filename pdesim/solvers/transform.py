@@ -1,4 +1,4 @@
-"""Direct solution of linear constant-coefficient steady problems by transforms."""
+"""Direct solution of linear steady problems with constant coefficients by transforms."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from pdesim.operators.time_parts import double_names
 from pdesim.operators.transforms import multiply
 from pdesim.plan import Plan
 
-#: tolerance of the compatibility condition, relative to the source's root mean square
+#: maximum component of the source in the null space of the operator, relative to the root mean
+#: square of the source
 COMPATIBLE = {"float32": 1e-4, "float64": 1e-8}
 
 
@@ -23,8 +24,9 @@ COMPATIBLE = {"float32": 1e-4, "float64": 1e-8}
 class Solution:
     """The solution of a steady problem; ``state`` has shape ``(fields, *grid.shape)``.
 
-    ``residual`` is the root mean square of the formula at the solution, evaluated with the selected
-    operators, relative to that of the source.
+    ``residual`` is the root mean square of the right-hand side at the solution, evaluated with the
+    selected operators, divided by the root mean square of the source. ``removed_mean`` is the root
+    mean square of the component of the source in the null space of the operator.
     """
 
     state: np.ndarray
@@ -35,14 +37,14 @@ class Solution:
 def solve(plan: Plan, placement: Placement) -> Solution:
     """Solve ``L u + s = 0`` mode by mode: ``u = -L^-1 s``.
 
-    s includes the contribution of boundary values. With ``operators=stencil`` or ``conv`` L holds
-    the stencil's own symbol, so the discrete equations are satisfied to round-off; with
-    ``spectral`` L is the symbol of the differential operator. Modes in the null space of L (the
-    mean, for a Laplacian) have the values of the initial state.
+    The source s includes the contribution of boundary values. With ``operators=stencil`` or
+    ``conv``, L is the symbol of the stencil, so that the discrete equations are satisfied to
+    round-off. With ``spectral``, L is the symbol of the differential operator. Modes in the null
+    space of L (the mean, for a Laplacian) have the values of the initial state.
 
     Raises:
         StepperError: for problems that are not linear with constant coefficients, and for sources
-            that are not orthogonal to the null space of L (the compatibility condition).
+            with a component in the null space of L, for which no solution exists.
     """
     check_solvable(plan.problem)
     dtype = tf.as_dtype(plan.settings.device.precision)
@@ -74,21 +76,23 @@ def solve(plan: Plan, placement: Placement) -> Solution:
         residual, source, unsolvable = (float(size) for size in sizes)
     if unsolvable > COMPATIBLE[dtype.name] * source:
         raise StepperError(
-            f"this problem has no solution: the source has a part of size {unsolvable:.3g} "
-            f"(of {source:.3g}) in modes that the operator does not see, such as the mean",
-            "between periodic or no-flux sides, a source whose mean is zero",
+            "this problem has no solution: the component of the source in the null space of the "
+            f"operator (such as its mean) has the size {unsolvable:.3g}",
+            "a source with zero mean, if all boundaries are periodic or no-flux",
         )
     return Solution(state.numpy(), residual / source if source > 0 else residual, unsolvable)
 
 
 def _inverse(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return inverses, zero for singular matrices, and a mask of the modes with singular matrices.
+    """Return the inverse matrices of all modes, and a mask of the modes with singular matrices.
+
+    The inverse of a singular matrix is set to zero.
 
     Args:
-        matrices: ``(*modes, fields, fields)``.
+        matrices: shape ``(*modes, fields, fields)``.
 
     Returns:
-        ``(fields, fields, *modes)`` and ``(*modes)``.
+        Arrays of shape ``(fields, fields, *modes)`` and ``modes``.
     """
     scale = np.abs(matrices).max()
     singular = np.abs(np.linalg.det(matrices)) <= (1e-13 * scale) ** matrices.shape[-1]

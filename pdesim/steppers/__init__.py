@@ -1,8 +1,8 @@
-"""Time steppers: a catalogue of methods as data, and one module per family.
+"""Time steppers: a catalogue of methods (``methods``), and one module for each family.
 
-``base`` is the contract. A step is arithmetic on the arrays of a ``System``, so the same code
-advances tensors, advances small matrices whose spectral radius is the stability limit
-(``stability``), and determines its cost (``cost``).
+``base`` defines the interface. A step is arithmetic on the arrays of a ``System``, so the same code
+serves three purposes: it advances tensors; applied to small matrices, it gives the stability limit
+(``stability``); applied to placeholders, it gives the cost of a step (``cost``).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def _symplectic(method: Method, problem: Problem, stages: int) -> Stepper:
     return SymplecticComposition(method, parts)
 
 
-#: family -> constructor of a stepper from ``(method, problem, stages)``
+#: family -> function ``(method, problem, stages)`` that returns a stepper
 _BUILDERS: dict[str, Callable[[Method, Problem, int], Stepper]] = {
     "explicit": lambda method, problem, stages: RungeKutta(method),
     "adaptive": lambda method, problem, stages: EmbeddedRungeKutta(method),
@@ -57,14 +57,14 @@ _REGISTERED: dict[str, Stepper] = {}
 
 
 def register(stepper: Stepper) -> None:
-    """Add a stepper under the name of its method, for :func:`build_stepper` and the catalogue.
+    """Add a stepper to the catalogue, under the name of its method.
 
     Raises:
-        ValueError: if the name is taken.
+        ValueError: if the catalogue already contains this name.
     """
     name = stepper.method.name
     if name in METHODS:
-        raise ValueError(f"a stepper is named {name} already")
+        raise ValueError(f"there is already a stepper with the name {name}")
     METHODS[name], _REGISTERED[name] = stepper.method, stepper
 
 
@@ -99,9 +99,9 @@ def incompatibility(name: str, problem: Problem) -> str | None:
     """Return the reason why a stepper does not apply to a problem; None if it applies."""
     method, basis = METHODS[name], problem.basis
     if method.family in ("exponential", "imex") and isinstance(basis, NoModes):
-        return f"it advances Fourier, sine or cosine modes, and there are none: {basis.reason}"
+        return f"it needs Fourier, sine or cosine modes, but {basis.reason}"
     if method.family == "implicit" and not _is_linear(problem):
-        return "it solves linear equations, and this one is not linear in its fields"
+        return "it needs an equation that is linear in its fields"
     if method.family == "symplectic" and partition(problem.equation) is None:
         return "it needs positions and momenta (u' = w, w' = force(u) - damping*w)"
     if name == "exact":

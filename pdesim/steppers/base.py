@@ -1,9 +1,9 @@
-"""The contract between a stepper and the system of equations that it advances.
+"""The interface between a stepper and the system of equations that it advances.
 
-A stepper is arithmetic on arrays that support ``+``, ``-`` and ``*`` with each other and with
-numbers. It does not state where its arrays are stored: the engine determines that by running
-``step`` on placeholders (:mod:`pdesim.steppers.cost`). A new stepper is a subclass of
-:class:`Stepper` that defines ``step``, and an entry in :mod:`pdesim.steppers.methods`.
+A stepper computes with arrays that support ``+``, ``-`` and ``*`` with each other and with numbers.
+It does not determine which of its arrays are stored in memory: the engine does so by running
+``step`` on placeholders (:mod:`pdesim.steppers.cost`). To add a stepper, define a subclass of
+:class:`Stepper` with the method ``step``, and an entry in :mod:`pdesim.steppers.methods`.
 """
 
 from __future__ import annotations
@@ -35,28 +35,32 @@ class System(Protocol):
     def evaluate(
         self, formulas: Sequence[sympy.Expr], state: Array | Sequence[Array], time: Any
     ) -> Array:
-        """Evaluate some formulas, stacked; ``state`` may be a list of one array per field."""
+        """Evaluate formulas and stack the results like fields.
+
+        Args:
+            state: one array, or a list with one array for each field.
+        """
 
     def stack(self, fields: Sequence[Array]) -> Array:
         """Stack fields into one array."""
 
     def unstack(self, state: Array) -> Sequence[Array]:
-        """Return the fields of an array."""
+        """Return the fields of a stacked array."""
 
     def column(self, values: Array) -> Array:
-        """Return one value per field, shaped to multiply a state."""
+        """Reshape an array of one value per field so that it multiplies a state."""
 
     def to_modes(self, state: Array) -> Array:
         """Return Fourier, sine or cosine coefficients of a state."""
 
     def to_state(self, modes: Array) -> Array:
-        """The inverse of :meth:`to_modes`."""
+        """Return the state of modes: the inverse of :meth:`to_modes`."""
 
     def enforce_hermitian(self, modes: Array) -> Array:
         """Return the nearest modes with the Hermitian symmetry of a real state."""
 
     def apply_matrix(self, matrix: Array, modes: Array) -> Array:
-        """Apply a matrix function of the linear part to modes."""
+        """Multiply modes by a matrix function of the linear part."""
 
     def rest(self, state: Array, time: Any) -> Array:
         """Return the right-hand side without the linear part of :meth:`Stepper.coefficients`."""
@@ -65,19 +69,26 @@ class System(Protocol):
         """Return the modes of :meth:`rest`."""
 
     def solve_shifted(self, b: Array, factor: Any, time: Any, x0: Array) -> Array:
-        """Solve ``u - factor * A u = b`` iteratively from ``x0``; A is the linear part."""
+        """Solve ``u - factor * A u = b`` iteratively, where A is the linear part.
+
+        Args:
+            x0: the initial guess.
+        """
 
 
 class Stepper:
-    """A one-step method that carries the state itself; subclasses define :meth:`step`.
+    """Base class of time steppers; subclasses define :meth:`step`.
+
+    By default, the data that are carried from step to step are the state itself.
 
     Attributes:
-        method: name, order and citation.
+        method: name, order and citation of the method.
         limited_by_derivatives: whether derivatives limit the stable step.
-        is_multistep: whether the carried data belong to earlier steps, so that a change of dt
-            restarts the method.
-        uses_modes: whether :meth:`coefficients` are functions of the linear part in modes.
-        carries_state: whether :meth:`init` and :meth:`extract` return their argument.
+        is_multistep: whether the carried data contain results of earlier steps, so that the method
+            must be restarted if dt changes.
+        uses_modes: whether :meth:`coefficients` depend on the linear part in modes.
+        carries_state: whether the carried data are the state, so that :meth:`init` and
+            :meth:`extract` return their argument.
     """
 
     method: Method
@@ -89,7 +100,7 @@ class Stepper:
     def coefficients(
         self, linear: np.ndarray | None, parameters: Mapping[str, float], dt: float
     ) -> dict[str, np.ndarray]:
-        """Return coefficients that depend on dt, computed once in float64.
+        """Return the coefficients of the method for a time step, as float64 arrays.
 
         Args:
             linear: the linear part of the equation in modes, ``(fields, fields, *modes)``; None
@@ -100,13 +111,13 @@ class Stepper:
     def init(
         self, system: System, state: Array, time: Any, dt: Any, coefficients: Mapping[str, Array]
     ) -> Carry:
-        """Return the carried data for a state."""
+        """Return the carried data with which the first step from a state begins."""
         return state
 
     def extract(
         self, system: System, carry: Carry, time: Any, dt: Any, coefficients: Mapping[str, Array]
     ) -> Array:
-        """Return the state of the carried data."""
+        """Return the state that corresponds to the carried data."""
         return carry
 
     def step(
@@ -122,11 +133,11 @@ class Stepper:
 
 
 class AdaptiveStepper(Stepper):
-    """A stepper with an error estimate, from which the engine adapts the step."""
+    """A stepper that estimates its error, so that the engine can adapt the time step."""
 
     @property
     def error_order(self) -> int:
-        """The order of the error estimate in dt."""
+        """The power of dt with which the error estimate decreases."""
         return self.method.order
 
     def step_with_error(
@@ -147,11 +158,11 @@ class AdaptiveStepper(Stepper):
 
 
 def is_diagonal(linear: np.ndarray) -> bool:
-    """Whether a linear part of shape ``(fields, fields, ...)`` does not couple fields."""
+    """Whether all matrices in an array of shape ``(fields, fields, ...)`` are diagonal."""
     off = ~np.eye(len(linear), dtype=bool)
     return not np.any(linear[off])
 
 
 def diagonal(linear: np.ndarray) -> np.ndarray:
-    """Return the diagonal entries of ``(fields, fields, ...)``, shape ``(fields, ...)``."""
+    """Return the diagonals, ``(fields, ...)``, of matrices of shape ``(fields, fields, ...)``."""
     return np.stack([linear[i, i] for i in range(len(linear))])

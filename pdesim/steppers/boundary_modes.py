@@ -1,4 +1,4 @@
-"""The stiffest modes that boundary conditions add to the plane waves (NumPy, float64)."""
+"""The stiffest modes near boundaries, which may be stiffer than any plane wave (NumPy, float64)."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ POINTS = 24
 
 
 def stiffest_mode(problem: Problem, axis: int) -> float:
-    """Return the lowest eigenvalue of the second difference with an axis's boundary conditions.
+    """Return the lowest eigenvalue of the second difference along an axis with boundaries.
 
-    The result is 0 for a periodic axis. Extrapolation through a Dirichlet condition makes
-    high-order stencils stiffer than any plane wave. With stated second conditions, the result is at
-    most ``-sqrt(m)`` for the largest eigenvalue m of the fourth difference with these conditions.
+    The result is 0 for a periodic axis and for spectral operators. With stencils of high order,
+    extrapolation through a Dirichlet condition results in modes that are stiffer than any plane
+    wave. If the settings state second conditions, the result is at most ``-sqrt(m)``, where m is
+    the largest eigenvalue of the fourth difference with these conditions.
     """
     grid, scheme = problem.grid, problem.discretisation
     if scheme.is_spectral or problem.boundary.is_periodic(axis):
@@ -53,7 +54,7 @@ class _Line:
         return self._difference(self._extended(np.eye(self.points), pair, self.reach))
 
     def fourth(self, pair: tuple[BoundaryCondition, BoundaryCondition]) -> np.ndarray:
-        """Return the matrix of d2/dx2 of d2/dx2 with the second conditions of both ends."""
+        """Return the matrix of d4/dx4, as d2/dx2 of d2/dx2, with the second conditions."""
         wide = self._difference(self._extended(np.eye(self.points), pair, 2 * self.reach))
         inside = slice(self.reach, self.reach + self.points)
         lower, upper = (wall.laplacian or replace(wall, slope=None) for wall in pair)

@@ -1,8 +1,9 @@
-"""The cost of a step, found by running it on placeholders: chained evaluations and arrays.
+"""The cost of a step: its chained right-hand sides and stored arrays, from a run on placeholders.
 
-A compiler computes a chain of arithmetic in one pass over memory. An intermediate array has to be
-stored if neighbours of its cells are read, or if it contains a right-hand side and several later
-arrays are computed from it; otherwise that right-hand side would be evaluated more than once.
+A compiler computes a chain of arithmetic in one pass over memory. An intermediate array must be
+stored in two cases: if neighbours of its cells are read, or if it contains a right-hand side and
+several later arrays are computed from it. In the second case, the right-hand side would otherwise
+be evaluated more than once.
 """
 
 from __future__ import annotations
@@ -20,19 +21,19 @@ from pdesim.steppers.base import AdaptiveStepper, Stepper
 class Cost:
     """The evaluations and arrays of one step of a stepper.
 
-    Arrays are numbered: first the carried arrays, then every result of ``rhs``, ``evaluate`` and of
-    arithmetic with arrays, in the order in which ``step`` computes them.
+    Arrays are identified by numbers: first the carried arrays, then all results of ``rhs``,
+    ``evaluate`` and arithmetic with arrays, in the order in which ``step`` computes them.
 
     Args:
-        depth: number of chained right-hand-side evaluations.
+        depth: the number of chained right-hand sides, of which each uses the previous one.
         is_local: whether the step consists of right-hand sides and arithmetic only.
-        neighbors_read: arrays whose neighbouring cells are read.
-        reused: arrays that contain a right-hand side and from which several later arrays are
-            computed.
-        slopes: stored arrays that are results of ``rhs`` or ``evaluate``.
-        outputs: arrays that are carried after the step and also read within it, with their index in
-            the carried data.
-        buffer_of: the buffer that every other stored array is written to.
+        neighbors_read: the arrays of which neighbouring cells are read.
+        reused: the other arrays that contain a right-hand side and from which several later arrays
+            are computed.
+        slopes: the stored arrays that are results of ``rhs`` or ``evaluate``.
+        outputs: the stored arrays that are carried to the next step, each with its index in the
+            carried data.
+        buffer_of: for all other stored arrays, the number of the buffer to which they are written.
         buffers: the number of fields in each buffer.
     """
 
@@ -52,7 +53,10 @@ class Cost:
 
 
 class Placeholder:
-    """An array in a dry run: its inputs, and the number of right-hand sides in its chain."""
+    """An array in a dry run, with the arrays from which it is computed.
+
+    ``depth`` is the number of chained right-hand sides on which it depends.
+    """
 
     def __init__(
         self, trace: _Trace, inputs: Sequence[Placeholder], size: int, reads: bool = False
@@ -117,14 +121,14 @@ class _Trace:
 
 
 class _AnyCoefficient(dict):
-    """Coefficients of a dry run, which need no values."""
+    """The coefficients in a dry run: 1.0 for every name."""
 
     def __missing__(self, name: str) -> float:
         return 1.0
 
 
 def cost_of(stepper: Stepper, problem: Problem) -> Cost:
-    """Return the cost of one step, including the error estimate if the stepper has one."""
+    """Return the cost of one step, including that of an error estimate if there is one."""
     trace = _Trace(problem)
     state = Placeholder(trace, [], len(problem.equation.fields))
     initial = stepper.init(trace, state, 0.0, 1.0, _AnyCoefficient())
@@ -178,7 +182,7 @@ def _analyse(
 
 
 def _contains_slope(value: Placeholder, stored: set[int]) -> bool:
-    """Whether the pass that computes an array evaluates a right-hand side."""
+    """Whether the pass over memory that computes an array evaluates a right-hand side."""
     return value.reads or any(
         _contains_slope(source, stored) for source in value.inputs if source.number not in stored
     )
@@ -187,7 +191,11 @@ def _contains_slope(value: Placeholder, stored: set[int]) -> bool:
 def _assign_buffers(
     trace: _Trace, stored: set[int], outputs: Mapping[int, int], ends: Sequence[Placeholder]
 ) -> tuple[dict[int, int], tuple[int, ...]]:
-    """Assign a buffer to every stored array; a buffer is reused after the last read."""
+    """Assign a buffer to every stored array that is not an output.
+
+    A buffer can be assigned again after its array has been read for the last time. The second
+    result contains the number of fields in each buffer.
+    """
     never = len(trace.values)
     last = dict.fromkeys(stored, -1)
     for value in trace.values:
@@ -221,7 +229,7 @@ def _assign_buffers(
 
 
 def _reads(value: Placeholder, stored: set[int]) -> set[int]:
-    """Return the stored arrays that the pass that computes ``value`` reads."""
+    """Return the numbers of the stored arrays that are read to compute ``value``."""
     numbers: set[int] = set()
     for source in value.inputs:
         numbers |= {source.number} if source.number in stored else _reads(source, stored)

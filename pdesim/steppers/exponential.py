@@ -22,10 +22,10 @@ from pdesim.steppers.base import (
 )
 from pdesim.steppers.methods import Method, Phi
 
-#: magnitude below which phi functions are computed by their series, and its number of terms for
-#: float64
+#: phi functions of numbers below this magnitude are computed by their series, with this number of
+#: terms (for float64)
 SERIES_RADIUS, TERMS = 1.0, 18
-#: number of matrices per chunk, small enough for the caches
+#: number of matrices that are computed at once, small enough for the caches
 CHUNK = 4096
 #: number of balancing sweeps over the rows of a matrix
 BALANCING_SWEEPS = 3
@@ -33,13 +33,14 @@ BALANCING_SWEEPS = 3
 
 @dataclass(frozen=True)
 class Exponential(Stepper):
-    """Exponential Runge-Kutta on modes, ``u' = L u + N(u, t)``, from a tableau of phi functions.
+    """Exponential Runge-Kutta methods for the modes of ``u' = L u + N(u, t)``.
 
-    ``U_i = exp(c_i dt L) u + dt sum_j a_ij N(U_j, t + c_j dt)``. If N depends on neither u nor t,
-    one stage gives the exact solution.
+    ``U_i = exp(c_i dt L) u + dt sum_j a_ij N(U_j, t + c_j dt)``, where the a_ij are sums of phi
+    functions of L (``ExponentialTableau``). If N depends on neither u nor t, one stage gives the
+    exact solution.
 
-    Time-dependent boundary values enter N multiplied by the stiffest rates of L, which reduces
-    methods of order 3 and 4 by one or two orders (``Method.reduced_order``).
+    Time-dependent boundary values contribute to N with factors as large as the stiffest rates of L.
+    This reduces methods of order 3 and 4 by one or two orders (``Method.reduced_order``).
     """
 
     method: Method
@@ -49,9 +50,10 @@ class Exponential(Stepper):
     def coefficients(
         self, linear: np.ndarray | None, parameters: Mapping[str, float], dt: float
     ) -> dict[str, np.ndarray]:
-        """Return matrix functions of ``linear``, of shape ``(fields, fields, *modes)``.
+        """Return matrix functions of ``linear``.
 
-        The shape is ``(fields, *modes)`` if the linear part does not couple fields.
+        Their shape is ``(fields, *modes)`` if the linear part does not couple fields, otherwise
+        ``(fields, fields, *modes)``.
         """
         assert linear is not None
         tableau = self.method.exponential_tableau
@@ -110,7 +112,7 @@ def _key(entry: Phi) -> str:
 
 
 def _functions(linear: np.ndarray, dt: float, highest: int) -> list[np.ndarray]:
-    """Return ``phi_0`` to ``phi_highest`` of ``dt * linear``, of scalars if it is diagonal."""
+    """Return ``phi_0`` to ``phi_highest`` of ``dt * linear``; only diagonals if it is diagonal."""
     if is_diagonal(linear):
         return phi_of_numbers(diagonal(linear) * dt, highest)
     return phi_of_matrices(linear * dt, highest)
@@ -119,10 +121,10 @@ def _functions(linear: np.ndarray, dt: float, highest: int) -> list[np.ndarray]:
 def phi_of_numbers(z: np.ndarray, highest: int) -> list[np.ndarray]:
     """Return ``phi_0 = exp, phi_1, ..., phi_highest`` of every number in ``z``, real or complex.
 
-    ``phi_k(z) = sum_n z**n / (n + k)!``. The series is used near zero; elsewhere the recurrence
-    ``phi_(k+1) = (phi_k - 1/k!) / z`` starts from ``expm1(z) / z``. It loses about one digit by
-    cancellation at ``|z| = 1``, and less for larger arguments. The accuracy of each value is
-    independent of the other values in the array.
+    ``phi_k(z) = sum_n z**n / (n + k)!``. The series is used near zero. Elsewhere, the recurrence
+    ``phi_(k+1) = (phi_k - 1/k!) / z`` is used, beginning with ``phi_1 = expm1(z) / z``. The
+    recurrence loses about one digit by cancellation at ``|z| = 1`` and less for larger arguments.
+    The accuracy of each value is independent of the other values in the array.
 
     Returns:
         ``highest + 1`` arrays of the shape of ``z``.
@@ -149,16 +151,16 @@ def phi_of_numbers(z: np.ndarray, highest: int) -> list[np.ndarray]:
 def phi_of_matrices(z: np.ndarray, highest: int) -> list[np.ndarray]:
     """Return ``phi_0 = exp, phi_1, ..., phi_highest`` of many small matrices.
 
-    The Taylor series of ``z / 2**s``, with s chosen per matrix, is followed by s doublings
-    (Skaflestad and Wright, Appl. Numer. Math. 59 (2009) 783, eq. 9,
-    doi:10.1016/j.apnum.2008.03.021), with ``E = exp - 1`` in place of ``exp``::
+    The Taylor series of ``z / 2**s``, with a separate s for each matrix, is followed by s doublings
+    of the argument (Skaflestad and Wright, Appl. Numer. Math. 59 (2009) 783, eq. 9,
+    doi:10.1016/j.apnum.2008.03.021). They use ``E = exp - 1`` in place of ``exp``::
 
         E(2 z) = E(z)**2 + 2 E(z)
         phi_k(2 z) = 2**-k [E(z) phi_k(z) + phi_k(z) + sum_(j=1..k) phi_j(z) / (k - j)!]
 
-    so that functions of eigenvalues near zero are accurate for any number of doublings. s depends
-    on the norm of the matrix after balancing (Osborne, J. ACM 7 (1960) 338), with factors that are
-    powers of two and therefore exact.
+    Functions of eigenvalues near zero are therefore accurate for any number of doublings. The
+    number s follows from the norm of the matrix after balancing (Osborne, J. ACM 7 (1960) 338). The
+    factors of the balancing are powers of two, so that they cause no rounding errors.
 
     Args:
         z: real or complex, shape ``(n, n, ...)``.
@@ -176,13 +178,13 @@ def phi_of_matrices(z: np.ndarray, highest: int) -> list[np.ndarray]:
 
 
 def _phi_of_chunk(z: np.ndarray, highest: int) -> np.ndarray:
-    """Return the stacked ``phi_0, ..., phi_highest`` of matrices of shape ``(n, n, matrices)``."""
+    """Return ``phi_0, ..., phi_highest``, stacked, of matrices of shape ``(n, n, matrices)``."""
     n = len(z)
     scale = _balance(z)
     z = z / scale[:, None] * scale
     norm = np.abs(z).sum(axis=0).max(axis=0)
     _, exponent = np.frexp(np.where(np.isfinite(norm), norm, 0.0))
-    doublings = np.maximum(exponent + 1, 0)  # norm < 2**exponent, so that the scaled one is < 1/2
+    doublings = np.maximum(exponent + 1, 0)  # norm < 2**exponent, so that the scaled norm is < 1/2
     order = np.argsort(-doublings, kind="stable")
     doublings = doublings[order]
     small = z[..., order] / np.exp2(doublings)
@@ -202,7 +204,11 @@ def _phi_of_chunk(z: np.ndarray, highest: int) -> np.ndarray:
 
 
 def _doubled(values: np.ndarray) -> np.ndarray:
-    """Return ``E, phi_1, ...`` of ``2 z`` from those of ``z``, ``(functions, n, n, matrices)``."""
+    """Return ``E, phi_1, ...`` of ``2 z`` from ``E, phi_1, ...`` of ``z``.
+
+    Args:
+        values: shape ``(functions, n, n, matrices)``.
+    """
     expm1, *phi = values
     doubled = [_product(expm1, expm1) + 2 * expm1]
     for k in range(1, len(values)):
@@ -214,7 +220,14 @@ def _doubled(values: np.ndarray) -> np.ndarray:
 
 
 def _series(z: np.ndarray, k: int, one: float | np.ndarray, product: Callable) -> np.ndarray:
-    """Return ``sum_n z**n / (n + k)!`` by Horner's rule, accurate in float64 for norms up to 1."""
+    """Return ``sum_n z**n / (n + k)!`` by Horner's rule.
+
+    The number of terms suffices in float64 for norms of z up to 1.
+
+    Args:
+        one: the unit number or unit matrix.
+        product: the multiplication of numbers or matrices.
+    """
     total = np.zeros_like(z) + one / math.factorial(TERMS + k)
     for n in range(TERMS - 1, -1, -1):
         total = product(z, total) + one / math.factorial(n + k)
@@ -222,12 +235,15 @@ def _series(z: np.ndarray, k: int, one: float | np.ndarray, product: Callable) -
 
 
 def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Multiply matrices over the first two axes, elementwise over the last: fast for small n."""
+    """Return the products of matrices of shape ``(n, n, matrices)``; this is fast for small n."""
     return sum(a[:, j, None] * b[None, j] for j in range(len(a)))
 
 
 def _balance(z: np.ndarray) -> np.ndarray:
-    """Return powers of two d, ``(n, matrices)``, that reduce the norm of ``z[i, j] d_j / d_i``."""
+    """Return powers of two d, shape ``(n, matrices)``, such that ``z[i, j] d_j / d_i`` is balanced.
+
+    In a balanced matrix, rows and columns have similar norms.
+    """
     n = len(z)
     scale = np.ones((n, z.shape[-1]))
     size = np.abs(z)

@@ -1,4 +1,4 @@
-"""Implicit and implicit-explicit methods, which treat the linear part implicitly."""
+"""Methods that treat the linear part implicitly: IMEX multistep methods and the theta rule."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ from pdesim.steppers.methods import Method
 
 @dataclass(frozen=True)
 class ImexMultistep(Stepper):
-    """CNAB2 and SBDF2 on modes, ``u' = L u + N(u, t)``.
+    """The multistep methods CNAB2 and SBDF2 for the modes of ``u' = L u + N(u, t)``.
 
     CNAB2: ``(1 - dt/2 L) u+ = (1 + dt/2 L) u + dt (3/2 N - 1/2 N-)``.
     SBDF2: ``(3/2 - dt L) u+ = 2 u - 1/2 u- + dt (2 N - N-)``.
 
-    The first step uses ``N- = N`` and ``u- = u - dt (L u + N)``. It is of first order, which does
-    not reduce the global order of two.
+    Here u+ denotes the next step, and u- and N- the previous one. The first step uses ``N- = N``
+    and ``u- = u - dt (L u + N)``. It is of first order, which does not reduce the global order of
+    two.
     """
 
     method: Method
@@ -91,10 +92,12 @@ class ImexMultistep(Stepper):
 
 @dataclass(frozen=True)
 class ThetaMethod(Stepper):
-    """The theta rule for linear equations, ``u' = A u + s(t)``: Euler is 1, trapezoidal 1/2.
+    """The theta rule for linear equations ``u' = A u + s(t)``.
 
-    ``(1 - theta dt A) u+ = u + dt [(1 - theta) (A u + s) + theta s+]``, solved on modes where A is
-    diagonal there (``direct``), by Krylov iterations elsewhere.
+    ``(1 - theta dt A) u+ = u + dt [(1 - theta) (A u + s) + theta s+]``, where u+ and s+ belong to
+    the end of the step. Implicit Euler has theta = 1, the trapezoidal rule theta = 1/2. With
+    ``direct``, A is diagonal in a basis of modes, and the equation is solved mode by mode;
+    otherwise it is solved by Krylov iterations.
     """
 
     method: Method
@@ -137,7 +140,7 @@ class ThetaMethod(Stepper):
     ) -> Carry:
         theta = self.theta
         if not self.direct:
-            # rhs(0) is the source, so that the new source is part of the right-hand side
+            # rhs(0) is the source s+ at the end of the step
             known = carry + theta * dt * system.rhs(0.0 * carry, stage_time(1.0))
             if theta < 1:
                 known = known + (1 - theta) * dt * system.rhs(carry, stage_time(0.0))

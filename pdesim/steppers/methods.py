@@ -1,4 +1,7 @@
-"""The time steppers as data: order, family, tableau, citation. No TensorFlow."""
+"""The catalogue of time-stepping methods: order, family, tableau, citation.
+
+This module does not import TensorFlow.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,10 @@ Phi = tuple[tuple[float, int, float], ...]
 
 @dataclass(frozen=True)
 class ExponentialTableau:
-    """``U_i = exp(c_i dt L) u + dt sum_j a_ij(dt L) N(U_j)``, and likewise b for the new u."""
+    """Tableau of an exponential method: ``U_i = exp(c_i dt L) u + dt sum_j a_ij(dt L) N(U_j)``.
+
+    The new u is computed in the same way, with the weights ``b`` and c = 1.
+    """
 
     c: tuple[float, ...]
     a: tuple[tuple[Phi, ...], ...]
@@ -42,13 +48,18 @@ class Method:
     """A time-stepping method: description, order, coefficients and citation.
 
     ``safety`` is the fraction of the stability limit that ``time.dt=auto`` uses. ``weights`` are
-    the sub-steps of a symmetric composition, as fractions of dt. ``reduced_order`` is the lowest
-    order with time-dependent boundary values; None if the order is not reduced. Such values are a
-    source as stiff as the operator, and the stages are of low order only (Hochbruck and Ostermann,
-    Acta Numerica 19 (2010) 209, sec. 2.4, doi:10.1017/S0962492910000048). Measured with boundary
-    values 1 + sin(3 t), 64 cells, dt from 1/10 to 1/160: ETDRK3 and ETDRK4 3 on the heat equation
-    and about 2 on Allen-Cahn, ETDRK2, SBDF2, RKL2 and Crank-Nicolson 2 on both. CNAB2 oscillates:
-    1.4 at long steps. The full order is attained for steps far below the explicit stability limit.
+    the sub-steps of a symmetric composition, as fractions of dt.
+
+    ``reduced_order`` is the lowest order with time-dependent boundary values; None if the order is
+    not reduced. Time-dependent boundary values act as a source that is as stiff as the operator,
+    for which the low order of the stages matters (Hochbruck and Ostermann, Acta Numerica 19 (2010)
+    209, sec. 2.4, doi:10.1017/S0962492910000048). The full order is attained for steps far below
+    the explicit stability limit.
+
+    Orders measured with boundary values 1 + sin(3 t), 64 cells, and dt from 1/10 to 1/160: ETDRK3
+    and ETDRK4 have order 3 for the heat equation and about 2 for Allen-Cahn; ETDRK2, SBDF2, RKL2
+    and Crank-Nicolson have order 2 for both. Solutions of CNAB2 oscillate, with order 1.4 at long
+    steps.
     """
 
     name: str
@@ -85,7 +96,7 @@ def _phi(*terms: tuple[float, int, float]) -> Phi:
     return terms
 
 
-# entries shared by several exponential methods: phi_1 at half a step, Simpson's weights
+# entries that several exponential methods share: phi_1 at half a step, first and last weight of b
 _HALF = _phi((0.5, 1, 0.5))
 _FIRST = _phi((1, 1, 1), (-3, 2, 1), (4, 3, 1))
 _LAST = _phi((-1, 2, 1), (4, 3, 1))
@@ -147,7 +158,8 @@ _ALL = (
         "rkl2",
         "stabilized",
         2,
-        "Runge-Kutta-Legendre: many stages, a step that grows with their square, for diffusion",
+        "Runge-Kutta-Legendre, for diffusion: a stable step proportional to the number of stages "
+        "squared",
         "Meyer, Balsara, Aslam, J. Comput. Phys. 257 (2014) 594, eqs. 16-18",
     ),
     Method(
@@ -241,7 +253,7 @@ _ALL = (
         "verlet",
         "symplectic",
         2,
-        "Stormer-Verlet (leapfrog), for second-order systems such as the wave",
+        "Stormer-Verlet (leapfrog), for second-order systems such as the wave equation",
         "Hairer, Lubich, Wanner, Acta Numerica 12 (2003) 399, eq. 1.5",
         0.9,
     ),
@@ -258,7 +270,7 @@ _ALL = (
         "exact",
         "exponential",
         0,
-        "the exact solution of linear equations with constant coefficients, in one jump",
+        "the exact solution of linear equations with constant coefficients, in one step per frame",
         "Moler, Van Loan, SIAM Rev. 45 (2003) 3",
         tableau=ExponentialTableau((0.0,), ((),), (_phi((1, 1, 1)),)),
     ),

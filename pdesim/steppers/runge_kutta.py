@@ -1,4 +1,4 @@
-"""Explicit Runge-Kutta methods, from a tableau: with fixed steps, and embedded pairs."""
+"""Explicit Runge-Kutta methods, defined by tableaux: methods with fixed steps, embedded pairs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from pdesim.steppers.methods import Method, Tableau
 class RungeKutta(Stepper):
     """``k_i = f(u + dt sum_j a_ij k_j, t + c_i dt)``, ``u <- u + dt sum_i b_i k_i``.
 
-    Evaluated in the form of Shu and Osher (:func:`shu_osher_form`), which uses every slope once.
+    The method is evaluated in the form of Shu and Osher (:func:`shu_osher_form`), in which each
+    slope k_i is used only once.
     """
 
     method: Method
@@ -44,20 +45,20 @@ class RungeKutta(Stepper):
 def shu_osher_form(tableau: Tableau) -> list[tuple[tuple[Fraction, ...], Fraction]]:
     """Return the weights and the factor of ``S_i = sum_m w_im S_m + factor_i dt k_(i-1)``.
 
-    ``S_0`` is the state, the last stage the new state. A slope follows from the stage that was
-    computed from it: ``dt k_(i-1) = (S_i - S_0 - dt sum_j a_ij k_j) / a_(i, i-1)``; after Shu and
-    Osher, J. Comput. Phys. 77 (1988) 439, eq. 2.1, doi:10.1016/0021-9991(88)90177-5.
+    ``S_0`` is the state and the last stage is the new state. Earlier slopes are expressed by
+    stages: ``dt k_(i-1) = (S_i - S_0 - dt sum_j a_ij k_j) / a_(i, i-1)``. Shu and Osher, J. Comput.
+    Phys. 77 (1988) 439, eq. 2.1, doi:10.1016/0021-9991(88)90177-5.
 
     Raises:
         ValueError: for a tableau with a stage that does not use the preceding slope.
     """
-    #: each dt k_j, as weights of the differences S_m - S_0
+    #: for each j, dt k_j as weights of the differences S_m - S_0
     slopes: list[dict[int, Fraction]] = []
     forms = []
     for number, row in enumerate([*tableau.a[1:], tableau.b], start=1):
         *earlier, factor = row
         if not factor:
-            raise ValueError(f"stage {number} does not use the slope before it")
+            raise ValueError(f"stage {number} does not use the slope of the preceding stage")
         weights = [Fraction(0)] * number
         for share, slope in zip(earlier, slopes, strict=True):
             for stage, weight in slope.items():
@@ -71,7 +72,7 @@ def shu_osher_form(tableau: Tableau) -> list[tuple[tuple[Fraction, ...], Fractio
 
 @dataclass(frozen=True)
 class EmbeddedRungeKutta(AdaptiveStepper):
-    """An embedded pair, with the error estimate ``dt sum_i (b_i - embedded_i) k_i``."""
+    """An embedded pair. Its error estimate is ``dt sum_i (b_i - embedded_i) k_i``."""
 
     method: Method
     limited_by_derivatives: ClassVar[bool] = True
@@ -94,7 +95,7 @@ class EmbeddedRungeKutta(AdaptiveStepper):
 
 
 def weighted_sum(weights: Iterable[Fraction], values: Iterable[Array]) -> Array:
-    """Return ``sum_i weights[i] * values[i]`` over the nonzero weights."""
+    """Return ``sum_i weights[i] * values[i]``, omitting terms with weight 0."""
     total = None
     for weight, value in zip(weights, values, strict=False):
         if weight:

@@ -1,4 +1,7 @@
-"""Runge-Kutta-Legendre: explicit, with a stability interval quadratic in the number of stages."""
+"""Runge-Kutta-Legendre methods: explicit, with long stable steps for diffusion.
+
+The largest stable step is proportional to the square of the number of stages.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ class RungeKuttaLegendre(Stepper):
             nu = -(j - 1) / j * b[j] / b[j - 2]
             gamma = -(1 - b[j - 1]) * mu * w
             rate = (mu * w) * system.rhs(now, stage_time(self._abscissa(j - 1))) + gamma * f0
-            # differences, so that a uniform state remains constant for any rounding of the weights
+            # written with differences, so that rounding of the weights cannot change uniform states
             new = now + nu * (before - now) + (1 - mu - nu) * (y0 - now) + dt * rate
             before, now = now, new
         return now

@@ -1,8 +1,9 @@
-"""Selection of the cells that determine the stability limit, by the local Jacobian.
+"""Selection of the cells that determine the stability limit, from the Jacobian in each cell.
 
-A stability limit from a subset of cells is wrong if a coefficient is large in a few others. All
-cells are therefore examined for a small number of wave vectors; those in which a measure of the
-eigenvalues is extreme are then analysed for all wave vectors (``stability``).
+A stability limit from an arbitrary subset of cells would be wrong if a coefficient were large in a
+few other cells. All cells are therefore examined for a small number of wave vectors. The cells in
+which a measure of the eigenvalues is extreme are then analysed for all wave vectors
+(``stability``).
 """
 
 from __future__ import annotations
@@ -18,14 +19,15 @@ from pdesim.model.grid import Grid
 from pdesim.operators.problem import Problem
 from pdesim.operators.symbols import matrix_values, operator_names, symbol_names
 
-#: cells evaluated per chunk, which bounds the memory
+#: number of cells that are evaluated at once, which limits the memory
 CHUNK = 2**15
-#: cells selected for each measure and wave vector
+#: number of cells selected for each measure and wave vector
 KEPT = 2
-#: evenly spaced cells that are always selected
+#: number of evenly spaced cells that are always selected
 SPREAD = 24
-#: reactions slower than these fractions of the fastest derivative and of 1/dt change a limit by
-#: less than the safety margin of automatic steps; the number of cells at which they are evaluated
+#: reactions are slow if their rates are below SLOW times the fastest rate of derivatives and below
+#: PER_STEP / dt: they then change a stability limit by less than the safety margin of automatic
+#: steps. The rates are evaluated in about CELLS cells
 SLOW, PER_STEP, CELLS = 0.2, 0.8, 4096
 
 
@@ -39,11 +41,11 @@ def deciding_cells(
     """Return flat indices of the cells whose Jacobian is extreme in some measure.
 
     Args:
-        jacobian: entries in operator symbols and the names of ``names``.
-        names: values, either numbers or arrays that broadcast over the grid.
+        jacobian: the Jacobian, whose entries contain operator symbols and the keys of ``names``.
+        names: values by name: numbers, or arrays that broadcast over the grid.
         state: shape ``(fields, *grid.shape)``.
-        thorough: whether to rank by eigenvalues; else by the sum of the absolute values of all
-            entries, which takes a tenth of the time.
+        thorough: whether cells are ranked by eigenvalues. Otherwise they are ranked by the sum of
+            the absolute values of all entries, which takes a tenth of the time.
     """
     grid = problem.grid
     selected = {*_extremes_of_fields(state), *_even_spread(grid)}
@@ -64,12 +66,13 @@ def deciding_cells(
 
 
 def reactions_are_slow(problem: Problem, state: np.ndarray, dt: float) -> bool:
-    """Whether derivatives alone limit explicit steps of length ``dt``, independently of the state.
+    """Whether explicit steps of length ``dt`` are limited by derivatives only.
 
-    True where their coefficients depend on neither fields nor time, and the eigenvalues of the
-    reactions (``J`` at the uniform state) are at most ``SLOW`` times those of the rest of ``J`` at
-    the steepest waves, and ``PER_STEP / dt``. This takes about 1 ms; a new stability analysis takes
-    100 ms on large grids.
+    The stability limit then does not depend on the state. True if the coefficients of derivatives
+    depend on neither fields nor time, and if the eigenvalues of the reactions (the Jacobian for
+    uniform perturbations) are at most ``PER_STEP / dt``, and at most ``SLOW`` times those of the
+    rest of the Jacobian at the steepest waves. This test takes about 1 ms; a new stability analysis
+    takes 100 ms on large grids.
 
     Args:
         state: shape ``(fields, *grid.shape)``.
@@ -97,15 +100,19 @@ def reactions_are_slow(problem: Problem, state: np.ndarray, dt: float) -> bool:
 
 
 def _probes(problem: Problem, jacobian: sympy.Matrix) -> list[dict[str, Any]]:
-    """Return symbols at the uniform state, the shortest wave, and the steepest waves."""
+    """Return operator symbols for a uniform perturbation, the shortest wave and the steepest waves.
+
+    The steepest waves, those with the largest first derivatives, are included only if the Jacobian
+    contains odd derivatives.
+    """
     grid, scheme = problem.grid, problem.discretisation
     angles = [np.zeros(grid.dimensions), np.full(grid.dimensions, np.pi)]
     names = operator_names(jacobian)
     odd = any(n % 2 for w in names if w in lang.DERIVATIVES for n in lang.powers_of(w))
     for axis in range(grid.dimensions if odd else 0):
         steepest = np.zeros(grid.dimensions)
-        # the first difference is largest at four cells per wave, the spectral one just below the
-        # Nyquist mode
+        # first differences are largest for waves of four cells, spectral first derivatives just
+        # below the Nyquist mode
         steepest[axis] = 0.99 * np.pi if scheme.is_spectral else np.pi / 2
         angles.append(steepest)
     return [
@@ -115,14 +122,18 @@ def _probes(problem: Problem, jacobian: sympy.Matrix) -> list[dict[str, Any]]:
 
 
 def _measures(matrices: np.ndarray) -> Iterator[np.ndarray]:
-    """Return quantities per cell that may limit a step; ``matrices`` is (fields, fields, cells)."""
+    """Yield quantities whose largest values may limit the time step, each as an array of cells.
+
+    Args:
+        matrices: shape ``(fields, fields, cells)``.
+    """
     rates = _eigenvalues(np.nan_to_num(matrices))
     size, real = np.abs(rates), rates.real
     yield size.max(axis=0)
     yield real.max(axis=0)
     yield -real.min(axis=0)
     yield np.abs(rates.imag).max(axis=0)
-    # explicit Euler is stable up to -2 Re / |rate|^2
+    # explicit Euler is stable for dt up to -2 Re(rate) / |rate|^2
     yield (size**2 / np.where(real < 0, -real, np.inf)).max(axis=0)
     yield np.abs(matrices).sum(axis=(0, 1))
 
@@ -132,10 +143,10 @@ def _sums(matrices: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _eigenvalues(matrices: np.ndarray) -> np.ndarray:
-    """Return eigenvalues of small matrices, (fields, cells), or bounds for 3 or more fields.
+    """Return the eigenvalues of small matrices, ``(fields, cells)``.
 
-    For 3 or more fields the sums of absolute values along rows replace the eigenvalues
-    (Gershgorin), which suffices to rank cells.
+    For 3 or more fields, bounds from Gershgorin's circles are returned in place of the eigenvalues,
+    which suffices to rank cells.
     """
     if len(matrices) == 1:
         return matrices[0]
@@ -150,7 +161,12 @@ def _eigenvalues(matrices: np.ndarray) -> np.ndarray:
 
 
 def _keep(largest: list[tuple[float, int]], values: np.ndarray, start: int) -> None:
-    """Merge the largest values of a chunk into the largest values so far."""
+    """Update the list of the largest values with those of a chunk.
+
+    Args:
+        largest: pairs (value, flat index of the cell).
+        start: the flat index of the first cell of the chunk.
+    """
     values = np.broadcast_to(np.nan_to_num(values, nan=-np.inf), values.shape)
     count = min(KEPT, values.size)
     top = np.argpartition(values, -count)[-count:]
@@ -160,7 +176,10 @@ def _keep(largest: list[tuple[float, int]], values: np.ndarray, start: int) -> N
 
 
 def _chunks(grid: Grid, names: Mapping[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the names on slices of the first array axis, and the flat index of the first cell."""
+    """Yield chunks of the values by name, each with the flat index of its first cell.
+
+    A chunk is a range of indices along the first array axis.
+    """
     rows, row = grid.shape[0], grid.cells // grid.shape[0]
     step = max(1, CHUNK // row)
     for first in range(0, rows, step):

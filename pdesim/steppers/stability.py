@@ -1,9 +1,10 @@
-"""The largest stable time step, from the stepper's own code applied to plane waves.
+"""The largest stable time step, computed by applying the stepper's own code to plane waves.
 
-The equation is linearised at the current state with frozen coefficients; every sampled wave vector
-and cell then gives a small matrix over the fields. One step of the stepper on these matrices is its
-amplification matrix, whose spectral radius must not exceed the growth of the equation itself (von
-Neumann's condition). Steppers therefore need no separate stability formula.
+The equation is linearised at the current state with frozen coefficients. Each sampled pair of a
+wave vector and a cell gives a small matrix over the fields. One step of the stepper for the linear
+equation with this matrix gives an amplification matrix. The step is stable if the spectral radius
+of the amplification matrix does not exceed the growth of the exact solution (von Neumann's
+condition). Steppers therefore do not need to provide a formula for their stability limit.
 """
 
 from __future__ import annotations
@@ -26,18 +27,27 @@ from pdesim.steppers.base import Stepper
 from pdesim.steppers.boundary_modes import stiffest_mode
 from pdesim.steppers.samples import deciding_cells
 
-#: wave vectors per axis, and samples selected for each measure
+#: number of evenly spaced wave numbers per axis, by dimension
 ANGLES = {1: 65, 2: 17, 3: 9}
+#: additional long waves have the angles pi / 2**n per cell, for these n
 LONG = np.arange(3, 8)
+#: number of samples selected for each measure in :func:`_extremes`
 KEPT = 48
+#: relative tolerance of the comparison of amplification and allowed growth
 TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True)
 class Linearised:
-    """The linearised equation as small matrices: a system for steppers, of NumPy arrays.
+    """The linearised equation at all samples, as a system that steppers can advance.
 
-    States have shape (samples, fields, columns).
+    A sample is a pair of a cell and a wave vector. States are NumPy arrays of shape
+    ``(samples, fields, columns)``.
+
+    Args:
+        names: the values of all names and operator symbols in the Jacobian.
+        nodes: the symbols that replace operators in the Jacobian.
+        selected: the indices of the samples that are used.
     """
 
     problem: Problem
@@ -47,7 +57,7 @@ class Linearised:
     _memo: dict = field(default_factory=dict, repr=False)
 
     def matrix(self, formulas: Sequence[sympy.Expr]) -> np.ndarray:
-        """Return the Jacobian of some formulas at every sample: (samples, formulas, fields)."""
+        """Return the Jacobian of formulas at every sample: ``(samples, formulas, fields)``."""
         key = tuple(formulas)
         if key not in self._memo:
             self._memo[key] = self._matrix(formulas)
@@ -60,14 +70,14 @@ class Linearised:
         return np.moveaxis(self.sampled(entries), -1, 0)
 
     def sampled(self, matrix: sympy.Matrix) -> np.ndarray:
-        """Evaluate a matrix of expressions at every selected sample: (rows, columns, samples)."""
+        """Evaluate a matrix at the selected samples, ``(rows, columns, samples)``."""
         size = np.broadcast_shapes(*(np.shape(value) for value in self.names.values()))
         values = matrix_values(matrix, self.names, size)
         return values.reshape(*values.shape[:2], -1)[..., self.selected]
 
     @cached_property
     def linear(self) -> np.ndarray:
-        """Return the equation's linear part at every selected sample: (fields, fields, samples)."""
+        """The linear part at the selected samples: ``(fields, fields, samples)``."""
         return self.sampled(self.problem.split.matrix)
 
     def rhs(self, state: np.ndarray, time: Any) -> np.ndarray:
@@ -119,14 +129,15 @@ def linearise(
     time: float | Sequence[float] | np.ndarray,
     thorough: bool = True,
 ) -> Linearised:
-    """Sample the linearised equation at a state of shape ``(fields, *grid.shape)``.
+    """Linearise the equation at a state and select the samples that may limit the time step.
 
     Args:
-        time: one time or several, at which time-dependent coefficients are sampled.
-        thorough: see :func:`pdesim.steppers.samples.deciding_cells`.
+        state: shape ``(fields, *grid.shape)``.
+        time: the time, or several times at which time-dependent coefficients are sampled.
+        thorough: see :func:`pdesim.steppers.samples.deciding_cells`; applies to the first time.
     """
     equation = problem.equation
-    # names that are not valid parameter names
+    # the names contain a space, so that they differ from those of all parameters
     nodes = {
         node: sympy.Symbol(f"value {number}", real=True)
         for number, node in enumerate(sorted(lang.operators_in(equation.jacobian), key=str))
@@ -155,7 +166,10 @@ _COUNT = " cells"
 def _sample(
     problem: Problem, nodes: Mapping, state: np.ndarray, time: float, thorough: bool
 ) -> dict:
-    """Return all names in the Jacobian, at the cells that determine the stability at one time."""
+    """Return the values of all names in the Jacobian at one time.
+
+    Arrays contain only the cells that may limit the time step.
+    """
     equation, grid = problem.equation, problem.grid
     everywhere = {
         **grid.namespace(grid.coordinates(), problem.named),
@@ -177,7 +191,10 @@ def _sample(
 
 
 def stable_step(stepper: Stepper, linearised: Linearised, longest: float) -> float:
-    """Return the largest stable dt up to ``longest``; ``inf`` if that is stable, 0 if none is."""
+    """Return the largest stable dt below ``longest``.
+
+    ``inf`` if ``longest`` is stable; 0 if the method is unstable for every dt.
+    """
     matrices = linearised.matrix(linearised.problem.equation.formulas)
     rates = np.linalg.eigvals(matrices)
     fastest = float(np.abs(rates).max(initial=0.0))
@@ -187,8 +204,8 @@ def stable_step(stepper: Stepper, linearised: Linearised, longest: float) -> flo
     stable = partial(_is_stable, stepper, linearised, growth=growth)
     lower, upper = 0.0, 1e-3 / fastest
     while upper < longest and stable(dt=upper):
-        # an unstable method fails at the shortest steps already; the search is finer near the
-        # limit, so that no unstable interval is missed
+        # a method that is unstable for every dt already fails at the shortest step; the search is
+        # finer for longer steps, so that no unstable interval below the limit is missed
         lower, upper = upper, upper * (2 if upper * fastest < 0.1 else 1.3)
     if upper >= longest:
         if stable(dt=longest):
@@ -203,14 +220,14 @@ def stable_step(stepper: Stepper, linearised: Linearised, longest: float) -> flo
 
 
 def is_stable(stepper: Stepper, linearised: Linearised, dt: float) -> bool:
-    """Whether a step is stable for the problem that ``linearised`` was linearised at."""
+    """Whether a step of length ``dt`` is stable for the linearised equation."""
     rates = np.linalg.eigvals(linearised.matrix(linearised.problem.equation.formulas))
     growth = _growth(rates)
     return _is_stable(stepper, linearised, dt, growth)
 
 
 def reaction_rate(linearised: Linearised) -> float:
-    """Return the fastest rate of a uniform state, which is that of the reactions."""
+    """Return the largest absolute eigenvalue for uniform perturbations: the rate of reactions."""
     if "reaction" not in linearised._memo:
         linearised._memo["reaction"] = _reaction_rate(linearised)
     return linearised._memo["reaction"]
@@ -226,12 +243,13 @@ def _reaction_rate(linearised: Linearised) -> float:
 
 @dataclass(frozen=True)
 class _Growth:
-    """The growth per step that counts as stable, for each sample.
+    """The growth per step that is considered stable, for each sample.
 
     ``own`` is the growth rate of the exact solution, ``size`` the largest modulus of the
-    eigenvalues. If the equation has growing modes, truncation errors may cause slight growth of
-    slow oscillating modes as well; this is not an instability as long as ``size * dt < 1``.
-    Otherwise the amplification must not exceed the growth of the exact solution (von Neumann).
+    eigenvalues. If the equation has growing modes, truncation errors may also cause slow
+    oscillating modes to grow slightly. This is not considered an instability if
+    ``size * dt < 1``. In all other cases the amplification must not exceed the growth of the exact
+    solution (von Neumann).
     """
 
     own: np.ndarray
@@ -241,7 +259,7 @@ class _Growth:
         strict = self.own * dt
         lenient = 1.1 * strict + 0.1 * self.own.max(initial=0.0) * dt
         exponent = np.where(self.size * dt < 1.0, lenient, strict)
-        # a step in which the solution grows by more than a factor e does not resolve it
+        # a step in which the solution grows by more than a factor of e does not resolve the growth
         return np.exp(np.minimum(exponent, 1.0))
 
 
@@ -259,10 +277,11 @@ def _is_stable(stepper: Stepper, linearised: Linearised, dt: float, growth: _Gro
 
 
 def amplification_matrices(stepper: Stepper, linearised: Linearised, dt: float) -> np.ndarray:
-    """Return one step of ``stepper`` as a matrix at every sample, by stepping unit vectors.
+    """Return the matrix of one step of ``stepper`` at every sample.
 
-    The carried data of a stepper (modes and earlier rates, positions and momenta) form one vector;
-    the result has the shape ``(samples, carried, carried)``.
+    The carried data of a stepper (such as modes and earlier rates, or positions and momenta) form
+    one vector. The columns of the matrix are the results of a step from the unit vectors. The shape
+    of the result is ``(samples, carried, carried)``.
     """
     linear = linearised.linear
     coefficients = stepper.coefficients(linear, linearised.problem.parameters, dt)
@@ -280,15 +299,18 @@ def amplification_matrices(stepper: Stepper, linearised: Linearised, dt: float) 
 
 
 def _symbols(problem: Problem) -> dict[str, np.ndarray]:
-    """Return symbols at sampled wave vectors and boundary modes, shape ``(samples, 1)``."""
+    """Return the symbols of operators at sampled wave vectors and boundary modes.
+
+    Each array has the shape ``(wave vectors, 1)``.
+    """
     grid, scheme = problem.grid, problem.discretisation
     count = ANGLES[grid.dimensions]
     powers = range(1, lang.HIGHEST_DERIVATIVE + 1)
     per_axis = []
     for axis, spacing in enumerate(grid.spacing):
-        # evenly spaced, with additional long waves, which are often the unstable ones
+        # evenly spaced wave numbers and additional long waves, which are often unstable
         angles = np.append(np.linspace(0, np.pi, (count + 1) // 2), np.pi / 2.0**LONG)
-        if axis > 0:  # real states need half of the wave vectors
+        if axis > 0:  # for real states, half of the wave vectors suffice
             angles = np.concatenate([angles, -angles[1:]])
         wavenumbers = angles / spacing
         line = {n: scheme.symbol(n, wavenumbers, spacing) for n in powers}
@@ -304,18 +326,22 @@ def _symbols(problem: Problem) -> dict[str, np.ndarray]:
 
 
 def _extremes(linearised: Linearised) -> np.ndarray:
-    """Return the samples with the largest, most damped, most oscillatory and fastest growing rates.
+    """Return the indices of the samples whose eigenvalues are extreme in some measure.
+
+    The measures are size, damping, growth and frequency of the eigenvalues, the size of the
+    nonlinear part, and the limit of explicit Euler.
 
     Raises:
-        StepperError: if no coefficient is finite.
+        StepperError: if the coefficients are not finite at any sample.
     """
     matrices = linearised.matrix(linearised.problem.equation.formulas)
     finite = np.flatnonzero(np.isfinite(matrices).all((1, 2)))
     if not len(finite):
         raise StepperError(
-            "the right-hand side has no finite derivative with respect to the fields at the start",
+            "the derivative of the right-hand side with respect to the fields is infinite or "
+            "undefined at the start",
             "coefficients that are finite for the initial state at time.start",
-            "another initial state or time.start, or where(...) around a division by zero",
+            "another initial state or time.start, or where(...) to avoid a division by zero",
         )
     rates = _rates(matrices[finite])
     rest = np.abs(np.nan_to_num(linearised.matrix(linearised.problem.split.rest)[finite])).sum(
@@ -323,16 +349,18 @@ def _extremes(linearised: Linearised) -> np.ndarray:
     )
     measures = [np.abs(rates).max(1), -rates.real.min(1), rates.real.max(1)]
     measures += [np.abs(rates.imag).max(1), rest]
-    # explicit Euler is stable up to -2 Re / |rate|^2
+    # explicit Euler is stable for dt up to -2 Re(rate) / |rate|^2
     damping = np.where(rates.real < 0, -rates.real, np.inf)
     measures.append((np.abs(rates) ** 2 / damping).max(1))
     return finite[np.unique(np.concatenate([np.argsort(m)[-KEPT:] for m in measures]))]
 
 
 def _rates(matrices: np.ndarray) -> np.ndarray:
-    """Return eigenvalues of many small matrices, in (much faster) closed form for up to two rows.
+    """Return the eigenvalues of many small matrices.
 
-    ``(a + d)/2 +- sqrt(((a - d)/2)**2 + b*c)`` is accurate enough to select samples.
+    For 1x1 and 2x2 matrices ([[a, b], [c, d]]) the closed form
+    ``(a + d)/2 +- sqrt(((a - d)/2)**2 + b*c)`` is used. It is much faster and accurate enough to
+    select samples.
     """
     if matrices.shape[-1] != 2:
         return matrices[..., 0] if matrices.shape[-1] == 1 else np.linalg.eigvals(matrices)
@@ -346,7 +374,7 @@ def _rates(matrices: np.ndarray) -> np.ndarray:
 
 
 def _differentiate(grid: Grid, word: str, arguments: tuple, evaluate: Evaluator) -> np.ndarray:
-    """Return the size of a derivative of the current state, approximated by NumPy's gradients."""
+    """Return the value of an operator at the current state, approximated by NumPy's gradients."""
 
     def gradient(values: np.ndarray, axis: int) -> np.ndarray:
         if grid.points[axis] < 2:

@@ -1,4 +1,4 @@
-"""Stormer-Verlet and its compositions for systems that split into positions and momenta."""
+"""Stormer-Verlet and its compositions, for systems of positions and momenta."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ from pdesim.steppers.methods import Method
 
 @dataclass(frozen=True)
 class Partition:
-    """``q' = velocity(p)``, ``p' = force(q, t) - damping * p``, with indices of fields."""
+    """A system of positions q and momenta p.
+
+    ``q' = velocity(p)``, ``p' = force(q, t) - damping * p``. ``positions`` and ``momenta`` are the
+    indices of the fields.
+    """
 
     positions: tuple[int, ...]
     momenta: tuple[int, ...]
@@ -30,9 +34,10 @@ class Partition:
 
 
 def partition(equation: Equation) -> Partition | None:
-    """Return positions and momenta of an equation, or None if it is not separable.
+    """Return the positions and momenta of an equation; None if it does not have this form.
 
-    Momenta may be damped linearly (``w' = ... - damping*w``); nothing else may depend on itself.
+    The rates of change of positions must depend on momenta only, and those of momenta on positions
+    only, except for a linear damping of momenta (``w' = ... - damping*w``).
     """
     fields = equation.field_symbols
     constants = frozenset(equation.parameter_symbols.values())
@@ -60,7 +65,10 @@ def partition(equation: Equation) -> Partition | None:
 def _own_rate(
     formula: sympy.Expr, field: sympy.Symbol, constants: frozenset[sympy.Symbol]
 ) -> tuple[sympy.Expr, sympy.Expr] | None:
-    """Return the constant g and the field-independent rest in ``formula = g*field + rest``."""
+    """Return the constant g and the rest in ``formula = g*field + rest``.
+
+    None if the rest depends on the field, or if g is not a constant.
+    """
     if field not in formula.free_symbols:
         return sympy.Integer(0), formula
     linear, rest = linear_form(formula, (field,), constants)
@@ -73,9 +81,11 @@ def _own_rate(
 def _momenta(
     fields: Sequence[sympy.Symbol], forces: Sequence[sympy.Expr], damped: Sequence[bool]
 ) -> tuple[int, ...] | None:
-    """Return the fields that are momenta: neither part depends on itself, positions are undamped.
+    """Return the indices of the fields that are momenta; None if there is no valid choice.
 
-    If several choices exist, the momenta are the fields with spatial operators.
+    In a valid choice, the forces on momenta do not depend on momenta, the rates of positions do not
+    depend on positions, and positions are not damped. Of several valid choices, that with the most
+    momenta whose formulas contain spatial operators is returned.
     """
 
     def separates(momenta: tuple[int, ...]) -> bool:
@@ -99,12 +109,14 @@ def _momenta(
 class SymplecticComposition(Stepper):
     """Drift-kick-drift: half a step of the positions, a step of the momenta, half a step again.
 
-    The carried positions are half a drift ahead, since the second half of one drift and the first
-    half of the next are combined: a kick and a full drift for each weight of the composition.
+    The last half step of the positions and the first half step of the next step are combined into
+    one drift. The carried positions are therefore half a drift ahead of the momenta, and each
+    weight of the composition takes one kick (of the momenta) and one drift (of the positions).
 
-    Linear damping g is exact in the kick: ``p <- exp(-g dt) p + (1 - exp(-g dt)) / g * force(q)``.
-    Without damping, ``sin(omega dt / 2) = C sin(k h / 2)`` for the wave equation on a second-order
-    stencil.
+    Linear damping g is integrated exactly in the kick:
+    ``p <- exp(-g dt) p + (1 - exp(-g dt)) / g * force(q)``. For the undamped wave equation on a
+    second-order stencil, the numerical dispersion relation is
+    ``sin(omega dt / 2) = C sin(k h / 2)``, where C is the Courant number.
     """
 
     method: Method
@@ -167,7 +179,7 @@ class SymplecticComposition(Stepper):
     def _drift(
         self, system: System, positions: Array, momenta: Array, time: Any, duration: Any
     ) -> Array:
-        """Return the positions after a drift with the velocity of the momenta."""
+        """Return the positions after a drift: motion at constant momenta for a given duration."""
         fields = self._fields(system, positions, momenta)
         return positions + duration * system.evaluate(self.partition.velocities, fields, time)
 

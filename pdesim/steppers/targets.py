@@ -1,9 +1,9 @@
-"""Times at which steps must end: frames, events, and points where an automatic step is adapted.
+"""Times at which a step must end: frames, events, and times at which automatic steps are adapted.
 
 An event is a time at which a formula switches (``where(t < 1, ...)``, ``heaviside(t - 3)``) or
-begins to change after it was constant (a pulse). If one step ends and the next begins exactly at an
-event, both sides are integrated with the full order of the method. A step across an event loses
-order and may miss a pulse entirely.
+begins to change after it was constant (a pulse). If a step ends exactly at an event, the solution
+before and after the event is integrated with the full order of the method. A step across an event
+has a lower order, and may miss a pulse entirely.
 """
 
 from __future__ import annotations
@@ -22,20 +22,22 @@ from pdesim.formula.language import TIME
 from pdesim.operators.problem import Problem
 from pdesim.settings import Settings
 
-#: samples of a formula of time between two frames; a pulse must span several of them
+#: maximum number of samples of a formula between two frames; a pulse must be longer than several
+#: sampling intervals to be found
 SAMPLES = 400
 #: maximum number of samples in a run
 MOST_SAMPLES = 2_000_000
-#: cells at which formulas of position and time are sampled
+#: number of cells at which formulas of position and time are sampled
 CELLS = 32
-#: a formula counts as constant where it changes by less than this fraction of its fastest change
+#: a formula is considered constant in a sampling interval if it changes by less than this fraction
+#: of its largest change in any interval
 CONSTANT = 1e-7
 #: the minimum number of points at which an automatic step is adapted, and the number of times the
 #: first interval is halved, since solutions change most at the start
 POINTS, HALVINGS = 32, 8
-#: the smallest duration, relative to the time
+#: minimum duration of a run, relative to the absolute values of its start and end times
 DIGITS = 1e-12
-#: events closer than this fraction of an interval are merged
+#: times whose distance is less than this fraction of the duration of the run are considered equal
 TOGETHER = 1e-12
 
 
@@ -46,30 +48,34 @@ def frame_times(settings: Settings) -> np.ndarray:
         raise ConfigError(f"time.end={end:g} does not come after time.start={start:g}")
     if not DIGITS * max(abs(start), abs(end)) < end - start:
         raise ConfigError(
-            f"time.start={start:g} and time.end={end:g} are equal but for rounding",
-            "a duration above 10^-12 of the time",
+            f"time.start={start:g} and time.end={end:g} are equal except for rounding",
+            "a duration of at least 10^-12 of these times",
         )
     every = settings.output.every
     if every is None:
         if settings.output.frames is None:
-            raise ConfigError("output.frames and output.every are both empty", "one of them")
+            raise ConfigError(
+                "neither output.frames nor output.every is set", "a value for one of them"
+            )
         return np.linspace(start, end, settings.output.frames + 1)
     count = (end - start) / every * (1 + 1e-12)
     if count > 1_000_000:
-        raise ConfigError(f"output.every={every:g} makes {count:.3g} frames", "at most a million")
+        raise ConfigError(
+            f"output.every={every:g} results in {count:.3g} frames", "at most a million frames"
+        )
     times = start + every * np.arange(math.floor(count) + 1)
     return times if end - times[-1] <= 1e-9 * min(every, end - start) else np.append(times, end)
 
 
 def find_events(problem: Problem, times: np.ndarray, given: Sequence[float] = ()) -> np.ndarray:
-    """Return times between the first and last frame at which formulas switch or begin to change.
+    """Return the events between the first and the last frame, in ascending order.
 
     Args:
         times: the times of all frames.
-        given: the setting ``time.events``.
+        given: further events (the setting ``time.events``).
 
     Raises:
-        ConfigError: for a given event outside the run.
+        ConfigError: for a given event before the start or after the end of the run.
     """
     start, end = float(times[0]), float(times[-1])
     for event in given:
@@ -85,17 +91,22 @@ def find_events(problem: Problem, times: np.ndarray, given: Sequence[float] = ()
             candidates.extend(_changes(problem, expression, samples))
     events, near = np.unique(np.array(candidates, dtype=float)), nearness(times)
     events = events[(events > start + near) & (events < end - near)]
-    # the last of several nearly equal times, at which all formulas have switched
+    # of several nearly equal times keep the last one, at which all formulas have switched
     return events[np.append(np.diff(events) > near, True)] if len(events) else events
 
 
 def merge(
     times: np.ndarray, events: np.ndarray, more: Sequence[float] | np.ndarray = ()
 ) -> np.ndarray:
-    """Return the targets of a run: the times of its frames, its events, and ``more``, in order.
+    """Return the targets of a run in ascending order: times of frames, events, and further times.
 
-    An event that is nearly equal to the time of a frame replaces it, since a formula must not
-    switch within a step; of other nearly equal times, the first is used.
+    If an event is nearly equal to the time of a frame, the event replaces the time of the frame,
+    since a formula must not switch within a step. A time in ``more`` that is nearly equal to one of
+    the others is omitted.
+
+    Args:
+        times: the times of all frames.
+        more: further times at which steps must end.
     """
     merged = np.array(times, dtype=float)
     near = nearness(merged)
@@ -110,16 +121,19 @@ def merge(
 
 
 def nearness(times: np.ndarray) -> float:
-    """Return the distance below which times count as equal."""
+    """Return the distance below which two times are considered equal."""
     return TOGETHER * float(times[-1] - times[0])
 
 
 def control_points(times: np.ndarray, early: bool) -> np.ndarray:
-    """Return the times at which an automatic step is adapted, independent of the number of frames.
+    """Return the times, in addition to those of frames, at which an automatic step is adapted.
+
+    With these times, a run with few frames also has at least ``POINTS`` intervals.
 
     Args:
-        early: whether to add points at the start; not for multistep methods, which restart with
-            every dt.
+        times: the times of all frames.
+        early: whether to add times at the start of the run; not useful for multistep methods, which
+            must be restarted whenever dt changes.
     """
     intervals = len(times) - 1
     parts = -(-POINTS // intervals)
@@ -134,7 +148,14 @@ def control_points(times: np.ndarray, early: bool) -> np.ndarray:
 def extend_targets(
     times: np.ndarray, planned: np.ndarray, events: np.ndarray, automatic: bool
 ) -> np.ndarray:
-    """Return the planned targets, cut at an earlier end or extended to a later one."""
+    """Return the targets of a run whose end may have changed since its targets were planned.
+
+    Args:
+        times: the times of all frames, up to the new end.
+        planned: the targets up to the previous end.
+        events: the events of the run.
+        automatic: whether automatic steps are adapted.
+    """
     end, before = times[-1], planned[-1]
     if end == before:
         return planned
@@ -146,7 +167,10 @@ def extend_targets(
 
 
 def _time_dependent(problem: Problem) -> Iterator[sympy.Expr]:
-    """Return the largest subexpressions of time without fields, and all switches in t."""
+    """Yield the largest subexpressions that depend on time but not on fields.
+
+    A condition on t, or a step function of t, yields a function that jumps where it switches.
+    """
     fields = set(problem.equation.field_symbols)
     values = problem.boundary.values
     seen: set[sympy.Basic] = set()
@@ -181,7 +205,7 @@ def _sample_times(times: np.ndarray) -> np.ndarray:
 
 
 def _changes(problem: Problem, expression: sympy.Expr, samples: np.ndarray) -> list[float]:
-    """Return the times at which an expression jumps, or begins to change after being constant."""
+    """Return the times at which an expression jumps, or begins to change after it was constant."""
     evaluate = _evaluator(problem, expression)
     with np.errstate(all="ignore"):
         values = np.atleast_2d(np.nan_to_num(evaluate(samples)))
@@ -192,12 +216,15 @@ def _changes(problem: Problem, expression: sympy.Expr, samples: np.ndarray) -> l
     if isinstance(expression, sympy.Heaviside):
         return [_bisect(evaluate, *samples[i : i + 2]) for i in np.flatnonzero(moving)[:1000]]
     onsets = np.flatnonzero(moving[1:] & ~moving[:-1]) + 1
-    # a change begins at the last constant sample, to within the sampling interval
+    # the change is assumed to begin at the last sample of the constant part
     return samples[onsets[:1000]].tolist()
 
 
 def _evaluator(problem: Problem, expression: sympy.Expr) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function of an array of times, sampled at some cells if it depends on position."""
+    """Return a function that evaluates an expression at an array of times.
+
+    If the expression depends on position, the function evaluates it at several cells.
+    """
     grid = problem.grid
     cells: np.ndarray | slice = slice(None)
     names: Mapping[str, object] = dict(problem.parameters)
@@ -218,7 +245,7 @@ def _evaluator(problem: Problem, expression: sympy.Expr) -> Callable[[np.ndarray
 
 
 def _bisect(evaluate: Callable[[np.ndarray], np.ndarray], low: float, high: float) -> float:
-    """Return the first float64 time at which a switch has its later value."""
+    """Return the first float64 time between ``low`` and ``high`` at which a switch has changed."""
     before = evaluate(np.array([low]))
     while True:
         middle = 0.5 * (low + high)

@@ -1,4 +1,4 @@
-"""The stepper and the time step of a run, from the linearised problem."""
+"""Choice of the stepper and the time step of a run, from the linearised problem."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from pdesim.steppers.automatic import choose_stepper
 from pdesim.steppers.base import AdaptiveStepper
 from pdesim.steppers.stability import Linearised, reaction_rate, stable_step
 
-#: upper bound of ``time.dt=auto`` as a fraction of a reaction's time scale
+#: upper bound of ``time.dt=auto``, as a fraction of the time scale of the fastest reaction
 REACTION_FRACTION = 0.5
-#: default tolerance of adaptive steppers: the local error relative to each field's scale
+#: default tolerance of adaptive steppers: maximum local error relative to the scale of each field
 TOLERANCE = 2e-5
-#: factor of the safety of a step if the stiff coefficients vary
+#: additional safety factor of the step if coefficients of derivatives vary during the run
 VARYING_SAFETY = 0.8
 #: number of times at which time-dependent coefficients are sampled
 INSTANTS = 17
@@ -26,10 +26,13 @@ INSTANTS = 17
 
 @dataclass(frozen=True)
 class TimeStep:
-    """``dt`` is the maximum step; ``limit`` the largest stable one (inf: no limit).
+    """The time step of a run.
 
-    Adaptive steppers, with a local error of ``tolerance``, start with ``dt``. ``automatic`` steps
-    are adapted to the error that is measured during the run.
+    Args:
+        dt: the maximum step of steppers with fixed steps, the first step of adaptive steppers.
+        limit: the largest stable step; inf if there is no limit.
+        tolerance: the tolerance of the local error of adaptive steppers; None for other steppers.
+        automatic: whether fixed steps are adapted to the error that is measured during the run.
     """
 
     dt: float
@@ -43,7 +46,10 @@ class TimeStep:
 
 
 def instants(problem: Problem, targets: np.ndarray) -> np.ndarray:
-    """Return the times at which stability is analysed: several if the problem depends on time."""
+    """Return the times at which stability is analysed.
+
+    This is only the first time unless the problem depends on time.
+    """
     if not problem.is_time_dependent:
         return targets[:1]
     some = targets if len(targets) <= INSTANTS else targets[:: len(targets) // INSTANTS]
@@ -55,20 +61,20 @@ def stepper_for(
 ) -> tuple[Stepper, str]:
     name, why, stages = settings.stepper.name, "", settings.stepper.stages
     if name == "auto" and settings.time.tolerance is not None:
-        name, why = "dormand_prince", "time.tolerance is given: the error decides the steps"
+        name, why = "dormand_prince", "time.tolerance is given: steps are adapted to the error"
     elif name == "auto":
         choice = choose_stepper(problem, linearised, span)
         name, why, stages = choice.name, choice.reason, choice.stages or stages
         if settings.time.dt != "auto" and METHODS[name].family == "adaptive":
-            name, why = "rk4", "time.dt is given: steps of that length"
+            name, why = "rk4", "time.dt is given: fixed steps"
     stepper = build_stepper(name, problem, stages)
     if settings.time.tolerance is not None and tolerance_of(settings, stepper) is None:
         adaptive = [n for n, method in METHODS.items() if method.family == "adaptive"]
         raise StepperError(
-            f"{name} uses a fixed step; time.tolerance={settings.time.tolerance:g} needs an "
-            "adaptive stepper",
+            f"time.tolerance={settings.time.tolerance:g} applies only to adaptive steppers, but "
+            f"stepper={name} takes fixed steps",
             "stepper=" + " or stepper=".join(adaptive),
-            "time.dt for the length of fixed steps",
+            "time.dt sets the length of fixed steps",
         )
     rounding = float(np.finfo(settings.device.precision).eps)
     if settings.time.tolerance is not None and settings.time.tolerance < rounding:
@@ -82,12 +88,15 @@ def stepper_for(
 
 
 def tolerance_of(settings: Settings, stepper: Stepper) -> float | None:
-    """Return the tolerance of the local error; None for steppers with fixed steps."""
+    """Return the tolerance of the local error of an adaptive stepper; None for other steppers."""
     return (settings.time.tolerance or TOLERANCE) if isinstance(stepper, AdaptiveStepper) else None
 
 
 def is_automatic(settings: Settings, stepper: Stepper) -> bool:
-    """Whether fixed steps are adapted to the measured error: dt=auto and a method with an error."""
+    """Whether fixed steps are adapted to the error that is measured during the run.
+
+    This requires ``time.dt=auto`` and a method that is not exact.
+    """
     fixed = not isinstance(stepper, AdaptiveStepper)
     return settings.time.dt == "auto" and fixed and stepper.method.order > 0
 
@@ -95,11 +104,14 @@ def is_automatic(settings: Settings, stepper: Stepper) -> bool:
 def time_step(
     settings: Settings, linearised: Linearised, stepper: Stepper, times: np.ndarray
 ) -> TimeStep:
-    """Return the time step: the given one, or a fraction of the stability limit.
+    """Return the time step: the given step, or a fraction of the stability limit.
+
+    Args:
+        times: the times at which a step must end.
 
     Raises:
-        StepperError: for a given step above the limit, and for steppers that are unstable at any
-            step.
+        StepperError: for a given step above the stability limit, and for steppers that are unstable
+            for every step.
     """
     problem = linearised.problem
     longest = float(np.diff(times).max())
@@ -111,9 +123,9 @@ def time_step(
     name, given = stepper.method.name, settings.time.dt
     if limit == 0.0 and not settings.time.unsafe:
         raise StepperError(
-            f"{name} is unstable for {problem.equation.name} at any time step",
-            "a stepper that is stable on oscillations, such as rk4, verlet or crank_nicolson",
-            "time.unsafe=true to override",
+            f"stepper={name} is unstable for {problem.equation.name} at any time step",
+            "a stepper that is stable for oscillations, such as rk4, verlet or crank_nicolson",
+            "time.unsafe=true runs it in spite of this",
         )
     if given == "auto":
         rate = reaction_rate(linearised)
@@ -123,8 +135,8 @@ def time_step(
         return TimeStep(dt, limit, automatic=is_automatic(settings, stepper))
     if given > limit * (1 + 1e-9) and not settings.time.unsafe:
         raise StepperError(
-            f"time.dt={given:g} is above the stability limit {limit:.6g} of {name} here",
+            f"time.dt={given:g} is above {limit:.6g}, the stability limit of {name} for this run",
             f"time.dt at most {limit:.6g}, or time.dt=auto",
-            "time.unsafe=true to override",
+            "time.unsafe=true runs it in spite of this",
         )
     return TimeStep(min(given, longest), limit)

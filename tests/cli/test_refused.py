@@ -66,7 +66,7 @@ def test_a_positive_count_gives_a_spot():
 
 def test_times_that_are_equal_but_for_rounding():
     words = ["time.start=1e17", "time.end=1.0000000000000001e17"]
-    with pytest.raises(PdesimError, match="equal but for rounding"):
+    with pytest.raises(PdesimError, match="equal except for rounding"):
         build_plan(compose_settings([*HEAT, *words]).settings)
 
 

@@ -286,7 +286,7 @@ def test_a_uniform_field_has_an_error_beside_its_value():
 
 
 def test_coefficients_that_are_nowhere_finite_are_refused():
-    with pytest.raises(StepperError, match="no finite derivative"):
+    with pytest.raises(StepperError, match="is infinite or undefined"):
         make_plan(*line("u**(1/3) + laplacian(u)", "0*x", "grid=8", "time.end=1"))
 
 
@@ -306,7 +306,7 @@ def test_a_fixed_step_that_becomes_unstable_ends_the_run(placement):
 def test_a_step_that_vanishes_ends_the_run():
     plan = make_plan("equation=heat", "grid=8", "time.end=2")
     assert vanishing_error(plan, 1e-9, 1.0) is None
-    assert "cannot be followed" in str(vanishing_error(plan, 1e-12, 1.0))
+    assert "became too small" in str(vanishing_error(plan, 1e-12, 1.0))
 
 
 @pytest.mark.parametrize("stepper", ["euler", "rk4", "rkl2"])

@@ -98,7 +98,7 @@ def test_a_first_state_on_the_device_is_held_there_alone(placement):
     assert plan.state_bytes == first.nbytes
     simulation = Simulation(plan, placement)
     simulation.prepare()
-    with pytest.raises(RuntimeError, match="released here"):
+    with pytest.raises(RuntimeError, match="then released"):
         _ = plan.state
     frames = [frame.state.copy() for frame in simulation.frames()]
     assert np.array_equal(frames[0], first) and len(frames) == 2

@@ -249,7 +249,7 @@ def test_conditions_that_cannot_be_met_are_refused(formula, boundary, message):
 def test_spectral_operators_meet_the_conditions_of_their_series(boundary, possible):
     words = ("-d4_dx4(u)", [16], f"boundary.default={boundary}", "operators=spectral")
     if not possible:
-        with pytest.raises(BoundaryError, match="cannot meet the second condition"):
+        with pytest.raises(BoundaryError, match="cannot satisfy the second condition"):
             custom(*words)
     else:
         assert len(custom(*words).problem.stated_conditions) == 1
@@ -260,7 +260,7 @@ def test_steppers_that_need_modes_say_why_they_do_not_apply():
 
     words = ("equation=custom", f"equation.rhs={{u: '{BIHARMONIC}'}}", "grid=[16]")
     with pytest.raises(
-        StepperError, match="no sine or cosine basis meets the second conditions along x"
+        StepperError, match="no sine or cosine basis satisfies the second conditions along x"
     ):
         make_plan(*words, "stepper=exact", "boundary=clamped")
     make_plan(*words, "stepper=exact", "boundary=simply_supported")

@@ -1,7 +1,8 @@
-"""The step loop on CPUs for periodic grids, on flat arrays that are read without selects.
+"""The step loop for periodic grids on CPUs, on flat arrays.
 
-``layout`` maps a state to one flat array with ghost cells, and ``rhs`` evaluates formulas on it.
-``flat_loop`` advances grids that fit the caches, ``tiled_loop`` larger ones in ``slabs`` (one or
-more for each core) and ``tiles`` (parts of a slab that fit the cache of a core), with arrays from
-``workspace``. ``eligibility`` determines which problems are supported.
+``layout`` maps a state to a flat array with ghost cells, and ``rhs`` evaluates formulas on it.
+``flat_loop`` advances grids that fit the caches. ``tiled_loop`` advances larger grids, which are
+divided into ``slabs`` (one or more for each core), and these into ``tiles`` (parts of a slab that
+fit the cache of a core). The steps of a tile write to the arrays in ``workspace``. ``eligibility``
+determines which problems are supported.
 """

@@ -1,4 +1,7 @@
-"""Conditions for computing a problem on flat arrays, and in one kernel. No TensorFlow."""
+"""Conditions under which a problem is computed on flat arrays, or a step in one kernel.
+
+This module does not import TensorFlow.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,8 @@ from pdesim.plan import Plan
 def supports(problem: Problem) -> bool:
     """Whether a problem can be computed on flat arrays.
 
-    This requires periodic axes and stencils, and excludes obstacles, coordinates in formulas, and
-    nested operators.
+    This requires periodic axes and ``operators=stencil``. Obstacles, the harmonic mean, coordinates
+    in formulas, and nested operators are not supported.
     """
     equation = problem.equation
     known = {*equation.field_symbols, *equation.parameter_symbols.values(), lang.TIME}
@@ -31,10 +34,10 @@ def supports(problem: Problem) -> bool:
 def fuses_to_one_kernel(plan: Plan, tuning: Tuning = TUNING) -> bool:
     """Whether a step of a plan is compiled as one kernel for positions and momenta.
 
-    Fields are then computed separately, and the compiler may fuse them into one kernel
-    (:func:`pdesim.engine.device.fill_several_arrays`), which computes the force once and reads the
-    state once. This is slower on small grids and in three dimensions; if each field has an
-    operator, the gain is less than the additional compile time.
+    If so, fields are computed separately, so that the compiler can fuse them into one kernel
+    (:func:`pdesim.engine.device.fill_several_arrays`). The kernel computes the force once and reads
+    the state once. On small grids and in three dimensions, this would be slower. If the formulas of
+    all fields contain operators, the gain would be less than the additional compile time.
     """
     return (
         not plan.is_steady

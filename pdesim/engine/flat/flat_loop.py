@@ -1,4 +1,4 @@
-"""The loop over steps on flat arrays, for grids that fit the caches."""
+"""The loop over steps on flat arrays, for grids that fit into the caches."""
 
 from __future__ import annotations
 
@@ -21,12 +21,16 @@ from pdesim.engine.stored import StoringSystem
 def flat_rhs(
     context: StepContext, layout: FlatLayout, opaque_nonnegative: tf.Tensor, parameters: Any
 ) -> FlatRightHandSide:
-    """Return the right-hand side of a problem on flat arrays, which have one axis of cells."""
+    """Return the right-hand side of a problem on flat arrays.
+
+    Args:
+        opaque_nonnegative: a nonnegative number whose sign is unknown to the compiler.
+    """
     return FlatRightHandSide(layout, context.system(parameters, axes=1), opaque_nonnegative)
 
 
 def flat_system(context: StepContext, rhs: FlatRightHandSide) -> StoringSystem:
-    """Return the system of one step, which stores arrays that would be computed twice."""
+    """Return the system of one step, which stores the arrays that must not be computed twice."""
     cost = context.cost
     # carried arrays are stored at the end of a step
     stored = cost.neighbors_read | (cost.reused - set(cost.outputs))
@@ -39,7 +43,7 @@ class FlatLoop:
 
     Args:
         layout: the layout of the grid as one array.
-        sliced: whether slabs have taken most steps already, so that only single steps remain.
+        sliced: whether this loop takes only the steps that remain after a loop in slabs.
     """
 
     context: StepContext
@@ -55,7 +59,7 @@ class FlatLoop:
         return self.context.compiled(self.trace_advance)
 
     def trace_advance(self, carry, start, dt, first, last, parameters, coefficients):
-        """Take several steps at a time, then single steps for the members that need more."""
+        """Trace ``advance``: several steps at a time, then single steps for the remaining ones."""
         context, end = self.context, tf.reduce_max(last)
         phases = [(self.layout, tf.reduce_min(last), False)]
         if context.members or self.layout.steps > 1:
@@ -102,10 +106,11 @@ class FlatLoop:
         return PlainLoop(context).leave(system, carry, start, dt, last, coefficients)
 
     def _step(self, rhs, unpack, index, values, start, dt, coefficients, parts: int) -> Sequence:
-        """Return the carried data after a step, computed in ``parts`` parts.
+        """Return the carried data after a step, computed separately in ``parts`` parts.
 
-        Each part is computed from values of a different shape: the compiler would otherwise store
-        shared results in an additional pass over memory, instead of computing them in both parts.
+        Each part is computed from arrays of a different shape. Otherwise the compiler would store
+        intermediate results that several parts use, in an additional pass over memory, instead of
+        computing them in each part.
         """
         results = []
         for number in range(parts):

@@ -1,11 +1,11 @@
 """Periodic states as flat arrays: contiguous rows with ghost cells on every side.
 
-On CPUs, XLA generates the fastest code for a sum of shifted reads of one flat array, without a
-select per neighbour. Rows therefore have ghost cells at both ends and are contiguous, so that every
-neighbour is a shift by a fixed number of cells. Ghost cells suffice for several steps. Each
-right-hand side invalidates the outermost ghost cells. It reads across the ends of rows, which
-affects ghost cells only; the cells between them are the result. A small grid is one array; larger
-grids are divided into ``slabs``.
+On CPUs, XLA generates the fastest code for sums of shifted reads of one flat array, without a
+select for each neighbour. Rows are therefore contiguous and have ghost cells at both ends, so that
+each neighbour is at a fixed distance in the array. There are enough ghost cells for several steps.
+Each right-hand side makes the outermost valid ghost cells invalid. It also reads across the ends of
+rows, which affects ghost cells only. A small grid is stored as one array; larger grids are divided
+into ``slabs``.
 """
 
 from __future__ import annotations
@@ -72,21 +72,27 @@ class FlatLayout:
 
     @property
     def ghosts(self) -> int:
-        """Rows of ghost cells on either side before the first step; one remains after the last."""
+        """The number of rows of ghost cells on each side before the first step.
+
+        One row remains after the last step.
+        """
         return -(-self.steps * self.depth * self.margin // self.row) + 1
 
     @property
     def fits(self) -> bool:
-        """Whether the grid has enough cells to fill the ghost cells."""
+        """Whether the grid has at least as many rows and columns as there are ghost cells."""
         return self.ghosts <= self.rows and self.columns <= min(
             self.problem.grid.shape[1:], default=self.columns
         )
 
     @property
     def cost(self) -> float:
-        """The cost of a right-hand side relative to one without ghost cells, exchanges included."""
+        """The cost of a right-hand side relative to one without ghost cells.
+
+        A share of the cost of an exchange is included.
+        """
         wider = self.row / math.prod(self.problem.grid.shape[1:])
-        longer = 1 + self.ghosts / self.rows  # half of them remain on average
+        longer = 1 + self.ghosts / self.rows  # on average, half of the ghost rows are computed
         return wider * longer + self.exchange_cost / (self.steps * self.depth)
 
     @property
@@ -137,10 +143,13 @@ class FlatLayout:
         return self._flat(tf.concat(parts, axis=own[0].shape.rank - 2))
 
     def with_columns(self, flat: tf.Tensor, start: int, rows: int) -> tf.Tensor:
-        """Return some rows with new ghost cells at their ends: ``(..., fields, rows, *row_shape)``.
+        """Return rows with new ghost cells at their ends: ``(..., fields, rows, *row_shape)``.
 
-        ``flat`` begins ``start`` rows before them, at least one. XLA vectorises this as a loop over
-        rows and their cells, but not over a flat array.
+        XLA vectorises this computation for an array of rows, but not for a flat array.
+
+        Args:
+            start: the index of the first of these rows in ``flat``, at least 1.
+            rows: the number of rows.
         """
         shape = (*flat.shape[:-1], rows, *self.row_shape)
 
@@ -166,7 +175,7 @@ class FlatLayout:
         return xla.optimization_barrier(tf.reshape(interior_mask, [-1]))[0]
 
     def interior(self, flat: tf.Tensor, beyond: int = 0) -> tf.Tensor:
-        """Return the rows without ghost cells, and ``beyond`` more at both ends."""
+        """Return the rows without those of ghost cells, except ``beyond`` of these at both ends."""
         return middle(flat, (self.rows + 2 * beyond) * self.row)
 
 

@@ -46,7 +46,7 @@ class FlatRightHandSide:
     def evaluate(
         self, formulas: Sequence[sympy.Expr], fields: Sequence[tf.Tensor], time: Any
     ) -> tf.Tensor:
-        """Evaluate some formulas of the fields, stacked."""
+        """Evaluate formulas of the fields and stack the results like fields."""
         formulas = [self.method.with_time_parts(formula) for formula in formulas]
         values, library = self.method.values(time), self.method.library
         fields = aligned(*fields)
@@ -76,8 +76,8 @@ class FlatRightHandSide:
         return tf.reshape(values, (*values.shape, 1))
 
     def stored(self, values: Any) -> Any:
-        """Store tensors, which XLA would otherwise recompute for each neighbour."""
-        # the conditions differ, since XLA merges branches of equal conditions
+        """Return the same tensors, stored; XLA would otherwise compute them for each neighbour."""
+        # every condition is different, since XLA merges conditionals with equal conditions
         true = self.opaque_nonnegative > -next(self._conditions)
         zeros = partial(tf.nest.map_structure, tf.zeros_like, values)
         return tf.cond(true, lambda: values, zeros)

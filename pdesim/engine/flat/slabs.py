@@ -1,4 +1,4 @@
-"""Slabs of rows, one or more for each core, for grids that are too large for the caches.
+"""Division of large grids into slabs of rows, one or more for each core.
 
 XLA does not parallelise a kernel that writes in place, and parallel kernels write to newly
 allocated memory in every pass. Each slab is therefore advanced by a compiled call: TensorFlow runs
@@ -136,13 +136,14 @@ def decompose(
 ) -> Slabs | None:
     """Return slabs for a large grid; None if it is small or has too few rows.
 
-    Also None if a sweep would be a single step, or would leave half of the cores idle.
+    Also None if a tile cannot take several steps at a time (unless ``single``), or if there would
+    be too few slabs to use more than half of the cores.
 
     Args:
         layout: the layout of the grid.
         bytes_per_cell: the size of the carried data.
         arrays: the number of arrays that the steps of a tile use, each as large as the tile.
-        single: whether sweeps are single steps, of adaptive length.
+        single: whether a slab takes one step at a time, of adaptive length.
     """
     rows = layout.problem.grid.shape[0]
     halved = band_count(layout, bytes_per_cell, tuning) > 1
@@ -153,7 +154,7 @@ def decompose(
         return None
     tile = _tile(layout, bytes_per_cell, single, tuning)
     min_rows, threads = 4 * tile.ghosts, tuning.threads
-    # the inputs of small slabs are freed one after the other, and their memory is reused
+    # with small slabs, the memory of one slab's input is reused for the next slab
     needed = -(-rows * layout.row * bytes_per_cell // (tuning.slab_bytes * threads)) * threads
     count = min(needed, rows // min_rows)
     if tile.steps == 0 or 2 * count <= threads > 1:
@@ -164,7 +165,11 @@ def decompose(
 
 
 def _tile(layout: FlatLayout, bytes_per_cell: int, single: bool, tuning: Tuning) -> FlatLayout:
-    """Return a tile for one or an even number of steps; 0 if two need too many ghost cells."""
+    """Return the layout of a tile.
+
+    Its number of steps is 1 if ``single``, otherwise even; it is 0 if two steps would need too many
+    ghost cells.
+    """
     shape = layout.problem.grid.shape
     wide = len(shape) == 2 and shape[1] > 3 * tuning.tile_width // 2
     tile = replace(layout, width=tuning.tile_width if wide else None)

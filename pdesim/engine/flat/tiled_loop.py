@@ -28,7 +28,7 @@ class TiledLoop:
     """Fixed steps in slabs and tiles; see :class:`pdesim.engine.time_loop.TimeLoop`.
 
     Args:
-        rest: the loop for steps that only some members take.
+        rest: the loop for the steps that some members take after others have reached the target.
     """
 
     context: StepContext

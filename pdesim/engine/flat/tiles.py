@@ -68,7 +68,7 @@ class Tiles:
         """Return a slab after one step of all tiles, and sums of squared errors, ``(..., fields)``.
 
         Args:
-            rows: the number of leading rows of the slab in the sums.
+            rows: the number of leading rows of the slab that are included in the sums.
         """
         packed, unpacked = _pack(numbers)
 
@@ -78,7 +78,7 @@ class Tiles:
                 workspace = Workspace(parts, list(spare), list(buffers[1:]), taken, self.cost)
                 squared_errors = attempt(parts, unpacked(packed), workspace)
                 squared_errors = write_middle(buffers[0], squared_errors)
-                # a change to every part, since the compiler moves computations with unchanged parts
+                # change every part, since the compiler would move computations with unchanged parts
                 # out of the loop
                 parts = [_mark(part, squared_errors) for part in parts]
                 buffers = [squared_errors, *workspace.buffers]
@@ -112,8 +112,8 @@ class Tiles:
             def load(count, parts):
                 return count + 1, self._load(parts, slab, before, after, row + count, column)
 
-            # one iteration, unknown to the compiler, which prevents fusion across the end of the
-            # loop
+            # a loop of one iteration prevents fusion across its end; the compiler does not know the
+            # number of iterations
             once = tf.minimum(number + 1, 1)
             _, parts = tf.while_loop(lambda count, *_: count < once, load, (0, tile))
             parts = [tf.reshape(part, (*part.shape[:-2], -1)) for part in parts]
@@ -123,10 +123,10 @@ class Tiles:
             return number + 1, tile, spare, buffers, sums if result is None else sums + result, out
 
         def arrays(number, sizes, *shape):
-            """Return arrays with a distinct value: equal arrays would be copies of one array.
+            """Return new arrays, filled with a value that is different for each ``number``.
 
-            Each value depends on the previous one, so that few operations can start at the same
-            time.
+            XLA would create arrays of equal values as copies of one array. Each value is computed
+            from the preceding one, so that few operations can start at the same time.
             """
             value = tf.cast(opaque_nonnegative, slab.dtype)
             for _ in range(number):
@@ -154,7 +154,10 @@ class Tiles:
         return row, column
 
     def _sum(self, values, number, rows):
-        """Return the sum over leading rows of a tile, without cells of preceding tiles."""
+        """Return the sum over the cells of a tile in the first ``rows`` rows of the slab.
+
+        Cells that are also in a preceding, overlapping tile are excluded.
+        """
         tile, (row, column) = self.tile, self._origin(number)
         above, left = self._origin(number - self._tiles[1])[0], self._origin(number - 1)[1]
         down, along = tf.range(tile.rows), tf.range(self._tile_width)
@@ -226,7 +229,7 @@ class Tiles:
         return results
 
     def _store(self, out, parts, row, column) -> tf.Tensor:
-        """Write the rows of a tile into those of a slab, with new ghost cells at their ends."""
+        """Write the rows of a tile into a slab and fill the ghost cells at the ends of its rows."""
         tile, columns, across = self.tile, self.tile.columns, self.tile.full_width.row_shape
         lead = [0] * (out.shape.rank - len(across) - 2)
         for part, number in zip(parts, self._first_fields, strict=True):
@@ -252,16 +255,16 @@ class Tiles:
 
 
 def _opaque(packed, count) -> list[tf.Tensor]:
-    """Return the same values, in a form that the compiler does not recognise as constant.
+    """Return the same values in a form that the compiler does not recognise as constant.
 
-    Arithmetic with them then remains in the kernels, instead of many small operations before the
-    loop.
+    Arithmetic with these values then remains in the kernels of the loop; the compiler would
+    otherwise move it out of the loop as many small operations.
     """
     return [tf.where(count < 0, tf.zeros_like(n), n) for n in packed]
 
 
 def _mark(part: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
-    """Return a part with its first cell, a ghost cell, replaced."""
+    """Return ``part`` with its first cell (a ghost cell) replaced by that of ``values``."""
     first = values[..., : part.shape[-2], :1]
     return xla.dynamic_update_slice(part, first, tf.constant([0] * part.shape.rank))
 

@@ -25,12 +25,12 @@ class Tuning:
         two_band_bytes: maximum size of a grid that is computed in two bands; larger grids are
             divided into slabs.
         max_depth: maximum number of chained right-hand sides per exchange of ghost cells.
-        small_grid_depths: the same for small grids, whose runs would end before many kernels are
-            compiled: maximum size in bytes -> number of right-hand sides.
+        small_grid_depths: the same for small grids, for which compiling many kernels would take
+            longer than the run: maximum size in bytes -> number of right-hand sides.
         exchange_cost: the cost of an exchange of ghost cells, which copies all carried arrays, in
             units of a right-hand side.
         ghost_rows: by dimension, the maximum number of ghost rows of a slab, minus one.
-        max_ghost_rows: the same if two steps need more rows.
+        max_ghost_rows: by dimension, the same limit for two steps, if they need more rows.
         tile_bytes: target size of a tile; a tile has at least one row.
         tile_arrays_bytes: target size of all arrays that the steps of a tile use.
         tile_width: number of cells of a tile along a row.

@@ -1,4 +1,4 @@
-"""Arrays that the steps of a tile write to in place."""
+"""The arrays in memory to which the steps of a tile write in place."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ class Workspace:
     Args:
         old, new: the parts of the carried data, arrays as long as the tile with its ghost cells.
         buffers: arrays for intermediate results, with the sizes of ``cost.buffers``.
-        is_taken: whether the step is one of the requested steps; otherwise nothing is changed.
+        is_taken: whether the step is one of the requested steps; if not, the carried data are
+            unchanged.
     """
 
     old: Sequence[tf.Tensor]
@@ -30,7 +31,7 @@ class Workspace:
     _written: dict[int, tf.Tensor] = field(default_factory=dict)
 
     def store(self, number: int, values: tf.Tensor) -> tf.Tensor:
-        """Store an array of the step in its buffer."""
+        """Write an array of the step to its buffer and return the stored values."""
         if number in self.cost.outputs:
             return self.write_output(values, self.cost.outputs[number])
         buffer = self.cost.buffer_of[number]
