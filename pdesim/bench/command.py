@@ -20,16 +20,16 @@ from pdesim.settings import Device
 if TYPE_CHECKING:
     from pdesim.bench.measure import Row
 
-#: cells per axis by the number of dimensions, if neither --sizes nor grid= is given
+#: number of dimensions -> cells per axis, if neither --sizes nor grid= is given
 SIZES: dict[int, tuple[int, ...]] = {
     1: (1024, 16384, 262144),
     2: (64, 128, 256, 512, 1024, 2048),
     3: (32, 64, 128),
 }
 REPEATS, FEWEST, MOST = 5, 3, 10_000
-#: limit of the cells per axis, from the settings of the grid
+#: largest number of cells per axis, as in the settings of the grid
 MOST_CELLS = 2**31 - 1
-#: approximate seconds of a round of one device
+#: approximate duration of a round on one device in seconds
 ROUND_SECONDS = 0.3
 
 
@@ -38,11 +38,11 @@ class Options:
     """The options of a benchmark besides its settings.
 
     Args:
-        sizes: cells per axis, separated by commas.
-        repeats: the number of rounds.
+        sizes: the numbers of cells per axis, separated by commas.
+        repeats: the number of rounds, as text.
         json: whether to print JSON instead of a table.
-        markdown: a file for the table in Markdown.
-        plot: a file for the plot.
+        markdown: the file to which the table is written in Markdown.
+        plot: the file to which the plot is written.
         config_dir: a folder with additional configuration files.
     """
 
@@ -61,7 +61,7 @@ def run_bench(overrides: Sequence[str], options: Options) -> int:
         The exit code.
 
     Raises:
-        ConfigError: for invalid sizes or repeats, and for steady problems.
+        ConfigError: if the sizes or the number of rounds are invalid, or if the problem is steady.
     """
     repeats = _integer("--repeats N", options.repeats, FEWEST, MOST)
     config_dir = options.config_dir
@@ -139,7 +139,7 @@ def _plan(words: Sequence[str], config_dir: str | None) -> Plan:
 
 
 def _placements(plans: Sequence[Plan]) -> list[Placement]:
-    """The requested device; with ``device=auto`` and a GPU, the CPU as well."""
+    """The devices to measure: the requested one, and the CPU as well if ``auto`` finds a GPU."""
     requested = start_for(plans)
     both = plans[0].settings.device.name == "auto" and requested.is_gpu
     return [start_tensorflow(Device(name="cpu")), requested] if both else [requested]
@@ -148,7 +148,7 @@ def _placements(plans: Sequence[Plan]) -> list[Placement]:
 def _grids(
     given_sizes: str | None, overrides: Sequence[str], config_dir: str | None
 ) -> list[list[str]]:
-    """The additional settings for each size."""
+    """For each size, the settings of its grid."""
     given = any(word.startswith("grid=") for word in overrides)
     if given_sizes is not None and given:
         raise ConfigError("both --sizes and grid= are given", "only one of them")
@@ -167,7 +167,7 @@ def _integer(example: str, word: str, least: int, most: int) -> int:
     flag, digits = example.partition(" ")[0], word.strip()
     # Python refuses to convert texts of more than 4300 digits
     if not digits.isdecimal() or len(digits) > 20 or not least <= int(digits) <= most:
-        spread = "; fewer do not show the spread" if flag == "--repeats" else ""
+        spread = "; fewer rounds would not show the spread" if flag == "--repeats" else ""
         raise ConfigError(
             f"{flag} got {clip(word, 100)}", f"integers from {least} to {most:,}{spread}", example
         )

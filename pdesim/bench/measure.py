@@ -1,4 +1,4 @@
-"""Throughput, compile time and memory of a plan's step loop; devices are timed in turn."""
+"""Measures the throughput, compile time and memory of the step loop on several devices."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from pdesim.bench.timing import estimate_step_time
 from pdesim.engine.device import Placement
 from pdesim.plan import Plan
 
-#: bytes of the array that is copied, far larger than caches
+#: size in bytes of the array that is copied to measure the bandwidth, far larger than any cache
 COPY_BYTES = 2**28
 NUMPY = "NumPy"
 
-#: takes a number of steps
+#: a function that performs a given number of time steps
 Run = Callable[[int], object]
 
 
@@ -30,15 +30,15 @@ class Row:
 
     Args:
         device: the name of the device.
-        points: cells per axis.
-        steps: steps per round.
-        seconds: seconds of every round.
-        traffic: bytes that a step has to move, ``2 * stages * state``: at each evaluation of the
-            right-hand side, every field is read once and written once.
-        state: bytes of the state.
-        copy: the copy bandwidth of the device in bytes per second, reads plus writes.
-        compile_seconds: seconds from the plan to the end of the first step.
-        peak: bytes in use at the peak, less those before the program was built.
+        points: the number of cells per axis.
+        steps: the number of steps per round.
+        seconds: the duration of every round in seconds.
+        traffic: the bytes that a step has to move, ``2 * stages * state``: at each evaluation of
+            the right-hand side, every field is read once and written once.
+        state: the size of the state in bytes.
+        copy: the copy bandwidth of the device in bytes per second, counting reads and writes.
+        compile_seconds: the time to build and compile the program and to take the first step.
+        peak: the peak memory in bytes, minus the memory in use before the program was built.
     """
 
     device: str
@@ -57,22 +57,22 @@ class Row:
 
     @property
     def rates(self) -> np.ndarray:
-        """Cell updates per second of every round."""
+        """The cell updates per second, one value per round."""
         return self.cells * self.steps / np.array(self.seconds)
 
     @property
     def step_seconds(self) -> float:
-        """The median of the seconds per step."""
+        """The median time per step in seconds."""
         return float(np.median(self.seconds)) / self.steps
 
     @property
     def bandwidth(self) -> float:
-        """Bytes per second that the steps have to move."""
+        """The memory traffic of the steps in bytes per second, from ``traffic``."""
         return self.traffic / self.step_seconds
 
 
 def evaluations(stepper) -> int:
-    """The number of right-hand-side evaluations per step, a lower bound for implicit methods."""
+    """The number of evaluations of the right-hand side per step; for implicit methods a minimum."""
     method = stepper.method
     if method.family == "stabilized":
         return stepper.stages
@@ -88,14 +88,14 @@ def measure(
     repeats: int,
     round_seconds: float,
 ) -> Iterator[Row]:
-    """Measure all devices on one plan, and NumPy if it supports the plan.
+    """Measure one plan on all devices, and with NumPy if the NumPy reference supports the plan.
 
     Args:
         plan: the plan.
         placements: the devices.
-        copies: the copy bandwidth by the name of the placement.
+        copies: name of the placement -> copy bandwidth.
         repeats: the number of rounds.
-        round_seconds: the approximate duration of a round of one device.
+        round_seconds: the approximate duration of a round on one device in seconds.
     """
     size = 4 if plan.settings.device.precision == "float32" else 8
     state = size * len(plan.equation.fields) * plan.grid.cells
@@ -125,14 +125,14 @@ def measure(
 
 
 def time_rounds(runs: Sequence[Run], steps: Sequence[int], repeats: int) -> list[list[float]]:
-    """The seconds of every round of each run.
+    """For each run, the duration of every round in seconds.
 
-    In a round, all runs are timed once, one after the other. An additional first round warms up
-    and is not returned.
+    In a round, all runs are timed once, one after the other. An additional first round is a
+    warm-up, whose durations are not returned.
 
     Args:
-        runs: functions that take a number of steps.
-        steps: the number of steps per round of each run.
+        runs: functions that perform a given number of time steps.
+        steps: for each run, the number of steps per round.
         repeats: the number of rounds.
     """
     seconds: list[list[float]] = [[] for _ in runs]
@@ -145,11 +145,11 @@ def time_rounds(runs: Sequence[Run], steps: Sequence[int], repeats: int) -> list
 
 
 def copy_bandwidth(placement: Placement, repeats: int) -> float:
-    """The copy bandwidth in bytes per second, reads plus writes, of an array larger than caches."""
+    """The bandwidth in bytes per second, counting reads and writes, of copying a large array."""
     with tf.device(placement.name):
         values, one = tf.zeros(COPY_BYTES // 4, tf.float32), tf.constant(1.0)
 
-        # adds 1, since XLA would remove a copy
+        # adds 1 to every element, since XLA would remove a plain copy
         @tf.function(jit_compile=True, autograph=False)
         def copy(values, one, count):
             return tf.while_loop(lambda i, _: i < count, lambda i, v: (i + 1, v + one), (0, values))
@@ -159,14 +159,14 @@ def copy_bandwidth(placement: Placement, repeats: int) -> float:
                 copy(values, one, tf.constant(count))[0].numpy()
 
         run(1)
-        # the difference excludes the cost of a call, such as the allocation of memory
+        # the difference of two runs excludes the cost of a call, such as allocating memory
         few, many = 4, 36
         short, long = time_rounds([run, run], [few, many], repeats)
     return 2 * COPY_BYTES * (many - few) / float(np.median(long) - np.median(short))
 
 
 def reset_peak(placement: Placement) -> None:
-    """Reset the peak of the memory in use, if the system supports it."""
+    """Restart the recording of the peak memory, if the system supports this."""
     if placement.is_gpu:
         tf.config.experimental.reset_memory_stats(placement.name.strip("/"))
     elif (switch := Path("/proc/self/clear_refs")).exists():
@@ -174,13 +174,13 @@ def reset_peak(placement: Placement) -> None:
 
 
 def peak_bytes(placement: Placement) -> int:
-    """The peak of the memory in use in bytes, of the GPU or of this process."""
+    """The peak memory in bytes: that of the GPU, or that of this process."""
     if placement.is_gpu:
         return tf.config.experimental.get_memory_info(placement.name.strip("/"))["peak"]
     status = Path("/proc/self/status")
     if status.exists():
         lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
         return 1024 * int(lines["VmHWM"].split()[0])
-    import resource  # macOS counts in bytes
+    import resource  # for macOS, which reports bytes
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

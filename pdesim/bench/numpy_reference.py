@@ -1,4 +1,4 @@
-"""The same formulas and the same stepper in plain NumPy, for comparison."""
+"""The formulas and the stepper of a plan in plain NumPy, for comparison with TensorFlow."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pdesim.steppers.base import System
 
 
 def unsupported_reason(plan: Plan) -> str:
-    """The reason why the NumPy reference does not support a plan; "" if it does."""
+    """The reason why the NumPy reference does not support a plan; "" if the plan is supported."""
     problem = plan.problem
     words = {lang.word_of(n) for f in problem.equation.formulas for n in lang.operators_in(f)}
     if not plan.cost.is_local:
@@ -24,14 +24,14 @@ def unsupported_reason(plan: Plan) -> str:
     if problem.discretisation.is_spectral:
         return "operators=spectral is not implemented in NumPy"
     if problem.mask is not None or not all(problem.boundary.periodic_axes):
-        return "boundaries that are not periodic, and obstacles, are not implemented in NumPy"
+        return "only periodic boundaries without obstacles are implemented in NumPy"
     if words & {lang.DIVERGENCE, *lang.FLUXES, lang.GRADIENT_SQUARED}:
         return "divergence and gradient_squared are not implemented in NumPy"
     return ""
 
 
 class NumpySystem:
-    """The system of explicit steppers in NumPy, by ``np.roll`` on periodic axes."""
+    """What explicit steppers need of a system, in NumPy; all axes are periodic (``np.roll``)."""
 
     def __init__(self, plan: Plan) -> None:
         self.problem, self.dtype = plan.problem, np.dtype(plan.settings.device.precision).type
@@ -89,9 +89,9 @@ class NumpyProgram:
         return now + c * self.dt
 
     def run(self, steps: int) -> np.ndarray:
-        """The state after a number of steps from the initial state."""
+        """Take a number of steps from the initial state, and return the last state."""
         plan, dtype, dt = self.plan, self.system.dtype, self.system.dtype(self.dt)
-        system = cast(System, self.system)  # explicit steppers need no more of it
+        system = cast(System, self.system)  # it has the methods that explicit steppers use
         start, stepper = float(plan.times[0]), plan.stepper
         numbers = stepper.coefficients(None, plan.equation.parameters, self.dt)
         carry = stepper.init(system, plan.state.astype(dtype), start, dt, numbers)

@@ -10,12 +10,12 @@ from pdesim.engine.simulation import Simulation
 from pdesim.engine.time_loop import TimeLoop
 from pdesim.plan import Plan
 
-#: length of the interval for adaptive steppers in first steps, which no timing reaches
+#: the end time of adaptive steppers, in units of the first step: so late that no timing reaches it
 FAR_STEPS = 1e9
 
 
 class Program:
-    """The compiled block of a plan with its initial state on the device."""
+    """The compiled step loop of a plan, with the initial state on the device."""
 
     def __init__(self, plan: Plan, placement: Placement) -> None:
         self.plan, self.placement, self._time_step = plan, placement, plan.step
@@ -37,14 +37,14 @@ class Program:
 
     @property
     def dt(self) -> float:
-        """The first step of adaptive steppers, or the fixed step."""
+        """The length of the time steps; for adaptive steppers, that of the first step."""
         step = self._time_step
         return step.dt if step.adaptive else self.plan.shortest_step
 
     def run(self, steps: int) -> tf.Tensor:
-        """The state after a number of steps from the initial state, taken in one call.
+        """Take a number of steps from the initial state, and return the last state.
 
-        It returns when the device has finished.
+        The steps are taken in a single call. The method returns when the device has finished.
         """
         with tf.device(self.placement.name):
             count = tf.constant(steps, tf.int64)

@@ -17,7 +17,7 @@ HEADER = (
 
 
 def ratio_to_numpy(row: Row, rows: Sequence[Row]) -> float | None:
-    """The median, over all rounds, of the ratio of the rate to that of NumPy on the same grid."""
+    """The rate divided by that of NumPy on the same grid: the median of this ratio over rounds."""
     other = next((r for r in rows if r.device == NUMPY and r.points == row.points), None)
     return None if other is None else float(np.median(row.rates / other.rates))
 
@@ -58,7 +58,7 @@ def markdown(rows: Sequence[Row]) -> str:
 
 
 def as_json(rows: Sequence[Row], about: Mapping[str, object]) -> dict:
-    """All measurements, in cells, bytes and seconds."""
+    """All measurements as values for JSON, in cells, bytes and seconds."""
     return {
         **about,
         "rows": [
@@ -87,11 +87,13 @@ def as_json(rows: Sequence[Row], about: Mapping[str, object]) -> dict:
 
 
 def plot(rows: Sequence[Row], path: Path, title: str, form: str) -> None:
-    """Plot cell updates per second over cells, a line per device with the spread of its rounds.
+    """Plot the cell updates per second against the number of cells, with a line per device.
+
+    The shaded area around a line is the range of the rounds.
 
     Args:
         rows: the measurements.
-        path: the file, whose name may have any suffix.
+        path: the file to write, whose name may have any suffix.
         title: the title of the plot.
         form: the format of the file, such as ``png``.
     """

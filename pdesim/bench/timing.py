@@ -1,19 +1,21 @@
-"""Estimates of the time of a step. Needs no TensorFlow, since other programs are timed as well."""
+"""Estimates the time per step. It does not import TensorFlow, to time other programs as well."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
-#: seconds of a trial that suffice for an estimate
+#: duration in seconds of a trial that is long enough for an estimate
 TRIAL_SECONDS = 0.2
 
 
 def estimate_step_time(run: Callable[[int], object]) -> float:
-    """Estimate the seconds per step, without the cost of a call, by increasingly long trials.
+    """Estimate the time per step in seconds by increasingly long trials.
+
+    The time of a call that does not depend on the number of steps is excluded.
 
     Args:
-        run: a function that takes a number of steps.
+        run: a function that performs a given number of time steps.
     """
 
     def timed(steps: int) -> float:
@@ -25,6 +27,6 @@ def estimate_step_time(run: Callable[[int], object]) -> float:
     while True:
         seconds = timed(4 * steps)
         if seconds > TRIAL_SECONDS or steps >= 2**20:
-            # a lower bound, since noise could make the difference zero or negative
+            # at least a tenth of the time, since noise could make the difference zero or negative
             return max(seconds - before, 0.1 * seconds) / (3 * steps)
         steps, before = 4 * steps, seconds

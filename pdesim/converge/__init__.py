@@ -1,1 +1,1 @@
-"""``pdesim converge``: the error in space of a user's problem, estimated by grid refinement."""
+"""``pdesim converge``: estimates the spatial error of a user's problem by refining the grid."""

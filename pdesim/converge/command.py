@@ -1,4 +1,4 @@
-"""The command ``pdesim converge``: estimates the error in space; writes JSON and a plot."""
+"""The command ``pdesim converge``: estimates the spatial error, and writes JSON and a plot."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from pdesim.output import convergence
 from pdesim.run.continuation import check_shape
 from pdesim.settings import read_settings
 
-USAGE = "settings such as equation=heat grid=64, or one folder of a run; --json, --config-dir DIR"
+USAGE = "settings such as equation=heat grid=64, or the folder of one run; --json, --config-dir DIR"
 
 
 def run_converge(words: Sequence[str], as_text: bool, config_dir: str | None) -> int:
-    """Estimate the error in space, and report it.
+    """Estimate the spatial error and report it.
 
     Args:
-        words: settings, or the folder of a run.
+        words: settings, or the path of a run's folder.
         as_text: whether to print a table instead of JSON.
         config_dir: a folder with additional configuration files.
 
@@ -42,7 +42,7 @@ def run_converge(words: Sequence[str], as_text: bool, config_dir: str | None) ->
         The exit code.
 
     Raises:
-        PdesimError: for invalid settings, and for runs that fail.
+        PdesimError: if a setting is invalid, or if a run fails.
     """
     composed, folder, new = _compose(words, config_dir)
     check_creatable(folder)
@@ -119,7 +119,7 @@ def _compose(words: Sequence[str], config_dir: str | None) -> tuple[Composed, Pa
 
 
 def _of_run(path: str) -> tuple[Composed, Path]:
-    """The settings of a run, from its file, and its folder, which also gets the result."""
+    """The settings of a finished run, and its folder, to which the result is written as well."""
     from pdesim.output import Snapshots
     from pdesim.output.metadata import read_config
 
@@ -135,9 +135,9 @@ def _of_run(path: str) -> tuple[Composed, Path]:
 
 
 def _in_double(composed: Composed, words: Sequence[str]) -> Composed:
-    """The settings with double precision, so that rounding does not hide the error.
+    """The settings with double precision, so that rounding errors do not hide the spatial error.
 
-    A precision given by the user is kept.
+    If the user gives a precision, it is not changed.
     """
     if any(word.startswith("device.precision=") for word in words):
         return composed

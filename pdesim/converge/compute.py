@@ -1,4 +1,4 @@
-"""Runs of the levels, interpolation to the coarse grid, and estimates of the errors."""
+"""Runs the three levels, interpolates the solutions to the coarse grid, and estimates errors."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from pdesim.plan import Plan
 from pdesim.solvers.transform import solve
 from pdesim.steppers import METHODS
 
-#: initial tolerance of adaptive steps, and the smallest that float64 allows
+#: the tolerance of adaptive steps in the first attempt, and the smallest that float64 allows
 INITIAL_TOLERANCE, MIN_TOLERANCE = 1e-6, 1e-11
-#: largest tolerance relative to the difference between the finer two grids; the error over many
-#: steps may be ten times the tolerance
+#: largest tolerance, as a fraction of the difference between the solutions on the two finer grids;
+#: over many steps, the error in time may become ten times the tolerance
 TOLERANCE_SHARE = 0.01
-#: a time step is divided at most by this
+#: the time step is reduced at most by this factor
 MAX_STEP_DIVISION = 64
-#: assumed order of spectral operators
+#: assumed order of accuracy of spectral operators
 SPECTRAL_ORDER = 8
 
 Report = Callable[[str], None]
@@ -42,7 +42,7 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Solution:
-    """The solution of one level at the compared cells of the coarse grid.
+    """The solution of one level in the coarse-grid cells in which the levels are compared.
 
     ``states`` has the shape (times, fields, cells).
     """
@@ -55,10 +55,10 @@ class Solution:
 
 @dataclass(frozen=True)
 class Result:
-    """The estimates per time and field.
+    """The solutions of the levels and the estimated errors.
 
-    ``errors`` contains, per field, the error on the coarse grid at the last time, nan near
-    obstacles.
+    ``estimates`` has an entry per time, which maps fields to estimates. ``errors`` maps each field
+    to its error at the last time in the cells of the coarse grid, NaN near obstacles.
     """
 
     levels: Levels
@@ -77,7 +77,7 @@ def compute(levels: Levels, placement: Placement, report: Report) -> Result:
     Args:
         levels: the levels.
         placement: the device.
-        report: called with a line of text at the start of each computation.
+        report: a function that is called with a line of text at the start of each computation.
 
     Raises:
         PdesimError: if a run fails; the message names its grid.
@@ -117,7 +117,11 @@ def compute(levels: Levels, placement: Placement, report: Report) -> Result:
 def _with_refined_tolerance(
     levels: Levels, placement: Placement, report: Report
 ) -> tuple[Levels, list[Solution]]:
-    """Levels with a tolerance well below their error in space, and their coarser two solutions."""
+    """Reduce the tolerance until the error in time is far below the spatial error.
+
+    Returns:
+        The levels with this tolerance, and the solutions on the coarse and the middle grid.
+    """
     given = levels.plans[1].settings.time.tolerance
     tolerance = min(INITIAL_TOLERANCE, given or INITIAL_TOLERANCE)
     while True:
@@ -133,10 +137,13 @@ def _with_refined_tolerance(
 def _with_refined_step(
     levels: Levels, placement: Placement, report: Report
 ) -> tuple[Levels, list[Solution]]:
-    """Levels with an error in time below that in space, and their coarser two solutions.
+    """Reduce the time step until the error in time is below the spatial error.
 
-    The error in time is measured on the coarse grid with half the step. It need not be much
-    smaller, since it is nearly the same on all levels.
+    The error in time is measured on the coarse grid by halving the step. It need not be far below
+    the spatial error, since it is nearly the same on all levels.
+
+    Returns:
+        The levels with this time step, and the solutions on the coarse and the middle grid.
     """
     step, stepper = levels.plans[1].step, levels.plans[1].stepper
     dt = step.dt
@@ -156,9 +163,10 @@ def _with_refined_step(
 
 
 def _expected_difference(levels: Levels, coarse: Solution, middle: Solution) -> float:
-    """The relative difference of the finer two grids, predicted from that of the coarser two.
+    """Predict the relative difference between the solutions on the middle and the fine grid.
 
-    Of several fields, the smallest difference is used.
+    It follows from the difference between the coarse and the middle grid, and the expected order.
+    If there are several fields, the smallest difference is returned.
     """
     differences = relative_differences(coarse.states[-1], middle.states[-1])
     order = SPECTRAL_ORDER if levels.order is None else levels.order
@@ -166,9 +174,10 @@ def _expected_difference(levels: Levels, coarse: Solution, middle: Solution) -> 
 
 
 def compared_cells(levels: Levels) -> np.ndarray:
-    """The coarse cells that are compared, as booleans of the shape of the coarse grid.
+    """A boolean array over the coarse grid: True in the cells in which the levels are compared.
 
-    Their values depend on no cell inside an obstacle on any level.
+    These are the cells whose values, on every level, are interpolated without using any cell inside
+    an obstacle.
     """
     coarse = levels.plans[0]
     if coarse.problem.mask is None:
@@ -214,7 +223,7 @@ def _solution(
     except PdesimError as error:
         raise at_grid(error, plan.grid.points) from None
     except (ArithmeticError, ValueError, TypeError, np.linalg.LinAlgError) as error:
-        # the control of the steps computed with values that are not finite
+        # raised if the step-size control encounters values that are not finite
         raise DivergedError(
             f"on {cells} cells: the run failed ({error})", hint="a smaller time.dt, or a finer grid"
         ) from error
@@ -222,7 +231,7 @@ def _solution(
 
 
 def as_json(result: Result, settings_digest: str, about: str) -> dict[str, Any]:
-    """The result as values for strict JSON; numbers that are not finite become None."""
+    """The result as values for JSON; numbers that are not finite become None."""
     levels, middle = result.levels, result.levels.plans[1]
     scheme, step = middle.problem.discretisation, None if middle.is_steady else middle.step
     last = result.estimates[-1]

@@ -1,4 +1,4 @@
-"""Orders and errors of three solutions by Richardson extrapolation. Needs only NumPy."""
+"""Orders of accuracy and errors by Richardson extrapolation of three solutions. Uses only NumPy."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-#: relative differences below this are rounding errors (after thousands of steps)
+#: relative differences below these values count as rounding errors (after thousands of steps)
 ROUNDING = {"float64": 1e-11, "float32": 1e-5}
 #: smallest observed order that counts as convergence
 MIN_ORDER = 0.5
-#: differences of the observed order below and above the expected one that are reported
+#: an observed order is reported if it is further than this below or above the expected order
 SHORTFALL, EXCESS = 0.5, 1.0
-#: RMS error relative to the range of a field above which the solutions are unrelated
+#: if the RMS error exceeds this fraction of a field's range, the solutions are considered unrelated
 MAX_RELATIVE_ERROR = 0.3
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """The observed order and the error of the solution on N cells in one norm.
+    """In one norm, the observed order and the estimated error of the solution on the middle grid.
 
-    ``order`` is nan if the differences are rounding errors. ``reliable`` is true if the differences
-    decrease with refinement; otherwise ``error`` is only a lower bound.
+    ``order`` is NaN if the differences between the solutions are rounding errors. ``reliable`` is
+    False if the differences do not decrease with refinement; ``error`` is then only a lower bound.
     """
 
     order: float
@@ -31,7 +31,10 @@ class Estimate:
 
 @dataclass(frozen=True)
 class FieldEstimate:
-    """The errors of one field at one time; ``scale`` is its range, or its size if uniform."""
+    """The errors of one field at one time.
+
+    ``scale`` is the range of the field's values or, if the field is uniform, their magnitude.
+    """
 
     maximum: Estimate
     rms: Estimate
@@ -45,16 +48,17 @@ def estimate(
     expected: float | None,
     rounding: float,
 ) -> FieldEstimate:
-    """Compare three solutions at the same positions, from grids with ratios of 2.
+    """Estimate the order and the error from the solutions on three grids.
 
-    With the differences d1 = |middle - coarse| and d2 = |fine - middle|, the observed order is
-    p = log2(d1/d2), and the error of the middle solution is d2 * 2^p / (2^p - 1). In the latter,
-    p is limited to ``expected``, since a larger p would underestimate the error.
+    Each grid has twice as many cells per axis as the one before. With the differences
+    d1 = |middle - coarse| and d2 = |fine - middle|, the observed order is p = log2(d1/d2), and the
+    error of the middle solution is d2 * 2^p / (2^p - 1). In the formula for the error, p is limited
+    to ``expected``, since a larger p would underestimate the error.
 
     Args:
-        coarse, middle, fine: the values of one field, ``(n,)``.
-        expected: the order of the scheme; None: use the observed order.
-        rounding: relative differences below this are rounding errors.
+        coarse, middle, fine: the values of one field at the same positions, ``(n,)``.
+        expected: the order of the scheme; None: p is not limited.
+        rounding: relative differences below this value count as rounding errors.
 
     Roache, J. Fluids Eng. 116 (1994) 405, doi:10.1115/1.2910291.
     """
@@ -87,7 +91,7 @@ def _rms(values: np.ndarray) -> float:
 def error_map(
     middle: np.ndarray, fine: np.ndarray, order: float, expected: float | None
 ) -> np.ndarray:
-    """The estimated error of the middle solution at every position, with its sign."""
+    """The estimated error of the middle solution, with its sign, at every position."""
     order = order if np.isfinite(order) else (expected or 1.0)
     order = max(MIN_ORDER, order if expected is None else min(order, expected))
     return (middle - fine) * 2**order / (2**order - 1)
@@ -110,14 +114,15 @@ def verdict(result: FieldEstimate, expected: float | None) -> str:
 
 
 def relative(value: float, scale: float) -> float:
-    """A value divided by the scale of a field; nan if the field vanishes."""
+    """A value divided by the scale of a field; NaN if the scale is 0."""
     return value / scale if scale > 0 else float("nan")
 
 
 def relative_differences(first_state: np.ndarray, second_state: np.ndarray) -> list[float]:
-    """Per field, the largest difference of two states divided by the field's range (or size).
+    """For each field, the largest difference between two states, divided by the field's range.
 
-    Fields that vanish are omitted.
+    If a field is uniform, the difference is divided by its magnitude. A field that is 0 everywhere
+    is omitted.
     """
     sizes = []
     for first, second in zip(first_state, second_state, strict=True):

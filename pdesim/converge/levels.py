@@ -1,4 +1,4 @@
-"""Plans for the same problem on N/2, N and 2N cells per axis. Needs no TensorFlow."""
+"""Plans for the same problem on N/2, N and 2N cells per axis. Does not import TensorFlow."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pdesim.steppers.targets import frame_times
 
 #: numbers of cells per axis relative to those of the settings
 FACTORS = (0.5, 1.0, 2.0)
-#: smallest number of cells per axis, half of which must still be a valid grid
+#: smallest number of cells per axis; a grid with half as many must still be valid
 MIN_CELLS = 8
 #: number of equidistant times at which the solutions are compared
 COMPARISONS = 10
@@ -32,12 +32,12 @@ class Levels:
 
     Args:
         plans: the plans.
-        refined: "space", or "space and time" if a given ``time.dt`` is refined with the grid.
-        order: the order of accuracy of the schemes; None if there is no single one (spectral
-            operators, obstacles).
-        notes: changes of the settings, as texts for the user.
-        costs: the cost of each level relative to the run at N, by cells and steps; None if the
-            numbers of steps are unknown.
+        refined: "space", or "space and time" if the user's ``time.dt`` is refined with the grid.
+        order: the expected order of accuracy; None if no single order is expected (with spectral
+            operators or obstacles).
+        notes: descriptions of how the settings were changed, for the user.
+        costs: for each level, the number of cells times the number of steps, relative to the user's
+            run; None if the numbers of steps are unknown.
     """
 
     plans: tuple[Plan, ...]
@@ -48,7 +48,10 @@ class Levels:
 
     @property
     def steps(self) -> str:
-        """The kind of time steps: "none", "adaptive", "given" by ``time.dt``, or "equal"."""
+        """How time steps are chosen.
+
+        "none" (a steady problem), "adaptive", "given" (by ``time.dt``), or "equal" on all levels.
+        """
         plan = self.plans[1]
         if plan.is_steady:
             return "none"
@@ -57,11 +60,11 @@ class Levels:
         return "given" if self.refined == "space and time" else "equal"
 
     def with_tolerance(self, tolerance: float) -> Levels:
-        """The levels with another tolerance of adaptive steps."""
+        """The levels with a different tolerance for adaptive steps."""
         return self._with_steps(tolerance=tolerance)
 
     def with_dt(self, dt: float) -> Levels:
-        """The levels with the same fixed step for all of them, without control of the error."""
+        """The levels with the time step ``dt`` on all of them, without error control."""
         plan = self.plans[1]
         follows = not plan.is_steady and plan.step.automatic
         return self._with_steps(dt=dt, **({"automatic": False} if follows else {}))
@@ -78,7 +81,7 @@ def build_levels(composed: Composed) -> Levels:
         composed: the settings of the user's run.
 
     Raises:
-        PdesimError: for invalid settings, and for grids that cannot be halved.
+        PdesimError: if a setting is invalid, or if the grid has too few cells to be halved.
     """
     settings, name = composed.settings, composed.equation
     if settings.sweep.parameters:
@@ -96,8 +99,8 @@ def build_levels(composed: Composed) -> Levels:
     if user.step.adaptive:
         return Levels(builder.plans(), "space", _order(user), tuple(notes), None)
     if settings.time.dt == "auto":
-        # equal steps cause equal errors in time, except for terms of higher order, so that the
-        # differences between levels are errors in space
+        # with equal steps, the leading errors in time are equal on all levels, so that the
+        # differences between levels are spatial errors
         levels = Levels(builder.plans(), "space", _order(user), tuple(notes), None)
         steps = [plan.step for plan in (*levels.plans, user) if not plan.is_steady]
         levels = levels.with_dt(min(step.dt for step in steps))
@@ -122,7 +125,7 @@ class _Builder:
     grid: Grid
 
     def plan(self, factor: float, **time) -> Plan:
-        """The plan with ``factor`` times as many cells per axis; errors name the grid."""
+        """The plan with ``factor`` times as many cells per axis. Error messages name this grid."""
         points = [round(n * factor) for n in self.grid.points]
         settings = self.settings.model_copy(update={"grid": points})
         settings = _update(settings, "domain", extent=list(self.grid.extent),
@@ -140,7 +143,7 @@ class _Builder:
 
 
 def at_grid(error: PdesimError, points: Sequence[int]) -> PdesimError:
-    """The same error, with the grid of the failed run in its first line."""
+    """The same error with the grid of the failed run in the first line of its message."""
     if type(error) not in (ConfigError, StepperError, BoundaryError, DivergedError):
         return error
     line = f"on {_cells(points)} cells: {error.problem}"
@@ -157,7 +160,7 @@ def _update(settings: Settings, section: str, **values) -> Settings:
 
 
 def _with_comparison_times(settings: Settings) -> Settings:
-    """The settings with equidistant times of comparison, and with all fields stored exactly."""
+    """The settings with frames at equidistant times, in which all fields are stored exactly."""
     frames = min(COMPARISONS, settings.output.frames or COMPARISONS)
     return _update(settings, "output", frames=frames, every=None, fields=None, stride=1,
                    region=None, keep_bits=None, dtype=None)  # fmt: skip
@@ -177,7 +180,7 @@ def _even_grid(grid: Grid) -> tuple[Grid, list[str]]:
 
 
 def _notes_on_initial_state(settings: Settings, name: str, grid: Grid) -> list[str]:
-    """A note on initial values that depend on the grid, if there are any."""
+    """A note for the user if initial values depend on the grid; otherwise an empty list."""
     equation = build_equation(settings.equation, grid.axes, name)
     initial = build_initial(
         settings.initial, equation.fields, grid.axes, equation.parameter_symbols
@@ -186,16 +189,16 @@ def _notes_on_initial_state(settings: Settings, name: str, grid: Grid) -> list[s
     if not words:
         return []
     return [
-        f"the initial state contains {', '.join(words)}: it is evaluated on the grid N, smoothed "
-        "and interpolated, so that all three runs start from the same function, which has fewer "
-        "short waves than the initial state of the original run"
+        f"the initial state contains {', '.join(words)}: these values are evaluated on the middle "
+        "grid, smoothed and interpolated, so that all three runs start from the same function, "
+        "which has fewer short waves than the initial state of the original run"
     ]
 
 
 def _notes_on_obstacles(plan: Plan) -> list[str]:
     if plan.problem.mask is None:
         return []
-    return ["obstacles follow the cells of each grid; cells near them are not compared"]
+    return ["obstacles consist of cells of each grid; cells near obstacles are not compared"]
 
 
 def _order(plan: Plan) -> float | None:
@@ -204,7 +207,7 @@ def _order(plan: Plan) -> float | None:
 
 
 def _joint_order(plan: Plan, exponent: int) -> float | None:
-    """The order with respect to the spacing h if dt is proportional to ``h**exponent``."""
+    """The order of the total error in the spacing h if dt is proportional to ``h**exponent``."""
     space, time = _order(plan), exponent * METHODS[plan.stepper.method.name].order
     if plan.problem.mask is not None or plan.stepper.method.name == "exact":
         return space
@@ -212,13 +215,13 @@ def _joint_order(plan: Plan, exponent: int) -> float | None:
 
 
 def _refined_steps(builder: _Builder, given: float) -> tuple[tuple[Plan, ...], int]:
-    """Plans whose given dt is divided by 2 per level, or by 4 if stability requires it.
+    """Plans in which dt is divided by 2 from level to level, or by 4 if stability requires this.
 
-    At N, dt is reduced slightly so that the number of steps between two comparisons is divisible,
-    and the steps of the levels have exactly this ratio.
+    On the middle grid, dt is the given value, slightly reduced so that on every level a whole
+    number of steps fits between two comparisons.
 
     Returns:
-        The plans, and the power of the refinement by which dt is divided.
+        The plans, and the exponent: 1 if dt is divided by 2 from level to level, 2 if by 4.
     """
     interval = float(np.diff(frame_times(builder.settings)).max())
 
@@ -237,7 +240,7 @@ def _refined_steps(builder: _Builder, given: float) -> tuple[tuple[Plan, ...], i
 
 
 def describe_levels(levels: Levels) -> list[str]:
-    """Lines to print before the runs: the grids, the costs, and notes."""
+    """Lines of text to print before the runs: the grids, the costs, and the notes."""
     grids = [_cells(plan.grid.points) for plan in levels.plans]
     middle, fine = levels.plans[1], levels.plans[2]
     lines = [f"{middle.equation.name} on {grids[1]} cells, compared with {grids[0]} and {grids[2]}"]

@@ -1,4 +1,4 @@
-"""The plot of a convergence study: errors over the spacing, over time, and in space."""
+"""The plot of a convergence study: errors against the spacing, against time, and in space."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def plot(result: Result, values: dict, path: Path) -> None:
     Args:
         result: the result.
         values: the result as :func:`pdesim.converge.compute.as_json` returns it.
-        path: the file.
+        path: the file to write.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -39,7 +39,7 @@ def plot(result: Result, values: dict, path: Path) -> None:
 
 
 def _over_spacing(figure, axes, result: Result, values: dict) -> None:
-    """Plot the RMS errors of the three solutions relative to the extrapolated limit."""
+    """Plot the RMS differences of the three solutions from the extrapolated solution."""
     spacing = [plan.grid.spacing[0] for plan in result.levels.plans]
     lowest = []
     for f, (name, numbers) in enumerate(values["fields"].items()):
@@ -77,7 +77,7 @@ def _over_time(figure, axes, result: Result, values: dict) -> None:
 
 
 def _in_space(figure, axes, result: Result, values: dict) -> None:
-    """Plot the error with its sign: a line per field in 1-D, a map of the first field in 2-D."""
+    """Plot the error with its sign: in 1-D as a line per field, in 2-D as a map of one field."""
     grid = result.levels.plans[0].grid
     if grid.dimensions == 1:
         for f, (name, error) in enumerate(result.errors.items()):

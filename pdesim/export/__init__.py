@@ -1,4 +1,4 @@
-"""Export of runs to the layouts of other tools; needs neither TensorFlow nor Hydra."""
+"""Export of runs to the file layouts of other tools. Imports neither TensorFlow nor Hydra."""
 
 from pdesim.export.formats import FORMATS, Format, export
 from pdesim.export.xdmf import write_xdmf

@@ -21,13 +21,13 @@ from pdesim.output.metadata import find_runs
 
 @dataclass(frozen=True)
 class Format:
-    """An export format; ``save`` writes runs to a new path, a file or a folder."""
+    """An export format. ``save`` writes runs to a new file or folder."""
 
     about: str
     save: Callable[[Sequence[Source], Path], None]
-    #: appended to the stem of the snapshot file's name
+    #: the end of the default file name, which starts with the stem of the snapshot file's name
     suffix: str | Callable[[Sequence[Source]], str]
-    #: whether one target can contain several runs
+    #: whether several runs can be written to one target
     several: bool = False
 
 
@@ -50,13 +50,13 @@ def export(
 
     Args:
         path: a run's folder, a snapshot file, or a folder whose subfolders are runs.
-        to: a name in :data:`FORMATS`.
-        target: the file or folder to write; None: in the folder of the data, such as
+        to: the format, a name in :data:`FORMATS`.
+        target: the file or folder to write; None: a name in the folder of the data, such as
             ``snapshots.nc`` for ``snapshots.h5``.
         overwrite: whether to replace an existing target.
 
     Returns:
-        The file or folder that was written. It is never incomplete: it appears when all is written.
+        The file or folder that was written. It appears only when it is complete.
 
     Raises:
         ConfigError: for an unknown format.
@@ -87,7 +87,7 @@ def export(
         raise OutputError(
             f"{destination} is a folder", "a name for the new file", "--output TARGET"
         )
-    # every run writes its own description of the data, which may always be replaced
+    # every run writes its own .xdmf file, which may always be replaced
     derived = to == "xdmf" and target is None
     with atomic_target(destination, overwrite or derived) as temporary:
         layout.save(sources, temporary)
@@ -102,5 +102,5 @@ def _default_destination(path: str | Path, sources: Sequence[Source], layout: Fo
 
 
 def _is_earlier_export(folder: Path) -> bool:
-    """Whether a folder contains nothing but an earlier export, so that it may be replaced."""
+    """Whether a folder contains only the files of an earlier export, so that it may be replaced."""
     return all(child.suffix in (".vti", ".pvd") for child in folder.iterdir())

@@ -19,9 +19,9 @@ def save_netcdf(sources: Sequence[Source], path: Path) -> None:
 
     The dimensions are ``time`` (unlimited) and the axes, each with a coordinate variable. Fields
     have the shape ``(time, ..., x)``, chunks of one frame, and the attributes ``units`` and
-    ``long_name``. With obstacles, ``mask`` is 1 inside them. The attributes of the run become
-    global attributes. The file is written with h5netcdf, since xarray would keep all frames of
-    a field in memory.
+    ``long_name``. If there are obstacles, the variable ``mask`` is 1 inside them. The attributes of
+    the run become global attributes. The file is written with h5netcdf, since xarray would keep all
+    frames of a field in memory.
 
     Source: cfconventions.org, CF-1.8 sections 2 to 4.
 
@@ -57,7 +57,7 @@ def save_netcdf(sources: Sequence[Source], path: Path) -> None:
 
 
 def _plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Attributes as netCDF allows them, numbers and texts; lists of words are joined."""
+    """The attributes as numbers and texts, which netCDF allows; lists of words are joined."""
     plain: dict[str, Any] = {}
     for name, value in attributes.items():
         if isinstance(value, bytes):

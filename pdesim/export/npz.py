@@ -14,8 +14,8 @@ from pdesim.export.source import Source
 def save_npz(sources: Sequence[Source], path: Path) -> None:
     """Write a run as ``numpy.savez_compressed`` does, but with only one frame in memory.
 
-    The arrays are ``time`` (T,), a coordinate per axis, each field ``(T, ..., x)``, ``mask`` if
-    there are obstacles, and the texts ``equation`` and ``config`` (YAML).
+    The arrays are ``time``, ``(T,)``; the coordinates of each axis; each field, ``(T, ..., x)``;
+    ``mask`` if there are obstacles; and the texts ``equation`` and ``config`` (YAML).
 
     Source: the format of .npy files, numpy.org/neps/nep-0001-npy-format.html.
     """
@@ -42,7 +42,7 @@ def _stream(archive: zipfile.ZipFile, source: Source, name: str) -> None:
         "fortran_order": False,
         "shape": (len(source.times), *source.shape),
     }
-    # members of a zip file are written sequentially, so every field needs a pass over the frames
+    # the arrays in a zip file are written one after the other, so each field is read separately
     with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
         np.lib.format.write_array_header_2_0(stream, header)
         for _, frame in source.frames((name,)):

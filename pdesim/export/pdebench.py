@@ -20,22 +20,23 @@ _FILTERS = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
 
 
 def pdebench_suffix(sources: Sequence[Source]) -> str:
-    """The suffix of the file: the loader of ``tensor`` rejects ``.h5``; that of groups needs it."""
+    """The end of the file's name, as PDEBench's loader requires it for this layout."""
     return "_pdebench.hdf5" if _is_tensor(sources[0]) else "_pdebench.h5"
 
 
 def save_pdebench(sources: Sequence[Source], path: Path) -> None:
-    """Write runs as trajectories, float32.
+    """Write runs as trajectories in single precision.
 
-    A single field in 1-D is written as PDEBench's Burgers and advection files:
-    ``tensor (trajectory, t, x)``, ``x-coordinate``, ``t-coordinate``, and ``config (trajectory,)``,
-    YAML. All other runs are written as its diffusion-reaction files: per trajectory
-    ``0000/data (t, [[z,] y,] x, channel)``, fields in the order of the equation,
-    ``0000/grid/{x,y,z,t}``, and the attributes ``config`` and ``fields``. (PDEBench's loader
-    assigns the coordinates x to the first space axis, which makes no difference on square grids.)
+    A single field in 1-D is written in the layout of PDEBench's Burgers and advection files:
+    ``tensor (trajectory, t, x)``, ``x-coordinate``, ``t-coordinate``, and ``config (trajectory,)``
+    (YAML). All other runs are written in the layout of its diffusion-reaction files, with a group
+    per trajectory: ``0000/data (t, [[z,] y,] x, channel)`` with the fields in the order of the
+    equation, ``0000/grid/{x,y,z,t}``, and the attributes ``config`` and ``fields``. (PDEBench's
+    loader assigns the x coordinates to the first space axis, which makes no difference on square
+    grids.)
 
     Raises:
-        OutputError: if the runs of a ``tensor`` have different grids or times.
+        OutputError: if runs that are written to a ``tensor`` differ in their grids or times.
     """
     with creating(path) as file:
         if _is_tensor(sources[0]):
@@ -60,7 +61,7 @@ def _write_tensor(file: h5py.File, sources: Sequence[Source]) -> None:
     file["t-coordinate"] = first.times.astype(np.float32)
     file["config"] = [_config(source) for source in sources]
     for number, source in enumerate(sources):
-        # a trajectory is small and one chunk; writing it at once compresses it once
+        # a trajectory is small and is one chunk: written at once, it is compressed only once
         tensor[number] = np.stack([frame[field] for _, frame in source.frames()])
 
 

@@ -1,4 +1,4 @@
-"""A run for the exporters: its metadata in memory, its frames read one at a time."""
+"""A run as the exporters read it: its metadata at once, its frames one at a time."""
 
 from __future__ import annotations
 
@@ -25,18 +25,21 @@ from pdesim.output.metadata import (
 
 @dataclass(frozen=True)
 class Source:
-    """The metadata of a snapshot file. Arrays of a frame have the shape of ``axes``, x last."""
+    """A snapshot file: its metadata, and access to its frames.
+
+    The array axes of a frame are those of ``axes``, x last.
+    """
 
     path: Path
     fields: tuple[str, ...]
     axes: tuple[str, ...]
     coordinates: Mapping[str, np.ndarray]
     times: np.ndarray
-    #: per field: the type of the arrays of :meth:`frames`, float32 or float64
+    #: field -> the type of its arrays in :meth:`frames`, float32 or float64
     dtypes: Mapping[str, np.dtype]
-    #: per field: the number of stored frames, one more than times while a frame is being written
+    #: field -> its number of stored frames; one more than times while a frame is being written
     lengths: Mapping[str, int]
-    #: per field: units and long_name
+    #: field -> its ``units`` and ``long_name``
     labels: Mapping[str, Mapping[str, str]]
     attributes: Mapping[str, Any]
     config: Mapping[str, Any]
@@ -62,7 +65,7 @@ class Source:
 
     @property
     def grid(self) -> Grid | None:
-        """The computational grid by the settings; the stored grid may be a part of it.
+        """The computational grid, from the settings. The stored grid may be only a part of it.
 
         None if the settings do not describe a grid with the stored axes.
         """
@@ -85,7 +88,7 @@ class Source:
         return grid if set(grid.axes) == set(self.axes) else None
 
     def spacing(self, axis: str) -> float:
-        """The distance of two stored points; for a single point, the spacing of the computation."""
+        """The distance between stored points; for a single point, the computed grid's spacing."""
         centres, grid = self.coordinates[axis], self.grid
         if len(centres) > 1:
             return float(centres[-1] - centres[0]) / (len(centres) - 1)
@@ -98,10 +101,10 @@ class Source:
     def frames(
         self, fields: Sequence[str] | None = None
     ) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
-        """Yield the number and the arrays of every frame, reading one frame at a time.
+        """Yield the number and the arrays of each frame, one frame at a time.
 
         Args:
-            fields: the fields to read; None: all.
+            fields: the fields to read; None: all fields.
 
         Raises:
             OutputError: if a frame cannot be read.
@@ -125,7 +128,7 @@ def read_source(path: Path) -> Source:
 
     Raises:
         OutputError: if the file is unreadable, is not a snapshot file, or has no frames.
-        MissingExtraError: if its compression needs a package that is not installed.
+        MissingExtraError: if the file's compression needs a package that is not installed.
     """
     with reading(path), Snapshots(path) as snapshots:
         fields = field_names(snapshots)
@@ -154,15 +157,16 @@ def read_source(path: Path) -> Source:
 
 
 def _plain(dtype: np.dtype) -> np.dtype:
-    """Native float64 or float32: half precision is not supported by many readers."""
+    """The exported type, float64 or float32, since many tools cannot read half precision."""
     return np.dtype(np.float64) if dtype.itemsize >= 8 else np.dtype(np.float32)
 
 
 def check_compatible(sources: Sequence[Source]) -> None:
-    """Check that runs can be trajectories of one data set.
+    """Check that the runs can be stored as trajectories of one data set.
 
     Raises:
-        OutputError: if they cannot; it names two runs and the property in which they differ.
+        OutputError: if two runs differ in a property that all trajectories share. The message names
+            both runs and the property.
     """
     first = sources[0]
     for other in sources[1:]:

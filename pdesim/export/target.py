@@ -1,4 +1,4 @@
-"""Targets that appear only when they are complete."""
+"""Files and folders that appear under their final name only when they are complete."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pathlib import Path
 from pdesim.errors import OutputError
 from pdesim.files import clear_left_behind, clear_name
 
-#: bytes of the target's name at the start of the temporary name
+#: the temporary name starts with at most this many bytes of the target's name
 MAX_PREFIX_BYTES = 200
 
 
 @contextlib.contextmanager
 def atomic_target(target: Path, overwrite: bool) -> Iterator[Path]:
-    """A temporary path for a file or a folder, renamed to ``target`` when it is complete.
+    """Provide a temporary path for a file or folder, and rename it to ``target`` on success.
 
-    It is in the folder of ``target``, so that relative names inside it remain valid and the
-    renaming is atomic. After an error or Ctrl-C it is removed.
+    The temporary path is in the folder of ``target``, so that relative paths inside the file remain
+    valid and the renaming is atomic. After an error or Ctrl-C, whatever was written is removed.
 
     Raises:
         OutputError: if ``target`` exists and ``overwrite`` is false, if its folder does not exist,
@@ -37,7 +37,7 @@ def atomic_target(target: Path, overwrite: bool) -> Iterator[Path]:
     temporary = target.with_name(f"{start}{os.getpid()}.tmp")
     try:
         clear_left_behind(target.parent, start, ".tmp")
-        clear_name(temporary)  # a link under this name would be followed
+        clear_name(temporary)  # if the name is an existing link, its target would be overwritten
         yield temporary
         _replace(temporary, target, target.with_name(f"{start}{os.getpid()}.old"))
     except OSError as error:

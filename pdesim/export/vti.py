@@ -19,15 +19,15 @@ from pdesim.export.source import Source
 
 _ORDER = "LittleEndian" if sys.byteorder == "little" else "BigEndian"
 _TYPES = {np.dtype(np.float32): "Float32", np.dtype(np.float64): "Float64"}
-#: bytes of a compressed block; VTK reads entire blocks
+#: bytes of a block before compression; VTK reads entire blocks
 _BLOCK = 2**20
 
 
 def save_vti(sources: Sequence[Source], path: Path) -> None:
-    """Write a folder with ``frame_0000.vti``, ... and ``snapshots.pvd``, which ParaView opens.
+    """Write a folder with ``frame_0000.vti``, ... and ``snapshots.pvd``, the file for ParaView.
 
-    Values are cell data. The extent along missing axes is 0, so 2-D data is in the x-y plane. The
-    time of a frame is stored in the ``.pvd`` and, as ``TimeValue``, in its own file.
+    Values are cell data. The extent along a missing axis is 0, so 2-D data lie in the x-y plane.
+    The time of a frame is stored both in the ``.pvd`` and, as ``TimeValue``, in the ``.vti``.
     """
     (source,) = sources
     path.mkdir()
@@ -73,7 +73,11 @@ _"""
 
 
 def _appended(values: np.ndarray) -> bytes:
-    """Compressed blocks, after their number, size, last size if shorter, and compressed sizes."""
+    """The values in compressed blocks, after VTK's header.
+
+    The header contains the number of blocks, their size, the size of the last block if it is
+    shorter (otherwise 0), and the compressed sizes.
+    """
     raw = np.ascontiguousarray(values).tobytes()
     blocks = [zlib.compress(raw[at : at + _BLOCK], 1) for at in range(0, len(raw), _BLOCK)]
     header = [len(blocks), _BLOCK, len(raw) % _BLOCK, *map(len, blocks)]

@@ -24,11 +24,11 @@ _WORDS = h5py.string_dtype()
 
 
 def save_well(sources: Sequence[Source], path: Path) -> None:
-    """Write runs with the same grid and times as trajectories of one file, float32.
+    """Write runs with the same grid and times as trajectories of one file in single precision.
 
     Fields are in ``t0_fields`` with the shape ``(trajectory, time, x[, y[, z]])``, x first.
-    Parameters are scalars, which vary by sample if the runs differ in them. Obstacles are a field
-    ``mask`` without a time axis.
+    Parameters are scalars; those that differ between the runs have a value per trajectory. If there
+    are obstacles, they are described by a field ``mask`` without a time axis.
 
     Raises:
         OutputError: if the runs have different equations, grids or times.
@@ -36,7 +36,7 @@ def save_well(sources: Sequence[Source], path: Path) -> None:
     check_compatible(sources)
     first = sources[0]
     axes = tuple(axis for axis in AXES if axis in first.axes)
-    # HDF5 1.10 allows attributes over 64 kB, which many configs need
+    # the format of HDF5 1.10 allows attributes over 64 kB: the settings of many runs are that long
     with creating(path, libver=("v110", "v110")) as file:
         file.attrs["dataset_name"] = first.name
         file.attrs["grid_type"] = "cartesian"
@@ -97,10 +97,10 @@ def _write_fields(group: h5py.Group, sources: Sequence[Source], axes: tuple[str,
 
 
 def _write_boundaries(group: h5py.Group, sources: Sequence[Source], axes: tuple[str, ...]) -> None:
-    """Write a group per axis and type, and per set of fields with the same conditions."""
+    """Write the conditions: a group per axis, per type, and per set of fields that share them."""
     first, values = sources[0], _common(_boundary_values(source) for source in sources)
     for axis in axes:
-        # conditions are compared as texts, since nan differs from itself
+        # conditions are compared as texts, since NaN is not equal to itself
         by_condition: dict[str, list[str]] = {}
         for field in first.fields:
             key = (_sides(first, field, axis), _kinds(first, field, axis), values[field, axis])
@@ -112,7 +112,7 @@ def _write_boundaries(group: h5py.Group, sources: Sequence[Source], axes: tuple[
                 entry = group.create_group(name)
                 entry.attrs["bc_type"] = kind
                 entry.attrs["associated_dims"] = [axis]
-                # periodic and open sides prescribe no field's value
+                # periodic and open sides do not prescribe the value of any field
                 entry.attrs["associated_fields"] = np.array(fields * (kind == "wall"), _WORDS)
                 entry.attrs.update({"sample_varying": False, "time_varying": False})
                 entry.attrs["pdesim_walls"] = list(_kinds(first, fields[0], axis))
@@ -134,7 +134,7 @@ def _write_ends(
 
 
 def _common(each: Iterable[dict[tuple[str, str], list[float]]]) -> dict[tuple[str, str], list]:
-    """The values that all runs have in common; nan where they differ."""
+    """The boundary values that are the same in all runs; NaN where the runs differ."""
     first, *others = each
     return {
         key: [
@@ -149,9 +149,9 @@ def _kinds(source: Source, field: str, axis: str) -> tuple[str, str]:
 
 
 def _sides(source: Source, field: str, axis: str) -> tuple[str, str]:
-    """The types ``periodic``, ``wall`` or ``open`` of both sides, lower side first.
+    """The types of both sides, ``periodic``, ``wall`` or ``open``, lower side first.
 
-    A side is open if the stored region ends inside the domain.
+    A side is open if the stored region ends there inside the domain.
     """
     kinds = _kinds(source, field, axis)
     types = [kind if kind in ("periodic", "open") else "wall" for kind in kinds]
@@ -175,7 +175,7 @@ def _ends_inside(source: Source, axis: str) -> tuple[bool, bool]:
 
 
 def _boundary_values(source: Source) -> dict[tuple[str, str], list[float]]:
-    """The prescribed boundary values per field and axis; nan where they vary in space or time."""
+    """(field, axis) -> the prescribed values of both sides; NaN if they vary in space or time."""
     prescribed = {(field, a): [np.nan, np.nan] for field in source.fields for a in source.axes}
     grid, given = source.grid, source.parameters
     if grid is None:

@@ -1,4 +1,4 @@
-"""Export to XDMF: ``snapshots.xdmf`` describes the frames in ``snapshots.h5`` to ParaView.
+"""Export to XDMF: ``snapshots.xdmf`` tells ParaView how to read the frames in ``snapshots.h5``.
 
 Source: the XDMF model and format, www.xdmf.org/index.php/XDMF_Model_and_Format.
 """
@@ -13,15 +13,18 @@ from xml.etree import ElementTree as Xml
 from pdesim.export.source import Source, read_source
 from pdesim.export.target import atomic_target
 
-#: the order of axes in XDMF and in arrays
+#: the axes in the order of array axes, both in XDMF and in the HDF5 file
 _AXES = ("z", "y", "x")
 
 
 def write_xdmf(path: str | Path) -> Path:
-    """Write or replace the ``.xdmf`` of a snapshot file, in its folder, without reading frames.
+    """Write or replace the ``.xdmf`` file next to a snapshot file, without reading its frames.
+
+    Returns:
+        The ``.xdmf`` file.
 
     Raises:
-        OutputError: if the file contains no frames, or if the ``.xdmf`` cannot be written.
+        OutputError: if the snapshot file has no frames, or if the ``.xdmf`` cannot be written.
     """
     source = read_source(Path(path))
     target = source.path.with_suffix(".xdmf")
@@ -33,9 +36,10 @@ def write_xdmf(path: str | Path) -> Path:
 def save_xdmf(sources: Sequence[Source], path: Path) -> None:
     """Write a temporal collection of uniform meshes with cell data.
 
-    The mesh has three axes in 1-D and 2-D as well: VTK places a 2-D mesh in the y-z plane, and its
-    reader does not support cell data on a mesh without thickness. The missing axes are one cell
-    thick, centred at 0. The path of the HDF5 file is relative to ``path``.
+    The mesh is three-dimensional for 1-D and 2-D data, too: VTK would place a 2-D mesh in the y-z
+    plane, and its reader does not support cell data on a mesh without thickness. Along a missing
+    axis, the mesh is one cell thick and centred at 0. The path of the HDF5 file is relative to the
+    folder of ``path``.
     """
     (source,) = sources
     root = Xml.Element("Xdmf", Version="2.0")

@@ -1,9 +1,9 @@
 """Symbolic derivatives of formulas, with an explicit rule for every function of the language.
 
 ``sympy.diff`` leaves ``Derivative``, ``Subs``, ``re``, ``im`` and ``DiracDelta`` nodes wherever it
-cannot prove that an argument is real (``abs(log(u))``) or encounters a jump. The rules of this
-module give jumps and kinks the derivative that holds almost everywhere; where the arguments of
-``minimum`` or ``maximum`` are equal, the derivative is the mean of both sides.
+cannot prove that an argument is real (``abs(log(u))``) or encounters a jump. With the rules of this
+module, the derivative of a function with jumps or kinks is the one that it has everywhere else.
+Where the arguments of ``minimum`` or ``maximum`` are equal, it is the mean of both derivatives.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pdesim.formula import nodes
 
 _TWO_OVER_ROOT_PI = 2 / sympy.sqrt(sympy.pi)
 
-#: SymPy class name -> the partial derivatives with respect to each argument
+#: SymPy class name -> a function that returns the partial derivative with respect to each argument
 PARTIALS: dict[str, Callable[..., tuple[sympy.Expr, ...]]] = {
     "sin": lambda a: (sympy.cos(a),),
     "cos": lambda a: (-sympy.sin(a),),
@@ -50,8 +50,8 @@ def derivative(expression: sympy.Expr, symbol: sympy.Symbol, times: int = 1) -> 
         times: the order of the derivative.
 
     Raises:
-        TypeError: if the expression contains a function without a rule, which a parsed formula
-            never does.
+        TypeError: if there is no rule for a function in the expression, which cannot happen for a
+            parsed formula.
     """
     for _ in range(times):
         expression = _Derivative(symbol)(expression)
@@ -59,7 +59,7 @@ def derivative(expression: sympy.Expr, symbol: sympy.Symbol, times: int = 1) -> 
 
 
 class _Derivative:
-    """Differentiation with respect to one symbol; repeated subexpressions are visited once."""
+    """Differentiates with respect to one symbol. Repeated subexpressions are visited only once."""
 
     def __init__(self, symbol: sympy.Symbol) -> None:
         self.symbol = symbol
@@ -114,7 +114,7 @@ class _Derivative:
         return nodes.Where(*(nodes._Pair(value, condition) for value, condition in pairs))
 
     def _extreme(self, node: sympy.Expr) -> sympy.Expr:
-        """Differentiate ``minimum`` or ``maximum`` as a function of two values: first and rest."""
+        """Differentiate ``minimum`` or ``maximum`` of the first argument and the rest."""
         first, others = node.args[0], node.args[1:]
         rest = others[0] if len(others) == 1 else node.func(*others)
         above = rest - first if isinstance(node, nodes.Minimum) else first - rest

@@ -1,8 +1,8 @@
 """Compact forms of nested first derivatives.
 
-A central first derivative of a central first derivative reads every second cell. It is zero for a
-checkerboard (+1, -1, +1, ...), so diffusion written that way never damps one. The compact form
-evaluates the inner difference on the cell faces, and damps the shortest waves as well.
+A central first derivative of a central first derivative uses only every second cell. It is zero for
+a checkerboard (+1, -1, +1, ...), so diffusion written in this form never damps a checkerboard. The
+compact form evaluates the inner difference on the cell faces, and damps the shortest waves, too.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from pdesim.formula.calculus import derivative
 
 
 def compact(expression: sympy.Expr, varying: frozenset[sympy.Symbol]) -> sympy.Expr:
-    """Rewrite nested first derivatives along one axis as operators that read adjacent cells.
+    """Rewrite nested first derivatives along one axis as operators that use adjacent cells.
 
-    ``d_dx(D*d_dx(f))`` becomes ``divergence_x(D, f)``, and ``D*d2_dx2(f)`` for a constant D; a sum
-    is rewritten term by term. For ``d_dx(F(d_dx(f)))``, D is the secant slope ``(F(p) - F(0))/p``.
-    Derivatives commute, so ``d_dx(D*laplacian(d_dx(f)))`` is ``divergence_x(D, laplacian(f))``.
+    ``d_dx(D*d_dx(f))`` becomes ``divergence_x(D, f)`` or, if D is constant, ``D*d2_dx2(f)``. A sum
+    is rewritten term by term. For ``d_dx(F(d_dx(f)))``, D is the slope of a secant of F,
+    ``(F(p) - F(0))/p`` with p = ``d_dx(f)``. Since derivatives commute,
+    ``d_dx(D*laplacian(d_dx(f)))`` becomes ``divergence_x(D, laplacian(f))``.
 
     Args:
         expression: a formula.
@@ -35,7 +36,7 @@ def compact(expression: sympy.Expr, varying: frozenset[sympy.Symbol]) -> sympy.E
     return expression.func(*arguments)
 
 
-#: first derivative -> (the flux form along its axis, the second derivative)
+#: word of a first derivative -> the words of the flux form and of the second derivative on its axis
 _SECOND = {f"d_d{axis}": (f"divergence_{axis}", f"d2_d{axis}2") for axis in lang.AXES}
 _INFINITE = (sympy.nan, sympy.zoo, sympy.oo, -sympy.oo)
 
@@ -61,7 +62,7 @@ def _derivative(word: str, inner: sympy.Expr, varying: frozenset[sympy.Symbol]) 
 
 
 def _factor(term: sympy.Expr, word: str) -> tuple[sympy.Expr, sympy.Expr] | None:
-    """Return (D, f) of a term ``D*word(f)``, None for a term of any other form."""
+    """Return (D, f) if the term has the form ``D*word(f)``, otherwise None."""
     for factor in sorted(sympy.Mul.make_args(term), key=str):
         base, exponent = factor.as_base_exp()
         f = _without(base, word)
@@ -71,9 +72,9 @@ def _factor(term: sympy.Expr, word: str) -> tuple[sympy.Expr, sympy.Expr] | None
 
 
 def _without_slopes(term: sympy.Expr, word: str, fluxes: dict) -> sympy.Expr:
-    """Return a term with every ``p = word(f)`` set to 0, and add the difference to ``fluxes``.
+    """Return a term F(p) with every ``p = word(f)`` set to 0, and add the difference to ``fluxes``.
 
-    ``F(p) = F(0) + p*(F(p) - F(0))/p``: the quotient is the diffusivity, which is F'(0) at p = 0.
+    In ``F(p) = F(0) + D*p``, the diffusivity is ``D = (F(p) - F(0))/p``, and F'(0) at p = 0.
     """
     for node in sorted(_outermost(term), key=str):
         f = _without(node, word)
@@ -102,7 +103,7 @@ def _outermost(expression: sympy.Basic) -> set[sympy.Basic]:
 
 
 def _without(node: sympy.Expr, word: str) -> sympy.Expr | None:
-    """Return f of ``node = word(f)``; the derivative may be nested in other linear operators."""
+    """Return f if ``node`` is ``word(f)``, also inside other linear operators; otherwise None."""
     if not lang.is_operator(node) or len(node.args) != 1:
         return None
     if lang.word_of(node) == word:

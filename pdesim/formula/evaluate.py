@@ -1,7 +1,8 @@
 """Evaluation of SymPy expressions with NumPy or TensorFlow.
 
-The same tree walk is used for NumPy (initial states, boundary values, symbols, stability) and for
-TensorFlow (the right-hand side inside a compiled block), so a formula has the same meaning in both.
+NumPy evaluates initial states, boundary values, Fourier symbols and stability limits. TensorFlow
+evaluates the right-hand side in the compiled step loop. Both use the same code to traverse an
+expression, so that a formula has the same meaning in both.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Library:
     power: Callable
     where: Callable
     relations: Mapping[str, Callable]
-    #: converts a Python number, so that 1/0 is infinite instead of raising an exception
+    #: converts a Python number to a type for which 1/0 is infinite instead of an exception
     number: Callable = float
 
 
@@ -59,8 +60,8 @@ def library(module: Any, *, heaviside: Callable | None = None, logical: Any = No
 
     Args:
         module: ``numpy`` or ``tf.math``.
-        heaviside: the Heaviside function, if the module's ``sign`` shall not define it.
-        logical: the module of ``where`` and the logical operations, if it is another one.
+        heaviside: the Heaviside function; None: defined with ``sign`` of the module.
+        logical: the module of ``where`` and the logical operations; None: ``module``.
     """
     logical = logical or module
     plain = module is np
@@ -95,14 +96,16 @@ NUMPY = library(np)
 
 
 class Evaluator:
-    """Evaluates expressions with given values of their symbols.
+    """Evaluates expressions for given values of their symbols.
 
     Args:
         names: symbol name -> array or number.
         using: the array library.
-        applied: called for operator and generator nodes with (word, arguments, this evaluator).
-        remember: whether the value of every subexpression is kept, so that repeated ones are
-            computed once. Otherwise arrays are released as soon as possible, to save memory.
+        applied: a function that evaluates operators and generators; its arguments are the word, the
+            arguments of the node, and this evaluator.
+        remember: whether to keep the value of every subexpression, so that repeated subexpressions
+            are computed only once. Otherwise arrays are released as soon as possible, which saves
+            memory.
     """
 
     def __init__(
@@ -117,7 +120,7 @@ class Evaluator:
         self._memo: dict[sympy.Basic, object] = {}
 
     def __call__(self, expression: sympy.Basic) -> Value:
-        """Return the value of an expression, without warnings about infinities and NaN."""
+        """Return the value of an expression. Infinities and NaN cause no warnings."""
         with np.errstate(all="ignore"):
             return self._value(expression)
 
@@ -151,7 +154,7 @@ class Evaluator:
         return self._function(node)
 
     def _sum(self, node: sympy.Add) -> Value:
-        # positive terms first, so that a - b needs no extra negation
+        # positive terms first, so that b is not negated before the addition in a - b
         terms = sorted(node.args, key=lambda term: term.could_extract_minus_sign())
         total = self._value(terms[0])
         for term in terms[1:]:
@@ -215,5 +218,5 @@ def _integer_power(base: Value, exponent: int) -> Value:
 
 
 def literal(symbol: sympy.Basic) -> str:
-    """Return the text of a string argument of a generator."""
+    """Return the text that a symbol represents, an argument in quotes such as ``"file.png"``."""
     return str(ast.literal_eval(symbol.name))

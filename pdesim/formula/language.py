@@ -1,8 +1,8 @@
-"""The vocabulary of the formula language, and the SymPy nodes of its words.
+"""The words of the formula language, and the SymPy nodes that represent them.
 
-Differential operators and generators become applied undefined functions of the same name
-(``laplacian(u)``), so a formula stays readable at every stage. Operators are evaluated by the
-discretisation (``pdesim.operators``), generators by ``pdesim.model.initial_conditions``.
+Differential operators and generators are represented by undefined SymPy functions of the same name
+(``laplacian(u)``), so that a formula remains readable at every stage. The discretisation evaluates
+operators (``pdesim.operators``), and ``pdesim.model.initial_conditions`` evaluates generators.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Word:
         arguments: the names of the arguments.
         build: the function that makes the SymPy node; None if the parser makes it.
         about: a description for ``pdesim list formulas``.
-        optional: the number of arguments at the end that may be omitted.
-        variadic: whether further arguments may follow.
+        optional: the number of arguments that may be omitted at the end.
+        variadic: whether any number of further arguments may follow.
     """
 
     arguments: tuple[str, ...]
@@ -87,12 +87,15 @@ ALIASES = {
 }
 FUNCTIONS |= {alias: FUNCTIONS[word] for alias, word in ALIASES.items()}
 
-#: the highest derivative along one axis that has a word
+#: the highest derivative along one axis that the language contains
 HIGHEST_DERIVATIVE = 6
 
 
 def derivative_word(powers: tuple[int, ...]) -> str:
-    """Return the word for a derivative of given orders along x, y, z: ``d3_dx3`` for (3, 0, 0)."""
+    """Return the word for the derivative of given orders along x, y and z.
+
+    It is ``d3_dx3`` for (3, 0, 0) and ``d2_dxdy`` for (1, 1, 0).
+    """
     total = sum(powers)
     number = "" if total == 1 else str(total)
     below = (f"d{a}{p if p > 1 else ''}" for a, p in zip(AXES, powers, strict=False) if p)
@@ -110,13 +113,13 @@ def _derivative_powers() -> list[tuple[int, ...]]:
 
 #: derivative word -> its orders along x, y and z
 DERIVATIVES = {derivative_word(powers): powers for powers in _derivative_powers()}
-#: mixed derivatives with the axes in the other order
+#: mixed derivatives with the axes in reverse order -> the words for them
 DERIVATIVE_ALIASES = {"d2_dydx": "d2_dxdy", "d2_dzdx": "d2_dxdz", "d2_dzdy": "d2_dydz"}
 LAPLACIAN = "laplacian"
 #: ``divergence(D, f)`` is div(D grad f), written ``divergence(D*gradient(f))``.
 DIVERGENCE = "divergence"
 #: word of a flux-form operator -> its axis: ``divergence_x(D, f)`` is d/dx(D df/dx), the compact
-#: form of ``d_dx(D*d_dx(f))``. These words cannot be written; ``formula.compact`` introduces them.
+#: form of ``d_dx(D*d_dx(f))``. Users cannot write these words; ``formula.compact`` introduces them.
 FLUXES = {f"divergence_{name}": axis for axis, name in enumerate(AXES)}
 GRADIENT = "gradient"
 GRADIENT_SQUARED = "gradient_squared"
@@ -124,12 +127,15 @@ OPERATORS = (LAPLACIAN, *DERIVATIVES, DIVERGENCE, GRADIENT_SQUARED)
 
 
 def powers_of(word: str, dimensions: int = 3) -> tuple[int, ...]:
-    """Return the orders of a derivative word along the axes of a grid."""
+    """Return the orders of a derivative along the axes; ``(2, 0)`` for ``d2_dx2`` in 2-D."""
     return DERIVATIVES[word][:dimensions]
 
 
 def exists_in(word: str, dimensions: int) -> bool:
-    """Whether a derivative word exists on a grid of this dimension; True for other operators."""
+    """Whether an operator can be used on a grid with this number of dimensions.
+
+    It cannot if it is a derivative along an axis that the grid does not have.
+    """
     return word not in DERIVATIVES or not any(DERIVATIVES[word][dimensions:])
 
 
@@ -158,9 +164,9 @@ def divergence(fluxes: Mapping[sympy.Expr, Sequence[sympy.Expr]]) -> sympy.Expr:
     Args:
         fluxes: f -> the list of its diffusivities D.
 
-    There is one term per D, so that those with a constant D are part of the linear operator. If a
-    D of an f is discontinuous, all D of that f form one coefficient, because the harmonic mean of
-    a sum on a face is not the sum of the harmonic means.
+    Each D gives a separate term, so that terms with a constant D belong to the linear operator. If
+    any D of an f is discontinuous, however, all D of this f are added to one coefficient, because
+    the harmonic mean of a sum on a face is not the sum of the harmonic means.
     """
     total = sympy.S.Zero
     for f, coefficients in fluxes.items():
@@ -173,9 +179,10 @@ def divergence(fluxes: Mapping[sympy.Expr, Sequence[sympy.Expr]]) -> sympy.Expr:
 def differentiated(word: str, inner: sympy.Expr) -> sympy.Expr:
     """Return a differential operator applied to an expression.
 
-    Nested first derivatives along two different axes become one mixed derivative, also as a term of
-    a sum or with a numerical factor: ``d_dx(u + 2*d_dy(v))`` is ``d_dx(u) + 2*d2_dxdy(v)``. A mixed
-    derivative needs ghost cells of the field only, nested derivatives also those of the inner one.
+    Nested first derivatives along two different axes become a mixed derivative, also in a term of a
+    sum or with a numerical factor: ``d_dx(u + 2*d_dy(v))`` is ``d_dx(u) + 2*d2_dxdy(v)``. A mixed
+    derivative needs ghost cells of the field only. Nested derivatives would also need ghost cells
+    of the inner derivative.
     """
     if sum(DERIVATIVES.get(word, ())) != 1:
         return operator(word, inner)
@@ -200,7 +207,7 @@ def with_nested(expression: sympy.Expr, axes: Collection[int], mixed: bool) -> s
         mixed: whether mixed derivatives are replaced by nested first derivatives.
 
     Returns:
-        The formula. If the order is odd, the first derivative is the outermost.
+        The formula. A derivative of odd order becomes second derivatives inside a first derivative.
     """
     if not expression.has(AppliedUndef):
         return expression
@@ -218,7 +225,7 @@ def with_nested(expression: sympy.Expr, axes: Collection[int], mixed: bool) -> s
 
 
 def is_operator(node: sympy.Basic) -> bool:
-    """Whether a node is a differential operator applied to arguments."""
+    """Whether a node is a differential operator with its arguments."""
     if not isinstance(node, AppliedUndef):
         return False
     return node.func.__name__ in OPERATORS or node.func.__name__ in FLUXES
@@ -230,19 +237,19 @@ def word_of(node: sympy.Basic) -> str:
 
 
 def flux_axes(word: str, dimensions: int) -> tuple[int, ...] | None:
-    """Return the axes of a flux-form operator (all for divergence), None for any other word."""
+    """Return the axes of a flux-form operator (all for divergence), or None for other words."""
     if word == DIVERGENCE:
         return tuple(range(dimensions))
     return (FLUXES[word],) if word in FLUXES else None
 
 
 def has_flux_form(word: str) -> bool:
-    """Whether the first argument of an operator is a diffusivity."""
+    """Whether an operator has the form ``word(D, f)`` with a diffusivity D."""
     return word == DIVERGENCE or word in FLUXES
 
 
 def second_order_word(word: str) -> str:
-    """Return the linear operator that equals a flux-form operator with diffusivity 1."""
+    """Return the word of the operator that a flux-form operator becomes for a diffusivity of 1."""
     return LAPLACIAN if word == DIVERGENCE else f"d2_d{AXES[FLUXES[word]]}2"
 
 
@@ -252,23 +259,23 @@ def operators_in(expression: sympy.Basic) -> set[sympy.Basic]:
 
 
 def operator_symbol(word: str) -> sympy.Symbol:
-    """Return the SymPy symbol of a linear operator's Fourier symbol."""
+    """Return the SymPy symbol that stands for the Fourier symbol of a linear operator."""
     return sympy.Symbol(f"symbol_{word}")
 
 
-#: coordinates, lengths, distance from the centre, and time
+#: names of the coordinates, the lengths of the domain, the distance from its centre, and time
 PLACES = (*AXES, *(f"L{axis}" for axis in AXES), "r", "t")
 #: names that no field can have: ``default`` and ``mask`` are keys of ``initial`` and ``boundary``,
-#: and files contain other arrays of the names ``time`` and ``mask`` (exported files also
-#: ``config`` and ``equation``)
+#: and files contain arrays with the names ``time`` and ``mask`` (exported files also ``config`` and
+#: ``equation``)
 FIELD_NAMES_TAKEN = ("config", "default", "equation", "mask", "time")
 
 
 def reserved_names(kind: str) -> tuple[str, ...]:
-    """Return the names that fields or parameters cannot have, sorted.
+    """Return a sorted list of the names that fields or parameters cannot have.
 
-    The names of functions are not reserved, because a name before a parenthesis is a function and
-    any other name a variable.
+    The names of functions are not reserved, because a name followed by a parenthesis is always a
+    function, and any other name is always a variable.
 
     Args:
         kind: ``"field"`` or ``"parameter"``.
@@ -285,11 +292,11 @@ MOST_TERMS = 300
 
 
 def expand_products(expression: sympy.Expr) -> sympy.Expr:
-    """Expand the outermost products and powers, but no function or its arguments.
+    """Expand products and powers, except those inside the arguments of functions.
 
-    SymPy's full expansion would split exp(a + b) into factors that overflow separately. An
-    expression is returned unchanged if its expansion would have more than ``MOST_TERMS`` terms;
-    ``(u + v + 1)**60`` has 1891.
+    Functions are not expanded, either: SymPy's full expansion would split exp(a + b) into
+    exp(a)*exp(b), whose factors may overflow. An expression is returned unchanged if its expansion
+    would have more than ``MOST_TERMS`` terms; ``(u + v + 1)**60`` would have 1891.
     """
     if terms_expanded(expression) > MOST_TERMS:
         return expression
@@ -298,9 +305,9 @@ def expand_products(expression: sympy.Expr) -> sympy.Expr:
 
 
 def terms_expanded(expression: sympy.Expr) -> float:
-    """Return an upper bound of the number of terms of an expanded expression.
+    """Return an upper bound of the number of terms that an expression has after expansion.
 
-    The power n of a sum of m terms has ``binomial(n + m - 1, n)`` terms.
+    A sum of m terms, raised to the power n, has ``binomial(n + m - 1, n)`` terms.
     """
     if isinstance(expression, sympy.Add):
         return sum(terms_expanded(term) for term in expression.args)
@@ -317,9 +324,9 @@ def terms_expanded(expression: sympy.Expr) -> float:
 
 
 def as_fluxes(inner: sympy.Expr) -> sympy.Expr:
-    """Return a flux as a sum of products that contain one gradient each.
+    """Expand a flux to a sum of products, each of which contains one gradient.
 
-    If the full expansion has too many terms, only the factors with a gradient are expanded.
+    If the full expansion would have too many terms, only the factors with a gradient are expanded.
     """
     if terms_expanded(inner) <= MOST_TERMS:
         return expand_products(inner)

@@ -1,8 +1,8 @@
 """The linear constant-coefficient part of a right-hand side, and its Jacobian.
 
-Both are matrices over the fields whose entries are polynomials in operator symbols
-(``language.operator_symbol``). A discretisation has one value of each symbol per wave vector; with
-these values, one evaluation gives the numerical matrices of all wave vectors.
+Both are matrices with a row per equation and a column per field. Their entries are polynomials in
+operator symbols (``language.operator_symbol``). A discretisation provides the values of each symbol
+for all wave vectors. Evaluated with these values, the entries are numbers for every wave vector.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ class Split:
     """A right-hand side as ``matrix(symbols) @ fields + rest``.
 
     Attributes:
-        matrix: an entry per (equation, field), made of parameters and operator symbols.
-        rest: per equation, the terms that are nonlinear or have variable coefficients; if the
-            linear terms are diffusion, also the linear terms of reactions.
-        linear: per equation, the formula without ``rest``.
+        matrix: an entry per equation and field, which contains parameters and operator symbols.
+        rest: for each equation, the terms that are nonlinear or have variable coefficients. If all
+            linear terms with derivatives are diffusion, also the linear terms of reactions.
+        linear: for each equation, its formula without ``rest``.
     """
 
     matrix: sympy.ImmutableMatrix
@@ -34,11 +34,11 @@ class Split:
 
     @property
     def is_linear(self) -> bool:
-        """Whether the right-hand side has no rest."""
+        """Whether the right-hand side is linear with constant coefficients."""
         return all(term == 0 for term in self.rest)
 
 
-# the members of a sweep share these results
+# cached, since the members of a sweep often have the same equation
 @lru_cache(maxsize=256)
 def split(
     rhs: tuple[sympy.Expr, ...],
@@ -51,8 +51,9 @@ def split(
     Args:
         rhs: one formula per field.
         fields: the field symbols, in the same order.
-        constants: the symbols that are constant (parameters).
-        excluded: the operators that are left in the rest, since they are not diagonal in the basis.
+        constants: the symbols that are constant in space and time (parameters).
+        excluded: the operators whose terms remain in the rest, because they are not diagonal in the
+            basis of the transforms.
     """
     matrix = sympy.zeros(len(rhs), len(fields))
     rest = []
@@ -70,13 +71,14 @@ def split(
 def _with_whole_reactions(
     matrix: sympy.Matrix, rest: list[sympy.Expr], fields: Sequence[sympy.Symbol]
 ) -> tuple[sympy.Matrix, list[sympy.Expr]]:
-    """Move the linear terms of a reaction to its nonlinear ones if all other terms are diffusion.
+    """Move the linear terms of reactions to the rest if all other linear terms are diffusion.
 
-    The terms of a reaction nearly cancel in a developed pattern. If some are integrated exactly and
-    others by stages, the cancellation has the error of the stages. Besides, only diffusion is stiff
-    (Ruuth, J. Math. Biol. 34 (1995) 148, doi:10.1007/BF00178771). Nothing is moved in the presence
-    of operators of operators (Swift-Hohenberg's (1 + laplacian)^2 without its 1 would grow), or if
-    fields are coupled through derivatives (waves).
+    In a developed pattern, the linear and the nonlinear terms of a reaction nearly cancel. If the
+    linear terms were integrated exactly and the nonlinear terms approximately, in stages, they
+    would no longer cancel. Besides, only diffusion is stiff (Ruuth, J. Math. Biol. 34 (1995) 148,
+    doi:10.1007/BF00178771). Nothing is moved if operators are nested, since the remaining linear
+    part could grow (Swift-Hohenberg's (1 + laplacian)^2 without its 1), or if fields are coupled
+    through derivatives (waves).
     """
     if any(lang.terms_expanded(entry) > lang.MOST_TERMS for entry in matrix):
         return matrix, rest
@@ -97,14 +99,14 @@ def linear_form(
     constants: frozenset[sympy.Symbol],
     excluded: Collection[str] = frozenset(),
 ) -> tuple[dict[int, sympy.Expr], sympy.Expr]:
-    """Return the linear part of one formula and the rest; see :func:`split`.
+    """Separate one formula into its linear part and the rest; see :func:`split`.
 
     Returns:
-        The coefficients by the index of their field, and the rest, whose terms without a linear
-        part are not expanded.
+        A mapping from the index of a field to its coefficient, and the rest. Terms of the rest that
+        contain no linear part are not expanded.
     """
     entries: dict[int, list[sympy.Expr]] = {}
-    rest = []  # summed at the end: SymPy would copy a growing sum for each term
+    rest = []  # added at the end, since SymPy would copy the growing sum for each term
     for term in sympy.Add.make_args(formula):
         expanded = lang.expand_products(term)
         if isinstance(expanded, sympy.Add):
@@ -124,7 +126,7 @@ def _linear_term(
     constants: frozenset[sympy.Symbol],
     excluded: Collection[str],
 ) -> tuple[dict[int, sympy.Expr], sympy.Expr]:
-    """Return the linear part of one product and the rest."""
+    """Separate one product into its linear part and the rest; see :func:`linear_form`."""
     varying = [f for f in sympy.Mul.make_args(term) if not _constant(f, constants)]
     coefficient = sympy.Mul(*(f for f in sympy.Mul.make_args(term) if _constant(f, constants)))
     if len(varying) != 1:
@@ -158,11 +160,12 @@ def _constant(expression: sympy.Expr, constants: frozenset[sympy.Symbol]) -> boo
 def jacobian(
     rhs: tuple[sympy.Expr, ...], fields: tuple[sympy.Symbol, ...]
 ) -> sympy.ImmutableMatrix:
-    """Return the frozen-coefficient Jacobian, which acts on the amplitudes of small plane waves.
+    """Return the Jacobian with frozen coefficients, which acts on amplitudes of small plane waves.
 
     Entry (i, j) is d rhs_i / d field_j, with each operator replaced by its symbol and each
-    coefficient by its local value. Derivatives of a variable diffusivity are omitted, since they do
-    not affect the leading order in the wave number, unless it depends on derivatives itself.
+    coefficient by its local value. Derivatives of a variable diffusivity are omitted, because they
+    do not affect the leading order in the wave number. If the diffusivity itself contains
+    derivatives of the fields, they do, and are included.
     """
     cache: _Cache = {}
     return sympy.ImmutableMatrix([_gradient(formula, fields, cache) for formula in rhs])
@@ -202,10 +205,10 @@ def _gradient(
 def _changed_flux(
     node: sympy.Expr, fields: Sequence[sympy.Symbol], cache: _Cache
 ) -> tuple[sympy.Expr, ...]:
-    """Return the part of a flux-form operator's derivative that is due to the diffusivity.
+    """Return the contribution of a changed diffusivity dD to the Jacobian of ``divergence(D, f)``.
 
-    It is the divergence of ``dD d_dx(f)`` over the axes. It is omitted, being of lower order in the
-    wave number, unless D contains derivatives.
+    It is the divergence of ``dD*gradient(f)``. Unless D contains derivatives, it is of lower order
+    in the wave number and is omitted: the result is empty.
     """
     diffusivity, inner = node.args
     if not lang.operators_in(diffusivity):

@@ -1,10 +1,11 @@
 """SymPy nodes that are not simplified when they are built.
 
-SymPy's own ``Piecewise``, ``Abs``, ``sign``, ``Heaviside`` and comparisons try to decide signs and
-real parts on construction. For formulas such as ``where(log(-1 - u**2) > 0, ...)`` they raise
-TypeError or ValueError, or introduce ``re``, ``im`` and ``ITE`` nodes that no array library has.
-The nodes of this module evaluate constant arguments and keep all others. They are subclasses of
-SymPy's classes where these exist, so that ``expression.atoms(sympy.Piecewise)`` finds them.
+SymPy's own ``Piecewise``, ``Abs``, ``sign``, ``Heaviside`` and comparisons try to determine signs
+and real parts when they are built. For formulas such as ``where(log(-1 - u**2) > 0, ...)`` they
+raise TypeError or ValueError, or introduce ``re``, ``im`` and ``ITE`` nodes, for which array
+libraries have no functions. The nodes of this module are evaluated if all arguments are constant,
+and remain unchanged otherwise. They are subclasses of SymPy's classes where these exist, so that
+``expression.atoms(sympy.Piecewise)`` finds them.
 """
 
 from __future__ import annotations
@@ -48,9 +49,9 @@ def _from_float(value: float) -> sympy.Expr:
 
 
 class _Folding:
-    """Mixin for functions that NumPy evaluates if all arguments are constant."""
+    """Mixin for functions that are evaluated by NumPy if all arguments are constant."""
 
-    #: one NumPy value per argument -> the value
+    #: the function in NumPy
     compute: ClassVar[Callable[..., Any]]
 
     @classmethod
@@ -133,7 +134,7 @@ class Arctan2(_Folding, sympy.Function):
 
 
 class Sinc(_Folding, sympy.Function):
-    """The ``n``-th derivative of ``sin(pi a) / (pi a)``, of arguments (a, n)."""
+    """The ``n``-th derivative of ``sin(pi a) / (pi a)``; the arguments are ``(a, n)``."""
 
     compute = staticmethod(lambda a, n=0.0: sinc(a, int(n), np.sin, np.where))
 
@@ -141,9 +142,10 @@ class Sinc(_Folding, sympy.Function):
 def sinc(a: Any, order: int, sine: Callable, where: Callable) -> Any:
     """Return the derivative of order ``order`` of ``sin(pi a) / (pi a)``.
 
-    With ``z = pi a`` and ``g_n`` the n-th derivative of ``sin(z) / z``, the recurrence
-    ``g_n = (sin(z + n pi/2) - n g_(n-1)) / z`` is used for large z. It loses digits below z = n,
-    where the Taylor series ``g_n = sum_k (-1)^k z^(2k - n) / ((2k - n)! (2k + 1))`` is used.
+    With ``z = pi a``, let ``g_n`` be the n-th derivative of ``sin(z) / z``. For z > n, the
+    recurrence ``g_n = (sin(z + n pi/2) - n g_(n-1)) / z`` is used. For smaller z, where the
+    recurrence loses digits, the Taylor series
+    ``g_n = sum_k (-1)^k z^(2k - n) / ((2k - n)! (2k + 1))`` is used.
 
     Args:
         a: a number, a NumPy array or a TensorFlow tensor.
@@ -170,7 +172,7 @@ def sinc(a: Any, order: int, sine: Callable, where: Callable) -> Any:
 
 
 class _Pair(ExprCondPair):
-    """A value and its condition, neither of them simplified."""
+    """A value and its condition, which SymPy does not simplify."""
 
     def __new__(cls, expr: sympy.Expr, cond: sympy.Basic) -> _Pair:
         return Tuple.__new__(cls, expr, cond)
@@ -210,7 +212,7 @@ def where(condition: sympy.Basic, a: sympy.Expr, b: sympy.Expr) -> sympy.Expr:
 
 
 class _Comparison:
-    """Mixin for comparisons that are decided if both sides are constant."""
+    """Mixin for comparisons that become true or false if both sides are constant."""
 
     opposite: ClassVar[str]
     holds: ClassVar[Callable[..., bool]]
@@ -276,9 +278,9 @@ RELATIONS = {
 
 @lru_cache(maxsize=100_000)
 def tree_size(expression: sympy.Basic) -> int:
-    """Return the number of nodes of an expression, counting repeated subexpressions each time.
+    """Return the number of nodes of an expression, counting every repetition of a subexpression.
 
-    SymPy stores a repeated subexpression once but visits it each time: of forty parameters, each
-    the square of the one before, 2**40 nodes would be visited.
+    SymPy stores a repeated subexpression once but visits every repetition: if each of forty
+    parameters is the product of the parameter before with itself, it visits 2**40 nodes.
     """
     return 1 + sum(map(tree_size, expression.args))

@@ -1,4 +1,8 @@
-"""Parser from formula text to SymPy: Python's ``ast`` with an allowlist; no code is executed."""
+"""Parses formulas to SymPy expressions.
+
+The text is parsed by Python's ``ast`` module, and only listed kinds of syntax are accepted. No code
+is executed.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +22,9 @@ from pdesim.formula.scope import Scope
 MAX_LENGTH, MAX_DEPTH, MAX_EXPONENT = 4000, 60, 64
 MAX_ARGUMENTS, MAX_NODES = 32, 20_000
 MAX_MAGNITUDE = 1e300
-#: levels of nesting after the formulas of parameters are substituted
+#: largest depth of an expression after the formulas of parameters have been substituted
 MAX_TOTAL_DEPTH = 150
-#: exceptions of SymPy for expressions that it cannot build
+#: exceptions that SymPy raises for expressions that it cannot build
 _SYMPY_ERRORS = (
     TypeError, ValueError, ArithmeticError, AttributeError, NotImplementedError, RecursionError,
 )  # fmt: skip
@@ -31,14 +35,15 @@ def parse(text: str | int | float, scope: Scope, where: str = "") -> sympy.Expr:
 
     Args:
         text: the formula, or a number.
-        scope: the names that it may use.
-        where: the purpose of the formula, for errors (``"rhs of u"``).
+        scope: the names that the formula may use.
+        where: the purpose of the formula for error messages, such as ``"rhs of u"``.
 
     Returns:
-        A SymPy expression; operators and generators are applied undefined functions.
+        A SymPy expression, in which operators and generators are undefined functions.
 
     Raises:
-        FormulaError: for text outside the language; shows the formula and marks the position.
+        FormulaError: if the text is not a valid formula. The message shows the formula and marks
+            the position of the error.
     """
     source = " ".join(str(text).split())
     return _Parser(source, scope, where).parse()
@@ -47,12 +52,12 @@ def parse(text: str | int | float, scope: Scope, where: str = "") -> sympy.Expr:
 class _Parser:
     def __init__(self, source: str, scope: Scope, where: str) -> None:
         self.source, self.scope, self.where = source, scope, where
-        # Python's parser normalises names in this way
+        # the names are normalised as by Python's parser
         self.symbols = {unicodedata.normalize("NFKC", k): v for k, v in scope.symbols.items()}
         self.generator_count = 0
 
     def fail(self, node: ast.expr | int, problem: str, expected: str = "") -> FormulaError:
-        """Return an error for a node or a column of the formula."""
+        """Return the error for a node of the syntax tree, or for a column of the formula."""
         column = node if isinstance(node, int) else 0
         if isinstance(node, ast.expr):  # ast counts UTF-8 bytes
             column = len(self.source.encode()[: node.col_offset].decode(errors="ignore"))
@@ -86,7 +91,7 @@ class _Parser:
         return result
 
     def expression(self, node: ast.expr, depth: int) -> sympy.Expr:
-        """Return the SymPy node of a syntax node; ``depth`` is the level of nesting."""
+        """Return the SymPy expression of a syntax node; ``depth`` is its level of nesting."""
         if depth > MAX_DEPTH:
             raise self.fail(
                 node, "this formula is nested too deeply", f"at most {MAX_DEPTH} levels"
@@ -99,9 +104,9 @@ class _Parser:
         return self._checked(node, result)
 
     def _checked(self, node: ast.expr, result: sympy.Basic) -> sympy.Basic:
-        """Return the result unless it is too long, or known to be infinite or not real."""
+        """Return the result, or raise FormulaError if it is too long, or not finite and real."""
         if nodes.tree_size(result) > MAX_NODES:
-            raise self.fail(node, "with its parameters the formula is too long")
+            raise self.fail(node, "the formula is too long after its parameters are substituted")
         if isinstance(result, sympy.Expr) and (
             result.has(sympy.zoo, sympy.nan, sympy.oo, -sympy.oo, sympy.I)
         ):
@@ -119,7 +124,7 @@ class _Parser:
                     raise self.fail(node, "this number is too large", "magnitudes below 1e300")
 
     def _check_size(self, node: ast.expr, result: sympy.Expr) -> None:
-        """Refuse deep nesting through the formulas of parameters, and numbers beyond floats."""
+        """Raise FormulaError if parameters make the formula too deep, or its numbers too large."""
         level, depth = [result], 0
         while level:
             depth += 1
@@ -129,10 +134,10 @@ class _Parser:
             level = list({argument for part in level for argument in part.args})
 
     def number(self, node: ast.expr, depth: int) -> sympy.Expr:
-        """Return a node that must be a number, not a condition."""
+        """Return the expression of a syntax node that must be a number, not a condition."""
         result = self.expression(node, depth)
         if not isinstance(result, sympy.Expr):
-            raise self.fail(node, "a comparison is not a number", "a comparison only inside where")
+            raise self.fail(node, "a comparison is not a number", "comparisons only inside where")
         return result
 
     def _constant(self, node: ast.Constant, depth: int) -> sympy.Expr:
@@ -206,7 +211,7 @@ class _Parser:
         return base**exponent
 
     def condition(self, node: ast.expr, depth: int) -> sympy.Basic:
-        """Return a node that must be a condition, not a number."""
+        """Return the expression of a syntax node that must be a condition, not a number."""
         result = self.expression(node, depth)
         if isinstance(result, sympy.Expr):
             raise self.fail(node, "this is not a condition", "a comparison, such as x > 0.5")
@@ -220,7 +225,9 @@ class _Parser:
 
     def _boolop(self, node: ast.BoolOp, depth: int) -> sympy.Basic:
         if len(node.values) > MAX_ARGUMENTS:
-            raise self.fail(node, f"{len(node.values)} conditions", f"at most {MAX_ARGUMENTS}")
+            raise self.fail(
+                node, f"there are {len(node.values)} conditions", f"at most {MAX_ARGUMENTS}"
+            )
         combine = sympy.And if isinstance(node.op, ast.And) else sympy.Or
         return combine(*(self.condition(value, depth) for value in node.values))
 
@@ -304,7 +311,7 @@ class _Parser:
         return lang.differentiated(name, inner)
 
     def _divergence(self, node: ast.expr, inner: sympy.Expr) -> sympy.Expr:
-        """div(sum of D*gradient(f))."""
+        """Return the divergence of a flux, a sum of terms ``D*gradient(f)``."""
         fluxes: dict[sympy.Expr, list[sympy.Expr]] = {}
         for term in sympy.Add.make_args(lang.as_fluxes(inner)):
             gradients = [f for f in sympy.Mul.make_args(term) if _applied_word(f) == lang.GRADIENT]
@@ -324,7 +331,7 @@ class _Parser:
             for argument, form in given
         ]
         if name.startswith("random_"):
-            # every occurrence has independent noise, so equal calls must be different nodes
+            # each occurrence gets independent noise, so that equal calls must be different nodes
             self.generator_count += 1
             arguments.append(sympy.Integer(self.generator_count))
         return lang.operator(name, *arguments)
@@ -341,7 +348,7 @@ class _Parser:
 def names_in(text: str) -> set[str]:
     """Return the names of variables in a formula, without the names of functions.
 
-    The result is empty if the text is not a formula; :func:`parse` then raises an error.
+    The result is empty if the text cannot be parsed; :func:`parse` reports this error.
     """
     try:
         tree = ast.parse(" ".join(str(text).split()), mode="eval")

@@ -1,4 +1,4 @@
-"""The names that a formula may use."""
+"""The names that a formula may use: those of variables, and those of functions."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class Scope:
     """The names that a formula may use.
 
     Attributes:
-        symbols: fields, parameters, coordinates, ... -> SymPy expressions.
-        axes: the coordinates of the grid, which determine the available derivatives.
+        symbols: names of fields, parameters, coordinates, ... -> SymPy expressions.
+        axes: the axes of the grid, which determine the available derivatives.
         operators: whether differential operators are allowed.
-        generators: whether the functions of initial states are allowed.
-        forbidden: name -> reason, for names of the model that this formula cannot use.
+        generators: whether generators, the functions for initial states, are allowed.
+        forbidden: other names of the model -> the reason why this formula cannot use them.
     """
 
     symbols: Mapping[str, sympy.Expr]
@@ -39,7 +39,7 @@ class Scope:
         )
 
     def callables(self) -> tuple[str, ...]:
-        """Return the names that may be called."""
+        """Return the names of the functions, operators and generators that may be used."""
         generators = tuple(lang.GENERATORS) if self.generators else ()
         return (*lang.FUNCTIONS, *self.operator_words(), *generators)
 

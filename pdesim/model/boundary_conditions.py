@@ -3,8 +3,8 @@
 Every condition has the Robin form ``a*u + b*du/dn = value`` on the face, with n pointing outward:
 Dirichlet conditions have (a, b) = (1, 0), Neumann conditions (0, 1). Periodic axes have none.
 
-An operator of fourth order needs a second condition on each side: the normal derivative besides
-the value (a clamped plate), or a condition for laplacian(u).
+An operator of fourth order needs a second condition on each side: the normal derivative in addition
+to the value (a clamped plate), or a condition for laplacian(u).
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from pdesim.model.grid import Grid
 
 SIDES = ("lower", "upper")
 KINDS = ("periodic", "dirichlet", "neumann", "robin")
-#: the key of a second condition for laplacian(u)
+#: the key for a second condition, which applies to laplacian(u)
 LAPLACIAN = "laplacian"
-#: names of pairs of conditions, both with the value 0
+#: names for pairs of conditions with the value 0
 PAIRS = {
     "clamped": {"dirichlet": 0, "neumann": 0},
     "simply_supported": {"dirichlet": 0, LAPLACIAN: 0},
@@ -36,16 +36,18 @@ class BoundaryCondition:
     """A condition ``a*u + b*du/dn = value`` on one side of the domain.
 
     Attributes:
-        kind: ``periodic``, ``dirichlet``, ``neumann`` or ``robin``; operators use further kinds.
+        kind: ``periodic``, ``dirichlet``, ``neumann`` or ``robin``, or a kind that only operators
+            use (see the constants below).
         a: the coefficient of u.
         b: the coefficient of du/dn.
         value: a formula of position, time and parameters.
         mirror: whether the solution is even about the face if the value is 0
             (:mod:`pdesim.operators.mirror`).
-        derived: whether this is the condition of a function of the fields, derived from theirs. It
-            may be undefined where the function is.
-        slope: a second condition: du/dn, besides the value of u.
-        laplacian: a second condition, for laplacian(u). At most one of the two is set.
+        derived: whether this is the condition for a function of the fields, derived from the
+            conditions for the fields. It may be undefined where the function is undefined.
+        slope: the value of du/dn, a second condition in addition to the value of u; or None.
+        laplacian: a second condition, for laplacian(u); or None. ``slope`` and ``laplacian`` are
+            never both given.
     """
 
     kind: str
@@ -59,7 +61,7 @@ class BoundaryCondition:
 
     @property
     def name(self) -> str:
-        """The kinds of both conditions, such as ``dirichlet and neumann``."""
+        """The kind of the condition, or of both conditions, such as ``dirichlet and neumann``."""
         if self.laplacian is not None:
             return f"{self.kind} and laplacian {self.laplacian.kind}"
         return f"{self.kind} and neumann" if self.is_clamped else self.kind
@@ -76,13 +78,13 @@ class BoundaryCondition:
 
     @property
     def repeats(self) -> bool:
-        """Whether the conditions for u and laplacian(u) differ at most in their values."""
+        """Whether the condition for laplacian(u) is that for u, except possibly for its value."""
         other = self.laplacian
         return other is not None and (other.kind, other.a, other.b) == (self.kind, self.a, self.b)
 
     @property
     def values(self) -> tuple[sympy.Expr, ...]:
-        """The right-hand sides of both conditions, first condition first."""
+        """The right-hand sides of the condition and, if there is one, of the second condition."""
         slope = () if self.slope is None else (self.slope,)
         return (self.value, *slope, *(() if self.laplacian is None else self.laplacian.values))
 
@@ -93,7 +95,7 @@ class BoundaryCondition:
 
     @property
     def homogeneous(self) -> BoundaryCondition:
-        """The condition with all values 0."""
+        """The same condition with all values replaced by 0."""
         return replace(
             self,
             value=sympy.S.Zero,
@@ -107,13 +109,13 @@ PERIODIC = BoundaryCondition("periodic")
 NO_FLUX = BoundaryCondition("neumann", 0.0, 1.0)
 #: no condition: ghost cells are extrapolated by the polynomial through the cells at the face
 EXTRAPOLATED = BoundaryCondition("extrapolated")
-#: ghost cells have the value on the face. This is for diffusivities, whose mean over the half cell
-#: at the face is then the mean of the values on the face and in the cell
+#: ghost cells have the value on the face. This is used for diffusivities: the mean of a cell and
+#: its ghost cell is then the mean of the values in the cell and on the face
 HELD = "held"
 #: ghost cells of an expression are computed from the ghost cells of its arguments
 POINTWISE = BoundaryCondition("pointwise")
-#: ghost cells of an operator are computed by applying it to the ghost cells of its argument, which
-#: are determined by two conditions
+#: ghost cells of an operator's result are computed by applying the operator to the ghost cells of
+#: its argument, which are determined by two conditions
 CONTINUED = BoundaryCondition("continued")
 
 
@@ -123,7 +125,8 @@ class Boundary:
 
     Attributes:
         walls: ``walls[field][axis]`` is the pair (lower, upper), with axes in the order x, y, z.
-        obstacle_conditions: per field, the condition on the faces of obstacles (``domain.mask``).
+        obstacle_conditions: for each field, the condition on the faces of obstacles
+            (``domain.mask``).
     """
 
     walls: tuple[tuple[tuple[BoundaryCondition, BoundaryCondition], ...], ...]
@@ -173,16 +176,17 @@ def build_boundary(
 
     - ``periodic``, or ``dirichlet`` or ``neumann`` with value 0;
     - ``{dirichlet: value}``, ``{neumann: value}``, ``{robin: {a: .., b: .., value: ..}}``;
-    - with a second condition ``{dirichlet: .., neumann: ..}`` (``clamped``: both 0), or
-      ``laplacian: CONDITION`` in addition to the first, where a number or formula means
-      ``{dirichlet: value}`` (``simply_supported``: ``{dirichlet: 0, laplacian: 0}``; without
-      flux: ``{neumann: 0, laplacian: neumann}``).
+    - two conditions, ``{dirichlet: value, neumann: value}`` (``clamped``: both 0);
+    - a condition with the additional key ``laplacian``, whose value is a condition for
+      laplacian(u). A number or formula there means ``{dirichlet: value}``. Examples are
+      ``simply_supported``, which is ``{dirichlet: 0, laplacian: 0}``, and no flux,
+      ``{neumann: 0, laplacian: neumann}``.
 
     Args:
         spec: the settings.
         fields: the names of the fields.
-        grid: the grid, for its axes.
-        parameters: the names that formulas may use besides position and time.
+        grid: the grid.
+        parameters: the names that formulas may use in addition to position and time.
 
     Raises:
         BoundaryError: for unknown keys, and for an axis that is periodic on one side only.
@@ -217,7 +221,7 @@ def build_boundary(
 
 
 def _check_unused(spec: Mapping, fields: Sequence[str], axes: Sequence[str], scope: Scope) -> None:
-    """Check all conditions, including those that others take precedence over.
+    """Check all conditions, including those that are not used because others take precedence.
 
     Raises:
         BoundaryError, FormulaError: for an invalid condition.
@@ -284,7 +288,7 @@ def _side(spec: object, where: str, scope: Scope) -> BoundaryCondition:
         raise BoundaryError(
             f"{where} has {' and '.join(map(str, spec))}",
             "one condition; or two for an equation of fourth order: {dirichlet: .., neumann: ..}, "
-            "or laplacian besides dirichlet, neumann or robin",
+            "or laplacian in addition to dirichlet, neumann or robin",
         )
     wall = _condition(first[0], spec[first[0]], where, scope)
     if second == [LAPLACIAN]:
@@ -293,7 +297,7 @@ def _side(spec: object, where: str, scope: Scope) -> BoundaryCondition:
 
 
 def _of_laplacian(spec: object, where: str, scope: Scope) -> BoundaryCondition:
-    """Build the condition for laplacian(u); a number or a formula is its value."""
+    """Build the condition for laplacian(u). A number or a formula means a Dirichlet condition."""
     where = f"{where}.{LAPLACIAN}"
     if isinstance(spec, str) and spec in KINDS:
         spec = {spec: 0}
@@ -314,7 +318,9 @@ def _condition(kind: str, value: object, where: str, scope: Scope) -> BoundaryCo
         _check_keys(robin, ("a", "b", "value"), where)
         a, b = (_number(robin.get(name), f"{where}.robin.{name}") for name in ("a", "b"))
         if a == b == 0:
-            raise BoundaryError(f"{where} has a = b = 0", "a*u + b*du/dn = value with a or b set")
+            raise BoundaryError(
+                f"{where} has a = b = 0", "a*u + b*du/dn = value, with a or b nonzero"
+            )
         text = robin.get("value", 0)
         return BoundaryCondition(kind, a, b, parse(text, scope, f"{where}.robin.value"))
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):

@@ -1,4 +1,4 @@
-"""Equations: fields, parameters and formulas, built from settings alone."""
+"""Equations: fields, parameters and formulas, built from the settings."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from pdesim.formula import language as lang
 from pdesim.formula.language import TIME, reserved_names
 from pdesim.model.grid import place_names
 
-#: limits of one equation; the time for planning and compiling grows with the square of the fields
+#: limits of one equation; planning and compiling take a time that grows with the square of the
+#: number of fields
 MOST_FIELDS, MOST_PARAMETERS = 64, 1000
-#: limits of the characters of texts: names become part of file names; units, labels and titles
+#: largest numbers of characters of texts: names become part of file names; units, labels and titles
 #: appear in pictures
 LONGEST_TEXTS = {"name": 100, "title": 200, "about": 10_000, "reference": 10_000}
 LONGEST_LABEL = 100
@@ -37,12 +38,13 @@ class Equation:
         title: a short description.
         about: a longer description.
         fields: the names of the unknowns.
-        parameters: the parameters that are numbers; those that are formulas are substituted.
+        parameters: the parameters that are numbers. Parameters that are formulas have been
+            substituted in ``formulas``.
         texts: field -> its formula as text.
         formulas: the right-hand sides as SymPy expressions, in the order of ``fields``.
         steady: whether the equation has no time derivative.
-        units: field -> unit.
-        labels: field -> name for pictures.
+        units: field -> its unit.
+        labels: field -> its name in pictures.
     """
 
     name: str
@@ -77,15 +79,15 @@ class Equation:
         return jacobian(self.formulas, self.field_symbols)
 
     def with_nested(self, axes: Collection[int], mixed: bool = False) -> Equation:
-        """Return the equation with third and higher derivatives replaced by nested ones.
+        """Return the equation with third and higher derivatives replaced by nested derivatives.
 
-        A boundary condition determines ghost cells up to a second derivative. Higher derivatives
-        use the conditions that nested operators assume: ``d3_dx3(u)`` becomes ``d_dx(d2_dx2(u))``,
-        ``d4_dx4(u)`` becomes ``d2_dx2(d2_dx2(u))``.
+        ``d3_dx3(u)`` becomes ``d_dx(d2_dx2(u))``, and ``d4_dx4(u)`` becomes ``d2_dx2(d2_dx2(u))``.
+        This is necessary because a boundary condition determines enough ghost cells for a second
+        derivative only; for nested operators, further conditions are assumed.
 
         Args:
             axes: the axes along which derivatives are replaced; 0 is x.
-            mixed: whether mixed derivatives are replaced, too.
+            mixed: whether mixed derivatives are replaced as well.
         """
         formulas = tuple(lang.with_nested(f, axes, mixed) for f in self.formulas)
         return self if formulas == self.formulas else replace(self, formulas=formulas)
@@ -108,11 +110,11 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
     Args:
         spec: the settings.
         axes: the axes of the grid.
-        name: the equation's name if the settings have none.
+        name: the equation's name if the settings do not contain one.
 
     Raises:
         ConfigError: for missing or contradictory keys, and for invalid names.
-        FormulaError: for formulas outside the language.
+        FormulaError: for invalid formulas.
     """
     _check_types(spec)
     texts, steady = _formulas(spec)
@@ -125,7 +127,8 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
     if set(texts) != set(fields):
         missing = sorted(set(fields) ^ set(texts))
         raise ConfigError(
-            f"equation.{'solve' if steady else 'rhs'} and equation.fields differ in {missing}",
+            f"only one of equation.{'solve' if steady else 'rhs'} and equation.fields contains "
+            f"{missing}",
             f"one formula for each of {', '.join(fields)}",
         )
     for key in ("units", "labels"):
@@ -203,16 +206,16 @@ def _brief(value: object) -> str:
 def unused_parameters(spec: Mapping, elsewhere: set[str]) -> tuple[str, ...]:
     """Return a note about each unused parameter, with the nearest used name.
 
-    A parameter is unused if it is misspelled, or if the formula that used it was replaced on the
-    command line; the composed settings do not show which.
+    There are two causes, which the composed settings do not distinguish: the name is misspelled, or
+    the formula that used the parameter was replaced on the command line.
 
     Args:
         spec: the equation's settings.
-        elsewhere: names used by initial states, boundary conditions and obstacles.
+        elsewhere: the names that initial states, boundary conditions and obstacles use.
     """
     given = {key: value for key, value in spec.items() if key not in KEYS}
     texts = _formulas(spec)[0]
-    # names in the formula of a parameter are used if that parameter is
+    # names in the formula of a parameter count as used only if this parameter is used
     used: set[str] = set()
     waiting = {*elsewhere, *(n for t in texts.values() for n in names_in(str(t)))}
     while waiting:
@@ -228,7 +231,7 @@ def unused_parameters(spec: Mapping, elsewhere: set[str]) -> tuple[str, ...]:
 
 
 def _formulas(spec: Mapping) -> tuple[Mapping, bool]:
-    """Return the formulas by field, and whether the equation is steady."""
+    """Return a mapping from fields to formulas, and whether the equation is steady."""
     rhs, solve = spec.get("rhs") or {}, spec.get("solve") or {}
     if bool(rhs) == bool(solve):
         raise ConfigError(
@@ -256,7 +259,7 @@ def _check_fields(texts: object, name: str, fields: Sequence[str]) -> None:
     if not texts:
         return
     if not isinstance(texts, Mapping):
-        raise ConfigError(f"{name} is {texts!r}", f"text per field: {{{fields[0]}: ...}}")
+        raise ConfigError(f"{name} is {texts!r}", f"text for each field: {{{fields[0]}: ...}}")
     for key in texts:
         if key not in fields:
             raise ConfigError(
@@ -305,7 +308,10 @@ def _symbols(
     values: Mapping[str, float],
     definitions: Mapping[str, str],
 ) -> dict[str, sympy.Expr]:
-    """Return the expression of every name; parameters are parsed in the order of dependence."""
+    """Return a mapping from each name to its expression.
+
+    A parameter whose formula contains other parameters is parsed after these.
+    """
     plain = (*place_names(axes), "t", *fields, *values)
     symbols: dict[str, sympy.Expr] = {name: sympy.Symbol(name, real=True) for name in plain}
     waiting = dict(definitions)

@@ -13,7 +13,7 @@ from pdesim.errors import ConfigError
 from pdesim.formula.language import AXES
 from pdesim.settings import Settings
 
-#: the smallest difference between coordinates, relative to the largest coordinate
+#: smallest allowed difference between neighbouring coordinates, relative to the largest coordinate
 DIGITS = 1e-12
 
 
@@ -65,7 +65,7 @@ class Grid:
         return math.prod(self.spacing)
 
     def array_axis(self, axis: int) -> int:
-        """Return the (negative) array axis of a coordinate axis, 0 for x."""
+        """Return the array axis, a negative number, of a coordinate axis (0 for x)."""
         return -1 - axis
 
     def centres(self, axis: int, halo: int = 0, periodic: bool = False) -> np.ndarray:
@@ -100,8 +100,8 @@ class Grid:
 
         Args:
             coordinates: see :meth:`coordinates`.
-            named: the names that are needed. ``r`` is as large as the grid, so it is included only
-                if it is one of them.
+            named: the names that are needed. ``r`` is included only if it is needed, since it is an
+                array of the size of the grid.
 
         Returns:
             The coordinates, ``Lx``, ``Ly``, ``Lz`` (the extent), and ``r`` (the distance from the
@@ -124,15 +124,17 @@ def square_extents(points: Sequence[int], extent: float) -> tuple[float, ...]:
 
 
 def place_names(axes: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the names that :meth:`Grid.namespace` defines."""
+    """Return the names for which :meth:`Grid.namespace` returns values."""
     return (*axes, *(f"L{name}" for name in axes), "r")
 
 
 def build_grid(settings: Settings) -> Grid:
-    """Return the grid of the settings, with the dimensions of the lists, or ``domain.dimensions``.
+    """Build the grid from the settings.
 
-    If ``grid`` is a list and ``domain.extent`` one number, that number is the extent along x, and
-    the other axes get cells of the same size: ``extent[axis] = extent * grid[axis] / grid[0]``.
+    The number of dimensions is the length of ``grid``, ``domain.extent`` or ``domain.origin`` if
+    one of these is a list, otherwise ``domain.dimensions``. If ``grid`` is a list and
+    ``domain.extent`` a single number, this number is the extent along x, and the cells have the
+    same size along all axes: ``extent[axis] = extent * grid[axis] / grid[0]``.
     """
     lists = {
         "grid": settings.grid,

@@ -1,7 +1,8 @@
 """Initial states: formulas and seeded generators, evaluated with NumPy in float64.
 
-Random numbers are drawn from PCG64 streams with the key (seed, field, occurrence in the formula).
-The state is therefore bit-identical on every device and, before rounding, in every precision.
+Random numbers are drawn from PCG64 generators that are seeded with (seed, field, occurrence in the
+formula). The state is therefore the same to the last bit on every device and, before it is rounded,
+in every precision.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from pdesim.model.resampling import SMOOTHING, low_pass
 #: generators whose values at a given point depend on the grid
 GRID_DEPENDENT = {"random_normal", "random_uniform", "image", "snapshot"}
 
-#: largest number of balls in one ``spots``; each takes at least 50 microseconds
+#: largest number of balls in one ``spots(...)``; each takes at least 50 microseconds
 MOST_SPOTS = 50_000
-#: largest number of cells in the bounding boxes of all balls; this many take about a minute
+#: largest total number of cells in the bounding boxes of all balls, which take about a minute
 MOST_CELLS = 5e9
 
 
@@ -39,7 +40,7 @@ class InitialConditions:
 
     @property
     def grid_dependent(self) -> set[str]:
-        """The names of the generators in the formulas whose values depend on the grid."""
+        """The names of the generators in the formulas that give different values on other grids."""
         nodes = set().union(*(formula.atoms(AppliedUndef) for formula in self.formulas))
         return {lang.word_of(node) for node in nodes} & GRID_DEPENDENT
 
@@ -57,7 +58,7 @@ class InitialConditions:
         time: float = 0.0,
         drawn_on: Grid | None = None,
     ) -> np.ndarray:
-        """Evaluate the state on a grid.
+        """Evaluate the initial state on a grid.
 
         Args:
             grid: the grid.
@@ -65,10 +66,10 @@ class InitialConditions:
             parameters: the parameters of the equation.
             seed: the seed of the random numbers.
             time: the initial time.
-            drawn_on: the grid for random numbers, images and snapshots, whose values depend on the
-                grid. They are smoothed and interpolated from it
-                (:func:`pdesim.model.resampling.low_pass`), so that grids of different spacing have
-                the same initial function. By default, ``grid``.
+            drawn_on: the grid on which random numbers are drawn and images and snapshots are read.
+                These values are smoothed and interpolated to ``grid``
+                (:func:`pdesim.model.resampling.low_pass`), so that runs on several grids start from
+                the same function. None: ``grid``, without smoothing.
 
         Returns:
             An array of float64, shape ``(fields, *grid.shape)``.
@@ -101,11 +102,11 @@ def build_initial(
     """Build an initial state from the ``initial`` settings.
 
     Args:
-        spec: a formula per field; ``default`` applies to all other fields.
+        spec: field -> formula. The key ``default`` applies to all other fields.
         fields: the names of the fields.
         axes: the axes of the grid.
-        parameters: the names that formulas may use besides position and time.
-        section: the name of the settings, for errors.
+        parameters: the names that formulas may use in addition to position and time.
+        section: the name of the settings for error messages.
 
     Raises:
         ConfigError: for a key that is not a field.
@@ -125,7 +126,7 @@ def build_initial(
         forbidden=dict.fromkeys(fields, "an initial state cannot depend on the fields"),
     )
     if "default" in spec and all(field in spec for field in fields):
-        # unused, but checked all the same; it may be written for more dimensions than the grid has
+        # the default is not used but checked; it may contain axes that the grid does not have
         every = {name: sympy.Symbol(name, real=True) for name in place_names(lang.AXES)}
         wide = replace(scope, symbols={**every, **scope.symbols}, axes=lang.AXES)
         parse(spec["default"], wide, "initial.default")
@@ -153,7 +154,7 @@ class _Generators:
 
     @property
     def _source(self) -> Grid:
-        """The grid for values that depend on the grid."""
+        """The grid on which values are drawn or read."""
         return self.drawn_on or self.grid
 
     def _resampled(self, values: np.ndarray, smoothing: float = SMOOTHING) -> np.ndarray:
@@ -191,7 +192,10 @@ class _Generators:
         *,
         evaluate: Evaluator,
     ) -> np.ndarray:
-        """The union of balls; the edge is a tanh of width ``smoothness * radius`` (0: sharp)."""
+        """Return 1 inside balls and 0 outside.
+
+        Across the surface, the value follows a tanh of width ``smoothness * radius`` (0: sharp).
+        """
         size = self._number(radius, "radius", evaluate)
         width = 0.0
         if smoothness is not None:
@@ -217,7 +221,7 @@ class _Generators:
         return result
 
     def _number(self, argument: sympy.Expr, name: str, evaluate: Evaluator) -> float:
-        """Return an argument of ``spots`` that must be constant over the domain."""
+        """Return the value of an argument of ``spots``, which must be a single number."""
         value = np.asarray(evaluate(argument), dtype=float)
         if value.ndim or not np.isfinite(value) or value < 0:
             given = f"varies from cell to cell ({argument})" if value.ndim else f"is {value:g}"

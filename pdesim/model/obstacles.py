@@ -14,20 +14,21 @@ from pdesim.model.boundary_conditions import BoundaryCondition
 class Mask:
     """The cells inside obstacles, and the boundary conditions on their faces.
 
-    In the stencil of a fluid cell u, a solid neighbour has the ghost value ``u`` (no flux) or
-    ``2 g - u`` (value g on the face). This is of second order on faces along the grid, and of first
-    order on staircases. Fluxes between fluid cells are unchanged, so conservation is preserved.
+    In the stencil of a cell with the value u, a neighbour inside an obstacle gets the ghost value
+    ``u`` (no flux) or ``2 g - u`` (value g on the face). This is of second order if the obstacle's
+    faces are faces of cells, and of first order if a boundary is approximated by a staircase.
+    Fluxes between cells outside obstacles are unchanged, so that conservation is preserved.
 
     Attributes:
-        solid: True inside obstacles, shape ``grid.shape``.
-        walls: the boundary condition of every field.
+        solid: an array of shape ``grid.shape``, True inside obstacles.
+        walls: for each field, the boundary condition on the faces of obstacles.
     """
 
     solid: np.ndarray
     walls: tuple[BoundaryCondition, ...]
 
     def padded(self, halo: int, periodic: Sequence[bool]) -> np.ndarray:
-        """Return ``solid`` with ghost cells: wrapped on periodic axes, fluid on others."""
+        """Return ``solid`` with ghost cells: periodic copies, or False on axes that are bounded."""
         result = self.solid
         for axis, wraps in enumerate(periodic):
             width = [(0, 0)] * result.ndim
@@ -36,6 +37,6 @@ class Mask:
         return result
 
     def fill(self, state: np.ndarray) -> np.ndarray:
-        """Return a state whose cells inside obstacles have the boundary value (0 for no flux)."""
+        """Return a copy of ``state`` with the boundary value (0 for no flux) inside obstacles."""
         values = [float(wall.value) if wall.kind == "dirichlet" else 0.0 for wall in self.walls]
         return np.stack([np.where(self.solid, v, u) for v, u in zip(values, state, strict=True)])

@@ -1,7 +1,7 @@
 """Resampling of cell-centred values to another grid of the same domain.
 
-Arrays have any leading axes, followed by those of the grid, x last. Periodic axes are extended
-periodically. On other axes :func:`low_pass` extends values evenly beyond the faces, and
+The last array axes are those of the grid, x last; any axes may precede them. Periodic axes are
+continued periodically. On other axes, :func:`low_pass` reflects the values at the boundaries, and
 :func:`halve` uses one-sided interpolation.
 """
 
@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-#: standard deviation of the Gaussian of :func:`low_pass`, in cells of the given values
+#: standard deviation of the Gaussian of :func:`low_pass`, in cells of the original grid
 SMOOTHING = 2.5
-#: interpolation points of :func:`halve`, without and with ``spectral``
+#: number of interpolation points per axis of :func:`halve`, without and with ``spectral``
 POINTS, MANY_POINTS = 8, 12
 
 
@@ -25,16 +25,18 @@ def low_pass(
 ) -> np.ndarray:
     """Smooth values and evaluate them at the cell centres of a grid of another shape.
 
-    In Fourier space the values are multiplied by exp(-(k s)^2 / 2), where s is ``smoothing`` cells
-    of ``values``, and waves shorter than four of these cells are removed; the default smoothing
-    reduces them below 4.5e-4 of their amplitude. All grids with at least half as many cells per
-    axis therefore represent the same smooth function. The mean is preserved, and long waves nearly.
+    In Fourier space the values are multiplied by exp(-(k s)^2 / 2), where s is the length of
+    ``smoothing`` cells of the original grid. Waves shorter than four of these cells are removed;
+    the default smoothing alone reduces them to at most 4.5e-4 of their amplitude. All grids with at
+    least half as many cells per axis therefore represent the same smooth function. The mean is
+    preserved exactly, and long waves nearly.
 
     Args:
-        values: shape ``(..., *grid.shape)``.
+        values: the values on the original grid, shape ``(..., *grid.shape)``.
         shape: the shape of the new grid, with at least half as many cells per axis.
         periodic: whether each coordinate axis is periodic, x first.
-        smoothing: the standard deviation of the Gaussian in cells; 0 removes the short waves only.
+        smoothing: the standard deviation of the Gaussian in cells of the original grid; 0: only
+            remove the short waves.
 
     Returns:
         An array of shape ``(..., *shape)``.
@@ -63,19 +65,20 @@ def _low_pass(
 
 
 def _shift(waves: np.ndarray, old: int, new: int) -> np.ndarray:
-    """Return the phase factor for the distance between the first cell centres of two grids."""
+    """Return the phase factors that account for the different first cell centres of the grids."""
     return np.exp(1j * np.pi * waves * (1 / new - 1 / old))
 
 
 def halve(values: np.ndarray, periodic: Sequence[bool], spectral: bool = False) -> np.ndarray:
     """Interpolate values to the cell centres of a grid with half as many cells per axis.
 
-    A coarse centre lies halfway between two fine ones. Polynomials through the 8 nearest centres
-    per axis are used. With ``spectral``, they pass through 12 centres, and the trigonometric
-    interpolant is used on periodic axes. The order is higher than that of all finite differences.
+    A cell centre of the coarse grid lies halfway between two cell centres of the fine grid. Along
+    each axis, the polynomial through the 8 nearest fine centres is evaluated. With ``spectral``, it
+    passes through 12 centres, and on periodic axes the trigonometric interpolant is used instead.
+    This is of higher order than all finite differences of the package.
 
     Args:
-        values: shape ``(..., *grid.shape)``, with an even number of cells per axis.
+        values: the values, shape ``(..., *grid.shape)``, with an even number of cells per axis.
         periodic: whether each coordinate axis is periodic, x first.
         spectral: whether the values were computed with spectral operators.
 
@@ -95,7 +98,12 @@ def halve(values: np.ndarray, periodic: Sequence[bool], spectral: bool = False) 
 
 
 def uses_any(flags: np.ndarray, periodic: Sequence[bool], spectral: bool = False) -> np.ndarray:
-    """Return where :func:`halve` reads at least one flagged cell; arguments as there."""
+    """Return the coarse cells for which :func:`halve` uses at least one of the flagged fine cells.
+
+    Args:
+        flags: a boolean array of shape ``(..., *grid.shape)``.
+        periodic, spectral: see :func:`halve`.
+    """
     for number, wraps in enumerate(periodic):
         along = np.moveaxis(flags, -1 - number, -1)
         index, _ = _window(along.shape[-1], wraps, spectral)
@@ -104,16 +112,19 @@ def uses_any(flags: np.ndarray, periodic: Sequence[bool], spectral: bool = False
 
 
 def _halve_periodic(values: np.ndarray) -> np.ndarray:
-    """Evaluate the trigonometric interpolant half a cell after every second cell."""
+    """Evaluate the trigonometric interpolant midway between cells 0 and 1, 2 and 3, and so on."""
     cells = values.shape[-1]
     waves = np.arange(cells // 2 + 1)
     modes = np.fft.rfft(values, axis=-1) * np.exp(1j * np.pi * waves / cells)
-    modes[..., -1] = 0.0  # the shortest wave has no phase on the grid
+    modes[..., -1] = 0.0  # the phase of the shortest wave is unknown
     return np.fft.irfft(modes, cells, axis=-1)[..., ::2]
 
 
 def _window(cells: int, periodic: bool, many: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return the indices and weights of fine cells, both of shape ``(cells // 2, points)``."""
+    """Return the fine cells used for each coarse cell, and their weights.
+
+    Both the indices and the weights have the shape ``(cells // 2, points)``.
+    """
     points = min(MANY_POINTS if many else POINTS, cells)
     middle = np.arange(1, cells, 2)
     first = middle - points // 2
@@ -125,7 +136,7 @@ def _window(cells: int, periodic: bool, many: bool) -> tuple[np.ndarray, np.ndar
 
 
 def _lagrange(nodes: np.ndarray) -> np.ndarray:
-    """Return the weights of Lagrange interpolation at 0 for rows of nodes."""
+    """Return the weights of Lagrange interpolation at 0, for every row of ``nodes`` separately."""
     count = nodes.shape[-1]
     weights = np.ones_like(nodes)
     for i in range(count):

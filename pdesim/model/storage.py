@@ -1,4 +1,4 @@
-"""Checks that a state fits the memory, and the types and bits of its stored values."""
+"""Checks that a state fits into memory, and that its values can be stored as requested."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pdesim.model.equation import Equation
 from pdesim.model.grid import Grid
 from pdesim.settings import Settings
 
-#: approximate number of arrays of the size of the state in memory
+#: approximate number of arrays of the size of the state that a run keeps in memory
 STATE_COPIES = 6
 
 
 def check_bits(settings: Settings) -> None:
-    """Check that ``output.keep_bits`` does not exceed the mantissa of the stored type."""
+    """Check that ``output.keep_bits`` is at most the number of mantissa bits of the stored type."""
     keep, name = settings.output.keep_bits, settings.output.dtype or settings.device.precision
     max_bits = np.finfo(name).nmant
     if keep is not None and keep > max_bits:
@@ -28,11 +28,13 @@ def check_bits(settings: Settings) -> None:
 def check_stored_range(
     settings: Settings, equation: Equation, state: np.ndarray, fields: Iterable[int]
 ) -> None:
-    """Check that ``output.dtype`` stores the initial state without overflow or underflow.
+    """Check that ``output.dtype`` can store the initial state without overflow or underflow.
 
     Args:
-        state: shape ``(fields, *grid.shape)``.
-        fields: indices of the stored fields.
+        settings: the settings.
+        equation: the equation.
+        state: the initial state, shape ``(fields, *grid.shape)``.
+        fields: the indices of the stored fields.
 
     Raises:
         ConfigError: for the first field whose largest magnitude is out of range.
@@ -54,7 +56,7 @@ def check_stored_range(
 
 
 def check_memory(grid: Grid, equation: Equation, settings: Settings) -> None:
-    """Check that :data:`STATE_COPIES` states fit the memory of this machine."""
+    """Check that :data:`STATE_COPIES` copies of the state fit into the memory of this machine."""
     size = 4 if settings.device.precision == "float32" else 8
     needed = STATE_COPIES * size * len(equation.fields) * grid.cells
     present = memory()

@@ -1,4 +1,4 @@
-"""Pictures of snapshot files: GIF, MP4 and PNG. Reads files only, never a running simulation."""
+"""Pictures of snapshot files: GIF, MP4 and PNG. Only files are read, never a running simulation."""
 
 from pdesim.render.montage import montage
 from pdesim.render.pictures import poster, render

@@ -14,16 +14,19 @@ from pdesim.output.sweeps import Member, differing_settings, setting_text, short
 from pdesim.render.text import LONGEST
 from pdesim.settings import Montage
 
-_MAX_IN_ROW = 8  # more values of a single setting are wrapped into several rows
-_MIN_FILLED = 0.5  # a plane of settings is drawn only if members fill this fraction of it
-_MAX_LINES = 3  # lines of a caption
+_MAX_IN_ROW = 8  # if a single setting has more values, they are arranged in several rows
+_MIN_FILLED = 0.5  # a plane of settings is drawn only if members fill at least this fraction of it
+_MAX_LINES = 3  # largest number of lines of a caption
 _MAX_PLAIN_INTEGER = 1e6  # smaller integers are written with all digits
-_PREFERRED_RATIO = 1.5  # width to height of a montage without a plane of settings
+_PREFERRED_RATIO = 1.5  # width divided by height of a montage that is not a plane of settings
 
 
 @dataclass(frozen=True)
 class AxisLabels:
-    """The setting along an axis of tiles, with a label per column, or per row from the bottom."""
+    """The name of the setting along an axis of the montage, and the labels of its values.
+
+    There is a label per column, from the left, or per row, from the bottom.
+    """
 
     name: str
     texts: tuple[str, ...]
@@ -31,12 +34,13 @@ class AxisLabels:
 
 @dataclass(frozen=True)
 class Arrangement:
-    """Tiles in ``rows`` of ``columns``, filled from the top left.
+    """The places of the members in a grid of tiles, and their labels.
 
-    ``cells`` contains the index of each tile's member, row by row, or None for an empty tile.
-    In a plane of settings, ``x`` and ``y`` label its axes. Otherwise ``captions`` contains
-    alternative sets of captions, the preferred one first. A set has a caption for every member,
-    all with the same number of lines; the first line is a title if ``titled``.
+    ``cells`` contains the index of each tile's member, row by row from the top left, or None for an
+    empty tile. If the tiles form a plane of settings, ``x`` and ``y`` label its axes. Otherwise
+    ``captions`` contains alternative sets of captions, the preferred set first. A set has a caption
+    for every member, and all its captions have the same number of lines. If ``titled`` is True, the
+    first line of each caption is a title.
     """
 
     columns: int
@@ -55,18 +59,19 @@ class Arrangement:
 def arrange(members: Sequence[Member], options: Montage, ratio: float) -> Arrangement:
     """Arrange the members of a sweep in tiles.
 
-    If ``montage.x`` or ``montage.y`` are given, or if the members differ in two settings (or in
-    one, with few values), the tiles form a plane of these settings, with values increasing to
-    the right and upwards. Otherwise the tiles follow the order of the members, each with a caption.
+    If ``montage.x`` or ``montage.y`` is given, or if the members differ in two settings (or in a
+    single setting with few values), the tiles form a plane of these settings, whose values increase
+    to the right and upwards. Otherwise the tiles are in the order of the members, and each has a
+    caption.
 
     Args:
         members: the members of the sweep.
         options: the settings of the montage.
-        ratio: width to height of a tile.
+        ratio: the width of a tile divided by its height.
 
     Raises:
         ConfigError: if the members do not differ in a requested setting, or if several members
-            have the same place.
+            would have the same place.
     """
     differing = differing_settings(members)
     if options.x or options.y:
@@ -86,7 +91,7 @@ def _requested_plane(
 ) -> Arrangement:
     names = {"x": _full_name(options.x, "x", differing), "y": _full_name(options.y, "y", differing)}
     if names["x"] == names["y"]:
-        raise ConfigError(f"montage.x and montage.y are both {options.x}", "two settings")
+        raise ConfigError(f"montage.x and montage.y are both {options.x}", "two different settings")
     plane, shared = _plane(members, names["x"], names["y"])
     if shared is not None:
         rest = [name for name in differing if name not in names.values()]
@@ -100,7 +105,7 @@ def _requested_plane(
 
 
 def _full_name(given: str | None, axis: str, differing: Sequence[str]) -> str | None:
-    """The full name of a setting, such as ``equation.F`` for ``F``."""
+    """The full name of the setting given for an axis, such as ``equation.F`` for ``F``."""
     if given is None or given in differing:
         return given
     for name, short in short_names(differing).items():
@@ -115,7 +120,12 @@ def _full_name(given: str | None, axis: str, differing: Sequence[str]) -> str | 
 def _plane(
     members: Sequence[Member], x: str | None, y: str | None
 ) -> tuple[Arrangement, tuple[int, int] | None]:
-    """A plane of settings, and the indices of two members with the same place, or None."""
+    """Arrange the members in a plane of settings.
+
+    Returns:
+        The arrangement, and the indices of two members that have the same place (None if all places
+        are different).
+    """
     across, upwards = _values(members, x), _values(members, y)
     columns, rows = len(across), len(upwards)
     cells: list[int | None] = [None] * (columns * rows)
@@ -173,7 +183,11 @@ def _list(
 def _captions(
     members: Sequence[Member], differing: Sequence[str]
 ) -> tuple[tuple[tuple[str, ...], ...], ...]:
-    """Sets of captions: all settings on one line, a line per setting, only the label or name."""
+    """The alternative sets of captions, the preferred set first.
+
+    In these sets, a caption has all settings on one line, or a line per setting, or only the
+    member's label or name.
+    """
     swept = short_names(name for name in differing if name != "label")
     labelled = "label" in differing
     joined, stacked, alone = [], [], []
@@ -190,7 +204,7 @@ def _captions(
 
 
 def _columns(count: int, ratio: float) -> int:
-    """The number of columns with few empty tiles and nearly the preferred ratio of the picture."""
+    """The number of columns: a compromise between few empty tiles and the preferred ratio."""
     best = math.sqrt(count * _PREFERRED_RATIO / ratio)
     near = range(max(1, math.floor(0.75 * best)), math.ceil(1.35 * best) + 1)
 
@@ -202,7 +216,7 @@ def _columns(count: int, ratio: float) -> int:
 
 
 def value_text(value: Any, digits: int = 6) -> str:
-    """A setting's value as a text, integers with all digits, with a true minus sign."""
+    """The value of a setting as text: integers with all digits, others with ``digits`` digits."""
     if not _is_number(value):
         return clip(setting_text(value), LONGEST) or "none"
     is_integer = abs(value) < _MAX_PLAIN_INTEGER and value == int(value)
@@ -210,9 +224,9 @@ def value_text(value: Any, digits: int = 6) -> str:
 
 
 def _digits(values: Sequence[Any]) -> int:
-    """The fewest significant digits, at least 3, that distinguish the values.
+    """The smallest number of significant digits, at least 3, that distinguishes the values.
 
-    Rounding errors stay below 2 % of the smallest difference between two values.
+    Rounding changes a value by at most 2 % of the smallest difference between two values.
     """
     numbers = np.array(sorted(value for value in values if _is_number(value)), dtype=np.float64)
     room = 0.02 * np.diff(numbers).min(initial=np.inf)

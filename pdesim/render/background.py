@@ -1,4 +1,4 @@
-"""Draw the pictures of a run: by a second process during the run, or after its end."""
+"""Draws the pictures of a run, in a second process during the run, or after its end."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from pdesim.settings import Animation, Settings
 
 log = logging.getLogger("pdesim")
 
-#: seconds of a run after which the second process starts to draw; for a shorter run, starting a
-#: process costs more time than it saves
+#: the second process starts to draw when the run has lasted this many seconds; for a shorter run,
+#: starting a process would take more time than it saves
 START_AFTER_SECONDS = 1.0
-#: number of cell updates for which a run certainly lasts longer than ``START_AFTER_SECONDS``; its
-#: second process is started early
+#: a run with at least this many cell updates certainly lasts longer than ``START_AFTER_SECONDS``,
+#: so that its second process can be started early
 PREWARM_CELL_UPDATES = 4e9
-#: niceness of the second process where the scheduling class ``SCHED_IDLE`` does not exist. With
-#: that class, the process gets only otherwise unused time until the run has ended. The threads of a
-#: run synchronise at every step, so that a delay of one of them delays them all
+#: niceness of the second process on systems without the scheduling class ``SCHED_IDLE``. On other
+#: systems, the process uses only time in which a core would be idle, until the run has ended. This
+#: matters because the threads of a run synchronise at every step: a delay of one delays all
 NICENESS = 10
-#: seconds that the second process has to clean up before it is killed
+#: when the second process has to end, it is killed unless it has cleaned up after this many seconds
 EXIT_TIMEOUT_SECONDS = 2.0
-#: The second process uses the same ``sys.path``, independent of its working directory. It reads its
-#: orders from the pipe while Matplotlib is being imported, since a pipe holds only a limited amount
-#: of data. Without orders it exits.
+#: the program of the second process. It uses the same ``sys.path`` as this process, and does not
+#: depend on its working directory. It reads its orders from the pipe while another thread imports
+#: Matplotlib, so that this process need not wait for a full pipe. It exits if there are no orders.
 _PROGRAM = """\
 import os, sys, threading
 if hasattr(os, "SCHED_IDLE"):
@@ -59,9 +59,9 @@ os._exit(0)  # a regular exit of Matplotlib takes half a second
 
 
 def effective_animation(settings: Settings) -> Animation:
-    """``settings.animation``, without its field if the picture needs fields that are not stored.
+    """The settings of the picture: ``settings.animation``, if the required fields are stored.
 
-    The first stored field is drawn then.
+    Otherwise ``field`` is replaced by None, so that the first stored field is drawn.
     """
     animation, stored = settings.animation, settings.output.fields
     if stored is not None and not is_available(animation.field, stored, AXES):
@@ -72,7 +72,7 @@ def effective_animation(settings: Settings) -> Animation:
 def draw(folder: Path, animation: Animation, console: Console) -> None:
     """Draw the pictures of a finished run from its files.
 
-    Errors are logged and printed, never raised: they must not make a run fail.
+    Errors are logged and printed but not raised, since a run must not fail because of a picture.
     """
     if animation.name == "none":
         return
@@ -83,18 +83,19 @@ def draw(folder: Path, animation: Animation, console: Console) -> None:
         diagnostics_plot(folder / "diagnostics.csv", folder / "diagnostics.png")
         log.info("drew %s", picture)
     except PdesimError as error:
-        log.error("no picture: %s", error)
-        console.print(f"no picture: {error}", highlight=False, markup=False)
+        log.error("the picture was not drawn: %s", error)
+        console.print(f"the picture was not drawn: {error}", highlight=False, markup=False)
 
 
 class BackgroundRenderer:
-    """Draws the frames of a run in a second process of low priority while the run writes them.
+    """Draws the frames of a run in a second process of low priority while the run writes its file.
 
-    The process reads the file like any other reader, so its failure does not affect the run. Its
-    pictures are identical, byte for byte, to those of :func:`draw`, which draws them if it fails.
+    The process only reads the file, so that its failure does not affect the run. Its pictures are
+    byte-identical to those of :func:`draw`, which is used if the process fails.
 
     Args:
         folder: the run's folder.
+        animation: the settings of the picture.
         times: the planned times of all frames, shape ``(T,)``.
     """
 
@@ -102,18 +103,18 @@ class BackgroundRenderer:
         self.folder, self.animation, self.times = folder, animation, times
         self._first_poll: float | None = None
         self._process: subprocess.Popen[str] | None = None
-        self._orders_sent = animation.name == "none"  # or no orders are needed
+        self._orders_sent = animation.name == "none"  # True also if there is nothing to draw
 
     def __enter__(self) -> BackgroundRenderer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the process, whether or not it has finished, and remove its temporary files."""
+        """End the second process, even if it is still drawing, and remove its temporary files."""
         process, self._process = self._process, None
         if process is None:
             return
         if not self._orders_sent:
-            process.kill()  # without orders it has no files to clean up
+            process.kill()  # a process without orders has not written files
         if process.stdin is not None:
             with contextlib.suppress(OSError):
                 process.stdin.close()
@@ -127,17 +128,17 @@ class BackgroundRenderer:
                 temporary.unlink()
 
     def prewarm(self) -> None:
-        """Start the process early.
+        """Start the second process before a run that is known to be long.
 
-        Call it before a run that is known to be long, while a core may still be idle.
+        Its imports then take place while a core may still be idle.
         """
         if not self._orders_sent:
             self._start()
 
     def poll(self) -> None:
-        """Order the pictures once the run has lasted ``START_AFTER_SECONDS``.
+        """Make the second process draw if the run has lasted ``START_AFTER_SECONDS``.
 
-        Call it repeatedly during the run.
+        This method has to be called repeatedly during the run.
         """
         if self._first_poll is None:
             self._first_poll = time.monotonic()
@@ -153,10 +154,12 @@ class BackgroundRenderer:
             self._send(json.dumps(orders))
 
     def finish(self) -> bool:
-        """Wait for the pictures; call it when the run has ended and its files are complete.
+        """Wait until the pictures are complete.
+
+        This method has to be called after the run has ended, when its files are complete.
 
         Returns:
-            Whether the pictures were drawn.
+            Whether the second process has drawn the pictures.
         """
         if self._process is None or not self._orders_sent:
             return False
@@ -172,14 +175,15 @@ class BackgroundRenderer:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 text=True,
-                start_new_session=True,  # signals of the terminal are handled by the run
+                start_new_session=True,  # so that Ctrl-C reaches only the run
             )
-        except OSError as error:  # no memory or too many processes
-            log.info("pictures will be drawn after the run (%s)", error)
+        except OSError as error:  # such as too little memory or too many processes
+            log.info("the pictures will be drawn after the run (%s)", error)
 
     def _send(self, line: str) -> None:
         if self._process is None or self._process.stdin is None:
             return
-        with contextlib.suppress(OSError):  # the process has ended; its exit status is checked
+        # writing fails if the process has ended; ``finish`` then finds its exit status
+        with contextlib.suppress(OSError):
             self._process.stdin.write(line + "\n")
             self._process.stdin.flush()

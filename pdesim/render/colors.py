@@ -16,10 +16,10 @@ _LINE = (0x1F, 0x5F, 0xA8)  # the colour of the curve of a 1-D field
 
 @dataclass(frozen=True)
 class Palette:
-    """At most 255 colours: ``colors`` of the field, then greys from dark to white.
+    """At most 255 colours: the first ``colors`` for the field, then greys from dark to white.
 
-    One of the 256 entries of a GIF remains free for transparent, unchanged pixels, which keeps
-    files small. ``rgb`` has shape ``(n, 3)``, uint8.
+    One of the 256 colours of a GIF is left for transparency. Unchanged pixels are transparent,
+    which keeps files small. ``rgb`` has the shape ``(n, 3)`` and the type uint8.
     """
 
     rgb: np.ndarray

@@ -24,7 +24,7 @@ _NOT_FIELDS = {"time", "mask", *_AXES}
 
 @dataclass(frozen=True)
 class Axis:
-    """A coordinate axis: its name, unit ("" if dimensionless) and cell centres, shape ``(n,)``."""
+    """A coordinate axis: name, unit ("" if dimensionless), and cell centres of shape ``(n,)``."""
 
     name: str
     unit: str
@@ -48,9 +48,9 @@ class Axis:
 
 @dataclass(frozen=True)
 class FieldReader:
-    """The frames of a quantity as they are drawn, each of shape ``(nx,)`` or ``(ny, nx)``.
+    """Reads the frames of a quantity as arrays to draw, of shape ``(nx,)`` or ``(ny, nx)``.
 
-    Of a 3-D field, the plane with index ``plane`` along the axis ``depth`` is drawn.
+    For a 3-D field, they are the values in the plane with index ``plane`` along ``depth``.
     """
 
     path: Path
@@ -74,9 +74,9 @@ class FieldReader:
         return self.quantity.text
 
     def values(self, frame: int) -> np.ndarray:
-        """Frame ``frame`` as floats, shape ``(nx,)`` or ``(ny, nx)``, rows in ascending y.
+        """The values of a frame as floats, shape ``(nx,)`` or ``(ny, nx)`` with y ascending.
 
-        Cells inside obstacles are NaN.
+        Inside obstacles, the values are NaN.
 
         Raises:
             OutputError: if the frame cannot be read.
@@ -84,10 +84,10 @@ class FieldReader:
         return self.read(frame)[0]
 
     def read(self, frame: int) -> tuple[np.ndarray, float | None]:
-        """:meth:`values`, and the absolute rounding error of a formula (None for a plain field).
+        """The result of :meth:`values`, and the absolute rounding error of a formula.
 
-        The rounding error is that of the largest field in the formula, since the difference of
-        nearly equal fields has the rounding error of these fields.
+        The rounding error is estimated from the largest field in the formula, since the difference
+        of nearly equal fields has the rounding error of these fields. It is None for a plain field.
         """
         if self.quantity.expression is None:
             return self._without_obstacles(self._read_floats(self.datasets[0], frame, False)), None
@@ -104,7 +104,7 @@ class FieldReader:
         return self._without_obstacles(self.quantity.evaluate(names, shape)), roundoff
 
     def _read_floats(self, dataset: h5py.Dataset, frame: int, all_planes: bool) -> np.ndarray:
-        """A frame of a field; of a 3-D field, the plane that is drawn, or all planes."""
+        """A frame of a field as floats; for a 3-D field, only the plane to draw or all planes."""
         try:
             values = dataset[frame if all_planes or self.plane is None else (frame, self.plane)]
         except UNREADABLE as error:
@@ -128,7 +128,7 @@ class FieldReader:
         return np.where(mask > 0, np.nan, values)
 
     def _coordinates(self) -> dict[str, object]:
-        """The coordinates by name, in shapes that broadcast with a frame."""
+        """A mapping from the names of axes to coordinates that broadcast over a frame."""
         coordinates: dict[str, object] = {}
         for number, axis in enumerate(reversed(self.axes)):
             coordinates[axis.name] = axis.centres.reshape(-1, *[1] * number)
@@ -137,7 +137,7 @@ class FieldReader:
         return coordinates
 
     def refreshed(self) -> FieldReader:
-        """A reader that includes the frames added to the file since this one was opened."""
+        """A new reader that includes the frames added to the file since this reader was opened."""
         file = self.datasets[0].file
         for data in (file["time"], *self.datasets):
             data.refresh()
@@ -151,7 +151,7 @@ def open_field(path: Path, field: str | None, slice_: float) -> Iterator[FieldRe
     Args:
         path: the snapshot file.
         field: the name of a field or a formula of fields; None: the first field.
-        slice_: the position of the plane that is drawn of a 3-D field, as a fraction of the depth.
+        slice_: for a 3-D field, the position of the plane to draw, as a fraction of the depth.
 
     Raises:
         OutputError: if the file is missing, unreadable, not a snapshot file, or has no frames.

@@ -1,7 +1,7 @@
-"""The second process, which draws a run while it computes: see :mod:`pdesim.render.background`.
+"""The second process, which draws a run during its computation (:mod:`pdesim.render.background`).
 
-It reads from its standard input one line of orders, and one more line when the run has ended
-successfully. If the input ends before the second line, the pictures are no longer needed.
+The process reads a line of orders from its standard input, and a second line when the run has ended
+successfully. If the input ends before the second line, the process exits without pictures.
 """
 
 from __future__ import annotations
@@ -26,13 +26,17 @@ from pdesim.settings import Animation
 
 #: seconds between two checks for new frames
 POLL_SECONDS = 0.05
-#: seconds without progress after which the process exits: on file systems without the guarantees
-#: that HDF5 needs, reading a growing file may block forever
+#: the process exits after this many seconds without progress: reading a growing file may block
+#: forever on file systems that do not give the guarantees that HDF5 needs
 STALL_TIMEOUT_SECONDS = 60.0
 
 
 def main(orders: bytes) -> None:
-    """Draw as ordered, ``{"folder": ..., "animation": {...}, "times": [...]}`` as JSON."""
+    """Draw the pictures of a run.
+
+    Args:
+        orders: JSON of the form ``{"folder": ..., "animation": {...}, "times": [...]}``.
+    """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     ended = threading.Event()
     threading.Thread(target=_listen, args=(ended,), daemon=True).start()
@@ -49,10 +53,11 @@ def draw_during_run(
     Args:
         folder: the run's folder.
         times: the planned times of all frames, shape ``(T,)``.
-        ended: set when the run has ended and its files are complete.
+        animation: the settings of the picture.
+        ended: an event that is set when the run has ended and its files are complete.
 
     Raises:
-        PdesimError: as :func:`pdesim.render.render` and :func:`pdesim.render.diagnostics_plot`.
+        PdesimError: see :func:`pdesim.render.render` and :func:`pdesim.render.diagnostics_plot`.
     """
 
     def wait_for_more(pause: bool) -> bool:
@@ -79,13 +84,14 @@ def _has_frames(path: Path, animation: Animation) -> bool:
 
 
 def _listen(ended: threading.Event) -> None:
-    """Set ``ended`` when a line arrives; at the end of the input, terminate the main thread.
+    """Set ``ended`` when a line arrives, and terminate the main thread when the input ends.
 
-    ``os.read`` is used because a thread that waits in ``sys.stdin`` holds a lock that Python needs
-    for shutting down.
+    ``os.read`` is used because a thread that reads from ``sys.stdin`` holds a lock that Python
+    needs to shut down.
     """
     while os.read(0, 64):
         ended.set()
-        if hasattr(os, "SCHED_IDLE"):  # the main process now waits for the pictures
+        # normal priority, since the main process now waits for the pictures
+        if hasattr(os, "SCHED_IDLE"):
             os.sched_setscheduler(os.getpid(), os.SCHED_OTHER, os.sched_param(0))
     _thread.interrupt_main(signal.SIGTERM)

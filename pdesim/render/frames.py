@@ -1,4 +1,4 @@
-"""The frames of a snapshot file for drawing, of a finished run or of one that is still writing."""
+"""The frames of a snapshot file for drawing, whether the run has ended or is still writing."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from pdesim.render.field_reader import FieldReader
 from pdesim.render.look import SCALES, SIZE, Look, RunLook, find_look
 from pdesim.settings import Animation
 
-#: bytes of frames that are kept in memory, so that they are read and decompressed only once
+#: up to this many bytes of frames are kept in memory, so that each is read only once
 CACHE_BYTES = 2**27
 
 
 class LookChanged(Exception):
-    """``frames`` frames were drawn with limits, colours or times that new frames have changed."""
+    """New frames have changed the limits, colours or times with which frames were drawn.
+
+    ``frames`` is the number of frames that had been drawn.
+    """
 
     def __init__(self, frames: int) -> None:
         super().__init__(frames)
@@ -28,10 +31,10 @@ class FrameStream:
     Args:
         reader: the open snapshot file.
         animation: the settings of the picture.
-        wait_for_more: called before every frame; returns whether the run may write further
-            frames. If its argument is true, it first waits a short time for them. None: the file
-            is complete.
-        planned: the planned times of all frames, shape ``(T,)``; None: those in the file.
+        wait_for_more: a function that is called before every frame and returns whether the run may
+            write further frames. If its argument is True, it first waits a short time for further
+            frames. None: the file is complete.
+        planned: the planned times of all frames, shape ``(T,)``; None: the times in the file.
     """
 
     def __init__(
@@ -51,7 +54,7 @@ class FrameStream:
 
     @property
     def look(self) -> Look:
-        """The limits, the number of colours and the size that follow from the frames so far."""
+        """The limits, the number of colours and the size according to the frames read so far."""
         curve = len(self.reader.axes) == 1
         fixed = self._colors_fixed or self.animation.size is not None
         scales = (1.0,) if fixed else SCALES
@@ -62,26 +65,30 @@ class FrameStream:
         return self._run.seen
 
     def values(self, frame: int) -> np.ndarray:
-        """Frame ``frame`` as :meth:`FieldReader.values`."""
+        """The values of a frame, from memory if possible; see :meth:`FieldReader.values`."""
         values = self._cache.get(frame)
         return self._read(frame)[0] if values is None else values
 
     def scan_limits(self, frames: int) -> None:
-        """Read frames until :attr:`look` has not changed for ``frames`` of them, or to the last."""
+        """Read frames until :attr:`look` has stayed the same for ``frames`` frames, or to the last.
+
+        If the file is complete, all frames are read.
+        """
         held, before = 0, None
         while self._wait_for(self._seen):
             if self._wait_for_more is not None and self._seen and held >= frames:
                 break
             self._observe(self._seen)
-            if self._wait_for_more is not None:  # otherwise all frames are read in any case
+            if self._wait_for_more is not None:  # a complete file is read to its last frame
                 now = self.look
                 held, before = (held + 1 if now == before else 0), now
 
     def frames(self, look: Look, times: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield the frames to draw, each ``(number, values)``, up to the last.
+        """Yield ``(number, values)`` for each frame to draw, up to the last frame.
 
         Raises:
-            LookChanged: if :attr:`look` differs from ``look``, or the times from ``times``.
+            LookChanged: if new frames make :attr:`look` differ from ``look``, or if the times at
+                the end differ from ``times``.
         """
         every, frame, drawn = self.animation.every, 0, 0
         while self._wait_for(frame):
@@ -99,7 +106,7 @@ class FrameStream:
             yield frame - 1, values
 
     def _observe(self, frame: int) -> np.ndarray:
-        """The values of a frame; a new frame is added to the statistics."""
+        """Return the values of a frame. If the frame is new, it is added to the statistics."""
         if frame < self._seen:
             return self.values(frame)
         values, roundoff = self._read(frame)
@@ -114,7 +121,7 @@ class FrameStream:
         return values, roundoff
 
     def _wait_for(self, frame: int) -> bool:
-        """Return whether the frame exists; wait for it while the run is still writing."""
+        """Wait for a frame while the run is still writing, and return whether the frame exists."""
         while self._wait_for_more is not None:
             missing = frame >= len(self.reader.times)
             is_running = self._wait_for_more(missing)

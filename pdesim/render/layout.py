@@ -1,7 +1,7 @@
 """The static part of a frame: titles, axes, ticks and the outline of the colour bar.
 
-It is aligned to whole pixels and drawn once, in grey levels. The parts that change from frame to
-frame are pasted into ``Layout.picture`` and ``Layout.clock``.
+The static part is aligned to whole pixels and drawn once, in grey levels. The parts that change
+from frame to frame are pasted into the boxes ``Layout.picture`` and ``Layout.clock``.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Bar:
-    """A colour bar, with a triangle at each end that values exceed."""
+    """A colour bar. If values exceed an end, there is a triangle at this end."""
 
     box: Box
     above: Box | None = None
@@ -56,7 +56,7 @@ class Bar:
         return (self.above or self.box).top
 
     def paint(self, canvas: np.ndarray, palette: Palette) -> None:
-        """Fill the bar with its colours in ``canvas``, ``(rows, columns)`` palette indices."""
+        """Draw the colours of the bar into ``canvas``, ``(rows, columns)`` palette indices."""
         rows = (np.arange(self.box.height)[::-1, None] + 0.5) / self.box.height
         canvas[self.box.slices] = palette.color(rows.astype(np.float32))
         for tip, index in ((self.above, palette.colors - 1), (self.below, 0)):
@@ -69,7 +69,7 @@ class Bar:
 class Scale:
     """The label of an axis or a colour bar, and the values at its ends.
 
-    ``below`` and ``above``: whether values exceed the ends, which is marked.
+    ``below`` and ``above`` state whether values exceed these ends, which is marked in the picture.
     """
 
     label: str
@@ -81,7 +81,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class LayoutSpec:
-    """The contents of a layout. ``clock`` contains all time labels; empty for no time label."""
+    """The contents of a layout. ``clock`` contains all time labels; it is empty to draw none."""
 
     title: str
     subtitle: str
@@ -99,7 +99,8 @@ class LayoutSpec:
 class Layout:
     """The static part of a frame, and the places of its other parts.
 
-    ``canvas`` contains grey levels, ``(rows, columns)``, uint8; both are even, as videos require.
+    ``canvas`` contains grey levels, ``(rows, columns)``, uint8. The numbers of rows and columns are
+    even, as videos require.
     """
 
     canvas: np.ndarray
@@ -111,7 +112,9 @@ class Layout:
     zoom: float
 
     def draw_clock(self, text: str) -> np.ndarray:
-        """Grey levels of the time label, with the shape of ``clock``; digits keep their places.
+        """Grey levels of a time label, an array with the size of the box ``clock``.
+
+        A digit has the same place in all time labels.
 
         Raises:
             ValueError: if the layout has no time label.
@@ -181,7 +184,8 @@ def place_header(
     """Place title, subtitle and time label on one line, or on two or three if they are too long.
 
     Returns:
-        The texts, the box of the time label, the top row of the picture, and the columns needed.
+        The texts, the box of the time label, the top row of the picture, and the number of columns
+        that the header needs.
     """
     z = spec.zoom
     bold, plain = font_of(15 * z, bold=True), font_of(13 * z)
@@ -249,7 +253,7 @@ def _draw_y(image, draw, picture: Box, scale: Scale, ticks: Ticks, fonts, sizes)
 def paste_rotated(image: Image.Image, text: str, font, left: int, middle: int, margin: int) -> None:
     """Draw a text, rotated by 90 degrees, centred at the row ``middle``.
 
-    It starts at least ``margin`` rows below the top of the image.
+    The text starts at least ``margin`` rows below the top of the image.
     """
     size = (width_of(text, font) + 4, round(1.5 * ascent_of(font)))
     rotated = Image.new("L", size, 255)
@@ -260,7 +264,7 @@ def paste_rotated(image: Image.Image, text: str, font, left: int, middle: int, m
 
 
 def draw_bar(draw, outer: Box, scale: Scale, ticks: Ticks, font, sizes) -> Bar:
-    """Draw the outline and the ticks of a colour bar, including its triangles, in ``outer``."""
+    """Draw the outline, the triangles and the ticks of a colour bar in the box ``outer``."""
     tick, label_offset = sizes
     tip = min(round(0.8 * outer.width), outer.height // 4)
     top, bottom = outer.top + tip * scale.above, outer.bottom - tip * scale.below
@@ -282,14 +286,14 @@ def draw_bar(draw, outer: Box, scale: Scale, ticks: Ticks, font, sizes) -> Bar:
 
 
 def _triangle(box: Box, upwards: bool) -> np.ndarray:
-    """The pixels of a box inside a triangle that points upwards or downwards, as booleans."""
+    """A boolean array over a box: True inside a triangle that points upwards or downwards."""
     rows, columns = np.indices((box.height, box.width)) + 0.5
     rows = rows if upwards else box.height - rows
     return np.abs(columns / box.width - 0.5) <= 0.5 * rows / box.height
 
 
 def _mark_clipped_ends(draw, picture: Box, scale: Scale, zoom: float) -> None:
-    """Draw small arrows to the right of a curve's picture, at the ends that values exceed."""
+    """Draw a small arrow to the right of a curve's picture at each end that values exceed."""
     width, height = round(7 * zoom), round(6 * zoom)
     left = picture.right + round(3 * zoom)
     middle, right = left + width // 2, left + 2 * (width // 2)
@@ -315,7 +319,7 @@ def _label_with_factor(scale: Scale, ticks: Ticks) -> str:
 
 
 def _x_ticks(scale: Scale, pixels: int, font: ImageFont.FreeTypeFont) -> Ticks:
-    """As many ticks, at most seven, as fit side by side with their texts."""
+    """At most seven ticks, so few that their texts do not overlap."""
     for most in (6, 5, 4, 3, 2):
         ticks = place_ticks(scale.lower, scale.upper, most)
         step = min(np.diff(ticks.places), default=0.0)

@@ -1,9 +1,9 @@
-"""The limits of the colours of a run, or of the axis of a curve, from statistics of its frames.
+"""The limits of colour bars and of the axes of curves, determined from the frames of a run.
 
 The limits are the range of all frames, with two exceptions. The first frames (a fraction
-``EARLY_FRACTION`` of all) and a few isolated cells of a frame are included only if they enlarge
-the range by a factor of at most ``DOMINANT_RATIO``. Otherwise they lie outside the limits, which
-is marked at the colour bar or the axis.
+``EARLY_FRACTION`` of all) and a few isolated cells of a frame are included only if this enlarges
+the range by a factor of at most ``DOMINANT_RATIO``. If they are not included, marks at the colour
+bar or the axis show that values exceed the limits.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from pdesim.errors import ConfigError
 from pdesim.render.quantity import check_limits, is_diverging
 from pdesim.settings import Animation
 
-#: fraction of the frames that count as early: initial noise and initial peaks decay in them
+#: this fraction of the frames counts as early: initial noise and peaks decay in these frames
 EARLY_FRACTION = 0.1
 #: early frames and isolated cells are ignored if they enlarge the range by more than this factor
 DOMINANT_RATIO = 2.0
 #: largest fraction of the cells of a frame that can be isolated cells
 ISOLATED_FRACTION = 1 / 2000
-#: a frame is rough if the correlation of neighbouring cells is below this; it is 0 for white noise,
-#: and cos(2 pi/n) for a wave of n cells
+#: a frame is rough if the correlation of neighbouring cells is below this value; the correlation is
+#: 0 for white noise, and cos(2 pi/n) for a wave with a length of n cells
 ROUGH_CORRELATION = 0.85
 #: values that exceed the limits by less than this fraction of the range are not marked
 UNMARKED_FRACTION = 1e-3
@@ -34,7 +34,7 @@ _MAX_LIMIT = 1e300
 
 @dataclass(frozen=True)
 class Limits:
-    """The values at the two ends; ``below`` and ``above``: whether values exceed them."""
+    """The limits; ``below`` and ``above`` state whether values exceed the lower and upper limit."""
 
     low: float
     high: float
@@ -54,7 +54,7 @@ class FrameStatistics:
         low, high: the smallest and the largest finite value.
         inner_low, inner_high: the same without a few isolated cells with extreme values.
         roundoff: the absolute size of rounding errors.
-        rough: whether the frame is noise, see ``ROUGH_CORRELATION``.
+        rough: whether the frame is mostly noise, see ``ROUGH_CORRELATION``.
     """
 
     low: float
@@ -95,10 +95,10 @@ def frame_statistics(values: np.ndarray, roundoff: float | None = None) -> Frame
 def _without_isolated(
     values: np.ndarray, finite: np.ndarray, low: float, high: float
 ) -> tuple[float, float]:
-    """The range of a plane without isolated cells, if these enlarge it considerably.
+    """The range of the values without isolated cells, if these would enlarge the range too much.
 
-    Cells are isolated if they are few and if no block of 2 x 2 cells has such extreme values. A
-    curve keeps them, since it shows single cells well.
+    Isolated cells are a few cells with values more extreme than those that any block of 2 x 2 cells
+    has in all its cells. For a curve, which shows single cells well, they are included.
 
     Args:
         values: the frame, with NaN instead of infinite values.
@@ -127,7 +127,7 @@ def _without_isolated(
 
 
 def _blocks(values: np.ndarray, combine: np.ufunc) -> np.ndarray:
-    """``combine`` over all blocks of 2 x 2 cells, ``(ny - 1, nx - 1)``."""
+    """Combine the values of every block of 2 x 2 cells; the result has shape (ny - 1, nx - 1)."""
     pairs = combine(values[1:], values[:-1])
     return combine(pairs[:, 1:], pairs[:, :-1])
 
@@ -156,7 +156,7 @@ class _Range:
 
 @dataclass
 class RunStatistics:
-    """Statistics of the frames of a run so far, in order."""
+    """Statistics of the frames of a run that have been read so far, in order."""
 
     frames: list[FrameStatistics | None] = field(default_factory=list)
     _early: int = 0
@@ -165,14 +165,18 @@ class RunStatistics:
     _extremes: _Range = field(default_factory=_Range)
 
     def add(self, values: np.ndarray, roundoff: float | None = None) -> None:
-        """Add the next frame; arguments as of :func:`frame_statistics`."""
+        """Add the next frame. For the arguments see :func:`frame_statistics`."""
         self.frames.append(frame_statistics(values, roundoff))
 
     def summary(self, planned: int) -> tuple[list[FrameStatistics], _Range, _Range]:
-        """The early frames, the range of the later ones, and the range of all values.
+        """Summarise the frames.
 
         Args:
-            planned: the planned number of frames.
+            planned: the planned number of frames of the run.
+
+        Returns:
+            The statistics of the early frames, the range of the later frames without isolated
+            cells, and the range of all values.
         """
         early = early_frames(planned)
         if early != self._early:
@@ -201,13 +205,14 @@ def find_limits(
     """The limits that the pictures of all ``runs`` share.
 
     If ``animation.limits`` are given, they are used unchanged. Otherwise both ends are rounded
-    outwards to numbers with few digits. With a diverging colour map and data around
+    outwards to numbers with few digits. If the colour map is diverging and the data lie around
     ``animation.center``, the limits are symmetric about this value, which gets the middle colour.
 
     Args:
-        runs: the statistics of every run and its planned number of frames.
+        runs: for every run, its statistics and its planned number of frames.
         animation: the settings of the picture.
-        curve: whether the limits are those of the axis of a curve, which excludes only early noise.
+        curve: whether the limits are those of the axis of a curve. Early frames are then excluded
+            only if they are noise.
 
     Raises:
         ConfigError: if the given limits are in the wrong order, or if all frames are present and
@@ -242,7 +247,7 @@ def find_limits(
 def _with_early(
     first: Sequence[FrameStatistics], later: _Range, center: float | None, curve: bool
 ) -> _Range:
-    """The range of the later frames, and of the early frames unless they dominate it."""
+    """The range of the later frames, and of the early frames unless these dominate the range."""
     everything = _Range(later.low, later.high, later.roundoff)
     for stats in first:
         everything.add(stats.inner_low, stats.inner_high, stats.roundoff)
@@ -259,7 +264,7 @@ def _with_early(
 
 
 def _centered(span: _Range, center: float | None) -> tuple[float, float]:
-    """The ends of a range, made symmetric about ``center`` if the range contains it or is near."""
+    """The ends of a range, made symmetric about ``center`` if it is inside the range or close."""
     low, high = (min(max(end, -_MAX_LIMIT), _MAX_LIMIT) for end in (span.low, span.high))
     if center is None or span.size == 0.0 or max(low - center, center - high) > (high - low) / 4:
         return low, high
@@ -275,8 +280,8 @@ def _with_marks(low: float, high: float, extremes: _Range) -> Limits:
 def _round_outwards(low: float, high: float) -> tuple[float, float]:
     """Round both ends outwards to multiples of 1, 2 or 5 times a power of ten.
 
-    The step is at most a 20th of the range. Since limits change only in steps, pictures can be
-    drawn while the range still grows a little.
+    These multiples are at most a 20th of the range apart. Since rounded limits do not change when
+    the range grows a little, frames can be drawn before all frames are known.
     """
     exponent = math.floor(math.log10((high - low) / 20))
     digit = max(d for d in (1, 2, 5) if d * 10.0**exponent <= (high - low) / 20 or d == 1)

@@ -1,10 +1,10 @@
 """The look that all pictures of a run share: limits, number of colours, and size.
 
 The file size of a GIF grows with the detail and the motion in its frames. Detailed pictures need
-few colours but all pixels. Smooth pictures need many colours, since few colours make visible
-bands, but fewer pixels suffice. So the number of colours depends on the detail, and smooth pictures
-that would still be too large are drawn smaller. Both numbers are determined from some of the
-frames, which are compressed as a trial.
+few colours but all pixels. Smooth pictures need many colours, since few colours cause visible
+bands, but fewer pixels suffice. The number of colours therefore depends on the detail, and smooth
+pictures whose files would still be too large are drawn with fewer pixels. The number of colours and
+the size are determined by compressing every eighth frame as a trial.
 """
 
 from __future__ import annotations
@@ -25,24 +25,27 @@ SIZE = 512
 PALETTES = (32, 40, 48, 64, 80, 96, 128)
 #: the sizes to choose from, as fractions of ``SIZE``
 SCALES = (1, 15 / 16, 7 / 8, 13 / 16, 3 / 4)
-#: target size of a frame in bytes, so that a hundred frames take less than 5 MB
+#: largest mean size of a frame in bytes, so that a hundred frames take less than 5 MB
 FRAME_BYTES = 43_000
 #: the number of colours in a trial, and the number of frames from one trial to the next
 TRIAL_COLORS, TRIAL_EVERY = 64, 8
 #: largest mean width in pixels of a band of one colour; wider bands are visible
 BAND_PIXELS = 2.5
-#: with this number of colours, bands are hardly visible whatever their width, so that a picture is
-#: not reduced for the sake of more colours
+#: with this number of colours, bands of any width are hardly visible, so that a picture need not be
+#: made smaller to allow for more colours
 ENOUGH_COLORS = 96
-#: bytes grow with this power of the number of colours; measured: 0.6 to 0.8
+#: the size in bytes grows with this power of the number of colours; measured: 0.6 to 0.8
 GROWTH = 0.7
-#: bytes of smooth pictures grow with this power of the size; measured: 1.6 to 1.7
+#: the size of smooth pictures in bytes grows with this power of their width; measured: 1.6 to 1.7
 SIZE_GROWTH = 1.65
 
 
 @dataclass(frozen=True)
 class Look:
-    """The limits, the number of colours of a GIF, and its size as a fraction of the trial's."""
+    """The colour limits and, for a GIF, its number of colours and its scale.
+
+    ``scale`` is the size of the picture relative to the frames compressed as trials (``_Trial``).
+    """
 
     limits: Limits
     colors: int
@@ -51,9 +54,10 @@ class Look:
 
 @dataclass(frozen=True)
 class _Trial:
-    """A frame that was compressed with ``TRIAL_COLORS`` colours for a range of length ``size``.
+    """The result of compressing a frame with ``TRIAL_COLORS`` colours as a trial.
 
-    ``steps`` is the mean difference of neighbouring pixels in a row, in colours.
+    ``bytes`` is the compressed size. ``steps`` is the mean difference between neighbouring pixels
+    in a row, in colours. ``size`` is the length of the range of values that the colours represent.
     """
 
     bytes: int
@@ -66,7 +70,8 @@ class RunLook:
     """Statistics and trials of the frames of a run so far, which determine its look.
 
     Args:
-        size: pixels of a picture's longer side; None if the number of colours is given.
+        size: the pixels of a picture's longer side; None if no trials are needed, because the
+            number of colours is given.
     """
 
     size: int | None
@@ -76,11 +81,11 @@ class RunLook:
 
     @property
     def seen(self) -> int:
-        """The number of frames that were added."""
+        """The number of frames that have been added."""
         return len(self.statistics.frames)
 
     def add(self, values: np.ndarray, roundoff: float | None = None) -> None:
-        """Add the next frame; arguments as of :func:`.limits.frame_statistics`."""
+        """Add the next frame. For the arguments see :func:`.limits.frame_statistics`."""
         number, before = self.seen, self._before
         self.statistics.add(values, roundoff)
         if self.size is None or values.ndim < 2:
@@ -97,22 +102,22 @@ class RunLook:
             )
 
     def expected(self, planned: int, limits: Limits) -> tuple[float, float]:
-        """Estimate the bytes and the mean step of a frame with ``TRIAL_COLORS`` colours.
+        """Estimate the compressed size and the detail of frames with ``TRIAL_COLORS`` colours.
 
         Args:
             planned: the planned number of frames.
             limits: the limits of the picture.
 
         Returns:
-            The bytes, as a mean over all frames, and the step between neighbouring pixels in
-            colours, as a mean over all but the early frames. Both are 0 if there are no trials.
+            The mean size of all frames in bytes, and the mean difference between neighbouring
+            pixels, in colours, of all but the early frames. Both are 0 if there are no trials.
         """
         early, full_range = early_frames(planned), limits.high - limits.low
         parts = {n: (trial, min(1.0, trial.size / full_range)) for n, trial in self._trials.items()}
         if not parts:
             return 0.0, 0.0
         sizes = [trial.bytes * part**GROWTH for trial, part in parts.values()]
-        # the weight of a trial is the number of frames that are nearest to it
+        # the weight of a trial is the number of frames to which it is the nearest trial
         numbers = np.array(list(parts))
         middles = (numbers[1:] + numbers[:-1]) / 2
         weights = np.diff(np.concatenate([[0.5], middles, [max(self.seen - 0.5, numbers[-1])]]))
@@ -127,13 +132,13 @@ def find_look(
     curve: bool,
     scales: Sequence[float] = (1.0,),
 ) -> Look:
-    """The look that the pictures of all ``runs``, tiles of one montage, share.
+    """The look that the pictures of all ``runs`` share. Several runs are the tiles of a montage.
 
     Args:
-        runs: each run with its planned number of frames.
+        runs: for every run, its frames so far and its planned number of frames.
         animation: the settings of the picture.
         curve: whether the fields are drawn as curves.
-        scales: the sizes to choose from in descending order, as fractions of the trial's.
+        scales: the scales to choose from, in descending order (see :class:`Look`).
     """
     limits = find_limits([(run.statistics, planned) for run, planned in runs], animation, curve)
     if animation.colors is not None:
@@ -147,16 +152,17 @@ def find_look(
 
 
 def _colors_and_scale(size: float, step: float, scales: Sequence[float]) -> tuple[int, float]:
-    """The number of colours and the scale of the largest picture without visible bands.
+    """Choose the number of colours and the scale.
 
-    Its frames take at most ``FRAME_BYTES``, and it has as many colours as this limit allows. If
-    there is no such picture, the smallest one without visible bands is chosen. A picture so
-    detailed that the smallest palette makes no visible bands is not reduced.
+    The largest picture is chosen that has no visible bands and whose frames take at most
+    ``FRAME_BYTES``, with as many colours as this limit allows. If all pictures without visible
+    bands take more, the smallest of these is chosen. If a picture is so detailed that even the
+    smallest palette does not cause visible bands, it is not made smaller.
 
     Args:
-        size: the mean bytes of a frame with ``TRIAL_COLORS`` colours.
-        step: the mean difference of neighbouring pixels in a row, in these colours.
-        scales: as of :func:`find_look`.
+        size: the mean size of a frame with ``TRIAL_COLORS`` colours in bytes.
+        step: the mean difference between neighbouring pixels in a row, in these colours.
+        scales: see :func:`find_look`.
     """
     detailed = BAND_PIXELS * step * PALETTES[0] >= TRIAL_COLORS
     enough = ENOUGH_COLORS if len(scales) > 1 else PALETTES[-1]
@@ -170,12 +176,12 @@ def _colors_and_scale(size: float, step: float, scales: Sequence[float]) -> tupl
 
 
 def _palette(colors: float) -> int:
-    """The largest of ``PALETTES`` that is at most ``colors``, or the smallest palette."""
+    """The largest of ``PALETTES`` that is at most ``colors``; if there is none, the smallest."""
     return max((n for n in PALETTES if n <= colors), default=PALETTES[0])
 
 
 def _quantise(values: np.ndarray, low: float, high: float, size: int) -> np.ndarray:
-    """Indices of ``TRIAL_COLORS`` colours from ``low`` to ``high`` for a frame, ``(ny, nx)``."""
+    """Draw a frame, ``(ny, nx)``, as indices of ``TRIAL_COLORS`` colours between the limits."""
     rows, columns = (max(1, round(size * n / max(values.shape))) for n in values.shape)
     with np.errstate(all="ignore"):
         fractions = ((values - low) / (high - low)).astype(np.float32)

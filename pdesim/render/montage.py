@@ -1,4 +1,4 @@
-"""All runs of a sweep in one picture, a still and an animation, with the same colours for all."""
+"""Montages: all runs of a sweep side by side, as a still and an animation, with equal colours."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ from pdesim.render.pictures import (
 from pdesim.render.ticks import clock_texts, number
 from pdesim.settings import Animation, Montage
 
-_STILL_PIXELS, _MOVIE_PIXELS = 1400, 960  # total length of the tiles along the longer side
+_STILL_PIXELS, _MOVIE_PIXELS = 1400, 960  # pixels of all tiles together along the longer side
 _TILE_RANGE = (24, 400)  # pixels of a tile's longer side, unless montage.tile is set
-_MAX_FRAMES = 300  # of an animation; of longer runs, frames are skipped
+_MAX_FRAMES = 300  # of an animation; if runs have more frames, some are skipped
 
 
 @dataclass(frozen=True)
 class _FileSummary:
-    """The contents of a member's file; ``lengths`` are those of the axes as drawn."""
+    """The contents of a member's file; ``lengths`` are the lengths of the axes that are drawn."""
 
     path: Path
     times: np.ndarray
@@ -60,8 +60,8 @@ class _FileSummary:
 class _Sweep:
     """The members of a sweep and their places in the montage.
 
-    ``summaries`` describes the files of the members that can be drawn, by the member's index.
-    ``ratio`` is the width to the height of a tile.
+    ``summaries`` maps the indices of the members that can be drawn to descriptions of their files.
+    ``ratio`` is the width of a tile divided by its height.
     """
 
     members: tuple[Member, ...]
@@ -79,23 +79,25 @@ class _Sweep:
 
 
 def montage(folder: str | Path, animation: Animation, options: Montage) -> tuple[Path, ...]:
-    """Draw ``montage.png``, the last frames, and ``montage.gif`` or ``.mp4``, in a sweep's folder.
+    """Draw all runs of a sweep side by side, as a still and an animation in the sweep's folder.
 
-    All tiles have the same limits (see :mod:`pdesim.render.limits`): in the still, those of the
-    last frames; in the animation, those of all frames shown; or ``animation.limits``. Runs without
-    frames and runs that failed are marked. In the animation, all tiles show the same time; a run
-    that ended earlier shows its last frame.
+    The still, ``montage.png``, shows the last frames. The animation is ``montage.gif`` or ``.mp4``.
+    All tiles have the same limits: ``animation.limits`` if given, otherwise the limits of all
+    frames in the picture (:mod:`pdesim.render.limits`). Runs without frames and runs that failed
+    are marked. In the animation, all tiles show the same time; a run that ended earlier shows its
+    last frame.
 
     Args:
         folder: the folder of the sweep.
-        animation: field, colours and frame rate; with ``none``, only the still is drawn.
+        animation: the field, the colours and the frame rate. With ``none``, only the still is
+            drawn.
         options: the settings of the montage.
 
     Returns:
-        The files, the still first.
+        The files that were written, the still first.
 
     Raises:
-        OutputError: if no member can be drawn, or a picture cannot be written.
+        OutputError: if no member can be drawn, or if a picture cannot be written.
         ConfigError: if the settings do not apply to the sweep, or if the domains of the members
             have different shapes.
         MissingExtraError: for MP4, if imageio-ffmpeg is not installed.
@@ -140,7 +142,7 @@ def _open_sweep(folder: Path, animation: Animation, options: Montage) -> _Sweep:
             with open_field(member.file, animation.field, animation.slice) as reader:
                 summaries[place] = _summarise(reader)
         except OutputError:
-            continue  # the tile is marked as one without a picture
+            continue  # the tile of this member will be marked as empty
     if not summaries:
         raise OutputError(
             f"no run in {folder} can be drawn", "at least one run that has frames and did not fail"
@@ -171,9 +173,10 @@ def _summarise(reader: FieldReader) -> _FileSummary:
 def _check_same_shape(
     first: Member, one: _FileSummary, second: Member, other: _FileSummary
 ) -> None:
-    """Raise ConfigError if two domains have different shapes, which tiles would distort.
+    """Raise ConfigError if two domains have different ratios of their sides.
 
-    Different numbers of cells are allowed.
+    All tiles have the same size, so that a different ratio would distort the picture. Different
+    numbers of cells are allowed.
     """
     alike = len(one.lengths) == len(other.lengths) and all(
         math.isclose(a * other.lengths[-1], b * one.lengths[-1], rel_tol=0.01)
@@ -188,7 +191,7 @@ def _check_same_shape(
 
 
 def _frame_schedule(sweep: _Sweep, every: int) -> tuple[np.ndarray, dict[int, np.ndarray]]:
-    """The times of the animation, ``(T,)``, and the frame that each member shows at each time."""
+    """The times of the animation, ``(T,)``, and for each member the frames to show, ``(T,)``."""
     longest = max(sweep.summaries.values(), key=lambda file: (file.times[-1], len(file.times)))
     last = len(longest.times) - 1
     every = max(every, math.ceil(last / _MAX_FRAMES))
@@ -202,7 +205,7 @@ def _frame_schedule(sweep: _Sweep, every: int) -> tuple[np.ndarray, dict[int, np
 
 @dataclass(frozen=True)
 class _Scene:
-    """Everything needed to draw; ``frames`` contains each member's frame for every picture."""
+    """All that is needed to draw; ``frames`` maps each member to its frame in every picture."""
 
     sweep: _Sweep
     animation: Animation
@@ -214,7 +217,11 @@ class _Scene:
     clock: Sequence[str]
 
     def draw(self, canvas: np.ndarray) -> None:
-        """Fill ``canvas``, ``(pictures, rows, columns)`` palette indices, member by member."""
+        """Draw all pictures, member by member.
+
+        Args:
+            canvas: filled with palette indices, shape ``(pictures, rows, columns)``.
+        """
         still = self._still()
         base = self.layout.base
         for index in range(len(canvas)):
@@ -241,7 +248,7 @@ class _Scene:
         return still
 
     def _tiles(self, place: int) -> Iterator[np.ndarray]:
-        """Yield the tile of a member for every picture; repeated frames are drawn once."""
+        """Yield the tile of a member for every picture. A frame shown repeatedly is drawn once."""
         summary, animation = self.sweep.summaries[place], self.animation
         with open_field(summary.path, animation.field, animation.slice) as reader:
             painter: MapPainter | CurvePainter
@@ -294,7 +301,7 @@ def _build(
 def _find_look(
     sweep: _Sweep, animation: Animation, frames: dict[int, np.ndarray], size: int | None
 ) -> Look:
-    """The look of all frames that are shown; ``size`` as of :class:`RunLook`."""
+    """The look according to all frames that are shown; for ``size`` see :class:`RunLook`."""
     runs = []
     for place, summary in sweep.summaries.items():
         run, shown = RunLook(size), np.unique(frames[place]).tolist()
@@ -317,7 +324,7 @@ def _tile_size(sweep: _Sweep, options: Montage, size: int) -> tuple[int, int]:
 
 
 def _subtitle(sweep: _Sweep, limits: Limits) -> tuple[str, str]:
-    """The subtitle and the label of the colour bar; for curves, the subtitle gives the range."""
+    """The subtitle and the label of the colour bar. For curves, the subtitle states the range."""
     labels = {summary.quantity: summary.value for summary in sweep.summaries.values()}
     quantity, value = next(iter(labels.items())) if len(labels) == 1 else ("first fields", "")
     if sweep.is_curve:
@@ -331,6 +338,6 @@ def _subtitle(sweep: _Sweep, limits: Limits) -> tuple[str, str]:
 
 @contextmanager
 def _disk_array(shape: tuple[int, ...]) -> Iterator[np.ndarray]:
-    """A uint8 array in a temporary file, which avoids keeping all pictures in memory."""
+    """A uint8 array in a temporary file, so that the pictures need not all be kept in memory."""
     with tempfile.TemporaryFile() as file:
         yield np.memmap(file, np.uint8, "w+", shape=shape)

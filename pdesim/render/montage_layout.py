@@ -23,9 +23,9 @@ from pdesim.render.layout import (
 from pdesim.render.text import ascent_of, font_of, shorten, widest, width_of
 from pdesim.render.ticks import Ticks, place_ticks
 
-_EMPTY, _CROSS = 0xEC, 0xC8  # greys of a tile without a picture
+_EMPTY, _CROSS = 0xEC, 0xC8  # grey levels of a tile without a picture, and of the cross on it
 _ABOVE = 5  # pixels from a tile to the line above it, at zoom 1
-_MIN_LABELLED_WIDTH = 40  # pixels; narrower tiles have no label
+_MIN_LABELLED_WIDTH = 40  # pixels; narrower tiles have no caption
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,10 @@ class MontageSpec:
 
 @dataclass(frozen=True)
 class MontageLayout:
-    """``tiles`` contains a box per cell of the arrangement; ``base`` has the clock and the bar."""
+    """The static part of a montage and the places of the tiles.
+
+    ``tiles`` contains a box per tile; ``base`` contains everything else.
+    """
 
     base: Layout
     tiles: tuple[Box, ...]
@@ -52,7 +55,7 @@ class MontageLayout:
 
 @dataclass(frozen=True)
 class _Texts:
-    """Captions of the tiles, all with the same font size; ``height`` in pixels."""
+    """The captions of all tiles, their common font size, and the height of a caption in pixels."""
 
     lines: tuple[tuple[str, ...], ...]
     size: float
@@ -111,7 +114,7 @@ def lay_out_montage(spec: MontageSpec) -> MontageLayout:
 
 
 def empty_tile(width: int, height: int, reason: str, zoom: float) -> np.ndarray:
-    """A tile without a picture: a cross and the reason, as ``(height, width)`` grey levels."""
+    """Draw a tile without a picture, a cross and the reason, as ``(height, width)`` grey levels."""
     image = Image.new("L", (width, height), _EMPTY)
     draw = ImageDraw.Draw(image)
     draw.line([(0, 0), (width - 1, height - 1)], _CROSS)
@@ -127,7 +130,7 @@ def empty_tile(width: int, height: int, reason: str, zoom: float) -> np.ndarray:
 
 
 def _gaps(spec: MontageSpec) -> tuple[int, int]:
-    """The gaps between columns and between rows in pixels, narrow in a plane of settings."""
+    """The gaps between columns and between rows in pixels; narrow in a plane of settings."""
     if spec.arrangement.is_plane:
         gap = max(1, round(min(spec.tile) / 40))
         return gap, gap
@@ -135,7 +138,7 @@ def _gaps(spec: MontageSpec) -> tuple[int, int]:
 
 
 def _tile_texts(spec: MontageSpec) -> _Texts:
-    """The first set of captions that fits above the tiles; the last set is shortened if needed."""
+    """The first set of captions that fits above the tiles, or the last set, shortened to fit."""
     width, z, arranged = spec.tile[0], spec.zoom, spec.arrangement
     if arranged.is_plane or width < _MIN_LABELLED_WIDTH:
         return _Texts((), 0, 0)
@@ -213,9 +216,9 @@ def _draw_rows(
 
 
 def _label_step(count: int, needed: float, apart: float) -> int:
-    """The smallest step between labels that avoids overlaps.
+    """The smallest n for which the labels of every n-th row or column do not overlap.
 
-    Up to a step of 3, it is chosen so that both the first and the last label are written.
+    If n is at most 3, both the first and the last row or column have a label.
     """
     for step in range(1, count):
         if needed <= step * apart and ((count - 1) % step == 0 or step > 3):

@@ -1,7 +1,7 @@
 """Writers of animations: GIF with Pillow's compressor, MP4 with ffmpeg.
 
-Pillow's writer of animated GIFs keeps all frames in memory and stores a colour table per frame.
-The writer here keeps one frame at a time, and all frames share one table.
+Pillow's own writer of animated GIFs keeps all frames in memory and stores a colour table per frame.
+The writer of this module keeps only the previous frame, and stores one colour table for all frames.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from PIL import Image
 from pdesim import files
 from pdesim.errors import MissingExtraError, OutputError
 
-#: fraction of unchanged pixels above which making them transparent always reduces the size
+#: if more than this fraction of pixels is unchanged, the block is smaller with transparent pixels
 _MOSTLY_UNCHANGED = 0.7
 _MAX_DELAY = 65535  # hundredths of a second; the longest duration of a frame in a GIF
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file in the folder of ``path``, renamed to ``path`` on success.
+    """Provide a temporary file in the folder of ``path``, and rename it to ``path`` on success.
 
     Raises:
         OutputError: if the folder or the file cannot be written.
@@ -44,11 +44,11 @@ def write_gif(path: Path, frames: Iterable[np.ndarray], rgb: np.ndarray, fps: fl
     """Write a GIF that repeats forever.
 
     Args:
-        path: the file.
+        path: the file to write.
         frames: palette indices, each ``(rows, columns)`` uint8.
         rgb: the palette, ``(n, 3)`` uint8, n <= 255.
-        fps: frames per second. Durations in a GIF are multiples of 1/100 s, at least 2/100 s.
-            Those of successive frames differ by 1/100 s where needed for the right total.
+        fps: frames per second. Durations in a GIF are multiples of 1/100 s, at least 2/100 s. For
+            other frame rates, durations vary by 1/100 s, so that the total duration is correct.
     """
     delays = _delays(fps)
     transparent = len(rgb)  # the palette index of unchanged pixels
@@ -80,8 +80,8 @@ def _delays(fps: float) -> Iterator[int]:
 
 
 def _head(shape: tuple[int, ...], rgb: np.ndarray) -> bytes:
-    """Signature, size, the global colour table, and the extension for endless repetition."""
-    bits = max(1, len(rgb).bit_length())  # room for one entry more than in rgb
+    """The head of a GIF: signature, size, global colour table, and endless repetition."""
+    bits = max(1, len(rgb).bit_length())  # the table has at least one entry more than rgb
     table = rgb.tobytes().ljust(3 << bits, b"\0")
     screen = struct.pack("<HHBBB", shape[1], shape[0], 0xF0 | (bits - 1), 0, 0)
     return b"GIF89a" + screen + table + b"!\xff\x0bNETSCAPE2.0\x03\x01\0\0\0"
@@ -94,9 +94,10 @@ def _write_frame(file: BinaryIO, block: bytes, delay_so_far: int, transparent: i
 
 
 def changed_block(frame: np.ndarray, previous: np.ndarray, transparent: int) -> bytes:
-    """The image block that changes ``previous`` to ``frame``: the bounding box of all changes.
+    """The image block that changes ``previous`` to ``frame``.
 
-    Unchanged pixels in it get the index ``transparent`` if that makes the block smaller.
+    It covers the bounding box of all changes. Unchanged pixels inside the box get the index
+    ``transparent`` if this makes the block smaller.
     """
     same = frame == previous
     rows = np.flatnonzero(~same.all(axis=1))
@@ -112,7 +113,7 @@ def changed_block(frame: np.ndarray, previous: np.ndarray, transparent: int) -> 
 
 
 def _block(indices: np.ndarray, left: int, top: int) -> bytes:
-    """Image descriptor and compressed data, taken from a GIF of this image that Pillow writes."""
+    """The image descriptor and compressed data, copied from a GIF that Pillow writes to memory."""
     buffer = io.BytesIO()
     Image.fromarray(indices).save(buffer, "GIF", optimize=False, interlace=0)
     gif = buffer.getvalue()
@@ -122,7 +123,9 @@ def _block(indices: np.ndarray, left: int, top: int) -> bytes:
 
 
 def write_mp4(path: Path, frames: Iterable[np.ndarray], rgb: np.ndarray, fps: float) -> None:
-    """Write H.264 video that every browser plays; arguments as of ``write_gif``, with even sides.
+    """Write an H.264 video that all browsers can play.
+
+    For the arguments see :func:`write_gif`. The numbers of rows and columns must be even.
 
     Raises:
         MissingExtraError: if imageio-ffmpeg is not installed.
@@ -132,7 +135,7 @@ def write_mp4(path: Path, frames: Iterable[np.ndarray], rgb: np.ndarray, fps: fl
         import imageio_ffmpeg  # noqa: F401
     except ImportError:
         raise MissingExtraError("animation=mp4", "imageio-ffmpeg", "mp4") from None
-    # without the name of the colour standard, players assume one, and colours may change
+    # if the colour standard is not named, players guess it, and colours may change
     names = "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709"
     filters = f"scale=out_color_matrix=bt709:out_range=tv,{names}"
     writer = imageio.get_writer(

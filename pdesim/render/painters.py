@@ -1,4 +1,4 @@
-"""Painters, which convert an array of values to palette indices: the changing part of a frame."""
+"""Painters, which convert the values of a frame to palette indices."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from PIL import Image, ImageDraw
 from pdesim.render.colors import Palette
 
 _BEYOND = 0.1  # before resizing, values are clipped to the limits plus this fraction of the range
-_FINE = 3  # a curve is drawn this many times larger and reduced, for antialiasing
-_GRID, _FILL, _FIRST = 14, 26, 96  # strengths from 0 to 255 of the parts behind the curve
+_FINE = 3  # for antialiasing, a curve is drawn larger by this factor and then reduced
+# strengths (0 to 255) of the horizontal rules, the fill below the curve, and the initial state
+_GRID, _FILL, _FIRST = 14, 26, 96
 
 
 @dataclass(frozen=True)
 class MapPainter:
-    """Draws a plane of values as a coloured map of ``width`` x ``height`` pixels, y upwards."""
+    """Draws a 2-D array as a coloured map of ``width`` x ``height`` pixels, with y upwards."""
 
     palette: Palette
     limits: tuple[float, float]
@@ -28,7 +29,7 @@ class MapPainter:
         low, high = self.limits
         with np.errstate(invalid="ignore", over="ignore"):
             fractions = ((values[::-1] - low) / (high - low)).astype(np.float32)
-        # bicubic interpolation overshoots near a cell with an extreme value, which would show rings
+        # clipped, since bicubic interpolation overshoots near extreme values, which causes rings
         bounded = np.clip(fractions, -_BEYOND, 1 + _BEYOND)
         if not np.isfinite(fractions).all():
             bounded = np.where(np.isfinite(fractions), bounded, np.nan)
@@ -38,8 +39,8 @@ class MapPainter:
 def resize(values: np.ndarray, width: int, height: int) -> np.ndarray:
     """Resize ``(ny, nx)`` float32 values to ``(height, width)``.
 
-    Enlarging interpolates smoothly, reducing averages. Where values are not finite, the result is
-    NaN; finite cells are not affected.
+    Values are interpolated smoothly if the size increases, and averaged if it decreases. In cells
+    whose values are not finite, the result is NaN; other cells are not affected.
     """
     if values.shape == (height, width):
         return values
@@ -67,8 +68,8 @@ def _filter(cells: int, pixels: int) -> Image.Resampling:
 class CurvePainter:
     """Draws a 1-D field as a curve over a faint fill, with the initial state in the background.
 
-    ``limits`` are the values at the lower and the upper edge. ``background`` contains the static
-    parts as strengths 0..255 at ``_FINE`` times the size.
+    ``limits`` are the values at the lower and the upper edge. ``background`` is a picture of the
+    static parts with strengths from 0 to 255, larger by the factor ``_FINE``.
     """
 
     palette: Palette
@@ -101,10 +102,15 @@ def curve_painter(
     first: np.ndarray,
     rules: tuple[float, ...],
 ) -> CurvePainter:
-    """Build a painter whose background has the curve ``first``, ``(nx,)``, and thin rules.
+    """Build a painter for curves with a static background.
 
     Args:
-        rules: the values at which horizontal rules are drawn.
+        palette: the colours.
+        limits: the values at the lower and the upper edge.
+        width, height: the size in pixels.
+        zoom: the factor by which lines are thicker than in a picture of the usual size.
+        first: the curve in the background, ``(nx,)``.
+        rules: the values at which thin horizontal lines are drawn.
     """
     size = (width * _FINE, height * _FINE)
     image = Image.new("L", size, 0)
@@ -125,15 +131,15 @@ def _draw_lines(image: Image.Image, runs: list, strength: int, thickness: float)
 def _polylines(
     values: np.ndarray, limits: tuple[float, float], width: int, height: int
 ) -> list[list[tuple[float, float]]]:
-    """Polylines in pixels, one per contiguous run of finite values of ``(nx,)``.
+    """The curve as lists of points in pixels, one list per interval in which values are finite.
 
-    They have at most four points per pixel column.
+    There are at most four points per pixel column.
     """
     low, high = limits
     cells = len(values)
     x = (np.arange(cells) + 0.5) / cells * width
     if cells > 4 * width:
-        # the minimum and the maximum of every bin draw the same picture as all points
+        # the minimum and the maximum of every bin give the same picture as all points
         bins = np.array_split(np.arange(cells), 2 * width)
         picks = [i for b in bins for i in sorted((b[values[b].argmin()], b[values[b].argmax()]))]
         x, values = x[picks], values[picks]

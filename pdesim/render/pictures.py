@@ -28,7 +28,7 @@ _MAX_RATIO = 8  # largest ratio of the sides of a picture
 
 
 def render(source: str | Path, animation: Animation, destination: str | Path | None = None) -> Path:
-    """Draw all frames of a run folder or a snapshot file as a GIF or an MP4.
+    """Draw the frames of a run folder or a snapshot file as a GIF or an MP4.
 
     Args:
         source: the folder or the file.
@@ -41,8 +41,8 @@ def render(source: str | Path, animation: Animation, destination: str | Path | N
 
     Raises:
         OutputError: if the file is missing, unreadable or empty, or the picture cannot be written.
-        ConfigError: for an unknown field or colour map, limits in the wrong order, or settings
-            without drawing (``none``).
+        ConfigError: for an unknown field or colour map, limits in the wrong order, or
+            ``animation=none``.
         MissingExtraError: for MP4, if imageio-ffmpeg is not installed.
     """
     check_settings(animation, Animation)
@@ -65,12 +65,13 @@ def check_settings(value: object, kind: type[Animation | Montage]) -> None:
 
 
 def draw_frames(stream: FrameStream, destination: Path | None = None) -> Path:
-    """Draw frames, also of a run that is still writing them; see :func:`render`.
+    """Draw the frames of a run that has ended or is still writing; see :func:`render`.
 
-    Frames are drawn with the limits and colours that follow from the frames so far. When a new
-    frame changes these, drawing restarts, after they have remained unchanged for as many frames as
-    had been drawn before. So fewer than twice the frames of the run are drawn unnecessarily, and
-    the resulting file is the same as for a finished run.
+    Frames are drawn with the limits and colours that follow from the frames so far. If a new frame
+    changes these, drawing starts again, but only after the limits and colours have remained
+    unchanged for as many frames as were drawn in vain. The number of frames drawn in vain is
+    therefore less than twice the number of frames of the run. The resulting file is the same as for
+    a run that has ended.
     """
     animation, path = stream.animation, stream.reader.path
     video = animation.name == "mp4"
@@ -112,8 +113,8 @@ def poster(source: str | Path, animation: Animation, destination: str | Path) ->
 class _Scene:
     """The parts of a picture that all frames share.
 
-    ``canvas`` contains palette indices, ``(rows, columns)``. ``look`` and ``times`` are those of
-    the frame stream for which the scene was built.
+    ``canvas`` contains palette indices, ``(rows, columns)``. ``look`` and ``times`` are the values
+    that the frame stream had when the scene was built.
     """
 
     layout: Layout
@@ -125,7 +126,7 @@ class _Scene:
     times: np.ndarray
 
     def draw(self, frame: int, values: np.ndarray) -> np.ndarray:
-        """Frame ``frame`` as palette indices with the shape of ``canvas``."""
+        """Draw a frame as palette indices with the shape of ``canvas``."""
         indices = self.canvas.copy()
         indices[self.layout.picture.slices] = self.painter.paint(values)
         if self.layout.clock:
@@ -139,8 +140,9 @@ def _build(stream: FrameStream, size: int, colors: int | None) -> _Scene:
 
     Args:
         stream: the frames.
-        size: pixels of the picture's longer side.
-        colors: number of colours; None: the number of colours and the scale of the stream's look.
+        size: the pixels of the picture's longer side.
+        colors: the number of colours; None: the number of colours and the scale of the stream's
+            look are used.
     """
     reader, animation = stream.reader, stream.animation
     look, times = stream.look, stream.times
@@ -176,14 +178,14 @@ def _curve_scene(
 
 
 def first_curve(values: np.ndarray, animation: Animation, limits: Limits) -> np.ndarray:
-    """The initial state that is drawn behind a curve; NaN if it exceeds the limits."""
+    """The initial state that is drawn behind a curve, or NaN if it exceeds automatic limits."""
     with np.errstate(invalid="ignore"):
         cut = np.any((values < limits.low) | (values > limits.high))
     return np.full_like(values, np.nan) if cut and animation.limits is None else values
 
 
 def with_margin(limits: Limits) -> Limits:
-    """The limits with a margin above and below curves."""
+    """Limits with a margin, so that curves do not touch the edges."""
     margin = 0.06 * (limits.high - limits.low)
     return replace(limits, low=limits.low - margin, high=limits.high + margin)
 
@@ -224,11 +226,11 @@ def _lay_out(
 def shape_of(lengths: Sequence[float], size: int) -> tuple[int, int]:
     """The width and the height of a picture in pixels.
 
-    Their ratio is that of the domain, limited to ``_MAX_RATIO``.
+    Their ratio is that of the domain, but at most ``_MAX_RATIO`` to 1.
 
     Args:
-        lengths: lengths of the domain along y and x.
-        size: pixels of the longer side.
+        lengths: the lengths of the domain along y and x.
+        size: the pixels of the longer side.
     """
     y, x = lengths
     ratio = x / y

@@ -21,14 +21,14 @@ _BLUE, _ORANGE, _INK, _LINE = "#1f5fa8", "#c8571b", "#1e1e1e", "#8c8c8c"
 #: margins of the figure (left, right, bottom, top) and between its axes (horizontal, vertical) in
 #: inches, for tick labels of seven characters
 _MARGINS = 0.95, 0.25, 0.55, 0.4, 1.05, 0.55
-#: limit of the characters of a field's name in the figure
+#: largest number of characters of a field's name in the figure
 LONGEST_NAME = 40
 _TITLE: dict[str, Any] = {"loc": "left", "fontsize": 10, "color": _INK, "parse_math": False}
 _LABEL: dict[str, Any] = {"fontsize": 9.5, "color": "#5c5c5c", "parse_math": False}
 
 
 def diagnostics_plot(csv_path: str | Path, png_path: str | Path) -> Path:
-    """Draw a row per field: its mean with its minimum and maximum, and its L2 norm.
+    """Draw a row of two axes per field: the mean, minimum and maximum, and the L2 norm.
 
     Returns:
         ``png_path``.
@@ -60,7 +60,7 @@ def warm_up() -> None:
 
 
 def _axes(rows: int) -> tuple[Figure, np.ndarray]:
-    """A figure and its axes, ``(rows, 2)``.
+    """A figure and an array of its axes, ``(rows, 2)``.
 
     Margins are given explicitly, since Matplotlib's automatic layout takes as long as drawing.
     """
@@ -77,7 +77,7 @@ def _axes(rows: int) -> tuple[Figure, np.ndarray]:
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
-    """The columns of the table by name, each ``(rows,)``; a truncated last line is ignored."""
+    """A mapping from the names of the columns to their values; a truncated last line is ignored."""
     if path.exists():
         check_own_file(path)  # reading a pipe or a device could block
     try:

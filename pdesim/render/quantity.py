@@ -1,7 +1,7 @@
-"""The quantity that a picture shows, and checks of its settings before a run.
+"""The quantity that a picture shows, and checks of the settings of pictures before a run.
 
-A quantity is a field of a file or a formula of its fields, such as ``u``, ``sqrt(u**2 + v**2)`` or
-``u - u_mean``. It is evaluated by NumPy, frame by frame.
+A quantity is a field in a file or a formula of these fields, such as ``u``, ``sqrt(u**2 + v**2)``
+or ``u - u_mean``. Formulas are evaluated by NumPy, frame by frame.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ _DIVERGING = {
     "BrBG", "PRGn", "PiYG", "PuOr", "RdBu", "RdGy", "RdYlBu", "RdYlGn", "Spectral",
     "berlin", "bwr", "coolwarm", "managua", "seismic", "vanimo",
 }  # fmt: skip
-#: suffix of the name of a field's mean over the domain, as in diagnostics.csv
+#: the name of a field's mean over the domain is that of the field with this suffix
 MEAN = "_mean"
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """A formula of stored fields.
+    """A field or a formula of stored fields.
 
     Args:
         text: the formula as given; for a plain field, its name.
         fields: the stored fields that the formula needs, in the order of the file.
-        means: the fields whose mean over the domain it needs.
+        means: the fields whose mean over the domain the formula needs.
         expression: the parsed formula; None for a plain field.
     """
 
@@ -45,10 +45,10 @@ class Quantity:
     expression: sympy.Expr | None = None
 
     def evaluate(self, names: Mapping[str, object], shape: tuple[int, ...]) -> np.ndarray:
-        """The values of the formula, an array of ``shape``; not finite where it is undefined.
+        """The values of the formula, an array of ``shape``; not finite where they are undefined.
 
         Args:
-            names: an array or a number for every field, ``FIELD_mean``, coordinate and ``t``.
+            names: an array or a number for each field, ``FIELD_mean``, coordinate, and ``t``.
             shape: the shape of a frame.
         """
         from pdesim.formula import Evaluator
@@ -124,8 +124,8 @@ def check_picture(
 
     Raises:
         ConfigError: for an unknown field or colour map, limits in the wrong order, and for a
-            formula of fields that are not stored. A plain field that is not stored is no error:
-            the first stored field is drawn instead.
+            formula of fields that are not stored. If a plain field is not stored, there is no
+            error, since the first stored field is drawn instead.
         FormulaError: for a formula that cannot be parsed.
     """
     check_limits(animation.limits)
@@ -136,7 +136,8 @@ def check_picture(
     missing = [field for field in quantity.fields if stored is not None and field not in stored]
     if missing and quantity.expression is not None:
         raise ConfigError(
-            f"animation.field={quantity.text} needs {', '.join(missing)}, which is not stored",
+            f"animation.field={quantity.text} needs fields that are not stored: "
+            f"{', '.join(missing)}",
             f"output.fields=[{', '.join(quantity.fields)}]",
         )
 
@@ -152,7 +153,7 @@ def check_limits(limits: Sequence[float] | None) -> None:
 
 
 def check_colormap(name: str) -> None:
-    """Raise ConfigError, with the nearest name, if Matplotlib has no such colour map."""
+    """Raise ConfigError, which suggests a similar name, if Matplotlib has no such colour map."""
     import matplotlib
 
     maps = matplotlib.colormaps
@@ -165,5 +166,5 @@ def check_colormap(name: str) -> None:
 
 
 def is_diverging(colormap: str) -> bool:
-    """Whether a colour map is diverging: its middle colour marks a special value such as zero."""
+    """Whether a colour map is diverging, that is, its middle colour marks a special value."""
     return colormap.removesuffix("_r") in _DIVERGING

@@ -1,4 +1,4 @@
-"""Fonts and the sizes of texts, in whole pixels."""
+"""Fonts, and the sizes of texts in whole pixels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import ImageFont
 
 from pdesim.errors import clip
 
-#: limit of the characters of a text in a picture; longer ones are cut before they are measured
+#: largest number of characters of a text in a picture; longer texts are cut before measuring them
 LONGEST = 200
 
 
@@ -37,7 +37,7 @@ def ascent_of(font: ImageFont.FreeTypeFont) -> int:
 
 
 def shorten(text: str, font: ImageFont.FreeTypeFont, available: int) -> str:
-    """The text, with its end replaced by an ellipsis if it is wider than ``available`` pixels."""
+    """The text. If it is wider than ``available`` pixels, an ellipsis replaces its end."""
     text = clip(text, LONGEST)
     if width_of(text, font) <= available:
         return text

@@ -1,4 +1,4 @@
-"""Positions of ticks, and texts of numbers that are short and exact."""
+"""Positions of ticks, and short and exact texts for numbers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 @dataclass(frozen=True)
 class Ticks:
-    """Positions of ticks, their texts, and the common factor of all texts ("" for 1)."""
+    """Positions of ticks, their texts, and the common factor of all numbers ("" for 1)."""
 
     places: tuple[float, ...]
     texts: tuple[str, ...]
@@ -35,7 +35,7 @@ def place_ticks(lower: float, upper: float, most: int) -> Ticks:
 
 
 def clock_texts(times: np.ndarray) -> list[str]:
-    """The texts of ``times``, ``(T,)``, with as many decimals as their spacing needs."""
+    """Texts for ``times``, ``(T,)``, with as many decimals as their spacing requires."""
     exponent = _exponent(float(np.max(np.abs(times))), (-4, 7))
     scaled = np.asarray(times, dtype=np.float64) / 10.0**exponent
     steps = np.abs(np.diff(scaled))
@@ -46,7 +46,7 @@ def clock_texts(times: np.ndarray) -> list[str]:
 
 
 def number(value: float, decimals: int) -> str:
-    """``value`` with a true minus sign, without negative zeros."""
+    """The text of a number with a true minus sign; negative zero is written without a sign."""
     text = f"{value:.{decimals}f}"
     if float(text) == 0.0:
         text = text.lstrip("-")
@@ -54,7 +54,7 @@ def number(value: float, decimals: int) -> str:
 
 
 def _exponent(largest: float, plain: tuple[int, int]) -> int:
-    """The power of ten to factor out of numbers; 0 if it lies between the two of ``plain``."""
+    """The power of ten to factor out of numbers; 0 if it is between the two values of ``plain``."""
     exponent = math.floor(math.log10(largest) + 1e-9) if largest > 0 else 0
     return 0 if plain[0] < exponent < plain[1] else exponent
 
@@ -64,7 +64,7 @@ def _factor(exponent: int) -> str:
 
 
 def _decimals(values: ArrayLike, step: float) -> int:
-    """The fewest decimals that represent all values, ``step`` apart, nearly exactly."""
+    """The smallest number of decimals for values at intervals of ``step`` to be nearly exact."""
     fewest = max(0, -math.floor(math.log10(step) + 1e-9))
     numbers = np.asarray(values, dtype=np.float64)
     for decimals in range(fewest, fewest + 3):

@@ -1,1 +1,1 @@
-"""Verification of the orders of accuracy by manufactured solutions; tables and plots of them."""
+"""Verification of the orders of accuracy with manufactured solutions, with tables and plots."""

@@ -1,4 +1,4 @@
-"""The orders of accuracy that are claimed, in space and in time."""
+"""The claimed orders of accuracy in space and in time."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from pdesim.steppers import METHODS
 from pdesim.verify.domain import fastest_rate, is_damped
 from pdesim.verify.manufactured import JUMP, TURNED_OBSTACLE, VANISHING, vanishing_power
 
-#: families of steppers whose steps may be longer than the fastest time scales
+#: families of steppers whose time steps may be longer than the fastest time scales of a problem
 STIFF_FAMILIES = ("exponential", "imex", "stabilized", "implicit")
-#: order to which higher orders are reduced on linear equations if boundary values depend on time
+#: order to which a higher order is reduced for linear equations with time-dependent boundary values
 LINEAR_STIFF_ORDER = 3
 
 
 def claimed_order(problem: Problem, case: str) -> float | None:
-    """The order of accuracy in space that is claimed for a case; None for spectral accuracy.
+    """The claimed order of accuracy in space for a case; None means spectral accuracy.
 
     It is lower than the order of the operators
 
-    - for undamped waves with Dirichlet conditions: the second-order Laplacian has an error of order
-      0 in the cell at the boundary. With diffusion, its effect is of order 2. Without damping, it
-      causes at the start a step of height h^2 that travels inwards. Dispersion widens its front to
-      h^(2/3), so that the error of its rate of change is h^(4/3);
-    - if w = u^m is smooth and 0 at the boundary: the error of w is of order 2, and that of u in
-      the first cell is larger by 1/u^(m-1), which grows as h^(-(m-1)/m);
-    - around an obstacle whose faces cross cells: its boundary becomes a staircase with a distance
-      of up to h from the faces;
-    - at a jump of a coefficient that is not averaged harmonically, or next to which a first
-      derivative is evaluated: the flux through one face, or the slope in two cells, has a relative
-      error of order 0, which causes an error of order h.
+    - for undamped waves with Dirichlet conditions. The second-order Laplacian has an error of order
+      0 in the cell at the boundary. With diffusion, the effect of this error is of order 2. Without
+      damping, the error initially causes a step of height h^2 that travels inwards. Dispersion
+      widens the front of this step to h^(2/3), so that its rate of change has an error of h^(4/3);
+    - if w = u^m is smooth and 0 at the boundary. The error of w is of order 2. The error of u in
+      the first cell is larger by a factor of 1/u^(m-1), which grows as h^(-(m-1)/m);
+    - around an obstacle whose faces cross cells. Its boundary becomes a staircase at a distance of
+      up to h from the faces;
+    - at a jump of a coefficient if the coefficient is not averaged harmonically, or if a first
+      derivative is evaluated next to the jump. The flux through one face, or the slope in two
+      cells, has a relative error of order 0, which causes an error of order h in the solution.
     """
     order = problem.discretisation.order
     power = vanishing_power(problem) if case == VANISHING else None
@@ -57,12 +57,12 @@ def _has_order_at_jumps(problem: Problem) -> bool:
 
 
 def stiff_order(problem: Problem, stepper: str) -> int:
-    """The order of a stepper for time-dependent boundary values and stiff steps.
+    """The order of a stepper with time-dependent boundary values and stiff steps.
 
-    Steps are stiff if they are longer than the fastest time scales. The order of ETDRK3 and ETDRK4
-    is reduced then, since their stages do not have the boundary values of their own times
-    (``steppers.Method.reduced_order``): to 3 if their nonlinear part is only a source, and to 2 if
-    it depends on a field.
+    Steps are stiff if they are longer than the fastest time scales. In this case the order of
+    ETDRK3 and ETDRK4 is reduced (``steppers.Method.reduced_order``), because the boundary values in
+    their stages are not those at the times of the stages. It is reduced to 3 if the nonlinear part
+    of the equation is only a source, and to 2 if this part depends on a field.
     """
     method = METHODS[stepper]
     if method.reduced_order is None:

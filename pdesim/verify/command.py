@@ -1,4 +1,4 @@
-"""The command ``pdesim verify``: measures orders and writes a table, JSON and a plot."""
+"""The command ``pdesim verify``: measures orders of accuracy; writes a table, JSON and a plot."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from pdesim.verify.matrix import CASES, MatrixPart, PartSelector
 if TYPE_CHECKING:
     from pdesim.verify.report import Row
 
-#: files of the results
+#: names of the files with the results
 RESULT, PLOT = "verify.json", "verify.png"
-#: settings, and the part of the matrix that is measured with them; None: as without --all
+#: settings, and the part of the matrix that is measured with these; None: measure as without --all
 Job = tuple[list[str], MatrixPart | None]
 
 
@@ -41,13 +41,14 @@ def run_verify(
 
     Args:
         overrides: settings.
-        matrix: whether to measure the matrix of all equations, or of the given equation.
-        markdown: a file for the table in Markdown.
+        matrix: whether to measure the matrix, that is all combinations of schemes, for the given
+            equation or, without one, for all equations.
+        markdown: the file to which the table is written in Markdown.
         config_dir: a folder with additional configuration files.
         overwrite: whether existing files may be replaced.
 
     Returns:
-        The exit code: 1 if an order is below its claim, else 0.
+        The exit code: 1 if a measured order is below the claimed order, else 0.
     """
     console = Console(stderr=True)
     name, folder, rows = _verify_rows(overrides, matrix, config_dir, overwrite)
@@ -78,14 +79,19 @@ def run_verify(
     print(folder)
     missed = [row for row in done if not row.passed]
     if missed:
-        print(f"pdesim: {len(missed)} of {len(done)} claims not met", file=sys.stderr)
+        print(f"pdesim: {len(missed)} of {len(done)} claimed orders not reached", file=sys.stderr)
     return 1 if missed else 0
 
 
 def _verify_rows(
     overrides: list[str], matrix: bool, config_dir: str | None, overwrite: bool
 ) -> tuple[str, Path, Iterator[Row]]:
-    """The name of the equation or ``all``, the folder for the results, and an iterator of rows."""
+    """Prepare the measurements.
+
+    Returns:
+        The name of the equation or ``all``, the folder for the results, and an iterator that
+        measures and yields the rows.
+    """
     composed = compose_settings(["device.precision=float64", *overrides], config_dir)
     plan = build_plan(composed.settings, composed.equation)
     given = is_given("hydra.run.dir", overrides)
@@ -111,9 +117,10 @@ def _verify_rows(
 
 
 def _matrix_rows(jobs: Sequence[Job], config_dir: str | None) -> Iterator[Row]:
-    """Yield the rows of all jobs in order; each job runs in its own process, one per core.
+    """Yield the rows of all jobs in order.
 
-    Compiled programs remain in memory until a process ends: a single one would need 10 GB.
+    Each job runs in a separate process, because compiled programs remain in memory until a process
+    ends; a single process would need 10 GB. As many processes run at a time as there are cores.
     """
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for rows in pool.map(lambda job: _measure_in_subprocess(job[0], config_dir, job[1]), jobs):
@@ -131,7 +138,7 @@ def _measure_in_subprocess(
 
 
 def _failed_rows(words: Sequence[str], error: Exception) -> list[Row]:
-    """The row of an equation that could not be measured, so that other rows are not lost."""
+    """A list with a single row, which reports that the equation could not be measured."""
     from pdesim.verify.report import failed_row
 
     name = next(word.partition("=")[2] for word in words if word.startswith("equation="))
@@ -141,7 +148,7 @@ def _failed_rows(words: Sequence[str], error: Exception) -> list[Row]:
 def _measure_matrix(
     words: Sequence[str], config_dir: str | None, part: MatrixPart | None
 ) -> list[Row]:
-    """The rows of one job: those of a part of the matrix, or those of the settings if None."""
+    """Measure one job: a part of the matrix or, if ``part`` is None, the settings alone."""
     try:
         composed = compose_settings(words, config_dir)
         plan = build_plan(composed.settings, composed.equation)
@@ -156,16 +163,16 @@ def _measure_matrix(
 def _matrix_jobs(
     equations: Sequence[str], overrides: Sequence[str], config_dir: str | None, complete: bool
 ) -> list[Job]:
-    """The jobs of the matrix: settings, and the part of the matrix that is measured with them.
+    """The jobs that measure the matrix.
 
     Equations are measured in 1-D, or in 2-D if they are not defined in 1-D.
 
     Args:
-        equations: their names.
+        equations: the names of the equations.
         overrides: settings of the user.
-        config_dir: as of :func:`run_verify`.
-        complete: whether to measure the entire matrix for the equations. Otherwise repetitions are
-            left out, and the cases of ``verify.matrix.CASES`` are added.
+        config_dir: see :func:`run_verify`.
+        complete: whether to measure the entire matrix for every equation. Otherwise repetitions are
+            omitted, and the cases of ``verify.matrix.CASES`` are added.
     """
     jobs: list[Job] = []
     selector = PartSelector()

@@ -11,16 +11,17 @@ from pdesim.steppers.stability import Linearised, linearise, reaction_rate
 from pdesim.verify.jumps import find_jump, window
 from pdesim.verify.manufactured import manufacture
 
-#: how often the domain is halved at most
+#: the domain is halved at most this many times
 MAX_HALVINGS = 30
 
 
 def with_dominant_derivatives(problem: Problem) -> Problem:
-    """The same problem on a domain that is small enough for its highest derivatives to dominate.
+    """The same problem on a domain so small that the highest derivatives dominate.
 
-    On a large domain, the highest derivatives of a smooth solution are small, so that their errors
-    would be hidden by round-off. Unstable modes would exceed the solution, and boundary layers
-    could be thinner than a cell, where errors do not show an order yet.
+    On a large domain, orders could not be measured for several reasons. The highest derivatives of
+    a smooth solution are small, so that their errors would be hidden by round-off. Unstable modes
+    would exceed the solution. Boundary layers could be thinner than a cell, where errors do not yet
+    decrease with the order of the method.
     """
     jump = find_jump(problem)
     if jump is not None:
@@ -38,12 +39,12 @@ def with_dominant_derivatives(problem: Problem) -> Problem:
 
 
 def solution_rate(problem: Problem) -> float:
-    """The magnitude of the fastest rate among modes with wavelengths like the solution's."""
+    """The fastest rate of change of modes with wavelengths similar to those of the solution."""
     return abs(fastest_rate(problem))
 
 
 def fastest_rate(problem: Problem) -> complex:
-    """The eigenvalue with the largest magnitude on a grid of 4 cells per axis."""
+    """The eigenvalue of the linearised problem with the largest magnitude, on 4 cells per axis."""
     linear = linearised(resized(problem, 4))
     rates = np.linalg.eigvals(linear.matrix(problem.equation.formulas)).ravel()
     return complex(rates[np.abs(rates).argmax()])
@@ -54,7 +55,7 @@ def is_damped(rate: complex) -> bool:
 
 
 def _shrunk(problem: Problem, halvings: int) -> Problem:
-    """The problem on a smaller domain with the same lower ends, or around the same jump."""
+    """The problem on a smaller domain that has the same lower corner, or contains the same jump."""
     extent = tuple(length / 2**halvings for length in problem.grid.extent)
     smaller = replace(problem, grid=replace(problem.grid, extent=extent))
     jump = find_jump(problem)
@@ -62,7 +63,7 @@ def _shrunk(problem: Problem, halvings: int) -> Problem:
 
 
 def on_square(problem: Problem) -> Problem:
-    """The problem on a domain with equal sides, so that diagonals of cells are at 45 degrees."""
+    """The problem on a domain with equal sides, whose cells have diagonals at 45 degrees."""
     side = min(problem.grid.extent)
     grid = replace(problem.grid, extent=(side,) * problem.grid.dimensions)
     return replace(problem, grid=grid)

@@ -1,4 +1,4 @@
-"""Verification of ``stepper=exact`` by the exact modes of the spatially discretised equation."""
+"""Verification of ``stepper=exact`` with the exact modes of the spatially discretised equation."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from pdesim.steppers.exponential import phi_of_matrices
 from pdesim.verify.domain import solution_rate
 from pdesim.verify.orders import integrate
 
-#: claimed relative error of one step of ``stepper=exact``
+#: claimed upper limit of the relative error of one step of ``stepper=exact``
 TOLERANCE = 1e-12
 
 
 @dataclass(frozen=True)
 class ExactMode:
-    """The error of one step of ``stepper=exact``, relative to the amplitude of the mode."""
+    """The relative error of one step of ``stepper=exact`` for one mode."""
 
     error: float
 
@@ -34,10 +34,13 @@ class ExactMode:
 
 
 def compare_exact_mode(problem: Problem) -> ExactMode | None:
-    """Advance one mode by ``exact``, and compare it with the exponential of its matrix.
+    """Advance one mode by ``stepper=exact``, and compare the result with the matrix exponential.
 
-    The mode is ``u(x, t) = Re[exp(M t) a exp(i k x)]`` on periodic axes, with sines and cosines on
-    the others. None if ``exact`` does not apply to the problem.
+    The mode is ``u(x, t) = Re[exp(M t) a exp(i k x)]`` on periodic axes, with a sine or a cosine
+    instead of ``exp(i k x)`` on other axes.
+
+    Returns:
+        The error; None if ``exact`` cannot be used for the problem.
     """
     if incompatibility("exact", problem) is not None or problem.has_wall_values:
         return None

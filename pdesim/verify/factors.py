@@ -1,7 +1,7 @@
-"""Functions along one axis that meet given conditions: the factors of manufactured solutions.
+"""Functions of one coordinate that meet given conditions: the factors of manufactured solutions.
 
-They depend on the scaled coordinate ``s``, which is 0 at the lower and 1 at the upper end of the
-axis.
+The functions depend on the scaled coordinate ``s``, which is 0 at the lower and 1 at the upper end
+of the axis.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from pdesim.formula import derivative, nodes
 from pdesim.operators.problem import Problem
 
 S = sympy.Symbol("s", real=True)
-#: the faces of a box-shaped obstacle on every axis, and the position of a jump
+#: the faces of a box-shaped obstacle on every axis, and the position of a jump, as values of ``s``
 BOX = (0.25, 0.75)
 MIDDLE = 0.5
 
-#: a linear condition on a function of ``S``: it returns a number that has to be 0
+#: a linear condition on a function of ``S``: returns a number that is 0 if the condition is met
 Condition = Callable[[sympy.Expr], float]
 
 
 def adjusted(
     function: sympy.Expr, corrections: Sequence[sympy.Expr], conditions: Sequence[Condition]
 ) -> sympy.Expr:
-    """``function`` plus the linear combination of ``corrections`` that meets all conditions.
+    """``function`` plus a linear combination of ``corrections``, so that all conditions are met.
 
-    Among several combinations, the one with the smallest coefficients is used.
+    If several combinations meet them, the one with the smallest coefficients is used.
     """
     rows = [[condition(f) for f in (*corrections, function)] for condition in conditions]
     system = np.array(rows)
@@ -43,10 +43,10 @@ def at(function: sympy.Expr, position: float, power: int = 0) -> float:
 
 
 def second_condition_factor(problem: Problem, field: int, axis: int, phase: float) -> sympy.Expr:
-    """A function that meets the assumed second conditions of fourth-order operators.
+    """A function that meets the second conditions that fourth-order operators assume.
 
-    They are ``a*f'' + b*df''/dn = 0``, where a and b are those of the field's first condition. The
-    function need not meet conditions that are stated, since their values follow the solution.
+    These are ``a*f'' + b*df''/dn = 0``, with the a and b of the field's first condition. Conditions
+    in the settings need not be met, since their values are replaced by those of the solution.
     """
     length, pair = problem.grid.extent[axis], problem.boundary.walls[field][axis]
 
@@ -66,8 +66,9 @@ def box_factor(kind: str, periodic: bool, phase: float, nested: bool) -> sympy.E
         kind: the condition at the faces.
         periodic: whether the axis is periodic.
         phase: the phase of the function.
-        nested: whether the equation has nested operators, whose slopes have to vanish as well: all
-            odd derivatives are 0 at the faces and at both ends of the axis.
+        nested: whether the equation has nested operators. The slope of the inner operator's result
+            has to vanish then as well, so all odd derivatives of the returned function are 0 at the
+            faces and at both ends of the axis.
     """
     if nested:
         return sympy.cos(2 * sympy.pi * (S - BOX[0]) / (BOX[1] - BOX[0]))
@@ -85,12 +86,14 @@ def box_factor(kind: str, periodic: bool, phase: float, nested: bool) -> sympy.E
 def jump_factor(ratio: float, end_ratio: float, periodic: bool, phase: float) -> sympy.Expr:
     """A continuous function whose slope jumps in the middle such that ``D*f'`` is continuous.
 
-    On both sides, ``D*f'`` is ``min(D)*b'`` with a smooth function b. A cubic polynomial in each
-    half changes the slopes of b at its ends, but not its values there.
+    At the jump, ``D*f'`` is ``min(D)*b'`` on both sides, with a smooth function b. To obtain f, a
+    cubic polynomial is added to b in each half; it changes the slopes, but not the values, at both
+    ends of the half.
 
     Args:
-        ratio: D below the middle over D above it.
-        end_ratio: D at the upper end over D at the lower end, which is a jump of a periodic axis.
+        ratio: D just below the middle, divided by D just above.
+        end_ratio: D at the upper end divided by D at the lower end. Unless this ratio is 1, D also
+            jumps between the ends of a periodic axis.
         periodic: whether the axis is periodic.
         phase: the phase of b.
     """
@@ -103,20 +106,20 @@ def jump_factor(ratio: float, end_ratio: float, periodic: bool, phase: float) ->
 
 
 def _slopes(ratio: float) -> tuple[float, float]:
-    """The factors of the slopes below and above a jump of D: ``min(D)/D`` on each side."""
+    """The factors by which slopes are multiplied below and above a jump of D: ``min(D)/D``."""
     return min(1.0, 1 / ratio), min(1.0, ratio)
 
 
 def _cubic(base: sympy.Expr, start: float, end: float, first: float, last: float) -> sympy.Expr:
-    """A cubic that multiplies the slopes of ``base + cubic`` at both ends by given factors.
+    """A cubic that, added to ``base``, multiplies the slopes at both ends of an interval.
 
-    It is 0 at both ends. In Hermite form it is ``w x (1 - x)**2 - v x**2 (1 - x)``, with x from 0
-    to 1.
+    The values at the ends do not change. In Hermite form, the cubic is
+    ``w x (1 - x)**2 - v x**2 (1 - x)``, with x from 0 to 1.
 
     Args:
-        base: the function that is changed.
+        base: the function to which the cubic will be added.
         start, end: the ends of the interval.
-        first, last: the factors of the slopes at the two ends.
+        first, last: the factors of the slopes at ``start`` and ``end``.
     """
     length = end - start
     x = (S - start) / length

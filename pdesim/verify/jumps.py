@@ -1,4 +1,4 @@
-"""Positions of coefficients that jump at one value of a coordinate. Needs no TensorFlow."""
+"""Finds where coefficients jump along an axis. Does not import TensorFlow."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from pdesim.formula.nodes import jumps
 from pdesim.operators.conditions import INSIDE
 from pdesim.operators.problem import Problem
 
-#: number of intervals of a line that is searched for jumps
+#: number of intervals into which an axis is divided to search it for jumps
 INTERVALS = 4096
-#: a ratio of one-sided limits that differs from 1 by less is not a jump
+#: if the ratio of the limits on both sides differs from 1 by less than this, it is not a jump
 EQUAL = 1e-9
 
 
@@ -25,9 +25,10 @@ EQUAL = 1e-9
 class Jump:
     """A jump of the diffusivities of an equation at one position of an axis.
 
-    ``ratios`` contains, per field, D below the position over D above it (1 without a jump), and
-    ``end_ratios`` D at the upper end of the axis over D at the lower end. ``clearance`` is the
-    distance to the nearest end of the axis, or half that to the nearest other jump if smaller.
+    For each field, ``ratios`` contains D just below the position divided by D just above (1 if D
+    does not jump), and ``end_ratios`` contains D at the upper end of the axis divided by D at the
+    lower end. ``clearance`` is the distance to the nearest end of the axis, or half the distance to
+    the nearest other jump, whichever is smaller.
     """
 
     axis: int
@@ -46,8 +47,8 @@ def find_jump(problem: Problem) -> Jump | None:
     """The first jump of a diffusivity inside the domain, or None.
 
     Raises:
-        ConfigError: for jumps without a known solution: those that are not at one value of a
-            coordinate, that depend on time or on a field, or that are not in a flux.
+        ConfigError: for jumps without a known solution, that is jumps that are not at a fixed value
+            of one coordinate, that depend on time or on a field, or that are not in a flux.
     """
     if not has_jumps(problem):
         return None
@@ -99,7 +100,8 @@ def _fluxes(problem: Problem) -> list[sympy.Expr]:
 def _check_elsewhere(problem: Problem) -> None:
     """Raise ConfigError for operators that cannot be applied to a solution with a kink.
 
-    Only fluxes can: other second derivatives of the fields in a flux with a jump are refused.
+    A field has a kink if it is in a flux with a jump. First derivatives and fluxes of this field
+    are allowed, other operators are not.
     """
     kinked = set()
     for node in _fluxes(problem):
@@ -144,7 +146,7 @@ def _positions(problem: Problem, node: sympy.Expr, axis: int) -> list[float]:
 
 
 def _switches(diffusivity: sympy.Expr) -> set[sympy.Expr]:
-    """The expressions whose sign changes are the possible jumps of a formula."""
+    """The expressions that change their sign where the formula may jump."""
     relations = diffusivity.atoms(sympy.core.relational.Relational)
     result = {relation.lhs - relation.rhs for relation in relations}
     result |= {node.args[0] for node in diffusivity.atoms(sympy.Heaviside, sympy.sign)}
@@ -164,10 +166,11 @@ def _bisected(value: Callable[[float], np.ndarray], lower: float, upper: float) 
 
 
 def _ratio(problem: Problem, node: sympy.Expr, axis: int, below: float, above: float) -> float:
-    """D just below one position over D just above another; all its other symbols must cancel.
+    """D just below one position, divided by D just above another.
 
     Raises:
-        ConfigError: if they do not cancel, or if the ratio is not positive and finite.
+        ConfigError: if the ratio is not a number, because it depends on fields or on other
+            coordinates, or if it is not positive and finite.
     """
     diffusivity = problem.conditions.with_coordinates(node.args[0])
     x = sympy.Symbol(problem.grid.axes[axis], real=True)
@@ -182,10 +185,10 @@ def _ratio(problem: Problem, node: sympy.Expr, axis: int, below: float, above: f
     if quotient.free_symbols:
         quotient = sympy.nsimplify(sympy.simplify(quotient), tolerance=EQUAL)
     if quotient.free_symbols:
-        raise _unknown(f"a coefficient whose jump varies, {node.args[0]}")
+        raise _unknown(f"a coefficient whose jump is not constant, {node.args[0]}")
     ratio = float(quotient)
     if not (np.isfinite(ratio) and ratio > 0):
-        raise _unknown(f"a coefficient that is 0 or changes its sign at a jump, {node.args[0]}")
+        raise _unknown(f"a coefficient that is 0 or changes sign at a jump, {node.args[0]}")
     return ratio
 
 
@@ -206,7 +209,7 @@ def _jump(problem: Problem, axis: int, positions: list[float]) -> Jump:
             1.0
         }
         if len(values) > 1:
-            raise _unknown(f"fluxes of {symbol} that jump differently")
+            raise _unknown(f"fluxes of {symbol} whose coefficients have different jumps")
         ratios.append(values.pop())
         end = lower + length, lower
         periodic = problem.boundary.is_periodic(axis)

@@ -1,4 +1,4 @@
-"""Manufactured solutions: a chosen function, and the source for which it solves the equation.
+"""Manufactured solutions: chosen functions, and the sources for which they solve an equation.
 
 Roache, J. Fluids Eng. 124 (2002) 4, doi:10.1115/1.1436090.
 """
@@ -24,11 +24,11 @@ from pdesim.operators.problem import Problem
 from pdesim.verify.factors import BOX, S, box_factor, jump_factor, second_condition_factor
 from pdesim.verify.jumps import Jump, find_jump, has_jumps
 
-#: mean, amplitude and modulation in time of the solution, which is positive and of order one
+#: mean, amplitude and relative modulation in time of solutions, which are positive and of order one
 MEAN, SIZE, MODULATION = 0.7, 0.25, 0.4
-#: kinds of solutions: smooth; 0 at Dirichlet boundaries with a flux through them; with a kink at
-#: a jump of a coefficient; around a box whose faces are faces of cells; around a box that is
-#: rotated by 45 degrees about the z axis, whose faces cross cells and become a staircase
+#: kinds of solutions: smooth; 0 at Dirichlet boundaries, but with a flux through these; with a kink
+#: at a jump of a coefficient; around a box whose faces are faces of cells; around a box that is
+#: rotated by 45 degrees about the z axis, so that its faces cross cells and become a staircase
 SMOOTH, VANISHING, JUMP, BOX_OBSTACLE, TURNED_OBSTACLE = CASES = (
     "smooth", "vanishing", "jump", "box", "turned",
 )  # fmt: skip
@@ -36,7 +36,7 @@ SMOOTH, VANISHING, JUMP, BOX_OBSTACLE, TURNED_OBSTACLE = CASES = (
 
 @dataclass(frozen=True)
 class Manufactured:
-    """A problem with a source, and its exact ``solution``, a formula per field."""
+    """A problem with a source, and its exact solution: ``solution`` has a formula per field."""
 
     problem: Problem
     solution: tuple[sympy.Expr, ...]
@@ -44,7 +44,7 @@ class Manufactured:
     def state(self, time: float) -> np.ndarray:
         """The exact solution at the cell centres, ``(fields, *grid.shape)``.
 
-        Inside obstacles, where the state does not change, it is the solution at time 0.
+        Inside obstacles, where the computed state does not change, it is the solution at time 0.
         """
         now, mask = self._values(time), self.problem.mask
         return now if mask is None else np.where(mask.solid, self._values(0.0), now)
@@ -58,7 +58,7 @@ class Manufactured:
 
 
 def usual_case(problem: Problem) -> str:
-    """The case for the obstacles and the coefficients of a problem.
+    """The kind of solution that suits the obstacles and the coefficients of a problem.
 
     Raises:
         ConfigError: if no solution is known.
@@ -67,22 +67,22 @@ def usual_case(problem: Problem) -> str:
         if has_jumps(problem):
             raise ConfigError(
                 "there is no manufactured solution for obstacles with discontinuous coefficients",
-                "only one of them; or use pdesim converge",
+                "obstacles or discontinuous coefficients, but not both; or use pdesim converge",
             )
         return BOX_OBSTACLE
     return SMOOTH if find_jump(problem) is None else JUMP
 
 
 def manufacture(problem: Problem, duration: float, case: str | None = None) -> Manufactured:
-    """Choose a solution for the boundary conditions, and add its source and boundary values.
+    """Choose a solution, and add the source and the boundary values for which it is exact.
 
     Args:
-        problem: the problem. Its boundary conditions keep their kinds; with stencils, their values
-            are replaced by the solution's. Obstacles keep the kinds of their conditions and get
-            the shape of the case.
+        problem: the problem. The kinds of its boundary conditions are kept; with stencils, the
+            values are replaced by those of the solution. If there are obstacles, they are replaced
+            by the obstacle of the case, with the same kinds of conditions.
         duration: the time in which the solution changes by its amplitude.
-        case: one of :data:`CASES`; None: :func:`usual_case`. ``vanishing`` requires a problem with
-            a :func:`vanishing_power`.
+        case: one of :data:`CASES`; None: that of :func:`usual_case`. ``vanishing`` requires that
+            :func:`vanishing_power` is not None.
     """
     case = case or usual_case(problem)
     if problem.mask is not None:
@@ -109,17 +109,17 @@ def manufacture(problem: Problem, duration: float, case: str | None = None) -> M
 
 
 def _solid(grid: Grid, case: str) -> np.ndarray:
-    """The cells whose centre is inside the obstacle, a boolean array of ``grid.shape``."""
+    """A boolean array over the grid: True in cells whose centre is inside the obstacle."""
     inside = np.ones(grid.shape, bool)
     centres = [(np.arange(n) + 0.5) / n for n in grid.points]
     for s in _obstacle_axes([grid.broadcast(a, s) for a, s in enumerate(centres)], case):
-        # centres on a face are outside, independent of their rounding
+        # a centre on a face counts as outside, whatever its rounding error
         inside &= (s > BOX[0] + INSIDE) & (s < BOX[1] - INSIDE)
     return inside
 
 
 def _obstacle_axes(scaled: Sequence, case: str) -> list:
-    """Coordinates along the edges of an obstacle: those of the grid, rotated if necessary."""
+    """The coordinates along the edges of the obstacle: ``scaled``, rotated for a turned box."""
     if case != TURNED_OBSTACLE:
         return list(scaled)
     x, y, *others = scaled
@@ -127,7 +127,7 @@ def _obstacle_axes(scaled: Sequence, case: str) -> list:
 
 
 def _chosen_solution(problem: Problem, field: int, duration: float, case: str) -> sympy.Expr:
-    """The solution of a field: a mean and a product of factors, modulated in time."""
+    """The solution for a field: a mean plus a product of factors, modulated in time."""
     mean, steady = sympy.Float(MEAN + 0.1 * field), problem.equation.steady
     if problem.mask is not None:
         product = _around_obstacle(problem, field, case)
@@ -139,7 +139,7 @@ def _chosen_solution(problem: Problem, field: int, duration: float, case: str) -
         mean = sympy.Float(float(problem.mask.walls[field].value))
     if _is_mirrored(problem) and (steady or not _allows_mean(problem, field)):
         mean = sympy.Integer(0)
-    # less than a period, since the errors of a stepper nearly cancel over a full one
+    # less than a full period, over which the errors of a stepper nearly cancel
     modulation = 1 if steady else 1 + MODULATION * sympy.sin(4 * TIME / duration + field)
     return mean + SIZE * product * modulation
 
@@ -158,7 +158,8 @@ def _factor(problem: Problem, field: int, axis: int, jump: Jump | None) -> sympy
     elif _is_mirrored(problem):
         basis = _basis(problem, field, axis)
         wave = sympy.sin if basis.startswith("sine") else sympy.cos
-        number = 0.0 if problem.discretisation.is_spectral else 2.0  # for errors above round-off
+        # with stencils, more waves, so that the errors are above round-off
+        number = 0.0 if problem.discretisation.is_spectral else 2.0
         number += 0.5 if basis.endswith("half") else 1.0
         chosen = wave(sympy.pi * S * number)
     elif problem.assumed_conditions:
@@ -170,7 +171,7 @@ def _factor(problem: Problem, field: int, axis: int, jump: Jump | None) -> sympy
 
 
 def _around_obstacle(problem: Problem, field: int, case: str) -> sympy.Expr:
-    """A function that meets the condition on the faces of an obstacle, with a factor per edge."""
+    """A function that meets the condition on the obstacle's faces: a factor per edge direction."""
     assert problem.mask is not None
     grid, kind = problem.grid, problem.mask.walls[field].kind
     nested = bool(_nested_operators(problem))
@@ -198,7 +199,7 @@ def _scaled(grid: Grid, axis: int) -> sympy.Expr:
 
 
 def _nested_operators(problem: Problem) -> list[sympy.Expr]:
-    """The operators whose arguments contain operators."""
+    """The operators whose arguments contain further operators."""
     return [
         node
         for formula in problem.equation.formulas
@@ -208,11 +209,12 @@ def _nested_operators(problem: Problem) -> list[sympy.Expr]:
 
 
 def vanishing_power(problem: Problem) -> int | None:
-    """The power m > 1 if all operators of an equation act on functions like u**m; otherwise None.
+    """The power m if all operators of an equation act on functions that start with u**m, m > 1.
 
-    At u = 0, the diffusivity of such an equation (a porous medium) vanishes, although solutions
-    u = w**(1/m) with a smooth w have a flux there. Only such a solution distinguishes a boundary
-    with the value 0 from one without flux.
+    At u = 0, the diffusivity of these equations vanishes (porous media). Solutions u = w**(1/m)
+    with a smooth w nevertheless have a flux there. Only with these solutions does a boundary with
+    the value 0 differ from one without flux. The result is None for other equations, and for
+    problems for which there is no solution of this kind.
     """
     equation = problem.equation
     pairs = [pair for pair in problem.boundary.walls[0] if pair[0].kind != "periodic"]
@@ -220,7 +222,7 @@ def vanishing_power(problem: Problem) -> int | None:
     if len(equation.fields) > 1 or equation.steady or not dirichlet or problem.mask is not None:
         return None
     if has_jumps(problem):
-        return None  # the solution would need a kink
+        return None  # the solution would have to have a kink as well
     (u,) = equation.field_symbols
     powers = set()
     for node in lang.operators_in(equation.formulas[0]):
@@ -235,7 +237,7 @@ def vanishing_power(problem: Problem) -> int | None:
 
 
 def _lowest_power(function: sympy.Expr, u: sympy.Symbol) -> int:
-    """The lowest power of u in the Taylor series of a function up to u**4; 0 if there is none."""
+    """The lowest power of u in the Taylor series of a function; 0 if none is found up to u**4."""
     for power in range(5):
         value = derivative(function, u, power).subs(u, 0)
         if value != 0:
@@ -244,7 +246,7 @@ def _lowest_power(function: sympy.Expr, u: sympy.Symbol) -> int:
 
 
 def _vanishing_solution(problem: Problem, duration: float) -> sympy.Expr:
-    """``w**(1/m)`` with a smooth w whose value, but not its slope, is 0 at Dirichlet boundaries."""
+    """``w**(1/m)`` with a smooth w that is 0, but has a nonzero slope, at Dirichlet boundaries."""
     w = SIZE * (1 + MODULATION * sympy.sin(4 * TIME / duration))
     for axis, name in enumerate(problem.grid.axes):
         s = (sympy.Symbol(name, real=True) - problem.grid.origin[axis]) / problem.grid.extent[axis]
@@ -257,15 +259,16 @@ def _vanishing_solution(problem: Problem, duration: float) -> sympy.Expr:
 def _is_mirrored(problem: Problem) -> bool:
     """Whether the solution has to be odd or even about every boundary.
 
-    Sine and cosine series require it. So do equations of fourth order on several axes, whose second
-    conditions hold for a product of functions only if each of them is odd or even.
+    Sine and cosine series require this. Fourth-order equations in more than one dimension require
+    it too: a product of functions satisfies their second boundary condition only if every factor is
+    odd or even.
     """
     several = problem.grid.dimensions > 1 and bool(problem.assumed_conditions)
     return problem.discretisation.is_spectral or several
 
 
 def _allows_mean(problem: Problem, field: int) -> bool:
-    """Whether a constant may be added: all axes that are not periodic have a cosine basis."""
+    """Whether a constant may be added: all boundaries are periodic or without flux."""
     axes = range(problem.grid.dimensions)
     bounded = [axis for axis in axes if not problem.boundary.is_periodic(axis)]
     return all(_basis(problem, field, axis) == "cosine" for axis in bounded)
@@ -283,7 +286,7 @@ def _basis(problem: Problem, field: int, axis: int) -> str:
 
 
 def differentiate(expression: sympy.Expr, grid: Grid) -> sympy.Expr:
-    """The expression with all differential operators evaluated exactly."""
+    """The expression with all differential operators evaluated symbolically."""
     coordinates = [sympy.Symbol(name, real=True) for name in grid.axes]
 
     def carry_out(node: sympy.Basic) -> sympy.Basic:
@@ -309,7 +312,7 @@ def differentiate(expression: sympy.Expr, grid: Grid) -> sympy.Expr:
 
 
 def _boundary_of(solution: Sequence[sympy.Expr], boundary: Boundary, grid: Grid) -> Boundary:
-    """The same kinds of boundary conditions, with the values of the solution."""
+    """Boundary conditions of the same kinds, with the values of the solution."""
 
     def wall(old: BoundaryCondition, u: sympy.Expr, axis: int, side: int) -> BoundaryCondition:
         if old.kind == "periodic":

@@ -1,4 +1,4 @@
-"""The measurements of ``pdesim verify --all``. Needs no TensorFlow."""
+"""The matrix of measurements of ``pdesim verify --all``. Does not import TensorFlow."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class MatrixPart:
 
     Args:
         every_scheme: whether all operators are measured with all kinds of boundary conditions.
-            Otherwise these are second-order stencils and spectral operators with periodic,
+            Otherwise only second-order stencils and spectral operators are measured, with periodic,
             Dirichlet and Neumann conditions.
-        steppers: the operators with which every stepper is measured.
+        steppers: the names of the operators with which every stepper is measured.
         stiff: whether steppers are also measured with time-dependent boundary values.
     """
 
@@ -30,12 +30,12 @@ class MatrixPart:
 
 
 class PartSelector:
-    """Selects the part of the matrix for each of several equations, without repetitions.
+    """Selects the part of the matrix to measure for each of several equations, without repetitions.
 
-    Operators, boundary conditions and steppers are measured on the first equation of a kind. In
-    space, a kind is a set of operators; in time, it depends on whether the equation is linear, has
-    several fields, positions and momenta, or nested operators. Steppers are measured with spectral
-    operators if the operators are nested, else with stencils.
+    Operators and boundary conditions are measured for the first equation with a given set of
+    operators. Steppers are measured for the first equation of each kind, where the kind is whether
+    the equation is linear, has several fields, has positions and momenta, and has nested operators.
+    If operators are nested, steppers are measured with spectral operators, otherwise with stencils.
     """
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ _JUMP = "divergence(where(x < 0.5, 1, 10)*gradient(u))"
 _OBSTACLE = ("grid=[32,32]", "domain.mask='where(r < 0.2, 1, 0)'")
 _BOTH = "equation.rhs={u: 'laplacian(u) - u*v', v: '0.5*laplacian(v) + u*v'}"
 
-#: problems that no shipped equation covers; each is measured as by ``pdesim verify`` without --all
+#: problems that the equations of the package do not cover; each is measured as without ``--all``
 CASES = (
     _custom("porous_medium", "laplacian(u**2)", "boundary=dirichlet"),
     _custom("variable_flux", _FLUX, "boundary=neumann"),

@@ -38,41 +38,44 @@ from pdesim.verify.manufactured import (
 
 #: cells per axis of the refined grids, by the number of dimensions
 SIZES = {1: (32, 48, 72, 108), 2: (16, 24, 36, 54), 3: (8, 12, 18, 27)}
-#: multiples of 4, for obstacles and jumps whose faces have to be faces of cells
+#: the same in multiples of 4, so that the faces of obstacles and the jumps are at faces of cells
 ALIGNED_SIZES = {1: SIZES[1], 2: (16, 24, 36, 52), 3: (8, 12, 16, 24)}
-#: in 1-D with second conditions: errors at boundaries decay in a time proportional to spacing^4,
-#: which the explicit reference integration has to reach
+#: the same in 1-D for second conditions. Errors at boundaries become stationary in a time that is
+#: proportional to spacing^4, and that the explicit reference integration has to reach on all grids
 FOURTH_ORDER_SIZES = (24, 36, 54, 80)
 SPECTRAL_SIZES = {1: (6, 8, 10, 12), 2: (6, 8, 10, 12), 3: (6, 8, 10, 12)}
-#: in 1-D: additional refinements while a slope is below the claim
+#: largest number of additional finer grids in 1-D, used while the order is below the claim
 MAX_FINER_GRIDS = 3
-#: in 1-D: additional coarser grids for operators whose errors on the other grids are round-off
+#: additional coarser grids in 1-D for operators whose errors on the other grids are round-off
 COARSER_SIZES = (20, 12)
-#: cells per axis of the grid on which time steps are refined; the first number of steps, its
-#: factor per refinement, and the number of refinements
+#: cells per axis of the grid on which time steps are refined
 TIME_SIZE = {1: 32, 2: 16, 3: 8}
+#: the number of steps of the coarsest refinement, its factor per refinement, and the largest number
+#: of refinements
 FIRST_STEPS, REFINEMENT_RATIO, MAX_REFINEMENTS = 16, 1.5, 12
-#: if the slopes between successive sizes differ by less, the errors are asymptotic: if the second
-#: term of the error is one order smaller than the first, the fit is within 0.07 of its limit
+#: errors count as asymptotic if the slopes between successive sizes differ by less than this. If
+#: the second term of the error is one order smaller than the first, the fitted order is then within
+#: 0.07 of its limit
 ASYMPTOTIC_SPREAD = 0.05
-#: cells of the 1-D grid for stiff steps
+#: cells of the 1-D grid on which stiff steps are measured
 STIFF_SIZE = 128
 #: tolerance per step of the reference integration
 REFERENCE_TOLERANCE = 1e-14
-#: factor of the tolerance of a second reference integration; the difference of the two results
-#: estimates their round-off
+#: a second reference integration uses a tolerance that is larger by this factor; the difference
+#: between the two results estimates their round-off
 LOOSER = 2
-#: relative errors of direct solutions that are smaller are round-off
+#: relative errors of direct solutions below this value count as round-off
 DIRECT_ROUNDOFF = 2e-12
-#: errors larger than this multiple of round-off are fitted: it changes slopes by at most 0.03
+#: errors larger than this multiple of round-off are fitted; round-off then changes slopes by at
+#: most 0.03
 ROUNDOFF_FACTOR = 30.0
-#: number of sizes of a fit, if that many errors are above round-off
+#: number of sizes in a fit, if that many errors are above round-off
 FIT_POINTS = 4
-#: relative error of the finest size above which a measurement does not count as convergence
+#: if the relative error of the finest size exceeds this value, the claim is not met
 MAX_ERROR = 0.1
-#: largest difference of a measured order from the claim, for asymptotic and for other errors
+#: a measured order may be below the claim by this much, for asymptotic errors and for other errors
 SLACK, PREASYMPTOTIC_SLACK = 0.1, 0.2
-#: descriptions of the solutions in the rows
+#: kind of solution -> its description in the table
 CASE_NAMES = {
     VANISHING: ", u = 0 at boundaries",
     JUMP: ", jump of a coefficient",
@@ -85,14 +88,14 @@ SPECTRAL_ERROR = 1e-7
 
 @dataclass(frozen=True)
 class Measurement:
-    """The errors of a refinement.
+    """The errors for successively finer grids or time steps.
 
     Args:
         scheme: a description of what is measured.
         sizes: cell spacings or time steps, in descending order.
-        errors: the relative errors in the maximum norm.
-        claimed: the claimed order; None: spectral accuracy, judged by the last error.
-        floor: errors of this size are round-off.
+        errors: for each size, the relative error in the maximum norm.
+        claimed: the claimed order; None: spectral accuracy, which is judged by the last error.
+        floor: the relative size of round-off errors.
     """
 
     scheme: str
@@ -103,9 +106,9 @@ class Measurement:
 
     @property
     def fit_data(self) -> np.ndarray:
-        """The logarithms of the fitted sizes and of their errors, ``(2, n)``.
+        """The logarithms of the sizes and of the errors that are fitted, ``(2, n)``.
 
-        They are the finest sizes whose errors are well above round-off.
+        These are the finest sizes whose errors are well above round-off.
         """
         pairs = [p for p in zip(self.sizes, self.errors, strict=True) if p[1] > self.floor]
         usable = [(size, error) for size, error in pairs if error > ROUNDOFF_FACTOR * self.floor]
@@ -118,7 +121,7 @@ class Measurement:
 
     @property
     def order(self) -> float:
-        """The slope of log(error) over log(size) by least squares; nan if it cannot be fitted."""
+        """The slope of log(error) versus log(size) by least squares; NaN if it cannot be fitted."""
         sizes, errors = self.fit_data
         return float(np.polyfit(sizes, errors, 1)[0]) if len(sizes) > 1 else float("nan")
 
@@ -129,7 +132,7 @@ class Measurement:
 
     @property
     def is_asymptotic(self) -> bool:
-        """Whether the slopes between successive sizes agree: the leading error term dominates."""
+        """Whether the leading error term dominates: the slopes between successive sizes agree."""
         sizes, errors = self.fit_data
         usable = errors.size == FIT_POINTS and errors.min() > np.log(ROUNDOFF_FACTOR * self.floor)
         return bool(usable and np.ptp(np.diff(errors) / np.diff(sizes)) < ASYMPTOTIC_SPREAD)
@@ -159,12 +162,12 @@ def measure_space(
 ) -> Measurement:
     """Measure the order in space by refining the grid.
 
-    Time is integrated by an adaptive method to near round-off.
+    The integration in time is adaptive, with errors close to round-off.
 
     Args:
         problem: the problem.
-        sizes: cells per axis of the grids; None: a default for the problem.
-        case: the solution, see :func:`pdesim.verify.manufactured.manufacture`.
+        sizes: the number of cells per axis of each grid; None: a default for the problem.
+        case: the kind of solution, see :func:`pdesim.verify.manufactured.manufacture`.
     """
     discretisation, case = problem.discretisation, case or usual_case(problem)
     is_line = sizes is None and problem.grid.dimensions == 1 and bool(discretisation.order)
@@ -172,7 +175,7 @@ def measure_space(
     problem = with_dominant_derivatives(on_square(problem) if case == TURNED_OBSTACLE else problem)
     finest = resized(problem, max(sizes))
     limit = stable_step(build_stepper("rk4", problem), linearised(finest), 1e9)
-    # long enough for errors at boundaries to become stationary over the coarsest cells
+    # long enough for errors at boundaries to become stationary, even on the coarsest grid
     duration = min(1000 * limit, 4.0 / solution_rate(problem))
     scheme = describe_scheme(discretisation) + CASE_NAMES.get(case, "")
     claimed = claimed_order(problem, case)
@@ -229,8 +232,8 @@ def measure_time(
         problem: the problem.
         stepper_name: the stepper.
         stages: the number of stages, if the stepper has a variable number.
-        stiff: whether to use a fine grid and few steps, which are longer than the fastest time
-            scales. The claim is then :func:`pdesim.verify.claims.stiff_order`.
+        stiff: whether to use a fine grid and few steps, so that steps are longer than the fastest
+            time scales. The claim is then :func:`pdesim.verify.claims.stiff_order`.
     """
     size = STIFF_SIZE if stiff else TIME_SIZE[problem.grid.dimensions]
     problem = resized(with_dominant_derivatives(problem), size)
@@ -247,7 +250,7 @@ def measure_time(
     for level in range(FIT_POINTS if stiff else MAX_REFINEMENTS):
         half = round(FIRST_STEPS / 2 * REFINEMENT_RATIO**level)
         steps.append(duration / 2 / half)
-        # two times, since oscillating errors may cancel at one of them
+        # the error is measured at two times, since oscillating errors may vanish at one of these
         middle = integrate(loop, exact.state(0.0), duration / 2, half)
         last = integrate(loop, exact.state(0.0), duration, 2 * half)
         errors.append(max(_error(middle, halfway), _error(last, reference)))
@@ -258,7 +261,7 @@ def measure_time(
 
 
 def _floor(accurate: np.ndarray, rough: np.ndarray) -> float:
-    """An estimate of the relative round-off of the reference integration."""
+    """Estimate the relative round-off error from two reference integrations."""
     return max(REFERENCE_TOLERANCE, _error(rough, accurate))
 
 
@@ -271,12 +274,12 @@ def measure_steady(
 
     Args:
         problem: the problem.
-        solve: a function that returns the state of a problem, ``(fields, *grid.shape)``.
-        sizes: cells per axis of the grids; None: a default for the problem.
+        solve: a function that solves a problem and returns its state, ``(fields, *grid.shape)``.
+        sizes: the number of cells per axis of each grid; None: a default for the problem.
     """
     scheme, errors, spacings = problem.discretisation, [], []
     table: Mapping[int, tuple[int, ...]] = SPECTRAL_SIZES if scheme.is_spectral else SIZES
-    # without a prescribed value, the solution is determined only up to a constant
+    # without a Dirichlet condition, the solution is determined only up to a constant
     free = not any(s.kind == "dirichlet" for f in problem.boundary.walls for p in f for s in p)
     for points in sizes or table[problem.grid.dimensions]:
         exact = manufacture(resized(problem, points), 1.0)
@@ -295,10 +298,10 @@ def describe_scheme(scheme: Discretisation) -> str:
 
 
 def _without_mean(problem: Problem, state: np.ndarray) -> Problem:
-    """The problem with a constant subtracted from its source, so that the residual has no mean.
+    """The problem with a constant subtracted from its source, so that its residual has a zero mean.
 
-    With Neumann and periodic conditions, a discrete solution exists only then. The constant is of
-    the size of the discretisation error.
+    With Neumann and periodic conditions, a discrete solution exists only in this case. The constant
+    is of the size of the discretisation error.
     """
     numbers = {k: tf.constant(v, tf.float64) for k, v in problem.parameters.items()}
     system = MethodOfLines(problem, tf.float64, False, numbers)
@@ -320,7 +323,10 @@ def integrate(loop: TimeLoop, state: np.ndarray, duration: float, count: int) ->
 
 
 def accurate_solver(exact: Manufactured, duration: float) -> Callable[..., np.ndarray]:
-    """A function ``solve(tolerance, end=duration)`` that integrates by the Dormand-Prince pair."""
+    """A function ``solve(tolerance, end=duration)`` that returns the state at the time ``end``.
+
+    It integrates from the exact solution at time 0 with the Dormand-Prince pair.
+    """
     looped = _LoopedPair(METHODS["dormand_prince"])
     loop = TimeLoop(StepContext(exact.problem, looped, tf.float64))
     state, trials = tf.constant(exact.state(0.0)), tf.constant(10**7, tf.int64)
@@ -340,8 +346,8 @@ def accurate_solver(exact: Manufactured, duration: float) -> Callable[..., np.nd
 class _LoopedPair(AdaptiveStepper):
     """An embedded Runge-Kutta pair that loops over its stages.
 
-    Its program is seven times smaller, which reduces the time to compile it for every grid. Its
-    steps are slower than those of ``EmbeddedRungeKutta``.
+    Its compiled program is seven times smaller than that of ``EmbeddedRungeKutta``, which saves
+    time because the program has to be compiled for every grid. Its steps are slower, however.
     """
 
     method: Method
@@ -364,10 +370,10 @@ class _LoopedPair(AdaptiveStepper):
 
 
 def _duration(problem: Problem, stepper_name: str, stages: int) -> float:
-    """The duration of a measurement in time: the first number of steps is stable.
+    """A duration for which ``FIRST_STEPS`` steps are stable.
 
     Raises:
-        StepperError: if the stepper is unstable for any time step.
+        StepperError: if the stepper is unstable for every time step.
     """
     stepper = build_stepper(stepper_name, problem, stages)
     limit = stable_step(stepper, linearised(problem), 1e9)

@@ -1,4 +1,4 @@
-"""The report of a verification: rows, a table, and a log-log plot."""
+"""The report of a verification: the rows of its table, and a log-log plot."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from pdesim.verify.orders import Measurement
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: markers, so that lines can be distinguished without colours
+#: markers by which lines can be distinguished without colours
 MARKERS = "osD^v<>P*Xph"
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table: a measurement, and a description of it."""
+    """A row of the table: a measurement and its description."""
 
     equation: str
     boundary: str
@@ -98,10 +98,10 @@ def write_json(rows: Sequence[Row], path: Path) -> None:
 
 
 def plot(rows: Sequence[Row], path: Path, title: str) -> None:
-    """Plot errors over cell spacings and over time steps, with the claimed slopes.
+    """Plot errors against cell spacings and against time steps, with the claimed slopes.
 
-    There is a panel per kind of boundary conditions. Schemes of the same order have the same
-    colour.
+    There is a panel for each kind of boundary condition. Schemes of the same claimed order have the
+    same colour.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -136,7 +136,8 @@ def _panel(axes: Axes, kind: str, rows: Sequence[Row]) -> None:
             color=colour,
             marker=MARKERS[number % len(MARKERS)],
             markersize=5,
-            markerfacecolor=colour if number % 2 else "white",  # lines may coincide
+            # filled and empty markers, since lines may coincide
+            markerfacecolor=colour if number % 2 else "white",
         )
     axes.set_xscale("log")
     axes.set_yscale("log")
@@ -154,14 +155,14 @@ def _panel(axes: Axes, kind: str, rows: Sequence[Row]) -> None:
     axes.margins(y=0.08)
     axes.grid(alpha=0.3, linewidth=0.5)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))  # more labels would touch
+    axes.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))  # more labels would overlap
     # below the axes, since the lines occupy all corners
     axes.legend(fontsize=7, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.14),
                 ncols=min(len(rows), 3))  # fmt: skip
 
 
 def _guide(axes: Axes, order: float, measurements: Sequence[Measurement]) -> None:
-    """Draw a dashed line with a claimed slope, slightly below the lowest line that claims it."""
+    """Draw a dashed line with a claimed slope, slightly below the measurements with this claim."""
     lowest = min(measurements, key=lambda m: m.errors[-1])
     sizes = np.array([lowest.sizes[0], lowest.sizes[-1]])
     values = 0.5 * lowest.errors[0] * (sizes / sizes[0]) ** order

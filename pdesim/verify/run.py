@@ -1,4 +1,4 @@
-"""The measurements of ``pdesim verify``: those of a problem, and those of the matrix."""
+"""Runs the measurements of ``pdesim verify``: for a single problem, or for the matrix."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pdesim.verify.matrix import MatrixPart
 from pdesim.verify.orders import describe_scheme, measure_space, measure_steady, measure_time
 from pdesim.verify.report import Row, failed_row, row_of
 
-#: (operators, order, isotropic) of the matrix
+#: the schemes of the matrix: (operators, order, isotropic)
 SCHEMES = (
     ("stencil", 2, False),
     ("stencil", 4, False),
@@ -32,7 +32,8 @@ SCHEMES = (
     ("conv", 2, False),
     ("spectral", 2, False),
 )
-#: schemes, and the number of kinds of boundary conditions, of an equation with known operators
+#: for an equation whose set of operators has already been measured: the schemes to measure, and how
+#: many of ``BOUNDARIES``
 SOME_SCHEMES, SOME_BOUNDARIES = (SCHEMES[0], SCHEMES[-1]), 3
 
 
@@ -59,7 +60,7 @@ BOUNDARIES = tuple(
 
 
 def verify_plan(plan: Plan) -> Iterator[Row]:
-    """Measure the operators and the stepper of a run with these settings."""
+    """Measure the operators and the stepper of a plan, and yield the rows."""
     problem = plan.problem
     name, boundary = describe_equation(problem), describe_boundary(problem)
     if problem.equation.steady:
@@ -77,10 +78,10 @@ def verify_plan(plan: Plan) -> Iterator[Row]:
 
 
 def cases_of(problem: Problem) -> list[str | None]:
-    """The cases of manufactured solutions for a problem: the usual one (None) and others.
+    """The kinds of manufactured solutions for a problem: None for the usual one, and further kinds.
 
-    The others are a solution with a flux at points where the diffusivity vanishes, as in a porous
-    medium, and one around an obstacle whose faces are not faces of cells.
+    These are, where applicable, a solution with a flux at points where the diffusivity vanishes (as
+    in a porous medium), and a solution around an obstacle whose faces cross cells.
     """
     cases: list[str | None] = [None]
     if problem.discretisation.order == 2 and vanishing_power(problem) is not None:
@@ -99,8 +100,9 @@ def _arguments_of_operators(problem: Problem) -> list:
 def has_stiff_measurement(problem: Problem, stepper: str) -> bool:
     """Whether a stepper is measured with time-dependent boundary values and stiff steps.
 
-    This applies to 1-D problems of second order with stencils; for others, the explicit reference
-    integration would take too many steps. ``exact`` does not support such boundary values.
+    Only 1-D problems of second order with stencils are: for others, the explicit reference
+    integration would take too many steps. ``exact`` does not support time-dependent boundary
+    values.
     """
     if stepper == "exact" or problem.mask is not None:
         return False
@@ -115,12 +117,17 @@ def verify_matrix(
     boundaries: Sequence[Callable[[Problem], Problem]] = BOUNDARIES,
     part: MatrixPart | None = None,
 ) -> Iterator[Row]:
-    """Yield the rows of the matrix for an equation, or of a ``part`` of it.
+    """Measure the matrix, or a part of it, for one equation, and yield the rows.
 
-    These are all schemes with all boundary conditions, then every stepper that applies. Not
-    measured are ``conv`` on axes that are not periodic (tests compare it with ``stencil``, with
-    differences at round-off) and steppers in 2-D (they integrate a system of ordinary differential
-    equations as in 1-D).
+    The matrix consists of all schemes with all boundary conditions, followed by all compatible
+    steppers. Not measured are ``conv`` on axes that are not periodic (its results differ from those
+    of ``stencil`` only by round-off, as tests confirm) and steppers in 2-D (as in 1-D, they
+    integrate a system of ordinary differential equations).
+
+    Args:
+        plan: the plan of the equation.
+        boundaries: functions that replace the boundary conditions of a problem.
+        part: the part of the matrix to measure; None: all of it.
     """
     part = part or MatrixPart()
     for change in boundaries if part.every_scheme else boundaries[:SOME_BOUNDARIES]:
@@ -150,10 +157,10 @@ def verify_matrix(
 def _attempted(
     problem: Problem, boundary: str, scheme: str, kind: str, rows: Callable[[], Iterable[Row]]
 ) -> list[Row]:
-    """The rows of a measurement: none if pdesim rejects it, a failed row for any other error.
+    """The rows of a measurement: none if pdesim rejects the problem, a failed row for other errors.
 
-    Rejected are boundary conditions without a manufactured solution, and steppers that are unstable
-    for any time step, such as Euler for waves.
+    A problem is rejected if there is no manufactured solution for its boundary conditions, or if
+    its stepper is unstable for every time step, such as Euler for waves.
     """
     try:
         check_problem(problem)
@@ -186,9 +193,9 @@ def _stepper_rows(problem: Problem) -> Iterator[Row]:
 
 
 def _stiff_stepper_rows(problem: Problem) -> Iterator[Row]:
-    """Yield the rows of steppers with time-dependent boundary values and stiff steps.
+    """Measure steppers with time-dependent boundary values and stiff steps, and yield the rows.
 
-    For undamped waves, which every stepper has to resolve, the steps are not stiff.
+    The steps are not stiff for undamped waves, which every stepper has to resolve.
     """
     damped = is_damped(fastest_rate(problem))
     boundary = f"{describe_boundary(problem)}, {problem.discretisation.name}"
@@ -211,7 +218,7 @@ def _exact_rows(problem: Problem) -> Iterator[Row]:
 
 
 def _solver(plan: Plan) -> Callable[[Problem], np.ndarray]:
-    """A function that solves a steady problem in double precision with the settings of a plan."""
+    """A function that solves a steady problem with the settings of a plan, in double precision."""
     from pdesim.engine.device import start_tensorflow
     from pdesim.solvers.transform import solve
 

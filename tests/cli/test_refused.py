@@ -282,7 +282,7 @@ def own_equation(folder: Path, text: str) -> list[str]:
         (
             "rhs: {u: a39}\na0: u\n"
             + "".join(f"a{n}: a{n - 1}*(1 + a{n - 1})\n" for n in range(1, 40)),
-            "with its parameters the formula is too long",
+            "the formula is too long after its parameters are substituted",
         ),
         ("rhs: {u: '" + "gradient_squared(" * 30 + "u" + ")" * 30 + "'}\n", "too long"),
         (

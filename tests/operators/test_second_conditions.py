@@ -221,7 +221,7 @@ def test_a_clamped_beam_in_time(evolve):
         ("laplacian(u)", "boundary=clamped", "derivatives are of order 2"),
         ("-d_dx(u)", "boundary=simply_supported", "derivatives are of order 1"),
         (BIHARMONIC, "boundary.x={dirichlet: 0, neumann: 0, laplacian: 0}", "one condition; or"),
-        (BIHARMONIC, "boundary.x={laplacian: 0}", "laplacian besides dirichlet"),
+        (BIHARMONIC, "boundary.x={laplacian: 0}", "laplacian in addition to dirichlet"),
         (BIHARMONIC, "boundary.x={neumann: 0, robin: {a: 1, b: 1}}", "neumann and robin"),
         (BIHARMONIC, "boundary.x={dirichlet: 0, laplacian: periodic}", "as for a field"),
         (BIHARMONIC, "boundary.x={dirichlet: 0, laplacain: 0}", "did you mean 'laplacian'"),

@@ -277,7 +277,7 @@ def test_a_plan_checks_the_picture():
             build_plan(settings)
     given = ["equation=gray_scott", "grid=8", "animation.field=sqrt(u**2 + v**2)"]
     build_plan(compose_settings(given).settings)
-    with pytest.raises(ConfigError, match="needs v, which is not stored"):
+    with pytest.raises(ConfigError, match="needs fields that are not stored: v"):
         build_plan(compose_settings([*given, "output.fields=[u]"]).settings)
 
 
