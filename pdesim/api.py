@@ -1,4 +1,4 @@
-"""The Python interface; settings are written as on the command line."""
+"""The Python interface, in which settings are written as on the command line."""
 
 from __future__ import annotations
 
@@ -46,22 +46,22 @@ def simulate(
     quiet: bool = True,
     trust_config: bool = False,
 ) -> Run:
-    """Run a simulation and wait for its end.
+    """Run a simulation, and return when it has finished.
 
     Args:
         overrides: settings as on the command line, such as ``"equation=heat"``, ``"grid=64"``,
             ``"equation.D=0.01"``.
-        folder: folder of the run's files; None: ``outputs/<equation>/<date>_<time>``.
-        config_dir: a folder with your own configuration files, as ``--config-dir``.
-        quiet: print neither messages nor a progress bar.
-        trust_config: files in ``config_dir`` may set everything, as ``--trust-config``.
+        folder: folder for the files of the run; None: ``outputs/<equation>/<date>_<time>``.
+        config_dir: a folder with your own configuration files (``--config-dir``).
+        quiet: whether to print neither messages nor a progress bar.
+        trust_config: whether files in ``config_dir`` may set everything (``--trust-config``).
 
     Returns:
         The finished run, with ``run.folder``, ``run.snapshots`` and ``run.to_xarray()``.
 
     Raises:
-        PdesimError: if the settings are invalid, or the run fails; the message says what was given,
-            what is allowed and, where there is one, a remedy.
+        PdesimError: if the settings are invalid, or the run fails. The message states what was
+            given, what is allowed and, if there is one, a remedy.
     """
     composed = compose_settings(overrides, None if config_dir is None else str(config_dir))
     composed.check_trust(trust_config).check_single()
@@ -76,16 +76,16 @@ def simulate(
 
 
 def resume(folder: str | Path, *overrides: str, quiet: bool = True) -> Run:
-    """Continue a run that was stopped or killed, or extend a finished one.
+    """Continue a run that was stopped or killed, or extend a finished run to a later time.
 
     Args:
         folder: folder of the run.
-        overrides: settings that may change, such as ``"time.end=200"``.
-        quiet: print neither messages nor a progress bar.
+        overrides: changed settings, such as ``"time.end=200"``; most settings may not change.
+        quiet: whether to print neither messages nor a progress bar.
 
     Raises:
-        PdesimError: if there is no run, its files are damaged, a setting may not change, or the run
-            fails.
+        PdesimError: if the folder contains no run, if its files are damaged, if a setting may not
+            change, or if the run fails.
     """
     return _resume(as_path(folder), nested_values(overrides), quiet, explicit=True)
 
@@ -105,13 +105,13 @@ def _execute(job: Job, quiet: bool) -> Run:
 
 
 def open_snapshots(path: str | Path) -> Snapshots:
-    """Open the folder of a run or a snapshot file for reading.
+    """Open the snapshot file of a run for reading.
 
     Args:
-        path: the folder, or the file ``snapshots.h5``.
+        path: the folder of the run, or its file ``snapshots.h5``.
 
     Returns:
-        The frames and coordinates, to be used as a context manager or closed after use.
+        The frames and coordinates. Use the result as a context manager, or close it after use.
 
     Raises:
         OutputError: if the file does not exist or cannot be read.

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 def printable(text: str) -> str:
     """Replace control characters and invalid bytes by U+FFFD.
 
-    Text from untrusted files could otherwise send escape sequences to the terminal.
+    Otherwise text from untrusted files could send escape sequences to the terminal.
     """
     return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)
 
@@ -45,7 +45,7 @@ class PdesimError(Exception):
     exit_code = 2
 
     def __init__(self, problem: str, expected: str = "", hint: str = "") -> None:
-        # the parts may quote untrusted files
+        # messages may quote text from untrusted files
         problem, expected, hint = map(printable, (problem, expected, hint))
         self.problem, self.expected, self.hint = problem, expected, hint
         lines = [problem]
@@ -56,7 +56,7 @@ class PdesimError(Exception):
         super().__init__("\n".join(lines))
 
     def __reduce__(self) -> tuple[Callable[..., PdesimError], tuple]:
-        # subclasses have other arguments than Exception.args, which copies would be made of
+        # pickle would call the class with Exception.args, but subclasses have other arguments
         return _rebuild, (type(self), self.args, self.__dict__)
 
 
@@ -85,7 +85,7 @@ class StepperError(PdesimError):
 
 
 class DeviceError(PdesimError):
-    """A device that does not exist, or TensorFlow cannot be loaded."""
+    """The requested device does not exist, or TensorFlow cannot be loaded."""
 
 
 class OutputError(PdesimError):
@@ -115,7 +115,7 @@ class SolverError(PdesimError):
 
 
 class InterruptedRun(PdesimError):
-    """A signal stopped the run. All frames until then are on the disk."""
+    """A run was stopped by a request, such as a signal. All frames computed before are stored."""
 
     def __init__(self, problem: str, hint: str = "", *, exit_code: int = 130) -> None:
         super().__init__(problem, hint=hint)
@@ -129,7 +129,7 @@ def _rebuild(kind: type[PdesimError], arguments: tuple, attributes: dict) -> Pde
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return a text for ``expected`` that lists the known names, the most similar one first.
+    """Return a text for ``expected`` that suggests the most similar name and lists all known names.
 
     For example ``"did you mean 'heat'? available: burgers, heat, wave"``.
     """

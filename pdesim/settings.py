@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from pdesim.errors import ConfigError, nearest
 
-#: settings that do not affect the stored frames of a run
+#: settings and sections that do not affect the stored frames of a run
 INCIDENTAL = (
     "label",
     "animation",
@@ -23,25 +23,28 @@ INCIDENTAL = (
     "output.checkpoint",
     "output.overwrite",
 )
-#: sections whose keys are chosen by the user or another library, so that adding one needs no '+'
+#: sections whose keys the user or another library chooses; a new key in these needs no '+'
 OPEN_SECTIONS = ("equation", "initial", "boundary", "workers.options")
-#: further settings that may change when a run is resumed
+#: settings that may change when a run is resumed, in addition to ``INCIDENTAL``
 CONTINUING = ("time.end", "device.name")
 
-#: range of lengths and times; their sixth powers, which derivatives need, do not overflow
+#: range of lengths and times, whose sixth powers (in derivatives) do not overflow
 SMALLEST, LARGEST = 1e-40, 1e40
 
 
 def _evaluated(name: str) -> BeforeValidator:
-    """Return a validator that evaluates text as a constant formula, such as ``2*pi``.
+    """Return a validator that evaluates a constant formula in text, such as ``2*pi``.
 
-    The elements of lists are evaluated separately.
+    In a list, every element is evaluated.
+
+    Args:
+        name: the name of the setting, for errors.
     """
 
     def number(value: Any) -> Any:
         if isinstance(value, list):
             return [number(part) for part in value]
-        # a word such as auto may be valid for the setting; other words are refused later
+        # a word such as auto may be a valid value; if it is not, it is refused later
         if not isinstance(value, str) or (value.isidentifier() and value not in ("pi", "e")):
             return value
         from pdesim.formula import Scope, parse  # importing SymPy takes half a second
@@ -71,7 +74,7 @@ class _Section(BaseModel):
 
 
 class Domain(_Section):
-    """The dimensions and the size of the domain, and obstacles."""
+    """The number of dimensions, the extent and the origin of the domain, and its obstacles."""
 
     dimensions: Literal[1, 2, 3] = 2
     extent: Annotated[Length | Lengths, _evaluated("domain.extent")] = Field(
@@ -124,7 +127,7 @@ class Time(_Section):
 
 
 class Device(_Section):
-    """The device, the precision and compilation."""
+    """The device, the precision, and whether programs are compiled by XLA."""
 
     name: Literal["auto", "cpu", "gpu"] = "auto"
     precision: Literal["float32", "float64"] = "float32"
@@ -177,7 +180,7 @@ class Animation(_Section):
 
 
 class Montage(_Section):
-    """The arrangement of a sweep's members in one picture; None is an automatic choice."""
+    """The arrangement of a sweep's members in one picture; None stands for an automatic choice."""
 
     x: str | None = None
     y: str | None = None
@@ -197,7 +200,7 @@ class Sweep(_Section):
 
 
 class Workers(_Section):
-    """The processes that compute the members of a sweep; see ``pdesim.sweep.workers``."""
+    """The processes in which the members of a sweep are computed; see ``pdesim.sweep.workers``."""
 
     name: Literal["local", "joblib", "submitit_local", "submitit_slurm", "ray"] = "local"
     n: Annotated[int, Field(ge=1)] = 2
@@ -205,7 +208,7 @@ class Workers(_Section):
 
 
 class Experiment(_Section):
-    """The predefined experiment."""
+    """The predefined experiment, a file that sets several other settings."""
 
     name: str = "none"
     about: str = ""
@@ -243,7 +246,7 @@ class Settings(_Section):
 
 
 def lies_in(name: str, places: Collection[str]) -> bool:
-    """Whether a setting is one of ``places`` or is inside a section that is.
+    """Return whether a setting, or a section that contains this setting, is in ``places``.
 
     Args:
         name: the dotted name of the setting.
@@ -301,8 +304,8 @@ def read_section(section: type[_Model], values: Mapping[str, Any], name: str) ->
 
     Args:
         section: the class of the section.
-        values: its settings.
-        name: its name, for errors.
+        values: the settings in the section.
+        name: the name of the section, for errors.
 
     Raises:
         ConfigError: see :func:`read_settings`.
@@ -316,7 +319,13 @@ def read_section(section: type[_Model], values: Mapping[str, Any], name: str) ->
 def _explain(
     error: ValidationError, prefix: tuple[str, ...] = (), model: type[BaseModel] = Settings
 ) -> ConfigError:
-    """Convert an error of pydantic, described for the section at ``prefix``."""
+    """Convert an error of pydantic to ConfigError.
+
+    Args:
+        error: the error.
+        prefix: the names of the sections that contain the validated values.
+        model: the class that has validated the values.
+    """
     found = error.errors(include_url=False)
     first = found[0]
     place = _place(first["loc"], model)
@@ -326,7 +335,7 @@ def _explain(
         return ConfigError(f"unknown setting {name}", nearest(str(place[-1]), section.model_fields))
     if first["type"] == "missing":
         return ConfigError(f"the setting {name} is missing")
-    # every failed branch of a union is an error for the same setting
+    # if a setting may have several types, pydantic reports an error for each of these types
     same = [one for one in found if _place(one["loc"], model) == place]
     wanted = " or ".join(dict.fromkeys(_wanted(one["type"], one["msg"]) for one in same))
     value = repr(first["input"])
@@ -335,7 +344,7 @@ def _explain(
 
 
 def _place(loc: tuple[int | str, ...], model: Any) -> tuple[int | str, ...]:
-    """Return the part of a pydantic location that names settings, without union branches."""
+    """Return the names of settings in a pydantic location, without the names of types."""
     place: list[int | str] = []
     for part in loc:
         fields = getattr(model, "model_fields", {})
@@ -351,7 +360,10 @@ def _place(loc: tuple[int | str, ...], model: Any) -> tuple[int | str, ...]:
 
 
 def _field(place: tuple[int | str, ...], model: Any) -> tuple[Any, Any]:
-    """Return the section of a setting, and the setting's field (None if it does not exist)."""
+    """Return the class that contains a setting, and the pydantic field of the setting.
+
+    The field is None if the setting does not exist.
+    """
     for part in place[:-1]:
         field = model.model_fields[part]
         if _is_mapping(field.annotation):
@@ -361,7 +373,7 @@ def _field(place: tuple[int | str, ...], model: Any) -> tuple[Any, Any]:
 
 
 def _is_mapping(kind: Any) -> bool:
-    """Whether the keys of a field are chosen by the user."""
+    """Return whether a field is a mapping whose keys the user chooses."""
     return typing.get_origin(kind) is dict
 
 

@@ -1,4 +1,4 @@
-"""Parsing of the commands' arguments: words (paths and settings) and options."""
+"""Parsing of the arguments of commands: options, and words (paths and settings)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from pdesim.files import as_path, check_target, is_path
 
 
 class Parser(argparse.ArgumentParser):
-    """An argparse parser that raises :class:`ConfigError` and allows words between options."""
+    """An argparse parser that raises :class:`ConfigError` and allows words between options.
+
+    Args:
+        command: the name of the command.
+        usage: the arguments, for the first line of the help.
+        description: what the command does.
+        examples: lines with examples.
+    """
 
     def __init__(self, command: str, usage: str, description: str, examples: str = "") -> None:
         super().__init__(
@@ -26,7 +33,7 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("words", nargs="*", help=argparse.SUPPRESS)
 
     def error(self, message: str) -> NoReturn:
-        """Raise an error of argparse as :class:`ConfigError`."""
+        """Raise :class:`ConfigError` with a message of argparse and the usage."""
         usage = (self.usage or "").strip()
         unknown = message.removeprefix("unrecognized arguments: ")
         if unknown != message:
@@ -34,10 +41,10 @@ class Parser(argparse.ArgumentParser):
         raise ConfigError(f"{self.prog}: {message.removeprefix('argument ')}", usage)
 
     def read(self, arguments: Sequence[str]) -> argparse.Namespace:
-        """Return the options, and all other arguments as ``words``.
+        """Return the options, and a list ``words`` of all other arguments.
 
         Raises:
-            ConfigError: for unknown options, and options without a value.
+            ConfigError: for unknown options and for missing values of options.
         """
         return self.parse_intermixed_args(list(arguments))
 
@@ -53,19 +60,21 @@ class Parser(argparse.ArgumentParser):
 
 
 def one_path(parser: Parser, words: Sequence[str]) -> str:
-    """Return the only word.
+    """Return the only word, which is a path.
 
     Raises:
-        ConfigError: if there is not exactly one.
+        ConfigError: if there is not exactly one word.
+        OutputError: if no file can have this name.
     """
     if len(words) != 1 or not words[0]:
-        parser.error(f"expected one path, got {len(words)}: {' '.join(words) or 'nothing'}")
-    as_path(words[0])  # raises an error if no file can have this name
+        given = f"{len(words)}: {' '.join(words)}" if any(words) else "none"
+        parser.error(f"expected one path, got {given}")
+    as_path(words[0])
     return words[0]
 
 
 def path_and_settings(parser: Parser, words: Sequence[str]) -> tuple[Path, list[str]]:
-    """Separate the path from the settings.
+    """Return the path and the settings among the words.
 
     Raises:
         ConfigError: if there is not exactly one path.
@@ -92,9 +101,9 @@ def check_outputs(
     """Check the output files of a command before it computes anything.
 
     Args:
-        options: option -> the name of its file; None: not given.
+        options: option -> the name of its file, or None if the option was not given.
         overwrite: whether existing files may be replaced.
-        suffixes: option -> the allowed suffixes, if there are any.
+        suffixes: option -> the allowed suffixes; any suffix is allowed for other options.
 
     Raises:
         OutputError: if a file cannot be written, or exists and must not be replaced.

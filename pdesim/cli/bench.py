@@ -1,4 +1,4 @@
-"""``pdesim bench``: the speed of a run's step loop, over grid sizes."""
+"""``pdesim bench``: the speed of the time steps of a run on grids of several sizes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ def parser() -> Parser:
         "bench",
         "[SETTING=VALUE ...] [--sizes 64,128] [--repeats N] [--json] [--markdown FILE] "
         "[--plot FILE.png] [--overwrite] [--config-dir DIR]",
-        "Measure the speed of the step loop over grid sizes, compared with NumPy and the memory\n"
-        "bandwidth.",
+        "Measure the speed of time steps on grids of several sizes, and compare it with NumPy and\n"
+        "the memory bandwidth.",
         "  pdesim bench equation=heat --sizes 64,256,1024",
     )
     result.add_argument("--sizes", metavar="64,128", help="cells per axis")
-    result.add_argument("--repeats", metavar="N", help="rounds whose median is reported")
+    result.add_argument(
+        "--repeats", metavar="N", help="number of measurements whose median is reported"
+    )
     result.add_argument("--json", action="store_true", help="print JSON")
     result.add_argument("--markdown", metavar="FILE", help="write the table as Markdown, too")
     result.add_argument("--plot", metavar="FILE.png", help="write a plot")

@@ -1,4 +1,4 @@
-"""``pdesim converge``: the error in space of a problem, from runs on three grids."""
+"""``pdesim converge``: estimate the discretisation error in space from runs on three grids."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ def parser() -> Parser:
     result = Parser(
         "converge",
         "[SETTING=VALUE ... | RUN] [--json] [--config-dir DIR]",
-        "Run a problem on three grids (half, equal, double) and estimate its error in space.\n"
-        "RUN is the folder of a run that has this problem; pdesim info RUN shows the result.",
+        "Run a problem on three grids (half, the same, and twice the number of cells per axis)\n"
+        "and estimate its error in space. RUN is the folder of a run whose problem is used;\n"
+        "pdesim info RUN then shows the result.",
         "  pdesim converge equation=heat grid=64\n  pdesim converge outputs/heat/RUN",
     )
     result.add_argument("--json", action="store_true", help="print JSON")

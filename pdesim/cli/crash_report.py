@@ -16,18 +16,18 @@ from pdesim.errors import printable
 
 #: exit code after an unexpected exception (EX_SOFTWARE of sysexits.h)
 EXIT_CODE = 70
-#: environment variable that shows the traceback on standard error if it is set and not 0
+#: if this environment variable is set and not 0, the traceback is printed on standard error
 DEBUG = "PDESIM_DEBUG"
-#: first log file in the folder of a run, followed by pdesim-error-2.log, ...
+#: name of the first log file in the folder of a run; the next one is pdesim-error-2.log
 FILE = "pdesim-error.log"
-#: limit of the log files in one folder; further ones are temporary files
+#: largest number of log files in one folder; further log files are written as temporary files
 MOST_FILES = 9
 _PACKAGES = ("pdesim", "tensorflow", "numpy", "sympy", "hydra-core", "h5py")
 
 
 @contextlib.contextmanager
 def reported_in(folder: Path | None) -> Iterator[None]:
-    """Mark exceptions with the folder of the run, where :func:`report` writes the log file."""
+    """Store the folder of the run in exceptions; :func:`report` writes the log file there."""
     try:
         yield
     except Exception as error:
@@ -38,7 +38,7 @@ def reported_in(folder: Path | None) -> Iterator[None]:
 
 
 def report(error: BaseException, arguments: Sequence[str]) -> str:
-    """Write the log file and return the message for the user.
+    """Write the log file, and return the message for the user.
 
     Args:
         error: the unexpected exception.
@@ -54,7 +54,7 @@ def report(error: BaseException, arguments: Sequence[str]) -> str:
     if os.environ.get(DEBUG, "0") not in ("", "0"):
         lines.append(text)
     else:
-        lines.append(f"  {DEBUG}=1 shows the traceback here")
+        lines.append(f"  set {DEBUG}=1 to show the traceback here")
     return printable("\n".join(lines))
 
 
@@ -68,7 +68,7 @@ def _log(error: BaseException, arguments: Sequence[str]) -> str:
 
 
 def _write(folder: Path | None, text: str) -> Path | None:
-    """Write a new file in the folder of the run, or else in the folder of temporary files.
+    """Write a new file in the folder of the run or, if that fails, among the temporary files.
 
     Existing files are never opened, since they may be links to other files, or pipes.
     """
@@ -94,7 +94,7 @@ def _write(folder: Path | None, text: str) -> Path | None:
 
 
 def _names(folder: Path | None) -> list[Path]:
-    """Return the possible paths of the log file in a folder, empty if it does not exist."""
+    """Return the possible paths of the log file; an empty list if the folder does not exist."""
     if folder is None or not Path(folder).is_dir():
         return []
     first = Path(folder, FILE)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pdesim.errors import ConfigError, nearest
 
-#: options that Hydra handles
+#: options that are passed on to Hydra
 PASSED_ON = (
     "--hydra-help",
     "--cfg",
@@ -20,13 +20,13 @@ PASSED_ON = (
 )
 #: Hydra's options that are followed by a value
 WITH_VALUE = ("--cfg", "-c", "--package", "-p", "--info", "-i")
-#: options that exclude each other
+#: option -> its long form, for options that exclude each other
 MODES = {
     "--run": "--run", "-r": "--run", "--multirun": "--multirun", "-m": "--multirun",
     "--cfg": "--cfg", "-c": "--cfg", "--info": "--info", "-i": "--info",
     "--shell-completion": "--shell-completion", "-sc": "--shell-completion",
 }  # fmt: skip
-#: allowed values
+#: allowed values of options that show something
 SHOWN = {
     "--cfg": ("job", "hydra", "all"),
     "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
@@ -38,7 +38,7 @@ TRUST = "--trust-config"
 def check_options(flags: Sequence[str]) -> None:
     """Check the options of a run.
 
-    Options of Hydra that load code or another primary config are not allowed.
+    Options by which Hydra would run code or use another main configuration file are not allowed.
 
     Raises:
         ConfigError: for unknown options, wrong values, and options that exclude each other.
@@ -74,7 +74,7 @@ def check_options(flags: Sequence[str]) -> None:
 
 
 def sort_words(arguments: list[str]) -> tuple[list[str], list[str], str | None]:
-    """Separate flags, overrides, and the value of ``--config-dir``.
+    """Return the options, the overrides, and the value of ``--config-dir`` among the arguments.
 
     Raises:
         ConfigError: if ``--config-dir`` has no value.

@@ -1,4 +1,4 @@
-"""``pdesim list``: equations, the choices of every group, and the functions of formulas."""
+"""``pdesim list``: equations, the choices in every group, and the functions for formulas."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ def run(arguments: Sequence[str]) -> int:
     command = parser()
     options = command.read(arguments)
     if len(options.words) > 1:
-        command.error(f"expected at most one name, got {' '.join(options.words)}")
+        command.error(
+            f"expected at most one name, got {len(options.words)}: {' '.join(options.words)}"
+        )
     console = Console(highlight=False, soft_wrap=True)
     name = next(iter(options.words), None)
     for title, lines in _sections(name, options.config_dir):
@@ -81,7 +83,7 @@ def _equations(config_dir: str | None, folders: Sequence[Path]) -> Iterator[Sect
     for name in choices("equation", folders):
         try:
             yield name, [*_equation(name, config_dir), ""]
-        except PdesimError as error:  # the other equations are listed all the same
+        except PdesimError as error:  # an error in one file must not hide the other equations
             yield name, [f"cannot be read: {error.problem}", ""]
 
 

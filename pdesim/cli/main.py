@@ -1,6 +1,7 @@
 """The command line: the program ``pdesim``.
 
-A first argument without ``=`` and ``-`` is a command; otherwise the arguments describe a run.
+If the first argument contains no ``=`` and does not begin with ``-``, it is a command. Otherwise
+the arguments describe a run or a sweep.
 """
 
 from __future__ import annotations
@@ -21,20 +22,20 @@ from pdesim.cli.hydra_options import PASSED_ON, TRUST, check_options, sort_words
 from pdesim.cli.streams import close_streams, keep_streams_usable
 from pdesim.errors import ConfigError, PdesimError, nearest
 
-#: system errors that are caused by a path on the command line
+#: errors of the operating system that a wrong path on the command line can cause
 _PATH_ERRORS = (
     errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR,
     errno.ELOOP, errno.EROFS,
 )  # fmt: skip
 
-#: commands, each with a module of this name in the package
+#: commands; each is implemented by the module of the same name in this package
 COMMANDS = (
     "list", "render", "resume", "recover", "info", "export", "verify", "converge", "bench",
 )  # fmt: skip
 
-#: sections that have an effect with -m only
+#: sections of settings that have an effect only on sweeps (-m)
 SWEEP_SECTIONS = ("sweep", "workers")
-#: limit of the values of a sweep that are checked before it starts, which takes up to 0.2 s each
+#: how many values of a sweep are checked before it starts; each check takes up to 0.2 s
 MOST_CHECKED = 20
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def entry() -> NoReturn:
     code = main()
     close_streams()
     if "tensorflow" in sys.modules:
-        # all files are closed, and the shutdown of TensorFlow takes seconds
+        # all files are closed already, and the shutdown of TensorFlow would take seconds
         os._exit(code)
     sys.exit(code)
 
@@ -133,7 +134,7 @@ def _dispatch(arguments: list[str]) -> int:
 
 
 def _hydra(arguments: list[str]) -> int:
-    """Check the arguments, then start a run, a sweep, or Hydra."""
+    """Check the arguments, and then start a run, a sweep, or one of Hydra's own functions."""
     from pdesim.config.compose import compose_settings, open_override
     from pdesim.files import check_sweep_folder
     from pdesim.sweep.compose import Composer
@@ -150,7 +151,7 @@ def _hydra(arguments: list[str]) -> int:
         return _start(for_hydra, config_dir)
     if not overrides:
         raise ConfigError(
-            f"there are no settings besides {' '.join(arguments)}", "settings such as equation=heat"
+            f"{' '.join(arguments)} is given without settings", "settings such as equation=heat"
         )
     if "-m" not in flags and "--multirun" not in flags:
         return _run(overrides, config_dir, trusted)
@@ -158,8 +159,9 @@ def _hydra(arguments: list[str]) -> int:
         return _sweep(overrides, config_dir, trusted)
     if foreign and not trusted:
         raise ConfigError(
-            "with Hydra's own launchers, files in --config-dir can run any code",
-            hint=f"{TRUST} if you trust all of these files, or workers=joblib",
+            "--config-dir is not allowed with Hydra's own launchers, because its files could run "
+            "arbitrary code",
+            hint=f"add {TRUST} if you trust all of these files, or use workers=joblib",
         )
     _check_sweep(members(overrides, config_dir), Composer(config_dir, trusted))
     check_sweep_folder(compose_settings(first_values(overrides), config_dir).sweep_folder)
@@ -167,7 +169,7 @@ def _hydra(arguments: list[str]) -> int:
 
 
 def _run(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> int:
-    """Start a single run. It is composed and planned before its folder is created."""
+    """Start a single run, which is composed and planned before its folder is created."""
     from pdesim.config.compose import run_as_job
     from pdesim.files import make_folder
 
@@ -187,7 +189,7 @@ def _run(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> int
 def _planned(
     overrides: Sequence[str], config_dir: str | None, trusted: bool
 ) -> tuple[DictConfig, Composed, Plan | Continuation]:
-    """Return the configuration, the settings, and the plan of a new or a resumed run."""
+    """Return the configuration, the composed settings, and the plan of a new or a resumed run."""
     from pdesim.config.compose import choose_run_folder, compose_config, composed_from, is_given
     from pdesim.files import check_folder, new_folder
     from pdesim.plan import build_plan
@@ -196,7 +198,7 @@ def _planned(
     config = compose_config(overrides, config_dir)
     composed = composed_from(config, overrides).check_trust(trusted).check_single()
     if _resumes(composed.settings, composed.run_folder):
-        # checked before Hydra writes into the folder, which may belong to another run
+        # planned before Hydra writes into the folder, which may contain a run with other settings
         return config, composed, continue_run(composed.run_folder, composed.values)
     plan = build_plan(composed.settings, composed.equation)
     new = not is_given("hydra.run.dir", overrides)
@@ -209,17 +211,22 @@ def _planned(
 
 
 def _resumes(settings: Settings, folder: Path) -> bool:
-    """Whether a run in this folder is resumed."""
+    """Return whether the folder contains a run that is to be resumed."""
     from pdesim.output import RunFolder
 
     return settings.resume == "auto" and RunFolder(folder).contains_run
 
 
 def _check_folder(folder: Path, overwrite: bool, setting: str = "hydra.run.dir") -> None:
-    """Check that a folder can be created or written, and does not already contain a run.
+    """Check that a folder can be created or written, and that no run would be overwritten.
+
+    Args:
+        folder: the folder.
+        overwrite: whether an existing run may be overwritten.
+        setting: the setting that chooses the folder, for errors.
 
     Raises:
-        OutputError: if this is not the case.
+        OutputError: otherwise.
     """
     from pdesim.files import check_creatable
     from pdesim.output import RunFolder
@@ -262,7 +269,7 @@ def _sweep(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> i
 
 
 def _note_repeated(jobs: Sequence[Sequence[str]]) -> None:
-    """Print the number of members of a sweep that equal an earlier one."""
+    """Print how many members of a sweep have the same settings as an earlier member."""
     repeated = len(jobs) - len({tuple(job) for job in jobs})
     if repeated:
         print(
@@ -273,9 +280,10 @@ def _note_repeated(jobs: Sequence[Sequence[str]]) -> None:
 
 
 def _check_sweep(jobs: Sequence[Sequence[str]], compose: Composer) -> None:
-    """Check the first ``MOST_CHECKED`` values of a sweep, each with the others' first values.
+    """Check the first ``MOST_CHECKED`` values of a sweep, before any member is computed.
 
-    An error in a later value only affects its members.
+    Each value is combined with the first values of the other settings. An error in a value that is
+    not checked only affects the members with this value.
     """
     first, seen = jobs[0], set(jobs[0])
     _ = compose(first).settings
@@ -295,7 +303,7 @@ def _start(arguments: list[str], config_dir: str | None) -> int:
 
     codes: list[int] = []
     main_process = os.getpid()
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra prints errors and exits
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra would print errors itself and exit
 
     @hydra.main(
         config_path=str(config_folder()), config_name=CONFIG_NAME, version_base=HYDRA_VERSION
@@ -305,7 +313,7 @@ def _start(arguments: list[str], config_dir: str | None) -> int:
             values = plain(config)
             _job(values, read_settings(values))
         except PdesimError as error:
-            if os.getpid() != main_process:  # a worker of a launcher returns the error
+            if os.getpid() != main_process:  # the launcher passes the error to the main process
                 raise
             codes.append(_report(error))
 
@@ -324,7 +332,7 @@ def _job(
     Args:
         values: the settings as plain values.
         settings: the settings.
-        plan: the plan of a new or a resumed run, if it has been made already.
+        plan: the plan of a new or a resumed run; None if the run has not been planned yet.
     """
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
@@ -351,7 +359,7 @@ def _job(
 
 
 def _shown(folder: Path) -> Path:
-    """Return a path relative to the current directory if it is inside it."""
+    """Return a path relative to the current directory if it is inside this directory."""
     return Path(os.path.relpath(folder)) if folder.is_relative_to(Path.cwd()) else folder
 
 

@@ -90,10 +90,10 @@ def _settings(
 
     Args:
         section: the class of the section.
-        name: its name.
+        name: the name of the section.
         stored: the settings of the run.
         overrides: the overrides of the command line.
-        fields: the stored fields.
+        fields: names of the stored fields.
     """
     from pdesim.config.compose import compose_settings
     from pdesim.formula.language import AXES

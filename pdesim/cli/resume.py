@@ -47,7 +47,7 @@ def carry_on(rest: Continuation, folder: Path, console: Console, owns_process: b
         rest: the remaining part.
         folder: the folder of the run.
         console: the console for notes and progress.
-        owns_process: whether the process executes nothing else.
+        owns_process: whether the process computes nothing else.
     """
     from pdesim.run.execute import Options, execute_single
     from pdesim.run.job import Job

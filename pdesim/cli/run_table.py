@@ -34,7 +34,7 @@ from pdesim.output.sweeps import (
     short_names,
 )
 
-#: limits of the characters that are shown of a text, and of one in a cell of a table
+#: largest number of characters that are shown of a text, and of a text in a cell of a table
 LONGEST, LONGEST_CELL = 10_000, 200
 _COLOURS = {
     "finished": "green",
@@ -51,11 +51,11 @@ def show_info(path: str, as_json: bool) -> None:
 
     Args:
         path: the folder of a run, a snapshot file, or the folder of a sweep.
-        as_json: whether to print JSON: an object for a run, a list of objects for a sweep. A run
-            that cannot be read has only ``path``, ``state`` and ``error``.
+        as_json: whether to print JSON: an object for a run, a list of objects for a sweep. The
+            object of a run that cannot be read has only ``path``, ``state`` and ``error``.
 
     Raises:
-        PdesimError: if nothing can be read.
+        PdesimError: if the path contains no readable run.
     """
     folder = Path(path)
     if not (folder / SNAPSHOTS).exists() and (convergence := read_convergence(folder)):
@@ -83,7 +83,7 @@ def _print_json(values: object) -> None:
 
 
 def _text(text: str, style: str = "", most: int = LONGEST) -> Text:
-    """Return at most ``most`` characters of a text of a file, without control characters."""
+    """Return at most ``most`` characters of a text from a file, without control characters."""
     return Text(printable(clip(text, most)), style)
 
 
@@ -110,7 +110,7 @@ def _show_convergence(found: Mapping, as_json: bool) -> None:
 
 
 def _try(member: Member) -> Summary | Member:
-    """Summarise a run of a sweep, or return its member if it cannot be read."""
+    """Return the summary of a run of a sweep, or the member itself if it cannot be read."""
     try:
         return summarize(member.file) if member.file else member
     except OutputError as error:
@@ -200,7 +200,7 @@ def _join(parts, between: str = ", ") -> str:
 
 
 def _parameters(run: Summary) -> str:
-    """Return numbers in one line, and formulas in one line each."""
+    """Return the parameters as text: all numbers in one line, and each formula in its own line."""
     lines = {name: f"{name} = {value}" for name, value in run.parameters.items()}
     formulas = [lines[name] for name, value in run.parameters.items() if isinstance(value, str)]
     numbers = _join(line for line in lines.values() if line not in formulas)
@@ -234,7 +234,7 @@ def _time_error(run: Summary) -> str:
     if not isinstance(errors, Mapping) or not errors:
         return "" if run.progress.get("steps") is None else "not estimated"
     if not any(errors.values()):
-        return "not above rounding"
+        return "not above the rounding error"
     parts = [f"{name} {error:.0e}" if error else f"{name} 0" for name, error in errors.items()]
     return f"about {_join(parts)} of each field's range (estimated)"
 

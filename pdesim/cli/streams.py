@@ -1,7 +1,7 @@
-"""Standard output and error that never fail.
+"""Standard output and standard error whose writes never fail.
 
-A run must not stop because its reader has exited (``pdesim ... | head -1``), because the disk is
-full to which standard output is redirected, or because a terminal cannot show Greek letters.
+A run must not stop because the reader of a pipe has exited (``pdesim ... | head -1``), because the
+disk that standard output is redirected to is full, or because a terminal cannot show Greek letters.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import io
 import os
 import sys
 
-#: descriptor -> name in ``sys`` of the standard streams
+#: file descriptor of a standard stream -> its name in ``sys``
 STREAMS = {1: "stdout", 2: "stderr"}
 
 
 class _Lenient(io.FileIO):
-    """A file that records its first error instead of raising it, and then ignores writes."""
+    """A file that records its first error instead of raising it, and ignores all later writes."""
 
     error: OSError | None = None
 
@@ -32,15 +32,15 @@ class _Lenient(io.FileIO):
 def keep_streams_usable() -> None:
     """Replace ``sys.stdout`` and ``sys.stderr`` by streams whose writes never fail.
 
-    Characters outside the encoding of a stream are replaced. Closed descriptors are opened on the
-    null device; otherwise the next opened file would have the descriptor of standard error, and
-    receive the output of libraries.
+    Characters that the encoding of a stream does not contain are replaced. If a standard stream is
+    closed, its descriptor is opened on the null device. Otherwise the next opened file could get
+    the descriptor of standard error, and libraries would write their messages into this file.
     """
     for descriptor in (0, *STREAMS):
         try:
             os.fstat(descriptor)
         except OSError:
-            # gets the lowest free descriptor, which is this one
+            # open returns the lowest free descriptor, which is this one
             os.open(os.devnull, os.O_RDONLY if descriptor == 0 else os.O_WRONLY)
     for descriptor, name in STREAMS.items():
         old = getattr(sys, name)
@@ -59,7 +59,7 @@ def keep_streams_usable() -> None:
 def close_streams() -> None:
     """Flush the streams, and report lost output on standard error.
 
-    A closed pipe is not reported, because its reader has chosen to exit.
+    Output that was lost because the reader of a pipe has exited is not reported.
     """
     sys.stdout.flush()
     raw = getattr(sys.stdout.buffer, "raw", None)

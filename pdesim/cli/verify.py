@@ -17,7 +17,9 @@ def parser() -> Parser:
         "  pdesim verify equation=heat operators.order=4\n  pdesim verify --all equation=wave",
     )
     result.add_argument(
-        "--all", action="store_true", help="all equations and schemes, or those of one equation"
+        "--all",
+        action="store_true",
+        help="verify all equations with all schemes, or one equation with all its schemes",
     )
     result.add_argument("--markdown", metavar="FILE", help="write the table as Markdown, too")
     result.add_overwrite()

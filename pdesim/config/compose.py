@@ -1,4 +1,4 @@
-"""Composition of settings from command lines and YAML files, by Hydra."""
+"""Composition of the settings from YAML files and the command line by Hydra."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ HYDRA_VERSION = "1.3"
 def open_override(override: str) -> str:
     """Adapt an override to Hydra's grammar.
 
-    In sections whose keys the user chooses, ``equation.A=1`` becomes ``++equation.A=1`` (set or
-    add). ``animation.field=sqrt(u)`` is quoted, since Hydra would read it as a function. All other
-    overrides are unchanged.
+    In sections whose keys the user chooses, ``equation.A=1`` becomes ``++equation.A=1``, which sets
+    or adds the key. In ``animation.field=sqrt(u)`` the formula is quoted, because Hydra would
+    interpret it as a function call. All other overrides are unchanged.
     """
     key, _, value = override.partition("=")
     if key == "animation.field" and "(" in value and not value.startswith(("'", '"')):
@@ -67,8 +67,9 @@ class Composed:
         sweep_folder: the folder of the sweep.
         equation: the chosen equation.
         overrides: the overrides of the command line.
-        independent: whether no setting is defined by others (``${...}``).
-        untrusted: settings in untrusted files that only the command line may set.
+        independent: whether no setting refers to another setting by ``${...}``.
+        untrusted: settings that untrusted files have set, although only the command line may set
+            them.
     """
 
     values: dict[str, Any]
@@ -88,17 +89,17 @@ class Composed:
         """Check that no untrusted file sets a guarded setting, and return this object.
 
         Args:
-            trusted: whether the user trusts all files.
+            trusted: whether the user trusts all files, so that they may set everything.
 
         Raises:
-            ConfigError: if there are ``untrusted`` settings.
+            ConfigError: if ``untrusted`` is not empty and the user does not trust all files.
         """
         if self.untrusted and not trusted:
             raise trust_error(self.untrusted)
         return self
 
     def check_single(self) -> Composed:
-        """Check that this is a single run, and return this object.
+        """Check that the settings describe a single run, and return this object.
 
         Raises:
             ConfigError: if the settings describe a sweep.
@@ -106,7 +107,8 @@ class Composed:
         if self.settings.sweep.parameters:
             words = " ".join(word.removeprefix("++") for word in self.overrides)
             raise ConfigError(
-                f"these settings define a sweep over {', '.join(self.settings.sweep.parameters)}",
+                f"these settings define a sweep over {', '.join(self.settings.sweep.parameters)}, "
+                "but a single run was requested",
                 hint=f"pdesim -m {words}",
             )
         return self
@@ -126,20 +128,20 @@ def compose_settings(overrides: Sequence[str], config_dir: str | None = None) ->
     """Compose the settings for a list of overrides.
 
     Args:
-        overrides: such as ``["equation=heat", "grid=64"]``.
+        overrides: arguments of the command line, such as ``["equation=heat", "grid=64"]``.
         config_dir: a folder with the user's configuration files, in addition to the shipped ones.
 
     Raises:
-        ConfigError: if Hydra refuses them.
+        ConfigError: if Hydra cannot compose the settings.
     """
     return composed_from(compose_config(overrides, config_dir), overrides)
 
 
 def compose_config(overrides: Sequence[str], config_dir: str | None = None) -> DictConfig:
-    """Compose Hydra's configuration, including its own settings; see :func:`compose_settings`.
+    """Compose the configuration, including Hydra's own settings; see :func:`compose_settings`.
 
     Raises:
-        ConfigError: if Hydra refuses the overrides.
+        ConfigError: if Hydra cannot compose the settings.
     """
     for text in overrides:
         if not isinstance(text, str):
@@ -149,7 +151,7 @@ def compose_config(overrides: Sequence[str], config_dir: str | None = None) -> D
             raise ConfigError(
                 f"{text} has no effect: mappings are merged with those of the files",
                 f"entries such as {key}={{NAME: VALUE}}",
-                f"~{key} removes it" if "." in key else "",
+                f"~{key} removes the setting" if "." in key else "",
             )
     overrides = [open_override(text) for text in overrides]
     if config_dir is not None and not check_path(Path(config_dir)).is_dir():
@@ -164,10 +166,11 @@ def compose_config(overrides: Sequence[str], config_dir: str | None = None) -> D
 def _check_parameters_known(
     config: DictConfig, overrides: Sequence[str], extra: Sequence[str]
 ) -> None:
-    """Check that every ``equation.NAME=`` is used by a formula or defined in the equation's file.
+    """Check that every parameter ``equation.NAME=`` on the command line is known.
 
-    Any other name is a misspelling. A parameter of the file may be unused because an override has
-    replaced the formula that used it.
+    A parameter is known if a formula uses it or the file of the equation defines it. Any other
+    name is a misspelling. A parameter that the file defines may be unused, because an override may
+    have replaced the formula that used it.
 
     Raises:
         ConfigError: for an unknown parameter.
@@ -178,7 +181,7 @@ def _check_parameters_known(
     if not given:
         return
     text = OmegaConf.to_yaml(_without_hydra(config))
-    # all words except keys, which are followed by a colon
+    # all words in the configuration except keys, which are followed by a colon
     named = set(re.findall(r"\b[^\W\d]\w*\b(?!\s*:)", text))
     for name in sorted(given - named):
         others = [o for o in overrides if not o.startswith(f"++equation.{name}=")]
@@ -191,7 +194,7 @@ def _check_parameters_known(
 
 
 def composed_from(config: DictConfig, overrides: Sequence[str]) -> Composed:
-    """Resolve a configuration of :func:`compose_config`.
+    """Resolve a configuration that :func:`compose_config` has returned.
 
     Raises:
         ConfigError: if an interpolation cannot be resolved.
@@ -222,7 +225,7 @@ def _chosen_equation(config: DictConfig) -> str:
 
 
 def _untrusted(config: DictConfig, overrides: Sequence[str]) -> list[str]:
-    """Return the settings that untrusted files may not set; see :mod:`pdesim.config.trust`."""
+    """Return the guarded settings that untrusted files have set; see :mod:`pdesim.config.trust`."""
     hydra = config.hydra
     sources = hydra.runtime.config_sources
     if all(one.schema != "file" or one.provider == "main" for one in sources):
@@ -232,7 +235,7 @@ def _untrusted(config: DictConfig, overrides: Sequence[str]) -> list[str]:
     try:
         with _initialised_hydra():
             trusted = compose(CONFIG_NAME, shipped, return_hydra_config=True)
-    except HydraException:  # for a choice without a shipped file
+    except HydraException:  # an override chooses a file that is not shipped
         return guarded
     found, expected = (
         _container(OmegaConf.masked_copy(one, ["hydra", "workers"]), resolve=False)
@@ -243,7 +246,7 @@ def _untrusted(config: DictConfig, overrides: Sequence[str]) -> list[str]:
 
 
 def is_given(setting: str, overrides: Sequence[str]) -> bool:
-    """Whether an override sets a setting, or the section that contains it."""
+    """Return whether an override sets this setting, or a section that contains this setting."""
     given = (text.lstrip("+").partition("=")[0] for text in overrides)
     return any(f"{setting}.".startswith(f"{key}.") for key in given)
 
@@ -270,15 +273,15 @@ def nested_values(overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def choose_run_folder(config: DictConfig, folder: Path) -> None:
-    """Set ``hydra.run.dir`` in a configuration of :func:`compose_config`."""
+    """Set ``hydra.run.dir`` in a configuration that :func:`compose_config` has returned."""
     with read_write(config.hydra):
         config.hydra.run.dir = str(folder)
 
 
 def run_as_job(config: DictConfig, task: Callable[[], None]) -> None:
-    """Run a function as a job of Hydra, with the folder and the log of the configuration.
+    """Call a function as a job of Hydra, with the folder and the log of the configuration.
 
-    ``hydra.main`` would do the same, but compose the configuration twice more.
+    ``hydra.main`` would do the same, but would compose the configuration two more times.
     """
     with _initialised_hydra() as loader:
         with read_write(config.hydra):
@@ -291,13 +294,13 @@ def run_as_job(config: DictConfig, task: Callable[[], None]) -> None:
         def recorded(_: DictConfig) -> None:
             try:
                 task()
-            except Exception as error:  # Hydra would print a line when it returns the error
+            except Exception as error:  # raised below, since Hydra would print an additional line
                 failures.append(error)
                 raise
 
         try:
             done = run_job(recorded, config, "hydra.run.dir", None, context)
-        except OSError as error:  # from Hydra's own files, unless the task raised it
+        except OSError as error:  # while Hydra writes its own files, unless the task raised it
             if failures:
                 raise
             raise OutputError(
@@ -310,7 +313,7 @@ def run_as_job(config: DictConfig, task: Callable[[], None]) -> None:
 
 
 def plain(config: DictConfig, resolve: bool = True) -> dict[str, Any]:
-    """Return a configuration without Hydra's settings as nested dictionaries."""
+    """Return a configuration as nested dictionaries, without Hydra's own settings."""
     with translate_errors([]):
         return _container(_without_hydra(config), resolve)
 
@@ -327,7 +330,7 @@ def _container(config: DictConfig, resolve: bool = False) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _initialised_hydra() -> Iterator[ConfigLoader]:
-    """Initialise Hydra for the shipped configs, and yield their loader."""
+    """Initialise Hydra with the folder of the shipped configs, and yield the loader of configs."""
     folder = str(config_folder())
     config_files.use()
     with _separate_hydra(), initialize_config_dir(folder, "pdesim", version_base=HYDRA_VERSION):
@@ -336,7 +339,7 @@ def _initialised_hydra() -> Iterator[ConfigLoader]:
 
 @contextlib.contextmanager
 def _separate_hydra() -> Iterator[None]:
-    """Allow composition while another Hydra application is active (notebooks, jobs)."""
+    """Allow composition while another Hydra application is active, as in notebooks and jobs."""
     holder = GlobalHydra.instance()
     saved, holder.hydra = holder.hydra, None
     before = HydraConfig.instance().cfg

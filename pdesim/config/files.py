@@ -1,7 +1,7 @@
-"""Reading of configuration files, with errors that show the file, the line and the column.
+"""Reading of configuration files, with error messages that show the file, the line and the column.
 
-The line ``# @package`` of a file may be anywhere among the comments at its top; Hydra itself finds
-it only in front of all other comments.
+The line ``# @package`` may be anywhere among the comments at the top of a file. Hydra itself would
+find this line only before all other comments.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from pdesim.files import check_aliases
 from pdesim.settings import check_keys
 
 CONFIG_NAME = "config"
-#: limit of the values in one file after expansion of aliases, because OmegaConf is slow; shipped
-#: files have fewer than 100
+#: limit of the number of values in one file after its aliases are expanded, because OmegaConf is
+#: slow; the shipped files have fewer than 100 values
 MOST_SETTINGS = 5_000
-#: part of a message of PyYAML -> what is expected
+#: part of a PyYAML error message -> what is expected
 _ALLOWED = {
     "character '\\t'": "spaces for indentation; YAML does not allow tabs",
     "duplicate key": "each name once in a section",
@@ -46,21 +46,21 @@ _ALLOWED = {
 
 
 class FileConfigSource(file_config_source.FileConfigSource):
-    """Hydra's source for files, with other error messages.
+    """A replacement of Hydra's reader of files, with other error messages.
 
-    It must have the name of Hydra's class: workers of Hydra's launchers register that one again,
-    and the registry refuses a different name for the same scheme.
+    This class must have the same name as Hydra's class, because the workers of Hydra's launchers
+    register Hydra's class again, and Hydra's registry refuses a different name for the same scheme.
     """
 
     def load_config(self, config_path: str) -> ConfigResult:
-        """Read a file and its header.
+        """Read a configuration file and its header (the lines ``# @...``).
 
         Raises:
             ConfigError: if the file is not valid YAML, or not a mapping from names to values.
         """
         path = Path(self.path, self._normalize_file_name(config_path))
         if not path.exists():
-            raise ConfigLoadError(f"Config not found : {path}")
+            raise ConfigLoadError(f"no such configuration file: {path}")
         text = read_text(path)
         shown = _shown(path)
         try:
@@ -102,7 +102,7 @@ def groups() -> list[str]:
 
 
 def choices(group: str, folders: Sequence[Path] = ()) -> list[str]:
-    """Return the configs of a group, in the shipped folder and in other folders."""
+    """Return the names of the configs of a group, in the shipped folder and in other folders."""
     found = set()
     for folder in (config_folder(), *folders):
         found |= {path.stem for path in (folder / group).glob("*.yaml") if path.is_file()}
@@ -111,7 +111,7 @@ def choices(group: str, folders: Sequence[Path] = ()) -> list[str]:
 
 def use() -> None:
     """Make Hydra read files with :class:`FileConfigSource`."""
-    Plugins.instance()  # first, since it registers Hydra's own source
+    Plugins.instance()  # must come first, since it registers Hydra's own class
     SourcesRegistry.instance().types["file"] = FileConfigSource
 
 
@@ -119,7 +119,7 @@ def read_text(path: Path) -> str:
     """Read a text file.
 
     Raises:
-        ConfigError: if it cannot be read, or is not UTF-8.
+        ConfigError: if the file cannot be read, or is not UTF-8.
     """
     try:
         return path.read_bytes().decode("utf-8-sig")
@@ -128,17 +128,17 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise ConfigError(
-            f"{_shown(path)}, line {line}: this is not UTF-8 text", "a file saved as UTF-8"
+            f"{_shown(path)}, line {line}: this is not UTF-8 text", "a file that is saved as UTF-8"
         ) from None
 
 
 def yaml_error(error: yaml.YAMLError, name: str, text: str) -> ConfigError:
-    """Return the error for invalid YAML, with the line and a caret at the position.
+    """Return the error for invalid YAML, which shows the line with a caret at the position.
 
     Args:
         error: the exception of PyYAML.
         name: the name of the file.
-        text: its contents.
+        text: the contents of the file.
     """
     if isinstance(error, yaml.reader.ReaderError):
         place = text.find(chr(error.character)) if isinstance(error.character, int) else -1
@@ -173,7 +173,11 @@ def _located(name: str, text: str, line: int, column: int | None, problem: str) 
 
 
 def _without_space(text: str, first: int, last: int) -> int | None:
-    """Return the number of the last line such as ``D:1`` between two lines (counted from 0)."""
+    """Return the number of the last line with a missing space, such as ``D:1``; None if none.
+
+    Only the lines ``first`` to ``last``, counted from 0, are considered. The result is counted
+    from 1.
+    """
     lines = text.splitlines()
     for number in range(min(last, len(lines) - 1), max(first, last - 20) - 1, -1):
         if re.match(r"\s*[\w.-]+:[^\s:/]", lines[number]):
@@ -195,8 +199,13 @@ def _header(text: str) -> str:
 def _check(config: Any, name: str, text: str) -> None:
     """Check that a file is a mapping from names to values.
 
+    Args:
+        config: the contents of the file.
+        name: the name of the file, for errors.
+        text: the text of the file, for errors.
+
     Raises:
-        ConfigError: if it is not.
+        ConfigError: otherwise.
     """
     if not OmegaConf.is_dict(config):
         raise ConfigError(
@@ -222,7 +231,7 @@ def _check(config: Any, name: str, text: str) -> None:
 
 
 def _too_large(values: Any, place: str = "") -> str | None:
-    """Return the dotted name of an integer beyond the range of floats, None if there is none."""
+    """Return the dotted name of an integer beyond the range of floats; None if there is none."""
     if isinstance(values, Mapping):
         found = (_too_large(value, f"{place}.{key}".lstrip(".")) for key, value in values.items())
     elif isinstance(values, list):
@@ -237,6 +246,6 @@ _STRANGE_KEY = re.compile(r"\s*(on|off|yes|no|true|false|null|~|[-+.\d]+)\s*:(\s
 
 
 def _shown(path: Path) -> str:
-    """Return a path relative to the current directory if it is inside it."""
+    """Return a path as text, relative to the current directory if it is inside this directory."""
     relative = os.path.relpath(path)
     return str(path) if relative.startswith("..") else relative

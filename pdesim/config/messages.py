@@ -1,4 +1,4 @@
-"""Conversion of the errors of Hydra and OmegaConf to :class:`pdesim.errors.ConfigError`."""
+"""Conversion of errors of Hydra and OmegaConf to :class:`pdesim.errors.ConfigError`."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from pdesim.settings import Settings, lies_in
 
 @contextlib.contextmanager
 def translate_errors(overrides: Sequence[str], config_dir: str | None = None) -> Iterator[None]:
-    """Convert the exceptions of Hydra and OmegaConf to :class:`ConfigError`.
+    """Convert exceptions of Hydra and OmegaConf in this context to :class:`ConfigError`.
 
     Args:
-        overrides: the overrides that are composed in this context.
+        overrides: the overrides that are composed in this context, for the messages.
         config_dir: the folder with the user's configs.
     """
     try:
@@ -40,7 +40,7 @@ def translate_errors(overrides: Sequence[str], config_dir: str | None = None) ->
         raise _explain(error, overrides, folders) from None
 
 
-#: exceptions of Hydra and OmegaConf for invalid overrides and files
+#: exceptions that Hydra and OmegaConf raise for invalid overrides and files
 _FROM_HYDRA = (
     HydraException,
     OmegaConfBaseException,
@@ -55,7 +55,7 @@ _FROM_HYDRA = (
 
 
 def _is_ours(error: Exception) -> bool:
-    """Whether an exception was raised by pdesim, not by Hydra, OmegaConf or their dependencies."""
+    """Return whether pdesim raised an exception, and not Hydra, OmegaConf or their dependencies."""
     rooms = [
         str(frame.f_globals.get("__name__", "")).partition(".")[0]
         for frame, _ in traceback.walk_tb(error.__traceback__)
@@ -91,7 +91,7 @@ def _explain(error: Exception, overrides: Sequence[str], folders: Sequence[Path]
         )
     wrong = next((text for text in overrides if not _is_override(text)), None)
     settings = [override.removeprefix("++") for override in overrides]
-    # an unknown function, such as sin(1,2), is a value that needs quotes, too
+    # an unknown function, such as sin(1,2), is also treated as a value that needs quotes
     in_grammar = isinstance(error, OverrideParseException) or wrong is not None
     if not in_grammar and "while evaluating" not in first:
         given = next((o for o in settings if o and o in message), "")
@@ -106,8 +106,8 @@ def _explain(error: Exception, overrides: Sequence[str], folders: Sequence[Path]
         )
     if wrong is not None:
         return _grammar(first, *wrong.removeprefix("++").partition("="))
-    # the message quotes a part of the text; a match of the setting is more reliable than one of
-    # its value, a long one more than a short one
+    # the message quotes a part of the wrong override. If the whole override occurs in the message,
+    # this is more reliable than its value alone, and a long match is more reliable than a short one
     read = re.search(r"at input '(.+)'$", first)
     named = [s for s in settings if s in message or (read and read.group(1) in s)]
     named = named or [s for s in settings if s.partition("=")[2] and s.partition("=")[2] in message]
@@ -130,7 +130,7 @@ def _unknown_choice(path: str, folders: Sequence[Path]) -> ConfigError:
 
 
 def _is_override(text: str) -> bool:
-    """Whether an override is valid in Hydra's grammar."""
+    """Return whether an override is valid in Hydra's grammar."""
     try:
         OverridesParser.create().parse_override(text)
     except HydraException:
@@ -139,13 +139,13 @@ def _is_override(text: str) -> bool:
 
 
 def _several_values(override: str, overrides: Sequence[str]) -> ConfigError:
-    """Return the error for several values, or a range, of a setting of a single run."""
+    """Return the error for a setting of a single run that has several values, or a range."""
     key, _, value = override.removeprefix("++").partition("=")
     words = " ".join(shlex.quote(text.removeprefix("++")) for text in overrides)
     return ConfigError(
-        f"{key} has several values, {value}, but this is a single run",
+        f"{key} has several values, {value}, but a single run was requested",
         f"one value, or [{value}] for a list" if "(" not in value else "one value",
-        f"use -m for a sweep over these values:  pdesim -m {words}",
+        f"use -m to compute a sweep over these values:  pdesim -m {words}",
     )
 
 
@@ -174,7 +174,7 @@ def _grammar(first: str, key: str, equals: str, value: str) -> ConfigError:
     return ConfigError(
         f"the value of {key} cannot be read: {value}",
         "a number, a name, or text in quotes",
-        f"\"{key}='{quoted}'\"   (quotes for the shell outside, for the formula inside)",
+        f"\"{key}='{quoted}'\"   (outer quotes for the shell, inner quotes for the formula)",
     )
 
 
@@ -186,12 +186,13 @@ def _unknown_key(key: str, overrides: Sequence[str]) -> ConfigError:
         for section in removed:
             if lies_in(key, (section,)) and lies_in(name, (section,)):
                 return ConfigError(
-                    f"{text} sets a part of {section}, which ~{section} removes", "one of them"
+                    f"{text} sets a part of {section}, which ~{section} removes",
+                    "only one of these two",
                 )
     known = _known_keys(key.split(".")[:-1])
     if not rest or rest[-1] not in known:
         return ConfigError(f"unknown setting {key}", nearest(key.split(".")[-1], known))
-    # a setting that only other configs of this group have
+    # the setting exists only in other configs of this group
     chosen = next((o for o in reversed(overrides) if o.startswith(f"{group}=")), group)
     reason = ": spectral operators have no order" if key == "operators.order" else ""
     return ConfigError(
@@ -209,12 +210,15 @@ def _known_keys(parents: Sequence[str]) -> list[str]:
     return list(getattr(model, "model_fields", {}))
 
 
-#: regular expression of the names of configs
+#: regular expression that matches names of configs
 _NAME = r"(?!(null|true|false)$)[A-Za-z_][\w./-]*"
 
 
 def _group_in(message: str, overrides: Sequence[str]) -> str | None:
-    """Return the group in a message, or the group whose setting is not the name of a config."""
+    """Return the group that a message names.
+
+    If it names none, return the first group whose value on the command line is not a name.
+    """
     named = next((g for g in groups() if re.search(rf"\b{g}\b", message)), None)
     keys = [(o.partition("=")[0], o.partition("=")[2]) for o in overrides]
     wrong = [k for k, v in keys if k in groups() and not re.fullmatch(_NAME, v)]

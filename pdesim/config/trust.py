@@ -1,10 +1,10 @@
 """Settings that untrusted configuration files may not change.
 
-Hydra's own settings can run code: Hydra calls the targets in ``hydra.callbacks`` and
-``hydra.job_logging``, sets environment variables, and writes into given folders. The section
-``workers.options`` contains shell commands for a cluster. Files in ``--config-dir`` or
-``hydra.searchpath`` may set the settings of pdesim, and the folders of runs and sweeps inside
-``outputs/``. The command line may set everything.
+Hydra's own settings can run code: Hydra calls the functions that are named in ``hydra.callbacks``
+and ``hydra.job_logging``, sets environment variables, and writes into the folders that are named.
+The section ``workers.options`` contains shell commands for a cluster. Files in ``--config-dir`` or
+``hydra.searchpath`` may therefore only set the settings of pdesim, and choose folders for runs and
+sweeps inside ``outputs/``. The command line may set everything.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any
 
 from pdesim.errors import ConfigError
 
-#: the folder in which untrusted files may choose the folder of a run
+#: untrusted files may choose the folder of a run only inside this folder
 OUTPUTS = "outputs"
-#: settings of Hydra for the folder of a run or a sweep
+#: settings of Hydra that choose the folder of a run or a sweep
 FOLDERS = ("run.dir", "sweep.dir")
-#: settings of Hydra that differ between compositions
+#: settings that Hydra itself fills in, and which may differ between two compositions
 FILLED_IN = re.compile(
     r"(runtime|overrides|defaults|searchpath|mode|job\.(override_dirname|num|id|config_name))(\.|$)"
 )
@@ -34,12 +34,15 @@ def guarded_overrides(overrides: Sequence[str]) -> list[str]:
 
 
 def setting_of(override: str) -> str:
-    """Return the dotted name of an override's setting; ``hydra/launcher`` is ``hydra.launcher``."""
+    """Return the dotted name of the setting in an override, without signs such as ``+``.
+
+    A slash is replaced by a dot: ``hydra/launcher=...`` gives ``hydra.launcher``.
+    """
     return override.lstrip("+~").partition("=")[0].partition("@")[0].replace("/", ".")
 
 
 def untrusted_settings(found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
-    """Return the dotted names of guarded settings that untrusted files changed.
+    """Return the dotted names of guarded settings that untrusted files have changed.
 
     Args:
         found: the composed sections ``hydra`` and ``workers``, not resolved.
@@ -62,7 +65,7 @@ def outside_folders(resolved: Mapping[str, str], overrides: Sequence[str]) -> li
     """Return the folders outside ``outputs/`` that were not given on the command line.
 
     Args:
-        resolved: setting -> value for the settings in ``FOLDERS``.
+        resolved: the values of the settings in ``FOLDERS``.
         overrides: the overrides of the command line.
     """
     typed, root = {setting_of(text) for text in overrides}, Path(OUTPUTS).resolve()
@@ -70,7 +73,7 @@ def outside_folders(resolved: Mapping[str, str], overrides: Sequence[str]) -> li
         f"hydra.{name}={folder}"
         for name, folder in resolved.items()
         if not {f"hydra.{name}", f"hydra.{name.partition('.')[0]}"} & typed
-        # control characters would be written to the terminal
+        # a name with control characters is refused, because names are printed on the terminal
         and not (str(folder).isprintable() and Path(folder).resolve().is_relative_to(root))
     ]
 
@@ -80,8 +83,8 @@ def trust_error(names: Sequence[str]) -> ConfigError:
     return ConfigError(
         f"a file outside pdesim's own configs sets {', '.join(names)}",
         "settings of pdesim, and hydra.run.dir and hydra.sweep.dir inside outputs/",
-        "set it on the command line, or add --trust-config if you trust all files in --config-dir: "
-        "they can then run any code",
+        "set this on the command line; or add --trust-config if you trust all files in "
+        "--config-dir, which can then run any code",
     )
 
 
@@ -93,13 +96,13 @@ def check_swept(name: str, text: str) -> None:
         text: the override, for errors.
 
     Raises:
-        ConfigError: for settings of the sweep itself, and for names with a package (``@``).
+        ConfigError: for settings of the sweep itself, and for names that contain ``@``.
     """
     section = setting_of(name).partition(".")[0]
     if section in ("sweep", *GUARDED) or "@" in name:
         raise ConfigError(
             f"{text} cannot differ between the members of a sweep",
-            f"one value for all of them, such as {section}=..., on the command line",
+            f"one value for all members, such as {section}=..., on the command line",
         )
 
 

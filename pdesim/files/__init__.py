@@ -1,9 +1,10 @@
-"""Safe reading of untrusted files, and writing that leaves complete files.
+"""Safe reading of untrusted files, and writing that never leaves incomplete files.
 
-- `hdf5` opens HDF5 files that do not refer to other files; `heaps` and `attributes` check their
-  attributes; `create` writes them to disks that may be full.
-- `folder` checks a folder before pdesim writes into it; `replace` writes under a temporary name.
-- `text` reads YAML and limits its aliases; `interpolation` limits ``${...}``.
+- `hdf5` opens HDF5 files, and refuses those that refer to other files. `heaps` and `attributes`
+  check the attributes of such files. `create` writes them to disks that may be full.
+- `folder` checks a folder before pdesim writes into it. `replace` replaces files atomically.
+- `text` reads YAML and limits its size after aliases are expanded. `interpolation` limits the size
+  of settings after each ``${...}`` is replaced.
 - `inputs` reads images and frames that are named in formulas.
 - `version` checks the version of a file's layout.
 """

@@ -1,9 +1,10 @@
 """The memory that HDF5 attributes need, determined before they are read.
 
 An attribute of variable length stores the length and the heap address of each element. In a file of
-a few kilobytes a million elements may refer to the same megabyte, and reading the attribute makes a
-million copies. HDF5 computes the total size for datasets only. This module therefore reads the
-stored form of the elements: 4 bytes of length, 8 of address, and 4 of index in the heap.
+a few kilobytes, a million elements may refer to the same megabyte, and reading the attribute would
+create a million copies of this megabyte. HDF5 can compute the total size of datasets, but not of
+attributes. This module therefore reads the stored form of each element: 4 bytes for the length, 8
+for the address of a heap, and 4 for the index in the heap.
 
 Source: HDF5 File Format Specification 3.0, VIII.B, "Disk Format: Level 4 - Variable-length Data".
 """
@@ -20,13 +21,13 @@ from h5py._objects import phil
 
 from pdesim.errors import OutputError
 
-#: limit of the attributes of a file, in bytes; the settings of a run take some thousands
+#: limit of the bytes in all attributes of a file; the settings of a run take a few thousand
 LARGEST = 2**24
 #: limit of the number of attributes of one group or dataset
 MOST = 10_000
-#: assumed bytes of an element of variable length if its length cannot be read
+#: assumed size in bytes of an element of variable length if its length cannot be read
 _GUESS = 2**12
-#: the stored form of such an element with addresses of 8 bytes, as in nearly all files
+#: the stored form of an element of variable length, for addresses of 8 bytes as in nearly all files
 _STORED = np.dtype([("length", "<u4"), ("address", "<u8"), ("number", "<u4")])
 _SOFT, _ANY = 1, -1  # values of H5T_pers_t
 _ID, _SIZE, _POINTER = ctypes.c_int64, ctypes.c_size_t, ctypes.c_void_p
@@ -34,21 +35,21 @@ _CONVERSION = ctypes.CFUNCTYPE(
     ctypes.c_int, _ID, _ID, _POINTER, _SIZE, _SIZE, _SIZE, _POINTER, _POINTER, _ID
 )
 
-#: attribute -> the sum of the lengths of its elements
+#: a function that returns the sum of the lengths of an attribute's elements
 Lengths = Callable[[h5a.AttrID], int]
 
 
 def attribute_bytes(item, file: str, lengths: Lengths) -> int:
-    """Return the bytes that the attributes of a group or dataset take in memory.
+    """Return the number of bytes that the attributes of a group or dataset need in memory.
 
     Args:
         item: the open group or dataset.
         file: the name of the file, for errors.
-        lengths: see :func:`stored_lengths`.
+        lengths: the function that :func:`stored_lengths` yields.
 
     Raises:
-        OutputError: if there are more than ``MOST`` attributes, or the size of one is unknown
-            because it has a type of variable length inside another type.
+        OutputError: if there are more than ``MOST`` attributes, or if the size of an attribute is
+            unknown because it has a variable-length type inside another type.
     """
     if h5a.get_num_attrs(item) > MOST:
         raise OutputError(f"a group or dataset of {file} has more than {MOST:,} attributes")
@@ -71,9 +72,9 @@ def attribute_bytes(item, file: str, lengths: Lengths) -> int:
 
 def _of_unknown_size(file: str, name: bytes) -> OutputError:
     return OutputError(
-        f"the attribute {name.decode('utf-8', 'replace')!r} of {file} has parts of variable length "
-        "inside another type",
-        "attributes that are numbers, texts, or lists of these",
+        f"the attribute {name.decode('utf-8', 'replace')!r} of {file} has a nested variable-length "
+        "type",
+        "numbers, strings, or lists of these",
     )
 
 
@@ -95,9 +96,9 @@ def _has_parts_that_vary(kind: h5t.TypeID) -> bool:
 def stored_lengths() -> Iterator[Lengths]:
     """Yield a function that sums the lengths of an attribute's elements without reading them.
 
-    Within the context, HDF5 can convert types of variable length to 16 uninterpreted bytes; h5py
-    has no interface for this. If the library's functions are not found, every element is assumed to
-    have ``_GUESS`` bytes.
+    Within the context, HDF5 can convert elements of variable length to 16 uninterpreted bytes.
+    Since h5py has no interface for this, functions of the HDF5 library are called directly. If they
+    are not found, every element is assumed to have ``_GUESS`` bytes.
     """
     try:
         library = _library()
@@ -107,7 +108,7 @@ def stored_lengths() -> Iterator[Lengths]:
     raw = h5t.create(h5t.OPAQUE, _STORED.itemsize)
 
     def keep(source, target, *_) -> int:
-        """Copy stored elements unchanged; a negative result refuses all other conversions."""
+        """Leave the stored elements unchanged, and refuse other conversions by the result -1."""
         sizes = library.H5Tget_size(source), library.H5Tget_size(target)
         return 0 if sizes == (_STORED.itemsize, _STORED.itemsize) else -1
 
@@ -129,7 +130,8 @@ def stored_lengths() -> Iterator[Lengths]:
         yield read
     finally:
         with phil:
-            # HDF5 has registered it for the used types, too, so it is removed for all types
+            # HDF5 has also registered the conversion for all types that were used, so it must be
+            # removed for all types
             library.H5Tunregister(_ANY, b"pdesim", 0, 0, conversion)
 
 

@@ -1,10 +1,11 @@
 """Writing HDF5 files when the disk may become full.
 
-After a failed write, HDF5 keeps the unwritten data and the objects that they belong to open, and
-Python ends with a segmentation fault. HDF5 is therefore shielded from most failures: new files are
-written through a Python object that records the first error and reports success, and frames are
-appended only while the file system has enough free space. If a write fails nevertheless (quotas,
-another program), the file is closed by :func:`abandon`.
+After a failed write, HDF5 retains the unwritten data, and the objects to which they belong remain
+open; Python then ends with a segmentation fault. HDF5 is therefore shielded from most failures: new
+files are written through a Python object that records the first error but reports success to HDF5,
+and frames are appended only while the file system has enough free space. If a write fails
+nevertheless (because of a quota, or because another program has filled the disk),
+:func:`abandon` closes the file.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ try:
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
-#: bytes that HDF5 and the file system need in addition to the data
+#: number of bytes that HDF5 and the file system need in addition to the data
 RESERVE = 2**16
-#: files that could not be closed; a reference keeps Python from closing them again
+#: files that could not be closed; these references prevent Python from closing them again
 _UNCLOSED: list[h5py.File] = []
 
 
 class _Kept(io.FileIO):
-    """A file that records its first error instead of raising it, and then ignores writes."""
+    """A file that records its first error instead of raising it, and ignores all later writes."""
 
     error: OSError | None = None
 
@@ -59,7 +60,7 @@ class _Kept(io.FileIO):
 
 @contextlib.contextmanager
 def creating(path: Path, **options: Any) -> Iterator[h5py.File]:
-    """Create an HDF5 file that is closed at the end of the context, also after failed writes.
+    """Create an HDF5 file that is closed at the end of the context, even after failed writes.
 
     Raises:
         OSError: if the file could not be written.
@@ -72,11 +73,11 @@ def creating(path: Path, **options: Any) -> Iterator[h5py.File]:
 
 
 def abandon(file: h5py.File) -> None:
-    """Close a file after a failed write; earlier writes stay on the disk.
+    """Close a file after a failed write. Data that were written earlier remain on the disk.
 
-    When its objects are closed, HDF5 repeats failed writes, and a second failure ends Python with a
-    segmentation fault. A file in memory therefore takes over the file descriptor, receives the
-    repeated writes, and disappears when it is closed.
+    When a file is closed, HDF5 repeats failed writes, and a second failure would end Python with a
+    segmentation fault. Therefore the file descriptor is first redirected to a file in memory, which
+    receives the repeated writes and vanishes when it is closed.
     """
     descriptor = file.id.get_vfd_handle()
     with _file_in_memory() as memory:
@@ -110,7 +111,7 @@ def changing(path: Path, size: int, **options: Any) -> Iterator[h5py.File]:
 
     Args:
         path: the file.
-        size: an upper bound of the bytes that are added.
+        size: an upper bound of the number of bytes by which the file grows.
         options: keyword arguments of ``h5py.File``.
 
     Raises:
@@ -131,7 +132,7 @@ def changing(path: Path, size: int, **options: Any) -> Iterator[h5py.File]:
 
 
 def _reserve(path: Path, size: int) -> None:
-    """Extend a file by ``size`` allocated bytes; HDF5 truncates unused ones."""
+    """Allocate ``size`` bytes at the end of a file. HDF5 later releases those it does not use."""
     if not hasattr(os, "posix_fallocate"):
         return
     with open(path, "r+b") as file:
@@ -145,11 +146,11 @@ def _reserve(path: Path, size: int) -> None:
 
 
 def check_space(path: Path, size: int) -> None:
-    """Check before a write of HDF5 that there is enough free space.
+    """Check that there is enough free space before HDF5 writes to a file.
 
     Args:
         path: an existing file.
-        size: the number of bytes to be added; ``RESERVE`` more have to be free.
+        size: the number of bytes to be added. ``RESERVE`` additional bytes must be free.
 
     Raises:
         OSError: ``ENOSPC`` if the file system has less free space; ``EFBIG`` if the file would

@@ -1,8 +1,8 @@
 """Checks of untrusted folders of runs, and creation of folders.
 
-Writing into a folder must not change anything outside it. Links, named pipes and devices with a
-name that pdesim uses are therefore refused: a linked log file would be extended at another place,
-and reading a pipe or ``/dev/zero`` would never end.
+Writing into a folder must not change anything outside this folder. If a name that pdesim uses
+belongs to a link, a named pipe or a device, the folder is therefore refused: writing to a link
+would change a file elsewhere, and reading a pipe or ``/dev/zero`` would never end.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 
 from pdesim.errors import OutputError
 
-#: beginnings of the names that pdesim and Hydra use in the folder of a run or a sweep, without
-#: leading dots; a temporary file has the beginning of the file that it replaces
+#: beginnings of the names of all files that pdesim and Hydra write into the folder of a run or a
+#: sweep, without leading dots; a temporary file begins with the name of the file that it replaces
 NAMES = (
     "animation",
     "checkpoint",
@@ -35,24 +35,25 @@ NAMES = (
     "sweep",
     "verify",
 )
-#: files that are changed in place, so that a hard link to one would be changed, too
+#: files that are changed in place; if such a file had a second name (hard link), the file of the
+#: other name would also change
 IN_PLACE = ("snapshots.h5", "pdesim.log", ".lock")
-#: folders inside a run's folder that Hydra and Submitit write
+#: folders that Hydra and Submitit create inside the folder of a run or a sweep
 INSIDE = (".hydra", ".submitit")
-#: limits of the bytes of a name and of a path on most file systems; files in a folder need some of
-#: the latter
+#: limits of the length of a name and of a path in bytes, on most file systems. The limit of a path
+#: leaves room for the names of files inside a folder
 LONGEST_NAME, LONGEST_PATH = 255, 4000
-#: size limit of text files; status.json and .hydra/config.yaml take some thousand bytes
+#: limit of the size of text files; status.json and .hydra/config.yaml have a few thousand bytes
 LARGEST_TEXT = 2**24
 #: the maximum number of characters in a line of a table, which may have any number of lines
 LONGEST_LINE = 2**16
 
 
 def as_path(value: object) -> Path:
-    """Convert an argument to a path, with ``~`` at its start replaced by the home folder.
+    """Convert an argument to a path. An initial ``~`` is replaced by the home folder.
 
     Raises:
-        OutputError: if it is neither text nor a path, or if no file can have this name.
+        OutputError: if the argument is neither text nor a path, or no file can have this name.
     """
     if not isinstance(value, (str, Path)):
         raise OutputError(f"{repr(value)[:200]} is not a path", "text or a pathlib.Path")
@@ -63,7 +64,8 @@ def check_path(path: Path) -> Path:
     """Return a path after checking that the file system accepts it.
 
     Raises:
-        OutputError: for a path that is too long or contains null characters, or a loop of links.
+        OutputError: for a path that is too long, contains null characters, or is a link that leads
+            back to itself.
     """
     try:
         os.lstat(path)
@@ -83,10 +85,10 @@ def check_creatable(folder: Path, setting: str = "hydra.run.dir") -> None:
 
     Args:
         folder: the folder.
-        setting: the setting that chooses it, for errors.
+        setting: the setting that chooses the folder, for errors.
 
     Raises:
-        OutputError: if this is not the case.
+        OutputError: otherwise.
     """
     try:
         present = next(path for path in (folder, *folder.absolute().parents) if path.exists())
@@ -99,14 +101,14 @@ def check_creatable(folder: Path, setting: str = "hydra.run.dir") -> None:
         raise OutputError(
             f"the output folder {str(folder)[:300]} cannot be created: {present} is not a writable "
             "folder",
-            hint=f"{setting}=DIR",
+            hint=f"set {setting}=DIR to a writable folder",
         )
 
 
 def check_folder(folder: Path) -> None:
-    """Check that writing into a folder changes no file outside it.
+    """Check that writing into a folder changes no file outside this folder.
 
-    The folder may be a link itself, and it may be missing.
+    The folder itself may be a link, or may not exist.
 
     Raises:
         OutputError: if a name that pdesim uses belongs to a symbolic link, a pipe, a socket, a
@@ -115,7 +117,7 @@ def check_folder(folder: Path) -> None:
     for directory in (folder, *(folder / name for name in INSIDE)):
         try:
             entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
-        except OSError:  # missing, or not a folder; creating it raises an error
+        except OSError:  # does not exist, or is not a folder; then creating it raises an error
             continue
         inside = directory != folder
         for entry in entries:
@@ -124,7 +126,7 @@ def check_folder(folder: Path) -> None:
 
 
 def check_sweep_folder(folder: Path) -> None:
-    """Apply :func:`check_folder` to the folder of a sweep and to those of its members.
+    """Apply :func:`check_folder` to the folder of a sweep and to the folders of its members.
 
     Raises:
         OutputError: see :func:`check_folder`; also if the folder of a member is a link.
@@ -137,7 +139,7 @@ def check_sweep_folder(folder: Path) -> None:
             raise OutputError(
                 f"{folder} contains a symbolic link: {member.name} -> {os.readlink(member)}; "
                 "nothing was written",
-                "members in folders inside that of the sweep",
+                "members in folders inside the folder of the sweep",
                 f"remove {member.name}, or use another folder (hydra.sweep.dir=DIR)",
             )
         check_folder(member)
@@ -162,7 +164,7 @@ def _check(folder: Path, entry: os.DirEntry) -> None:
 
 
 def check_own_file(path: Path) -> Path:
-    """Return a path after checking that it is a regular file, or a link inside its folder.
+    """Return a path after checking that it is a regular file, or a link to a file in its folder.
 
     Raises:
         OutputError: if the file does not exist, is a pipe or a device, or is a symbolic link to a
@@ -182,10 +184,10 @@ def check_own_file(path: Path) -> Path:
 
 
 def is_path(word: str) -> bool:
-    """Whether an argument of the command line is a path, not a setting such as ``grid=64``.
+    """Return whether an argument of the command line is a path, not a setting such as ``grid=64``.
 
-    An argument with ``=`` is a path if it exists or has the beginning of one (``./``, ``~/``,
-    ``/``).
+    An argument with ``=`` is a path if a file of this name exists, or if the argument begins with
+    ``.``, ``/`` or ``~/``.
     """
     return "=" not in word or word.startswith((".", "/", "~/")) or os.path.exists(word)
 
@@ -195,26 +197,26 @@ RUN_FILES = ("checkpoint", "snapshots.h5", "status", "pdesim")
 
 
 def is_run_file(path: Path) -> bool:
-    """Whether a path is a run's own file, which an export must not replace."""
+    """Return whether a path is a file that a run has written, which an export must not replace."""
     in_run = (path.parent / "snapshots.h5").exists()
     kept = path.suffix in (".h5", ".json", ".log") and path.name.startswith(RUN_FILES)
     return in_run and kept
 
 
 def new_folder(folder: Path, setting: str = "hydra.run.dir") -> Path:
-    """Create a new folder: ``folder``, or the first of ``folder_1``, ``folder_2``, ...
+    """Create a new folder: ``folder`` or, if that exists, ``folder_1``, ``folder_2``, and so on.
 
-    Concurrent processes get different folders.
+    Processes that call this function at the same time create different folders.
 
     Args:
         folder: the folder.
-        setting: the setting that chooses it, for errors.
+        setting: the setting that chooses the folder, for errors.
 
     Returns:
         The path of the new folder.
 
     Raises:
-        OutputError: if it cannot be created.
+        OutputError: if the folder cannot be created.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -230,14 +232,14 @@ def new_folder(folder: Path, setting: str = "hydra.run.dir") -> Path:
 
 
 def make_folder(folder: Path, setting: str = "hydra.run.dir") -> None:
-    """Create the folder of a run or a sweep and its parents if they are missing.
+    """Create the folder of a run or a sweep, with its parents, if it does not exist.
 
     Args:
         folder: the folder.
-        setting: the setting that chooses it, for errors.
+        setting: the setting that chooses the folder, for errors.
 
     Raises:
-        OutputError: if it cannot be created; see also :func:`check_folder`.
+        OutputError: if the folder cannot be created; see also :func:`check_folder`.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -251,7 +253,7 @@ def not_made(folder: Path, error: Exception, setting: str = "hydra.run.dir") -> 
     reason = getattr(error, "strerror", None) or error
     return OutputError(
         f"the output folder {str(folder)[:300]!r} cannot be created ({reason})",
-        hint=f"{setting}=DIR with a writable folder",
+        hint=f"set {setting}=DIR to a writable folder",
     )
 
 

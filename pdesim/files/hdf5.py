@@ -1,8 +1,9 @@
 """Opening HDF5 files that may be damaged, still being written, or malicious.
 
-Through soft and external links, external storage and virtual datasets, an HDF5 file can make its
-reader open other files, and a writer change them. Files with any of these are refused before data
-are read. So are small files whose contents would take a large amount of memory.
+An HDF5 file may contain soft and external links, datasets in external storage, and virtual
+datasets. These make a reader open other files, and a writer change other files. Files that contain
+any of these are refused before data are read. Small files whose contents would take a large amount
+of memory are also refused.
 """
 
 from __future__ import annotations
@@ -25,33 +26,34 @@ from pdesim.files.attributes import attribute_bytes, stored_lengths
 from pdesim.files.folder import check_own_file
 from pdesim.files.heaps import check_heaps
 
-#: exceptions of h5py for damaged files
+#: exceptions that h5py raises for damaged files
 UNREADABLE = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError,
               IndexError, AttributeError)  # fmt: skip
 #: limit of the number of groups, datasets and links of a file; a snapshot file has about ten
 MOST_OBJECTS = 10_000
 #: limit of the number of frames of a file; their times take 256 MiB
 MOST_FRAMES = 2**25
-#: highest compression ratio of deflate (zlib.net/zlib_tech.html); that of LZF is 88
+#: highest compression ratio of deflate (zlib.net/zlib_tech.html); LZF reaches 88
 DEFLATE_RATIO = 1032
-#: allowed bytes of unwritten chunks
+#: largest number of bytes of a dataset that may be in chunks that were never written
 UNSTORED = 2**20
-#: allowed bytes of a chunk that is larger than its dataset
+#: largest number of bytes of a chunk that is larger than its dataset
 LARGEST_CHUNK = 2**24
-# filters that preserve the size of a chunk, filters of bounded compression, and all known
-# compression filters, with the registered numbers of blosc, lz4, bitshuffle, zstd and blosc2
+# filters that preserve the size of a chunk, filters with a bounded compression ratio, and all known
+# compression filters; the numbers are those of blosc, lz4, bitshuffle, zstd and blosc2
 _KEEPING = {h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32}
 _BOUNDED = {h5z.FILTER_DEFLATE, h5z.FILTER_LZF}
 _PACKING = _BOUNDED | {h5z.FILTER_SZIP, h5z.FILTER_NBIT, h5z.FILTER_SCALEOFFSET,
                        32001, 32004, 32008, 32015, 32026}  # fmt: skip
-#: how often HDF5 reads metadata with a wrong checksum, which a writer may be changing. The waiting
-#: time doubles from 1 ns: 24 attempts take 17 ms, the default of 100 would never end
+#: number of attempts of HDF5 to read metadata with a wrong checksum, since a writer may be changing
+#: the metadata. The waiting time begins with 1 ns and is doubled after every attempt: 24 attempts
+#: take 17 ms, while the default of 100 attempts would never end
 _ATTEMPTS = 24
 
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Convert the exceptions of h5py for damaged files.
+    """Convert exceptions of h5py for damaged files to OutputError.
 
     Raises:
         OutputError: with the name of the file and the message of HDF5.
@@ -67,18 +69,18 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def reason(error: Exception) -> str:
-    """Return the first line of an exception's message, or its name if it has no message."""
+    """Return the first line of an exception's message, or the exception's name if it has none."""
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     return (text.splitlines() or [""])[0] or type(error).__name__
 
 
 def open_hdf5(path: Path) -> h5py.File:
-    """Open a file for reading, also while it is written (SWMR) or after its writer was killed.
+    """Open a file for reading, even while it is being written or after its writer was killed.
 
     Raises:
-        OSError: if it is not a readable HDF5 file.
-        OutputError: if it is a link to a file outside its folder, refers to other files, or needs
-            much more memory than its size.
+        OSError: if the file is not a readable HDF5 file.
+        OutputError: if the file is a link to a file outside its folder, refers to other files, or
+            would need much more memory than the size of the file.
     """
     check_heaps(check_own_file(path))
     file = _open(path)
@@ -139,7 +141,10 @@ def _open(path: Path) -> h5py.File:
 
 
 def _limit_attempts(access: h5p.PropFAID) -> None:
-    """Call H5Pset_metadata_read_attempts, which is missing in h5py, if it is found."""
+    """Limit the attempts to read metadata, if H5Pset_metadata_read_attempts is found.
+
+    The function is called in the HDF5 library directly, since h5py has no interface for it.
+    """
     with contextlib.suppress(OSError, AttributeError):
         function = ctypes.CDLL(h5p.__file__).H5Pset_metadata_read_attempts
         function.argtypes, function.restype = [ctypes.c_int64, ctypes.c_uint], ctypes.c_int
@@ -150,7 +155,7 @@ def _check_contained(file: h5py.File) -> None:
     """Check all links, datasets and attributes of a file without following references.
 
     Raises:
-        OutputError: for a reference to another file, and for chunks, filters and attributes that
+        OutputError: for references to other files, and for chunks, filters and attributes that may
             need much more memory than the size of the file.
     """
     name = str(file.filename)
@@ -193,7 +198,7 @@ def _check_dataset(data: h5d.DatasetID, name: str, place: str) -> None:
         raise OutputError(
             f"{place} in {name} has the filters {filters}",
             "at most one known compression filter, besides shuffle and fletcher32",
-            f"a copy of the data, such as: h5repack -f GZIP=4 {name} NEW, if you trust the file",
+            f"if you trust the file, copy its data: h5repack -f GZIP=4 {name} NEW",
         )
     if plist.get_layout() == h5d.CHUNKED:
         bytes_each = data.get_type().get_size()
@@ -202,7 +207,7 @@ def _check_dataset(data: h5d.DatasetID, name: str, place: str) -> None:
         if chunk > max(LARGEST_CHUNK, values * bytes_each):
             raise OutputError(
                 f"the chunks of {place} in {name} take {chunk:,} bytes each, "
-                f"much more than its shape {data.shape} needs",
+                f"much more than the shape {data.shape} of this dataset needs",
                 "chunks that are not larger than their dataset",
             )
 
@@ -215,7 +220,7 @@ def _refers_elsewhere(name: str, place: str, kind: str) -> OutputError:
     return OutputError(
         f"{name} refers to other files: {place} is {kind}; nothing was read",
         "a file that contains all its data, without links and virtual datasets",
-        f"a copy of the data, such as: h5repack -l CHUNK {name} NEW, if you trust the file",
+        f"if you trust the file, copy its data: h5repack -l CHUNK {name} NEW",
     )
 
 
@@ -223,7 +228,7 @@ def dataset(file: h5py.File, name: str) -> h5py.Dataset:
     """Return a dataset of the root group.
 
     Raises:
-        OutputError: if there is none of this name.
+        OutputError: if there is no dataset of this name.
     """
     if "/" in name or name not in file or not isinstance(file[name], h5py.Dataset):
         raise OutputError(f"{file.filename} has no dataset {name!r} in its root group")
@@ -242,11 +247,11 @@ def read_array(
         file: the open file.
         name: the name of the dataset.
         frame: the index along the first axis; None reads the entire dataset.
-        shape: the expected shape of the result, if it is known.
+        shape: the expected shape of the result; None: any shape.
 
     Raises:
-        OutputError: see :func:`dataset`; also for other types and shapes, and for arrays of which
-            too little is stored (:func:`check_stored`).
+        OutputError: see :func:`dataset`; also for other types and shapes, and for arrays that
+            declare more data than are stored (:func:`check_stored`).
     """
     data = dataset(file, name)
     found = data.shape if frame is None or data.shape is None else data.shape[1:]
@@ -264,13 +269,13 @@ def read_array(
 
 
 def check_stored(data: h5py.Dataset, values: int) -> None:
-    """Check that the size of a dataset is possible for the bytes that are stored of it.
+    """Check that the declared size of a dataset is possible, given the number of stored bytes.
 
-    A file of a few kilobytes can declare any shape, because unwritten chunks take no space and are
-    filled in when they are read. Deflate compresses at most by a factor of 1032. Chunks may share
-    bytes of the file, so the stored size is limited by that of the file. Other filters have no
-    such bound (blosc2 stores a constant chunk of any size in about 100 bytes); with these, all
-    chunks must have been written.
+    A file of a few kilobytes can declare any shape, because chunks that were never written take no
+    space in the file, but are filled in when they are read. Deflate compresses at most by a factor
+    of 1032. Since several chunks may refer to the same bytes, at most the size of the file is
+    counted as stored. Other filters have no largest compression ratio: blosc2 stores a constant
+    chunk of any size in about 100 bytes. With such filters, all chunks must have been written.
 
     Args:
         data: the dataset.
@@ -286,14 +291,14 @@ def check_stored(data: h5py.Dataset, values: int) -> None:
         possible = data.id.get_num_chunks() * math.prod(data.chunks) * data.dtype.itemsize
     if claimed > possible + UNSTORED:
         raise OutputError(
-            f"{data.name[1:]} in {data.file.filename} has a shape of {claimed:,} bytes, "
-            f"of which {stored:,} are stored",
-            f"at most {possible:,} bytes, the highest size for the stored bytes",
+            f"{data.name[1:]} in {data.file.filename} declares {claimed:,} bytes, "
+            f"but only {stored:,} bytes are stored",
+            f"at most {possible:,} bytes, the most that the stored data can contain",
         )
 
 
 def read_attributes(item: h5py.File | h5py.Dataset) -> dict[str, Any]:
-    """Return all attributes by name, with control characters in text replaced."""
+    """Return a mapping from names to attributes, with control characters in texts replaced."""
     return {printable(name): _readable(value) for name, value in item.attrs.items()}
 
 

@@ -1,8 +1,9 @@
-"""A check of the global heaps of HDF5 files, which is missing in the HDF5 library.
+"""A check of the global heaps in HDF5 files, which the HDF5 library itself does not make.
 
 Attributes of variable length are stored in global heaps, which have no checksum. If an entry of a
-heap is overwritten by zeros, the library (1.14.6) enters an infinite loop: index 0 denotes free
-space whose size includes the entry's header, and a size of 0 leads to the same entry again.
+heap is overwritten by zeros, the HDF5 library (1.14.6) enters an infinite loop: an entry with index
+0 is free space, and its size is the distance to the next entry. A size of 0 leads to the same entry
+again.
 
 Source: HDF5 File Format Specification 3.0, III.E, "Disk Format: Level 1E - Global Heap".
 """
@@ -11,12 +12,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-#: signature, version 1, and three reserved bytes
+#: start of a global heap: signature, version 1, and three reserved bytes
 _START = b"GCOL\x01\x00\x00\x00"
-#: bytes that are examined at each end of a file; the attributes of a run take some thousand bytes
-#: and are written before any frame
+#: number of bytes that are examined at each end of a file; the attributes of a run take a few
+#: thousand bytes and are written before the frames
 _ENDS = 2**18
-#: size of the headers of heaps and entries with lengths of 8 bytes
+#: size of the header of a heap and of an entry, if lengths are stored in 8 bytes
 _HEADER = 16
 
 
@@ -45,7 +46,7 @@ def _walk_all(part: bytes) -> None:
 
 
 def _has_long_lengths(start: bytes) -> bool:
-    """Whether lengths take 8 bytes, as in nearly all files."""
+    """Return whether lengths are stored in 8 bytes, as in nearly all files."""
     version = start[8:9]
     return start[14:15] == b"\x08" if version in (b"\x00", b"\x01") else start[10:11] == b"\x08"
 

@@ -18,14 +18,16 @@ from pdesim.files.hdf5 import open_hdf5, read_array, reading
 
 #: image formats that Pillow decodes itself; its EPS reader, for example, starts another program
 FORMATS = ("PNG", "JPEG", "GIF", "TIFF", "BMP", "WEBP")
-#: limit of the pixels of an image, by its header. In four channels and as float32, 8192 x 8192
-#: pixels take half a gigabyte, and a compressed file of a few kilobytes can declare any number
+#: largest number of pixels that the header of an image may declare, since a compressed file of a
+#: few kilobytes can declare any number. 8192 x 8192 pixels take half a gigabyte in four channels of
+#: 8 bits and as float32
 MOST_PIXELS = 2**26
-#: lower limits for decoders that keep four copies of an image
+#: lower limits for formats whose decoders keep four copies of an image
 MOST_PIXELS_OF = {"WEBP": 2**25}
-#: limit of the scans of a JPEG; programs write about ten, and each takes about 10 ms at that size
+#: largest number of scans in a JPEG file. Programs usually write about ten scans, and each scan of
+#: an image of the largest size takes about 10 ms
 MOST_SCANS = 100
-#: pixels that are converted at a time, and the limit of the longest side
+#: number of pixels that are converted at once, and the limit of the longest side
 _BAND, LONGEST_SIDE = 2**21, 2**16
 #: tags of TIFF files (TIFF 6.0, section 15), and markers of JPEG files
 _TILE_WIDTH, _TILE_LENGTH = 322, 323
@@ -36,8 +38,8 @@ def read_picture(path: str | Path) -> np.ndarray:
     """Read the brightness of an image.
 
     Integers are divided by the largest value of their type: 255, or 65535 for 16 bits. Floating
-    point values are used unchanged. Colours are weighted by ITU-R 601-2, L = 0.299 R + 0.587 G +
-    0.114 B. Of an animation the first frame is read.
+    point values are used unchanged. Colours are converted as in ITU-R 601-2, L = 0.299 R + 0.587 G
+    + 0.114 B. Of an animation, the first frame is read.
 
     Returns:
         Values from 0 to 1 as float32, shape (rows, columns), row 0 at the bottom.
@@ -80,10 +82,11 @@ def read_picture(path: str | Path) -> np.ndarray:
 
 
 def _check_parts(picture: Any, path: Path) -> None:
-    """Refuse images that take long or much memory to decode although they have few pixels.
+    """Check that decoding an image does not take a long time or a large amount of memory.
 
     Raises:
-        OutputError: for a JPEG of more than ``MOST_SCANS`` scans, and for a TIFF of large tiles.
+        OutputError: for a JPEG file with more than ``MOST_SCANS`` scans, and for a TIFF file whose
+            tiles have more than ``MOST_PIXELS`` pixels.
     """
     if picture.format in ("JPEG", "MPO"):
         scans = _count_scans(path)
@@ -116,9 +119,9 @@ def _count_scans(path: Path) -> int:
 
 
 def _brightness(picture: Any) -> np.ndarray:
-    """Return the values of an image divided by the largest of their type.
+    """Return the brightness of an image, divided by the largest value of its type.
 
-    Rows are converted in bands, which limits the memory.
+    The rows are converted in bands, which limits the memory that is needed.
     """
     values = np.empty(picture.size[::-1], np.float32)
     rows = max(1, _BAND // picture.width)
@@ -140,7 +143,11 @@ def _scaled(band: Any, kind: str) -> np.ndarray:
 
 
 def resize(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Resample a 2-D array to another shape: area average to fewer rows, otherwise bicubic."""
+    """Resample a 2-D array to another shape.
+
+    If the result has fewer rows, its values are averages over areas; otherwise they are bicubic
+    interpolations.
+    """
     from PIL import Image
 
     picture = Image.fromarray(np.ascontiguousarray(values, dtype=np.float32))
@@ -159,11 +166,11 @@ def read_last_frame(path: str | Path, field: str, shape: tuple[int, ...]) -> np.
     Args:
         path: a snapshot file or another HDF5 file.
         field: the name of the dataset.
-        shape: the expected shape, that of the grid.
+        shape: the expected shape, which is the shape of the grid.
 
     Raises:
-        OutputError: if the file or the dataset is missing, the file refers to other files, or the
-            dataset is not an array of real numbers of this shape.
+        OutputError: if the file or the dataset is missing, if the file refers to other files, or if
+            the dataset is not an array of real numbers of this shape.
     """
     existing = _existing(path)
     with reading(existing), open_hdf5(existing.resolve()) as file:
@@ -188,7 +195,7 @@ def _length(data: h5py.Dataset) -> int:
 
 
 def memory() -> float:
-    """Return the memory of this machine in bytes, infinity if it is unknown."""
+    """Return the memory of this machine in bytes, or infinity if it is unknown."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):

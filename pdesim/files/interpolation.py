@@ -1,4 +1,7 @@
-"""The size of settings after interpolation (``${name}``), determined without interpolating."""
+"""A limit of the size of settings after interpolation, which replaces ``${name}`` by a value.
+
+The size is computed before anything is replaced.
+"""
 
 from __future__ import annotations
 
@@ -8,28 +11,30 @@ from typing import Any
 
 from pdesim.errors import ConfigError
 
-#: limit of the characters of all interpolated settings. The settings of a run have some thousand;
-#: thirty lines ``b: ${a}${a}``, each with the name of the line before, have 10^9
+#: limit of the number of characters in all settings after interpolation. The settings of a run have
+#: a few thousand characters. Thirty lines such as ``b: ${a}${a}``, each of which refers to the line
+#: before, would have 10^9 characters
 MOST_CHARACTERS = 1_000_000
-#: characters that a value counts for at least; OmegaConf takes 20 s for a list of 60,000 numbers
+#: every value counts as at least this number of characters, because OmegaConf is slow: a list of
+#: 60,000 numbers takes 20 s
 SHORTEST = 100
 Path = tuple[str, ...]
 
 
 def check_interpolations(values: Mapping[str, Any]) -> None:
-    """Check that interpolated settings do not become too large.
+    """Check that the settings do not become too large by interpolation.
 
     Args:
         values: the configuration before interpolation.
 
     Raises:
-        ConfigError: if they exceed ``MOST_CHARACTERS``.
+        ConfigError: if the settings would have more than ``MOST_CHARACTERS`` characters.
     """
     known: dict[Path, int] = {}
 
     def size(path: Path) -> int:
         if path not in known:
-            known[path] = 0  # for a reference to itself, which Hydra reports
+            known[path] = 0  # used if a value refers to itself, which Hydra reports as an error
             known[path] = total(_lookup(values, path), path)
         return known[path]
 
@@ -51,7 +56,9 @@ def check_interpolations(values: Mapping[str, Any]) -> None:
 
 
 def _references(text: str) -> Iterator[str]:
-    """Yield the names in ``${name}``, and possible names in ``${resolver:argument, argument}``.
+    """Yield the names in ``${name}``, and the arguments in ``${resolver:argument, argument}``.
+
+    An argument may be the name of a setting.
 
     Raises:
         ConfigError: for nested interpolations.
@@ -69,7 +76,7 @@ def _references(text: str) -> Iterator[str]:
 
 
 def _absolute(reference: str, path: Path) -> Path:
-    """Return the path of a reference, in which every leading dot is one level up."""
+    """Return the absolute path of a reference. Every leading dot stands for one level up."""
     name = reference.lstrip(".")
     up = len(reference) - len(name)
     start = path[: len(path) - up] if up else ()
@@ -77,7 +84,7 @@ def _absolute(reference: str, path: Path) -> Path:
 
 
 def _lookup(values: Any, path: Path) -> Any:
-    """Return the node at a path, an empty text if there is none."""
+    """Return the value at a path, or an empty text if there is no such value."""
     for part in path:
         if isinstance(values, Mapping):
             values = next((v for key, v in values.items() if str(key) == part), "")

@@ -18,17 +18,18 @@ from pdesim.files.folder import is_run_file
 def replacing(
     path: Path, *, shared: bool = False, sync: bool = False, keep: Path | None = None
 ) -> Iterator[Path]:
-    """Yield the path of a new, empty file that replaces ``path`` at the end of the context.
+    """Yield the path of a new, empty temporary file that replaces ``path`` at the end.
 
-    The file is created exclusively, so a link of the temporary name is never followed. It is
-    removed after an error. If ``path`` is a link, the link is replaced, not its target.
+    The temporary file is in the folder of ``path``. It must not exist before, so a link with its
+    name is never followed. After an error, the temporary file is removed and ``path`` is unchanged.
+    If ``path`` is a link, the link is replaced, not its target.
 
     Args:
-        path: the file to be replaced, in the same folder as the temporary file.
+        path: the file to be replaced or created.
         shared: whether several processes may write ``path`` at the same time. The temporary name
-            then contains the process id and has the suffix of ``path``.
+            then contains the process id.
         sync: whether to wait until the contents are on the disk before the file is renamed.
-        keep: a path under which the previous file is kept.
+        keep: a path to which the previous file is renamed; None: it is not kept.
 
     Raises:
         OSError: if the file cannot be created or renamed.
@@ -61,11 +62,11 @@ def check_target(path: Path, option: str, overwrite: bool, suffixes: Sequence[st
         path: the file.
         option: the option that names the file, for errors.
         overwrite: whether an existing file may be replaced.
-        suffixes: the allowed suffixes of the name; none: any.
+        suffixes: the allowed suffixes of the name; empty: all suffixes are allowed.
 
     Raises:
-        OutputError: if this is not possible, or if an existing file is a folder, a device or a
-            file of a run.
+        OutputError: if the file cannot be created or replaced, or if the path is a folder, a device
+            or a file of a run.
     """
     name, other = str(path)[:300], f"another name ({option} FILE)"
     if path.name in ("", "..") or "\0" in name:
@@ -81,7 +82,8 @@ def check_target(path: Path, option: str, overwrite: bool, suffixes: Sequence[st
             raise OutputError(f"{name} is a file of a run ({option})", hint=other)
         if os.path.lexists(path) and not overwrite:
             raise OutputError(
-                f"{name} already exists; nothing was overwritten", hint=f"--overwrite, or {other}"
+                f"{name} already exists; nothing was overwritten",
+                hint=f"add --overwrite, or use {other}",
             )
         temporary = _temporary(path)
         clear_name(temporary)
@@ -93,7 +95,7 @@ def check_target(path: Path, option: str, overwrite: bool, suffixes: Sequence[st
 
 @contextmanager
 def writing(path: Path, option: str) -> Iterator[Path]:
-    """Yield a temporary path, as :func:`replacing`, for a file that an option names.
+    """Yield a temporary path, as :func:`replacing` does, for a file that is named by an option.
 
     Raises:
         OutputError: if the file cannot be written.
@@ -128,7 +130,12 @@ def write_text(path: Path, text: str) -> None:
 
 
 def clear_left_behind(folder: Path, start: str, end: str) -> None:
-    """Remove temporary files named ``start PID end`` whose processes no longer exist."""
+    """Remove temporary files of processes that no longer exist.
+
+    Args:
+        folder: the folder.
+        start, end: the text before and after the process id in the names of temporary files.
+    """
     with contextlib.suppress(OSError):
         for path in list(folder.iterdir()):
             middle = path.name.removeprefix(start).removesuffix(end)
@@ -138,8 +145,8 @@ def clear_left_behind(folder: Path, start: str, end: str) -> None:
 
 
 def _is_running(pid: int) -> bool:
-    """Whether a process of this number is running; True if that is unknown."""
-    if sys.platform == "win32":  # os.kill would terminate it
+    """Return whether a process with this id is running; True if that is unknown."""
+    if sys.platform == "win32":  # on Windows, os.kill would terminate the process
         return True
     try:
         os.kill(pid, 0)
@@ -151,10 +158,10 @@ def _is_running(pid: int) -> bool:
 
 
 def clear_name(path: Path) -> None:
-    """Remove the file, folder or link at a path, if there is one, without following links.
+    """Remove the file, folder or link at a path, if there is one. A link is not followed.
 
     Raises:
-        OSError: if it cannot be removed.
+        OSError: if a file or a link cannot be removed.
     """
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)

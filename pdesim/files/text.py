@@ -1,4 +1,4 @@
-"""YAML text: reading texts of unknown origin safely, and writing."""
+"""YAML text: safe reading of untrusted texts, and writing."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ import yaml
 
 from pdesim.errors import OutputError
 
-#: limit of the values and keys of a text after aliases are expanded. The settings of a run have a
-#: few hundred; nine lines that each repeat the line before nine times have 10^9
+#: limit of the number of values and keys in a text after its aliases are expanded. The settings of
+#: a run have a few hundred values. Nine lines, each of which repeats the line before nine times,
+#: have 10^9 values
 MOST_NODES = 100_000
-#: limit of the levels of nesting; settings have four, and Python's parser fails near a thousand
+#: limit of the levels of nesting; settings have four levels, and Python fails near a thousand
 MOST_LEVELS = 100
-#: limit of the binary digits of an integer, from the range of floats; Python cannot print integers
-#: of more than 4300 decimal digits
+#: limit of the number of binary digits of an integer, which must be in the range of floats; Python
+#: cannot print integers with more than 4300 decimal digits
 MOST_BITS = 1023
 
 
 #: the YAML types of settings, without dates, sets and binary data
 _KINDS = ("null", "bool", "int", "float", "str", "seq", "map")
 
-# libyaml is many times faster, but PyYAML may have been built without it
+# libyaml is many times faster than pure Python, but PyYAML may have been built without libyaml
 _SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-#: the length of a line that is not wrapped
+#: a width of lines at which PyYAML does not wrap them
 _ONE_LINE = 10**6
 
 
@@ -48,8 +49,8 @@ def load_yaml(text: str) -> Any:
     """Read a YAML text.
 
     Raises:
-        OutputError: if it is not valid YAML, has more than ``MOST_NODES`` values after its aliases
-            are expanded, or has an integer of more than ``MOST_BITS`` binary digits.
+        OutputError: if the text is not valid YAML, has more than ``MOST_NODES`` values after its
+            aliases are expanded, or contains an integer with more than ``MOST_BITS`` binary digits.
     """
     try:
         check_aliases(text)
@@ -60,10 +61,12 @@ def load_yaml(text: str) -> Any:
 
 
 def dump_yaml(values: Any, *, one_line: bool = False) -> str:
-    """Return values as YAML text, with keys in their order.
+    """Return values as YAML text.
 
     Args:
-        one_line: write lists and mappings in brackets, on one line without its end.
+        values: the values; the order of keys is kept, except with ``one_line``.
+        one_line: whether to write lists and mappings in brackets on a single line, without a line
+            break at its end. Keys are then sorted.
     """
     if not one_line:
         return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
@@ -72,19 +75,19 @@ def dump_yaml(values: Any, *, one_line: bool = False) -> str:
 
 
 def check_aliases(text: str, most: int = MOST_NODES) -> None:
-    """Check the size of a text after expansion of its aliases, without expanding them.
+    """Check the size of a YAML text after expansion of its aliases, without expanding them.
 
     Args:
         text: the YAML text.
-        most: the allowed number of values.
+        most: the largest allowed number of values.
 
     Raises:
         OutputError: if the text has more values, or is nested too deeply.
         yaml.YAMLError: if it is not valid YAML.
         ValueError: if it contains values that cannot be constructed.
     """
-    sizes, anchors = [], []  # of the open collections
-    finished: dict[str | None, int] = {}  # anchor -> size
+    sizes, anchors = [], []  # of the lists and mappings that have not ended yet
+    finished: dict[str | None, int] = {}  # anchor -> size of the value with this anchor
     for event in yaml.parse(text, _Loader):
         if isinstance(event, yaml.CollectionStartEvent):
             sizes.append(1)
@@ -97,7 +100,8 @@ def check_aliases(text: str, most: int = MOST_NODES) -> None:
         elif isinstance(event, yaml.ScalarEvent):
             size, anchor = 1, event.anchor
         elif isinstance(event, yaml.AliasEvent):
-            # an alias inside its own anchor is infinite; one without an anchor is refused later
+            # an alias inside the value to which it refers has an infinite size; an alias without an
+            # anchor is refused when the text is loaded
             recursive = event.anchor in anchors
             size, anchor = most + 1 if recursive else finished.get(event.anchor, 1), None
         else:
@@ -117,4 +121,4 @@ def _unreadable(error: Exception) -> OutputError:
     mark = getattr(error, "problem_mark", None)
     place = f", line {mark.line + 1}" if mark else ""
     problem = getattr(error, "problem", None) or (str(error).splitlines() or ["?"])[0]
-    return OutputError(f"the text is not YAML ({problem}{place})")
+    return OutputError(f"the YAML cannot be read ({problem}{place})")

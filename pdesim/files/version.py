@@ -1,4 +1,4 @@
-"""The version of the layout that is stored in every file of a run."""
+"""The version of a file's layout, which is stored in the files of a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def check_version(path: Path | str, found: Any, newest: int) -> None:
     Args:
         path: the file, for errors.
         found: the version in the file.
-        newest: the version that this pdesim writes; earlier ones can be read.
+        newest: the version that this version of pdesim writes; earlier versions can also be read.
 
     Raises:
         OutputError: if ``found`` is not an integer from 1 to ``newest``.
@@ -27,5 +27,5 @@ def check_version(path: Path | str, found: Any, newest: int) -> None:
         raise OutputError(
             f"{path} has format_version {str(found)[:40]}",
             f"1 to {newest}",
-            "the file needs a newer version of pdesim",
+            "a higher format_version needs a newer version of pdesim",
         )

@@ -1,7 +1,7 @@
 """``checkpoint.h5``: the state of a run between two steps, from which it resumes bit for bit.
 
-The file is written under another name, synced to the disk and renamed. The previous one is kept as
-``checkpoint.previous.h5`` and used if the newer one is damaged.
+The file is written under a temporary name, synced to the disk and renamed. The previous checkpoint
+is kept as ``checkpoint.previous.h5`` and is used if the newer one is damaged.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from pdesim.steppers.targets import nearness
 
 #: increased when the layout of the file changes; files of all earlier versions can be read
 FORMAT_VERSION = 1
-#: arrays of the error monitor that a checkpoint stores, in this order
+#: names of the rows of ``Checkpoint.errors``: the arrays of the error monitor, in this order
 SAVED = ("error", "damped", "rate", "hidden", "damping", "peak", "spread")
 
 
@@ -44,22 +44,24 @@ class Checkpoint:
 
     Args:
         stepper: name of the stepper.
-        frame: number of the last frame that was reached.
-        target: number of the last target that was reached.
+        frame: index in ``times`` of the last frame that was reached.
+        target: index in ``targets`` of the last target that was reached.
         steps_since_target: number of steps since that target.
         time: simulated time.
-        dt: time step for which ``carry`` and the stepper's coefficients hold; an adaptive stepper
-            tries it next.
-        max_dt, limit: longest step and stability limit of the plan.
+        dt: current time step, for which ``carry`` and the coefficients of the stepper were
+            computed. For an adaptive stepper it is the step that is tried next.
+        max_dt, limit: the longest time step and the stability limit of the plan.
         steps, rejected: number of accepted and rejected steps since the start of the run.
         seconds: computing time since the start of the run.
-        in_batch: 1 for a member of a batch, whose program may round differently from that of a
-            single run, else 0.
-        checked, measured_at, checks: step and time of the error monitor's last measurement, and the
-            number of measurements.
+        in_batch: 1 if the run was computed in a batch, else 0. The program of a batch may round
+            differently from that of a single run.
+        checked, measured_at: the step and the simulated time of the last measurement of the error
+            monitor.
+        checks: number of measurements of the error monitor.
         times: times of all frames.
-        targets: times at which steps end.
-        errors: error in time so far (:meth:`pdesim.engine.monitor.Monitor.of`).
+        targets: times that must coincide with the end of a step.
+        errors: estimated errors in time so far, shape ``(len(SAVED), fields)``; see
+            :meth:`pdesim.engine.monitor.Monitor.of`.
         state: the fields, shape ``(fields, *grid.shape)``.
         carry: arrays that the stepper passes from step to step, such as earlier rates.
         solid: True inside obstacles, shape ``grid.shape``; None without obstacles.
@@ -89,7 +91,7 @@ class Checkpoint:
 
 
 _TYPES = {"int": int, "float": int | float, "str": str}
-#: upper bound of counts, which float64 represents exactly up to here
+#: upper bound of counts: float64 represents all integers up to this number exactly
 LARGEST_COUNT = 2**53
 _POSITIVE = ("dt", "max_dt", "limit")
 _ARRAYS = ("times", "targets", "errors", "state")
@@ -100,10 +102,12 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint, settings: str) -> Non
     """Replace the folder's checkpoint.
 
     Args:
-        settings: the settings that the checkpoint depends on, see :func:`fingerprint`.
+        folder: folder of the run.
+        checkpoint: the new checkpoint.
+        settings: the settings that the checkpoint depends on, as returned by :func:`fingerprint`.
 
     Raises:
-        OutputError: if the file cannot be written; earlier checkpoints are kept.
+        OutputError: if the file cannot be written. Earlier checkpoints are then kept.
     """
     run = RunFolder(folder)
     path = run.checkpoint
@@ -127,10 +131,11 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint, settings: str) -> Non
 
 
 def read_checkpoint(path: Path) -> tuple[Checkpoint, str]:
-    """Return a checkpoint and the settings that it depends on.
+    """Read a checkpoint, and return it with the settings that it depends on.
 
     Raises:
-        OutputError: if the file is missing, damaged, of a later version, or refers to other files.
+        OutputError: if the file is missing or damaged, was written by a later version of pdesim, or
+            refers to other files.
     """
     check_own_file(path)
     try:
@@ -158,7 +163,7 @@ def read_checkpoint(path: Path) -> tuple[Checkpoint, str]:
 
 
 def _check(checkpoint: Checkpoint) -> None:
-    """Check types and ranges of all entries; a correct checksum does not imply valid entries.
+    """Check the types and ranges of all entries, which a correct checksum does not guarantee.
 
     Raises:
         ValueError: naming the first invalid entry.
@@ -173,13 +178,13 @@ def _check(checkpoint: Checkpoint) -> None:
             raise ValueError(f"{name} is not a list of increasing times")
     for name, many in (("frame", checkpoint.times), ("target", checkpoint.targets)):
         if not 0 <= getattr(checkpoint, name) < len(many):
-            raise ValueError(f"{name} is {getattr(checkpoint, name)} of {len(many)}")
+            raise ValueError(f"{name} is {getattr(checkpoint, name)}, but there are {len(many)}")
     _check_place(checkpoint)
     state, errors, solid = checkpoint.state, checkpoint.errors, checkpoint.solid
     if state.dtype.kind != "f" or not 2 <= state.ndim <= 4 or not np.isfinite(state).all():
-        raise ValueError("the state is not finite")
+        raise ValueError("the state is not an array of finite real numbers")
     if any(part.dtype.kind in "fc" and not np.isfinite(part).all() for part in checkpoint.carry):
-        raise ValueError("the arrays carried by the stepper are not finite")
+        raise ValueError("an array carried by the stepper has infinite or nan values")
     if errors.dtype != np.float64 or errors.shape != (len(SAVED), len(state)):
         raise ValueError(f"errors have type {errors.dtype} and shape {errors.shape}")
     if solid is not None and solid.shape != state.shape[1:]:
@@ -187,20 +192,20 @@ def _check(checkpoint: Checkpoint) -> None:
 
 
 def _check_number(name: str, value: Any, kind: str) -> None:
-    """Check one entry of ``numbers``; see :func:`_check`."""
+    """Check the type and the range of one number of a checkpoint; see :func:`_check`."""
     good = isinstance(value, _TYPES[kind]) and not isinstance(value, bool)
     if good and kind == "int":
         good = 0 <= value < (2 if name == "in_batch" else LARGEST_COUNT)
     if good and kind == "float":
         least = 0.0 if name in _POSITIVE else -math.inf
-        # the limit of a stepper that is stable for every step is infinite
+        # the stability limit is infinite if the stepper is stable for every time step
         good = least < float(value) < math.inf or (name == "limit" and value == math.inf)
     if not good:
         raise ValueError(f"{name} is {str(value)[:40]!r}")
 
 
 def _check_place(checkpoint: Checkpoint) -> None:
-    """Check that time, frame and target agree, and that the next target can be reached."""
+    """Check that time, frame and target agree, and that the next target is not too far away."""
     times, targets, target = checkpoint.times, checkpoint.targets, checkpoint.target
     now, later = targets[target], targets[min(target + 1, len(targets) - 1)]
     frame = np.searchsorted(times, now + nearness(times), "right") - 1
@@ -213,14 +218,14 @@ def _check_place(checkpoint: Checkpoint) -> None:
         raise ValueError(f"max_dt is {checkpoint.max_dt:g}")
 
 
-#: settings that do not change the numbers of a run
+#: settings that do not change the computed values of a run
 _FREE = (*INCIDENTAL, *CONTINUING, "output")
 
 
 def fingerprint(config: Mapping[str, Any]) -> str:
-    """Return the part of a configuration that determines the numbers of a run, as sorted JSON.
+    """Return the settings that determine the computed values of a run, as sorted JSON.
 
-    Settings of output, pictures, names, the final time and time limits are left out.
+    The settings of output and pictures, names, the final time and time limits are left out.
     """
     parts = {}
     for name, value in config.items():
@@ -232,7 +237,7 @@ def fingerprint(config: Mapping[str, Any]) -> str:
 
 
 def _with_names(value: Any) -> Any:
-    """Convert the keys of mappings to text; keys of several types cannot be sorted."""
+    """Convert the keys of nested mappings to text, since keys of mixed types cannot be sorted."""
     if isinstance(value, Mapping):
         return {str(key): _with_names(part) for key, part in value.items()}
     if isinstance(value, list | tuple):

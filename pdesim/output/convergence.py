@@ -1,4 +1,4 @@
-"""``converge.json``: the error in space of a run, as estimated by ``pdesim converge``."""
+"""``converge.json``: the discretisation error in space that ``pdesim converge`` has estimated."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ NOT_ESTIMATED = "not estimated (pdesim converge)"
 
 
 def read_convergence(folder: Path) -> dict[str, Any] | None:
-    """Return the result of ``pdesim converge`` in a folder; None if there is no such file.
+    """Return the result that ``pdesim converge`` has stored in a folder; None if there is none.
 
     Raises:
-        OutputError: if it cannot be read.
+        OutputError: if the file cannot be read, or is not such a result.
     """
     path = folder / FILE
     if not path.is_file():
@@ -29,7 +29,7 @@ def read_convergence(folder: Path) -> dict[str, Any] | None:
         result = json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise OutputError(f"{path} cannot be read ({error})") from None
-    try:  # everything that is derived from it, so that invalid entries are found here
+    try:  # derives everything that is printed from the result, so that invalid entries are found
         title(result), rows(result), error_in_space(result), json.dumps(result, allow_nan=False)
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
         raise OutputError(f"{path} is not the result of pdesim converge") from None
@@ -37,12 +37,15 @@ def read_convergence(folder: Path) -> dict[str, Any] | None:
 
 
 def settings_digest(config: Mapping[str, Any]) -> str:
-    """Return a digest of the settings that determine a run's numbers."""
+    """Return a digest of the settings that determine the computed values of a run."""
     return hashlib.sha256(fingerprint(config).encode()).hexdigest()[:16]
 
 
 def error_in_space(result: Mapping[str, Any] | None) -> str:
-    """Return one line, such as "about u 1.2e-3 of its range (order 2.01), at t = 5"."""
+    """Return the estimated errors as one line.
+
+    An example is "about u 1.2e-3 of its range (order 2.01), at t = 5".
+    """
     if result is None:
         return NOT_ESTIMATED
     parts = []
@@ -64,7 +67,7 @@ def header() -> tuple[str, ...]:
 
 
 def rows(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """Return the rows of a result's table, one per field; :func:`header` names the columns."""
+    """Return the result as rows of a table, one per field, with the columns of :func:`header`."""
     return [
         (
             name,
@@ -81,7 +84,7 @@ def rows(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 
 def title(result: Mapping[str, Any]) -> str:
-    """Return one line that names the equation, the time and the grids compared."""
+    """Return one line that names the equation, the time and the grids that were compared."""
     cells = [" x ".join(map(str, level["grid"])) for level in result["levels"]]
     expected = result["expected_order"]
     promise = "" if expected is None else f", expected order {expected:g}"

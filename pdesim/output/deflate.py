@@ -1,9 +1,11 @@
-"""Chunks in the format of HDF5's shuffle and gzip filters, written several times faster.
+"""Fast compression of chunks into the format of HDF5's shuffle and gzip filters.
 
-The shuffle collects the bytes of equal significance into planes. Planes with exponents deflate
-well; planes with low bits of the mantissa are noise. A zlib stream (RFC 1950) may contain deflated
-and stored blocks (RFC 1951, sections 3.2.3 and 3.2.4), so planes that hardly shrink are stored
-unchanged. Readers need no knowledge of this.
+The shuffle filter collects the bytes of equal significance of all numbers into planes. Planes that
+contain exponents are easy to compress, while planes that contain low bits of the mantissa are
+noise. A zlib stream (RFC 1950) may contain compressed ("deflated") and uncompressed ("stored")
+blocks (RFC 1951, sections 3.2.3 and 3.2.4), so planes that would hardly shrink are stored
+uncompressed. This is several times faster than the filters of HDF5, and any HDF5 reader can read
+the result.
 """
 
 from __future__ import annotations
@@ -18,25 +20,27 @@ from typing import Protocol
 import numpy as np
 
 engine: ModuleType
-try:  # the format of zlib, ten times faster
+try:  # ten times faster than zlib, in the same format
     from isal import isal_zlib as engine
 except ImportError:
     engine = zlib
 
 LEVEL = 1
-#: RFC 1950, section 2.2: deflate with a window of 32 KiB, by the fastest algorithm, no dictionary
+#: header of a zlib stream (RFC 1950, section 2.2): deflate, a window of 32 KiB, the fastest level
+#: of compression, no dictionary
 HEADER = b"\x78\x01"
-#: RFC 1951, section 3.2.4: an empty stored block, marked as the last one
+#: an empty stored block that is marked as the last block (RFC 1951, section 3.2.4)
 END = b"\x01\x00\x00\xff\xff"
-#: largest length of a stored block, a number of 16 bits
+#: largest length of a stored block, which is encoded in 16 bits
 LARGEST_STORED = 65535
-#: growth of a chunk that stored planes may cause, relative to deflating all planes
+#: how much larger a chunk may become if some planes are stored uncompressed, as a fraction of its
+#: size with all planes compressed
 TOLERANCE = 0.05
-#: number and bytes of the pieces of a plane from which its deflated size is estimated
+#: the compressed size of a plane is estimated from this number of pieces, of this many bytes each
 PIECES, PIECE = 8, 1024
 #: largest number of frames between two estimates
 ESTIMATES_EVERY = 8
-#: numbers shuffled at once: few calls, and little memory beside the planes
+#: number of array elements that are shuffled at once, a compromise between calls and memory
 BLOCK = 2**17
 
 
@@ -48,11 +52,12 @@ class Compressor(Protocol):
 
 
 class Deflater:
-    """Compressor of the frames of one field, whose planes are similar in consecutive frames.
+    """Compressor of the frames of one field.
 
-    The planes to deflate are chosen at the frames 0, 1, 3, 7, and every eighth from there: the
-    estimate takes a fifth of the time of a chunk, and an outdated choice can only make a chunk
-    larger or slower to write.
+    Since consecutive frames are similar, the planes that should be compressed are chosen only at
+    the frames 0, 1, 3 and 7, and at every eighth frame from there. A choice takes a fifth of the
+    time of writing a chunk. An outdated choice makes chunks larger or slower to write, but not
+    incorrect.
     """
 
     def __init__(self) -> None:
@@ -69,7 +74,7 @@ class Deflater:
 
 
 def deflate(values: np.ndarray) -> bytes:
-    """Return a zlib stream of the shuffled bytes of an array."""
+    """Return the shuffled bytes of an array as a zlib stream."""
     return Deflater()(values)
 
 
@@ -83,12 +88,15 @@ def _stream(planes: np.ndarray, worth: np.ndarray, compressor: Compressor) -> by
     for plane, compressed in zip(planes, worth, strict=True):
         checksum = engine.adler32(plane, checksum)
         parts += _deflated(plane, compressor) if compressed else _stored(plane)
-    # stored planes are copied only here
+    # the uncompressed planes are copied only once, here
     return b"".join([*parts, END, struct.pack(">I", checksum)])
 
 
 def shuffled(values: np.ndarray) -> np.ndarray:
-    """Return the bytes of an array, shape ``(itemsize, size)``: row i has byte i of each number."""
+    """Return the bytes of an array, shape ``(itemsize, size)``.
+
+    Row i contains byte i of every element.
+    """
     size = values.itemsize
     flat = np.ascontiguousarray(values).reshape(-1)
     if size not in (2, 4, 8):
@@ -102,9 +110,9 @@ def shuffled(values: np.ndarray) -> np.ndarray:
 
 
 def _split(words: np.ndarray, planes: np.ndarray) -> None:
-    """Split words into bytes, halving them recursively.
+    """Split words into planes of bytes, by splitting each word into halves recursively.
 
-    Casts and shifts of arrays are twice as fast as a transposition.
+    Casting and shifting arrays is twice as fast as transposing the bytes.
     """
     half = len(planes) // 2
     if half == 1:
@@ -115,7 +123,11 @@ def _split(words: np.ndarray, planes: np.ndarray) -> None:
 
 
 def worth_deflating(planes: np.ndarray, compressor: Compressor) -> np.ndarray:
-    """Return True for the planes to deflate; storing the others enlarges a chunk only a little."""
+    """Return which planes should be compressed.
+
+    Leaving the others uncompressed increases the size of the chunk by at most the fraction
+    ``TOLERANCE``.
+    """
     count = planes.shape[1]
     sizes = [min(_estimate(plane, compressor), count) for plane in planes]
     saved = count - np.array(sizes)
@@ -126,7 +138,7 @@ def worth_deflating(planes: np.ndarray, compressor: Compressor) -> np.ndarray:
 
 
 def _estimate(plane: np.ndarray, compressor: Compressor) -> float:
-    """Estimate the deflated size of a plane in bytes, from pieces distributed over it."""
+    """Estimate the compressed size of a plane in bytes from evenly spaced pieces of the plane."""
     sample: bytes | np.ndarray = plane
     if plane.size > PIECES * PIECE:
         apart = plane.size // PIECES
@@ -136,13 +148,16 @@ def _estimate(plane: np.ndarray, compressor: Compressor) -> float:
 
 
 def _deflated(data: bytes | np.ndarray, compressor: Compressor) -> tuple[bytes, bytes]:
-    # after a full flush, the stream is at a byte boundary and later blocks do not refer to earlier
-    # ones, so stored planes may be inserted (RFC 1951, section 3.2.4)
+    # after a full flush the stream ends at a byte boundary, and later blocks do not refer to
+    # earlier ones; uncompressed planes may therefore follow (RFC 1951, section 3.2.4)
     return compressor.compress(data), compressor.flush(zlib.Z_FULL_FLUSH)
 
 
 def _stored(plane: np.ndarray) -> Iterator[bytes | memoryview]:
-    """Yield a plane as stored blocks: a header with length and complement, then the bytes."""
+    """Yield a plane as stored blocks.
+
+    Each consists of a header, with the length and its complement, and the unchanged bytes.
+    """
     for start in range(0, plane.size, LARGEST_STORED):
         block = plane[start : start + LARGEST_STORED]
         yield struct.pack("<BHH", 0, block.size, block.size ^ 0xFFFF)

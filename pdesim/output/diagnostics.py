@@ -1,4 +1,4 @@
-"""``diagnostics.csv``: integral quantities of each field per frame, computed in float64."""
+"""``diagnostics.csv``: extrema, mean and integrals of each field in each frame, in float64."""
 
 from __future__ import annotations
 
@@ -13,19 +13,23 @@ from pdesim.errors import OutputError
 from pdesim.files import read_lines, replacing
 
 QUANTITIES = ("min", "max", "mean", "integral", "l2")
-#: numbers converted to float64 at once: few calls, and little memory
+#: number of values that are converted to float64 at once, a compromise between calls and memory
 BLOCK = 2**18
 
 
 def diagnose(
     values: np.ndarray, cell_volume: float, solid: np.ndarray | None = None
 ) -> dict[str, float]:
-    """Return minimum, maximum, mean, integral over the domain, and ``sqrt(integral of u**2)``.
+    """Return the quantities ``QUANTITIES`` of a field.
+
+    These are the minimum, the maximum, the mean, the integral over the domain, and the L2 norm
+    ``sqrt(integral of u**2)``.
 
     Args:
         values: a frame of one field.
         cell_volume: volume of a cell.
-        solid: True inside obstacles, which are left out; the shape of ``values``.
+        solid: True inside obstacles, which are left out, in the shape of ``values``; None without
+            obstacles.
     """
     flat = np.ravel(values) if solid is None else values[~solid]
     total, squares = _sums(flat)
@@ -39,7 +43,10 @@ def diagnose(
 
 
 def _sums(flat: np.ndarray) -> tuple[float, float]:
-    """Return the sums of the numbers and of their squares in float64, without a full copy."""
+    """Return the sum of the values and the sum of their squares, both computed in float64.
+
+    The values are converted in blocks, which avoids a copy of the entire array.
+    """
     wide, total, squares = np.empty(min(BLOCK, flat.size)), 0.0, 0.0
     for start in range(0, flat.size, BLOCK):
         part = wide[: flat.size - start]
@@ -53,11 +60,15 @@ def _sums(flat: np.ndarray) -> tuple[float, float]:
 
 
 class DiagnosticsFile:
-    """Writer of ``diagnostics.csv``: one row per frame, flushed immediately.
+    """Writer of ``diagnostics.csv``, with one row per frame; each row is flushed immediately.
 
     Args:
-        keep: number of rows of an earlier part of the run to keep, if they exist.
-        solid: True inside obstacles, which are left out; the shape of the grid.
+        path: path of the file.
+        fields: names of the fields.
+        cell_volume: volume of a cell.
+        keep: when a run is resumed, the number of existing rows to keep, counted from the first.
+        solid: True inside obstacles, which are left out, in the shape of the grid; None without
+            obstacles.
 
     Raises:
         OutputError: if the file cannot be written.
@@ -91,7 +102,8 @@ class DiagnosticsFile:
 
         Args:
             index: number of the frame.
-            state: shape ``(fields, *grid.shape)``.
+            time: simulated time.
+            state: the fields, shape ``(fields, *grid.shape)``.
 
         Raises:
             OutputError: if the file cannot be written.
@@ -106,12 +118,12 @@ class DiagnosticsFile:
         self.frames = index + 1
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):  # a full disk was reported before
+        with contextlib.suppress(OSError):  # write has reported a full disk already
             self._file.close()
 
 
 def _complete_rows(path: Path, length: int) -> list[list[str]]:
-    """Return the complete rows, from frame 0 up to the first gap."""
+    """Return the rows from frame 0 up to the first incomplete or missing row."""
     if not path.is_file():
         return []
     complete = []

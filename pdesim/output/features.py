@@ -1,6 +1,7 @@
-"""Features of a final state: numbers for tables of sweeps and for phase diagrams.
+"""Features of a final state: numbers for the tables of sweeps and for phase diagrams.
 
-Computed by NumPy in float64. A frame is an array with x last; cell centres are evenly spaced.
+They are computed by NumPy in float64. The last axis of a frame is x, and cell centres are evenly
+spaced.
 """
 
 from __future__ import annotations
@@ -11,27 +12,29 @@ from dataclasses import dataclass
 
 import numpy as np
 
-#: variations below this fraction of a field's magnitude are no pattern; rounding in single
-#: precision, accumulated over many steps, reaches about a tenth of it
+#: variations below this fraction of a field's magnitude do not count as a pattern. Rounding errors
+#: in single precision, accumulated over many steps, reach about a tenth of this fraction
 _UNIFORM = 1e-5
-#: half-width of a peak of the spectrum, in rings
+#: half-width of a peak in the radially averaged spectrum, in units of the width of a ring
 _PEAK_HALF_WIDTH = 1.5
 
 
 @dataclass(frozen=True)
 class Features:
-    """Features of one field; nan where one is not defined.
+    """Features of one field; a feature that is not defined is nan.
 
-    Lengths are in the units of the domain, ``activity`` is per unit of time.
+    Lengths are in the units of the domain. ``activity`` is a rate per unit of time.
 
     Attributes:
-        wavelength: wavelength of the strongest waves, see :func:`find_peak`; nan for a uniform
+        mean, variance, min, max: statistics of the field over all cells outside obstacles.
+        wavelength: wavelength of the strongest waves (see :func:`find_peak`); nan for a uniform
             field.
-        sharpness: fraction of the variance in waves whose wave number differs from the strongest
-            one by at most a quarter: 1 for a plane wave, small for noise.
+        sharpness: fraction of the variance that belongs to waves whose wave number differs from the
+            strongest one by at most a quarter: 1 for a plane wave, small for noise.
         correlation_length: distance at which the autocorrelation of the field, averaged over
             directions, first falls to one half.
-        activity: see :func:`activity`; 0 for steady patterns.
+        activity: rate of change of the field relative to its variation (see :func:`activity`); 0
+            for a steady pattern.
     """
 
     mean: float
@@ -46,10 +49,12 @@ class Features:
 
 @dataclass(frozen=True)
 class Spectrum:
-    """The variance of a field by wave number.
+    """The variance of a field, decomposed by wave number.
 
-    ``numbers`` (waves per length) and ``power`` are one-dimensional, with an entry per mode; the
-    sum of ``power`` is the variance. ``width`` is the spacing of modes along the longest axis.
+    Attributes:
+        numbers: wave number of each Fourier mode, in waves per unit of length.
+        power: variance of each mode; the sum is the variance of the field.
+        width: spacing of the wave numbers along the longest axis of the domain.
     """
 
     numbers: np.ndarray
@@ -67,19 +72,21 @@ def describe(
     free: np.ndarray | None = None,
     scale: float = 0.0,
 ) -> Features:
-    """Return the features of a field; all are nan if its last frame has infinite or nan values.
+    """Return the features of a field.
+
+    If the last frame has infinite or nan values, all features are nan.
 
     Args:
         last: the last frame, shape ``([nz,] [ny,] nx)``.
-        spacing: distance of cell centres, per array axis (x last).
-        periodic: whether the field is periodic, per array axis. Along other axes it is mirrored at
-            the boundary, so that the jump from one boundary to the other does not contribute to the
-            spectrum.
+        spacing: distance of cell centres along each array axis (x last).
+        periodic: whether the field is periodic along each array axis. Along other axes the field is
+            mirrored at the boundary, so that the jump from one boundary to the other does not
+            contribute to the spectrum.
         before: the previous frame, of the same shape; None if there is none.
         interval: time between the two frames.
         free: False inside obstacles, which are left out; None without obstacles.
-        scale: largest magnitude of the field during the run; variations below 1e-5 of it count as
-            uniform.
+        scale: largest magnitude of the field during the run. A field that varies by less than 1e-5
+            of this magnitude counts as uniform.
     """
     last = np.asarray(last, dtype=np.float64)
     inside = last if free is None else last[free]
@@ -87,14 +94,15 @@ def describe(
         return Features(*[math.nan] * 8)
     low, high, mean = float(inside.min()), float(inside.max()), float(inside.mean())
     threshold = _UNIFORM * max(scale, -low, high)
-    with np.errstate(over="ignore"):  # a run that has nearly diverged
+    with np.errstate(over="ignore"):  # the squares overflow if a run has nearly diverged
         variance = float(inside.var())
     moving = wavelength = sharpness = correlation = math.nan
     if before is not None:
         past = np.asarray(before, dtype=np.float64)
         moving = activity(inside, past if free is None else past[free], interval, threshold)
     if math.sqrt(variance) > threshold:
-        # obstacles are filled with the mean, which adds no waves; lengths do not depend on scale
+        # filling obstacles with the mean adds no waves; the division prevents an overflow and does
+        # not change wavelengths
         pattern = last - mean if free is None else np.where(free, last - mean, 0.0)
         field = _mirrored(pattern / np.abs(pattern).max(), periodic)
         modes = spectrum(field, spacing)
@@ -107,11 +115,14 @@ def describe(
 def activity(last: np.ndarray, before: np.ndarray, interval: float, threshold: float = 0) -> float:
     """Return ``rms(last - before) / interval / std(last)``, per unit of time.
 
-    For a wave ``cos(q x - w t)`` this is ``2 |sin(w interval / 2)| / interval``, which is ``|w|``
-    for short intervals. It is nan if the last frame is uniform and differs from the previous one.
+    For a wave ``cos(q x - w t)`` the result is ``2 |sin(w interval / 2)| / interval``, which is
+    ``|w|`` for short intervals. The result is nan if the last frame is uniform but differs from the
+    previous one.
 
     Args:
-        threshold: changes and variations up to this size count as rounding.
+        last, before: the last two frames.
+        interval: time between the two frames.
+        threshold: changes and variations up to this size are considered rounding errors.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         change, size = float(np.sqrt(np.square(last - before).mean())), float(last.std())
@@ -123,15 +134,16 @@ def activity(last: np.ndarray, before: np.ndarray, interval: float, threshold: f
 
 
 def spectrum(field: np.ndarray, spacing: Sequence[float]) -> Spectrum:
-    """Return the variance of a periodic field by wave number |q| / (2 pi).
+    """Return the variance of a periodic field, decomposed by wave number |q| / (2 pi).
 
     Args:
         field: shape ``([nz,] [ny,] nx)``.
-        spacing: distance of cell centres, per array axis.
+        spacing: distance of cell centres along each array axis.
     """
     power = np.square(np.abs(np.fft.rfftn(field))) / field.size**2
     half = field.shape[-1]
-    # every mode of the last axis represents its conjugate, too, except the first and the middle one
+    # along the last axis, every mode except the first and the middle one also stands for its
+    # complex conjugate
     power[..., 1 : (half + 1) // 2] *= 2
     axes = [np.fft.fftfreq(n, h) for n, h in zip(field.shape, spacing, strict=True)]
     axes[-1] = np.fft.rfftfreq(half, spacing[-1])
@@ -143,12 +155,12 @@ def spectrum(field: np.ndarray, spacing: Sequence[float]) -> Spectrum:
 
 
 def find_peak(waves: Spectrum) -> float:
-    """Return the strongest wave number: the refined peak of the radially averaged spectrum.
+    """Return the strongest wave number, which is the peak of the radially averaged spectrum.
 
-    Modes are collected in rings, whose width is the spacing of modes along the longest axis. The
-    result is the mean of the wave numbers, weighted by power, in the ring with the most power per
-    mode and its neighbours. It is exact for a plane wave in any direction; a parabola through the
-    means of the rings is not, because the modes of a ring are not centred in it.
+    Modes are collected in rings of width ``waves.width``. The result is the mean of the wave
+    numbers, weighted by their power, in and near the ring with the most power per mode. The result
+    is exact for a plane wave in any direction. The maximum of a parabola through the means of the
+    rings would not be exact, because the wave numbers in a ring are not centred in the ring.
     """
     ring = np.rint(waves.numbers / waves.width).astype(np.intp)
     modes = np.maximum(np.bincount(ring), 1)
@@ -171,7 +183,10 @@ def _mirrored(pattern: np.ndarray, periodic: Sequence[bool]) -> np.ndarray:
 
 
 def _correlation_length(field: np.ndarray, spacing: Sequence[float]) -> float:
-    """Return the distance at which the averaged autocorrelation first is one half; else nan."""
+    """Return the distance at which the autocorrelation first falls to one half.
+
+    The autocorrelation is averaged over directions. The result is nan if there is no such distance.
+    """
     power = np.square(np.abs(np.fft.rfftn(field)))
     correlation = np.fft.irfftn(power, field.shape, axes=range(field.ndim)).ravel()
     axes = [
@@ -193,5 +208,5 @@ def _correlation_length(field: np.ndarray, spacing: Sequence[float]) -> float:
 
 
 def _sum_of_squares(axes: Sequence[np.ndarray]) -> np.ndarray:
-    """Return ``x**2 + y**2 + ...`` on the grid of the axes, shape ``(len(axes[0]), ...)``."""
+    """Return ``x**2 + y**2 + ...`` at all points of the grid that the coordinates ``axes`` span."""
     return sum(np.square(grid) for grid in np.meshgrid(*axes, indexing="ij", sparse=True))

@@ -11,7 +11,7 @@ from pdesim.output.deflate import LEVEL
 
 
 def filters(compression: str) -> dict[str, Any]:
-    """Return keyword arguments of ``h5py.Group.create_dataset`` for a compression.
+    """Return the keyword arguments of ``h5py.Group.create_dataset`` for a type of compression.
 
     Raises:
         MissingExtraError: for blosc2 if hdf5plugin is not installed.
@@ -28,10 +28,10 @@ def filters(compression: str) -> dict[str, Any]:
 
 
 def round_mantissa(values: np.ndarray, keep: int) -> np.ndarray:
-    """Round to ``keep`` mantissa bits, to nearest, ties to even ("bit rounding").
+    """Round values to ``keep`` mantissa bits, to the nearest value and ties to even.
 
-    The relative error is at most ``2**-(keep + 1)``. Kloewer et al., Nature Computational Science
-    1 (2021) 713, doi:10.1038/s43588-021-00156-2.
+    The relative error is at most ``2**-(keep + 1)``. Source ("bit rounding"): Kloewer et al.,
+    Nature Computational Science 1 (2021) 713, doi:10.1038/s43588-021-00156-2.
     """
     drop = np.finfo(values.dtype).nmant - keep
     if drop <= 0:

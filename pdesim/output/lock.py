@@ -1,4 +1,4 @@
-"""A lock that allows one writer per run folder, and detection of that writer."""
+"""A lock that allows only one process to write into a run's folder, and a test of this lock."""
 
 from __future__ import annotations
 
@@ -14,34 +14,37 @@ from pdesim.errors import OutputError
 from pdesim.files import check_folder
 
 LOCK = ".lock"
-#: time for which a reader that tests the lock may hold it (:func:`is_held`)
+#: how long a writer waits for the lock, in seconds, because :func:`is_held` acquires it briefly
 GRACE_SECONDS = 0.5
 
 
 @contextmanager
 def hold(folder: Path) -> Iterator[None]:
-    """Lock a folder against other writers; the lock ends with the process, even if it is killed.
+    """Lock a folder against other writers during the context.
+
+    The operating system releases the lock when the process ends, even if the process is killed.
 
     Raises:
-        OutputError: if another process is writing there, if the folder cannot be written to, or if
-            a name that pdesim writes is a link (:func:`pdesim.files.check_folder`).
+        OutputError: if another process is writing into the folder, if the folder is not writable,
+            or if a file that pdesim would write is a link (see :func:`pdesim.files.check_folder`).
     """
     check_folder(folder)
     lock = FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=GRACE_SECONDS)
         if not (folder / LOCK).exists():
-            # the previous writer removed the file after it was opened here
+            # the previous writer has removed the file after this process opened it
             lock.release()
             lock.acquire(timeout=GRACE_SECONDS)
     except Timeout:
         raise OutputError(
-            f"another process is writing to {folder} now", hint="wait for it, or another folder"
+            f"another process is writing to {folder} now",
+            hint="wait until it ends, or use another folder",
         ) from None
     except OSError as error:
         raise OutputError(
             f"the folder {folder} cannot be written to ({error.strerror})",
-            hint="hydra.run.dir=DIR with a folder that you may write to",
+            hint="set hydra.run.dir=DIR to a folder that you may write to",
         ) from None
     try:
         yield
@@ -52,7 +55,11 @@ def hold(folder: Path) -> Iterator[None]:
 
 
 def wait_until_free(folders: Iterable[Path], seconds: float) -> bool:
-    """Wait until no process writes to these folders; return False if one still does at the end."""
+    """Wait until no process writes to these folders, for at most ``seconds``.
+
+    Returns:
+        Whether all folders are free.
+    """
     end = time.monotonic() + seconds
     for folder in folders:
         while is_held(folder):
@@ -69,7 +76,7 @@ def is_held(folder: Path) -> bool:
         about = path.lstat()
     except OSError:
         return False
-    # filelock truncates the file that it opens, also through a link
+    # testing the lock would truncate the target of a link
     if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1:
         return False
     lock = FileLock(path)

@@ -1,6 +1,6 @@
 """Metadata of a snapshot file: settings, parameters, boundary conditions, order of the fields.
 
-Files may lack some of the metadata; missing entries are left out.
+A file may lack metadata. Missing entries are then left out of the results.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from pdesim.model.equation import KEYS
 from pdesim.output.reader import Snapshots, find_snapshots
 from pdesim.output.run_folder import RunFolder
 
-#: limit of the text of the attribute ``boundary``; a condition takes about 40 characters, and an
-#: equation has at most 64 fields on three axes
+#: limit of the characters in the attribute ``boundary``. A condition takes about 40 characters, and
+#: an equation has at most 64 fields on three axes
 LONGEST_BOUNDARY = 2**16
-#: a condition in this text: ``'u.x': ['dirichlet', 'neumann']``
+#: a condition in the attribute ``boundary``, such as ``'u.x': ['dirichlet', 'neumann']``
 _PAIR = r"'(\w+)\.([xyz])':\s*[\[(]'(\w+)',\s*'(\w+)'[\])]"
 _PAIRS = re.compile(rf"\s*\{{\s*{_PAIR}(?:,\s*{_PAIR})*\s*\}}\s*".replace("'", "['\"]"))
 _ONE_PAIR = re.compile(_PAIR.replace("'", "['\"]"))
@@ -33,11 +33,11 @@ def find_runs(path: str | Path) -> tuple[Path, ...]:
     """Return the snapshot files of one run, or of all runs in a sweep's folder.
 
     Args:
-        path: a run's folder, a snapshot file, or a folder whose sub-folders are runs; these are
-            ordered by their numbers, 2 before 10.
+        path: the folder of a run, a snapshot file, or a folder whose sub-folders are runs. The runs
+            are sorted by the numbers in their names, 2 before 10.
 
     Raises:
-        OutputError: if there are none.
+        OutputError: if there is no run.
     """
     path = as_path(path)
     if path.is_dir() and not RunFolder(path).snapshots.is_file():
@@ -55,7 +55,7 @@ def natural_order(name: str) -> list[tuple[int, int, str]]:
 
 
 def read_config(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the resolved configuration, from the attribute ``config``; empty without it."""
+    """Return the settings stored in the attribute ``config``, an empty mapping if it is missing."""
     try:
         values = load_yaml(str(attributes.get("config", "")))
     except OutputError:
@@ -72,10 +72,14 @@ def read_yaml(path: Path) -> Any:
 
 
 def run_state(snapshots: Snapshots, status: Mapping[str, Any]) -> tuple[str, str | None]:
-    """Return the state of a run and its error, from its snapshots and the entries of its status.
+    """Return the state of a run and its error, from its snapshots and from ``status.json``.
 
-    The status remains "running" if its writer was killed; the lock of the folder shows whether the
-    writer still exists.
+    If a run is killed, its ``status.json`` still says "running". The lock of the folder shows
+    whether the process still exists.
+
+    Args:
+        snapshots: the open snapshot file.
+        status: entries of ``status.json``.
     """
     state, error = str(status.get("state", "unknown")), status.get("error")
     if snapshots.state == "writing":
@@ -88,7 +92,7 @@ def run_state(snapshots: Snapshots, status: Mapping[str, Any]) -> tuple[str, str
 
 
 def read_parameters(config: Mapping[str, Any]) -> dict[str, float | str]:
-    """Return the equation's parameters: numbers, and formulas as text."""
+    """Return the parameters of the equation: numbers, or formulas as text."""
     equation = config.get("equation")
     if not isinstance(equation, Mapping):
         return {}
@@ -100,10 +104,10 @@ def read_parameters(config: Mapping[str, Any]) -> dict[str, float | str]:
 
 
 def read_walls(attributes: Mapping[str, Any]) -> dict[str, dict[str, tuple[str, str]]]:
-    """Return the kinds of boundary conditions: ``{"u": {"x": ("dirichlet", "neumann")}}``.
+    """Return the kinds of boundary conditions, such as ``{"u": {"x": ("dirichlet", "neumann")}}``.
 
-    The kind at the lower boundary comes first. The result is empty for an attribute ``boundary`` of
-    another form, or of more than ``LONGEST_BOUNDARY`` characters.
+    The kind at the lower boundary comes first. The result is empty if the attribute ``boundary`` is
+    missing, has another form, or has more than ``LONGEST_BOUNDARY`` characters.
     """
     text = str(attributes.get("boundary", ""))
     walls: dict[str, dict[str, tuple[str, str]]] = {}
@@ -118,13 +122,13 @@ def field_names(snapshots: Snapshots) -> tuple[str, ...]:
     """Return the names of the stored fields, in the order of the equation.
 
     Raises:
-        OutputError: if there are none, or if the shape of one is not ``(time, ..., x)``.
+        OutputError: if there is no field, or if the shape of a field is not ``(time, ..., x)``.
     """
     stored = [name for name in snapshots.fields if isinstance(snapshots[name], h5py.Dataset)]
     listed = listed_fields(snapshots.attributes)
     if not stored or not snapshots.axes:
         raise OutputError(
-            f"{snapshots.path} contains no fields over time", "a snapshots.h5 of a run"
+            f"{snapshots.path} contains no time-dependent fields", "the snapshots.h5 of a run"
         )
     shape = tuple(len(snapshots.coordinates(axis)) for axis in snapshots.axes)
     for name in stored:
@@ -137,15 +141,15 @@ def field_names(snapshots: Snapshots) -> tuple[str, ...]:
 
 
 def listed_fields(attributes: Mapping[str, Any]) -> list[str]:
-    """Return the attribute ``fields``: names of the stored fields in the order of the equation."""
+    """Return the names in the attribute ``fields``: the stored fields in the equation's order."""
     return [str(name) for name in np.ravel(attributes.get("fields", ()))]
 
 
 def frame_count(snapshots: Snapshots, fields: tuple[str, ...]) -> int:
-    """Return the number of complete frames, which have a time and all fields.
+    """Return the number of complete frames, for which the time and all fields are stored.
 
     Raises:
-        OutputError: if there are none.
+        OutputError: if there is no complete frame.
     """
     count = min(len(snapshots), *(snapshots[name].shape[0] for name in fields))
     if count == 0:
@@ -154,7 +158,7 @@ def frame_count(snapshots: Snapshots, fields: tuple[str, ...]) -> int:
 
 
 def load_filters(dataset: h5py.Dataset, path: Path) -> None:
-    """Load hdf5plugin if a dataset's compression is not part of HDF5.
+    """Import hdf5plugin if HDF5 itself cannot decompress a dataset.
 
     Raises:
         MissingExtraError: if hdf5plugin is needed and not installed.

@@ -1,4 +1,4 @@
-"""Reading of snapshot files. Needs neither TensorFlow nor Hydra."""
+"""Reading of snapshot files, which needs neither TensorFlow nor Hydra."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ if TYPE_CHECKING:
     import xarray
 
 AXES = ("z", "y", "x")
-#: upper bound of coordinates; their distances exceed its inverse
+#: upper bound of the magnitude of coordinates; its inverse is the lower bound of their distances
 MAX_COORDINATE = 1e100
 
 
 class Snapshots:
     """A snapshot file, open for reading; a context manager.
 
-    ``snapshots["u"]`` is the HDF5 dataset, of shape ``(time, ..., x)``; slicing it reads from the
-    file. While a run writes the file, ``len`` is the number of complete frames; a dataset may have
-    one more. ``state`` is "complete", "writing" (a run adds frames), or "truncated" (its writer was
-    killed; ``pdesim recover`` repairs the file).
+    ``snapshots["u"]`` is the HDF5 dataset of field u, of shape ``(time, ..., x)``; slicing this
+    dataset reads from the file. ``len(snapshots)`` is the number of complete frames. While a run is
+    writing the file, a dataset may have one frame more. ``state`` is "complete", "writing" (a run
+    is adding frames) or "truncated" (the run was killed; ``pdesim recover`` repairs the file).
 
     Args:
-        path: a run's folder, or a snapshot file.
+        path: the folder of a run, or a snapshot file.
 
     Raises:
-        OutputError: if there is no such file, if it cannot be read, refers to other files, or
-            declares frames that it does not store.
+        OutputError: if the file does not exist, cannot be read, refers to other files, or declares
+            frames that it does not store.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -72,19 +72,19 @@ class Snapshots:
 
     @property
     def recovery_hint(self) -> str:
-        """How to repair the file, if its writer was killed; else empty."""
+        """How to repair the file if its writer was killed; otherwise empty."""
         if self.state != "truncated":
             return ""
         return f"the writer of {self.path} was killed: pdesim recover {self.path} repairs it"
 
     @property
     def axes(self) -> tuple[str, ...]:
-        """Names of the array axes after time, in their order, such as ``("y", "x")``."""
+        """Names of the array axes that follow the time axis, such as ``("y", "x")``."""
         return tuple(name for name in AXES if name in self._file)
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """Names of the stored fields, sorted."""
+        """Names of the stored fields, in alphabetical order."""
         return tuple(name for name in self._file if name not in ("time", "mask", *AXES))
 
     @property
@@ -113,9 +113,9 @@ class Snapshots:
         return self._fresh("time").shape[0]
 
     def _fresh(self, name: str) -> h5py.Dataset:
-        """Return a dataset in its present state on disk.
+        """Return a dataset, refreshed from the disk if a run is writing the file.
 
-        Each dataset has a single handle: with two, HDF5 reads wrong chunks after a refresh.
+        Each dataset is opened only once: with two handles, HDF5 reads wrong chunks after a refresh.
         """
         if name not in self._handles:
             self._handles[name] = self._file[name]
@@ -133,7 +133,7 @@ class Snapshots:
         return iter(self.fields)
 
     def to_xarray(self) -> xarray.Dataset:
-        """Return all frames and coordinates as an ``xarray.Dataset`` in memory.
+        """Read all frames and coordinates into memory, as an ``xarray.Dataset``.
 
         Raises:
             MissingExtraError: if xarray is not installed.
@@ -168,10 +168,10 @@ class Snapshots:
 
 
 def find_snapshots(path: str | Path) -> Path:
-    """Return the snapshot file of a run's folder, or the file itself.
+    """Return the path of the snapshot file, given this path or the folder of the run.
 
     Raises:
-        OutputError: if there is none, or if it is a link to a file outside its folder.
+        OutputError: if the file does not exist, or is a link to a file outside its folder.
     """
     path = as_path(path)
     inside = RunFolder(path).snapshots
@@ -180,15 +180,17 @@ def find_snapshots(path: str | Path) -> Path:
     if path.is_file():
         return check_own_file(path)
     if path.is_dir():
-        raise OutputError(f"{path} contains no {SNAPSHOTS}", "the folder of a run, or a file")
-    raise OutputError(f"there is no {path}", "the folder of a run, or a snapshot file")
+        raise OutputError(
+            f"{path} contains no {SNAPSHOTS}", "the folder of a run, or a snapshot file"
+        )
+    raise OutputError(f"{path} does not exist", "the folder of a run, or a snapshot file")
 
 
 def _check_coordinates(path: str, name: str, places: np.ndarray) -> None:
-    """Check that cell centres increase and that their magnitude and distances are representable.
+    """Check that cell centres increase, and are neither too large nor too close to each other.
 
     Raises:
-        OutputError: naming the axis.
+        OutputError: otherwise.
     """
     growing = bool((np.diff(places) > 1 / MAX_COORDINATE).all())
     if not growing or not (np.abs(places) < MAX_COORDINATE).all():  # nan fails every comparison
@@ -196,17 +198,17 @@ def _check_coordinates(path: str, name: str, places: np.ndarray) -> None:
 
 
 def check_layout(file: h5py.File) -> None:
-    """Check the layout that all readers rely on: types, consistent shapes, and sizes.
+    """Check the layout of a snapshot file, which all readers rely on.
 
-    ``time`` and the axes are one-dimensional and real; there are at most ``MOST_FRAMES`` frames; a
-    mask has the shape of a frame; every field with the shape of the axes stores as many frames as
-    ``time`` declares.
+    The times and coordinates must be one-dimensional and real. There may be at most ``MOST_FRAMES``
+    frames. A mask must have the shape of a frame. Every field whose shape matches the axes must
+    store as many frames as ``time`` declares.
 
     Raises:
-        OutputError: naming the dataset that violates this.
+        OutputError: naming the first dataset that does not fulfil these conditions.
     """
     path = file.filename
-    # files that were made by hand in the documented layout need not have a version
+    # files that users have created in the documented layout need not have a version
     check_version(path, file.attrs.get("format_version", 1), snapshots.FORMAT_VERSION)
     if not isinstance(file.get("time"), h5py.Dataset):
         raise OutputError(f"{path} contains no snapshots (no dataset 'time')")

@@ -1,4 +1,4 @@
-"""Writing in the background: a thread stores frames and checkpoints in their order."""
+"""Writing in the background: a thread stores frames and checkpoints in the order of submission."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from pdesim.output.snapshots import SnapshotWriter
 
 log = logging.getLogger("pdesim")
 
-#: most frames that wait to be written, and most bytes of these
+#: limits of the number of frames that wait to be written, and of their bytes
 MAX_WAITING, MAX_WAITING_BYTES = 8, 2**28
-#: niceness of the writing thread, relative to that of the process; the highest on Linux
+#: niceness of the writing thread relative to that of the process, and the highest value on Linux
 NICENESS, MAX_NICENESS = 10, 19
 #: largest fraction of the run's time that is spent on checkpoints
 CHECKPOINT_FRACTION = 0.05
 
 
 class Worker:
-    """A thread that executes tasks in their order.
+    """A thread that executes tasks one after another, in the order of submission.
 
     Args:
-        waiting: number of tasks that may wait; with more, :meth:`put` blocks.
+        waiting: number of tasks that may wait. While so many tasks are waiting, :meth:`put` blocks.
     """
 
     def __init__(self, waiting: int) -> None:
@@ -44,7 +44,7 @@ class Worker:
         self._thread.start()
 
     def put(self, task: Callable[..., None], *arguments: Any) -> float:
-        """Append a task; return the seconds that this took."""
+        """Submit a task, and return the seconds for which this call has blocked."""
         began = clock.perf_counter()
         self._queue.put((task, arguments))
         return clock.perf_counter() - began
@@ -59,10 +59,11 @@ class Worker:
         self._thread.join()
 
     def _work(self) -> None:
-        # a low priority: the computing threads wait for each other after every step, so delaying
-        # one delays all. SCHED_IDLE would be too low, as this thread also holds Python's lock
+        # the thread has a low priority, because the computing threads wait for each other after
+        # every step: delaying one of them would delay all. SCHED_IDLE would be too low, since this
+        # thread sometimes holds Python's global interpreter lock
         if sys.platform == "linux":
-            # relative to the process's niceness, which only root may lower
+            # added to the niceness of the process, since only root may lower a niceness
             thread = threading.get_native_id()
             nice = os.getpriority(os.PRIO_PROCESS, thread) + NICENESS
             os.setpriority(os.PRIO_PROCESS, thread, min(nice, MAX_NICENESS))
@@ -80,14 +81,17 @@ def frames_waiting(frame_bytes: int) -> int:
 class Recorder:
     """Writer of the frames and checkpoints of one run.
 
-    Its methods return immediately unless too many frames wait for the disk; ``waited`` is the time
-    in seconds that they blocked. Frames that the file already contains are not written again: a
-    resumed run may compute them a second time.
+    The methods return immediately, unless too many frames are waiting to be written. ``waited`` is
+    the total time in seconds for which calls have blocked. A resumed run may compute frames that
+    the file already contains; they are not written again.
 
     Args:
+        folder: folder of the run.
+        writer: writer of the snapshot file.
+        diagnostics: writer of ``diagnostics.csv``.
         settings: settings that the checkpoints depend on (``checkpoint.fingerprint``).
-        every: seconds between checkpoints; None: only one at the end.
-        worker: the writing thread, shared by the members of a batch.
+        every: seconds between checkpoints; None: one checkpoint, at the end.
+        worker: the writing thread, which the members of a batch share.
     """
 
     def __init__(
@@ -109,8 +113,13 @@ class Recorder:
     def frame(self, index: int, time: float, state: np.ndarray) -> None:
         """Store a frame.
 
+        Args:
+            index: number of the frame.
+            time: simulated time.
+            state: the fields, shape ``(fields, *grid.shape)``.
+
         Raises:
-            OutputError: if this or an earlier one could not be written.
+            OutputError: if this frame or an earlier one could not be written.
         """
         self._put(self._write_frame, index, time, state)
 
@@ -118,20 +127,24 @@ class Recorder:
         """Store a checkpoint.
 
         Raises:
-            OutputError: if an earlier frame could not be written. A checkpoint that cannot be
-                written is logged.
+            OutputError: if an earlier frame could not be written. If only the checkpoint cannot be
+                written, a warning is logged and the run continues.
         """
         self._last_checkpoint = clock.monotonic()
         self._put(self._write_checkpoint, checkpoint)
 
     @property
     def overflows(self) -> dict[str, float]:
-        """Per field, the time at which a value first exceeded the range of the stored type."""
+        """Name of a field -> the time at which it first exceeded the range of the stored type."""
         return self._writer.overflows
 
     @property
     def checkpoint_is_due(self) -> bool:
-        """Whether ``every`` seconds have passed, and checkpoints take little of the time."""
+        """Whether ``every`` seconds have passed since the last checkpoint.
+
+        If checkpoints would take more than the fraction ``CHECKPOINT_FRACTION`` of the time, they
+        are written less often.
+        """
         since = clock.monotonic() - self._last_checkpoint
         return (
             self.every is not None
@@ -140,10 +153,10 @@ class Recorder:
         )
 
     def close(self) -> None:
-        """Wait until everything is written, and close the files.
+        """Wait until all frames and checkpoints are written, and close the files.
 
         Raises:
-            OutputError: if something could not be written.
+            OutputError: if a frame could not be written.
         """
         self._worker.drain()
         self._diagnostics.close()
@@ -162,7 +175,7 @@ class Recorder:
         if self._error is None:
             try:
                 task(*arguments)
-            except BaseException as error:  # raised in the computing thread
+            except BaseException as error:  # _check raises it in the computing thread
                 self._error = error
 
     def _write_frame(self, index: int, time: float, state: np.ndarray) -> None:
@@ -179,6 +192,6 @@ class Recorder:
         except OutputError as error:
             # the run continues; the previous checkpoint still exists
             if not self._warned:
-                log.warning("no checkpoint: %s", error)
+                log.warning("the checkpoint was not written; the run continues: %s", error)
             self._warned = True
         self._checkpoint_cost = clock.perf_counter() - began

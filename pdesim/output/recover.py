@@ -27,13 +27,19 @@ from pdesim.output import lock
 from pdesim.output.reader import check_layout, find_snapshots
 from pdesim.output.snapshots import LIBRARY_VERSIONS, reason
 
-#: attributes that attach datasets to their scales; created again in the copy
+#: attributes that attach datasets to dimension scales; h5py creates them again in the copy
 _SCALE_ATTRIBUTES = ("DIMENSION_LIST", "REFERENCE_LIST", "CLASS", "NAME")
 
 
 @dataclass(frozen=True)
 class Recovered:
-    """A complete snapshot file: its path, its number of frames, and whether it was changed."""
+    """A complete snapshot file.
+
+    Attributes:
+        path: path of the file.
+        frames: number of frames.
+        changed: whether the file was damaged and has been repaired.
+    """
 
     path: Path
     frames: int
@@ -41,16 +47,16 @@ class Recovered:
 
 
 def recover(path: str | Path) -> Recovered:
-    """Make a file readable by ordinary readers, without losing a complete frame.
+    """Repair a snapshot file whose writer was killed, without losing a complete frame.
 
-    The frames that all datasets contain are copied chunk by chunk through an SWMR reader. The copy
-    is read back and compared before it replaces the original.
+    The frames that all datasets contain are copied chunk by chunk, while the file is open in SWMR
+    mode. The copy is read and compared with the original before it replaces the original.
 
     Args:
-        path: a run's folder, or a snapshot file.
+        path: the folder of a run, or a snapshot file.
 
     Raises:
-        OutputError: if a run is writing the file, or it cannot be read or copied.
+        OutputError: if a run is writing the file, or if the file cannot be read or copied.
     """
     path = find_snapshots(path)
     check_folder(path.parent)
@@ -64,14 +70,14 @@ def recover(path: str | Path) -> Recovered:
         pass
     if lock.is_held(path.parent):
         raise OutputError(
-            f"a run is writing {path} now; nothing was changed", hint="wait until it ends"
+            f"a run is writing {path} now; nothing was changed", hint="wait until the run ends"
         )
     try:
         with lock.hold(path.parent), replacing(path, sync=True) as copy:
             frames = _copy(path, copy)
     except UNREADABLE as error:
         raise OutputError(
-            f"{path} cannot be recovered: {reason(error)}; it was left as it is",
+            f"{path} cannot be recovered: {reason(error)}; the file was not changed",
             "a snapshots.h5 that a run has written, and enough space for a copy",
         ) from None
     return Recovered(path, frames, changed=True)
@@ -79,7 +85,10 @@ def recover(path: str | Path) -> Recovered:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[h5py.File]:
-    """Open a file; if its end is missing (a full disk), a copy that is padded with zeros."""
+    """Open a file for reading.
+
+    If its end is missing because the disk was full, a copy padded with zeros is opened instead.
+    """
     padded = path.with_name(f".{path.name}.padded")
     try:
         try:
@@ -119,10 +128,10 @@ def _datasets(file: h5py.File) -> list[str]:
 
 
 def _check_copied(file: h5py.File) -> None:
-    """Refuse datasets that are not numbers or declare more data than they store.
+    """Check that all datasets consist of numbers, and store all data that they declare.
 
     Raises:
-        OutputError: naming the dataset.
+        OutputError: naming the first dataset for which this is not the case.
     """
     for name in _datasets(file):
         data = file[name]
@@ -136,7 +145,7 @@ def _grows(data: h5py.Dataset) -> bool:
 
 
 def _frames(file: h5py.File) -> tuple[int, int]:
-    """Return the number of frames in all growing datasets, and the largest number in one."""
+    """Return the smallest and the largest number of frames in a time-dependent dataset."""
     lengths = [len(file[name]) for name in _datasets(file) if _grows(file[name])]
     if "time" not in file or not lengths:
         raise OutputError(f"{file.filename} contains no snapshots (no dataset 'time')")
@@ -144,7 +153,7 @@ def _frames(file: h5py.File) -> tuple[int, int]:
 
 
 def _readable(file: h5py.File, frames: int) -> int:
-    """Return the number of frames, from the first, that can be decoded in every dataset."""
+    """Return the number of frames before the first that cannot be decoded in every dataset."""
     growing = [file[name] for name in _datasets(file) if _grows(file[name])]
     for frame in range(frames):
         try:

@@ -1,4 +1,4 @@
-"""The folder of a run: the names of its files, its status, and whether it contains a run."""
+"""The folder of a run: the names of its files, the status file, and whether there is a run."""
 
 from __future__ import annotations
 
@@ -70,18 +70,18 @@ class RunFolder:
 
     @property
     def contains_run(self) -> bool:
-        """Whether there is a snapshot file, complete or not."""
+        """Whether the folder contains a snapshot file, which may be incomplete."""
         return self.snapshots.exists()
 
     @property
     def contains_traces(self) -> bool:
-        """Whether a run was started here, even if it failed before its first frame."""
+        """Whether a run was started in this folder, even if it failed before its first frame."""
         return self.path.is_dir() and any(
             (self.path / name).exists() for name in (SNAPSHOTS, STATUS, HYDRA)
         )
 
     def check_overwrite(self, overwrite: bool, setting: str = "hydra.run.dir") -> None:
-        """Refuse to start a new run where there is one.
+        """Check that a new run would not overwrite another one without permission.
 
         Args:
             overwrite: value of ``output.overwrite``.
@@ -94,11 +94,11 @@ class RunFolder:
         if self.contains_run and not overwrite:
             raise OutputError(
                 f"{self.path} already contains a run; nothing was overwritten",
-                hint=f"another folder ({setting}=...), output.overwrite=true or resume=auto",
+                hint=f"use another folder ({setting}=...), output.overwrite=true or resume=auto",
             )
 
     def read_status(self) -> dict[str, Any]:
-        """Return the contents of ``status.json`` without entries of the wrong type.
+        """Return the entries of ``status.json`` that have valid types.
 
         Raises:
             OutputError: if the file is missing or cannot be read.
@@ -113,20 +113,20 @@ class RunFolder:
         return status.valid_entries(values)
 
     def read_status_or_empty(self) -> dict[str, Any]:
-        """Return :meth:`read_status`, or an empty dictionary if that is impossible."""
+        """Return the entries of ``status.json``, none if the file is missing or unreadable."""
         try:
             return self.read_status()
         except OutputError:
             return {}
 
     def write_status(self, **values: Any) -> None:
-        """Replace ``status.json``; readers see the old contents or the new ones.
+        """Replace ``status.json`` atomically, so that readers never see an incomplete file.
 
-        If the file cannot be written (a full disk), a warning is logged and the old one is kept:
-        the run reports the full disk itself.
+        If the file cannot be written, for example because the disk is full, a warning is logged and
+        the old file is kept. The run does not fail here, as it reports a full disk itself.
         """
         values = {"format_version": status.FORMAT_VERSION} | values
         try:
             write_text(self.status, json.dumps(values, indent=2, allow_nan=False) + "\n")
         except OSError as error:
-            log.warning("%s not written: %s", STATUS, error)
+            log.warning("%s was not written: %s", STATUS, error)

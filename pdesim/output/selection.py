@@ -1,4 +1,4 @@
-"""The stored part of a state: some fields, a region, every n-th cell."""
+"""The stored part of a state: selected fields, in a region of the domain, at every n-th cell."""
 
 from __future__ import annotations
 
@@ -14,17 +14,22 @@ from pdesim.model.grid import Grid
 
 @dataclass(frozen=True)
 class Selection:
-    """Numbers of the stored fields, and slices of the stored cells in array order (z, y, x)."""
+    """The part of a state that is stored.
+
+    Attributes:
+        fields: numbers of the stored fields.
+        cells: slices of the stored cells, in the order of the array axes (z, y, x).
+    """
 
     fields: tuple[int, ...]
     cells: tuple[slice, ...]
 
     def coordinates(self, grid: Grid, axis: int) -> np.ndarray:
-        """Return the stored cell centres along an axis; 0 is x, 1 is y, 2 is z."""
+        """Return the stored cell centres along an axis (0 for x, 1 for y, 2 for z)."""
         return grid.centres(axis)[self.cells[grid.array_axis(axis)]]
 
     def shape(self, grid: Grid) -> tuple[int, ...]:
-        """Return the array shape of a stored frame of one field."""
+        """Return the shape of the array that stores one frame of one field."""
         return tuple(len(self.coordinates(grid, axis)) for axis in range(grid.dimensions))[::-1]
 
 
@@ -38,13 +43,15 @@ def build_selection(
     """Return the selection that the output settings describe.
 
     Args:
+        grid: the grid of the run.
         fields: names of all fields.
-        keep: ``output.fields``; None: all.
-        stride: ``output.stride``, for all axes or per axis; counted from the region's first cell.
-        region: ``output.region``: per axis, bounds between which the centres of stored cells are.
+        keep: ``output.fields``, the names of the stored fields; None: all fields.
+        stride: ``output.stride``: every n-th cell is stored, counted from the first cell of the
+            region. One number for all axes, or one per axis.
+        region: ``output.region``: axis -> bounds between which the centres of stored cells lie.
 
     Raises:
-        ConfigError: for unknown fields or axes, and if no cell is left.
+        ConfigError: for unknown fields or axes, or if the region contains no cell centre.
     """
     for name in keep or ():
         if name not in fields:

@@ -1,8 +1,8 @@
-"""``snapshots.h5``: fields over time, in a layout that h5py, xarray and netCDF readers support.
+"""``snapshots.h5``: fields over time, in a layout that h5py, xarray and netCDF can read.
 
-The file is written in SWMR mode. The fields of a frame are written and flushed before its time, so
-a reader that trusts the length of ``time`` never sees an incomplete frame, and complete frames
-survive if the writer is killed.
+The file is written in HDF5's SWMR mode (single writer, multiple readers). The fields of a frame are
+written and flushed before the time of the frame. Therefore a reader that uses the length of
+``time`` never sees an incomplete frame, and complete frames are not lost if the writer is killed.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ log = logging.getLogger("pdesim")
 
 #: increased when the layout of the file changes; files of all earlier versions can be read
 FORMAT_VERSION = 1
-#: range of HDF5 versions: readable by 1.10 and later, and while being written
+#: range of HDF5's file format versions: can be read while it is written, by HDF5 1.10 and later
 LIBRARY_VERSIONS = ("v110", "v110")
-#: largest number of bytes of a chunk (HDF5 allows 4 GiB); larger frames are split
+#: largest size of a chunk in bytes; HDF5 allows 4 GiB. Larger frames are split into several chunks
 LARGEST_CHUNK = 2**30
 
 
@@ -52,6 +52,7 @@ class Layout:
     """Contents and format of a snapshot file.
 
     Args:
+        grid: the grid of the run.
         fields: names of all fields of the state.
         selection: the stored part of the state.
         dtype: type of the stored numbers.
@@ -78,15 +79,20 @@ class Layout:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Array shape of a stored frame of one field."""
+        """Shape of the array that stores one frame of one field."""
         return self.selection.shape(self.grid)
 
 
 def create_snapshots(path: Path, layout: Layout, attributes: Mapping[str, Any]) -> None:
-    """Create a file without frames; it appears under its name when it is complete.
+    """Create a file without frames, atomically.
+
+    Args:
+        path: path of the file.
+        layout: contents and format of the file.
+        attributes: attributes of the file, such as the settings of the run.
 
     Raises:
-        OutputError: if it cannot be created.
+        OutputError: if the file cannot be created.
     """
     compression = filters(layout.compression)
     with (
@@ -103,7 +109,9 @@ def create_snapshots(path: Path, layout: Layout, attributes: Mapping[str, Any]) 
 
 
 def update_attributes(path: Path, attributes: Mapping[str, Any]) -> None:
-    """Change attributes of a file that differ; no process may have the file open for writing.
+    """Change the attributes of a file whose values differ from the given ones.
+
+    No process may have the file open for writing.
 
     Raises:
         OutputError: if the file cannot be written.
@@ -138,7 +146,7 @@ def _create_field(file: h5py.File, layout: Layout, field: str, compression: dict
     data.attrs["units"] = (layout.units or {}).get(field, "1")
     data.attrs["long_name"] = (layout.labels or {}).get(field, field)
     if layout.keep_bits is not None:
-        # the netCDF library's name of this rounding
+        # the attribute by which the netCDF library denotes this kind of rounding
         data.attrs["_QuantizeBitRoundNumberOfSignificantBits"] = np.int32(layout.keep_bits)
     for number, name in enumerate(("time", *reversed(layout.grid.axes))):
         data.dims[number].attach_scale(file[name])
@@ -153,7 +161,7 @@ def _create_mask(file: h5py.File, layout: Layout, mask: np.ndarray) -> None:
 
 
 def _chunk(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
-    """Return the chunk shape: one frame, or an even part of a frame that is too large."""
+    """Return the shape of a chunk: one frame or, if that is too large, an equal part of a frame."""
     chunk = list(shape)
     for axis in range(len(shape)):
         while np.prod(chunk, dtype=float) * itemsize > LARGEST_CHUNK and chunk[axis] > 1:
@@ -162,7 +170,7 @@ def _chunk(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
 
 
 class SnapshotWriter:
-    """Appends frames to a file of :func:`create_snapshots` that others may read meanwhile.
+    """Appends frames to a file of :func:`create_snapshots`, which other processes may be reading.
 
     Raises:
         OutputError: if the file cannot be opened or written.
@@ -182,7 +190,7 @@ class SnapshotWriter:
         self._abandoned = False
         self._deflaters = {name: Deflater() for name in layout.stored}
         self._frame_bytes = len(layout.stored) * math.prod(layout.shape) * layout.dtype.itemsize
-        #: per field, the time of the first frame with a value beyond the range of the stored type
+        #: field -> the time of the first frame with a value beyond the range of the stored type
         self.overflows: dict[str, float] = {}
 
     @property
@@ -194,15 +202,16 @@ class SnapshotWriter:
         """Append a frame.
 
         Args:
-            state: shape ``(fields, *grid.shape)``.
+            time: simulated time.
+            state: the fields, shape ``(fields, *grid.shape)``.
 
         Raises:
-            OutputError: if it cannot be written; the file is closed then.
+            OutputError: if the frame cannot be written. The file is then closed.
         """
         frame, layout = self.frames, self.layout
         try:
             with translate_errors(self.path):
-                # an upper bound: compressed frames are smaller, and closing the file needs space
+                # an upper bound, as compressed frames are smaller and closing the file needs space
                 check_space(self.path, self._frame_bytes)
                 for field, number in zip(layout.stored, layout.selection.fields, strict=True):
                     values = state[number][layout.selection.cells]
@@ -213,7 +222,7 @@ class SnapshotWriter:
             raise
 
     def _cast(self, field: str, time: float, values: np.ndarray) -> np.ndarray:
-        """Convert values to the stored type; those beyond its range become infinite."""
+        """Convert values to the stored type; values beyond its range become infinite."""
         dtype = self.layout.dtype
         try:
             with np.errstate(over="raise"):
@@ -222,7 +231,10 @@ class SnapshotWriter:
             if field not in self.overflows:
                 self.overflows[field] = time
                 log.warning(
-                    "%s exceeds the range of %s at t = %g: stored as infinity", field, dtype, time
+                    "%s exceeds the range of %s at t = %g: such values are stored as infinity",
+                    field,
+                    dtype,
+                    time,
                 )
             with np.errstate(over="ignore"):
                 return np.ascontiguousarray(values, dtype=dtype)
@@ -231,10 +243,11 @@ class SnapshotWriter:
         data, layout = self._datasets[field], self.layout
         if layout.keep_bits is not None:
             values = round_mantissa(values, layout.keep_bits)
-        # h5py's high-level interface takes several times longer, here and in _append_time
+        # the low-level interface of h5py is used here and in _append_time, because the high-level
+        # one takes several times longer
         data.id.set_extent((frame + 1, *values.shape))
         if layout.compression == "gzip" and data.chunks[1:] == values.shape:
-            # bypasses HDF5's filters, which are several times slower
+            # write_direct_chunk bypasses HDF5's own filters, which are several times slower
             chunk = self._deflaters[field](values)
             data.id.write_direct_chunk((frame, *[0] * values.ndim), chunk)
         else:
@@ -259,7 +272,7 @@ class SnapshotWriter:
             os.fsync(self._file.id.get_vfd_handle())
 
     def close(self) -> None:
-        """Close the file; after a failed write it is closed already.
+        """Close the file, unless a failed write has closed it already.
 
         Raises:
             OutputError: if the remaining data cannot be written.
@@ -281,7 +294,7 @@ class SnapshotWriter:
 
 @contextmanager
 def translate_errors(path: Path) -> Iterator[None]:
-    """Convert errors of HDF5 and the operating system into OutputError, with a hint."""
+    """Convert errors of HDF5 and of the operating system to OutputError, and add a hint."""
     try:
         yield
     except UNREADABLE as error:
@@ -293,7 +306,7 @@ def translate_errors(path: Path) -> Iterator[None]:
 
 
 def reason(error: Exception) -> str:
-    """Return the message of the operating system, if an error of HDF5 contains one."""
+    """Return the message of the operating system in an HDF5 error, or else the first line."""
     match = re.search(r"error message = '([^']+)'", str(error))
     if match:
         return match.group(1)

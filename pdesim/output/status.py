@@ -1,4 +1,4 @@
-"""Entries of ``status.json``: checks of their types, and their description for people."""
+"""Entries of ``status.json``: checks of their types, and their conversion to readable text."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from pdesim.errors import printable
 
 #: increased when the meaning of an entry changes; files of all earlier versions can be read
 FORMAT_VERSION = 1
-#: names of entries that are numbers; see also ``TEXTS``
+#: names of the entries that are numbers; those in ``TEXTS`` are text
 NUMBERS = (
     "seconds", "waited_for_disk", "compile_seconds", "steps", "rejected_steps", "dt", "residual",
     "steps_per_second", "cell_updates_per_second", "frames", "time", "resumed_at",
     "members_of_batch",
 )  # fmt: skip
 TEXTS = ("state", "equation", "started", "device", "stepper", "error")
-#: bound of valid numbers in a status file
+#: upper bound of the magnitude of numbers in a status file
 LARGEST = 1e300
 
 
 def valid_entries(entries: Mapping[str, Any]) -> dict[str, Any]:
     """Return the entries of a status file whose values have valid types.
 
-    The file may be damaged or made by another program. Invalid entries are left out, and readers
-    treat missing entries as unknown.
+    The file may be damaged, or another program may have written it. Invalid entries are left out,
+    and missing entries are treated as unknown.
     """
     valid = {}
     for name, value in entries.items():
@@ -48,7 +48,12 @@ def _is_number(value: Any) -> bool:
 
 
 def speed(steps: float, cell_updates: float | None) -> str:
-    """Return steps and, where known, cell updates per second: ``1,183 steps/s  310 Mcells/s``."""
+    """Return a speed as text, such as ``1,183 steps/s  310 Mcells/s``.
+
+    Args:
+        steps: steps per second.
+        cell_updates: cell updates per second; None if unknown.
+    """
     text = f"{_three_digits(steps)} steps/s"
     if not cell_updates:
         return text
@@ -64,16 +69,19 @@ def _three_digits(value: float) -> str:
 
 
 def describe_time_error(errors: Mapping[str, float] | None) -> str:
-    """Return the largest relative error of a field: ``error in time about 3e-04 of u's range``."""
+    """Return the largest relative error of all fields as text.
+
+    An example is ``error in time about 3e-04 of u's range (estimated)``.
+    """
     if not errors:
         return ""
     name = max(errors, key=errors.__getitem__)
     if errors[name] == 0:
-        return "error in time: not above rounding"
+        return "error in time: not above the rounding error"
     return f"error in time about {errors[name]:.0e} of {name}'s range (estimated)"
 
 
 def describe_overflows(overflows: Mapping[str, float]) -> str:
-    """Return a warning about fields that exceeded the range of their stored type."""
+    """Return a warning about fields with values beyond the range of the stored type."""
     parts = ", ".join(f"{name} since t = {time:g}" for name, time in overflows.items())
     return f"warning: values beyond the range of output.dtype are stored as infinity: {parts}"

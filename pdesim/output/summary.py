@@ -26,7 +26,7 @@ from pdesim.output.metadata import (
 from pdesim.output.reader import Snapshots
 from pdesim.output.run_folder import SNAPSHOTS, RunFolder
 
-#: entries of status.json that are copied unchanged
+#: entries of status.json that are copied to ``Summary.progress`` unchanged
 _FROM_STATUS = (
     "started",
     "seconds",
@@ -44,7 +44,13 @@ _FROM_STATUS = (
 
 @dataclass(frozen=True)
 class Axis:
-    """A stored axis: its number of points, its outer cell faces, and the spacing."""
+    """An axis of the stored frames.
+
+    Attributes:
+        points: number of stored cells.
+        lower, upper: outer faces of the first and the last cell.
+        spacing: distance of cell centres.
+    """
 
     points: int
     lower: float
@@ -54,9 +60,11 @@ class Axis:
 
 @dataclass(frozen=True)
 class FieldFacts:
-    """Range and mean of a field in the last frame, and the change of its mean since the first.
+    """Range and mean of a field in the last frame, and the change of its mean during the run.
 
-    Cells inside obstacles are left out. Numbers are nan if the frame has nan or infinite values.
+    Cells inside obstacles are left out. The numbers are nan or infinite if the frame has nan or
+    infinite values. ``drift`` is the mean in the last frame minus ``first_mean``, the mean in the
+    first frame.
     """
 
     long_name: str
@@ -83,7 +91,7 @@ class Summary:
     parameters: Mapping[str, float | str]
     grid: Mapping[str, Axis]
     boundary: Mapping[str, Mapping[str, tuple[str, str]]]
-    #: second boundary conditions of fourth-order operators, each stated or assumed
+    #: second boundary conditions of fourth-order operators, which are either given or assumed
     second_conditions: tuple[str, ...]
     #: the formula of domain.mask
     obstacles: str | None
@@ -95,9 +103,9 @@ class Summary:
     first_time: float
     last_time: float
     fields: Mapping[str, FieldFacts]
-    #: entries of status.json: start, duration, speed, device
+    #: entries of status.json, such as the start, the duration, the speed and the device
     progress: Mapping[str, Any]
-    #: result of pdesim converge for these settings, if there is one
+    #: result of pdesim converge in this folder, if it was computed with the same settings
     convergence: Mapping[str, Any] | None
     versions: Mapping[str, str]
     #: time of the last change of the file, ISO 8601
@@ -113,19 +121,19 @@ class Summary:
         return self.data_bytes / self.stored_bytes if self.stored_bytes else 1.0
 
     def as_json(self) -> dict[str, Any]:
-        """Return values for strict JSON; numbers that are not finite become None."""
+        """Return values for strict JSON, in which numbers that are not finite are None."""
         return _plain(asdict(self) | {"compression": round(self.compression, 4)})
 
 
 def summarize(path: str | Path) -> Summary:
-    """Return the summary of one run; only its first and last frames are read.
+    """Return the summary of one run. Of the frames, only the first and the last are read.
 
     Args:
-        path: a run's folder, or a snapshot file.
+        path: the folder of a run, or a snapshot file.
 
     Raises:
         OutputError: if the file cannot be read, is not a snapshot file, or has no frames.
-        MissingExtraError: if its compression needs a package that is not installed.
+        MissingExtraError: if decompression needs a package that is not installed.
     """
     with reading(Path(path)), Snapshots(path) as snapshots:
         fields = field_names(snapshots)
@@ -170,12 +178,18 @@ def summarize(path: str | Path) -> Summary:
 
 
 def _status(path: Path) -> dict[str, Any]:
-    """Return the status of the run; empty for a file that is not under its run's own name."""
+    """Return the entries of ``status.json`` beside a snapshot file.
+
+    The result is empty for a renamed snapshot file, which may belong to another run.
+    """
     return RunFolder(path.parent).read_status_or_empty() if path.name == SNAPSHOTS else {}
 
 
 def _convergence(path: Path, config: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the result of ``pdesim converge`` beside a run's file, if it is for its settings."""
+    """Return the result of ``pdesim converge`` beside a snapshot file.
+
+    The result is None if it was computed with other settings than those of the run.
+    """
     try:
         result = read_convergence(path.parent) if path.name == SNAPSHOTS else None
     except OutputError:
@@ -197,7 +211,7 @@ def _entry(config: Mapping[str, Any], section: str, name: str) -> Any:
 
 
 def _entry_text(config: Mapping[str, Any], section: str, name: str) -> str | None:
-    """Return an entry as text; in files of other programs it may have any type."""
+    """Return an entry as text, since an entry written by another program may have any type."""
     value = _entry(config, section, name)
     return None if value is None else str(value)
 

@@ -1,4 +1,4 @@
-"""``sweep.csv``: a table with a row per run of a sweep."""
+"""``sweep.csv``: a table with one row for each run of a sweep."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from pdesim.output.sweeps import Member, differing_settings, find_members, setti
 FILE = "sweep.csv"
 #: columns before and after those of the settings
 _FIRST, _STATE = ("number",), ("state", "error", "frames", "time", "seconds", "steps")
-#: columns per field, without the prefix of the field's name and an underscore
+#: columns for each field, without the prefix ``FIELD_``
 _FEATURES = tuple(field.name for field in dataclasses.fields(features.Features))
 PER_FIELD = tuple(dict.fromkeys((*QUANTITIES, *_FEATURES)))
 
 
 def write_sweep_csv(folder: str | Path) -> Path:
-    """Write ``sweep.csv`` into a sweep's folder, replacing an older one.
+    """Write ``sweep.csv`` into the folder of a sweep, replacing an existing table.
 
-    The columns are ``number`` (name of the run's folder), one per setting in which the runs differ
-    (dotted names), ``state``, ``error``, ``frames``, ``time`` (of the last frame), ``seconds``,
-    ``steps``, and per field :data:`PER_FIELD`: diagnostics and features of the last frame. Unknown
-    values are empty; undefined ones, such as the wavelength of a uniform field, are ``nan``. The
-    last two frames of each run are read, one run at a time.
+    The columns are ``number`` (the name of the run's folder), the dotted names of the settings in
+    which the runs differ, ``state``, ``error``, ``frames``, ``time`` (of the last frame),
+    ``seconds``, ``steps``, and for each field the diagnostics and features of the last frame, such
+    as ``u_mean`` (see :data:`PER_FIELD`). Unknown values are empty. Undefined values, such as the
+    wavelength of a uniform field, are ``nan``. Only the last two frames of each run are read.
 
     Returns:
         The path of the table.
 
     Raises:
-        OutputError: if there are no runs, or the table cannot be written.
+        OutputError: if the folder contains no runs, or the table cannot be written.
     """
     folder = as_path(folder)
     members = find_members(folder)
@@ -59,7 +59,10 @@ def _settings(member: Member, names: Sequence[str]) -> dict[str, str]:
 
 
 def _results(member: Member) -> dict[str, str]:
-    """Return the columns of state and fields; a damaged run has only its state and error."""
+    """Return the columns for the state and the fields of a run.
+
+    For a run whose files are damaged, only its state and its error are known.
+    """
     row = {"state": member.state, "error": member.error or "", "frames": "0"}
     for name in ("seconds", "steps"):
         row[name] = _number(member.progress.get(name))
@@ -105,7 +108,7 @@ def _field(
 
 
 def _axes(snapshots: Snapshots, field: str) -> tuple[list[float], list[bool]]:
-    """Return the spacing of cell centres and whether the field is periodic, per array axis."""
+    """Return the distances of cell centres and whether the field is periodic, per array axis."""
     config = read_config(snapshots.attributes)
     walls = read_walls(snapshots.attributes).get(field, {})
     output = config.get("output")
@@ -115,13 +118,13 @@ def _axes(snapshots: Snapshots, field: str) -> tuple[list[float], list[bool]]:
         centres = snapshots.coordinates(axis)
         n = len(centres)
         spacing.append(float(centres[-1] - centres[0]) / (n - 1) if n > 1 else 1.0)
-        # a part of the domain is not periodic, whatever its boundary conditions
+        # in a region of the domain the field is not periodic, whatever the boundary conditions are
         periodic.append(set(walls.get(axis, ())) == {"periodic"} and axis not in region)
     return spacing, periodic
 
 
 def _diagnostics(path: Path, count: int) -> dict[str, tuple[float, float]]:
-    """Return, per column, the value in the last frame and the largest magnitude so far."""
+    """Return for each column the last value and the largest magnitude of all values."""
     try:
         reader = csv.reader(read_lines(path))
         header, last, most = next(reader, []), [], None
@@ -140,7 +143,7 @@ def _diagnostics(path: Path, count: int) -> dict[str, tuple[float, float]]:
 
 
 def _number_rows(rows: Iterator[list[str]], length: int) -> Iterator[list[float]]:
-    """Yield rows of numbers up to the first incomplete one."""
+    """Yield the rows of numbers before the first incomplete row."""
     for row in rows:
         try:
             numbers = [float(cell) for cell in row]

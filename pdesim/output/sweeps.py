@@ -16,9 +16,9 @@ from pdesim.output.reader import Snapshots
 from pdesim.output.run_folder import RunFolder
 from pdesim.settings import INCIDENTAL, lies_in
 
-#: settings that do not change the numbers of a run, except the label
+#: settings that do not change the computed values of a run, without the label
 _NOT_PHYSICS = {*INCIDENTAL, "output", "hydra"} - {"label"}
-#: keys of an equation that only describe it or follow from others
+#: keys of an equation that only describe the equation or follow from other keys
 _CONSEQUENCES = {f"equation.{key}" for key in ("title", "about", "reference", "fields")}
 _DESCRIBED = ("equation.labels.", "equation.units.")
 _FORMULAS = ("equation.rhs.", "equation.solve.")
@@ -26,14 +26,16 @@ _FORMULAS = ("equation.rhs.", "equation.solve.")
 
 @dataclass(frozen=True)
 class Member:
-    """One run of a sweep; its files may be incomplete.
+    """One run of a sweep, whose files may be incomplete.
 
     Args:
+        folder: folder of the run.
         state: the state that ``pdesim info`` prints, or "unreadable".
-        error: the error that ended the run, if there is one.
-        settings: values by dotted names.
-        complete: whether ``settings`` contains all settings, or only those of the command line.
-        progress: contents of ``status.json``.
+        error: the error that ended the run; None if there was no error.
+        settings: dotted name -> value.
+        complete: True if ``settings`` contains all settings, False if only those that were given on
+            the command line are known.
+        progress: entries of ``status.json``.
     """
 
     folder: Path
@@ -45,21 +47,23 @@ class Member:
 
     @property
     def name(self) -> str:
-        """Name of the folder, which is the member's number."""
+        """Name of the folder, which is the number of the member."""
         return self.folder.name
 
     @cached_property
     def file(self) -> Path | None:
-        """The snapshot file, if there is one."""
+        """Path of the snapshot file; None if the file does not exist."""
         path = RunFolder(self.folder).snapshots
         return path if path.is_file() else None
 
 
 def find_members(path: str | Path) -> tuple[Member, ...]:
-    """Return the runs in a sweep's folder in the order of their numbers, including failed ones.
+    """Return the runs in the folder of a sweep, in the order of their numbers.
+
+    Runs that failed before their first frame are included.
 
     Raises:
-        OutputError: if there are none.
+        OutputError: if the folder does not exist or contains no runs.
     """
     path = as_path(path)
     if not path.is_dir():
@@ -76,7 +80,7 @@ def find_members(path: str | Path) -> tuple[Member, ...]:
 
 
 def is_sweep(path: str | Path) -> bool:
-    """Return whether a path is a folder that contains runs, and not itself a run or a file."""
+    """Return whether a path is a folder that contains runs, but is not the folder of a run."""
     path = as_path(path)
     if not path.is_dir() or RunFolder(path).snapshots.is_file():
         return False
@@ -84,12 +88,12 @@ def is_sweep(path: str | Path) -> bool:
 
 
 def differing_settings(members: Sequence[Member]) -> tuple[str, ...]:
-    """Return the dotted names of settings in which runs differ, in the order of the configuration.
+    """Return the dotted names of the settings in which runs differ, in the configuration's order.
 
-    Settings of output, pictures and names are left out, except ``label``. If the equations differ,
-    their formulas are left out, because ``equation.name`` identifies them.
+    The settings of output, pictures and names, except ``label``, are left out. If runs have
+    different equations, the formulas are left out, because ``equation.name`` identifies them.
     """
-    # among overrides, a word such as initial=noise selects settings but is not one itself
+    # an override such as initial=noise selects a file with settings, but is not a setting itself
     complete = [member for member in members if member.complete] or members
     names = dict.fromkeys(name for member in complete for name in member.settings)
     differ = [name for name in names if len(_values(members, name)) > 1]
@@ -105,13 +109,13 @@ def differing_settings(members: Sequence[Member]) -> tuple[str, ...]:
 
 
 def _values(members: Sequence[Member], name: str) -> set:
-    """Return the values of a setting, without runs in which it is unknown."""
+    """Return the different values of a setting in the runs for which the setting is known."""
     known = [one for one in members if one.complete or name in one.settings]
     return {_frozen(one.settings.get(name)) for one in known}
 
 
 def short_names(names: Iterable[str]) -> dict[str, str]:
-    """Return names for people: ``{"equation.F": "F", "stepper.name": "stepper", ...}``."""
+    """Return short names for tables: ``{"equation.F": "F", "stepper.name": "stepper", ...}``."""
     short = {}
     for name in names:
         section, _, key = name.partition(".")
@@ -120,7 +124,7 @@ def short_names(names: Iterable[str]) -> dict[str, str]:
 
 
 def setting_text(value: Any) -> str:
-    """Return a setting's value as text: numbers with all their digits, lists as YAML."""
+    """Return the value of a setting as text: numbers with all digits, lists as YAML."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -144,7 +148,7 @@ def _read(folder: Path) -> Member:
                 config = read_config(frames.attributes)
         except OutputError as problem:
             state, error = "unreadable", problem.problem
-    # without frames, Hydra's files contain all settings, or at least the overrides
+    # if there are no frames, the folder .hydra contains all settings, or at least the overrides
     config = config or read_yaml(run.config)
     complete = isinstance(config, dict) and bool(config)
     settings = dict(_leaves(config)) if complete else _overrides(folder)
@@ -158,7 +162,7 @@ def _without_frames(folder: Path, progress: Mapping[str, Any]) -> tuple[str, str
     if state == "running":
         return "killed", error
     if state in (None, "finished"):
-        return "failed", error or "it ended before its first frame"
+        return "failed", error or "the run ended before its first frame"
     return str(state), error
 
 
@@ -173,7 +177,7 @@ def _overrides(folder: Path) -> dict[str, Any]:
 
 
 def _named(member: Member, known: set[str]) -> Member:
-    """Rename settings such as ``stepper`` to ``stepper.name``, where that is their full name."""
+    """Replace names such as ``stepper`` by ``stepper.name`` if only the latter are known."""
     named = {
         name if name in known or f"{name}.name" not in known else f"{name}.name": value
         for name, value in member.settings.items()
@@ -197,5 +201,5 @@ def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def _frozen(value: Any) -> Any:
-    """Return a hashable value that is equal for equal settings; 1 equals 1.0, but not true."""
+    """Return a hashable value that is equal for equal settings: 1 equals 1.0, but not true."""
     return (isinstance(value, bool), value if isinstance(value, int | float) else repr(value))

@@ -1,1 +1,1 @@
-"""Runs from their plans to their files."""
+"""Execution of runs: from the plan of a run to its files."""

@@ -1,4 +1,4 @@
-"""Resuming a run that was stopped or killed, or extending a finished one."""
+"""Resuming a run that was stopped or killed, or extending a finished run."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from pdesim.render.quantity import check_picture
 from pdesim.settings import CONTINUING, INCIDENTAL, OPEN_SECTIONS, Settings, lies_in, read_settings
 from pdesim.steppers.targets import frame_times
 
-_HINT = f"remove {CHECKPOINT}: the run resumes from the previous one, or starts again"
-#: settings that may change; all others determine the numbers or the layout of the file
+_HINT = f"remove {CHECKPOINT}; the run then resumes from the previous checkpoint, or starts again"
+#: settings that may change; all others determine the computed values or the layout of the file
 FREE = (*CONTINUING, *INCIDENTAL)
-#: settings that have an effect when a run or a sweep is started, not when a run is resumed
+#: settings that have an effect only when a run or a sweep is started, not when a run is resumed
 FOR_START = ("sweep", "workers", "experiment", "montage", "resume", "output.overwrite")
 
 
 @dataclass(frozen=True)
 class Continuation:
-    """The rest of a run.
+    """The remaining part of a run.
 
     Args:
-        plan: the plan of the rest; None if the run is complete.
-        config_yaml: the settings of the rest.
-        notes: lines for the user.
+        plan: the plan of the remaining part; None if the run is complete.
+        config_yaml: the settings of the remaining part, as YAML text.
+        notes: messages for the user, one line each.
     """
 
     plan: Plan | None
@@ -47,21 +47,23 @@ class Continuation:
 def continue_run(
     folder: Path, requested: Mapping[str, Any], explicit: bool = False
 ) -> Continuation:
-    """Plan the rest of a run from its files.
+    """Plan the remaining part of a run, from the files in its folder.
 
-    A truncated snapshot file is recovered first. The newer of the two checkpoints that is intact is
-    used; without any, the run is computed again from its start, and stored frames are kept.
+    A truncated snapshot file is recovered first. Of the two checkpoints, the newest intact one is
+    used. If there is none, the run is computed again from its start, and stored frames are kept.
 
     Args:
         folder: folder of the run.
-        requested: settings for the rest, as a (partial) mapping; see :data:`FREE`.
-        explicit: whether a user has given each of these settings, so that those without effect are
-            refused or noted.
+        requested: settings for the remaining part: a nested mapping, which need not contain all
+            settings. Only those in :data:`FREE` may differ from the settings of the run.
+        explicit: whether the user has given each of these settings. If so, settings that have no
+            effect are reported, by an error or a note.
 
     Raises:
-        OutputError: if there is no run, if it is running, or if its files do not belong together.
-        ConfigError: for settings that may not change, are invalid or, if they are explicit, have no
-            effect.
+        OutputError: if there is no run, if the run has not ended, or if its files do not belong
+            together.
+        ConfigError: for settings that are invalid or may not change, and, if ``explicit``, for
+            settings that have an effect only when a run is started.
     """
     if explicit:
         _check_for_start(requested)
@@ -70,10 +72,10 @@ def continue_run(
         raise OutputError(f"{folder} contains no run (no {SNAPSHOTS})", "the folder of a run")
     check_folder(folder)
     if lock.is_held(folder):
-        raise OutputError(f"another process is writing to {folder} now", hint="wait for it")
+        raise OutputError(f"another process is writing to {folder} now", hint="wait until it ends")
     recovered = recover(path)
     if recovered.changed:
-        notes.append(f"{SNAPSHOTS} was truncated: recovered {recovered.frames} frames")
+        notes.append(f"{SNAPSHOTS} was truncated; {recovered.frames} frames were recovered")
     with Snapshots(path) as snapshots:
         times, attributes, fields = snapshots.times, snapshots.attributes, snapshots.fields
         shape = snapshots[snapshots.fields[0]].shape[1:] if snapshots.fields else ()
@@ -93,8 +95,11 @@ def continue_run(
                 f"time.end={end:g} is before t = {checkpoint.time:g}, which the run has reached"
             )
     if plan is not None and plan.resume_from is None and len(times):
-        notes.append(f"no usable checkpoint: computed again, {len(times)} frames are kept")
-    if plan is None:  # settings of the rest were not checked by a plan
+        notes.append(
+            "there is no usable checkpoint: the run is computed again from its start; "
+            f"its {len(times)} frames are kept"
+        )
+    if plan is None:  # then no plan has checked the requested settings
         formulas = settings.equation.get("rhs") or settings.equation.get("solve")
         names = tuple(formulas) if isinstance(formulas, Mapping) else fields
         axes = build_grid(settings).axes
@@ -113,7 +118,7 @@ def _check_for_start(requested: Mapping[str, Any]) -> None:
 
 
 def _without_effect(requested: Mapping[str, Any], folder: Path) -> list[str]:
-    """Return a note on settings that a finished run does not use."""
+    """Return a note on requested settings that have no effect because the run is finished."""
     names = [key for key, _ in _leaves(requested) if key != "time.end"]
     if not names:
         return []
@@ -126,7 +131,7 @@ def _config(attributes: Mapping[str, Any], path: Path) -> dict[str, Any]:
     try:
         values = load_yaml(str(attributes["config"]))
         if not isinstance(values, dict):
-            raise TypeError("its settings are not a mapping")
+            raise TypeError("the settings are not a mapping")
         read_settings(values)
     except OutputError as error:
         raise OutputError(f"the settings in {path} cannot be read: {error.problem}") from None
@@ -136,10 +141,10 @@ def _config(attributes: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 
 def _merged(stored: Mapping[str, Any], requested: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the stored settings, updated by requested ones that may change.
+    """Return the stored settings, updated by those requested settings that may change.
 
     Raises:
-        ConfigError: naming other settings that differ.
+        ConfigError: naming other requested settings that differ from the stored ones.
     """
     chosen = {  # animation=none is animation.name=none
         key: {"name": value}
@@ -149,8 +154,8 @@ def _merged(stored: Mapping[str, Any], requested: Mapping[str, Any]) -> dict[str
     }
     before, after = dict(_leaves(stored)), dict(_leaves(chosen))
     free = {key for key in after if lies_in(key, FREE)}
-    # a setting that is not in the file was introduced by a later version, or is a mistake that the
-    # check of the settings reports; this does not hold in sections where users choose the names
+    # a setting that is not in the file was introduced by a later version of pdesim, or is a mistake
+    # that read_settings will report; in OPEN_SECTIONS, however, users choose the names
     new = after.keys() - before.keys()
     free |= {key for key in new if key.partition(".")[0] not in OPEN_SECTIONS}
     different = [k for k, v in after.items() if k not in free and before.get(k) != v]
@@ -160,7 +165,8 @@ def _merged(stored: Mapping[str, Any], requested: Mapping[str, Any]) -> dict[str
         raise ConfigError(
             f"cannot resume with different settings: {changes}",
             "changes to time.end, time.wall_limit, output.checkpoint, device and animation only",
-            'a new run; initial.u=\'snapshot("RUN/snapshots.h5", "u")\' starts from a last frame',
+            "start a new run; it can begin with the last frame of this one: "
+            'initial.u=\'snapshot("RUN/snapshots.h5", "u")\'',
         )
     values = {k: dict(v) if isinstance(v, Mapping) else v for k, v in stored.items()}
     for key in free:
@@ -179,7 +185,10 @@ def _merged(stored: Mapping[str, Any], requested: Mapping[str, Any]) -> dict[str
 
 
 def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield dotted names and values, two levels deep; settings have no more levels."""
+    """Yield the dotted names and the values of settings, at most two levels deep.
+
+    Mappings on the second level are values of settings.
+    """
     for key, value in values.items():
         if isinstance(value, Mapping) and not prefix:
             yield from _leaves(value, f"{key}.")
@@ -190,7 +199,13 @@ def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 def _newest(
     folder: Path, stored: Mapping[str, Any], frames: int
 ) -> tuple[Checkpoint | None, list[str]]:
-    """Return the newest usable checkpoint, and why newer ones cannot be used."""
+    """Return the newest usable checkpoint, and the reasons why newer ones cannot be used.
+
+    Args:
+        folder: folder of the run.
+        stored: the settings in the snapshot file.
+        frames: number of stored frames.
+    """
     complaints = []
     run = RunFolder(folder)
     for path in (run.checkpoint, run.previous_checkpoint):
@@ -215,24 +230,33 @@ def _newest(
 
 def _other_versions(attributes: Mapping[str, Any]) -> list[str]:
     return [
-        f"started with {package} {then}, continued with {now}: may differ from an uninterrupted "
-        "run by rounding"
+        f"the run was started with {package} {then} and is continued with {now}: the results may "
+        "differ from those of an uninterrupted run by rounding errors"
         for package in ("tensorflow", "numpy")
         if (then := str(attributes.get(f"{package}_version", ""))) != (now := version(package))
     ]
 
 
 def check_shape(settings: Settings, stored: tuple[int, ...], path: Path) -> None:
-    """Check that the grid of the settings is that of the frames, before a state is allocated.
+    """Check that the stored frames have the shape of the grid, before a state is allocated.
 
-    Frames of a part of the grid (``output.stride``, ``output.region``) are checked later.
+    If only a part of the grid is stored (``output.stride``, ``output.region``), the shape is
+    checked later.
+
+    Args:
+        settings: the settings of the run.
+        stored: shape of a stored frame.
+        path: the snapshot file, for errors.
 
     Raises:
         OutputError: if the shapes differ.
     """
     output, shape = settings.output, build_grid(settings).shape
     if output.stride == 1 and output.region is None and stored != shape:
-        raise OutputError(f"the frames of {path} have the shape {stored}, its settings {shape}")
+        raise OutputError(
+            f"the frames in {path} have the shape {stored}, but its settings describe a grid of "
+            f"shape {shape}"
+        )
 
 
 def _from_the_start(
@@ -244,7 +268,7 @@ def _from_the_start(
         raise OutputError(
             f"the frame times in {path} do not match output.every / output.frames, "
             f"and there is no usable checkpoint{''.join(f'; {c}' for c in complaints)}",
-            hint="a new run in another folder (hydra.run.dir=...)",
+            hint="start a new run in another folder (hydra.run.dir=...)",
         )
     return plan if len(times) < len(plan.times) else None
 
@@ -265,21 +289,26 @@ def _from_checkpoint(checkpoint: Checkpoint, settings: Settings, name: str) -> P
 
 
 def _check_state(checkpoint: Checkpoint, shape: tuple[int, ...], precision: str) -> None:
-    """Raise OutputError unless the state has this shape and type."""
+    """Check the shape and the type of the state in a checkpoint.
+
+    Raises:
+        OutputError: if the state has another shape or another type.
+    """
     state = checkpoint.state
     if state.shape != shape or state.dtype != precision:
         raise OutputError(
-            f"the checkpoint contains a state of shape {state.shape} in {state.dtype}",
-            f"the shape {shape} in {precision}",
+            f"the checkpoint contains a state of shape {state.shape} and type {state.dtype}",
+            f"shape {shape} and type {precision}",
             _HINT,
         )
 
 
 def _times(checkpoint: Checkpoint, settings: Settings) -> np.ndarray:
-    """Return the planned times of frames, shortened or extended to ``time.end``.
+    """Return the times of the frames in a checkpoint, shortened or extended to ``time.end``.
 
     Raises:
-        ConfigError: if ``time.end`` is within an interval that the run has started.
+        ConfigError: if ``time.end`` is before the next target, and the steps to this target have
+            begun already.
     """
     planned, end = checkpoint.times, settings.time.end
     if np.isclose(end, planned[-1], rtol=1e-12):
@@ -291,8 +320,9 @@ def _times(checkpoint: Checkpoint, settings: Settings) -> np.ndarray:
         nearest = checkpoint.targets[checkpoint.target + 1]
         if checkpoint.steps_since_target and end < nearest:
             raise ConfigError(
-                f"time.end={end:g} is within an interval of steps that the run has started",
-                f"at least {nearest:g}, the end of that interval",
+                f"time.end={end:g} is too early: the run is on its way to t = {nearest:g}, with "
+                "time steps that do not end at earlier times",
+                f"at least {nearest:g}",
             )
         return kept if np.isclose(kept[-1], end, rtol=1e-12) else np.append(kept, end)
     later = frame_times(_starting_at(settings, planned))
@@ -300,7 +330,7 @@ def _times(checkpoint: Checkpoint, settings: Settings) -> np.ndarray:
 
 
 def _starting_at(settings: Settings, planned: np.ndarray) -> Settings:
-    """Return settings of the added part, from the planned end with the same frame spacing."""
+    """Return settings for the time after the planned end, with the same interval of frames."""
     spacing = float(planned[1] - planned[0])
     time = settings.time.model_copy(update={"start": float(planned[-1])})
     output = settings.output.model_copy(update={"every": spacing})

@@ -1,7 +1,7 @@
-"""The run loop: jobs that share a program, from their plans to their files.
+"""Execution of jobs that share a compiled program: from their plans to their files.
 
-A single run is a batch of one job. What differs between a single run and the members of a sweep,
-such as the lines on the console, is set by :class:`Options`.
+A single run is a batch of one job. :class:`Options` determine what differs between a single run and
+the members of a sweep, such as the lines on the console.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pdesim")
 
-#: seconds of waiting for the disk above which a run reports them
+#: a run reports the time for which it has waited for the disk if this exceeds so many seconds
 NOTABLE_WAIT_SECONDS = 0.5
 
 
@@ -53,11 +53,13 @@ class Options:
     """How jobs are carried out and reported; the defaults are those of a single run.
 
     Args:
-        detailed: print and log a description of the run, its notes and its result. Otherwise the
-            console shows one line for all jobs. For one job only.
-        pictures: draw the pictures that the settings ask for. For one job only.
-        owns_process: the process computes nothing else, so TensorFlow may be configured for it.
-        progress: the part of a sweep that the jobs are.
+        detailed: whether to print and log a description of the run, its notes and its result.
+            Otherwise the console shows one line for all jobs. Allowed for a single job only.
+        pictures: whether to draw the pictures that the settings ask for. Allowed for a single job
+            only.
+        owns_process: whether the process computes nothing else, so that TensorFlow may be
+            configured for this run.
+        progress: the part of a sweep that these jobs constitute, for the progress display.
     """
 
     detailed: bool = True
@@ -70,8 +72,8 @@ def execute_single(job: Job, console: Console, options: Options) -> None:
     """Compute a single run.
 
     Raises:
-        PdesimError: the error that ended the run, after ``status.json`` was written; the frames
-            that were finished are on disk.
+        PdesimError: the error that ended the run. The frames computed before the error are on the
+            disk, and ``status.json`` contains the error.
     """
     (outcome,) = execute([job], console, options)
     if outcome.error is not None:
@@ -81,16 +83,20 @@ def execute_single(job: Job, console: Console, options: Options) -> None:
 def execute(
     jobs: Sequence[Job], console: Console, options: Options, stop: StopRequests | None = None
 ) -> list[Outcome]:
-    """Compute jobs that share a program, and write the files of each.
+    """Compute jobs that share a compiled program, and write their files.
 
-    A job whose fields become infinite, or whose files cannot be written, ends alone. After a
-    request to stop, the remaining jobs write a checkpoint and are "interrupted".
+    If the fields of one job become infinite, or its files cannot be written, only this job fails.
+    After a request to stop, the remaining jobs write a checkpoint and end as "interrupted".
 
     Args:
-        stop: requests to stop a sweep; None: signals, and ``time.wall_limit`` of the first job.
+        jobs: the jobs; at least one.
+        console: the console for notes and progress.
+        options: see :class:`Options`.
+        stop: requests to stop that concern the entire sweep. None: stop after a signal, or after
+            ``time.wall_limit`` of the first job.
 
     Returns:
-        The outcome of each job, in their order.
+        The outcomes, in the order of the jobs.
     """
     began, first = time.time(), jobs[0]
     limit = first.plan.settings.time.wall_limit
@@ -99,7 +105,7 @@ def execute(
         animation = animation.model_copy(update={"name": "none"})
     with BackgroundRenderer(first.folder, animation, first.plan.times) as renderer:
         if first.plan.steps_left * first.plan.grid.cells >= PREWARM_CELL_UPDATES:
-            renderer.prewarm()  # while TensorFlow is imported, which takes one core
+            renderer.prewarm()  # in parallel to the import of TensorFlow, which uses only one core
         with stop_requests(limit) if stop is None else contextlib.nullcontext(stop) as requests:
             try:
                 placement = _start(jobs, options.owns_process)
@@ -138,7 +144,7 @@ class _Batch:
     ) -> None:
         self.placement, self.console, self.options = placement, console, options
         self.stop, self.renderer, self.began = stop, renderer, began
-        #: jobs whose files could be opened
+        #: the jobs whose files could be opened
         self.runs: list[MemberRun] = []
         self._front_note: str | None = None
 
@@ -166,10 +172,10 @@ class _Batch:
         return [outcome_of(job, errors[job.folder]) for job in jobs]
 
     def _open(self, job: Job, worker: Worker, stack: ExitStack) -> MemberRun:
-        """Open the files of a job, which ``stack`` unlocks at its end.
+        """Lock the folder of a job and open its files. Closing ``stack`` releases the lock.
 
         Raises:
-            PdesimError: if they cannot be written, or would overwrite a run.
+            PdesimError: if the files cannot be written, or would overwrite another run.
         """
         run_folder, plan = RunFolder(job.folder), job.plan
         run_log = log if self.options.detailed else logging.getLogger(f"pdesim.member{job.number}")
@@ -199,20 +205,21 @@ class _Batch:
         if plan.resume_from is not None and before not in (None, self.placement.about):
             self._report(
                 run,
-                f"computed on {before} before, now on {self.placement.about}: "
-                "may differ from an uninterrupted run by rounding",
+                f"the run was computed on {before} before and is now computed on "
+                f"{self.placement.about}: the results may differ from those of an uninterrupted "
+                "run by rounding errors",
             )
         return run
 
     def _report(self, run: MemberRun, line: str) -> None:
-        """Log a line about one job; print it if reports are detailed."""
+        """Log a line about one job, and print it if ``options.detailed`` is set."""
         line = printable(line)
         run.log.info("%s", line)
         if self.options.detailed:
             self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def _compute(self) -> None:
-        """Compute and store; errors are left in the runs."""
+        """Compute the jobs and store their frames. Errors are stored in ``MemberRun.error``."""
         first = self.runs[0]
         plan = first.job.plan
         if self.options.detailed:
@@ -231,11 +238,11 @@ class _Batch:
             self._end_all(error)
         waited = first.recorder.waited
         if self.options.detailed and first.error is None and waited >= NOTABLE_WAIT_SECONDS:
-            line = f"output was the bottleneck: waited {waited:.1f} s for the disk"
+            line = f"output was the bottleneck: the run waited {waited:.1f} s for the disk"
             self._report(first, line)
 
     def _end_all(self, error: PdesimError) -> None:
-        """End the jobs that have no error of their own."""
+        """End all jobs that have not failed yet with this error."""
         for run in self.runs:
             run.error = run.error or error
 
@@ -257,7 +264,8 @@ class _Batch:
 
         first, detailed = self.runs[0], self.options.detailed
         plan = first.job.plan
-        notes = notes_before(plan) if detailed else []  # before prepare releases the initial state
+        # computed before prepare releases the initial state
+        notes = notes_before(plan) if detailed else []
         simulation = Simulation([run.job.plan for run in self.runs], self.placement)
         seconds_per_step = simulation.prepare()
         if detailed:
@@ -286,10 +294,10 @@ class _Batch:
         return name if self.options.detailed else f"{name} x {len(self.runs)}"
 
     def _advance(self, simulation: Simulation) -> None:
-        """Store the frames of a simulation, and checkpoints when they are due.
+        """Compute and store the frames of a simulation, and checkpoints when they are due.
 
         Raises:
-            PdesimError: if every job has ended.
+            PdesimError: if all jobs have failed.
         """
         plan = self.runs[0].job.plan
         times, cells, last = plan.times, plan.grid.cells, len(plan.times) - 1
@@ -319,7 +327,7 @@ class _Batch:
                     run.interrupt(request)
 
     def _active(self, simulation: Simulation) -> list[tuple[int, MemberRun]]:
-        """Return the jobs that have not ended, with their numbers in the simulation."""
+        """Return the jobs that have not failed, with their member numbers in the simulation."""
         return [
             (index, run)
             for index, run in enumerate(self.runs)
@@ -346,7 +354,7 @@ class _Batch:
             self._report(run, line)
 
     def _close(self, run: MemberRun) -> None:
-        """Close the files of a job, and write how it ended to its log and its status file."""
+        """Close the files of a job, and record its outcome in its log and in ``status.json``."""
         run.close()
         if overflows := run.recorder.overflows:
             run.status["stored_as_infinity_since"] = overflows
@@ -364,7 +372,7 @@ class _Batch:
             run.log.info("finished in %.1f s: %s", seconds, run.job.folder)
         else:
             steps, members = run.status["steps"], len(self.runs)
-            run.log.info("%d steps; finished with a batch of %d", steps, members)
+            run.log.info("finished after %d steps, in a batch of %d members", steps, members)
         RunFolder(run.job.folder).write_status(**run.status)
 
 
@@ -377,5 +385,5 @@ def _steps_line(simulation: Simulation) -> str:
 
 
 def _iso_time(seconds: float) -> str:
-    """Return a time in seconds since the epoch in ISO 8601, with the local time zone."""
+    """Convert seconds since the epoch to an ISO 8601 time in the local time zone."""
     return time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(seconds))

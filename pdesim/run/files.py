@@ -1,4 +1,4 @@
-"""The files of a run: opening them for writing, the log, and the description for ParaView."""
+"""The files of a run: snapshots, diagnostics, the log, and the description for ParaView."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ log = logging.getLogger("pdesim")
 
 
 class _LogFile(logging.FileHandler):
-    """A log file that ignores a full disk, which is reported by the writer of the frames."""
+    """A log file that ignores errors such as a full disk, which the writer of frames reports."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         pass
@@ -53,7 +53,7 @@ def log_file(folder: Path, log: logging.Logger = log) -> Iterator[None]:
     except OSError as error:
         raise OutputError(
             f"{path} cannot be written ({error.strerror})",
-            hint="hydra.run.dir=DIR with a folder that you may write to",
+            hint="set hydra.run.dir=DIR to a folder that you may write to",
         ) from None
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(handler)
@@ -67,10 +67,14 @@ def log_file(folder: Path, log: logging.Logger = log) -> Iterator[None]:
 
 
 def open_recorder(job: Job, worker: Worker) -> Recorder:
-    """Return a recorder for the files of a job, which are replaced or, to resume, opened.
+    """Return a recorder for the files of a job.
+
+    The files are created, replacing existing ones. If the job resumes a run, the existing files are
+    opened instead.
 
     Args:
-        worker: the thread that writes.
+        job: the job.
+        worker: the thread that writes the files.
 
     Raises:
         OutputError: if the files cannot be written.
@@ -128,8 +132,11 @@ def _attributes(plan: Plan, layout: Layout, config_yaml: str) -> dict[str, Any]:
 
 
 def write_paraview_description(folder: Path) -> None:
-    """Write ``snapshots.xdmf``; where that is impossible, such as without frames, log a warning."""
+    """Write ``snapshots.xdmf``, which describes the frames for ParaView.
+
+    If that is impossible, for example because there are no frames, a warning is logged.
+    """
     try:
         write_xdmf(RunFolder(folder).snapshots)
     except PdesimError as error:
-        log.warning("no snapshots.xdmf: %s", error)
+        log.warning("snapshots.xdmf was not written: %s", error)

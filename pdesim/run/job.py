@@ -1,4 +1,4 @@
-"""A job, which is a run to be computed, and its outcome."""
+"""Jobs (runs to be computed) and their outcomes."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class Job:
     """A run to be computed.
 
     Args:
-        plan: the plan, or the rest of one.
-        folder: folder of the run's files; created if it is missing.
-        config_yaml: the resolved configuration, stored with the frames.
-        resume: append to the frames that the folder contains.
+        plan: the plan of the run or, to resume a run, of its remaining part.
+        folder: folder of the run's files, which is created if it is missing.
+        config_yaml: the resolved configuration as YAML text, which is stored with the frames.
+        resume: whether to append to the frames in the folder.
         number: number of the member in its sweep; 0 for a single run.
     """
 
@@ -30,13 +30,15 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """State in which a job ended.
+    """The state in which a job ended.
 
     Args:
-        state: "finished", "failed", "interrupted", "not started" (the sweep was stopped before), or
-            "skipped" (the run was finished before).
-        error: the cause, where the state is not "finished" or "skipped".
-        notes: lines for the user, printed before the sweep starts.
+        number: number of the member in its sweep; 0 for a single run.
+        folder: folder of the run's files.
+        state: "finished", "failed", "interrupted", "not started" (the sweep was stopped before this
+            member started), or "skipped" (the run was already finished).
+        error: the cause of the state; None if the state is "finished" or "skipped".
+        notes: messages for the user, which are printed before the sweep starts.
     """
 
     number: int
@@ -47,12 +49,12 @@ class Outcome:
 
 
 def state_of(error: PdesimError | None) -> str:
-    """Return the state of a job that ended with this error."""
+    """Return the state of a job that ended with this error; None means without an error."""
     if error is None:
         return "finished"
     return "interrupted" if isinstance(error, InterruptedRun) else "failed"
 
 
 def outcome_of(job: Job, error: PdesimError | None) -> Outcome:
-    """Return the outcome of a job that was started."""
+    """Return the outcome of a job that was started and ended with this error, or without one."""
     return Outcome(job.number, job.folder, state_of(error), error)

@@ -1,4 +1,4 @@
-"""A job in progress: what it stores, the entries of its status file, and the error that ends it."""
+"""A job in progress: its recorder, the entries of its status file, and the error that ended it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 
 @dataclass
 class MemberRun:
-    """One job in progress: its files, the entries of its status file, and what ended it."""
+    """One job in progress.
+
+    Args:
+        job: the job.
+        log: logger that writes to the log file of the run.
+        status: entries of the run's ``status.json``.
+        recorder: writer of frames and checkpoints.
+        error: the error that ended the job; None while there is none.
+    """
 
     job: Job
     log: logging.Logger
@@ -28,7 +36,7 @@ class MemberRun:
     error: PdesimError | None = None
 
     def frame(self, index: int, time: float, state: np.ndarray) -> None:
-        """Store a frame; a full disk ends this job alone."""
+        """Store a frame. If this fails (for example, the disk is full), only this job ends."""
         try:
             self.recorder.frame(index, time, state)
             self.status.update(frames=index + 1, time=time)
@@ -36,18 +44,21 @@ class MemberRun:
             self.error = error
 
     def checkpoint(self, simulation: Simulation, index: int) -> None:
-        """Store a checkpoint of member ``index``; an earlier failure to write ends this job."""
+        """Store a checkpoint of member ``index``.
+
+        If an earlier frame could not be written, this job ends.
+        """
         try:
             self.recorder.checkpoint(simulation.checkpoint(index))
         except PdesimError as error:
             self.error = error
 
     def interrupt(self, request: InterruptedRun) -> None:
-        hint = f"pdesim resume {self.job.folder}   continues from there"
+        hint = f"pdesim resume {self.job.folder}   continues the run"
         self.error = InterruptedRun(request.problem, hint, exit_code=request.exit_code)
 
     def count_steps(self, simulation: Simulation, index: int) -> None:
-        """Note the steps of member ``index`` for the status file."""
+        """Add the numbers of steps and the speed of member ``index`` to ``status``."""
         plan = simulation.plans[index]
         steps, rejected = simulation.steps_of(index)
         self.status.update(
@@ -59,7 +70,7 @@ class MemberRun:
             time_error=simulation.relative_time_error(index),
         )
         if simulation.seconds > 0:
-            # the job's own steps, in the time that all jobs took together
+            # the steps of this job alone, divided by the time that all jobs of the batch have taken
             rate = steps / simulation.seconds
             updates = round(rate * plan.grid.cells)
             self.status.update(steps_per_second=round(rate, 3), cell_updates_per_second=updates)

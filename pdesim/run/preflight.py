@@ -1,4 +1,4 @@
-"""Description of a run before it starts: problem, time step and cost."""
+"""Description of a run that is printed before it starts: problem, time step and cost."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pdesim.plan import Plan
 
 
 def describe(plan: Plan, device: str, seconds_per_step: float) -> list[str]:
-    """Return lines on problem and device, stepper and time step, memory and file size.
+    """Return lines on the problem and device, the stepper and time step, the memory and file size.
 
     Args:
-        plan: plan of an evolution.
+        plan: plan of a time-dependent problem.
         device: description of the device.
-        seconds_per_step: measured time of a step.
+        seconds_per_step: measured computing time of one step.
     """
     settings, step = plan.settings, plan.step
     points = " x ".join(str(n) for n in plan.grid.points)
@@ -26,9 +26,9 @@ def describe(plan: Plan, device: str, seconds_per_step: float) -> list[str]:
         operators += f" of order {plan.problem.discretisation.order}"
     limit = "no stability limit" if np.isinf(step.limit) else f"stability limit {step.limit:.4g}"
     if step.adaptive:
-        steps = f"dt chosen for a local error of {step.tolerance:g}, first {step.dt:.3g}"
+        steps = f"dt is adapted to a local error of {step.tolerance:g}, initially {step.dt:.3g}"
     elif step.automatic:
-        steps = f"dt follows the measured error, first {step.dt:.3g} ({limit})"
+        steps = f"dt is adapted to the measured error, initially {step.dt:.3g} ({limit})"
     else:
         left = plan.steps_left * seconds_per_step
         steps = f"dt = {plan.shortest_step:.4g} ({limit}), {plan.steps_left:,} steps"
@@ -48,7 +48,10 @@ def describe(plan: Plan, device: str, seconds_per_step: float) -> list[str]:
 
 
 def second_conditions(plan: Plan) -> list[str]:
-    """Return lines on second boundary conditions of fourth-order operators, stated or assumed."""
+    """Return lines on the second boundary conditions of fourth-order operators.
+
+    These conditions are either stated in the settings or assumed.
+    """
     problem = plan.problem
     stated = [f"stated boundary condition: {text}" for text in problem.stated_conditions]
     return stated + [f"assumed boundary condition: {text}" for text in problem.assumed_conditions]
@@ -59,9 +62,10 @@ def order_notes(plan: Plan) -> list[str]:
     notes = []
     if slow := slow_fields(plan.problem):
         notes.append(
-            f"note: operators=spectral is about of order 2 for {' and '.join(slow)} here, as the "
-            "right-hand side is not odd about Dirichlet walls or even about Neumann walls (such as "
-            "a source at a Dirichlet wall); operators=stencil operators.order=4 may be better"
+            f"note: operators=spectral has only about order 2 for {' and '.join(slow)}, because "
+            "the right-hand side is not odd about Dirichlet walls or not even about Neumann walls "
+            "(for example, a source does not vanish at a Dirichlet wall); operators=stencil "
+            "operators.order=4 may be more accurate"
         )
     walls = plan.problem.boundary.all_walls
     method = None if plan.is_steady else plan.stepper.method
@@ -71,15 +75,15 @@ def order_notes(plan: Plan) -> list[str]:
         and any(wall.is_time_dependent for wall in walls)
     ):
         notes.append(
-            f"note: boundary values that change in time lower the order of {method.name} from "
+            f"note: time-dependent boundary values reduce the order of {method.name} from "
             f"{method.order} to between {method.reduced_order} and 3, unless dt is far below the "
-            "explicit limit"
+            "stability limit of explicit steppers"
         )
     return notes
 
 
 def stored_bytes(plan: Plan) -> int:
-    """Return the bytes of a frame in the file, without compression."""
+    """Return the size of a stored frame in bytes, before compression."""
     output = plan.settings.output
     itemsize = np.dtype(output.dtype or plan.settings.device.precision).itemsize
     selection = plan.selection

@@ -1,4 +1,4 @@
-"""Progress on the console: a bar, or lines where there is no terminal."""
+"""Progress on the console: a bar in a terminal, otherwise lines of text."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from rich.text import Text
 
 from pdesim.output.status import speed as rates
 
-#: seconds between lines where there is no terminal
+#: seconds between two lines of text if the output is not a terminal
 LINE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class SweepProgress:
-    """The part of a sweep that a batch of its members is.
+    """The part of a sweep that a batch constitutes.
 
     Args:
         before: fraction of the sweep that is done when the batch starts.
-        size: fraction of the sweep that the batch is.
-        prefix: text before the label of the progress display.
+        size: size of the batch as a fraction of the sweep.
+        prefix: text that is shown before the label of the batch.
     """
 
     before: float = 0.0
@@ -33,23 +33,23 @@ class SweepProgress:
     prefix: str = ""
 
     def done(self, fraction: float) -> float:
-        """Return the fraction of the sweep that is done after this fraction of the batch."""
+        """Return the fraction of the sweep that is done when this fraction of the batch is done."""
         return self.before + self.size * fraction
 
 
-#: of a run that is no part of a sweep
+#: the progress of a run that does not belong to a sweep
 WHOLE = SweepProgress()
 
 
 class _SpeedColumn(ProgressColumn):
-    """Steps and cell updates per second, measured by the engine."""
+    """A column that shows steps and cell updates per second, as measured by the engine."""
 
     def render(self, task: Task) -> Text:
         return Text(task.fields["speed"], style="cyan")
 
 
 def speed(steps: int, seconds: float, cells: int) -> str:
-    """Return steps and cell updates per second as text; empty if there are none yet."""
+    """Return steps and cell updates per second as text, which is empty before the first step."""
     return rates(steps / seconds, steps / seconds * cells) if steps > 0 and seconds > 0 else ""
 
 
@@ -66,17 +66,19 @@ def progress_display(
     cells: int,
     progress: SweepProgress = WHOLE,
 ) -> Iterator[Update]:
-    """Show the progress of a run or a batch: a bar, or lines where there is no terminal.
+    """Show the progress of a run or a batch: a bar in a terminal, otherwise lines of text.
 
     Args:
-        name: label of the display.
+        console: the console.
+        name: label of the run or the batch.
         start, end: interval of simulated time.
-        cells: cells of the grid.
-        progress: the part of a sweep that is shown; bar, percentage and remaining time are those of
-            the sweep.
+        cells: number of cells of the grid.
+        progress: the part of a sweep that the batch constitutes. The bar, the percentage and the
+            remaining time are those of the entire sweep.
 
     Yields:
-        A function ``update(steps, time, seconds)``; the simulated time moves the bar.
+        A function ``update(steps, time, seconds)``, to be called with the number of steps, the
+        simulated time, and the computing time in seconds.
     """
     display = _bar if console.is_terminal else _lines
     yield from display(console, f"{progress.prefix}{name}", start, end, cells, progress)

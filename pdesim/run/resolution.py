@@ -1,10 +1,10 @@
 """Checks whether a grid resolves the patterns and fronts of an equation, before and after a run.
 
-Before a run the equation is linearised at values of the initial state. Where small waves grow, the
-shortest of them determine the width of fronts and spots, and the fastest ones the spacing of a
-pattern (the dispersion relation; Cross, Hohenberg, Rev. Mod. Phys. 65 (1993) 851,
-doi:10.1103/RevModPhys.65.851). After a run, the largest difference of neighbouring cells is
-measured.
+Before a run the equation is linearised at values of the initial state. If waves of small amplitude
+grow, the shortest growing waves determine the width of fronts and spots, and the fastest growing
+ones determine the spacing of a pattern (the dispersion relation; Cross, Hohenberg, Rev. Mod. Phys.
+65 (1993) 851, doi:10.1103/RevModPhys.65.851). After a run, the largest difference between
+neighbouring cells is measured.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ from pdesim.formula import language as lang
 from pdesim.operators.symbols import matrix_values
 from pdesim.plan import Plan
 
-#: cells per wavelength that the shortest growing wave needs with stencils and with spectral
-#: operators, and that resolve it well. Spectral operators do not damp the waves to which it
-#: transfers energy: Kuramoto-Sivashinsky is unbounded at 4.2 cells
+#: cells per wavelength of the shortest growing wave: the fewest that are enough with stencils, the
+#: fewest that are enough with spectral operators, and a number that resolves the wave well.
+#: Spectral operators need more than stencils, because they do not damp the shorter waves to which
+#: the growing wave transfers energy: Kuramoto-Sivashinsky grows without bound at 4.2 cells
 FEWEST_CELLS, SPECTRAL_FEWEST_CELLS, GOOD_CELLS = 3.4, 4.4, 6.0
-#: the same for the fastest growing wave of a pattern
+#: the same numbers for the fastest growing wave of a pattern
 FEWEST_PER_WAVE, SPECTRAL_FEWEST, GOOD_PER_WAVE = 6.0, 4.0, 10.0
-#: a difference of neighbouring cells above this fraction of a field's range is a front of fewer
-#: than three cells; shipped equations on 256 cells end with at most 0.35
+#: if the difference between two neighbouring cells exceeds this fraction of a field's range, there
+#: is a front less than three cells wide; the shipped equations on 256 cells reach at most 0.35
 STEEP = 0.4
-#: number of cells and wave numbers that are examined, and the shortest wavelength in cells
+#: number of cells and of wave numbers that are examined, and the shortest wavelength in cells
 CELLS, WAVES, SHORTEST = 300, 60, 1 / 32
 #: growth rates below this fraction of the largest are neglected
 SLOW = 0.1
@@ -41,21 +42,21 @@ _DERIVATIVE = re.compile(r"d(\d*)_d([xyz])(\d*)$")
 
 @dataclass(frozen=True)
 class Growth:
-    """Wavelengths of growing waves at the initial state; None if there are none.
+    """Wavelengths of growing waves at the initial state; None if there is no such wave.
 
-    ``shortest`` is the wavelength at which the growth rate has fallen to a tenth of its maximum;
-    ``pattern`` that of the fastest growing wave, if it grows at least twice as fast as a uniform
-    perturbation.
+    ``shortest`` is the shortest wavelength whose growth rate exceeds a tenth of the largest one.
+    ``pattern`` is the wavelength of the fastest growing wave, if this wave grows at least twice as
+    fast as a uniform perturbation.
     """
 
     shortest: float | None
     pattern: float | None
-    #: whether the growth rate increases without bound, at least in proportion to the wave number
+    #: whether the growth rate increases at least in proportion to the wave number, without bound
     unbounded: bool = False
 
 
 def notes_before(plan: Plan) -> list[str]:
-    """Return notes on cells that are not square and on growing waves that are not resolved."""
+    """Return notes on cells that are not square, and on growing waves that are not resolved."""
     notes = []
     spacing = plan.grid.spacing
     if max(spacing) > 1.01 * min(spacing):
@@ -97,14 +98,14 @@ def _advice(plan: Plan, words: str, length: float, good: float) -> str:
     extent = [f"{length / factor:.3g}" for length in grid.extent]
     lengths = extent[0] if len(set(extent)) == 1 else f"[{','.join(extent)}]"
     return (
-        f"warning: {words} {length:.3g}, which is {length / max(grid.spacing):.2g} cells: too few, "
-        f"fronts and spots would stick to the grid; grid={cells} or domain.extent={lengths} gives "
-        f"{good:g} cells"
+        f"warning: {words} {length:.3g}, which is only {length / max(grid.spacing):.2g} cells: "
+        f"fronts and spots may be pinned to the grid; grid={cells} or domain.extent={lengths} "
+        f"gives {good:g} cells"
     )
 
 
 def growing_waves(plan: Plan) -> Growth:
-    """Return the wavelengths of growing waves of the equation, linearised at the initial state."""
+    """Return the wavelengths of waves that grow in the equation linearised at the initial state."""
     problem, grid = plan.problem, plan.grid
     names = _states(plan)
     longest, cell = max(grid.extent), min(grid.spacing)
@@ -120,11 +121,12 @@ def growing_waves(plan: Plan) -> Growth:
         with np.errstate(all="ignore"):
             matrices = matrix_values(entries, {**names, **values}, (1, len(wavenumbers)))
         rates = np.linalg.eigvals(np.moveaxis(np.nan_to_num(matrices), (0, 1), (-2, -1)))
-        # the rounding error of an eigenvalue is relative to the largest one of its matrix
+        # the rounding error of an eigenvalue is relative to the largest eigenvalue of its matrix
         rounding = 1e-9 * np.abs(rates).max(axis=-1)
         growth = np.where(rates.real.max(axis=-1) > rounding, rates.real.max(axis=-1), 0.0)
         largest = growth.max(axis=1)
-        # a negative diffusivity gives a ratio of 4, reactions alone give 1
+        # halving the wavelength multiplies the growth rate by 4 for a negative diffusivity, and by
+        # 1 for reactions alone
         ratio = UNBOUNDED * wavenumbers[-1] / wavenumbers[half] / 2
         shorter, longer = growth[:, -1], growth[:, half]
         unbounded |= bool(((shorter / ratio > longer) & (shorter > 0)).any())
@@ -140,7 +142,7 @@ def growing_waves(plan: Plan) -> Growth:
 def _states(plan: Plan) -> dict[str, Any]:
     """Return fields, coordinates and parameters at selected cells, as columns.
 
-    The cells are those with extreme values, and others in equal distances.
+    These are the cells with extreme values, and cells at equal intervals.
     """
     problem, grid, state = plan.problem, plan.grid, plan.state
     flat = state.reshape(len(state), -1).astype(float)
@@ -157,7 +159,10 @@ def _states(plan: Plan) -> dict[str, Any]:
 
 
 def _symbol(word: str, axis: str, wavenumbers: np.ndarray) -> np.ndarray:
-    """Return the symbol of an operator for waves along an axis; mixed derivatives give 0."""
+    """Return the Fourier symbol of an operator for waves along an axis.
+
+    For mixed derivatives and derivatives along other axes, the symbol is 0.
+    """
     if word == lang.LAPLACIAN:
         return -(wavenumbers**2)
     match = _DERIVATIVE.match(word)
@@ -167,29 +172,31 @@ def _symbol(word: str, axis: str, wavenumbers: np.ndarray) -> np.ndarray:
 
 
 def note_after(plan: Plan, state: np.ndarray) -> str | None:
-    """Return a warning if fronts of a field are only a cell or two wide; else None.
+    """Return a warning if a field has fronts that are only one or two cells wide; otherwise None.
 
     Args:
-        state: shape ``(fields, *grid.shape)``.
+        plan: the plan of the run.
+        state: the final fields, shape ``(fields, *grid.shape)``.
     """
     solid = None if plan.problem.mask is None else plan.problem.mask.solid
     equation = plan.equation
     steps = {
         name: steepest(state[number], solid)
         for number, name in enumerate(equation.fields)
-        if lang.operators_in(equation.formulas[number])  # without derivatives, jumps are exact
+        # a field whose equation has no derivatives may have jumps, which need no resolution
+        if lang.operators_in(equation.formulas[number])
     }
     name = max(steps, key=steps.__getitem__, default=None)
     if name is None or not steps[name] > STEEP:
         return None
     return (
-        f"warning: {name} changes by {steps[name]:.0%} of its range from one cell to the next: its "
-        "fronts are not resolved; use more cells, or let pdesim converge measure the error"
+        f"warning: {name} changes by {steps[name]:.0%} of its range between neighbouring cells: "
+        "its fronts are not resolved; use more cells, or let pdesim converge estimate the error"
     )
 
 
 def steepest(values: np.ndarray, solid: np.ndarray | None = None) -> float:
-    """Return the largest difference of neighbouring cells, divided by the range of the field.
+    """Return the largest difference between neighbouring cells, divided by the field's range.
 
     The result is 0 for a field that is uniform up to rounding. Cells where ``solid`` is True are
     left out.

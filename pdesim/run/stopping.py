@@ -1,4 +1,4 @@
-"""Requests to stop: signals, a limit of wall-clock time, the end of a worker's owner."""
+"""Requests to stop a run: signals, a time limit, or the end of the process that started it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from types import FrameType
 
 from pdesim.errors import InterruptedRun
 
-#: batch systems send SIGUSR1 before they end a job
+#: signals that stop a run; batch systems such as Slurm send SIGUSR1 before they end a job
 SIGNALS = tuple(getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, n))
-#: EX_TEMPFAIL of sysexits.h, "try again": ``pdesim resume`` continues the run
+#: exit code after ``time.wall_limit``: EX_TEMPFAIL of sysexits.h, which means "try again later"
 WALL_LIMIT_EXIT = 75
 
 
-#: seconds between checks whether the owner still exists
+#: seconds between two checks whether the owner still exists
 OWNER_CHECK_SECONDS = 0.5
 
 
@@ -32,10 +32,10 @@ class Owner:
     """The process that started a worker and receives its results.
 
     Args:
-        machine: name of the machine, on Linux with the namespace of process ids, which differs
+        machine: name of the machine; on Linux also the namespace of process ids, which differs
             between containers.
         pid: process id.
-        started: start of the process, to distinguish processes with the same id.
+        started: start time of the process, which distinguishes it from later ones with the same id.
     """
 
     machine: str
@@ -48,7 +48,7 @@ class Owner:
         return cls(_machine(), os.getpid(), _start_of(os.getpid()) or "")
 
     def has_ended(self) -> bool:
-        """Return whether the process has ended; False on another machine, where it is unknown."""
+        """Return whether the process has ended; False if it is on another machine (unknown)."""
         return self.machine == _machine() and _start_of(self.pid) != self.started
 
 
@@ -60,9 +60,10 @@ def _machine() -> str:
 
 
 def _start_of(pid: int) -> str | None:
-    """Return the start time of a process in units of the system; None if it has ended.
+    """Return the start time of a process as text, in units that depend on the operating system.
 
-    The text is empty on systems that do not provide the time.
+    The result is None if the process has ended, and an empty string if the system does not report
+    start times.
     """
     if sys.platform == "linux":
         try:
@@ -71,7 +72,7 @@ def _start_of(pid: int) -> str | None:
             return None
         state, *fields = stat.rpartition(b")")[2].decode().split()
         return None if state in "ZX" else fields[18]  # man 5 proc: field 22, starttime
-    if sys.platform != "win32":  # there, os.kill would end the process
+    if sys.platform != "win32":  # on Windows, os.kill would end the process
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
@@ -82,12 +83,14 @@ def _start_of(pid: int) -> str | None:
 
 
 class StopRequests:
-    """Collects requests to stop; :meth:`check` raises the first one where stopping is safe.
+    """Collects requests to stop a run.
+
+    The run calls :meth:`check` at points where stopping is safe; it raises the first request.
 
     Args:
         seconds: limit of wall-clock time from now; None: unlimited.
-        file: the run stops when this file exists. A signal creates it, so that processes that share
-            it stop together.
+        file: the run stops when this file exists. A signal to one process creates the file, so that
+            all processes with the same file stop together.
         owner: the run stops when this process has ended.
     """
 
@@ -100,7 +103,7 @@ class StopRequests:
         self._owner_ended = False
 
     def catch(self, number: int) -> None:
-        """Note a signal."""
+        """Record a signal, and create the file that stops the other processes."""
         self.caught.append(signal.Signals(number))
         if self._file is not None:
             with contextlib.suppress(OSError):
@@ -108,16 +111,16 @@ class StopRequests:
 
     @property
     def reason(self) -> tuple[str, int] | None:
-        """Reason to stop now, with its exit code; None if there is no request."""
+        """The reason to stop now and the exit code for it; None if there is no request."""
         if self.caught:
             number = self.caught[0]
             return f"stopped by {number.name}", 128 + number
         if self._file is not None and self._file.exists():
-            return "stopped with the rest of its sweep", 128 + signal.SIGINT
+            return "stopped because its sweep was stopped", 128 + signal.SIGINT
         if self._has_lost_owner():
             return "stopped because the process that started it has ended", 128 + signal.SIGTERM
         if self._limit is not None and time.monotonic() - self._began >= self._limit:
-            return f"time.wall_limit={self._limit:g} s is reached", WALL_LIMIT_EXIT
+            return f"stopped by time.wall_limit={self._limit:g} s", WALL_LIMIT_EXIT
         return None
 
     def _has_lost_owner(self) -> bool:
@@ -143,8 +146,9 @@ class StopRequests:
 def stop_requests(
     seconds: float | None = None, file: Path | None = None, owner: Owner | None = None
 ) -> Iterator[StopRequests]:
-    """Collect signals and other requests; a second signal ends the process immediately.
+    """Collect signals and other requests to stop during the context.
 
+    A second signal of the same kind has its usual effect, which is to end the process immediately.
     See :class:`StopRequests` for the arguments.
     """
     requests = StopRequests(seconds, file, owner)

@@ -1,4 +1,7 @@
-"""Composition of the members of a sweep; members that differ only in numbers share one."""
+"""Composition of the settings of a sweep's members.
+
+Hydra composes the settings only once for all members that differ only in numbers.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ from typing import Any
 
 from pdesim.config.compose import Composed, compose_settings, open_override
 
-#: ``equation.F=0.03``: a number selects no configuration file, so it changes only this value
+#: an override such as ``equation.F=0.03``; a number does not select a configuration file, so the
+#: override changes only this value
 _NUMBER = re.compile(
     r"(?:\+\+)?(?P<key>[A-Za-z_]\w*(?:\.\w+)*)="
     r"(?:(?P<integer>[-+]?(?:0|[1-9]\d*))|(?P<real>[-+]?\d+(?:\.\d*(?:[eE][-+]?\d+)?|[eE][-+]?\d+)))",
@@ -19,14 +23,21 @@ _NUMBER = re.compile(
 
 
 class Composer:
-    """Composes the members of a sweep; Hydra is called once for those that differ in numbers."""
+    """Composes the settings of a sweep's members.
+
+    Hydra is called only once for all members that differ only in numbers.
+
+    Args:
+        config_dir: folder of the user's configuration files.
+        trusted: whether the user trusts these files (``--trust-config``).
+    """
 
     def __init__(self, config_dir: str | None = None, trusted: bool = False) -> None:
         self.config_dir, self.trusted = config_dir, trusted
         self._families: dict[tuple[str, ...], Composed] = {}
 
     def __call__(self, overrides: Sequence[str]) -> Composed:
-        """Return the result of :func:`pdesim.config.compose.compose_settings`.
+        """Return the result of :func:`pdesim.config.compose.compose_settings` for these overrides.
 
         Raises:
             ConfigError: for settings that Hydra or pdesim does not accept.
@@ -48,14 +59,18 @@ class Composer:
         values = copy.deepcopy(family.values)
         for key, number in numbers.items():
             section, name = _find_section(values, key)
-            if isinstance(section, dict):  # as _are_leaves has checked
+            if isinstance(section, dict):  # always true, since _are_leaves has checked this
                 section[name] = number
         words = tuple(open_override(word) for word in overrides)
         return replace(family, values=values, overrides=words)
 
 
 def _are_leaves(numbers: dict[str, float], composed: Composed, form: Sequence[str]) -> bool:
-    """Return whether each number is a setting's value, and no word sets the section around it."""
+    """Return whether the numbers can be replaced without composing the settings again.
+
+    This is so if each number is the value of a setting, and no override sets an entire section that
+    contains such a setting.
+    """
     words = [word.lstrip("+").partition("=") for word in form]
     sections = [key for key, _, value in words if value.lstrip().startswith("{")]
     for key, number in numbers.items():

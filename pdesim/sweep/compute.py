@@ -1,4 +1,4 @@
-"""The members of a sweep, computed in this process: batches, members alone, pictures."""
+"""Computation of a sweep's members in this process, in batches, and their pictures."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from pdesim.sweep.members import Member, batches
 def sort_prepared(
     prepared: Sequence[Member | Outcome], console: Console
 ) -> tuple[list[Outcome], list[Member]]:
-    """Separate the outcomes that are known before computing from the members to compute.
+    """Separate members that need no computation, whose outcome is known, from the others.
 
-    The notes of both are printed, in the order of the members.
+    The notes on all members are printed.
     """
     for one in prepared:
         for note in one.notes:
@@ -31,9 +31,9 @@ def sort_prepared(
 
 
 def compute(members: Sequence[Member], console: Console, stop: StopRequests) -> list[Outcome]:
-    """Compute members batch by batch, then draw their pictures.
+    """Compute members batch by batch, and then draw the pictures of all finished members.
 
-    After a request to stop, no further batch is started and nothing is drawn.
+    After a request to stop, no further batch is started, and no picture is drawn.
     """
     if not members:
         return []
@@ -69,7 +69,7 @@ def _not_started(member: Member, reason: tuple[str, int]) -> Outcome:
 
 
 def _draw(members: Sequence[Member], outcomes: Sequence[Outcome], console: Console) -> None:
-    """Draw the finished members, after all computing: pictures can be drawn again at any time."""
+    """Draw the pictures of the finished members."""
     finished = {one.number for one in outcomes if one.state == "finished"}
     with console.status("drawing") as status:
         for member in members:

@@ -1,4 +1,4 @@
-"""Drawing of members: random numbers, Latin hypercubes and Sobol' points."""
+"""Drawing of settings for a sweep's members: random numbers, Latin hypercubes, Sobol' points."""
 
 from __future__ import annotations
 
@@ -16,14 +16,22 @@ from pdesim.sweep.values import MAX_MEMBERS, Choices, Interval
 def draw(
     swept: Sequence[Choices | Interval], sampler: str, n: int, seed: int
 ) -> Iterator[tuple[str, ...]]:
-    """Yield ``n`` rows of values; finite sets repeat no row before all combinations were drawn."""
+    """Yield the values of the swept settings for ``n`` members.
+
+    If there are finitely many combinations of values, no combination is repeated before all
+    combinations have been drawn.
+
+    Raises:
+        ConfigError: if no setting is swept.
+        MissingExtraError: if SciPy is needed and not installed.
+    """
     if not swept:
         raise ConfigError(
-            f"sweep={sampler} has nothing to draw", "such as equation.F=interval(0.02,0.06)"
+            f"sweep={sampler} needs a setting to vary", "such as equation.F=interval(0.02,0.06)"
         )
     size = math.prod(word.size for word in swept)
     hypercube = sampler == "latin_hypercube"
-    if math.isinf(size) or (hypercube and n > size):  # repetitions are impossible, or inevitable
+    if math.isinf(size) or (hypercube and n > size):  # repetitions do not occur, or are inevitable
         return _rows(swept, _points(sampler, n, len(swept), seed), n)
     if hypercube and (rows := _distinct_hypercube(swept, n, seed)):
         return iter(rows)
@@ -34,7 +42,10 @@ def draw(
 def _rows(
     swept: Sequence[Choices | Interval], points: Iterator[np.ndarray], n: int | None
 ) -> Iterator[tuple[str, ...]]:
-    """Yield the values at points of the unit cube, for at most ``n`` points."""
+    """Yield the values of the swept settings that correspond to points of the unit cube.
+
+    At most ``n`` points are used; None: all points.
+    """
     for point in itertools.islice(points, n):
         yield tuple(word.at(float(u)) for word, u in zip(swept, point, strict=True))
 
@@ -44,8 +55,9 @@ def _distinct(
 ) -> Iterator[tuple[str, ...]]:
     """Yield distinct rows in the order of their first appearance (sampling without replacement).
 
-    After all ``size`` combinations, drawing starts again. If no new combination appears for long,
-    because those left have small probabilities, they are taken from the list of all.
+    After all ``size`` combinations have been yielded, they may be yielded again. If no new
+    combination is drawn in many attempts, because the missing ones have small probabilities, the
+    missing ones are yielded in the order of the list of all combinations.
     """
     seen: set[tuple[str, ...]] = set()
     misses = 0
@@ -67,7 +79,10 @@ def _distinct(
 def _distinct_hypercube(
     swept: Sequence[Choices | Interval], n: int, seed: int
 ) -> list[tuple[str, ...]]:
-    """Return the first of many Latin hypercubes without equal rows; empty if there is none."""
+    """Draw Latin hypercubes until one has no equal rows, and return its rows.
+
+    The result is empty if all of a limited number of hypercubes have equal rows.
+    """
     points = _points("latin_hypercube", n, len(swept), seed)
     for _ in range(max(1, min(500, 200_000 // n))):
         rows = list(_rows(swept, points, n))
@@ -77,12 +92,14 @@ def _distinct_hypercube(
 
 
 def _points(sampler: str, n: int, dimensions: int, seed: int) -> Iterator[np.ndarray]:
-    """Yield points of the unit cube without end: shape ``(dimensions,)``, coordinates in [0, 1).
+    """Yield infinitely many points of the unit cube, arrays of shape ``(dimensions,)`` in [0, 1).
 
-    For ``latin_hypercube``, each of the points 0 to n - 1, n to 2 n - 1, ... are a hypercube.
+    For ``latin_hypercube``, the points 0 to n - 1 are a Latin hypercube, as are the points n to
+    2 n - 1, and so on.
     """
     if sampler == "random":
-        # a stream per axis: values do not change when members or settings are added
+        # each axis has its own random numbers, so that existing values do not change when members
+        # or settings are added
         axes = [np.random.Generator(np.random.PCG64([seed, d])) for d in range(dimensions)]
         while True:
             yield from np.stack([axis.random(n) for axis in axes], axis=1)

@@ -19,14 +19,15 @@ from pdesim.run.continuation import continue_run
 from pdesim.run.job import Job, Outcome
 from pdesim.steppers.implicit import ThetaMethod
 
-#: start of the program's name of members that cannot share one
+#: beginning of the key of :func:`program_of` for members that cannot share a program
 ALONE = "alone"
-#: most members of one batch; each keeps some files open
+#: largest number of members in a batch; each member keeps several files open
 LARGEST_BATCH = 64
 #: fraction of the machine's memory that a batch may use
 MEMORY_FRACTION = 0.5
-#: bytes of state of a batch on a CPU, about the size of its cache: Gray-Scott at 128 x 128 ran
-#: fastest with 16 members (2 MiB); 64 members were not faster than members alone
+#: size of the states in a batch on a CPU, in bytes; about the size of the cache. Gray-Scott on
+#: 128 x 128 cells is fastest with 16 members (2 MiB); with 64 members it is not faster than without
+#: batches
 CACHE_BYTES = 2**21
 
 
@@ -35,8 +36,8 @@ class Member(Job):
     """A run of a sweep, ready to be started or resumed.
 
     Args:
-        overrides: the settings of its command line.
-        notes: lines for the user, printed before the sweep starts.
+        overrides: the overrides of this member.
+        notes: messages for the user, which are printed before the sweep starts.
     """
 
     overrides: tuple[str, ...] = ()
@@ -49,11 +50,18 @@ def prepare_member(
     overrides: Sequence[str],
     compose: Callable[[Sequence[str]], Composed] = compose_settings,
 ) -> Member | Outcome:
-    """Compose and plan one member.
+    """Compose the settings of one member, and plan its run.
+
+    An error in the settings of a member does not affect other members.
+
+    Args:
+        number: number of the member.
+        folder: folder of the member.
+        overrides: overrides of the member.
+        compose: function that composes the settings.
 
     Returns:
-        The member; or its outcome, if it cannot be planned or was finished before. A mistake in its
-        settings does not affect other members.
+        The member. If the member cannot be planned or is finished already, its outcome.
     """
     run = RunFolder(folder)
     existed = run.contains_run
@@ -89,7 +97,7 @@ def prepare_member(
 
 
 def _write_hydra_folder(run: RunFolder, composed: Composed, overrides: Sequence[str]) -> None:
-    """Write ``.hydra/`` with the contents that Hydra's own launchers write."""
+    """Write the settings and the overrides into ``.hydra/``, as Hydra's own launchers do."""
     run.config.parent.mkdir(parents=True, exist_ok=True)
     write_text(run.config, composed.yaml)
     write_text(run.overrides, dump_yaml(list(overrides)))
@@ -97,28 +105,32 @@ def _write_hydra_folder(run: RunFolder, composed: Composed, overrides: Sequence[
 
 @dataclass(frozen=True)
 class Batch:
-    """Members that share a program; batches of the same ``program`` and size share it, too."""
+    """Members that are computed together by one program.
+
+    Batches with equal ``program`` and equal size also use the same compiled program.
+    """
 
     program: str
     members: tuple[Member, ...]
 
     @property
     def alone(self) -> bool:
-        """Whether its only member cannot share a program with others."""
+        """Whether the batch has a single member, which cannot share a program with others."""
         return self.program.startswith(ALONE)
 
 
 def batches(members: Sequence[Member], on_gpu: bool) -> Iterator[Batch]:
     """Yield batches of members that share a program, of the size that suits the device.
 
-    A CPU is fastest while the states fit into its cache; a GPU is faster the larger the batch.
+    A CPU is fastest if the states of the batch fit into its cache. On a GPU, larger batches are
+    always faster.
     """
     groups: dict[str, list[Member]] = {}
     for member in members:
         groups.setdefault(program_of(member), []).append(member)
     for program, group in groups.items():
         size = largest_batch(group[0].plan, on_gpu)
-        # equal parts rather than full ones and a smaller last one: each size compiles a program
+        # batches of equal size, since a program is compiled for every size
         parts = -(-len(group) // size)
         size = -(-len(group) // parts)
         for start in range(0, len(group), size):
@@ -126,7 +138,7 @@ def batches(members: Sequence[Member], on_gpu: bool) -> Iterator[Batch]:
 
 
 def largest_batch(plan: Plan, on_gpu: bool) -> int:
-    """Return the number of members with this plan that a batch should have at most."""
+    """Return the largest number of members with this plan that a batch should have."""
     state = plan.state_bytes
     fits = MEMORY_FRACTION * memory() / (plan.state_copies * state)
     best = LARGEST_BATCH if on_gpu else CACHE_BYTES / state
@@ -166,10 +178,10 @@ def _without_numbers(equation: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _can_share(plan: Plan) -> bool:
-    """Whether a plan's parameters can be arguments of a shared program.
+    """Return whether the parameters of a plan can be arguments of a shared program.
 
-    They cannot with iterative solvers, whose members would wait for each other, nor where boundary
-    values that depend on parameters are evaluated once per program.
+    This is not so for iterative solvers, because the members would wait for each other, and for
+    boundary values that depend on parameters but are evaluated only once per program.
     """
     problem: Problem = plan.problem
     if isinstance(plan.stepper, ThetaMethod) and not plan.stepper.direct:

@@ -12,7 +12,7 @@ from pdesim.settings import lies_in
 def settings_without_effect(
     composed: Composed, overrides: Sequence[str], jobs: Sequence[Sequence[str]]
 ) -> list[str]:
-    """Return a note on each given setting of workers or the montage that has no effect.
+    """Return notes on those given settings of the workers or the montage that have no effect.
 
     Args:
         composed: the settings of the first member.
@@ -32,7 +32,7 @@ def settings_without_effect(
             notes.append("montage has no effect with animation=none")
         return notes
     varying = _varying(jobs)
-    # a choice of a file, and a setting that others refer to, changes settings with other names
+    # the choice of a file, or a setting that others refer to, also changes other settings
     if not composed.independent or any(name in groups() for name in varying):
         return notes
     known = {*varying, *short_names(varying).values()}
@@ -47,7 +47,7 @@ def settings_without_effect(
 
 
 def _sets(section: str, overrides: Sequence[str]) -> bool:
-    """Whether an override sets a section or a setting inside it."""
+    """Return whether an override sets this section, or a setting inside this section."""
     keys = (text.lstrip("+").partition("=")[0] for text in overrides)
     return any(lies_in(key, (section,)) for key in keys)
 

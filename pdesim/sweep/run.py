@@ -1,4 +1,4 @@
-"""A sweep from its members to its files: computation, table, montage, summary."""
+"""Execution of a sweep: computation of the members, table, montage, summary."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from pdesim.sweep.compute import compute, sort_prepared
 from pdesim.sweep.members import ALONE, Member, prepare_member, program_of
 from pdesim.sweep.workers import compute_elsewhere
 
-#: number of members whose grids are checked before a sweep
+#: number of members for which the resolution of the grid is checked before a sweep
 MAX_CHECKED = 8
-#: time for a worker to notice that its sweep has ended, and to write its checkpoints
+#: seconds in which a worker notices that its sweep has ended, and writes its checkpoints
 WORKERS_STOP_SECONDS = 60.0
 #: states of members after a request to stop
 UNDONE = ("interrupted", "not started")
@@ -43,12 +43,15 @@ def run_sweep(
 
     Args:
         jobs: overrides of each member.
+        folder: folder of the sweep.
+        compose: function that composes the settings of a member.
+        console: the console for notes and progress.
 
     Returns:
-        The exit code: 0 if all members finished, else the highest exit code of a member.
+        The exit code: 0 if all members finished, otherwise the highest exit code of a member.
 
     Raises:
-        OutputError: if another process computes a sweep in this folder.
+        OutputError: if another process is computing a sweep in this folder.
     """
     make_folder(folder, "hydra.sweep.dir")
     with hold(folder):
@@ -58,7 +61,7 @@ def run_sweep(
 def _run_held(
     jobs: Sequence[Sequence[str]], folder: Path, compose: Composer, console: Console
 ) -> int:
-    """Compute a sweep in a locked folder; see :func:`run_sweep`."""
+    """Compute a sweep in a folder that is locked already; see :func:`run_sweep`."""
     _await_workers(folder, console)
     prepared = []
     with console.status("planning") as status:
@@ -76,7 +79,7 @@ def _run_held(
 
 
 def _await_workers(folder: Path, console: Console) -> None:
-    """Wait for workers of a killed sweep, which stop with a checkpoint."""
+    """Wait until the workers of an earlier sweep, which was killed, have written checkpoints."""
     members = [path for path in folder.iterdir() if path.name.isdecimal()]
     if any(is_held(member) for member in members):
         with console.status("waiting for workers of an earlier sweep to stop"):
@@ -84,11 +87,11 @@ def _await_workers(folder: Path, console: Console) -> None:
 
 
 def _warn(waiting: Sequence[Member], console: Console) -> None:
-    """Print the notes on the members' plans before the sweep starts, without repetitions.
+    """Print the notes on the members' plans before the sweep starts, each note once.
 
-    Notes on the grid are printed only for the first member with such notes, as most members share
-    a grid. Members that are computed alone in this process print their notes on the equation when
-    they start.
+    Notes on the grid are printed only for the first member that has such notes, because most
+    members have the same grid. Members that are computed in this process and without a batch print
+    their notes on the equation themselves, when they start.
     """
     local = waiting[0].plan.settings.workers.name == "local"
     together = [one for one in waiting if not (local and program_of(one).startswith(ALONE))]
@@ -105,7 +108,7 @@ def _warn(waiting: Sequence[Member], console: Console) -> None:
 
 
 def _equation_notes(members: Sequence[Member]) -> dict[str, list[int]]:
-    """Return notes on parameters and boundary conditions, with the numbers of their members."""
+    """Return notes on parameters and boundary conditions -> numbers of the members concerned."""
     notes: dict[str, list[int]] = {}
     for member in members:
         for note in (*member.plan.notes, *second_conditions(member.plan)):
@@ -132,7 +135,7 @@ def _compute(
 
 
 def _summaries(folder: Path, member: Member, outcomes: Sequence[Outcome], console: Console) -> None:
-    """Write ``sweep.csv`` and the montage from the members' files; errors are only printed."""
+    """Write ``sweep.csv`` and the montage from the members' files. Errors are only printed."""
     settings = member.plan.settings
     stopped = any(one.state in UNDONE for one in outcomes)
     try:
@@ -150,7 +153,8 @@ def _report(outcomes: Sequence[Outcome], folder: Path, console: Console) -> None
     good = [one for one in outcomes if one.state in ("finished", "skipped")]
     skipped = sum(one.state == "skipped" for one in outcomes)
     line = f"{len(good)} of {len(outcomes)} members finished"
-    console.print(line + (f" ({skipped} before)" if skipped else ""), highlight=False, markup=False)
+    line += f" ({skipped} of them before)" if skipped else ""
+    console.print(line, highlight=False, markup=False)
     bad = [one for one in outcomes if one not in good]
     if bad:
         table = Table("member", "state", "cause", box=None)
@@ -159,5 +163,5 @@ def _report(outcomes: Sequence[Outcome], folder: Path, console: Console) -> None
             table.add_row(os.path.relpath(one.folder, folder), one.state, escape(cause))
         console.print(table)
     if left := sum(one.state in UNDONE for one in outcomes):
-        line = f"{left} members are left: repeat the command with hydra.sweep.dir={folder}"
+        line = f"{left} members remain: repeat the command with hydra.sweep.dir={folder}"
         console.print(f"{line} resume=auto", highlight=False, markup=False, soft_wrap=True)

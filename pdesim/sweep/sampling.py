@@ -1,8 +1,8 @@
 """Samplers: from the command line of a sweep to the overrides of each member.
 
-A sweep is written in the language of Hydra: ``a=1,2,3``, ``range(0, 1, 0.1)``, ``glob(*)``,
-``interval(0.02, 0.06)``, ``tag(log, interval(1e-6, 1e-4))``, ``int(interval(1, 9))``. The sampler
-determines which values are combined.
+The values of a setting are written in the syntax of Hydra: ``a=1,2,3``, ``range(0, 1, 0.1)``,
+``glob(*)``, ``interval(0.02, 0.06)``, ``tag(log, interval(1e-6, 1e-4))``, ``int(interval(1, 9))``.
+The sampler determines which values are combined.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from pdesim.sweep.values import MAX_MEMBERS, Choices, Interval
 #: samplers that combine listed values, and those that draw a given number of members
 LISTING, DRAWING = ("grid", "zip"), ("random", "latin_hypercube", "sobol")
 SAMPLERS = (*LISTING, *DRAWING)
-#: words that need no quotes, as Hydra does not read them as number, truth value or null
+#: words that need no quotes, because Hydra does not read them as numbers, booleans or null
 _PLAIN_WORD = re.compile(r"(?!(?:true|false|null|nan|inf)$)[A-Za-z_][\w-]*", re.I | re.A)
 
 
@@ -47,25 +47,26 @@ def expand(
 ) -> list[list[str]]:
     """Return the overrides of each member, in the order of the members' numbers.
 
-    ``grid`` combines all values, varying the last setting fastest; ``zip`` combines the first
-    values of all settings, then the second ones, and so on. ``random``, ``latin_hypercube`` and
-    ``sobol`` draw ``n`` points of the unit cube, with an axis per swept setting, and map them to
-    ``interval`` (uniform), ``tag(log, interval)`` (log-uniform), ``int(interval)`` (integers, both
-    ends included) and lists (equal probabilities). If all swept settings have finitely many values,
-    no combination is repeated before all were drawn. The members depend only on the sampler, n,
-    seed, and the swept settings and their order.
+    ``grid`` combines every value with every other; the last setting varies fastest. ``zip``
+    combines the first values of all settings, then the second values, and so on. ``random``,
+    ``latin_hypercube`` and ``sobol`` draw ``n`` points of the unit cube, which has one axis for
+    each swept setting, and map the coordinates to ``interval`` (uniform distribution),
+    ``tag(log, interval)`` (log-uniform), ``int(interval)`` (integers, both ends included) and lists
+    (equal probabilities). If all swept settings have finitely many values, no combination is
+    repeated before all have been drawn. The members depend only on the sampler, ``n``, ``seed``,
+    and the swept settings and their order.
 
     Args:
-        overrides: arguments of a command line: ``["equation=heat", "equation.D=1,2"]``.
+        overrides: arguments of a command line, such as ``["equation=heat", "equation.D=1,2"]``.
         sampler: one of :data:`SAMPLERS`.
         n: number of members to draw; None for ``grid`` and ``zip``.
         seed: seed of the draws.
-        parameters: swept settings from a file, as lists of values or as text of the command line;
+        parameters: swept settings from a file: lists of values, or text as on the command line.
             ``overrides`` take precedence.
-        folders: folders of the user's configuration files, which ``glob`` includes.
+        folders: folders of the user's configuration files, in which ``glob`` also searches.
 
     Returns:
-        A list of overrides without sweeps per member.
+        For each member, a list of overrides with one value each.
 
     Raises:
         ConfigError: for overrides that cannot be read, or that the sampler does not support.
@@ -93,10 +94,14 @@ def expand(
 
 
 def members(overrides: Sequence[str], config_dir: str | None = None) -> list[list[str]]:
-    """Return the result of :func:`expand` with the sampler that the overrides choose.
+    """Return the result of :func:`expand` for the sampler and the number that the settings choose.
+
+    Args:
+        overrides: arguments of a command line.
+        config_dir: folder of the user's configuration files.
 
     Raises:
-        ConfigError: as :func:`expand`, and for settings that are invalid for every member.
+        ConfigError: see :func:`expand`; also for settings that are invalid for every member.
     """
     sweep = compose_settings(first_values(overrides), config_dir).settings.sweep
     folders = [Path(config_dir)] if config_dir else []
@@ -104,7 +109,7 @@ def members(overrides: Sequence[str], config_dir: str | None = None) -> list[lis
 
 
 def first_values(overrides: Sequence[str]) -> list[str]:
-    """Return overrides with the first value of each list and without intervals.
+    """Return overrides in which each list is replaced by its first value, without intervals.
 
     Raises:
         ConfigError: for overrides that cannot be read.
@@ -118,7 +123,7 @@ def first_values(overrides: Sequence[str]) -> list[str]:
 def _words(
     overrides: Sequence[str], parameters: Mapping[str, Any], folders: Sequence[Path]
 ) -> dict[str, str | Choices | Interval]:
-    """Return the overrides by the names of their settings, in the order of first appearance.
+    """Return a mapping from names of settings to overrides, in the order of first appearance.
 
     As in Hydra, a later override of the same setting takes precedence.
     """
@@ -152,7 +157,7 @@ def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def _hydra_text(value: Any) -> str:
-    """Return a value of a YAML file in the syntax of Hydra's overrides."""
+    """Convert a value from a YAML file to the syntax of Hydra's overrides."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -169,7 +174,7 @@ def _hydra_text(value: Any) -> str:
 
 
 def _read(text: str, folders: Sequence[Path]) -> tuple[str, str | Choices | Interval]:
-    """Return the name of an override's setting, and the override or its swept values."""
+    """Return the name of the setting in an override, and the override or its swept values."""
     with translate_errors([text]):
         parsed = OverridesParser.create().parse_override(text)
     key = parsed.get_key_element()
@@ -187,9 +192,10 @@ def _read_sweep(
     if isinstance(sweep, IntervalSweep):
         return _interval(parsed, key, sweep)
     if getattr(sweep, "shuffle", False):
-        # Hydra shuffles differently each time, so an interrupted sweep could not be resumed
+        # Hydra shuffles differently each time, so that an interrupted sweep could not be resumed
         raise ConfigError(
-            f"{parsed.input_line} would give another order each time", "the values without shuffle"
+            f"{parsed.input_line} would give a different order each time",
+            "the values without shuffle",
         )
     if isinstance(sweep, Glob):
         texts = sweep.filter(choices(name, folders))
@@ -212,7 +218,9 @@ def _interval(parsed: Override, key: str, sweep: IntervalSweep) -> Interval:
             f"{parsed.input_line} is not an interval", "interval(low, high), finite, low < high"
         )
     if log and low <= 0:
-        raise ConfigError(f"{parsed.input_line} has no logarithm", "bounds above 0 with tag(log)")
+        raise ConfigError(
+            f"{parsed.input_line} has a bound without a logarithm", "bounds above 0 with tag(log)"
+        )
     return Interval(key, low, high, log, isinstance(low, int) and isinstance(high, int))
 
 
@@ -234,10 +242,10 @@ def _check_count(n: int) -> None:
 def _checked_lists(
     swept: Sequence[Choices | Interval], sampler: str, n: int | None
 ) -> list[Choices]:
-    """Return the swept settings of a sampler that combines lists.
+    """Return the swept settings of a sampler that combines lists, after checking them.
 
     Raises:
-        ConfigError: for intervals, and if ``sweep.n`` is set.
+        ConfigError: if a setting is an interval, or ``sweep.n`` is set.
     """
     lists = []
     for word in swept:
@@ -250,8 +258,8 @@ def _checked_lists(
         lists.append(word)
     if n is not None:
         raise ConfigError(
-            f"sweep.n={n} is for samplers that draw; the values of sweep={sampler} determine the "
-            "number of members",
+            f"sweep.n={n} applies only to random samplers; with sweep={sampler} the number of "
+            "members follows from the values",
             f"sweep={'|'.join(DRAWING)}",
         )
     return lists
@@ -267,7 +275,7 @@ def _zipped(swept: Sequence[Choices]) -> Iterator[tuple[str, ...]]:
     if len(set(lengths.values())) > 1:
         counts = ", ".join(f"{key} has {length}" for key, length in lengths.items())
         raise ConfigError(
-            f"sweep=zip pairs lists of equal length: {counts}",
+            f"sweep=zip got lists of different lengths: {counts}",
             "lists of equal length",
             "sweep=grid combines every value with every other",
         )

@@ -1,4 +1,4 @@
-"""Values of a swept setting: a list, or an interval."""
+"""The values of a swept setting: a list or an interval."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-#: most members of a sweep; more are taken for a mistake
+#: largest number of members in a sweep; a larger number is considered a mistake
 MAX_MEMBERS = 1_000_000
 
 
@@ -19,7 +19,7 @@ class Choices:
 
     @property
     def values(self) -> tuple[str, ...]:
-        """The distinct values, in their order."""
+        """The distinct values, in the order of the list."""
         return tuple(dict.fromkeys(self.texts))
 
     @property
@@ -28,13 +28,13 @@ class Choices:
         return len(self.values)
 
     def at(self, fraction: float) -> str:
-        """Return the value at a position in the list; 0 is its start, 1 its end."""
+        """Return the value at a relative position: 0 is the start of the list, 1 is the end."""
         return self.texts[min(int(fraction * len(self.texts)), len(self.texts) - 1)]
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A setting and its range; for integers, both ends are included."""
+    """A setting and the range of its values. A range of integers includes both ends."""
 
     key: str
     low: float
@@ -44,7 +44,7 @@ class Interval:
 
     @property
     def values(self) -> Iterator[str]:
-        """All values of an interval of integers."""
+        """All integers in the interval, as text. Not defined for real numbers."""
         return map(repr, range(int(self.low), int(self.high) + 1))
 
     @property
@@ -53,7 +53,7 @@ class Interval:
         return int(self.high) - int(self.low) + 1 if self.integer else math.inf
 
     def at(self, fraction: float) -> str:
-        """Return the value at a fraction of the range, or of its logarithm."""
+        """Return the value at a fraction of the interval, measured on a log scale if ``log``."""
         above = self.high + 1 if self.integer else self.high
         if self.log:
             value = math.exp(math.log(self.low) + fraction * math.log(above / self.low))

@@ -1,8 +1,9 @@
 """Workers: other processes and machines that compute parts of a sweep.
 
-An engine is a function that executes :func:`compute_part` once for every part, and yields the
-results as they arrive: outcomes, or the exception that ended a worker. Parts and outcomes are plain
-data. The workers write into the sweep's folder, which all of them must be able to access.
+An engine is a function that calls :func:`compute_part` in a worker for every part of the sweep. It
+yields the results as they arrive: the outcomes of a part, or the exception that ended a worker.
+Parts and outcomes are plain data, which can be sent between processes. All workers must be able to
+write into the folder of the sweep.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from pdesim.sweep.members import Member, prepare_member, program_of
 
 #: file in a sweep's folder whose existence stops all workers
 STOP = ".stop"
-#: interval at which workers are checked that send no notice
+#: seconds between checks whether workers have finished, if the engine does not send a notice
 POLL_SECONDS = 1.0
 
 
@@ -40,13 +41,13 @@ class Part:
     """The part of a sweep that one worker computes.
 
     Args:
-        jobs: numbers and overrides of members.
+        jobs: the number and the overrides of each member.
         folder: folder of the sweep.
         config_dir: folder of the user's configuration files.
-        directory: working directory, as formulas may name files.
-        wall_limit: limit of wall-clock time in seconds.
-        owner: process that waits for the worker, which stops if that process has ended: otherwise a
-            restarted sweep would find its members being written.
+        directory: working directory; formulas may name files relative to this directory.
+        wall_limit: limit of wall-clock time in seconds; None: unlimited.
+        owner: the process that waits for the worker. The worker stops when this process has ended,
+            because otherwise the sweep could not be restarted: its files would still be written.
     """
 
     jobs: tuple[tuple[int, tuple[str, ...]], ...]
@@ -61,7 +62,7 @@ Results = Iterator[list[Outcome] | Exception]
 
 
 def compute_part(part: Part) -> list[Outcome]:
-    """Plan the members of a part and compute them; called in the worker."""
+    """Plan and compute the members of a part. This function is called in the worker."""
     os.chdir(part.directory)
     console, compose = Console(stderr=True, quiet=True), Composer(part.config_dir, trusted=True)
     with stop_requests(part.wall_limit, part.folder / STOP, part.owner) as stop:
@@ -81,16 +82,25 @@ def compute_elsewhere(
     wall_limit: float | None,
     console: Console,
 ) -> list[Outcome]:
-    """Compute members with ``workers.n`` workers, which compute a part of the sweep each.
+    """Compute members with at most ``workers.n`` workers, each of which computes a part.
 
-    If a worker is lost, the others continue; the outcome of its members is read from their files.
+    If a worker is lost, the others continue. The outcomes of the lost worker's members are read
+    from their files.
+
+    Args:
+        waiting: the members to compute.
+        folder: folder of the sweep.
+        config_dir: folder of the user's configuration files.
+        workers: the settings of the workers.
+        wall_limit: limit of wall-clock time in seconds; None: unlimited.
+        console: the console for the progress display.
 
     Raises:
         MissingExtraError: if the engine is not installed.
         ConfigError: if the engine does not accept its options.
     """
     config_path = None if config_dir is None else str(Path(config_dir).resolve())
-    # jobs of a cluster outlive the shell that submitted them
+    # jobs on a cluster continue when the process that has submitted them ends
     owner = None if workers.name == "submitit_slurm" else Owner.current()
     parts = [
         Part(tuple((m.number, m.overrides) for m in members), folder.resolve(), config_path,
@@ -116,7 +126,7 @@ def compute_elsewhere(
 
 
 def _with_signal(outcome: Outcome, stop: StopRequests) -> Outcome:
-    """Name the signal that interrupted the sweep, which workers do not know."""
+    """Name the signal that interrupted the sweep, which a worker does not know."""
     if not (stop.caught and stop.reason and isinstance(outcome.error, InterruptedRun)):
         return outcome
     message, code = stop.reason
@@ -126,7 +136,7 @@ def _with_signal(outcome: Outcome, stop: StopRequests) -> Outcome:
 def divide(members: Sequence[Member], count: int) -> list[list[Member]]:
     """Divide members into at most ``count`` parts of nearly equal size.
 
-    Members that share a program are neighbours.
+    Members that share a program are assigned to the same part if possible.
     """
     ordered = sorted(members, key=lambda member: (program_of(member), member.number))
     count = min(count, len(ordered))
@@ -135,16 +145,16 @@ def divide(members: Sequence[Member], count: int) -> list[list[Member]]:
 
 
 def _outcome_from_files(member: Member, lost: Sequence[str]) -> Outcome:
-    """Return the outcome of a member whose worker returned none."""
+    """Return the outcome of a member whose worker has not returned an outcome."""
     if RunFolder(member.folder).read_status_or_empty().get("state") == "finished":
         return Outcome(member.number, member.folder, "finished")
-    cause = lost[0].splitlines()[0] if lost else "it returned nothing"
-    error = PdesimError(f"its worker was lost: {cause}")
+    cause = lost[0].splitlines()[0] if lost else "no result was returned"
+    error = PdesimError(f"the worker of this member was lost: {cause}")
     return Outcome(member.number, member.folder, "failed", error)
 
 
 def _joblib(parts: Sequence[Part], folder: Path, workers: Workers) -> Results:
-    """Processes on this machine. https://joblib.readthedocs.io"""
+    """Use processes on this machine. https://joblib.readthedocs.io"""
     joblib = _installed("joblib", workers)
     with _option_errors(workers):
         pool = joblib.Parallel(
@@ -157,7 +167,10 @@ def _joblib(parts: Sequence[Part], folder: Path, workers: Workers) -> Results:
 
 
 def _submitit(cluster: str) -> Callable[..., Results]:
-    """Jobs on this machine or of Slurm. https://github.com/facebookincubator/submitit"""
+    """Return an engine that uses processes on this machine, or jobs of Slurm.
+
+    https://github.com/facebookincubator/submitit
+    """
 
     def engine(parts: Sequence[Part], folder: Path, workers: Workers) -> Results:
         submitit = _installed("submitit", workers)
@@ -175,7 +188,7 @@ def _submitit(cluster: str) -> Callable[..., Results]:
 
 
 def _ray(parts: Sequence[Part], folder: Path, workers: Workers) -> Results:
-    """Tasks on the Ray cluster of RAY_ADDRESS, or on this machine. https://docs.ray.io"""
+    """Use tasks on the Ray cluster at RAY_ADDRESS, or on this machine. https://docs.ray.io"""
     ray = _installed("ray", workers)
     with _option_errors(workers):
         ray.init(ignore_reinit_error=True, log_to_driver=False)
@@ -204,14 +217,14 @@ def _installed(package: str, workers: Workers) -> ModuleType:
 
 @contextmanager
 def _option_errors(workers: Workers) -> Iterator[None]:
-    """Convert errors of an engine that starts into ConfigError, with their first line."""
+    """Convert errors during the start of an engine to ConfigError with the first line of each."""
     try:
         yield
     except Exception as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ConfigError(
             f"workers={workers.name} cannot start: {first}",
-            hint="other workers.options, or workers=local",
+            hint="use other workers.options, or workers=local",
         ) from None
 
 

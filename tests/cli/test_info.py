@@ -160,7 +160,7 @@ def test_an_error_in_time_below_rounding_is_said_to_be_that(tmp_path):
     from pdesim.cli.run_table import _time_error
 
     for errors, told in (
-        ({"u": 0.0, "a": 0.0}, "not above rounding"),
+        ({"u": 0.0, "a": 0.0}, "not above the rounding error"),
         ({"u": 0.0, "a": 2e-4}, "about u 0, a 2e-04 of each field's range (estimated)"),
     ):
         make_run(

@@ -204,7 +204,7 @@ def test_constant_frames_of_strong_compression_are_read(tmp_path):
     assert path.stat().st_size < 1e6
     with pdesim.open(path) as snapshots:
         assert snapshots["u"].shape == (200, 2048, 2048)
-    with pytest.raises(OutputError, match="has a shape of 3,355,443,200 bytes"):
+    with pytest.raises(OutputError, match="declares 3,355,443,200 bytes"):
         pdesim.open(constant_frames(tmp_path / "part.h5", 3))
 
 

@@ -302,7 +302,7 @@ def test_recover_leaves_a_growing_file_alone(tmp_path):
 
 def test_recover_refuses_what_it_cannot_mend(tmp_path):
     (tmp_path / "a.h5").write_bytes(b"nothing of the kind")
-    with pytest.raises(OutputError, match="left as it is"):
+    with pytest.raises(OutputError, match="was not changed"):
         recover(tmp_path / "a.h5")
     assert (tmp_path / "a.h5").read_bytes() == b"nothing of the kind"
     with h5py.File(tmp_path / "b.h5", "w") as file:

@@ -151,7 +151,7 @@ def test_one_stop_file_stops_all_that_share_it(tmp_path):
         assert one.reason is None and b.reason is None
         one.catch(15)
         assert one.reason == ("stopped by SIGTERM", 143)
-        assert b.reason == ("stopped with the rest of its sweep", 130)
+        assert b.reason == ("stopped because its sweep was stopped", 130)
 
 
 def test_the_limit_of_time_is_the_whole_sweeps(tmp_path, monkeypatch):
