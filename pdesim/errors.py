@@ -56,7 +56,7 @@ class PdesimError(Exception):
         super().__init__("\n".join(lines))
 
     def __reduce__(self) -> tuple[Callable[..., PdesimError], tuple]:
-        # pickle would call the class with Exception.args, but subclasses have other arguments
+        # copying would call the class with Exception.args, but subclasses have other arguments
         return _rebuild, (type(self), self.args, self.__dict__)
 
 

@@ -125,7 +125,7 @@ def time_step(
         raise StepperError(
             f"stepper={name} is unstable for {problem.equation.name} at any time step",
             "a stepper that is stable for oscillations, such as rk4, verlet or crank_nicolson",
-            "time.unsafe=true runs it in spite of this",
+            "time.unsafe=true to override",
         )
     if given == "auto":
         rate = reaction_rate(linearised)
@@ -137,6 +137,6 @@ def time_step(
         raise StepperError(
             f"time.dt={given:g} is above {limit:.6g}, the stability limit of {name} for this run",
             f"time.dt at most {limit:.6g}, or time.dt=auto",
-            "time.unsafe=true runs it in spite of this",
+            "time.unsafe=true to override",
         )
     return TimeStep(min(given, longest), limit)
