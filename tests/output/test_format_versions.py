@@ -81,7 +81,7 @@ def test_files_of_later_versions_are_refused(run, name, read):
     with pytest.raises(OutputError, match="has format_version 2") as caught:
         read(run)
     assert name in str(caught.value) and "1 to 1" in str(caught.value)
-    assert "a newer version of pdesim reads it" in str(caught.value)
+    assert "needs a newer version of pdesim" in str(caught.value)
 
 
 def test_a_run_with_a_later_checkpoint_is_not_resumed_from_it(run):
