@@ -84,3 +84,13 @@ def command(tmp_path):
         return done
 
     return run
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the tests listed in ``thorough.txt``, which only ``.ci/run`` runs."""
+    folder = Path(__file__).parent
+    thorough = set((folder / "thorough.txt").read_text().split())
+    for item in items:
+        name = f"{item.path.relative_to(folder).as_posix()}::{item.originalname}"
+        if name in thorough:
+            item.add_marker(pytest.mark.thorough)

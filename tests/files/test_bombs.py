@@ -226,7 +226,7 @@ def test_types_whose_size_is_not_known_before_are_refused(tmp_path):
     mixed = np.dtype([("a", h5py.string_dtype()), ("b", "f8")])
     with h5py.File(path, "r+") as file:
         file["u"].attrs.create("odd", np.array([("a", 1.0)], dtype=mixed))
-    with pytest.raises(OutputError, match=r"'odd' .* inside another type"):
+    with pytest.raises(OutputError, match=r"'odd' .* nested variable-length"):
         pdesim.open(path)
 
 
