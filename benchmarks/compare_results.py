@@ -39,7 +39,7 @@ RUNS = (
     "equation=swift_hohenberg grid=64 time.end=5",
     "equation=kuramoto_sivashinsky grid=128 domain.dimensions=1 time.end=10 stepper=cnab2",
     "equation=gray_scott grid=64 time.end=50 stepper=sbdf2 operators=spectral",
-    "equation=heat grid=48 domain.mask='where(r < 0.2, 1, 0)' time.end=0.2",
+    "equation=heat grid=48 \"domain.mask='where(r < 0.2, 1, 0)'\" time.end=0.2",
     "-m equation=gray_scott grid=96 time.end=100 stepper=euler equation.F=0.03,0.035,0.04",
     "-m equation=allen_cahn grid=64 time.end=1 seed=range(4)",
 )
