@@ -85,7 +85,8 @@ class Snapshots:
     @property
     def fields(self) -> tuple[str, ...]:
         """Names of the stored fields, in alphabetical order."""
-        return tuple(name for name in self._file if name not in ("time", "mask", *AXES))
+        names = (name for name in self._file if name not in ("time", "mask", *AXES))
+        return tuple(name for name in names if isinstance(self._file[name], h5py.Dataset))
 
     @property
     def times(self) -> np.ndarray:
@@ -224,6 +225,8 @@ def check_layout(file: h5py.File) -> None:
     if frames > MOST_FRAMES:
         raise OutputError(f"{path} declares {frames:,} frames", f"at most {MOST_FRAMES:,}")
     check_stored(file["time"], frames)
+    if not (np.abs(file["time"][:]) < MAX_COORDINATE).all():  # nan compares false
+        raise OutputError(f"the times in {path} are not all finite", "finite numbers")
     if "mask" in file and getattr(file["mask"], "shape", None) != shape:
         raise OutputError(f"the mask in {path} does not have the shape of a frame, {shape}")
     for name in file:

@@ -226,6 +226,24 @@ def test_the_checkpoint_as_it_was_goes_on(run):
         assert snapshots.times[-1] == 5
 
 
+@pytest.mark.parametrize("damage", ["time nan", "u group", "x equal"])
+def test_odd_parts_of_a_snapshot_file_get_one_message(run, capsys, damage):
+    with h5py.File(run / "snapshots.h5", "r+") as file:
+        if damage == "time nan":
+            file["time"][-1] = np.inf
+        elif damage == "u group":
+            del file["u"]
+            file.create_group("u")
+        else:
+            file["x"][:] = 1
+    codes = [
+        cli.main(words)
+        for words in (["info", "run"], ["render", "run"], ["resume", "run", "time.end=9"])
+    ]
+    assert 70 not in codes and 2 in codes
+    assert "internal error" not in capsys.readouterr().err
+
+
 def test_a_table_of_diagnostics_with_a_vast_line(run, capsys):
     """Its rows are computed again; a sparse file of a gigabyte is not read as a whole."""
     table = run / "diagnostics.csv"
