@@ -13,7 +13,7 @@ from pdesim.errors import ConfigError
 from pdesim.formula.language import AXES
 from pdesim.settings import Settings
 
-#: smallest allowed difference between neighbouring coordinates, relative to the largest coordinate
+#: the smallest relative difference of coordinates, and of times
 DIGITS = 1e-12
 
 

@@ -219,13 +219,6 @@ def stable_step(stepper: Stepper, linearised: Linearised, longest: float) -> flo
     return lower
 
 
-def is_stable(stepper: Stepper, linearised: Linearised, dt: float) -> bool:
-    """Whether a step of length ``dt`` is stable for the linearised equation."""
-    rates = np.linalg.eigvals(linearised.matrix(linearised.problem.equation.formulas))
-    growth = _growth(rates)
-    return _is_stable(stepper, linearised, dt, growth)
-
-
 def reaction_rate(linearised: Linearised) -> float:
     """Return the largest absolute eigenvalue for uniform perturbations: the rate of reactions."""
     if "reaction" not in linearised._memo:

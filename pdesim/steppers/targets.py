@@ -19,6 +19,7 @@ from pdesim.errors import ConfigError
 from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
 from pdesim.formula.language import TIME
+from pdesim.model.grid import DIGITS
 from pdesim.operators.problem import Problem
 from pdesim.settings import Settings
 
@@ -35,8 +36,6 @@ CONSTANT = 1e-7
 #: the minimum number of points at which an automatic step is adapted, and the number of times the
 #: first interval is halved, since solutions change most at the start
 POINTS, HALVINGS = 32, 8
-#: minimum duration of a run, relative to the absolute values of its start and end times
-DIGITS = 1e-12
 #: times whose distance is less than this fraction of the duration of the run are considered equal
 TOGETHER = 1e-12
 
