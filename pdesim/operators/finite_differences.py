@@ -12,9 +12,9 @@ import tensorflow as tf
 
 from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
-from pdesim.model.boundary_conditions import HELD, NO_FLUX, POINTWISE, Boundary, BoundaryCondition
-from pdesim.operators import convolution, stencil
-from pdesim.operators.ghost_cells import WallPair, WallValue, extend, may_be_singular
+from pdesim.model.boundary_conditions import NO_FLUX, Boundary, BoundaryCondition
+from pdesim.operators import argument_sides, convolution, stencil
+from pdesim.operators.ghost_cells import WallPair, WallValue, condition_kinds, extend
 
 if TYPE_CHECKING:
     from pdesim.operators.method_of_lines import MethodOfLines
@@ -134,7 +134,7 @@ class Differences:
             # coefficients are even about the faces of obstacles for all conditions of the field
             wall = self._inner_wall(arguments[1])
             even = NO_FLUX if wall else None
-            sides = self._diffusivity_sides(*arguments)
+            sides = argument_sides.diffusivity(self.system.problem, *arguments)
             padded = [
                 self._extended_value(arguments[0], value, sides),
                 self._extended_value(arguments[1], value),
@@ -197,17 +197,16 @@ class Differences:
         """Return the values of an expression with ghost cells.
 
         Args:
-            sides: the conditions of the expression; by default those of :meth:`_sides`.
+            sides: the conditions of the expression; by default those of :mod:`argument_sides`.
         """
-        system, conditions = self.system, self.system.problem.conditions
+        system = self.system
         shape = tuple(n + 2 * self.halo for n in self.grid.shape)
         nested = bool(lang.operators_in(inner))
-        sides = self._sides(inner) if sides is None else sides
+        problem = system.problem
+        sides = argument_sides.conditions(problem, inner) if sides is None else sides
         pointwise = {wall.kind for pair in sides for wall in pair} <= {"periodic", "pointwise"}
-        periodic = all(system.problem.boundary.periodic_axes)
-        plain = not nested and (periodic or not conditions.has_position(inner))
-        plain = plain and not self._has_mixed_sides(inner, sides)
-        if plain and pointwise:
+        periodic = all(problem.boundary.periodic_axes)
+        if argument_sides.is_pointwise(problem, inner, sides):
             return system.full(self.on_extended(inner), shape)
         if nested and periodic:
             interior = system.full(value(inner), self.grid.shape)
@@ -219,62 +218,6 @@ class Differences:
                 return system.separate(full, nested)
         interior = system.full(value(inner), self.grid.shape)
         return self._extend(interior, sides, self._value_on_face, True, full)
-
-    def _sides(self, inner: sympy.Expr) -> list[tuple[BoundaryCondition, BoundaryCondition]]:
-        """Return the conditions of an expression on all sides.
-
-        A side is ``POINTWISE`` if the expression is to be evaluated in the ghost cells, from the
-        ghost cells of its atoms.
-        """
-        conditions = self.system.problem.conditions
-
-        def side(axis: int, number: int) -> BoundaryCondition:
-            if conditions.is_linear(inner) and not conditions.boundary.is_periodic(axis):
-                return POINTWISE
-            wall = conditions.condition(inner, axis, number)
-            if wall.kind == "continued":
-                return POINTWISE
-            single = lang.is_operator(inner) or conditions.is_coefficient(inner)
-            return wall if wall.kind in ("periodic", "dirichlet") or single else POINTWISE
-
-        return [(side(axis, 0), side(axis, 1)) for axis in range(self.grid.dimensions)]
-
-    def _diffusivity_sides(self, diffusivity: sympy.Expr, f: sympy.Expr) -> list:
-        """Return the conditions of D in div(D grad f) on all sides.
-
-        A diffusivity D that depends on fields may be 0 on the face although the flux is not, as in
-        a porous medium with u = 0 on the face. If f and D are given on the face, the flux is
-        therefore computed with the mean of D over half a cell, ``(D(face) + D(cell)) / 2``.
-        """
-        conditions = self.system.problem.conditions
-        sides = self._sides(diffusivity)
-        if conditions.is_coefficient(diffusivity) or self.system.problem.discretisation.order != 2:
-            return sides
-
-        def side(axis: int, number: int, wall: BoundaryCondition) -> BoundaryCondition:
-            results = [conditions.condition(part, axis, number) for part in (diffusivity, f)]
-            held = all(condition.kind == "dirichlet" for condition in results)
-            return replace(results[0], kind=HELD) if held else wall
-
-        return [
-            tuple(side(axis, number, wall) for number, wall in enumerate(pair))
-            for axis, pair in enumerate(sides)
-        ]
-
-    def _has_mixed_sides(self, inner: sympy.Expr, sides: Any) -> bool:
-        """Whether an expression must be evaluated from its atoms on a ``POINTWISE`` side.
-
-        True if a field in a nonlinear expression has a given value on such a side.
-        """
-        problem = self.system.problem
-        if problem.conditions.is_linear(inner):
-            return False
-        return any(
-            wall.kind == "pointwise" and problem.boundary.walls[index][axis][side].b == 0
-            for index in _fields_of(inner, problem.equation.field_symbols)
-            for axis, pair in enumerate(sides)
-            for side, wall in enumerate(pair)
-        )
 
     def _from_atoms(self, inner: sympy.Expr, value: Evaluator) -> Any:
         """Evaluate an expression in all cells and ghost cells, from its atoms with ghost cells.
@@ -335,10 +278,7 @@ class Differences:
 
 
 def _kinds(boundary: Boundary, index: int) -> list:
-    return [
-        [(w.kind, w.a, w.b, w.is_clamped, may_be_singular(w)) for w in pair]
-        for pair in boundary.walls[index]
-    ]
+    return [[condition_kinds(wall) for wall in pair] for pair in boundary.walls[index]]
 
 
 def _fields_of(expression: sympy.Expr, symbols: Sequence[sympy.Symbol]) -> set[int]:

@@ -102,23 +102,48 @@ def _beyond(
     wall_value: WallValue,
     extra: int,
 ) -> tf.Tensor:
-    where = grid.array_axis(axis)
+    where, last = grid.array_axis(axis), grid.points[axis] - 1
+
+    def cell(number: int) -> tf.Tensor:
+        index = last - number if side else number
+        return layer(values, where, index, index + 1)
+
+    ghosts = ghost_layers(cell, wall, grid, axis, side, halo, order, wall_value, extra)
+    return tf.concat(ghosts[::-1] if side == 0 else ghosts, axis=where)
+
+
+def ghost_layers(
+    cell: Callable[[int], tf.Tensor],
+    wall: BoundaryCondition,
+    grid: Grid,
+    axis: int,
+    side: int,
+    halo: int,
+    order: int,
+    wall_value: WallValue,
+    extra: int = 0,
+) -> list[tf.Tensor]:
+    """Return the layers of ghost cells of one side, from the face outwards.
+
+    Args:
+        cell: a function that returns the layer of interior cells with a given number, counted from
+            the face inwards.
+        order, wall_value, extra: see :func:`extend`.
+    """
+    points = grid.points[axis]
     if wall.kind == "extrapolated":
-        return _extrapolated(values, grid, axis, side, halo, order + extra)
+        return _extrapolated(cell, points, halo, order + extra)
+    value = wall_value(wall, axis, side)
     if wall.kind == HELD:
-        cell = _cells(values, grid, axis, side, 1)[0]
-        value = wall_value(wall, axis, side)
-        return tf.concat([0 * cell if value is None else value + 0 * cell] * halo, axis=where)
-    points, spacing = grid.points[axis], grid.spacing[axis]
-    known = min(extrapolation_points(order, points, wall.is_clamped) + extra, points)
+        return [0 * cell(0) if value is None else value + 0 * cell(0)] * halo
+    known = cells_read(wall, points, order, extra)
     slope, slope_weights = None, None
     if wall.is_clamped:
-        weights, value_weights, slope_weights = clamped_weights(spacing, halo, known)
+        weights, value_weights, slope_weights = clamped_weights(grid.spacing[axis], halo, known)
         slope = wall_value(wall, axis, side, "slope")
     else:
-        weights, value_weights = ghost_weights(wall, spacing, halo, known)
-    cells = _cells(values, grid, axis, side, known)
-    value = wall_value(wall, axis, side)
+        weights, value_weights = ghost_weights(wall, grid.spacing[axis], halo, known)
+    cells = [cell(number) for number in range(known)]
     ghosts = []
     for m in range(halo):
         ghost = sum(w * cell for w, cell in zip(weights[m].tolist(), cells, strict=True) if w)
@@ -127,28 +152,29 @@ def _beyond(
         if slope is not None and slope_weights is not None:
             ghost = ghost + float(slope_weights[m]) * slope
         ghosts.append(ghost)
-    result = tf.concat(ghosts[::-1] if side == 0 else ghosts, axis=where)
     if value is None or not may_be_singular(wall):
-        return result
-    instead = _extrapolated(values, grid, axis, side, halo, order)
-    return tf.where(tf.math.is_finite(value), result, instead)
+        return ghosts
+    instead, known_value = _extrapolated(cell, points, halo, order), tf.math.is_finite(value)
+    return [tf.where(known_value, *both) for both in zip(ghosts, instead, strict=True)]
+
+
+def cells_read(wall: BoundaryCondition, points: int, order: int, extra: int = 0) -> int:
+    """Return the number of interior cells from which the ghost cells of a side are computed."""
+    return min(extrapolation_points(order, points, wall.is_clamped) + extra, points)
 
 
 def _extrapolated(
-    values: tf.Tensor, grid: Grid, axis: int, side: int, halo: int, order: int
-) -> tf.Tensor:
-    known = min(order, grid.points[axis])
-    cells = _cells(values, grid, axis, side, known)
+    cell: Callable[[int], tf.Tensor], points: int, halo: int, order: int
+) -> list[tf.Tensor]:
+    known = min(order, points)
+    cells = [cell(number) for number in range(known)]
     weights = extrapolation_weights(halo, known).tolist()
-    ghosts = [sum(w * cell for w, cell in zip(row, cells, strict=True)) for row in weights]
-    return tf.concat(ghosts[::-1] if side == 0 else ghosts, axis=grid.array_axis(axis))
+    return [sum(w * cell for w, cell in zip(row, cells, strict=True)) for row in weights]
 
 
-def _cells(values: tf.Tensor, grid: Grid, axis: int, side: int, known: int) -> list[tf.Tensor]:
-    """Return the ``known`` layers of cells next to a face, from the face inwards."""
-    where, last = grid.array_axis(axis), grid.points[axis] - 1
-    indices = [last - j if side else j for j in range(known)]
-    return [layer(values, where, index, index + 1) for index in indices]
+def condition_kinds(wall: BoundaryCondition) -> tuple:
+    """Return the properties that fields must share to be extended in one operation."""
+    return wall.kind, wall.a, wall.b, wall.is_clamped, may_be_singular(wall)
 
 
 def may_be_singular(wall: BoundaryCondition) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pdesim.engine.flat.tuning import TUNING, Tuning
 from pdesim.formula import language as lang
+from pdesim.operators import argument_sides
 from pdesim.operators.problem import Problem
 from pdesim.plan import Plan
 
@@ -14,8 +15,9 @@ from pdesim.plan import Plan
 def supports(problem: Problem) -> bool:
     """Whether a problem can be computed on flat arrays.
 
-    This requires periodic axes and ``operators=stencil``. Obstacles, the harmonic mean, coordinates
-    in formulas, and nested operators are not supported.
+    This requires ``operators=stencil``. Obstacles, the harmonic mean, coordinates in formulas, and
+    nested operators are not supported. If an axis is not periodic, the ghost cells of the arguments
+    of operators must follow from those of the fields.
     """
     equation = problem.equation
     known = {*equation.field_symbols, *equation.parameter_symbols.values(), lang.TIME}
@@ -24,10 +26,10 @@ def supports(problem: Problem) -> bool:
         problem.discretisation.name == "stencil"
         and problem.mask is None
         and problem.discretisation.face_mean != "harmonic"
-        and all(problem.boundary.periodic_axes)
         and all(formula.free_symbols <= known for formula in equation.formulas)
         and not any(lang.operators_in(part) for node in nodes for part in node.args)
         and bool(nodes)
+        and (all(problem.boundary.periodic_axes) or argument_sides.all_are_pointwise(problem))
     )
 
 
@@ -45,5 +47,6 @@ def fuses_to_one_kernel(plan: Plan, tuning: Tuning = TUNING) -> bool:
         and plan.cost.depth == 1
         and plan.grid.dimensions < 3
         and tuning.min_kernel_bytes <= plan.state_bytes <= tuning.max_kernel_bytes
+        and all(plan.problem.boundary.periodic_axes)
         and supports(plan.problem)
     )

@@ -13,20 +13,32 @@ from pdesim.engine import error_control
 from pdesim.engine.flat import slabs
 from pdesim.engine.flat.layout import FlatLayout, aligned, middle
 from pdesim.engine.flat.rhs import FlatRightHandSide
+from pdesim.engine.flat.walls import Place
 from pdesim.engine.plain_loop import PlainLoop
 from pdesim.engine.step import StepContext
-from pdesim.engine.stored import StoringSystem
+from pdesim.engine.stored import Slot, StoringSystem
 
 
 def flat_rhs(
-    context: StepContext, layout: FlatLayout, opaque_nonnegative: tf.Tensor, parameters: Any
+    context: StepContext,
+    layout: FlatLayout,
+    opaque_nonnegative: tf.Tensor,
+    parameters: Any,
+    place: Place,
 ) -> FlatRightHandSide:
     """Return the right-hand side of a problem on flat arrays.
 
     Args:
         opaque_nonnegative: a nonnegative number whose sign is unknown to the compiler.
+        place: the position of the arrays in the grid.
     """
-    return FlatRightHandSide(layout, context.system(parameters, axes=1), opaque_nonnegative)
+    return FlatRightHandSide(
+        layout,
+        context.system(parameters, axes=1),
+        opaque_nonnegative,
+        place,
+        context.system(parameters),
+    )
 
 
 def flat_system(context: StepContext, rhs: FlatRightHandSide) -> StoringSystem:
@@ -34,7 +46,11 @@ def flat_system(context: StepContext, rhs: FlatRightHandSide) -> StoringSystem:
     cost = context.cost
     # carried arrays are stored at the end of a step
     stored = cost.neighbors_read | (cost.reused - set(cost.outputs))
-    return StoringSystem(rhs, stored, lambda _, values: rhs.stored(values), middle)
+
+    def store(_: int, values: tf.Tensor) -> Slot:
+        return Slot([rhs.stored(values)])
+
+    return StoringSystem(rhs, stored, store, middle, rhs.fill)
 
 
 @dataclass(frozen=True)
@@ -76,9 +92,12 @@ class FlatLoop:
         flat = [tf.split(self.layout.pad(band), parts, axis=-2) for band in bands]
         for layout, stop, resting in phases:
             band = replace(layout, rows=layout.rows // count)
-            rhs = flat_rhs(context, band, end - first, parameters)
+            rhss = [
+                flat_rhs(context, band, end - first, parameters, Place(number * band.rows))
+                for number in range(count)
+            ]
 
-            def one(index, values, rhs=rhs, resting=resting):
+            def one(index, values, rhs, resting=resting):
                 new = self._step(rhs, unpack, index, values, start, dt, coefficients, parts)
                 if resting:
                     old = tf.split(tf.concat(values, axis=-2), parts, axis=-2)
@@ -86,13 +105,13 @@ class FlatLoop:
                     new = context.select_members(index < last, both[:parts], both[parts:])
                 return rhs.stored(new)
 
-            def several(index, *flat, rhs=rhs, band=band, one=one):
+            def several(index, *flat, rhss=rhss, band=band, one=one):
                 new = []
-                for number, piece in enumerate(flat):
+                for number, (piece, rhs) in enumerate(zip(flat, rhss, strict=True)):
                     around = flat[number - 1], piece, flat[(number + 1) % len(flat)]
                     values = [rhs.stored(band.extended(*around))]
                     for step in range(band.steps):
-                        values = one(index + step, values)
+                        values = one(index + step, values, rhs)
                     new.append([band.interior(value, beyond=1) for value in values])
                 return index + band.steps, *new
 
@@ -129,7 +148,7 @@ class FlatLoop:
 
     def _trace_adaptive(self, carry, time, end, dt, max_trials, tolerance, scale, parameters):
         context, layout = self.context, self.layout.with_steps_per_exchange(1)
-        rhs = flat_rhs(context, layout, max_trials, parameters)
+        rhs = flat_rhs(context, layout, max_trials, parameters, Place())
         scale, interior_mask = rhs.column(scale), layout.interior_mask()
         order = context.stepper.error_order
 

@@ -29,7 +29,8 @@ class FlatLayout:
     Args:
         depth: chained right-hand sides in one step.
         steps: the number of steps per exchange of ghost cells.
-        columns: the number of ghost cells at both ends of all array axes but the first.
+        columns: the number of ghost cells at both ends of the axes x, y, z, except for the last
+            axis, which is divided into rows.
         rows: the number of cells along the first array axis, without ghost cells.
         width: the number of cells of a tile along the second array axis; None for complete rows.
         exchange_cost: the cost of an exchange of ghost cells, in units of a right-hand side.
@@ -38,7 +39,7 @@ class FlatLayout:
     problem: Problem
     depth: int
     steps: int
-    columns: int
+    columns: tuple[int, ...]
     rows: int
     width: int | None = None
     exchange_cost: float = 1.0
@@ -46,8 +47,8 @@ class FlatLayout:
     @property
     def row_shape(self) -> tuple[int, ...]:
         """Cells along all array axes but the first, ghost cells included."""
-        shape = (self.width,) if self.width else self.problem.grid.shape[1:]
-        return tuple(n + 2 * self.columns for n in shape)
+        cells = (self.width,) if self.width else self.problem.grid.points[:-1]
+        return tuple(n + 2 * c for n, c in zip(cells, self.columns, strict=True))[::-1]
 
     @property
     def row(self) -> int:
@@ -68,7 +69,11 @@ class FlatLayout:
         nodes = [node for f in problem.equation.formulas for node in lang.operators_in(f)]
         words = {word for word in map(lang.word_of, nodes) if not lang.has_flux_form(word)}
         offsets = [self.shift(o) for word in words for o in scheme.terms(word, problem.grid)]
-        return max(problem.halo * self.row, *offsets, 0)
+        margin = max(problem.halo * self.row, *offsets, 0)
+        if all(problem.boundary.periodic_axes):
+            return margin
+        # ghost cells beyond walls are computed in arrays of complete rows
+        return -(-margin // self.row) * self.row
 
     @property
     def ghosts(self) -> int:
@@ -81,8 +86,9 @@ class FlatLayout:
     @property
     def fits(self) -> bool:
         """Whether the grid has at least as many rows and columns as there are ghost cells."""
-        return self.ghosts <= self.rows and self.columns <= min(
-            self.problem.grid.shape[1:], default=self.columns
+        points = self.problem.grid.points
+        return self.ghosts <= self.rows and all(
+            c <= n for c, n in zip(self.columns, points[:-1], strict=True)
         )
 
     @property
@@ -102,7 +108,12 @@ class FlatLayout:
 
     def with_steps_per_exchange(self, steps: int) -> FlatLayout:
         """Return the layout with ghost cells for a number of steps."""
-        return replace(self, steps=steps, columns=steps * self.depth * self.problem.halo)
+        problem, columns = self.problem, []
+        for axis in range(problem.grid.dimensions - 1):
+            # ghost cells beyond walls are computed again before every right-hand side
+            once = not problem.boundary.is_periodic(axis) and not self.width
+            columns.append(problem.halo * (1 if once else steps * self.depth))
+        return replace(self, steps=steps, columns=tuple(columns))
 
     def shift(self, offsets: tuple[int, ...]) -> int:
         """Return the distance of a neighbour in cells, from its offsets along x, y, z."""
@@ -127,7 +138,7 @@ class FlatLayout:
 
     @property
     def _beyond(self) -> list[int]:
-        return [1] + [self.columns] * len(self.row_shape)
+        return [1, *self.columns[::-1]]
 
     def extended(self, before, own, after) -> tf.Tensor:
         """Return one array with ghost cells, for a single kernel, from three flat pieces.
@@ -157,11 +168,12 @@ class FlatLayout:
             if axis == len(self.row_shape):
                 return tf.reshape(flat[..., start * self.row + by :][..., : rows * self.row], shape)
             cells, stride = self.problem.grid.points[axis], self.strides[axis]
-            place = tf.reshape(tf.range(cells + 2 * self.columns), (-1, *[1] * axis))
+            columns = self.columns[axis]
+            place = tf.reshape(tf.range(cells + 2 * columns), (-1, *[1] * axis))
             within = moved(axis + 1, by)
-            last = tf.where(place < self.columns, moved(axis + 1, by + cells * stride), within)
+            last = tf.where(place < columns, moved(axis + 1, by + cells * stride), within)
             first = moved(axis + 1, by - cells * stride)
-            return tf.where(place < cells + self.columns, last, first)
+            return tf.where(place < cells + columns, last, first)
 
         return moved(0, 0)
 
@@ -191,8 +203,8 @@ def decompose(
     max_depth = next(
         (deep for most, deep in tuning.small_grid_depths.items() if size <= most), tuning.max_depth
     )
-    columns, rows = depth * problem.halo, problem.grid.shape[0]
-    once = FlatLayout(problem, depth, 1, columns, rows, exchange_cost=tuning.exchange_cost)
+    rows = problem.grid.shape[0]
+    once = FlatLayout(problem, depth, 1, (), rows, exchange_cost=tuning.exchange_cost)
     steps = range(1, max(1, max_depth // depth) + 1)
     choices = [once.with_steps_per_exchange(number) for number in steps]
     return min((c for c in choices if c.fits), key=lambda c: c.cost, default=None)

@@ -12,6 +12,8 @@ import sympy
 import tensorflow as tf
 
 from pdesim.engine.flat.layout import FlatLayout, aligned, middle
+from pdesim.engine.flat.walls import Place, Walls
+from pdesim.engine.stored import Fill
 from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
 from pdesim.operators import stencil
@@ -28,11 +30,15 @@ class FlatRightHandSide:
     Args:
         method: the method of lines, with parameters shaped to broadcast against one flat field.
         opaque_nonnegative: a nonnegative number whose sign is unknown to the compiler.
+        place: the position of the arrays in the grid.
+        on_grid: the method of lines, with parameters shaped for fields on the grid.
     """
 
     layout: FlatLayout
     method: MethodOfLines
     opaque_nonnegative: tf.Tensor
+    place: Place
+    on_grid: MethodOfLines
     _conditions: Iterator[int] = field(default_factory=lambda: count(1))
 
     @property
@@ -64,6 +70,20 @@ class FlatRightHandSide:
         centre = {name: middle(field, length) for name, field in around.items()}
         value = Evaluator({**values, **centre}, library, apply)
         return self._stack_to([value(f) for f in formulas], (*fields[0].shape[:-1], length))
+
+    @property
+    def fill(self) -> Fill | None:
+        """The function that computes ghost cells beyond walls; None if all axes are periodic."""
+        if all(self.problem.boundary.periodic_axes):
+            return None
+        return Walls(self.layout, self.on_grid, self.place, self.opaque_nonnegative).fill
+
+    def fields_with_neighbors(self, formulas: Sequence[sympy.Expr]) -> list[int]:
+        """Return the indices of the fields in the arguments of operators."""
+        nodes = [node for formula in formulas for node in lang.operators_in(formula)]
+        arguments = set().union(*(node.free_symbols for node in nodes))
+        fields = self.problem.equation.field_symbols
+        return [index for index, field in enumerate(fields) if field in arguments]
 
     def stack(self, fields: Sequence[tf.Tensor]) -> tf.Tensor:
         return tf.stack(aligned(*fields), axis=-2)

@@ -18,9 +18,9 @@ import tensorflow as tf
 from pdesim.engine.flat.layout import FlatLayout
 from pdesim.engine.flat.tuning import TUNING, Tuning
 
-#: ``sweep(slab, before, after, index, steps)``: a slab after ``steps`` steps, from the ghost cells
-#: on both sides
-Sweep = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+#: ``sweep(slab, before, after, start, index, steps)``: a slab after ``steps`` steps, from the ghost
+#: cells on both sides; ``start`` is the index of its first row
+Sweep = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,12 @@ class Slabs:
     @property
     def lengths(self) -> list[int]:
         """The number of rows of the grid that each slab contributes."""
-        ends = [*self._starts[1:], self._grid_rows]
-        return [end - start for start, end in zip(self._starts, ends, strict=True)]
+        ends = [*self.starts[1:], self._grid_rows]
+        return [end - start for start, end in zip(self.starts, ends, strict=True)]
 
     @property
-    def _starts(self) -> list[int]:
+    def starts(self) -> list[int]:
+        """The index of the first row of each slab."""
         return [number * self._grid_rows // self.count for number in range(self.count)]
 
     def _rows_of(self, values: tf.Tensor, start: int, rows: int) -> tf.Tensor:
@@ -64,23 +65,17 @@ class Slabs:
         return [compiled(partial(self._piece, number=n))(state) for n in range(self.count)]
 
     def _piece(self, state: tf.Tensor, number: int) -> tf.Tensor:
-        start, columns, axes = (
-            self._starts[number],
-            self.tile.columns,
-            len(self.tile.full_width.row_shape),
-        )
-        before = (slice(None),) * (state.shape.rank - axes - 1)
+        start, columns = self.starts[number], self.tile.columns[::-1]
+        before = (slice(None),) * (state.shape.rank - len(columns) - 1)
         slab = state[(*before, slice(start, start + self.rows))]
-        for axis in range(len(before) + 1, slab.shape.rank):
-            ends = tf.split(slab, [columns, slab.shape[axis] - 2 * columns, columns], axis)
+        for axis, ghosts in enumerate(columns, start=len(before) + 1):
+            ends = tf.split(slab, [ghosts, slab.shape[axis] - 2 * ghosts, ghosts], axis)
             slab = tf.concat([ends[2], slab, ends[0]], axis)
         return tf.reshape(slab, (*state.shape[: len(before)], -1))
 
     def join(self, slabs) -> tf.Tensor:
         """Return the state on the grid, from its slabs."""
-        inner = (slice(self.tile.columns, -self.tile.columns),) * len(
-            self.tile.full_width.row_shape
-        )
+        inner = [slice(ghosts, -ghosts) for ghosts in self.tile.columns[::-1]]
         own = []
         for slab, length in zip(slabs, self.lengths, strict=True):
             rows = tf.reshape(slab, (*slab.shape[:-1], self.rows, *self.tile.full_width.row_shape))
@@ -96,15 +91,18 @@ class Slabs:
         def all_slabs(index, *slabs):
             around = [self.neighbor_ghosts(slabs, number) for number in range(self.count)]
             steps = tf.minimum(last - index, self.tile.steps)
-            pairs = zip(slabs, around, strict=True)
-            return index + steps, *(sweep(slab, *ghosts, index, steps) for slab, ghosts in pairs)
+            each = zip(slabs, around, self.starts, strict=True)
+            return index + steps, *(
+                sweep(slab, *ghosts, tf.constant(start), index, steps)
+                for slab, ghosts, start in each
+            )
 
         index, *slabs = tf.while_loop(lambda i, *_: i < last, all_slabs, (first, *slabs))
         return index, slabs
 
     def neighbor_ghosts(self, slabs, number: int) -> tuple[tf.Tensor, tf.Tensor]:
         """Return the rows of ghost cells before and after a slab, from its neighbours."""
-        starts, ghosts = self._starts, self.tile.ghosts
+        starts, ghosts = self.starts, self.tile.ghosts
         before, after = (number - 1) % self.count, (number + 1) % self.count
         start, end = starts[number], starts[number] + self.rows
         begin = (start or self._grid_rows) - ghosts - starts[before]

@@ -11,6 +11,7 @@ import tensorflow as tf
 from pdesim.engine import error_control
 from pdesim.engine.flat.flat_loop import FlatLoop, flat_rhs
 from pdesim.engine.flat.layout import aligned, middle
+from pdesim.engine.flat.rhs import FlatRightHandSide
 from pdesim.engine.flat.slabs import Slabs
 from pdesim.engine.flat.tiles import Tiles
 from pdesim.engine.flat.workspace import Workspace
@@ -18,9 +19,12 @@ from pdesim.engine.step import StepContext
 from pdesim.engine.stored import StoringSystem
 
 
-def _tiled_system(context: StepContext, rhs: Any, workspace: Workspace) -> StoringSystem:
+def _tiled_system(
+    context: StepContext, rhs: FlatRightHandSide, workspace: Workspace
+) -> StoringSystem:
     """Return the system of one step of a tile, which stores arrays in the workspace."""
-    return StoringSystem(rhs, context.cost.stored, workspace.store, middle)
+    cost, carried = context.cost, workspace.carried
+    return StoringSystem(rhs, cost.stored, workspace.store, middle, rhs.fill, carried)
 
 
 @dataclass(frozen=True)
@@ -73,16 +77,17 @@ class TiledLoop:
         tiles = Tiles(self.slabs.tile, self.slabs.rows, context.sizes(carry), context.cost)
 
         @context.compiled
-        def sweep(slab, before, after, index, steps, *numbers):
-            def step(parts, count, numbers, workspace):
+        def sweep(slab, before, after, first_row, index, steps, *numbers):
+            def step(parts, count, numbers, workspace, place):
                 start, dt, parameters, coefficients = numbers
-                rhs = flat_rhs(context, tiles.tile, index, parameters)
+                rhs = flat_rhs(context, tiles.tile, index, parameters, place)
                 system = _tiled_system(context, rhs, workspace)
                 at, parts = index + tf.cast(count, tf.int64), tf.nest.pack_sequence_as(carry, parts)
                 new = context.step(system, 1, at, parts, start, dt, coefficients)
                 return tf.nest.flatten(new)
 
-            return tiles.sweep(slab, before, after, step, tf.cast(steps, tf.int32), numbers)
+            steps = tf.cast(steps, tf.int32)
+            return tiles.sweep(slab, before, after, first_row, step, steps, numbers)
 
         return lambda *slab: sweep(*slab, *numbers)
 
@@ -120,9 +125,10 @@ class AdaptiveTiledLoop:
 
             def attempt(progress, pieces):
                 step = progress[0], error_control.next_step(progress, end)
+                each = zip(pieces, slabs.starts, slabs.lengths, strict=True)
                 results = [
-                    trial(piece, *slabs.neighbor_ghosts(pieces, number), rows, *step)
-                    for number, (piece, rows) in enumerate(zip(pieces, slabs.lengths, strict=True))
+                    trial(piece, *slabs.neighbor_ghosts(pieces, number), start, rows, *step)
+                    for number, (piece, start, rows) in enumerate(each)
                 ]
                 new, sums = zip(*results, strict=True)
                 size = error_control.error_size(tf.add_n(sums), cells)
@@ -145,21 +151,22 @@ class AdaptiveTiledLoop:
         context = self.context
         tiles = Tiles(self.slabs.tile, self.slabs.rows, context.sizes(carry), context.cost)
 
-        def attempt(parts, numbers, workspace):
+        def attempt(parts, numbers, workspace, place):
             rows, time, dt, tolerance, scale, parameters = numbers
-            rhs = flat_rhs(context, tiles.tile, rows, parameters)
+            rhs = flat_rhs(context, tiles.tile, rows, parameters, place)
             system = _tiled_system(context, rhs, workspace)
             new, error = context.step_with_error(system, 1, parts[0], time, dt)
-            new, error = aligned(workspace.write_output(new, 0), error)
+            stored = middle(workspace.write_output(new, 0).tensor, new.shape[-1])
+            new, error = aligned(stored, error)
             return error_control.squared_errors(new, error, tolerance, rhs.column(scale))
 
         @context.compiled
-        def trial(slab, before, after, rows, time, dt, tolerance, scale, parameters):
+        def trial(slab, before, after, start, rows, time, dt, tolerance, scale, parameters):
             numbers = rows, time, dt, tolerance, scale, parameters
-            return tiles.trial(slab, before, after, attempt, rows, numbers)
+            return tiles.trial(slab, before, after, start, attempt, rows, numbers)
 
-        def of_slab(slab, before, after, rows: int, time, dt):
+        def of_slab(slab, before, after, start: int, rows: int, time, dt):
             numbers = tf.constant(rows), time, dt, tolerance, scale, parameters
-            return trial(slab, before, after, *numbers)
+            return trial(slab, before, after, tf.constant(start), *numbers)
 
         return of_slab

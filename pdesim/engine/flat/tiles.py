@@ -17,15 +17,16 @@ import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
 
 from pdesim.engine.flat.layout import FlatLayout
+from pdesim.engine.flat.walls import Place
 from pdesim.engine.flat.workspace import Workspace, write_middle
 from pdesim.steppers.cost import Cost
 
-#: ``step(parts, count, numbers, workspace)`` returns the carried data after a step, in parts along
-#: the fields
-Step = Callable[[Sequence[tf.Tensor], tf.Tensor, object, Workspace], Sequence[tf.Tensor]]
-#: ``attempt(parts, numbers, workspace)`` writes the parts after one step; returns the squared error
-#: of every cell
-Attempt = Callable[[Sequence[tf.Tensor], object, Workspace], tf.Tensor]
+#: ``step(parts, count, numbers, workspace, place)`` returns the carried data after a step, in parts
+#: along the fields
+Step = Callable[[Sequence[tf.Tensor], tf.Tensor, object, Workspace, Place], Sequence[tf.Tensor]]
+#: ``attempt(parts, numbers, workspace, place)`` writes the parts after one step; returns the
+#: squared error of every cell
+Attempt = Callable[[Sequence[tf.Tensor], object, Workspace, Place], tf.Tensor]
 
 
 @dataclass(frozen=True)
@@ -45,42 +46,46 @@ class Tiles:
     sizes: Sequence[int]
     cost: Cost
 
-    def sweep(self, slab: tf.Tensor, before, after, step: Step, steps, numbers) -> tf.Tensor:
+    def sweep(self, slab: tf.Tensor, before, after, start, step: Step, steps, numbers) -> tf.Tensor:
         """Return a slab after ``steps`` steps, tile by tile, in a program compiled by XLA.
 
         Args:
             before, after: the rows of ghost cells on both sides.
+            start: the index of the first row of the slab.
             steps: at most ``tile.steps``.
             numbers: a structure of tensors that is passed to ``step``.
         """
-        packed, unpacked = _pack(numbers)
-
-        def unpacking(parts, count, packed, workspace):
-            return step(parts, count, unpacked(packed), workspace)
+        packed, unpacked = _pack((start, numbers))
 
         def work(number, parts, spare, buffers):
+            def unpacking(parts, count, packed, workspace):
+                start, numbers = unpacked(packed)
+                return step(parts, count, numbers, workspace, self._place(start, number))
+
             parts, spare, buffers = self._advance(parts, spare, buffers, unpacking, steps, packed)
             return parts, parts, spare, buffers, None
 
         return self._for_each_tile(slab, before, after, work, steps, self.cost.buffers)[0]
 
-    def trial(self, slab: tf.Tensor, before, after, attempt: Attempt, rows, numbers):
+    def trial(self, slab: tf.Tensor, before, after, start, attempt: Attempt, rows, numbers):
         """Return a slab after one step of all tiles, and sums of squared errors, ``(..., fields)``.
 
         Args:
             rows: the number of leading rows of the slab that are included in the sums.
         """
-        packed, unpacked = _pack(numbers)
+        packed, unpacked = _pack((start, numbers))
 
         def work(number, parts, spare, buffers):
             def one(count, packed, parts, spare, buffers):
                 taken = tf.constant(True)
-                workspace = Workspace(parts, list(spare), list(buffers[1:]), taken, self.cost)
-                squared_errors = attempt(parts, unpacked(packed), workspace)
+                workspace = Workspace(list(parts), list(spare), list(buffers[1:]), taken, self.cost)
+                start, numbers = unpacked(packed)
+                place = self._place(start, number)
+                squared_errors = attempt(parts, numbers, workspace, place)
                 squared_errors = write_middle(buffers[0], squared_errors)
                 # change every part, since the compiler would move computations with unchanged parts
                 # out of the loop
-                parts = [_mark(part, squared_errors) for part in parts]
+                parts = [_mark(part, squared_errors) for part in workspace.old]
                 buffers = [squared_errors, *workspace.buffers]
                 return count + 1, _opaque(packed, count), parts, workspace.new, buffers
 
@@ -153,6 +158,11 @@ class Tiles:
         column = number % along * (self._width - self._tile_width) // max(1, along - 1)
         return row, column
 
+    def _place(self, start, number) -> Place:
+        """Return the place of a tile of the slab that begins at row ``start``."""
+        row, column = self._origin(number)
+        return Place(start + row, column)
+
     def _sum(self, values, number, rows):
         """Return the sum over the cells of a tile in the first ``rows`` rows of the slab.
 
@@ -165,13 +175,16 @@ class Tiles:
         new = (column == 0) | (column + along >= left + self._tile_width)
         own_cells = tile.interior(values)
         cells = tf.reshape(own_cells, (*own_cells.shape[:-1], tile.rows, *tile.row_shape))
-        cells = cells[(..., *(slice(tile.columns, n - tile.columns) for n in tile.row_shape))]
+        inner = zip(tile.columns[::-1], tile.row_shape, strict=True)
+        cells = cells[(..., *(slice(ghosts, n - ghosts) for ghosts, n in inner))]
         for axis, selected in enumerate((own, new)[: 1 + len(tile.row_shape)]):
             selected = tf.reshape(selected, (-1, *[1] * (len(tile.row_shape) - axis)))
             cells = tf.where(selected, cells, tf.zeros_like(cells))
         return tf.reduce_sum(cells, axis=list(range(-1 - len(tile.row_shape), 0)))
 
-    def _advance(self, parts, spare, buffers, step: Step, steps, packed) -> tuple:
+    def _advance(
+        self, parts, spare, buffers, step: Callable[..., Sequence[tf.Tensor]], steps, packed
+    ) -> tuple:
         """Return a flat tile after ``steps`` steps, and the other arrays."""
 
         def two(count, packed, buffers, *both):
@@ -180,11 +193,12 @@ class Tiles:
                 now = count + turn
                 taken = now < steps
                 workspace = Workspace(
-                    pair[turn], list(pair[1 - turn]), list(buffers), taken, self.cost
+                    list(pair[turn]), list(pair[1 - turn]), list(buffers), taken, self.cost
                 )
                 for part, values in enumerate(step(pair[turn], now, packed, workspace)):
                     workspace.write_output(values, part)
-                pair[1 - turn], buffers = workspace.new, workspace.buffers
+                pair[turn], pair[1 - turn] = workspace.old, workspace.new
+                buffers = workspace.buffers
             return count + 2, _opaque(packed, count), buffers, *pair
 
         loop = (0, packed, buffers, parts, spare)
@@ -230,7 +244,7 @@ class Tiles:
 
     def _store(self, out, parts, row, column) -> tf.Tensor:
         """Write the rows of a tile into a slab and fill the ghost cells at the ends of its rows."""
-        tile, columns, across = self.tile, self.tile.columns, self.tile.full_width.row_shape
+        tile, across = self.tile, self.tile.full_width.row_shape
         lead = [0] * (out.shape.rank - len(across) - 2)
         for part, number in zip(parts, self._first_fields, strict=True):
             if tile.width is None:
@@ -238,7 +252,7 @@ class Tiles:
                 place = tf.stack([*lead, number, row, *[0] * len(across)])
                 out = xla.dynamic_update_slice(out, rows, place)
                 continue
-            rows, width = tile.interior(part), tile.width
+            rows, width, (columns,) = tile.interior(part), tile.width, tile.columns
             rows = tf.reshape(rows, (*rows.shape[:-1], tile.rows, tile.row))
             # the outermost columns are also ghost cells at the other end; other columns are written
             # twice

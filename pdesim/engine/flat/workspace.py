@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
 
 from pdesim.engine.flat.layout import middle
+from pdesim.engine.stored import Slot
 from pdesim.steppers.cost import Cost
 
 
@@ -18,34 +18,40 @@ class Workspace:
 
     Args:
         old, new: the parts of the carried data, arrays as long as the tile with its ghost cells.
+            The step computes the ghost cells of ``old`` beyond walls.
         buffers: arrays for intermediate results, with the sizes of ``cost.buffers``.
         is_taken: whether the step is one of the requested steps; if not, the carried data are
             unchanged.
     """
 
-    old: Sequence[tf.Tensor]
+    old: list[tf.Tensor]
     new: list[tf.Tensor]
     buffers: list[tf.Tensor]
     is_taken: tf.Tensor
     cost: Cost
-    _written: dict[int, tf.Tensor] = field(default_factory=dict)
+    _written: set[int] = field(default_factory=set)
 
-    def store(self, number: int, values: tf.Tensor) -> tf.Tensor:
-        """Write an array of the step to its buffer and return the stored values."""
+    @property
+    def carried(self) -> list[Slot]:
+        """The slots of the carried data before the step."""
+        return [Slot(self.old, part) for part in range(len(self.old))]
+
+    def store(self, number: int, values: tf.Tensor) -> Slot:
+        """Write an array of the step to its buffer and return the buffer."""
         if number in self.cost.outputs:
             return self.write_output(values, self.cost.outputs[number])
         buffer = self.cost.buffer_of[number]
         self.buffers[buffer] = write_middle(self.buffers[buffer], values)
-        return middle(self.buffers[buffer], values.shape[-1])
+        return Slot(self.buffers, buffer)
 
-    def write_output(self, values: tf.Tensor, part: int) -> tf.Tensor:
+    def write_output(self, values: tf.Tensor, part: int) -> Slot:
         """Store a part of the carried data after the step; only the first call writes."""
         if part not in self._written:
             before = middle(self.old[part], values.shape[-1])
             values = tf.where(self.is_taken, values, before)
             self.new[part] = write_middle(self.new[part], values)
-            self._written[part] = middle(self.new[part], values.shape[-1])
-        return self._written[part]
+            self._written.add(part)
+        return Slot(self.new, part)
 
 
 def write_middle(array: tf.Tensor, values: tf.Tensor) -> tf.Tensor:

@@ -1,0 +1,244 @@
+"""Ghost cells beyond boundaries that are not periodic, in flat arrays.
+
+Ghost cells of periodic axes are copied from the other end of the grid, for several steps at a time
+(:mod:`pdesim.engine.flat.layout`). Beyond all other boundaries, they follow from the boundary
+condition and the interior cells next to it. They are computed again before every right-hand side
+and written in place, so that the cost is proportional to the number of ghost cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.compiler.tf2xla.python import xla
+
+from pdesim.engine.flat.layout import FlatLayout
+from pdesim.formula import Evaluator
+from pdesim.model.boundary_conditions import BoundaryCondition
+from pdesim.operators.ghost_cells import condition_kinds, ghost_layers
+from pdesim.operators.method_of_lines import MethodOfLines
+
+
+@dataclass(frozen=True)
+class Place:
+    """The indices of the first interior cell of a flat array, along the first and the last axis.
+
+    They are integers, or scalar tensors if one program is used for arrays at several places.
+    """
+
+    row: Any = 0
+    column: Any = 0
+
+
+@dataclass(frozen=True)
+class _Strip:
+    """New values of ghost cells, and the index at which they begin in an array on the grid."""
+
+    values: tf.Tensor
+    begin: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Walls:
+    """The ghost cells beyond the boundaries of the domain, for flat arrays at one place.
+
+    Args:
+        layout: the layout of the arrays.
+        method: the method of lines, with parameters shaped to broadcast against a field on the
+            grid.
+        opaque_nonnegative: a nonnegative number whose sign is unknown to the compiler.
+    """
+
+    layout: FlatLayout
+    method: MethodOfLines
+    place: Place
+    opaque_nonnegative: tf.Tensor
+
+    def fill(self, array: tf.Tensor, fields: Sequence[int | None], time: Any) -> tf.Tensor:
+        """Return a flat array whose ghost cells satisfy the boundary conditions at a given time.
+
+        Args:
+            array: an array ``(..., len(fields), cells)`` that consists of complete rows.
+            fields: for each field of the array, its index in the equation, or None for a field
+                whose neighbours are not read.
+        """
+        last = self.layout.problem.grid.dimensions - 1
+        shape = (*array.shape[:-1], array.shape[-1] // self.layout.row, *self.layout.row_shape)
+        # in the order of array axes, so that corners follow from ghost cells of preceding axes
+        rows = [
+            self._flat(strip)
+            for strip in self._strips(tf.reshape(array, shape), last, fields, time)
+        ]
+        array = self._written(array, rows or [_touch(array)])
+        if all(self.layout.problem.boundary.periodic_axes[:last]):
+            return array
+        view = tf.reshape(array, shape)
+        for axis in reversed(range(last)):
+            if strips := self._strips(view, axis, fields, time):
+                view = self._written(view, strips)
+        array = tf.reshape(view, array.shape)
+        return self._written(array, [_touch(array)])
+
+    def _flat(self, strip: _Strip) -> _Strip:
+        """Return a strip of complete rows as a strip of a flat array."""
+        lead = len(strip.begin) - len(self.layout.row_shape) - 1
+        values = tf.reshape(strip.values, (*strip.values.shape[:lead], -1))
+        return _Strip(values, [*strip.begin[:lead], strip.begin[lead] * self.layout.row])
+
+    def _strips(
+        self, view: tf.Tensor, axis: int, fields: Sequence[int | None], time: Any
+    ) -> list[_Strip]:
+        """Return the ghost cells beyond both sides of an axis."""
+        boundary = self.layout.problem.boundary
+        if boundary.is_periodic(axis):
+            return []
+        return [
+            self._strip(view, axis, side, start, group, time)
+            for side in (0, 1)
+            for start, group in _groups(boundary.walls, fields, axis, side)
+            if self._on_side(axis, side) is not False
+        ]
+
+    def _written(self, array: tf.Tensor, strips: Sequence[_Strip]) -> tf.Tensor:
+        """Return an array with new values, written in place.
+
+        XLA writes in place only if no other operation reads the array at the same time. A loop of
+        one iteration, whose number of iterations is unknown to the compiler, separates the kernels
+        that read the array, before and after the loop, from those that write to it.
+        """
+        once = tf.minimum(self.opaque_nonnegative + 1, 1)
+
+        def write(count: tf.Tensor, array: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            for strip in strips:
+                array = xla.dynamic_update_slice(array, strip.values, tf.constant(strip.begin))
+            return count + 1, array
+
+        return tf.while_loop(lambda count, _: count < once, write, (tf.zeros_like(once), array))[1]
+
+    def _strip(
+        self, view: tf.Tensor, axis: int, side: int, start: int, fields: Sequence[int], time: Any
+    ) -> _Strip:
+        """Return the ghost cells of some fields on one side of an axis.
+
+        Args:
+            view: the array on the grid.
+            start: the index of the first of these fields in the array.
+        """
+        problem, rank = self.layout.problem, view.shape.rank
+        grid, halo, where = problem.grid, problem.halo, rank - 1 - axis
+        field_axis, interior = rank - 1 - grid.dimensions, self._interior(axis)
+        first = (view.shape[where] - interior) // 2
+
+        def layers(begin: int, count: int) -> tf.Tensor:
+            index = [slice(None)] * rank
+            index[field_axis] = slice(start, start + len(fields))
+            index[where] = slice(begin, begin + count)
+            return view[tuple(index)]
+
+        def cell(number: int) -> tf.Tensor:
+            return layers(first + (interior - 1 - number if side else number), 1)
+
+        def value(_wall: BoundaryCondition, _axis: int, _side: int, part: str = "value") -> Any:
+            walls = [problem.boundary.walls[field][axis][side] for field in fields]
+            formulas = [getattr(wall, part) for wall in walls]
+            if all(formula == 0 for formula in formulas):
+                return None
+            shape = list(view.shape[field_axis + 1 :])
+            evaluate = self._on_face(shape, axis, side, time)
+            shape[where - field_axis - 1] = 1
+            values = [self.method.full(evaluate(formula), tuple(shape)) for formula in formulas]
+            return self.method.stack(values)
+
+        wall = problem.boundary.walls[fields[0]][axis][side]
+        order = problem.discretisation.order
+        ghosts = ghost_layers(cell, wall, grid, axis, side, halo, order, value)
+        values = tf.concat(ghosts[::-1] if side == 0 else ghosts, axis=where)
+        index = [0] * rank
+        index[field_axis], index[where] = start, first + interior if side else first - halo
+        on_side = self._on_side(axis, side)
+        if on_side is not True:
+            values = tf.where(on_side, values, layers(index[where], halo))
+        return _Strip(values, index)
+
+    def _interior(self, axis: int) -> int:
+        """Return the number of interior cells of the array along an axis."""
+        grid, layout = self.layout.problem.grid, self.layout
+        if axis == grid.dimensions - 1:
+            return layout.rows
+        return layout.width or grid.points[axis]
+
+    def _on_side(self, axis: int, side: int) -> Any:
+        """Whether the array extends to one side of the domain: a bool, or a boolean tensor."""
+        grid, interior = self.layout.problem.grid, self._interior(axis)
+        if interior == grid.points[axis]:
+            return True
+        first = self._first(axis)
+        last = grid.points[axis] - interior
+        if isinstance(first, int):
+            return first == (last if side else 0)
+        return tf.equal(first, last if side else 0)
+
+    def _first(self, axis: int) -> Any:
+        """Return the index of the first interior cell of the array along an axis."""
+        if axis == self.layout.problem.grid.dimensions - 1:
+            return self.place.row
+        return self.place.column if self.layout.width else 0
+
+    def _on_face(self, shape: Sequence[int], axis: int, side: int, time: Any) -> Any:
+        """Return a function that evaluates formulas of position and time on a face.
+
+        Args:
+            shape: the shape of the array on the grid, ghost cells included.
+        """
+        method, grid = self.method, self.layout.problem.grid
+        boundary, coordinates = self.layout.problem.boundary, {}
+        for other, name in enumerate(grid.axes):
+            length = shape[grid.array_axis(other)]
+            reach = max([self.layout.ghosts, *self.layout.columns])
+            centres = grid.centres(other, reach, boundary.is_periodic(other))
+            begin = self._first(other) + reach - (length - self._interior(other)) // 2
+            along = tf.slice(tf.constant(centres, method.dtype), [begin], [length])
+            coordinates[name] = tf.reshape(along, (-1, *[1] * other))
+        face = np.asarray(grid.origin[axis] + (grid.extent[axis] if side else 0.0))
+        coordinates[grid.axes[axis]] = tf.constant(face, method.dtype)
+        if isinstance(time, tf.Tensor) and time.shape.rank:
+            time = tf.reshape(time, (-1, *[1] * grid.dimensions))
+
+        def evaluate(formula: Any) -> Any:
+            # with_time_parts determines which subexpressions the result of values contains
+            formula = method.with_time_parts(formula)
+            return Evaluator({**coordinates, **method.values(time)}, method.library)(formula)
+
+        return evaluate
+
+
+def _touch(array: tf.Tensor) -> _Strip:
+    """Return a new value for the first cell of an array, a ghost cell that is never read.
+
+    Writing it separates the kernels before and after it: XLA generates fast code only for an array
+    that is flat when it is stored, and writes in place only if it is not reshaped by the kernel.
+    """
+    first = array[..., :1]
+    return _Strip(first + first, [0] * array.shape.rank)
+
+
+def _groups(
+    walls: Any, fields: Sequence[int | None], axis: int, side: int
+) -> Iterator[tuple[int, list[int]]]:
+    """Yield the fields whose conditions on a side are of the same kind, in successive groups.
+
+    Yields:
+        The index of the first field of the group in ``fields``, and the fields of the group.
+    """
+    group: list[int] = []
+    for index, field in enumerate([*fields, None]):
+        kinds = None if field is None else condition_kinds(walls[field][axis][side])
+        if group and (field is None or kinds != condition_kinds(walls[group[0]][axis][side])):
+            yield index - len(group), group
+            group = []
+        if field is not None:
+            group = [*group, field]
