@@ -139,7 +139,10 @@ class TimeLoop:
     def parameter_tensors(
         self, values: Mapping[str, Any], make: Callable[[Any, tf.DType], tf.Tensor]
     ) -> dict[str, tf.Tensor]:
-        """Return parameters as tensors, with float64 values for combination with the time.
+        """Return parameters as tensors of the state's type.
+
+        If a formula depends on time, the result also contains float64 values of the parameters,
+        under the names of :func:`pdesim.operators.time_parts.double_names`.
 
         Args:
             make: returns a tensor for a value and a type.

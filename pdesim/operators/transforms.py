@@ -80,7 +80,7 @@ def _axes(modes: Modes) -> tuple[list[int], list[int]]:
 
 
 def _along(values: tf.Tensor, axis: int, transform: Callable) -> tf.Tensor:
-    """Apply a transform of the last array axis along a coordinate axis (0 = x, 1 = y, 2 = z)."""
+    """Apply ``transform``, which acts on the last array axis, along a coordinate axis (0 is x)."""
     if axis == 0:
         return transform(values)
     return _swap(transform(_swap(values, axis)), axis)

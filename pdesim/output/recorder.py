@@ -192,6 +192,6 @@ class Recorder:
         except OutputError as error:
             # the run continues; the previous checkpoint still exists
             if not self._warned:
-                log.warning("the checkpoint was not written; the run continues: %s", error)
+                log.warning("the run continues, but the checkpoint was not written: %s", error)
             self._warned = True
         self._checkpoint_cost = clock.perf_counter() - began

@@ -299,7 +299,7 @@ def translate_errors(path: Path) -> Iterator[None]:
         yield
     except UNREADABLE as error:
         raise OutputError(
-            f"{path} cannot be written: {reason(error)}; the frames written before are kept",
+            f"{path} cannot be written: {reason(error)}; frames written earlier are kept",
             hint="free some disk space, check the permissions, then pdesim resume "
             f"{path.parent}; or use another folder (hydra.run.dir=DIR)",
         ) from None

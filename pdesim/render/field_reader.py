@@ -241,7 +241,7 @@ def _axes(file: h5py.File, dataset: h5py.Dataset, path: Path) -> tuple[Axis, ...
     if not names or len(known) < len(names) or expected != dataset.shape[1:]:
         raise OutputError(
             f"the shape {dataset.shape} of {dataset.name[1:]} in {path} does not match its axes",
-            f"(time, {', '.join(names or _AXES)}) with one root dataset per axis",
+            f"(time, {', '.join(names or _AXES)}), and coordinates of each axis in the root group",
         )
     return tuple(Axis(name, _unit(file[name]), file[name][:]) for name in known)
 

@@ -185,8 +185,8 @@ def _check_same_shape(
     if not alike:
         a, b = (" x ".join(f"{n:g}" for n in reversed(file.lengths)) for file in (one, other))
         raise ConfigError(
-            f"the domains of {first.name} and {second.name} differ in shape: {a}, {b}",
-            "members whose domains have the same ratio of sides",
+            f"the domains of {first.name} and {second.name} differ in aspect ratio: {a}, {b}",
+            "members whose domains have the same aspect ratio",
         )
 
 

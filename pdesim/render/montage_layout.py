@@ -130,7 +130,9 @@ def empty_tile(width: int, height: int, reason: str, zoom: float) -> np.ndarray:
 
 
 def _gaps(spec: MontageSpec) -> tuple[int, int]:
-    """The gaps between columns and between rows in pixels; narrow in a plane of settings."""
+    """The gaps between columns and between rows in pixels.
+
+    They are narrow if columns and rows stand for the values of settings (``is_plane``)."""
     if spec.arrangement.is_plane:
         gap = max(1, round(min(spec.tile) / 40))
         return gap, gap

@@ -59,7 +59,7 @@ class Options:
             only.
         owns_process: whether the process computes nothing else, so that TensorFlow may be
             configured for this run.
-        progress: the part of a sweep that these jobs constitute, for the progress display.
+        progress: the share of these jobs in the progress of a sweep.
     """
 
     detailed: bool = True

@@ -84,8 +84,8 @@ def _momenta(
     """Return the indices of the fields that are momenta; None if there is no valid choice.
 
     In a valid choice, the forces on momenta do not depend on momenta, the rates of positions do not
-    depend on positions, and positions are not damped. Of several valid choices, that with the most
-    momenta whose formulas contain spatial operators is returned.
+    depend on positions, and positions are not damped. If several choices are valid, the one with
+    the largest number of momenta whose formulas contain spatial operators is returned.
     """
 
     def separates(momenta: tuple[int, ...]) -> bool:

@@ -44,7 +44,8 @@ class Manufactured:
     def state(self, time: float) -> np.ndarray:
         """The exact solution at the cell centres, ``(fields, *grid.shape)``.
 
-        Inside obstacles, where the computed state does not change, it is the solution at time 0.
+        Inside obstacles, the solution at time 0 is returned, since the computed state does not
+        change there.
         """
         now, mask = self._values(time), self.problem.mask
         return now if mask is None else np.where(mask.solid, self._values(0.0), now)
@@ -119,7 +120,9 @@ def _solid(grid: Grid, case: str) -> np.ndarray:
 
 
 def _obstacle_axes(scaled: Sequence, case: str) -> list:
-    """The coordinates along the edges of the obstacle: ``scaled``, rotated for a turned box."""
+    """The coordinates along the edges of the obstacle.
+
+    These are ``scaled`` or, if the box is rotated by 45 degrees, the rotated coordinates."""
     if case != TURNED_OBSTACLE:
         return list(scaled)
     x, y, *others = scaled

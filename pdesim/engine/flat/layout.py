@@ -109,7 +109,10 @@ class FlatLayout:
         return sum(o * stride for o, stride in zip(offsets, self.strides, strict=True))
 
     def pad(self, state: tf.Tensor) -> tf.Tensor:
-        """Return a state as a flat array, with space for ghost cells and a row at both ends."""
+        """Return a state as a flat array with space for ghost cells.
+
+        A row of ghost cells is added at both ends of the first array axis, and ``columns`` ghost
+        cells at both ends of every other axis. Their values are arbitrary."""
         before = state.shape.rank - self.problem.grid.dimensions
         for axis, ghosts in enumerate(self._beyond, start=before):
             room = tf.split(state, [ghosts, state.shape[axis] - ghosts], axis=axis)[0]

@@ -27,7 +27,7 @@ Sweep = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor], tf.Ten
 class Slabs:
     """The division of a flat state ``(..., fields, cells)`` into ``count`` slabs of equal size.
 
-    If the number of slabs does not divide the grid, slabs overlap by a row.
+    If the number of rows is not a multiple of ``count``, some adjacent slabs overlap by a row.
 
     Args:
         tile: the layout of a tile, which takes ``tile.steps`` steps at a time.
