@@ -19,7 +19,7 @@ from pdesim.steppers.time_step import TimeStep, time_step
 UNIFORM = 1e-3
 #: smallest step as a fraction of the run; below it the run is aborted
 SMALLEST = 1e-11
-#: growth is attributed to a step that exceeds the approximate limit by this factor
+#: growth is attributed to the time step if dt exceeds the approximate limit by this factor
 ABOVE = 1.05
 
 #: minimum and maximum number of steps, and target duration, of a timing trial
@@ -60,8 +60,8 @@ def limit_varies(plan: Plan) -> bool:
 def present_step(plan: Plan, state: np.ndarray, target: int) -> TimeStep | None:
     """Return the step and its limit at a state, for the interval that begins at a target.
 
-    None if the step and limit at the start of the run still apply, within the safety margin of
-    automatic steps.
+    The result is None if the step and the limit at the start of the run still apply, within the
+    safety margin of automatic steps.
     """
     explicit = plan.step.automatic and plan.stepper.limited_by_derivatives
     if explicit and reactions_are_slow(plan.problem, state, plan.step.dt):

@@ -37,9 +37,9 @@ class Loop(Protocol):
     def advance(self) -> Any:
         """``advance(carry, start, dt, first, last, parameters, coefficients)``.
 
-        Takes the steps from ``first`` up to, but not including, ``last`` of an interval that begins
-        at ``start``. Returns the carried data (None if they are the state), the state, and whether
-        each field is finite. With several members, ``last`` has one value for each member.
+        Takes the steps ``first`` to ``last - 1`` of an interval that begins at ``start``. Returns
+        the carried data (None if they are the state), the state, and whether each field is finite.
+        With several members, ``last`` has one value for each member.
         """
 
     @property

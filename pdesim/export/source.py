@@ -67,7 +67,7 @@ class Source:
     def grid(self) -> Grid | None:
         """The computational grid, from the settings. The stored grid may be only a part of it.
 
-        None if the settings do not describe a grid with the stored axes.
+        The result is None if the settings do not describe a grid with the stored axes.
         """
 
         def each(value: Any) -> tuple:

@@ -264,7 +264,7 @@ class Differences:
     def _has_mixed_sides(self, inner: sympy.Expr, sides: Any) -> bool:
         """Whether an expression must be evaluated from its atoms on a ``POINTWISE`` side.
 
-        True if a field in a nonlinear expression has a given value on such a side.
+        The result is True if a field in a nonlinear expression has a given value on such a side.
         """
         problem = self.system.problem
         if problem.conditions.is_linear(inner):

@@ -266,7 +266,7 @@ class SnapshotWriter:
         """Wait until all frames are on the disk.
 
         Raises:
-            OutputError: if that fails; some file systems report a full disk only here.
+            OutputError: if that fails. Some file systems report a full disk only at this point.
         """
         with translate_errors(self.path):
             os.fsync(self._file.id.get_vfd_handle())

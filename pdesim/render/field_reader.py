@@ -50,7 +50,8 @@ class Axis:
 class FieldReader:
     """Reads the frames of a quantity as arrays to draw, of shape ``(nx,)`` or ``(ny, nx)``.
 
-    For a 3-D field, they are the values in the plane with index ``plane`` along ``depth``.
+    For a 3-D field, the arrays contain the values in the plane with index ``plane`` along
+    ``depth``.
     """
 
     path: Path

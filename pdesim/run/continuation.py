@@ -49,8 +49,9 @@ def continue_run(
 ) -> Continuation:
     """Plan the remaining part of a run, from the files in its folder.
 
-    A truncated snapshot file is recovered first. Of the two checkpoints, the newest intact one is
-    used. If there is none, the run is computed again from its start, and stored frames are kept.
+    A truncated snapshot file is recovered first. The newer of the two checkpoints is used or, if
+    that is not possible, the older one. If neither can be used, the run is computed again from its
+    start, and stored frames are kept.
 
     Args:
         folder: folder of the run.

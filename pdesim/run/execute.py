@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pdesim")
 
-#: a run reports the time for which it has waited for the disk if this exceeds so many seconds
+#: a run reports for how long it has waited for the disk if this exceeds this number of seconds
 NOTABLE_WAIT_SECONDS = 0.5
 
 

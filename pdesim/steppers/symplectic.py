@@ -67,7 +67,7 @@ def _own_rate(
 ) -> tuple[sympy.Expr, sympy.Expr] | None:
     """Return the constant g and the rest in ``formula = g*field + rest``.
 
-    None if the rest depends on the field, or if g is not a constant.
+    The result is None if the rest depends on the field, or if g is not a constant.
     """
     if field not in formula.free_symbols:
         return sympy.Integer(0), formula

@@ -122,7 +122,8 @@ def _solid(grid: Grid, case: str) -> np.ndarray:
 def _obstacle_axes(scaled: Sequence, case: str) -> list:
     """The coordinates along the edges of the obstacle.
 
-    These are ``scaled`` or, if the box is rotated by 45 degrees, the rotated coordinates."""
+    These are ``scaled`` or, if the box is rotated by 45 degrees, the rotated coordinates.
+    """
     if case != TURNED_OBSTACLE:
         return list(scaled)
     x, y, *others = scaled
@@ -215,9 +216,9 @@ def vanishing_power(problem: Problem) -> int | None:
     """The power m if all operators of an equation act on functions that start with u**m, m > 1.
 
     At u = 0, the diffusivity of these equations vanishes (porous media). Solutions u = w**(1/m)
-    with a smooth w nevertheless have a flux there. Only with these solutions does a boundary with
-    the value 0 differ from one without flux. The result is None for other equations, and for
-    problems for which there is no solution of this kind.
+    with a smooth w nevertheless have a flux there. For other solutions, a boundary with the value 0
+    does not differ from one without flux. The result is None for other equations, and for problems
+    for which there is no solution of this kind.
     """
     equation = problem.equation
     pairs = [pair for pair in problem.boundary.walls[0] if pair[0].kind != "periodic"]

@@ -136,8 +136,8 @@ def decompose(
 ) -> Slabs | None:
     """Return slabs for a large grid; None if it is small or has too few rows.
 
-    Also None if a tile cannot take several steps at a time (unless ``single``), or if there would
-    be too few slabs to use more than half of the cores.
+    The result is also None if a tile cannot take several steps at a time (unless ``single``), or if
+    there would be too few slabs to use more than half of the cores.
 
     Args:
         layout: the layout of the grid.
