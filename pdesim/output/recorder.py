@@ -33,7 +33,8 @@ class Worker:
     """A thread that executes tasks one after another, in the order of submission.
 
     Args:
-        waiting: number of tasks that may wait. While so many tasks are waiting, :meth:`put` blocks.
+        waiting: number of tasks that may wait. While this number of tasks is waiting, :meth:`put`
+            blocks.
     """
 
     def __init__(self, waiting: int) -> None:

@@ -226,7 +226,7 @@ def vanishing_power(problem: Problem) -> int | None:
     if len(equation.fields) > 1 or equation.steady or not dirichlet or problem.mask is not None:
         return None
     if has_jumps(problem):
-        return None  # the solution would have to have a kink as well
+        return None  # the solution would also need a kink
     (u,) = equation.field_symbols
     powers = set()
     for node in lang.operators_in(equation.formulas[0]):
