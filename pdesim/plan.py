@@ -203,7 +203,7 @@ class Plan:
 
     @property
     def stages(self) -> int:
-        """The number of right-hand sides per step of which each uses the previous one.
+        """The number of chained right-hand sides per step, each of which uses the previous one.
 
         It is a measure of the rounding error of a step.
         """

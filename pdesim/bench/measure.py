@@ -145,7 +145,7 @@ def time_rounds(runs: Sequence[Run], steps: Sequence[int], repeats: int) -> list
 
 
 def copy_bandwidth(placement: Placement, repeats: int) -> float:
-    """The bandwidth in bytes per second, counting reads and writes, of copying a large array."""
+    """The bandwidth of copying a large array in bytes per second, counting reads and writes."""
     with tf.device(placement.name):
         values, one = tf.zeros(COPY_BYTES // 4, tf.float32), tf.constant(1.0)
 

@@ -31,7 +31,7 @@ def unsupported_reason(plan: Plan) -> str:
 
 
 class NumpySystem:
-    """What explicit steppers need of a system, in NumPy; all axes are periodic (``np.roll``)."""
+    """The operations of ``System`` that explicit steppers use, in NumPy, on periodic axes."""
 
     def __init__(self, plan: Plan) -> None:
         self.problem, self.dtype = plan.problem, np.dtype(plan.settings.device.precision).type

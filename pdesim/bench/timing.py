@@ -1,4 +1,4 @@
-"""Estimates the time per step. It does not import TensorFlow, to time other programs as well."""
+"""Estimates the time per step. TensorFlow is not imported, so that other programs can be timed."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ COMMANDS = (
 
 #: sections of settings that have an effect only on sweeps (-m)
 SWEEP_SECTIONS = ("sweep", "workers")
-#: how many values of a sweep are checked before it starts; each check takes up to 0.2 s
+#: number of values of a sweep that are checked before it starts; each check takes up to 0.2 s
 MOST_CHECKED = 20
 
 if TYPE_CHECKING:
@@ -226,7 +226,8 @@ def _check_folder(folder: Path, overwrite: bool, setting: str = "hydra.run.dir")
         setting: the setting that chooses the folder, for errors.
 
     Raises:
-        OutputError: otherwise.
+        OutputError: if the folder cannot be created or written, or contains a run that must not be
+            overwritten.
     """
     from pdesim.files import check_creatable
     from pdesim.output import RunFolder

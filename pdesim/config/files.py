@@ -205,7 +205,8 @@ def _check(config: Any, name: str, text: str) -> None:
         text: the text of the file, for errors.
 
     Raises:
-        ConfigError: otherwise.
+        ConfigError: if the file is not a mapping, is nested too deeply, or contains an invalid key,
+            section or integer.
     """
     if not OmegaConf.is_dict(config):
         raise ConfigError(

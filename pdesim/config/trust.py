@@ -1,10 +1,10 @@
 """Settings that untrusted configuration files may not change.
 
 Hydra's own settings can run code: Hydra calls the functions that are named in ``hydra.callbacks``
-and ``hydra.job_logging``, sets environment variables, and writes into the folders that are named.
-The section ``workers.options`` contains shell commands for a cluster. Files in ``--config-dir`` or
-``hydra.searchpath`` may therefore only set the settings of pdesim, and choose folders for runs and
-sweeps inside ``outputs/``. The command line may set everything.
+and ``hydra.job_logging``, sets environment variables, and writes into the folders that its settings
+name. The section ``workers.options`` contains shell commands for a cluster. Files in
+``--config-dir`` or ``hydra.searchpath`` may therefore only set the settings of pdesim, and choose
+folders for runs and sweeps inside ``outputs/``. The command line may set everything.
 """
 
 from __future__ import annotations

@@ -20,8 +20,9 @@ MAX_RELATIVE_ERROR = 0.3
 class Estimate:
     """In one norm, the observed order and the estimated error of the solution on the middle grid.
 
-    ``order`` is NaN if the differences between the solutions are rounding errors. ``reliable`` is
-    False if the differences do not decrease with refinement; ``error`` is then only a lower bound.
+    ``order`` is NaN if the differences between the solutions are rounding errors. If the
+    differences do not decrease with refinement, ``reliable`` is False, and ``error`` is only a
+    lower bound.
     """
 
     order: float

@@ -22,7 +22,7 @@ _programs: OrderedDict[Hashable, TimeLoop] = OrderedDict()
 def get_or_compile(
     plan: Plan, placement: Placement, fused: bool, members: int, tuning: Tuning = TUNING
 ) -> TimeLoop:
-    """Return the step loop for a plan, which is reused if an earlier run in this process allows it.
+    """Return the step loop for a plan; one of an earlier run in this process is reused if possible.
 
     Parameters, dt and initial states may differ between the runs, since they are arguments of the
     program. All values that are compiled into the program must be equal.
@@ -59,7 +59,7 @@ def uses_slabs(plan: Plan, tuning: Tuning = TUNING) -> bool:
 
 
 def use_xla(plan: Plan, placement: Placement) -> bool:
-    """Whether to use XLA; by default not for convolutions on CPUs, which it slows down."""
+    """Whether to use XLA; by default not for convolutions on CPUs, which XLA slows down."""
     requested = plan.settings.device.jit
     if requested != "auto":
         return requested

@@ -19,7 +19,7 @@ from pdesim.steppers.time_step import TimeStep, time_step
 UNIFORM = 1e-3
 #: smallest step as a fraction of the run; below it the run is aborted
 SMALLEST = 1e-11
-#: growth is attributed to a step that exceeds the approximate limit by this factor
+#: growth is attributed to the time step if dt exceeds the approximate limit by this factor
 ABOVE = 1.05
 
 #: minimum and maximum number of steps, and target duration, of a timing trial
@@ -60,8 +60,8 @@ def limit_varies(plan: Plan) -> bool:
 def present_step(plan: Plan, state: np.ndarray, target: int) -> TimeStep | None:
     """Return the step and its limit at a state, for the interval that begins at a target.
 
-    None if the step and limit at the start of the run still apply, within the safety margin of
-    automatic steps.
+    The result is None if the step and the limit at the start of the run still apply, within the
+    safety margin of automatic steps.
     """
     explicit = plan.step.automatic and plan.stepper.limited_by_derivatives
     if explicit and reactions_are_slow(plan.problem, state, plan.step.dt):
@@ -100,8 +100,8 @@ def vanishing_error(plan: Plan, dt: float, time: float) -> DivergedError | None:
     if dt > SMALLEST * (plan.end - float(plan.times[0])):
         return None
     return DivergedError(
-        f"the time step became too small (dt = {dt:.4g}) at t = {time:.6g}; all frames before this "
-        "time are kept",
+        f"the time step became too small (dt = {dt:.4g}) at t = {time:.6g}; earlier frames are "
+        "kept",
         hint="an earlier time.end, another stepper, or other parameters",
     )
 
@@ -112,7 +112,7 @@ def growth_error(plan: Plan, limit: float, time: float) -> DivergedError | None:
         return None
     return DivergedError(
         f"the solution grows without bound at t = {time:.6g}: dt = {plan.step.dt:.4g} is above "
-        f"the stability limit {limit:.4g} there; the frames before are kept",
+        f"the stability limit {limit:.4g} at this time; earlier frames are kept",
         hint="time.dt=auto, or a smaller time.dt",
     )
 
@@ -128,7 +128,7 @@ def divergence_error(
         finite: one flag for each field.
         since, now: the times between which the failure occurred.
     """
-    when = f"between t = {since:.6g} and {now:.6g}; the frames before are kept"
+    when = f"between t = {since:.6g} and {now:.6g}; earlier frames are kept"
     dt = plan.step.dt
     if np.all(state == UNSOLVED):
         return SolverError(

@@ -47,16 +47,17 @@ class Placement:
 def start_tensorflow(device: Device, one_thread: Callable[[], bool] | None = None) -> Placement:
     """Import TensorFlow without its start-up messages and select a device.
 
-    TF32 is switched off (it would silently take 13 bits from convolutions and products), and GPU
-    memory grows on demand.
+    TF32 is switched off, since it would silently reduce the precision of convolutions and products
+    by 13 bits. GPU memory is allocated on demand.
 
     Args:
-        one_thread: called before TensorFlow starts its threads: whether a CPU computes every kernel
-            in a single thread, so that parallel programs do not wait for each other.
+        one_thread: a function that is called before TensorFlow starts its threads. It returns
+            whether a CPU computes every kernel in a single thread, so that parallel programs do not
+            wait for each other.
 
     Raises:
-        DeviceError: if a GPU is requested but not available, and if TensorFlow cannot be loaded: it
-            is damaged, built for another processor, or lacks memory.
+        DeviceError: if a GPU is requested but not available, or if TensorFlow cannot be loaded
+            because it is damaged, was built for another processor, or lacks memory.
     """
     _check_address_space()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -98,7 +99,7 @@ def _load_tensorflow():
 
 
 def _check_address_space() -> None:
-    """Check that the address space suffices for TensorFlow's threads; it would otherwise abort."""
+    """Check that the address space suffices for TensorFlow, which would otherwise abort."""
     if resource is None:
         return
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
@@ -132,10 +133,10 @@ def enough_memory(cells: int) -> Iterator[None]:
 def fill_several_arrays() -> None:
     """Enable XLA's fusion of kernels with several outputs; call before TensorFlow starts.
 
-    One kernel then computes all fields of a step. XLA reads this option once per process, and with
-    it stores shared intermediate results instead of recomputing them: programs with stages, slabs
-    or boundary conditions become much slower. It is therefore used only if all plans of a process
-    satisfy ``fuses_to_one_kernel``.
+    One kernel then computes all fields of a step. XLA reads this option once per process. With the
+    option, XLA stores shared intermediate results instead of recomputing them, which makes programs
+    with stages, slabs or boundary conditions much slower. The option is therefore used only if all
+    plans of a process satisfy ``fuses_to_one_kernel``.
     """
     requested = os.environ.get("XLA_FLAGS", "")
     if "xla_backend_extra_options" not in requested:
@@ -152,7 +153,7 @@ def _keep_memory() -> None:
 
     glibc returns arrays above about 100 kB to the operating system immediately, and the page faults
     of a new allocation cost more than computing its values; see mallopt(3). Arrays above 32 MiB are
-    still returned: retained, they would fragment the heap.
+    still returned, since they would fragment the heap.
     """
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL("libc.so.6").mallopt

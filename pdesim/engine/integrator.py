@@ -149,7 +149,7 @@ class Integrator:
         return self.plans[0].stepper.carries_state
 
     def advance(self, start: np.ndarray, dt: np.ndarray, first: int, last: np.ndarray):
-        """Take the steps from ``first`` to before ``last`` of intervals that begin at ``start``."""
+        """Take the steps ``first`` to ``last - 1`` of intervals that begin at ``start``."""
         return self.loop.advance(
             self.carry, self._double(start), self._double(dt), tf.constant(first, tf.int64),
             self.tensor(last, tf.int64), self._parameters, self._coefficients,

@@ -35,8 +35,8 @@ AFTER_EVENT = 1e-2
 class Frame:
     """A frame of a run.
 
-    ``state`` has shape ``(fields, *grid.shape)``, of several members
-    ``(members, fields, *grid.shape)``.
+    ``state`` has the shape ``(fields, *grid.shape)``, or ``(members, fields, *grid.shape)`` if
+    there are several members.
     """
 
     index: int

@@ -185,7 +185,8 @@ class StepContext:
     def pack(self, carry: Carry) -> tuple[tf.Tensor, Callable[..., Carry]]:
         """Return the carried data as one tensor on the grid, and the function that unpacks it.
 
-        Packing and unpacking in every step would be additional passes over memory.
+        Loops pack the data once per call, not in every step, to avoid additional passes over
+        memory.
         """
         on_grid, parts = -1 - self.problem.grid.dimensions, tf.nest.flatten(carry)
         sizes = [part.shape[on_grid] for part in parts]

@@ -37,9 +37,9 @@ class Loop(Protocol):
     def advance(self) -> Any:
         """``advance(carry, start, dt, first, last, parameters, coefficients)``.
 
-        Takes the steps from ``first`` up to, but not including, ``last`` of an interval that begins
-        at ``start``. Returns the carried data (None if they are the state), the state, and whether
-        each field is finite. With several members, ``last`` has one value for each member.
+        Takes the steps ``first`` to ``last - 1`` of an interval that begins at ``start``. Returns
+        the carried data (None if they are the state), the state, and whether each field is finite.
+        With several members, ``last`` has one value for each member.
         """
 
     @property
@@ -139,7 +139,10 @@ class TimeLoop:
     def parameter_tensors(
         self, values: Mapping[str, Any], make: Callable[[Any, tf.DType], tf.Tensor]
     ) -> dict[str, tf.Tensor]:
-        """Return parameters as tensors, with float64 values for combination with the time.
+        """Return parameters as tensors of the state's type.
+
+        If a formula depends on time, the result also contains float64 values of the parameters,
+        under the names of :func:`pdesim.operators.time_parts.double_names`.
 
         Args:
             make: returns a tensor for a value and a type.

@@ -61,7 +61,7 @@ def _write_tensor(file: h5py.File, sources: Sequence[Source]) -> None:
     file["t-coordinate"] = first.times.astype(np.float32)
     file["config"] = [_config(source) for source in sources]
     for number, source in enumerate(sources):
-        # a trajectory is small and is one chunk: written at once, it is compressed only once
+        # each trajectory is one chunk, which is written at once so that it is compressed only once
         tensor[number] = np.stack([frame[field] for _, frame in source.frames()])
 
 

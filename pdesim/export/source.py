@@ -67,7 +67,7 @@ class Source:
     def grid(self) -> Grid | None:
         """The computational grid, from the settings. The stored grid may be only a part of it.
 
-        None if the settings do not describe a grid with the stored axes.
+        The result is None if the settings do not describe a grid with the stored axes.
         """
 
         def each(value: Any) -> tuple:
@@ -88,7 +88,7 @@ class Source:
         return grid if set(grid.axes) == set(self.axes) else None
 
     def spacing(self, axis: str) -> float:
-        """The distance between stored points; for a single point, the computed grid's spacing."""
+        """The distance between stored points; for a single point, the spacing of :attr:`grid`."""
         centres, grid = self.coordinates[axis], self.grid
         if len(centres) > 1:
             return float(centres[-1] - centres[0]) / (len(centres) - 1)

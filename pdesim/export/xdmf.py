@@ -36,7 +36,7 @@ def write_xdmf(path: str | Path) -> Path:
 def save_xdmf(sources: Sequence[Source], path: Path) -> None:
     """Write a temporal collection of uniform meshes with cell data.
 
-    The mesh is three-dimensional for 1-D and 2-D data, too: VTK would place a 2-D mesh in the y-z
+    The mesh is also three-dimensional for 1-D and 2-D data: VTK would place a 2-D mesh in the y-z
     plane, and its reader does not support cell data on a mesh without thickness. Along a missing
     axis, the mesh is one cell thick and centred at 0. The path of the HDF5 file is relative to the
     folder of ``path``.

@@ -132,7 +132,7 @@ def changing(path: Path, size: int, **options: Any) -> Iterator[h5py.File]:
 
 
 def _reserve(path: Path, size: int) -> None:
-    """Allocate ``size`` bytes at the end of a file. HDF5 later releases those it does not use."""
+    """Allocate ``size`` bytes at the end of a file. HDF5 later releases unused bytes."""
     if not hasattr(os, "posix_fallocate"):
         return
     with open(path, "r+b") as file:

@@ -35,7 +35,7 @@ NAMES = (
     "sweep",
     "verify",
 )
-#: files that are changed in place; if such a file had a second name (hard link), the file of the
+#: files that are changed in place; if such a file had a second hard link, the contents under the
 #: other name would also change
 IN_PLACE = ("snapshots.h5", "pdesim.log", ".lock")
 #: folders that Hydra and Submitit create inside the folder of a run or a sweep
@@ -88,7 +88,7 @@ def check_creatable(folder: Path, setting: str = "hydra.run.dir") -> None:
         setting: the setting that chooses the folder, for errors.
 
     Raises:
-        OutputError: otherwise.
+        OutputError: if the folder, or the nearest existing folder above it, is not writable.
     """
     try:
         present = next(path for path in (folder, *folder.absolute().parents) if path.exists())

@@ -105,8 +105,8 @@ def check_for_writing(path: Path) -> None:
     about = path.lstat()
     if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1:
         raise OutputError(
-            f"{path} is a symbolic link or has a hard link; nothing was written",
-            "a regular file with a single name, so that no other file is changed",
+            f"{path} is not a regular file or has several hard links; nothing was written",
+            "a regular file with one hard link, so that no other file is changed",
         )
     open_hdf5(path).close()
 

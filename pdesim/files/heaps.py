@@ -1,4 +1,4 @@
-"""A check of the global heaps in HDF5 files, which the HDF5 library itself does not make.
+"""A check of global heaps in HDF5 files. The HDF5 library itself does not perform this check.
 
 Attributes of variable length are stored in global heaps, which have no checksum. If an entry of a
 heap is overwritten by zeros, the HDF5 library (1.14.6) enters an infinite loop: an entry with index

@@ -39,7 +39,7 @@ def read_picture(path: str | Path) -> np.ndarray:
 
     Integers are divided by the largest value of their type: 255, or 65535 for 16 bits. Floating
     point values are used unchanged. Colours are converted as in ITU-R 601-2, L = 0.299 R + 0.587 G
-    + 0.114 B. Of an animation, the first frame is read.
+    + 0.114 B. The first frame of an animation is read.
 
     Returns:
         Values from 0 to 1 as float32, shape (rows, columns), row 0 at the bottom.
@@ -72,7 +72,7 @@ def read_picture(path: str | Path) -> np.ndarray:
             f"{path} cannot be read as a picture ({error})", "a PNG, JPEG, GIF, TIFF, BMP or WebP"
         ) from None
     lowest, highest = values.min(), values.max()
-    if not (lowest >= 0 and highest <= 1):  # NaN is neither
+    if not (lowest >= 0 and highest <= 1):  # NaN fails both comparisons
         raise OutputError(
             f"the picture {path} has values from {lowest:g} to {highest:g}",
             "floating point values from 0 to 1, or integers that are not negative",

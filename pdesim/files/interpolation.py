@@ -51,7 +51,7 @@ def check_interpolations(values: Mapping[str, Any]) -> None:
         raise ConfigError(
             f"the settings have more than {MOST_CHARACTERS:,} characters after every ${{name}} is "
             "replaced by its value",
-            "settings without references that repeat each other",
+            "settings with fewer nested references",
         )
 
 

@@ -113,7 +113,7 @@ def check_aliases(text: str, most: int = MOST_NODES) -> None:
         if size > most:
             raise OutputError(
                 f"the YAML has more than {most:,} values after its aliases are expanded",
-                "settings without aliases that repeat each other",
+                "settings with fewer nested aliases",
             )
 
 

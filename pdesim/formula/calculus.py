@@ -2,8 +2,8 @@
 
 ``sympy.diff`` leaves ``Derivative``, ``Subs``, ``re``, ``im`` and ``DiracDelta`` nodes wherever it
 cannot prove that an argument is real (``abs(log(u))``) or encounters a jump. With the rules of this
-module, the derivative of a function with jumps or kinks is the one that it has everywhere else.
-Where the arguments of ``minimum`` or ``maximum`` are equal, it is the mean of both derivatives.
+module, jumps and kinks contribute nothing to a derivative. Where the arguments of ``minimum`` or
+``maximum`` are equal, the derivative is the mean of both derivatives.
 """
 
 from __future__ import annotations

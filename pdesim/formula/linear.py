@@ -165,7 +165,7 @@ def jacobian(
     Entry (i, j) is d rhs_i / d field_j, with each operator replaced by its symbol and each
     coefficient by its local value. Derivatives of a variable diffusivity are omitted, because they
     do not affect the leading order in the wave number. If the diffusivity itself contains
-    derivatives of the fields, they do, and are included.
+    derivatives of the fields, its derivatives affect the leading order and are included.
     """
     cache: _Cache = {}
     return sympy.ImmutableMatrix([_gradient(formula, fields, cache) for formula in rhs])

@@ -78,7 +78,7 @@ class _Parser:
         except (ValueError, RecursionError, MemoryError):
             raise self.fail(0, "this formula is nested too deeply to read") from None
         end = self.source.encode()[: tree.end_col_offset].decode()
-        if "#" in self.source[len(end) :]:  # Python reads a comment there
+        if "#" in self.source[len(end) :]:  # Python treats the rest as a comment
             raise self.fail(self.source.index("#", len(end)), "'#' is not part of a formula", _USE)
         try:
             result = self.number(tree, 0)

@@ -162,6 +162,6 @@ def build_grid(settings: Settings) -> Grid:
             raise ConfigError(
                 f"{name} from {ends[0]:g} to {ends[1]:g} in cells of {grid.spacing[axis]:.3g}: "
                 "neighbouring cells have the same coordinate in float64",
-                "an origin that is less than 10^12 cells away",
+                "coordinates of less than 10^12 times the cell size",
             )
     return grid

@@ -106,7 +106,7 @@ def _check_isotropic(problem: Problem) -> None:
 
 
 def _check_ghosts(problem: Problem) -> None:
-    """Compute the ghost-cell weights of all Robin conditions, which raises for invalid ones."""
+    """Check all Robin conditions by computing their ghost-cell weights."""
     grid, scheme = problem.grid, problem.discretisation
     if scheme.is_spectral:
         return

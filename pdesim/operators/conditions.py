@@ -47,7 +47,7 @@ INSIDE = 1e-12
 def orders(word: str) -> dict[int, int] | None:
     """Return the order of a partial derivative along each axis: ``{0: 1, 1: 1}`` for d2_dxdy.
 
-    None if ``word`` is not the name of a partial derivative.
+    The result is None if ``word`` is not the name of a partial derivative.
     """
     if not re.fullmatch(r"d\d*_(d[xyz]\d*)+", word):
         return None
@@ -97,7 +97,7 @@ class Conditions:
         return any(symbol.name in names for symbol in expression.free_symbols)
 
     def is_coefficient(self, expression: sympy.Basic) -> bool:
-        """Whether an expression depends on nothing but position, time and parameters."""
+        """Whether an expression depends only on position, time and parameters."""
         fields = expression.free_symbols & set(self.fields)
         return not fields and not lang.operators_in(expression)
 
@@ -155,7 +155,7 @@ class Conditions:
     def is_clamped(self, expression: sympy.Expr, axis: int, side: int) -> bool:
         """Whether the values and the normal derivatives of all fields in an expression are given.
 
-        False for an expression without fields.
+        The result is False for an expression without fields.
         """
         fields = [n for n, symbol in enumerate(self.fields) if symbol in expression.free_symbols]
         walls = [self.boundary.walls[n][axis][side] for n in fields]
@@ -164,7 +164,7 @@ class Conditions:
     def normal_order(self, node: sympy.Expr, axis: int) -> int:
         """Return the order of the highest derivative of an operator along an axis.
 
-        0 if ``node`` is not an operator or has no derivative along this axis.
+        The result is 0 if ``node`` is not an operator or has no derivative along this axis.
         """
         if not lang.is_operator(node) or lang.FLUXES.get(lang.word_of(node), axis) != axis:
             return 0
@@ -178,7 +178,7 @@ class Conditions:
         sum of fields multiplied by constants. The condition of a second derivative across the face
         is that of the Laplacian minus the derivatives along the face,
         ``d2f/dn2 = laplacian(f) - d2f/dt2``, which requires that f (or df/dn) is known on the face.
-        None if the settings do not determine the condition.
+        The result is None if the settings do not determine the condition.
         """
         word, inner = lang.word_of(node), node.args[-1]
         if word != lang.LAPLACIAN and orders(word) != {axis: 2}:
@@ -220,7 +220,7 @@ class Conditions:
     def value(self, expression: sympy.Expr, axis: int, side: int) -> sympy.Expr | None:
         """Return the value of an expression on a face as a formula of position and time.
 
-        None if it is unknown.
+        The result is None if the value is unknown.
         """
         return self._known("value", self._value, expression, axis, side)
 

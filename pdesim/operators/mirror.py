@@ -84,12 +84,12 @@ def slow_fields(problem: Problem) -> list[str]:
     """Return the fields whose sine or cosine series converges slowly (``operators=spectral`` only).
 
     A sine series is an odd continuation about Dirichlet boundaries, a cosine series an even one
-    about Neumann boundaries. It converges faster than any power of the spacing if the right-hand
-    side has the parity of the field. A source that is not zero at a Dirichlet boundary does not
-    have it: the continued solution has a jump in its second derivative, and its error decreases
-    with the second power of the spacing only. The same holds for ``-k*u`` with a nonzero boundary
-    value (the series expands u minus a polynomial that has the boundary value), and, with higher
-    powers, for other terms that are neither even nor odd.
+    about Neumann boundaries. Such a series converges faster than any power of the spacing if the
+    right-hand side has the parity of the field. A source that is not zero at a Dirichlet boundary
+    does not have this parity: the continued solution has a jump in its second derivative, and its
+    error decreases with the second power of the spacing only. The same holds for ``-k*u`` with a
+    nonzero boundary value (the series expands u minus a polynomial that has the boundary value),
+    and, with higher powers, for other terms that are neither even nor odd.
     """
     equation, boundary = problem.equation, problem.boundary
     if not problem.discretisation.is_spectral or all(boundary.periodic_axes):

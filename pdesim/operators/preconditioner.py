@@ -80,7 +80,7 @@ def choose(problem: Problem) -> Choice:
 def _averaged(problem: Problem) -> tuple[tuple[tuple[sympy.Expr, sympy.Expr], ...], ...] | None:
     """Return the diagonal entries of the Jacobian without terms that contain odd derivatives.
 
-    None if the coefficients cannot be averaged, or if there are no derivatives.
+    The result is None if the coefficients cannot be averaged, or if there are no derivatives.
     """
     words = (lang.LAPLACIAN, *lang.DERIVATIVES)
     symbols = {lang.operator_symbol(word): word for word in words}

@@ -168,7 +168,7 @@ class Problem:
 
     @cached_property
     def self_adjoint(self) -> bool:
-        """Whether the Jacobian has only constant coefficients and even operators: it is symmetric.
+        """Whether the Jacobian is symmetric: it has only constant coefficients and even operators.
 
         Coupling of fields, odd or mixed derivatives, coefficients that depend on position, second
         boundary conditions, and the one-sided ghost cells of higher orders at boundaries break the

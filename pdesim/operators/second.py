@@ -67,7 +67,8 @@ def check_second(
         obstacles: whether the problem has obstacles.
 
     Raises:
-        BoundaryError: if not. The message contains the field, the side and the allowed conditions.
+        BoundaryError: if a second condition is not needed or cannot be satisfied. The message
+            contains the field, the side and the allowed conditions.
     """
     for field, axis, side, wall in _stated_sides(conditions):
         side_name = _side_name(conditions, axis, side)

@@ -19,7 +19,7 @@ def forward(values: tf.Tensor, modes: Modes) -> tf.Tensor:
 
 
 def backward(coefficients: tf.Tensor, modes: Modes, derived: Sequence[int] = ()) -> tf.Tensor:
-    """Return the values on the grid of modes: the inverse of :func:`forward`.
+    """Return the values on the grid that correspond to modes: the inverse of :func:`forward`.
 
     Args:
         derived: the non-periodic axes along which the coefficients belong to an odd derivative:
@@ -40,8 +40,9 @@ def enforce_hermitian(coefficients: tf.Tensor, modes: Modes) -> tf.Tensor:
     Along the axis with a real-to-complex transform, only non-negative wave numbers are stored. In
     the planes in which this wave number is 0, or the highest on a grid of even size, opposite wave
     vectors are both stored, and their coefficients must be complex conjugates. Rounding breaks this
-    symmetry. The inverse transform ignores the asymmetric part, so that in modes that a stepper
-    carries from step to step it would grow unnoticed if the equation is linearly unstable.
+    symmetry. The inverse transform ignores the asymmetric part. This part would therefore grow
+    unnoticed in modes that a stepper carries from step to step, if the equation is linearly
+    unstable.
     """
     axis = modes.rfft_axis
     if axis is None:
@@ -80,7 +81,7 @@ def _axes(modes: Modes) -> tuple[list[int], list[int]]:
 
 
 def _along(values: tf.Tensor, axis: int, transform: Callable) -> tf.Tensor:
-    """Apply a transform of the last array axis along a coordinate axis (0 = x, 1 = y, 2 = z)."""
+    """Apply ``transform``, which acts on the last array axis, along a coordinate axis (0 is x)."""
     if axis == 0:
         return transform(values)
     return _swap(transform(_swap(values, axis)), axis)
@@ -150,7 +151,7 @@ def _half_sine(values: tf.Tensor) -> tf.Tensor:
 
 
 def _shift(coefficients: tf.Tensor, by: int) -> tf.Tensor:
-    """Shift coefficients by one index: those of sin(k x) have index k - 1, of cos(k x) index k."""
+    """Shift coefficients by one index: sin(k x) has index k - 1, cos(k x) has index k."""
     zero = tf.zeros_like(coefficients[..., :1])
     if by > 0:  # sines to cosines; the highest sine has no cosine on this grid
         return tf.concat([zero, coefficients[..., :-1]], axis=-1)

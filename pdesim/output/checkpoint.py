@@ -61,7 +61,7 @@ class Checkpoint:
         times: times of all frames.
         targets: times that must coincide with the end of a step.
         errors: estimated errors in time so far, shape ``(len(SAVED), fields)``; see
-            :meth:`pdesim.engine.monitor.Monitor.of`.
+            :meth:`pdesim.engine.monitor.Monitor.to_array`.
         state: the fields, shape ``(fields, *grid.shape)``.
         carry: arrays that the stepper passes from step to step, such as earlier rates.
         solid: True inside obstacles, shape ``grid.shape``; None without obstacles.
@@ -166,7 +166,7 @@ def _check(checkpoint: Checkpoint) -> None:
     """Check the types and ranges of all entries, which a correct checksum does not guarantee.
 
     Raises:
-        ValueError: naming the first invalid entry.
+        ValueError: if an entry is invalid. The message names the first one.
     """
     for field in dataclasses.fields(Checkpoint):
         if field.type in _TYPES:
@@ -178,7 +178,7 @@ def _check(checkpoint: Checkpoint) -> None:
             raise ValueError(f"{name} is not a list of increasing times")
     for name, many in (("frame", checkpoint.times), ("target", checkpoint.targets)):
         if not 0 <= getattr(checkpoint, name) < len(many):
-            raise ValueError(f"{name} is {getattr(checkpoint, name)}, but there are {len(many)}")
+            raise ValueError(f"{name} is {getattr(checkpoint, name)}, but only {len(many)} exist")
     _check_place(checkpoint)
     state, errors, solid = checkpoint.state, checkpoint.errors, checkpoint.solid
     if state.dtype.kind != "f" or not 2 <= state.ndim <= 4 or not np.isfinite(state).all():

@@ -33,8 +33,8 @@ HEADER = b"\x78\x01"
 END = b"\x01\x00\x00\xff\xff"
 #: largest length of a stored block, which is encoded in 16 bits
 LARGEST_STORED = 65535
-#: how much larger a chunk may become if some planes are stored uncompressed, as a fraction of its
-#: size with all planes compressed
+#: largest increase of the size of a chunk if some planes are stored uncompressed, as a fraction of
+#: its size with all planes compressed
 TOLERANCE = 0.05
 #: the compressed size of a plane is estimated from this number of pieces, of this many bytes each
 PIECES, PIECE = 8, 1024
@@ -55,7 +55,7 @@ class Deflater:
     """Compressor of the frames of one field.
 
     Since consecutive frames are similar, the planes that should be compressed are chosen only at
-    the frames 0, 1, 3 and 7, and at every eighth frame from there. A choice takes a fifth of the
+    the frames 0, 1, 3 and 7, and at every eighth frame after frame 7. A choice takes a fifth of the
     time of writing a chunk. An outdated choice makes chunks larger or slower to write, but not
     incorrect.
     """

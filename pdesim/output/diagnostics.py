@@ -28,8 +28,8 @@ def diagnose(
     Args:
         values: a frame of one field.
         cell_volume: volume of a cell.
-        solid: True inside obstacles, which are left out, in the shape of ``values``; None without
-            obstacles.
+        solid: boolean array of the shape of ``values``, True inside obstacles, which are excluded;
+            None if there are no obstacles.
     """
     flat = np.ravel(values) if solid is None else values[~solid]
     total, squares = _sums(flat)
@@ -67,8 +67,8 @@ class DiagnosticsFile:
         fields: names of the fields.
         cell_volume: volume of a cell.
         keep: when a run is resumed, the number of existing rows to keep, counted from the first.
-        solid: True inside obstacles, which are left out, in the shape of the grid; None without
-            obstacles.
+        solid: boolean array of the shape of the grid, True inside obstacles, which are excluded;
+            None if there are no obstacles.
 
     Raises:
         OutputError: if the file cannot be written.

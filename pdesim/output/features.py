@@ -84,7 +84,8 @@ def describe(
             contribute to the spectrum.
         before: the previous frame, of the same shape; None if there is none.
         interval: time between the two frames.
-        free: False inside obstacles, which are left out; None without obstacles.
+        free: boolean array, False inside obstacles, which are excluded; None if there are no
+            obstacles.
         scale: largest magnitude of the field during the run. A field that varies by less than 1e-5
             of this magnitude counts as uniform.
     """

@@ -14,7 +14,7 @@ from pdesim.errors import OutputError
 from pdesim.files import check_folder
 
 LOCK = ".lock"
-#: how long a writer waits for the lock, in seconds, because :func:`is_held` acquires it briefly
+#: number of seconds that a writer waits for the lock, since :func:`is_held` acquires it briefly
 GRACE_SECONDS = 0.5
 
 

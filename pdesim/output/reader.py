@@ -72,7 +72,7 @@ class Snapshots:
 
     @property
     def recovery_hint(self) -> str:
-        """How to repair the file if its writer was killed; otherwise empty."""
+        """A hint on how to repair the file if its writer was killed; otherwise empty."""
         if self.state != "truncated":
             return ""
         return f"the writer of {self.path} was killed: pdesim recover {self.path} repairs it"
@@ -191,7 +191,7 @@ def _check_coordinates(path: str, name: str, places: np.ndarray) -> None:
     """Check that cell centres increase, and are neither too large nor too close to each other.
 
     Raises:
-        OutputError: otherwise.
+        OutputError: if the cell centres do not satisfy these conditions.
     """
     growing = bool((np.diff(places) > 1 / MAX_COORDINATE).all())
     if not growing or not (np.abs(places) < MAX_COORDINATE).all():  # nan fails every comparison
@@ -206,7 +206,8 @@ def check_layout(file: h5py.File) -> None:
     store as many frames as ``time`` declares.
 
     Raises:
-        OutputError: naming the first dataset that does not fulfil these conditions.
+        OutputError: if a dataset does not satisfy these conditions. The message names the first
+            one.
     """
     path = file.filename
     # files that users have created in the documented layout need not have a version

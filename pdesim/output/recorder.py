@@ -33,7 +33,8 @@ class Worker:
     """A thread that executes tasks one after another, in the order of submission.
 
     Args:
-        waiting: number of tasks that may wait. While so many tasks are waiting, :meth:`put` blocks.
+        waiting: number of tasks that may wait. While this number of tasks is waiting, :meth:`put`
+            blocks.
     """
 
     def __init__(self, waiting: int) -> None:
@@ -192,6 +193,6 @@ class Recorder:
         except OutputError as error:
             # the run continues; the previous checkpoint still exists
             if not self._warned:
-                log.warning("the checkpoint was not written; the run continues: %s", error)
+                log.warning("the run continues, but the checkpoint was not written: %s", error)
             self._warned = True
         self._checkpoint_cost = clock.perf_counter() - began

@@ -131,7 +131,7 @@ def _check_copied(file: h5py.File) -> None:
     """Check that all datasets consist of numbers, and store all data that they declare.
 
     Raises:
-        OutputError: naming the first dataset for which this is not the case.
+        OutputError: if this is not the case. The message names the first such dataset.
     """
     for name in _datasets(file):
         data = file[name]
@@ -153,7 +153,7 @@ def _frames(file: h5py.File) -> tuple[int, int]:
 
 
 def _readable(file: h5py.File, frames: int) -> int:
-    """Return the number of frames before the first that cannot be decoded in every dataset."""
+    """Return the number of frames before the first one that cannot be decoded in some dataset."""
     growing = [file[name] for name in _datasets(file) if _grows(file[name])]
     for frame in range(frames):
         try:
@@ -204,7 +204,7 @@ def _compare(data: h5py.Dataset, new: h5py.Dataset, frames: int) -> None:
     """Check that a copied dataset equals the original byte for byte.
 
     Raises:
-        OSError: if it does not.
+        OSError: if they differ.
     """
     if new.ndim > 1 and _grows(new):
         same = all(

@@ -123,7 +123,8 @@ class RunFolder:
         """Replace ``status.json`` atomically, so that readers never see an incomplete file.
 
         If the file cannot be written, for example because the disk is full, a warning is logged and
-        the old file is kept. The run does not fail here, as it reports a full disk itself.
+        the old file is kept. No error is raised, since a full disk is reported when frames are
+        written.
         """
         values = {"format_version": status.FORMAT_VERSION} | values
         try:

@@ -266,7 +266,7 @@ class SnapshotWriter:
         """Wait until all frames are on the disk.
 
         Raises:
-            OutputError: if that fails; some file systems report a full disk only here.
+            OutputError: if that fails. Some file systems report a full disk only at this point.
         """
         with translate_errors(self.path):
             os.fsync(self._file.id.get_vfd_handle())
@@ -299,7 +299,7 @@ def translate_errors(path: Path) -> Iterator[None]:
         yield
     except UNREADABLE as error:
         raise OutputError(
-            f"{path} cannot be written: {reason(error)}; the frames written before are kept",
+            f"{path} cannot be written: {reason(error)}; frames written earlier are kept",
             hint="free some disk space, check the permissions, then pdesim resume "
             f"{path.parent}; or use another folder (hydra.run.dir=DIR)",
         ) from None

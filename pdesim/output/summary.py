@@ -126,7 +126,7 @@ class Summary:
 
 
 def summarize(path: str | Path) -> Summary:
-    """Return the summary of one run. Of the frames, only the first and the last are read.
+    """Return the summary of one run. Only the first and the last frame are read.
 
     Args:
         path: the folder of a run, or a snapshot file.

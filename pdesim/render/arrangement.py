@@ -15,10 +15,10 @@ from pdesim.render.text import LONGEST
 from pdesim.settings import Montage
 
 _MAX_IN_ROW = 8  # if a single setting has more values, they are arranged in several rows
-_MIN_FILLED = 0.5  # a plane of settings is drawn only if members fill at least this fraction of it
+_MIN_FILLED = 0.5  # smallest filled fraction for which tiles are placed by the values of settings
 _MAX_LINES = 3  # largest number of lines of a caption
 _MAX_PLAIN_INTEGER = 1e6  # smaller integers are written with all digits
-_PREFERRED_RATIO = 1.5  # width divided by height of a montage that is not a plane of settings
+_PREFERRED_RATIO = 1.5  # width divided by height of a montage without axes
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,10 @@ class Arrangement:
     """The places of the members in a grid of tiles, and their labels.
 
     ``cells`` contains the index of each tile's member, row by row from the top left, or None for an
-    empty tile. If the tiles form a plane of settings, ``x`` and ``y`` label its axes. Otherwise
-    ``captions`` contains alternative sets of captions, the preferred set first. A set has a caption
-    for every member, and all its captions have the same number of lines. If ``titled`` is True, the
-    first line of each caption is a title.
+    empty tile. If columns and rows stand for the values of settings (``is_plane``), ``x`` and ``y``
+    label them. Otherwise ``captions`` contains alternative sets of captions, the preferred set
+    first. A set has a caption for every member, and all its captions have the same number of lines.
+    If ``titled`` is True, the first line of each caption is a title.
     """
 
     columns: int
@@ -60,9 +60,9 @@ def arrange(members: Sequence[Member], options: Montage, ratio: float) -> Arrang
     """Arrange the members of a sweep in tiles.
 
     If ``montage.x`` or ``montage.y`` is given, or if the members differ in two settings (or in a
-    single setting with few values), the tiles form a plane of these settings, whose values increase
-    to the right and upwards. Otherwise the tiles are in the order of the members, and each has a
-    caption.
+    single setting with few values), columns and rows stand for the values of these settings, which
+    increase to the right and upwards. Otherwise the tiles are in the order of the members, and each
+    has a caption.
 
     Args:
         members: the members of the sweep.
@@ -98,7 +98,7 @@ def _requested_plane(
         raise ConfigError(
             f"the members {members[shared[0]].name} and {members[shared[1]].name} "
             f"have the same place; they differ in {', '.join(rest) or 'nothing'}",
-            f"montage.x and montage.y among {', '.join(differing)} that distinguish all members",
+            f"two settings that distinguish all members, among {', '.join(differing)}",
             "without montage.x and montage.y, every member has a tile with its label",
         )
     return plane
@@ -120,7 +120,7 @@ def _full_name(given: str | None, axis: str, differing: Sequence[str]) -> str | 
 def _plane(
     members: Sequence[Member], x: str | None, y: str | None
 ) -> tuple[Arrangement, tuple[int, int] | None]:
-    """Arrange the members in a plane of settings.
+    """Arrange the members with the values of a setting along each axis.
 
     Returns:
         The arrangement, and the indices of two members that have the same place (None if all places

@@ -31,11 +31,13 @@ PREWARM_CELL_UPDATES = 4e9
 #: systems, the process uses only time in which a core would be idle, until the run has ended. This
 #: matters because the threads of a run synchronise at every step: a delay of one delays all
 NICENESS = 10
-#: when the second process has to end, it is killed unless it has cleaned up after this many seconds
+#: if the second process is ended early, it is killed unless it has cleaned up after this many
+#: seconds
 EXIT_TIMEOUT_SECONDS = 2.0
 #: the program of the second process. It uses the same ``sys.path`` as this process, and does not
 #: depend on its working directory. It reads its orders from the pipe while another thread imports
-#: Matplotlib, so that this process need not wait for a full pipe. It exits if there are no orders.
+#: Matplotlib, so that writing to the pipe does not block this process. It exits if there are no
+#: orders.
 _PROGRAM = """\
 import os, sys, threading
 if hasattr(os, "SCHED_IDLE"):

@@ -50,7 +50,8 @@ class Axis:
 class FieldReader:
     """Reads the frames of a quantity as arrays to draw, of shape ``(nx,)`` or ``(ny, nx)``.
 
-    For a 3-D field, they are the values in the plane with index ``plane`` along ``depth``.
+    For a 3-D field, the arrays contain the values in the plane with index ``plane`` along
+    ``depth``.
     """
 
     path: Path
@@ -241,7 +242,7 @@ def _axes(file: h5py.File, dataset: h5py.Dataset, path: Path) -> tuple[Axis, ...
     if not names or len(known) < len(names) or expected != dataset.shape[1:]:
         raise OutputError(
             f"the shape {dataset.shape} of {dataset.name[1:]} in {path} does not match its axes",
-            f"(time, {', '.join(names or _AXES)}) with one root dataset per axis",
+            f"(time, {', '.join(names or _AXES)}), and coordinates of each axis in the root group",
         )
     return tuple(Axis(name, _unit(file[name]), file[name][:]) for name in known)
 

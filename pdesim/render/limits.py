@@ -97,8 +97,8 @@ def _without_isolated(
 ) -> tuple[float, float]:
     """The range of the values without isolated cells, if these would enlarge the range too much.
 
-    Isolated cells are a few cells with values more extreme than those that any block of 2 x 2 cells
-    has in all its cells. For a curve, which shows single cells well, they are included.
+    Isolated cells are few, and their values are so extreme that no block of 2 x 2 cells has such
+    values in all four cells. For curves, which show single cells well, isolated cells are included.
 
     Args:
         values: the frame, with NaN instead of infinite values.

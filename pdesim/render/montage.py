@@ -99,7 +99,7 @@ def montage(folder: str | Path, animation: Animation, options: Montage) -> tuple
     Raises:
         OutputError: if no member can be drawn, or if a picture cannot be written.
         ConfigError: if the settings do not apply to the sweep, or if the domains of the members
-            have different shapes.
+            have different aspect ratios.
         MissingExtraError: for MP4, if imageio-ffmpeg is not installed.
     """
     check_settings(animation, Animation)
@@ -173,7 +173,7 @@ def _summarise(reader: FieldReader) -> _FileSummary:
 def _check_same_shape(
     first: Member, one: _FileSummary, second: Member, other: _FileSummary
 ) -> None:
-    """Raise ConfigError if two domains have different ratios of their sides.
+    """Raise ConfigError if two domains have different aspect ratios.
 
     All tiles have the same size, so that a different ratio would distort the picture. Different
     numbers of cells are allowed.
@@ -185,8 +185,8 @@ def _check_same_shape(
     if not alike:
         a, b = (" x ".join(f"{n:g}" for n in reversed(file.lengths)) for file in (one, other))
         raise ConfigError(
-            f"the domains of {first.name} and {second.name} differ in shape: {a}, {b}",
-            "members whose domains have the same ratio of sides",
+            f"the domains of {first.name} and {second.name} differ in aspect ratio: {a}, {b}",
+            "members whose domains have the same aspect ratio",
         )
 
 

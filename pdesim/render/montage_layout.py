@@ -114,7 +114,7 @@ def lay_out_montage(spec: MontageSpec) -> MontageLayout:
 
 
 def empty_tile(width: int, height: int, reason: str, zoom: float) -> np.ndarray:
-    """Draw a tile without a picture, a cross and the reason, as ``(height, width)`` grey levels."""
+    """Draw a cross and the reason for a missing picture, as ``(height, width)`` grey levels."""
     image = Image.new("L", (width, height), _EMPTY)
     draw = ImageDraw.Draw(image)
     draw.line([(0, 0), (width - 1, height - 1)], _CROSS)
@@ -130,7 +130,10 @@ def empty_tile(width: int, height: int, reason: str, zoom: float) -> np.ndarray:
 
 
 def _gaps(spec: MontageSpec) -> tuple[int, int]:
-    """The gaps between columns and between rows in pixels; narrow in a plane of settings."""
+    """The gaps between columns and between rows in pixels.
+
+    They are narrow if columns and rows stand for the values of settings (``is_plane``).
+    """
     if spec.arrangement.is_plane:
         gap = max(1, round(min(spec.tile) / 40))
         return gap, gap

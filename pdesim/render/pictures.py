@@ -69,9 +69,9 @@ def draw_frames(stream: FrameStream, destination: Path | None = None) -> Path:
 
     Frames are drawn with the limits and colours that follow from the frames so far. If a new frame
     changes these, drawing starts again, but only after the limits and colours have remained
-    unchanged for as many frames as were drawn in vain. The number of frames drawn in vain is
-    therefore less than twice the number of frames of the run. The resulting file is the same as for
-    a run that has ended.
+    unchanged for as many frames as were discarded. The number of discarded frames is therefore less
+    than twice the number of frames of the run. The resulting file is the same as for a run that has
+    ended.
     """
     animation, path = stream.animation, stream.reader.path
     video = animation.name == "mp4"
@@ -91,7 +91,7 @@ def draw_frames(stream: FrameStream, destination: Path | None = None) -> Path:
 
 
 def poster(source: str | Path, animation: Animation, destination: str | Path) -> Path:
-    """Draw the last frame as a PNG of at least 1024 pixels; see :func:`render` for the rest."""
+    """Draw the last frame as a PNG of at least 1024 pixels; arguments as in :func:`render`."""
     check_settings(animation, Animation)
     destination = as_path(destination)
     path = _snapshot_file(as_path(source))

@@ -49,8 +49,9 @@ def continue_run(
 ) -> Continuation:
     """Plan the remaining part of a run, from the files in its folder.
 
-    A truncated snapshot file is recovered first. Of the two checkpoints, the newest intact one is
-    used. If there is none, the run is computed again from its start, and stored frames are kept.
+    A truncated snapshot file is recovered first. The newer of the two checkpoints is used or, if
+    that is not possible, the older one. If neither can be used, the run is computed again from its
+    start, and stored frames are kept.
 
     Args:
         folder: folder of the run.
@@ -144,7 +145,8 @@ def _merged(stored: Mapping[str, Any], requested: Mapping[str, Any]) -> dict[str
     """Return the stored settings, updated by those requested settings that may change.
 
     Raises:
-        ConfigError: naming other requested settings that differ from the stored ones.
+        ConfigError: if other requested settings differ from the stored ones. The message lists
+            them.
     """
     chosen = {  # animation=none is animation.name=none
         key: {"name": value}
@@ -187,7 +189,7 @@ def _merged(stored: Mapping[str, Any], requested: Mapping[str, Any]) -> dict[str
 def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the dotted names and the values of settings, at most two levels deep.
 
-    Mappings on the second level are values of settings.
+    A mapping on the second level is treated as the value of a setting.
     """
     for key, value in values.items():
         if isinstance(value, Mapping) and not prefix:
@@ -281,7 +283,7 @@ def _from_checkpoint(checkpoint: Checkpoint, settings: Settings, name: str) -> P
     _check_state(checkpoint, (len(checkpoint.state), *grid.shape), precision)
     if (checkpoint.solid is None) != (settings.domain.mask is None):
         raise OutputError(
-            "either the checkpoint or the settings have obstacles, but not both", hint=_HINT
+            "only one of the checkpoint and the settings contains obstacles", hint=_HINT
         )
     plan = build_plan(settings, name, replace(checkpoint, times=times))
     _check_state(checkpoint, (len(plan.equation.fields), *grid.shape), precision)
@@ -320,8 +322,8 @@ def _times(checkpoint: Checkpoint, settings: Settings) -> np.ndarray:
         nearest = checkpoint.targets[checkpoint.target + 1]
         if checkpoint.steps_since_target and end < nearest:
             raise ConfigError(
-                f"time.end={end:g} is too early: the run is on its way to t = {nearest:g}, with "
-                "time steps that do not end at earlier times",
+                f"time.end={end:g} is too early: the next time at which a time step must end is "
+                f"t = {nearest:g}",
                 f"at least {nearest:g}",
             )
         return kept if np.isclose(kept[-1], end, rtol=1e-12) else np.append(kept, end)

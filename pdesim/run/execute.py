@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pdesim")
 
-#: a run reports the time for which it has waited for the disk if this exceeds so many seconds
+#: a run reports for how long it has waited for the disk if this exceeds this number of seconds
 NOTABLE_WAIT_SECONDS = 0.5
 
 
@@ -59,7 +59,7 @@ class Options:
             only.
         owns_process: whether the process computes nothing else, so that TensorFlow may be
             configured for this run.
-        progress: the part of a sweep that these jobs constitute, for the progress display.
+        progress: the share of these jobs in the progress of a sweep.
     """
 
     detailed: bool = True

@@ -20,7 +20,7 @@ LINE_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class SweepProgress:
-    """The part of a sweep that a batch constitutes.
+    """The share of a batch of members in the progress of a sweep.
 
     Args:
         before: fraction of the sweep that is done when the batch starts.
@@ -73,7 +73,7 @@ def progress_display(
         name: label of the run or the batch.
         start, end: interval of simulated time.
         cells: number of cells of the grid.
-        progress: the part of a sweep that the batch constitutes. The bar, the percentage and the
+        progress: the share of the batch in the progress of a sweep. The bar, the percentage and the
             remaining time are those of the entire sweep.
 
     Yields:

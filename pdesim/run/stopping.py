@@ -85,7 +85,8 @@ def _start_of(pid: int) -> str | None:
 class StopRequests:
     """Collects requests to stop a run.
 
-    The run calls :meth:`check` at points where stopping is safe; it raises the first request.
+    The run calls :meth:`check` at points where stopping is safe. The method raises an exception for
+    the first request.
 
     Args:
         seconds: limit of wall-clock time from now; None: unlimited.

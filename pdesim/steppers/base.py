@@ -54,7 +54,7 @@ class System(Protocol):
         """Return Fourier, sine or cosine coefficients of a state."""
 
     def to_state(self, modes: Array) -> Array:
-        """Return the state of modes: the inverse of :meth:`to_modes`."""
+        """Return the state that corresponds to modes: the inverse of :meth:`to_modes`."""
 
     def enforce_hermitian(self, modes: Array) -> Array:
         """Return the nearest modes with the Hermitian symmetry of a real state."""

@@ -25,7 +25,7 @@ class Cost:
     ``evaluate`` and arithmetic with arrays, in the order in which ``step`` computes them.
 
     Args:
-        depth: the number of chained right-hand sides, of which each uses the previous one.
+        depth: the number of chained right-hand sides, each of which uses the previous one.
         is_local: whether the step consists of right-hand sides and arithmetic only.
         neighbors_read: the arrays of which neighbouring cells are read.
         reused: the other arrays that contain a right-hand side and from which several later arrays

@@ -112,7 +112,10 @@ def _key(entry: Phi) -> str:
 
 
 def _functions(linear: np.ndarray, dt: float, highest: int) -> list[np.ndarray]:
-    """Return ``phi_0`` to ``phi_highest`` of ``dt * linear``; only diagonals if it is diagonal."""
+    """Return ``phi_0`` to ``phi_highest`` of ``dt * linear``.
+
+    If ``linear`` is diagonal, only the diagonals are returned.
+    """
     if is_diagonal(linear):
         return phi_of_numbers(diagonal(linear) * dt, highest)
     return phi_of_matrices(linear * dt, highest)

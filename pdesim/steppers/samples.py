@@ -68,11 +68,11 @@ def deciding_cells(
 def reactions_are_slow(problem: Problem, state: np.ndarray, dt: float) -> bool:
     """Whether explicit steps of length ``dt`` are limited by derivatives only.
 
-    The stability limit then does not depend on the state. True if the coefficients of derivatives
-    depend on neither fields nor time, and if the eigenvalues of the reactions (the Jacobian for
-    uniform perturbations) are at most ``PER_STEP / dt``, and at most ``SLOW`` times those of the
-    rest of the Jacobian at the steepest waves. This test takes about 1 ms; a new stability analysis
-    takes 100 ms on large grids.
+    The stability limit then does not depend on the state. The result is True if the coefficients of
+    derivatives depend on neither fields nor time, and if the eigenvalues of the reactions (the
+    Jacobian for uniform perturbations) are at most ``PER_STEP / dt``, and at most ``SLOW`` times
+    those of the rest of the Jacobian at the steepest waves. This test takes about 1 ms; a new
+    stability analysis takes 100 ms on large grids.
 
     Args:
         state: shape ``(fields, *grid.shape)``.

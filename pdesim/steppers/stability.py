@@ -193,7 +193,7 @@ def _sample(
 def stable_step(stepper: Stepper, linearised: Linearised, longest: float) -> float:
     """Return the largest stable dt below ``longest``.
 
-    ``inf`` if ``longest`` is stable; 0 if the method is unstable for every dt.
+    The result is ``inf`` if ``longest`` is stable, and 0 if the method is unstable for every dt.
     """
     matrices = linearised.matrix(linearised.problem.equation.formulas)
     rates = np.linalg.eigvals(matrices)

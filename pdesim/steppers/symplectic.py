@@ -67,7 +67,7 @@ def _own_rate(
 ) -> tuple[sympy.Expr, sympy.Expr] | None:
     """Return the constant g and the rest in ``formula = g*field + rest``.
 
-    None if the rest depends on the field, or if g is not a constant.
+    The result is None if the rest depends on the field, or if g is not a constant.
     """
     if field not in formula.free_symbols:
         return sympy.Integer(0), formula
@@ -84,8 +84,8 @@ def _momenta(
     """Return the indices of the fields that are momenta; None if there is no valid choice.
 
     In a valid choice, the forces on momenta do not depend on momenta, the rates of positions do not
-    depend on positions, and positions are not damped. Of several valid choices, that with the most
-    momenta whose formulas contain spatial operators is returned.
+    depend on positions, and positions are not damped. If several choices are valid, the one with
+    the largest number of momenta whose formulas contain spatial operators is returned.
     """
 
     def separates(momenta: tuple[int, ...]) -> bool:

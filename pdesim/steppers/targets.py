@@ -90,7 +90,7 @@ def find_events(problem: Problem, times: np.ndarray, given: Sequence[float] = ()
             candidates.extend(_changes(problem, expression, samples))
     events, near = np.unique(np.array(candidates, dtype=float)), nearness(times)
     events = events[(events > start + near) & (events < end - near)]
-    # of several nearly equal times keep the last one, at which all formulas have switched
+    # keep the last of several nearly equal times, at which all formulas have switched
     return events[np.append(np.diff(events) > near, True)] if len(events) else events
 
 

@@ -32,7 +32,8 @@ class TimeStep:
         dt: the maximum step of steppers with fixed steps, the first step of adaptive steppers.
         limit: the largest stable step; inf if there is no limit.
         tolerance: the tolerance of the local error of adaptive steppers; None for other steppers.
-        automatic: whether fixed steps are adapted to the error that is measured during the run.
+        automatic: whether the length of fixed steps is adjusted to the error measured during the
+            run.
     """
 
     dt: float
@@ -93,7 +94,7 @@ def tolerance_of(settings: Settings, stepper: Stepper) -> float | None:
 
 
 def is_automatic(settings: Settings, stepper: Stepper) -> bool:
-    """Whether fixed steps are adapted to the error that is measured during the run.
+    """Whether the length of fixed steps is adjusted to the error measured during the run.
 
     This requires ``time.dt=auto`` and a method that is not exact.
     """
@@ -123,7 +124,7 @@ def time_step(
     name, given = stepper.method.name, settings.time.dt
     if limit == 0.0 and not settings.time.unsafe:
         raise StepperError(
-            f"stepper={name} is unstable for {problem.equation.name} at any time step",
+            f"stepper={name} has no stable time step for {problem.equation.name}",
             "a stepper that is stable for oscillations, such as rk4, verlet or crank_nicolson",
             "time.unsafe=true to override",
         )

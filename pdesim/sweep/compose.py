@@ -83,7 +83,7 @@ def _are_leaves(numbers: dict[str, float], composed: Composed, form: Sequence[st
 
 
 def _find_section(values: dict[str, Any], key: str) -> tuple[object, str]:
-    """Return the section that contains a setting, and the setting's name there."""
+    """Return the section that contains a setting, and the setting's name in this section."""
     *sections, name = key.split(".")
     section: object = values
     for part in sections:

@@ -56,8 +56,8 @@ def _distinct(
     """Yield distinct rows in the order of their first appearance (sampling without replacement).
 
     After all ``size`` combinations have been yielded, they may be yielded again. If no new
-    combination is drawn in many attempts, because the missing ones have small probabilities, the
-    missing ones are yielded in the order of the list of all combinations.
+    combination is drawn in many attempts, because the remaining ones have small probabilities,
+    these are yielded in the order of the list of all combinations.
     """
     seen: set[tuple[str, ...]] = set()
     misses = 0

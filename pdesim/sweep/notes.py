@@ -12,7 +12,7 @@ from pdesim.settings import lies_in
 def settings_without_effect(
     composed: Composed, overrides: Sequence[str], jobs: Sequence[Sequence[str]]
 ) -> list[str]:
-    """Return notes on those given settings of the workers or the montage that have no effect.
+    """Return notes on settings of the workers or the montage that were given but have no effect.
 
     Args:
         composed: the settings of the first member.

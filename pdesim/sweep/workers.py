@@ -126,7 +126,7 @@ def compute_elsewhere(
 
 
 def _with_signal(outcome: Outcome, stop: StopRequests) -> Outcome:
-    """Name the signal that interrupted the sweep, which a worker does not know."""
+    """Return the outcome with an error that names the signal, which workers do not know."""
     if not (stop.caught and stop.reason and isinstance(outcome.error, InterruptedRun)):
         return outcome
     message, code = stop.reason

@@ -55,7 +55,10 @@ def is_damped(rate: complex) -> bool:
 
 
 def _shrunk(problem: Problem, halvings: int) -> Problem:
-    """The problem on a smaller domain that has the same lower corner, or contains the same jump."""
+    """The problem on a domain whose sides are halved ``halvings`` times.
+
+    The lower corner is kept or, if a coefficient jumps, the domain is centred at the jump.
+    """
     extent = tuple(length / 2**halvings for length in problem.grid.extent)
     smaller = replace(problem, grid=replace(problem.grid, extent=extent))
     jump = find_jump(problem)

@@ -29,7 +29,7 @@ def adjusted(
 ) -> sympy.Expr:
     """``function`` plus a linear combination of ``corrections``, so that all conditions are met.
 
-    If several combinations meet them, the one with the smallest coefficients is used.
+    If several combinations meet the conditions, the one with the smallest coefficients is used.
     """
     rows = [[condition(f) for f in (*corrections, function)] for condition in conditions]
     system = np.array(rows)

@@ -44,7 +44,8 @@ class Manufactured:
     def state(self, time: float) -> np.ndarray:
         """The exact solution at the cell centres, ``(fields, *grid.shape)``.
 
-        Inside obstacles, where the computed state does not change, it is the solution at time 0.
+        Inside obstacles, the solution at time 0 is returned, since the computed state does not
+        change there.
         """
         now, mask = self._values(time), self.problem.mask
         return now if mask is None else np.where(mask.solid, self._values(0.0), now)
@@ -119,7 +120,10 @@ def _solid(grid: Grid, case: str) -> np.ndarray:
 
 
 def _obstacle_axes(scaled: Sequence, case: str) -> list:
-    """The coordinates along the edges of the obstacle: ``scaled``, rotated for a turned box."""
+    """The coordinates along the edges of the obstacle.
+
+    These are ``scaled`` or, if the box is rotated by 45 degrees, the rotated coordinates.
+    """
     if case != TURNED_OBSTACLE:
         return list(scaled)
     x, y, *others = scaled
@@ -212,9 +216,9 @@ def vanishing_power(problem: Problem) -> int | None:
     """The power m if all operators of an equation act on functions that start with u**m, m > 1.
 
     At u = 0, the diffusivity of these equations vanishes (porous media). Solutions u = w**(1/m)
-    with a smooth w nevertheless have a flux there. Only with these solutions does a boundary with
-    the value 0 differ from one without flux. The result is None for other equations, and for
-    problems for which there is no solution of this kind.
+    with a smooth w nevertheless have a flux there. For other solutions, a boundary with the value 0
+    does not differ from one without flux. The result is None for other equations, and for problems
+    for which there is no solution of this kind.
     """
     equation = problem.equation
     pairs = [pair for pair in problem.boundary.walls[0] if pair[0].kind != "periodic"]
@@ -222,7 +226,7 @@ def vanishing_power(problem: Problem) -> int | None:
     if len(equation.fields) > 1 or equation.steady or not dirichlet or problem.mask is not None:
         return None
     if has_jumps(problem):
-        return None  # the solution would have to have a kink as well
+        return None  # the solution would also need a kink
     (u,) = equation.field_symbols
     powers = set()
     for node in lang.operators_in(equation.formulas[0]):

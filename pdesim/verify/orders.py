@@ -80,7 +80,7 @@ CASE_NAMES = {
     VANISHING: ", u = 0 at boundaries",
     JUMP: ", jump of a coefficient",
     BOX_OBSTACLE: ", box as obstacle",
-    TURNED_OBSTACLE: ", turned box as obstacle",
+    TURNED_OBSTACLE: ", rotated box as obstacle",
 }
 #: largest error of a spectral discretisation on the finest grid
 SPECTRAL_ERROR = 1e-7
@@ -378,7 +378,7 @@ def _duration(problem: Problem, stepper_name: str, stages: int) -> float:
     stepper = build_stepper(stepper_name, problem, stages)
     limit = stable_step(stepper, linearised(problem), 1e9)
     if limit == 0.0:
-        raise StepperError(f"{stepper_name} is unstable for {problem.equation.name} at any step")
+        raise StepperError(f"{stepper_name} has no stable time step for {problem.equation.name}")
     return min(0.7 * limit * FIRST_STEPS, 2.0 / solution_rate(problem))
 
 

@@ -100,9 +100,9 @@ def _arguments_of_operators(problem: Problem) -> list:
 def has_stiff_measurement(problem: Problem, stepper: str) -> bool:
     """Whether a stepper is measured with time-dependent boundary values and stiff steps.
 
-    Only 1-D problems of second order with stencils are: for others, the explicit reference
-    integration would take too many steps. ``exact`` does not support time-dependent boundary
-    values.
+    Stiff steps are measured only for 1-D problems of second order with stencils. For other
+    problems, the explicit reference integration would take too many steps. ``exact`` does not
+    support time-dependent boundary values.
     """
     if stepper == "exact" or problem.mask is not None:
         return False
@@ -120,9 +120,9 @@ def verify_matrix(
     """Measure the matrix, or a part of it, for one equation, and yield the rows.
 
     The matrix consists of all schemes with all boundary conditions, followed by all compatible
-    steppers. Not measured are ``conv`` on axes that are not periodic (its results differ from those
-    of ``stencil`` only by round-off, as tests confirm) and steppers in 2-D (as in 1-D, they
-    integrate a system of ordinary differential equations).
+    steppers. Two combinations are not measured: ``conv`` on axes that are not periodic, since its
+    results differ from those of ``stencil`` only by round-off, and steppers in 2-D, since they
+    integrate a system of ordinary differential equations, as in 1-D.
 
     Args:
         plan: the plan of the equation.

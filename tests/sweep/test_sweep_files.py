@@ -340,7 +340,7 @@ def test_damaged_and_different_members(tmp_path):
     make_run(tmp_path / "7", (12, 8), 2, parameters={"F": 0.5, "k": 0.5}, status=DONE)
     assert montage(tmp_path, STILL, Montage())[0].is_file()
     make_run(tmp_path / "8", (8,), 2, parameters={"F": 0.6, "k": 0.5}, status=DONE)
-    with pytest.raises(ConfigError, match="0 and 8 differ in shape"):
+    with pytest.raises(ConfigError, match="0 and 8 differ in aspect ratio"):
         montage(tmp_path, STILL, Montage())
     with pytest.raises(ConfigError, match="field"):
         montage(tmp_path, STILL.model_copy(update={"field": "q"}), Montage())

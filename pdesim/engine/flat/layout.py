@@ -27,7 +27,7 @@ class FlatLayout:
     """Flat arrays ``(..., fields, cells)`` of a state ``(..., fields, *grid.shape)``.
 
     Args:
-        depth: chained right-hand sides in one step.
+        depth: the number of chained right-hand sides in one step.
         steps: the number of steps per exchange of ghost cells.
         columns: the number of ghost cells at both ends of the axes x, y, z, except for the last
             axis, which is divided into rows.
@@ -95,7 +95,8 @@ class FlatLayout:
     def cost(self) -> float:
         """The cost of a right-hand side relative to one without ghost cells.
 
-        A share of the cost of an exchange is included.
+        The cost of an exchange, divided by the number of right-hand sides between two exchanges, is
+        included.
         """
         wider = self.row / math.prod(self.problem.grid.shape[1:])
         longer = 1 + self.ghosts / self.rows  # on average, half of the ghost rows are computed
@@ -120,7 +121,11 @@ class FlatLayout:
         return sum(o * stride for o, stride in zip(offsets, self.strides, strict=True))
 
     def pad(self, state: tf.Tensor) -> tf.Tensor:
-        """Return a state as a flat array, with space for ghost cells and a row at both ends."""
+        """Return a state as a flat array with space for ghost cells.
+
+        A row of ghost cells is added at both ends of the first array axis, and ``columns`` ghost
+        cells at both ends of every other axis. Their values are arbitrary.
+        """
         before = state.shape.rank - self.problem.grid.dimensions
         for axis, ghosts in enumerate(self._beyond, start=before):
             room = tf.split(state, [ghosts, state.shape[axis] - ghosts], axis=axis)[0]
@@ -187,7 +192,7 @@ class FlatLayout:
         return xla.optimization_barrier(tf.reshape(interior_mask, [-1]))[0]
 
     def interior(self, flat: tf.Tensor, beyond: int = 0) -> tf.Tensor:
-        """Return the rows without those of ghost cells, except ``beyond`` of these at both ends."""
+        """Return the rows of the grid, with ``beyond`` rows of ghost cells at both ends."""
         return middle(flat, (self.rows + 2 * beyond) * self.row)
 
 

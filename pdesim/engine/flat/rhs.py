@@ -96,7 +96,10 @@ class FlatRightHandSide:
         return tf.reshape(values, (*values.shape, 1))
 
     def stored(self, values: Any) -> Any:
-        """Return the same tensors, stored; XLA would otherwise compute them for each neighbour."""
+        """Return the tensors, stored in memory.
+
+        XLA would otherwise compute them again for each neighbour.
+        """
         # every condition is different, since XLA merges conditionals with equal conditions
         true = self.opaque_nonnegative > -next(self._conditions)
         zeros = partial(tf.nest.map_structure, tf.zeros_like, values)

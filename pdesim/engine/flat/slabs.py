@@ -27,7 +27,7 @@ Sweep = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tens
 class Slabs:
     """The division of a flat state ``(..., fields, cells)`` into ``count`` slabs of equal size.
 
-    If the number of slabs does not divide the grid, slabs overlap by a row.
+    If the number of rows is not a multiple of ``count``, some adjacent slabs overlap by a row.
 
     Args:
         tile: the layout of a tile, which takes ``tile.steps`` steps at a time.
@@ -134,8 +134,8 @@ def decompose(
 ) -> Slabs | None:
     """Return slabs for a large grid; None if it is small or has too few rows.
 
-    Also None if a tile cannot take several steps at a time (unless ``single``), or if there would
-    be too few slabs to use more than half of the cores.
+    The result is also None if a tile cannot take several steps at a time (unless ``single``), or if
+    there would be too few slabs to use more than half of the cores.
 
     Args:
         layout: the layout of the grid.
