@@ -179,7 +179,7 @@ class Snapshots:
         return "" if unit == "1" else unit
 
     def checked_fields(self) -> tuple[str, ...]:
-        """Return :attr:`ordered_fields` after checking that all fields have the same axes.
+        """Return the fields in the order of the equation, if all of them have the same axes.
 
         Raises:
             OutputError: if there is no field, or if the shape of a field is not ``(time, ..., x)``.
@@ -203,7 +203,7 @@ class Snapshots:
         return count
 
     def frame_times(self, fields: Sequence[str]) -> np.ndarray:
-        """Return the times of the frames that :meth:`frame_count` counts, as float64."""
+        """Return the times of the complete frames of these fields, as float64."""
         return np.asarray(self.times[: self.frame_count(fields)], dtype=np.float64)
 
     def read_frame(self, field: str, frame: int, plane: int | None = None) -> np.ndarray:
