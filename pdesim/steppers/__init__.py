@@ -1,4 +1,4 @@
-"""Time steppers: a catalogue of methods (``methods``), and one module for each family.
+"""Time steppers: a catalogue of methods (``tableaux``), and one module for each family.
 
 ``base`` defines the interface. A step is arithmetic on the arrays of a ``System``, so the same code
 serves three purposes: it advances tensors; applied to small matrices, it gives the stability limit
@@ -16,10 +16,10 @@ from pdesim.operators.problem import Problem
 from pdesim.steppers.base import Stepper
 from pdesim.steppers.exponential import Exponential
 from pdesim.steppers.implicit import ImexMultistep, ThetaMethod
-from pdesim.steppers.methods import METHODS, Method
 from pdesim.steppers.runge_kutta import EmbeddedRungeKutta, RungeKutta
 from pdesim.steppers.runge_kutta_legendre import RungeKuttaLegendre
 from pdesim.steppers.symplectic import SymplecticComposition, partition
+from pdesim.steppers.tableaux import METHODS, Method
 
 __all__ = [
     "METHODS",
