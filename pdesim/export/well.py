@@ -189,6 +189,6 @@ def _boundary_values(source: Source) -> dict[tuple[str, str], list[float]]:
     numbers = {symbols[name]: value for name, value in given.items()}
     for field, per_axis in zip(fields, boundary.walls, strict=True):
         for axis, pair in zip(grid.axes, per_axis, strict=True):
-            values = [wall.value.subs(numbers) for wall in pair]
+            values = [condition.value.subs(numbers) for condition in pair]
             prescribed[field, axis] = [float(v) if v.is_number else np.nan for v in values]
     return prescribed

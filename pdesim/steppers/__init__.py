@@ -116,7 +116,7 @@ def _why_not_exact(problem: Problem) -> str | None:
             return "it needs a linear equation with constant coefficients"
         if TIME in term.free_symbols:
             return "it needs a source that does not depend on time"
-    if any(wall.is_time_dependent for wall in problem.boundary.all_walls):
+    if any(condition.is_time_dependent for condition in problem.boundary.all_walls):
         return "it needs boundary values that do not depend on time"
     return None
 
