@@ -191,7 +191,7 @@ class Montage(_Section):
 
 
 class Sweep(_Section):
-    """The choice of a sweep's members; see ``pdesim.sweep.sampling``."""
+    """The choice of a sweep's members; see ``pdesim.sweep.overrides``."""
 
     name: Literal["grid", "zip", "random", "latin_hypercube", "sobol"] = "grid"
     n: Annotated[int, Field(ge=1)] | None = None

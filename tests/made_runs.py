@@ -41,7 +41,7 @@ def make_run(
     compression: str | None = "gzip",
     parameters: dict | None = None,
     boundary: dict | None = None,
-    walls: dict | None = None,
+    kinds: dict | None = None,
     mask: np.ndarray | None = None,
     interval: float = 0.5,
     status: dict | None = None,
@@ -58,8 +58,8 @@ def make_run(
         "boundary": {"default": "periodic"} if boundary is None else boundary,
         "operators": {"name": "stencil", "order": 2},
     }
-    if walls is None:
-        walls = {f"{field}.{axis}": ["periodic", "periodic"] for field in fields for axis in axes}
+    if kinds is None:
+        kinds = {f"{field}.{axis}": ["periodic", "periodic"] for field in fields for axis in axes}
     path = folder / "snapshots.h5"
     with h5py.File(path, "w", libver=("v110", "v110")) as file:
         file["time"] = interval * np.arange(frames)
@@ -87,7 +87,7 @@ def make_run(
                 "equation_name": "made",
                 "equation": "\n".join(f"d{f}/dt = 0" for f in fields),
                 "fields": list(fields),
-                "boundary": repr(walls),
+                "boundary": repr(kinds),
                 "seed": 7,
                 "precision": "float32",
                 "pdesim_version": "0.1.0",

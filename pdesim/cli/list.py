@@ -120,7 +120,7 @@ def _equation(name: str, config_dir: str | None, details: bool = False) -> list[
 
 
 def _steppers() -> Iterator[Section]:
-    from pdesim.steppers.methods import METHODS
+    from pdesim.steppers.tableaux import METHODS
 
     yield "auto", ["chosen automatically for each problem"]
     for name, method in METHODS.items():

@@ -138,7 +138,7 @@ def _hydra(arguments: list[str]) -> int:
     from pdesim.config.compose import compose_settings, open_override
     from pdesim.files import check_sweep_folder
     from pdesim.sweep.compose import Composer
-    from pdesim.sweep.sampling import first_values, members
+    from pdesim.sweep.overrides import first_values, members
 
     trusted = TRUST in arguments
     flags, overrides, config_dir = sort_words([word for word in arguments if word != TRUST])
@@ -242,8 +242,8 @@ def _sweep(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> i
     from pdesim.files import check_sweep_folder, new_folder
     from pdesim.sweep.compose import Composer
     from pdesim.sweep.notes import settings_without_effect
+    from pdesim.sweep.overrides import first_values, members
     from pdesim.sweep.run import run_sweep
-    from pdesim.sweep.sampling import first_values, members
 
     if is_given("hydra.sweep.subdir", overrides):
         raise ConfigError(

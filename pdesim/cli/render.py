@@ -31,7 +31,6 @@ def run(arguments: Sequence[str]) -> int:
     """Run the command and return the exit code."""
     from pdesim.files import reading
     from pdesim.output import Snapshots
-    from pdesim.output.metadata import read_config
     from pdesim.output.sweeps import is_sweep
     from pdesim.render import render
 
@@ -53,7 +52,7 @@ def run(arguments: Sequence[str]) -> int:
         fields = snapshots.fields
         if snapshots.recovery_hint:
             print(f"pdesim: {snapshots.recovery_hint}", file=sys.stderr)
-        stored = read_config(snapshots.attributes)
+        stored = snapshots.config
     animation = _settings(Animation, "animation", stored, overrides, fields)
     print(render(source, animation))
     return 0
@@ -62,7 +61,6 @@ def run(arguments: Sequence[str]) -> int:
 def _render_sweep(folder: Path, overrides: Sequence[str]) -> int:
     from pdesim.files import reading
     from pdesim.output import Snapshots
-    from pdesim.output.metadata import read_config
     from pdesim.output.sweeps import find_members
     from pdesim.render import montage
 
@@ -71,7 +69,7 @@ def _render_sweep(folder: Path, overrides: Sequence[str]) -> int:
     for member in find_members(folder):
         if member.file and member.state != "unreadable":
             with reading(member.file), Snapshots(member.file) as snapshots:
-                stored, fields = read_config(snapshots.attributes), snapshots.fields
+                stored, fields = snapshots.config, snapshots.fields
             break
     animation = _settings(Animation, "animation", stored, overrides, fields)
     for path in montage(folder, animation, _settings(Montage, "montage", stored, overrides)):

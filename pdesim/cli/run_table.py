@@ -161,9 +161,9 @@ def _facts(run: Summary) -> list[tuple[str, str | Text]]:
     frames = f"{run.frames:,}, t = {run.first_time:g}" + (
         "" if steady else f" to {run.last_time:g}"
     )
-    kinds = {field: _walls(walls) for field, walls in run.boundary.items()}
-    alike = len(set(kinds.values())) == 1
-    walls = next(iter(kinds.values())) if alike else _join(f"{f}: {w}" for f, w in kinds.items())
+    texts = {field: _boundary_text(kinds) for field, kinds in run.boundary.items()}
+    alike = len(set(texts.values())) == 1
+    boundary = next(iter(texts.values())) if alike else _join(f"{f}: {w}" for f, w in texts.items())
     return [
         ("run", run.path),
         ("state", state),
@@ -172,7 +172,7 @@ def _facts(run: Summary) -> list[tuple[str, str | Text]]:
         ("parameters", _parameters(run)),
         ("grid", " x ".join(str(axis.points) for axis in axes) + _spacings(run)),
         ("domain", _join(f"{n} {a.lower:g} to {a.upper:g}" for n, a in run.grid.items())),
-        ("boundary", walls if run.boundary else ""),
+        ("boundary", boundary if run.boundary else ""),
         ("", "\n".join(run.second_conditions)),
         ("obstacles", run.obstacles or ""),
         ("method", _join([run.operators, run.stepper, run.precision])),
@@ -207,12 +207,13 @@ def _parameters(run: Summary) -> str:
     return _join([numbers, *formulas], "\n")
 
 
-def _walls(walls) -> str:
+def _boundary_text(kinds: Mapping[str, tuple[str, str]]) -> str:
+    """Return the kinds of boundary conditions of a field, once if they are equal on all axes."""
     pairs = {axis: lower if lower == upper else f"{lower} to {upper}" for axis, (lower, upper)
-             in walls.items()}  # fmt: skip
+             in kinds.items()}  # fmt: skip
     if len(set(pairs.values())) == 1:
         return next(iter(pairs.values()))
-    return _join(f"{axis} {kinds}" for axis, kinds in pairs.items())
+    return _join(f"{axis} {pair}" for axis, pair in pairs.items())
 
 
 def _spacings(run: Summary) -> str:

@@ -121,10 +121,9 @@ def _compose(words: Sequence[str], config_dir: str | None) -> tuple[Composed, Pa
 def _of_run(path: str) -> tuple[Composed, Path]:
     """The settings of a finished run, and its folder, to which the result is written as well."""
     from pdesim.output import Snapshots
-    from pdesim.output.metadata import read_config
 
     with reading(Path(path)), Snapshots(path) as snapshots:
-        values = read_config(snapshots.attributes)
+        values = snapshots.config
         name = str(snapshots.attributes.get("equation_name", "custom"))
         folder = snapshots.path.parent
         shape = snapshots[snapshots.fields[0]].shape[1:] if snapshots.fields else ()

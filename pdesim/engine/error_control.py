@@ -1,4 +1,4 @@
-"""Adaptive steps: the next step to try, and whether it is accepted.
+"""Error control of adaptive steps: the next step to try, and whether it is accepted.
 
 ``progress`` is a tuple (time, dt, accepted, tried): the current time, the next step, the number of
 accepted steps and the number of attempted steps. Each is a scalar, or an array with one value for

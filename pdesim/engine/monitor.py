@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pdesim.output.checkpoint import SAVED
+from pdesim.plan import Plan
 
 #: numbers of steps between the first measurements, and between all later ones
 EARLY, EVERY = (2, 8, 24), 64
@@ -37,6 +38,8 @@ LONGER, TOLERATED, SHRINK, GROW, RESERVE = 1.5, 1.2, 0.1, 2.0, 0.9
 LASTING = 0.05
 #: scale of a field that is zero everywhere, which avoids a division by zero
 NOTHING = 1e-25
+#: a field whose range is less than this fraction of its largest value is considered uniform
+UNIFORM = 1e-3
 
 
 @dataclass
@@ -170,3 +173,22 @@ class Monitor:
         for name, value in zip(SAVED, values, strict=True):
             getattr(self, name)[member] = value
         self.time[member], self.checked[member], self.checks[member] = time, steps, checks
+
+
+def relative_error(
+    errors: np.ndarray, peaks: np.ndarray, state: np.ndarray, plan: Plan
+) -> dict[str, float]:
+    """Return the errors of all fields relative to their ranges, rounded to three digits.
+
+    The error of a uniform field is relative to its largest value so far.
+
+    Args:
+        errors, peaks: root mean squares of the errors and largest values, one for each field.
+        state: shape ``(fields, *grid.shape)``.
+    """
+    axes = tuple(range(1, state.ndim))
+    ranges = np.asarray(state.max(axis=axes) - state.min(axis=axes), dtype=float)
+    scales = np.where(ranges > UNIFORM * peaks, ranges, peaks)
+    relative = errors / np.maximum(scales, np.finfo(float).tiny)
+    values = zip(plan.equation.fields, relative, strict=True)
+    return {name: float(f"{value:.3g}") for name, value in values if np.isfinite(value)}

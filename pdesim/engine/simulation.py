@@ -11,14 +11,15 @@ import numpy as np
 import tensorflow as tf
 
 from pdesim.engine.compile_cache import get_or_compile, use_xla
-from pdesim.engine.control import divergence_error, relative_error, seconds_per_step
 from pdesim.engine.device import Placement, release_memory
+from pdesim.engine.equal_steps import EqualStepControl
 from pdesim.engine.error_control import VANISHING
 from pdesim.engine.flat.tuning import TUNING, Tuning
 from pdesim.engine.integrator import Integrator, as_array
 from pdesim.engine.members import Members
-from pdesim.engine.monitor import Monitor
-from pdesim.engine.step_control import StepControl
+from pdesim.engine.monitor import Monitor, relative_error
+from pdesim.engine.run_errors import divergence_error
+from pdesim.engine.step_timing import seconds_per_step
 from pdesim.errors import PdesimError
 from pdesim.output.checkpoint import Checkpoint
 from pdesim.plan import Plan
@@ -90,7 +91,7 @@ class Simulation:
             steps=np.array([m.steps if m else 0 for m in before]),
             rejected=np.array([m.rejected if m else 0 for m in before]),
         )
-        self._control = StepControl(self._batch, started=first.resume_from is not None)
+        self._control = EqualStepControl(self._batch, started=first.resume_from is not None)
         self.seconds = first.resume_from.seconds if first.resume_from else 0.0
         self.compile_seconds = 0.0
         self.steps_per_block = FIRST_BLOCK
@@ -215,7 +216,7 @@ class Simulation:
     def relative_time_error(self, member: int = 0) -> dict[str, float]:
         """Return the estimated error in time so far.
 
-        See :func:`pdesim.engine.control.relative_error`.
+        See :func:`pdesim.engine.monitor.relative_error`.
         """
         members = self._batch
         if not self._control.started:

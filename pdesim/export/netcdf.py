@@ -36,14 +36,14 @@ def save_netcdf(sources: Sequence[Source], path: Path) -> None:
     dims = ("time", *source.axes)
     with h5netcdf.File(path, "w") as file:
         file.attrs.update(_plain(source.attributes))
-        file.dimensions = {"time": None} | {a: len(source.coordinates[a]) for a in source.axes}
+        file.dimensions = {"time": None} | {a: len(axis.centres) for a, axis in source.axes.items()}
         file.resize_dimension("time", len(source.times))
         for name, values in (("time", source.times), *source.coordinates.items()):
             variable = file.create_variable(name, (name,), data=np.asarray(values, float))
             axis = "T" if name == "time" else name.upper()
             variable.attrs.update({"units": "1", "long_name": name, "axis": axis})
         if source.mask is not None:
-            variable = file.create_variable("mask", source.axes, data=source.mask, **_FILTERS)
+            variable = file.create_variable("mask", dims[1:], data=source.mask, **_FILTERS)
             variable.attrs.update({"units": "1", "long_name": "1 inside obstacles"})
         variables = {}
         for name in source.fields:

@@ -57,7 +57,7 @@ def _write_tensor(file: h5py.File, sources: Sequence[Source]) -> None:
     (field,) = first.fields
     shape = (len(sources), len(first.times), *first.shape)
     tensor = file.create_dataset("tensor", shape, "f4", chunks=(1, *shape[1:]), **_FILTERS)
-    file["x-coordinate"] = first.coordinates["x"].astype(np.float32)
+    file["x-coordinate"] = first.axes["x"].centres.astype(np.float32)
     file["t-coordinate"] = first.times.astype(np.float32)
     file["config"] = [_config(source) for source in sources]
     for number, source in enumerate(sources):
@@ -71,8 +71,8 @@ def _write_group(group: h5py.Group, source: Source) -> None:
     for index, frame in source.frames():
         data[index] = np.stack([frame[name] for name in source.fields], axis=-1)
     group["grid/t"] = source.times.astype(np.float32)
-    for axis in source.axes:
-        group[f"grid/{axis}"] = source.coordinates[axis].astype(np.float32)
+    for name, axis in source.axes.items():
+        group[f"grid/{name}"] = axis.centres.astype(np.float32)
     group.attrs["config"] = _config(source)
     group.attrs["fields"] = list(source.fields)
 

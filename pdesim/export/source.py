@@ -9,31 +9,22 @@ from typing import Any
 
 import numpy as np
 
-from pdesim.errors import OutputError, PdesimError
-from pdesim.files import UNREADABLE, reading
-from pdesim.model.grid import Grid, square_extents
+from pdesim.errors import OutputError
+from pdesim.files import reading
+from pdesim.model.grid import Grid
 from pdesim.output import Snapshots
-from pdesim.output.metadata import (
-    field_names,
-    frame_count,
-    load_filters,
-    read_config,
-    read_parameters,
-    read_walls,
-)
+from pdesim.output.axis import Axis
+from pdesim.output.metadata import read_boundary_kinds, read_parameters
 
 
 @dataclass(frozen=True)
 class Source:
-    """A snapshot file: its metadata, and access to its frames.
-
-    The array axes of a frame are those of ``axes``, x last.
-    """
+    """A snapshot file: its metadata, and access to its frames."""
 
     path: Path
     fields: tuple[str, ...]
-    axes: tuple[str, ...]
-    coordinates: Mapping[str, np.ndarray]
+    #: name -> axis, in the order of array axes, x last
+    axes: Mapping[str, Axis]
     times: np.ndarray
     #: field -> the type of its arrays in :meth:`frames`, float32 or float64
     dtypes: Mapping[str, np.dtype]
@@ -43,6 +34,8 @@ class Source:
     labels: Mapping[str, Mapping[str, str]]
     attributes: Mapping[str, Any]
     config: Mapping[str, Any]
+    #: the grid of the run, of which frames may be only a part; None if it is unknown
+    computed_grid: Grid | None
     #: 1 inside obstacles; None without obstacles
     mask: np.ndarray | None
 
@@ -52,7 +45,12 @@ class Source:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return tuple(len(self.coordinates[axis]) for axis in self.axes)
+        return tuple(len(axis.centres) for axis in self.axes.values())
+
+    @property
+    def coordinates(self) -> dict[str, np.ndarray]:
+        """The cell centres of each axis."""
+        return {name: axis.centres for name, axis in self.axes.items()}
 
     @property
     def parameters(self) -> dict[str, float]:
@@ -61,42 +59,7 @@ class Source:
 
     @property
     def boundary_kinds(self) -> dict[str, dict[str, tuple[str, str]]]:
-        return read_walls(self.attributes)
-
-    @property
-    def grid(self) -> Grid | None:
-        """The computational grid, from the settings. The stored grid may be only a part of it.
-
-        The result is None if the settings do not describe a grid with the stored axes.
-        """
-
-        def each(value: Any) -> tuple:
-            return tuple(value) if isinstance(value, list) else (value,) * len(self.axes)
-
-        try:
-            domain = self.config["domain"]
-            points = tuple(int(n) for n in each(self.config["grid"]))
-            extent = domain["extent"]
-            lengths = extent if isinstance(extent, list) else square_extents(points, extent)
-            grid = Grid(
-                points,
-                tuple(float(length) for length in lengths),
-                tuple(float(coordinate) for coordinate in each(domain["origin"])),
-            )
-        except (PdesimError, KeyError, TypeError, ValueError, OverflowError, ZeroDivisionError):
-            return None
-        return grid if set(grid.axes) == set(self.axes) else None
-
-    def spacing(self, axis: str) -> float:
-        """The distance between stored points; for a single point, the spacing of :attr:`grid`."""
-        centres, grid = self.coordinates[axis], self.grid
-        if len(centres) > 1:
-            return float(centres[-1] - centres[0]) / (len(centres) - 1)
-        return grid.spacing[grid.axes.index(axis)] if grid else 1.0
-
-    def lower(self, axis: str) -> float:
-        """The coordinate of the lower face of the first cell."""
-        return float(self.coordinates[axis][0]) - self.spacing(axis) / 2
+        return read_boundary_kinds(self.attributes)
 
     def frames(
         self, fields: Sequence[str] | None = None
@@ -112,15 +75,11 @@ class Source:
         names = self.fields if fields is None else fields
         with Snapshots(self.path) as snapshots:
             for index in range(len(self.times)):
-                yield index, {name: self._read(snapshots, name, index) for name in names}
-
-    def _read(self, snapshots: Snapshots, name: str, index: int) -> np.ndarray:
-        try:
-            return snapshots[name][index].astype(self.dtypes[name], copy=False)
-        except UNREADABLE as error:
-            raise OutputError(
-                f"frame {index} of {name} in {self.path} cannot be read ({error})"
-            ) from None
+                frame = {
+                    name: snapshots.read_frame(name, index).astype(self.dtypes[name], copy=False)
+                    for name in names
+                }
+                yield index, frame
 
 
 def read_source(path: Path) -> Source:
@@ -131,27 +90,30 @@ def read_source(path: Path) -> Source:
         MissingExtraError: if the file's compression needs a package that is not installed.
     """
     with reading(path), Snapshots(path) as snapshots:
-        fields = field_names(snapshots)
-        count = frame_count(snapshots, fields)
+        fields = snapshots.checked_fields()
+        times = snapshots.frame_times(fields)
         for name in fields:
-            load_filters(snapshots[name], snapshots.path)
+            snapshots.load_filters(name)
+        grid = snapshots.computed_grid
+        size = dict(zip(grid.axes, grid.spacing, strict=True)) if grid else {}
+        labels = {name: snapshots.attributes_of(name) for name in fields}
         return Source(
             path=snapshots.path,
             fields=fields,
-            axes=snapshots.axes,
-            coordinates={axis: snapshots.coordinates(axis) for axis in snapshots.axes},
-            times=np.asarray(snapshots.times[:count], dtype=np.float64),
+            axes={name: snapshots.axis(name, size.get(name, 1.0)) for name in snapshots.axes},
+            times=times,
             dtypes={name: _plain(snapshots[name].dtype) for name in fields},
             lengths={name: len(snapshots[name]) for name in fields},
             labels={
                 name: {
-                    key: str(snapshots[name].attrs.get(key, default))
+                    key: str(labels[name].get(key, default))
                     for key, default in (("units", "1"), ("long_name", name))
                 }
                 for name in fields
             },
             attributes=snapshots.attributes,
-            config=read_config(snapshots.attributes),
+            config=snapshots.config,
+            computed_grid=grid,
             mask=snapshots.mask,
         )
 
@@ -174,7 +136,7 @@ def check_compatible(sources: Sequence[Source]) -> None:
             ("equation", first.name, other.name),
             ("fields", first.fields, other.fields),
             ("formulas", _text(first, "equation"), _text(other, "equation")),
-            ("axes", first.axes, other.axes),
+            ("axes", tuple(first.axes), tuple(other.axes)),
             ("grid", first.shape, other.shape),
             ("number of frames", len(first.times), len(other.times)),
             ("boundary", first.boundary_kinds, other.boundary_kinds),
@@ -182,10 +144,10 @@ def check_compatible(sources: Sequence[Source]) -> None:
         for property_name, one, two in properties:
             if one != two:
                 raise _differ(first, other, property_name, f"{one} and {two}")
-        for axis in first.axes:
-            x, y = first.coordinates[axis], other.coordinates[axis]
-            if not np.allclose(x, y, rtol=1e-9, atol=1e-9 * first.spacing(axis)):
-                raise _differ(first, other, f"coordinates {axis}", f"{x[0]:g} and {y[0]:g} ..")
+        for name, axis in first.axes.items():
+            x, y = axis.centres, other.axes[name].centres
+            if not np.allclose(x, y, rtol=1e-9, atol=1e-9 * axis.spacing):
+                raise _differ(first, other, f"coordinates {name}", f"{x[0]:g} and {y[0]:g} ..")
         if not np.allclose(first.times, other.times, rtol=1e-9, atol=1e-12):
             worst = int(np.abs(first.times - other.times).argmax())
             difference = f"frame {worst} at {first.times[worst]:g} and {other.times[worst]:g}"

@@ -54,7 +54,7 @@ def save_well(sources: Sequence[Source], path: Path) -> None:
 
 def _write_dimensions(group: h5py.Group, source: Source, axes: tuple[str, ...]) -> None:
     group.attrs["spatial_dims"] = list(axes)
-    for name, values in (("time", source.times), *((a, source.coordinates[a]) for a in axes)):
+    for name, values in (("time", source.times), *((a, source.axes[a].centres) for a in axes)):
         data = group.create_dataset(name, data=values.astype(np.float32))
         data.attrs.update({"sample_varying": False, "time_varying": name == "time"})
 
@@ -116,7 +116,7 @@ def _write_boundaries(group: h5py.Group, sources: Sequence[Source], axes: tuple[
                 entry.attrs["associated_fields"] = np.array(fields * (kind == "wall"), _WORDS)
                 entry.attrs.update({"sample_varying": False, "time_varying": False})
                 entry.attrs["pdesim_walls"] = list(_kinds(first, fields[0], axis))
-                _write_ends(entry, len(first.coordinates[axis]), sides, values[fields[0], axis])
+                _write_ends(entry, len(first.axes[axis].centres), sides, values[fields[0], axis])
 
 
 def _write_ends(
@@ -163,12 +163,12 @@ def _sides(source: Source, field: str, axis: str) -> tuple[str, str]:
 
 def _ends_inside(source: Source, axis: str) -> tuple[bool, bool]:
     """Whether the stored region ends inside the domain at the lower and at the upper side."""
-    grid = source.grid
+    grid = source.computed_grid
     if grid is None:
         return False, False
-    number, centres = grid.axes.index(axis), source.coordinates[axis]
+    number, centres = grid.axes.index(axis), source.axes[axis].centres
     # a subsampled axis starts less than one of its own spacings from the boundary
-    step = max(source.spacing(axis), grid.spacing[number])
+    step = max(source.axes[axis].spacing, grid.spacing[number])
     lower = centres[0] - grid.origin[number]
     upper = grid.origin[number] + grid.extent[number] - centres[-1]
     return bool(lower > 1.01 * step), bool(upper > 1.01 * step)
@@ -177,7 +177,7 @@ def _ends_inside(source: Source, axis: str) -> tuple[bool, bool]:
 def _boundary_values(source: Source) -> dict[tuple[str, str], list[float]]:
     """(field, axis) -> the prescribed values of both sides; NaN if they vary in space or time."""
     prescribed = {(field, a): [np.nan, np.nan] for field in source.fields for a in source.axes}
-    grid, given = source.grid, source.parameters
+    grid, given = source.computed_grid, source.parameters
     if grid is None:
         return prescribed
     symbols = {name: sympy.Symbol(name, real=True) for name in given}
@@ -189,6 +189,6 @@ def _boundary_values(source: Source) -> dict[tuple[str, str], list[float]]:
     numbers = {symbols[name]: value for name, value in given.items()}
     for field, per_axis in zip(fields, boundary.walls, strict=True):
         for axis, pair in zip(grid.axes, per_axis, strict=True):
-            values = [wall.value.subs(numbers) for wall in pair]
+            values = [condition.value.subs(numbers) for condition in pair]
             prescribed[field, axis] = [float(v) if v.is_number else np.nan for v in values]
     return prescribed

@@ -69,9 +69,9 @@ def _words(values: Sequence[float | int]) -> str:
 
 
 def _add_mesh(grid: Xml.Element, source: Source) -> None:
-    thickness = min(source.spacing(axis) for axis in source.axes)
-    steps = [source.spacing(a) if a in source.axes else thickness for a in _AXES]
-    lower = [source.lower(a) if a in source.axes else -thickness / 2 for a in _AXES]
+    thickness = min(axis.spacing for axis in source.axes.values())
+    steps = [source.axes[a].spacing if a in source.axes else thickness for a in _AXES]
+    lower = [source.axes[a].lower if a in source.axes else -thickness / 2 for a in _AXES]
     nodes = [count + 1 for count in _cells(source)]
     _add(grid, "Topology", TopologyType="3DCoRectMesh", Dimensions=_words(nodes))
     geometry = _add(grid, "Geometry", GeometryType="ORIGIN_DXDYDZ")

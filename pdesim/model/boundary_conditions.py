@@ -144,12 +144,12 @@ class Boundary:
     @property
     def all_walls(self) -> Iterator[BoundaryCondition]:
         """The conditions of all fields, axes and sides."""
-        return (wall for field in self.walls for pair in field for wall in pair)
+        return (condition for field in self.walls for pair in field for condition in pair)
 
     @property
     def values(self) -> list[sympy.Expr]:
         """The right-hand sides of all conditions."""
-        return [value for wall in self.all_walls for value in wall.values]
+        return [value for condition in self.all_walls for value in condition.values]
 
     @property
     def symbols(self) -> set[sympy.Symbol]:
@@ -159,7 +159,7 @@ class Boundary:
     def describe(self, fields: Sequence[str], axes: Sequence[str]) -> dict[str, list[str]]:
         """Return the kinds of all conditions, such as ``{"u.x": ["dirichlet", "neumann"]}``."""
         return {
-            f"{field}.{axis}": [wall.kind for wall in pair]
+            f"{field}.{axis}": [condition.kind for condition in pair]
             for field, per_axis in zip(fields, self.walls, strict=True)
             for axis, pair in zip(axes, per_axis, strict=True)
         }
@@ -206,18 +206,18 @@ def build_boundary(
         grid.axes,
         forbidden=dict.fromkeys(fields, "a boundary value cannot depend on the fields"),
     )
-    walls = tuple(
+    conditions = tuple(
         tuple(_axis_conditions(spec, field, axis, scope) for axis in grid.axes) for field in fields
     )
     _check_unused(spec, fields, grid.axes, scope)
     for number, axis in enumerate(grid.axes):
-        kinds = {wall.kind == "periodic" for field in walls for wall in field[number]}
+        kinds = {side.kind == "periodic" for field in conditions for side in field[number]}
         if len(kinds) > 1:
             raise BoundaryError(
                 f"boundary.{axis} is periodic on one side or for one field only",
                 "both sides of an axis periodic for every field, or none",
             )
-    return Boundary(walls, tuple(_obstacle_condition(spec, field, scope) for field in fields))
+    return Boundary(conditions, tuple(_obstacle_condition(spec, field, scope) for field in fields))
 
 
 def _check_unused(spec: Mapping, fields: Sequence[str], axes: Sequence[str], scope: Scope) -> None:
@@ -239,13 +239,13 @@ def _check_unused(spec: Mapping, fields: Sequence[str], axes: Sequence[str], sco
 
 def _obstacle_condition(spec: Mapping, field: str, scope: Scope) -> BoundaryCondition:
     given = (spec.get(field) or {}).get("mask", spec.get("mask", "neumann"))
-    wall = _side(given, "boundary.mask", scope)
-    constant = wall.value.is_number and (wall.kind == "dirichlet" or wall.value == 0)
-    if wall.kind not in ("dirichlet", "neumann") or not constant or wall.has_second:
+    condition = _side(given, "boundary.mask", scope)
+    constant = condition.value.is_number and (condition.kind == "dirichlet" or condition.value == 0)
+    if condition.kind not in ("dirichlet", "neumann") or not constant or condition.has_second:
         raise BoundaryError(
             f"boundary.mask is {given!r}", "neumann (no flux), or {dirichlet: NUMBER}"
         )
-    return wall
+    return condition
 
 
 def _axis_conditions(
@@ -290,10 +290,10 @@ def _side(spec: object, where: str, scope: Scope) -> BoundaryCondition:
             "one condition; or two for an equation of fourth order: {dirichlet: .., neumann: ..}, "
             "or laplacian in addition to dirichlet, neumann or robin",
         )
-    wall = _condition(first[0], spec[first[0]], where, scope)
+    condition = _condition(first[0], spec[first[0]], where, scope)
     if second == [LAPLACIAN]:
-        return replace(wall, laplacian=_of_laplacian(spec[LAPLACIAN], where, scope))
-    return replace(wall, slope=_condition("neumann", spec["neumann"], where, scope).value)
+        return replace(condition, laplacian=_of_laplacian(spec[LAPLACIAN], where, scope))
+    return replace(condition, slope=_condition("neumann", spec["neumann"], where, scope).value)
 
 
 def _of_laplacian(spec: object, where: str, scope: Scope) -> BoundaryCondition:

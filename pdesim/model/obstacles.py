@@ -38,5 +38,5 @@ class Mask:
 
     def fill(self, state: np.ndarray) -> np.ndarray:
         """Return a copy of ``state`` with the boundary value (0 for no flux) inside obstacles."""
-        values = [float(wall.value) if wall.kind == "dirichlet" else 0.0 for wall in self.walls]
+        values = [float(face.value) if face.kind == "dirichlet" else 0.0 for face in self.walls]
         return np.stack([np.where(self.solid, v, u) for v, u in zip(values, state, strict=True)])

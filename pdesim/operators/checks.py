@@ -49,10 +49,10 @@ def check_wall_values(problem: Problem, times: Sequence[float]) -> None:
     grid, equation = problem.grid, problem.equation
     for name, pairs in zip(equation.fields, problem.boundary.walls, strict=True):
         for axis, pair in enumerate(pairs):
-            for side, wall in enumerate(pair):
+            for side, condition in enumerate(pair):
                 face = {grid.axes[axis]: grid.origin[axis] + side * grid.extent[axis]}
                 namespace = grid.namespace({**grid.coordinates(), **face})  # type: ignore[dict-item]
-                for time, formula in product(times, wall.values):
+                for time, formula in product(times, condition.values):
                     evaluate = Evaluator({**namespace, **problem.parameters, "t": time})
                     with np.errstate(all="ignore"):
                         finite = np.isfinite(evaluate(formula)).all()
@@ -110,16 +110,16 @@ def _check_ghosts(problem: Problem) -> None:
     grid, scheme = problem.grid, problem.discretisation
     if scheme.is_spectral:
         return
-    walls = {
-        (axis, wall.homogeneous)
+    robin = {
+        (axis, condition.homogeneous)
         for per_axis in problem.boundary.walls
         for axis, pair in enumerate(per_axis)
-        for wall in pair
-        if wall.kind == "robin"
+        for condition in pair
+        if condition.kind == "robin"
     }
-    for axis, wall in walls:
+    for axis, condition in robin:
         known = extrapolation_points(scheme.order, grid.points[axis])
-        ghost_weights(wall, grid.spacing[axis], 1, known)
+        ghost_weights(condition, grid.spacing[axis], 1, known)
 
 
 def _check_range(problem: Problem, precision: str) -> None:

@@ -30,17 +30,17 @@ def mark_mirrors(boundary: Boundary, equation: Equation, grid: Grid) -> Boundary
 
     On each side, ``mirror`` is set either for all no-flux fields or for none.
     """
-    walls = [[list(pair) for pair in per_axis] for per_axis in boundary.walls]
+    conditions = [[list(pair) for pair in per_axis] for per_axis in boundary.walls]
     for axis in range(grid.dimensions):
         if boundary.is_periodic(axis):
             continue
         for side in range(len(SIDES)):
             here = [per_axis[axis][side] for per_axis in boundary.walls]
-            no_flux = [i for i, wall in enumerate(here) if wall.kind == "neumann"]
+            no_flux = [i for i, condition in enumerate(here) if condition.kind == "neumann"]
             if no_flux and set(no_flux) <= _even_fields(boundary, equation, grid, axis, side):
                 for i in no_flux:
-                    walls[i][axis][side] = replace(here[i], mirror=True)
-    marked = tuple(tuple((lower, upper) for lower, upper in field) for field in walls)
+                    conditions[i][axis][side] = replace(here[i], mirror=True)
+    marked = tuple(tuple((lower, upper) for lower, upper in field) for field in conditions)
     return replace(boundary, walls=marked)
 
 
@@ -49,10 +49,10 @@ def _even_fields(
 ) -> set[int]:
     """Return the indices of the fields whose solutions are even about one side."""
     # only this side matters here: the other axes are treated as periodic
-    one_wall = [[(PERIODIC, PERIODIC)] * grid.dimensions for _ in boundary.walls]
-    for pairs, per_axis in zip(one_wall, boundary.walls, strict=True):
+    one_side = [[(PERIODIC, PERIODIC)] * grid.dimensions for _ in boundary.walls]
+    for pairs, per_axis in zip(one_side, boundary.walls, strict=True):
         pairs[axis] = (per_axis[axis][side],) * 2
-    alone = Boundary(tuple(map(tuple, one_wall)))
+    alone = Boundary(tuple(map(tuple, one_side)))
 
     def parity(sign: int) -> Parity:
         return tuple((sign, sign) if a == axis else (1, 1) for a in range(grid.dimensions))
@@ -60,10 +60,10 @@ def _even_fields(
     signs = {"neumann": 1, "dirichlet": -1}
     fields: dict = {}
     for symbol, per_axis in zip(equation.field_symbols, boundary.walls, strict=True):
-        wall = per_axis[axis][side]
-        known = all(value == 0 for value in wall.values) and wall.kind in signs
-        known = known and (wall.repeats or not wall.has_second)
-        fields[symbol] = parity(signs[wall.kind]) if known else None
+        condition = per_axis[axis][side]
+        known = all(value == 0 for value in condition.values) and condition.kind in signs
+        known = known and (condition.repeats or not condition.has_second)
+        fields[symbol] = parity(signs[condition.kind]) if known else None
     while True:
         symmetry = Symmetry(grid, alone, fields)
         broken = [

@@ -91,12 +91,12 @@ def build_modes(grid: Grid, boundary: Boundary, discretisation: Discretisation) 
     """Return the basis for these boundary conditions, or the reason why there is none."""
     bases = []
     for axis, name in enumerate(grid.axes):
-        kinds = {tuple(wall.kind for wall in field[axis]) for field in boundary.walls}
+        kinds = {tuple(condition.kind for condition in field[axis]) for field in boundary.walls}
         if len(kinds) > 1:
             return NoModes(f"the fields have different boundary conditions along {name}")
         (pair,) = kinds
         seconds = [w for field in boundary.walls for w in field[axis] if w.has_second]
-        if not all(wall.repeats for wall in seconds):
+        if not all(condition.repeats for condition in seconds):
             return NoModes(f"no sine or cosine basis satisfies the second conditions along {name}")
         if pair not in BASES:
             return NoModes(f"no sine or cosine basis satisfies a Robin condition along {name}")

@@ -126,8 +126,8 @@ def build_symmetry(grid: Grid, boundary: Boundary, fields: Sequence[sympy.Symbol
     The result is not meaningful for Robin conditions.
     """
     parities = {
-        field: tuple((_SIGN.get(lo.kind, 1), _SIGN.get(up.kind, 1)) for lo, up in walls)
-        for field, walls in zip(fields, boundary.walls, strict=True)
+        field: tuple((_SIGN.get(lo.kind, 1), _SIGN.get(up.kind, 1)) for lo, up in conditions)
+        for field, conditions in zip(fields, boundary.walls, strict=True)
     }
     return Symmetry(grid, boundary, parities)
 
@@ -169,28 +169,28 @@ def build_lift(grid: Grid, boundary: Boundary, field: int, name: str) -> Lift | 
         BoundaryError: for boundary values that are not constant, and for values that no polynomial
             of one coordinate satisfies.
     """
-    walls = boundary.walls[field]
-    if all(wall.value == 0 for pair in walls for wall in pair):
+    conditions = boundary.walls[field]
+    if all(condition.value == 0 for pair in conditions for condition in pair):
         return None
-    if not all(wall.value.is_number for pair in walls for wall in pair):
+    if not all(condition.value.is_number for pair in conditions for condition in pair):
         raise BoundaryError(
             f"operators=spectral needs constant boundary values, but those of {name} vary",
             "numbers, or operators=stencil",
         )
-    dirichlet = {float(w.value) for pair in walls for w in pair if w.kind == "dirichlet"}
-    slopes = {float(w.value) for pair in walls for w in pair if w.kind == "neumann"}
+    dirichlet = {float(w.value) for pair in conditions for w in pair if w.kind == "dirichlet"}
+    slopes = {float(w.value) for pair in conditions for w in pair if w.kind == "neumann"}
     if len(dirichlet) == 1 and slopes <= {0.0}:
         return Lift(0, np.polynomial.Polynomial([dirichlet.pop()]))
-    active = [axis for axis, pair in enumerate(walls) if any(w.value != 0 for w in pair)]
-    others = [w for axis, pair in enumerate(walls) if axis not in active for w in pair]
-    if len(active) > 1 or any(wall.kind == "dirichlet" for wall in others):
+    active = [axis for axis, pair in enumerate(conditions) if any(w.value != 0 for w in pair)]
+    others = [w for axis, pair in enumerate(conditions) if axis not in active for w in pair]
+    if len(active) > 1 or any(condition.kind == "dirichlet" for condition in others):
         raise BoundaryError(
             f"with operators=spectral, the boundary values of {name} must not differ along more "
             "than one axis",
             "the same value on all Dirichlet boundaries; or nonzero values on one axis, with all "
             "other axes periodic or no-flux; or operators=stencil",
         )
-    return Lift(active[0], _along_axis(*walls[active[0]], grid.extent[active[0]]))
+    return Lift(active[0], _along_axis(*conditions[active[0]], grid.extent[active[0]]))
 
 
 def _along_axis(lower: Any, upper: Any, length: float) -> np.polynomial.Polynomial:

@@ -53,7 +53,7 @@ class Problem:
     def is_time_dependent(self) -> bool:
         """Whether the right-hand side or a boundary value depends on time."""
         return self.equation.is_time_dependent or any(
-            wall.is_time_dependent for wall in self.boundary.all_walls
+            condition.is_time_dependent for condition in self.boundary.all_walls
         )
 
     @cached_property
@@ -177,7 +177,7 @@ class Problem:
         walled = not all(self.boundary.periodic_axes)
         if self.discretisation.order > 2 and walled:
             return False
-        if any(wall.has_second and not wall.repeats for wall in self.boundary.all_walls):
+        if any(side.has_second and not side.repeats for side in self.boundary.all_walls):
             return False
         entries = self.equation.jacobian
         symbols = {symbol.name for symbol in entries.free_symbols}

@@ -30,10 +30,10 @@ def assumed_conditions(conditions: Conditions, formulas: Sequence[sympy.Expr]) -
         for axis, side in conditions.sides:
             if conditions.normal_order(node, axis) < 2:
                 continue
-            wall = conditions.condition(node, axis, side)
-            if wall.kind == "continued" or conditions.stated(node, axis, side) is not None:
+            condition = conditions.condition(node, axis, side)
+            if condition.kind == "continued" or conditions.stated(node, axis, side) is not None:
                 continue
-            sides_by_text.setdefault(_text(node, wall), []).append(
+            sides_by_text.setdefault(_text(node, condition), []).append(
                 _side_name(conditions, axis, side)
             )
     return _lines(sides_by_text)
@@ -45,14 +45,15 @@ def stated_conditions(conditions: Conditions, formulas: Sequence[sympy.Expr]) ->
     Each description has a form such as ``u = 0 and normal derivative of u = 0 on x lower``.
     """
     sides_by_text: dict[str, list[str]] = {}
-    for field, axis, side, wall in _stated_sides(conditions):
+    for field, axis, side, condition in _stated_sides(conditions):
         if highest_order(formulas, field, axis) < 3:
             continue
-        if wall.is_clamped:
-            text = f"{field} = {wall.value} and normal derivative of {field} = {wall.slope}"
+        if condition.is_clamped:
+            value, slope = condition.value, condition.slope
+            text = f"{field} = {value} and normal derivative of {field} = {slope}"
         else:
-            assert wall.laplacian is not None  # the only other kind of second condition
-            text = _text(lang.operator(lang.LAPLACIAN, field), wall.laplacian)
+            assert condition.laplacian is not None  # the only other kind of second condition
+            text = _text(lang.operator(lang.LAPLACIAN, field), condition.laplacian)
         sides_by_text.setdefault(text, []).append(_side_name(conditions, axis, side))
     return _lines(sides_by_text)
 
@@ -70,7 +71,7 @@ def check_second(
         BoundaryError: if a second condition is not needed or cannot be satisfied. The message
             contains the field, the side and the allowed conditions.
     """
-    for field, axis, side, wall in _stated_sides(conditions):
+    for field, axis, side, condition in _stated_sides(conditions):
         side_name = _side_name(conditions, axis, side)
         order = highest_order(formulas, field, axis)
         if order in (1, 2):
@@ -81,8 +82,8 @@ def check_second(
                 "two conditions apply only to derivatives of third and higher order",
             )
         if spectral:
-            _check_series(field, side_name, wall)
-        if obstacles and wall.is_clamped:
+            _check_series(field, side_name, condition)
+        if obstacles and condition.is_clamped:
             raise BoundaryError(
                 f"both {field} and its normal derivative are given on {side_name}, which is not "
                 "supported with obstacles (domain.mask)",
@@ -113,10 +114,10 @@ def highest_order(formulas: Sequence[sympy.Expr], field: sympy.Symbol, axis: int
     return max(map(order, formulas), default=0)
 
 
-def _check_series(field: sympy.Symbol, side_name: str, wall: BoundaryCondition) -> None:
-    given = wall.laplacian
-    of_series = given is not None and (wall.kind, given.kind) in _OF_SERIES
-    if of_series and not wall.is_clamped and given is not None and given.value == 0:
+def _check_series(field: sympy.Symbol, side_name: str, condition: BoundaryCondition) -> None:
+    given = condition.laplacian
+    of_series = given is not None and (condition.kind, given.kind) in _OF_SERIES
+    if of_series and not condition.is_clamped and given is not None and given.value == 0:
         return
     raise BoundaryError(
         f"operators=spectral cannot satisfy the second condition of {field} on {side_name}: with "
@@ -128,12 +129,12 @@ def _check_series(field: sympy.Symbol, side_name: str, wall: BoundaryCondition) 
 def _check_determined(conditions: Conditions, formulas: Sequence[sympy.Expr]) -> None:
     """Check that two conditions of a field determine the conditions of all inner operators."""
     for node in sorted(_inner_operators(formulas), key=str):
-        for field, axis, side, wall in _stated_sides(conditions):
+        for field, axis, side, of_field in _stated_sides(conditions):
             if field not in node.free_symbols or conditions.normal_order(node, axis) < 2:
                 continue
             condition = conditions.condition(node, axis, side)
             inner = node.args[-1]
-            if wall.is_clamped:
+            if of_field.is_clamped:
                 determined = condition.kind == "continued" and not lang.has_flux_form(
                     lang.word_of(node)
                 )
@@ -165,9 +166,9 @@ def _stated_sides(
 ) -> Iterator[tuple[sympy.Symbol, int, int, BoundaryCondition]]:
     for number, field in enumerate(conditions.fields):
         for axis, side in conditions.sides:
-            wall = conditions.boundary.walls[number][axis][side]
-            if wall.has_second:
-                yield field, axis, side, wall
+            condition = conditions.boundary.walls[number][axis][side]
+            if condition.has_second:
+                yield field, axis, side, condition
 
 
 def _side_name(conditions: Conditions, axis: int, side: int) -> str:
@@ -178,11 +179,11 @@ def _lines(sides_by_text: dict[str, list[str]]) -> list[str]:
     return [f"{text} on {', '.join(sides)}" for text, sides in sides_by_text.items()]
 
 
-def _text(node: sympy.Expr, wall: BoundaryCondition) -> str:
-    if wall.kind == "dirichlet":
-        return f"{node} = {wall.value}"
-    if wall.kind == "neumann":
-        return f"normal derivative of {node} = {wall.value}"
-    if wall.kind == "robin":
-        return f"{wall.a:g}*f + {wall.b:g}*df/dn = {wall.value} for f = {node}"
+def _text(node: sympy.Expr, condition: BoundaryCondition) -> str:
+    if condition.kind == "dirichlet":
+        return f"{node} = {condition.value}"
+    if condition.kind == "neumann":
+        return f"normal derivative of {node} = {condition.value}"
+    if condition.kind == "robin":
+        return f"{condition.a:g}*f + {condition.b:g}*df/dn = {condition.value} for f = {node}"
     return f"{node} extrapolated from the interior"

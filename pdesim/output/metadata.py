@@ -1,24 +1,21 @@
-"""Metadata of a snapshot file: settings, parameters, boundary conditions, order of the fields.
+"""Metadata in the attributes of a snapshot file: settings, grid, boundary conditions, field order.
 
 A file may lack metadata. Missing entries are then left out of the results.
 """
 
 from __future__ import annotations
 
-import importlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
-from pdesim.errors import MissingExtraError, OutputError
-from pdesim.files import as_path, load_yaml, read_text
+from pdesim.errors import OutputError, PdesimError
+from pdesim.files import load_yaml, read_text
 from pdesim.model.equation import KEYS
-from pdesim.output.reader import Snapshots, find_snapshots
-from pdesim.output.run_folder import RunFolder
+from pdesim.model.grid import Grid, square_extents
 
 #: limit of the characters in the attribute ``boundary``. A condition takes about 40 characters, and
 #: an equation has at most 64 fields on three axes
@@ -27,25 +24,6 @@ LONGEST_BOUNDARY = 2**16
 _PAIR = r"'(\w+)\.([xyz])':\s*[\[(]'(\w+)',\s*'(\w+)'[\])]"
 _PAIRS = re.compile(rf"\s*\{{\s*{_PAIR}(?:,\s*{_PAIR})*\s*\}}\s*".replace("'", "['\"]"))
 _ONE_PAIR = re.compile(_PAIR.replace("'", "['\"]"))
-
-
-def find_runs(path: str | Path) -> tuple[Path, ...]:
-    """Return the snapshot files of one run, or of all runs in a sweep's folder.
-
-    Args:
-        path: the folder of a run, a snapshot file, or a folder whose sub-folders are runs. The runs
-            are sorted by the numbers in their names, 2 before 10.
-
-    Raises:
-        OutputError: if there is no run.
-    """
-    path = as_path(path)
-    if path.is_dir() and not RunFolder(path).snapshots.is_file():
-        inside = [RunFolder(child).snapshots for child in path.iterdir()]
-        files = [file for file in inside if file.is_file()]
-        if files:
-            return tuple(sorted(files, key=lambda file: natural_order(file.parent.name)))
-    return (find_snapshots(path),)
 
 
 def natural_order(name: str) -> list[tuple[int, int, str]]:
@@ -71,24 +49,33 @@ def read_yaml(path: Path) -> Any:
         return None
 
 
-def run_state(snapshots: Snapshots, status: Mapping[str, Any]) -> tuple[str, str | None]:
-    """Return the state of a run and its error, from its snapshots and from ``status.json``.
-
-    If a run is killed, its ``status.json`` still says "running". The lock of the folder shows
-    whether the process still exists.
+def read_grid(config: Mapping[str, Any], axes: Sequence[str]) -> Grid | None:
+    """Return the computed grid, of which the stored grid may be only a part.
 
     Args:
-        snapshots: the open snapshot file.
-        status: entries of ``status.json``.
+        config: the settings of the run.
+        axes: the names of the stored axes, in any order.
+
+    Returns:
+        The grid; None if the settings do not describe a grid with these axes.
     """
-    state, error = str(status.get("state", "unknown")), status.get("error")
-    if snapshots.state == "writing":
-        return "running", None
-    if snapshots.state == "truncated":
-        return "killed", snapshots.recovery_hint
-    if state == "running":
-        return "killed", f"pdesim resume {snapshots.path.parent} continues it"
-    return state, error
+
+    def per_axis(value: Any) -> tuple:
+        return tuple(value) if isinstance(value, list) else (value,) * len(axes)
+
+    try:
+        domain = config["domain"]
+        points = tuple(int(n) for n in per_axis(config["grid"]))
+        extent = domain["extent"]
+        lengths = extent if isinstance(extent, list) else square_extents(points, extent)
+        grid = Grid(
+            points,
+            tuple(float(length) for length in lengths),
+            tuple(float(coordinate) for coordinate in per_axis(domain["origin"])),
+        )
+    except (PdesimError, KeyError, TypeError, ValueError, OverflowError, ZeroDivisionError):
+        return None
+    return grid if set(grid.axes) == set(axes) else None
 
 
 def read_parameters(config: Mapping[str, Any]) -> dict[str, float | str]:
@@ -103,71 +90,21 @@ def read_parameters(config: Mapping[str, Any]) -> dict[str, float | str]:
     }
 
 
-def read_walls(attributes: Mapping[str, Any]) -> dict[str, dict[str, tuple[str, str]]]:
+def read_boundary_kinds(attributes: Mapping[str, Any]) -> dict[str, dict[str, tuple[str, str]]]:
     """Return the kinds of boundary conditions, such as ``{"u": {"x": ("dirichlet", "neumann")}}``.
 
     The kind at the lower boundary comes first. The result is empty if the attribute ``boundary`` is
     missing, has another form, or has more than ``LONGEST_BOUNDARY`` characters.
     """
     text = str(attributes.get("boundary", ""))
-    walls: dict[str, dict[str, tuple[str, str]]] = {}
+    kinds: dict[str, dict[str, tuple[str, str]]] = {}
     if len(text) > LONGEST_BOUNDARY or not _PAIRS.fullmatch(text):
-        return walls
+        return kinds
     for field, axis, lower, upper in _ONE_PAIR.findall(text):
-        walls.setdefault(field, {})[axis] = (lower, upper)
-    return walls
-
-
-def field_names(snapshots: Snapshots) -> tuple[str, ...]:
-    """Return the names of the stored fields, in the order of the equation.
-
-    Raises:
-        OutputError: if there is no field, or if the shape of a field is not ``(time, ..., x)``.
-    """
-    stored = [name for name in snapshots.fields if isinstance(snapshots[name], h5py.Dataset)]
-    listed = listed_fields(snapshots.attributes)
-    if not stored or not snapshots.axes:
-        raise OutputError(
-            f"{snapshots.path} contains no time-dependent fields", "the snapshots.h5 of a run"
-        )
-    shape = tuple(len(snapshots.coordinates(axis)) for axis in snapshots.axes)
-    for name in stored:
-        if snapshots[name].shape[1:] != shape or snapshots[name].ndim == 0:
-            raise OutputError(
-                f"{name} in {snapshots.path} has shape {snapshots[name].shape}",
-                f"(time, {', '.join(snapshots.axes)}), here (time, {str(shape)[1:]}",
-            )
-    return tuple(sorted(stored, key=lambda n: listed.index(n) if n in listed else len(listed)))
+        kinds.setdefault(field, {})[axis] = (lower, upper)
+    return kinds
 
 
 def listed_fields(attributes: Mapping[str, Any]) -> list[str]:
     """Return the names in the attribute ``fields``: the stored fields in the equation's order."""
     return [str(name) for name in np.ravel(attributes.get("fields", ()))]
-
-
-def frame_count(snapshots: Snapshots, fields: tuple[str, ...]) -> int:
-    """Return the number of complete frames, for which the time and all fields are stored.
-
-    Raises:
-        OutputError: if there is no complete frame.
-    """
-    count = min(len(snapshots), *(snapshots[name].shape[0] for name in fields))
-    if count == 0:
-        raise OutputError(f"{snapshots.path} has no frames yet")
-    return count
-
-
-def load_filters(dataset: h5py.Dataset, path: Path) -> None:
-    """Import hdf5plugin if HDF5 itself cannot decompress a dataset.
-
-    Raises:
-        MissingExtraError: if hdf5plugin is needed and not installed.
-    """
-    plan = dataset.id.get_create_plist()
-    codes = [plan.get_filter(number)[0] for number in range(plan.get_nfilters())]
-    if all(h5py.h5z.filter_avail(code) for code in codes):
-        return
-    try:
-        importlib.import_module("hdf5plugin")
-    except ImportError:
-        raise MissingExtraError(f"the compression of {path}", "hdf5plugin", "blosc2") from None

@@ -1,9 +1,9 @@
-"""Reading of snapshot files, which needs neither TensorFlow nor Hydra."""
+"""Finding, opening, checking and reading snapshot files, without TensorFlow and Hydra."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,25 +12,24 @@ import numpy as np
 
 from pdesim.errors import MissingExtraError, OutputError, nearest
 from pdesim.files import (
+    UNREADABLE,
     as_path,
     check_own_file,
-    check_stored,
-    check_version,
     open_hdf5,
     read_array,
     read_attributes,
     reading,
 )
-from pdesim.files.hdf5 import MOST_FRAMES, reason
-from pdesim.output import lock, snapshots
+from pdesim.files.hdf5 import reason
+from pdesim.model.grid import Grid
+from pdesim.output import lock
+from pdesim.output.axis import Axis
+from pdesim.output.layout import AXES, check_layout
+from pdesim.output.metadata import listed_fields, natural_order, read_config, read_grid
 from pdesim.output.run_folder import SNAPSHOTS, RunFolder
 
 if TYPE_CHECKING:
     import xarray
-
-AXES = ("z", "y", "x")
-#: upper bound of the magnitude of coordinates; its inverse is the lower bound of their distances
-MAX_COORDINATE = 1e100
 
 
 class Snapshots:
@@ -66,6 +65,9 @@ class Snapshots:
             with reading(self.path):
                 check_layout(self._file)
                 self._attributes = read_attributes(self._file)
+                self._axes = tuple(name for name in AXES if name in self._file)
+                names = (name for name in self._file if name not in ("time", "mask", *AXES))
+                self._fields = tuple(n for n in names if isinstance(self._file[n], h5py.Dataset))
         except OutputError:
             self._file.close()
             raise
@@ -80,13 +82,28 @@ class Snapshots:
     @property
     def axes(self) -> tuple[str, ...]:
         """Names of the array axes that follow the time axis, such as ``("y", "x")``."""
-        return tuple(name for name in AXES if name in self._file)
+        return self._axes
 
     @property
     def fields(self) -> tuple[str, ...]:
         """Names of the stored fields, in alphabetical order."""
-        names = (name for name in self._file if name not in ("time", "mask", *AXES))
-        return tuple(name for name in names if isinstance(self._file[name], h5py.Dataset))
+        return self._fields
+
+    @property
+    def ordered_fields(self) -> tuple[str, ...]:
+        """Names of the stored fields, in the order of the equation.
+
+        Raises:
+            OutputError: if there is no field, or no axis.
+        """
+        if not self.fields or not self.axes:
+            raise OutputError(
+                f"{self.path} contains no time-dependent fields", "the snapshots.h5 of a run"
+            )
+        listed = listed_fields(self._attributes)
+        return tuple(
+            sorted(self._fields, key=lambda n: listed.index(n) if n in listed else len(listed))
+        )
 
     @property
     def times(self) -> np.ndarray:
@@ -100,6 +117,16 @@ class Snapshots:
         return dict(self._attributes)
 
     @property
+    def config(self) -> dict[str, Any]:
+        """Settings of the run; empty if the file does not contain them."""
+        return read_config(self._attributes)
+
+    @property
+    def computed_grid(self) -> Grid | None:
+        """The grid of the run, of which frames may be only a part; None if it is unknown."""
+        return read_grid(self.config, self.axes)
+
+    @property
     def mask(self) -> np.ndarray | None:
         """1 inside obstacles, 0 elsewhere, in the shape of a frame; None without obstacles."""
         with reading(self.path):
@@ -110,17 +137,146 @@ class Snapshots:
         with reading(self.path):
             return self._file[axis][:]
 
+    def axis(self, name: str, single_spacing: float = 1.0) -> Axis:
+        """Return an axis with its unit, cell centres, spacing and faces.
+
+        Args:
+            name: the name of the axis.
+            single_spacing: the cell size if there is only one cell.
+        """
+        return Axis(name, self.unit_of(name), self.coordinates(name), single_spacing)
+
+    def axes_of(self, field: str) -> tuple[Axis, ...]:
+        """Return the axes of the frames of a field, x last.
+
+        Raises:
+            OutputError: if the shape of the field is not ``(time, ..., x)``.
+        """
+        frame_axes = self[field].ndim - 1
+        return self._matching_axes(field, AXES[-frame_axes:] if 1 <= frame_axes <= 3 else AXES)
+
+    def _matching_axes(self, field: str, names: Sequence[str]) -> tuple[Axis, ...]:
+        """Return the named axes, if the shape of the field matches them."""
+        data, axes = self[field], tuple(self.axis(name) for name in names if name in self.axes)
+        shape = tuple(len(axis.centres) for axis in axes)
+        if len(axes) < len(names) or data.ndim == 0 or data.shape[1:] != shape:
+            missing = [name for name in names if name not in self.axes]
+            here = f"the file has no {missing[0]}" if missing else f"here (time, {str(shape)[1:]}"
+            raise OutputError(
+                f"{field} in {self.path} has shape {data.shape}",
+                f"(time, {', '.join(names)}), {here}",
+            )
+        return axes
+
+    def attributes_of(self, name: str) -> dict[str, Any]:
+        """Return the attributes of a field, an axis, or ``time``."""
+        with reading(self.path):
+            return read_attributes(self._handle(name))
+
+    def unit_of(self, name: str) -> str:
+        """Return the unit of a field, an axis, or ``time``; empty if it is dimensionless."""
+        unit = str(self.attributes_of(name).get("units", "")).strip()
+        return "" if unit == "1" else unit
+
+    def checked_fields(self) -> tuple[str, ...]:
+        """Return the fields in the order of the equation, if all of them have the same axes.
+
+        Raises:
+            OutputError: if there is no field, or if the shape of a field is not ``(time, ..., x)``.
+        """
+        fields = self.ordered_fields
+        for name in fields:
+            self._matching_axes(name, self.axes)
+        return fields
+
+    def frame_count(self, fields: Sequence[str]) -> int:
+        """Return the number of complete frames, of which the time and these fields are stored.
+
+        A run that stopped between writing a field and its time leaves the field one frame longer.
+
+        Raises:
+            OutputError: if there is no complete frame.
+        """
+        count = min(len(self), *(self[name].shape[0] for name in fields))
+        if count == 0:
+            raise OutputError(f"{self.path} has no frames yet")
+        return count
+
+    def frame_times(self, fields: Sequence[str]) -> np.ndarray:
+        """Return the times of the complete frames of these fields, as float64."""
+        return np.asarray(self.times[: self.frame_count(fields)], dtype=np.float64)
+
+    def read_frame(self, field: str, frame: int, plane: int | None = None) -> np.ndarray:
+        """Read a frame of a field, or one of its planes.
+
+        Args:
+            field: the name of the field.
+            frame: the index of the frame.
+            plane: an index along the first axis of the frame; None: the entire frame.
+
+        Raises:
+            OutputError: if the frame cannot be read.
+        """
+        data = self._handle(field)
+        if frame >= len(data):  # a run may have added it
+            data = self._fresh(field)
+        try:
+            return data[frame if plane is None else (frame, plane)]
+        except UNREADABLE as error:
+            raise OutputError(
+                f"frame {frame} of {field} in {self.path} cannot be read ({reason(error)})"
+            ) from None
+
+    def load_filters(self, field: str) -> None:
+        """Import hdf5plugin if HDF5 itself cannot decompress a field.
+
+        Raises:
+            MissingExtraError: if hdf5plugin is needed and not installed.
+        """
+        plan = self._handle(field).id.get_create_plist()
+        codes = [plan.get_filter(number)[0] for number in range(plan.get_nfilters())]
+        if all(h5py.h5z.filter_avail(code) for code in codes):
+            return
+        try:
+            importlib.import_module("hdf5plugin")
+        except ImportError:
+            raise MissingExtraError(
+                f"the compression of {self.path}", "hdf5plugin", "blosc2"
+            ) from None
+
+    def run_state(self, status: Mapping[str, Any]) -> tuple[str, str | None]:
+        """Return the state of the run and its error, from this file and from ``status.json``.
+
+        If a run is killed, its ``status.json`` still says "running". The lock of the folder shows
+        whether the process still exists.
+
+        Args:
+            status: entries of ``status.json``.
+        """
+        state, error = str(status.get("state", "unknown")), status.get("error")
+        if self.state == "writing":
+            return "running", None
+        if self.state == "truncated":
+            return "killed", self.recovery_hint
+        if state == "running":
+            return "killed", f"pdesim resume {self.path.parent} continues it"
+        return state, error
+
     def __len__(self) -> int:
         return self._fresh("time").shape[0]
 
-    def _fresh(self, name: str) -> h5py.Dataset:
-        """Return a dataset, refreshed from the disk if a run is writing the file.
+    def _handle(self, name: str) -> h5py.Dataset:
+        """Return a dataset as it was when it was last refreshed.
 
         Each dataset is opened only once: with two handles, HDF5 reads wrong chunks after a refresh.
         """
         if name not in self._handles:
             self._handles[name] = self._file[name]
-        data = self._handles[name]
+        return self._handles[name]
+
+    def _fresh(self, name: str) -> h5py.Dataset:
+        """Return a dataset, refreshed from the disk if a run is writing the file."""
+        data = self._handle(name)
         if self._file.swmr_mode:
             data.refresh()
         return data
@@ -187,56 +343,20 @@ def find_snapshots(path: str | Path) -> Path:
     raise OutputError(f"{path} does not exist", "the folder of a run, or a snapshot file")
 
 
-def _check_coordinates(path: str, name: str, places: np.ndarray) -> None:
-    """Check that cell centres increase, and are neither too large nor too close to each other.
+def find_runs(path: str | Path) -> tuple[Path, ...]:
+    """Return the snapshot files of one run, or of all runs in a sweep's folder.
+
+    Args:
+        path: the folder of a run, a snapshot file, or a folder whose sub-folders are runs. The runs
+            are sorted by the numbers in their names, 2 before 10.
 
     Raises:
-        OutputError: if the cell centres do not satisfy these conditions.
+        OutputError: if there is no run.
     """
-    growing = bool((np.diff(places) > 1 / MAX_COORDINATE).all())
-    if not growing or not (np.abs(places) < MAX_COORDINATE).all():  # nan fails every comparison
-        raise OutputError(f"the coordinates {name} in {path} do not increase", "increasing numbers")
-
-
-def check_layout(file: h5py.File) -> None:
-    """Check the layout of a snapshot file, which all readers rely on.
-
-    The times and coordinates must be one-dimensional and real. There may be at most ``MOST_FRAMES``
-    frames. A mask must have the shape of a frame. Every field whose shape matches the axes must
-    store as many frames as ``time`` declares.
-
-    Raises:
-        OutputError: if a dataset does not satisfy these conditions. The message names the first
-            one.
-    """
-    path = file.filename
-    # files that users have created in the documented layout need not have a version
-    check_version(path, file.attrs.get("format_version", 1), snapshots.FORMAT_VERSION)
-    if not isinstance(file.get("time"), h5py.Dataset):
-        raise OutputError(f"{path} contains no snapshots (no dataset 'time')")
-    axes = [name for name in AXES if name in file]
-    for name in ("time", *axes):
-        data = file[name]
-        if not isinstance(data, h5py.Dataset) or data.ndim != 1 or data.dtype.kind not in "fiu":
-            raise OutputError(f"{name} in {path} is not a list of real numbers", "a snapshots.h5")
-        if name != "time":
-            check_stored(data, len(data))
-            _check_coordinates(path, name, data[:].astype(np.float64))
-    frames, shape = len(file["time"]), tuple(len(file[name]) for name in axes)
-    if frames > MOST_FRAMES:
-        raise OutputError(f"{path} declares {frames:,} frames", f"at most {MOST_FRAMES:,}")
-    check_stored(file["time"], frames)
-    if not (np.abs(file["time"][:]) < MAX_COORDINATE).all():  # nan compares false
-        raise OutputError(f"the times in {path} are not all finite", "finite numbers")
-    if "mask" in file and getattr(file["mask"], "shape", None) != shape:
-        raise OutputError(f"the mask in {path} does not have the shape of a frame, {shape}")
-    for name in file:
-        if not name.isprintable():
-            raise OutputError(f"{path} has a dataset named {name!r}", "a name that can be printed")
-        data = file[name]
-        if name in ("time", "mask", *axes) or not isinstance(data, h5py.Dataset):
-            continue
-        if data.ndim and data.shape[1:] == shape:
-            if data.dtype.kind not in "fiu":
-                raise OutputError(f"{name} in {path} has type {data.dtype}", "real numbers")
-            check_stored(data, min(frames, len(data)) * math.prod(shape))
+    path = as_path(path)
+    if path.is_dir() and not RunFolder(path).snapshots.is_file():
+        inside = [RunFolder(child).snapshots for child in path.iterdir()]
+        files = [file for file in inside if file.is_file()]
+        if files:
+            return tuple(sorted(files, key=lambda file: natural_order(file.parent.name)))
+    return (find_snapshots(path),)

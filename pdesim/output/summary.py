@@ -13,15 +13,11 @@ import numpy as np
 
 from pdesim.errors import OutputError
 from pdesim.files import reading
+from pdesim.output.axis import Axis
 from pdesim.output.convergence import read_convergence, settings_digest
 from pdesim.output.metadata import (
-    field_names,
-    frame_count,
-    load_filters,
-    read_config,
+    read_boundary_kinds,
     read_parameters,
-    read_walls,
-    run_state,
 )
 from pdesim.output.reader import Snapshots
 from pdesim.output.run_folder import SNAPSHOTS, RunFolder
@@ -43,8 +39,8 @@ _FROM_STATUS = (
 
 
 @dataclass(frozen=True)
-class Axis:
-    """An axis of the stored frames.
+class AxisFacts:
+    """Size and resolution of an axis of the stored frames.
 
     Attributes:
         points: number of stored cells.
@@ -89,7 +85,7 @@ class Summary:
     title: str
     formulas: tuple[str, ...]
     parameters: Mapping[str, float | str]
-    grid: Mapping[str, Axis]
+    grid: Mapping[str, AxisFacts]
     boundary: Mapping[str, Mapping[str, tuple[str, str]]]
     #: second boundary conditions of fourth-order operators, which are either given or assumed
     second_conditions: tuple[str, ...]
@@ -136,11 +132,11 @@ def summarize(path: str | Path) -> Summary:
         MissingExtraError: if decompression needs a package that is not installed.
     """
     with reading(Path(path)), Snapshots(path) as snapshots:
-        fields = field_names(snapshots)
-        count = frame_count(snapshots, fields)
+        fields = snapshots.checked_fields()
+        count = snapshots.frame_count(fields)
         attributes, stat = snapshots.attributes, snapshots.path.stat()
-        config, status = read_config(attributes), _status(snapshots.path)
-        state, error = run_state(snapshots, status)
+        config, status = snapshots.config, _status(snapshots.path)
+        state, error = snapshots.run_state(status)
         times = snapshots.times[:count]
         datasets = [snapshots[name] for name in fields]
         return Summary(
@@ -151,8 +147,8 @@ def summarize(path: str | Path) -> Summary:
             title=str(attributes.get("title", "")),
             formulas=tuple(str(attributes.get("equation", "")).splitlines()),
             parameters=read_parameters(config),
-            grid={axis: _axis(snapshots.coordinates(axis)) for axis in reversed(snapshots.axes)},
-            boundary=read_walls(attributes),
+            grid={axis: _axis(snapshots.axis(axis)) for axis in reversed(snapshots.axes)},
+            boundary=read_boundary_kinds(attributes),
             second_conditions=tuple(str(attributes.get("second_conditions", "")).splitlines()),
             obstacles=_entry_text(config, "domain", "mask"),
             operators=_operators(config),
@@ -229,28 +225,24 @@ def _operators(config: Mapping[str, Any]) -> str | None:
     return f"{text}, isotropic" if _entry(config, "operators", "isotropic") else text
 
 
-def _axis(centres: np.ndarray) -> Axis:
-    n = len(centres)
-    spacing = float(centres[-1] - centres[0]) / (n - 1) if n > 1 else math.nan
-    half = 0.0 if n == 1 else spacing / 2
-    return Axis(n, float(centres[0]) - half, float(centres[-1]) + half, spacing)
+def _axis(axis: Axis) -> AxisFacts:
+    n = len(axis.centres)
+    if n == 1:  # its faces are unknown
+        return AxisFacts(1, float(axis.centres[0]), float(axis.centres[0]), math.nan)
+    return AxisFacts(n, axis.lower, axis.upper, axis.spacing)
 
 
 def _field(snapshots: Snapshots, name: str, count: int) -> FieldFacts:
     data = snapshots[name]
-    load_filters(data, snapshots.path)
-    try:
-        first, last = (data[index].astype(np.float64) for index in (0, count - 1))
-    except OSError as error:
-        raise OutputError(
-            f"the frames of {name} in {snapshots.path} cannot be read ({error})"
-        ) from None
-    if "mask" in data.file:
-        free = data.file["mask"][:] == 0
-        first, last = first[free], last[free]
+    snapshots.load_filters(name)
+    frames = (snapshots.read_frame(name, index) for index in (0, count - 1))
+    first, last = (frame.astype(np.float64) for frame in frames)
+    if (mask := snapshots.mask) is not None:
+        first, last = first[mask == 0], last[mask == 0]
+    attributes = snapshots.attributes_of(name)
     return FieldFacts(
-        long_name=str(data.attrs.get("long_name", name)),
-        units=str(data.attrs.get("units", "1")),
+        long_name=str(attributes.get("long_name", name)),
+        units=str(attributes.get("units", "1")),
         dtype=str(data.dtype),
         min=float(last.min()),
         max=float(last.max()),

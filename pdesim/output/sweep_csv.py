@@ -15,7 +15,7 @@ from pdesim.errors import OutputError, PdesimError
 from pdesim.files import as_path, read_lines, reading, replacing
 from pdesim.output import features
 from pdesim.output.diagnostics import QUANTITIES
-from pdesim.output.metadata import field_names, frame_count, load_filters, read_config, read_walls
+from pdesim.output.metadata import read_boundary_kinds
 from pdesim.output.reader import Snapshots
 from pdesim.output.run_folder import RunFolder
 from pdesim.output.sweeps import Member, differing_settings, find_members, setting_text
@@ -70,8 +70,8 @@ def _results(member: Member) -> dict[str, str]:
         return row
     try:
         with reading(member.file), Snapshots(member.file) as snapshots:
-            fields = field_names(snapshots)
-            count = frame_count(snapshots, fields)
+            fields = snapshots.checked_fields()
+            count = snapshots.frame_count(fields)
             row |= {"frames": str(count), "time": _number(float(snapshots.times[count - 1]))}
             diagnostics = _diagnostics(RunFolder(member.folder).diagnostics, count)
             for field in fields:
@@ -85,14 +85,10 @@ def _results(member: Member) -> dict[str, str]:
 def _field(
     snapshots: Snapshots, field: str, count: int, diagnostics: Mapping[str, tuple[float, float]]
 ) -> dict[str, float]:
-    data = snapshots[field]
-    load_filters(data, snapshots.path)
+    snapshots.load_filters(field)
     times = snapshots.times[:count]
-    try:
-        last = data[count - 1]
-        before = data[count - 2] if count > 1 else None
-    except OSError as error:
-        raise OutputError(f"the last frames of {field} cannot be read ({error})") from None
+    last = snapshots.read_frame(field, count - 1)
+    before = snapshots.read_frame(field, count - 2) if count > 1 else None
     spacing, periodic = _axes(snapshots, field)
     known = {name: diagnostics.get(f"{field}_{name}", (math.nan, math.nan)) for name in QUANTITIES}
     result = features.describe(
@@ -109,17 +105,14 @@ def _field(
 
 def _axes(snapshots: Snapshots, field: str) -> tuple[list[float], list[bool]]:
     """Return the distances of cell centres and whether the field is periodic, per array axis."""
-    config = read_config(snapshots.attributes)
-    walls = read_walls(snapshots.attributes).get(field, {})
-    output = config.get("output")
+    kinds = read_boundary_kinds(snapshots.attributes).get(field, {})
+    output = snapshots.config.get("output")
     region = (output.get("region") if isinstance(output, Mapping) else None) or {}
     spacing, periodic = [], []
     for axis in snapshots.axes:
-        centres = snapshots.coordinates(axis)
-        n = len(centres)
-        spacing.append(float(centres[-1] - centres[0]) / (n - 1) if n > 1 else 1.0)
+        spacing.append(snapshots.axis(axis).spacing)
         # in a region of the domain the field is not periodic, whatever the boundary conditions are
-        periodic.append(set(walls.get(axis, ())) == {"periodic"} and axis not in region)
+        periodic.append(set(kinds.get(axis, ())) == {"periodic"} and axis not in region)
     return spacing, periodic
 
 

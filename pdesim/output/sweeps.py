@@ -11,7 +11,7 @@ from typing import Any
 from pdesim.errors import OutputError
 from pdesim.files import as_path, dump_yaml, load_yaml
 from pdesim.output import lock
-from pdesim.output.metadata import natural_order, read_config, read_yaml, run_state
+from pdesim.output.metadata import natural_order, read_yaml
 from pdesim.output.reader import Snapshots
 from pdesim.output.run_folder import RunFolder
 from pdesim.settings import INCIDENTAL, lies_in
@@ -144,8 +144,8 @@ def _read(folder: Path) -> Member:
     else:
         try:
             with Snapshots(file) as frames:
-                state, error = run_state(frames, progress)
-                config = read_config(frames.attributes)
+                state, error = frames.run_state(progress)
+                config = frames.config
         except OutputError as problem:
             state, error = "unreadable", problem.problem
     # if there are no frames, the folder .hydra contains all settings, or at least the overrides

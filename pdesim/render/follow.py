@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from pdesim.errors import OutputError
+from pdesim.output.run_folder import RunFolder
 from pdesim.render.field_reader import open_field
 from pdesim.render.frames import FrameStream
 from pdesim.render.pictures import draw_frames
@@ -67,7 +68,7 @@ def draw_during_run(
             return False
         return True
 
-    path = folder / "snapshots.h5"
+    path = RunFolder(folder).snapshots
     while not _has_frames(path, animation) and wait_for_more(True):
         pass
     with open_field(path, animation.field, animation.slice) as reader:

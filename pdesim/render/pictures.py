@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pdesim.errors import ConfigError, OutputError, clip
+from pdesim.errors import ConfigError, clip
 from pdesim.files import as_path, check_folder
+from pdesim.output.axis import Axis
+from pdesim.output.reader import find_snapshots
 from pdesim.render.colors import Palette, line_palette, map_palette
-from pdesim.render.field_reader import Axis, FieldReader, open_field
+from pdesim.render.field_reader import FieldReader, open_field
 from pdesim.render.frames import FrameStream, LookChanged
 from pdesim.render.layout import Layout, LayoutSpec, Scale, lay_out
 from pdesim.render.limits import Limits
@@ -48,7 +50,7 @@ def render(source: str | Path, animation: Animation, destination: str | Path | N
     check_settings(animation, Animation)
     if animation.name == "none":
         raise ConfigError("animation=none disables drawing", "animation=gif or animation=mp4")
-    path = _snapshot_file(as_path(source))
+    path = find_snapshots(source)
     target = None if destination is None else as_path(destination)
     check_folder((target or path).parent)
     with open_field(path, animation.field, animation.slice) as reader:
@@ -94,7 +96,7 @@ def poster(source: str | Path, animation: Animation, destination: str | Path) ->
     """Draw the last frame as a PNG of at least 1024 pixels; arguments as in :func:`render`."""
     check_settings(animation, Animation)
     destination = as_path(destination)
-    path = _snapshot_file(as_path(source))
+    path = find_snapshots(source)
     size = max(1024, animation.size or SIZE)
     with open_field(path, animation.field, animation.slice) as reader:
         stream = FrameStream(reader, animation)
@@ -259,11 +261,3 @@ def title_of(equation: str) -> str:
     """
     words = equation.replace("_", " ").strip()
     return words.title() if words == words.lower() else words
-
-
-def _snapshot_file(source: Path) -> Path:
-    if source.is_dir():
-        source = source / "snapshots.h5"
-    if not source.is_file():
-        raise OutputError(f"no such file: {source}", "a run folder or a snapshots.h5 file")
-    return source

@@ -67,12 +67,12 @@ def order_notes(plan: Plan) -> list[str]:
             "(for example, a source does not vanish at a Dirichlet wall); operators=stencil "
             "operators.order=4 may be more accurate"
         )
-    walls = plan.problem.boundary.all_walls
+    conditions = plan.problem.boundary.all_walls
     method = None if plan.is_steady else plan.stepper.method
     if (
         method
         and method.reduced_order is not None
-        and any(wall.is_time_dependent for wall in walls)
+        and any(condition.is_time_dependent for condition in conditions)
     ):
         notes.append(
             f"note: time-dependent boundary values reduce the order of {method.name} from "

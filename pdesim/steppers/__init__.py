@@ -1,4 +1,4 @@
-"""Time steppers: a catalogue of methods (``methods``), and one module for each family.
+"""Time steppers: a catalogue of methods (``tableaux``), and one module for each family.
 
 ``base`` defines the interface. A step is arithmetic on the arrays of a ``System``, so the same code
 serves three purposes: it advances tensors; applied to small matrices, it gives the stability limit
@@ -16,10 +16,10 @@ from pdesim.operators.problem import Problem
 from pdesim.steppers.base import Stepper
 from pdesim.steppers.exponential import Exponential
 from pdesim.steppers.implicit import ImexMultistep, ThetaMethod
-from pdesim.steppers.methods import METHODS, Method
 from pdesim.steppers.runge_kutta import EmbeddedRungeKutta, RungeKutta
 from pdesim.steppers.runge_kutta_legendre import RungeKuttaLegendre
 from pdesim.steppers.symplectic import SymplecticComposition, partition
+from pdesim.steppers.tableaux import METHODS, Method
 
 __all__ = [
     "METHODS",
@@ -116,7 +116,7 @@ def _why_not_exact(problem: Problem) -> str | None:
             return "it needs a linear equation with constant coefficients"
         if TIME in term.free_symbols:
             return "it needs a source that does not depend on time"
-    if any(wall.is_time_dependent for wall in problem.boundary.all_walls):
+    if any(condition.is_time_dependent for condition in problem.boundary.all_walls):
         return "it needs boundary values that do not depend on time"
     return None
 

@@ -3,7 +3,7 @@
 A stepper computes with arrays that support ``+``, ``-`` and ``*`` with each other and with numbers.
 It does not determine which of its arrays are stored in memory: the engine does so by running
 ``step`` on placeholders (:mod:`pdesim.steppers.cost`). To add a stepper, define a subclass of
-:class:`Stepper` with the method ``step``, and an entry in :mod:`pdesim.steppers.methods`.
+:class:`Stepper` with the method ``step``, and an entry in :mod:`pdesim.steppers.tableaux`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     import sympy
 
-    from pdesim.steppers.methods import Method
+    from pdesim.steppers.tableaux import Method
 
 #: a tensor, a NumPy array, or a placeholder; a state has shape ``(fields, *grid.shape)``
 Array = Any

@@ -34,7 +34,7 @@ def stiffest_mode(problem: Problem, axis: int) -> float:
     pairs = [field[axis] for field in problem.boundary.walls]
     for pair in {(lower.homogeneous, upper.homogeneous) for lower, upper in pairs}:
         lowest = min(lowest, float(np.linalg.eigvals(line.second(pair)).real.min()))
-        if any(wall.has_second for wall in pair):
+        if any(condition.has_second for condition in pair):
             stiffest = np.linalg.eigvals(line.fourth(pair)).real.max()
             lowest = min(lowest, -float(np.sqrt(max(stiffest, 0.0))))
     return lowest
@@ -57,7 +57,7 @@ class _Line:
         """Return the matrix of d4/dx4, as d2/dx2 of d2/dx2, with the second conditions."""
         wide = self._difference(self._extended(np.eye(self.points), pair, 2 * self.reach))
         inside = slice(self.reach, self.reach + self.points)
-        lower, upper = (wall.laplacian or replace(wall, slope=None) for wall in pair)
+        lower, upper = (condition.laplacian or replace(condition, slope=None) for condition in pair)
         extended = self._extended(wide[inside], (lower, upper), self.reach)
         if pair[0].is_clamped:
             extended[: self.reach] = wide[: self.reach]
@@ -80,8 +80,8 @@ class _Line:
         upper = above @ rows[::-1][: above.shape[1]]
         return np.vstack([lower, rows, upper])
 
-    def _weights(self, wall: BoundaryCondition, halo: int) -> np.ndarray:
-        known = extrapolation_points(self.order, self.points, wall.is_clamped)
-        if wall.is_clamped:
+    def _weights(self, condition: BoundaryCondition, halo: int) -> np.ndarray:
+        known = extrapolation_points(self.order, self.points, condition.is_clamped)
+        if condition.is_clamped:
             return clamped_weights(self.spacing, halo, known)[0]
-        return ghost_weights(wall, self.spacing, halo, known)[0]
+        return ghost_weights(condition, self.spacing, halo, known)[0]

@@ -20,7 +20,7 @@ from pdesim.steppers.base import (
     diagonal,
     is_diagonal,
 )
-from pdesim.steppers.methods import Method, Phi
+from pdesim.steppers.tableaux import Method, Phi
 
 #: phi functions of numbers below this magnitude are computed by their series, with this number of
 #: terms (for float64)

@@ -17,7 +17,7 @@ from pdesim.steppers.base import (
     diagonal,
     is_diagonal,
 )
-from pdesim.steppers.methods import Method
+from pdesim.steppers.tableaux import Method
 
 
 @dataclass(frozen=True)

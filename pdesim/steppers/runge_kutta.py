@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, ClassVar
 
 from pdesim.steppers.base import AdaptiveStepper, Array, StageTime, Stepper, System
-from pdesim.steppers.methods import Method, Tableau
+from pdesim.steppers.tableaux import Method, Tableau
 
 
 @dataclass(frozen=True)

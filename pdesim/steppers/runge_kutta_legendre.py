@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from pdesim.steppers.base import Array, StageTime, Stepper, System
-from pdesim.steppers.methods import Method
+from pdesim.steppers.tableaux import Method
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from pdesim.formula.language import operators_in
 from pdesim.formula.linear import linear_form
 from pdesim.model.equation import Equation
 from pdesim.steppers.base import Array, Carry, StageTime, Stepper, System
-from pdesim.steppers.methods import Method
+from pdesim.steppers.tableaux import Method
 
 
 @dataclass(frozen=True)

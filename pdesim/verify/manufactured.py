@@ -279,7 +279,7 @@ def _allows_mean(problem: Problem, field: int) -> bool:
 
 
 def _basis(problem: Problem, field: int, axis: int) -> str:
-    kinds = tuple(wall.kind for wall in problem.boundary.walls[field][axis])
+    kinds = tuple(condition.kind for condition in problem.boundary.walls[field][axis])
     if kinds not in BASES:
         raise BoundaryError(
             "there is no manufactured solution for this equation of fourth order with Robin "
@@ -318,7 +318,7 @@ def differentiate(expression: sympy.Expr, grid: Grid) -> sympy.Expr:
 def _boundary_of(solution: Sequence[sympy.Expr], boundary: Boundary, grid: Grid) -> Boundary:
     """Boundary conditions of the same kinds, with the values of the solution."""
 
-    def wall(old: BoundaryCondition, u: sympy.Expr, axis: int, side: int) -> BoundaryCondition:
+    def condition(old: BoundaryCondition, u: sympy.Expr, axis: int, side: int) -> BoundaryCondition:
         if old.kind == "periodic":
             return old
         x = sympy.Symbol(grid.axes[axis], real=True)
@@ -326,18 +326,18 @@ def _boundary_of(solution: Sequence[sympy.Expr], boundary: Boundary, grid: Grid)
         outward = (1 if side else -1) * derivative(u, x)
         value = (old.a * u + old.b * outward).subs(x, face)
         slope = None if old.slope is None else outward.subs(x, face)
-        inner = old.laplacian and wall(
+        inner = old.laplacian and condition(
             old.laplacian, differentiate(lang.operator(lang.LAPLACIAN, u), grid), axis, side
         )
         # the solution is even about the boundary only if the value is 0
         mirror = old.mirror and value == 0
         return replace(old, value=value, slope=slope, laplacian=inner, mirror=mirror)
 
-    walls = tuple(
+    conditions = tuple(
         tuple(
-            (wall(pair[0], u, axis, 0), wall(pair[1], u, axis, 1))
+            (condition(pair[0], u, axis, 0), condition(pair[1], u, axis, 1))
             for axis, pair in enumerate(field)
         )
         for field, u in zip(boundary.walls, solution, strict=True)
     )
-    return replace(boundary, walls=walls)
+    return replace(boundary, walls=conditions)

@@ -16,8 +16,8 @@ from pdesim.operators.problem import Problem
 from pdesim.operators.schemes import Discretisation
 from pdesim.steppers import METHODS, Method, build_stepper
 from pdesim.steppers.base import AdaptiveStepper
-from pdesim.steppers.methods import Tableau
 from pdesim.steppers.stability import stable_step
+from pdesim.steppers.tableaux import Tableau
 from pdesim.verify.claims import claimed_order, stiff_order
 from pdesim.verify.domain import (
     linearised,

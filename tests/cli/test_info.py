@@ -10,7 +10,7 @@ import pytest
 from made_runs import make_run, values
 
 from pdesim.errors import OutputError
-from pdesim.output.metadata import find_runs
+from pdesim.output.reader import find_runs
 from pdesim.output.status import speed
 from pdesim.output.summary import summarize
 

@@ -17,7 +17,7 @@ from pdesim.cli import info as info_command
 from pdesim.cli import main as cli
 from pdesim.config import compose as config
 from pdesim.config.compose import compose_settings
-from pdesim.engine.control import seconds_per_step
+from pdesim.engine.step_timing import seconds_per_step
 from pdesim.errors import PdesimError
 from pdesim.export import export
 from pdesim.files import read_picture
@@ -241,7 +241,7 @@ def test_a_gif_has_the_mean_rate(fps):
 def test_the_time_of_a_step_is_measured_in_long_calls(monkeypatch):
     """A call that costs 1 ms and 1 us a step: with 4 steps a call it would seem 250 us a step."""
     now = [0.0]
-    monkeypatch.setattr("pdesim.engine.control.clock_module.perf_counter", lambda: now[0])
+    monkeypatch.setattr("pdesim.engine.step_timing.clock_module.perf_counter", lambda: now[0])
 
     def trial(steps: int) -> None:
         now[0] += 1e-3 + 1e-6 * steps

@@ -8,8 +8,8 @@ import tensorflow as tf
 from conftest import make_plan
 
 from pdesim.config.compose import compose_settings
-from pdesim.engine.control import relative_error, vanishing_error
-from pdesim.engine.monitor import Monitor
+from pdesim.engine.monitor import Monitor, relative_error
+from pdesim.engine.run_errors import vanishing_error
 from pdesim.errors import ConfigError, StepperError
 from pdesim.operators.method_of_lines import MethodOfLines
 from pdesim.steppers import build_stepper

@@ -58,7 +58,7 @@ def test_well_walls(tmp_path):
     }
     kinds = {"u.x": ["dirichlet", "neumann"], "a.x": ["neumann", "neumann"]}
     kinds |= {"u.y": ["periodic"] * 2, "a.y": ["periodic"] * 2}
-    make_run(tmp_path, boundary=boundary, walls=kinds, mask=SOLID)
+    make_run(tmp_path, boundary=boundary, kinds=kinds, mask=SOLID)
     target = export(tmp_path, "well")
     check_well_format(target)
     with h5py.File(target) as file:
@@ -77,9 +77,9 @@ def test_well_walls(tmp_path):
 
 def test_well_walls_that_a_sweep_moves_have_no_common_value(tmp_path):
     boundary = {"default": {"dirichlet": "D"}, "y": {"dirichlet": 3}}
-    walls = {f"{field}.{axis}": ["dirichlet"] * 2 for field in "ua" for axis in "xy"}
+    kinds = {f"{field}.{axis}": ["dirichlet"] * 2 for field in "ua" for axis in "xy"}
     for number, decay in enumerate((0.1, 0.2)):
-        options = {"parameters": {"D": decay}, "boundary": boundary, "walls": walls}
+        options = {"parameters": {"D": decay}, "boundary": boundary, "kinds": kinds}
         make_run(tmp_path / str(number), **options)
     target = export(tmp_path, "well")
     check_well_format(target)
@@ -90,7 +90,7 @@ def test_well_walls_that_a_sweep_moves_have_no_common_value(tmp_path):
 
 def test_well_sides_inside_the_domain_are_open(tmp_path):
     path = make_run(
-        tmp_path, (6, 4), walls={f"{f}.{a}": ["neumann"] * 2 for f in "ua" for a in "xy"}
+        tmp_path, (6, 4), kinds={f"{f}.{a}": ["neumann"] * 2 for f in "ua" for a in "xy"}
     )
     with h5py.File(path, "r+") as file:  # as a stored region would be: the upper half in y
         centres = file["y"][3:]
@@ -136,7 +136,7 @@ def test_well_is_read_by_its_own_package(tmp_path):
         ({"shape": (6, 8)}, r"grid: \(6, 4\) and \(6, 8\)"),
         ({"interval": 0.25}, "times: frame 2 at 1 and 0.5"),
         ({"fields": ("u",)}, "fields"),
-        ({"walls": {"u.x": ["neumann", "neumann"]}}, "boundary"),
+        ({"kinds": {"u.x": ["neumann", "neumann"]}}, "boundary"),
         ({"mask": SOLID}, "obstacles"),
     ],
 )

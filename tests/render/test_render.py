@@ -214,9 +214,9 @@ def test_unknown_names_are_answered_with_the_nearest(tmp_path):
 
 
 def test_files_that_cannot_be_drawn(tmp_path):
-    with pytest.raises(OutputError, match="no such file"):
+    with pytest.raises(OutputError, match=r"contains no snapshots\.h5"):
         render(tmp_path, SMALL)
-    with pytest.raises(OutputError, match="no such file"):
+    with pytest.raises(OutputError, match=r"nothing\.h5 does not exist"):
         poster(tmp_path / "nothing.h5", SMALL, tmp_path / "a.png")
     (tmp_path / "broken.h5").write_bytes(b"not HDF5")
     with pytest.raises(OutputError, match="cannot be read"):
@@ -226,11 +226,11 @@ def test_files_that_cannot_be_drawn(tmp_path):
         render(empty, SMALL)
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["a"] = 1.0
-    with pytest.raises(OutputError, match="no fields"):
+    with pytest.raises(OutputError, match="no snapshots"):
         render(tmp_path / "other.h5", SMALL)
     with h5py.File(empty / "snapshots.h5", "r+") as file:
         del file["y"]
-    with pytest.raises(OutputError, match="does not match its axes"):
+    with pytest.raises(OutputError, match=r"u in .* has shape .*\n.*the file has no y"):
         render(empty, SMALL)
 
 

@@ -16,7 +16,7 @@ from pdesim.steppers import METHODS, compatible_steppers
 from pdesim.sweep.compose import Composer
 from pdesim.sweep.members import _can_share, prepare_member
 from pdesim.sweep.notes import settings_without_effect
-from pdesim.sweep.sampling import first_values, members
+from pdesim.sweep.overrides import first_values, members
 
 #: three members that differ in parameters, first state, and thereby in their steps
 PROBLEMS = {

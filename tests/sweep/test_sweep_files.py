@@ -124,10 +124,10 @@ def test_features_are_those_of_the_last_two_frames(sweep):
 def test_waves_obstacles_walls_and_regions(tmp_path):
     x = np.linspace(-1, 1, 65)[:-1] + 1 / 64
     wave = np.cos(3 * np.pi * (x + 1)) + np.zeros((16, 64))
-    walls = {f"u.{axis}": ["neumann", "neumann"] for axis in "xy"}
+    kinds = {f"u.{axis}": ["neumann", "neumann"] for axis in "xy"}
     runs = {
-        "0": {"walls": None},
-        "1": {"walls": walls},
+        "0": {"kinds": None},
+        "1": {"kinds": kinds},
         "2": {"mask": (np.arange(64) < 8) * np.ones((16, 1))},
     }
     for name, options in runs.items():

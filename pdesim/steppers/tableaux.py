@@ -1,4 +1,4 @@
-"""The catalogue of time-stepping methods: order, family, tableau, citation.
+"""Tableaux, coefficients, orders and citations of the time-stepping methods, as data.
 
 This module does not import TensorFlow.
 """

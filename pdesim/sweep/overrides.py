@@ -1,4 +1,4 @@
-"""Samplers: from the command line of a sweep to the overrides of each member.
+"""The overrides of each member of a sweep, from the command line and ``sweep.parameters``.
 
 The values of a setting are written in the syntax of Hydra: ``a=1,2,3``, ``range(0, 1, 0.1)``,
 ``glob(*)``, ``interval(0.02, 0.06)``, ``tag(log, interval(1e-6, 1e-4))``, ``int(interval(1, 9))``.

@@ -1,4 +1,8 @@
-"""Adaptation of automatic steps to the measured error and the stability limit."""
+"""Control of dt for equal steps, by the measured error in time and the stability limit.
+
+Between two targets, all steps are equal. At a target, the error is measured, and automatic steps
+are changed. Adaptive steps, which may all differ, are controlled in ``error_control``.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +11,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from pdesim.engine.control import (
-    changed_dt,
-    growth_error,
-    limit_varies,
-    present_step,
-    vanishing_error,
-)
 from pdesim.engine.members import Members
-from pdesim.plan import TimeStep
+from pdesim.engine.monitor import LONGER
+from pdesim.engine.run_errors import growth_error, vanishing_error
+from pdesim.plan import Plan
+from pdesim.steppers.samples import reactions_are_slow
+from pdesim.steppers.stability import linearise
+from pdesim.steppers.time_step import TimeStep, time_step
 
 log = logging.getLogger("pdesim")
 
@@ -25,8 +27,15 @@ CORRECTIONS = 8
 SUSPICIOUS = 10.0
 
 
-class StepControl:
-    """Measures the error in time of a simulation, and adapts automatic steps."""
+class EqualStepControl:
+    """Measures the error in time of a simulation, and adapts automatic steps.
+
+    If steps are adaptive, only the error is measured.
+
+    Args:
+        members: the members of the simulation.
+        started: whether the error of the first step has been measured.
+    """
 
     def __init__(self, members: Members, started: bool) -> None:
         self.members, self.started = members, started
@@ -135,3 +144,47 @@ class StepControl:
             elif dt != plan.step.dt:
                 log.info("t = %g: dt changed from %.4g to %.4g", now, plan.step.dt, dt)
                 plans[member] = plan.with_step(dt=dt)
+
+
+def limit_varies(plan: Plan) -> bool:
+    """Whether the stability limit depends on the state or on time."""
+    fields = set(plan.equation.field_symbols)
+    return bool(plan.equation.jacobian.free_symbols & fields) or plan.problem.is_time_dependent
+
+
+def present_step(plan: Plan, state: np.ndarray, target: int) -> TimeStep | None:
+    """Return the step and its limit at a state, for the interval that begins at a target.
+
+    The result is None if the step and the limit at the start of the run still apply, within the
+    safety margin of automatic steps.
+    """
+    explicit = plan.step.automatic and plan.stepper.limited_by_derivatives
+    if explicit and reactions_are_slow(plan.problem, state, plan.step.dt):
+        return None
+    interval = plan.targets[target : target + 2]
+    instants = (
+        np.append(interval, interval.mean()) if plan.problem.is_time_dependent else interval[:1]
+    )
+    linearised = linearise(plan.problem, state, instants, thorough=False)
+    # dt=auto and unsafe, so that the limit is computed and no error is raised
+    time = plan.settings.time.model_copy(update={"dt": "auto", "unsafe": True})
+    settings = plan.settings.model_copy(update={"time": time})
+    return time_step(settings, linearised, plan.stepper, plan.targets)
+
+
+def changed_dt(plan: Plan, factor: float, present: TimeStep | None) -> float:
+    """Return the next automatic step.
+
+    Args:
+        factor: the change that follows from the measured error; 1 for none.
+        present: the step at the current state, if it differs from that of the start.
+    """
+    step = plan.step
+    if present is not None:
+        longest = present.dt
+    else:
+        finite = np.isfinite(step.limit)
+        longest = plan.stepper.method.safety * step.limit if finite else np.inf
+    dt = min(step.dt * factor, longest, float(np.diff(plan.targets).max()))
+    # a step that is stable, accurate and close to the optimum is not changed
+    return dt if dt < step.dt or dt >= LONGER * step.dt else step.dt
