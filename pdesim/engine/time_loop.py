@@ -18,6 +18,7 @@ from pdesim.engine.flat.slabs import Slabs
 from pdesim.engine.flat.tiled_loop import AdaptiveTiledLoop, TiledLoop
 from pdesim.engine.plain_loop import PlainLoop
 from pdesim.engine.step import StepContext
+from pdesim.operators.mirror import reflections
 from pdesim.operators.problem import Problem
 from pdesim.operators.time_parts import double_names
 from pdesim.steppers.base import AdaptiveStepper, Carry
@@ -80,9 +81,11 @@ class TimeLoop:
             return None
         if not context.cost.is_local or context.cost.depth == 0:
             return None
+        known = context.cost.carried_fields is not None
         return layout.decompose(
-            context.problem, context.cost.depth, context.bytes_per_cell, context.tuning
-        )
+            context.problem, context.cost.depth, context.bytes_per_cell, context.tuning,
+            reflections(context.problem) if known else None,
+        )  # fmt: skip
 
     @cached_property
     def slabs(self) -> Slabs | None:

@@ -7,9 +7,10 @@ from dataclasses import replace
 import sympy
 
 from pdesim.formula import language as lang
-from pdesim.model.boundary_conditions import PERIODIC, SIDES, Boundary
+from pdesim.model.boundary_conditions import PERIODIC, SIDES, Boundary, BoundaryCondition
 from pdesim.model.equation import Equation
 from pdesim.model.grid import Grid
+from pdesim.operators.ghost_weights import extrapolation_points
 from pdesim.operators.parity import Parity, Symmetry
 from pdesim.operators.problem import Problem
 
@@ -48,11 +49,22 @@ def _even_fields(
     boundary: Boundary, equation: Equation, grid: Grid, axis: int, side: int
 ) -> set[int]:
     """Return the indices of the fields whose solutions are even about one side."""
+    signs = _signs(boundary, equation, grid, axis, side)
+    return {index for index, sign in enumerate(signs) if sign == 1}
+
+
+def _signs(
+    boundary: Boundary, equation: Equation, grid: Grid, axis: int, side: int
+) -> list[int | None]:
+    """Return, for each field, 1 if its solution is even about one side, -1 if it is odd.
+
+    The entry of a field whose solution is neither is None.
+    """
     # only this side matters here: the other axes are treated as periodic
-    one_side = [[(PERIODIC, PERIODIC)] * grid.dimensions for _ in boundary.walls]
-    for pairs, per_axis in zip(one_side, boundary.walls, strict=True):
+    one_wall = [[(PERIODIC, PERIODIC)] * grid.dimensions for _ in boundary.walls]
+    for pairs, per_axis in zip(one_wall, boundary.walls, strict=True):
         pairs[axis] = (per_axis[axis][side],) * 2
-    alone = Boundary(tuple(map(tuple, one_side)))
+    alone = Boundary(tuple(map(tuple, one_wall)))
 
     def parity(sign: int) -> Parity:
         return tuple((sign, sign) if a == axis else (1, 1) for a in range(grid.dimensions))
@@ -60,10 +72,10 @@ def _even_fields(
     signs = {"neumann": 1, "dirichlet": -1}
     fields: dict = {}
     for symbol, per_axis in zip(equation.field_symbols, boundary.walls, strict=True):
-        condition = per_axis[axis][side]
-        known = all(value == 0 for value in condition.values) and condition.kind in signs
-        known = known and (condition.repeats or not condition.has_second)
-        fields[symbol] = parity(signs[condition.kind]) if known else None
+        wall = per_axis[axis][side]
+        known = all(value == 0 for value in wall.values) and wall.kind in signs
+        known = known and (wall.repeats or not wall.has_second)
+        fields[symbol] = parity(signs[wall.kind]) if known else None
     while True:
         symmetry = Symmetry(grid, alone, fields)
         broken = [
@@ -76,8 +88,66 @@ def _even_fields(
         if not broken:
             break
         fields |= dict.fromkeys(broken)
-    even = parity(1)
-    return {i for i, symbol in enumerate(equation.field_symbols) if fields[symbol] == even}
+    found = [fields[symbol] for symbol in equation.field_symbols]
+    return [None if known is None else known[axis][0] for known in found]
+
+
+def reflections(problem: Problem) -> dict[int, tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Return the axes about whose sides the discrete solution is even or odd in every field.
+
+    Beyond these sides, the ghost cells are the mirror images of interior cells (with the opposite
+    sign for odd fields), and the scheme itself computes them, exactly as it computes interior
+    cells. This requires mirror images at all distances that a stencil reads, sums that do not
+    depend on the direction of an axis (:func:`pdesim.operators.stencil.derivative`), and
+    arithmetic that is exactly odd if a field is odd.
+
+    Returns:
+        For each of these axes, the signs of all fields at the lower and at the upper side.
+    """
+    equation, boundary, grid = problem.equation, problem.boundary, problem.grid
+    formulas = equation.formulas
+    if problem.mask is not None or any(map(_has_fluxes, formulas)):
+        return {}
+    result = {}
+    for axis in range(grid.dimensions):
+        symbol = sympy.Symbol(grid.axes[axis], real=True)
+        if boundary.is_periodic(axis) or any(symbol in v.free_symbols for v in boundary.values):
+            continue
+        signs = [_signs(boundary, equation, grid, axis, side) for side in (0, 1)]
+        walls = [[per_axis[axis][side] for per_axis in boundary.walls] for side in (0, 1)]
+        exact = all(
+            _is_mirrored(problem, axis, wall, sign)
+            for here, known in zip(walls, signs, strict=True)
+            for wall, sign in zip(here, known, strict=True)
+        )
+        odd = any(sign == -1 for known in signs for sign in known)
+        if exact and not (odd and any(map(_has_functions, formulas))):
+            lower, upper = (tuple(sign for sign in known if sign is not None) for known in signs)
+            result[axis] = lower, upper
+    return result
+
+
+def _is_mirrored(problem: Problem, axis: int, wall: BoundaryCondition, sign: int | None) -> bool:
+    """Whether the ghost cells of a field are mirror images of interior cells."""
+    if sign is None or wall.has_second:
+        return False
+    order, points = problem.discretisation.order, problem.grid.points[axis]
+    known = extrapolation_points(order, points)
+    if sign == 1:
+        return wall.mirror and problem.halo <= known
+    # the linear extrapolation through 0 on the face
+    return known == problem.halo == 1
+
+
+def _has_fluxes(formula: sympy.Expr) -> bool:
+    """Whether a formula contains fluxes, whose rounding errors depend on the direction."""
+    return any(lang.has_flux_form(lang.word_of(node)) for node in lang.operators_in(formula))
+
+
+def _has_functions(formula: sympy.Expr) -> bool:
+    """Whether a formula contains functions or powers that may not be exactly odd."""
+    functions = formula.atoms(sympy.Function, sympy.Piecewise) - set(lang.operators_in(formula))
+    return bool(functions) or any(not power.exp.is_Integer for power in formula.atoms(sympy.Pow))
 
 
 def slow_fields(problem: Problem) -> list[str]:

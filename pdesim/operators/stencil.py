@@ -36,16 +36,19 @@ def derivative(neighbour: Neighbour, terms: Terms) -> tf.Tensor:
     Neighbours of equal weight are added before they are multiplied by the weight, and the smallest
     weight is factored out of the sum: ``w * (s - 4 u)`` for a Laplacian on equal spacing. This
     avoids sums of two products, in which a compiler may use a fused multiply-add for either of the
-    products, so that different kernels would give different results.
+    products, so that different kernels would give different results. Mirror images are added first,
+    so that the result for a mirrored array is exactly the mirrored result.
 
     Args:
         neighbour: returns the values at given offsets along x, y, z (:func:`shifted`).
         terms: ``{offsets: weight}`` (``Discretisation.terms``).
     """
-    sums: dict[float, tf.Tensor] = {}
+    images: dict[tuple[int, ...], Terms] = {}
     for offsets, weight in terms.items():
-        value = neighbour(offsets)
-        # d/dx pairs weights of opposite sign
+        images.setdefault(tuple(map(abs, offsets)), {})[offsets] = weight
+    sums: dict[float, tf.Tensor] = {}
+    for group in images.values():
+        weight, value = _sum_of_images(neighbour, group)
         if -weight in sums and weight not in sums:
             sums[-weight] = sums[-weight] - value
         else:
@@ -55,6 +58,30 @@ def derivative(neighbour: Neighbour, terms: Terms) -> tf.Tensor:
     for weight, values in sums.items():
         total = total + weight / unit * values
     return unit * total
+
+
+def _sum_of_images(neighbour: Neighbour, images: Terms) -> tuple[float, tf.Tensor]:
+    """Return a weight, and the sum of neighbours that are mirror images of each other.
+
+    The weights of all images are equal up to their signs, so that the sum is one of differences in
+    the direction of an odd derivative. Pairs along x are added first, then those along y and z.
+    """
+    values = {offsets: (weight, neighbour(offsets)) for offsets, weight in images.items()}
+    for axis in range(len(next(iter(images)))):
+        pairs: dict[tuple[int, ...], tuple[float, tf.Tensor]] = {}
+        # the upper image first: d/dx is a difference of the upper and the lower neighbour
+        for offsets, (weight, value) in sorted(
+            values.items(), key=lambda item: item[0], reverse=True
+        ):
+            key = (*offsets[:axis], abs(offsets[axis]), *offsets[axis + 1 :])
+            if key not in pairs:
+                pairs[key] = weight, value
+            else:
+                first, total = pairs[key]
+                pairs[key] = first, total + value if weight == first else total - value
+        values = pairs
+    (result,) = values.values()
+    return result
 
 
 def divergence(

@@ -9,6 +9,7 @@ be evaluated more than once.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +36,8 @@ class Cost:
             carried data.
         buffer_of: for all other stored arrays, the number of the buffer to which they are written.
         buffers: the number of fields in each buffer.
+        carried_fields: for each field of the carried data, the index of the field of the equation
+            to which it belongs; None if it is unknown.
     """
 
     depth: int
@@ -45,6 +48,7 @@ class Cost:
     outputs: Mapping[int, int]
     buffer_of: Mapping[int, int]
     buffers: tuple[int, ...]
+    carried_fields: tuple[int, ...] | None
 
     @property
     def stored(self) -> frozenset[int]:
@@ -55,20 +59,29 @@ class Cost:
 class Placeholder:
     """An array in a dry run, with the arrays from which it is computed.
 
-    ``depth`` is the number of chained right-hand sides on which it depends.
+    ``depth`` is the number of chained right-hand sides on which it depends. ``fields`` are the
+    indices of its fields in the equation; it is empty if they are unknown.
     """
 
     def __init__(
-        self, trace: _Trace, inputs: Sequence[Placeholder], size: int, reads: bool = False
+        self,
+        trace: _Trace,
+        inputs: Sequence[Placeholder],
+        size: int,
+        reads: bool = False,
+        fields: Sequence[int] = (),
     ) -> None:
         self.trace, self.inputs, self.size, self.reads = trace, tuple(inputs), size, reads
+        self.fields = tuple(fields)
         self.depth: int = max((value.depth for value in inputs), default=0) + reads
         self.number = len(trace.values)
         trace.values.append(self)
 
     def _with(self, other: Any) -> Placeholder:
         inputs = [value for value in (self, other) if isinstance(value, Placeholder)]
-        return Placeholder(self.trace, inputs, max(value.size for value in inputs))
+        size = max(value.size for value in inputs)
+        fields = next((value.fields for value in inputs if len(value.fields) == size), ())
+        return Placeholder(self.trace, inputs, size, fields=fields)
 
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _with
 
@@ -82,7 +95,7 @@ class _Trace:
     is_local: bool = True
 
     def rhs(self, state: Placeholder, time: Any) -> Placeholder:
-        return Placeholder(self, [state], state.size, reads=True)
+        return Placeholder(self, [state], state.size, reads=True, fields=state.fields)
 
     def evaluate(self, formulas: Sequence, fields: Any, time: Any) -> Placeholder:
         fields = self.unstack(fields) if isinstance(fields, Placeholder) else fields
@@ -93,10 +106,15 @@ class _Trace:
         return Placeholder(self, list(used.values()), len(formulas), reads)
 
     def stack(self, fields: Sequence[Placeholder]) -> Placeholder:
-        return Placeholder(self, fields, len(fields))
+        known = [field for value in fields for field in value.fields]
+        complete = known if len(known) == len(fields) else ()
+        return Placeholder(self, fields, len(fields), fields=complete)
 
     def unstack(self, state: Placeholder) -> list[Placeholder]:
-        return [state] * state.size
+        fields = [copy(state) for _ in range(state.size)]
+        for value, index in zip(fields, state.fields, strict=False):
+            value.fields = (index,)
+        return fields
 
     def column(self, values: Any) -> float:
         return 1.0
@@ -130,11 +148,11 @@ class _AnyCoefficient(dict):
 def cost_of(stepper: Stepper, problem: Problem) -> Cost:
     """Return the cost of one step, including that of an error estimate if there is one."""
     trace = _Trace(problem)
-    state = Placeholder(trace, [], len(problem.equation.fields))
+    every = range(len(problem.equation.fields))
+    state = Placeholder(trace, [], len(every), fields=every)
     initial = stepper.init(trace, state, 0.0, 1.0, _AnyCoefficient())
-    sizes = [part.size for part in _parts(initial)]
     trace = _Trace(problem)
-    carried = [Placeholder(trace, [], size) for size in sizes]
+    carried = [Placeholder(trace, [], part.size, fields=part.fields) for part in _parts(initial)]
     carry = tuple(carried) if isinstance(initial, tuple) else carried[0]
     ends: tuple[Placeholder, ...]
     if isinstance(stepper, AdaptiveStepper):
@@ -175,9 +193,11 @@ def _analyse(
     outputs = {value.number: part for part, value in enumerate(results) if value.number in stored}
     slopes = {n for n in stored if trace.values[n].reads}
     buffer_of, buffers = _assign_buffers(trace, stored, outputs, ends)
+    fields = [field for value in carried for field in value.fields]
+    complete = all(len(value.fields) == value.size for value in carried)
     return Cost(
         depth, trace.is_local, frozenset(read), frozenset(stored - read), frozenset(slopes),
-        outputs, buffer_of, buffers,
+        outputs, buffer_of, buffers, tuple(fields) if complete else None,
     )  # fmt: skip
 
 

@@ -109,7 +109,8 @@ class FlatLoop:
                 new = []
                 for number, (piece, rhs) in enumerate(zip(flat, rhss, strict=True)):
                     around = flat[number - 1], piece, flat[(number + 1) % len(flat)]
-                    values = [rhs.stored(band.extended(*around))]
+                    extended = rhs.stored(band.extended(*around))
+                    values = [rhs.reflected(extended, context.cost.carried_fields)]
                     for step in range(band.steps):
                         values = one(index + step, values, rhs)
                     new.append([band.interior(value, beyond=1) for value in values])
@@ -158,6 +159,7 @@ class FlatLoop:
         def attempt(carry, *progress):
             now, taken = progress[0], error_control.next_step(progress, end)
             extended = rhs.stored(layout.extended([carry], [carry], [carry]))
+            extended = rhs.reflected(extended, context.cost.carried_fields)
             system = flat_system(context, rhs)
             new, error = context.step_with_error(system, 1, extended, now, taken)
             _, new, error = aligned(carry, new, error)

@@ -11,7 +11,8 @@ into ``slabs``.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import tensorflow as tf
@@ -34,6 +35,8 @@ class FlatLayout:
         rows: the number of cells along the first array axis, without ghost cells.
         width: the number of cells of a tile along the second array axis; None for complete rows.
         exchange_cost: the cost of an exchange of ghost cells, in units of a right-hand side.
+        reflections: the axes beyond whose sides ghost cells are mirror images of interior cells,
+            with the signs of all fields (:func:`pdesim.operators.mirror.reflections`).
     """
 
     problem: Problem
@@ -43,6 +46,17 @@ class FlatLayout:
     rows: int
     width: int | None = None
     exchange_cost: float = 1.0
+    reflections: Mapping[int, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
+
+    @property
+    def extrapolated_axes(self) -> list[int]:
+        """The axes beyond whose sides ghost cells follow from boundary conditions.
+
+        They are computed before every right-hand side. All other ghost cells are copies or mirror
+        images of interior cells, which the step itself computes, like interior cells.
+        """
+        periodic = self.problem.boundary.periodic_axes
+        return [a for a, wraps in enumerate(periodic) if not wraps and a not in self.reflections]
 
     @property
     def row_shape(self) -> tuple[int, ...]:
@@ -70,9 +84,9 @@ class FlatLayout:
         words = {word for word in map(lang.word_of, nodes) if not lang.has_flux_form(word)}
         offsets = [self.shift(o) for word in words for o in scheme.terms(word, problem.grid)]
         margin = max(problem.halo * self.row, *offsets, 0)
-        if all(problem.boundary.periodic_axes):
+        if not self.extrapolated_axes:
             return margin
-        # ghost cells beyond walls are computed in arrays of complete rows
+        # ghost cells are extrapolated in arrays of complete rows
         return -(-margin // self.row) * self.row
 
     @property
@@ -111,8 +125,7 @@ class FlatLayout:
         """Return the layout with ghost cells for a number of steps."""
         problem, columns = self.problem, []
         for axis in range(problem.grid.dimensions - 1):
-            # ghost cells beyond walls are computed again before every right-hand side
-            once = not problem.boundary.is_periodic(axis) and not self.width
+            once = axis in self.extrapolated_axes and not self.width
             columns.append(problem.halo * (1 if once else steps * self.depth))
         return replace(self, steps=steps, columns=tuple(columns))
 
@@ -197,7 +210,11 @@ class FlatLayout:
 
 
 def decompose(
-    problem: Problem, depth: int, bytes_per_cell: int, tuning: Tuning = TUNING
+    problem: Problem,
+    depth: int,
+    bytes_per_cell: int,
+    tuning: Tuning = TUNING,
+    reflections: Mapping[int, tuple[tuple[int, ...], tuple[int, ...]]] | None = None,
 ) -> FlatLayout | None:
     """Return the layout of the grid as one array; None if it has too few rows for the ghost cells.
 
@@ -209,7 +226,10 @@ def decompose(
         (deep for most, deep in tuning.small_grid_depths.items() if size <= most), tuning.max_depth
     )
     rows = problem.grid.shape[0]
-    once = FlatLayout(problem, depth, 1, (), rows, exchange_cost=tuning.exchange_cost)
+    once = FlatLayout(
+        problem, depth, 1, (), rows,
+        exchange_cost=tuning.exchange_cost, reflections=reflections or {},
+    )  # fmt: skip
     steps = range(1, max(1, max_depth // depth) + 1)
     choices = [once.with_steps_per_exchange(number) for number in steps]
     return min((c for c in choices if c.fits), key=lambda c: c.cost, default=None)

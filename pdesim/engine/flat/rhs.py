@@ -73,10 +73,22 @@ class FlatRightHandSide:
 
     @property
     def fill(self) -> Fill | None:
-        """The function that computes ghost cells beyond walls; None if all axes are periodic."""
-        if all(self.problem.boundary.periodic_axes):
-            return None
-        return Walls(self.layout, self.on_grid, self.place, self.opaque_nonnegative).fill
+        """The function that computes ghost cells from boundary conditions; None if not needed."""
+        return self._walls.fill if self.layout.extrapolated_axes else None
+
+    @property
+    def _walls(self) -> Walls:
+        return Walls(self.layout, self.on_grid, self.place, self.opaque_nonnegative)
+
+    def reflected(self, array: tf.Tensor, fields: Sequence[int] | None) -> tf.Tensor:
+        """Return an array with mirror images beyond the sides about which the state is symmetric.
+
+        Args:
+            fields: for each field of the array, its index in the equation.
+        """
+        if not self.layout.reflections or fields is None:
+            return array
+        return self._walls.reflect(array, fields)
 
     def fields_with_neighbors(self, formulas: Sequence[sympy.Expr]) -> list[int]:
         """Return the indices of the fields in the arguments of operators."""

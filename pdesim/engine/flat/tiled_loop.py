@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -25,6 +26,18 @@ def _tiled_system(
     """Return the system of one step of a tile, which stores arrays in the workspace."""
     cost, carried = context.cost, workspace.carried
     return StoringSystem(rhs, cost.stored, workspace.store, middle, rhs.fill, carried)
+
+
+def _reflected(
+    context: StepContext, rhs: FlatRightHandSide, parts: Sequence[tf.Tensor]
+) -> list[tf.Tensor]:
+    """Return the parts of the carried data with mirror images in their ghost cells."""
+    results, fields = [], context.cost.carried_fields
+    for part in parts:
+        size = part.shape[-2]
+        results.append(rhs.reflected(part, None if fields is None else fields[:size]))
+        fields = None if fields is None else fields[size:]
+    return results
 
 
 @dataclass(frozen=True)
@@ -86,8 +99,11 @@ class TiledLoop:
                 new = context.step(system, 1, at, parts, start, dt, coefficients)
                 return tf.nest.flatten(new)
 
+            def reflect(parts, place):
+                return _reflected(context, flat_rhs(context, tiles.tile, index, {}, place), parts)
+
             steps = tf.cast(steps, tf.int32)
-            return tiles.sweep(slab, before, after, first_row, step, steps, numbers)
+            return tiles.sweep(slab, before, after, first_row, step, reflect, steps, numbers)
 
         return lambda *slab: sweep(*slab, *numbers)
 
@@ -162,8 +178,11 @@ class AdaptiveTiledLoop:
 
         @context.compiled
         def trial(slab, before, after, start, rows, time, dt, tolerance, scale, parameters):
+            def reflect(parts, place):
+                return _reflected(context, flat_rhs(context, tiles.tile, rows, {}, place), parts)
+
             numbers = rows, time, dt, tolerance, scale, parameters
-            return tiles.trial(slab, before, after, start, attempt, rows, numbers)
+            return tiles.trial(slab, before, after, start, attempt, reflect, rows, numbers)
 
         def of_slab(slab, before, after, start: int, rows: int, time, dt):
             numbers = tf.constant(rows), time, dt, tolerance, scale, parameters

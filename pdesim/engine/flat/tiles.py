@@ -27,6 +27,8 @@ Step = Callable[[Sequence[tf.Tensor], tf.Tensor, object, Workspace, Place], Sequ
 #: ``attempt(parts, numbers, workspace, place)`` writes the parts after one step; returns the
 #: squared error of every cell
 Attempt = Callable[[Sequence[tf.Tensor], object, Workspace, Place], tf.Tensor]
+#: ``reflect(parts, place)`` returns the parts with ghost cells that are mirror images
+Reflect = Callable[[Sequence[tf.Tensor], Place], Sequence[tf.Tensor]]
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,15 @@ class Tiles:
     sizes: Sequence[int]
     cost: Cost
 
-    def sweep(self, slab: tf.Tensor, before, after, start, step: Step, steps, numbers) -> tf.Tensor:
+    def sweep(
+        self, slab: tf.Tensor, before, after, start, step: Step, reflect: Reflect, steps, numbers
+    ) -> tf.Tensor:
         """Return a slab after ``steps`` steps, tile by tile, in a program compiled by XLA.
 
         Args:
             before, after: the rows of ghost cells on both sides.
             start: the index of the first row of the slab.
+            reflect: computes the ghost cells that are mirror images of interior cells.
             steps: at most ``tile.steps``.
             numbers: a structure of tensors that is passed to ``step``.
         """
@@ -62,12 +67,23 @@ class Tiles:
                 start, numbers = unpacked(packed)
                 return step(parts, count, numbers, workspace, self._place(start, number))
 
+            parts = reflect(parts, self._place(start, number))
             parts, spare, buffers = self._advance(parts, spare, buffers, unpacking, steps, packed)
             return parts, parts, spare, buffers, None
 
         return self._for_each_tile(slab, before, after, work, steps, self.cost.buffers)[0]
 
-    def trial(self, slab: tf.Tensor, before, after, start, attempt: Attempt, rows, numbers):
+    def trial(
+        self,
+        slab: tf.Tensor,
+        before,
+        after,
+        start,
+        attempt: Attempt,
+        reflect: Reflect,
+        rows,
+        numbers,
+    ):
         """Return a slab after one step of all tiles, and sums of squared errors, ``(..., fields)``.
 
         Args:
@@ -90,6 +106,7 @@ class Tiles:
                 return count + 1, _opaque(packed, count), parts, workspace.new, buffers
 
             once = tf.minimum(number + 1, 1)
+            parts = reflect(parts, self._place(start, number))
             loop = (0, packed, parts, spare, buffers)
             _, _, parts, spare, buffers = tf.while_loop(lambda count, *_: count < once, one, loop)
             return spare, parts, spare, buffers, self._sum(buffers[0], number, rows)

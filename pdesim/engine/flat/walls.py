@@ -8,7 +8,7 @@ and written in place, so that the cost is proportional to the number of ghost ce
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,27 +59,59 @@ class Walls:
     opaque_nonnegative: tf.Tensor
 
     def fill(self, array: tf.Tensor, fields: Sequence[int | None], time: Any) -> tf.Tensor:
-        """Return a flat array whose ghost cells satisfy the boundary conditions at a given time.
+        """Return an array whose ghost cells satisfy the boundary conditions at a given time.
 
         Args:
             array: an array ``(..., len(fields), cells)`` that consists of complete rows.
             fields: for each field of the array, its index in the equation, or None for a field
                 whose neighbours are not read.
         """
+        boundary = self.layout.problem.boundary
+
+        def strips(view: tf.Tensor, axis: int) -> list[_Strip]:
+            return [
+                self._extrapolated(view, axis, side, start, group, time)
+                for side in (0, 1)
+                for start, group in _groups(boundary.walls, fields, axis, side)
+            ]
+
+        return self._along(array, self.layout.extrapolated_axes, strips)
+
+    def reflect(self, array: tf.Tensor, fields: Sequence[int]) -> tf.Tensor:
+        """Return an array with mirror images of interior cells in the ghost cells of its sides.
+
+        Args:
+            fields: for each field of the array, its index in the equation.
+        """
+
+        def strips(view: tf.Tensor, axis: int) -> list[_Strip]:
+            return [self._mirrored(view, axis, side, fields) for side in (0, 1)]
+
+        return self._along(array, list(self.layout.reflections), strips)
+
+    def _along(
+        self, array: tf.Tensor, axes: Sequence[int], strips: Callable[..., list[_Strip]]
+    ) -> tf.Tensor:
+        """Return an array with new ghost cells beyond both sides of axes.
+
+        The axes are processed in the order of array axes, so that corners follow from the ghost
+        cells of preceding axes.
+
+        Args:
+            strips: returns the new ghost cells of an axis, from the array on the grid.
+        """
         last = self.layout.problem.grid.dimensions - 1
         shape = (*array.shape[:-1], array.shape[-1] // self.layout.row, *self.layout.row_shape)
-        # in the order of array axes, so that corners follow from ghost cells of preceding axes
-        rows = [
-            self._flat(strip)
-            for strip in self._strips(tf.reshape(array, shape), last, fields, time)
-        ]
+        rows: list[_Strip] = []
+        if last in axes:
+            view = tf.reshape(array, shape)
+            rows = [self._flat(strip) for strip in strips(view, last)]
         array = self._written(array, rows or [_touch(array)])
-        if all(self.layout.problem.boundary.periodic_axes[:last]):
+        if not set(axes) - {last}:
             return array
         view = tf.reshape(array, shape)
-        for axis in reversed(range(last)):
-            if strips := self._strips(view, axis, fields, time):
-                view = self._written(view, strips)
+        for axis in sorted(set(axes) - {last}, reverse=True):
+            view = self._written(view, strips(view, axis))
         array = tf.reshape(view, array.shape)
         return self._written(array, [_touch(array)])
 
@@ -88,20 +120,6 @@ class Walls:
         lead = len(strip.begin) - len(self.layout.row_shape) - 1
         values = tf.reshape(strip.values, (*strip.values.shape[:lead], -1))
         return _Strip(values, [*strip.begin[:lead], strip.begin[lead] * self.layout.row])
-
-    def _strips(
-        self, view: tf.Tensor, axis: int, fields: Sequence[int | None], time: Any
-    ) -> list[_Strip]:
-        """Return the ghost cells beyond both sides of an axis."""
-        boundary = self.layout.problem.boundary
-        if boundary.is_periodic(axis):
-            return []
-        return [
-            self._strip(view, axis, side, start, group, time)
-            for side in (0, 1)
-            for start, group in _groups(boundary.walls, fields, axis, side)
-            if self._on_side(axis, side) is not False
-        ]
 
     def _written(self, array: tf.Tensor, strips: Sequence[_Strip]) -> tf.Tensor:
         """Return an array with new values, written in place.
@@ -119,10 +137,10 @@ class Walls:
 
         return tf.while_loop(lambda count, _: count < once, write, (tf.zeros_like(once), array))[1]
 
-    def _strip(
+    def _extrapolated(
         self, view: tf.Tensor, axis: int, side: int, start: int, fields: Sequence[int], time: Any
     ) -> _Strip:
-        """Return the ghost cells of some fields on one side of an axis.
+        """Return the ghost cells of some fields on one side of an axis, from their conditions.
 
         Args:
             view: the array on the grid.
@@ -159,10 +177,35 @@ class Walls:
         values = tf.concat(ghosts[::-1] if side == 0 else ghosts, axis=where)
         index = [0] * rank
         index[field_axis], index[where] = start, first + interior if side else first - halo
+        return self._beyond(axis, side, values, layers(index[where], halo), index)
+
+    def _mirrored(self, view: tf.Tensor, axis: int, side: int, fields: Sequence[int]) -> _Strip:
+        """Return all ghost cells on one side of an axis, as mirror images of interior cells."""
+        rank, dimensions = view.shape.rank, self.layout.problem.grid.dimensions
+        where, interior = rank - 1 - axis, self._interior(axis)
+        count = (view.shape[where] - interior) // 2
+
+        def layers(begin: int) -> tf.Tensor:
+            index = [slice(None)] * rank
+            index[where] = slice(begin, begin + count)
+            return view[tuple(index)]
+
+        images = tf.reverse(layers(interior if side else count), [where])
+        signs = [self.layout.reflections[axis][side][field] for field in fields]
+        if -1 in signs:
+            images = images * tf.reshape(tf.constant(signs, view.dtype), (-1, *[1] * dimensions))
+        index = [0] * rank
+        index[where] = count + interior if side else 0
+        return self._beyond(axis, side, images, layers(index[where]), index)
+
+    def _beyond(
+        self, axis: int, side: int, new: tf.Tensor, old: tf.Tensor, begin: Sequence[int]
+    ) -> _Strip:
+        """Return new ghost cells, or the old ones if the array does not extend to the side."""
         on_side = self._on_side(axis, side)
-        if on_side is not True:
-            values = tf.where(on_side, values, layers(index[where], halo))
-        return _Strip(values, index)
+        if on_side is False:
+            return _Strip(old, begin)
+        return _Strip(new if on_side is True else tf.where(on_side, new, old), begin)
 
     def _interior(self, axis: int) -> int:
         """Return the number of interior cells of the array along an axis."""
