@@ -14,6 +14,7 @@ from pdesim.engine.coefficients import Coefficients
 from pdesim.engine.flat import eligibility, layout, slabs
 from pdesim.engine.flat.flat_loop import FlatLoop
 from pdesim.engine.flat.layout import FlatLayout
+from pdesim.engine.flat.position_arrays import PositionArrays
 from pdesim.engine.flat.slabs import Slabs
 from pdesim.engine.flat.tiled_loop import AdaptiveTiledLoop, TiledLoop
 from pdesim.engine.plain_loop import PlainLoop
@@ -103,8 +104,9 @@ class TimeLoop:
             return None
         context = self.context
         fields = len(context.problem.equation.fields)
-        # arrays for the state before and after, the squared errors, and the stages
-        arrays = 2 + single - (-sum(context.cost.buffers) // fields)
+        # arrays for the state before and after, squared errors, stages, and coefficients
+        fixed = len(PositionArrays(context, self.layout).names)
+        arrays = 2 + single - (-(sum(context.cost.buffers) + fixed) // fields)
         return slabs.decompose(self.layout, context.bytes_per_cell, arrays, single, context.tuning)
 
     @cached_property

@@ -89,21 +89,26 @@ def _has_given_values(problem: Problem, inner: sympy.Expr, sides: Sides) -> bool
 
 
 def all_are_pointwise(problem: Problem) -> bool:
-    """Whether the ghost cells of all arguments of operators follow from those of the fields."""
+    """Whether the ghost cells of all arguments of operators follow from those of the fields.
+
+    Coefficients of fluxes that depend on position only are also accepted.
+    """
     nodes = [n for formula in problem.equation.formulas for n in lang.operators_in(formula)]
     for *coefficients, inner in (node.args for node in nodes):
         if not is_pointwise(problem, inner, conditions(problem, inner)):
             return False
         for coefficient in coefficients:
             sides = diffusivity(problem, coefficient, inner)
-            if not _is_uniform(problem, coefficient) and not is_pointwise(
+            if not _is_constant(problem, coefficient) and not is_pointwise(
                 problem, coefficient, sides
             ):
                 return False
     return True
 
 
-def _is_uniform(problem: Problem, expression: sympy.Expr) -> bool:
-    """Whether an expression has the same value in all cells and ghost cells."""
+def _is_constant(problem: Problem, expression: sympy.Expr) -> bool:
+    """Whether an expression depends neither on fields nor on position and time together."""
     known = problem.conditions
-    return known.is_coefficient(expression) and not known.has_position(expression)
+    if not known.is_coefficient(expression):
+        return False
+    return not known.has_position(expression) or lang.TIME not in expression.free_symbols

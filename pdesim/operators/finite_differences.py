@@ -150,6 +150,14 @@ class Differences:
             return convolution.derivative(padded, self.grid, self.halo, terms)
         return stencil.derivative(self._reader(padded, self._inner_wall(arguments[0])), terms)
 
+    def coefficient(self, coefficient: sympy.Expr, sides: Any) -> tf.Tensor:
+        """Return the values of a coefficient in all cells and ghost cells.
+
+        Args:
+            sides: the conditions of the coefficient (:mod:`argument_sides`).
+        """
+        return self._extended_value(coefficient, self.value, sides)
+
     def _at_boundaries(self) -> list[list[tf.Tensor] | None]:
         """Return masks of the cells at the lower and the upper boundary of each axis.
 

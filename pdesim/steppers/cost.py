@@ -13,6 +13,8 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
+import sympy
+
 from pdesim.formula.language import operators_in
 from pdesim.operators.problem import Problem
 from pdesim.steppers.base import AdaptiveStepper, Stepper
@@ -38,6 +40,7 @@ class Cost:
         buffers: the number of fields in each buffer.
         carried_fields: for each field of the carried data, the index of the field of the equation
             to which it belongs; None if it is unknown.
+        formulas: all formulas that a step evaluates.
     """
 
     depth: int
@@ -49,6 +52,7 @@ class Cost:
     buffer_of: Mapping[int, int]
     buffers: tuple[int, ...]
     carried_fields: tuple[int, ...] | None
+    formulas: tuple[sympy.Expr, ...]
 
     @property
     def stored(self) -> frozenset[int]:
@@ -92,13 +96,16 @@ class _Trace:
 
     problem: Problem
     values: list[Placeholder] = field(default_factory=list)
+    formulas: dict[sympy.Expr, None] = field(default_factory=dict)
     is_local: bool = True
 
     def rhs(self, state: Placeholder, time: Any) -> Placeholder:
+        self.formulas |= dict.fromkeys(self.problem.equation.formulas)
         return Placeholder(self, [state], state.size, reads=True, fields=state.fields)
 
     def evaluate(self, formulas: Sequence, fields: Any, time: Any) -> Placeholder:
         fields = self.unstack(fields) if isinstance(fields, Placeholder) else fields
+        self.formulas |= dict.fromkeys(formulas)
         names = {symbol.name for formula in formulas for symbol in formula.free_symbols}
         named = zip(fields, self.problem.equation.fields, strict=True)
         used = {value.number: value for value, name in named if name in names}
@@ -198,6 +205,7 @@ def _analyse(
     return Cost(
         depth, trace.is_local, frozenset(read), frozenset(stored - read), frozenset(slopes),
         outputs, buffer_of, buffers, tuple(fields) if complete else None,
+        tuple(trace.formulas),
     )  # fmt: skip
 
 

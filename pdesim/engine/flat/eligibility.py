@@ -8,28 +8,32 @@ from __future__ import annotations
 from pdesim.engine.flat.tuning import TUNING, Tuning
 from pdesim.formula import language as lang
 from pdesim.operators import argument_sides
+from pdesim.operators.position_parts import position_parts
 from pdesim.operators.problem import Problem
 from pdesim.plan import Plan
+
+#: largest number of arrays that depend on position only
+MAX_POSITION_ARRAYS = 8
 
 
 def supports(problem: Problem) -> bool:
     """Whether a problem can be computed on flat arrays.
 
-    This requires ``operators=stencil``. Obstacles, the harmonic mean, coordinates in formulas, and
-    nested operators are not supported. If an axis is not periodic, the ghost cells of the arguments
-    of operators must follow from those of the fields.
+    This requires ``operators=stencil``. Nested operators are not supported. If an axis is not
+    periodic, the ghost cells of the arguments of operators must follow from those of the fields,
+    and the harmonic mean is not supported.
     """
     equation = problem.equation
-    known = {*equation.field_symbols, *equation.parameter_symbols.values(), lang.TIME}
     nodes = [node for f in equation.formulas for node in lang.operators_in(f)]
+    fluxes = [node for node in nodes if lang.has_flux_form(lang.word_of(node))]
+    periodic = all(problem.boundary.periodic_axes)
     return (
         problem.discretisation.name == "stencil"
-        and problem.mask is None
-        and problem.discretisation.face_mean != "harmonic"
-        and all(formula.free_symbols <= known for formula in equation.formulas)
         and not any(lang.operators_in(part) for node in nodes for part in node.args)
         and bool(nodes)
-        and (all(problem.boundary.periodic_axes) or argument_sides.all_are_pointwise(problem))
+        and (periodic or argument_sides.all_are_pointwise(problem))
+        and (periodic or not any(problem.has_harmonic_mean(node.args[0]) for node in fluxes))
+        and len(position_parts(problem, equation.formulas)) <= MAX_POSITION_ARRAYS
     )
 
 
@@ -48,5 +52,7 @@ def fuses_to_one_kernel(plan: Plan, tuning: Tuning = TUNING) -> bool:
         and plan.grid.dimensions < 3
         and tuning.min_kernel_bytes <= plan.state_bytes <= tuning.max_kernel_bytes
         and all(plan.problem.boundary.periodic_axes)
+        and plan.problem.mask is None
+        and not position_parts(plan.problem, plan.problem.equation.formulas)
         and supports(plan.problem)
     )

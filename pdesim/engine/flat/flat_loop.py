@@ -12,6 +12,7 @@ import tensorflow as tf
 from pdesim.engine import error_control
 from pdesim.engine.flat import slabs
 from pdesim.engine.flat.layout import FlatLayout, aligned, middle
+from pdesim.engine.flat.position_arrays import PositionArrays
 from pdesim.engine.flat.rhs import FlatRightHandSide
 from pdesim.engine.flat.walls import Place
 from pdesim.engine.plain_loop import PlainLoop
@@ -25,12 +26,15 @@ def flat_rhs(
     opaque_nonnegative: tf.Tensor,
     parameters: Any,
     place: Place,
+    position: PositionArrays,
+    arrays: tf.Tensor | None,
 ) -> FlatRightHandSide:
     """Return the right-hand side of a problem on flat arrays.
 
     Args:
         opaque_nonnegative: a nonnegative number whose sign is unknown to the compiler.
         place: the position of the arrays in the grid.
+        arrays: the flat arrays of ``position`` at this place.
     """
     return FlatRightHandSide(
         layout,
@@ -38,6 +42,8 @@ def flat_rhs(
         opaque_nonnegative,
         place,
         context.system(parameters),
+        position.named(arrays),
+        position.parts,
     )
 
 
@@ -71,10 +77,20 @@ class FlatLoop:
         return self.layout.steps
 
     @cached_property
-    def advance(self) -> Any:
-        return self.context.compiled(self.trace_advance)
+    def position(self) -> PositionArrays:
+        return PositionArrays(self.context, self.layout)
 
-    def trace_advance(self, carry, start, dt, first, last, parameters, coefficients):
+    @cached_property
+    def advance(self) -> Any:
+        traced = self.context.compiled(self.trace_advance)
+
+        def advance(carry, start, dt, first, last, parameters, coefficients):
+            arrays = self.position.compiled(parameters)
+            return traced(carry, start, dt, first, last, parameters, coefficients, arrays)
+
+        return advance if self.position.names else traced
+
+    def trace_advance(self, carry, start, dt, first, last, parameters, coefficients, arrays=None):
         """Trace ``advance``: several steps at a time, then single steps for the remaining ones."""
         context, end = self.context, tf.reduce_max(last)
         phases = [(self.layout, tf.reduce_min(last), False)]
@@ -92,10 +108,11 @@ class FlatLoop:
         flat = [tf.split(self.layout.pad(band), parts, axis=-2) for band in bands]
         for layout, stop, resting in phases:
             band = replace(layout, rows=layout.rows // count)
-            rhss = [
-                flat_rhs(context, band, end - first, parameters, Place(number * band.rows))
-                for number in range(count)
-            ]
+            rhss = []
+            for row in range(0, layout.rows, band.rows):
+                fixed = self.position.rows(arrays, row, band.rows, band)
+                inputs = end - first, parameters, Place(row), self.position, fixed
+                rhss.append(flat_rhs(context, band, *inputs))
 
             def one(index, values, rhs, resting=resting):
                 new = self._step(rhs, unpack, index, values, start, dt, coefficients, parts)
@@ -145,11 +162,20 @@ class FlatLoop:
 
     @cached_property
     def advance_adaptive(self) -> Any:
-        return self.context.compiled(self._trace_adaptive)
+        traced = self.context.compiled(self._trace_adaptive)
 
-    def _trace_adaptive(self, carry, time, end, dt, max_trials, tolerance, scale, parameters):
+        def advance(carry, time, end, dt, max_trials, tolerance, scale, parameters):
+            arrays = self.position.compiled(parameters)
+            return traced(carry, time, end, dt, max_trials, tolerance, scale, parameters, arrays)
+
+        return advance if self.position.names else traced
+
+    def _trace_adaptive(
+        self, carry, time, end, dt, max_trials, tolerance, scale, parameters, arrays=None
+    ):
         context, layout = self.context, self.layout.with_steps_per_exchange(1)
-        rhs = flat_rhs(context, layout, max_trials, parameters, Place())
+        fixed = self.position.rows(arrays, 0, layout.rows, layout)
+        rhs = flat_rhs(context, layout, max_trials, parameters, Place(), self.position, fixed)
         scale, interior_mask = rhs.column(scale), layout.interior_mask()
         order = context.stepper.error_order
 

@@ -230,6 +230,8 @@ def decompose(
         problem, depth, 1, (), rows,
         exchange_cost=tuning.exchange_cost, reflections=reflections or {},
     )  # fmt: skip
+    if once.extrapolated_axes:
+        max_depth = min(max_depth, tuning.max_extrapolated_depth)
     steps = range(1, max(1, max_depth // depth) + 1)
     choices = [once.with_steps_per_exchange(number) for number in steps]
     return min((c for c in choices if c.fits), key=lambda c: c.cost, default=None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
@@ -12,12 +12,15 @@ import sympy
 import tensorflow as tf
 
 from pdesim.engine.flat.layout import FlatLayout, aligned, middle
+from pdesim.engine.flat.position_arrays import MASK
 from pdesim.engine.flat.walls import Place, Walls
 from pdesim.engine.stored import Fill
 from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
+from pdesim.model.boundary_conditions import NO_FLUX, BoundaryCondition
 from pdesim.operators import stencil
 from pdesim.operators.method_of_lines import MethodOfLines
+from pdesim.operators.position_parts import without_position
 from pdesim.operators.problem import Problem
 
 
@@ -32,6 +35,8 @@ class FlatRightHandSide:
         opaque_nonnegative: a nonnegative number whose sign is unknown to the compiler.
         place: the position of the arrays in the grid.
         on_grid: the method of lines, with parameters shaped for fields on the grid.
+        arrays: the arrays that depend on position only, by name, as flat fields.
+        parts: the subexpressions of the formulas that these arrays replace, by name.
     """
 
     layout: FlatLayout
@@ -39,6 +44,8 @@ class FlatRightHandSide:
     opaque_nonnegative: tf.Tensor
     place: Place
     on_grid: MethodOfLines
+    arrays: Mapping[str, tf.Tensor] = field(default_factory=dict)
+    parts: Mapping[str, sympy.Basic] = field(default_factory=dict)
     _conditions: Iterator[int] = field(default_factory=lambda: count(1))
 
     @property
@@ -54,13 +61,18 @@ class FlatRightHandSide:
     ) -> tf.Tensor:
         """Evaluate formulas of the fields and stack the results like fields."""
         formulas = [self.method.with_time_parts(formula) for formula in formulas]
+        formulas = [without_position(self.problem, formula) for formula in formulas]
         values, library = self.method.values(time), self.method.library
+        grid = self.problem.grid
+        lengths = {f"L{axis}": n for axis, n in zip(grid.axes, grid.extent, strict=True)}
+        values = {**lengths, **values}
         fields = aligned(*fields)
-        around = dict(zip(self.problem.equation.fields, fields, strict=True))
         length = fields[0].shape[-1]
+        around = dict(zip(self.problem.equation.fields, fields, strict=True))
+        around |= {name: middle(array, length) for name, array in self.arrays.items()}
         if not any(lang.operators_in(formula) for formula in formulas):
             value = Evaluator({**values, **around}, library)
-            return self._stack_to([value(f) for f in formulas], (*fields[0].shape[:-1], length))
+            return self._stack_to([value(f) for f in formulas], fields[0].shape)
         length -= 2 * self.layout.margin
         on_extended = Evaluator({**values, **around}, library)
 
@@ -117,31 +129,67 @@ class FlatRightHandSide:
         zeros = partial(tf.nest.map_structure, tf.zeros_like, values)
         return tf.cond(true, lambda: values, zeros)
 
-    def _stack_to(self, values: list, shape: tuple[int, ...]) -> tf.Tensor:
+    def _stack_to(self, values: list, shape: Sequence[int]) -> tf.Tensor:
+        """Return values of formulas as one array; they are 0 inside obstacles."""
         tensors = [tf.convert_to_tensor(value, self.method.dtype) for value in values]
-        full = [t if tuple(t.shape) == shape else tf.broadcast_to(t, shape) for t in tensors]
-        return tf.stack(full, axis=-2)
+        full = [t if t.shape == shape else tf.broadcast_to(t, shape) for t in tensors]
+        rates = tf.stack(full, axis=-2)
+        if MASK not in self.arrays:
+            return rates
+        solid = middle(self.arrays[MASK], rates.shape[-1]) > 0.5
+        return tf.where(solid, tf.zeros_like(rates), rates)
 
     def _apply(self, word: str, arguments: tuple, on_extended: Evaluator) -> Any:
         if not any(argument.free_symbols for argument in arguments):
             return 0.0  # the derivative of a constant
         grid, scheme = self.problem.grid, self.problem.discretisation
-        reads = [self._reader(on_extended(argument)) for argument in arguments]
-        if lang.has_flux_form(word):
-            axes = lang.flux_axes(word, grid.dimensions)
-            diffusivity, inner = reads
-            return stencil.divergence(diffusivity, inner, grid, scheme.order, axes)
-        return stencil.derivative(reads[0], scheme.terms(word, grid))
+        wall = self._obstacle_condition(arguments[-1])
+        if not lang.has_flux_form(word):
+            read = self._reader(on_extended(arguments[0]), wall)
+            return stencil.derivative(read, scheme.terms(word, grid))
+        # coefficients are even about the faces of obstacles for all conditions of the field
+        even = NO_FLUX if wall else None
+        diffusivity = self._reader(on_extended(arguments[0]), even)
+        inner = self._reader(on_extended(arguments[1]), wall)
+        axes = lang.flux_axes(word, grid.dimensions)
+        harmonic = [None] * grid.dimensions if self._has_harmonic_mean(arguments[0]) else None
+        return stencil.divergence(diffusivity, inner, grid, scheme.order, axes, harmonic)
 
-    def _reader(self, values: Any) -> stencil.Neighbour:
+    def _has_harmonic_mean(self, diffusivity: sympy.Expr) -> bool:
+        if isinstance(diffusivity, sympy.Symbol) and diffusivity.name in self.parts:
+            diffusivity = self.parts[diffusivity.name]
+        return self.problem.has_harmonic_mean(diffusivity)
+
+    def _obstacle_condition(self, inner: sympy.Expr) -> BoundaryCondition | None:
+        """Return the condition of an expression on obstacles; None if there are no obstacles."""
+        mask, fields = self.problem.mask, self.problem.equation.field_symbols
+        if mask is None:
+            return None
+        indices = (n for n, field in enumerate(fields) if field in inner.free_symbols)
+        return mask.walls[min(indices, default=0)]
+
+    def _reader(self, values: Any, wall: BoundaryCondition | None) -> stencil.Neighbour:
+        """Return a function that returns the values of neighbours at given offsets.
+
+        Neighbours inside obstacles have ghost values that satisfy the condition ``wall``.
+        """
         values = tf.convert_to_tensor(values, self.method.dtype)
         if not values.shape.rank or values.shape[-1] == 1:
             return lambda offsets: values  # uniform
+        if wall is None:
+            return lambda offsets: self._shifted(values, offsets)
+        solid = middle(self.arrays[MASK], values.shape[-1])
+        centre = self._shifted(values, (0,) * self.problem.grid.dimensions)
+        ghost = 2.0 * float(wall.value) - centre if wall.kind == "dirichlet" else centre
+
+        def masked(offsets: tuple[int, ...]) -> tf.Tensor:
+            inside = self._shifted(solid, offsets) > 0.5
+            return tf.where(inside, ghost, self._shifted(values, offsets))
+
+        return masked
+
+    def _shifted(self, values: tf.Tensor, offsets: tuple[int, ...]) -> tf.Tensor:
+        """Return the values of neighbours, for all cells but the margin at both ends."""
         margin = self.layout.margin
-        length = values.shape[-1] - 2 * margin
-
-        def neighbour(offsets: tuple[int, ...]) -> tf.Tensor:
-            begin = margin + self.layout.shift(offsets)
-            return values[..., begin : begin + length]
-
-        return neighbour
+        begin = margin + self.layout.shift(offsets)
+        return values[..., begin : begin + values.shape[-1] - 2 * margin]

@@ -16,11 +16,11 @@ from functools import partial
 import tensorflow as tf
 
 from pdesim.engine.flat.layout import FlatLayout
+from pdesim.engine.flat.tiles import Slab
 from pdesim.engine.flat.tuning import TUNING, Tuning
 
-#: ``sweep(slab, before, after, start, index, steps)``: a slab after ``steps`` steps, from the ghost
-#: cells on both sides; ``start`` is the index of its first row
-Sweep = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+#: ``sweep(slab, index, steps)``: the values of a slab after ``steps`` steps
+Sweep = Callable[[Slab, tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 @dataclass(frozen=True)
@@ -82,25 +82,33 @@ class Slabs:
             own.append(rows[(..., slice(length), *inner)])
         return tf.concat(own, axis=-len(self.tile.problem.grid.shape))
 
-    def advance(self, slabs, first, last, sweep: Sweep) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def advance(self, slabs, arrays, first, last, sweep: Sweep) -> tuple:
         """Return the index of the next step and the slabs after the steps ``first`` to ``last``.
 
         A sweep takes several steps. TensorFlow's graph runs the sweeps of all slabs in parallel.
+
+        Args:
+            arrays: for each slab, its position arrays, or None.
         """
 
         def all_slabs(index, *slabs):
-            around = [self.neighbor_ghosts(slabs, number) for number in range(self.count)]
             steps = tf.minimum(last - index, self.tile.steps)
-            each = zip(slabs, around, self.starts, strict=True)
-            return index + steps, *(
-                sweep(slab, *ghosts, tf.constant(start), index, steps)
-                for slab, ghosts, start in each
-            )
+            surrounded = self.surrounded(slabs, arrays)
+            return index + steps, *(sweep(slab, index, steps) for slab in surrounded)
 
         index, *slabs = tf.while_loop(lambda i, *_: i < last, all_slabs, (first, *slabs))
         return index, slabs
 
-    def neighbor_ghosts(self, slabs, number: int) -> tuple[tf.Tensor, tf.Tensor]:
+    def surrounded(self, slabs, arrays) -> list[Slab]:
+        """Return the slabs with their ghost cells, places and position arrays."""
+        return [
+            Slab(slab, *self._neighbor_ghosts(slabs, number), tf.constant(start), fixed)
+            for number, (slab, start, fixed) in enumerate(
+                zip(slabs, self.starts, arrays, strict=True)
+            )
+        ]
+
+    def _neighbor_ghosts(self, slabs, number: int) -> tuple[tf.Tensor, tf.Tensor]:
         """Return the rows of ghost cells before and after a slab, from its neighbours."""
         starts, ghosts = self.starts, self.tile.ghosts
         before, after = (number - 1) % self.count, (number + 1) % self.count
@@ -128,7 +136,7 @@ def band_count(layout: FlatLayout, bytes_per_cell: int, tuning: Tuning = TUNING)
 def decompose(
     layout: FlatLayout,
     bytes_per_cell: int,
-    arrays: int,
+    arrays: float,
     single: bool = False,
     tuning: Tuning = TUNING,
 ) -> Slabs | None:
@@ -157,7 +165,7 @@ def decompose(
     count = min(needed, rows // min_rows)
     if tile.steps == 0 or 2 * count <= threads > 1:
         return None
-    size = min(tuning.tile_bytes, tuning.tile_arrays_bytes // arrays)
+    size = min(tuning.tile_bytes, int(tuning.tile_arrays_bytes // arrays))
     slab, best = -(-rows // count), max(min_rows, size // (tile.row * bytes_per_cell))
     return Slabs(replace(tile, rows=-(-slab // max(1, slab // best))), count)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import tensorflow as tf
@@ -12,6 +12,7 @@ import tensorflow as tf
 from pdesim.engine import error_control
 from pdesim.engine.flat.flat_loop import FlatLoop, flat_rhs
 from pdesim.engine.flat.layout import aligned, middle
+from pdesim.engine.flat.position_arrays import PositionArrays
 from pdesim.engine.flat.rhs import FlatRightHandSide
 from pdesim.engine.flat.slabs import Slabs
 from pdesim.engine.flat.tiles import Tiles
@@ -57,12 +58,17 @@ class TiledLoop:
         return self.slabs.tile.steps
 
     @cached_property
+    def position(self) -> PositionArrays:
+        return PositionArrays(self.context, self.slabs.tile.full_width)
+
+    @cached_property
     def advance(self) -> Any:
         context, slabs = self.context, self.slabs
         on_grid = -1 - context.problem.grid.dimensions
 
-        def in_slabs(carry, start, dt, first, last, *numbers):
+        def in_slabs(carry, start, dt, first, last, parameters, coefficients):
             packed, unpack = context.pack(carry)
+            numbers = parameters, coefficients
 
             def leave(pieces, stop, dt, parameters, coefficients):
                 carry, system = unpack(slabs.join(pieces), on_grid), context.system(parameters)
@@ -71,7 +77,8 @@ class TiledLoop:
 
             sweep = self._sweep(carry, start, dt, *numbers)
             pieces = slabs.split(packed, context.compiled)
-            first, pieces = slabs.advance(pieces, first, tf.reduce_min(last), sweep)
+            arrays = _arrays_of_slabs(self.position, slabs, parameters)
+            first, pieces = slabs.advance(pieces, arrays, first, tf.reduce_min(last), sweep)
             if context.members:
                 carry = unpack(context.compiled(slabs.join)(pieces), on_grid)
                 return self.rest.advance(carry, start, dt, first, last, *numbers)
@@ -90,22 +97,37 @@ class TiledLoop:
         tiles = Tiles(self.slabs.tile, self.slabs.rows, context.sizes(carry), context.cost)
 
         @context.compiled
-        def sweep(slab, before, after, first_row, index, steps, *numbers):
-            def step(parts, count, numbers, workspace, place):
+        def sweep(slab, index, steps, *numbers):
+            def step(parts, count, numbers, workspace, place, arrays):
                 start, dt, parameters, coefficients = numbers
-                rhs = flat_rhs(context, tiles.tile, index, parameters, place)
-                system = _tiled_system(context, rhs, workspace)
+                inputs = parameters, place, self.position, arrays
+                system = _tiled_system(
+                    context, flat_rhs(context, tiles.tile, index, *inputs), workspace
+                )
                 at, parts = index + tf.cast(count, tf.int64), tf.nest.pack_sequence_as(carry, parts)
                 new = context.step(system, 1, at, parts, start, dt, coefficients)
                 return tf.nest.flatten(new)
 
             def reflect(parts, place):
-                return _reflected(context, flat_rhs(context, tiles.tile, index, {}, place), parts)
+                rhs = flat_rhs(context, tiles.tile, index, {}, place, self.position, None)
+                return _reflected(context, rhs, parts)
 
-            steps = tf.cast(steps, tf.int32)
-            return tiles.sweep(slab, before, after, first_row, step, reflect, steps, numbers)
+            return tiles.sweep(slab, step, reflect, tf.cast(steps, tf.int32), numbers)
 
         return lambda *slab: sweep(*slab, *numbers)
+
+
+def _arrays_of_slabs(position: PositionArrays, slabs: Slabs, parameters) -> list:
+    """Return the position arrays of each slab, with rows of ghost cells, or None for each."""
+    if not position.names:
+        return [None] * slabs.count
+    arrays = position.compiled(parameters)
+
+    def of_slab(arrays: tf.Tensor, start: int) -> tf.Tensor:
+        return position.rows(arrays, start, slabs.rows, position.layout)
+
+    compiled = position.context.compiled
+    return [compiled(partial(of_slab, start=start))(arrays) for start in slabs.starts]
 
 
 @dataclass(frozen=True)
@@ -132,20 +154,19 @@ class AdaptiveTiledLoop:
     def advance_adaptive(self) -> Any:
         context, slabs = self.context, self.slabs
         cells, order = context.problem.grid.cells, context.stepper.error_order
+        position = PositionArrays(context, slabs.tile.full_width)
 
         def in_slabs(carry, start, end, dt, max_trials, tolerance, scale, parameters):
-            trial = self._trial(carry, tolerance, scale, parameters)
+            trial = self._trial(position, carry, tolerance, scale, parameters)
+            arrays = _arrays_of_slabs(position, slabs, parameters)
 
             def unfinished(progress, pieces):
                 return error_control.active(progress, max_trials, end, start)
 
             def attempt(progress, pieces):
                 step = progress[0], error_control.next_step(progress, end)
-                each = zip(pieces, slabs.starts, slabs.lengths, strict=True)
-                results = [
-                    trial(piece, *slabs.neighbor_ghosts(pieces, number), start, rows, *step)
-                    for number, (piece, start, rows) in enumerate(each)
-                ]
+                each = zip(slabs.surrounded(pieces, arrays), slabs.lengths, strict=True)
+                results = [trial(slab, rows, *step) for slab, rows in each]
                 new, sums = zip(*results, strict=True)
                 size = error_control.error_size(tf.add_n(sums), cells)
                 good, progress = error_control.judge_step(size, True, progress, end, order)
@@ -162,14 +183,14 @@ class AdaptiveTiledLoop:
 
         return tf.function(in_slabs, autograph=False)
 
-    def _trial(self, carry, tolerance, scale, parameters):
+    def _trial(self, position: PositionArrays, carry, tolerance, scale, parameters):
         """Return the function that takes one step of a slab and sums its squared errors."""
         context = self.context
         tiles = Tiles(self.slabs.tile, self.slabs.rows, context.sizes(carry), context.cost)
 
-        def attempt(parts, numbers, workspace, place):
+        def attempt(parts, numbers, workspace, place, arrays):
             rows, time, dt, tolerance, scale, parameters = numbers
-            rhs = flat_rhs(context, tiles.tile, rows, parameters, place)
+            rhs = flat_rhs(context, tiles.tile, rows, parameters, place, position, arrays)
             system = _tiled_system(context, rhs, workspace)
             new, error = context.step_with_error(system, 1, parts[0], time, dt)
             stored = middle(workspace.write_output(new, 0).tensor, new.shape[-1])
@@ -177,15 +198,15 @@ class AdaptiveTiledLoop:
             return error_control.squared_errors(new, error, tolerance, rhs.column(scale))
 
         @context.compiled
-        def trial(slab, before, after, start, rows, time, dt, tolerance, scale, parameters):
+        def trial(slab, rows, time, dt, tolerance, scale, parameters):
             def reflect(parts, place):
-                return _reflected(context, flat_rhs(context, tiles.tile, rows, {}, place), parts)
+                rhs = flat_rhs(context, tiles.tile, rows, {}, place, position, None)
+                return _reflected(context, rhs, parts)
 
             numbers = rows, time, dt, tolerance, scale, parameters
-            return tiles.trial(slab, before, after, start, attempt, reflect, rows, numbers)
+            return tiles.trial(slab, attempt, reflect, rows, numbers)
 
-        def of_slab(slab, before, after, start: int, rows: int, time, dt):
-            numbers = tf.constant(rows), time, dt, tolerance, scale, parameters
-            return trial(slab, before, after, tf.constant(start), *numbers)
+        def of_slab(slab, rows: int, time, dt):
+            return trial(slab, tf.constant(rows), time, dt, tolerance, scale, parameters)
 
         return of_slab

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import NamedTuple
 
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
@@ -21,14 +22,32 @@ from pdesim.engine.flat.walls import Place
 from pdesim.engine.flat.workspace import Workspace, write_middle
 from pdesim.steppers.cost import Cost
 
-#: ``step(parts, count, numbers, workspace, place)`` returns the carried data after a step, in parts
-#: along the fields
-Step = Callable[[Sequence[tf.Tensor], tf.Tensor, object, Workspace, Place], Sequence[tf.Tensor]]
-#: ``attempt(parts, numbers, workspace, place)`` writes the parts after one step; returns the
-#: squared error of every cell
-Attempt = Callable[[Sequence[tf.Tensor], object, Workspace, Place], tf.Tensor]
+#: ``step(parts, count, numbers, workspace, place, arrays)`` returns the carried data after a step,
+#: in parts along the fields; ``arrays`` are the position arrays of the tile, or None
+Step = Callable[..., Sequence[tf.Tensor]]
+#: ``attempt(parts, numbers, workspace, place, arrays)`` writes the parts after one step and returns
+#: the squared error of every cell
+Attempt = Callable[..., tf.Tensor]
 #: ``reflect(parts, place)`` returns the parts with ghost cells that are mirror images
 Reflect = Callable[[Sequence[tf.Tensor], Place], Sequence[tf.Tensor]]
+
+
+class Slab(NamedTuple):
+    """A slab and its surroundings.
+
+    Args:
+        values: the flat slab ``(..., fields, cells)``, without rows of ghost cells.
+        before, after: the rows of ghost cells on both sides.
+        start: the index of its first row.
+        arrays: the arrays that depend on position only, with all ghost cells; None if there are
+            none.
+    """
+
+    values: tf.Tensor
+    before: tf.Tensor
+    after: tf.Tensor
+    start: tf.Tensor
+    arrays: tf.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -48,56 +67,42 @@ class Tiles:
     sizes: Sequence[int]
     cost: Cost
 
-    def sweep(
-        self, slab: tf.Tensor, before, after, start, step: Step, reflect: Reflect, steps, numbers
-    ) -> tf.Tensor:
+    def sweep(self, slab: Slab, step: Step, reflect: Reflect, steps, numbers) -> tf.Tensor:
         """Return a slab after ``steps`` steps, tile by tile, in a program compiled by XLA.
 
         Args:
-            before, after: the rows of ghost cells on both sides.
-            start: the index of the first row of the slab.
             reflect: computes the ghost cells that are mirror images of interior cells.
             steps: at most ``tile.steps``.
             numbers: a structure of tensors that is passed to ``step``.
         """
-        packed, unpacked = _pack((start, numbers))
+        packed, unpacked = _pack((slab.start, numbers))
 
-        def work(number, parts, spare, buffers):
+        def work(number, parts, spare, buffers, arrays):
             def unpacking(parts, count, packed, workspace):
                 start, numbers = unpacked(packed)
-                return step(parts, count, numbers, workspace, self._place(start, number))
+                return step(parts, count, numbers, workspace, self._place(start, number), arrays)
 
-            parts = reflect(parts, self._place(start, number))
+            parts = reflect(parts, self._place(slab.start, number))
             parts, spare, buffers = self._advance(parts, spare, buffers, unpacking, steps, packed)
             return parts, parts, spare, buffers, None
 
-        return self._for_each_tile(slab, before, after, work, steps, self.cost.buffers)[0]
+        return self._for_each_tile(slab, work, steps, self.cost.buffers)[0]
 
-    def trial(
-        self,
-        slab: tf.Tensor,
-        before,
-        after,
-        start,
-        attempt: Attempt,
-        reflect: Reflect,
-        rows,
-        numbers,
-    ):
+    def trial(self, slab: Slab, attempt: Attempt, reflect: Reflect, rows, numbers):
         """Return a slab after one step of all tiles, and sums of squared errors, ``(..., fields)``.
 
         Args:
             rows: the number of leading rows of the slab that are included in the sums.
         """
-        packed, unpacked = _pack((start, numbers))
+        packed, unpacked = _pack((slab.start, numbers))
 
-        def work(number, parts, spare, buffers):
+        def work(number, parts, spare, buffers, arrays):
             def one(count, packed, parts, spare, buffers):
                 taken = tf.constant(True)
                 workspace = Workspace(list(parts), list(spare), list(buffers[1:]), taken, self.cost)
                 start, numbers = unpacked(packed)
                 place = self._place(start, number)
-                squared_errors = attempt(parts, numbers, workspace, place)
+                squared_errors = attempt(parts, numbers, workspace, place, arrays)
                 squared_errors = write_middle(buffers[0], squared_errors)
                 # change every part, since the compiler would move computations with unchanged parts
                 # out of the loop
@@ -106,62 +111,73 @@ class Tiles:
                 return count + 1, _opaque(packed, count), parts, workspace.new, buffers
 
             once = tf.minimum(number + 1, 1)
-            parts = reflect(parts, self._place(start, number))
+            parts = reflect(parts, self._place(slab.start, number))
             loop = (0, packed, parts, spare, buffers)
             _, _, parts, spare, buffers = tf.while_loop(lambda count, *_: count < once, one, loop)
             return spare, parts, spare, buffers, self._sum(buffers[0], number, rows)
 
         buffer_sizes = (sum(self.sizes), *self.cost.buffers)
-        return self._for_each_tile(slab, before, after, work, rows, buffer_sizes)
+        return self._for_each_tile(slab, work, rows, buffer_sizes)
 
-    def _for_each_tile(
-        self, slab: tf.Tensor, before, after, work, opaque_nonnegative, buffer_sizes
-    ):
+    def _for_each_tile(self, slab: Slab, work, opaque_nonnegative, buffer_sizes):
         """Return the slab after ``work`` on all tiles in turn, and the sum of its results.
 
         Args:
-            work: ``work(number, parts, spare, buffers)``, for a flat tile and arrays of its size,
-                returns the new parts, all arrays, and a result to be summed or None.
+            work: ``work(number, parts, spare, buffers, arrays)``, for a flat tile and arrays of its
+                size, returns the new parts, all arrays to which it writes, and a result to be
+                summed or None.
             opaque_nonnegative: a nonnegative number whose sign is unknown to the compiler.
             buffer_sizes: the number of fields in each of the arrays ``buffers``.
         """
         shape = (self.tile.rows + 2 * self.tile.ghosts, self.tile.row)
-        count = math.prod(self._tiles)
+        count, values = math.prod(self._tiles), slab.values
 
-        def one(number, tile, spare, buffers, sums, out):
+        def one(number, tile, fixed, spare, buffers, sums, out):
             row, column = self._origin(number)
 
-            def load(count, parts):
-                return count + 1, self._load(parts, slab, before, after, row + count, column)
+            def load(count, parts, fixed):
+                fixed = [
+                    self._load_arrays(part, slab.arrays, row + count, column) for part in fixed
+                ]
+                return count + 1, self._load(parts, slab, row + count, column), fixed
 
             # a loop of one iteration prevents fusion across its end; the compiler does not know the
             # number of iterations
             once = tf.minimum(number + 1, 1)
-            _, parts = tf.while_loop(lambda count, *_: count < once, load, (0, tile))
-            parts = [tf.reshape(part, (*part.shape[:-2], -1)) for part in parts]
-            new, parts, spare, buffers, result = work(number, parts, spare, buffers)
+            _, parts, fixed = tf.while_loop(lambda count, *_: count < once, load, (0, tile, fixed))
+            parts, flat = ([tf.reshape(a, (*a.shape[:-2], -1)) for a in b] for b in (parts, fixed))
+            new, parts, spare, buffers, result = work(
+                number, parts, spare, buffers, flat[0] if flat else None
+            )
             out = self._store(out, new, row, column)
             tile = [tf.reshape(part, (*part.shape[:-1], *shape)) for part in parts]
-            return number + 1, tile, spare, buffers, sums if result is None else sums + result, out
+            sums = sums if result is None else sums + result
+            return number + 1, tile, fixed, spare, buffers, sums, out
 
-        def arrays(number, sizes, *shape):
+        def arrays(number, sizes, *shape, lead=values.shape[:-2]):
             """Return new arrays, filled with a value that is different for each ``number``.
 
             XLA would create arrays of equal values as copies of one array. Each value is computed
             from the preceding one, so that few operations can start at the same time.
             """
-            value = tf.cast(opaque_nonnegative, slab.dtype)
+            value = tf.cast(opaque_nonnegative, values.dtype)
             for _ in range(number):
                 value = tf.sqrt(value)
-            return [tf.fill((*slab.shape[:-2], size, *shape), value) for size in sizes]
+            return [tf.fill((*lead, size, *shape), value) for size in sizes]
 
         cells = shape[0] * shape[1]
         buffers = [arrays(2 + n, [size], cells)[0] for n, size in enumerate(buffer_sizes)]
-        sums = tf.zeros(slab.shape[:-1], slab.dtype)
-        out = tf.zeros((*slab.shape[:-1], self.rows, *self.tile.full_width.row_shape), slab.dtype)
-        loop = (0, arrays(0, self.sizes, *shape), arrays(1, self.sizes, cells), buffers, sums, out)
+        fixed = []
+        if slab.arrays is not None:
+            *lead, size, _ = slab.arrays.shape
+            fixed = arrays(2 + len(buffers), [size], *shape, lead=lead)
+        sums = tf.zeros(values.shape[:-1], values.dtype)
+        across = self.tile.full_width.row_shape
+        out = tf.zeros((*values.shape[:-1], self.rows, *across), values.dtype)
+        spare = arrays(1, self.sizes, cells)
+        loop = (0, arrays(0, self.sizes, *shape), fixed, spare, buffers, sums, out)
         *_, sums, out = tf.while_loop(lambda number, *_: number < count, one, loop)
-        return tf.reshape(out, slab.shape), sums
+        return tf.reshape(out, values.shape), sums
 
     @property
     def _tiles(self) -> tuple[int, int]:
@@ -235,9 +251,17 @@ class Tiles:
         """The index of the first field of each part."""
         return [0, *accumulate(self.sizes)][:-1]
 
-    def _load(self, parts, slab, before, after, row, column) -> list[tf.Tensor]:
+    def _load_arrays(self, part, arrays, row, column) -> tf.Tensor:
+        """Load the position arrays of a tile, with ghost cells, into the array ``part``."""
+        by_rows = tf.reshape(arrays, (*arrays.shape[:-1], -1, self.tile.full_width.row))
+        lead = [0] * (arrays.shape.rank - 1)
+        place = tf.stack([*lead, row, column if self.tile.width else 0])
+        values = tf.slice(by_rows, place, part.shape)
+        return xla.dynamic_update_slice(part, values, tf.constant([0] * part.shape.rank))
+
+    def _load(self, parts, slab: Slab, row, column) -> list[tf.Tensor]:
         """Load a tile with its ghost cells into the arrays ``parts``, by rows."""
-        tile, lead = self.tile, [0] * (slab.shape.rank - 2)
+        tile, lead = self.tile, [0] * (slab.values.shape.rank - 2)
         rows, ghosts = tile.rows, tile.ghosts
         is_first, is_last = tf.equal(row, 0), tf.equal(row, self.rows - rows)
         results = []
@@ -248,12 +272,12 @@ class Tiles:
                 place = tf.stack([*lead, number, start, column if tile.width else 0])
                 return tf.slice(by_rows, place, (*part.shape[:-2], rows, tile.row))
 
-            above = piece(slab, tf.maximum(row - ghosts, 0), ghosts)
-            below = piece(slab, tf.minimum(row + rows, self.rows - ghosts), ghosts)
+            above = piece(slab.values, tf.maximum(row - ghosts, 0), ghosts)
+            below = piece(slab.values, tf.minimum(row + rows, self.rows - ghosts), ghosts)
             for start, values in (
-                (ghosts, piece(slab, row, rows)),
-                (0, tf.where(is_first, piece(before, 0, ghosts), above)),
-                (ghosts + rows, tf.where(is_last, piece(after, 0, ghosts), below)),
+                (ghosts, piece(slab.values, row, rows)),
+                (0, tf.where(is_first, piece(slab.before, 0, ghosts), above)),
+                (ghosts + rows, tf.where(is_last, piece(slab.after, 0, ghosts), below)),
             ):
                 part = xla.dynamic_update_slice(part, values, tf.stack([*lead, 0, start, 0]))
             results.append(part)

@@ -25,6 +25,8 @@ class Tuning:
         two_band_bytes: maximum size of a grid that is computed in two bands; larger grids are
             divided into slabs.
         max_depth: maximum number of chained right-hand sides per exchange of ghost cells.
+        max_extrapolated_depth: the same if ghost cells are extrapolated before every right-hand side,
+            which takes many small kernels.
         small_grid_depths: the same for small grids, for which compiling many kernels would take
             longer than the run: maximum size in bytes -> number of right-hand sides.
         exchange_cost: the cost of an exchange of ghost cells, which copies all carried arrays, in
@@ -45,6 +47,7 @@ class Tuning:
     single_band_bytes: int = 2**22
     two_band_bytes: int = 10 * 2**20
     max_depth: int = 8
+    max_extrapolated_depth: int = 4
     small_grid_depths: Mapping[int, int] = field(
         default_factory=lambda: MappingProxyType({2**16: 1, 2**18: 2}), hash=False
     )

@@ -1,0 +1,84 @@
+"""Separation of subexpressions that depend on position only, to evaluate them once per run.
+
+This module does not import TensorFlow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+
+import sympy
+from sympy.logic.boolalg import Boolean
+
+from pdesim.formula import language as lang
+from pdesim.operators.problem import Problem
+
+
+def position_parts(problem: Problem, formulas: Iterable[sympy.Expr]) -> dict[str, sympy.Basic]:
+    """Return the subexpressions of formulas that depend on position only, by name."""
+    parts: dict[str, sympy.Basic] = {}
+    for formula in formulas:
+        parts |= separate_position(formula, *_names(problem))[1]
+    return dict(sorted(parts.items()))
+
+
+def without_position(problem: Problem, formula: sympy.Expr) -> sympy.Expr:
+    """Return a formula in which symbols replace the subexpressions that depend on position only."""
+    return separate_position(formula, *_names(problem))[0]
+
+
+def _names(problem: Problem) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the names that depend on position, and those that are equal in all cells."""
+    grid, own = problem.grid, {*problem.equation.fields, *problem.parameters}
+    lengths = {f"L{axis}" for axis in grid.axes}
+    return frozenset({*grid.axes, "r"} - own), frozenset({*problem.parameters, *lengths})
+
+
+@lru_cache(maxsize=1024)
+def separate_position(
+    formula: sympy.Expr, position: frozenset[str], uniform: frozenset[str]
+) -> tuple[sympy.Expr, Mapping[str, sympy.Basic]]:
+    """Replace the largest subexpressions of coordinates, parameters and numbers by symbols.
+
+    In sums and products, all such terms and factors are combined into one.
+
+    Args:
+        position: the names that depend on position.
+        uniform: the names of parameters and of the lengths of the domain.
+
+    Returns:
+        The formula with symbols, and a mapping from the names of these symbols to the
+        subexpressions. A formula without coordinates is returned unchanged.
+    """
+    parts: dict[str, sympy.Basic] = {}
+
+    def varies(node: sympy.Basic) -> bool:
+        return any(symbol.name in position for symbol in node.free_symbols)
+
+    def is_part(node: sympy.Basic) -> bool:
+        names = {symbol.name for symbol in node.free_symbols}
+        return names <= position | uniform and not node.has(lang.AppliedUndef)
+
+    def stand_in(node: sympy.Basic) -> sympy.Symbol:
+        name = "position_part_" + hashlib.md5(sympy.srepr(node).encode()).hexdigest()
+        parts[name] = node
+        return sympy.Symbol(name, real=True)
+
+    def walk(node: sympy.Basic) -> sympy.Basic:
+        if not varies(node):
+            return node
+        if isinstance(node, sympy.Expr) and is_part(node):
+            return stand_in(node)
+        if isinstance(node, (sympy.Add, sympy.Mul)):
+            alone = [argument for argument in node.args if is_part(argument)]
+            others = [walk(argument) for argument in node.args if not is_part(argument)]
+            if any(map(varies, alone)):
+                return node.func(stand_in(node.func(*alone)), *others)
+            return node.func(*alone, *others)
+        if isinstance(node, Boolean) and not node.args:
+            return node
+        return node.func(*map(walk, node.args))
+
+    return walk(formula), parts
