@@ -3,7 +3,8 @@
     python benchmarks/peers.py [--quick] [--sizes 512 2048] [--json FILE] [--plot FILE.png]
 
 Gray-Scott (Euler), heat (Euler) and the wave (leapfrog) with the five-point Laplacian on periodic
-squares in float32, and, as a separate problem, Gray-Scott with ETDRK4 on all Fourier modes.
+squares in float32; heat between no-flux sides and around an obstacle, compared with C, NumPy and
+Numba; and, as a separate problem, Gray-Scott with ETDRK4 on all Fourier modes.
 pdesim's compiled block is compared with C with OpenMP (``peers/loops.c``, built here), NumPy,
 Numba, JAX, PyTorch's compiler, py-pde (in its default float64) and Exponax. If a package has
 several forms, the fastest is used. Every package has its own process, and only one process runs at

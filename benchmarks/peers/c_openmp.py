@@ -36,16 +36,21 @@ def build(problem: Problem, n: int) -> dict:
             problems.FEED, problems.FEED + problems.KILL,
         ),
         "heat": (dt * problems.HEAT / area,),
+        "heat_neumann": (dt * problems.HEAT / area,),
+        "heat_disk": (dt * problems.HEAT / area,),
         "wave": (dt * problems.SPEED**2 / area, dt),
     }[problem.name]  # fmt: skip
+    # the obstacle is an array after the fields
+    fixed = [problems.disk(n).astype(np.float32)] if problem.name == "heat_disk" else []
     array = np.ctypeslib.ndpointer(np.float32, 2, flags="C_CONTIGUOUS")
     function.restype = None
-    function.argtypes = [*[array] * len(problem.fields), c_int, c_long, *[c_float] * len(numbers)]
+    arrays = [array] * (len(problem.fields) + len(fixed))
+    function.argtypes = [*arrays, c_int, c_long, *[c_float] * len(numbers)]
     first = problem.state(n)
 
     def run(steps: int) -> np.ndarray:
         fields = [np.array(f) for f in problem.ahead(first)]
-        function(*fields, n, steps, *numbers)
+        function(*fields, *fixed, n, steps, *numbers)
         return np.stack(problem.back(fields))
 
     return {"loops": run}

@@ -1,4 +1,5 @@
-/* Explicit five-point steps on periodic squares of float32, as plain C would have them.
+/* Explicit five-point steps on squares of float32, as plain C would have them: periodic ones, one
+   with no-flux sides, and one around an obstacle.
 
    Two buffers a field, rows padded by ghost columns; ghost rows are not needed, since a row finds
    its neighbours by number. One parallel region around all steps, one barrier a step.
@@ -89,6 +90,66 @@ void heat(float *u_inout, int n, long steps, float a) {
     }
     take(u_inout, u[steps & 1], n);
     for (int i = 0; i < 2; i++) free(u[i]);
+}
+
+static inline float *nearest_row(float *rows, int i, int n) {
+    return row_of(rows, i < 0 ? 0 : i >= n ? n - 1 : i, n);
+}
+
+static inline void mirror(float *row, int n) {
+    row[-1] = row[0];
+    row[n] = row[n - 1];
+}
+
+/* u += a lap(u) between no-flux sides */
+void heat_neumann(float *u_inout, int n, long steps, float a) {
+    float *u[2] = {padded(u_inout, n), padded(u_inout, n)};
+    for (int i = 0; i < n; i++) mirror(row_of(u[0], i, n), n);
+#pragma omp parallel
+    for (long s = 0; s < steps; s++) {
+        float *uo = u[s & 1], *un = u[~s & 1];
+#pragma omp for schedule(static)
+        for (int i = 0; i < n; i++) {
+            const float *north = nearest_row(uo, i - 1, n), *row = row_of(uo, i, n);
+            const float *south = nearest_row(uo, i + 1, n);
+            float *restrict to = row_of(un, i, n);
+#pragma omp simd
+            for (int j = 0; j < n; j++) to[j] = row[j] + a * SUM(north, row, south, j);
+            mirror(to, n);
+        }
+    }
+    take(u_inout, u[steps & 1], n);
+    for (int i = 0; i < 2; i++) free(u[i]);
+}
+
+#define OPEN(f, m, j, centre) (m[j] > 0.5f ? centre : f[j])
+
+/* u += a lap(u) around an obstacle (where solid is 1) with no flux through its surface */
+void heat_disk(float *u_inout, float *solid, int n, long steps, float a) {
+    float *u[2] = {padded(u_inout, n), padded(u_inout, n)}, *mask = padded(solid, n);
+#pragma omp parallel
+    for (long s = 0; s < steps; s++) {
+        float *uo = u[s & 1], *un = u[~s & 1];
+#pragma omp for schedule(static)
+        for (int i = 0; i < n; i++) {
+            const float *restrict north = row_of(uo, i - 1, n), *restrict row = row_of(uo, i, n);
+            const float *restrict south = row_of(uo, i + 1, n);
+            const float *restrict mn = row_of(mask, i - 1, n), *restrict mc = row_of(mask, i, n);
+            const float *restrict ms = row_of(mask, i + 1, n);
+            float *restrict to = row_of(un, i, n);
+#pragma omp simd
+            for (int j = 0; j < n; j++) {
+                float c = row[j];
+                float sum = OPEN(north, mn, j, c) + OPEN(south, ms, j, c);
+                sum += OPEN(row, mc, j - 1, c) + OPEN(row, mc, j + 1, c);
+                to[j] = mc[j] > 0.5f ? c : c + a * (sum - 4.0f * c);
+            }
+            wrap(to, n);
+        }
+    }
+    take(u_inout, u[steps & 1], n);
+    for (int i = 0; i < 2; i++) free(u[i]);
+    free(mask);
 }
 
 /* leapfrog: w += a lap(u), u += dt w; u stands half a step ahead of w */

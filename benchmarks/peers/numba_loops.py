@@ -58,6 +58,48 @@ def heat(u, un, steps, a):
 
 
 @jit
+def heat_neumann(u, un, steps, a):
+    n = u.shape[0]
+    for _ in range(steps):
+        for i in numba.prange(n):
+            north, south = max(i - 1, 0), min(i + 1, n - 1)
+            for j in range(1, n - 1):
+                un[i, j] = u[i, j] + a * _five(u, north, i, south, j - 1, j, j + 1)
+            un[i, 0] = u[i, 0] + a * _five(u, north, i, south, 0, 0, 1)
+            un[i, n - 1] = u[i, n - 1] + a * _five(u, north, i, south, n - 2, n - 1, n - 1)
+        u, un = un, u
+    return (u,)
+
+
+@inline
+def _outside(f, solid, i, j, centre):
+    return centre if solid[i, j] else f[i, j]
+
+
+@inline
+def _around_disk(f, solid, north, i, south, west, j, east):
+    c = f[i, j]
+    rows = _outside(f, solid, north, j, c) + _outside(f, solid, south, j, c)
+    columns = _outside(f, solid, i, west, c) + _outside(f, solid, i, east, c)
+    return np.float32(0) if solid[i, j] else rows + columns - np.float32(4) * c
+
+
+@jit
+def heat_disk(u, un, solid, steps, a):
+    n = u.shape[0]
+    for _ in range(steps):
+        for i in numba.prange(n):
+            north, south = (i - 1) % n, (i + 1) % n
+            for j in range(1, n - 1):
+                un[i, j] = u[i, j] + a * _around_disk(u, solid, north, i, south, j - 1, j, j + 1)
+            for j in (0, n - 1):
+                west, east = (j - 1) % n, (j + 1) % n
+                un[i, j] = u[i, j] + a * _around_disk(u, solid, north, i, south, west, j, east)
+        u, un = un, u
+    return (u,)
+
+
+@jit
 def wave(u, w, un, steps, a, dt):
     n = u.shape[0]
     for _ in range(steps):
@@ -85,10 +127,14 @@ def build(problem: Problem, n: int) -> dict:
              problems.FEED + problems.KILL),
         ),
         "heat": (heat, 1, (dt * problems.HEAT / area,)),
+        "heat_neumann": (heat_neumann, 1, (dt * problems.HEAT / area,)),
+        "heat_disk": (heat_disk, 1, (dt * problems.HEAT / area,)),
         "wave": (wave, 1, (dt * problems.SPEED**2 / area, dt)),
     }[problem.name]  # fmt: skip
     numbers = tuple(np.float32(x) for x in numbers)
     spares = [np.empty((n, n), np.float32) for _ in range(spare)]
+    if problem.name == "heat_disk":
+        spares.append(problems.disk(n))
 
     def run(steps: int) -> np.ndarray:
         fields = [np.array(f) for f in problem.ahead(first)]

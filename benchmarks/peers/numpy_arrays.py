@@ -11,7 +11,7 @@ from peers.problems import Problem
 def build(problem: Problem, n: int) -> dict:
     if problem.step is None:
         return {"fft": _etdrk4(problem, n)}
-    laplacian, first = problems.roll(np), problem.state(n)
+    laplacian, first = _laplacian(problem, n), problem.state(n)
 
     def run(steps: int) -> np.ndarray:
         fields = problem.ahead(first)
@@ -20,6 +20,22 @@ def build(problem: Problem, n: int) -> dict:
         return np.stack(problem.back(fields))
 
     return {"roll": run}
+
+
+def _laplacian(problem: Problem, n: int) -> problems.Laplacian:
+    if problem.name == "heat_neumann":
+        return lambda f: problems.around(np.pad(f, 1, mode="edge"))
+    if problem.name != "heat_disk":
+        return problems.roll(np)
+    solid = problems.disk(n)
+    shifts = [(by, axis) for by in (1, -1) for axis in (0, 1)]
+    inside = [np.roll(solid, *shift) for shift in shifts]
+
+    def laplacian(f: np.ndarray) -> np.ndarray:
+        near = [np.where(m, f, np.roll(f, *shift)) for m, shift in zip(inside, shifts, strict=True)]
+        return np.where(solid, np.float32(0), sum(near[1:], near[0]) - 4 * f)
+
+    return laplacian
 
 
 def _etdrk4(problem: Problem, n: int):

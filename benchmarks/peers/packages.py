@@ -19,16 +19,24 @@ Run = Callable[[int], np.ndarray]
 Forms = Mapping[str, Run]
 
 EXPLICIT = ("gray_scott", "heat", "wave")
+#: with boundary conditions and obstacles, for packages whose loops are written out
+BOUNDED = (*EXPLICIT, "heat_neumann", "heat_disk")
+#: an exponential integrator, for packages with Fourier transforms
+MODES = "gray_scott_etdrk4"
 #: name: (module, required distributions, problems)
 PACKAGES = {
-    "C + OpenMP": ("c_openmp", (), EXPLICIT),
-    "pdesim": ("pdesim_blocks", ("pdesim", "tensorflow"), (*EXPLICIT, "gray_scott_etdrk4")),
-    "NumPy": ("numpy_arrays", ("numpy",), (*EXPLICIT, "gray_scott_etdrk4")),
-    "Numba": ("numba_loops", ("numba",), EXPLICIT),
+    "C + OpenMP": ("c_openmp", (), BOUNDED),
+    "pdesim": (
+        "pdesim_blocks",
+        ("pdesim", "tensorflow"),
+        (*BOUNDED, MODES),
+    ),
+    "NumPy": ("numpy_arrays", ("numpy",), (*BOUNDED, MODES)),
+    "Numba": ("numba_loops", ("numba",), BOUNDED),
     "JAX": ("jax_loops", ("jax",), EXPLICIT),
     "PyTorch": ("torch_compiled", ("torch",), EXPLICIT),
     "py-pde": ("py_pde", ("py-pde", "numba"), ("gray_scott", "heat")),
-    "Exponax": ("exponax_modes", ("exponax", "jax"), ("gray_scott_etdrk4",)),
+    "Exponax": ("exponax_modes", ("exponax", "jax"), (MODES,)),
 }
 
 

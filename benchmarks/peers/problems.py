@@ -1,4 +1,4 @@
-"""What is solved: explicit steps on periodic squares of float32, and the same with ETDRK4.
+"""What is solved: explicit steps on squares of float32, and the same with ETDRK4.
 
 Each problem's step is stated once for all array libraries, around the Laplacian that a library
 has; :func:`roll` is everybody's plain one. The C and the Numba loops are written out.
@@ -46,10 +46,13 @@ class Problem:
         wave = np.sin(angle) * np.cos(3 * angle)[:, None]
         means, sizes = {
             "heat": ((1.0,), (0.5,)),
+            "heat_neumann": ((1.0,), (0.5,)),
+            "heat_disk": ((1.0,), (0.5,)),
             "wave": ((0.0, 0.0), (0.2, 0.1)),
         }.get(self.name, ((0.4, 0.3), (0.1, 0.1)))
         both = zip(means, sizes, strict=True)
-        return np.stack([mean + size * wave for mean, size in both]).astype(np.float32)
+        fields = np.stack([mean + size * wave for mean, size in both]).astype(np.float32)
+        return np.where(disk(n), np.float32(0), fields) if self.name == "heat_disk" else fields
 
     def ahead(self, fields: Sequence, sign: float = 1.0) -> list:
         """Half a step of the first field with the second as its rate, where it is staggered."""
@@ -59,6 +62,12 @@ class Problem:
 
     def back(self, fields: Sequence) -> list:
         return self.ahead(fields, -1.0)
+
+
+def disk(n: int) -> np.ndarray:
+    """The obstacle of ``heat_disk``: True in the cells within a quarter of the side's length."""
+    from_centre = np.arange(n) + 0.5 - n / 2
+    return np.hypot(from_centre[:, None], from_centre) < n / 4
 
 
 def gray_scott(laplacian: Laplacian, u, v, dt: float = 0.25):
@@ -110,12 +119,23 @@ _CHEMISTRY = (
     f"equation.F={FEED}", f"equation.k={KILL}",
 )  # fmt: skip
 
+DISK = "domain.mask='heaviside(Lx/4 - r)'"
 PROBLEMS = {
     problem.name: problem
     for problem in (
         Problem("gray_scott", ("u", "v"), 0.25, (*_CHEMISTRY, "stepper=euler"), gray_scott),
         Problem(
             "heat", ("u",), HEAT_DT, ("equation=heat", f"equation.D={HEAT}", "stepper=euler"), heat
+        ),
+        # no-flux sides
+        Problem(
+            "heat_neumann", ("u",), HEAT_DT,
+            ("equation=heat", f"equation.D={HEAT}", "stepper=euler", "boundary=neumann"), heat,
+        ),
+        # a disk inside which nothing is computed, with no flux through its surface
+        Problem(
+            "heat_disk", ("u",), HEAT_DT,
+            ("equation=heat", f"equation.D={HEAT}", "stepper=euler", DISK), heat,
         ),
         Problem(
             "wave", ("u", "w"), WAVE_DT,

@@ -25,7 +25,7 @@ class Tuning:
         two_band_bytes: maximum size of a grid that is computed in two bands; larger grids are
             divided into slabs.
         max_depth: maximum number of chained right-hand sides per exchange of ghost cells.
-        max_extrapolated_depth: the same if ghost cells are extrapolated before every right-hand side,
+        max_extrapolated_depth: the same if ghost cells are extrapolated for every right-hand side,
             which takes many small kernels.
         small_grid_depths: the same for small grids, for which compiling many kernels would take
             longer than the run: maximum size in bytes -> number of right-hand sides.
