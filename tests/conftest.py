@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import start
 
 from pdesim.config.compose import compose_settings
 from pdesim.plan import Plan, build_plan
@@ -68,17 +68,13 @@ def command(tmp_path):
         cwd: Path = tmp_path,
         check: int | None = 0,
         timeout: float = 240,
+        fresh: bool = False,
         **more: str,
     ):
         environment = {k: v for k, v in os.environ.items() if k != "HYDRA_FULL_ERROR"} | more
-        done = subprocess.run(
-            [sys.executable, "-m", "pdesim", *arguments],
-            cwd=cwd,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-        )
+        process = start(arguments, cwd, environment, fresh=fresh)
+        out, error = process.communicate(timeout)
+        done = subprocess.CompletedProcess(process.args, process.returncode, out, error)
         if check is not None:
             assert done.returncode == check, f"{done.stdout}\n{done.stderr}"
         return done
