@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from processes import start
 
-from pdesim.config.compose import compose_settings
 from pdesim.plan import Plan, build_plan
+from pdesim.sweep.compose import Composer
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,13 @@ class Evolution:
         return self.plan.grid.coordinates()
 
 
+#: asks Hydra once for settings that differ only in numbers, which takes it 0.2 s each time;
+#: tests/sweep/test_sweep.py compares the two
+compose = Composer()
+
+
 def make_plan(*overrides: str) -> Plan:
-    composed = compose_settings(overrides)
+    composed = compose(overrides)
     return build_plan(composed.settings, composed.equation)
 
 
