@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import start
 
-from pdesim.config.compose import compose_settings
 from pdesim.plan import Plan, build_plan
+from pdesim.sweep.compose import Composer
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,13 @@ class Evolution:
         return self.plan.grid.coordinates()
 
 
+#: asks Hydra once for settings that differ only in numbers, which takes it 0.2 s each time;
+#: tests/sweep/test_sweep.py compares the two
+compose = Composer()
+
+
 def make_plan(*overrides: str) -> Plan:
-    composed = compose_settings(overrides)
+    composed = compose(overrides)
     return build_plan(composed.settings, composed.equation)
 
 
@@ -68,17 +73,13 @@ def command(tmp_path):
         cwd: Path = tmp_path,
         check: int | None = 0,
         timeout: float = 240,
+        fresh: bool = False,
         **more: str,
     ):
         environment = {k: v for k, v in os.environ.items() if k != "HYDRA_FULL_ERROR"} | more
-        done = subprocess.run(
-            [sys.executable, "-m", "pdesim", *arguments],
-            cwd=cwd,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-        )
+        process = start(arguments, cwd, environment, fresh=fresh)
+        out, error = process.communicate(timeout)
+        done = subprocess.CompletedProcess(process.args, process.returncode, out, error)
         if check is not None:
             assert done.returncode == check, f"{done.stdout}\n{done.stderr}"
         return done

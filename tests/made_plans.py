@@ -8,6 +8,7 @@ import sympy
 from conftest import make_plan
 
 from pdesim.formula import Scope, parse
+from pdesim.steppers import METHODS, compatible_steppers
 
 GRAY_SCOTT = (
     "equation=gray_scott",
@@ -20,6 +21,16 @@ GRAY_SCOTT = (
 GRIDS = {1: "grid=[15]", 2: "grid=[12,9]", 3: "grid=[8,6,5]"}
 
 EXTENTS = {1: "[1.5]", 2: "[1.5,0.7]", 3: "[1.5,0.7,2.0]"}
+
+
+def steppers_with_problems(problems):
+    """Every stepper, with the first of the problems (their overrides) that it applies to."""
+    served = [(p, compatible_steppers(make_plan(*p, "grid=16").problem)) for p in problems]
+    for stepper in METHODS:
+        for problem, names in served:
+            if stepper in names:
+                yield stepper, problem
+                break
 
 
 def right_hand_side(plan, state):

@@ -15,7 +15,8 @@ from conftest import make_plan
 
 def test_a_benchmark_says_everything_as_json(command, tmp_path):
     done = command("bench", "equation=gray_scott", "stepper=rk4", "--sizes", "16,24",
-                   "--repeats=3", "--json", "--plot", "speed.png", "device=cpu")  # fmt: skip
+                   "--repeats=3", "--json", "--plot", "speed.png", "device=cpu",
+                   fresh=True)  # fmt: skip
     result = json.loads(done.stdout)
     assert (result["equation"], result["stepper"], result["stages"]) == ("gray_scott", "rk4", 4)
     assert set(result["versions"]) == {"pdesim", "tensorflow", "numpy"} and result["repeats"] == 3

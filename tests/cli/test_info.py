@@ -126,7 +126,7 @@ def test_a_real_sweep(command, tmp_path):
     assert told["fields"]["u"]["drift"] == pytest.approx(
         rows["u_mean"][-1] - rows["u_mean"][0], abs=1e-8
     )
-    page = command("info", "sweep/1").stdout
+    page = command("info", "sweep/1", fresh=True).stdout
     for part in (
         "du/dt = D*laplacian(u)",
         "24 x 16",

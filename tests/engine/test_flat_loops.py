@@ -1,12 +1,13 @@
 """Flat arrays and slabs against the plain formulation, and against any division into blocks."""
 
+import functools
 import os
 import shlex
-import subprocess
-import sys
+from concurrent.futures import ProcessPoolExecutor
 
 import h5py
 import numpy as np
+import processes
 import pytest
 import tensorflow as tf
 
@@ -17,6 +18,7 @@ from pdesim.engine.flat import layout, slabs
 from pdesim.engine.flat.eligibility import fuses_to_one_kernel
 from pdesim.engine.flat.tuning import Tuning
 from pdesim.engine.simulation import Simulation
+from pdesim.engine.startup import start_for
 from pdesim.engine.step import StepContext, Target
 from pdesim.engine.time_loop import TimeLoop
 from pdesim.plan import build_plan
@@ -91,6 +93,12 @@ class Run:
         return state.numpy()
 
 
+@functools.cache
+def plain_form(words: str) -> np.ndarray:
+    """The state after ``STEPS`` steps of the plain formulation."""
+    return Run(words, flat=False).to(STEPS)
+
+
 @pytest.mark.parametrize(("points", "steps"), [(64, 1), (128, 2), (256, 8)])
 def test_small_grids_compile_few_kernels(points, steps):
     problem = build_plan(
@@ -111,7 +119,7 @@ def test_bits_do_not_depend_on_how_long_ghosts_last(words):
 
 @pytest.mark.parametrize("words", PROBLEMS.values(), ids=PROBLEMS)
 def test_flat_arrays_give_the_results_of_the_plain_form(words):
-    plain = Run(words, flat=False).to(STEPS)
+    plain = plain_form(words)
     run = Run(words, flat=True)
     assert run.loop.layout is not None and run.loop.slabs is None
     banded = run.to(STEPS)
@@ -243,7 +251,7 @@ TILED = {
 
 @pytest.mark.parametrize(("words", "ghosts"), TILED.values(), ids=TILED)
 def test_tiles_give_the_results_of_the_plain_form(words, ghosts):
-    plain = Run(words, flat=False).to(STEPS)
+    plain = plain_form(words)
     tuning = finely(cores=2, ghosts=ghosts, width=max(9, ghosts))
     run = Run(words, flat=True, tuning=tuning)
     cut = run.loop.slabs
@@ -273,24 +281,21 @@ def test_runs_known_to_be_in_slabs(words, cut):
     assert programs.uses_slabs(plan, Tuning(cores=2)) is cut
 
 
+def threads_of_a_run(points: int) -> int:
+    """The threads of a kernel in this process, which computes one run."""
+    if hasattr(os, "sched_setaffinity"):
+        # on one core, since more of them than slabs would be left without work
+        os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+    words = ["equation=wave", "stepper=verlet", "device=cpu", f"grid={points}"]
+    composed = compose_settings(words)
+    start_for([build_plan(composed.settings, composed.equation)])
+    return tf.config.threading.get_intra_op_parallelism_threads()
+
+
 @pytest.mark.parametrize(("points", "threads"), [(1600, 1), (64, 0)])
 def test_programs_side_by_side_have_one_thread_each(points, threads):
-    code = (
-        "import os\n"
-        # on one core, since more of them than slabs would be left without work
-        "if hasattr(os, 'sched_setaffinity'):\n"
-        "    os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])\n"
-        "from pdesim.config.compose import compose_settings\n"
-        "from pdesim.plan import build_plan\n"
-        "from pdesim.engine.startup import start_for\n"
-        "words = ['equation=wave', 'stepper=verlet', 'device=cpu']\n"
-        f"composed = compose_settings([*words, 'grid={points}'])\n"
-        "start_for([build_plan(composed.settings, composed.equation)])\n"
-        "import tensorflow as tf\n"
-        "print(tf.config.threading.get_intra_op_parallelism_threads())"
-    )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert int(told.stdout) == threads
+    with ProcessPoolExecutor(1, mp_context=processes.context) as pool:
+        assert pool.submit(threads_of_a_run, points).result() == threads
 
 
 def test_velocities_with_operators_in_slabs():
@@ -298,7 +303,7 @@ def test_velocities_with_operators_in_slabs():
         "equation=custom grid=[12,64] stepper=verlet time.dt=1e-4 domain.extent=1 "
         "equation.fields=[a,b] equation.rhs.a=\"'laplacian(b)'\" equation.rhs.b=\"'-laplacian(a)'\""
     )
-    plain = Run(words, flat=False).to(STEPS)
+    plain = plain_form(words)
     run = Run(words, flat=True, tuning=finely(ghosts=4))
     assert run.loop.slabs is not None
     assert np.abs(run.to(STEPS) - plain).max() <= 1e-13 * STEPS * np.abs(plain).max()
@@ -318,7 +323,7 @@ def test_coefficients_in_pieces_are_those_of_all_modes(stepper, monkeypatch):
 @pytest.mark.parametrize("rows", [72, 79, 91])
 def test_slabs_and_tiles_need_not_divide_the_grid(rows, cores):
     words = f"equation=gray_scott grid=[12,{rows}] stepper=euler"
-    plain = Run(words, flat=False).to(STEPS)
+    plain = plain_form(words)
     run = Run(words, flat=True, tuning=finely(cores))
     cut = run.loop.slabs
     assert cut.count == cores and cut.rows > cut.tile.rows

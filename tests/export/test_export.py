@@ -190,7 +190,8 @@ def test_the_command(command, tmp_path):
         np.testing.assert_array_equal(file["w"], stored)
     told = command("export", "out", "--to", "well", check=2).stderr
     assert "--overwrite" in told and "Traceback" not in told
-    command("export", "out", "--to=well", "--overwrite", "--output", "mine.hdf5")
+    words = ("export", "out", "--to=well", "--overwrite", "--output", "mine.hdf5")
+    command(*words, fresh=True)
     check_well_format(tmp_path / "mine.hdf5")
     for words in (["export", "out"], ["export"], ["export", "out", "--to", "wel"]):
         done = command(*words, check=2)

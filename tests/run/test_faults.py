@@ -8,14 +8,13 @@ import random
 import resource
 import shutil
 import signal
-import subprocess
-import sys
 import time
 import warnings
 from pathlib import Path
 
 import h5py
 import numpy as np
+import processes
 import pytest
 
 import pdesim
@@ -34,15 +33,8 @@ SLOW_RUN = (
 )
 
 
-def start(folder: Path, *arguments: str, **options) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-m", "pdesim", *arguments],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **options,
-    )
+def start(folder: Path, *arguments: str, **options):
+    return processes.start(arguments, folder, **options)
 
 
 def rows(run: Path) -> int:
@@ -50,7 +42,7 @@ def rows(run: Path) -> int:
     return len(path.read_text().splitlines()) - 1 if path.exists() else 0
 
 
-def wait_for_rows(process: subprocess.Popen, run: Path, count: int) -> None:
+def wait_for_rows(process, run: Path, count: int) -> None:
     deadline = time.monotonic() + 180
     while process.poll() is None and rows(run) < count and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -231,10 +223,10 @@ def test_resume_keeps_the_settings(stopped):
 
 
 def test_resume_and_recover_as_commands(command, stopped):
-    done = command("resume", "out", "time.end=0.7", "animation=none")
+    done = command("resume", "out", "time.end=0.7", "animation=none", fresh=True)
     assert done.stdout.strip() == "out" and len(u(stopped)) == 8
     assert "is finished" in command("resume", "out").stderr
-    assert "complete already: 8 frames" in command("recover", "out").stdout
+    assert "complete already: 8 frames" in command("recover", "out", fresh=True).stdout
     assert "equation.D" in command("resume", "out", "equation.D=0.5", check=2).stderr
     assert "Traceback" not in command("recover", "nowhere", check=2).stderr
     assert "expected one path" in command("recover", check=2).stderr

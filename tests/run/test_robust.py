@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import shutil
 import signal
@@ -275,11 +276,24 @@ def test_limits_on_address_space(tmp_path, kilobytes):
     assert "Traceback" not in done.stderr and len(done.stderr.splitlines()) < 6
 
 
-def without_override(*arguments: str) -> list[str]:
+#: runs one command line after the other, and prints their exit codes and errors
+COMMANDS = """
+import contextlib, io, json, sys
+from pdesim.cli.main import main
+done = []
+for words in json.loads(sys.argv[1]):
+    told = io.StringIO()
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(told):
+        code = main(words)
+    done.append((code, told.getvalue()))
+print(json.dumps(done))
+"""
+
+
+def without_override(*words: str) -> list[str]:
     """A command for which permissions hold even if its user is root."""
-    words = [sys.executable, "-m", "pdesim", *arguments]
     if os.geteuid() != 0:
-        return words
+        return [*words]
     if shutil.which("setpriv") is None:
         pytest.skip("root may write anywhere")
     return ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *words]
@@ -293,7 +307,7 @@ def test_read_only_folders(tmp_path):
     run.chmod(0o555)
     tmp_path.chmod(0o555)
     try:
-        for words, code in (
+        lines = (
             (["info", "out"], 0),
             (["render", "out"], 2),
             (["recover", "out"], 0),  # it is whole
@@ -303,12 +317,15 @@ def test_read_only_folders(tmp_path):
             ([*QUICK, "hydra.run.dir=new"], 2),
             ([*QUICK], 2),
             (["-m", *QUICK, "equation.D=1,2"], 2),
-        ):
-            done = subprocess.run(
-                without_override(*words), cwd=tmp_path, capture_output=True, text=True, timeout=240
-            )
-            assert done.returncode == code, (words, done.stderr)
-            assert "Traceback" not in done.stderr and "internal error" not in done.stderr
+        )
+        command = [sys.executable, "-c", COMMANDS, json.dumps([words for words, _ in lines])]
+        done = subprocess.run(
+            without_override(*command), cwd=tmp_path, capture_output=True, text=True, timeout=240
+        )
+        assert done.returncode == 0, done.stderr
+        for (words, code), (found, told) in zip(lines, json.loads(done.stdout), strict=True):
+            assert found == code, (words, told)
+            assert "Traceback" not in told and "internal error" not in told
     finally:
         run.chmod(0o755)
         tmp_path.chmod(0o755)

@@ -8,11 +8,11 @@ import h5py
 import numpy as np
 import pytest
 from conftest import make_plan
+from made_plans import steppers_with_problems
 
 from pdesim.cli.main import main
 from pdesim.config.compose import compose_settings
 from pdesim.errors import DivergedError
-from pdesim.steppers import METHODS, compatible_steppers
 from pdesim.sweep.compose import Composer
 from pdesim.sweep.members import _can_share, prepare_member
 from pdesim.sweep.notes import settings_without_effect
@@ -49,11 +49,10 @@ def frames_of(plans, placement) -> np.ndarray:
 
 
 def pairs():
-    for stepper in METHODS:
-        for name, (words, differences) in PROBLEMS.items():
-            if stepper in compatible_steppers(make_plan(*words, "grid=16").problem):
-                yield pytest.param(stepper, words, differences, id=f"{stepper} {name}")
-                break
+    named = {words: (name, differences) for name, (words, differences) in PROBLEMS.items()}
+    for stepper, words in steppers_with_problems(named):
+        name, differences = named[words]
+        yield pytest.param(stepper, words, differences, id=f"{stepper} {name}")
 
 
 @pytest.mark.parametrize(("stepper", "words", "differences"), pairs())

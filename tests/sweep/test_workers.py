@@ -13,11 +13,11 @@ import re
 import signal
 import sys
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
 import h5py
 import numpy as np
+import processes
 import pytest
 from rich.console import Console
 
@@ -216,7 +216,7 @@ def _held_after_batches(folder: Path, count: int, size: int) -> list[int]:
 )
 def test_memory_is_flat_over_many_members(tmp_path, count, size):
     # in a process of its own: what other tests left behind moves by megabytes
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(1, mp_context=processes.context) as pool:
         held = pool.submit(_held_after_batches, tmp_path, count, size).result()
     assert len(held) == -(-count // size)
     # a program kept would be megabytes a batch, an open file or a state kept per member some

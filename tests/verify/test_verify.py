@@ -442,7 +442,7 @@ def test_exact_modes_in_one_step(placement, equation, walls, operators):
 
 def test_the_command(command, tmp_path):
     done = command("verify", "equation=heat", "grid=[32]", "stepper=heun", "hydra.run.dir=out",
-                   "--markdown", "table.md")  # fmt: skip
+                   "--markdown", "table.md", fresh=True)  # fmt: skip
     assert "stencil 2" in done.stdout and "heun" in done.stdout
     rows = json.loads((tmp_path / "out" / "verify.json").read_text())
     assert {row["refined"] for row in rows} == {"space", "time", "exact mode"}
