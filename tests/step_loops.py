@@ -1,5 +1,6 @@
 """Step loops of plans, for comparisons between the plain form, flat arrays and tiles."""
 
+import functools
 import shlex
 
 import numpy as np
@@ -51,3 +52,9 @@ class Run:
             new, state, _ = self.loop.advance(carry, self.zero, self.dt, *steps, *self.numbers)
             carry = state if new is None else new
         return state.numpy()
+
+
+@functools.cache
+def plain_form(words: str) -> np.ndarray:
+    """The state after ``STEPS`` steps of the plain formulation."""
+    return Run(words, flat=False).to(STEPS)

@@ -12,6 +12,7 @@ import sympy
 
 from pdesim.formula import language as lang
 from pdesim.model.boundary_conditions import HELD, POINTWISE, BoundaryCondition
+from pdesim.operators.fluxes import merge_fluxes
 from pdesim.operators.problem import Problem
 
 #: for each axis x, y, z, the conditions of the lower and the upper side
@@ -93,7 +94,8 @@ def all_are_pointwise(problem: Problem) -> bool:
 
     Coefficients of fluxes that depend on position only are also accepted.
     """
-    nodes = [n for formula in problem.equation.formulas for n in lang.operators_in(formula)]
+    formulas = [merge_fluxes(problem, formula) for formula in problem.equation.formulas]
+    nodes = [node for formula in formulas for node in lang.operators_in(formula)]
     for *coefficients, inner in (node.args for node in nodes):
         if not is_pointwise(problem, inner, conditions(problem, inner)):
             return False

@@ -20,6 +20,7 @@ from pdesim.formula import Evaluator, Library, library
 from pdesim.operators import krylov, preconditioner, transforms
 from pdesim.operators.adjoint import is_self_adjoint
 from pdesim.operators.finite_differences import Differences
+from pdesim.operators.fluxes import merge_fluxes
 from pdesim.operators.problem import Problem
 from pdesim.operators.pseudospectral import Pseudospectral
 from pdesim.operators.time_parts import double_names, separate_time
@@ -102,7 +103,7 @@ class MethodOfLines:
         Args:
             state: the stacked tensor, or a sequence with one tensor for each field.
         """
-        formulas = [self.with_time_parts(formula) for formula in formulas]
+        formulas = [self.prepared(formula) for formula in formulas]
         stacked = state if isinstance(state, tf.Tensor) else None
         fields = state if stacked is None else self.unstack(stacked)
         way = Pseudospectral if self.problem.discretisation.is_spectral else Differences
@@ -195,6 +196,15 @@ class MethodOfLines:
     def values(self, time: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return the values of parameters, of t, and of subexpressions that depend on time only."""
         return {**self.parameters, "t": tf.cast(time, self.dtype), **self._in_double(time)}
+
+    def prepared(self, formula: sympy.Expr) -> sympy.Expr:
+        """Return a formula in the form in which it is evaluated.
+
+        See :func:`merge_fluxes` and :meth:`with_time_parts`.
+        """
+        if not self.problem.discretisation.is_spectral:
+            formula = merge_fluxes(self.problem, formula)
+        return self.with_time_parts(formula)
 
     def with_time_parts(self, formula: sympy.Expr) -> sympy.Expr:
         """Return a formula in which symbols replace subexpressions that depend on time only.

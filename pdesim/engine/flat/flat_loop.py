@@ -14,7 +14,7 @@ from pdesim.engine.flat import slabs
 from pdesim.engine.flat.layout import FlatLayout, aligned, middle
 from pdesim.engine.flat.position_arrays import PositionArrays
 from pdesim.engine.flat.rhs import FlatRightHandSide
-from pdesim.engine.flat.walls import Place
+from pdesim.engine.flat.walls import Place, touched
 from pdesim.engine.plain_loop import PlainLoop
 from pdesim.engine.step import StepContext
 from pdesim.engine.stored import Slot, StoringSystem
@@ -108,11 +108,9 @@ class FlatLoop:
         flat = [tf.split(self.layout.pad(band), parts, axis=-2) for band in bands]
         for layout, stop, resting in phases:
             band = replace(layout, rows=layout.rows // count)
-            rhss = []
-            for row in range(0, layout.rows, band.rows):
-                fixed = self.position.rows(arrays, row, band.rows, band)
-                inputs = end - first, parameters, Place(row), self.position, fixed
-                rhss.append(flat_rhs(context, band, *inputs))
+            rows = range(0, layout.rows, band.rows)
+            fixed = [self.position.rows(arrays, row, band.rows, band) for row in rows]
+            fixed = [] if arrays is None else fixed
 
             def one(index, values, rhs, resting=resting):
                 new = self._step(rhs, unpack, index, values, start, dt, coefficients, parts)
@@ -122,21 +120,23 @@ class FlatLoop:
                     new = context.select_members(index < last, both[:parts], both[parts:])
                 return rhs.stored(new)
 
-            def several(index, *flat, rhss=rhss, band=band, one=one):
-                new = []
-                for number, (piece, rhs) in enumerate(zip(flat, rhss, strict=True)):
+            def several(index, fixed, *flat, band=band, one=one, first=first):
+                new, fixed = [], [touched(values) for values in fixed]
+                for number, piece in enumerate(flat):
+                    inputs = end - first, parameters, Place(number * band.rows), self.position
+                    rhs = flat_rhs(context, band, *inputs, fixed[number] if fixed else None)
                     around = flat[number - 1], piece, flat[(number + 1) % len(flat)]
                     extended = rhs.stored(band.extended(*around))
                     values = [rhs.reflected(extended, context.cost.carried_fields)]
                     for step in range(band.steps):
                         values = one(index + step, values, rhs)
                     new.append([band.interior(value, beyond=1) for value in values])
-                return index + band.steps, *new
+                return index + band.steps, fixed, *new
 
             def fits(index, *_, band=band, stop=stop):
                 return index + band.steps <= stop
 
-            first, *flat = tf.while_loop(fits, several, (first, *flat))
+            first, _, *flat = tf.while_loop(fits, several, (first, fixed, *flat))
         carries = [unpack(tf.concat(piece, axis=-2)) for piece in flat]
         carry = tf.nest.map_structure(self.layout.on_grid, *carries)
         system = context.system(parameters)
@@ -174,34 +174,36 @@ class FlatLoop:
         self, carry, time, end, dt, max_trials, tolerance, scale, parameters, arrays=None
     ):
         context, layout = self.context, self.layout.with_steps_per_exchange(1)
-        fixed = self.position.rows(arrays, 0, layout.rows, layout)
-        rhs = flat_rhs(context, layout, max_trials, parameters, Place(), self.position, fixed)
-        scale, interior_mask = rhs.column(scale), layout.interior_mask()
+        fixed = [] if arrays is None else [self.position.rows(arrays, 0, layout.rows, layout)]
+        interior_mask = layout.interior_mask()
         order = context.stepper.error_order
 
         def active(progress):
             return error_control.active(progress, max_trials, end, time)
 
-        def attempt(carry, *progress):
+        def attempt(carry, fixed, *progress):
+            fixed = [touched(values) for values in fixed]
+            inputs = max_trials, parameters, Place(), self.position
+            rhs = flat_rhs(context, layout, *inputs, fixed[0] if fixed else None)
             now, taken = progress[0], error_control.next_step(progress, end)
             extended = rhs.stored(layout.extended([carry], [carry], [carry]))
             extended = rhs.reflected(extended, context.cost.carried_fields)
             system = flat_system(context, rhs)
             new, error = context.step_with_error(system, 1, extended, now, taken)
             _, new, error = aligned(carry, new, error)
-            squared_errors = error_control.squared_errors(new, error, tolerance, scale)
+            squared_errors = error_control.squared_errors(new, error, tolerance, rhs.column(scale))
             sums = tf.reduce_sum(
                 tf.where(interior_mask, squared_errors, tf.zeros_like(squared_errors)), axis=-1
             )
             size = error_control.error_size(sums, context.problem.grid.cells)
             good, progress = error_control.judge_step(size, active(progress), progress, end, order)
-            return context.select_members(good, new, carry), *progress
+            return context.select_members(good, new, carry), fixed, *progress
 
         zero = tf.zeros_like(time, tf.int64)
-        flat, *rest = tf.while_loop(
-            lambda carry, *progress: tf.reduce_any(active(progress)),
+        flat, _, *rest = tf.while_loop(
+            lambda carry, fixed, *progress: tf.reduce_any(active(progress)),
             attempt,
-            (layout.pad(carry), time, dt, zero, zero),
+            (layout.pad(carry), fixed, time, dt, zero, zero),
         )
         state = layout.on_grid(flat)
         time, dt = rest[:2]

@@ -40,7 +40,7 @@ class PositionArrays:
     @cached_property
     def parts(self) -> dict[str, Any]:
         """The subexpressions of the formulas that depend on position only, by name."""
-        formulas = map(self.context.system({}).with_time_parts, self.context.cost.formulas)
+        formulas = map(self.context.system({}).prepared, self.context.cost.formulas)
         return position_parts(self.context.problem, formulas)
 
     @property
@@ -89,8 +89,9 @@ class PositionArrays:
     @cached_property
     def _diffusivities(self) -> set[sympy.Expr]:
         """The subexpressions that are complete first arguments of fluxes."""
-        nodes = [n for f in self.context.problem.equation.formulas for n in lang.operators_in(f)]
-        return {n.args[0] for n in nodes if lang.has_flux_form(lang.word_of(n))}
+        formulas = map(self.context.system({}).prepared, self.context.cost.formulas)
+        nodes = [node for formula in formulas for node in lang.operators_in(formula)]
+        return {node.args[0] for node in nodes if lang.has_flux_form(lang.word_of(node))}
 
     def _with_ghosts(self, values: tf.Tensor, halo: int) -> tf.Tensor:
         """Return values on the grid with the ghost cells of the layout.

@@ -60,7 +60,7 @@ class FlatRightHandSide:
         self, formulas: Sequence[sympy.Expr], fields: Sequence[tf.Tensor], time: Any
     ) -> tf.Tensor:
         """Evaluate formulas of the fields and stack the results like fields."""
-        formulas = [self.method.with_time_parts(formula) for formula in formulas]
+        formulas = [self.method.prepared(formula) for formula in formulas]
         formulas = [without_position(self.problem, formula) for formula in formulas]
         values, library = self.method.values(time), self.method.library
         grid = self.problem.grid

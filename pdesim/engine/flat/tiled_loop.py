@@ -100,7 +100,7 @@ class TiledLoop:
         def sweep(slab, index, steps, *numbers):
             def step(parts, count, numbers, workspace, place, arrays):
                 start, dt, parameters, coefficients = numbers
-                inputs = parameters, place, self.position, arrays
+                inputs = parameters, place, self.position, *(arrays or [None])
                 system = _tiled_system(
                     context, flat_rhs(context, tiles.tile, index, *inputs), workspace
                 )
@@ -190,7 +190,8 @@ class AdaptiveTiledLoop:
 
         def attempt(parts, numbers, workspace, place, arrays):
             rows, time, dt, tolerance, scale, parameters = numbers
-            rhs = flat_rhs(context, tiles.tile, rows, parameters, place, position, arrays)
+            fixed = arrays[0] if arrays else None
+            rhs = flat_rhs(context, tiles.tile, rows, parameters, place, position, fixed)
             system = _tiled_system(context, rhs, workspace)
             new, error = context.step_with_error(system, 1, parts[0], time, dt)
             stored = middle(workspace.write_output(new, 0).tensor, new.shape[-1])

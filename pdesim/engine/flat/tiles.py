@@ -18,12 +18,12 @@ import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
 
 from pdesim.engine.flat.layout import FlatLayout
-from pdesim.engine.flat.walls import Place
+from pdesim.engine.flat.walls import Place, touched
 from pdesim.engine.flat.workspace import Workspace, write_middle
 from pdesim.steppers.cost import Cost
 
 #: ``step(parts, count, numbers, workspace, place, arrays)`` returns the carried data after a step,
-#: in parts along the fields; ``arrays`` are the position arrays of the tile, or None
+#: in parts along the fields; ``arrays`` is a list of the position arrays of the tile, or empty
 Step = Callable[..., Sequence[tf.Tensor]]
 #: ``attempt(parts, numbers, workspace, place, arrays)`` writes the parts after one step and returns
 #: the squared error of every cell
@@ -78,13 +78,15 @@ class Tiles:
         packed, unpacked = _pack((slab.start, numbers))
 
         def work(number, parts, spare, buffers, arrays):
-            def unpacking(parts, count, packed, workspace):
+            def unpacking(parts, count, packed, workspace, arrays):
                 start, numbers = unpacked(packed)
                 return step(parts, count, numbers, workspace, self._place(start, number), arrays)
 
             parts = reflect(parts, self._place(slab.start, number))
-            parts, spare, buffers = self._advance(parts, spare, buffers, unpacking, steps, packed)
-            return parts, parts, spare, buffers, None
+            parts, spare, buffers, arrays = self._advance(
+                parts, spare, buffers, arrays, unpacking, steps, packed
+            )
+            return parts, parts, spare, buffers, arrays, None
 
         return self._for_each_tile(slab, work, steps, self.cost.buffers)[0]
 
@@ -97,7 +99,8 @@ class Tiles:
         packed, unpacked = _pack((slab.start, numbers))
 
         def work(number, parts, spare, buffers, arrays):
-            def one(count, packed, parts, spare, buffers):
+            def one(count, packed, parts, spare, buffers, arrays):
+                arrays = [touched(values) for values in arrays]
                 taken = tf.constant(True)
                 workspace = Workspace(list(parts), list(spare), list(buffers[1:]), taken, self.cost)
                 start, numbers = unpacked(packed)
@@ -108,13 +111,15 @@ class Tiles:
                 # out of the loop
                 parts = [_mark(part, squared_errors) for part in workspace.old]
                 buffers = [squared_errors, *workspace.buffers]
-                return count + 1, _opaque(packed, count), parts, workspace.new, buffers
+                return count + 1, _opaque(packed, count), parts, workspace.new, buffers, arrays
 
             once = tf.minimum(number + 1, 1)
             parts = reflect(parts, self._place(slab.start, number))
-            loop = (0, packed, parts, spare, buffers)
-            _, _, parts, spare, buffers = tf.while_loop(lambda count, *_: count < once, one, loop)
-            return spare, parts, spare, buffers, self._sum(buffers[0], number, rows)
+            loop = (0, packed, parts, spare, buffers, arrays)
+            _, _, parts, spare, buffers, arrays = tf.while_loop(
+                lambda count, *_: count < once, one, loop
+            )
+            return spare, parts, spare, buffers, arrays, self._sum(buffers[0], number, rows)
 
         buffer_sizes = (sum(self.sizes), *self.cost.buffers)
         return self._for_each_tile(slab, work, rows, buffer_sizes)
@@ -124,8 +129,7 @@ class Tiles:
 
         Args:
             work: ``work(number, parts, spare, buffers, arrays)``, for a flat tile and arrays of its
-                size, returns the new parts, all arrays to which it writes, and a result to be
-                summed or None.
+                size, returns the new parts, all arrays, and a result to be summed or None.
             opaque_nonnegative: a nonnegative number whose sign is unknown to the compiler.
             buffer_sizes: the number of fields in each of the arrays ``buffers``.
         """
@@ -146,9 +150,8 @@ class Tiles:
             once = tf.minimum(number + 1, 1)
             _, parts, fixed = tf.while_loop(lambda count, *_: count < once, load, (0, tile, fixed))
             parts, flat = ([tf.reshape(a, (*a.shape[:-2], -1)) for a in b] for b in (parts, fixed))
-            new, parts, spare, buffers, result = work(
-                number, parts, spare, buffers, flat[0] if flat else None
-            )
+            new, parts, spare, buffers, flat, result = work(number, parts, spare, buffers, flat)
+            fixed = [tf.reshape(a, (*a.shape[:-1], *shape)) for a in flat]
             out = self._store(out, new, row, column)
             tile = [tf.reshape(part, (*part.shape[:-1], *shape)) for part in parts]
             sums = sums if result is None else sums + result
@@ -216,27 +219,29 @@ class Tiles:
         return tf.reduce_sum(cells, axis=list(range(-1 - len(tile.row_shape), 0)))
 
     def _advance(
-        self, parts, spare, buffers, step: Callable[..., Sequence[tf.Tensor]], steps, packed
+        self, parts, spare, buffers, arrays, step: Callable[..., Sequence[tf.Tensor]], steps, packed
     ) -> tuple:
         """Return a flat tile after ``steps`` steps, and the other arrays."""
 
-        def two(count, packed, buffers, *both):
-            pair = list(both)
+        def two(count, packed, buffers, arrays, *both):
+            pair, arrays = list(both), [touched(values) for values in arrays]
             for turn in range(2):
                 now = count + turn
                 taken = now < steps
                 workspace = Workspace(
                     list(pair[turn]), list(pair[1 - turn]), list(buffers), taken, self.cost
                 )
-                for part, values in enumerate(step(pair[turn], now, packed, workspace)):
+                for part, values in enumerate(step(pair[turn], now, packed, workspace, arrays)):
                     workspace.write_output(values, part)
                 pair[turn], pair[1 - turn] = workspace.old, workspace.new
                 buffers = workspace.buffers
-            return count + 2, _opaque(packed, count), buffers, *pair
+            return count + 2, _opaque(packed, count), buffers, arrays, *pair
 
-        loop = (0, packed, buffers, parts, spare)
-        _, _, buffers, parts, spare = tf.while_loop(lambda count, *_: count < steps, two, loop)
-        return parts, spare, buffers
+        loop = (0, packed, buffers, arrays, parts, spare)
+        _, _, buffers, arrays, parts, spare = tf.while_loop(
+            lambda count, *_: count < steps, two, loop
+        )
+        return parts, spare, buffers, arrays
 
     @property
     def _width(self) -> int:

@@ -265,8 +265,17 @@ def _touch(array: tf.Tensor) -> _Strip:
     Writing it separates the kernels before and after it: XLA generates fast code only for an array
     that is flat when it is stored, and writes in place only if it is not reshaped by the kernel.
     """
-    first = array[..., :1]
-    return _Strip(first + first, [0] * array.shape.rank)
+    return _Strip(-array[..., :1], [0] * array.shape.rank)
+
+
+def touched(array: tf.Tensor) -> tf.Tensor:
+    """Return an array with another value in its first cell, a ghost cell that is never read.
+
+    A loop that carries the result does not contain the array as a constant: XLA would otherwise
+    evaluate arithmetic with a constant array before the loop, and store the results.
+    """
+    strip = _touch(array)
+    return xla.dynamic_update_slice(array, strip.values, tf.constant(strip.begin))
 
 
 def _groups(
