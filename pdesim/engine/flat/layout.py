@@ -1,4 +1,4 @@
-"""Periodic states as flat arrays: contiguous rows with ghost cells on every side.
+"""States as flat arrays: contiguous rows with ghost cells on every side.
 
 On CPUs, XLA generates the fastest code for sums of shifted reads of one flat array, without a
 select for each neighbour. Rows are therefore contiguous and have ghost cells at both ends, so that
