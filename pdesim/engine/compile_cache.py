@@ -29,7 +29,8 @@ def get_or_compile(
     """
     flat = fused and not placement.is_gpu
     separate = flat and fuses_to_one_kernel(plan, tuning) and fills_several_arrays()
-    target = Target(fused, flat, fused and placement.is_gpu, separate)
+    gpu = placement.is_gpu
+    target = Target(fused, flat, fused and gpu, separate, library_convolutions=gpu)
     problem, dtype = plan.problem, tf.as_dtype(plan.settings.device.precision)
     equation, boundary = problem.equation, problem.boundary
     new = TimeLoop(StepContext(problem, plan.stepper, dtype, target, members, tuning))
@@ -50,7 +51,7 @@ def get_or_compile(
 
 def uses_slabs(plan: Plan, tuning: Tuning = TUNING) -> bool:
     """Whether a single run of this plan is computed in slabs on a CPU."""
-    if plan.is_steady or plan.settings.device.jit is False:
+    if plan.is_steady or not use_xla(plan):
         return False
     dtype = tf.as_dtype(plan.settings.device.precision)
     target = Target(flat=True)
@@ -58,9 +59,6 @@ def uses_slabs(plan: Plan, tuning: Tuning = TUNING) -> bool:
     return (loop.adaptive_slabs if plan.step.adaptive else loop.slabs) is not None
 
 
-def use_xla(plan: Plan, placement: Placement) -> bool:
-    """Whether to use XLA; by default not for convolutions on CPUs, which XLA slows down."""
-    requested = plan.settings.device.jit
-    if requested != "auto":
-        return requested
-    return placement.is_gpu or plan.problem.discretisation.name != "conv"
+def use_xla(plan: Plan) -> bool:
+    """Whether to use XLA, which is the default."""
+    return plan.settings.device.jit is not False

@@ -81,7 +81,7 @@ class Simulation:
         if self.members == 1 and first.resume_from and first.resume_from.in_batch:
             plans *= 2
         batch = len(plans) if len(plans) > 1 else 0
-        self.loop = get_or_compile(first, placement, use_xla(first, placement), batch, tuning)
+        self.loop = get_or_compile(first, placement, use_xla(first), batch, tuning)
         before = [plan.resume_from for plan in plans]
         monitor = Monitor.start(len(plans), len(first.equation.fields), float(first.times[0]))
         self._batch = Members(

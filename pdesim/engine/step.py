@@ -33,12 +33,15 @@ class Target:
         one_kernel: compile as few kernels as possible, which is fastest on GPUs.
         separate_fields: compute fields of a flat state separately, for a compiler that fuses them
             into one kernel; requires a step without stages.
+        library_convolutions: compute convolutions by ``tf.nn``, which is fastest on GPUs; otherwise
+            by products with banded matrices.
     """
 
     fused: bool = True
     flat: bool = False
     one_kernel: bool = False
     separate_fields: bool = False
+    library_convolutions: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ class StepContext:
         return MethodOfLines(
             self.problem, self.dtype, self.target.fused, shaped, self.members,
             one_kernel=self.target.one_kernel,
+            library_convolutions=self.target.library_convolutions,
         )  # fmt: skip
 
     def per_member(self, numbers: tf.Tensor, axes: int) -> tf.Tensor:

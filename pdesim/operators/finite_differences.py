@@ -147,7 +147,8 @@ class Differences:
         padded = self._extended_value(arguments[0], value)
         terms = scheme.terms(word, self.grid)
         if scheme.name == "conv":
-            return convolution.derivative(padded, self.grid, self.halo, terms)
+            by_library = self.system.library_convolutions
+            return convolution.derivative(padded, self.grid, self.halo, terms, by_library)
         return stencil.derivative(self._reader(padded, self._inner_wall(arguments[0])), terms)
 
     def coefficient(self, coefficient: sympy.Expr, sides: Any) -> tf.Tensor:

@@ -37,6 +37,7 @@ class MethodOfLines:
     the computation of ghost cells into the stencil, in which every read would become a select (3
     times slower on CPUs). On GPUs, a select costs less than a pass over memory: with
     ``one_kernel``, each right-hand side, including its ghost cells, is compiled as a single kernel.
+    ``library_convolutions`` selects how convolutions are computed (``convolution.derivative``).
     """
 
     problem: Problem
@@ -45,6 +46,7 @@ class MethodOfLines:
     parameters: Mapping[str, tf.Tensor] = field(default_factory=dict)
     members: int = 0
     one_kernel: bool = False
+    library_convolutions: bool = False
 
     def rhs(self, state: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
         """Return all right-hand sides, stacked like the state."""

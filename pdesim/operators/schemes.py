@@ -305,7 +305,7 @@ FACE_MEANS = ("auto", "arithmetic", "harmonic")
 
 ABOUT = {
     "stencil": "central differences, computed from shifted slices of an array with ghost cells",
-    "conv": "central differences, computed as convolutions (tf.nn); same results as stencil",
+    "conv": "central differences, computed as convolutions; same results as stencil",
     "spectral": "derivatives by Fourier, sine and cosine transforms",
 }
 

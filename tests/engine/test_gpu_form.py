@@ -105,3 +105,5 @@ def test_the_form_goes_by_the_device():
     )
     assert (cpu.context.target.flat, cpu.context.target.one_kernel) == (True, False)
     assert (gpu.context.target.flat, gpu.context.target.one_kernel) == (False, True)
+    assert gpu.context.target.library_convolutions
+    assert not cpu.context.target.library_convolutions
