@@ -308,7 +308,7 @@ def command(words: Sequence[str], folder: Path, scale: Scale, sweep: bool = Fals
     """Run a command of pdesim, and return its duration in seconds.
 
     Raises:
-        RuntimeError: with the last line of its messages if it fails.
+        RuntimeError: with its message if it fails.
     """
     target = f"hydra.{'sweep' if sweep else 'run'}.dir={folder}"
     device = "cpu" if scale.device == "cpu" else "gpu"
@@ -316,7 +316,8 @@ def command(words: Sequence[str], folder: Path, scale: Scale, sweep: bool = Fals
     began = time.perf_counter()
     done = subprocess.run(line, capture_output=True, text=True)
     if done.returncode:
-        raise RuntimeError((done.stderr.strip().splitlines() or ["no message"])[-1])
+        lines = done.stderr.strip().splitlines() or ["no message"]
+        raise RuntimeError(next((one for one in lines if one.startswith("pdesim: ")), lines[-1]))
     return time.perf_counter() - began
 
 

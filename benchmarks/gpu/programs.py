@@ -107,7 +107,7 @@ class GpuProgram:
 
 
 def program_text(program: GpuProgram) -> str:
-    """Return the optimised program as text, for the device that is in use."""
+    """Return the optimised program as text, for the current device of TensorFlow."""
     ir = program.loop.advance.experimental_get_compiler_ir(*program.arguments(STEPS))
     return ir(stage="optimized_hlo")
 
