@@ -66,7 +66,7 @@ def rates(options, turns: int = 3) -> tuple[float, float]:
         composed = compose_settings(words(options, **{"equation.F": F}))
         plans.append(build_plan(composed.settings, composed.equation))
     placement = start_tensorflow(plans[0].settings.device)
-    size = largest_batch(plans[0], placement.is_gpu)
+    size = largest_batch(plans[0], placement)
     contenders = {
         "alone": Simulation(plans[0], placement),
         "batch": Simulation(plans[:size], placement),

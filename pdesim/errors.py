@@ -13,6 +13,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable
 
+#: texts in messages of XLA, CUDA, cuFFT and cuDNN that report a lack of memory
+OUT_OF_MEMORY = (
+    "RESOURCE_EXHAUSTED",
+    "out of memory",
+    "Out of memory",
+    "OUT_OF_MEMORY",
+    "ALLOC_FAILED",
+)
+
 
 def printable(text: str) -> str:
     """Replace control characters and invalid bytes by U+FFFD.
@@ -85,7 +94,7 @@ class StepperError(PdesimError):
 
 
 class DeviceError(PdesimError):
-    """The requested device does not exist, or TensorFlow cannot be loaded."""
+    """The device does not exist or lacks memory, or TensorFlow cannot be loaded."""
 
 
 class OutputError(PdesimError):
@@ -137,3 +146,29 @@ def nearest(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.55)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return f"{hint}available: {', '.join(known)}" if known else hint + "nothing is available"
+
+
+def out_of_memory(cells: int | None = None) -> DeviceError:
+    """Return the error for a lack of memory on the host or on a GPU.
+
+    Args:
+        cells: the number of cells of all runs that were computed together; None if unknown.
+    """
+    problem = "there is not enough memory" + ("" if cells is None else f" for {cells:,} cells")
+    return DeviceError(
+        problem,
+        hint="a smaller grid, device.precision=float32, device=cpu, or more memory; "
+        "pdesim resume FOLDER continues a run from its last checkpoint",
+    )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an exception of Python, TensorFlow or CUDA reports a lack of memory.
+
+    TensorFlow need not be imported. XLA and the libraries of CUDA report a lack of memory as an
+    internal error with one of the texts in ``OUT_OF_MEMORY``.
+    """
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+        return True
+    from_tensorflow = type(error).__module__.partition(".")[0] == "tensorflow"
+    return from_tensorflow and any(text in str(error) for text in OUT_OF_MEMORY)

@@ -203,8 +203,13 @@ class Workers(_Section):
     """The processes in which the members of a sweep are computed; see ``pdesim.sweep.workers``."""
 
     name: Literal["local", "joblib", "submitit_local", "submitit_slurm", "ray"] = "local"
-    n: Annotated[int, Field(ge=1)] = 2
+    n: Annotated[int, Field(ge=1)] = 1
     options: dict[str, Any] = {}
+
+    @property
+    def is_this_process(self) -> bool:
+        """Whether the process of the command computes the sweep itself."""
+        return self.name == "local" and self.n == 1
 
 
 class Experiment(_Section):

@@ -87,6 +87,7 @@ def measure(
     copies: Mapping[str, float],
     repeats: int,
     round_seconds: float,
+    numpy: bool = True,
 ) -> Iterator[Row]:
     """Measure one plan on all devices, and with NumPy if the NumPy reference supports the plan.
 
@@ -96,6 +97,7 @@ def measure(
         copies: name of the placement -> copy bandwidth.
         repeats: the number of rounds.
         round_seconds: the approximate duration of a round on one device in seconds.
+        numpy: whether to measure NumPy, which takes seconds per step on large grids.
     """
     size = 4 if plan.settings.device.precision == "float32" else 8
     state = size * len(plan.equation.fields) * plan.grid.cells
@@ -117,7 +119,7 @@ def measure(
         row = Row(placement.about, plan.grid.points, 0, (), traffic, state)
         add(program.run, replace(row, copy=copies[placement.name], compile_seconds=compiled))
         rows[-1] = replace(rows[-1], peak=max(0, peak_bytes(placement) - before))
-    if not unsupported_reason(plan):
+    if numpy and not unsupported_reason(plan):
         add(NumpyProgram(plan).run, Row(NUMPY, plan.grid.points, 0, (), traffic, state))
     rounds = time_rounds(runs, [row.steps for row in rows], repeats)
     for row, seconds in zip(rows, rounds, strict=True):

@@ -20,7 +20,7 @@ from rich.console import Console
 from pdesim.cli.crash_report import EXIT_CODE, report, reported_in
 from pdesim.cli.hydra_options import PASSED_ON, TRUST, check_options, sort_words
 from pdesim.cli.streams import close_streams, keep_streams_usable
-from pdesim.errors import ConfigError, PdesimError, nearest
+from pdesim.errors import ConfigError, PdesimError, is_out_of_memory, nearest, out_of_memory
 
 #: errors of the operating system that a wrong path on the command line can cause
 _PATH_ERRORS = (
@@ -102,9 +102,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
-    except MemoryError:
-        return _report(PdesimError("there is not enough memory", hint="use a smaller grid"))
     except Exception as error:
+        if is_out_of_memory(error):
+            return _report(out_of_memory())
         if isinstance(error, OSError) and error.errno in _PATH_ERRORS and error.filename:
             return _report(PdesimError(f"{str(error.filename)[:200]}: {error.strerror}"))
         print(f"pdesim: {report(error, arguments)}", file=sys.stderr)

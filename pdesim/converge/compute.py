@@ -19,7 +19,8 @@ from pdesim.converge.estimate import (
     verdict,
 )
 from pdesim.converge.levels import Levels, at_grid
-from pdesim.engine.device import Placement, enough_memory
+from pdesim.engine.device import Placement
+from pdesim.engine.memory import check_device_memory, enough_memory
 from pdesim.engine.simulation import Simulation
 from pdesim.errors import DivergedError, PdesimError
 from pdesim.model.resampling import halve, uses_any
@@ -213,6 +214,7 @@ def _solution(
 
     began = clock.perf_counter()
     try:
+        check_device_memory([plan], placement)
         with enough_memory(plan.grid.cells):
             if plan.equation.steady:
                 states, times, steps = [on_coarse(solve(plan, placement).state)], plan.times, 0

@@ -7,10 +7,11 @@ import ctypes
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from pdesim.errors import DeviceError, PdesimError
+from pdesim.engine.gpu import gpu_support, no_gpu_error
+from pdesim.errors import DeviceError
 from pdesim.settings import Device
 
 try:
@@ -75,10 +76,7 @@ def start_tensorflow(device: Device, one_thread: Callable[[], bool] | None = Non
                 tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.zeros(()).numpy()  # the first operation also prints messages
     if device.name == "gpu" and not gpus:
-        raise DeviceError(
-            "device=gpu, but TensorFlow sees no GPU on this machine",
-            hint='device=cpu; with an NVIDIA card: pip install "pdesim[cuda]"',
-        )
+        raise no_gpu_error(gpu_support(tf.test.is_built_with_cuda()))
     if gpus and device.name != "cpu":
         details = tf.config.experimental.get_device_details(gpus[0])
         return Placement("/GPU:0", f"GPU ({details.get('device_name', 'unknown')})")
@@ -108,26 +106,6 @@ def _check_address_space() -> None:
             f"this process may use only {limit / 1e9:.2g} GB of address space (ulimit -v)",
             f"at least {ADDRESS_SPACE / 1e9:.2g} GB, most of which TensorFlow needs",
         )
-
-
-@contextlib.contextmanager
-def enough_memory(cells: int) -> Iterator[None]:
-    """Translate out-of-memory exceptions of the host or a GPU into a ``DeviceError``.
-
-    Raises:
-        DeviceError: with the number of cells.
-    """
-    try:
-        yield
-    except PdesimError:
-        raise
-    except Exception as error:  # TensorFlow's exceptions are available only after it is imported
-        if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
-            raise DeviceError(
-                f"there is not enough memory for {cells:,} cells",
-                hint="a smaller grid, device.precision=float32, device=cpu, or more memory",
-            ) from None
-        raise
 
 
 def fill_several_arrays() -> None:

@@ -219,7 +219,8 @@ class Simulation:
         See :func:`pdesim.engine.monitor.relative_error`.
         """
         members = self._batch
-        if not self._control.started:
+        # the state does not exist if a block has failed for lack of memory
+        if not self._control.started or members.at.state is None:
             return {}
         errors = members.monitor.total(float(members.at.now[member]))[member]
         peaks, state = members.monitor.peak[member], members.at.state_of(member)

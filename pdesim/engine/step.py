@@ -12,7 +12,7 @@ import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
 
 from pdesim.engine.flat.tuning import TUNING, Tuning
-from pdesim.engine.stored import StoringSystem, tensors
+from pdesim.engine.stored import Slot, StoringSystem, tensors
 from pdesim.operators.method_of_lines import MethodOfLines
 from pdesim.operators.problem import Problem
 from pdesim.steppers.base import Carry
@@ -100,7 +100,10 @@ class StepContext:
         stages = self.cost.neighbors_read | (self.cost.reused - self.cost.slopes)
         stages -= set(self.cost.outputs)
 
-        return StoringSystem(system, stages, lambda _, values: xla.optimization_barrier(values)[0])
+        def store(_: int, values: tf.Tensor) -> Slot:
+            return Slot([xla.optimization_barrier(values)[0]])
+
+        return StoringSystem(system, stages, store)
 
     def step(
         self,

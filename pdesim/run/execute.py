@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from pdesim.engine.device import Placement, enough_memory, start_tensorflow
+from pdesim.engine.device import Placement, start_tensorflow
+from pdesim.engine.memory import check_device_memory, enough_memory
 from pdesim.engine.startup import start_for
 from pdesim.errors import InterruptedRun, PdesimError, printable
 from pdesim.files import make_folder
@@ -109,6 +110,7 @@ def execute(
         with stop_requests(limit) if stop is None else contextlib.nullcontext(stop) as requests:
             try:
                 placement = _start(jobs, options.owns_process)
+                check_device_memory([job.plan for job in jobs], placement)
             except PdesimError as error:
                 return [outcome_of(job, error) for job in jobs]
             batch = _Batch(placement, console, options, requests, renderer, began)

@@ -42,7 +42,7 @@ def compute(members: Sequence[Member], console: Console, stop: StopRequests) -> 
         placement = start_tensorflow(members[0].plan.settings.device)
     except PdesimError as error:
         return [outcome_of(member, error) for member in members]
-    for batch in batches(members, placement.is_gpu):
+    for batch in batches(members, placement):
         if stop.reason is not None:
             outcomes += [_not_started(member, stop.reason) for member in batch.members]
             continue

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from pdesim.config.compose import Composed, compose_settings
+from pdesim.engine.device import Placement
+from pdesim.engine.memory import device_memory, least_bytes
 from pdesim.errors import OutputError, PdesimError
 from pdesim.files import dump_yaml, memory, write_text
 from pdesim.operators.problem import Problem
@@ -23,7 +25,7 @@ from pdesim.steppers.implicit import ThetaMethod
 ALONE = "alone"
 #: largest number of members in a batch; each member keeps several files open
 LARGEST_BATCH = 64
-#: fraction of the machine's memory that a batch may use
+#: fraction of the memory of the machine, and of the device, that a batch may use
 MEMORY_FRACTION = 0.5
 #: size of the states in a batch on a CPU, in bytes; about the size of the cache. Gray-Scott on
 #: 128 x 128 cells is fastest with 16 members (2 MiB); with 64 members it is not faster than without
@@ -119,7 +121,7 @@ class Batch:
         return self.program.startswith(ALONE)
 
 
-def batches(members: Sequence[Member], on_gpu: bool) -> Iterator[Batch]:
+def batches(members: Sequence[Member], placement: Placement) -> Iterator[Batch]:
     """Yield batches of members that share a program, of the size that suits the device.
 
     A CPU is fastest if the states of the batch fit into its cache. On a GPU, larger batches are
@@ -129,7 +131,7 @@ def batches(members: Sequence[Member], on_gpu: bool) -> Iterator[Batch]:
     for member in members:
         groups.setdefault(program_of(member), []).append(member)
     for program, group in groups.items():
-        size = largest_batch(group[0].plan, on_gpu)
+        size = largest_batch(group[0].plan, placement)
         # batches of equal size, since a program is compiled for every size
         parts = -(-len(group) // size)
         size = -(-len(group) // parts)
@@ -137,12 +139,13 @@ def batches(members: Sequence[Member], on_gpu: bool) -> Iterator[Batch]:
             yield Batch(program, tuple(group[start : start + size]))
 
 
-def largest_batch(plan: Plan, on_gpu: bool) -> int:
+def largest_batch(plan: Plan, placement: Placement) -> int:
     """Return the largest number of members with this plan that a batch should have."""
     state = plan.state_bytes
-    fits = MEMORY_FRACTION * memory() / (plan.state_copies * state)
-    best = LARGEST_BATCH if on_gpu else CACHE_BYTES / state
-    return int(max(1, min(LARGEST_BATCH, fits, best)))
+    on_host = MEMORY_FRACTION * memory() / (plan.state_copies * state)
+    on_device = MEMORY_FRACTION * device_memory(placement) / least_bytes(plan)
+    best = LARGEST_BATCH if placement.is_gpu else CACHE_BYTES / state
+    return int(max(1, min(LARGEST_BATCH, on_host, on_device, best)))
 
 
 def program_of(member: Member) -> str:

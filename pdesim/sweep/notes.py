@@ -20,13 +20,8 @@ def settings_without_effect(
         jobs: overrides of each member.
     """
     settings, notes = composed.settings, []
-    if settings.workers.name == "local":
-        given = [name for name in ("workers.n", "workers.options") if _sets(name, overrides)]
-        if given:
-            notes.append(
-                f"{' and '.join(given)} {'have' if len(given) > 1 else 'has'} no effect with "
-                "workers=local, which computes the members in this process"
-            )
+    if settings.workers.name == "local" and _sets("workers.options", overrides):
+        notes.append("workers.options has no effect with workers=local")
     if settings.animation.name == "none":
         if _sets("montage", overrides):
             notes.append("montage has no effect with animation=none")

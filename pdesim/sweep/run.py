@@ -93,8 +93,8 @@ def _warn(waiting: Sequence[Member], console: Console) -> None:
     members have the same grid. Members that are computed in this process and without a batch print
     their notes on the equation themselves, when they start.
     """
-    local = waiting[0].plan.settings.workers.name == "local"
-    together = [one for one in waiting if not (local and program_of(one).startswith(ALONE))]
+    here = waiting[0].plan.settings.workers.is_this_process
+    together = [one for one in waiting if not (here and program_of(one).startswith(ALONE))]
     for note, numbers in _equation_notes(together).items():
         prefix = "" if len(numbers) == len(waiting) else f"{_member_names(numbers)}: "
         console.print(f"{prefix}{note}", highlight=False, soft_wrap=True)
@@ -128,7 +128,7 @@ def _compute(
     workers = waiting[0].plan.settings.workers
     limits = [member.plan.settings.time.wall_limit for member in waiting]
     limit = min((one for one in limits if one is not None), default=None)
-    if workers.name == "local":
+    if workers.is_this_process:
         with stop_requests(limit) as stop:
             return compute(waiting, console, stop)
     return compute_elsewhere(waiting, folder, config_dir, workers, limit, console)

@@ -12,15 +12,18 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
+from multiprocessing import get_context
 from pathlib import Path
 from types import ModuleType
 
 from rich.console import Console
 
+from pdesim.engine.gpu import gpus_of_workers, use_gpu
 from pdesim.errors import ConfigError, InterruptedRun, MissingExtraError, PdesimError
 from pdesim.output import RunFolder
 from pdesim.run.job import Outcome
@@ -48,6 +51,7 @@ class Part:
         wall_limit: limit of wall-clock time in seconds; None: unlimited.
         owner: the process that waits for the worker. The worker stops when this process has ended,
             because otherwise the sweep could not be restarted: its files would still be written.
+        gpu: the GPU of the worker, as in ``CUDA_VISIBLE_DEVICES``; None: all that are visible.
     """
 
     jobs: tuple[tuple[int, tuple[str, ...]], ...]
@@ -56,6 +60,7 @@ class Part:
     directory: Path
     wall_limit: float | None
     owner: Owner | None = None
+    gpu: str | None = None
 
 
 Results = Iterator[list[Outcome] | Exception]
@@ -64,6 +69,7 @@ Results = Iterator[list[Outcome] | Exception]
 def compute_part(part: Part) -> list[Outcome]:
     """Plan and compute the members of a part. This function is called in the worker."""
     os.chdir(part.directory)
+    use_gpu(part.gpu)  # before TensorFlow starts
     console, compose = Console(stderr=True, quiet=True), Composer(part.config_dir, trusted=True)
     with stop_requests(part.wall_limit, part.folder / STOP, part.owner) as stop:
         prepared = [
@@ -84,6 +90,7 @@ def compute_elsewhere(
 ) -> list[Outcome]:
     """Compute members with at most ``workers.n`` workers, each of which computes a part.
 
+    Workers on this machine have a GPU each if there are several. Clusters assign GPUs themselves.
     If a worker is lost, the others continue. The outcomes of the lost worker's members are read
     from their files.
 
@@ -102,10 +109,13 @@ def compute_elsewhere(
     config_path = None if config_dir is None else str(Path(config_dir).resolve())
     # jobs on a cluster continue when the process that has submitted them ends
     owner = None if workers.name == "submitit_slurm" else Owner.current()
+    shares = divide(waiting, workers.n)
+    on_this_machine = workers.name in ON_THIS_MACHINE
+    gpus = gpus_of_workers(len(shares)) if on_this_machine else [None] * len(shares)
     parts = [
         Part(tuple((m.number, m.overrides) for m in members), folder.resolve(), config_path,
-             Path.cwd(), wall_limit, owner)
-        for members in divide(waiting, workers.n)
+             Path.cwd(), wall_limit, owner, gpu)
+        for members, gpu in zip(shares, gpus, strict=True)
     ]  # fmt: skip
     stop_file, lost = folder / STOP, list[str]()
     done: dict[int, Outcome] = {}
@@ -151,6 +161,19 @@ def _outcome_from_files(member: Member, lost: Sequence[str]) -> Outcome:
     cause = lost[0].splitlines()[0] if lost else "no result was returned"
     error = PdesimError(f"the worker of this member was lost: {cause}")
     return Outcome(member.number, member.folder, "failed", error)
+
+
+def _local(parts: Sequence[Part], folder: Path, workers: Workers) -> Results:
+    """Use processes on this machine, each of which computes one part and has its own pool.
+
+    A pool of several processes would end all of them when one is lost.
+    """
+    context = get_context("spawn")  # TensorFlow must not be forked
+    with ExitStack() as stack:
+        pools = [stack.enter_context(ProcessPoolExecutor(1, mp_context=context)) for _ in parts]
+        jobs = [pool.submit(compute_part, part) for pool, part in zip(pools, parts, strict=True)]
+        for job in as_completed(jobs):
+            yield _result(job.result)
 
 
 def _joblib(parts: Sequence[Part], folder: Path, workers: Workers) -> Results:
@@ -201,11 +224,14 @@ def _ray(parts: Sequence[Part], folder: Path, workers: Workers) -> Results:
 
 
 ENGINES: Mapping[str, Callable[[Sequence[Part], Path, Workers], Results]] = {
+    "local": _local,
     "joblib": _joblib,
     "submitit_local": _submitit("local"),
     "submitit_slurm": _submitit("slurm"),
     "ray": _ray,
 }
+#: engines whose workers share the GPUs of this machine
+ON_THIS_MACHINE = ("local", "joblib", "submitit_local")
 
 
 def _installed(package: str, workers: Workers) -> ModuleType:

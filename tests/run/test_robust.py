@@ -266,6 +266,55 @@ def test_a_lack_of_memory_is_no_defect(tmp_path, monkeypatch, capsys, members):
         assert status["state"] == "failed" and "not enough memory" in status["error"]
 
 
+def test_a_lack_of_memory_during_a_run_leaves_its_checkpoint(tmp_path, monkeypatch, capsys):
+    """The device refuses a block after the first checkpoint; `resume` continues bit for bit."""
+    import tensorflow as tf
+
+    from pdesim.engine.integrator import Integrator
+
+    words = ["equation=gray_scott", "grid=16", "stepper=euler", "time.end=400", "output.frames=8"]
+    words += ["animation=none", "device=cpu"]
+    monkeypatch.chdir(tmp_path)
+    assert main([*words, "hydra.run.dir=complete"]) == 0
+    advance, blocks = Integrator.advance, 0
+
+    def no_room(self, start, dt, first, last):
+        nonlocal blocks
+        # the two trials that measure the error take at most two steps
+        blocks += float(start[0]) > 200 and np.max(last) - first > 2
+        if blocks:
+            message = "RESOURCE_EXHAUSTED: Out of memory while trying to allocate 8589934592 bytes"
+            raise tf.errors.InternalError(None, None, message)
+        return advance(self, start, dt, first, last)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Integrator, "advance", no_room)
+        patched.setattr(Recorder, "checkpoint_is_due", True)
+        assert main([*words, "hydra.run.dir=out"]) == 2
+    message = capsys.readouterr().err
+    assert "not enough memory for 256 cells" in message and "pdesim resume" in message
+    assert "internal error" not in message and "Traceback" not in message
+    status = RunFolder(tmp_path / "out").read_status()
+    assert status["state"] == "failed" and 0 < status["frames"] < 9
+    assert main(["resume", "out"]) == 0
+    with (
+        h5py.File(tmp_path / "out" / "snapshots.h5") as resumed,
+        h5py.File(tmp_path / "complete" / "snapshots.h5") as complete,
+    ):
+        for name in ("time", "u", "v"):
+            np.testing.assert_array_equal(resumed[name][:], complete[name][:])
+
+
+def test_a_lack_of_memory_outside_a_run_is_no_defect(monkeypatch, capsys):
+    def no_room(arguments):
+        raise MemoryError
+
+    monkeypatch.setattr(cli, "_dispatch", no_room)
+    assert main(["list"]) == 2
+    message = capsys.readouterr().err
+    assert "there is not enough memory" in message and "internal error" not in message
+
+
 @posix
 @pytest.mark.parametrize("kilobytes", [1_700_000, 1_000_000, 200_000])
 def test_limits_on_address_space(tmp_path, kilobytes):

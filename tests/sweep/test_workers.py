@@ -21,6 +21,7 @@ import processes
 import pytest
 from rich.console import Console
 
+from pdesim.engine import gpu
 from pdesim.errors import ConfigError, InterruptedRun, MissingExtraError
 from pdesim.run import progress
 from pdesim.run.stopping import stop_requests
@@ -31,7 +32,7 @@ from pdesim.sweep import workers as workers_module
 from pdesim.sweep.compose import Composer
 from pdesim.sweep.members import prepare_member, program_of
 from pdesim.sweep.run import run_sweep
-from pdesim.sweep.workers import compute_elsewhere, divide
+from pdesim.sweep.workers import Part, compute_elsewhere, divide
 
 WORDS = ("equation=custom", "equation.rhs={u: 'a*u**2'}", "initial={u: 1}", "grid=[8]")
 WORDS += ("time.dt=0.01", "time.end=2", "output.frames=4", "animation=none")
@@ -52,6 +53,7 @@ def states(folder: Path, count: int) -> list[str]:
 
 
 ENGINES = [
+    "local",
     "joblib",
     "submitit_local",
     pytest.param("ray", marks=pytest.mark.slow),
@@ -60,8 +62,10 @@ ENGINES = [
 
 @pytest.mark.parametrize("name", ENGINES)
 def test_each_worker_takes_a_batch(command, tmp_path, name):
-    pytest.importorskip(name.partition("_")[0])
+    if name != "local":
+        pytest.importorskip(name.partition("_")[0])
     words = (*WORDS, "equation.a=0.1,0.2,1,-0.5", f"workers={name}", "hydra.sweep.dir=s")
+    words = (*words, "workers.n=2")
     done = command("-m", *words, check=3)
     assert "3 of 4 members finished" in done.stderr and "without bound" in " ".join(
         done.stderr.split()
@@ -108,10 +112,51 @@ def test_a_lost_worker_takes_no_other_with_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(workers_module.ENGINES, "joblib", engine)
     waiting = prepared(tmp_path, 0.1, 0.2, 0.3, 0.4)
-    outcomes = compute_elsewhere(waiting, tmp_path, None, Workers(name="joblib"), None, QUIET)
+    workers = Workers(name="joblib", n=2)
+    outcomes = compute_elsewhere(waiting, tmp_path, None, workers, None, QUIET)
     told = {one.number: one for one in outcomes}
     assert [told[n].state for n in range(4)] == ["finished", "finished", "failed", "failed"]
     assert "node17 is gone" in told[3].error.problem
+
+
+@pytest.mark.parametrize(
+    ("name", "gpus", "expected"),
+    [
+        ("local", ["0", "1"], ["0", "1", "0"]),
+        ("joblib", ["3", "5", "GPU-7f"], ["3", "5", "GPU-7f"]),
+        ("submitit_local", ["0"], [None, None, None]),
+        ("submitit_slurm", ["0", "1"], [None, None, None]),
+        ("ray", ["0", "1"], [None, None, None]),
+    ],
+)
+def test_workers_on_one_machine_share_its_gpus(tmp_path, monkeypatch, name, gpus, expected):
+    parts_of_engine = []
+
+    def engine(parts, folder, workers):
+        parts_of_engine.extend(parts)
+        yield []
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(gpu, "visible_gpus", lambda: gpus)
+    monkeypatch.setitem(workers_module.ENGINES, name, engine)
+    waiting = prepared(tmp_path, 0.1, 0.2, 0.3)
+    compute_elsewhere(waiting, tmp_path, None, Workers(name=name, n=3), None, QUIET)
+    assert [part.gpu for part in parts_of_engine] == expected
+
+
+def _visible_devices(part) -> str | None:
+    gpu.use_gpu(part.gpu)
+    return os.environ.get(gpu.VISIBLE)
+
+
+def test_a_worker_sees_its_own_gpu_only(tmp_path, monkeypatch):
+    """``workers=local`` starts a process for every part, so the variable is not shared."""
+    monkeypatch.delenv(gpu.VISIBLE, raising=False)
+    monkeypatch.setattr(workers_module, "compute_part", _visible_devices)
+    parts = [Part((), tmp_path, None, tmp_path, None, gpu=name) for name in ("0", "1", None)]
+    results = workers_module.ENGINES["local"](parts, tmp_path, Workers(n=3))
+    assert sorted(map(str, results)) == ["0", "1", "None"]
+    assert gpu.VISIBLE not in os.environ
 
 
 def test_a_signal_to_the_sweep_stops_its_workers(tmp_path, monkeypatch):

@@ -1,0 +1,1 @@
+"""The parts of ``benchmarks/gpu.py``. ``hlo``, ``beside`` and ``common`` need no TensorFlow."""
