@@ -87,7 +87,7 @@ class GpuProgram:
 
     def __init__(self, plan: Plan, state: np.ndarray | None = None) -> None:
         self.plan, dtype = plan, tf.as_dtype(plan.settings.device.precision)
-        target = Target(fused=True, one_kernel=True)
+        target = Target(fused=True, one_kernel=True, library_convolutions=True)
         self.loop = TimeLoop(StepContext(plan.problem, plan.stepper, dtype, target))
         self._start = tf.constant(float(plan.times[0]), tf.float64)
         self._dt = tf.constant(plan.shortest_step, tf.float64)

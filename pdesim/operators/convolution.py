@@ -96,13 +96,15 @@ def _by_products(padded: tf.Tensor, grid: Grid, weights: np.ndarray) -> tf.Tenso
 
 
 def _along_rows(padded: tf.Tensor, line: np.ndarray) -> tf.Tensor:
-    """Return the convolutions of all rows with weights, and undefined values after each row."""
+    """Return the convolutions of all rows with weights, followed by values without meaning."""
     more = len(line) - 1
     count = -(-(padded.shape[-1] - more) // BLOCK)
-    extra = (count + 1) * BLOCK - padded.shape[-1]
-    complete = tf.pad(padded, [[0, 0]] * (padded.shape.rank - 1) + [[0, extra]])
-    blocks = tf.reshape(complete, (*padded.shape[:-1], count + 1, BLOCK))
-    overlapping = tf.concat([blocks[..., :-1, :], blocks[..., 1:, :more]], axis=-1)
+    whole = count * BLOCK
+    extra = whole + more - padded.shape[-1]
+    padded = tf.pad(padded, [[0, 0]] * (padded.shape.rank - 1) + [[0, extra]])
+    blocks = tf.reshape(padded[..., :whole], (*padded.shape[:-1], count, BLOCK))
+    after = tf.concat([blocks[..., 1:, :more], padded[..., None, whole:]], axis=-2)
+    overlapping = tf.concat([blocks, after], axis=-1)
     matrix = np.zeros((BLOCK + more, BLOCK))
     for column in range(BLOCK):
         matrix[column : column + len(line), column] = line
