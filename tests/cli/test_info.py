@@ -89,7 +89,7 @@ def test_damaged_and_foreign_files(command, tmp_path):
     assert [run["state"] for run in told] == ["finished", "unreadable"]
     table = command("info", "sweep").stdout
     assert "unreadable" in table and "2 runs of made" in table
-    with pytest.raises(OutputError, match="frames of a"):
+    with pytest.raises(OutputError, match="frame 2 of a"):
         data = bytearray(path.read_bytes())
         with h5py.File(path) as file:
             chunk = file["a"].id.get_chunk_info(2)

@@ -126,7 +126,8 @@ def test_the_largest_picture_takes_seconds_and_a_gigabyte(tmp_path, name):
         [sys.executable, "-c", CHILD, str(path)], capture_output=True, text=True, check=True
     )
     seconds, grown, lowest, highest = json.loads(done.stdout)
-    assert seconds < 5 and grown < 2**30 and lowest == highest == 0
+    # about 2 s of processor time, more while other processes use the caches
+    assert seconds < 10 and grown < 2**30 and lowest == highest == 0
 
 
 @pytest.mark.parametrize("size", [(1, 2**17), (2**17, 1)])
