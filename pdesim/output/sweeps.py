@@ -151,7 +151,7 @@ def _read(folder: Path) -> Member:
     # if there are no frames, the folder .hydra contains all settings, or at least the overrides
     config = config or read_yaml(run.config)
     complete = isinstance(config, dict) and bool(config)
-    settings = dict(_leaves(config)) if complete else _overrides(folder)
+    settings = dict(leaves(config)) if complete else _overrides(folder)
     return Member(folder, state, error, settings, complete, progress)
 
 
@@ -172,7 +172,7 @@ def _overrides(folder: Path) -> dict[str, Any]:
     for word in words if isinstance(words, list) else []:
         name, equals, text = str(word).lstrip("+").partition("=")
         if equals:
-            settings |= dict(_leaves({name: _value(text)}))
+            settings |= dict(leaves({name: _value(text)}))
     return settings
 
 
@@ -192,10 +192,11 @@ def _value(text: str) -> Any:
         return text
 
 
-def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the values of nested mappings, each with its dotted name."""
     for key, value in values.items():
         if isinstance(value, Mapping) and value:
-            yield from _leaves(value, f"{prefix}{key}.")
+            yield from leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 

@@ -27,6 +27,7 @@ from pdesim.config.compose import choices, compose_settings, open_override
 from pdesim.config.messages import translate_errors
 from pdesim.config.trust import check_swept
 from pdesim.errors import ConfigError, nearest
+from pdesim.output.sweeps import leaves
 from pdesim.sweep.drawing import draw
 from pdesim.sweep.values import MAX_MEMBERS, Choices, Interval
 
@@ -137,7 +138,7 @@ def _words(
 def _from_file(
     parameters: Mapping[str, Any], folders: Sequence[Path]
 ) -> Iterator[tuple[str, str | Choices | Interval]]:
-    for name, value in _leaves(parameters):
+    for name, value in leaves(parameters):
         check_swept(name, f"sweep.parameters.{name}")
         if isinstance(value, list | tuple | Mapping) and not value:
             raise ConfigError(f"sweep.parameters.{name} is empty", "a list of values")
@@ -146,14 +147,6 @@ def _from_file(
         else:
             text = value if isinstance(value, str) else _hydra_text(value)
             yield _read(f"{name}={text}", folders)
-
-
-def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _hydra_text(value: Any) -> str:
