@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from gpu.common import Row, guarded, rates
+from gpu.common import Row, guarded, rates, seconds_per_step
 from gpu.kernels import kernels_per_step
 
 #: bytes of the array that is copied to measure the bandwidth, far larger than any cache
@@ -60,7 +60,7 @@ def run_all(folder: Path, repeats: int, quick: bool) -> Iterator[Row]:
     yield guarded({"program": f"copy on {device.device_kind}"}, measure_copy)
     paths = sorted(folder.glob("*.hlo"))
     for path in paths:
-        yield guarded({"program": path.stem}, partial(run, path, device, repeats, copy))
+        yield guarded({"program": path.stem}, partial(run, path, device, repeats, quick, copy))
     if not paths:
         yield {"program": str(folder), "error": "there are no exported programs (*.hlo)"}
 
@@ -93,7 +93,7 @@ def compile_hlo(serialized: bytes, device):
     return device.client.compile_and_load(module, devices, xla_client.CompileOptions())
 
 
-def run(path: Path, device, repeats: int, copy: float) -> Row:
+def run(path: Path, device, repeats: int, quick: bool, copy: float) -> Row:
     """Compile an exported program, compare its result with the expected one, and time it."""
     import jax
 
@@ -110,26 +110,17 @@ def run(path: Path, device, repeats: int, copy: float) -> Row:
             for i in range(about["inputs"])
         ]
 
-    def caller(steps: int) -> Callable[[], list]:
-        values[about["steps_input"]] = np.asarray(steps, np.int64)
-        placed = [jax.device_put(value, device) for value in values]
+    place = partial(jax.device_put, device=device)
+    placed = [place(value) for value in values]
 
-        def call() -> list:
-            parts = program.execute_sharded(placed).disassemble_into_single_device_arrays()
-            for part in parts:
-                part[0].block_until_ready()
-            return [part[0] for part in parts]
+    def take(steps: int) -> list:
+        placed[about["steps_input"]] = place(np.asarray(steps, np.int64))
+        parts = program.execute_sharded(placed).disassemble_into_single_device_arrays()
+        return [part[0].block_until_ready() for part in parts]
 
-        return call
-
-    result = np.asarray(caller(about["checked_steps"])()[about["result"]]).reshape(-1)
+    result = np.asarray(take(about["checked_steps"])[about["result"]]).reshape(-1)
     difference = np.abs(result[:: about["stride"]] - expected).max() / np.abs(expected).max()
-    call, seconds = caller(about["steps"]), []
-    for _ in range(repeats + 1):
-        began = time.perf_counter()
-        call()
-        seconds.append((time.perf_counter() - began) / about["steps"])
-    rate = rates(about["cells"], seconds[1:])
+    rate = rates(about["cells"], seconds_per_step(take, repeats, 0.01 if quick else 0.2))
     moved = about["bytes_per_step"] / (float(rate["us/step"]) / 1e6)  # type: ignore[arg-type]
     memory = program.get_compiled_memory_stats()
     used = memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes

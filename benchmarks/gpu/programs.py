@@ -15,14 +15,15 @@ from gpu.common import Row, guarded
 from gpu.hlo import made_state
 from pdesim.bench.measure import evaluations
 from pdesim.config.compose import compose_settings
-from pdesim.engine.step import StepContext, Target
+from pdesim.engine.step import GPU_TARGET, StepContext
 from pdesim.engine.time_loop import TimeLoop
 from pdesim.plan import Plan, build_plan
 
 #: cells per axis and length of the domain of Pearson's Gray-Scott square
 SQUARE = 512, 2.5
-#: steps of a call, for timing, and of the comparison with the expected result
-STEPS, CHECKED = 50, 10
+#: cells of a grid -> steps of the comparison with the expected result. Steps are taken in groups,
+#: the largest of 128 on small grids and of 16 on others, and these numbers contain all of them
+CHECKED = {2**20: 150, 2**40: 25}
 #: states above this number of bytes are computed by ``made_state`` instead of being exported
 LARGE = 1 << 20
 #: number of values of the expected result that are exported
@@ -87,8 +88,7 @@ class GpuProgram:
 
     def __init__(self, plan: Plan, state: np.ndarray | None = None) -> None:
         self.plan, dtype = plan, tf.as_dtype(plan.settings.device.precision)
-        target = Target(fused=True, one_kernel=True, library_convolutions=True)
-        self.loop = TimeLoop(StepContext(plan.problem, plan.stepper, dtype, target))
+        self.loop = TimeLoop(StepContext(plan.problem, plan.stepper, dtype, GPU_TARGET))
         self._start = tf.constant(float(plan.times[0]), tf.float64)
         self._dt = tf.constant(plan.shortest_step, tf.float64)
         numbers = self.loop.coefficients.host(plan.shortest_step, plan.equation.parameters)
@@ -108,7 +108,7 @@ class GpuProgram:
 
 def program_text(program: GpuProgram) -> str:
     """Return the optimised program as text, for the current device of TensorFlow."""
-    ir = program.loop.advance.experimental_get_compiler_ir(*program.arguments(STEPS))
+    ir = program.loop.advance.experimental_get_compiler_ir(*program.arguments(1))
     return ir(stage="optimized_hlo")
 
 
@@ -121,6 +121,11 @@ def export_all(folder: Path, quick: bool, chosen: Sequence[str] = ()) -> list[Ro
             for name, words in cases(quick).items()
             if not chosen or name in chosen
         ]
+
+
+def checked_steps(plan: Plan) -> int:
+    """Return the number of steps after which the state is compared with the expected result."""
+    return next(steps for most, steps in CHECKED.items() if plan.grid.cells <= most)
 
 
 def fields_equal(value: np.ndarray, state: np.ndarray) -> tuple[int, int] | None:
@@ -142,7 +147,8 @@ def export(name: str, words: str, folder: Path) -> Row:
     precision = plan.settings.device.precision
     state = made_state(plan.state.shape, precision) if plan.state_bytes > LARGE else None
     program = GpuProgram(plan, state)
-    arguments = program.arguments(CHECKED)
+    steps = checked_steps(plan)
+    arguments = program.arguments(steps)
     serialized = program.loop.advance.experimental_get_compiler_ir(*arguments)(
         stage="hlo_serialized"
     )
@@ -175,14 +181,13 @@ def export(name: str, words: str, folder: Path) -> Row:
         "precision": precision,
         "result": 0 if carried is None else len(tf.nest.flatten(carried)),
         "stride": stride,
-        "checked_steps": CHECKED,
-        "steps": STEPS,
+        "checked_steps": steps,
         "cells": plan.grid.cells,
         "state_bytes": plan.state_bytes,
         "bytes_per_step": 2 * evaluations(plan.stepper) * plan.state_bytes,
         # the sums of a cell have about 10 terms in a stage, and a transform of 2**18 values has 18
         # levels; each rounds once, and no step of a stable scheme amplifies rounding errors
-        "bound": 30 * plan.stages * CHECKED * float(np.finfo(precision).eps),
+        "bound": 30 * plan.stages * steps * float(np.finfo(precision).eps),
     }
     (folder / f"{name}.json").write_text(json.dumps(about, indent=1) + "\n")
     size = sum((folder / f"{name}.{end}").stat().st_size for end in ("hlo", "npz"))

@@ -10,7 +10,7 @@ import tensorflow as tf
 from pdesim.engine.device import Placement, fills_several_arrays
 from pdesim.engine.flat.eligibility import fuses_to_one_kernel
 from pdesim.engine.flat.tuning import TUNING, Tuning
-from pdesim.engine.step import StepContext, Target
+from pdesim.engine.step import GPU_TARGET, StepContext, Target
 from pdesim.engine.time_loop import TimeLoop
 from pdesim.plan import Plan
 
@@ -27,10 +27,11 @@ def get_or_compile(
     Parameters, dt and initial states may differ between the runs, since they are arguments of the
     program. All values that are compiled into the program must be equal.
     """
-    flat = fused and not placement.is_gpu
-    separate = flat and fuses_to_one_kernel(plan, tuning) and fills_several_arrays()
-    gpu = placement.is_gpu
-    target = Target(fused, flat, fused and gpu, separate, library_convolutions=gpu)
+    if placement.is_gpu:
+        target = GPU_TARGET if fused else Target(fused=False, library_convolutions=True)
+    else:
+        separate = fused and fuses_to_one_kernel(plan, tuning) and fills_several_arrays()
+        target = Target(fused, flat=fused, separate_fields=separate)
     problem, dtype = plan.problem, tf.as_dtype(plan.settings.device.precision)
     equation, boundary = problem.equation, problem.boundary
     new = TimeLoop(StepContext(problem, plan.stepper, dtype, target, members, tuning))

@@ -29,8 +29,8 @@ class Target:
 
     Args:
         fused: compile with XLA.
-        flat: use flat arrays if the problem supports them, which is fastest on CPUs.
-        one_kernel: compile as few kernels as possible, which is fastest on GPUs.
+        flat: use flat arrays if the problem supports them.
+        one_kernel: the form for GPUs: as few kernels as possible, and separate arrays for fields.
         separate_fields: compute fields of a flat state separately, for a compiler that fuses them
             into one kernel; requires a step without stages.
         library_convolutions: compute convolutions by ``tf.nn``, which is fastest on GPUs; otherwise
@@ -42,6 +42,10 @@ class Target:
     one_kernel: bool = False
     separate_fields: bool = False
     library_convolutions: bool = False
+
+
+#: the fastest forms on GPUs
+GPU_TARGET = Target(flat=True, one_kernel=True, library_convolutions=True)
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,11 @@ class StepContext:
     def bytes_per_cell(self) -> int:
         """Bytes of the states of all members, divided by the number of cells."""
         return self.dtype.size * len(self.problem.equation.fields) * max(self.members, 1)
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of the states of all members."""
+        return self.bytes_per_cell * self.problem.grid.cells
 
     @property
     def grid_axes(self) -> list[int]:

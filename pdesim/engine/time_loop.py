@@ -13,6 +13,7 @@ import tensorflow as tf
 from pdesim.engine.coefficients import Coefficients
 from pdesim.engine.flat import eligibility, layout, slabs
 from pdesim.engine.flat.flat_loop import FlatLoop
+from pdesim.engine.flat.gpu_loop import GpuLoop
 from pdesim.engine.flat.layout import FlatLayout
 from pdesim.engine.flat.position_arrays import PositionArrays
 from pdesim.engine.flat.slabs import Slabs
@@ -82,9 +83,11 @@ class TimeLoop:
             return None
         if not context.cost.is_local or context.cost.depth == 0:
             return None
-        known = context.cost.carried_fields is not None
+        known, tuning = context.cost.carried_fields is not None, context.tuning
+        if context.target.one_kernel:
+            tuning = tuning.on_gpu(context.state_bytes)
         return layout.decompose(
-            context.problem, context.cost.depth, context.bytes_per_cell, context.tuning,
+            context.problem, context.cost.depth, context.bytes_per_cell, tuning,
             reflections(context.problem) if known else None,
         )  # fmt: skip
 
@@ -100,7 +103,7 @@ class TimeLoop:
         return self._slabs(single=True) if adaptive and not self.context.members else None
 
     def _slabs(self, single: bool) -> Slabs | None:
-        if self.layout is None:
+        if self.layout is None or self.context.target.one_kernel:
             return None
         context = self.context
         fields = len(context.problem.equation.fields)
@@ -114,6 +117,9 @@ class TimeLoop:
         """The fastest loop that supports the problem."""
         if self.layout is None:
             return PlainLoop(self.context)
+        if self.context.target.one_kernel:
+            in_place = self.context.state_bytes >= self.context.tuning.gpu_in_place_bytes
+            return GpuLoop(self.context, self.layout, in_place)
         flat = FlatLoop(self.context, self.layout, sliced=self.slabs is not None)
         loop: Loop = flat
         if self.slabs is not None:

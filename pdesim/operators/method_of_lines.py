@@ -35,8 +35,7 @@ class MethodOfLines:
 
     ``fused`` indicates that the trace is compiled by XLA. A barrier then prevents XLA from fusing
     the computation of ghost cells into the stencil, in which every read would become a select (3
-    times slower on CPUs). On GPUs, a select costs less than a pass over memory: with
-    ``one_kernel``, each right-hand side, including its ghost cells, is compiled as a single kernel.
+    times slower on CPUs). With ``one_kernel``, for GPUs, there is no barrier, and XLA decides.
     ``library_convolutions`` selects how convolutions are computed (``convolution.derivative``).
     """
 

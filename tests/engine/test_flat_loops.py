@@ -9,7 +9,7 @@ import numpy as np
 import processes
 import pytest
 import tensorflow as tf
-from step_loops import STEPS, Run, finely, plain_form
+from step_loops import STEPS, Run, assert_same_steps, finely, followed, plain_form
 
 from pdesim.config.compose import compose_settings
 from pdesim.engine import compile_cache as programs
@@ -136,27 +136,6 @@ def test_one_kernel_for_positions_and_momenta(command, tmp_path):
     # float32, 40 steps
     largest = np.abs(frames["plain"]).max(axis=(1, 2), keepdims=True)
     assert (np.abs(frames["fast"] - frames["plain"]) <= 40 * 1e-7 * largest).all()
-
-
-def followed(run: Run, *trials: int) -> list:
-    """After blocks of so many steps of chosen size: the state, its time, and the next step."""
-    end, tolerance = (tf.constant(value, tf.float64) for value in (50 * run.dt, 1e-6))
-    state, time, dt, taken = run.carry, run.zero, run.dt, 0
-    for some in trials:
-        some = tf.constant(some, tf.int64)
-        scale = tf.ones(len(run.loop.problem.equation.fields), run.loop.dtype)
-        numbers = some, tolerance, scale, run.loop.parameters
-        _, state, finite, progress = run.loop.advance_adaptive(state, time, end, dt, *numbers)
-        (time, dt), taken = progress[:2], taken + int(progress[2])
-        assert finite.numpy().all()
-    assert taken > 5
-    return [state.numpy(), time.numpy(), dt.numpy()]
-
-
-def assert_same_steps(one: list, other: list) -> None:
-    for a, b in zip(one, other, strict=True):
-        # what differs by round-off, and chooses the steps by its size, differs by a little more
-        assert np.abs(a - b).max() <= 1e-9 * np.abs(a).max()
 
 
 @pytest.mark.parametrize("words", ["gray_scott grid=[20,24]", "gray_scott grid=64", "heat grid=32"])

@@ -1,102 +1,140 @@
-"""The form of a step that GPUs are given: the same numbers, and nothing that parts a kernel in two.
+"""The form of the step loop for GPUs: the same numbers as the plain form, in few kernels.
 
-What XLA fuses on a GPU can only be seen on one. What can be checked anywhere is what it is given: a
-loop whose body is elementwise work on shifted reads becomes one kernel, unless a barrier or an
-operation with a kernel of its own stands in the way.
+What XLA fuses on a GPU can only be seen on one. What can be checked anywhere is the program that
+XLA is given: elementwise arithmetic with shifted reads becomes one kernel, unless a barrier or an
+operation with a kernel of its own is in between.
 """
 
 import re
-import shlex
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from step_loops import STEPS, WALLS, Run, assert_same_steps, followed, plain_form
 
 from pdesim.config.compose import compose_settings
 from pdesim.engine import compile_cache as programs
 from pdesim.engine.device import Placement
-from pdesim.engine.step import StepContext, Target
-from pdesim.engine.time_loop import TimeLoop
+from pdesim.engine.flat.gpu_loop import EXCHANGES, GpuLoop
+from pdesim.engine.flat.tuning import Tuning
+from pdesim.engine.plain_loop import PlainLoop
+from pdesim.engine.simulation import Simulation
 from pdesim.plan import build_plan
 
-#: XLA's names of what goes into a fusion without a kernel of its own
+#: XLA's names of operations that are fused into a kernel
 FUSIBLE = {
     "add", "and", "broadcast", "bitcast", "compare", "concatenate", "constant", "convert", "copy",
-    "divide", "get-tuple-element", "iota", "multiply", "negate", "or", "parameter", "power",
-    "reshape", "select", "slice", "subtract", "transpose", "tuple",
+    "divide", "get-tuple-element", "iota", "multiply", "negate", "or", "pad", "parameter", "power",
+    "reshape", "reverse", "select", "slice", "subtract", "transpose", "tuple",
 }  # fmt: skip
 
-ONE_KERNEL = {
-    "reaction": "equation=gray_scott grid=[20,16] stepper=euler",
-    "one field": "equation=heat grid=[24,20] stepper=euler",
-    "walls": "equation=heat grid=[24,20] stepper=euler boundary=neumann",
-    "three dimensions": "equation=heat grid=[8,10,12] stepper=euler",
-    "sixth order": "equation=heat grid=[20,24] stepper=euler operators.order=6",
+PROBLEMS = {
+    "reactions": "equation=gray_scott grid=[20,16] stepper=euler",
+    "stages": "equation=gray_scott grid=[20,16] stepper=rk4",
+    "many stages": "equation=heat grid=[20,24] stepper=rkl2",
     "positions and momenta": "equation=wave grid=[16,20] stepper=verlet",
-}
-STAGES = {
-    "equation=gray_scott grid=[20,16] stepper=rk4": 3,
-    "equation=heat grid=[20,16] stepper=rkl2": 8,
-    "equation=wave grid=[16,20] stepper=yoshida4": 4,
+    "a composition": "equation=wave grid=[16,20] stepper=yoshida4 boundary=dirichlet",
+    "one dimension": "equation=allen_cahn grid=96 stepper=euler",
+    "three dimensions": "equation=gray_scott grid=[8,10,12] stepper=euler",
+    "isotropic": "equation=heat grid=[20,24] stepper=heun operators.isotropic=true",
+    **WALLS,
 }
 
 
-def run(words: str, **form):
-    composed = compose_settings([*shlex.split(words), "device.precision=float64"])
-    plan = build_plan(composed.settings, composed.equation)
-    loop = TimeLoop(StepContext(plan.problem, plan.stepper, tf.float64, Target(**form)))
-    zero, dt = (tf.constant(value, tf.float64) for value in (0.0, plan.step.dt))
-    numbers = loop.parameters, loop.coefficients.tensors(plan.step.dt)
-    carry = loop.init(tf.constant(plan.state, tf.float64), zero, dt, *numbers)
+def gpu_form(words: str, in_place: bool) -> Run:
+    tuning = Tuning(gpu_depths={2**60: 4}, gpu_in_place_bytes=0 if in_place else 2**60)
+    run = Run(words, gpu=True, tuning=tuning)
+    assert isinstance(run.loop.loop, GpuLoop) and run.loop.loop.in_place is in_place
+    return run
+
+
+@pytest.mark.parametrize(
+    ("words", "in_place"),
+    # both ways of adding ghost cells, in turn
+    [(words, number % 2 == 1) for number, words in enumerate(PROBLEMS.values())],
+    ids=PROBLEMS,
+)
+def test_the_results_are_those_of_the_plain_form(words, in_place):
+    run, plain = gpu_form(words, in_place), plain_form(words)
+    # other sizes of groups, in another division into blocks; on CPUs, XLA contracts products and
+    # sums of different kernels differently
+    for stops in ((STEPS,), (5, STEPS)):
+        assert np.abs(run.to(*stops) - plain).max() <= 1e-13 * STEPS * np.abs(plain).max()
+
+
+def test_groups_of_all_sizes_are_taken():
+    words = PROBLEMS["reactions"]
+    run = gpu_form(words, in_place=False)
+    group = run.loop.steps_at_once
+    assert group > 1
+    steps = group * (EXCHANGES + 2) - 1
+    plain = Run(words, flat=False).to(steps)
+    assert np.abs(run.to(steps) - plain).max() <= 1e-13 * steps * np.abs(plain).max()
+
+
+def test_steps_of_adaptive_length_are_those_of_the_plain_form():
+    words = "equation=gray_scott grid=[20,24] stepper=dormand_prince"
+    assert_same_steps(
+        followed(Run(words, flat=False), 40), followed(gpu_form(words, in_place=False), 40)
+    )
+
+
+@pytest.mark.parametrize("in_place", [False, True], ids=["copied", "in place"])
+def test_members_give_the_results_of_single_runs(in_place, monkeypatch):
+    plans = []
+    for feed in (0.03, 0.04):
+        words = "equation=gray_scott grid=[12,20] stepper=euler device.precision=float64"
+        composed = compose_settings([*words.split(), "time.end=9.5", f"equation.F={feed}"])
+        plans.append(build_plan(composed.settings, composed.equation))
+    cpu, tuning = Placement("/CPU:0", "CPU"), Tuning(gpu_in_place_bytes=0 if in_place else 2**60)
+    alone = [list(Simulation(plan, cpu).frames())[-1].state for plan in plans]
+    # the form for GPUs, on a CPU
+    monkeypatch.setattr(programs, "Target", lambda *_, **__: programs.GPU_TARGET)
+    together = Simulation(plans, cpu, tuning)
+    assert isinstance(together.loop.loop, GpuLoop)
+    states = list(together.frames())[-1].state
+    assert np.abs(states - np.stack(alone)).max() <= 1e-12
+
+
+def operations_in_loops(run: Run) -> list[str]:
+    """The operations in the bodies of all loops, in the program that XLA is given."""
     steps = tf.constant(0, tf.int64), tf.constant(9, tf.int64)
-    return loop.advance, (carry, zero, dt, *steps, *numbers)
-
-
-def operations_in_loop(advance, arguments) -> list[str]:
-    """The operations of the loop's body, in the program that XLA is given."""
-    text = advance.experimental_get_compiler_ir(*arguments)(stage="hlo")
+    arguments = run.carry, run.zero, run.dt, *steps, *run.numbers
+    text = run.loop.advance.experimental_get_compiler_ir(*arguments)(stage="hlo")
     bodies = dict(re.findall(r"^(?:ENTRY )?%?([\w.\-]+)[^\n]*\{\n(.*?)^\}", text, re.S | re.M))
-    waiting = re.findall(r" while\(.*?body=%?([\w.\-]+)", text)
+    waiting = sorted(set(re.findall(r" while\(.*?body=%?([\w.\-]+)", text)))
     assert waiting, "the program has no loop"
     found = []
     while waiting:
         body = bodies[waiting.pop()]
         for operation, rest in re.findall(r"^.*? = .*? ([a-z][\w\-]*)\((.*)$", body, re.M):
-            called = re.findall(r"(?:to_apply|body|condition)=%?([\w.\-]+)", rest)
-            waiting += called
-            found += [] if operation == "call" else [operation]
+            waiting += re.findall(r"to_apply=%?([\w.\-]+)", rest) if operation == "call" else []
+            found += [] if operation in ("call", "while") else [operation]
     return found
 
 
-@pytest.mark.parametrize("words", ONE_KERNEL.values(), ids=ONE_KERNEL)
-def test_a_step_of_one_stage_is_left_to_be_one_kernel(words):
-    operations = operations_in_loop(*run(words, one_kernel=True))
-    assert "subtract" in operations or "add" in operations
-    assert set(operations) <= FUSIBLE
+@pytest.mark.parametrize("in_place", [False, True], ids=["copied", "in place"])
+@pytest.mark.parametrize(
+    ("name", "sums"),
+    [("reactions", 1), ("stages", 4), ("positions and momenta", 1), ("no flux", 1)],
+)
+def test_a_right_hand_side_is_one_kernel(name, sums, in_place):
+    run = gpu_form(PROBLEMS[name], in_place)
+    operations = operations_in_loops(run)
+    assert set(operations) <= FUSIBLE | {"opt-barrier", "dynamic-update-slice"}
+    if not in_place and "boundary" not in PROBLEMS[name]:
+        # one before the steps of an exchange, and one between two right-hand sides
+        steps = run.loop.steps_at_once
+        groups = [steps, steps, 1] if steps > 1 else [1, 1]
+        assert operations.count("opt-barrier") == sum(n * sums for n in groups)
 
 
-def test_on_cpus_ghosts_are_a_pass_of_their_own():
-    assert "opt-barrier" in operations_in_loop(*run(ONE_KERNEL["one field"]))
+def test_other_problems_are_computed_in_the_plain_form():
+    run = Run("equation=cahn_hilliard grid=16 operators=stencil", gpu=True)
+    assert isinstance(run.loop.loop, PlainLoop)
 
 
-@pytest.mark.parametrize(("words", "barriers"), STAGES.items())
-def test_barriers_stand_between_stages(words, barriers):
-    operations = operations_in_loop(*run(words, one_kernel=True))
-    assert operations.count("opt-barrier") == barriers
-    assert set(operations) <= FUSIBLE | {"opt-barrier"}
-
-
-@pytest.mark.parametrize("words", [*ONE_KERNEL.values(), *STAGES])
-def test_numbers_are_those_of_the_plain_form(words):
-    states = []
-    for form in ({}, {"one_kernel": True}):
-        advance, arguments = run(words, **form)
-        states.append(advance(*arguments)[1].numpy())
-    # sums are grouped alike; what is left is how XLA contracts constants
-    assert np.abs(states[0] - states[1]).max() <= 1e-13 * 9 * np.abs(states[0]).max()
-
-
-def test_the_form_goes_by_the_device():
+def test_the_form_depends_on_the_device():
     composed = compose_settings(["equation=heat", "grid=16"])
     plan = build_plan(composed.settings, composed.equation)
     cpu, gpu = (
@@ -104,6 +142,6 @@ def test_the_form_goes_by_the_device():
         for name in ("/CPU:0", "/GPU:0")
     )
     assert (cpu.context.target.flat, cpu.context.target.one_kernel) == (True, False)
-    assert (gpu.context.target.flat, gpu.context.target.one_kernel) == (False, True)
+    assert (gpu.context.target.flat, gpu.context.target.one_kernel) == (True, True)
     assert gpu.context.target.library_convolutions
     assert not cpu.context.target.library_convolutions

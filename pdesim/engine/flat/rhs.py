@@ -10,6 +10,7 @@ from typing import Any
 
 import sympy
 import tensorflow as tf
+from tensorflow.compiler.tf2xla.python import xla
 
 from pdesim.engine.flat.layout import FlatLayout, aligned, middle
 from pdesim.engine.flat.position_arrays import MASK
@@ -102,6 +103,14 @@ class FlatRightHandSide:
             return array
         return self._walls.reflect(array, fields)
 
+    def exchanged(self, array: tf.Tensor, fields: Sequence[int] | None) -> tf.Tensor:
+        """Return an array whose ghost cells are copies or mirror images of interior cells.
+
+        Args:
+            fields: for each field of the array, its index in the equation.
+        """
+        return self._walls.exchange(array, fields)
+
     def fields_with_neighbors(self, formulas: Sequence[sympy.Expr]) -> list[int]:
         """Return the indices of the fields in the arguments of operators."""
         nodes = [node for formula in formulas for node in lang.operators_in(formula)]
@@ -124,10 +133,22 @@ class FlatRightHandSide:
 
         XLA would otherwise compute them again for each neighbour.
         """
+        if self.method.one_kernel:
+            return self._stored_by_field(values)
         # every condition is different, since XLA merges conditionals with equal conditions
         true = self.opaque_nonnegative > -next(self._conditions)
         zeros = partial(tf.nest.map_structure, tf.zeros_like, values)
         return tf.cond(true, lambda: values, zeros)
+
+    def _stored_by_field(self, values: Any) -> Any:
+        """Return the tensors, with each field in an array of its own.
+
+        XLA computes several arrays of equal shape in one kernel, which reads each input once.
+        """
+        parts = [tf.split(part, part.shape[-2], axis=-2) for part in tf.nest.flatten(values)]
+        flat = iter(xla.optimization_barrier(*[field for part in parts for field in part]))
+        parts = [tf.concat([next(flat) for _ in part], axis=-2) for part in parts]
+        return tf.nest.pack_sequence_as(values, parts)
 
     def _stack_to(self, values: list, shape: Sequence[int]) -> tf.Tensor:
         """Return values of formulas as one array; they are 0 inside obstacles."""

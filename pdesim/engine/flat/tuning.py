@@ -1,4 +1,4 @@
-"""Constants for dividing the step loop on CPUs.
+"""Constants of the step loops on CPUs and GPUs.
 
 ``benchmarks/NOTES.md`` describes the measurements.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 
@@ -42,6 +42,11 @@ class Tuning:
         min_kernel_bytes, max_kernel_bytes: range of grid sizes for which a step is compiled as one
             kernel; on smaller grids calling a kernel costs more than a second pass over memory.
         cores: number of parallel operations of TensorFlow; 0 to detect it.
+        gpu_depths: on GPUs, the maximum number of chained right-hand sides per exchange of ghost
+            cells, each of which is compiled: maximum size of a grid in bytes -> number.
+        gpu_in_place_bytes: on GPUs, the size of a grid above which ghost cells are written in
+            place, by several small kernels; below, one kernel copies the arrays with their ghost
+            cells.
     """
 
     single_band_bytes: int = 2**22
@@ -66,6 +71,23 @@ class Tuning:
     min_kernel_bytes: int = 2**20
     max_kernel_bytes: int = 2**22
     cores: int = 0
+    gpu_depths: Mapping[int, int] = field(
+        default_factory=lambda: MappingProxyType({2**20: 8, 2**60: 16}), hash=False
+    )
+    gpu_in_place_bytes: int = 2**25
+
+    def on_gpu(self, size: int) -> Tuning:
+        """Return the sizes and counts for a grid of ``size`` bytes on a GPU.
+
+        A copy with new ghost cells takes about as long as 2.5 right-hand sides, ghost cells in
+        place much less than one.
+        """
+        depth = next(deep for most, deep in self.gpu_depths.items() if size <= most)
+        in_place = size >= self.gpu_in_place_bytes
+        return replace(
+            self, max_depth=depth, max_extrapolated_depth=depth,
+            small_grid_depths=MappingProxyType({}), exchange_cost=0.3 if in_place else 2.5,
+        )  # fmt: skip
 
     @property
     def threads(self) -> int:

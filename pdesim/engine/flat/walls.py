@@ -22,6 +22,9 @@ from pdesim.model.boundary_conditions import BoundaryCondition
 from pdesim.operators.ghost_cells import condition_kinds, ghost_layers
 from pdesim.operators.method_of_lines import MethodOfLines
 
+#: for each field of an array, its index in the equation, or None if its ghost cells are not read
+Fields = Sequence["int | None"]
+
 
 @dataclass(frozen=True)
 class Place:
@@ -68,14 +71,14 @@ class Walls:
         """
         boundary = self.layout.problem.boundary
 
-        def strips(view: tf.Tensor, axis: int) -> list[_Strip]:
+        def strips(view: tf.Tensor, axis: int, fields: Fields) -> list[_Strip]:
             return [
                 self._extrapolated(view, axis, side, start, group, time)
                 for side in (0, 1)
                 for start, group in _groups(boundary.walls, fields, axis, side)
             ]
 
-        return self._along(array, self.layout.extrapolated_axes, strips)
+        return self._along(array, self.layout.extrapolated_axes, fields, strips)
 
     def reflect(self, array: tf.Tensor, fields: Sequence[int]) -> tf.Tensor:
         """Return an array with mirror images of interior cells in the ghost cells of its sides.
@@ -84,13 +87,34 @@ class Walls:
             fields: for each field of the array, its index in the equation.
         """
 
-        def strips(view: tf.Tensor, axis: int) -> list[_Strip]:
+        def strips(view: tf.Tensor, axis: int, fields: Fields) -> list[_Strip]:
             return [self._mirrored(view, axis, side, fields) for side in (0, 1)]
 
-        return self._along(array, list(self.layout.reflections), strips)
+        return self._along(array, list(self.layout.reflections), fields, strips)
+
+    def exchange(self, array: tf.Tensor, fields: Sequence[int] | None) -> tf.Tensor:
+        """Return an array with copies beyond periodic sides, and mirror images as in ``reflect``.
+
+        Args:
+            fields: for each field of the array, its index in the equation; None if unknown.
+        """
+        layout, boundary = self.layout, self.layout.problem.boundary
+        images = layout.reflections if fields is not None else {}
+        axes = [a for a, wraps in enumerate(boundary.periodic_axes) if wraps or a in images]
+
+        def strips(view: tf.Tensor, axis: int, fields: Fields) -> list[_Strip]:
+            if axis in images:
+                return [self._mirrored(view, axis, side, fields) for side in (0, 1)]
+            return [self._wrapped(view, axis, side) for side in (0, 1)]
+
+        return self._along(array, axes, fields or [0] * array.shape[-2], strips)
 
     def _along(
-        self, array: tf.Tensor, axes: Sequence[int], strips: Callable[..., list[_Strip]]
+        self,
+        array: tf.Tensor,
+        axes: Sequence[int],
+        fields: Fields,
+        strips: Callable[..., list[_Strip]],
     ) -> tf.Tensor:
         """Return an array with new ghost cells beyond both sides of axes.
 
@@ -98,22 +122,26 @@ class Walls:
         cells of preceding axes.
 
         Args:
+            fields: for each field of the array, its index in the equation, or None.
             strips: returns the new ghost cells of an axis, from the array on the grid.
         """
+        if self.method.one_kernel and len(fields) > 1:
+            # every field has an array of its own
+            each = zip(tf.split(array, len(fields), axis=-2), fields, strict=True)
+            return tf.concat([self._along(one, axes, [f], strips) for one, f in each], axis=-2)
         last = self.layout.problem.grid.dimensions - 1
         shape = (*array.shape[:-1], array.shape[-1] // self.layout.row, *self.layout.row_shape)
         rows: list[_Strip] = []
         if last in axes:
             view = tf.reshape(array, shape)
-            rows = [self._flat(strip) for strip in strips(view, last)]
-        array = self._written(array, rows or [_touch(array)])
+            rows = [self._flat(strip) for strip in strips(view, last, fields)]
+        array = self._written(array, rows)
         if not set(axes) - {last}:
             return array
         view = tf.reshape(array, shape)
         for axis in sorted(set(axes) - {last}, reverse=True):
-            view = self._written(view, strips(view, axis))
-        array = tf.reshape(view, array.shape)
-        return self._written(array, [_touch(array)])
+            view = self._written(view, strips(view, axis, fields))
+        return self._written(tf.reshape(view, array.shape), [])
 
     def _flat(self, strip: _Strip) -> _Strip:
         """Return a strip of complete rows as a strip of a flat array."""
@@ -128,6 +156,9 @@ class Walls:
         one iteration, whose number of iterations is unknown to the compiler, separates the kernels
         that read the array, before and after the loop, from those that write to it.
         """
+        if self.method.one_kernel:
+            return _written_by_kernels(array, strips)
+        strips = strips or [_touch(array)]
         once = tf.minimum(self.opaque_nonnegative + 1, 1)
 
         def write(count: tf.Tensor, array: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -179,7 +210,7 @@ class Walls:
         index[field_axis], index[where] = start, first + interior if side else first - halo
         return self._beyond(axis, side, values, layers(index[where], halo), index)
 
-    def _mirrored(self, view: tf.Tensor, axis: int, side: int, fields: Sequence[int]) -> _Strip:
+    def _mirrored(self, view: tf.Tensor, axis: int, side: int, fields: Fields) -> _Strip:
         """Return all ghost cells on one side of an axis, as mirror images of interior cells."""
         rank, dimensions = view.shape.rank, self.layout.problem.grid.dimensions
         where, interior = rank - 1 - axis, self._interior(axis)
@@ -191,12 +222,24 @@ class Walls:
             return view[tuple(index)]
 
         images = tf.reverse(layers(interior if side else count), [where])
-        signs = [self.layout.reflections[axis][side][field] for field in fields]
+        of_field = self.layout.reflections[axis][side]
+        signs = [1 if field is None else of_field[field] for field in fields]
         if -1 in signs:
             images = images * tf.reshape(tf.constant(signs, view.dtype), (-1, *[1] * dimensions))
         index = [0] * rank
         index[where] = count + interior if side else 0
         return self._beyond(axis, side, images, layers(index[where]), index)
+
+    def _wrapped(self, view: tf.Tensor, axis: int, side: int) -> _Strip:
+        """Return all ghost cells on one side of a periodic axis, as copies of interior cells."""
+        rank, interior = view.shape.rank, self._interior(axis)
+        where = rank - 1 - axis
+        count = (view.shape[where] - interior) // 2
+        index: list[Any] = [slice(None)] * rank
+        index[where] = slice(count, 2 * count) if side else slice(interior, interior + count)
+        begin = [0] * rank
+        begin[where] = count + interior if side else 0
+        return _Strip(view[tuple(index)], begin)
 
     def _beyond(
         self, axis: int, side: int, new: tf.Tensor, old: tf.Tensor, begin: Sequence[int]
@@ -257,6 +300,16 @@ class Walls:
             return Evaluator({**coordinates, **method.values(time)}, method.library)(formula)
 
         return evaluate
+
+
+def _written_by_kernels(array: tf.Tensor, strips: Sequence[_Strip]) -> tf.Tensor:
+    """Return an array with new values, which are computed by one kernel and written by others."""
+    if not strips:
+        return array
+    values = xla.optimization_barrier(*[strip.values for strip in strips])
+    for strip, one in zip(strips, values, strict=True):
+        array = xla.dynamic_update_slice(array, one, tf.constant(strip.begin))
+    return xla.optimization_barrier(array)[0]
 
 
 def _touch(array: tf.Tensor) -> _Strip:
