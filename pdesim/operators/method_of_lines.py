@@ -21,6 +21,7 @@ from pdesim.operators import krylov, preconditioner, transforms
 from pdesim.operators.adjoint import is_self_adjoint
 from pdesim.operators.finite_differences import Differences
 from pdesim.operators.fluxes import merge_fluxes
+from pdesim.operators.mode_evaluation import evaluate_modes
 from pdesim.operators.problem import Problem
 from pdesim.operators.pseudospectral import Pseudospectral
 from pdesim.operators.time_parts import double_names, separate_time
@@ -63,14 +64,20 @@ class MethodOfLines:
         rest = self.evaluate(self.problem.split.rest, state, time)
         return rest + self.boundary_part(state, time) if self.problem.has_wall_values else rest
 
-    def rest_modes(self, state: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
-        """Return the modes of :meth:`rest`; with dealiasing, those in the upper third are zero."""
-        if not self.problem.discretisation.dealias:
+    def rest_modes(self, modes: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
+        """Return the modes of :meth:`rest` at the state with given modes.
+
+        With dealiasing, those in the upper third are zero.
+        """
+        formulas, dealias = self.problem.split.rest, self.problem.discretisation.dealias
+        if not self.problem.has_wall_values:
+            result = evaluate_modes(self, formulas, modes, time)
+            return self._kept(result) if dealias else result
+        state = self.to_state(modes)
+        if not dealias:
             return self.to_modes(self.rest(state, time))
-        modes = self._kept_modes(self.evaluate(self.problem.split.rest, state, time))
-        if self.problem.has_wall_values:
-            modes = modes + self.to_modes(self.boundary_part(state, time))
-        return modes
+        result = self._kept_modes(self.evaluate(formulas, state, time))
+        return result + self.to_modes(self.boundary_part(state, time))
 
     def truncated(self, state: tf.Tensor) -> tf.Tensor:
         """Return the state without the upper third of its modes along any axis.
@@ -86,8 +93,11 @@ class MethodOfLines:
 
     def _kept_modes(self, values: tf.Tensor) -> tf.Tensor:
         """Return the modes of ``values``, with zeros where dealiasing removes them."""
+        return self._kept(self.to_modes(values))
+
+    def _kept(self, modes: tf.Tensor) -> tf.Tensor:
         mask = self.problem.modes.dealiasing_mask()
-        return transforms.multiply(tf.constant(mask, self.dtype), self.to_modes(values))
+        return transforms.multiply(tf.constant(mask, self.dtype), modes)
 
     def boundary_part(self, state: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
         """Return the contribution of nonzero boundary values: the linear part of the zero state."""

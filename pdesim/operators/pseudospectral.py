@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from pdesim.formula import language as lang
 from pdesim.operators import transforms
 from pdesim.operators.modes import Modes
 from pdesim.operators.parity import Lift
+from pdesim.operators.schemes import Discretisation
 
 if TYPE_CHECKING:
     from pdesim.operators.method_of_lines import MethodOfLines
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 class Pseudospectral:
     """The evaluation of formulas at one state; each expression is transformed only once.
+
+    The modes ``known`` of some fields are not computed again.
 
     A field with nonzero boundary values is differentiated as the sum of a field with homogeneous
     boundary conditions and a polynomial (``parity.Lift``).
@@ -33,12 +36,13 @@ class Pseudospectral:
         stacked: tf.Tensor | None,
         time: tf.Tensor,
         formulas: Sequence[sympy.Expr],
+        known: Mapping[sympy.Symbol, tf.Tensor] | None = None,
     ) -> None:
         self.system, self.grid = system, system.problem.grid
         names = dict(zip(system.problem.equation.fields, fields, strict=True))
         namespace = {**system.namespace(0), **system.values(time)}
         self.value = Evaluator({**namespace, **names}, system.library, self._apply)
-        self._modes: dict[sympy.Basic, tf.Tensor] = {}
+        self._modes: dict[sympy.Basic, tf.Tensor] = {**(known or {})}
 
     def _apply(self, word: str, arguments: tuple, value: Evaluator) -> Any:
         if not any(argument.free_symbols for argument in arguments):
@@ -54,7 +58,8 @@ class Pseudospectral:
         (inner,) = arguments
         modes = self.system.problem.symmetry.modes(inner)
         coefficients = self._coefficients(inner, modes, value)
-        symbol, derived = self._symbol(word, modes)
+        factors, derived = symbol_of(word, modes, self.system.problem.discretisation)
+        symbol = tf.constant(factors, self.system.dtype_of(factors))
         result = transforms.backward(transforms.multiply(symbol, coefficients), modes, derived)
         lift = self._lift(inner)
         return result if lift is None else result + self._lift_derivative(word, lift)
@@ -80,27 +85,26 @@ class Pseudospectral:
         values = np.zeros(1) if any(powers) else lift.values(self.grid, power)
         return tf.constant(values, self.system.dtype)
 
-    def _symbol(self, word: str, modes: Modes) -> tuple[tf.Tensor, tuple[int, ...]]:
-        """Return the factor of each mode for an operator.
 
-        Also return the axes along which the operator maps sines to cosines and cosines to sines.
-        """
-        scheme = self.system.problem.discretisation
-        wavenumbers = modes.wavenumbers()
-        if word == lang.LAPLACIAN:
-            pairs = zip(wavenumbers, self.grid.spacing, strict=True)
-            return sum(self._tensor(scheme.symbol(2, k, h)) for k, h in pairs), ()
-        odd = modes.odd_axes(word)
-        total: Any = 1.0
-        for axis, power in enumerate(lang.powers_of(word, self.grid.dimensions)):
-            k = wavenumbers[axis]
-            if axis in odd:
-                # sin(k x) -> k cos(k x) -> -k^2 sin(k x); cos(k x) -> -k sin(k x)
-                sign = 1 if modes.bases[axis].startswith("sine") else -1
-                total = total * (sign * (-1) ** (power // 2) * k**power)
-            elif power:
-                total = total * scheme.symbol(power, k, self.grid.spacing[axis])
-        return self._tensor(np.asarray(total)), odd
+def symbol_of(
+    word: str, modes: Modes, scheme: Discretisation
+) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Return the factor of each mode for an operator.
 
-    def _tensor(self, values: np.ndarray) -> tf.Tensor:
-        return tf.constant(values, self.system.dtype_of(values))
+    Also return the axes along which the operator maps sines to cosines and cosines to sines.
+    """
+    grid, wavenumbers = modes.grid, modes.wavenumbers()
+    if word == lang.LAPLACIAN:
+        pairs = zip(wavenumbers, grid.spacing, strict=True)
+        return np.asarray(sum(scheme.symbol(2, k, h) for k, h in pairs)), ()
+    odd = modes.odd_axes(word)
+    total: Any = 1.0
+    for axis, power in enumerate(lang.powers_of(word, grid.dimensions)):
+        k = wavenumbers[axis]
+        if axis in odd:
+            # sin(k x) -> k cos(k x) -> -k^2 sin(k x); cos(k x) -> -k sin(k x)
+            sign = 1 if modes.bases[axis].startswith("sine") else -1
+            total = total * (sign * (-1) ** (power // 2) * k**power)
+        elif power:
+            total = total * scheme.symbol(power, k, grid.spacing[axis])
+    return np.asarray(total), odd

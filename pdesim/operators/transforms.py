@@ -34,6 +34,24 @@ def backward(coefficients: tf.Tensor, modes: Modes, derived: Sequence[int] = ())
     return values
 
 
+def of_one(modes: Modes, dtype: tf.DType) -> tf.Tensor:
+    """Return the modes of the function that is 1 in all cells; the shape is ``modes.shape``."""
+    result = tf.ones((), dtype)
+    for axis, (basis, n) in enumerate(zip(modes.bases, modes.grid.points, strict=True)):
+        if basis in ("fourier", "cosine"):
+            size = n // 2 + 1 if axis == modes.rfft_axis else n
+            column = np.eye(1, size)[0] * (n if basis == "fourier" else np.sqrt(n))
+        else:
+            j, norm = np.arange(n) + 0.5, np.sqrt(2 / n)
+            k = j if basis.endswith("half") else np.arange(n) + 1.0
+            wave = np.sin if basis.startswith("sine") else np.cos
+            column = norm * wave(np.pi * np.outer(k, j) / n).sum(axis=1)
+            if basis == "sine":
+                column[-1] /= np.sqrt(2)
+        result = result * tf.constant(column.reshape(-1, *[1] * axis), dtype)
+    return result
+
+
 def enforce_hermitian(coefficients: tf.Tensor, modes: Modes) -> tf.Tensor:
     """Return modes with the Hermitian symmetry of the spectrum of a real state.
 
@@ -123,12 +141,62 @@ def _reversed(values: tf.Tensor) -> tf.Tensor:
     return tf.reverse(values, axis=[-1])
 
 
-def _cosine(values: tf.Tensor, kind: int) -> tf.Tensor:
-    return tf.signal.dct(values, type=kind, norm="ortho")
+def _cosine(values: tf.Tensor) -> tf.Tensor:
+    """Return the orthonormal DCT-II along the last axis, ``s_k sum_j v_j cos(k pi (j + 1/2) / n)``.
+
+    It is a real transform of the same length, of the values with even indices followed by those
+    with odd indices in reverse (Makhoul, IEEE Trans. ASSP 28 (1980) 27,
+    doi:10.1109/TASSP.1980.1163351).
+    """
+    n = values.shape[-1]
+    ordered = tf.concat([values[..., ::2], _reversed(values[..., 1::2])], axis=-1)
+    modes = tf.signal.rfft(ordered)
+    modes *= tf.constant(_quarter_wave(n) * _norms(n)[: n // 2 + 1], modes.dtype)
+    # the coefficient n - k is minus the imaginary part of k
+    others = -tf.math.imag(modes[..., 1 : (n + 1) // 2])
+    return tf.concat([tf.math.real(modes), _reversed(others)], axis=-1)
 
 
-def _idct(values: tf.Tensor) -> tf.Tensor:
-    return tf.signal.idct(values, type=2, norm="ortho")
+def _inverse_cosine(coefficients: tf.Tensor) -> tf.Tensor:
+    """Return the inverse of :func:`_cosine`, the orthonormal DCT-III."""
+    n = coefficients.shape[-1]
+    half = n // 2 + 1
+    scaled = coefficients / tf.constant(_norms(n), coefficients.dtype)
+    zero = tf.zeros_like(scaled[..., :1])
+    others = tf.concat([zero, _reversed(scaled)[..., : half - 1]], axis=-1)
+    modes = tf.complex(scaled[..., :half], -others)
+    modes *= tf.constant(np.conj(_quarter_wave(n)), modes.dtype)
+    ordered = tf.signal.irfft(modes, fft_length=[n])
+    even, odd = ordered[..., : n - n // 2], _reversed(ordered[..., n - n // 2 :])
+    pairs = tf.stack([even[..., : n // 2], odd], axis=-1)
+    values = tf.reshape(pairs, (*pairs.shape[:-2], 2 * (n // 2)))
+    return tf.concat([values, even[..., n // 2 :]], axis=-1) if n % 2 else values
+
+
+def _half_cosine(values: tf.Tensor) -> tf.Tensor:
+    """Return the orthonormal DCT-IV, ``sqrt(2/n) sum_j v_j cos((k + 1/2) pi (j + 1/2) / n)``.
+
+    It is its own inverse. For even n, it is a complex transform of half the length, of pairs of
+    values from both ends.
+    """
+    n = values.shape[-1]
+    if n % 2:
+        return tf.signal.dct(values, type=4, norm="ortho")
+    pairs = tf.complex(values[..., ::2], _reversed(values)[..., ::2])
+    turn = tf.constant(np.exp(-1j * np.pi * (np.arange(n // 2) + 0.125) / n), pairs.dtype)
+    modes = tf.signal.fft(pairs * turn) * turn
+    modes *= tf.constant(np.sqrt(2 / n), modes.dtype)
+    pairs = tf.stack([tf.math.real(modes), -_reversed(tf.math.imag(modes))], axis=-1)
+    return tf.reshape(pairs, values.shape)
+
+
+def _quarter_wave(n: int) -> np.ndarray:
+    return np.exp(-0.5j * np.pi * np.arange(n // 2 + 1) / n)
+
+
+def _norms(n: int) -> np.ndarray:
+    """Return the norms of the cosines: ``sqrt(1/n)`` for the constant, ``sqrt(2/n)`` for others."""
+    return np.sqrt(np.where(np.arange(n) == 0, 1, 2) / n)
 
 
 def _sine(values: tf.Tensor) -> tf.Tensor:
@@ -136,17 +204,17 @@ def _sine(values: tf.Tensor) -> tf.Tensor:
 
     It is computed as the DCT-II of the values with alternating signs.
     """
-    return _reversed(_cosine(values * _signs(values), 2))
+    return _reversed(_cosine(values * _signs(values)))
 
 
 def _inverse_sine(coefficients: tf.Tensor) -> tf.Tensor:
-    values = _idct(_reversed(coefficients))
+    values = _inverse_cosine(_reversed(coefficients))
     return values * _signs(values)
 
 
 def _half_sine(values: tf.Tensor) -> tf.Tensor:
     """Return the DST-IV, which is its own inverse, as the DCT-IV of the reversed values."""
-    result = _cosine(_reversed(values), 4)
+    result = _half_cosine(_reversed(values))
     return result * _signs(result)
 
 
@@ -159,20 +227,20 @@ def _shift(coefficients: tf.Tensor, by: int) -> tf.Tensor:
 
 
 _REAL = {
-    "cosine": lambda v: _cosine(v, 2),
+    "cosine": _cosine,
     "sine": _sine,
-    "cosine-half": lambda v: _cosine(v, 4),
+    "cosine-half": _half_cosine,
     "sine-half": _half_sine,
 }
 _REAL_INVERSE = {
-    "cosine": _idct,
+    "cosine": _inverse_cosine,
     "sine": _inverse_sine,
-    "cosine-half": lambda c: _cosine(c, 4),
+    "cosine-half": _half_cosine,
     "sine-half": _half_sine,
 }
 _DERIVED_INVERSE = {
-    "sine": lambda c: _idct(_shift(c, 1)),
+    "sine": lambda c: _inverse_cosine(_shift(c, 1)),
     "cosine": lambda c: _inverse_sine(_shift(c, -1)),
-    "sine-half": lambda c: _cosine(c, 4),
+    "sine-half": _half_cosine,
     "cosine-half": _half_sine,
 }

@@ -65,8 +65,8 @@ class System(Protocol):
     def rest(self, state: Array, time: Any) -> Array:
         """Return the right-hand side without the linear part of :meth:`Stepper.coefficients`."""
 
-    def rest_modes(self, state: Array, time: Any) -> Array:
-        """Return the modes of :meth:`rest`."""
+    def rest_modes(self, modes: Array, time: Any) -> Array:
+        """Return the modes of :meth:`rest` at the state that corresponds to modes."""
 
     def solve_shifted(self, b: Array, factor: Any, time: Any, x0: Array) -> Array:
         """Solve ``u - factor * A u = b`` iteratively, where A is the linear part.

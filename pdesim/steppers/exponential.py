@@ -102,8 +102,7 @@ class Exponential(Stepper):
             return value
 
         for c, row in zip(tableau.c, tableau.a, strict=True):
-            state = system.to_state(stage(c, row))
-            rates.append(system.rest_modes(state, stage_time(c)))
+            rates.append(system.rest_modes(stage(c, row), stage_time(c)))
         return stage(1.0, tableau.b)
 
 

@@ -60,7 +60,8 @@ class ImexMultistep(Stepper):
     def init(
         self, system: System, state: Array, time: Any, dt: Any, coefficients: Mapping[str, Array]
     ) -> Carry:
-        modes, rate = system.to_modes(state), system.rest_modes(state, time)
+        modes = system.to_modes(state)
+        rate = system.rest_modes(modes, time)
         if self._is_cnab:
             return modes, rate
         linear = system.apply_matrix(coefficients["start"], modes)
@@ -80,7 +81,7 @@ class ImexMultistep(Stepper):
         coefficients: Mapping[str, Array],
     ) -> Carry:
         modes, rate_before = system.enforce_hermitian(carry[0]), carry[1]
-        rate = system.rest_modes(system.to_state(modes), stage_time(0.0))
+        rate = system.rest_modes(modes, stage_time(0.0))
         if self._is_cnab:
             new = system.apply_matrix(coefficients["old"], modes)
             new = new + system.apply_matrix(coefficients["rate"], 1.5 * rate - 0.5 * rate_before)

@@ -86,8 +86,8 @@ class Linearised:
     def rest(self, state: np.ndarray, time: Any) -> np.ndarray:
         return self.evaluate(self.problem.split.rest, state, time)
 
-    def rest_modes(self, state: np.ndarray, time: Any) -> np.ndarray:
-        return self.rest(state, time)
+    def rest_modes(self, modes: np.ndarray, time: Any) -> np.ndarray:
+        return self.rest(modes, time)
 
     def evaluate(
         self, formulas: Sequence[sympy.Expr], state: np.ndarray | Sequence[np.ndarray], time: Any
