@@ -82,6 +82,12 @@ class Evolution:
     events: np.ndarray
 
 
+NO_OBSTACLE = (
+    "warning: domain.mask={formula} contains no cell: a cell is part of an obstacle where the "
+    "formula is above 0.5 or true"
+)
+
+
 @dataclass(frozen=True)
 class Plan:
     """A validated run.
@@ -257,6 +263,8 @@ def build_plan(
         operators.face_mean,
     )
     mask = _mask(settings, grid, boundary, equation, resume_from)
+    if mask is not None and not mask.solid.any():
+        notes = (*notes, NO_OBSTACLE.format(formula=settings.domain.mask))
     equation = with_nested_derivatives(equation, boundary, scheme, mask)
     problem = Problem(equation, grid, boundary, scheme, mask)
     check_problem(problem)

@@ -75,6 +75,13 @@ def test_a_condition_for_obstacles_without_obstacles_is_noted():
     assert plan.notes == ("note: boundary.mask has no effect without domain.mask",)
 
 
+def test_obstacles_without_a_cell_are_noted():
+    # r is at least the distance of the nearest cell from the centre, so that this is below 0.5
+    plan = build_plan(compose_settings([*HEAT, "domain.mask=0.4-r"]).settings)
+    assert "domain.mask=0.4-r contains no cell" in plan.notes[0]
+    assert build_plan(compose_settings([*HEAT, "domain.mask=0.8-r"]).settings).notes == ()
+
+
 @pytest.mark.parametrize("count", [33, 300])
 def test_functions_of_very_many_arguments(count, capsys):
     terms = ",".join(f"u+{n}*x" for n in range(count))
