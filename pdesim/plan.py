@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pdesim.errors import ConfigError
-from pdesim.formula import names_in
+from pdesim.formula import is_condition, names_in
 from pdesim.model.boundary_conditions import Boundary, build_boundary
 from pdesim.model.equation import Equation, build_equation, unused_parameters
 from pdesim.model.grid import Grid, build_grid
@@ -84,7 +84,7 @@ class Evolution:
 
 NO_OBSTACLE = (
     "warning: domain.mask={formula} contains no cell: a cell is part of an obstacle where the "
-    "formula is above 0.5 or true"
+    "formula is above 0.5, or a true condition"
 )
 
 
@@ -347,7 +347,7 @@ def _mask(
     equation: Equation,
     resume_from: Checkpoint | None,
 ) -> Mask | None:
-    """Return the obstacles: the cells in which the formula ``domain.mask`` is above 0.5.
+    """Return the obstacles: the cells in which ``domain.mask`` is above 0.5, or a true condition.
 
     The formula may use the functions of initial conditions. None if there is no formula.
     """
@@ -363,6 +363,7 @@ def _mask(
             "a formula that depends on position only",
         )
     symbols = equation.parameter_symbols
+    text = f"where({text}, 1, 0)" if is_condition(text) else text
     formula = build_initial({"mask": text}, ("mask",), grid.axes, symbols, "domain")
     values = formula.evaluate(grid, boundary.periodic_axes, equation.parameters, settings.seed)
     return Mask(values[0] > 0.5, boundary.obstacle_conditions)

@@ -7,7 +7,7 @@ from pdesim.formula.calculus import derivative
 from pdesim.formula.compact import compact
 from pdesim.formula.evaluate import NUMPY, Evaluator, Library, library, literal
 from pdesim.formula.linear import Split, jacobian, split
-from pdesim.formula.parse import names_in, parse
+from pdesim.formula.parse import is_condition, names_in, parse
 from pdesim.formula.scope import Scope
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Split",
     "compact",
     "derivative",
+    "is_condition",
     "jacobian",
     "library",
     "literal",

@@ -345,6 +345,16 @@ class _Parser:
         )
 
 
+def is_condition(text: str) -> bool:
+    """Whether a formula is a comparison, or comparisons joined by ``and``, ``or`` and ``not``."""
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    negated = isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.Not)
+    return negated or isinstance(tree, ast.Compare | ast.BoolOp)
+
+
 def names_in(text: str) -> set[str]:
     """Return the names of variables in a formula, without the names of functions.
 

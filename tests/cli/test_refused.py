@@ -79,7 +79,11 @@ def test_obstacles_without_a_cell_are_noted():
     # r is at least the distance of the nearest cell from the centre, so that this is below 0.5
     plan = build_plan(compose_settings([*HEAT, "domain.mask=0.4-r"]).settings)
     assert "domain.mask=0.4-r contains no cell" in plan.notes[0]
-    assert build_plan(compose_settings([*HEAT, "domain.mask=0.8-r"]).settings).notes == ()
+    plan = build_plan(compose_settings([*HEAT, "domain.mask=0.8-r"]).settings)
+    assert plan.notes == ()
+    # a condition is a formula as well
+    same = build_plan(compose_settings([*HEAT, "domain.mask='0 < r and not r >= 0.3'"]).settings)
+    assert (same.problem.mask.solid == plan.problem.mask.solid).all()
 
 
 @pytest.mark.parametrize("count", [33, 300])
