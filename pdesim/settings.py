@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import typing
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
+import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from pdesim.errors import ConfigError, nearest
@@ -30,6 +32,8 @@ CONTINUING = ("time.end", "device.name")
 
 #: range of lengths and times, whose sixth powers (in derivatives) do not overflow
 SMALLEST, LARGEST = 1e-40, 1e40
+#: maximum number of times in a series
+MOST_TIMES = 1_000_000
 
 
 def _evaluated(name: str) -> BeforeValidator:
@@ -52,6 +56,22 @@ def _evaluated(name: str) -> BeforeValidator:
         return float(parse(value, Scope({}, ()), name))
 
     return BeforeValidator(number)
+
+
+def _series(value: Any) -> Any:
+    """Return the numbers of ``linspace(a, b, n)`` or ``geomspace(a, b, n)``, given as text."""
+    match = re.fullmatch(r"\s*(linspace|geomspace)\((.*),(.*),\s*(\d+)\s*\)\s*", str(value))
+    if not match:
+        return value
+    from pdesim.formula import Scope, parse
+
+    function, *ends, count = match.groups()
+    first, last = (float(parse(end, Scope({}, ()), "output.times")) for end in ends)
+    if not 2 <= int(count) <= MOST_TIMES:
+        raise ValueError(f"{function} of {count} times; from 2 to {MOST_TIMES} are possible")
+    if function == "geomspace" and not 0 < first < last:
+        raise ValueError("geomspace(a, b, n) requires 0 < a < b")
+    return getattr(np, function)(first, last, int(count)).tolist()
 
 
 Positive = Annotated[float, Field(gt=0)]
@@ -140,6 +160,12 @@ class Output(_Section):
     frames: Annotated[int, Field(ge=1, le=1_000_000)] | None = 100
     every: Annotated[Length | None, _evaluated("output.every")] = Field(
         default=None, description="a time between frames greater than 0, such as 0.5, or null"
+    )
+    times: Annotated[list[Place] | None, _evaluated("output.times"), BeforeValidator(_series)] = (
+        Field(
+            default=None,
+            description="times such as [0, 1, 10], or text such as 'geomspace(0.01, 100, 21)', or null",
+        )
     )
     compression: Literal["gzip", "none", "blosc2"] = "gzip"
     dtype: Literal["float16", "float32", "float64"] | None = None

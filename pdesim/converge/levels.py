@@ -162,7 +162,7 @@ def _update(settings: Settings, section: str, **values) -> Settings:
 def _with_comparison_times(settings: Settings) -> Settings:
     """The settings with frames at equidistant times, in which all fields are stored exactly."""
     frames = min(COMPARISONS, settings.output.frames or COMPARISONS)
-    return _update(settings, "output", frames=frames, every=None, fields=None, stride=1,
+    return _update(settings, "output", frames=frames, every=None, times=None, fields=None, stride=1,
                    region=None, keep_bits=None, dtype=None)  # fmt: skip
 
 

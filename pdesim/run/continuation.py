@@ -268,7 +268,7 @@ def _from_the_start(
     common = min(len(times), len(plan.times))
     if not np.allclose(times[:common], plan.times[:common], rtol=1e-9, atol=0):
         raise OutputError(
-            f"the frame times in {path} do not match output.every / output.frames, "
+            f"the frame times in {path} do not match output.times / output.every / output.frames, "
             f"and there is no usable checkpoint{''.join(f'; {c}' for c in complaints)}",
             hint="start a new run in another folder (hydra.run.dir=...)",
         )
@@ -332,8 +332,12 @@ def _times(checkpoint: Checkpoint, settings: Settings) -> np.ndarray:
 
 
 def _starting_at(settings: Settings, planned: np.ndarray) -> Settings:
-    """Return settings for the time after the planned end, with the same interval of frames."""
-    spacing = float(planned[1] - planned[0])
-    time = settings.time.model_copy(update={"start": float(planned[-1])})
-    output = settings.output.model_copy(update={"every": spacing})
+    """Return settings for the time after the planned end, with the same interval of frames.
+
+    If the times of frames were given, the only further frame is at the new end.
+    """
+    start, end = float(planned[-1]), settings.time.end
+    spacing = float(planned[1] - planned[0]) if settings.output.times is None else end - start
+    time = settings.time.model_copy(update={"start": start})
+    output = settings.output.model_copy(update={"every": spacing, "times": None})
     return settings.model_copy(update={"time": time, "output": output})

@@ -50,7 +50,9 @@ def frame_times(settings: Settings) -> np.ndarray:
             f"time.start={start:g} and time.end={end:g} are equal except for rounding",
             "a duration of at least 10^-12 of these times",
         )
-    every = settings.output.every
+    every, given = settings.output.every, settings.output.times
+    if given is not None:
+        return _at_times(start, end, given)
     if every is None:
         if settings.output.frames is None:
             raise ConfigError(
@@ -64,6 +66,20 @@ def frame_times(settings: Settings) -> np.ndarray:
         )
     times = start + every * np.arange(math.floor(count) + 1)
     return times if end - times[-1] <= 1e-9 * min(every, end - start) else np.append(times, end)
+
+
+def _at_times(start: float, end: float, given: Sequence[float]) -> np.ndarray:
+    """Return given times in ascending order, with the start and the end of the run."""
+    near = 1e-12 * (end - start)
+    for time in given:
+        if not start - near <= time <= end + near:
+            raise ConfigError(
+                f"output.times contains {time:g}",
+                f"times from time.start={start:g} to time.end={end:g}",
+            )
+    times = np.unique([start, *given, end])
+    inside = times[(times > start + near) & (times < end - near)]
+    return np.array([start, *inside[np.diff(inside, append=np.inf) > near], end])
 
 
 def find_events(problem: Problem, times: np.ndarray, given: Sequence[float] = ()) -> np.ndarray:

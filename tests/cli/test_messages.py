@@ -7,6 +7,7 @@ import math
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import sympy
 from conftest import make_plan
@@ -148,6 +149,9 @@ def test_the_package_line_may_follow_other_comments():
         ("equation.labels=3", "text for each field"),
         ("equation.title={a: 1}", "equation.title"),
         ("output.every=1e300", "output.every"),
+        ("output.times=[1e30]", "output.times contains 1e+30"),
+        ("output.times='geomspace(0, 1, 4)'", "geomspace(0.01, 100, 21)"),
+        ("output.times='geomspace(1, 2, 9999999)'", "geomspace(0.01, 100, 21)"),
         (f"grid=1{'0' * 400}", "from 4 to 2**31"),
         ("domain.extent=1e300", "between 1e-40 and 1e40"),
         ("equation.D=${nowhere}", "equation.D has a value with ${...}"),
@@ -197,6 +201,21 @@ def test_numbers_may_be_formulas():
     assert plan.grid.extent == (2 * math.pi, math.pi) and plan.grid.origin == (-math.pi, 1.0)
     assert plan.times.tolist() == [0.0, 0.125, 0.25] and plan.events.tolist() == [0.0625]
     assert plan.step.dt == 2**-7
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("[0,1,5]", [0, 1, 5, 10]),
+        ("[5,1,1,'pi',10]", [0, 1, math.pi, 5, 10]),
+        ("[]", [0, 10]),
+        ("'geomspace(0.01, 2*5, 4)'", [0, 0.01, 0.1, 1, 10]),
+        ("'linspace(2, 4, 3)'", [0, 2, 3, 4, 10]),
+    ],
+)
+def test_frames_at_given_times(setting, expected):
+    plan = make_plan("equation=heat", "grid=8", "time.end=10", f"output.times={setting}")
+    assert np.allclose(plan.times, expected, rtol=1e-14)
 
 
 def test_frames_further_apart_than_the_end():
