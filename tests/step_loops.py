@@ -65,9 +65,6 @@ WALLS = {
         "equation=heat grid=[24,64] stepper=heun boundary.x=neumann domain.mask=0.8-r "
         "boundary.mask='{dirichlet: 0.5}'"
     ),
-    "diffusivity of position": custom(
-        "divergence((1 + 0.5*sin(pi*x)*cos(pi*y))*gradient(u))", "grid=[24,64] stepper=euler"
-    ),
     "diffusivity of position between walls": custom(
         "divergence((1 + 0.5*sin(pi*x)*y)*gradient(u))",
         "grid=[24,80] stepper=heun boundary=neumann",
