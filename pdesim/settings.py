@@ -164,7 +164,7 @@ class Output(_Section):
     times: Annotated[list[Place] | None, _evaluated("output.times"), BeforeValidator(_series)] = (
         Field(
             default=None,
-            description="times such as [0, 1, 10], or text such as 'geomspace(0.01, 100, 21)', or null",
+            description="times, as in [0, 1, 10] or text as in 'geomspace(0.01, 100, 21)', or null",
         )
     )
     compression: Literal["gzip", "none", "blosc2"] = "gzip"

@@ -30,7 +30,7 @@ class Target:
     Args:
         fused: compile with XLA.
         flat: use flat arrays if the problem supports them.
-        one_kernel: the form for GPUs: as few kernels as possible, and separate arrays for fields.
+        for_gpu: the form for GPUs: as few kernels as possible, and separate arrays for fields.
         separate_fields: compute fields of a flat state separately, for a compiler that fuses them
             into one kernel; requires a step without stages.
         library_convolutions: compute convolutions by ``tf.nn``, which is fastest on GPUs; otherwise
@@ -39,13 +39,13 @@ class Target:
 
     fused: bool = True
     flat: bool = False
-    one_kernel: bool = False
+    for_gpu: bool = False
     separate_fields: bool = False
     library_convolutions: bool = False
 
 
 #: the fastest forms on GPUs
-GPU_TARGET = Target(flat=True, one_kernel=True, library_convolutions=True)
+GPU_TARGET = Target(flat=True, for_gpu=True, library_convolutions=True)
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class StepContext:
         shaped = {name: self.per_member(value, axes) for name, value in parameters.items()}
         return MethodOfLines(
             self.problem, self.dtype, self.target.fused, shaped, self.members,
-            one_kernel=self.target.one_kernel,
+            for_gpu=self.target.for_gpu,
             library_convolutions=self.target.library_convolutions,
         )  # fmt: skip
 
@@ -104,7 +104,7 @@ class StepContext:
 
     def stored(self, system: MethodOfLines) -> Any:
         """Return the system of one step, in which stages are separate kernels on a GPU."""
-        if not self.target.one_kernel or not self.cost.is_local:
+        if not self.target.for_gpu or not self.cost.is_local:
             return system
         stages = self.cost.neighbors_read | (self.cost.reused - self.cost.slopes)
         stages -= set(self.cost.outputs)

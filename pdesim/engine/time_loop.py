@@ -84,7 +84,7 @@ class TimeLoop:
         if not context.cost.is_local or context.cost.depth == 0:
             return None
         known, tuning = context.cost.carried_fields is not None, context.tuning
-        if context.target.one_kernel:
+        if context.target.for_gpu:
             tuning = tuning.on_gpu(context.state_bytes)
         return layout.decompose(
             context.problem, context.cost.depth, context.bytes_per_cell, tuning,
@@ -103,7 +103,7 @@ class TimeLoop:
         return self._slabs(single=True) if adaptive and not self.context.members else None
 
     def _slabs(self, single: bool) -> Slabs | None:
-        if self.layout is None or self.context.target.one_kernel:
+        if self.layout is None or self.context.target.for_gpu:
             return None
         context = self.context
         fields = len(context.problem.equation.fields)
@@ -117,7 +117,7 @@ class TimeLoop:
         """The fastest loop that supports the problem."""
         if self.layout is None:
             return PlainLoop(self.context)
-        if self.context.target.one_kernel:
+        if self.context.target.for_gpu:
             in_place = self.context.state_bytes >= self.context.tuning.gpu_in_place_bytes
             return GpuLoop(self.context, self.layout, in_place)
         flat = FlatLoop(self.context, self.layout, sliced=self.slabs is not None)

@@ -36,7 +36,7 @@ class MethodOfLines:
 
     ``fused`` indicates that the trace is compiled by XLA. A barrier then prevents XLA from fusing
     the computation of ghost cells into the stencil, in which every read would become a select (3
-    times slower on CPUs). With ``one_kernel``, for GPUs, there is no barrier, and XLA decides.
+    times slower on CPUs). With ``for_gpu``, for GPUs, there is no barrier, and XLA decides.
     ``library_convolutions`` selects how convolutions are computed (``convolution.derivative``).
     """
 
@@ -45,7 +45,7 @@ class MethodOfLines:
     fused: bool
     parameters: Mapping[str, tf.Tensor] = field(default_factory=dict)
     members: int = 0
-    one_kernel: bool = False
+    for_gpu: bool = False
     library_convolutions: bool = False
 
     def rhs(self, state: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
@@ -198,10 +198,10 @@ class MethodOfLines:
     def separate(self, tensor: tf.Tensor, nested: bool) -> tf.Tensor:
         """Return a tensor with ghost cells, stored so that XLA does not fuse it into a stencil.
 
-        With ``one_kernel``, only values of ``nested`` operators are stored, since each would
+        With ``for_gpu``, only values of ``nested`` operators are stored, since each would
         otherwise be evaluated again for every neighbour that the outer operator reads.
         """
-        apart = self.fused and (nested or not self.one_kernel)
+        apart = self.fused and (nested or not self.for_gpu)
         return xla.optimization_barrier(tensor)[0] if apart else tensor
 
     def values(self, time: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -141,7 +141,7 @@ def test_the_form_depends_on_the_device():
         programs.get_or_compile(plan, Placement(name, name), True, 0)
         for name in ("/CPU:0", "/GPU:0")
     )
-    assert (cpu.context.target.flat, cpu.context.target.one_kernel) == (True, False)
-    assert (gpu.context.target.flat, gpu.context.target.one_kernel) == (True, True)
+    assert (cpu.context.target.flat, cpu.context.target.for_gpu) == (True, False)
+    assert (gpu.context.target.flat, gpu.context.target.for_gpu) == (True, True)
     assert gpu.context.target.library_convolutions
     assert not cpu.context.target.library_convolutions

@@ -133,7 +133,7 @@ class FlatRightHandSide:
 
         XLA would otherwise compute them again for each neighbour.
         """
-        if self.method.one_kernel:
+        if self.method.for_gpu:
             return self._stored_by_field(values)
         # every condition is different, since XLA merges conditionals with equal conditions
         true = self.opaque_nonnegative > -next(self._conditions)

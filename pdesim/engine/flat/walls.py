@@ -125,7 +125,7 @@ class Walls:
             fields: for each field of the array, its index in the equation, or None.
             strips: returns the new ghost cells of an axis, from the array on the grid.
         """
-        if self.method.one_kernel and len(fields) > 1:
+        if self.method.for_gpu and len(fields) > 1:
             # every field has an array of its own
             each = zip(tf.split(array, len(fields), axis=-2), fields, strict=True)
             return tf.concat([self._along(one, axes, [f], strips) for one, f in each], axis=-2)
@@ -156,7 +156,7 @@ class Walls:
         one iteration, whose number of iterations is unknown to the compiler, separates the kernels
         that read the array, before and after the loop, from those that write to it.
         """
-        if self.method.one_kernel:
+        if self.method.for_gpu:
             return _written_by_kernels(array, strips)
         strips = strips or [_touch(array)]
         once = tf.minimum(self.opaque_nonnegative + 1, 1)
