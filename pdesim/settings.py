@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import typing
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from pdesim.constants import evaluated, series
 from pdesim.errors import ConfigError, nearest
 
 #: settings and sections that do not affect the stored frames of a run
@@ -32,46 +31,6 @@ CONTINUING = ("time.end", "device.name")
 
 #: range of lengths and times, whose sixth powers (in derivatives) do not overflow
 SMALLEST, LARGEST = 1e-40, 1e40
-#: maximum number of times in a series
-MOST_TIMES = 1_000_000
-
-
-def _evaluated(name: str) -> BeforeValidator:
-    """Return a validator that evaluates a constant formula in text, such as ``2*pi``.
-
-    In a list, every element is evaluated.
-
-    Args:
-        name: the name of the setting, for errors.
-    """
-
-    def number(value: Any) -> Any:
-        if isinstance(value, list):
-            return [number(part) for part in value]
-        # a word such as auto may be a valid value; if it is not, it is refused later
-        if not isinstance(value, str) or (value.isidentifier() and value not in ("pi", "e")):
-            return value
-        from pdesim.formula import Scope, parse  # importing SymPy takes half a second
-
-        return float(parse(value, Scope({}, ()), name))
-
-    return BeforeValidator(number)
-
-
-def _series(value: Any) -> Any:
-    """Return the numbers of ``linspace(a, b, n)`` or ``geomspace(a, b, n)``, given as text."""
-    match = re.fullmatch(r"\s*(linspace|geomspace)\((.*),(.*),\s*(\d+)\s*\)\s*", str(value))
-    if not match:
-        return value
-    from pdesim.formula import Scope, parse
-
-    function, *ends, count = match.groups()
-    first, last = (float(parse(end, Scope({}, ()), "output.times")) for end in ends)
-    if not 2 <= int(count) <= MOST_TIMES:
-        raise ValueError(f"{function} of {count} times; from 2 to {MOST_TIMES} are possible")
-    if function == "geomspace" and not 0 < first < last:
-        raise ValueError("geomspace(a, b, n) requires 0 < a < b")
-    return getattr(np, function)(first, last, int(count)).tolist()
 
 
 Positive = Annotated[float, Field(gt=0)]
@@ -97,13 +56,13 @@ class Domain(_Section):
     """The number of dimensions, the extent and the origin of the domain, and its obstacles."""
 
     dimensions: Literal[1, 2, 3] = 2
-    extent: Annotated[Length | Lengths, _evaluated("domain.extent")] = Field(
+    extent: Annotated[Length | Lengths, evaluated("domain.extent")] = Field(
         default=1.0,
         description="a positive length between 1e-40 and 1e40, such as 2.5 or '2*pi', or one per "
         "axis, [Lx, Ly]",
     )
     mask: str | None = None
-    origin: Annotated[Place | Places, _evaluated("domain.origin")] = Field(
+    origin: Annotated[Place | Places, evaluated("domain.origin")] = Field(
         default=0.0,
         description="a number from -1e40 to 1e40, such as -1 or '-pi', or one per axis, [x0, y0]",
     )
@@ -129,16 +88,16 @@ class Stepper(_Section):
 class Time(_Section):
     """The time interval and the time step."""
 
-    start: Annotated[Place, _evaluated("time.start")] = 0.0
-    end: Annotated[Place, _evaluated("time.end")] = 1.0
-    dt: Annotated[Positive | Literal["auto"], _evaluated("time.dt")] = Field(
+    start: Annotated[Place, evaluated("time.start")] = 0.0
+    end: Annotated[Place, evaluated("time.end")] = 1.0
+    dt: Annotated[Positive | Literal["auto"], evaluated("time.dt")] = Field(
         default="auto", description="a positive number, or auto"
     )
     unsafe: bool = False
     tolerance: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         default=None, description="a relative local error between 0 and 1, or null"
     )
-    events: Annotated[list[float], _evaluated("time.events")] = Field(
+    events: Annotated[list[float], evaluated("time.events")] = Field(
         default=[], description="a list of times, such as [500, 750]"
     )
     wall_limit: Positive | None = Field(
@@ -158,10 +117,10 @@ class Output(_Section):
     """The stored frames and checkpoints."""
 
     frames: Annotated[int, Field(ge=1, le=1_000_000)] | None = 100
-    every: Annotated[Length | None, _evaluated("output.every")] = Field(
+    every: Annotated[Length | None, evaluated("output.every")] = Field(
         default=None, description="a time between frames greater than 0, such as 0.5, or null"
     )
-    times: Annotated[list[Place] | None, _evaluated("output.times"), BeforeValidator(_series)] = (
+    times: Annotated[list[Place] | None, evaluated("output.times"), BeforeValidator(series)] = (
         Field(
             default=None,
             description="times, as in [0, 1, 10] or text as in 'geomspace(0.01, 100, 21)', or null",

@@ -16,6 +16,7 @@ PACKAGE = Path(pdesim.__file__).parent
 FLOORS = (
     "errors",
     "formula",
+    "constants",
     "settings",
     "files",
     "model",
