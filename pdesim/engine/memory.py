@@ -24,7 +24,7 @@ def least_arrays(plan: Plan) -> int:
     These are the arrays of the loop, and those in which a step stores its stages
     (:mod:`pdesim.steppers.cost`). Programs may use further arrays. On a GPU (H100, Gray-Scott on
     4096 x 4096 cells in float32), the largest amounts of memory in use were 4.5 (Euler), 7.6 (RK4),
-    5.0 (Euler with convolutions) and 17 arrays (ETDRK4); this function returns 4, 7, 4 and 8.
+    5.0 (Euler with convolutions) and 17 arrays (ETDRK4); this function returns 4, 7, 4 and 9.
     """
     if plan.is_steady:
         return SOLVE_ARRAYS

@@ -137,7 +137,7 @@ def test_the_memory_that_the_driver_reports(monkeypatch, driver, expected):
         (("equation=gray_scott", "stepper=euler"), 4),
         (("equation=gray_scott", "stepper=rk4"), 7),
         (("equation=wave", "stepper=verlet"), 4),
-        (("equation=gray_scott", "stepper=etdrk4", "operators=spectral"), 8),
+        (("equation=gray_scott", "stepper=etdrk4", "operators=spectral"), 9),
         (("equation=poisson",), 3),
     ],
 )
