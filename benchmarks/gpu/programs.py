@@ -40,6 +40,10 @@ FORMS: Mapping[str, Callable[[int], str]] = {
     "euler": lambda n: gray_scott(n, "stepper=euler"),
     "euler_f64": lambda n: gray_scott(n, "stepper=euler device.precision=float64"),
     "neumann": lambda n: gray_scott(n, "stepper=euler boundary=neumann"),
+    "dirichlet": lambda n: gray_scott(n, "stepper=euler boundary=dirichlet"),
+    "robin": lambda n: gray_scott(
+        n, "stepper=euler boundary.x='{robin: {a: 1, b: 2, value: 1}}' boundary.y=neumann"
+    ),
     "rk4": lambda n: gray_scott(n, "stepper=rk4"),
     "rkl2_heat": lambda n: f"equation=heat grid={n} stepper=rkl2",
     "euler_heat": lambda n: f"equation=heat grid={n} stepper=euler",
@@ -50,10 +54,12 @@ FORMS: Mapping[str, Callable[[int], str]] = {
 }
 #: the exported programs: form -> numbers of cells per axis
 EXPORTED = {
-    "euler": (512, 2048, 4096, 8192),
+    "euler": (512, 1024, 2048, 4096, 8192),
     "euler_f64": (4096,),
     "neumann": (4096,),
-    "rk4": (2048,),
+    "dirichlet": (512,),
+    "robin": (2048,),
+    "rk4": (512, 2048),
     "rkl2_heat": (2048,),
     "euler_heat": (4096,),
     "verlet_wave": (2048,),

@@ -82,13 +82,7 @@ class FlatLoop:
 
     @cached_property
     def advance(self) -> Any:
-        traced = self.context.compiled(self.trace_advance)
-
-        def advance(carry, start, dt, first, last, parameters, coefficients):
-            arrays = self.position.compiled(parameters)
-            return traced(carry, start, dt, first, last, parameters, coefficients, arrays)
-
-        return advance if self.position.names else traced
+        return self.position.passed_to(self.trace_advance, index=5)
 
     def trace_advance(self, carry, start, dt, first, last, parameters, coefficients, arrays=None):
         """Trace ``advance``: several steps at a time, then single steps for the remaining ones."""
@@ -162,13 +156,7 @@ class FlatLoop:
 
     @cached_property
     def advance_adaptive(self) -> Any:
-        traced = self.context.compiled(self._trace_adaptive)
-
-        def advance(carry, time, end, dt, max_trials, tolerance, scale, parameters):
-            arrays = self.position.compiled(parameters)
-            return traced(carry, time, end, dt, max_trials, tolerance, scale, parameters, arrays)
-
-        return advance if self.position.names else traced
+        return self.position.passed_to(self._trace_adaptive, index=7)
 
     def _trace_adaptive(
         self, carry, time, end, dt, max_trials, tolerance, scale, parameters, arrays=None

@@ -50,13 +50,7 @@ class GpuLoop:
 
     @cached_property
     def advance(self) -> Any:
-        traced = self.context.compiled(self.trace_advance)
-
-        def advance(carry, start, dt, first, last, parameters, coefficients):
-            arrays = self.position.compiled(parameters)
-            return traced(carry, start, dt, first, last, parameters, coefficients, arrays)
-
-        return advance if self.position.names else traced
+        return self.position.passed_to(self.trace_advance, index=5)
 
     def trace_advance(self, carry, start, dt, first, last, parameters, coefficients, *arrays):
         """Trace ``advance``, as one loop for each of ``_phases``.

@@ -6,7 +6,7 @@ cells, so that the kernels of a step read them like another field.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -52,6 +52,21 @@ class PositionArrays:
     def compiled(self) -> Any:
         """:meth:`on_grid` as a compiled function."""
         return self.context.compiled(self.on_grid)
+
+    def passed_to(self, trace: Callable, index: int) -> Any:
+        """Return a loop as a compiled function, with the arrays as a further, last argument.
+
+        The loop is compiled as it is if there are no arrays.
+
+        Args:
+            index: the index of the argument of ``trace`` that contains the parameters.
+        """
+        traced = self.context.compiled(trace)
+
+        def call(*arguments: Any) -> Any:
+            return traced(*arguments, self.compiled(arguments[index]))
+
+        return call if self.names else traced
 
     def on_grid(self, parameters: Any) -> tf.Tensor | None:
         """Return the arrays with ghost cells, ``(..., arrays, *grid shape)``; None without arrays.
