@@ -25,6 +25,8 @@ def unsupported_reason(plan: Plan) -> str:
         return "operators=spectral is not implemented in NumPy"
     if problem.mask is not None or not all(problem.boundary.periodic_axes):
         return "only periodic boundaries without obstacles are implemented in NumPy"
+    if problem.equation.reductions:
+        return "reductions are not implemented in NumPy"
     if words & {lang.DIVERGENCE, *lang.FLUXES, lang.GRADIENT_SQUARED}:
         return "divergence and gradient_squared are not implemented in NumPy"
     return ""

@@ -131,15 +131,23 @@ def _steppers() -> Iterator[Section]:
 def _functions() -> Iterator[Section]:
     from pdesim.formula import language
 
-    tables = {"functions": language.FUNCTIONS, "initial states only": language.GENERATORS}
+    tables = {
+        "functions": language.FUNCTIONS,
+        "reductions": language.REDUCTIONS,
+        "initial states only": language.GENERATORS,
+    }
+    abouts = {
+        "functions": "as in NumPy",
+        "reductions": "numbers of the whole domain, in equations, boundary values and observables",
+        "initial states only": "evaluated on the grid",
+    }
     for title, table in tables.items():
         lines = (
             f"    {name}({', '.join(word.arguments)}{', ...' if word.variadic else ''})".ljust(44)
             + word.about
             for name, word in table.items()
         )
-        about = "as in NumPy" if title == "functions" else "evaluated on the grid"
-        yield title, [about, *lines]
+        yield title, [abouts[title], *lines]
     yield "operators", [", ".join((*language.OPERATORS, language.GRADIENT))]
     yield "other names", [", ".join(f"{a} = {b}" for a, b in language.ALIASES.items())]
 

@@ -39,9 +39,9 @@ def get_or_compile(
         return new  # boundary values are computed while the program is traced
     mask = None if problem.mask is None else (problem.mask.solid.tobytes(), problem.mask.walls)
     key = (
-        equation.fields, equation.formulas, tuple(sorted(equation.parameters)), problem.grid,
-        boundary, problem.discretisation, mask, plan.stepper, dtype, fused, members, placement,
-        tuning,
+        equation.fields, equation.formulas, equation.reductions,
+        tuple(sorted(equation.parameters)), problem.grid, boundary, problem.discretisation, mask,
+        plan.stepper, dtype, fused, members, placement, tuning,
     )  # fmt: skip
     loop = _programs.setdefault(key, new)
     _programs.move_to_end(key)

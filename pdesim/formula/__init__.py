@@ -8,12 +8,19 @@ from pdesim.formula.compact import compact
 from pdesim.formula.evaluate import NUMPY, Evaluator, Library, library, literal
 from pdesim.formula.linear import Split, jacobian, split
 from pdesim.formula.parse import is_condition, names_in, parse
+from pdesim.formula.reductions import (
+    Reduction,
+    needed_reductions,
+    separate_reductions,
+    with_reductions,
+)
 from pdesim.formula.scope import Scope
 
 __all__ = [
     "NUMPY",
     "Evaluator",
     "Library",
+    "Reduction",
     "Scope",
     "Split",
     "compact",
@@ -23,6 +30,9 @@ __all__ = [
     "library",
     "literal",
     "names_in",
+    "needed_reductions",
     "parse",
+    "separate_reductions",
     "split",
+    "with_reductions",
 ]

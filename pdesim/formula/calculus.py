@@ -2,8 +2,9 @@
 
 ``sympy.diff`` leaves ``Derivative``, ``Subs``, ``re``, ``im`` and ``DiracDelta`` nodes wherever it
 cannot prove that an argument is real (``abs(log(u))``) or encounters a jump. With the rules of this
-module, jumps and kinks contribute nothing to a derivative. Where the arguments of ``minimum`` or
-``maximum`` are equal, the derivative is the mean of both derivatives.
+module, reductions over the domain are constants, and jumps and kinks contribute nothing to a
+derivative. Where the arguments of ``minimum`` or ``maximum`` are equal, the derivative is the mean
+of both derivatives.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable
 import sympy
 
 from pdesim.formula import nodes
+from pdesim.formula.language import is_reduction
 
 _TWO_OVER_ROOT_PI = 2 / sympy.sqrt(sympy.pi)
 
@@ -68,7 +70,7 @@ class _Derivative:
     def __call__(self, node: sympy.Expr) -> sympy.Expr:
         if node == self.symbol:
             return sympy.S.One
-        if self.symbol not in node.free_symbols:
+        if self.symbol not in node.free_symbols or is_reduction(node):
             return sympy.S.Zero
         if node not in self._memo:
             self._memo[node] = self._visit(node)

@@ -76,7 +76,7 @@ def _without_slopes(term: sympy.Expr, word: str, fluxes: dict) -> sympy.Expr:
 
     In ``F(p) = F(0) + D*p``, the diffusivity is ``D = (F(p) - F(0))/p``, and F'(0) at p = 0.
     """
-    for node in sorted(_outermost(term), key=str):
+    for node in sorted(lang.outermost(term), key=str):
         f = _without(node, word)
         if f is None:
             continue
@@ -93,13 +93,6 @@ def _without_slopes(term: sympy.Expr, word: str, fluxes: dict) -> sympy.Expr:
         fluxes[f] = fluxes.get(f, sympy.Integer(0)) + slope.xreplace({p: node})
         term = at_zero
     return term
-
-
-def _outermost(expression: sympy.Basic) -> set[sympy.Basic]:
-    """Return the operator nodes that are not inside other operators."""
-    if lang.is_operator(expression):
-        return {expression}
-    return set().union(*(_outermost(argument) for argument in expression.args))
 
 
 def _without(node: sympy.Expr, word: str) -> sympy.Expr | None:

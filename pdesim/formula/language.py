@@ -124,6 +124,14 @@ FLUXES = {f"divergence_{name}": axis for axis, name in enumerate(AXES)}
 GRADIENT = "gradient"
 GRADIENT_SQUARED = "gradient_squared"
 OPERATORS = (LAPLACIAN, *DERIVATIVES, DIVERGENCE, GRADIENT_SQUARED)
+#: functions of one argument whose value is a single number for the whole domain. Obstacles do not
+#: belong to the domain. With two or more arguments, ``max`` and ``min`` are elementwise functions
+REDUCTIONS = {
+    "mean": Word(("f",), None, "the mean of f over the domain"),
+    "integral": Word(("f",), None, "the integral of f over the domain"),
+    "max": Word(("f",), None, "the largest value of f in the domain"),
+    "min": Word(("f",), None, "the smallest value of f in the domain"),
+}
 
 
 def powers_of(word: str, dimensions: int = 3) -> tuple[int, ...]:
@@ -231,8 +239,13 @@ def is_operator(node: sympy.Basic) -> bool:
     return node.func.__name__ in OPERATORS or node.func.__name__ in FLUXES
 
 
+def is_reduction(node: sympy.Basic) -> bool:
+    """Whether a node is a reduction over the domain with its argument."""
+    return isinstance(node, AppliedUndef) and node.func.__name__ in REDUCTIONS
+
+
 def word_of(node: sympy.Basic) -> str:
-    """Return the word of an operator or generator node."""
+    """Return the word of an operator, reduction or generator node."""
     return node.func.__name__
 
 
@@ -258,8 +271,23 @@ def operators_in(expression: sympy.Basic) -> set[sympy.Basic]:
     return {node for node in expression.atoms(AppliedUndef) if is_operator(node)}
 
 
+def reductions_in(expression: sympy.Basic) -> set[sympy.Basic]:
+    """Return all reduction nodes in an expression, including nested ones."""
+    return {node for node in expression.atoms(AppliedUndef) if is_reduction(node)}
+
+
+def outermost(expression: sympy.Basic) -> set[sympy.Expr]:
+    """Return the operators and reductions that are not inside other operators or reductions."""
+    if is_operator(expression) or is_reduction(expression):
+        return {expression}
+    return set().union(*(outermost(argument) for argument in expression.args))
+
+
 def operator_symbol(word: str) -> sympy.Symbol:
-    """Return the SymPy symbol that stands for the Fourier symbol of a linear operator."""
+    """Return the SymPy symbol that stands for the Fourier symbol of a linear operator.
+
+    The symbol of a reduction is its effect on a uniform perturbation, and 0 for all waves.
+    """
     return sympy.Symbol(f"symbol_{word}")
 
 
@@ -281,7 +309,7 @@ def reserved_names(kind: str) -> tuple[str, ...]:
         kind: ``"field"`` or ``"parameter"``.
     """
     names = {*PLACES, *CONSTANTS, *OPERATORS, *FLUXES, *DERIVATIVE_ALIASES, GRADIENT}
-    names |= {operator_symbol(word).name for word in OPERATORS}
+    names |= {operator_symbol(word).name for word in (*OPERATORS, *REDUCTIONS)}
     if kind == "field":
         names |= set(FIELD_NAMES_TAKEN)
     return tuple(sorted(names, key=str.lower))

@@ -165,7 +165,8 @@ def jacobian(
     Entry (i, j) is d rhs_i / d field_j, with each operator replaced by its symbol and each
     coefficient by its local value. Derivatives of a variable diffusivity are omitted, because they
     do not affect the leading order in the wave number. If the diffusivity itself contains
-    derivatives of the fields, its derivatives affect the leading order and are included.
+    derivatives of the fields, its derivatives affect the leading order and are included. The symbol
+    of a reduction over the domain is not 0 for uniform perturbations only.
     """
     cache: _Cache = {}
     return sympy.ImmutableMatrix([_gradient(formula, fields, cache) for formula in rhs])
@@ -180,7 +181,7 @@ def _gradient(
 ) -> tuple[sympy.Expr, ...]:
     if formula in cache:
         return cache[formula]
-    nodes = sorted(_outermost(formula), key=str)
+    nodes = sorted(lang.outermost(formula), key=str)
     dummies = {node: sympy.Dummy(real=True) for node in nodes}
     plain = formula.xreplace(dummies)
     back = {dummy: node for node, dummy in dummies.items()}
@@ -224,10 +225,3 @@ def _axes_in(expression: sympy.Expr) -> list[str]:
     """Return the axes of the first derivatives in an expression."""
     words = {lang.word_of(node) for node in lang.operators_in(expression)}
     return [name for name in lang.AXES if f"d_d{name}" in words]
-
-
-def _outermost(formula: sympy.Basic) -> set[sympy.Expr]:
-    """Return the operator nodes that are not inside other operators."""
-    if lang.is_operator(formula):
-        return {formula}
-    return set().union(*(_outermost(argument) for argument in formula.args))

@@ -11,6 +11,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterable
+from dataclasses import replace
 
 import sympy
 
@@ -247,6 +248,8 @@ class _Parser:
         if node.keywords:
             raise self.fail(node, "keyword arguments are not supported", "f(a, b)")
         name = lang.DERIVATIVE_ALIASES.get(node.func.id, node.func.id)
+        if name in lang.REDUCTIONS and (len(node.args) == 1 or name not in lang.FUNCTIONS):
+            return self._reduction(node, name, depth)
         if name in lang.FUNCTIONS:
             return self._function(node, name, depth)
         if name in self.scope.operator_words():
@@ -296,6 +299,24 @@ class _Parser:
             first = self.condition(arguments[0], depth)
             return word.build(first, *(self.number(a, depth) for a in arguments[1:]))
         return word.build(*(self.number(a, depth) for a in arguments))
+
+    def _reduction(self, node: ast.Call, name: str, depth: int) -> sympy.Expr:
+        if not self.scope.reductions:
+            allowed = (
+                f"{name}(a, b, ...), evaluated in every cell" if name in lang.FUNCTIONS else ""
+            )
+            raise self.fail(
+                node,
+                f"{name} of one argument, a value of the whole domain, is not allowed here",
+                allowed or "a formula that is evaluated in every cell",
+            )
+        (argument,) = self._arguments(node, lang.REDUCTIONS[name])
+        scope = replace(self.scope, symbols={**self.scope.symbols, **self.scope.reduced})
+        inner = _Parser(self.source, scope, self.where).number(argument, depth)
+        if any(lang.word_of(n) == lang.GRADIENT for n in _applied(inner)):
+            raise self.fail(argument, "gradient(...) is a vector", "gradient_squared(f)")
+        uniform = not inner.free_symbols and not _applied(inner) and name != "integral"
+        return inner if uniform else lang.operator(name, inner)
 
     def _operator(self, node: ast.Call, name: str, depth: int) -> sympy.Expr:
         (argument,) = self._arguments(node, lang.Word(("f",), None, ""))

@@ -18,14 +18,18 @@ class Scope:
         symbols: names of fields, parameters, coordinates, ... -> SymPy expressions.
         axes: the axes of the grid, which determine the available derivatives.
         operators: whether differential operators are allowed.
+        reductions: whether reductions over the domain, such as ``mean(f)``, are allowed.
         generators: whether generators, the functions for initial states, are allowed.
+        reduced: names that the formula may use in the arguments of reductions only -> expressions.
         forbidden: other names of the model -> the reason why this formula cannot use them.
     """
 
     symbols: Mapping[str, sympy.Expr]
     axes: tuple[str, ...]
     operators: bool = False
+    reductions: bool = False
     generators: bool = False
+    reduced: Mapping[str, sympy.Expr] = field(default_factory=dict)
     forbidden: Mapping[str, str] = field(default_factory=dict)
 
     def operator_words(self) -> tuple[str, ...]:
@@ -41,7 +45,8 @@ class Scope:
     def callables(self) -> tuple[str, ...]:
         """Return the names of the functions, operators and generators that may be used."""
         generators = tuple(lang.GENERATORS) if self.generators else ()
-        return (*lang.FUNCTIONS, *self.operator_words(), *generators)
+        reductions = tuple(lang.REDUCTIONS) if self.reductions else ()
+        return (*lang.FUNCTIONS, *self.operator_words(), *reductions, *generators)
 
     def names(self) -> tuple[str, ...]:
         """Return the names of variables and constants."""

@@ -16,7 +16,7 @@ import numpy as np
 import sympy
 
 from pdesim.errors import BoundaryError, nearest
-from pdesim.formula import Scope, parse
+from pdesim.formula import Reduction, Scope, parse, separate_reductions
 from pdesim.formula.language import TIME
 from pdesim.model.grid import Grid
 
@@ -58,6 +58,7 @@ class BoundaryCondition:
     derived: bool = False
     slope: sympy.Expr | None = None
     laplacian: BoundaryCondition | None = None
+    reductions: tuple[Reduction, ...] = ()
 
     @property
     def name(self) -> str:
@@ -91,7 +92,8 @@ class BoundaryCondition:
     @property
     def is_time_dependent(self) -> bool:
         """Whether a value depends on time."""
-        return any(TIME in value.free_symbols for value in self.values)
+        formulas = (*self.values, *(reduction.inner for reduction in self.reductions))
+        return any(TIME in formula.free_symbols for formula in formulas)
 
     @property
     def homogeneous(self) -> BoundaryCondition:
@@ -100,6 +102,7 @@ class BoundaryCondition:
             self,
             value=sympy.S.Zero,
             mirror=self.mirror and self.value == 0,
+            reductions=(),
             slope=None if self.slope is None else sympy.S.Zero,
             laplacian=None if self.laplacian is None else self.laplacian.homogeneous,
         )
@@ -150,6 +153,12 @@ class Boundary:
     def values(self) -> list[sympy.Expr]:
         """The right-hand sides of all conditions."""
         return [value for condition in self.all_walls for value in condition.values]
+
+    @property
+    def reductions(self) -> tuple[Reduction, ...]:
+        """The reductions in the right-hand sides, each after those in its argument."""
+        walls = [part for wall in self.all_walls for part in (wall, wall.laplacian) if part]
+        return tuple(dict.fromkeys(r for wall in walls for r in wall.reductions))
 
     @property
     def symbols(self) -> set[sympy.Symbol]:
@@ -204,7 +213,9 @@ def build_boundary(
     scope = Scope(
         {**symbols, **parameters},
         grid.axes,
-        forbidden=dict.fromkeys(fields, "a boundary value cannot depend on the fields"),
+        reductions=True,
+        reduced={name: sympy.Symbol(name, real=True) for name in fields},
+        forbidden=dict.fromkeys(fields, "only inside of mean, integral, max and min"),
     )
     conditions = tuple(
         tuple(_axis_conditions(spec, field, axis, scope) for axis in grid.axes) for field in fields
@@ -217,7 +228,8 @@ def build_boundary(
                 f"boundary.{axis} is periodic on one side or for one field only",
                 "both sides of an axis periodic for every field, or none",
             )
-    return Boundary(conditions, tuple(_obstacle_condition(spec, field, scope) for field in fields))
+    obstacles = tuple(_obstacle_condition(spec, field, scope) for field in fields)
+    return Boundary(conditions, obstacles)
 
 
 def _check_unused(spec: Mapping, fields: Sequence[str], axes: Sequence[str], scope: Scope) -> None:
@@ -293,7 +305,9 @@ def _side(spec: object, where: str, scope: Scope) -> BoundaryCondition:
     condition = _condition(first[0], spec[first[0]], where, scope)
     if second == [LAPLACIAN]:
         return replace(condition, laplacian=_of_laplacian(spec[LAPLACIAN], where, scope))
-    return replace(condition, slope=_condition("neumann", spec["neumann"], where, scope).value)
+    slope = _condition("neumann", spec["neumann"], where, scope)
+    reductions = condition.reductions + slope.reductions
+    return replace(condition, slope=slope.value, reductions=reductions)
 
 
 def _of_laplacian(spec: object, where: str, scope: Scope) -> BoundaryCondition:
@@ -321,8 +335,7 @@ def _condition(kind: str, value: object, where: str, scope: Scope) -> BoundaryCo
             raise BoundaryError(
                 f"{where} has a = b = 0", "a*u + b*du/dn = value, with a or b nonzero"
             )
-        text = robin.get("value", 0)
-        return BoundaryCondition(kind, a, b, parse(text, scope, f"{where}.robin.value"))
+        return _with_value(kind, a, b, parse(robin.get("value", 0), scope, f"{where}.robin.value"))
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         raise BoundaryError(f"{where}.{kind} is {value!r}", "a number or a formula")
     if kind == "periodic":
@@ -330,7 +343,12 @@ def _condition(kind: str, value: object, where: str, scope: Scope) -> BoundaryCo
             raise BoundaryError(f"{where} has periodic: {value!r}", "periodic, without a value")
         return PERIODIC
     a, b = (1.0, 0.0) if kind == "dirichlet" else (0.0, 1.0)
-    return BoundaryCondition(kind, a, b, parse(value, scope, f"{where}.{kind}"))
+    return _with_value(kind, a, b, parse(value, scope, f"{where}.{kind}"))
+
+
+def _with_value(kind: str, a: float, b: float, value: sympy.Expr) -> BoundaryCondition:
+    (value,), reductions = separate_reductions([value])
+    return BoundaryCondition(kind, a, b, value, reductions=reductions)
 
 
 def _number(value: object, where: str) -> float:

@@ -6,14 +6,25 @@ import difflib
 import keyword
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import sympy
 
 from pdesim.errors import ConfigError, nearest
-from pdesim.formula import Scope, Split, compact, jacobian, names_in, parse, split
+from pdesim.formula import (
+    Reduction,
+    Scope,
+    Split,
+    compact,
+    jacobian,
+    names_in,
+    parse,
+    separate_reductions,
+    split,
+    with_reductions,
+)
 from pdesim.formula import language as lang
 from pdesim.formula.language import TIME, reserved_names
 from pdesim.model.grid import place_names
@@ -41,7 +52,9 @@ class Equation:
         parameters: the parameters that are numbers. Parameters that are formulas have been
             substituted in ``formulas``.
         texts: field -> its formula as text.
-        formulas: the right-hand sides as SymPy expressions, in the order of ``fields``.
+        formulas: the right-hand sides as SymPy expressions, in the order of ``fields``. Symbols
+            replace the reductions in them.
+        reductions: the reductions in ``formulas``, each after those in its argument.
         steady: whether the equation has no time derivative.
         units: field -> its unit.
         labels: field -> its name in pictures.
@@ -57,11 +70,18 @@ class Equation:
     steady: bool
     units: Mapping[str, str]
     labels: Mapping[str, str]
+    reductions: tuple[Reduction, ...] = ()
 
     @cached_property
     def field_symbols(self) -> tuple[sympy.Symbol, ...]:
         """The symbols of the fields."""
         return tuple(sympy.Symbol(name, real=True) for name in self.fields)
+
+    @property
+    def state_symbols(self) -> frozenset[sympy.Symbol]:
+        """The symbols whose values depend on the state: those of the fields and of reductions."""
+        reductions = (reduction.symbol for reduction in self.reductions)
+        return frozenset((*self.field_symbols, *reductions))
 
     @cached_property
     def parameter_symbols(self) -> dict[str, sympy.Symbol]:
@@ -76,7 +96,17 @@ class Equation:
     @cached_property
     def jacobian(self) -> sympy.ImmutableMatrix:
         """The frozen-coefficient Jacobian; see :func:`pdesim.formula.jacobian`."""
-        return jacobian(self.formulas, self.field_symbols)
+        return self.jacobian_of(self.formulas)
+
+    def jacobian_of(self, formulas: Iterable[sympy.Expr]) -> sympy.ImmutableMatrix:
+        """Return the frozen-coefficient Jacobian of formulas that may contain reductions."""
+        complete = tuple(with_reductions(f, self.reductions) for f in formulas)
+        return jacobian(complete, self.field_symbols)
+
+    @property
+    def all_formulas(self) -> tuple[sympy.Expr, ...]:
+        """The right-hand sides and the arguments of all reductions."""
+        return (*self.formulas, *(reduction.inner for reduction in self.reductions))
 
     def with_nested(self, axes: Collection[int], mixed: bool = False) -> Equation:
         """Return the equation with third and higher derivatives replaced by nested derivatives.
@@ -89,13 +119,18 @@ class Equation:
             axes: the axes along which derivatives are replaced; 0 is x.
             mixed: whether mixed derivatives are replaced as well.
         """
-        formulas = tuple(lang.with_nested(f, axes, mixed) for f in self.formulas)
-        return self if formulas == self.formulas else replace(self, formulas=formulas)
+        nested = [lang.with_nested(f, axes, mixed) for f in self.all_formulas]
+        if tuple(nested) == self.all_formulas:
+            return self
+        formulas, arguments = nested[: len(self.fields)], nested[len(self.fields) :]
+        pairs = zip(self.reductions, arguments, strict=True)
+        reductions = tuple(replace(reduction, inner=inner) for reduction, inner in pairs)
+        return replace(self, formulas=tuple(formulas), reductions=reductions)
 
     @property
     def is_time_dependent(self) -> bool:
         """Whether a formula depends on time explicitly."""
-        return any(TIME in formula.free_symbols for formula in self.formulas)
+        return any(TIME in formula.free_symbols for formula in self.all_formulas)
 
     @property
     def text(self) -> str:
@@ -146,11 +181,11 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
         raise ConfigError(f"equation.name is {name!r}", "letters, digits, and _ - . between them")
     values, definitions = _parameters(given)
     symbols = _symbols(axes, fields, values, definitions)
-    scope = Scope(symbols, axes, operators=True)
+    scope = Scope(symbols, axes, operators=True, reductions=True)
     key = "solve" if steady else "rhs"
     varying = frozenset(symbols[name] for name in (*place_names(axes), *fields))
-    formulas = tuple(
-        compact(parse(texts[f], scope, f"equation.{key}.{f}"), varying) for f in fields
+    formulas, reductions = separate_reductions(
+        [compact(parse(texts[f], scope, f"equation.{key}.{f}"), varying) for f in fields]
     )
     return Equation(
         name=name,
@@ -163,6 +198,7 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
         steady=steady,
         units={field: str(text) for field, text in (spec.get("units") or {}).items()},
         labels={field: str(text) for field, text in (spec.get("labels") or {}).items()},
+        reductions=reductions,
     )
 
 
@@ -320,6 +356,6 @@ def _symbols(
         if not ready:
             raise ConfigError(f"circular definition of the parameters {sorted(waiting)}")
         for name in ready:
-            scope = Scope(symbols, axes, operators=True)
+            scope = Scope(symbols, axes, operators=True, reductions=True)
             symbols[name] = parse(waiting.pop(name), scope, f"equation.{name}")
     return symbols

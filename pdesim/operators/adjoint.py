@@ -29,7 +29,8 @@ def is_self_adjoint(problem: Problem) -> bool:
         return True
     scheme, equation = problem.discretisation, problem.equation
     walled = not all(problem.boundary.periodic_axes)
-    if scheme.is_spectral or (scheme.order > 2 and walled):
+    reductions = equation.reductions or problem.boundary.reductions
+    if reductions or scheme.is_spectral or (scheme.order > 2 and walled):
         return False
     pairs = zip(equation.field_symbols, equation.formulas, strict=True)
     return all(_is_symmetric(formula, field, problem) for field, formula in pairs)

@@ -52,7 +52,9 @@ def check_wall_values(problem: Problem, times: Sequence[float]) -> None:
             for side, condition in enumerate(pair):
                 face = {grid.axes[axis]: grid.origin[axis] + side * grid.extent[axis]}
                 namespace = grid.namespace({**grid.coordinates(), **face})  # type: ignore[dict-item]
-                for time, formula in product(times, condition.values):
+                # the values of reductions are not known yet
+                known = [] if condition.reductions else condition.values
+                for time, formula in product(times, known):
                     evaluate = Evaluator({**namespace, **problem.parameters, "t": time})
                     with np.errstate(all="ignore"):
                         finite = np.isfinite(evaluate(formula)).all()
@@ -79,8 +81,7 @@ def check_solvable(problem: Problem) -> None:
             f"the direct solver does not apply to this problem: {problem.basis.reason}",
             "periodic, Dirichlet or Neumann conditions, the same for every field",
         )
-    fields = set(equation.field_symbols)
-    if any(term.free_symbols & fields for term in problem.split.rest):
+    if any(term.free_symbols & equation.state_symbols for term in problem.split.rest):
         raise StepperError(
             f"{equation.name} is not linear with constant coefficients",
             "a steady problem such as laplacian(u) + source, with a source that does not depend on "
@@ -128,7 +129,7 @@ def _check_range(problem: Problem, precision: str) -> None:
         return
     limits = np.finfo(precision)
     evaluate = Evaluator(problem.parameters)
-    formulas = [*problem.equation.formulas]
+    formulas = [*problem.equation.all_formulas]
     formulas += problem.boundary.values
     for text, part in _constants(formulas, set(problem.parameters)):
         with np.errstate(all="ignore"):

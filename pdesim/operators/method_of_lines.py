@@ -7,7 +7,7 @@ discretisation for the value of each operator.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +16,7 @@ import sympy
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
 
-from pdesim.formula import Evaluator, Library, library
+from pdesim.formula import Evaluator, Library, library, needed_reductions
 from pdesim.operators import krylov, preconditioner, transforms
 from pdesim.operators.adjoint import is_self_adjoint
 from pdesim.operators.finite_differences import Differences
@@ -24,6 +24,7 @@ from pdesim.operators.fluxes import merge_fluxes
 from pdesim.operators.mode_evaluation import evaluate_modes
 from pdesim.operators.problem import Problem
 from pdesim.operators.pseudospectral import Pseudospectral
+from pdesim.operators.reductions import weight
 from pdesim.operators.time_parts import double_names, separate_time
 
 
@@ -101,7 +102,8 @@ class MethodOfLines:
 
     def boundary_part(self, state: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
         """Return the contribution of nonzero boundary values: the linear part of the zero state."""
-        return self.evaluate(self.problem.split.linear, tf.zeros_like(state), time)
+        system = self.with_reductions((), state, time)
+        return system.evaluate(self.problem.split.linear, tf.zeros_like(state), time)
 
     def evaluate(
         self,
@@ -114,16 +116,66 @@ class MethodOfLines:
         Args:
             state: the stacked tensor, or a sequence with one tensor for each field.
         """
+        rates = self.stack(
+            self.with_reductions(formulas, state, time)._values(formulas, state, time)
+        )
+        if self.problem.mask is None:
+            return rates
+        # the right-hand side is 0 inside obstacles
+        return tf.where(tf.constant(self.problem.mask.solid), tf.zeros_like(rates), rates)
+
+    def _values(
+        self,
+        formulas: Sequence[sympy.Expr],
+        state: tf.Tensor | Sequence[tf.Tensor],
+        time: tf.Tensor,
+    ) -> list[tf.Tensor]:
+        """Return the values of formulas in all cells, with known values of reductions."""
         formulas = [self.prepared(formula) for formula in formulas]
         stacked = state if isinstance(state, tf.Tensor) else None
         fields = state if stacked is None else self.unstack(stacked)
         way = Pseudospectral if self.problem.discretisation.is_spectral else Differences
         value = way(self, fields, stacked, time, formulas).value
-        rates = self.stack([self.full(value(f), self.problem.grid.shape) for f in formulas])
-        if self.problem.mask is None:
-            return rates
-        # the right-hand side is 0 inside obstacles
-        return tf.where(tf.constant(self.problem.mask.solid), tf.zeros_like(rates), rates)
+        return [self.full(value(f), self.problem.grid.shape) for f in formulas]
+
+    def with_reductions(
+        self,
+        formulas: Sequence[sympy.Expr],
+        state: tf.Tensor | Sequence[tf.Tensor],
+        time: tf.Tensor,
+    ) -> MethodOfLines:
+        """Return a system whose parameters contain the values of reductions.
+
+        They are those of the boundary values, which ghost cells depend on, and those of formulas.
+        """
+        of_equation = needed_reductions(formulas, self.problem.equation.reductions)
+        system = self
+        for reduction in (*self.problem.boundary.reductions, *of_equation):
+            name = reduction.symbol.name
+            if name not in system.parameters:
+                (values,) = system._values([reduction.inner], state, time)
+                value = system.reduced(reduction.word, values)
+                system = replace(system, parameters={**system.parameters, name: value})
+        return system
+
+    def reduced(self, word: str, values: tf.Tensor) -> tf.Tensor:
+        """Return a reduction of a field, shaped to broadcast against one field.
+
+        Sums are computed in float64, so that their rounding error is that of the result.
+        """
+        grid, mask = self.problem.grid, self.problem.mask
+        solid = None if mask is None else mask.solid
+        axes, members = list(range(-grid.dimensions, 0)), bool(self.members)
+        is_sum = word in ("mean", "integral")
+        values = tf.cast(values, tf.float64) if is_sum else values
+        if solid is not None:
+            outside = {"max": -np.inf, "min": np.inf}.get(word, 0.0)
+            values = tf.where(tf.constant(solid), tf.constant(outside, values.dtype), values)
+        if is_sum:
+            total = tf.reduce_sum(values, axes, keepdims=members)
+            return tf.cast(total * weight(word, grid, solid), self.dtype)
+        extreme = tf.reduce_max if word == "max" else tf.reduce_min
+        return extreme(values, axes, keepdims=members)
 
     def stack(self, fields: Sequence[tf.Tensor]) -> tf.Tensor:
         return tf.stack(fields, axis=self._field_axis)

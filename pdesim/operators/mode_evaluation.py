@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import sympy
 import tensorflow as tf
 
-from pdesim.formula import Evaluator
+from pdesim.formula import Evaluator, needed_reductions
 from pdesim.operators import transforms
 from pdesim.operators.finite_differences import Differences
 from pdesim.operators.mode_terms import fields_read, mode_sums, transformed
@@ -26,6 +26,8 @@ def evaluate_modes(
     All boundary values must be 0, so that the modes of a field are those of its derivatives.
     """
     problem = method.problem
+    if needed_reductions(formulas, problem.equation.reductions):
+        method = method.with_reductions(formulas, method.to_state(modes), time)
     sums = mode_sums(problem, [method.prepared(formula) for formula in formulas])
     inner, of_fields = transformed(sums), method.unstack(modes)
     of_inner = dict(zip(inner, _transform(method, inner, modes, of_fields, time), strict=True))

@@ -82,7 +82,7 @@ def _averaged(problem: Problem) -> tuple[tuple[tuple[sympy.Expr, sympy.Expr], ..
 
     The result is None if the coefficients cannot be averaged, or if there are no derivatives.
     """
-    words = (lang.LAPLACIAN, *lang.DERIVATIVES)
+    words = (lang.LAPLACIAN, *lang.DERIVATIVES, *lang.REDUCTIONS)
     symbols = {lang.operator_symbol(word): word for word in words}
     fields = []
     for number in range(len(problem.equation.fields)):
@@ -105,7 +105,7 @@ def _averaged(problem: Problem) -> tuple[tuple[tuple[sympy.Expr, sympy.Expr], ..
 
 
 def _is_odd(word: str) -> bool:
-    return word != lang.LAPLACIAN and any(power % 2 for power in lang.powers_of(word))
+    return word in lang.DERIVATIVES and any(power % 2 for power in lang.powers_of(word))
 
 
 def approximate_inverse(
@@ -151,7 +151,7 @@ def _transform_solver(
         word
         for pairs in choice.averaged
         for _, monomial in pairs
-        for word in (lang.LAPLACIAN, *lang.DERIVATIVES)
+        for word in (lang.LAPLACIAN, *lang.DERIVATIVES, *lang.REDUCTIONS)
         if lang.operator_symbol(word) in monomial.free_symbols
     }
     table = symbol_names(problem.discretisation.symbols(grid, modes.wavenumbers(), sorted(words)))

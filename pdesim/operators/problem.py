@@ -46,8 +46,10 @@ class Problem:
     @cached_property
     def named(self) -> frozenset[str]:
         """All names in the formulas of the equation and its boundary conditions."""
-        formulas = set().union(*(f.free_symbols for f in self.equation.formulas))
-        return frozenset(symbol.name for symbol in formulas | self.boundary.symbols)
+        formulas = [*self.equation.all_formulas, *self.boundary.values]
+        formulas += [reduction.inner for reduction in self.boundary.reductions]
+        symbols = set().union(*(formula.free_symbols for formula in formulas))
+        return frozenset(symbol.name for symbol in symbols)
 
     @cached_property
     def is_time_dependent(self) -> bool:
@@ -131,7 +133,7 @@ class Problem:
         """
         periodic = self.boundary.periodic_axes
         walled = [axis for axis, is_periodic in enumerate(periodic) if not is_periodic]
-        return self.equation.with_nested(walled).formulas
+        return self.equation.with_nested(walled).all_formulas
 
     def has_harmonic_mean(self, diffusivity: sympy.Expr) -> bool:
         """Whether the diffusivity on a face is the harmonic mean of its values in the two cells.
@@ -162,7 +164,7 @@ class Problem:
     @cached_property
     def halo(self) -> int:
         """The number of ghost cells on each side: the largest offset in any stencil."""
-        words = {lang.word_of(n) for f in self.equation.formulas for n in lang.operators_in(f)}
+        words = {lang.word_of(n) for f in self.equation.all_formulas for n in lang.operators_in(f)}
         scheme, dimensions = self.discretisation, self.grid.dimensions
         return max((scheme.reach(word, dimensions) for word in words), default=scheme.order // 2)
 
@@ -176,6 +178,8 @@ class Problem:
         """
         walled = not all(self.boundary.periodic_axes)
         if self.discretisation.order > 2 and walled:
+            return False
+        if self.boundary.reductions:
             return False
         if any(side.has_second and not side.repeats for side in self.boundary.all_walls):
             return False
@@ -228,7 +232,7 @@ def check_problem(problem: Problem) -> None:
             neither even nor odd about a boundary.
         ConfigError: for a derivative whose stencil is wider than the grid.
     """
-    check_stencils_fit(problem.equation.formulas, problem.grid, problem.discretisation)
+    check_stencils_fit(problem.equation.all_formulas, problem.grid, problem.discretisation)
     spectral, obstacles = problem.discretisation.is_spectral, problem.mask is not None
     formulas = problem._nested_formulas
     second.check_second(problem.conditions, formulas, spectral, obstacles)
@@ -244,7 +248,7 @@ def check_problem(problem: Problem) -> None:
         )
     fields = problem.equation.field_symbols
     lifted = {s for s, lift in zip(fields, problem.lifts, strict=True) if lift is not None}
-    for formula in problem.equation.formulas:
+    for formula in problem.equation.all_formulas:
         for node in lang.operators_in(formula):
             inner = node.args[-1]
             problem.symmetry.modes(inner)
@@ -300,7 +304,7 @@ def _check_mask(problem: Problem, mask: Mask) -> None:
         )
     fields = problem.equation.field_symbols
     fixed = {f for f, w in zip(fields, mask.walls, strict=True) if w.kind == "dirichlet"}
-    for formula in problem.equation.formulas:
+    for formula in problem.equation.all_formulas:
         for node in lang.operators_in(formula):
             inner = node.args[-1]
             if inner not in fields and inner.free_symbols & fixed:

@@ -18,6 +18,7 @@ from pdesim.formula.language import (
     DERIVATIVES,
     HIGHEST_DERIVATIVE,
     LAPLACIAN,
+    REDUCTIONS,
     exists_in,
     has_flux_form,
     operators_in,
@@ -199,6 +200,8 @@ class Discretisation:
         for name in names:
             if name == LAPLACIAN:
                 table[name] = self._laplacian(grid, along)
+            elif name in REDUCTIONS:
+                table[name] = self._of_uniform(grid, along, name)
             elif exists_in(name, grid.dimensions):
                 powers = enumerate(powers_of(name, grid.dimensions))
                 factors = [along(axis, power) for axis, power in powers if power]
@@ -212,6 +215,13 @@ class Discretisation:
             for (a, b), weight in _corner_weights(grid).items():
                 total = total + weight * second[a] * second[b]
         return total
+
+    def _of_uniform(
+        self, grid: Grid, along: Callable[[int, int], np.ndarray], name: str
+    ) -> np.ndarray:
+        """Return the symbol of a reduction, which is 0 except for the uniform perturbation."""
+        is_wave = reduce(operator.or_, (along(axis, 2) != 0 for axis in range(grid.dimensions)))
+        return np.where(is_wave, 0.0, float(np.prod(grid.extent)) if name == "integral" else 1.0)
 
     def reach(self, name: str, dimensions: int) -> int:
         """Return the largest offset in the stencil of an operator; 0 for spectral operators."""

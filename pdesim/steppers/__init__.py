@@ -102,6 +102,8 @@ def incompatibility(name: str, problem: Problem) -> str | None:
         return f"it needs Fourier, sine or cosine modes, but {basis.reason}"
     if method.family == "implicit" and not _is_linear(problem):
         return "it needs an equation that is linear in its fields"
+    if method.family == "implicit" and problem.boundary.reductions:
+        return "it needs boundary values that do not depend on the fields"
     if method.family == "symplectic" and partition(problem.equation) is None:
         return "it needs positions and momenta (u' = w, w' = force(u) - damping*w)"
     if name == "exact":
@@ -110,24 +112,23 @@ def incompatibility(name: str, problem: Problem) -> str | None:
 
 
 def _why_not_exact(problem: Problem) -> str | None:
-    fields = set(problem.equation.field_symbols)
     for term in problem.split.rest:
-        if term.free_symbols & fields:
+        if term.free_symbols & problem.equation.state_symbols:
             return "it needs a linear equation with constant coefficients"
         if TIME in term.free_symbols:
             return "it needs a source that does not depend on time"
-    if any(condition.is_time_dependent for condition in problem.boundary.all_walls):
-        return "it needs boundary values that do not depend on time"
+    if problem.boundary.reductions or any(c.is_time_dependent for c in problem.boundary.all_walls):
+        return "it needs boundary values that do not change"
     return None
 
 
 def _needs_iterations(problem: Problem) -> bool:
-    fields = set(problem.equation.field_symbols)
-    rest = problem.split.rest
+    fields, rest = problem.equation.state_symbols, problem.split.rest
     return not problem.has_modes or any(term.free_symbols & fields for term in rest)
 
 
 def _is_linear(problem: Problem) -> bool:
     """Whether the equation is linear in its fields; coefficients may vary in space and time."""
-    fields = set(problem.equation.field_symbols)
-    return not problem.equation.jacobian.free_symbols & fields
+    equation = problem.equation
+    linear = all(reduction.word in ("mean", "integral") for reduction in equation.reductions)
+    return linear and not equation.jacobian.free_symbols & set(equation.field_symbols)

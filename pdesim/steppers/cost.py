@@ -15,6 +15,7 @@ from typing import Any
 
 import sympy
 
+from pdesim.formula import needed_reductions
 from pdesim.formula.language import operators_in
 from pdesim.operators.problem import Problem
 from pdesim.steppers.base import AdaptiveStepper, Stepper
@@ -106,10 +107,12 @@ class _Trace:
     def evaluate(self, formulas: Sequence, fields: Any, time: Any) -> Placeholder:
         fields = self.unstack(fields) if isinstance(fields, Placeholder) else fields
         self.formulas |= dict.fromkeys(formulas)
-        names = {symbol.name for formula in formulas for symbol in formula.free_symbols}
+        reductions = needed_reductions(formulas, self.problem.equation.reductions)
+        complete = [*formulas, *(reduction.inner for reduction in reductions)]
+        names = {symbol.name for formula in complete for symbol in formula.free_symbols}
         named = zip(fields, self.problem.equation.fields, strict=True)
         used = {value.number: value for value, name in named if name in names}
-        reads = any(map(operators_in, formulas))
+        reads = bool(reductions) or any(map(operators_in, formulas))
         return Placeholder(self, list(used.values()), len(formulas), reads)
 
     def stack(self, fields: Sequence[Placeholder]) -> Placeholder:

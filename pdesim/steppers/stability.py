@@ -18,10 +18,10 @@ import numpy as np
 import sympy
 
 from pdesim.errors import StepperError
-from pdesim.formula import Evaluator, jacobian
+from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
-from pdesim.model.grid import Grid
 from pdesim.operators.problem import Problem
+from pdesim.operators.reductions import reduced
 from pdesim.operators.symbols import matrix_values, operator_names, symbol_names
 from pdesim.steppers.base import Stepper
 from pdesim.steppers.boundary_modes import stiffest_mode
@@ -64,9 +64,7 @@ class Linearised:
         return self._memo[key]
 
     def _matrix(self, formulas: Sequence[sympy.Expr]) -> np.ndarray:
-        entries = jacobian(tuple(formulas), self.problem.equation.field_symbols).xreplace(
-            dict(self.nodes)
-        )
+        entries = self.problem.equation.jacobian_of(formulas).xreplace(dict(self.nodes))
         return np.moveaxis(self.sampled(entries), -1, 0)
 
     def sampled(self, matrix: sympy.Matrix) -> np.ndarray:
@@ -138,9 +136,10 @@ def linearise(
     """
     equation = problem.equation
     # the names contain a space, so that they differ from those of all parameters
+    found = lang.operators_in(equation.jacobian) | lang.reductions_in(equation.jacobian)
     nodes = {
         node: sympy.Symbol(f"value {number}", real=True)
-        for number, node in enumerate(sorted(lang.operators_in(equation.jacobian), key=str))
+        for number, node in enumerate(sorted(found, key=str))
     }
     with np.errstate(all="ignore"):
         times = np.atleast_1d(time)
@@ -177,7 +176,7 @@ def _sample(
         "t": time,
         **dict(zip(equation.fields, state, strict=True)),
     }
-    evaluate = Evaluator(everywhere, applied=partial(_differentiate, grid))
+    evaluate = Evaluator(everywhere, applied=partial(_applied, problem))
     for node, symbol in nodes.items():
         everywhere[symbol.name] = np.broadcast_to(evaluate(node), grid.shape)
     jacobian = equation.jacobian.xreplace(dict(nodes))
@@ -366,8 +365,15 @@ def _rates(matrices: np.ndarray) -> np.ndarray:
     return rates
 
 
-def _differentiate(grid: Grid, word: str, arguments: tuple, evaluate: Evaluator) -> np.ndarray:
-    """Return the value of an operator at the current state, approximated by NumPy's gradients."""
+def _applied(problem: Problem, word: str, arguments: tuple, evaluate: Evaluator) -> np.ndarray:
+    """Return the value of an operator or a reduction at the current state.
+
+    Derivatives are approximated by NumPy's gradients.
+    """
+    grid = problem.grid
+    if word in lang.REDUCTIONS:
+        solid = None if problem.mask is None else problem.mask.solid
+        return reduced(word, np.broadcast_to(evaluate(arguments[0]), grid.shape), grid, solid)
 
     def gradient(values: np.ndarray, axis: int) -> np.ndarray:
         if grid.points[axis] < 2:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import sympy
 
-from pdesim.formula import Evaluator
+from pdesim.formula import Evaluator, with_reductions
 from pdesim.formula.language import operators_in
 from pdesim.formula.linear import linear_form
 from pdesim.model.equation import Equation
@@ -49,7 +49,8 @@ def partition(equation: Equation) -> Partition | None:
         rate, force = split
         damping.append(-rate)
         forces.append(force)
-    momenta = _momenta(fields, forces, [rate != 0 for rate in damping])
+    complete = [with_reductions(force, equation.reductions) for force in forces]
+    momenta = _momenta(fields, complete, [rate != 0 for rate in damping])
     if momenta is None:
         return None
     positions = tuple(i for i in range(len(fields)) if i not in momenta)

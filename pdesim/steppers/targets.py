@@ -186,10 +186,11 @@ def _time_dependent(problem: Problem) -> Iterator[sympy.Expr]:
 
     A condition on t, or a step function of t, yields a function that jumps where it switches.
     """
-    fields = set(problem.equation.field_symbols)
+    equation, reductions = problem.equation, problem.boundary.reductions
+    fields = equation.state_symbols | {reduction.symbol for reduction in reductions}
     values = problem.boundary.values
     seen: set[sympy.Basic] = set()
-    waiting: list[sympy.Basic] = [*problem.equation.formulas, *values]
+    waiting: list[sympy.Basic] = [*equation.all_formulas, *values, *(r.inner for r in reductions)]
     while waiting:
         node = waiting.pop()
         if TIME not in node.free_symbols or node in seen or node == TIME:

@@ -67,6 +67,6 @@ def stiff_order(problem: Problem, stepper: str) -> int:
     method = METHODS[stepper]
     if method.reduced_order is None:
         return method.order
-    fields = set(problem.equation.field_symbols)
-    reacts = any(term.free_symbols & fields for term in problem.split.rest)
+    unknowns = problem.equation.state_symbols
+    reacts = any(term.free_symbols & unknowns for term in problem.split.rest)
     return method.reduced_order if reacts else min(method.order, LINEAR_STIFF_ORDER)

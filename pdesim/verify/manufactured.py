@@ -12,7 +12,7 @@ import numpy as np
 import sympy
 
 from pdesim.errors import BoundaryError, ConfigError
-from pdesim.formula import Evaluator, derivative
+from pdesim.formula import Evaluator, Reduction, derivative
 from pdesim.formula import language as lang
 from pdesim.formula.language import TIME
 from pdesim.model.boundary_conditions import Boundary, BoundaryCondition
@@ -97,15 +97,23 @@ def manufacture(problem: Problem, duration: float, case: str | None = None) -> M
         )
     fields = dict(zip(equation.field_symbols, solution, strict=True))
     rates = [0 if equation.steady else derivative(u, TIME) for u in solution]
-    with_coordinates = problem.conditions.with_coordinates
+
+    def exact(formula: sympy.Expr) -> sympy.Expr:
+        return differentiate(problem.conditions.with_coordinates(formula).xreplace(fields), grid)
+
+    reductions = list(equation.reductions)
+    for reduction in equation.reductions:  # those of the exact solution are computed on the grid
+        symbol = sympy.Symbol(f"exact_{reduction.symbol.name}", real=True)
+        reductions.append(Reduction(symbol, reduction.word, exact(reduction.inner)))
+        fields[reduction.symbol] = symbol
     formulas = tuple(
-        formula + rate - differentiate(with_coordinates(formula).xreplace(fields), grid)
+        formula + rate - exact(formula)
         for formula, rate in zip(equation.formulas, rates, strict=True)
     )
     boundary = problem.boundary
     if not problem.discretisation.is_spectral:
         boundary = _boundary_of(solution, boundary, grid)
-    changed = replace(equation, formulas=formulas)
+    changed = replace(equation, formulas=formulas, reductions=tuple(reductions))
     return Manufactured(replace(problem, equation=changed, boundary=boundary), solution)
 
 
