@@ -15,7 +15,7 @@ MOST_TIMES = 1_000_000
 def evaluated(name: str) -> BeforeValidator:
     """Return a validator that evaluates a constant formula in text, such as ``2*pi``.
 
-    In a list, every element is evaluated.
+    In a list or a mapping, every element is evaluated.
 
     Args:
         name: the name of the setting, for errors.
@@ -24,6 +24,8 @@ def evaluated(name: str) -> BeforeValidator:
     def number(value: Any) -> Any:
         if isinstance(value, list):
             return [number(part) for part in value]
+        if isinstance(value, dict):
+            return {key: number(part) for key, part in value.items()}
         # a word such as auto may be a valid value; if it is not, it is refused later
         if not isinstance(value, str) or (value.isidentifier() and value not in ("pi", "e")):
             return value

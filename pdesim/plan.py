@@ -23,7 +23,9 @@ from pdesim.model.storage import STATE_COPIES, check_bits, check_memory, check_s
 from pdesim.operators import build_discretisation
 from pdesim.operators.checks import check_numbers, check_solvable, check_wall_values
 from pdesim.operators.mirror import mark_mirrors
+from pdesim.operators.observables import Observables, build_observables
 from pdesim.operators.problem import Problem, check_problem, with_nested_derivatives
+from pdesim.operators.stops import Stops, build_stops
 from pdesim.output.checkpoint import Checkpoint
 from pdesim.output.selection import Selection, build_selection
 from pdesim.render.quantity import check_picture
@@ -39,6 +41,7 @@ from pdesim.steppers.targets import (
     frame_times,
     merge,
     nearness,
+    regular_times,
 )
 from pdesim.steppers.time_step import (
     TimeStep,
@@ -101,6 +104,8 @@ class Plan:
         selection: the fields and cells that are stored.
         resume_from: the checkpoint from which an earlier run is resumed.
         notes: messages that are printed before the run.
+        observables: the observables and probes that are recorded; None if there are none.
+        stops: the conditions under which the run stops before its end; None if there are none.
     """
 
     settings: Settings
@@ -112,6 +117,8 @@ class Plan:
     selection: Selection
     resume_from: Checkpoint | None = None
     notes: tuple[str, ...] = ()
+    observables: Observables | None = None
+    stops: Stops | None = None
 
     @property
     def is_steady(self) -> bool:
@@ -191,6 +198,20 @@ class Plan:
         """Return the index of the last frame at or before the target with the index ``target``."""
         time = self.targets[target] + nearness(self.times)
         return int(np.searchsorted(self.times, time, "right")) - 1
+
+    @cached_property
+    def observed_targets(self) -> np.ndarray:
+        """Whether observables are recorded at each target, if they are not recorded every step."""
+        if self.observables is None or self.observables.every is None:
+            return np.zeros(len(self.targets), bool)
+        ends = self.times[[0, -1]]
+        wanted = regular_times(self.times, self.observables.every, "observe_every")
+        wanted = np.concatenate([ends[:1], wanted, ends[1:]])
+        place = np.clip(np.searchsorted(wanted, self.targets), 1, len(wanted) - 1)
+        distance = np.minimum(
+            np.abs(self.targets - wanted[place - 1]), np.abs(self.targets - wanted[place])
+        )
+        return distance <= 2 * nearness(self.times)
 
     @property
     def end(self) -> float:
@@ -272,10 +293,21 @@ def build_plan(
     check_wall_values(problem, (settings.time.start, settings.time.end))
     check_picture(settings.animation, equation.fields, grid.axes, settings.output.fields)
     check_bits(settings)
+    observables = build_observables(
+        settings.observe, settings.probes, settings.observe_every, problem
+    )
+    if observables is not None and equation.steady:
+        raise ConfigError(
+            "a steady problem has no time steps at which observables could be recorded",
+            "an equation with rhs, or no observe and probes",
+        )
     output = settings.output
     selection = build_selection(grid, equation.fields, output.fields, output.stride, output.region)
     if resume_from is not None:
-        return replace(_continued(settings, problem, selection, resume_from), notes=notes)
+        frames = len(resume_from.times) - 1
+        stops = build_stops(settings.stop, problem, observables, frames)
+        continued = _continued(settings, problem, selection, resume_from)
+        return replace(continued, notes=notes, observables=observables, stops=stops)
     start, parameters = settings.time.start, equation.parameters
     periodic, seed = boundary.periodic_axes, settings.seed
     state = initial.evaluate(grid, periodic, parameters, seed, start, drawn_on)
@@ -284,12 +316,17 @@ def build_plan(
         check_solvable(problem)
         evolution, times = None, np.array([start])
         targets = times
+        stops = build_stops(settings.stop, problem, observables, 0)
     else:
         times = frame_times(settings)
+        stops = build_stops(settings.stop, problem, observables, len(times) - 1)
         evolution, targets = _evolution(settings, problem, state, times)
     check_stored_range(settings, equation, state, selection.fields)
     first = InitialState(state.astype(settings.device.precision, copy=False))
-    plan = Plan(settings, problem, evolution, times, targets, first, selection, notes=notes)
+    plan = Plan(
+        settings, problem, evolution, times, targets, first, selection, notes=notes,
+        observables=observables, stops=stops,
+    )  # fmt: skip
     if not plan.is_steady and not plan.step.adaptive and plan.steps_left > MAX_STEPS:
         raise ConfigError(
             f"this run would take {plan.steps_left:.3g} steps",
@@ -303,16 +340,23 @@ def _evolution(
 ) -> tuple[Evolution, np.ndarray]:
     """Return the stepper with its time step, and the times at which a step must end."""
     events = find_events(problem, times, settings.time.events)
-    targets = merge(times, events)
+    regular = _regular_times(settings, times)
+    targets = merge(times, events, regular)
     linearised = linearise(problem, state, instants(problem, targets))
     span = (times[-1] - times[0]) / POINTS
     stepper, reason = stepper_for(settings, problem, linearised, span)
     step = time_step(settings, linearised, stepper, targets)
     if step.automatic:
         early = not stepper.is_multistep
-        targets = merge(times, events, control_points(times, early))
+        targets = merge(times, events, np.append(regular, control_points(times, early)))
         step = replace(step, dt=min(step.dt, float(np.diff(targets).max())))
     return Evolution(stepper, reason, step, events), targets
+
+
+def _regular_times(settings: Settings, times: np.ndarray) -> np.ndarray:
+    """Return the times at which observables are recorded and stop conditions are checked."""
+    observed = regular_times(times, settings.observe_every, "observe_every")
+    return np.append(observed, regular_times(times, settings.stop.every, "stop.every"))
 
 
 def _continued(
@@ -327,7 +371,8 @@ def _continued(
         is_automatic(settings, stepper),
     )
     events = find_events(problem, since.times, settings.time.events)
-    targets = extend_targets(since.times, since.targets, events, step.automatic)
+    regular = _regular_times(settings, since.times)
+    targets = extend_targets(since.times, since.targets, events, step.automatic, regular)
     return Plan(
         settings,
         problem,

@@ -25,7 +25,7 @@ INCIDENTAL = (
     "output.overwrite",
 )
 #: sections whose keys the user or another library chooses; a new key in these needs no '+'
-OPEN_SECTIONS = ("equation", "initial", "boundary", "workers.options")
+OPEN_SECTIONS = ("equation", "initial", "boundary", "workers.options", "observe", "probes")
 #: settings that may change when a run is resumed, in addition to ``INCIDENTAL``
 CONTINUING = ("time.end", "device.name")
 
@@ -102,6 +102,22 @@ class Time(_Section):
     )
     wall_limit: Positive | None = Field(
         default=None, description="seconds, a positive number, or null"
+    )
+
+
+class Stop(_Section):
+    """Conditions under which a run stops before ``time.end``."""
+
+    steady: Positive | None = Field(
+        default=None,
+        description="a positive number, the relative size of du/dt per unit of time, or null",
+    )
+    when: str | None = Field(default=None, description="a condition such as 'max(u) > 5', or null")
+    frames: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="a number of frames after the initial state, or null"
+    )
+    every: Annotated[Length | None, evaluated("stop.every")] = Field(
+        default=None, description="a time between checks, or null"
     )
 
 
@@ -220,6 +236,16 @@ class Settings(_Section):
     operators: Operators = Operators()
     stepper: Stepper = Stepper()
     time: Time = Time()
+    observe: dict[str, str | float | int] = Field(
+        default={}, description="a formula for each name, such as {top: 'max(u)'}"
+    )
+    probes: Annotated[dict[str, list[float]], evaluated("probes")] = Field(
+        default={}, description="a point for each name, such as {a: [0.2, 0.5]}"
+    )
+    observe_every: Annotated[Length | None, evaluated("observe_every")] = Field(
+        default=None, description="a time between records, or null for every step"
+    )
+    stop: Stop = Stop()
     device: Device = Device()
     output: Output = Output()
     animation: Animation = Animation()

@@ -7,7 +7,8 @@ from pdesim.formula.calculus import derivative
 from pdesim.formula.compact import compact
 from pdesim.formula.evaluate import NUMPY, Evaluator, Library, library, literal
 from pdesim.formula.linear import Split, jacobian, split
-from pdesim.formula.parse import is_condition, names_in, parse
+from pdesim.formula.names import is_condition, names_in
+from pdesim.formula.parse import parse
 from pdesim.formula.reductions import (
     Reduction,
     needed_reductions,

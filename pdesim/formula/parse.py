@@ -302,13 +302,11 @@ class _Parser:
 
     def _reduction(self, node: ast.Call, name: str, depth: int) -> sympy.Expr:
         if not self.scope.reductions:
-            allowed = (
-                f"{name}(a, b, ...), evaluated in every cell" if name in lang.FUNCTIONS else ""
-            )
+            elementwise = f"{name}(a, b, ...)" if name in lang.FUNCTIONS else "a formula"
             raise self.fail(
                 node,
                 f"{name} of one argument, a value of the whole domain, is not allowed here",
-                allowed or "a formula that is evaluated in every cell",
+                f"{elementwise}, evaluated in every cell",
             )
         (argument,) = self._arguments(node, lang.REDUCTIONS[name])
         scope = replace(self.scope, symbols={**self.scope.symbols, **self.scope.reduced})
@@ -364,30 +362,6 @@ class _Parser:
         raise self.fail(
             argument, "text in quotes is required here", f"{_called_name(call)}({form})"
         )
-
-
-def is_condition(text: str) -> bool:
-    """Whether a formula is a comparison, or comparisons joined by ``and``, ``or`` and ``not``."""
-    try:
-        tree = ast.parse(text.strip(), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    negated = isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.Not)
-    return negated or isinstance(tree, ast.Compare | ast.BoolOp)
-
-
-def names_in(text: str) -> set[str]:
-    """Return the names of variables in a formula, without the names of functions.
-
-    The result is empty if the text cannot be parsed; :func:`parse` reports this error.
-    """
-    try:
-        tree = ast.parse(" ".join(str(text).split()), mode="eval")
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return set()
-    functions = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    names = (node for node in ast.walk(tree) if isinstance(node, ast.Name))
-    return {node.id for node in names if id(node) not in functions}
 
 
 def _called_name(node: ast.Call) -> str:

@@ -38,6 +38,8 @@ CONSTANT = 1e-7
 POINTS, HALVINGS = 32, 8
 #: times whose distance is less than this fraction of the duration of the run are considered equal
 TOGETHER = 1e-12
+#: maximum number of times at multiples of an interval, at each of which a step ends
+MOST_REGULAR = 1_000_000
 
 
 def frame_times(settings: Settings) -> np.ndarray:
@@ -131,8 +133,34 @@ def merge(
             merged = np.sort(np.append(merged, event))
         elif 0 < place < len(merged) - 1:
             merged[place] = event
-    extra = [t for t in np.unique(more) if np.abs(merged - t).min() > near]
-    return np.sort(np.concatenate([merged, extra]))
+    extra = np.unique(more)
+    place = np.searchsorted(merged, extra)
+    below, above = merged[np.maximum(place - 1, 0)], merged[np.minimum(place, len(merged) - 1)]
+    distance = np.minimum(np.abs(extra - below), np.abs(extra - above))
+    return np.sort(np.concatenate([merged, extra[distance > near]]))
+
+
+def regular_times(times: np.ndarray, every: float | None, setting: str) -> np.ndarray:
+    """Return the times between the start and the end of a run at multiples of an interval.
+
+    Args:
+        times: the times of all frames.
+        every: the interval; None for no times.
+        setting: the name of the setting, for errors.
+
+    Raises:
+        ConfigError: for an interval that results in more than a million times.
+    """
+    if every is None:
+        return np.empty(0)
+    start, end = float(times[0]), float(times[-1])
+    count = (end - start) / every
+    if count > MOST_REGULAR:
+        raise ConfigError(
+            f"{setting}={every:g} results in {count:.3g} times", f"at most {MOST_REGULAR:,} times"
+        )
+    regular = start + every * np.arange(1, math.floor(count * (1 + 1e-12)) + 1)
+    return regular[regular < end - nearness(times)]
 
 
 def nearness(times: np.ndarray) -> float:
@@ -161,7 +189,11 @@ def control_points(times: np.ndarray, early: bool) -> np.ndarray:
 
 
 def extend_targets(
-    times: np.ndarray, planned: np.ndarray, events: np.ndarray, automatic: bool
+    times: np.ndarray,
+    planned: np.ndarray,
+    events: np.ndarray,
+    automatic: bool,
+    more: np.ndarray | Sequence[float] = (),
 ) -> np.ndarray:
     """Return the targets of a run whose end may have changed since its targets were planned.
 
@@ -170,6 +202,7 @@ def extend_targets(
         planned: the targets up to the previous end.
         events: the events of the run.
         automatic: whether automatic steps are adapted.
+        more: further times at which steps must end.
     """
     end, before = times[-1], planned[-1]
     if end == before:
@@ -178,6 +211,8 @@ def extend_targets(
         return np.append(planned[planned < end], end)
     later = np.append(before, times[times > before])
     control = control_points(later, early=False) if automatic else later[:0]
+    more = np.asarray(more)
+    control = np.append(control, more[more > before])
     return np.append(planned[:-1], merge(later, events[events > before], control))
 
 

@@ -1,0 +1,29 @@
+"""The names of variables in a formula, and the kind of a formula, from its text."""
+
+from __future__ import annotations
+
+import ast
+
+
+def is_condition(text: str) -> bool:
+    """Whether a formula is a comparison, or comparisons joined by ``and``, ``or`` and ``not``."""
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    negated = isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.Not)
+    return negated or isinstance(tree, ast.Compare | ast.BoolOp)
+
+
+def names_in(text: str) -> set[str]:
+    """Return the names of variables in a formula, without the names of functions.
+
+    The result is empty if the text cannot be parsed; :func:`parse` reports this error.
+    """
+    try:
+        tree = ast.parse(" ".join(str(text).split()), mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set()
+    functions = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    names = (node for node in ast.walk(tree) if isinstance(node, ast.Name))
+    return {node.id for node in names if id(node) not in functions}
