@@ -13,21 +13,16 @@ from typing import Any
 import numpy as np
 
 from pdesim.errors import ConfigError
-from pdesim.formula import is_condition, names_in
-from pdesim.model.boundary_conditions import Boundary, build_boundary
-from pdesim.model.equation import Equation, build_equation, unused_parameters
-from pdesim.model.grid import Grid, build_grid
-from pdesim.model.initial_conditions import build_initial
-from pdesim.model.obstacles import Mask
-from pdesim.model.storage import STATE_COPIES, check_bits, check_memory, check_stored_range
-from pdesim.operators import build_discretisation
-from pdesim.operators.checks import check_numbers, check_solvable, check_wall_values
-from pdesim.operators.mirror import mark_mirrors
+from pdesim.model.equation import Equation
+from pdesim.model.grid import Grid
+from pdesim.model.storage import STATE_COPIES, check_bits, check_stored_range
+from pdesim.operators.checks import check_solvable, check_wall_values
 from pdesim.operators.observables import Observables, build_observables
-from pdesim.operators.problem import Problem, check_problem, with_nested_derivatives
+from pdesim.operators.problem import Problem
 from pdesim.operators.stops import Stops, build_stops
 from pdesim.output.checkpoint import Checkpoint
 from pdesim.output.selection import Selection, build_selection
+from pdesim.problem import build_problem, initial_values
 from pdesim.render.quantity import check_picture
 from pdesim.settings import Settings
 from pdesim.steppers import Stepper, build_stepper
@@ -83,12 +78,6 @@ class Evolution:
     stepper_reason: str
     step: TimeStep
     events: np.ndarray
-
-
-NO_OBSTACLE = (
-    "warning: domain.mask={formula} contains no cell: a cell is part of an obstacle where the "
-    "formula is above 0.5, or a true condition"
-)
 
 
 @dataclass(frozen=True)
@@ -263,64 +252,30 @@ def build_plan(
     Raises:
         PdesimError: for invalid settings.
     """
-    grid = build_grid(settings)
-    equation = build_equation(settings.equation, grid.axes, name)
-    check_memory(grid, equation, settings)
-    symbols = equation.parameter_symbols
-    boundary = build_boundary(settings.boundary, equation.fields, grid, symbols)
-    boundary = mark_mirrors(boundary, equation, grid)
-    initial = build_initial(settings.initial, equation.fields, grid.axes, symbols)
-    elsewhere = {symbol.name for symbol in boundary.symbols | initial.symbols}
-    elsewhere |= names_in(settings.domain.mask or "")
-    notes = unused_parameters(settings.equation, elsewhere)
-    if settings.domain.mask is None and "mask" in settings.boundary:
-        notes = (*notes, "note: boundary.mask has no effect without domain.mask")
-    operators = settings.operators
-    scheme = build_discretisation(
-        operators.name,
-        operators.order,
-        operators.isotropic,
-        operators.dealias,
-        operators.face_mean,
-    )
-    mask = _mask(settings, grid, boundary, equation, resume_from)
-    if mask is not None and not mask.solid.any():
-        notes = (*notes, NO_OBSTACLE.format(formula=settings.domain.mask))
-    equation = with_nested_derivatives(equation, boundary, scheme, mask)
-    problem = Problem(equation, grid, boundary, scheme, mask)
-    check_problem(problem)
-    check_numbers(problem, settings.device.precision)
+    problem, initial, notes = build_problem(settings, name, resume_from)
+    grid, equation = problem.grid, problem.equation
     check_wall_values(problem, (settings.time.start, settings.time.end))
     check_picture(settings.animation, equation.fields, grid.axes, settings.output.fields)
     check_bits(settings)
     observables = build_observables(
         settings.observe, settings.probes, settings.observe_every, problem
     )
-    if observables is not None and equation.steady:
-        raise ConfigError(
-            "a steady problem has no time steps at which observables could be recorded",
-            "an equation with rhs, or no observe and probes",
-        )
     output = settings.output
     selection = build_selection(grid, equation.fields, output.fields, output.stride, output.region)
     if resume_from is not None:
-        frames = len(resume_from.times) - 1
-        stops = build_stops(settings.stop, problem, observables, frames)
+        stops = build_stops(settings.stop, problem, observables, resume_from.times)
         continued = _continued(settings, problem, selection, resume_from)
         return replace(continued, notes=notes, observables=observables, stops=stops)
-    start, parameters = settings.time.start, equation.parameters
-    periodic, seed = boundary.periodic_axes, settings.seed
-    state = initial.evaluate(grid, periodic, parameters, seed, start, drawn_on)
-    state = state if mask is None else mask.fill(state)
-    if equation.steady:
+    frames = None if equation.steady else frame_times(settings)
+    stops = build_stops(settings.stop, problem, observables, frames)
+    state = initial_values(settings, problem, initial, drawn_on)
+    if frames is None:
         check_solvable(problem)
-        evolution, times = None, np.array([start])
+        evolution, times = None, np.array([settings.time.start])
         targets = times
-        stops = build_stops(settings.stop, problem, observables, 0)
     else:
-        times = frame_times(settings)
-        stops = build_stops(settings.stop, problem, observables, len(times) - 1)
-        evolution, targets = _evolution(settings, problem, state, times)
+        evolution, targets = _evolution(settings, problem, state, frames)
+        times = frames
     check_stored_range(settings, equation, state, selection.fields)
     first = InitialState(state.astype(settings.device.precision, copy=False))
     plan = Plan(
@@ -383,32 +338,3 @@ def _continued(
         selection,
         since,
     )
-
-
-def _mask(
-    settings: Settings,
-    grid: Grid,
-    boundary: Boundary,
-    equation: Equation,
-    resume_from: Checkpoint | None,
-) -> Mask | None:
-    """Return the obstacles: the cells in which ``domain.mask`` is above 0.5, or a true condition.
-
-    The formula may use the functions of initial conditions. None if there is no formula.
-    """
-    text = settings.domain.mask
-    if text is None:
-        return None
-    # a resumed run uses the stored mask, since an image file in the formula may no longer exist
-    if resume_from is not None and resume_from.solid is not None:
-        return Mask(resume_from.solid, boundary.obstacle_conditions)
-    if "t" in names_in(text):
-        raise ConfigError(
-            "domain.mask depends on t, but obstacles cannot move",
-            "a formula that depends on position only",
-        )
-    symbols = equation.parameter_symbols
-    text = f"where({text}, 1, 0)" if is_condition(text) else text
-    formula = build_initial({"mask": text}, ("mask",), grid.axes, symbols, "domain")
-    values = formula.evaluate(grid, boundary.periodic_axes, equation.parameters, settings.seed)
-    return Mask(values[0] > 0.5, boundary.obstacle_conditions)

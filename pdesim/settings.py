@@ -38,6 +38,7 @@ Length = Annotated[float, Field(ge=SMALLEST, le=LARGEST)]
 Place = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
 Cells = Annotated[int, Field(ge=4, lt=2**31)]
 Stride = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(max_length=200)]
 #: one value per axis
 Lengths = Annotated[list[Length], Field(min_length=1, max_length=3)]
 Places = Annotated[list[Place], Field(min_length=1, max_length=3)]
@@ -108,10 +109,7 @@ class Time(_Section):
 class Stop(_Section):
     """Conditions under which a run stops before ``time.end``."""
 
-    steady: Positive | None = Field(
-        default=None,
-        description="a positive number, the relative size of du/dt per unit of time, or null",
-    )
+    steady: Positive | None = Field(default=None, description="a positive number, or null")
     when: str | None = Field(default=None, description="a condition such as 'max(u) > 5', or null")
     frames: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="a number of frames after the initial state, or null"
@@ -254,9 +252,7 @@ class Settings(_Section):
     workers: Workers = Workers()
     experiment: Experiment = Experiment()
     #: a name of the run for pictures and tables
-    label: Annotated[str, Field(max_length=200)] | None = Field(
-        default=None, description="text of at most 200 characters, or null"
-    )
+    label: Name | None = Field(default=None, description="text of at most 200 characters, or null")
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     resume: Literal["auto", "never"] = "never"
 

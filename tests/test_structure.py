@@ -25,6 +25,7 @@ FLOORS = (
     "output",
     "export",
     "render",
+    "problem",
     "plan",
     "engine",
     "solvers",

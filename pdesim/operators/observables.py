@@ -139,6 +139,11 @@ def build_observables(
             )
         return None
     fields = problem.equation.fields
+    if problem.equation.steady:
+        raise ConfigError(
+            "a steady problem has no time steps at which observables could be recorded",
+            "an equation with rhs, or no observe and probes",
+        )
     _check_names(observe, probes, fields)
     texts = {name: " ".join(str(text).split()) for name, text in observe.items()}
     formulas = [parse_number(text, problem, f"observe.{name}") for name, text in texts.items()]

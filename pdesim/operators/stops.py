@@ -17,6 +17,9 @@ from pdesim.operators.observables import Observables, observed_problem, parse_nu
 from pdesim.operators.problem import Problem
 from pdesim.settings import Stop
 
+#: number of times at which a condition that does not depend on the fields is evaluated
+SAMPLES = 1000
+
 
 @dataclass(frozen=True)
 class Stops:
@@ -58,7 +61,10 @@ class Stops:
 
 
 def build_stops(
-    settings: Stop, problem: Problem, observables: Observables | None, frames: int
+    settings: Stop,
+    problem: Problem,
+    observables: Observables | None,
+    times: np.ndarray | None,
 ) -> Stops | None:
     """Build the conditions from the settings; None if there are none.
 
@@ -66,11 +72,11 @@ def build_stops(
         settings: the section ``stop``.
         problem: the problem.
         observables: the observables, whose names the condition may contain.
-        frames: the number of frames after the initial state.
+        times: the times of all frames; None for a steady problem.
 
     Raises:
-        ConfigError: for a condition that is constant, settings that have no effect, and steady
-            problems.
+        ConfigError: for a condition that can never hold or always holds, settings that have no
+            effect, and steady problems.
         FormulaError: for an invalid condition.
     """
     given = [name for name in ("steady", "when", "frames") if getattr(settings, name) is not None]
@@ -81,11 +87,12 @@ def build_stops(
                 "stop.steady=1e-6, \"stop.when='max(u) > 5'\" or stop.frames=50",
             )
         return None
-    if problem.equation.steady:
+    if times is None:
         raise ConfigError(
             f"stop.{given[0]} has no effect on a steady problem, which has no time steps",
             "an equation with rhs",
         )
+    frames = len(times) - 1
     if settings.frames is not None and settings.frames > frames:
         raise ConfigError(
             f"stop.frames={settings.frames} can never hold: the run has {frames} frames after "
@@ -95,7 +102,26 @@ def build_stops(
     condition = None
     if settings.when is not None:
         condition = _condition(settings.when, problem, observables)
-    return Stops(settings.steady, settings.when, condition, settings.frames, settings.every)
+    stops = Stops(settings.steady, settings.when, condition, settings.frames, settings.every)
+    if condition is not None and not condition.equation.reductions:
+        _check_possible(stops, problem.parameters, times)
+    return stops
+
+
+def _check_possible(stops: Stops, parameters: Mapping[str, float], times: np.ndarray) -> None:
+    """Check that a condition that does not depend on the fields holds at some time, but not all.
+
+    Raises:
+        ConfigError: if it does not.
+    """
+    samples = np.append(times, np.linspace(times[0], times[-1], SAMPLES))
+    known = {stops.holds(np.empty(0), float(time), parameters) for time in samples}
+    if len(known) == 1:
+        outcome = "always holds" if True in known else "can never hold"
+        raise ConfigError(
+            f"stop.when='{stops.when}' {outcome}",
+            "a condition that depends on the fields, such as max(u) > 5",
+        )
 
 
 def _condition(text: str, problem: Problem, observables: Observables | None) -> Problem:
@@ -110,10 +136,4 @@ def _condition(text: str, problem: Problem, observables: Observables | None) -> 
             assert isinstance(expression, sympy.Expr)
             named[name] = expression
     expression = parse_number(f"where({text}, 1, 0)", problem, "stop.when", named)
-    if not expression.free_symbols and not expression.atoms(sympy.Function):
-        always = expression == 1
-        raise ConfigError(
-            f"stop.when='{text}' {'always holds' if always else 'can never hold'}",
-            "a condition that depends on the fields or on time, such as max(u) > 5",
-        )
     return observed_problem(problem, [expression])

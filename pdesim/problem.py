@@ -1,0 +1,106 @@
+"""The problem of a run, built from its settings: equation, grid, boundary conditions, obstacles."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pdesim.errors import ConfigError
+from pdesim.formula import is_condition, names_in
+from pdesim.model.boundary_conditions import Boundary, build_boundary
+from pdesim.model.equation import Equation, build_equation, unused_parameters
+from pdesim.model.grid import Grid, build_grid
+from pdesim.model.initial_conditions import InitialConditions, build_initial
+from pdesim.model.obstacles import Mask
+from pdesim.model.storage import check_memory
+from pdesim.operators import build_discretisation
+from pdesim.operators.checks import check_numbers
+from pdesim.operators.mirror import mark_mirrors
+from pdesim.operators.problem import Problem, check_problem, with_nested_derivatives
+from pdesim.output.checkpoint import Checkpoint
+from pdesim.settings import Settings
+
+NO_OBSTACLE = (
+    "warning: domain.mask={formula} contains no cell: a cell is part of an obstacle where the "
+    "formula is above 0.5, or a true condition"
+)
+
+
+def build_problem(
+    settings: Settings, name: str = "custom", resume_from: Checkpoint | None = None
+) -> tuple[Problem, InitialConditions, tuple[str, ...]]:
+    """Return the problem, the formulas of its initial state, and notes for the user.
+
+    Args:
+        settings, name: see :func:`pdesim.plan.build_plan`.
+        resume_from: the checkpoint from which a run is resumed, whose obstacles are used.
+
+    Raises:
+        PdesimError: for invalid settings.
+    """
+    grid = build_grid(settings)
+    equation = build_equation(settings.equation, grid.axes, name)
+    check_memory(grid, equation, settings)
+    symbols = equation.parameter_symbols
+    boundary = build_boundary(settings.boundary, equation.fields, grid, symbols)
+    boundary = mark_mirrors(boundary, equation, grid)
+    initial = build_initial(settings.initial, equation.fields, grid.axes, symbols)
+    elsewhere = {symbol.name for symbol in boundary.symbols | initial.symbols}
+    elsewhere |= names_in(settings.domain.mask or "")
+    notes = unused_parameters(settings.equation, elsewhere)
+    if settings.domain.mask is None and "mask" in settings.boundary:
+        notes = (*notes, "note: boundary.mask has no effect without domain.mask")
+    operators = settings.operators
+    scheme = build_discretisation(
+        operators.name,
+        operators.order,
+        operators.isotropic,
+        operators.dealias,
+        operators.face_mean,
+    )
+    mask = _mask(settings, grid, boundary, equation, resume_from)
+    if mask is not None and not mask.solid.any():
+        notes = (*notes, NO_OBSTACLE.format(formula=settings.domain.mask))
+    equation = with_nested_derivatives(equation, boundary, scheme, mask)
+    problem = Problem(equation, grid, boundary, scheme, mask)
+    check_problem(problem)
+    check_numbers(problem, settings.device.precision)
+    return problem, initial, notes
+
+
+def initial_values(
+    settings: Settings, problem: Problem, initial: InitialConditions, drawn_on: Grid | None = None
+) -> np.ndarray:
+    """Return the initial state, shape ``(fields, *grid.shape)``; see :func:`pdesim.plan.build_plan`."""
+    periodic, start = problem.boundary.periodic_axes, settings.time.start
+    names = problem.parameters
+    state = initial.evaluate(problem.grid, periodic, names, settings.seed, start, drawn_on)
+    return state if problem.mask is None else problem.mask.fill(state)
+
+
+def _mask(
+    settings: Settings,
+    grid: Grid,
+    boundary: Boundary,
+    equation: Equation,
+    resume_from: Checkpoint | None,
+) -> Mask | None:
+    """Return the obstacles: the cells in which ``domain.mask`` is above 0.5, or a true condition.
+
+    The formula may use the functions of initial conditions. None if there is no formula.
+    """
+    text = settings.domain.mask
+    if text is None:
+        return None
+    # a resumed run uses the stored mask, since an image file in the formula may no longer exist
+    if resume_from is not None and resume_from.solid is not None:
+        return Mask(resume_from.solid, boundary.obstacle_conditions)
+    if "t" in names_in(text):
+        raise ConfigError(
+            "domain.mask depends on t, but obstacles cannot move",
+            "a formula that depends on position only",
+        )
+    symbols = equation.parameter_symbols
+    text = f"where({text}, 1, 0)" if is_condition(text) else text
+    formula = build_initial({"mask": text}, ("mask",), grid.axes, symbols, "domain")
+    values = formula.evaluate(grid, boundary.periodic_axes, equation.parameters, settings.seed)
+    return Mask(values[0] > 0.5, boundary.obstacle_conditions)
