@@ -70,7 +70,11 @@ def build_problem(
 def initial_values(
     settings: Settings, problem: Problem, initial: InitialConditions, drawn_on: Grid | None = None
 ) -> np.ndarray:
-    """Return the initial state, shape ``(fields, *grid.shape)``; see :func:`pdesim.plan.build_plan`."""
+    """Return the initial state, shape ``(fields, *grid.shape)``.
+
+    Args:
+        drawn_on: see :func:`pdesim.plan.build_plan`.
+    """
     periodic, start = problem.boundary.periodic_axes, settings.time.start
     names = problem.parameters
     state = initial.evaluate(problem.grid, periodic, names, settings.seed, start, drawn_on)

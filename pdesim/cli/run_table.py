@@ -24,7 +24,7 @@ from pdesim.output.convergence import (
 )
 from pdesim.output.run_folder import SNAPSHOTS
 from pdesim.output.status import speed
-from pdesim.output.summary import Summary, summarize
+from pdesim.output.summary import AxisFacts, Summary, summarize
 from pdesim.output.sweeps import (
     Member,
     differing_settings,
@@ -171,13 +171,15 @@ def _facts(run: Summary) -> list[tuple[str, str | Text]]:
         ("", "\n".join(run.formulas)),
         ("parameters", _parameters(run)),
         ("grid", " x ".join(str(axis.points) for axis in axes) + _spacings(run)),
-        ("domain", _join(f"{n} {a.lower:g} to {a.upper:g}" for n, a in run.grid.items())),
+        ("domain", _join(f"{n} {_range(axis)}" for n, axis in run.grid.items())),
         ("boundary", boundary if run.boundary else ""),
         ("", "\n".join(run.second_conditions)),
         ("obstacles", run.obstacles or ""),
         ("method", _join([run.operators, run.stepper, run.precision])),
         ("seed", "" if run.seed is None else str(run.seed)),
         ("frames", frames),
+        ("stopped", _stopped(run)),
+        ("observed", _observed(run)),
         ("steps", _steps(run)),
         ("error in time", _time_error(run)),
         ("speed", _speed(run)),
@@ -193,6 +195,26 @@ def _facts(run: Summary) -> list[tuple[str, str | Text]]:
             f"compressed {run.compression:.2f} times",
         ),
     ]
+
+
+def _range(axis: AxisFacts) -> str:
+    """Return the ends of an axis, without the rounding error of an end at 0."""
+    near = 1e-9 * axis.spacing
+    lower, upper = (0.0 if abs(end) < near else end for end in (axis.lower, axis.upper))
+    return f"{lower:g} to {upper:g}"
+
+
+def _stopped(run: Summary) -> str:
+    """Return the reason why a run stopped before its end."""
+    if "stopped" not in run.progress:
+        return ""
+    return f"at t = {run.progress.get('stopped_at', run.last_time):g}: {run.progress['stopped']}"
+
+
+def _observed(run: Summary) -> str:
+    """Return the last values of observables and probes."""
+    values = run.progress.get("observed", {})
+    return _join(f"{name} = {value:.6g}" for name, value in values.items())
 
 
 def _join(parts, between: str = ", ") -> str:

@@ -34,20 +34,33 @@ def get_or_compile(
         target = Target(fused, flat=fused, separate_fields=separate)
     problem, dtype = plan.problem, tf.as_dtype(plan.settings.device.precision)
     equation, boundary = problem.equation, problem.boundary
-    new = TimeLoop(StepContext(problem, plan.stepper, dtype, target, members, tuning))
+    context = StepContext(problem, plan.stepper, dtype, target, members, tuning)
+    new = TimeLoop(context, plan.observables, plan.stops)
     if problem.discretisation.is_spectral and boundary.symbols:
         return new  # boundary values are computed while the program is traced
     mask = None if problem.mask is None else (problem.mask.solid.tobytes(), problem.mask.walls)
     key = (
         equation.fields, equation.formulas, equation.reductions,
         tuple(sorted(equation.parameters)), problem.grid, boundary, problem.discretisation, mask,
-        plan.stepper, dtype, fused, members, placement, tuning,
+        plan.stepper, dtype, fused, members, placement, tuning, _recorded(plan),
     )  # fmt: skip
     loop = _programs.setdefault(key, new)
     _programs.move_to_end(key)
     while len(_programs) > KEPT:
         _programs.popitem(last=False)
     return loop
+
+
+def _recorded(plan: Plan) -> Hashable:
+    """Return everything about observables and stop conditions that programs contain."""
+    observables, stops = plan.observables, plan.stops
+    condition = None if stops is None else stops.condition
+    return (
+        observables and (
+            observables.problem.equation.reductions, observables.probes, observables.every
+        ),
+        condition and condition.equation.reductions, stops is None or stops.steady,
+    )  # fmt: skip
 
 
 def uses_slabs(plan: Plan, tuning: Tuning = TUNING) -> bool:

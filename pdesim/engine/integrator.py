@@ -85,11 +85,13 @@ class Integrator:
         """Return one value per plan as a tensor, a scalar for a single plan."""
         return tf.constant(np.stack(list(values)) if self.many else values[0], dtype)
 
-    def _double(self, values: np.ndarray) -> tf.Tensor:
+    def double(self, values: np.ndarray) -> tf.Tensor:
+        """Return one number per plan as a tensor in float64."""
         return self.tensor(values, tf.float64)
 
     @cached_property
-    def _parameters(self) -> dict[str, tf.Tensor]:
+    def parameters(self) -> dict[str, tf.Tensor]:
+        """The parameters of the plans as tensors."""
         names = self.plans[0].equation.parameters
         values = {name: [p.equation.parameters[name] for p in self.plans] for name in names}
         return self.loop.parameter_tensors(values, self.tensor)
@@ -116,7 +118,7 @@ class Integrator:
             return
         self._coefficients = self._coefficients_for(dt)
         initial = self.loop.init(
-            self.state, self._double(self.now), self._double(dt), self._parameters,
+            self.state, self.double(self.now), self.double(dt), self.parameters,
             self._coefficients,
         )  # fmt: skip
         self.carry = (
@@ -151,8 +153,8 @@ class Integrator:
     def advance(self, start: np.ndarray, dt: np.ndarray, first: int, last: np.ndarray):
         """Take the steps ``first`` to ``last - 1`` of intervals that begin at ``start``."""
         return self.loop.advance(
-            self.carry, self._double(start), self._double(dt), tf.constant(first, tf.int64),
-            self.tensor(last, tf.int64), self._parameters, self._coefficients,
+            self.carry, self.double(start), self.double(dt), tf.constant(first, tf.int64),
+            self.tensor(last, tf.int64), self.parameters, self._coefficients,
         )  # fmt: skip
 
     def advance_adaptive(self, ends, max_trials: int, scale: np.ndarray, dt=None, tolerance=None):
@@ -160,10 +162,10 @@ class Integrator:
         tolerance = self.plans[0].step.tolerance if tolerance is None else tolerance
         scale = scale if self.many else scale[0]
         return self.loop.advance_adaptive(
-            self.carry, self._double(self.now), self._double(ends),
-            self._double(self.dt if dt is None else dt), tf.constant(max_trials, tf.int64),
+            self.carry, self.double(self.now), self.double(ends),
+            self.double(self.dt if dt is None else dt), tf.constant(max_trials, tf.int64),
             tf.constant(tolerance, tf.float64), tf.constant(scale, self.loop.dtype),
-            self._parameters,
+            self.parameters,
         )  # fmt: skip
 
     def one_step(self, longest: np.ndarray, scale: np.ndarray) -> tf.Tensor:

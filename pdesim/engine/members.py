@@ -25,6 +25,7 @@ class Members:
         steps_since_target: the index of the next step in the current interval between targets,
             which is the same for all members.
         failures: the exceptions of failed members, by number.
+        stopped: the reasons why members have stopped before the end of the run, by number.
     """
 
     plans: list[Plan]
@@ -35,6 +36,7 @@ class Members:
     target: int = 0
     steps_since_target: int = 0
     failures: dict[int, PdesimError] = field(default_factory=dict)
+    stopped: dict[int, str] = field(default_factory=dict)
 
     @property
     def plan(self) -> Plan:
@@ -44,7 +46,8 @@ class Members:
     @property
     def alive(self) -> np.ndarray:
         """Whether each member is still advancing."""
-        return np.array([number not in self.failures for number in range(len(self.plans))])
+        ended = {**self.failures, **self.stopped}
+        return np.array([number not in ended for number in range(len(self.plans))])
 
     def end(self, member: int, error: PdesimError) -> None:
         """Record the failure of a member; raise ``error`` if all members have failed."""

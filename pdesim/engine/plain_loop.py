@@ -50,9 +50,9 @@ class PlainLoop:
 
     @cached_property
     def advance_adaptive(self) -> Any:
-        return self.context.compiled(self._trace_adaptive)
+        return self.context.compiled(self.trace_adaptive)
 
-    def _trace_adaptive(self, carry, time, end, dt, max_trials, tolerance, scale, parameters):
+    def trace_adaptive(self, carry, time, end, dt, max_trials, tolerance, scale, parameters):
         context = self.context
         system, axes = context.system(parameters), context.problem.grid.dimensions
         scale, order = system.column(scale), context.stepper.error_order

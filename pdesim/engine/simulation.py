@@ -18,6 +18,8 @@ from pdesim.engine.flat.tuning import TUNING, Tuning
 from pdesim.engine.integrator import Integrator, as_array
 from pdesim.engine.members import Members
 from pdesim.engine.monitor import Monitor, relative_error
+from pdesim.engine.observation import Observation, Record, ignore
+from pdesim.engine.observed_loop import CAPACITY
 from pdesim.engine.run_errors import divergence_error
 from pdesim.engine.step_timing import seconds_per_step
 from pdesim.errors import PdesimError
@@ -37,12 +39,15 @@ class Frame:
     """A frame of a run.
 
     ``state`` has the shape ``(fields, *grid.shape)``, or ``(members, fields, *grid.shape)`` if
-    there are several members.
+    there are several members. ``ending`` are the members that stop at this time. If ``regular`` is
+    False, the frame concerns these members only: they stopped between two frames.
     """
 
     index: int
     time: float
     state: np.ndarray
+    ending: tuple[int, ...] = ()
+    regular: bool = True
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,11 @@ class Simulation:
         return self._batch.failures
 
     @property
+    def stopped(self) -> dict[int, str]:
+        """The reasons why members have stopped before the end of the run."""
+        return self._batch.stopped
+
+    @property
     def steps(self) -> int:
         """The number of steps taken by all members."""
         return int(self._batch.steps[: self.members].sum())
@@ -146,11 +156,17 @@ class Simulation:
         self.steps_per_block = max(FIRST_BLOCK, int(BLOCK_SECONDS / max(seconds, 1e-6)))
         return seconds
 
-    def frames(self, report: Report = lambda progress: None) -> Iterator[Frame]:
+    def frames(
+        self, report: Report = lambda progress: None, record: Record = ignore
+    ) -> Iterator[Frame]:
         """Advance the simulation and yield its frames.
+
+        Members that stop early, by a condition of the settings, yield their last frame when they
+        stop.
 
         Args:
             report: called after every block; may raise to stop the run.
+            record: called with new values of observables.
 
         Raises:
             DivergedError: if all members have failed, because a field is no longer finite or a step
@@ -159,24 +175,47 @@ class Simulation:
         """
         members, plan = self._batch, self.plan
         targets = plan.targets
+        observation = Observation(members, self.loop, self._only_shown(record))
         with tf.device(self.placement.name):
             if members.at.carry is None:
                 self._upload()
             self._control.start()
             if plan.resume_from is None:
-                yield Frame(0, float(targets[0]), self._shown_state())
-            while members.target < len(targets) - 1:
+                observation.at_target(last=False)
+                ending = self._ending(observation, 0)
+                yield Frame(0, float(targets[0]), self._shown_state(), ending)
+            while members.target < len(targets) - 1 and members.alive.any():
                 if members.at.adaptive:
-                    self._advance_adaptive(report)
+                    self._advance_adaptive(report, observation)
                 else:
-                    self._advance(report)
+                    self._advance(report, observation)
                 before, members.target = members.target, members.target + 1
                 members.steps_since_target = 0
                 members.at.now[:] = targets[members.target]
                 self._control.at_target()
-                frame = plan.frame_at(members.target)
-                if frame > plan.frame_at(before):
-                    yield Frame(frame, float(plan.times[frame]), self._shown_state())
+                observation.at_target(last=members.target == len(targets) - 1)
+                frame, known = plan.frame_at(members.target), plan.frame_at(before)
+                ending = self._ending(observation, frame)
+                time = float(targets[members.target])
+                if frame > known:
+                    yield Frame(frame, float(plan.times[frame]), self._shown_state(), ending)
+                elif ending:
+                    yield Frame(frame + 1, time, self._shown_state(), ending, regular=False)
+
+    def _only_shown(self, record: Record) -> Record:
+        """Return ``record`` for members whose frames are returned."""
+
+        def shown(member: int, times: np.ndarray, values: np.ndarray) -> None:
+            if member < self.members:
+                record(member, times, values)
+
+        return shown
+
+    def _ending(self, observation: Observation, frame: int) -> tuple[int, ...]:
+        """Return the members that stop at the present target."""
+        if self._batch.target == len(self.plan.targets) - 1:
+            return ()
+        return tuple(m for m in observation.stop(frame) if m < self.members)
 
     def _shown_state(self) -> np.ndarray:
         at = self._batch.at
@@ -254,7 +293,7 @@ class Simulation:
             result = at.advance(at.now, at.dt, 0, np.full(count, steps))
         result[2].numpy()
 
-    def _advance(self, report: Report) -> None:
+    def _advance(self, report: Report, observation: Observation) -> None:
         """Advance from one target to the next in fixed steps."""
         members, at = self._batch, self._batch.at
         counts, dt = members.steps_to_target(), members.fixed_dt()
@@ -266,16 +305,18 @@ class Simulation:
                 at.init(np.where(changed, dt, at.dt), changed)
         while members.steps_since_target < counts.max():
             first = members.steps_since_target
-            upto = min(counts.max(), first + self.steps_per_block)
+            upto = min(counts.max(), first + self._most_steps)
             last = np.minimum(counts, upto)
             began, before = clock_module.perf_counter(), float(at.now.min())
             at.state = None  # the program needs the carried data only; this frees memory
-            carry, at.state, finite = at.advance(start, dt, first, last)
+            carry, at.state, finite, *records = at.advance(start, dt, first, last)
             at.carry = at.state if carry is None else carry
+            for rows in records:
+                observation.of_block(rows, np.maximum(last - first, 0))
             members.steps_since_target, at.now = int(upto), start + last * dt
             self._record_block(np.maximum(last - first, 0), finite, began, before, report)
 
-    def _advance_adaptive(self, report: Report) -> None:
+    def _advance_adaptive(self, report: Report, observation: Observation) -> None:
         """Advance from one target to the next in adaptive steps."""
         members, at = self._batch, self._batch.at
         end = float(self.plan.targets[members.target + 1])
@@ -284,17 +325,25 @@ class Simulation:
         ends = np.full(len(self.plans), end)
         while (at.now < end).any():
             began, before = clock_module.perf_counter(), at.now.copy()
-            _, at.state, finite, result = at.advance_adaptive(
-                ends, self.steps_per_block, members.monitor.scale
+            _, at.state, finite, result, *records = at.advance_adaptive(
+                ends, self._most_steps, members.monitor.scale
             )
             at.carry = at.state
             now, dt, accepted, tried = (np.atleast_1d(value.numpy()) for value in result)
+            for rows in records:
+                observation.of_block(rows, accepted)
             at.now, at.dt = now, dt
             members.rejected += tried - accepted
             stuck = (now < end) & (dt <= VANISHING * (end - before))
             finite = np.atleast_2d(finite.numpy()) & ~stuck[:, np.newaxis]
             at.now[stuck] = end  # these members have failed
             self._record_block(tried, finite, began, float(before.min()), report)
+
+    @property
+    def _most_steps(self) -> int:
+        """The largest number of steps of the next block."""
+        recorded = self.loop.records_steps
+        return min(self.steps_per_block, CAPACITY) if recorded else self.steps_per_block
 
     def _restart_after_event(self) -> None:
         """Restart with a short step after an event."""
@@ -319,7 +368,7 @@ class Simulation:
             self.steps_per_block = max(1, min(target_steps, 4 * self.steps_per_block))
         members.steps += steps
         for member in np.flatnonzero(~finite.all(axis=1)).tolist():
-            if member not in members.failures:
+            if members.alive[member]:
                 state, now = members.at.state_of(member), float(members.at.now[member])
                 members.failures[member] = divergence_error(
                     self.plans[member], state, finite[member], since, now

@@ -18,10 +18,14 @@ from pdesim.engine.flat.layout import FlatLayout
 from pdesim.engine.flat.position_arrays import PositionArrays
 from pdesim.engine.flat.slabs import Slabs
 from pdesim.engine.flat.tiled_loop import AdaptiveTiledLoop, TiledLoop
+from pdesim.engine.observed_loop import ObservedLoop
 from pdesim.engine.plain_loop import PlainLoop
+from pdesim.engine.sampler import Sampler, sampler_of
 from pdesim.engine.step import StepContext
 from pdesim.operators.mirror import reflections
+from pdesim.operators.observables import Observables
 from pdesim.operators.problem import Problem
+from pdesim.operators.stops import Stops
 from pdesim.operators.time_parts import double_names
 from pdesim.steppers.base import AdaptiveStepper, Carry
 
@@ -63,9 +67,16 @@ class TimeLoop:
 
     Step counts, dt, parameters and the stepper's coefficients are arguments, so that their changes
     do not cause a new trace.
+
+    Args:
+        context: the problem and the stepper.
+        observables: the observables that the program records; None if there are none.
+        stops: the conditions that the programs evaluate; None if there are none.
     """
 
     context: StepContext
+    observables: Observables | None = None
+    stops: Stops | None = None
 
     @property
     def problem(self) -> Problem:
@@ -114,7 +125,10 @@ class TimeLoop:
 
     @cached_property
     def loop(self) -> Loop:
-        """The fastest loop that supports the problem."""
+        """The fastest loop that supports the problem, and records observables of every step."""
+        if self.records_steps:
+            assert self.observed is not None
+            return ObservedLoop(self.context, self._loop_of_single_steps, self.observed)
         if self.layout is None:
             return PlainLoop(self.context)
         if self.context.target.for_gpu:
@@ -127,6 +141,43 @@ class TimeLoop:
         if self.adaptive_slabs is not None:
             loop = AdaptiveTiledLoop(self.context, self.adaptive_slabs, loop)
         return loop
+
+    @property
+    def records_steps(self) -> bool:
+        """Whether the program records observables of every step."""
+        return self.observables is not None and self.observables.every is None
+
+    @property
+    def _loop_of_single_steps(self) -> PlainLoop | FlatLoop:
+        if self.layout is None or self.context.target.for_gpu:
+            return PlainLoop(self.context)
+        flat = FlatLoop(self.context, self.layout.with_steps_per_exchange(1))
+        return PlainLoop(self.context) if flat.position.names else flat
+
+    @cached_property
+    def observed(self) -> Sampler | None:
+        """The sampler of the observables."""
+        return None if self.observables is None else sampler_of(self.context, self.observables)
+
+    @cached_property
+    def condition(self) -> Sampler | None:
+        """The sampler of the condition under which a run stops."""
+        if self.stops is None or self.stops.condition is None:
+            return None
+        return Sampler(self.context, self.stops.condition)
+
+    @cached_property
+    def rates(self) -> Any:
+        """``rates(parameters, state, time)``: root mean squares of du/dt and of each field."""
+        context = self.context
+
+        def trace(parameters: Any, state: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
+            at = context.per_member(time, context.problem.grid.dimensions)
+            values = tf.stack([context.system(parameters).rhs(state, at), state])
+            squares = tf.square(tf.cast(values, tf.float64))
+            return tf.sqrt(tf.reduce_mean(squares, axis=context.grid_axes))
+
+        return context.compiled(trace)
 
     @property
     def steps_at_once(self) -> int:

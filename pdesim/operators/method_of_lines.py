@@ -16,7 +16,7 @@ import sympy
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
 
-from pdesim.formula import Evaluator, Library, library, needed_reductions
+from pdesim.formula import Evaluator, Library, Reduction, library, needed_reductions
 from pdesim.operators import krylov, preconditioner, transforms
 from pdesim.operators.adjoint import is_self_adjoint
 from pdesim.operators.finite_differences import Differences
@@ -151,14 +151,23 @@ class MethodOfLines:
         of_equation = needed_reductions(formulas, self.problem.equation.reductions)
         system = self
         for reduction in (*self.problem.boundary.reductions, *of_equation):
-            name = reduction.symbol.name
-            if name not in system.parameters:
-                (values,) = system._values([reduction.inner], state, time)
-                value = system.reduced(reduction.word, values)
-                system = replace(system, parameters={**system.parameters, name: value})
+            if reduction.symbol.name not in system.parameters:
+                system, _ = system.with_reduction(reduction, state, time)
         return system
 
-    def reduced(self, word: str, values: tf.Tensor) -> tf.Tensor:
+    def with_reduction(
+        self, reduction: Reduction, state: tf.Tensor | Sequence[tf.Tensor], time: tf.Tensor
+    ) -> tuple[MethodOfLines, tf.Tensor]:
+        """Return a system whose parameters contain one reduction, and its value.
+
+        The value is a sum in float64, or an extreme value in the type of the state.
+        """
+        (values,) = self._values([reduction.inner], state, time)
+        value = self._reduced(reduction.word, values)
+        known = {**self.parameters, reduction.symbol.name: tf.cast(value, self.dtype)}
+        return replace(self, parameters=known), value
+
+    def _reduced(self, word: str, values: tf.Tensor) -> tf.Tensor:
         """Return a reduction of a field, shaped to broadcast against one field.
 
         Sums are computed in float64, so that their rounding error is that of the result.
@@ -173,7 +182,7 @@ class MethodOfLines:
             values = tf.where(tf.constant(solid), tf.constant(outside, values.dtype), values)
         if is_sum:
             total = tf.reduce_sum(values, axes, keepdims=members)
-            return tf.cast(total * weight(word, grid, solid), self.dtype)
+            return total * weight(word, grid, solid)
         extreme = tf.reduce_max if word == "max" else tf.reduce_min
         return extreme(values, axes, keepdims=members)
 

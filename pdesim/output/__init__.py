@@ -6,6 +6,7 @@ from pdesim.output.reader import Snapshots, find_snapshots
 from pdesim.output.recorder import Recorder, Worker, frames_waiting
 from pdesim.output.recover import recover
 from pdesim.output.run_folder import RunFolder
+from pdesim.output.series import SeriesWriter, read_series
 from pdesim.output.snapshots import Layout, SnapshotWriter, create_snapshots
 from pdesim.output.sweep_csv import write_sweep_csv
 
@@ -14,6 +15,7 @@ __all__ = [
     "Layout",
     "Recorder",
     "RunFolder",
+    "SeriesWriter",
     "SnapshotWriter",
     "Snapshots",
     "Worker",
@@ -22,6 +24,7 @@ __all__ = [
     "fingerprint",
     "frames_waiting",
     "read_checkpoint",
+    "read_series",
     "recover",
     "write_sweep_csv",
 ]

@@ -17,6 +17,7 @@ import numpy as np
 from pdesim.errors import OutputError
 from pdesim.output.checkpoint import Checkpoint, write_checkpoint
 from pdesim.output.diagnostics import DiagnosticsFile
+from pdesim.output.series import SeriesWriter
 from pdesim.output.snapshots import SnapshotWriter
 
 log = logging.getLogger("pdesim")
@@ -93,6 +94,7 @@ class Recorder:
         settings: settings that the checkpoints depend on (``checkpoint.fingerprint``).
         every: seconds between checkpoints; None: one checkpoint, at the end.
         worker: the writing thread, which the members of a batch share.
+        series: writer of the observables and probes; None if there are none.
     """
 
     def __init__(
@@ -103,10 +105,12 @@ class Recorder:
         settings: str,
         every: float | None,
         worker: Worker,
+        series: SeriesWriter | None = None,
     ) -> None:
         self.folder, self.settings, self.every = folder, settings, every
         self.waited = 0.0
         self._writer, self._diagnostics, self._worker = writer, diagnostics, worker
+        self._series = series
         self._error: BaseException | None = None
         self._warned = False
         self._last_checkpoint, self._checkpoint_cost = clock.monotonic(), 0.0
@@ -123,6 +127,19 @@ class Recorder:
             OutputError: if this frame or an earlier one could not be written.
         """
         self._put(self._write_frame, index, time, state)
+
+    def series(self, times: np.ndarray, values: np.ndarray) -> None:
+        """Store records of observables and probes.
+
+        Args:
+            times: shape ``(records,)``.
+            values: shape ``(records, series)``.
+
+        Raises:
+            OutputError: if an earlier frame or record could not be written.
+        """
+        assert self._series is not None
+        self._put(self._series.append, times, values)
 
     def checkpoint(self, checkpoint: Checkpoint) -> None:
         """Store a checkpoint.
@@ -161,7 +178,11 @@ class Recorder:
         """
         self._worker.drain()
         self._diagnostics.close()
-        self._writer.close()
+        try:
+            if self._series is not None:
+                self._series.close()
+        finally:
+            self._writer.close()
         self._check()
 
     def _put(self, task: Callable[..., None], *arguments: Any) -> None:
@@ -187,7 +208,10 @@ class Recorder:
 
     def _write_checkpoint(self, checkpoint: Checkpoint) -> None:
         began = clock.perf_counter()
-        self._writer.sync()  # so that all frames before the checkpoint are on the disk
+        # all frames and records before the checkpoint must be on the disk
+        self._writer.sync()
+        if self._series is not None:
+            self._series.sync()
         try:
             write_checkpoint(self.folder, checkpoint, self.settings)
         except OutputError as error:

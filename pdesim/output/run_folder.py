@@ -19,6 +19,7 @@ CHECKPOINT = "checkpoint.h5"
 PREVIOUS_CHECKPOINT = "checkpoint.previous.h5"
 STATUS = "status.json"
 DIAGNOSTICS = "diagnostics.csv"
+SERIES = "series.h5"
 LOG = "pdesim.log"
 #: folder in which Hydra stores the configuration
 HYDRA = ".hydra"
@@ -53,6 +54,11 @@ class RunFolder:
     @property
     def diagnostics(self) -> Path:
         return self.path / DIAGNOSTICS
+
+    @property
+    def series(self) -> Path:
+        """The observables and probes over time; exists only if there are any."""
+        return self.path / SERIES
 
     @property
     def log(self) -> Path:

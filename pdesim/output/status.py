@@ -14,9 +14,9 @@ FORMAT_VERSION = 1
 NUMBERS = (
     "seconds", "waited_for_disk", "compile_seconds", "steps", "rejected_steps", "dt", "residual",
     "steps_per_second", "cell_updates_per_second", "frames", "time", "resumed_at",
-    "members_of_batch",
+    "members_of_batch", "stopped_at",
 )  # fmt: skip
-TEXTS = ("state", "equation", "started", "device", "stepper", "error")
+TEXTS = ("state", "equation", "started", "device", "stepper", "error", "stopped")
 #: upper bound of the magnitude of numbers in a status file
 LARGEST = 1e300
 
@@ -35,7 +35,7 @@ def valid_entries(entries: Mapping[str, Any]) -> dict[str, Any]:
             continue
         if isinstance(value, str):
             value = printable(value)
-        if name == "time_error":
+        if name in ("time_error", "observed"):
             errors = value.items() if isinstance(value, Mapping) else ()
             value = {field: error for field, error in errors if _is_number(error)}
         valid[name] = value

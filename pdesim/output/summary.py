@@ -35,6 +35,9 @@ _FROM_STATUS = (
     "steps_per_second",
     "cell_updates_per_second",
     "residual",
+    "stopped",
+    "stopped_at",
+    "observed",
 )
 
 

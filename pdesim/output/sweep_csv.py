@@ -33,9 +33,11 @@ def write_sweep_csv(folder: str | Path) -> Path:
 
     The columns are ``number`` (the name of the run's folder), the dotted names of the settings in
     which the runs differ, ``state``, ``error``, ``frames``, ``time`` (of the last frame),
-    ``seconds``, ``steps``, and for each field the diagnostics and features of the last frame, such
-    as ``u_mean`` (see :data:`PER_FIELD`). Unknown values are empty. Undefined values, such as the
-    wavelength of a uniform field, are ``nan``. Only the last two frames of each run are read.
+    ``seconds``, ``steps``, the last values of observables and probes, and for each field the
+    diagnostics and features of the last frame, such as ``u_mean`` (see :data:`PER_FIELD`). If a run
+    has stopped early, ``stopped`` and ``stopped_at`` are the reason and the time. Unknown values
+    are empty. Undefined values, such as the wavelength of a uniform field, are ``nan``. Only the
+    last two frames of each run are read.
 
     Returns:
         The path of the table.
@@ -66,6 +68,12 @@ def _results(member: Member) -> dict[str, str]:
     row = {"state": member.state, "error": member.error or "", "frames": "0"}
     for name in ("seconds", "steps"):
         row[name] = _number(member.progress.get(name))
+    for name in ("stopped", "stopped_at"):
+        if name in member.progress:
+            row[name] = _number(member.progress[name])
+    for name, value in member.progress.get("observed", {}).items():
+        taken = name in (*_FIRST, *_STATE)
+        row[f"observed_{name}" if taken else name] = _number(value)
     if member.file is None or member.state == "unreadable":
         return row
     try:

@@ -15,9 +15,14 @@ from matplotlib.figure import Figure
 
 from pdesim.errors import OutputError, clip
 from pdesim.files import as_path, check_own_file
+from pdesim.output.run_folder import SERIES
+from pdesim.output.series import read_series
 from pdesim.render.movie import replacing
 
-_BLUE, _ORANGE, _INK, _LINE = "#1f5fa8", "#c8571b", "#1e1e1e", "#8c8c8c"
+_BLUE, _ORANGE, _GREEN = "#1f5fa8", "#c8571b", "#2f7d4f"
+_INK, _LINE = "#1e1e1e", "#8c8c8c"
+#: largest number of points of a curve
+MOST_POINTS = 5000
 #: margins of the figure (left, right, bottom, top) and between its axes (horizontal, vertical) in
 #: inches, for tick labels of seven characters
 _MARGINS = 0.95, 0.25, 0.55, 0.4, 1.05, 0.55
@@ -30,6 +35,8 @@ _LABEL: dict[str, Any] = {"fontsize": 9.5, "color": "#5c5c5c", "parse_math": Fal
 def diagnostics_plot(csv_path: str | Path, png_path: str | Path) -> Path:
     """Draw a row of two axes per field: the mean, minimum and maximum, and the L2 norm.
 
+    Further axes show the observables and probes in ``series.h5`` in the same folder, if it exists.
+
     Returns:
         ``png_path``.
 
@@ -39,13 +46,20 @@ def diagnostics_plot(csv_path: str | Path, png_path: str | Path) -> Path:
     csv_path, png_path = as_path(csv_path), as_path(png_path)
     table = _read(csv_path)
     fields = [name.removesuffix("_mean") for name in table if name.endswith("_mean")]
-    figure, grid = _axes(len(fields))
-    for field, (left, right) in zip(fields, grid, strict=True):
+    times, series, about = _observed(csv_path.parent / SERIES)
+    figure, grid = _axes(len(fields) + -(-len(series) // 2))
+    for field, (left, right) in zip(fields, grid, strict=False):
         _draw_range(left, table, field, clip(field, LONGEST_NAME))
         _draw_norm(right, table, field, clip(field, LONGEST_NAME))
         for axes in (left, right):
             _style_axes(axes, table["time"])
-    for axes in grid[-1]:
+    below = grid[len(fields) :].ravel()
+    for axes, (name, values) in zip(below, series.items(), strict=False):
+        _draw_series(axes, times, values, f"{clip(name, LONGEST_NAME)}: {clip(about[name], 60)}")
+    for axes in below[len(series) :]:
+        axes.set_visible(False)
+    for axes in (grid[-1][0], grid[-1 if len(series) % 2 == 0 else -2][1]):
+        axes.tick_params(labelbottom=True)
         axes.set_xlabel("time", **_LABEL)
     with replacing(png_path) as temporary:
         figure.savefig(temporary, format="png", facecolor="white")
@@ -123,6 +137,24 @@ def _draw_norm(axes: Axes, table: Mapping[str, np.ndarray], field: str, label: s
     axes.plot(time, norm, "o" if len(time) == 1 else "-", color=_ORANGE, linewidth=1.8)
     axes.set_title(f"{label}: L2 norm", **_TITLE)
     axes.set_ylabel(f"‖{label}‖₂", **_LABEL)
+
+
+def _observed(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, str]]:
+    """The times, values and descriptions of all series, thinned to what a figure can show."""
+    if not path.exists():
+        return np.empty(0), {}, {}
+    times, series, about = read_series(path)
+    if not len(times):
+        return np.empty(0), {}, {}
+    step = -(-len(times) // MOST_POINTS)
+    return times[::step], {name: values[::step] for name, values in series.items()}, about
+
+
+def _draw_series(axes: Axes, times: np.ndarray, values: np.ndarray, title: str) -> None:
+    finite = np.where(np.isfinite(values), values, np.nan)
+    axes.plot(times, finite, "o" if len(times) == 1 else "-", color=_GREEN, linewidth=1.4)
+    axes.set_title(title, **_TITLE)
+    _style_axes(axes, times)
 
 
 def _style_axes(axes: Axes, time: np.ndarray) -> None:

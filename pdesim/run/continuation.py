@@ -85,6 +85,13 @@ def continue_run(
     settings, name = read_settings(values), str(attributes.get("equation_name", "custom"))
     text = dump_yaml(values)
     check_shape(settings, shape, path)
+    status = RunFolder(folder).read_status_or_empty()
+    if "stopped" in status:
+        reason = (
+            f"the run stopped at t = {status.get('stopped_at', times[-1]):g} ({status['stopped']})"
+        )
+        hint = f"pdesim branch {folder}   continues from its last frame with other settings"
+        return Continuation(None, text, (*notes, f"{reason}; {hint}"))
     checkpoint, complaints = _newest(folder, stored, len(times))
     notes += [*complaints, *_other_versions(attributes)]
     if checkpoint is None:

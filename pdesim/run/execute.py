@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from rich.console import Console
 
 from pdesim.engine.device import Placement, start_tensorflow
@@ -36,7 +37,7 @@ from pdesim.run.files import log_file, open_recorder, write_paraview_description
 from pdesim.run.job import Job, Outcome, outcome_of, state_of
 from pdesim.run.member import MemberRun
 from pdesim.run.preflight import describe, order_notes
-from pdesim.run.progress import WHOLE, SweepProgress, progress_display, speed
+from pdesim.run.progress import WHOLE, SweepProgress, progress_display, steps_line
 from pdesim.run.resolution import note_after, notes_before
 from pdesim.run.stopping import StopRequests, stop_requests
 
@@ -285,7 +286,7 @@ class _Batch:
                 if not detailed:
                     run.status["members_of_batch"] = len(self.runs)
         if not detailed:
-            line = f"{self._label}: {_steps_line(simulation)}"
+            line = f"{self._label}: {steps_line(simulation)}"
             self.console.print(line, highlight=False, markup=False)
         elif first.error is None:
             self._report_result(first, simulation)
@@ -316,12 +317,14 @@ class _Batch:
                     self._checkpoint(simulation)
 
             try:
-                for frame in simulation.frames(report):
+                for frame in simulation.frames(report, self._record):
                     if self.options.detailed and frame.index == last:
                         self._front_note = note_after(plan, frame.state)
                     self._store(simulation, frame)
                     if frame.index < last:
                         self.stop.check(frame.time)
+                    if not self._active(simulation):
+                        break
                 self._checkpoint(simulation)
             except InterruptedRun as request:
                 self._checkpoint(simulation)
@@ -333,16 +336,25 @@ class _Batch:
         return [
             (index, run)
             for index, run in enumerate(self.runs)
-            if run.error is None and index not in simulation.failures
+            if not run.has_ended and index not in simulation.failures
         ]
 
     def _store(self, simulation: Simulation, frame: Frame) -> None:
         for index, run in self._active(simulation):
+            if not frame.regular and index not in frame.ending:
+                continue
             state = frame.state[index] if len(self.runs) > 1 else frame.state
             run.frame(frame.index, frame.time, state)
+            if index in frame.ending:
+                run.checkpoint(simulation, index)
+                run.stop(simulation.stopped[index], frame.time)
         if not self._active(simulation):
-            errors = [run.error or simulation.failures[n] for n, run in enumerate(self.runs)]
-            raise errors[0]
+            failed = [run.error or simulation.failures.get(n) for n, run in enumerate(self.runs)]
+            if all(error is not None for error in failed):
+                raise next(error for error in failed if error is not None)
+
+    def _record(self, member: int, times: np.ndarray, values: np.ndarray) -> None:
+        self.runs[member].record(times, values)
 
     def _checkpoint(self, simulation: Simulation) -> None:
         for index, run in self._active(simulation):
@@ -351,7 +363,9 @@ class _Batch:
     def _report_result(self, run: MemberRun, simulation: Simulation) -> None:
         if self._front_note:
             self._report(run, self._front_note)
-        self._report(run, _steps_line(simulation))
+        self._report(run, steps_line(simulation))
+        if reason := run.status.get("stopped"):
+            self._report(run, f"stopped at t = {run.status['stopped_at']:g}: {reason}")
         if line := describe_time_error(run.status.get("time_error")):
             self._report(run, line)
 
@@ -376,14 +390,6 @@ class _Batch:
             steps, members = run.status["steps"], len(self.runs)
             run.log.info("finished after %d steps, in a batch of %d members", steps, members)
         RunFolder(run.job.folder).write_status(**run.status)
-
-
-def _steps_line(simulation: Simulation) -> str:
-    cells, step = simulation.plan.grid.cells, simulation.plan.step
-    line = f"{simulation.steps:,} steps"
-    if simulation.members == 1 and step.adaptive:
-        line += f" ({simulation.rejected:,} rejected)"
-    return f"{line}  {speed(simulation.steps, simulation.seconds, cells)}"
 
 
 def _iso_time(seconds: float) -> str:

@@ -21,6 +21,7 @@ from pdesim.output import (
     Layout,
     Recorder,
     RunFolder,
+    SeriesWriter,
     SnapshotWriter,
     Worker,
     create_snapshots,
@@ -29,6 +30,7 @@ from pdesim.output import (
 from pdesim.output.snapshots import FORMAT_VERSION, update_attributes
 from pdesim.plan import Plan
 from pdesim.run.job import Job
+from pdesim.steppers.targets import nearness
 
 log = logging.getLogger("pdesim")
 
@@ -103,8 +105,32 @@ def open_recorder(job: Job, worker: Worker) -> Recorder:
     )
     settings_text = fingerprint(load_yaml(job.config_yaml))
     return Recorder(
-        job.folder, writer, diagnostics, settings_text, settings.output.checkpoint, worker
-    )
+        job.folder, writer, diagnostics, settings_text, settings.output.checkpoint, worker,
+        _series_writer(job),
+    )  # fmt: skip
+
+
+def _series_writer(job: Job) -> SeriesWriter | None:
+    """Return the writer of observables and probes; None if there are none."""
+    plan, path = job.plan, RunFolder(job.folder).series
+    observables, checkpoint = plan.observables, plan.resume_from
+    if observables is None:
+        path.unlink(missing_ok=True)  # of a run that is overwritten
+        return None
+    keep = None
+    if job.resume and checkpoint is not None:
+        # a record of every step precedes the step, any other record follows it
+        near = nearness(plan.times) * (-1 if observables.every is None else 1)
+        keep = checkpoint.time + near
+    attributes = {
+        "Conventions": "CF-1.8",
+        "title": f"observables of {plan.equation.name}",
+        "equation": plan.equation.text,
+        "config": job.config_yaml,
+        "pdesim_version": pdesim.__version__,
+    }
+    series = dict(zip(observables.columns, observables.descriptions, strict=True))
+    return SeriesWriter(path, series, attributes, keep)
 
 
 def _attributes(plan: Plan, layout: Layout, config_yaml: str) -> dict[str, Any]:

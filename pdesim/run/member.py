@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,6 +43,27 @@ class MemberRun:
             self.status.update(frames=index + 1, time=time)
         except PdesimError as error:
             self.error = error
+
+    def record(self, times: np.ndarray, values: np.ndarray) -> None:
+        """Store values of observables and probes; see :meth:`frame`."""
+        observables = self.job.plan.observables
+        if self.has_ended or observables is None:
+            return
+        last = zip(observables.columns, values[-1].tolist(), strict=True)
+        self.status["observed"] = {name: value if isfinite(value) else None for name, value in last}
+        try:
+            self.recorder.series(times, values)
+        except PdesimError as error:
+            self.error = error
+
+    def stop(self, reason: str, time: float) -> None:
+        """Note that the job has stopped before its end, by a condition of its settings."""
+        self.status.update(stopped=reason, stopped_at=time)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the job has failed or stopped."""
+        return self.error is not None or "stopped" in self.status
 
     def checkpoint(self, simulation: Simulation, index: int) -> None:
         """Store a checkpoint of member ``index``.

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
@@ -13,6 +14,9 @@ from rich.table import Column
 from rich.text import Text
 
 from pdesim.output.status import speed as rates
+
+if TYPE_CHECKING:
+    from pdesim.engine.simulation import Simulation
 
 #: seconds between two lines of text if the output is not a terminal
 LINE_SECONDS = 10.0
@@ -123,3 +127,12 @@ def _lines(
             )
 
     yield update
+
+
+def steps_line(simulation: Simulation) -> str:
+    """Return the number of steps of a simulation and its speed, as text."""
+    cells, step = simulation.plan.grid.cells, simulation.plan.step
+    line = f"{simulation.steps:,} steps"
+    if simulation.members == 1 and step.adaptive:
+        line += f" ({simulation.rejected:,} rejected)"
+    return f"{line}  {speed(simulation.steps, simulation.seconds, cells)}"

@@ -134,8 +134,8 @@ def merge(
         elif 0 < place < len(merged) - 1:
             merged[place] = event
     extra = np.unique(more)
-    place = np.searchsorted(merged, extra)
-    below, above = merged[np.maximum(place - 1, 0)], merged[np.minimum(place, len(merged) - 1)]
+    places = np.searchsorted(merged, extra)
+    below, above = merged[np.maximum(places - 1, 0)], merged[np.minimum(places, len(merged) - 1)]
     distance = np.minimum(np.abs(extra - below), np.abs(extra - above))
     return np.sort(np.concatenate([merged, extra[distance > near]]))
 

@@ -156,9 +156,9 @@ class FlatLoop:
 
     @cached_property
     def advance_adaptive(self) -> Any:
-        return self.position.passed_to(self._trace_adaptive, index=7)
+        return self.position.passed_to(self.trace_adaptive, index=7)
 
-    def _trace_adaptive(
+    def trace_adaptive(
         self, carry, time, end, dt, max_trials, tolerance, scale, parameters, arrays=None
     ):
         context, layout = self.context, self.layout.with_steps_per_exchange(1)
