@@ -49,10 +49,10 @@ Section = tuple[str, list[str]]
 def _sections(name: str | None, config_dir: str | None) -> Iterator[Section]:
     """Yield the titles and lines of the overview, or of one equation or group."""
     from pdesim.config.compose import choices, groups
+    from pdesim.config.files import about_choice
+    from pdesim.config.folders import check_config_dir
 
-    folders = [Path(config_dir)] if config_dir else []
-    if folders and not folders[0].is_dir():
-        raise ConfigError(f"no such folder: {config_dir}", "--config-dir DIR with configs in it")
+    folders = check_config_dir(config_dir)
     if name is None:
         yield from _equations(config_dir, folders)
         for group in groups():
@@ -71,7 +71,7 @@ def _sections(name: str | None, config_dir: str | None) -> Iterator[Section]:
         yield from special[group]()
     elif group in groups():
         for choice in choices(group, folders):
-            yield choice, [_about_choice(group, choice, folders)]
+            yield choice, [about_choice(group, choice, folders)]
     else:
         known = [*choices("equation", folders), *groups(), "functions"]
         raise ConfigError(f"no equation or group is called {name}", nearest(name, known))
@@ -142,18 +142,3 @@ def _functions() -> Iterator[Section]:
         yield title, [about, *lines]
     yield "operators", [", ".join((*language.OPERATORS, language.GRADIENT))]
     yield "other names", [", ".join(f"{a} = {b}" for a, b in language.ALIASES.items())]
-
-
-def _about_choice(group: str, name: str, folders: Sequence[Path]) -> str:
-    """Return the comment at the top of a config."""
-    from pdesim.config.files import config_folder, read_text
-
-    paths = [folder / group / f"{name}.yaml" for folder in (*folders, config_folder())]
-    text = read_text(next(path for path in paths if path.is_file()))
-    about = []
-    for line in text.splitlines():
-        if not line.startswith("#"):
-            break
-        if not line.startswith("# @"):
-            about.append(line.lstrip("# ").rstrip())
-    return " ".join(about)

@@ -30,7 +30,7 @@ _PATH_ERRORS = (
 
 #: commands; each is implemented by the module of the same name in this package
 COMMANDS = (
-    "list", "render", "resume", "recover", "info", "export", "verify", "converge", "bench",
+    "list", "render", "resume", "recover", "info", "export", "verify", "converge", "bench", "schema",
 )  # fmt: skip
 
 #: sections of settings that have an effect only on sweeps (-m)
@@ -66,6 +66,7 @@ pdesim: equations as text in YAML, run as fast TensorFlow programs on CPU or GPU
   pdesim verify equation=heat operators.order=4  measured orders of accuracy
   pdesim converge equation=heat grid=64          the error in space of a problem, from three grids
   pdesim bench equation=heat --sizes 64,256      the speed of the step loop
+  pdesim schema > pdesim.schema.json             the JSON Schema of YAML files, for editors
   pdesim COMMAND --help                          more about a command
   pdesim --version                               the version
   pdesim --hydra-help                            Hydra's own options (--cfg job, completion, ...)
