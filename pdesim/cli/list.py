@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pdesim.cli.arguments import Parser
+from pdesim.completion.words import NAME
 from pdesim.errors import ConfigError, PdesimError, nearest, printable
 
 
@@ -17,6 +18,7 @@ def parser() -> Parser:
         "List the equations and the choices of every group of settings. With a NAME, show more\n"
         "about an equation, a group (steppers, operators, boundary, initial, ...) or functions.",
         "  pdesim list\n  pdesim list gray_scott\n  pdesim list steppers",
+        completes=(NAME,),
     )
     result.add_config_dir()
     return result

@@ -19,6 +19,7 @@ def parser() -> Parser:
         "  pdesim schema --output pdesim.schema.json\n"
         "  and in the first line of a file:\n"
         "  # yaml-language-server: $schema=../../pdesim.schema.json",
+        completes=("equation", "experiment"),
     )
     result.add_argument("--output", metavar="FILE", help="write a file instead of printing")
     result.add_overwrite()

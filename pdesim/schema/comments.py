@@ -9,6 +9,7 @@ from typing import Any
 
 from pdesim.config.files import about_choice, read_text
 from pdesim.config.folders import CONFIG_NAME, choices, config_folder, groups
+from pdesim.files import load_yaml
 from pdesim.steppers.tableaux import METHODS
 
 #: a line ``key: value  # comment``; the value contains no #
@@ -70,13 +71,25 @@ def description_of(function: Any) -> str:
     return re.split(r"\n\n(?:Args|Returns|Raises):\n", text)[0].replace("``", "`")
 
 
-def choices_text(group: str, names: Sequence[str]) -> str:
-    """Return a list of the shipped choices of a group with their descriptions, as Markdown."""
-    lines = []
+def about_choices(group: str, names: Sequence[str]) -> dict[str, str]:
+    """Return the descriptions of those configs of a group that are shipped, by their names."""
+    found = {}
     for name in names:
-        shipped = (config_folder() / group / f"{name}.yaml").is_file()
-        about = about_choice(group, name) if shipped else ""
+        path = config_folder() / group / f"{name}.yaml"
+        if not path.is_file():
+            continue
+        found[name] = about_choice(group, name)
         if group == "stepper" and name in METHODS:
-            about = METHODS[name].about
-        lines.append(f"- `{name}`{f': {about}' if about else ''}")
+            found[name] = METHODS[name].about
+        if group in ("equation", "experiment"):
+            values = load_yaml(read_text(path))
+            own = values.get(group, values)
+            found[name] = str(own.get("about", found[name]))
+    return found
+
+
+def choices_text(group: str, names: Sequence[str]) -> str:
+    """Return a list of the choices of a group with their descriptions, as Markdown."""
+    about = about_choices(group, names)
+    lines = (f"- `{name}`" + (f": {about[name]}" if about.get(name) else "") for name in names)
     return "\n".join(lines)
