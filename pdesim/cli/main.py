@@ -28,7 +28,7 @@ _PATH_ERRORS = (
 
 #: commands; each is implemented by the module of the same name in this package
 COMMANDS = (
-    "list", "render", "resume", "recover", "info", "export", "verify", "converge", "bench",
+    "list", "new", "render", "resume", "recover", "info", "export", "verify", "converge", "bench",
     "schema", "completion",
 )  # fmt: skip
 
@@ -60,6 +60,7 @@ pdesim: equations as text in YAML, run as fast TensorFlow programs on CPU or GPU
   pdesim equation=custom "equation.rhs={u: '0.001*laplacian(u) + u - u**3'}"
 
   pdesim list [NAME]                             equations, steppers, functions and all choices
+  pdesim new NAME                                an equation file to start from
   pdesim render PATH [animation.colormap=magma]  draw a run, or all runs of a sweep, again
   pdesim resume RUN [time.end=200]               resume a stopped run, bit for bit
   pdesim recover PATH                            repair a snapshots.h5 whose writer was killed
