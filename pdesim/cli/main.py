@@ -28,8 +28,8 @@ _PATH_ERRORS = (
 
 #: commands; each is implemented by the module of the same name in this package
 COMMANDS = (
-    "list", "new", "render", "resume", "recover", "info", "export", "verify", "converge", "bench",
-    "schema", "completion",
+    "list", "new", "render", "resume", "rerun", "recover", "info", "compare", "export", "verify",
+    "converge", "bench", "schema", "completion",
 )  # fmt: skip
 
 #: a command that the scripts of ``pdesim completion`` call
@@ -63,8 +63,10 @@ pdesim: equations as text in YAML, run as fast TensorFlow programs on CPU or GPU
   pdesim new NAME                                an equation file to start from
   pdesim render PATH [animation.colormap=magma]  draw a run, or all runs of a sweep, again
   pdesim resume RUN [time.end=200]               resume a stopped run, bit for bit
+  pdesim rerun RUN [--folder DIR]                compute a run again, and compare the result
   pdesim recover PATH                            repair a snapshots.h5 whose writer was killed
   pdesim info PATH [--json]                      settings, state and fields of a run or a sweep
+  pdesim compare A B [--field u] [--json]        norms of the difference of two runs
   pdesim export PATH --to netcdf                 also well, pdebench, vti, npz, xdmf
   pdesim verify equation=heat operators.order=4  measured orders of accuracy
   pdesim converge equation=heat grid=64          the error in space of a problem, from three grids
