@@ -6,7 +6,7 @@ import typing
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pdesim.constants import evaluated, series
 from pdesim.errors import ConfigError, nearest
@@ -134,11 +134,9 @@ class Output(_Section):
     every: Annotated[Length | None, evaluated("output.every")] = Field(
         default=None, description="a time between frames greater than 0, such as 0.5, or null"
     )
-    times: Annotated[list[Place] | None, evaluated("output.times"), BeforeValidator(series)] = (
-        Field(
-            default=None,
-            description="times, as in [0, 1, 10] or text as in 'geomspace(0.01, 100, 21)', or null",
-        )
+    times: Annotated[list[Place] | None, evaluated("output.times"), series()] = Field(
+        default=None,
+        description="times, as in [0, 1, 10] or text as in 'geomspace(0.01, 100, 21)', or null",
     )
     compression: Literal["gzip", "none", "blosc2"] = "gzip"
     dtype: Literal["float16", "float32", "float64"] | None = None

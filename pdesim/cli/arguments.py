@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from pdesim.completion.words import PATH, SETTING
 from pdesim.errors import ConfigError
 from pdesim.files import as_path, check_target, is_path
 
@@ -19,9 +21,19 @@ class Parser(argparse.ArgumentParser):
         usage: the arguments, for the first line of the help.
         description: what the command does.
         examples: lines with examples.
+        completes: the words that shells complete, as in :class:`pdesim.completion.words.Command`;
+            None: paths (``PATH``, ``RUN``), settings (``SETTING=VALUE``) and settings of sections
+            (``animation.NAME=VALUE``), if they are in the usage.
     """
 
-    def __init__(self, command: str, usage: str, description: str, examples: str = "") -> None:
+    def __init__(
+        self,
+        command: str,
+        usage: str,
+        description: str,
+        examples: str = "",
+        completes: tuple[str, ...] | None = None,
+    ) -> None:
         super().__init__(
             prog=f"pdesim {command}",
             usage=f"pdesim {command} {usage}",
@@ -31,6 +43,7 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
         )
         self.add_argument("words", nargs="*", help=argparse.SUPPRESS)
+        self.completes = _completed(usage) if completes is None else completes
 
     def error(self, message: str) -> NoReturn:
         """Raise :class:`ConfigError` with a message of argparse and the usage."""
@@ -57,6 +70,13 @@ class Parser(argparse.ArgumentParser):
         self.add_argument(
             "--config-dir", "-cd", metavar="DIR", help="a folder with your own configs"
         )
+
+
+def _completed(usage: str) -> tuple[str, ...]:
+    """Return the kinds of words in a usage that shells can complete."""
+    kinds = {PATH: r"\b(PATH|RUN|SWEEP)\b", SETTING: r"\bSETTING=VALUE\b"}
+    found = [kind for kind, pattern in kinds.items() if re.search(pattern, usage)]
+    return (*found, *re.findall(r"\b(\w+\.)NAME=VALUE\b", usage))
 
 
 def one_path(parser: Parser, words: Sequence[str]) -> str:

@@ -9,7 +9,6 @@ import tempfile
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from pdesim.errors import printable
@@ -59,6 +58,8 @@ def report(error: BaseException, arguments: Sequence[str]) -> str:
 
 
 def _log(error: BaseException, arguments: Sequence[str]) -> str:
+    from importlib.metadata import PackageNotFoundError, version  # takes 30 ms to import
+
     lines = [f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')}  pdesim {' '.join(arguments)}"]
     lines.append(f"Python {platform.python_version()} on {platform.platform()}")
     for package in _PACKAGES:

@@ -14,8 +14,6 @@ PASSED_ON = (
     "-c",
     "--info",
     "-i",
-    "--shell-completion",
-    "-sc",
     "--resolve",
 )
 #: Hydra's options that are followed by a value
@@ -24,7 +22,6 @@ WITH_VALUE = ("--cfg", "-c", "--package", "-p", "--info", "-i")
 MODES = {
     "--run": "--run", "-r": "--run", "--multirun": "--multirun", "-m": "--multirun",
     "--cfg": "--cfg", "-c": "--cfg", "--info": "--info", "-i": "--info",
-    "--shell-completion": "--shell-completion", "-sc": "--shell-completion",
 }  # fmt: skip
 #: allowed values of options that show something
 SHOWN = {
@@ -33,6 +30,16 @@ SHOWN = {
 }
 #: see pdesim.config.trust
 TRUST = "--trust-config"
+#: options that completion offers for a run, with their descriptions
+VISIBLE = {
+    "--multirun": "a sweep", "-m": "a sweep", "--config-dir": "a folder with your own configs",
+    "--trust-config": "files in --config-dir may set everything",
+    "--cfg": "print the settings", "--resolve": "with --cfg: replace every ${...} by its value",
+    "--info": "print how the settings were composed", "--help": "print a help text",
+    "--version": "print the version", "--hydra-help": "print Hydra's own options",
+}  # fmt: skip
+#: options of Hydra that commands of pdesim replace
+REPLACED = dict.fromkeys(("--shell-completion", "-sc"), "pdesim completion bash, zsh or fish")
 
 
 def check_options(flags: Sequence[str]) -> None:
@@ -59,6 +66,8 @@ def check_options(flags: Sequence[str]) -> None:
     for flag in rest:
         name, equals, text = flag.partition("=")
         words.append(name)
+        if name in REPLACED:
+            raise ConfigError(f"{name} is not available", REPLACED[name])
         if name not in known:
             raise ConfigError(f"unknown option {name}", nearest(name, known), "pdesim --help")
         value = next(rest, None) if name in WITH_VALUE and not equals else text

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pdesim.cli.arguments import Parser
+from pdesim.completion.words import NAME
 from pdesim.errors import ConfigError, PdesimError, nearest, printable
 
 
@@ -17,6 +18,7 @@ def parser() -> Parser:
         "List the equations and the choices of every group of settings. With a NAME, show more\n"
         "about an equation, a group (steppers, operators, boundary, initial, ...) or functions.",
         "  pdesim list\n  pdesim list gray_scott\n  pdesim list steppers",
+        completes=(NAME,),
     )
     result.add_config_dir()
     return result
@@ -49,10 +51,10 @@ Section = tuple[str, list[str]]
 def _sections(name: str | None, config_dir: str | None) -> Iterator[Section]:
     """Yield the titles and lines of the overview, or of one equation or group."""
     from pdesim.config.compose import choices, groups
+    from pdesim.config.files import about_choice
+    from pdesim.config.folders import check_config_dir
 
-    folders = [Path(config_dir)] if config_dir else []
-    if folders and not folders[0].is_dir():
-        raise ConfigError(f"no such folder: {config_dir}", "--config-dir DIR with configs in it")
+    folders = check_config_dir(config_dir)
     if name is None:
         yield from _equations(config_dir, folders)
         for group in groups():
@@ -71,7 +73,7 @@ def _sections(name: str | None, config_dir: str | None) -> Iterator[Section]:
         yield from special[group]()
     elif group in groups():
         for choice in choices(group, folders):
-            yield choice, [_about_choice(group, choice, folders)]
+            yield choice, [about_choice(group, choice, folders)]
     else:
         known = [*choices("equation", folders), *groups(), "functions"]
         raise ConfigError(f"no equation or group is called {name}", nearest(name, known))
@@ -150,18 +152,3 @@ def _functions() -> Iterator[Section]:
         yield title, [abouts[title], *lines]
     yield "operators", [", ".join((*language.OPERATORS, language.GRADIENT))]
     yield "other names", [", ".join(f"{a} = {b}" for a, b in language.ALIASES.items())]
-
-
-def _about_choice(group: str, name: str, folders: Sequence[Path]) -> str:
-    """Return the comment at the top of a config."""
-    from pdesim.config.files import config_folder, read_text
-
-    paths = [folder / group / f"{name}.yaml" for folder in (*folders, config_folder())]
-    text = read_text(next(path for path in paths if path.is_file()))
-    about = []
-    for line in text.splitlines():
-        if not line.startswith("#"):
-            break
-        if not line.startswith("# @"):
-            about.append(line.lstrip("# ").rstrip())
-    return " ".join(about)

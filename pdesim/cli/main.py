@@ -15,8 +15,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from rich.console import Console
-
 from pdesim.cli.crash_report import EXIT_CODE, report, reported_in
 from pdesim.cli.hydra_options import PASSED_ON, TRUST, check_options, sort_words
 from pdesim.cli.streams import close_streams, keep_streams_usable
@@ -30,8 +28,12 @@ _PATH_ERRORS = (
 
 #: commands; each is implemented by the module of the same name in this package
 COMMANDS = (
-    "list", "render", "resume", "recover", "info", "export", "verify", "converge", "bench",
+    "list", "new", "render", "resume", "rerun", "recover", "info", "compare", "export", "verify",
+    "converge", "bench", "schema", "completion",
 )  # fmt: skip
+
+#: a command that the scripts of ``pdesim completion`` call
+HIDDEN_COMMAND = "complete"
 
 #: sections of settings that have an effect only on sweeps (-m)
 SWEEP_SECTIONS = ("sweep", "workers")
@@ -58,17 +60,22 @@ pdesim: equations as text in YAML, run as fast TensorFlow programs on CPU or GPU
   pdesim equation=custom "equation.rhs={u: '0.001*laplacian(u) + u - u**3'}"
 
   pdesim list [NAME]                             equations, steppers, functions and all choices
+  pdesim new NAME                                an equation file to start from
   pdesim render PATH [animation.colormap=magma]  draw a run, or all runs of a sweep, again
   pdesim resume RUN [time.end=200]               resume a stopped run, bit for bit
+  pdesim rerun RUN [--folder DIR]                compute a run again, and compare the result
   pdesim recover PATH                            repair a snapshots.h5 whose writer was killed
   pdesim info PATH [--json]                      settings, state and fields of a run or a sweep
+  pdesim compare A B [--field u] [--json]        norms of the difference of two runs
   pdesim export PATH --to netcdf                 also well, pdebench, vti, npz, xdmf
   pdesim verify equation=heat operators.order=4  measured orders of accuracy
   pdesim converge equation=heat grid=64          the error in space of a problem, from three grids
   pdesim bench equation=heat --sizes 64,256      the speed of the step loop
+  pdesim schema > pdesim.schema.json             the JSON Schema of YAML files, for editors
+  pdesim completion bash                         a completion script; also zsh, fish
   pdesim COMMAND --help                          more about a command
   pdesim --version                               the version
-  pdesim --hydra-help                            Hydra's own options (--cfg job, completion, ...)
+  pdesim --hydra-help                            Hydra's own options (--cfg job, ...)
 
 Settings (pdesim equation=NAME --cfg job shows them all with their values):
   grid=512 or [512,256]   domain.extent=2.5   domain.origin=0   domain.dimensions=2   seed=0
@@ -113,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _dispatch(arguments: list[str]) -> int:
     command = arguments[0] if arguments else "--help"
-    if command in COMMANDS:
+    if command in (*COMMANDS, HIDDEN_COMMAND):
         module = import_module(f"pdesim.cli.{command}")
         paths = [Path(text) for text in arguments[1:] if command == "resume" and "=" not in text]
         with reported_in(next(iter(paths), None)):
@@ -238,6 +245,8 @@ def _check_folder(folder: Path, overwrite: bool, setting: str = "hydra.run.dir")
 
 def _sweep(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> int:
     """Run a sweep."""
+    from rich.console import Console
+
     from pdesim.config.compose import compose_settings, is_given
     from pdesim.files import check_sweep_folder, new_folder
     from pdesim.sweep.compose import Composer
@@ -337,6 +346,7 @@ def _job(
     """
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
+    from rich.console import Console
 
     from pdesim.cli.resume import carry_on
     from pdesim.config.compose import to_yaml

@@ -166,6 +166,7 @@ def _facts(run: Summary) -> list[tuple[str, str | Text]]:
     boundary = next(iter(texts.values())) if alike else _join(f"{f}: {w}" for f, w in texts.items())
     return [
         ("run", run.path),
+        ("rerun of", run.rerun_of or ""),
         ("state", state),
         ("equation", _join([run.equation, run.title], ": ")),
         ("", "\n".join(run.formulas)),

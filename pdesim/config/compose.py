@@ -22,9 +22,9 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from pdesim.config import files as config_files
-from pdesim.config.files import CONFIG_NAME, config_folder
-from pdesim.config.files import choices as choices  # imported from here by other modules
-from pdesim.config.files import groups as groups
+from pdesim.config.folders import CONFIG_NAME, config_folder
+from pdesim.config.folders import choices as choices  # imported from here by other modules
+from pdesim.config.folders import groups as groups
 from pdesim.config.messages import translate_errors
 from pdesim.config.trust import (
     FOLDERS,

@@ -19,12 +19,12 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
 from omegaconf import OmegaConf
 
+from pdesim.config.folders import config_folder
 from pdesim.config.trust import GUARDED
 from pdesim.errors import ConfigError, OutputError
 from pdesim.files import check_aliases
 from pdesim.settings import check_keys
 
-CONFIG_NAME = "config"
 #: limit of the number of values in one file after its aliases are expanded, because OmegaConf is
 #: slow; the shipped files have fewer than 100 values
 MOST_SETTINGS = 5_000
@@ -87,28 +87,6 @@ class FileConfigSource(file_config_source.FileConfigSource):
         return ConfigResult(config=config, path=address, provider=self.provider, header=header)
 
 
-def config_folder() -> Path:
-    """Return the folder of the shipped configs, in the installed package or in a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    for folder in (package / "configs", package.parent / "configs"):
-        if (folder / f"{CONFIG_NAME}.yaml").is_file():
-            return folder
-    raise ConfigError("the shipped configs are missing", "a complete installation of pdesim")
-
-
-def groups() -> list[str]:
-    """Return the names of all config groups."""
-    return sorted(path.name for path in config_folder().iterdir() if path.is_dir())
-
-
-def choices(group: str, folders: Sequence[Path] = ()) -> list[str]:
-    """Return the names of the configs of a group, in the shipped folder and in other folders."""
-    found = set()
-    for folder in (config_folder(), *folders):
-        found |= {path.stem for path in (folder / group).glob("*.yaml") if path.is_file()}
-    return sorted(found)
-
-
 def use() -> None:
     """Make Hydra read files with :class:`FileConfigSource`."""
     Plugins.instance()  # must come first, since it registers Hydra's own class
@@ -130,6 +108,25 @@ def read_text(path: Path) -> str:
         raise ConfigError(
             f"{_shown(path)}, line {line}: this is not UTF-8 text", "a file that is saved as UTF-8"
         ) from None
+
+
+def about_choice(group: str, name: str, folders: Sequence[Path] = ()) -> str:
+    """Return the comment at the top of a config, without the lines ``# @...``.
+
+    Args:
+        group: the group of the config.
+        name: its name.
+        folders: folders with the user's configs, which take precedence over the shipped ones.
+    """
+    paths = [folder / group / f"{name}.yaml" for folder in (*folders, config_folder())]
+    text = read_text(next(path for path in paths if path.is_file()))
+    about = []
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            break
+        if not line.startswith("# @"):
+            about.append(line.lstrip("# ").rstrip())
+    return " ".join(about)
 
 
 def yaml_error(error: yaml.YAMLError, name: str, text: str) -> ConfigError:

@@ -14,7 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
-from pdesim.config.files import choices, groups
+from pdesim.config.folders import choices, groups
 from pdesim.errors import ConfigError, PdesimError, nearest
 from pdesim.settings import Settings, lies_in
 

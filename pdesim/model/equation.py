@@ -36,6 +36,8 @@ MOST_FIELDS, MOST_PARAMETERS = 64, 1000
 #: appear in pictures
 LONGEST_TEXTS = {"name": 100, "title": 200, "about": 10_000, "reference": 10_000}
 LONGEST_LABEL = 100
+#: regular expression of an equation's name, which becomes part of file names
+NAME_PATTERN = r"\w[\w.-]*"
 #: keys of an equation's settings that are not parameters
 KEYS = ("name", "title", "about", "reference", "fields", "rhs", "solve", "units", "labels")
 
@@ -177,7 +179,7 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
     if clash := set(given) & set(fields):
         raise ConfigError(f"{clash.pop()!r} is both a field and a parameter", "different names")
     name = str(spec.get("name") or name.rpartition("/")[2])
-    if not re.fullmatch(r"\w[\w.-]*", name):  # it becomes part of file names
+    if not re.fullmatch(NAME_PATTERN, name):
         raise ConfigError(f"equation.name is {name!r}", "letters, digits, and _ - . between them")
     values, definitions = _parameters(given)
     symbols = _symbols(axes, fields, values, definitions)

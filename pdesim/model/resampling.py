@@ -2,7 +2,7 @@
 
 The last array axes are those of the grid, x last; any axes may precede them. Periodic axes are
 continued periodically. On other axes, :func:`low_pass` reflects the values at the boundaries, and
-:func:`halve` uses one-sided interpolation.
+:func:`halve` and :func:`interpolate` use one-sided interpolation.
 """
 
 from __future__ import annotations
@@ -90,11 +90,56 @@ def halve(values: np.ndarray, periodic: Sequence[bool], spectral: bool = False) 
         if spectral and wraps:
             along = _halve_periodic(along)
         else:
-            index, weights = _window(along.shape[-1], wraps, spectral)
-            terms = [along[..., i] * w for i, w in zip(index.T, weights.T, strict=True)]
-            along = sum(terms, np.zeros(()))
+            along = _interpolate(along, np.arange(1, along.shape[-1], 2), wraps, spectral)
         values = np.moveaxis(along, -1, -1 - number)
     return values
+
+
+def interpolate(
+    values: np.ndarray,
+    positions: Sequence[np.ndarray],
+    periodic: Sequence[bool],
+    many: bool = False,
+) -> np.ndarray:
+    """Interpolate values at the points of another grid by polynomials along each axis.
+
+    The polynomials pass through the 8 nearest cell centres, or 12 with ``many``. At cell centres
+    the values are reproduced exactly. Beyond the last centre of an axis that is not periodic the
+    values are extrapolated.
+
+    Args:
+        values: the values, shape ``(..., *grid.shape)``.
+        positions: the coordinates of the points along each axis, x first, in cells: the centre of
+            cell i has the position i + 1/2.
+        periodic: whether each coordinate axis is periodic, x first.
+        many: whether to use more points, for values that were computed with spectral operators.
+
+    Returns:
+        An array of shape ``(..., *(len(p) for p in reversed(positions)))``.
+    """
+    for number, (places, wraps) in enumerate(zip(positions, periodic, strict=True)):
+        along = np.moveaxis(values, -1 - number, -1)
+        values = np.moveaxis(_interpolate(along, places, wraps, many), -1, -1 - number)
+    return values
+
+
+def interpolation_uses_any(
+    flags: np.ndarray,
+    positions: Sequence[np.ndarray],
+    periodic: Sequence[bool],
+    many: bool = False,
+) -> np.ndarray:
+    """Return the points for which :func:`interpolate` uses at least one of the flagged cells.
+
+    Args:
+        flags: a boolean array of shape ``(..., *grid.shape)``.
+        positions, periodic, many: see :func:`interpolate`.
+    """
+    for number, (places, wraps) in enumerate(zip(positions, periodic, strict=True)):
+        along = np.moveaxis(flags, -1 - number, -1)
+        index, weights = _window(along.shape[-1], places, wraps, many)
+        flags = np.moveaxis(np.any(along[..., index] & (weights != 0), axis=-1), -1, -1 - number)
+    return flags
 
 
 def uses_any(flags: np.ndarray, periodic: Sequence[bool], spectral: bool = False) -> np.ndarray:
@@ -104,11 +149,15 @@ def uses_any(flags: np.ndarray, periodic: Sequence[bool], spectral: bool = False
         flags: a boolean array of shape ``(..., *grid.shape)``.
         periodic, spectral: see :func:`halve`.
     """
-    for number, wraps in enumerate(periodic):
-        along = np.moveaxis(flags, -1 - number, -1)
-        index, _ = _window(along.shape[-1], wraps, spectral)
-        flags = np.moveaxis(np.any(along[..., index], axis=-1), -1, -1 - number)
-    return flags
+    positions = [np.arange(1, cells, 2) for cells in flags.shape[-len(periodic) :][::-1]]
+    return interpolation_uses_any(flags, positions, periodic, spectral)
+
+
+def _interpolate(values: np.ndarray, places: np.ndarray, periodic: bool, many: bool) -> np.ndarray:
+    """Interpolate values along the last axis; see :func:`interpolate`."""
+    index, weights = _window(values.shape[-1], places, periodic, many)
+    terms = [values[..., i] * w for i, w in zip(index.T, weights.T, strict=True)]
+    return sum(terms, np.zeros(()))
 
 
 def _halve_periodic(values: np.ndarray) -> np.ndarray:
@@ -120,18 +169,19 @@ def _halve_periodic(values: np.ndarray) -> np.ndarray:
     return np.fft.irfft(modes, cells, axis=-1)[..., ::2]
 
 
-def _window(cells: int, periodic: bool, many: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return the fine cells used for each coarse cell, and their weights.
+def _window(
+    cells: int, places: np.ndarray, periodic: bool, many: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the cells used for each point, and their weights.
 
-    Both the indices and the weights have the shape ``(cells // 2, points)``.
+    Both the indices and the weights have the shape ``(len(places), points)``.
     """
     points = min(MANY_POINTS if many else POINTS, cells)
-    middle = np.arange(1, cells, 2)
-    first = middle - points // 2
+    first = np.floor(places - 0.5).astype(int) - points // 2 + 1
     if not periodic:
         first = np.clip(first, 0, cells - points)
     index = first[:, np.newaxis] + np.arange(points)
-    distance = index + 0.5 - middle[:, np.newaxis]
+    distance = index + 0.5 - places[:, np.newaxis]
     return index % cells, _lagrange(distance)
 
 

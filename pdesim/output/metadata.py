@@ -17,6 +17,8 @@ from pdesim.files import load_yaml, read_text
 from pdesim.model.equation import KEYS
 from pdesim.model.grid import Grid, square_extents
 
+#: attribute with the folder of the run that this one repeats (pdesim rerun)
+RERUN_OF = "rerun_of"
 #: limit of the characters in the attribute ``boundary``. A condition takes about 40 characters, and
 #: an equation has at most 64 fields on three axes
 LONGEST_BOUNDARY = 2**16

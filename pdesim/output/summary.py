@@ -15,10 +15,7 @@ from pdesim.errors import OutputError
 from pdesim.files import reading
 from pdesim.output.axis import Axis
 from pdesim.output.convergence import read_convergence, settings_digest
-from pdesim.output.metadata import (
-    read_boundary_kinds,
-    read_parameters,
-)
+from pdesim.output.metadata import RERUN_OF, read_boundary_kinds, read_parameters
 from pdesim.output.reader import Snapshots
 from pdesim.output.run_folder import SNAPSHOTS, RunFolder
 
@@ -98,6 +95,8 @@ class Summary:
     stepper: str | None
     precision: str | None
     seed: int | None
+    #: folder of the run that this one repeats (pdesim rerun)
+    rerun_of: str | None
     frames: int
     first_time: float
     last_time: float
@@ -158,6 +157,7 @@ def summarize(path: str | Path) -> Summary:
             stepper=status.get("stepper") or _stepper(config),
             precision=_text(attributes, "precision"),
             seed=_integer(attributes.get("seed")),
+            rerun_of=_text(attributes, RERUN_OF),
             frames=count,
             first_time=float(times[0]),
             last_time=float(times[-1]),

@@ -80,7 +80,7 @@ def continue_run(
     with Snapshots(path) as snapshots:
         times, attributes, fields = snapshots.times, snapshots.attributes, snapshots.fields
         shape = snapshots[snapshots.fields[0]].shape[1:] if snapshots.fields else ()
-    stored = _config(attributes, path)
+    stored = stored_config(attributes, path)
     values = _merged(stored, requested)
     settings, name = read_settings(values), str(attributes.get("equation_name", "custom"))
     text = dump_yaml(values)
@@ -135,7 +135,17 @@ def _without_effect(requested: Mapping[str, Any], folder: Path) -> list[str]:
     return [f"{', '.join(names)}: no effect, since the run is finished{hint}"]
 
 
-def _config(attributes: Mapping[str, Any], path: Path) -> dict[str, Any]:
+def stored_config(attributes: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Return the validated settings of a run.
+
+    Args:
+        attributes: the attributes of the snapshot file.
+        path: the snapshot file, for errors.
+
+    Raises:
+        OutputError: if the settings are missing or cannot be read.
+        ConfigError: if a setting is invalid.
+    """
     try:
         values = load_yaml(str(attributes["config"]))
         if not isinstance(values, dict):

@@ -98,7 +98,8 @@ def open_recorder(job: Job, worker: Worker) -> Recorder:
     if job.resume:
         update_attributes(run.snapshots, {"config": job.config_yaml})
     else:
-        create_snapshots(run.snapshots, layout, _attributes(plan, layout, job.config_yaml))
+        attributes = {**_attributes(plan, layout, job.config_yaml), **job.attributes}
+        create_snapshots(run.snapshots, layout, attributes)
     writer = SnapshotWriter(run.snapshots, layout)
     diagnostics = DiagnosticsFile(
         run.diagnostics, plan.equation.fields, plan.grid.cell_volume, writer.frames, layout.mask

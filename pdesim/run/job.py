@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pdesim.errors import InterruptedRun, PdesimError
@@ -19,6 +20,7 @@ class Job:
         config_yaml: the resolved configuration as YAML text, which is stored with the frames.
         resume: whether to append to the frames in the folder.
         number: number of the member in its sweep; 0 for a single run.
+        attributes: further attributes of the snapshot file of a new run.
     """
 
     plan: Plan
@@ -26,6 +28,7 @@ class Job:
     config_yaml: str
     resume: bool = False
     number: int = 0
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

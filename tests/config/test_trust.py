@@ -130,11 +130,16 @@ def test_hydras_launchers_need_trust(folder, capsys):
 
 
 def test_options_of_hydra_need_no_settings(folder, monkeypatch):
-    """``--shell-completion install=bash`` is no setting, and reads no file of a stranger's."""
     handed = []
     monkeypatch.setattr(cli, "_start", lambda arguments, folder: handed.append(arguments) or 0)
-    assert main(["--shell-completion", "install=bash"]) == 0
-    assert handed == [["--shell-completion", "install=bash"]]
+    assert main(["--hydra-help"]) == 0
+    assert handed == [["--hydra-help"]]
+
+
+@pytest.mark.parametrize("option", ["--shell-completion", "-sc"])
+def test_hydras_completion_is_replaced(option, capsys):
+    assert main([option, "install=bash"]) == 2
+    assert "pdesim completion bash" in capsys.readouterr().err
 
 
 def test_a_folder_given_with_its_section_is_given(folder):

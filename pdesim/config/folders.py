@@ -1,0 +1,52 @@
+"""The folders and the names of configuration files. This module imports no other library.
+
+Shell completion needs these names within a fraction of a second, the time that Hydra takes to
+import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pdesim.errors import ConfigError
+
+CONFIG_NAME = "config"
+
+
+def config_folder() -> Path:
+    """Return the folder of the shipped configs, in the installed package or in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "configs", package.parent / "configs"):
+        if (folder / f"{CONFIG_NAME}.yaml").is_file():
+            return folder
+    raise ConfigError("the shipped configs are missing", "a complete installation of pdesim")
+
+
+def groups() -> list[str]:
+    """Return the names of all config groups."""
+    return sorted(path.name for path in config_folder().iterdir() if path.is_dir())
+
+
+def choices(group: str, folders: Sequence[Path] = ()) -> list[str]:
+    """Return the names of the configs of a group, in the shipped folder and in other folders."""
+    found = set()
+    for folder in (config_folder(), *folders):
+        found |= {path.stem for path in (folder / group).glob("*.yaml") if path.is_file()}
+    return sorted(found)
+
+
+def check_config_dir(config_dir: str | None) -> list[Path]:
+    """Return a list of the folder with the user's configs, which is empty if there is none.
+
+    Args:
+        config_dir: the value of ``--config-dir``.
+
+    Raises:
+        ConfigError: if there is no such folder.
+    """
+    if config_dir is None:
+        return []
+    if not Path(config_dir).is_dir():
+        raise ConfigError(f"no such folder: {config_dir}", "--config-dir DIR with configs in it")
+    return [Path(config_dir)]

@@ -1,0 +1,143 @@
+"""The JSON Schemas of the sections ``equation``, ``initial`` and ``boundary``.
+
+In these sections users choose the names, so that no class describes them completely.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pdesim.formula.language import AXES, reserved_names
+from pdesim.model.boundary_conditions import KINDS, LAPLACIAN, PAIRS, SIDES, build_boundary
+from pdesim.model.equation import (
+    KEYS,
+    LONGEST_LABEL,
+    LONGEST_TEXTS,
+    MOST_FIELDS,
+    NAME_PATTERN,
+    Equation,
+)
+from pdesim.schema.comments import attributes_of, description_of
+
+Schema = dict[str, Any]
+
+#: an identifier; other alphabets are allowed
+IDENTIFIER = "^[A-Za-z_\u0080-\uffff][A-Za-z0-9_\u0080-\uffff]*$"
+#: a formula, or a constant
+VALUE: Schema = {"type": ["string", "number"]}
+
+
+def equation_schema() -> Schema:
+    """Return the schema of the settings of an equation.
+
+    No key is required, because a file may complete another one.
+    """
+    about = attributes_of(Equation)
+    texts = {
+        key: {"type": ["string", "number", "null"], "maxLength": length}
+        for key, length in LONGEST_TEXTS.items()
+    }
+    texts["name"] |= {"pattern": f"^{NAME_PATTERN}$"}
+    named = {"type": "string", "pattern": IDENTIFIER, "maxLength": LONGEST_LABEL}
+    labels: Schema = {
+        "type": ["object", "null"],
+        "additionalProperties": {"type": ["string", "integer"], "maxLength": LONGEST_LABEL},
+    }
+    formulas: Schema = {
+        "type": ["object", "null"],
+        "propertyNames": {"pattern": IDENTIFIER, "not": {"enum": [*reserved_names("field")]}},
+        "additionalProperties": VALUE,
+    }
+    keys: Schema = {
+        **texts,
+        "fields": {"type": ["array", "null"], "items": named, "minItems": 1,
+                   "maxItems": MOST_FIELDS, "uniqueItems": True},
+        "rhs": {**formulas, "description": "du/dt = ...: a formula for each field"},
+        "solve": {**formulas, "description": "0 = ...: a formula for each field, steady problems"},
+        "units": labels,
+        "labels": labels,
+    }  # fmt: skip
+    return {
+        "description": "The fields, the formulas and the parameters of an equation. Names other "
+        f"than {', '.join(KEYS)} are parameters: numbers, or formulas as text.",
+        "type": "object",
+        "properties": {key: {"description": about.get(key, ""), **keys[key]} for key in KEYS},
+        "propertyNames": {"pattern": IDENTIFIER, "not": {"enum": [*reserved_names("parameter")]}},
+        "additionalProperties": VALUE,
+        "not": {"required": ["rhs", "solve"], "properties": {"rhs": {"type": "object"},
+                                                             "solve": {"type": "object"}}},
+    }  # fmt: skip
+
+
+def initial_schema(settings: Schema) -> Schema:
+    """Return the schema of the initial state: a formula or a number for each field.
+
+    Args:
+        settings: the schema of the section that is derived from its class.
+    """
+    return {
+        **settings,
+        "properties": {"default": {**VALUE, "description": "for all fields that are not named"}},
+        "propertyNames": {"pattern": IDENTIFIER},
+    }
+
+
+def boundary_schemas() -> dict[str, Schema]:
+    """Return the schemas of the boundary conditions: of the section, and of its parts.
+
+    Returns:
+        A mapping from names in ``$defs`` to schemas; the section is ``Boundary``.
+    """
+    values = dict.fromkeys(("dirichlet", "neumann"), VALUE)
+    robin: Schema = {
+        "description": "a*u + b*du/dn = value",
+        "type": "object",
+        "properties": {"a": {"type": "number"}, "b": {"type": "number"}, "value": VALUE},
+        "required": ["a", "b"],
+        "additionalProperties": False,
+    }
+    second: Schema = {
+        "description": "a second condition, for laplacian(u); a value is a Dirichlet condition",
+        "type": ["string", "number", "object"],
+        "properties": {**values, "robin": robin},
+        "additionalProperties": False,
+        "maxProperties": 1,
+    }
+    names = {"enum": [*(kind for kind in KINDS if kind != "robin"), *PAIRS]}
+    named = {"anyOf": [names, {"$ref": "#/$defs/Interpolation"}]}
+    condition: Schema = {
+        "type": ["object", "null"],
+        "properties": {"periodic": {"const": 0}, **values, "robin": robin, LAPLACIAN: second},
+        "additionalProperties": False,
+        "minProperties": 1,
+        "maxProperties": 2,
+    }
+    sides: Schema = {
+        "type": "object",
+        "properties": {side: {"$ref": "#/$defs/Condition"} for side in SIDES},
+        "additionalProperties": False,
+    }
+    layer = {
+        "if": {"type": "object", "anyOf": [{"required": [side]} for side in SIDES]},
+        "then": sides,
+        "else": {"$ref": "#/$defs/Condition"},
+    }
+    layers = {
+        key: {"$ref": "#/$defs/Layer"} for key in ("default", *AXES)
+    } | {"mask": {"$ref": "#/$defs/Condition"}}  # fmt: skip
+    field: Schema = {
+        "description": "The conditions of one field",
+        "type": ["object", "null"],
+        "properties": layers,
+        "additionalProperties": False,
+    }
+    return {
+        "Condition": {"if": {"type": "string"}, "then": named, "else": condition},
+        "Layer": layer,
+        "Boundary": {
+            "description": description_of(build_boundary),
+            "type": "object",
+            "properties": layers,
+            "additionalProperties": field,
+        },
+    }
