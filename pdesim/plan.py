@@ -17,7 +17,7 @@ from pdesim.formula import is_condition, names_in
 from pdesim.model.boundary_conditions import Boundary, build_boundary
 from pdesim.model.equation import Equation, build_equation, unused_parameters
 from pdesim.model.grid import Grid, build_grid
-from pdesim.model.initial_conditions import build_initial
+from pdesim.model.initial_conditions import InitialConditions, build_initial
 from pdesim.model.obstacles import Mask
 from pdesim.model.storage import STATE_COPIES, check_bits, check_memory, check_stored_range
 from pdesim.operators import build_discretisation
@@ -242,6 +242,47 @@ def build_plan(
     Raises:
         PdesimError: for invalid settings.
     """
+    problem, initial, notes = build_problem(settings, name, resume_from)
+    grid, equation = problem.grid, problem.equation
+    check_wall_values(problem, (settings.time.start, settings.time.end))
+    check_picture(settings.animation, equation.fields, grid.axes, settings.output.fields)
+    check_bits(settings)
+    output = settings.output
+    selection = build_selection(grid, equation.fields, output.fields, output.stride, output.region)
+    if resume_from is not None:
+        return replace(_continued(settings, problem, selection, resume_from), notes=notes)
+    start = settings.time.start
+    state = initial_values(settings, problem, initial, drawn_on)
+    if equation.steady:
+        check_solvable(problem)
+        evolution, times = None, np.array([start])
+        targets = times
+    else:
+        times = frame_times(settings)
+        evolution, targets = _evolution(settings, problem, state, times)
+    check_stored_range(settings, equation, state, selection.fields)
+    first = InitialState(state.astype(settings.device.precision, copy=False))
+    plan = Plan(settings, problem, evolution, times, targets, first, selection, notes=notes)
+    if not plan.is_steady and not plan.step.adaptive and plan.steps_left > MAX_STEPS:
+        raise ConfigError(
+            f"this run would take {plan.steps_left:.3g} steps",
+            f"at most {MAX_STEPS:.0e} steps: a larger time.dt or an earlier time.end",
+        )
+    return plan
+
+
+def build_problem(
+    settings: Settings, name: str = "custom", resume_from: Checkpoint | None = None
+) -> tuple[Problem, InitialConditions, tuple[str, ...]]:
+    """Return the problem, the formulas of its initial state, and notes for the user.
+
+    Args:
+        settings, name: see :func:`build_plan`.
+        resume_from: the checkpoint from which a run is resumed, whose obstacles are used.
+
+    Raises:
+        PdesimError: for invalid settings.
+    """
     grid = build_grid(settings)
     equation = build_equation(settings.equation, grid.axes, name)
     check_memory(grid, equation, settings)
@@ -269,33 +310,17 @@ def build_plan(
     problem = Problem(equation, grid, boundary, scheme, mask)
     check_problem(problem)
     check_numbers(problem, settings.device.precision)
-    check_wall_values(problem, (settings.time.start, settings.time.end))
-    check_picture(settings.animation, equation.fields, grid.axes, settings.output.fields)
-    check_bits(settings)
-    output = settings.output
-    selection = build_selection(grid, equation.fields, output.fields, output.stride, output.region)
-    if resume_from is not None:
-        return replace(_continued(settings, problem, selection, resume_from), notes=notes)
-    start, parameters = settings.time.start, equation.parameters
-    periodic, seed = boundary.periodic_axes, settings.seed
-    state = initial.evaluate(grid, periodic, parameters, seed, start, drawn_on)
-    state = state if mask is None else mask.fill(state)
-    if equation.steady:
-        check_solvable(problem)
-        evolution, times = None, np.array([start])
-        targets = times
-    else:
-        times = frame_times(settings)
-        evolution, targets = _evolution(settings, problem, state, times)
-    check_stored_range(settings, equation, state, selection.fields)
-    first = InitialState(state.astype(settings.device.precision, copy=False))
-    plan = Plan(settings, problem, evolution, times, targets, first, selection, notes=notes)
-    if not plan.is_steady and not plan.step.adaptive and plan.steps_left > MAX_STEPS:
-        raise ConfigError(
-            f"this run would take {plan.steps_left:.3g} steps",
-            f"at most {MAX_STEPS:.0e} steps: a larger time.dt or an earlier time.end",
-        )
-    return plan
+    return problem, initial, notes
+
+
+def initial_values(
+    settings: Settings, problem: Problem, initial: InitialConditions, drawn_on: Grid | None = None
+) -> np.ndarray:
+    """Return the initial state, shape ``(fields, *grid.shape)``; see :func:`build_plan`."""
+    periodic, start = problem.boundary.periodic_axes, settings.time.start
+    names = problem.parameters
+    state = initial.evaluate(problem.grid, periodic, names, settings.seed, start, drawn_on)
+    return state if problem.mask is None else problem.mask.fill(state)
 
 
 def _evolution(
