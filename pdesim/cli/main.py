@@ -30,7 +30,8 @@ _PATH_ERRORS = (
 
 #: commands; each is implemented by the module of the same name in this package
 COMMANDS = (
-    "list", "render", "resume", "recover", "info", "export", "verify", "converge", "bench",
+    "list", "analyze", "render", "resume", "recover", "info", "export", "verify", "converge",
+    "bench",
 )  # fmt: skip
 
 #: sections of settings that have an effect only on sweeps (-m)
@@ -58,6 +59,7 @@ pdesim: equations as text in YAML, run as fast TensorFlow programs on CPU or GPU
   pdesim equation=custom "equation.rhs={u: '0.001*laplacian(u) + u - u**3'}"
 
   pdesim list [NAME]                             equations, steppers, functions and all choices
+  pdesim analyze equation=brusselator            steady states, their stability, patterns
   pdesim render PATH [animation.colormap=magma]  draw a run, or all runs of a sweep, again
   pdesim resume RUN [time.end=200]               resume a stopped run, bit for bit
   pdesim recover PATH                            repair a snapshots.h5 whose writer was killed
