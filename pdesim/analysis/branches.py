@@ -116,8 +116,8 @@ def build_stretch(
                 distances[place] = min(distances[place], distance)
     pairs = []
     while distances.size and np.isfinite(distances).any():
-        place = np.unravel_index(int(distances.argmin()), distances.shape)
-        pairs.append((int(place[0]), int(place[1])))
-        distances[place[0], :] = np.inf
-        distances[:, place[1]] = np.inf
+        first, last = divmod(int(distances.argmin()), distances.shape[1])
+        pairs.append((first, last))
+        distances[first, :] = np.inf
+        distances[:, last] = np.inf
     return Stretch(low, high, below, above, tuple(pairs))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from pdesim.analysis.classify import classify
-from pdesim.analysis.growth import Survey, directions, survey, without_rounding
+from pdesim.analysis.growth import Survey, directions, frequencies, survey, without_rounding
 from pdesim.analysis.modes import Admissible, build_admissible, fastest_admissible
+from pdesim.analysis.patterns import resolution_notes, wave
 from pdesim.analysis.reactions import Linearisation, build_reactions, linearise
 from pdesim.analysis.result import Analysis, Curve, State, Wave
 from pdesim.analysis.states import States, find_states, wall_notes
@@ -17,8 +16,6 @@ from pdesim.operators.problem import Problem
 
 #: number of points of a curve, and of waves in a table
 CURVE_POINTS, TABLE_WAVES = 241, 12
-#: the fewest cells per wavelength that are enough for a growing wave
-ENOUGH_CELLS = 8.0
 
 
 def analyze_problem(problem: Problem, state: np.ndarray, time: float = 0.0) -> Analysis:
@@ -40,7 +37,7 @@ def analyze_problem(problem: Problem, state: np.ndarray, time: float = 0.0) -> A
     ]
     notes = [*states.notes, *_notes(problem, states, time), *admissible.notes]
     for one in found:
-        notes += resolution_notes(one, problem)
+        notes += resolution_notes(problem, one.text, one.pattern, one.band, one.admissible.growth)
     return Analysis(
         equation=problem.equation.name,
         parameters=dict(problem.parameters),
@@ -71,9 +68,7 @@ def _notes(problem: Problem, states: States, time: float) -> list[str]:
             "no uniform steady state was found: the reactions have no common zero, or none near "
             "the values that were tried"
         )
-    walls = [note for values in states.values.T for note in wall_notes(problem, values)]
-    if len(walls) == states.values.shape[1]:
-        notes += walls
+    notes += wall_notes(problem, states.values)
     return notes
 
 
@@ -107,36 +102,6 @@ def analyze_state(linear: Linearisation, admissible: Admissible, states: States)
         modes=_modes(linear, admissible, best),
         curve=_curve(linear, best),
     )
-
-
-def wave(linear: Linearisation, vector: np.ndarray) -> Wave:
-    """Return the growth rate, frequency and size of a wave."""
-    grid = linear.reactions.problem.grid
-    rates = linear.eigenvalues(vector[:, np.newaxis])
-    length = float(np.linalg.norm(vector))
-    size = 2 * np.pi / length if length else np.inf
-    fits_grid = all(
-        abs(k) * h <= np.pi * (1 + 1e-9) for k, h in zip(vector, grid.spacing, strict=True)
-    )
-    on_grid = linear.eigenvalues(vector[:, np.newaxis], on_grid=True) if fits_grid else None
-    return Wave(
-        vector=tuple(vector.tolist()),
-        growth=float(without_rounding(rates)[0]),
-        frequency=float(_frequencies(rates)[0]),
-        growth_on_grid=None if on_grid is None else float(without_rounding(on_grid)[0]),
-        cells=size / max(grid.spacing),
-        fits=tuple(extent / size for extent in grid.extent),
-        counts=tuple(
-            float(abs(k) * extent / (2 * np.pi))
-            for k, extent in zip(vector, grid.extent, strict=True)
-        ),
-    )
-
-
-def _frequencies(rates: np.ndarray) -> np.ndarray:
-    """Return the angular frequencies of the leading eigenvalues, without rounding errors."""
-    frequency = np.abs(rates[:, 0].imag)
-    return np.where(frequency <= 1e-9 * np.abs(rates).max(axis=1), 0.0, frequency)
 
 
 def _axis(best: Survey) -> int:
@@ -190,32 +155,4 @@ def _curve(linear: Linearisation, best: Survey) -> Curve:
     spacing = np.array(grid.spacing)[:, np.newaxis]
     too_short = (np.abs(waves) * spacing > np.pi * (1 + 1e-9)).any(axis=0)
     growth_on_grid = np.where(too_short, np.nan, without_rounding(on_grid))
-    return Curve(wavenumbers, without_rounding(rates), _frequencies(rates), growth_on_grid)
-
-
-def resolution_notes(state: State, problem: Problem) -> list[str]:
-    """Return notes on growing waves that are too short for the grid or too long for the domain."""
-    pattern, notes = state.pattern, []
-    if pattern is None or pattern.growth <= 0:
-        return []
-    spacing, extent = max(problem.grid.spacing), problem.grid.extent
-    if pattern.cells < ENOUGH_CELLS:
-        factor = ENOUGH_CELLS / pattern.cells
-        points = _joined([16 * int(np.ceil(n * factor / 16)) for n in problem.grid.points])
-        notes.append(
-            f"about {state.text}, waves of length {pattern.wavelength:.4g} grow fastest, which is "
-            f"only {pattern.cells:.2g} cells of {spacing:.3g}; grid={points} gives "
-            f"{ENOUGH_CELLS:g} cells"
-        )
-    if state.admissible.growth <= 0 and state.band is not None:
-        notes.append(
-            f"about {state.text}, waves of length {pattern.wavelength:.4g} grow, but no growing "
-            f"wave fits into the domain of {' x '.join(f'{length:.4g}' for length in extent)}"
-        )
-    return notes
-
-
-def _joined(numbers: Sequence[int]) -> str:
-    if len(set(numbers)) == 1 and len(numbers) > 1:
-        return str(numbers[0])
-    return f"[{','.join(map(str, numbers))}]"
+    return Curve(wavenumbers, without_rounding(rates), frequencies(rates), growth_on_grid)

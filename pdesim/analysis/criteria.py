@@ -6,8 +6,8 @@ For the Jacobian J(k) with the eigenvalues s_1 ... s_n:
   all pairs changes its sign there (the determinant of the bialternate product; Guckenheimer, Myers,
   Sturmfels, SIAM J. Numer. Anal. 34 (1997) 1, doi:10.1137/S0036142993253461).
 - *zero eigenvalue*: a real eigenvalue of J(0) crosses 0, and (-1)^n det J(0) changes its sign.
-- *Turing*: a real eigenvalue of J(k) crosses 0 at a wave number k > 0 at which (-1)^n det J(k) has a
-  minimum (Murray, Mathematical Biology II, sec. 2.3). This may also happen after a Hopf
+- *Turing*: a real eigenvalue of J(k) crosses 0 at a wave number k > 0 at which (-1)^n det J(k) has
+  a minimum (Murray, Mathematical Biology II, sec. 2.3). This may also happen after a Hopf
   bifurcation.
 - *wave*: the largest growth rate over k > 0 crosses 0 and the wave oscillates, while uniform
   perturbations decay.
@@ -102,7 +102,7 @@ def _along(linear: Linearisation, wavenumbers: np.ndarray) -> np.ndarray:
 def _steady_measure(linear: Linearisation) -> Function:
     """Return a function of the wave number that is positive where (-1)^n det J is negative.
 
-    It is ``-sign((-1)^n det J) / sum(1/|s_i|)``. Near a zero of an eigenvalue it is this eigenvalue.
+    It is ``-sign((-1)^n det J) / sum(1/|s_i|)``, which is nearly an eigenvalue close to its zero.
     """
 
     def measure(wavenumbers: np.ndarray) -> np.ndarray:

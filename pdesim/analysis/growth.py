@@ -107,6 +107,12 @@ def without_rounding(rates: np.ndarray) -> np.ndarray:
     return np.where(np.abs(growth) <= ROUNDING * np.abs(rates).max(axis=1), 0.0, growth)
 
 
+def frequencies(rates: np.ndarray) -> np.ndarray:
+    """Return the angular frequencies of the leading eigenvalues, without rounding errors."""
+    frequency = np.abs(rates[:, 0].imag)
+    return np.where(frequency <= ROUNDING * np.abs(rates).max(axis=1), 0.0, frequency)
+
+
 def survey(linear: Linearisation, direction: np.ndarray) -> Survey:
     """Return the local maxima of the growth rate and the band of growing waves."""
     grid = linear.reactions.problem.grid

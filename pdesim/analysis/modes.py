@@ -50,8 +50,8 @@ def build_admissible(problem: Problem) -> Admissible:
         bases.append("cosine")
         notes.append(
             f"no sine or cosine waves satisfy the boundary conditions along {name}; wave numbers "
-            f"pi*n/L{name} are used, which is approximately correct for waves much shorter than the "
-            "domain"
+            f"pi*n/L{name} are used, which is approximately correct for waves much shorter than "
+            "the domain"
         )
     if problem.mask is not None:
         notes.append("obstacles are ignored: the waves are those of a domain without them")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pdesim.analysis.result import Analysis, State, Thresholds
+from pdesim.errors import ConfigError
 from pdesim.files import writing
 
 #: largest number of states that are drawn
@@ -21,16 +22,23 @@ def plot(analysis: Analysis, path: Path) -> None:
 
     Raises:
         OutputError: if the file cannot be written.
+        ConfigError: if there is no state to plot.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    panels = 1 if analysis.thresholds is None else 2
+    panels = int(bool(analysis.states)) + int(analysis.thresholds is not None)
+    if not panels:
+        raise ConfigError(
+            "there is nothing to plot: no uniform steady state was found",
+            "an equation with a uniform steady state",
+        )
     figure = Figure(figsize=(6.4 * panels, 4.4), layout="constrained")
     FigureCanvasAgg(figure)
-    _over_wavenumber(figure.add_subplot(1, panels, 1), analysis)
+    if analysis.states:
+        _over_wavenumber(figure.add_subplot(1, panels, 1), analysis)
     if analysis.thresholds is not None:
-        _over_parameter(figure.add_subplot(1, panels, 2), analysis.thresholds)
+        _over_parameter(figure.add_subplot(1, panels, panels), analysis.thresholds)
     with writing(path, "--plot") as temporary:
         figure.savefig(temporary, format=path.suffix.lstrip(".").lower(), dpi=110)
 
@@ -50,7 +58,7 @@ def _over_wavenumber(axes: Any, analysis: Analysis) -> None:
     if len(parameters) < 70:
         axes.set_title(f"{analysis.equation}: {parameters}" if parameters else analysis.equation)
     _limit(axes, [state.curve.growth for state in _drawn(analysis)])
-    axes.set_xlim(left=0)
+    axes.set_xlim(0, max(state.curve.wavenumbers[-1] for state in _drawn(analysis)))
     _finish(axes)
 
 
@@ -69,7 +77,7 @@ def _differs(state: State) -> bool:
 
 def _mark(axes: Any, state: State, color: str, first: bool) -> None:
     """Mark the waves that fit into the domain, and the fastest growing wave."""
-    inside = state.numbers
+    inside = state.numbers[state.numbers <= state.curve.wavenumbers[-1]]
     if 0 < len(inside) <= MOST_MARKS:
         growth = np.interp(inside, state.curve.wavenumbers, state.curve.growth)
         label = "fits into the domain" if first else None
@@ -120,11 +128,11 @@ def _limit(axes: Any, arrays: list[np.ndarray]) -> None:
     top = float(rates.max(initial=0.0))
     low = float(rates.min(initial=0.0))
     if top > 0:
-        axes.set_ylim(max(low, -2.5 * top) - 0.1 * top, 1.25 * top)
+        axes.set_ylim(max(low, -5 * top) - 0.1 * top, 1.25 * top)
 
 
 def _finish(axes: Any) -> None:
     axes.grid(alpha=0.3, linewidth=0.5)
     axes.spines[["top", "right"]].set_visible(False)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize=8, frameon=False, loc="lower left")
+        axes.legend(fontsize=8, frameon=False, loc="best")

@@ -33,7 +33,7 @@ class States:
     notes: tuple[str, ...]
 
 
-def find_states(reactions: Reactions, state: np.ndarray) -> States:
+def find_states(reactions: Reactions, state: np.ndarray, exact: bool = True) -> States:
     """Return the uniform steady states of a problem.
 
     If a line or plane of states is steady, as for the heat equation, the one with the mean of the
@@ -42,12 +42,14 @@ def find_states(reactions: Reactions, state: np.ndarray) -> States:
 
     Args:
         state: the initial state, shape ``(fields, *grid.shape)``.
+        exact: whether polynomials are eliminated, which finds all states but may take 0.1 s.
     """
     constraints = build_constraints(reactions)
     means, sources = _means(reactions.problem, state)
     starts, scale = random_starts(state, means[:, np.newaxis])
     targets = constraints.rows @ means
-    elimination = None if len(constraints.rows) else build_elimination(reactions)
+    eliminates = exact and not len(constraints.rows)
+    elimination = build_elimination(reactions) if eliminates else None
     finder = RootFinder(constraints, targets, elimination, starts, scale)
     values = finder.find(reactions)
     notes = _constraint_notes(constraints, targets, reactions, sources)
@@ -127,28 +129,38 @@ def combination(row: np.ndarray, fields: Sequence[str]) -> str:
     return text
 
 
-def wall_notes(problem: Problem, values: np.ndarray) -> list[str]:
-    """Return a note if a uniform state does not satisfy the boundary conditions.
+def wall_notes(problem: Problem, states: np.ndarray) -> list[str]:
+    """Return a note if uniform states do not satisfy the boundary conditions.
+
+    Args:
+        states: shape ``(fields, states)``.
+    """
+    failing = [values for values in states.T if not satisfies_walls(problem, values)]
+    if not failing:
+        return []
+    texts = (
+        ", ".join(f"{f} = {v:.4g}" for f, v in zip(problem.equation.fields, values, strict=True))
+        for values in failing
+    )
+    return [
+        f"{'; '.join(texts)} does not satisfy the boundary conditions: the analysis applies to the "
+        "interior, away from boundary layers"
+    ]
+
+
+def satisfies_walls(problem: Problem, values: np.ndarray) -> bool:
+    """Return whether a uniform state satisfies the boundary conditions.
 
     A uniform state satisfies ``a*u + b*du/dn = value`` if ``a*u = value``.
 
     Args:
         values: the state, shape ``(fields,)``.
     """
-    failing = []
     evaluate = Evaluator(problem.parameters)
-    for name, value, walls in zip(
-        problem.equation.fields, values, problem.boundary.walls, strict=True
-    ):
+    for value, walls in zip(values, problem.boundary.walls, strict=True):
         for side in (side for pair in walls for side in pair if side.kind != "periodic"):
-            constant = {str(s) for s in side.value.free_symbols} <= set(problem.parameters)
-            wanted = float(evaluate(side.value)) if constant else np.nan
-            if not abs(side.a * value - wanted) <= 1e-6 * max(1.0, abs(value)):
-                failing.append(name)
-    if not failing:
-        return []
-    names = " and ".join(dict.fromkeys(failing))
-    return [
-        f"the uniform state does not satisfy the boundary conditions of {names}: the analysis "
-        "applies to the interior, away from boundary layers"
-    ]
+            if not {str(s) for s in side.value.free_symbols} <= set(problem.parameters):
+                return False
+            if abs(side.a * value - float(evaluate(side.value))) > 1e-6 * max(1.0, abs(value)):
+                return False
+    return True

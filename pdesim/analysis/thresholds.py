@@ -1,7 +1,7 @@
 """Thresholds of stability over one parameter.
 
-The number of uniform steady states changes at saddle-node and pitchfork bifurcations. Along a branch
-of states, the signs of four functions are compared (:mod:`pdesim.analysis.criteria`).
+The number of uniform steady states changes at saddle-node and pitchfork bifurcations. Along a
+branch of states, the signs of several functions are compared (:mod:`pdesim.analysis.criteria`).
 Sign changes between neighbouring values of the parameter are bisected. Thresholds are those of an
 infinite domain.
 """
