@@ -34,8 +34,15 @@ class Constraints:
 
     @property
     def rows(self) -> np.ndarray:
-        """All rows, shape ``(rows, fields)``."""
-        return np.concatenate([self.conserved, self.invariant])
+        """The combinations that the initial state determines, shape ``(rows, fields)``.
+
+        They are the conserved ones, and those invariant directions along which no conserved
+        combination changes.
+        """
+        if not len(self.conserved) or not len(self.invariant):
+            return np.concatenate([self.conserved, self.invariant])
+        mixtures = _null_space(self.conserved @ self.invariant.T)
+        return np.concatenate([self.conserved, mixtures @ self.invariant])
 
     @property
     def neutral(self) -> int:

@@ -34,6 +34,8 @@ from pdesim.analysis.reactions import Linearisation
 
 #: at a threshold, the real part of an eigenvalue is at most this fraction of the largest one
 ZERO = 1e-5
+#: growth rates below this fraction of the largest eigenvalue are rounding errors
+ROUNDING = 1e-13
 #: an eigenvalue oscillates if its imaginary part exceeds this fraction of the largest eigenvalue
 OSCILLATES = 1e-6
 #: maxima over the wave number at waves longer than this multiple of the domain belong to k = 0
@@ -117,7 +119,7 @@ def _steady_measure(linear: Linearisation) -> Function:
 
 def _growth_measure(linear: Linearisation) -> Function:
     """Return the growth rate as a function of the wave number."""
-    return lambda wavenumbers: without_rounding(_along(linear, wavenumbers))
+    return lambda wavenumbers: without_rounding(_along(linear, wavenumbers), ROUNDING)
 
 
 def _has_positive_peak(linear: Linearisation, function: Function) -> bool:

@@ -97,14 +97,15 @@ def growth_along(linear: Linearisation, direction: np.ndarray) -> Function:
     return growth
 
 
-def without_rounding(rates: np.ndarray) -> np.ndarray:
+def without_rounding(rates: np.ndarray, rounding: float = ROUNDING) -> np.ndarray:
     """Return the growth rates, which are 0 where the eigenvalues show rounding errors only.
 
     Args:
         rates: eigenvalues, shape ``(waves, fields)``, sorted by decreasing real part.
+        rounding: the largest relative rounding error of an eigenvalue.
     """
     growth = rates[:, 0].real
-    return np.where(np.abs(growth) <= ROUNDING * np.abs(rates).max(axis=1), 0.0, growth)
+    return np.where(np.abs(growth) <= rounding * np.abs(rates).max(axis=1), 0.0, growth)
 
 
 def frequencies(rates: np.ndarray) -> np.ndarray:

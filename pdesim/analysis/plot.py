@@ -13,6 +13,10 @@ from pdesim.files import writing
 
 #: largest number of states that are drawn
 MOST_STATES = 4
+#: decay is shown down to this multiple of the largest growth rate
+FALL = 5.0
+#: a difference that is visible, as a fraction of the height of the plot
+VISIBLE = 0.01
 #: largest number of waves of the domain that are marked
 MOST_MARKS = 60
 
@@ -70,9 +74,12 @@ def _drawn(analysis: Analysis) -> list[State]:
 def _differs(state: State) -> bool:
     """Whether the growth rates on the grid differ visibly from those of the equation."""
     curve = state.curve
-    spread = float(np.ptp(curve.growth)) or 1.0
-    error = np.abs(curve.growth_on_grid - curve.growth)
-    return bool(np.nanmax(error, initial=0.0) > 5e-3 * spread)
+    visible = curve.growth >= -FALL * max(float(curve.growth.max()), 0.0)
+    if not visible.any():
+        visible = np.ones(len(curve.growth), bool)
+    spread = float(np.ptp(curve.growth[visible])) or 1.0
+    error = np.abs(curve.growth_on_grid - curve.growth)[visible]
+    return bool(np.nanmax(error, initial=0.0) > VISIBLE * spread)
 
 
 def _mark(axes: Any, state: State, color: str, first: bool) -> None:
@@ -99,8 +106,10 @@ def _over_parameter(axes: Any, thresholds: Thresholds) -> None:
     values = np.array([sample.value for sample in thresholds.samples])
     uniform = np.array([sample.uniform for sample in thresholds.samples])
     waves = np.array([sample.waves for sample in thresholds.samples])
-    axes.plot(values, uniform, ".", color="C0", markersize=4, label="uniform perturbations")
-    axes.plot(values, waves, ".", color="C1", markersize=4, label="fastest wave with k > 0")
+    # with several states per value, the points of a branch are not neighbours in the list
+    style = "-" if len(np.unique(values)) == len(values) else "."
+    axes.plot(values, uniform, style, color="C0", markersize=4, label="uniform perturbations")
+    axes.plot(values, waves, style, color="C1", markersize=4, label="fastest wave with k > 0")
     axes.axhline(0, color="0.4", linewidth=0.8)
     _limit(axes, [uniform, waves])
     for one in thresholds.found:
@@ -128,7 +137,8 @@ def _limit(axes: Any, arrays: list[np.ndarray]) -> None:
     top = float(rates.max(initial=0.0))
     low = float(rates.min(initial=0.0))
     if top > 0:
-        axes.set_ylim(max(low, -5 * top) - 0.1 * top, 1.25 * top)
+        low = max(low, -FALL * top)
+        axes.set_ylim(low - 0.05 * (top - low), top + 0.15 * (top - low))
 
 
 def _finish(axes: Any) -> None:
