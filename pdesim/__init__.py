@@ -11,9 +11,10 @@ from __future__ import annotations
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["PdesimError", "open", "resume", "simulate"]
+__all__ = ["PdesimError", "analyze", "open", "resume", "simulate"]
 
 _HOMES = {
+    "analyze": ("pdesim.api", "analyze"),
     "simulate": ("pdesim.api", "simulate"),
     "resume": ("pdesim.api", "resume"),
     "open": ("pdesim.api", "open_snapshots"),

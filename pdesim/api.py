@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from pdesim.config.compose import compose_settings, is_given, nested_values
+from pdesim.analysis import Analysis, analyze_settings
+from pdesim.analysis.thresholds import parse_over
+from pdesim.config.compose import Composed, compose_settings, is_given, nested_values
+from pdesim.errors import ConfigError
 from pdesim.files import as_path, check_path, new_folder
 from pdesim.output import RunFolder, Snapshots
 from pdesim.plan import build_plan
@@ -63,8 +66,7 @@ def simulate(
         PdesimError: if the settings are invalid, or the run fails. The message states what was
             given, what is allowed and, if there is one, a remedy.
     """
-    composed = compose_settings(overrides, None if config_dir is None else str(config_dir))
-    composed.check_trust(trust_config).check_single()
+    composed = _compose(overrides, config_dir, trust_config)
     new = folder is None and not is_given("hydra.run.dir", overrides)
     target = check_path(composed.run_folder) if folder is None else as_path(folder)
     if composed.settings.resume == "auto" and RunFolder(target).contains_run:
@@ -73,6 +75,65 @@ def simulate(
     if new:
         target = new_folder(target)  # another run may have started in the same second
     return _execute(Job(plan, target, composed.yaml), quiet)
+
+
+def _compose(
+    overrides: Sequence[str], config_dir: str | Path | None, trust_config: bool
+) -> Composed:
+    """Return the configuration of a single run; see :func:`simulate`."""
+    composed = compose_settings(overrides, None if config_dir is None else str(config_dir))
+    return composed.check_trust(trust_config).check_single()
+
+
+def analyze(
+    *overrides: str,
+    over: str | None = None,
+    config_dir: str | Path | None = None,
+    trust_config: bool = False,
+) -> Analysis:
+    """Analyse the linear stability of the uniform states of an equation.
+
+    Args:
+        overrides: settings as on the command line, such as ``"equation=brusselator"``. The grid,
+            the domain and the boundary conditions determine which waves fit.
+        over: a parameter and an interval, such as ``"equation.B=1..5"``, over which the thresholds
+            of stability are sought.
+        config_dir: a folder with your own configuration files (``--config-dir``).
+        trust_config: whether files in ``config_dir`` may set everything (``--trust-config``).
+
+    Returns:
+        The states with growth rates and wavelengths, and the thresholds. ``print`` shows tables.
+
+    Raises:
+        PdesimError: if the settings are invalid, or the equation is a steady problem or has
+            coefficients that depend on position.
+    """
+    composed = _compose(overrides, config_dir, trust_config)
+    if over is not None and not composed.independent:
+        _check_independent(overrides, config_dir, over)
+    return analyze_settings(composed.settings, composed.equation, over)
+
+
+def _check_independent(overrides: Sequence[str], config_dir: str | Path | None, over: str) -> None:
+    """Check that no other setting refers to the parameter of ``over``.
+
+    Raises:
+        ConfigError: for the first section that changes with the parameter.
+    """
+    interval = parse_over(over)
+    key, folder = f"equation.{interval.parameter}", None if config_dir is None else str(config_dir)
+    low, high = (
+        compose_settings([*overrides, f"{key}={end!r}"], folder).values
+        for end in (interval.low, interval.high)
+    )
+    for values in (low, high):
+        values["equation"] = {**values["equation"], interval.parameter: None}
+    for section in low:
+        if low[section] != high[section]:
+            raise ConfigError(
+                f"--over does not apply to {key}, because {section} refers to it by ${{{key}}}",
+                "a parameter that appears in formulas only",
+            )
 
 
 def resume(folder: str | Path, *overrides: str, quiet: bool = True) -> Run:

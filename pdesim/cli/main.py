@@ -28,8 +28,8 @@ _PATH_ERRORS = (
 
 #: commands; each is implemented by the module of the same name in this package
 COMMANDS = (
-    "list", "new", "render", "resume", "rerun", "recover", "info", "compare", "export", "verify",
-    "converge", "bench", "schema", "completion",
+    "list", "new", "analyze", "render", "resume", "branch", "rerun", "recover", "info", "compare",
+    "export", "verify", "converge", "bench", "schema", "completion",
 )  # fmt: skip
 
 #: a command that the scripts of ``pdesim completion`` call
@@ -61,6 +61,7 @@ pdesim: equations as text in YAML, run as fast TensorFlow programs on CPU or GPU
 
   pdesim list [NAME]                             equations, steppers, functions and all choices
   pdesim new NAME                                an equation file to start from
+  pdesim analyze equation=brusselator            steady states, their stability, patterns
   pdesim render PATH [animation.colormap=magma]  draw a run, or all runs of a sweep, again
   pdesim resume RUN [time.end=200]               resume a stopped run, bit for bit
   pdesim rerun RUN [--folder DIR]                compute a run again, and compare the result

@@ -3,7 +3,8 @@
 Before a run the equation is linearised at values of the initial state. If waves of small amplitude
 grow, the shortest growing waves determine the width of fronts and spots, and the fastest growing
 ones determine the spacing of a pattern (the dispersion relation; Cross, Hohenberg, Rev. Mod. Phys.
-65 (1993) 851, doi:10.1103/RevModPhys.65.851). After a run, the largest difference between
+65 (1993) 851, doi:10.1103/RevModPhys.65.851). The same is done for waves about uniform steady
+states (:mod:`pdesim.analysis.patterns`). After a run, the largest difference between
 neighbouring cells is measured.
 """
 
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from pdesim.analysis.patterns import pattern_notes
 from pdesim.formula import language as lang
 from pdesim.operators.symbols import matrix_values
 from pdesim.plan import Plan
@@ -75,6 +77,9 @@ def notes_before(plan: Plan) -> list[str]:
     elif growth.shortest is not None and growth.shortest < shortest * cell:
         words = "disturbances grow down to a wavelength of"
         notes.append(_advice(plan, words, growth.shortest, GOOD_CELLS))
+    else:  # about steady states, which the values of the initial state may not contain
+        start = plan.settings.time.start
+        notes += [f"note: {text}" for text in pattern_notes(plan.problem, plan.state, start)]
     return notes
 
 

@@ -34,6 +34,7 @@ def test_light_commands_do_not_import_tensorflow(tmp_path):
         "        sys.exit(f'pdesim {line} imports TensorFlow')"
     )
     lines = ("", "--help", "render --help", "bench --help", "list", "converge grid=[6]", "gird=3")
+    lines += ("analyze equation=heat grid=[8]",)
     done = subprocess.run([sys.executable, "-c", code, *lines, "lst", "--version"], cwd=tmp_path)
     assert done.returncode == 0
 
@@ -241,8 +242,12 @@ def test_from_python(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "name", ["list", "render", "resume", "recover", "info", "export", "verify", "converge", "bench"]
-)
+    "name",
+    [
+        "list", "analyze", "render", "resume", "recover", "info", "export", "verify", "converge",
+        "bench",
+    ],
+)  # fmt: skip
 def test_every_command_has_a_page_of_help(name, capsys):
     assert main([name, "--help"]) == 0
     told = capsys.readouterr().out
