@@ -64,6 +64,7 @@ pdesim: equations as text in YAML, run as fast TensorFlow programs on CPU or GPU
   pdesim analyze equation=brusselator            steady states, their stability, patterns
   pdesim render PATH [animation.colormap=magma]  draw a run, or all runs of a sweep, again
   pdesim resume RUN [time.end=200]               resume a stopped run, bit for bit
+  pdesim branch RUN [--at TIME] equation.F=0.05  a new run from a frame, with other settings
   pdesim rerun RUN [--folder DIR]                compute a run again, and compare the result
   pdesim recover PATH                            repair a snapshots.h5 whose writer was killed
   pdesim info PATH [--json]                      settings, state and fields of a run or a sweep
@@ -309,16 +310,14 @@ def _start(arguments: list[str], config_dir: str | None) -> int:
     """Start Hydra, and return the highest exit code of its jobs."""
     import hydra
 
-    from pdesim.config.compose import CONFIG_NAME, HYDRA_VERSION, config_folder, plain
+    from pdesim.config.compose import CONFIG_NAME, VERSION_BASE, config_folder, plain
     from pdesim.settings import read_settings
 
     codes: list[int] = []
     main_process = os.getpid()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra would print errors itself and exit
 
-    @hydra.main(
-        config_path=str(config_folder()), config_name=CONFIG_NAME, version_base=HYDRA_VERSION
-    )
+    @hydra.main(config_path=str(config_folder()), config_name=CONFIG_NAME, **VERSION_BASE)
     def job(config: DictConfig) -> None:
         try:
             values = plain(config)

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pdesim.cli.arguments import Parser, path_and_settings
-from pdesim.errors import ConfigError, OutputError, PdesimError
+from pdesim.cli.new_run import SETTING, new_run_folder
+from pdesim.errors import ConfigError, PdesimError
 
 if TYPE_CHECKING:
     from pdesim.run.rerun import Rerun
-
-#: the setting that chooses the folder
-SETTING = "hydra.run.dir"
 
 
 def parser() -> Parser:
@@ -45,9 +43,9 @@ def run(arguments: Sequence[str]) -> int:
     command = parser()
     options = command.read(arguments)
     path, overrides = path_and_settings(command, options.words)
-    _check_settings(path, overrides, options.folder)
+    _check_settings(path, overrides)
     again = plan_rerun(path)
-    folder = _new_folder(again, overrides, options.folder)
+    folder = new_run_folder(again.plan.equation.name, overrides, options.folder)
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     for note in again.notes:
         console.print(note, markup=False)
@@ -66,7 +64,7 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _check_settings(path: Path, overrides: Sequence[str], folder: str | None) -> None:
+def _check_settings(path: Path, overrides: Sequence[str]) -> None:
     """Check that only the folder is chosen, and only once.
 
     Raises:
@@ -80,34 +78,6 @@ def _check_settings(path: Path, overrides: Sequence[str], folder: str | None) ->
             f"--folder DIR or {SETTING}=DIR",
             f"a run with other settings: {shlex.join(['pdesim', 'branch', str(path), *others])}",
         )
-    if len(overrides) + (folder is not None) > 1 or folder == "":
-        raise ConfigError("the folder must be given once", f"--folder DIR or {SETTING}=DIR")
-
-
-def _new_folder(again: Rerun, overrides: Sequence[str], folder: str | None) -> Path:
-    """Return the folder of the new run, which is created if no folder is given.
-
-    Raises:
-        OutputError: if the folder cannot be written, or contains a run.
-    """
-    from pdesim.config.compose import compose_settings
-    from pdesim.files import as_path, check_creatable, check_folder, new_folder
-    from pdesim.output import RunFolder
-
-    target = compose_settings(overrides).run_folder
-    if folder is not None:
-        target = as_path(folder)
-    elif not overrides:  # outputs/EQUATION/TIME
-        target = target.parent.with_name(again.plan.equation.name) / target.name
-    setting = SETTING if folder is None else "--folder"
-    check_creatable(target, setting)
-    if RunFolder(target).contains_run:
-        raise OutputError(
-            f"{target} already contains a run; nothing was overwritten",
-            hint="another folder (--folder DIR), or none: then a new one is created",
-        )
-    check_folder(target)
-    return new_folder(target) if folder is None and not overrides else target
 
 
 def _result(again: Rerun, folder: Path, failure: PdesimError | None) -> list[str]:

@@ -167,6 +167,7 @@ def _facts(run: Summary) -> list[tuple[str, str | Text]]:
     return [
         ("run", run.path),
         ("rerun of", run.rerun_of or ""),
+        ("branch of", _origin(run)),
         ("state", state),
         ("equation", _join([run.equation, run.title], ": ")),
         ("", "\n".join(run.formulas)),
@@ -203,6 +204,14 @@ def _range(axis: AxisFacts) -> str:
     near = 1e-9 * axis.spacing
     lower, upper = (0.0 if abs(end) < near else end for end in (axis.lower, axis.upper))
     return f"{lower:g} to {upper:g}"
+
+
+def _origin(run: Summary) -> str:
+    """Return the run and the time from which a branch started."""
+    if run.branch_of is None:
+        return ""
+    at = "" if run.branched_at is None else f" at t = {run.branched_at:g}"
+    return f"{run.branch_of}{at}"
 
 
 def _stopped(run: Summary) -> str:

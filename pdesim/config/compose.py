@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import hydra
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra._internal.callbacks import Callbacks
@@ -38,7 +39,8 @@ from pdesim.files import check_aliases, check_interpolations, check_path, dump_y
 from pdesim.model.equation import KEYS
 from pdesim.settings import OPEN_SECTIONS, Settings, read_settings
 
-HYDRA_VERSION = "1.3"
+#: the argument with which Hydra 1.3 uses its current defaults; later versions warn about it
+VERSION_BASE = {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
 
 
 def open_override(override: str) -> str:
@@ -333,7 +335,7 @@ def _initialised_hydra() -> Iterator[ConfigLoader]:
     """Initialise Hydra with the folder of the shipped configs, and yield the loader of configs."""
     folder = str(config_folder())
     config_files.use()
-    with _separate_hydra(), initialize_config_dir(folder, "pdesim", version_base=HYDRA_VERSION):
+    with _separate_hydra(), initialize_config_dir(folder, "pdesim", **VERSION_BASE):
         yield GlobalHydra.instance().config_loader()
 
 

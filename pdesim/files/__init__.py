@@ -36,7 +36,7 @@ from pdesim.files.hdf5 import (
     read_attributes,
     reading,
 )
-from pdesim.files.inputs import memory, read_last_frame, read_picture, resize
+from pdesim.files.inputs import StoredFrame, memory, read_frame, read_picture, resize
 from pdesim.files.interpolation import check_interpolations
 from pdesim.files.replace import (
     check_target,
@@ -52,6 +52,7 @@ from pdesim.files.version import check_version
 __all__ = [
     "RESERVE",
     "UNREADABLE",
+    "StoredFrame",
     "abandon",
     "as_path",
     "changing",
@@ -83,7 +84,7 @@ __all__ = [
     "printable",
     "read_array",
     "read_attributes",
-    "read_last_frame",
+    "read_frame",
     "read_lines",
     "read_picture",
     "read_text",

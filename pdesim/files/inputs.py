@@ -6,6 +6,7 @@ import math
 import mmap
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -160,17 +161,34 @@ def resize(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     )
 
 
-def read_last_frame(path: str | Path, field: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Read the last frame of a field, or the entire dataset if the file has no times.
+@dataclass(frozen=True)
+class StoredFrame:
+    """A frame of a field in an HDF5 file.
+
+    Attributes:
+        values: the values in float64, x last.
+        centres: the cell centres along each axis, x first; None if the file contains none.
+        time: the time of the frame; None if the file has no times.
+        obstacles: whether the file contains obstacles.
+    """
+
+    values: np.ndarray
+    centres: tuple[np.ndarray, ...] | None
+    time: float | None
+    obstacles: bool = False
+
+
+def read_frame(path: str | Path, field: str, time: float | None = None) -> StoredFrame:
+    """Read a frame of a field, or the entire dataset if the file has no times.
 
     Args:
         path: a snapshot file or another HDF5 file.
         field: the name of the dataset.
-        shape: the expected shape, which is the shape of the grid.
+        time: the time of the frame; None: the last frame.
 
     Raises:
-        OutputError: if the file or the dataset is missing, if the file refers to other files, or if
-            the dataset is not an array of real numbers of this shape.
+        OutputError: if the file, the dataset or the frame is missing, if the file refers to other
+            files, or if the dataset is not an array of real numbers.
     """
     existing = _existing(path)
     with reading(existing), open_hdf5(existing.resolve()) as file:
@@ -182,12 +200,34 @@ def read_last_frame(path: str | Path, field: str, shape: tuple[int, ...]) -> np.
                 f"the dataset {field!r} of {path} contains complex numbers",
                 "real numbers; store the real and imaginary parts as two datasets",
             )
-        if "time" not in names:
-            return read_array(file, field, None, shape).astype(float)
-        count = min(_length(file["time"]), _length(file[field]))
-        if count == 0:
-            raise OutputError(f"{path} has no frames yet")
-        return read_array(file, field, count - 1, shape).astype(float)
+        number, found = _frame_number(file, field, time, path) if "time" in names else (None, None)
+        values = read_array(file, field, number).astype(float)
+        axes = "xyz"[: values.ndim]
+        centres = None
+        if all(axis in names and file[axis].ndim == 1 for axis in axes):
+            centres = tuple(read_array(file, axis).astype(float) for axis in axes)
+            if tuple(map(len, centres)) != values.shape[::-1]:
+                centres = None
+        return StoredFrame(values, centres, found, "mask" in names)
+
+
+def _frame_number(
+    file: h5py.File, field: str, time: float | None, path: str | Path
+) -> tuple[int, float]:
+    """Return the index and the time of a frame."""
+    count = min(_length(file["time"]), _length(file[field]))
+    if count == 0:
+        raise OutputError(f"{path} has no frames yet")
+    times = read_array(file, "time").astype(float)[:count]
+    if time is None:
+        return count - 1, float(times[-1])
+    nearest_frame = int(np.abs(times - time).argmin())
+    if abs(times[nearest_frame] - time) > 1e-9 * max(abs(time), float(np.ptp(times))):
+        raise OutputError(
+            f"{path} has no frame at t = {time:g}; the nearest is at t = {times[nearest_frame]:g}",
+            f"the time of a frame, from {times[0]:g} to {times[-1]:g}",
+        )
+    return nearest_frame, float(times[nearest_frame])
 
 
 def _length(data: h5py.Dataset) -> int:

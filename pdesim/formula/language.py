@@ -157,7 +157,12 @@ GENERATORS = {
         optional=1,
     ),
     "image": Word(('"file"',), None, "brightness of a picture, 0 to 1, stretched over the domain"),
-    "snapshot": Word(('"file"', '"field"'), None, "the last frame of a field in a snapshot file"),
+    "snapshot": Word(
+        ('"file"', '"field"', "time"),
+        None,
+        "a frame of a field in a snapshot file, by default the last, on this grid",
+        optional=1,
+    ),
 }
 
 

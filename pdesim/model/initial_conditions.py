@@ -21,6 +21,7 @@ from pdesim.formula import Evaluator, Scope, literal, parse
 from pdesim.formula import language as lang
 from pdesim.model.grid import Grid, place_names
 from pdesim.model.resampling import SMOOTHING, low_pass
+from pdesim.model.stored_frames import on_grid
 
 #: generators whose values at a given point depend on the grid
 GRID_DEPENDENT = {"random_normal", "random_uniform", "image", "snapshot"}
@@ -257,6 +258,15 @@ class _Generators:
         rows, columns = self._source.shape
         return self._resampled(files.resize(files.read_picture(literal(file)), (rows, columns)))
 
-    def _snapshot(self, file: sympy.Symbol, field: sympy.Symbol, evaluate: Evaluator) -> np.ndarray:
-        frame = files.read_last_frame(literal(file), literal(field), self._source.shape)
-        return self._resampled(frame, smoothing=0.0)
+    def _snapshot(
+        self,
+        file: sympy.Symbol,
+        field: sympy.Symbol,
+        time: sympy.Expr | None = None,
+        *,
+        evaluate: Evaluator,
+    ) -> np.ndarray:
+        at = None if time is None else float(evaluate(time))
+        frame = files.read_frame(literal(file), literal(field), at)
+        name = f"{literal(field)!r} in {literal(file)}"
+        return self._resampled(on_grid(frame, self._source, self.periodic, name), smoothing=0.0)

@@ -19,6 +19,8 @@ from pdesim.model.grid import Grid, square_extents
 
 #: attribute with the folder of the run that this one repeats (pdesim rerun)
 RERUN_OF = "rerun_of"
+#: attributes of the snapshot file of a branch: the folder of the earlier run, and the time
+BRANCH_OF, BRANCHED_AT = "branch_of", "branched_at"
 #: limit of the characters in the attribute ``boundary``. A condition takes about 40 characters, and
 #: an equation has at most 64 fields on three axes
 LONGEST_BOUNDARY = 2**16

@@ -15,7 +15,13 @@ from pdesim.errors import OutputError
 from pdesim.files import reading
 from pdesim.output.axis import Axis
 from pdesim.output.convergence import read_convergence, settings_digest
-from pdesim.output.metadata import RERUN_OF, read_boundary_kinds, read_parameters
+from pdesim.output.metadata import (
+    BRANCH_OF,
+    BRANCHED_AT,
+    RERUN_OF,
+    read_boundary_kinds,
+    read_parameters,
+)
 from pdesim.output.reader import Snapshots
 from pdesim.output.run_folder import SNAPSHOTS, RunFolder
 
@@ -97,6 +103,9 @@ class Summary:
     seed: int | None
     #: folder of the run that this one repeats (pdesim rerun)
     rerun_of: str | None
+    #: folder of the run and time of the frame from which this run started (pdesim branch)
+    branch_of: str | None
+    branched_at: float | None
     frames: int
     first_time: float
     last_time: float
@@ -158,6 +167,8 @@ def summarize(path: str | Path) -> Summary:
             precision=_text(attributes, "precision"),
             seed=_integer(attributes.get("seed")),
             rerun_of=_text(attributes, RERUN_OF),
+            branch_of=_text(attributes, BRANCH_OF),
+            branched_at=_real(attributes, BRANCHED_AT),
             frames=count,
             first_time=float(times[0]),
             last_time=float(times[-1]),
@@ -198,6 +209,11 @@ def _convergence(path: Path, config: Mapping[str, Any]) -> dict[str, Any] | None
 
 def _text(attributes: Mapping[str, Any], name: str) -> str | None:
     return str(attributes[name]) if name in attributes else None
+
+
+def _real(attributes: Mapping[str, Any], name: str) -> float | None:
+    value = attributes.get(name)
+    return float(value) if isinstance(value, float | np.floating) else None
 
 
 def _integer(value: Any) -> int | None:

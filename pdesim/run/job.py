@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pdesim.errors import InterruptedRun, PdesimError
 from pdesim.plan import Plan
@@ -28,7 +29,7 @@ class Job:
     config_yaml: str
     resume: bool = False
     number: int = 0
-    attributes: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -138,7 +138,8 @@ def growing_waves(plan: Plan) -> Growth:
         # growth that does not decay for short waves has no shortest wavelength
         counts = growth[:, -1] < SLOW * largest
         for row, most in zip(growth[counts], largest[counts], strict=True):
-            shortest.append(2 * np.pi / wavenumbers[np.flatnonzero(row > SLOW * most)[-1]])
+            fastest = wavenumbers[np.flatnonzero(row > SLOW * most)[-1]]
+            shortest += [2 * np.pi / fastest] if fastest > 0 else []
             if row.argmax() > 0 and row[0] < 0.5 * most:
                 patterns.append(2 * np.pi / wavenumbers[row.argmax()])
     return Growth(min(shortest, default=None), min(patterns, default=None), unbounded)
