@@ -6,6 +6,7 @@
 - `text` reads YAML and limits its size after aliases are expanded. `interpolation` limits the size
   of settings after each ``${...}`` is replaced.
 - `inputs` reads images and frames that are named in formulas.
+- `readers` closes files that this process reads before it writes them.
 - `version` checks the version of a file's layout.
 """
 
@@ -38,6 +39,7 @@ from pdesim.files.hdf5 import (
 )
 from pdesim.files.inputs import StoredFrame, memory, read_frame, read_picture, resize
 from pdesim.files.interpolation import check_interpolations
+from pdesim.files.readers import register
 from pdesim.files.replace import (
     check_target,
     clear_left_behind,
@@ -89,6 +91,7 @@ __all__ = [
     "read_picture",
     "read_text",
     "reading",
+    "register",
     "replacing",
     "resize",
     "write_text",

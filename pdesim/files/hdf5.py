@@ -25,6 +25,7 @@ from pdesim.files.attributes import LARGEST as LARGEST_ATTRIBUTES
 from pdesim.files.attributes import attribute_bytes, stored_lengths
 from pdesim.files.folder import check_own_file
 from pdesim.files.heaps import check_heaps
+from pdesim.files.readers import release
 
 #: exceptions that h5py raises for damaged files
 UNREADABLE = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError,
@@ -108,6 +109,7 @@ def check_for_writing(path: Path) -> None:
             f"{path} is not a regular file or has several hard links; nothing was written",
             "a regular file with one hard link, so that no other file is changed",
         )
+    release(path)
     open_hdf5(path).close()
 
 

@@ -19,6 +19,7 @@ from pdesim.files import (
     read_array,
     read_attributes,
     reading,
+    register,
 )
 from pdesim.files.hdf5 import reason
 from pdesim.model.grid import Grid
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 class Snapshots:
     """A snapshot file, open for reading; a context manager.
 
+    If this process resumes the run, the file is closed for writing and opened again when it is
+    used. Datasets that were obtained before are closed then.
+
     ``snapshots["u"]`` is the HDF5 dataset of field u, of shape ``(time, ..., x)``; slicing this
     dataset reads from the file. ``len(snapshots)`` is the number of complete frames. While a run is
     writing the file, a dataset may have one frame more. ``state`` is "complete", "writing" (a run
@@ -50,15 +54,10 @@ class Snapshots:
 
     def __init__(self, path: str | Path) -> None:
         self.path = find_snapshots(path)
-        try:
-            self._file = open_hdf5(self.path)
-        except OSError as error:
-            hint = f"pdesim recover {self.path}" if "truncated file" in str(error) else ""
-            raise OutputError(
-                f"{self.path} cannot be read ({reason(error)})", "a snapshots.h5", hint
-            ) from None
-        self.state = "complete"
         self._handles: dict[str, h5py.Dataset] = {}
+        self._closed = False
+        self._open_file: h5py.File | None = None
+        self.state = "complete"
         try:
             if self._file.swmr_mode:
                 self.state = "writing" if lock.is_held(self.path.parent) else "truncated"
@@ -69,8 +68,31 @@ class Snapshots:
                 names = (name for name in self._file if name not in ("time", "mask", *AXES))
                 self._fields = tuple(n for n in names if isinstance(self._file[n], h5py.Dataset))
         except OutputError:
-            self._file.close()
+            self.close()
             raise
+
+    @property
+    def _file(self) -> h5py.File:
+        """The file, which is opened again if it was closed by :meth:`release`."""
+        if self._open_file is None:
+            if self._closed:
+                raise OutputError(f"{self.path} was closed", hint="open it again: pdesim.open")
+            try:
+                self._open_file = open_hdf5(self.path)
+            except OSError as error:
+                hint = f"pdesim recover {self.path}" if "truncated file" in str(error) else ""
+                raise OutputError(
+                    f"{self.path} cannot be read ({reason(error)})", "a snapshots.h5", hint
+                ) from None
+            register(self.path, self)
+        return self._open_file
+
+    def release(self) -> None:
+        """Close the file for now, so that this process can write it; it is opened when needed."""
+        self._handles.clear()
+        if self._open_file is not None:
+            self._open_file.close()
+            self._open_file = None
 
     @property
     def recovery_hint(self) -> str:
@@ -311,7 +333,9 @@ class Snapshots:
         )
 
     def close(self) -> None:
-        self._file.close()
+        """Close the file for good."""
+        self._closed = True
+        self.release()
 
     def __enter__(self) -> Snapshots:
         return self

@@ -298,6 +298,11 @@ def translate_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except UNREADABLE as error:
+        if "already open for read-only" in str(error):
+            raise OutputError(
+                f"{path} cannot be written, because this process has opened it for reading",
+                hint="close it first (file.close() in h5py, dataset.close() in xarray)",
+            ) from None
         raise OutputError(
             f"{path} cannot be written: {reason(error)}; frames written earlier are kept",
             hint="free some disk space, check the permissions, then pdesim resume "

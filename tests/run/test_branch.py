@@ -92,11 +92,13 @@ def test_values_beyond_a_boundary_are_those_of_the_nearest_cell(tmp_path):
 
 
 def test_other_equations_need_values_for_their_own_fields(earlier):
-    heat = planned(earlier, "equation=heat", "time.end=41", "time.dt=auto")
+    heat = planned(earlier, "equation=heat", "time.end=41", "time.dt=auto", "stepper=auto")
     assert heat.plan.equation.fields == ("u",)
     with pytest.raises(PdesimError, match="no field 'w'"):
         planned(earlier, "equation=wave", "time.end=41")
-    wave = planned(earlier, "equation=wave", "time.end=41", "initial.w=0", "time.dt=auto")
+    wave = planned(
+        earlier, "equation=wave", "time.end=41", "initial.w=0", "time.dt=auto", "stepper=auto"
+    )
     assert (wave.plan.state[1] == 0).all() and wave.plan.state[0].std() > 0.01
 
 
