@@ -1,7 +1,7 @@
 """pdesim: equations as text in YAML, run as verified, fast TensorFlow programs.
 
 >>> import pdesim
->>> run = pdesim.simulate("equation=heat", "grid=64")  # doctest: +SKIP
+>>> run = pdesim.simulate("heat", grid=64)  # doctest: +SKIP
 >>> run.snapshots["u"].shape  # doctest: +SKIP
 (101, 64, 64)
 """
@@ -11,14 +11,28 @@ from __future__ import annotations
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["PdesimError", "analyze", "open", "resume", "simulate"]
+__all__ = [
+    "PdesimError",
+    "Run",
+    "Snapshots",
+    "analyze",
+    "branch",
+    "open",
+    "resume",
+    "simulate",
+    "sweep",
+]
 
 _HOMES = {
-    "analyze": ("pdesim.api", "analyze"),
-    "simulate": ("pdesim.api", "simulate"),
-    "resume": ("pdesim.api", "resume"),
-    "open": ("pdesim.api", "open_snapshots"),
     "PdesimError": ("pdesim.errors", "PdesimError"),
+    "Run": ("pdesim.api", "Run"),
+    "Snapshots": ("pdesim.output", "Snapshots"),
+    "analyze": ("pdesim.api", "analyze"),
+    "branch": ("pdesim.api", "branch"),
+    "open": ("pdesim.api", "open_snapshots"),
+    "resume": ("pdesim.api", "resume"),
+    "simulate": ("pdesim.api", "simulate"),
+    "sweep": ("pdesim.api", "sweep"),
 }
 
 
@@ -36,3 +50,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'pdesim' has no attribute {name!r}")
     module, attribute = _HOMES[name]
     return getattr(import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *_PARTS, "__version__"])

@@ -151,9 +151,12 @@ def _captured_stderr():
     try:
         descriptor = sys.stderr.fileno()
     except (AttributeError, OSError, ValueError):  # replaced by a notebook or a test
+        descriptor = 2  # native code writes to this descriptor nevertheless
+    try:
+        saved = os.dup(descriptor)
+    except OSError:  # the process has no standard error
         yield
         return
-    saved = os.dup(descriptor)
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), descriptor)
         try:

@@ -11,7 +11,6 @@ import logging
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,8 +35,9 @@ from pdesim.render.background import (
 from pdesim.run.files import log_file, open_recorder, write_paraview_description
 from pdesim.run.job import Job, Outcome, outcome_of, state_of
 from pdesim.run.member import MemberRun
+from pdesim.run.options import Options
 from pdesim.run.preflight import describe, order_notes
-from pdesim.run.progress import WHOLE, SweepProgress, progress_display, steps_line
+from pdesim.run.progress import progress_display, steps_line
 from pdesim.run.resolution import note_after, notes_before
 from pdesim.run.stopping import StopRequests, stop_requests
 
@@ -48,26 +48,6 @@ log = logging.getLogger("pdesim")
 
 #: a run reports for how long it has waited for the disk if this exceeds this number of seconds
 NOTABLE_WAIT_SECONDS = 0.5
-
-
-@dataclass(frozen=True)
-class Options:
-    """How jobs are carried out and reported; the defaults are those of a single run.
-
-    Args:
-        detailed: whether to print and log a description of the run, its notes and its result.
-            Otherwise the console shows one line for all jobs. Allowed for a single job only.
-        pictures: whether to draw the pictures that the settings ask for. Allowed for a single job
-            only.
-        owns_process: whether the process computes nothing else, so that TensorFlow may be
-            configured for this run.
-        progress: the share of these jobs in the progress of a sweep.
-    """
-
-    detailed: bool = True
-    pictures: bool = True
-    owns_process: bool = False
-    progress: SweepProgress = WHOLE
 
 
 def execute_single(job: Job, console: Console, options: Options) -> None:
@@ -345,13 +325,21 @@ class _Batch:
                 continue
             state = frame.state[index] if len(self.runs) > 1 else frame.state
             run.frame(frame.index, frame.time, state)
-            if index in frame.ending:
+            if index not in frame.ending and self._is_stopped_by_callback(run, frame.time, state):
+                simulation.stopped[index] = "the callback returned False"
+            if index in simulation.stopped:
                 run.checkpoint(simulation, index)
                 run.stop(simulation.stopped[index], frame.time)
         if not self._active(simulation):
             failed = [run.error or simulation.failures.get(n) for n, run in enumerate(self.runs)]
             if all(error is not None for error in failed):
                 raise next(error for error in failed if error is not None)
+
+    def _is_stopped_by_callback(self, run: MemberRun, time: float, state: np.ndarray) -> bool:
+        if self.options.callback is None:
+            return False
+        fields = dict(zip(run.job.plan.equation.fields, state, strict=True))
+        return self.options.callback(time, fields) is False
 
     def _record(self, member: int, times: np.ndarray, values: np.ndarray) -> None:
         self.runs[member].record(times, values)

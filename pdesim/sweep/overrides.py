@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,10 @@ from hydra.core.override_parser.types import (
     Glob,
     IntervalSweep,
     Override,
-    Quote,
-    QuotedString,
 )
 
 from pdesim.config.compose import choices, compose_settings, open_override
+from pdesim.config.hydra_text import hydra_text
 from pdesim.config.messages import translate_errors
 from pdesim.config.trust import check_swept
 from pdesim.errors import ConfigError, nearest
@@ -34,8 +32,6 @@ from pdesim.sweep.values import MAX_MEMBERS, Choices, Interval
 #: samplers that combine listed values, and those that draw a given number of members
 LISTING, DRAWING = ("grid", "zip"), ("random", "latin_hypercube", "sobol")
 SAMPLERS = (*LISTING, *DRAWING)
-#: words that need no quotes, because Hydra does not read them as numbers, booleans or null
-_PLAIN_WORD = re.compile(r"(?!(?:true|false|null|nan|inf)$)[A-Za-z_][\w-]*", re.I | re.A)
 
 
 def expand(
@@ -143,27 +139,10 @@ def _from_file(
         if isinstance(value, list | tuple | Mapping) and not value:
             raise ConfigError(f"sweep.parameters.{name} is empty", "a list of values")
         if isinstance(value, list | tuple):
-            yield name, Choices(name, tuple(_hydra_text(one) for one in value))
+            yield name, Choices(name, tuple(hydra_text(one) for one in value))
         else:
-            text = value if isinstance(value, str) else _hydra_text(value)
+            text = value if isinstance(value, str) else hydra_text(value)
             yield _read(f"{name}={text}", folders)
-
-
-def _hydra_text(value: Any) -> str:
-    """Convert a value from a YAML file to the syntax of Hydra's overrides."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float):
-        return repr(value)
-    if isinstance(value, Mapping):
-        return "{" + ",".join(f"{_hydra_text(k)}:{_hydra_text(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ",".join(map(_hydra_text, value)) + "]"
-    if _PLAIN_WORD.fullmatch(str(value)):
-        return str(value)
-    return QuotedString(str(value), Quote.single).with_quotes()
 
 
 def _read(text: str, folders: Sequence[Path]) -> tuple[str, str | Choices | Interval]:

@@ -1,0 +1,124 @@
+"""A finished run, and how it is shown."""
+
+from __future__ import annotations
+
+import base64
+import html
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pdesim.errors import MissingExtraError, OutputError, PdesimError
+from pdesim.output import RunFolder, Snapshots, read_series
+from pdesim.settings import Animation
+
+if TYPE_CHECKING:
+    import xarray
+
+#: largest picture in bytes that is shown in a notebook; a larger animation is replaced by its last
+#: frame
+LARGEST_PICTURE = 8_000_000
+
+
+@dataclass(frozen=True, repr=False)
+class Run:
+    """A run in a folder: its frames, its series and its status.
+
+    In a notebook, the last expression of a cell shows a run as its animation.
+
+    Args:
+        folder: the folder of the run.
+    """
+
+    folder: Path
+
+    @property
+    def snapshots(self) -> Snapshots:
+        """The stored frames, opened for reading."""
+        return Snapshots(self.folder)
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """The entries of ``status.json``, such as ``state``, ``steps`` and ``stopped``."""
+        return RunFolder(self.folder).read_status_or_empty()
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of the run as nested dictionaries."""
+        with self.snapshots as snapshots:
+            return snapshots.config
+
+    @property
+    def observed(self) -> dict[str, float]:
+        """The last values of the observables and probes."""
+        return dict(self.status.get("observed", {}))
+
+    @property
+    def picture(self) -> Path | None:
+        """The animation, or None if there is none."""
+        found = (self.folder / f"animation.{suffix}" for suffix in ("gif", "mp4"))
+        return next((path for path in found if path.is_file()), None)
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Return the stored frames as an ``xarray.Dataset``."""
+        with self.snapshots as snapshots:
+            return snapshots.to_xarray()
+
+    def series(self) -> xarray.Dataset:
+        """Return the observables and probes over time as an ``xarray.Dataset``.
+
+        Raises:
+            OutputError: if nothing was observed.
+            MissingExtraError: if xarray is not installed.
+        """
+        path = RunFolder(self.folder).series
+        if not path.exists():
+            raise OutputError(
+                f"{self.folder} contains no series: nothing was observed",
+                "a run with observe={...} or probes={...}",
+            )
+        try:
+            import xarray
+        except ImportError:
+            raise MissingExtraError("series()", "xarray", "xarray") from None
+        times, values, about = read_series(path)
+        variables = {n: ("time", v, {"long_name": about[n]}) for n, v in values.items()}
+        return xarray.Dataset(variables, coords={"time": times})
+
+    def __repr__(self) -> str:
+        try:
+            with self.snapshots as snapshots:
+                name, count = snapshots.attributes.get("equation_name", "?"), len(snapshots)
+                cells = " x ".join(str(len(snapshots.coordinates(a))) for a in snapshots.axes[::-1])
+                end = f" to t = {snapshots.times[count - 1]:g}" if count else ""
+        except PdesimError as error:
+            return f"<Run {self.folder}: {error.problem}>"
+        state = self.status.get("state", "unknown")
+        return f"<Run {self.folder}: {name} on {cells} cells, {count} frames{end}, {state}>"
+
+    def _repr_html_(self) -> str:
+        """Return the animation or the last frame, with a line of text, for notebooks."""
+        try:
+            kind, data = self._picture_data()
+        except PdesimError:
+            return f"<pre>{html.escape(repr(self))}</pre>"
+        source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+        caption = html.escape(repr(self)[1:-1])
+        return f'<figure><img src="{source}"><figcaption>{caption}</figcaption></figure>'
+
+    def _picture_data(self) -> tuple[str, bytes]:
+        picture = self.picture
+        if picture is not None and picture.suffix == ".gif":
+            data = picture.read_bytes()
+            if len(data) <= LARGEST_PICTURE:
+                return "gif", data
+        from pdesim.render import poster
+
+        with tempfile.TemporaryDirectory() as folder:
+            shown = poster(self.folder, self._animation(), Path(folder) / "frame.png")
+            return "png", shown.read_bytes()
+
+    def _animation(self) -> Animation:
+        stored = self.settings.get("animation") or {}
+        return Animation(**{key: value for key, value in stored.items() if key != "name"})

@@ -1,0 +1,272 @@
+"""Simulations from Python: a run, its continuation and its branches, and stability analysis."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from pdesim.analysis import Analysis, analyze_settings
+from pdesim.analysis.thresholds import parse_over
+from pdesim.api.arguments import as_overrides
+from pdesim.api.initial import check_shapes, grid_of, split_initial, write_initial
+from pdesim.api.run import Run
+from pdesim.config.changes import changed_settings
+from pdesim.config.compose import Composed, compose_settings, is_given, nested_values
+from pdesim.errors import ConfigError, PdesimError
+from pdesim.files import as_path, check_path, make_folder, new_folder
+from pdesim.model.grid import build_grid
+from pdesim.output import RunFolder, Snapshots
+from pdesim.plan import build_plan
+from pdesim.run.branch import find_origin, plan_branch
+from pdesim.run.continuation import continue_run
+from pdesim.run.execute import execute_single
+from pdesim.run.job import Job
+from pdesim.run.options import Options
+
+#: ``callback(time, fields)``: called with every frame; if it returns False, the run stops
+Callback = Callable[[float, dict[str, np.ndarray]], Any]
+
+
+def simulate(
+    *overrides: str,
+    folder: str | Path | None = None,
+    config_dir: str | Path | None = None,
+    quiet: bool = True,
+    trust_config: bool = False,
+    callback: Callback | None = None,
+    initial: Any = None,
+    **settings: Any,
+) -> Run:
+    """Run a simulation, and return when it has finished.
+
+    >>> run = pdesim.simulate("gray_scott", grid=128, equation={"F": 0.03})  # doctest: +SKIP
+
+    Args:
+        overrides: settings as on the command line, such as ``"equation=heat"``, ``"grid=64"``. The
+            first one may be the name of an equation: ``"heat"``.
+        folder: folder for the files of the run; None: ``outputs/<equation>/<date>_<time>``.
+        config_dir: a folder with your own configuration files (``--config-dir``).
+        quiet: whether to print neither messages nor a progress bar.
+        trust_config: whether files in ``config_dir`` may set everything (``--trust-config``).
+        callback: a function that is called with the time and a mapping from fields to arrays
+            (float, shape ``(y, x)`` in 2-D) of every frame. If it returns False, the run stops.
+        initial: the initial state: the name of a file of initial states; a mapping from fields to
+            formulas, numbers, NumPy arrays of the grid's shape or ``xarray.DataArray``; an
+            ``xarray.Dataset``; or another run, whose last frame is used. Values with coordinates
+            are interpolated to the grid. Without the setting ``grid``, the grid is that of the
+            first array.
+        settings: settings as keywords: ``grid=128``, ``stepper="rk4"``, ``time={"end": 500}``.
+            They take precedence over ``overrides``.
+
+    Returns:
+        The finished run, with ``run.folder``, ``run.snapshots``, ``run.to_xarray()``.
+
+    Raises:
+        PdesimError: if the settings are invalid, or the run fails. The message states what was
+            given, what is allowed and, if there is one, a remedy.
+    """
+    chosen, arrays = split_initial(initial)
+    words = as_overrides(overrides, settings)
+    if arrays and not is_given("grid", words):
+        words.append(f"grid={grid_of(arrays)}")
+    composed = _compose(words, config_dir, trust_config)
+    if isinstance(chosen, Mapping) and not isinstance(initial, Mapping):
+        chosen = _of_fields(chosen, composed)
+    words += [] if chosen is None else as_overrides((), {"initial": chosen})
+    new = folder is None and not is_given("hydra.run.dir", words)
+    target = check_path(composed.run_folder) if folder is None else as_path(folder)
+    if composed.settings.resume == "auto" and RunFolder(target).contains_run:
+        return _resume(target, composed.values, quiet)
+    if not arrays:
+        composed = _compose(words, config_dir, trust_config)
+        plan = build_plan(composed.settings, composed.equation)
+        if new:
+            target = new_folder(target)  # another run may have started in the same second
+        return _execute(Job(plan, target, composed.yaml), quiet, callback)
+    check_shapes(arrays, build_grid(composed.settings).shape)
+    RunFolder(target).check_overwrite(composed.settings.output.overwrite)
+    existed = target.exists()
+    if new:
+        target = new_folder(target)
+    make_folder(target)
+    try:
+        words += as_overrides((), {"initial": write_initial(target, arrays)})
+        composed = _compose(words, config_dir, trust_config)
+        plan = build_plan(composed.settings, composed.equation)
+    except PdesimError:
+        _remove_initial(target, existed)
+        raise
+    return _execute(Job(plan, target, composed.yaml), quiet, callback)
+
+
+def _of_fields(formulas: Mapping[str, Any], composed: Composed) -> dict[str, Any]:
+    """Return the formulas of the fields that the equation has."""
+    equation = composed.values["equation"]
+    fields = equation.get("rhs") or equation.get("solve") or {}
+    return {name: text for name, text in formulas.items() if name in fields}
+
+
+def _remove_initial(folder: Path, keep: bool) -> None:
+    """Remove the stored initial state of a run that was not started, and its folder if new."""
+    for path in folder.glob("initial*.h5"):
+        path.unlink(missing_ok=True)
+    if not keep:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+def branch(
+    run: Run | str | Path,
+    *overrides: str,
+    at: float | None = None,
+    folder: str | Path | None = None,
+    config_dir: str | Path | None = None,
+    quiet: bool = True,
+    callback: Callback | None = None,
+    **settings: Any,
+) -> Run:
+    """Start a new run from a frame of another run, with any setting changed.
+
+    The frame is interpolated if the grid or the domain is changed, and the time continues.
+
+    Args:
+        run: the earlier run, or its folder.
+        overrides, settings: the changed settings; see :func:`simulate`.
+        at: the time of the frame; None: the last frame.
+        folder, config_dir, quiet, callback: see :func:`simulate`.
+
+    Raises:
+        PdesimError: if the earlier run cannot be read, the settings are invalid, or the run fails.
+    """
+    words = [*overrides, *as_overrides((), settings)]
+    origin = find_origin(run.folder if isinstance(run, Run) else as_path(run), at)
+    values = changed_settings(origin.config, words, None if config_dir is None else str(config_dir))
+    given = [word.lstrip("+").partition("=")[0] for word in words]
+    planned = plan_branch(origin, values, given)
+    for note in planned.notes:
+        warnings.warn(note, stacklevel=2)
+    if folder is None:
+        usual = compose_settings([]).run_folder
+        target = new_folder(usual.parent.with_name(planned.plan.equation.name) / usual.name)
+    else:
+        target = as_path(folder)
+        RunFolder(target).check_overwrite(False, "folder")
+    job = Job(planned.plan, target, planned.config_yaml, attributes=origin.attributes)
+    return _execute(job, quiet, callback)
+
+
+def _compose(
+    overrides: Sequence[str], config_dir: str | Path | None, trust_config: bool
+) -> Composed:
+    """Return the configuration of a single run; see :func:`simulate`."""
+    composed = compose_settings(overrides, None if config_dir is None else str(config_dir))
+    return composed.check_trust(trust_config).check_single()
+
+
+def analyze(
+    *overrides: str,
+    over: str | None = None,
+    config_dir: str | Path | None = None,
+    trust_config: bool = False,
+    **settings: Any,
+) -> Analysis:
+    """Analyse the linear stability of the uniform states of an equation.
+
+    Args:
+        overrides, settings: settings as for :func:`simulate`, such as ``"brusselator"``. The grid,
+            the domain and the boundary conditions determine which waves fit.
+        over: a parameter and an interval, such as ``"equation.B=1..5"``, over which the thresholds
+            of stability are sought.
+        config_dir: a folder with your own configuration files (``--config-dir``).
+        trust_config: whether files in ``config_dir`` may set everything (``--trust-config``).
+
+    Returns:
+        The states with growth rates and wavelengths, and the thresholds. ``print`` shows tables.
+
+    Raises:
+        PdesimError: if the settings are invalid, or the equation is a steady problem or has
+            coefficients that depend on position.
+    """
+    overrides = tuple(as_overrides(overrides, settings))
+    composed = _compose(overrides, config_dir, trust_config)
+    if over is not None and not composed.independent:
+        _check_independent(overrides, config_dir, over)
+    return analyze_settings(composed.settings, composed.equation, over)
+
+
+def _check_independent(overrides: Sequence[str], config_dir: str | Path | None, over: str) -> None:
+    """Check that no other setting refers to the parameter of ``over``.
+
+    Raises:
+        ConfigError: for the first section that changes with the parameter.
+    """
+    interval = parse_over(over)
+    key, folder = f"equation.{interval.parameter}", None if config_dir is None else str(config_dir)
+    low, high = (
+        compose_settings([*overrides, f"{key}={end!r}"], folder).values
+        for end in (interval.low, interval.high)
+    )
+    for values in (low, high):
+        values["equation"] = {**values["equation"], interval.parameter: None}
+    for section in low:
+        if low[section] != high[section]:
+            raise ConfigError(
+                f"--over does not apply to {key}, because {section} refers to it by ${{{key}}}",
+                "a parameter that appears in formulas only",
+            )
+
+
+def resume(folder: Run | str | Path, *overrides: str, quiet: bool = True, **settings: Any) -> Run:
+    """Continue a run that was stopped or killed, or extend a finished run to a later time.
+
+    Args:
+        folder: the run, or its folder.
+        overrides, settings: changed settings, such as ``"time.end=200"`` or ``time={"end": 200}``;
+            most settings may not change.
+        quiet: whether to print neither messages nor a progress bar.
+
+    Raises:
+        PdesimError: if the folder contains no run, if its files are damaged, if a setting may not
+            change, or if the run fails.
+    """
+    folder = folder.folder if isinstance(folder, Run) else as_path(folder)
+    requested = nested_values([*overrides, *as_overrides((), settings)])
+    return _resume(folder, requested, quiet, explicit=True)
+
+
+def _resume(folder: Path, requested: Mapping[str, Any], quiet: bool, explicit: bool = False) -> Run:
+    rest = continue_run(folder, requested, explicit)
+    for note in rest.notes:
+        warnings.warn(note, stacklevel=3)
+    if rest.plan is None:
+        return Run(folder)
+    return _execute(Job(rest.plan, folder, rest.config_yaml, resume=True), quiet)
+
+
+def _execute(job: Job, quiet: bool, callback: Callback | None = None) -> Run:
+    execute_single(job, Console(stderr=True, quiet=quiet), Options(callback=callback))
+    return Run(job.folder)
+
+
+def open_snapshots(path: str | Path) -> Snapshots:
+    """Open the snapshot file of a run for reading.
+
+    Args:
+        path: the folder of the run, or its file ``snapshots.h5``.
+
+    Returns:
+        The frames and coordinates. Use the result as a context manager, or close it after use.
+
+    Raises:
+        OutputError: if the file does not exist or cannot be read.
+    """
+    snapshots = Snapshots(path)
+    if snapshots.recovery_hint:
+        warnings.warn(snapshots.recovery_hint, stacklevel=2)
+    return snapshots
