@@ -59,7 +59,7 @@ def whole_times(options) -> tuple[float, list[float]]:
 def rates(options, turns: int = 3) -> tuple[float, float]:
     """Cell updates a second, in millions, of one member alone and of the sweep's batches."""
     from pdesim.engine.simulation import Simulation
-    from pdesim.sweep.members import largest_batch
+    from pdesim.sweeps.members import largest_batch
 
     plans = []
     for F in values(options.members):

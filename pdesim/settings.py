@@ -188,7 +188,7 @@ class Montage(_Section):
 
 
 class Sweep(_Section):
-    """The choice of a sweep's members; see ``pdesim.sweep.overrides``."""
+    """The choice of a sweep's members; see ``pdesim.sweeps.overrides``."""
 
     name: Literal["grid", "zip", "random", "latin_hypercube", "sobol"] = "grid"
     n: Annotated[int, Field(ge=1)] | None = None
@@ -197,7 +197,7 @@ class Sweep(_Section):
 
 
 class Workers(_Section):
-    """The processes in which the members of a sweep are computed; see ``pdesim.sweep.workers``."""
+    """The processes in which the members of a sweep are computed; see ``pdesim.sweeps.workers``."""
 
     name: Literal["local", "joblib", "submitit_local", "submitit_slurm", "ray"] = "local"
     n: Annotated[int, Field(ge=1)] = 1

@@ -12,7 +12,7 @@ import pytest
 from processes import start
 
 from pdesim.plan import Plan, build_plan
-from pdesim.sweep.compose import Composer
+from pdesim.sweeps.compose import Composer
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Evolution:
 
 
 #: asks Hydra once for settings that differ only in numbers, which takes it 0.2 s each time;
-#: tests/sweep/test_sweep.py compares the two
+#: tests/sweeps/test_sweep.py compares the two
 compose = Composer()
 
 

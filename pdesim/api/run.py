@@ -95,7 +95,8 @@ class Run:
         except PdesimError as error:
             return f"<Run {self.folder}: {error.problem}>"
         state = self.status.get("state", "unknown")
-        return f"<Run {self.folder}: {name} on {cells} cells, {count} frames{end}, {state}>"
+        frames = "1 frame" if count == 1 else f"{count} frames"
+        return f"<Run {self.folder}: {name} on {cells} cells, {frames}{end}, {state}>"
 
     def _repr_html_(self) -> str:
         """Return the animation or the last frame, with a line of text, for notebooks."""

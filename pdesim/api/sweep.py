@@ -16,9 +16,9 @@ from pdesim.config.hydra_text import hydra_text
 from pdesim.errors import ConfigError, MissingExtraError, OutputError, PdesimError
 from pdesim.files import as_path, new_folder
 from pdesim.output import RunFolder, Snapshots
-from pdesim.sweep.compose import Composer
-from pdesim.sweep.overrides import members
-from pdesim.sweep.run import run_sweep
+from pdesim.sweeps.compose import Composer
+from pdesim.sweeps.overrides import members
+from pdesim.sweeps.run import run_sweep
 
 if TYPE_CHECKING:
     import xarray

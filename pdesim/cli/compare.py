@@ -29,8 +29,8 @@ def run(arguments: Sequence[str]) -> int:
     """Run the command and return the exit code, which does not depend on the differences."""
     from rich.console import Console
 
-    from pdesim.compare import compare
-    from pdesim.compare.report import as_json, print_comparison
+    from pdesim.comparison import compare
+    from pdesim.comparison.report import as_json, print_comparison
 
     command = parser()
     options = command.read(arguments)

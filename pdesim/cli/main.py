@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from pdesim.plan import Plan
     from pdesim.run.continuation import Continuation
     from pdesim.settings import Settings
-    from pdesim.sweep.compose import Composer
+    from pdesim.sweeps.compose import Composer
 
 HELP = """\
 pdesim: equations as text in YAML, run as fast TensorFlow programs on CPU or GPU.
@@ -146,8 +146,8 @@ def _hydra(arguments: list[str]) -> int:
     """Check the arguments, and then start a run, a sweep, or one of Hydra's own functions."""
     from pdesim.config.compose import compose_settings, open_override
     from pdesim.files import check_sweep_folder
-    from pdesim.sweep.compose import Composer
-    from pdesim.sweep.overrides import first_values, members
+    from pdesim.sweeps.compose import Composer
+    from pdesim.sweeps.overrides import first_values, members
 
     trusted = TRUST in arguments
     flags, overrides, config_dir = sort_words([word for word in arguments if word != TRUST])
@@ -251,10 +251,10 @@ def _sweep(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> i
 
     from pdesim.config.compose import compose_settings, is_given
     from pdesim.files import check_sweep_folder, new_folder
-    from pdesim.sweep.compose import Composer
-    from pdesim.sweep.notes import settings_without_effect
-    from pdesim.sweep.overrides import first_values, members
-    from pdesim.sweep.run import run_sweep
+    from pdesim.sweeps.compose import Composer
+    from pdesim.sweeps.notes import settings_without_effect
+    from pdesim.sweeps.overrides import first_values, members
+    from pdesim.sweeps.run import run_sweep
 
     if is_given("hydra.sweep.subdir", overrides):
         raise ConfigError(

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pdesim
-from pdesim.compare import Comparison, Difference, compare
-from pdesim.compare.report import times_text
+from pdesim.comparison import Comparison, Difference, compare
+from pdesim.comparison.report import times_text
 from pdesim.errors import OutputError, printable
 from pdesim.files import dump_yaml, reading
 from pdesim.output import RunFolder, Snapshots

@@ -262,7 +262,7 @@ def test_sweeps_over_all_that_the_documentation_names(tmp_path, monkeypatch, cap
     """Globs are checked before the sweep as lists are; intervals need another sampler."""
     monkeypatch.chdir(tmp_path)
     jobs = []
-    monkeypatch.setattr("pdesim.sweep.run.run_sweep", lambda found, *_: jobs.extend(found) or 0)
+    monkeypatch.setattr("pdesim.sweeps.run.run_sweep", lambda found, *_: jobs.extend(found) or 0)
     assert main(["-m", *HEAT, "stepper=glob(etdrk*)"]) == 0
     assert len(jobs) == 4
     assert main(["-m", *HEAT, "equation.D=interval(0,1)"]) == 2
@@ -323,7 +323,7 @@ def test_short_files_that_stand_for_much_work(text, problem, tmp_path, capsys):
 def test_the_values_of_a_long_sweep_are_not_all_composed_before_it(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     jobs = []
-    monkeypatch.setattr("pdesim.sweep.run.run_sweep", lambda found, *_: jobs.extend(found) or 0)
+    monkeypatch.setattr("pdesim.sweeps.run.run_sweep", lambda found, *_: jobs.extend(found) or 0)
     began = time.process_time()
     labels = ",".join(f"name{n}" for n in range(300))
     assert main(["-m", *HEAT, "seed=range(1000)", f"label={labels}"]) == 0

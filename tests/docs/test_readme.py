@@ -150,7 +150,7 @@ def test_pictures_are_there_and_small():
 @pytest.mark.parametrize("path", sorted((ROOT / "docs").glob("*.md")), ids=lambda p: p.stem)
 def test_commands_of_the_docs_compose(path, workplace, monkeypatch):
     from pdesim.config.compose import compose_settings
-    from pdesim.sweep.overrides import members
+    from pdesim.sweeps.overrides import members
 
     monkeypatch.chdir(workplace)
     for line in re.findall(r"^    pdesim (.*)", path.read_text(), flags=re.M):

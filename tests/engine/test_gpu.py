@@ -13,7 +13,7 @@ from pdesim.engine import gpu, memory
 from pdesim.engine.device import Placement
 from pdesim.engine.gpu import GpuSupport, no_gpu_error
 from pdesim.errors import DeviceError, is_out_of_memory
-from pdesim.sweep.members import LARGEST_BATCH, largest_batch
+from pdesim.sweeps.members import LARGEST_BATCH, largest_batch
 
 COMPLETE = GpuSupport(False, "", True, True, ("nvidia-cudnn-cu12", "nvidia-cufft-cu12"), ())
 GPU = Placement("/GPU:0", "GPU (fake)")

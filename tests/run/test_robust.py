@@ -31,8 +31,8 @@ from pdesim.output import RunFolder, lock
 from pdesim.output.recorder import Recorder
 from pdesim.output.recover import recover
 from pdesim.run.stopping import Owner, StopRequests, stop_requests
-from pdesim.sweep.compose import Composer
-from pdesim.sweep.run import run_sweep
+from pdesim.sweeps.compose import Composer
+from pdesim.sweeps.run import run_sweep
 
 QUICK = ("equation=heat", "grid=[16]", "time.end=1", "output.frames=4", "animation=none")
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals and streams")

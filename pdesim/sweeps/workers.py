@@ -29,9 +29,9 @@ from pdesim.output import RunFolder
 from pdesim.run.job import Outcome
 from pdesim.run.stopping import Owner, StopRequests, stop_requests
 from pdesim.settings import Workers
-from pdesim.sweep.compose import Composer
-from pdesim.sweep.compute import compute, sort_prepared
-from pdesim.sweep.members import Member, prepare_member, program_of
+from pdesim.sweeps.compose import Composer
+from pdesim.sweeps.compute import compute, sort_prepared
+from pdesim.sweeps.members import Member, prepare_member, program_of
 
 #: file in a sweep's folder whose existence stops all workers
 STOP = ".stop"

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pdesim.compare.compute import Comparison, Difference
+from pdesim.comparison.compute import Comparison, Difference
 from pdesim.errors import clip, printable
 
 #: largest number of rows of a field in a table, and of times in a line

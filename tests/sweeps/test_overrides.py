@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pdesim.config.compose import choices, compose_settings
 from pdesim.errors import ConfigError, MissingExtraError, PdesimError
-from pdesim.sweep.overrides import DRAWING, SAMPLERS, expand, members
+from pdesim.sweeps.overrides import DRAWING, SAMPLERS, expand, members
 
 PARSER = OverridesParser.create()
 numbers = st.floats(allow_nan=False, allow_infinity=False)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from pdesim.errors import ConfigError, MissingExtraError
-from pdesim.sweep.values import MAX_MEMBERS, Choices, Interval
+from pdesim.sweeps.values import MAX_MEMBERS, Choices, Interval
 
 
 def draw(

@@ -377,8 +377,8 @@ def test_a_sweep_on_a_coarse_grid_is_warned_of(capsys):
     from conftest import make_plan
     from rich.console import Console
 
-    from pdesim.sweep.members import Member
-    from pdesim.sweep.run import _warn
+    from pdesim.sweeps.members import Member
+    from pdesim.sweeps.run import _warn
 
     plans = [make_plan("equation=gray_scott", "grid=32", f"equation.F={F}") for F in (0.03, 0.04)]
     members = [Member(plan, Path(str(n)), "", number=n) for n, plan in enumerate(plans)]
@@ -391,8 +391,8 @@ def test_notes_on_the_members_of_a_sweep_are_printed_once(capsys):
     from conftest import make_plan
     from rich.console import Console
 
-    from pdesim.sweep.members import Member
-    from pdesim.sweep.run import _warn
+    from pdesim.sweeps.members import Member
+    from pdesim.sweeps.run import _warn
 
     words = ("equation=heat", "grid=16")
     plans = [make_plan(*words, f"+equation.unknown={n}") for n in (1, 2, 3)]

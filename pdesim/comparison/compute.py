@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pdesim.compare.grids import CommonGrid, Transfer, common_grid
-from pdesim.compare.match import common_fields, match_times, without_partner
+from pdesim.comparison.grids import CommonGrid, Transfer, common_grid
+from pdesim.comparison.match import common_fields, match_times, without_partner
 from pdesim.errors import OutputError
 from pdesim.files import reading
 from pdesim.output.reader import Snapshots
@@ -67,7 +67,8 @@ def compare(a: str | Path, b: str | Path, field: str | None = None) -> Compariso
     """Compare the frames of two runs that have the same time.
 
     Frames on different grids are compared at the cell centres of the coarser one; see
-    :mod:`pdesim.compare.grids`. Cells in obstacles are left out. There is no interpolation in time.
+    :mod:`pdesim.comparison.grids`. Cells in obstacles are left out. There is no interpolation in
+    time.
 
     Args:
         a, b: folders of runs, or snapshot files. Relative norms refer to ``b``.

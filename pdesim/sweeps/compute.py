@@ -13,7 +13,7 @@ from pdesim.run.execute import Options, execute
 from pdesim.run.job import Outcome, outcome_of
 from pdesim.run.progress import SweepProgress
 from pdesim.run.stopping import StopRequests
-from pdesim.sweep.members import Member, batches
+from pdesim.sweeps.members import Member, batches
 
 
 def sort_prepared(

@@ -26,13 +26,13 @@ from pdesim.errors import ConfigError, InterruptedRun, MissingExtraError
 from pdesim.run import progress
 from pdesim.run.stopping import stop_requests
 from pdesim.settings import Workers
-from pdesim.sweep import compute as computing
-from pdesim.sweep import members as members_module
-from pdesim.sweep import workers as workers_module
-from pdesim.sweep.compose import Composer
-from pdesim.sweep.members import prepare_member, program_of
-from pdesim.sweep.run import run_sweep
-from pdesim.sweep.workers import Part, compute_elsewhere, divide
+from pdesim.sweeps import compute as computing
+from pdesim.sweeps import members as members_module
+from pdesim.sweeps import workers as workers_module
+from pdesim.sweeps.compose import Composer
+from pdesim.sweeps.members import prepare_member, program_of
+from pdesim.sweeps.run import run_sweep
+from pdesim.sweeps.workers import Part, compute_elsewhere, divide
 
 WORDS = ("equation=custom", "equation.rhs={u: 'a*u**2'}", "initial={u: 1}", "grid=[8]")
 WORDS += ("time.dt=0.01", "time.end=2", "output.frames=4", "animation=none")

@@ -12,9 +12,9 @@ from made_runs import make_run, values
 
 import pdesim
 from pdesim.cli.main import main
-from pdesim.compare import compare
-from pdesim.compare.compute import norms
-from pdesim.compare.match import match_times
+from pdesim.comparison import compare
+from pdesim.comparison.compute import norms
+from pdesim.comparison.match import match_times
 from pdesim.errors import OutputError
 from pdesim.model.resampling import halve, interpolate, interpolation_uses_any, uses_any
 

@@ -5,6 +5,6 @@
 - `compute` computes the norms of the differences, `report` prints them.
 """
 
-from pdesim.compare.compute import Comparison, Difference, compare
+from pdesim.comparison.compute import Comparison, Difference, compare
 
 __all__ = ["Comparison", "Difference", "compare"]

@@ -20,10 +20,10 @@ from pdesim.run.job import Outcome
 from pdesim.run.preflight import second_conditions
 from pdesim.run.resolution import notes_before
 from pdesim.run.stopping import stop_requests
-from pdesim.sweep.compose import Composer
-from pdesim.sweep.compute import compute, sort_prepared
-from pdesim.sweep.members import ALONE, Member, prepare_member, program_of
-from pdesim.sweep.workers import compute_elsewhere
+from pdesim.sweeps.compose import Composer
+from pdesim.sweeps.compute import compute, sort_prepared
+from pdesim.sweeps.members import ALONE, Member, prepare_member, program_of
+from pdesim.sweeps.workers import compute_elsewhere
 
 #: number of members for which the resolution of the grid is checked before a sweep
 MAX_CHECKED = 8

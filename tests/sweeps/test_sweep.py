@@ -13,10 +13,10 @@ from made_plans import steppers_with_problems
 from pdesim.cli.main import main
 from pdesim.config.compose import compose_settings
 from pdesim.errors import DivergedError
-from pdesim.sweep.compose import Composer
-from pdesim.sweep.members import _can_share, prepare_member
-from pdesim.sweep.notes import settings_without_effect
-from pdesim.sweep.overrides import first_values, members
+from pdesim.sweeps.compose import Composer
+from pdesim.sweeps.members import _can_share, prepare_member
+from pdesim.sweeps.notes import settings_without_effect
+from pdesim.sweeps.overrides import first_values, members
 
 #: three members that differ in parameters, first state, and thereby in their steps
 PROBLEMS = {
@@ -200,7 +200,7 @@ def test_members_are_composed_as_hydra_does(words, key, values):
 
 
 def test_members_that_differ_in_numbers_ask_hydra_once(monkeypatch):
-    from pdesim.sweep import compose as composition
+    from pdesim.sweeps import compose as composition
 
     asked = []
     monkeypatch.setattr(

@@ -26,8 +26,8 @@ from pdesim.config.messages import translate_errors
 from pdesim.config.trust import check_swept
 from pdesim.errors import ConfigError, nearest
 from pdesim.output.sweeps import leaves
-from pdesim.sweep.drawing import draw
-from pdesim.sweep.values import MAX_MEMBERS, Choices, Interval
+from pdesim.sweeps.drawing import draw
+from pdesim.sweeps.values import MAX_MEMBERS, Choices, Interval
 
 #: samplers that combine listed values, and those that draw a given number of members
 LISTING, DRAWING = ("grid", "zip"), ("random", "latin_hypercube", "sobol")
