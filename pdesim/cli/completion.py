@@ -15,7 +15,7 @@ def parser() -> Parser:
         "completion",
         "|".join(SCRIPTS),
         "Print a script with which a shell completes commands, settings, their values, and files.",
-        "  in ~/.bashrc:                     source <(pdesim completion bash)\n"
+        '  in ~/.bashrc:                     eval "$(pdesim completion bash)"\n'
         "  in ~/.zshrc, after compinit:      source <(pdesim completion zsh)\n"
         "  in ~/.config/fish/config.fish:    pdesim completion fish | source",
         completes=tuple(SCRIPTS),

@@ -7,7 +7,7 @@ files and folders, which the shell itself completes.
 
 from __future__ import annotations
 
-BASH = r"""# Completion of pdesim in bash. In ~/.bashrc:  source <(pdesim completion bash)
+BASH = r"""# Completion of pdesim in bash. In ~/.bashrc:  eval "$(pdesim completion bash)"
 _pdesim() {
     local words=() word glued="" index last=0
     # bash splits words at = and :, and they are joined here

@@ -23,8 +23,8 @@ FOLDER_SETTINGS = ("hydra.run.dir", "hydra.sweep.dir")
 CONFIG_DIR = ("--config-dir", "-cd")
 #: larger files are not read; the shipped equations have up to 2 KiB
 LARGEST_FILE = 2**20
-#: depth of the lists ``defaults`` that are followed from one equation to another
-DEEPEST = 5
+#: largest number of files that are read, following the lists ``defaults`` of equations
+MOST_FILES = 10
 
 
 @dataclass(frozen=True)
@@ -187,8 +187,9 @@ class _Settings:
             yield name, ""
         equation = self._equation()
         for key, value in equation.items():
-            if key not in self.catalog.keys:
-                yield f"equation.{key}", str(value)[:60]
+            if key not in self.catalog.keys and isinstance(value, int | float | str):
+                # Python refuses to print integers of thousands of digits
+                yield f"equation.{key}", str(value)[:60] if _is_short(value) else ""
         for name in self._fields(equation):
             yield f"initial.{name}", ""
             yield f"equation.rhs.{name}", ""
@@ -215,11 +216,34 @@ class _Settings:
         return [str(name) for name in formulas] if isinstance(formulas, dict) else []
 
 
-def _equation_values(name: str, folders: Iterable[Path], depth: int = DEEPEST) -> dict[str, Any]:
+def _is_short(value: int | float | str) -> bool:
+    return not isinstance(value, int) or abs(value) < 10**60
+
+
+def _equation_values(name: str, folders: Iterable[Path]) -> dict[str, Any]:
     """Return the settings in an equation's file and in those that its list ``defaults`` names.
 
-    The result is empty if there is no such file, or if it cannot be read.
+    At most ``MOST_FILES`` files are read. The result is empty if there is no such file, or if it
+    cannot be read.
     """
+    found: list[dict[str, Any]] = []
+    waiting, seen = [name], {name}
+    while waiting and len(found) < MOST_FILES:
+        values = _read_equation(waiting.pop(), folders)
+        own, others = values.get("equation", values), values.get("defaults")
+        found.append(own if isinstance(own, dict) else {})
+        for other in others if isinstance(others, list) else ():
+            if isinstance(other, str) and other not in {"_self_", *seen}:
+                waiting.append(other)
+                seen.add(other)
+    merged: dict[str, Any] = {}
+    for own in reversed(found):  # a file takes precedence over those in its list
+        merged |= {key: v for key, v in own.items() if isinstance(key, str) and key != "defaults"}
+    return merged
+
+
+def _read_equation(name: str, folders: Iterable[Path]) -> dict[str, Any]:
+    """Return the contents of an equation file; an empty mapping if it cannot be read."""
     import yaml
 
     paths = [folder / "equation" / f"{name}.yaml" for folder in (config_folder(), *folders)]
@@ -228,17 +252,9 @@ def _equation_values(name: str, folders: Iterable[Path], depth: int = DEEPEST) -
         if path.stat().st_size > LARGEST_FILE:
             return {}
         loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        values = yaml.load(path.read_text(encoding="utf-8-sig"), loader)
-    except (OSError, StopIteration, ValueError, RecursionError, yaml.YAMLError):
+        text = path.read_text(encoding="utf-8-sig")
+        # merged mappings (<<) could be larger than the file by a factor of a million
+        values = None if "<<" in text else yaml.load(text, loader)
+    except (OSError, StopIteration, ValueError, TypeError, RecursionError, yaml.YAMLError):
         return {}
-    if not isinstance(values, dict):
-        return {}
-    found: dict[str, Any] = {}
-    others = values.get("defaults")
-    for other in others if isinstance(others, list) and depth else ():
-        if isinstance(other, str) and other != "_self_":
-            found |= _equation_values(other, folders, depth - 1)
-    own = values.get("equation", values)
-    if isinstance(own, dict):
-        found |= {str(key): value for key, value in own.items() if key != "defaults"}
-    return found
+    return values if isinstance(values, dict) else {}

@@ -11,7 +11,7 @@ from typing import Any
 import pdesim
 from pdesim.comparison import Comparison, Difference, compare
 from pdesim.comparison.report import times_text
-from pdesim.errors import OutputError, printable
+from pdesim.errors import ConfigError, OutputError, printable
 from pdesim.files import dump_yaml, reading
 from pdesim.output import RunFolder, Snapshots
 from pdesim.output.metadata import RERUN_OF
@@ -67,13 +67,18 @@ def plan_rerun(path: str | Path) -> Rerun:
         snapshots.frame_count(fields)
     if "config" not in attributes:
         raise OutputError(f"{original} contains no settings", "the folder of a run of pdesim")
-    values = stored_config(attributes, original)
+    notes = tuple(_other_versions(attributes))
+    try:
+        values = stored_config(attributes, original)
+    except ConfigError as error:  # perhaps settings of another version
+        problem = f"the settings in {original} are not valid: {error.problem}"
+        raise ConfigError(problem, error.expected, next(iter(notes), "")) from None
     # an older run may have had the permission to replace files, which does not extend to this run
     values["output"] = {**values.get("output", {}), "overwrite": False}
     settings = read_settings(values)
     check_shape(settings, shape, original)
     plan = build_plan(settings, str(attributes.get("equation_name", "custom")))
-    return Rerun(plan, dump_yaml(values), original, tuple(_other_versions(attributes)))
+    return Rerun(plan, dump_yaml(values), original, notes)
 
 
 def _other_versions(attributes: Mapping[str, Any]) -> list[str]:

@@ -72,14 +72,16 @@ def _definitions(folders: Sequence[Path]) -> dict[str, Schema]:
     initial = properties.pop("initial")
     initial.pop("title", None)
     for name, value in properties.items():
-        section = definitions.get(value.get("$ref", "").rpartition("/")[2])
+        # older versions of pydantic put the reference into a list
+        reference = value.get("allOf", [value])[0].get("$ref", "")
+        section = definitions.get(reference.rpartition("/")[2])
         if section is None:
             properties[name] = _setting(value, comments.get(name, ""))
             continue
         section.pop("title", None)
         for key, setting in section["properties"].items():
             section["properties"][key] = _setting(setting, comments.get(f"{name}.{key}", ""))
-        value.pop("default", None)
+        properties[name] = {"$ref": reference}
     boundary = boundary_schemas()
     properties |= {
         "equation": {"$ref": "#/$defs/Equation"},

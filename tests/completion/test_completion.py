@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -48,9 +49,13 @@ def shell(tmp_path_factory, catalog):
         "HOME": str(folder),
         "XDG_CACHE_HOME": str(folder / "cache"),
     }
-    subprocess.run(["pdesim", "completion", "bash"], env=environment, check=True, text=True,
-                   stdout=subprocess.DEVNULL)  # fmt: skip
+    pdesim(environment, "completion", "bash")
     return environment
+
+
+def pdesim(environment: Mapping[str, str], *words: str, options: Sequence[str] = ()):
+    line = [sys.executable, *options, "-m", "pdesim", *words]
+    return subprocess.run(line, env=environment, capture_output=True, text=True, check=True)
 
 
 def found(catalog, line: str) -> list[str]:
@@ -100,6 +105,9 @@ def test_files_of_the_user(catalog, tmp_path, monkeypatch):
     assert found(catalog, "--config-dir=my equation=mine equation.ra") == ["equation.rate="]
     assert found(catalog, "-cd my equation=mine equation.d") == ["equation.decay="]
     assert found(catalog, "-cd my equation=broken equation.ra") == []
+    large = f"big: 0x{'f' * 9999}\n1: 2\ndefaults: {['mine', 'other', 'large'] * 50}\nrhs: 3\n"
+    (folder / "large.yaml").write_text(large)
+    assert found(catalog, "-cd my equation=large equation.b") == ["equation.big="]
     assert found(catalog, "verify --config-dir my equation=mi") == ["equation=mine"]
     assert found(catalog, "--config-dir ") == [FOLDER]
 
@@ -158,8 +166,7 @@ def test_the_folder_of_the_cache(monkeypatch, tmp_path):
 
 def test_completion_imports_no_slow_library_and_is_fast(shell):
     words = ["complete", "--", "equation=gray_scott", "equation."]
-    line = [sys.executable, "-X", "importtime", "-m", "pdesim", *words]
-    done = subprocess.run(line, env=shell, capture_output=True, text=True, check=True)
+    done = pdesim(shell, *words, options=["-X", "importtime"])
     assert "equation.F=" in done.stdout
     imported = {row.rpartition("|")[2].strip().partition(".")[0]
                 for row in done.stderr.splitlines()}  # fmt: skip
@@ -167,13 +174,13 @@ def test_completion_imports_no_slow_library_and_is_fast(shell):
     seconds = []
     for _ in range(5):  # the shortest one, because other programs may be running
         began = time.perf_counter()
-        subprocess.run(["pdesim", *words], env=shell, stdout=subprocess.DEVNULL, check=True)
+        pdesim(shell, *words)
         seconds.append(time.perf_counter() - began)
     assert min(seconds) < LONGEST
 
 
 BASH = """
-source <(pdesim completion bash)
+eval "$(pdesim completion bash)"
 try() {
     COMP_LINE="$1" COMP_POINT=${#1}
     COMP_WORDS=("${@:2}")

@@ -161,7 +161,9 @@ def test_files_of_others(tmp_path, monkeypatch, capsys):
 
     with Snapshots(path) as snapshots:
         config = snapshots.config | {"initial": {"default": 0}}
-    assert "hydra" in refused(config | attack)
+    assert "the settings in run/snapshots.h5 are not valid: unknown setting hydra" in refused(
+        config | attack
+    )
     assert "grid" in refused(config | {"grid": [4096, 4096]})
     assert "outside" not in refused(config | {"equation": {"name": "../x", "rhs": {"u": 0}}})
     assert "cannot be read" in refused(None)

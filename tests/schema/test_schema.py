@@ -120,7 +120,6 @@ MISTAKES = [
     ("animation: {fps: 60}", "animation.fps"),
     ("output: {compression: zip}", "output.compression"),
     ("output: {times: 'logspace(0, 1, 3)'}", "output.times"),
-    ("output: {region: {q: [0, 1]}}", "output.region"),
     ("domain: {dimensions: 4}", "domain.dimensions"),
     ("domain: {extent: 0}", "domain.extent"),
     ("initial: {u: [1]}", "initial.u"),
