@@ -24,6 +24,8 @@ from pdesim.operators.problem import Problem
 
 #: number of values of the parameter between which sign changes are sought
 VALUES = 81
+#: the shift of these values within the interval, relative to their distance
+SHIFT = 0.387
 #: intervals that span more than this factor are divided geometrically
 GEOMETRIC = 100.0
 #: number of bisections
@@ -42,10 +44,16 @@ class Over:
 
     @property
     def values(self) -> np.ndarray:
-        """The values of the parameter that are examined, ascending."""
+        """The values of the parameter that are examined, ascending.
+
+        They are shifted within the interval, because thresholds are often round numbers, and states
+        that merge are difficult to count at the threshold itself.
+        """
+        places = (np.arange(VALUES) + SHIFT) / (VALUES - 1)
+        places = np.clip([0.0, *places[:-2], 1.0], 0.0, 1.0)
         if self.low > 0 and self.high > GEOMETRIC * self.low:
-            return np.geomspace(self.low, self.high, VALUES)
-        return np.linspace(self.low, self.high, VALUES)
+            return self.low * (self.high / self.low) ** places
+        return self.low + (self.high - self.low) * places
 
 
 def parse_over(text: str) -> Over:
@@ -206,6 +214,21 @@ def _bisect(
     return Threshold(float(value), kind, named, wavenumber, frequency, (count, count))
 
 
+def _joined(found: list[Threshold], width: float) -> list[Threshold]:
+    """Return the thresholds with changes of the number of states at nearly one value joined."""
+    folds = sorted((t for t in found if t.states[0] != t.states[1]), key=lambda t: t.value)
+    joined: list[Threshold] = []
+    for fold in folds:
+        last = joined[-1] if joined else None
+        if last and fold.value - last.value <= width and last.states[1] == fold.states[0]:
+            value, states = 0.5 * (last.value + fold.value), (last.states[0], fold.states[1])
+            joined[-1] = replace(fold, value=value, states=states)
+        else:
+            joined.append(fold)
+    others = [t for t in found if t.states[0] == t.states[1]]
+    return others + [t for t in joined if t.states[0] != t.states[1]]
+
+
 def _distinct(found: list[Threshold], width: float) -> tuple[Threshold, ...]:
     """Return the thresholds without repetitions, ascending.
 
@@ -213,7 +236,7 @@ def _distinct(found: list[Threshold], width: float) -> tuple[Threshold, ...]:
     """
     folds = [t.value for t in found if t.states[0] != t.states[1]]
     kept: list[Threshold] = []
-    tiny = 1e-6 * width
+    found, tiny = _joined(found, 10 * width), 1e-6 * width
     found = [replace(t, value=0.0) if abs(t.value) < tiny else t for t in found]
     for one in sorted(found, key=lambda t: (t.value, t.kind)):
         at_fold = any(abs(one.value - value) <= 1e3 * width for value in folds)
