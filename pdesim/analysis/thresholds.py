@@ -18,7 +18,7 @@ from pdesim.analysis.branches import Family, Stretch, build_stretch
 from pdesim.analysis.criteria import CRITERIA, Criterion
 from pdesim.analysis.reactions import build_reactions
 from pdesim.analysis.result import Threshold, Thresholds
-from pdesim.analysis.states import find_states
+from pdesim.analysis.states import MOST_STATES, find_states
 from pdesim.errors import ConfigError, nearest
 from pdesim.operators.problem import Problem
 
@@ -83,7 +83,7 @@ def find_thresholds(problem: Problem, state: np.ndarray, time: float, over: Over
         over: the parameter and the interval.
 
     Raises:
-        ConfigError: if no formula uses the parameter.
+        ConfigError: if no formula uses the parameter, and if steady states form a line.
     """
     reactions = build_reactions(problem, time)
     symbols = {s.name for f in problem.equation.formulas for s in f.free_symbols}
@@ -100,6 +100,12 @@ def find_thresholds(problem: Problem, state: np.ndarray, time: float, over: Over
     values, found = over.values, []
     drift = states.values if states.drift is not None else None
     known = [drift if drift is not None else family.states(value) for value in values]
+    if max(states.shape[1] for states in known) > MOST_STATES:
+        raise ConfigError(
+            f"more than {MOST_STATES} uniform steady states were found for some values of "
+            f"equation.{over.parameter}, which probably form a line",
+            "an equation with separate steady states",
+        )
     for n, value in enumerate(values):
         around = known[max(0, n - 1) : n + 2]
         if drift is None and len({states.shape[1] for states in around}) > 1:
