@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pdesim
+from pdesim.analysis import Analysis, State, Threshold, Wave
 from pdesim.api import Run
 from pdesim.export import export
 from pdesim.output import Snapshots
@@ -16,6 +17,7 @@ from pdesim.render import render
 PAGE = Path(__file__).with_name("api.md")
 FUNCTIONS = {
     "pdesim.simulate": pdesim.simulate,
+    "pdesim.analyze": pdesim.analyze,
     "pdesim.resume": pdesim.resume,
     "pdesim.open": pdesim.open,
     "pdesim.export.export": export,
@@ -24,6 +26,10 @@ FUNCTIONS = {
 CLASSES = {
     "pdesim.api.Run": Run,
     "pdesim.output.Snapshots": Snapshots,
+    "pdesim.analysis.Analysis": Analysis,
+    "pdesim.analysis.State": State,
+    "pdesim.analysis.Wave": Wave,
+    "pdesim.analysis.Threshold": Threshold,
     "pdesim.PdesimError": pdesim.PdesimError,
 }
 HEADER = """\

@@ -110,7 +110,7 @@ def build_stretch(
             for other, target in enumerate(others.T):
                 size = np.maximum(np.maximum(np.abs(state), np.abs(target)), scale)
                 # a state that moves to this one, or else the distance itself
-                same = moved is not None and family.finder.same(moved, target)
+                same = moved is not None and family.finder.same(moved[:, None], target[:, None])[0]
                 distance = float((np.abs(state - target) / size).max()) * (0.1 if same else 1.0)
                 place = (number, other) if forward else (other, number)
                 distances[place] = min(distances[place], distance)

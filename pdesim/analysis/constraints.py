@@ -69,7 +69,7 @@ def _null_space(rows: np.ndarray) -> np.ndarray:
     columns = np.abs(rows).max(axis=0)
     scale = np.where(columns > 0, columns, 1.0)
     rows = rows / scale
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    lengths = np.abs(rows).max(axis=1, keepdims=True)
     rows = (rows / np.where(lengths > 0, lengths, 1.0))[lengths[:, 0] > 0]
     size = rows.shape[1]
     if not len(rows):

@@ -162,7 +162,10 @@ def refined_zero(function: Function, low: float, high: float) -> float:
     for _ in range(ROUNDS):
         points = np.linspace(low, high, POINTS)
         signs = function(points) > 0
-        first = int(np.flatnonzero(signs[1:] != signs[:-1])[0])
+        changes = np.flatnonzero(signs[1:] != signs[:-1])
+        if not len(changes):  # rounding errors at the ends
+            break
+        first = int(changes[0])
         low, high = points[first], points[first + 1]
     return float(0.5 * (low + high))
 

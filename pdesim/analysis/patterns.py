@@ -20,6 +20,8 @@ from pdesim.operators.problem import Problem
 ENOUGH_CELLS, SPECTRAL_CELLS = 8.0, 4.0
 #: largest number of fields for which states are sought before a run
 MOST_FIELDS = 4
+#: largest number of states that are examined before a run
+MOST_STATES = 6
 
 
 def wave(linear: Linearisation, vector: np.ndarray) -> Wave:
@@ -61,7 +63,7 @@ def pattern_notes(problem: Problem, state: np.ndarray, time: float) -> list[str]
     except ConfigError:  # coefficients that depend on position
         return []
     states, notes = find_states(reactions, state, exact=False), []
-    for values in states.values.T:
+    for values in states.values.T[:MOST_STATES]:
         linear = linearise(reactions, values)
         surveys = [survey(linear, direction) for direction in directions(linear)]
         best = max(surveys, key=lambda s: s.fastest.growth if s.fastest else -np.inf)

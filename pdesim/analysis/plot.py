@@ -17,6 +17,8 @@ MOST_STATES = 4
 FALL = 5.0
 #: a difference that is visible, as a fraction of the height of the plot
 VISIBLE = 0.01
+#: the width of a label, as a fraction of the width of the plot
+LABEL_WIDTH = 0.03
 #: largest number of waves of the domain that are marked
 MOST_MARKS = 60
 
@@ -112,23 +114,32 @@ def _over_parameter(axes: Any, thresholds: Thresholds) -> None:
     axes.plot(values, waves, style, color="C1", markersize=4, label="fastest wave with k > 0")
     axes.axhline(0, color="0.4", linewidth=0.8)
     _limit(axes, [uniform, waves])
-    for one in thresholds.found:
-        axes.axvline(one.value, color="0.5", linewidth=0.8, linestyle=":")
+    _label(axes, thresholds)
+    name = f"equation.{thresholds.parameter}"
+    axes.set(xlabel=name, ylabel="largest growth rate", title=f"thresholds over {name}")
+    axes.set_xlim(thresholds.low, thresholds.high)
+    _finish(axes)
+
+
+def _label(axes: Any, thresholds: Thresholds) -> None:
+    """Mark the thresholds; labels that would overlap are drawn below each other."""
+    labels = dict.fromkeys((one.value, f"{one.kind} {one.value:.4g}") for one in thresholds.found)
+    level, before = 0, -np.inf
+    for value, text in labels:
+        near = value - before < LABEL_WIDTH * (thresholds.high - thresholds.low)
+        level, before = (level + 1) % 3 if near else 0, value
+        axes.axvline(value, color="0.5", linewidth=0.8, linestyle=":")
         axes.annotate(
-            f"{one.kind} {one.value:.4g}",
-            (one.value, 1.0),
+            text,
+            (value, 1.0 - 0.3 * level),
             xycoords=("data", "axes fraction"),
-            xytext=(3, -4),
+            xytext=(2, -4),
             textcoords="offset points",
             rotation=90,
             va="top",
             fontsize=8,
             color="0.3",
         )
-    name = f"equation.{thresholds.parameter}"
-    axes.set(xlabel=name, ylabel="largest growth rate", title=f"thresholds over {name}")
-    axes.set_xlim(thresholds.low, thresholds.high)
-    _finish(axes)
 
 
 def _limit(axes: Any, arrays: list[np.ndarray]) -> None:

@@ -19,6 +19,8 @@ from pdesim.formula.calculus import derivative
 from pdesim.operators.problem import Problem
 from pdesim.operators.schemes import Discretisation
 
+#: replaces infinite coefficients; products of several of these are still finite
+HUGE = 1e60
 #: names that vary in space
 _POSITIONS = {*lang.AXES, "r"}
 
@@ -210,13 +212,13 @@ class Linearisation:
             symbols = _EXACT.assemble(
                 problem.grid, lambda axis, power: _derivative(waves[axis], power), reactions.words
             )
-        matrix: np.ndarray | float = 0.0
+        matrix = np.zeros((1, reactions.size, reactions.size))
         for monomial, coefficient in zip(reactions.monomials, self.coefficients, strict=True):
             product = np.ones(waves.shape[1:])
             for word, power in monomial:
                 product = product * symbols[word] ** power
             matrix = matrix + product[..., np.newaxis, np.newaxis] * coefficient
-        matrix = np.asarray(matrix)
+        matrix = np.nan_to_num(matrix, posinf=HUGE, neginf=-HUGE)
         return matrix.real if np.iscomplexobj(matrix) and not matrix.imag.any() else matrix
 
     def eigenvalues(self, waves: np.ndarray, on_grid: bool = False) -> np.ndarray:
@@ -239,9 +241,7 @@ def linearise(reactions: Reactions, values: np.ndarray) -> Linearisation:
     Entries of the Jacobian that are not finite are replaced by 0 or large numbers.
     """
     coefficients = reactions.coefficients(values[:, np.newaxis])[:, 0]
-    return Linearisation(
-        reactions, values, np.nan_to_num(coefficients, posinf=1e100, neginf=-1e100)
-    )
+    return Linearisation(reactions, values, np.clip(np.nan_to_num(coefficients), -HUGE, HUGE))
 
 
 #: differential operators without a grid

@@ -102,16 +102,19 @@ class RootFinder:
 
     def distinct(self, states: np.ndarray) -> np.ndarray:
         """Return the states without repetitions, sorted by the first field."""
-        kept: list[np.ndarray] = []
-        for state in states.T[np.lexsort(states[::-1])]:
-            if not any(self.same(state, other) for other in kept):
-                kept.append(state)
+        rest, kept = states[:, np.lexsort(states[::-1])], []
+        while rest.size:
+            kept.append(rest[:, 0])
+            rest = rest[:, ~self.same(rest, rest[:, :1])]
         return np.array(kept).reshape(-1, len(states)).T
 
-    def same(self, one: np.ndarray, other: np.ndarray) -> bool:
-        """Return whether two states, shape ``(fields,)``, differ by rounding only."""
-        size = np.maximum(np.maximum(np.abs(one), np.abs(other)), 1e-3 * self.scale)
-        return bool((np.abs(one - other) <= SAME * size).all())
+    def same(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """Return whether states differ by rounding only.
+
+        The shapes of the arguments, ``(fields, states)``, are broadcast.
+        """
+        size = np.maximum(self._sizes(one), self._sizes(other))
+        return (np.abs(one - other) <= SAME * size).all(axis=0)
 
 
 def _solve(matrices: np.ndarray, vectors: np.ndarray) -> np.ndarray:
@@ -126,7 +129,10 @@ def _solve(matrices: np.ndarray, vectors: np.ndarray) -> np.ndarray:
             return np.linalg.solve(matrices, vectors[..., np.newaxis])[..., 0]
         except np.linalg.LinAlgError:
             pass
-    return (np.linalg.pinv(matrices, rcond=1e-13) @ vectors[..., np.newaxis])[..., 0]
+    try:
+        return (np.linalg.pinv(matrices, rcond=1e-13) @ vectors[..., np.newaxis])[..., 0]
+    except np.linalg.LinAlgError:  # a singular value decomposition that does not converge
+        return np.full((len(matrices), matrices.shape[2]), np.nan)
 
 
 def random_starts(state: np.ndarray, elsewhere: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

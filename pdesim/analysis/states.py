@@ -14,6 +14,9 @@ from pdesim.analysis.roots import RootFinder, random_starts
 from pdesim.formula import Evaluator
 from pdesim.operators.problem import Problem
 
+#: more uniform steady states than this are taken for points of a line of states
+MOST_STATES = 24
+
 
 @dataclass(frozen=True)
 class States:
@@ -37,8 +40,8 @@ def find_states(reactions: Reactions, state: np.ndarray, exact: bool = True) -> 
     """Return the uniform steady states of a problem.
 
     If a line or plane of states is steady, as for the heat equation, the one with the mean of the
-    initial state is returned. If no state is steady and all change at the same constant rate, as
-    for the Kuramoto-Sivashinsky equation, it is the mean of the initial state.
+    initial state, or the nearest one, is returned. If no state is steady and all change at the same
+    constant rate, as for the Kuramoto-Sivashinsky equation, it is the mean of the initial state.
 
     Args:
         state: the initial state, shape ``(fields, *grid.shape)``.
@@ -53,6 +56,13 @@ def find_states(reactions: Reactions, state: np.ndarray, exact: bool = True) -> 
     finder = RootFinder(constraints, targets, elimination, starts, scale)
     values = finder.find(reactions)
     notes = _constraint_notes(constraints, targets, reactions, sources)
+    if values.shape[1] > MOST_STATES:
+        distance = np.abs(values - means[:, np.newaxis]) / scale[:, np.newaxis]
+        values = values[:, [int(distance.max(axis=0).argmin())]]
+        notes.append(
+            f"more than {MOST_STATES} uniform steady states were found, which probably form a "
+            "line; the one nearest to the mean of the initial state is analysed"
+        )
     if values.size or len(constraints.invariant) < reactions.size:
         return States(values, finder, None, tuple(notes) if values.size else ())
     drift = reactions.rates(means[:, np.newaxis])[:, 0]

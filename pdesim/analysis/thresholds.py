@@ -18,12 +18,14 @@ from pdesim.analysis.branches import Family, Stretch, build_stretch
 from pdesim.analysis.criteria import CRITERIA, Criterion
 from pdesim.analysis.reactions import build_reactions
 from pdesim.analysis.result import Threshold, Thresholds
-from pdesim.analysis.states import find_states
+from pdesim.analysis.states import MOST_STATES, find_states
 from pdesim.errors import ConfigError, nearest
 from pdesim.operators.problem import Problem
 
 #: number of values of the parameter between which sign changes are sought
 VALUES = 81
+#: the shift of these values within the interval, relative to their distance
+SHIFT = 0.387
 #: intervals that span more than this factor are divided geometrically
 GEOMETRIC = 100.0
 #: number of bisections
@@ -42,10 +44,16 @@ class Over:
 
     @property
     def values(self) -> np.ndarray:
-        """The values of the parameter that are examined, ascending."""
+        """The values of the parameter that are examined, ascending.
+
+        They are shifted within the interval, because thresholds are often round numbers, and states
+        that merge are difficult to count at the threshold itself.
+        """
+        places = (np.arange(VALUES) + SHIFT) / (VALUES - 1)
+        places = np.clip([0.0, *places[:-2], 1.0], 0.0, 1.0)
         if self.low > 0 and self.high > GEOMETRIC * self.low:
-            return np.geomspace(self.low, self.high, VALUES)
-        return np.linspace(self.low, self.high, VALUES)
+            return self.low * (self.high / self.low) ** places
+        return self.low + (self.high - self.low) * places
 
 
 def parse_over(text: str) -> Over:
@@ -75,7 +83,7 @@ def find_thresholds(problem: Problem, state: np.ndarray, time: float, over: Over
         over: the parameter and the interval.
 
     Raises:
-        ConfigError: if no formula uses the parameter.
+        ConfigError: if no formula uses the parameter, and if steady states form a line.
     """
     reactions = build_reactions(problem, time)
     symbols = {s.name for f in problem.equation.formulas for s in f.free_symbols}
@@ -92,6 +100,12 @@ def find_thresholds(problem: Problem, state: np.ndarray, time: float, over: Over
     values, found = over.values, []
     drift = states.values if states.drift is not None else None
     known = [drift if drift is not None else family.states(value) for value in values]
+    if max(states.shape[1] for states in known) > MOST_STATES:
+        raise ConfigError(
+            f"more than {MOST_STATES} uniform steady states were found for some values of "
+            f"equation.{over.parameter}, which probably form a line",
+            "an equation with separate steady states",
+        )
     for n, value in enumerate(values):
         around = known[max(0, n - 1) : n + 2]
         if drift is None and len({states.shape[1] for states in around}) > 1:
@@ -206,6 +220,21 @@ def _bisect(
     return Threshold(float(value), kind, named, wavenumber, frequency, (count, count))
 
 
+def _joined(found: list[Threshold], width: float) -> list[Threshold]:
+    """Return the thresholds with changes of the number of states at nearly one value joined."""
+    folds = sorted((t for t in found if t.states[0] != t.states[1]), key=lambda t: t.value)
+    joined: list[Threshold] = []
+    for fold in folds:
+        last = joined[-1] if joined else None
+        if last and fold.value - last.value <= width and last.states[1] == fold.states[0]:
+            value, states = 0.5 * (last.value + fold.value), (last.states[0], fold.states[1])
+            joined[-1] = replace(fold, value=value, states=states)
+        else:
+            joined.append(fold)
+    others = [t for t in found if t.states[0] == t.states[1]]
+    return others + [t for t in joined if t.states[0] != t.states[1]]
+
+
 def _distinct(found: list[Threshold], width: float) -> tuple[Threshold, ...]:
     """Return the thresholds without repetitions, ascending.
 
@@ -213,7 +242,7 @@ def _distinct(found: list[Threshold], width: float) -> tuple[Threshold, ...]:
     """
     folds = [t.value for t in found if t.states[0] != t.states[1]]
     kept: list[Threshold] = []
-    tiny = 1e-6 * width
+    found, tiny = _joined(found, 10 * width), 1e-6 * width
     found = [replace(t, value=0.0) if abs(t.value) < tiny else t for t in found]
     for one in sorted(found, key=lambda t: (t.value, t.kind)):
         at_fold = any(abs(one.value - value) <= 1e3 * width for value in folds)

@@ -347,3 +347,23 @@ def test_jacobians_agree_with_differences():
 def test_positions_are_refused_before_anything_is_computed():
     with pytest.raises(ConfigError, match="not plane waves"):
         custom(u="laplacian(u) + x*u")
+
+
+def test_states_that_form_a_line():
+    """u v = 0 and v' = 0 along u = 0: every v is steady."""
+    found = custom("initial={u: 0.3, v: 2}", u="laplacian(u) - u*v", v="laplacian(v) + u*v**2")
+    assert len(found.states) == 1 and found.states[0].values["u"] == pytest.approx(0, abs=1e-9)
+    assert any("form a line" in note for note in found.notes)
+    words = ("equation=custom", "equation.a=1", "grid=[16]", "initial={u: 0.3, v: 2}")
+    rhs = "equation.rhs={u: 'laplacian(u) - a*u*v', v: 'laplacian(v) + u*v**2'}"
+    with pytest.raises(ConfigError, match="form a line"):
+        pdesim.analyze(*words, rhs, over="equation.a=1..2")
+
+
+def test_functions_without_finite_derivatives():
+    """sqrt and log at 0, and derivatives inside functions, give states or notes but no errors."""
+    for text in ("sqrt(u) - u + laplacian(u)", "log(u) + laplacian(u)", "sqrt(gradient_squared(u))",
+                 "u**u - 1", "1/u - u + laplacian(u)", "abs(laplacian(u)) - u"):  # fmt: skip
+        found = custom(u=text)
+        assert found.states or found.notes
+        json.dumps(found.as_dict(), allow_nan=False)
