@@ -1,7 +1,7 @@
 """pdesim: equations as text in YAML, run as verified, fast TensorFlow programs.
 
 >>> import pdesim
->>> run = pdesim.simulate("heat", grid=64)  # doctest: +SKIP
+>>> run = pdesim.simulate("equation=heat", grid=64)  # doctest: +SKIP
 >>> run.snapshots["u"].shape  # doctest: +SKIP
 (101, 64, 64)
 """

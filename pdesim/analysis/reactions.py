@@ -118,6 +118,12 @@ def build_reactions(problem: Problem, time: float) -> Reactions:
             f"{equation.name} is a steady problem, in which nothing grows or decays",
             "an equation with rhs, which gives du/dt",
         )
+    if equation.reductions:
+        raise ConfigError(
+            f"the right-hand side of {equation.name} contains values of the whole domain (mean, "
+            "integral, max or min): it acts on uniform perturbations, but not on waves",
+            "a right-hand side that is evaluated in every cell",
+        )
     symbols = {s.name for formula in equation.formulas for s in formula.free_symbols}
     if places := sorted(symbols & _POSITIONS):
         raise ConfigError(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pdesim.config.folders import choices
-from pdesim.config.hydra_text import hydra_text
+from pdesim.config.override_text import override_text
 from pdesim.errors import ConfigError, nearest
 from pdesim.settings import Settings
 
@@ -68,7 +68,7 @@ def _section(name: str, value: Any) -> Iterator[str]:
 def _text(name: str, value: Any) -> str:
     """Return a value in the syntax of overrides."""
     try:
-        return hydra_text(plain_value(value))
+        return override_text(plain_value(value))
     except TypeError:
         raise ConfigError(
             f"the argument {name} is {_brief(value)}", "a number, text, a list or a mapping"

@@ -45,11 +45,11 @@ def simulate(
 ) -> Run:
     """Run a simulation, and return when it has finished.
 
-    >>> run = pdesim.simulate("gray_scott", grid=128, equation={"F": 0.03})  # doctest: +SKIP
+    >>> run = pdesim.simulate('gray_scott', grid=128, equation={"F": 0.03})  # doctest: +SKIP
 
     Args:
         overrides: settings as on the command line, such as ``"equation=heat"``, ``"grid=64"``. The
-            first one may be the name of an equation: ``"heat"``.
+            first one may be the name of an equation: ``'heat'``.
         folder: folder for the files of the run; None: ``outputs/<equation>/<date>_<time>``.
         config_dir: a folder with your own configuration files (``--config-dir``).
         quiet: whether to print neither messages nor a progress bar.

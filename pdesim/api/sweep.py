@@ -12,7 +12,7 @@ from rich.console import Console
 
 from pdesim.api.arguments import as_overrides, plain_value
 from pdesim.config.compose import compose_settings
-from pdesim.config.hydra_text import hydra_text
+from pdesim.config.override_text import override_text
 from pdesim.errors import ConfigError, MissingExtraError, OutputError, PdesimError
 from pdesim.files import as_path, new_folder
 from pdesim.output import RunFolder, Snapshots
@@ -35,7 +35,7 @@ def sweep(
 ) -> xarray.Dataset:
     """Compute a simulation for all combinations of values of some settings.
 
-    >>> data = pdesim.sweep("gray_scott", over={"equation.F": [0.03, 0.04]})  # doctest: +SKIP
+    >>> data = pdesim.sweep('gray_scott', over={"equation.F": [0.03, 0.04]})  # doctest: +SKIP
 
     Args:
         overrides, settings: the settings that all members share; see :func:`simulate`.
@@ -65,9 +65,9 @@ def sweep(
     names = _dimensions(values)
     words = as_overrides(overrides, settings)
     directory = None if config_dir is None else str(config_dir)
-    first = [*words, *(f"{name}={hydra_text(given[0])}" for name, given in values.items())]
+    first = [*words, *(f"{name}={override_text(given[0])}" for name, given in values.items())]
     composed = compose_settings(first, directory).check_trust()
-    swept = [f"{name}={','.join(map(hydra_text, given))}" for name, given in values.items()]
+    swept = [f"{name}={','.join(map(override_text, given))}" for name, given in values.items()]
     jobs = members([*words, *swept], directory)
     target = new_folder(composed.sweep_folder) if folder is None else as_path(folder)
     console = Console(stderr=True, quiet=quiet)

@@ -21,8 +21,8 @@ from hydra.core.override_parser.types import (
 )
 
 from pdesim.config.compose import choices, compose_settings, open_override
-from pdesim.config.hydra_text import hydra_text
 from pdesim.config.messages import translate_errors
+from pdesim.config.override_text import override_text
 from pdesim.config.trust import check_swept
 from pdesim.errors import ConfigError, nearest
 from pdesim.output.sweeps import leaves
@@ -139,9 +139,9 @@ def _from_file(
         if isinstance(value, list | tuple | Mapping) and not value:
             raise ConfigError(f"sweep.parameters.{name} is empty", "a list of values")
         if isinstance(value, list | tuple):
-            yield name, Choices(name, tuple(hydra_text(one) for one in value))
+            yield name, Choices(name, tuple(override_text(one) for one in value))
         else:
-            text = value if isinstance(value, str) else hydra_text(value)
+            text = value if isinstance(value, str) else override_text(value)
             yield _read(f"{name}={text}", folders)
 
 

@@ -12,7 +12,7 @@ from hydra.core.override_parser.types import Quote, QuotedString
 _PLAIN_WORD = re.compile(r"(?!(?:true|false|null|nan|inf)$)[A-Za-z_][\w-]*", re.I | re.A)
 
 
-def hydra_text(value: Any) -> str:
+def override_text(value: Any) -> str:
     """Convert a value to the syntax of Hydra's overrides."""
     if value is None:
         return "null"
@@ -21,9 +21,11 @@ def hydra_text(value: Any) -> str:
     if isinstance(value, int | float):
         return repr(value)
     if isinstance(value, Mapping):
-        return "{" + ",".join(f"{hydra_text(k)}:{hydra_text(v)}" for k, v in value.items()) + "}"
+        return (
+            "{" + ",".join(f"{override_text(k)}:{override_text(v)}" for k, v in value.items()) + "}"
+        )
     if isinstance(value, list | tuple):
-        return "[" + ",".join(map(hydra_text, value)) + "]"
+        return "[" + ",".join(map(override_text, value)) + "]"
     if _PLAIN_WORD.fullmatch(str(value)):
         return str(value)
     return QuotedString(str(value), Quote.single).with_quotes()
