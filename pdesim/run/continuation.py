@@ -184,8 +184,7 @@ def _merged(stored: Mapping[str, Any], requested: Mapping[str, Any]) -> dict[str
         raise ConfigError(
             f"cannot resume with different settings: {changes}",
             "changes to time.end, time.wall_limit, output.checkpoint, device and animation only",
-            "start a new run; it can begin with the last frame of this one: "
-            'initial.u=\'snapshot("RUN/snapshots.h5", "u")\'',
+            "pdesim branch RUN SETTING=VALUE   starts a new run from its last frame",
         )
     values = {k: dict(v) if isinstance(v, Mapping) else v for k, v in stored.items()}
     for key in free:
