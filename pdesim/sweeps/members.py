@@ -157,6 +157,7 @@ def program_of(member: Member) -> str:
     if plan.equation.steady or not _can_share(plan):
         return f"{ALONE} {member.number}"
     sections = ("grid", "domain", "boundary", "operators", "device")
+    recorded = ("observe", "probes", "observe_every", "stop")
     since, settings = plan.resume_from, plan.settings
     name = plan.stepper.method.name
     common = {
@@ -169,7 +170,7 @@ def program_of(member: Member) -> str:
         "solid": "" if plan.problem.mask is None else plan.problem.mask.solid.tobytes().hex(),
         "since": None if since is None else [since.target, since.steps_since_target, since.time],
     }
-    common |= settings.model_dump(include=set(sections))
+    common |= settings.model_dump(include={*sections, *recorded})
     return json.dumps(common, sort_keys=True)
 
 

@@ -233,6 +233,19 @@ def test_sweep_tables_contain_last_values_and_reasons(command, tmp_path):
     assert float(slow["time"]) == 2 and float(slow["top"]) < 0.5 < float(fast["top"])
 
 
+def test_members_with_other_stops_or_probes_do_not_share_a_program(tmp_path):
+    from pdesim.sweeps.compose import Composer
+    from pdesim.sweeps.members import prepare_member, program_of
+
+    words = [*RELAXING, "time.end=2", f"hydra.sweep.dir={tmp_path}"]
+    others = (["stop.frames=3"], ["probes={a: [1]}"], ["observe={top: 'max(u)'}"], ["seed=1"], [])
+    keys = [
+        program_of(prepare_member(n, tmp_path / str(n), [*words, *more], Composer()))
+        for n, more in enumerate(others)
+    ]
+    assert len(set(keys)) == 4 and keys[3] == keys[4]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
