@@ -9,19 +9,18 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import sympy
 
-from pdesim.errors import ConfigError, FormulaError, nearest
+from pdesim.errors import ConfigError, nearest
 from pdesim.formula import (
     Reduction,
     Scope,
     Split,
     compact,
-    is_condition,
     jacobian,
     names_in,
-    nodes,
     parse,
     separate_reductions,
     split,
@@ -30,6 +29,7 @@ from pdesim.formula import (
 from pdesim.formula import language as lang
 from pdesim.formula.language import TIME, reserved_names
 from pdesim.model.grid import place_names
+from pdesim.model.iterated_map import COUNT, IteratedMap, build_map
 
 #: limits of one equation; planning and compiling take a time that grows with the square of the
 #: number of fields
@@ -47,19 +47,6 @@ KEYS = (
 )  # fmt: skip
 #: keys that contain the formulas of an equation, of which each equation has one
 FORMULAS = ("rhs", "solve", "map")
-#: the field of an iterated map that counts the iterations of each cell
-COUNT = "count"
-
-
-@dataclass(frozen=True)
-class IteratedMap:
-    """Properties of an iterated map ``u <- formula``; its time is the number of iterations.
-
-    Attributes:
-        shown: the formulas of the fields that are stored, from the fields that are iterated.
-    """
-
-    shown: tuple[sympy.Expr, ...]
 
 
 @dataclass(frozen=True)
@@ -211,7 +198,7 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
     parsed = [compact(parse(texts[f], scope, f"equation.{key}.{f}"), varying) for f in fields]
     iterated = None
     if key == "map":
-        fields, parsed, iterated = _iterated(spec, fields, parsed, scope)
+        fields, parsed, iterated = build_map(spec, fields, parsed, scope)
     elif set(spec) & {"escape", "smooth"}:
         raise ConfigError(
             f"equation.{'escape' if 'escape' in spec else 'smooth'} has no effect without "
@@ -233,46 +220,6 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
         reductions=reductions,
         iterated=iterated,
     )
-
-
-def _iterated(
-    spec: Mapping, fields: tuple[str, ...], formulas: Sequence[sympy.Expr], scope: Scope
-) -> tuple[tuple[str, ...], list[sympy.Expr], IteratedMap]:
-    """Return the fields and the formulas of an iterated map, with the count of iterations.
-
-    A cell is not iterated further once its values satisfy the condition ``escape``; the field
-    ``count`` contains the number of iterations until then. Where a cell has escaped, the stored
-    count is increased by ``smooth``, a formula of the values at the escape.
-    """
-    symbols = tuple(sympy.Symbol(name, real=True) for name in fields)
-    if spec.get("escape") is None:
-        if spec.get("smooth") is not None:
-            raise ConfigError(
-                "equation.smooth has no effect without equation.escape", "escape: a**2 + b**2 > 4"
-            )
-        return fields, list(formulas), IteratedMap(symbols)
-    if COUNT in fields:
-        raise ConfigError(
-            f"a map with an escape condition cannot have a field {COUNT!r}, which counts the "
-            "iterations",
-            "another name",
-        )
-    text = str(spec["escape"])
-    if not is_condition(text):
-        raise FormulaError(text, 0, "this is not a condition", "a**2 + b**2 > 4", "equation.escape")
-    chosen = parse(f"where({text}, 1, 0)", scope, "equation.escape")
-    if not isinstance(chosen, sympy.Piecewise):
-        raise ConfigError(
-            f"equation.escape={text!r} is the same in all cells", "a condition that contains fields"
-        )
-    escaped = chosen.args[0].args[1]
-    count = sympy.Symbol(COUNT, real=True)
-    pairs = zip(symbols, formulas, strict=True)
-    kept = [nodes.where(escaped, symbol, formula) for symbol, formula in pairs]
-    smooth = parse(spec.get("smooth") or 0, scope, "equation.smooth")
-    shown = count if smooth == 0 else count + nodes.where(escaped, smooth, sympy.S.Zero)
-    counted = nodes.where(escaped, count, count + 1)
-    return (*fields, COUNT), [*kept, counted], IteratedMap((*symbols, shown))
 
 
 def _check_types(spec: Mapping) -> None:
@@ -359,6 +306,12 @@ def _formulas(spec: Mapping) -> tuple[Mapping, str]:
                 f"the formula for {field} is {_brief(text)}", "text, such as 'laplacian(u)'"
             )
     return texts, given[0]
+
+
+def given_formulas(spec: Mapping) -> Mapping:
+    """Return the formulas in unchecked settings of an equation; empty if there are none."""
+    found: Any = next((spec[key] for key in FORMULAS if spec.get(key)), {})
+    return found if isinstance(found, Mapping) else {}
 
 
 def _check_fields(texts: object, name: str, fields: Sequence[str]) -> None:

@@ -164,15 +164,15 @@ def test_commands_of_the_docs_compose(path, workplace, monkeypatch):
 
 
 def test_the_matrix_of_the_docs_is_whole_and_holds():
-    from pdesim.config.compose import choices
     from pdesim.steppers import METHODS
+    from pdesim.verify.command import measured_equations
 
     rows = [line.strip("| ").split(" | ") for line in VERIFICATION.splitlines() if line[:1] == "|"]
     header, rows = rows[0], [dict(zip(rows[0], row, strict=True)) for row in rows[2:]]
     assert header[-1] == "holds"
     missed = {(r["equation"], r["walls"], r["scheme"]) for r in rows if r["holds"] != "yes"}
     assert not missed
-    assert {row["equation"].split()[0] for row in rows} >= set(choices("equation")) - {"custom"}
+    assert {row["equation"].split()[0] for row in rows} >= set(measured_equations())
     schemes = {row["scheme"].partition(",")[0] for row in rows if row["refined"] == "time"}
     assert schemes == set(METHODS) - {"exact"}
 
