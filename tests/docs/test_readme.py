@@ -68,8 +68,14 @@ def test_documents_run_from_top_to_bottom(document, command, tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     names: dict = {}
     text = document.read_text()
-    for language, block in re.findall(r"^```(console|python)\n(.*?)^```", text, flags=re.S | re.M):
-        if language == "python":
+    pattern = r"^```(console|python|yaml)\n(.*?)^```"
+    for language, block in re.findall(pattern, text, flags=re.S | re.M):
+        if language == "yaml":
+            if named := re.match(r"# (\S+\.yaml)\n", block):
+                path = tmp_path / named.group(1)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(block)
+        elif language == "python":
             exec(compile(block, document.name, "exec"), names)
             printed = capsys.readouterr().out.splitlines()
             assert printed == re.findall(r"print\(.*\)  # (.*)", block)
