@@ -34,6 +34,7 @@ from pdesim.steppers.targets import (
     extend_targets,
     find_events,
     frame_times,
+    iteration_times,
     merge,
     nearness,
     regular_times,
@@ -48,6 +49,8 @@ from pdesim.steppers.time_step import (
 )
 
 MAX_STEPS = 10**11
+#: the step of an iterated map
+ITERATION = TimeStep(1.0, np.inf)
 
 
 @dataclass
@@ -267,6 +270,8 @@ def build_plan(
         continued = _continued(settings, problem, selection, resume_from)
         return replace(continued, notes=notes, observables=observables, stops=stops)
     frames = None if equation.steady else frame_times(settings)
+    if equation.iterated is not None and frames is not None:
+        frames = iteration_times(settings, frames)
     stops = build_stops(settings.stop, problem, observables, frames)
     state = initial_values(settings, problem, initial, drawn_on)
     if frames is None:
@@ -294,6 +299,10 @@ def _evolution(
     settings: Settings, problem: Problem, state: np.ndarray, times: np.ndarray
 ) -> tuple[Evolution, np.ndarray]:
     """Return the stepper with its time step, and the times at which a step must end."""
+    if problem.equation.iterated is not None:
+        regular = np.round(_regular_times(settings, times))
+        stepper = build_stepper(settings.stepper.name, problem)
+        return Evolution(stepper, "", ITERATION, np.empty(0)), merge(times, np.empty(0), regular)
     events = find_events(problem, times, settings.time.events)
     regular = _regular_times(settings, times)
     targets = merge(times, events, regular)

@@ -10,6 +10,7 @@ from pdesim.model.boundary_conditions import Boundary, build_boundary
 from pdesim.model.equation import Equation, build_equation, unused_parameters
 from pdesim.model.grid import Grid, build_grid
 from pdesim.model.initial_conditions import InitialConditions, build_initial
+from pdesim.model.iterated_map import COUNT
 from pdesim.model.obstacles import Mask
 from pdesim.model.storage import check_memory
 from pdesim.operators import build_discretisation
@@ -43,7 +44,10 @@ def build_problem(
     symbols = equation.parameter_symbols
     boundary = build_boundary(settings.boundary, equation.fields, grid, symbols)
     boundary = mark_mirrors(boundary, equation, grid)
-    initial = build_initial(settings.initial, equation.fields, grid.axes, symbols)
+    start = dict(settings.initial)
+    if equation.iterated is not None and COUNT in equation.fields:
+        start.setdefault(COUNT, 0)
+    initial = build_initial(start, equation.fields, grid.axes, symbols)
     elsewhere = {symbol.name for symbol in boundary.symbols | initial.symbols}
     elsewhere |= names_in(settings.domain.mask or "")
     notes = unused_parameters(settings.equation, elsewhere)

@@ -9,6 +9,7 @@ from pdesim.analysis.result import Analysis
 from pdesim.analysis.thresholds import find_thresholds, parse_over
 from pdesim.errors import ConfigError, nearest
 from pdesim.model.equation import KEYS
+from pdesim.model.iterated_map import check_no_map
 from pdesim.problem import build_problem, initial_values
 from pdesim.settings import Settings
 
@@ -33,6 +34,7 @@ def analyze_settings(settings: Settings, name: str, over: str | None = None) -> 
             f"--over names equation.{interval.parameter}, which this equation does not have",
             nearest(interval.parameter, known),
         )
+    check_no_map(settings.equation, "analyze")
     problem, initial, notes = build_problem(settings, name)
     start = settings.time.start
     found = analyze_problem(problem, initial_values(settings, problem, initial), start)

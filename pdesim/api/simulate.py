@@ -20,6 +20,7 @@ from pdesim.config.changes import changed_settings
 from pdesim.config.compose import Composed, compose_settings, is_given, nested_values
 from pdesim.errors import ConfigError, PdesimError
 from pdesim.files import as_path, check_path, make_folder, new_folder
+from pdesim.model.equation import given_formulas
 from pdesim.model.grid import build_grid
 from pdesim.output import RunFolder, Snapshots
 from pdesim.plan import build_plan
@@ -107,8 +108,7 @@ def simulate(
 
 def _of_fields(formulas: Mapping[str, Any], composed: Composed) -> dict[str, Any]:
     """Return the formulas of the fields that the equation has."""
-    equation = composed.values["equation"]
-    fields = equation.get("rhs") or equation.get("solve") or {}
+    fields = given_formulas(composed.values["equation"])
     return {name: text for name, text in formulas.items() if name in fields}
 
 

@@ -107,6 +107,7 @@ def _equation(name: str, config_dir: str | None, details: bool = False) -> list[
     }
     end, extent = settings["time"]["end"], settings["domain"]["extent"]
     when = "" if equation.steady else f", until t = {end:g}"
+    when = f", {end:g} iterations" if equation.iterated else when
     lines = [
         equation.about,
         *(f"    {line}" for line in equation.text.splitlines()),

@@ -212,7 +212,7 @@ class _Settings:
 
     @staticmethod
     def _fields(equation: Mapping[str, Any]) -> list[str]:
-        formulas = equation.get("rhs") or equation.get("solve")
+        formulas = equation.get("rhs") or equation.get("solve") or equation.get("map")
         return [str(name) for name in formulas] if isinstance(formulas, dict) else []
 
 

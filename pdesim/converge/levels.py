@@ -13,6 +13,7 @@ from pdesim.errors import BoundaryError, ConfigError, DivergedError, PdesimError
 from pdesim.model.equation import build_equation
 from pdesim.model.grid import Grid, build_grid
 from pdesim.model.initial_conditions import build_initial
+from pdesim.model.iterated_map import check_no_map
 from pdesim.plan import Plan, build_plan
 from pdesim.settings import Settings
 from pdesim.steppers import METHODS
@@ -86,6 +87,7 @@ def build_levels(composed: Composed) -> Levels:
     settings, name = composed.settings, composed.equation
     if settings.sweep.parameters:
         raise ConfigError("pdesim converge needs a single run, not a sweep")
+    check_no_map(settings.equation, "converge")
     grid, notes = _even_grid(build_grid(settings))
     notes = [*notes, *_notes_on_initial_state(settings, name, grid)]
     user = _Builder(settings, name, grid).plan(1.0)

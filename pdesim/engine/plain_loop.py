@@ -10,6 +10,10 @@ import tensorflow as tf
 
 from pdesim.engine import error_control
 from pdesim.engine.step import StepContext
+from pdesim.formula.language import operators_in
+
+#: steps of an iterated map in one pass over memory
+MAP_STEPS = 16
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,29 @@ class PlainLoop:
                 index < last, new, carry
             ) if context.members else new
 
-        _, carry = tf.while_loop(lambda index, _: index < end, one, (first, carry))
+        index, together = first, self._steps_per_pass
+        if together > 1:
+
+            def several(index, carry):
+                for _ in range(together):
+                    index, carry = one(index, carry)
+                return index, carry
+
+            index, carry = tf.while_loop(
+                lambda index, _: index + together <= end, several, (index, carry)
+            )
+        _, carry = tf.while_loop(lambda index, _: index < end, one, (index, carry))
         return self.leave(system, carry, start, dt, last, coefficients)
+
+    @property
+    def _steps_per_pass(self) -> int:
+        """Number of steps that are compiled into one pass over memory.
+
+        Steps of an iterated map without operators read no neighbours.
+        """
+        equation = self.context.problem.equation
+        pointwise = not any(map(operators_in, equation.all_formulas)) and not equation.reductions
+        return MAP_STEPS if equation.iterated is not None and pointwise else 1
 
     def leave(self, system, carry, start, dt, last, coefficients):
         """Return the results of ``advance`` after its steps."""

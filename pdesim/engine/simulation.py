@@ -261,6 +261,8 @@ class Simulation:
         # the state does not exist if a block has failed for lack of memory
         if not self._control.started or members.at.state is None:
             return {}
+        if self.plan.equation.iterated is not None:
+            return {}
         errors = members.monitor.total(float(members.at.now[member]))[member]
         peaks, state = members.monitor.peak[member], members.at.state_of(member)
         return relative_error(errors, peaks, state, self.plans[member])

@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import sympy
 
@@ -28,6 +29,7 @@ from pdesim.formula import (
 from pdesim.formula import language as lang
 from pdesim.formula.language import TIME, reserved_names
 from pdesim.model.grid import place_names
+from pdesim.model.iterated_map import COUNT, IteratedMap, build_map
 
 #: limits of one equation; planning and compiling take a time that grows with the square of the
 #: number of fields
@@ -39,12 +41,17 @@ LONGEST_LABEL = 100
 #: regular expression of an equation's name, which becomes part of file names
 NAME_PATTERN = r"\w[\w.-]*"
 #: keys of an equation's settings that are not parameters
-KEYS = ("name", "title", "about", "reference", "fields", "rhs", "solve", "units", "labels")
+KEYS = (
+    "name", "title", "about", "reference", "fields", "rhs", "solve", "map", "escape", "smooth",
+    "units", "labels",
+)  # fmt: skip
+#: keys that contain the formulas of an equation, of which each equation has one
+FORMULAS = ("rhs", "solve", "map")
 
 
 @dataclass(frozen=True)
 class Equation:
-    """A system ``du/dt = rhs`` (evolution) or ``formula = 0`` (steady).
+    """A system ``du/dt = rhs``, ``formula = 0`` (steady) or ``u <- formula`` (iterated map).
 
     Attributes:
         name: the name of the equation, which becomes part of folder names.
@@ -57,6 +64,7 @@ class Equation:
         formulas: the right-hand sides as SymPy expressions, in the order of ``fields``. Symbols
             replace the reductions in them.
         reductions: the reductions in ``formulas``, each after those in its argument.
+        iterated: properties of an iterated map; None for equations.
         steady: whether the equation has no time derivative.
         units: field -> its unit.
         labels: field -> its name in pictures.
@@ -73,6 +81,7 @@ class Equation:
     units: Mapping[str, str]
     labels: Mapping[str, str]
     reductions: tuple[Reduction, ...] = ()
+    iterated: IteratedMap | None = None
 
     @cached_property
     def field_symbols(self) -> tuple[sympy.Symbol, ...]:
@@ -138,6 +147,7 @@ class Equation:
     def text(self) -> str:
         """The equation as text, one line per field."""
         left = "0 = {1}" if self.steady else "d{0}/dt = {1}"
+        left = "{0} <- {1}" if self.iterated else left
         return "\n".join(left.format(name, text) for name, text in self.texts.items())
 
 
@@ -154,7 +164,7 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
         FormulaError: for invalid formulas.
     """
     _check_types(spec)
-    texts, steady = _formulas(spec)
+    texts, key = _formulas(spec)
     fields = tuple(spec.get("fields") or texts)
     if len(fields) > MOST_FIELDS:
         raise ConfigError(f"this equation has {len(fields)} fields", f"at most {MOST_FIELDS}")
@@ -164,12 +174,12 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
     if set(texts) != set(fields):
         missing = sorted(set(fields) ^ set(texts))
         raise ConfigError(
-            f"only one of equation.{'solve' if steady else 'rhs'} and equation.fields contains "
-            f"{missing}",
+            f"only one of equation.{key} and equation.fields contains {missing}",
             f"one formula for each of {', '.join(fields)}",
         )
-    for key in ("units", "labels"):
-        _check_fields(spec.get(key), f"equation.{key}", fields)
+    counted = (COUNT,) if spec.get("map") and spec.get("escape") is not None else ()
+    for section in ("units", "labels"):
+        _check_fields(spec.get(section), f"equation.{section}", (*fields, *counted))
     given = {key: value for key, value in spec.items() if key not in KEYS}
     if len(given) > MOST_PARAMETERS:
         raise ConfigError(
@@ -184,23 +194,31 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
     values, definitions = _parameters(given)
     symbols = _symbols(axes, fields, values, definitions)
     scope = Scope(symbols, axes, operators=True, reductions=True)
-    key = "solve" if steady else "rhs"
     varying = frozenset(symbols[name] for name in (*place_names(axes), *fields))
-    formulas, reductions = separate_reductions(
-        [compact(parse(texts[f], scope, f"equation.{key}.{f}"), varying) for f in fields]
-    )
+    parsed = [compact(parse(texts[f], scope, f"equation.{key}.{f}"), varying) for f in fields]
+    iterated = None
+    if key == "map":
+        fields, parsed, iterated = build_map(spec, fields, parsed, scope)
+    elif set(spec) & {"escape", "smooth"}:
+        raise ConfigError(
+            f"equation.{'escape' if 'escape' in spec else 'smooth'} has no effect without "
+            "equation.map",
+            "map: {a: ...} in place of rhs or solve",
+        )
+    formulas, reductions = separate_reductions(parsed)
     return Equation(
         name=name,
         title=str(spec.get("title") or ""),
         about=str(spec.get("about") or ""),
         fields=fields,
         parameters=values,
-        texts={f: " ".join(str(texts[f]).split()) for f in fields},
+        texts={f: " ".join(str(texts[f]).split()) for f in texts},
         formulas=formulas,
-        steady=steady,
+        steady=key == "solve",
         units={field: str(text) for field, text in (spec.get("units") or {}).items()},
         labels={field: str(text) for field, text in (spec.get("labels") or {}).items()},
         reductions=reductions,
+        iterated=iterated,
     )
 
 
@@ -255,7 +273,8 @@ def unused_parameters(spec: Mapping, elsewhere: set[str]) -> tuple[str, ...]:
     texts = _formulas(spec)[0]
     # names in the formula of a parameter count as used only if this parameter is used
     used: set[str] = set()
-    waiting = {*elsewhere, *(n for t in texts.values() for n in names_in(str(t)))}
+    more = [spec[key] for key in ("escape", "smooth") if spec.get(key) is not None]
+    waiting = {*elsewhere, *(n for t in (*texts.values(), *more) for n in names_in(str(t)))}
     while waiting:
         name = waiting.pop()
         used.add(name)
@@ -268,16 +287,17 @@ def unused_parameters(spec: Mapping, elsewhere: set[str]) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _formulas(spec: Mapping) -> tuple[Mapping, bool]:
-    """Return a mapping from fields to formulas, and whether the equation is steady."""
-    rhs, solve = spec.get("rhs") or {}, spec.get("solve") or {}
-    if bool(rhs) == bool(solve):
+def _formulas(spec: Mapping) -> tuple[Mapping, str]:
+    """Return a mapping from fields to formulas, and the key under which they are given."""
+    given = [key for key in FORMULAS if spec.get(key)]
+    if len(given) != 1:
         raise ConfigError(
-            "this equation has " + ("both rhs and solve" if rhs else "neither rhs nor solve"),
-            "rhs: {u: ...} for du/dt = ..., or solve: {u: ...} for ... = 0",
+            "this equation has " + (" and ".join(given) or "neither rhs nor solve nor map"),
+            "rhs: {u: ...} for du/dt = ..., solve: {u: ...} for ... = 0, or map: {u: ...} for an "
+            "iterated map",
             "equation=custom \"equation.rhs={u: 'laplacian(u)'}\"",
         )
-    texts = rhs or solve
+    texts = spec[given[0]]
     if not isinstance(texts, Mapping):
         raise ConfigError(f"the formulas are {_brief(texts)}", "a mapping from fields to formulas")
     for field, text in texts.items():
@@ -285,7 +305,13 @@ def _formulas(spec: Mapping) -> tuple[Mapping, bool]:
             raise ConfigError(
                 f"the formula for {field} is {_brief(text)}", "text, such as 'laplacian(u)'"
             )
-    return texts, bool(solve)
+    return texts, given[0]
+
+
+def given_formulas(spec: Mapping) -> Mapping:
+    """Return the formulas in unchecked settings of an equation; empty if there are none."""
+    found: Any = next((spec[key] for key in FORMULAS if spec.get(key)), {})
+    return found if isinstance(found, Mapping) else {}
 
 
 def _check_fields(texts: object, name: str, fields: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from pdesim.errors import ConfigError, OutputError, nearest, printable
 from pdesim.files import dump_yaml, reading
+from pdesim.model.equation import given_formulas
 from pdesim.output import Snapshots
 from pdesim.output.metadata import BRANCH_OF, BRANCHED_AT
 from pdesim.plan import Plan, build_plan
@@ -113,8 +114,7 @@ def plan_branch(origin: Origin, values: Mapping[str, Any], given: Sequence[str] 
     """
     values, notes = dict(values), list(origin.notes)
     initial = {**origin.initial(), **_given_initial(values, given)}
-    formulas = values["equation"].get("rhs") or values["equation"].get("solve") or {}
-    fields = tuple(formulas) if isinstance(formulas, Mapping) else ()
+    fields = tuple(given_formulas(values["equation"]))
     for field in fields:
         if field not in initial:
             raise ConfigError(

@@ -13,6 +13,7 @@ import numpy as np
 from pdesim.errors import ConfigError, OutputError
 from pdesim.files import check_folder, dump_yaml, load_yaml
 from pdesim.files.hdf5 import reason
+from pdesim.model.equation import given_formulas
 from pdesim.model.grid import build_grid
 from pdesim.output import RunFolder, Snapshots, fingerprint, lock, read_checkpoint, recover
 from pdesim.output.checkpoint import Checkpoint
@@ -108,7 +109,7 @@ def continue_run(
             f"its {len(times)} frames are kept"
         )
     if plan is None:  # then no plan has checked the requested settings
-        formulas = settings.equation.get("rhs") or settings.equation.get("solve")
+        formulas = given_formulas(settings.equation)
         names = tuple(formulas) if isinstance(formulas, Mapping) else fields
         axes = build_grid(settings).axes
         check_picture(settings.animation, names, axes, settings.output.fields)

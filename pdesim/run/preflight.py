@@ -33,6 +33,8 @@ def describe(plan: Plan, device: str, seconds_per_step: float) -> list[str]:
         left = plan.steps_left * seconds_per_step
         steps = f"dt = {plan.shortest_step:.4g} ({limit}), {plan.steps_left:,} steps"
         steps += f", about {left:.0f} s" if left >= 1 else ", under a second"
+    if plan.equation.iterated is not None:
+        steps = f"{plan.steps_left:,} iterations"
     stepper = plan.stepper.method.name + (
         f" ({plan.stepper_reason})" if plan.stepper_reason else ""
     )

@@ -18,7 +18,9 @@ from typing import Any
 import numpy as np
 
 from pdesim.analysis.patterns import pattern_notes
+from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
+from pdesim.operators.position_parts import position_parts
 from pdesim.operators.symbols import matrix_values
 from pdesim.plan import Plan
 
@@ -29,6 +31,8 @@ from pdesim.plan import Plan
 FEWEST_CELLS, SPECTRAL_FEWEST_CELLS, GOOD_CELLS = 3.4, 4.4, 6.0
 #: the same numbers for the fastest growing wave of a pattern
 FEWEST_PER_WAVE, SPECTRAL_FEWEST, GOOD_PER_WAVE = 6.0, 4.0, 10.0
+#: the fewest units in the last place by which positions in neighbouring cells should differ
+FEWEST_UNITS = 4.0
 #: if the difference between two neighbouring cells exceeds this fraction of a field's range, there
 #: is a front less than three cells wide; the shipped equations on 256 cells reach at most 0.35
 STEEP = 0.4
@@ -63,6 +67,8 @@ def notes_before(plan: Plan) -> list[str]:
     spacing = plan.grid.spacing
     if max(spacing) > 1.01 * min(spacing):
         notes.append(f"note: cells are {' x '.join(f'{h:.4g}' for h in spacing)}, not square")
+    if plan.equation.iterated is not None:
+        return notes + precision_notes(plan)
     if plan.equation.steady or plan.resume_from is not None:
         return notes
     growth, cell = growing_waves(plan), max(spacing)
@@ -177,6 +183,30 @@ def _symbol(word: str, axis: str, wavenumbers: np.ndarray) -> np.ndarray:
     return (1j * wavenumbers) ** int(match.group(3) or 1)
 
 
+def precision_notes(plan: Plan) -> list[str]:
+    """Return a note if the precision does not distinguish neighbouring cells of an iterated map.
+
+    It compares the parts of the formulas that depend on position, such as ``cx + x/zoom``, in
+    neighbouring cells. Their difference should be several units in the last place.
+    """
+    precision = plan.settings.device.precision
+    problem, grid = plan.problem, plan.grid
+    names = {**grid.namespace(grid.coordinates(), problem.named), **problem.parameters, "t": 0.0}
+    for part in position_parts(problem, plan.equation.formulas).values():
+        values = np.asarray(Evaluator(names)(part), float)
+        for axis in range(values.ndim):
+            steps = np.abs(np.diff(values, axis=axis))
+            steps = steps[steps > 0]
+            rounding = np.finfo(precision).eps * np.abs(values).max()
+            if steps.size and np.median(steps) < FEWEST_UNITS * rounding:
+                hint = "; device.precision=float64" if precision == "float32" else ""
+                return [
+                    f"note: {precision} does not distinguish neighbouring cells: {part} changes by "
+                    f"{np.median(steps):.1e} from cell to cell{hint}"
+                ]
+    return []
+
+
 def note_after(plan: Plan, state: np.ndarray) -> str | None:
     """Return a warning if a field has fronts that are only one or two cells wide; otherwise None.
 
@@ -186,6 +216,8 @@ def note_after(plan: Plan, state: np.ndarray) -> str | None:
     """
     solid = None if plan.problem.mask is None else plan.problem.mask.solid
     equation = plan.equation
+    if equation.iterated is not None:
+        return None
     steps = {
         name: steepest(state[number], solid)
         for number, name in enumerate(equation.fields)

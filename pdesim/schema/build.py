@@ -16,6 +16,7 @@ import matplotlib
 import pdesim
 from pdesim.config.folders import choices, groups
 from pdesim.errors import ConfigError, nearest
+from pdesim.model.equation import FORMULAS
 from pdesim.operators.schemes import ABOUT, ORDERS
 from pdesim.schema.comments import choices_text, setting_comments
 from pdesim.schema.sections import Schema, boundary_schemas, equation_schema, initial_schema
@@ -45,7 +46,7 @@ def build_schema(kind: str = "any", folders: Sequence[Path] = ()) -> Schema:
     sections = {"anyOf": [{"required": [name]} for name in definitions["Settings"]["properties"]
                           if name != "defaults"]}  # fmt: skip
     settings, own = {"$ref": "#/$defs/Settings"}, {"$ref": "#/$defs/EquationFile"}
-    whose = [{"required": ["rhs"]}, {"required": ["solve"]}]
+    whose = [{"required": [key]} for key in FORMULAS]
     plain: Schema = {"anyOf": [*whose, {"minProperties": 1, "not": sections}]}
     if kind == "experiment":
         # experiment/none.yaml has only the keys of the section experiment

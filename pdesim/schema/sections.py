@@ -5,11 +5,13 @@ In these sections users choose the names, so that no class describes them comple
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any
 
 from pdesim.formula.language import AXES, reserved_names
 from pdesim.model.boundary_conditions import KINDS, LAPLACIAN, PAIRS, SIDES, build_boundary
 from pdesim.model.equation import (
+    FORMULAS,
     KEYS,
     LONGEST_LABEL,
     LONGEST_TEXTS,
@@ -54,6 +56,10 @@ def equation_schema() -> Schema:
                    "maxItems": MOST_FIELDS, "uniqueItems": True},
         "rhs": {**formulas, "description": "du/dt = ...: a formula for each field"},
         "solve": {**formulas, "description": "0 = ...: a formula for each field, steady problems"},
+        "map": {**formulas, "description": "u <- ...: a formula for each field, iterated maps"},
+        "escape": {"type": ["string", "null"],
+                   "description": "the condition under which a cell of a map is not iterated"},
+        "smooth": VALUE,
         "units": labels,
         "labels": labels,
     }  # fmt: skip
@@ -64,8 +70,10 @@ def equation_schema() -> Schema:
         "properties": {key: {"description": about.get(key, ""), **keys[key]} for key in KEYS},
         "propertyNames": {"pattern": IDENTIFIER, "not": {"enum": [*reserved_names("parameter")]}},
         "additionalProperties": VALUE,
-        "not": {"required": ["rhs", "solve"], "properties": {"rhs": {"type": "object"},
-                                                             "solve": {"type": "object"}}},
+        "not": {"anyOf": [
+            {"required": list(pair), "properties": {key: {"type": "object"} for key in pair}}
+            for pair in combinations(FORMULAS, 2)
+        ]},
     }  # fmt: skip
 
 

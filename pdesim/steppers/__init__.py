@@ -16,6 +16,7 @@ from pdesim.operators.problem import Problem
 from pdesim.steppers.base import Stepper
 from pdesim.steppers.exponential import Exponential
 from pdesim.steppers.implicit import ImexMultistep, ThetaMethod
+from pdesim.steppers.iteration import METHOD, MapIteration
 from pdesim.steppers.runge_kutta import EmbeddedRungeKutta, RungeKutta
 from pdesim.steppers.runge_kutta_legendre import RungeKuttaLegendre
 from pdesim.steppers.symplectic import SymplecticComposition, partition
@@ -77,6 +78,15 @@ def build_stepper(name: str, problem: Problem, stages: int = 9) -> Stepper:
     Raises:
         StepperError: for an unknown name, or a stepper that does not apply to the problem.
     """
+    equation = problem.equation
+    if equation.iterated is not None:
+        if name not in ("auto", METHOD.name):
+            raise StepperError(
+                f"stepper={name} does not apply to {equation.name}, which is an iterated map",
+                "stepper=auto",
+            )
+        shown = equation.iterated.shown
+        return MapIteration(None if shown == equation.field_symbols else shown)
     if name not in METHODS:
         raise StepperError(f"stepper={name} is unknown", nearest(name, [*METHODS, "auto"]))
     reason = incompatibility(name, problem)

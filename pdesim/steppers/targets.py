@@ -70,6 +70,24 @@ def frame_times(settings: Settings) -> np.ndarray:
     return times if end - times[-1] <= 1e-9 * min(every, end - start) else np.append(times, end)
 
 
+def iteration_times(settings: Settings, times: np.ndarray) -> np.ndarray:
+    """Return the times of the frames of an iterated map: numbers of iterations.
+
+    Raises:
+        ConfigError: for settings of the time step, and for ends that are not integers.
+    """
+    time = settings.time
+    for name, value in (("time.start", time.start), ("time.end", time.end)):
+        if value != round(value):
+            raise ConfigError(f"{name}={value:g}", "an integer, the number of iterations")
+    if time.dt not in ("auto", 1.0) or time.tolerance is not None or time.events:
+        raise ConfigError(
+            "time.dt, time.tolerance and time.events do not apply to an iterated map",
+            "time.end, the number of iterations",
+        )
+    return np.unique(np.round(times))
+
+
 def _at_times(start: float, end: float, given: Sequence[float]) -> np.ndarray:
     """Return given times in ascending order, with the start and the end of the run."""
     near = 1e-12 * (end - start)

@@ -17,6 +17,7 @@ from pdesim.config.compose import choices, compose_settings, is_given
 from pdesim.engine.device import start_tensorflow
 from pdesim.errors import OutputError, PdesimError
 from pdesim.files import check_creatable, check_folder, make_folder, new_folder, writing
+from pdesim.model.iterated_map import check_no_map
 from pdesim.plan import build_plan
 from pdesim.settings import Device
 from pdesim.verify.matrix import CASES, MatrixPart, PartSelector
@@ -93,6 +94,7 @@ def _verify_rows(
         measures and yields the rows.
     """
     composed = compose_settings(["device.precision=float64", *overrides], config_dir)
+    check_no_map(composed.settings.equation, "verify")
     plan = build_plan(composed.settings, composed.equation)
     given = is_given("hydra.run.dir", overrides)
     stamp = composed.run_folder.name
@@ -108,12 +110,19 @@ def _verify_rows(
         )
     start_tensorflow(Device(name="cpu"))
     if matrix:
-        equations = equations_given or [e for e in choices("equation") if e != "custom"]
+        equations = equations_given or measured_equations()
         jobs = _matrix_jobs(equations, overrides, config_dir, complete=bool(equations_given))
         return name, folder, _matrix_rows(jobs, config_dir)
     from pdesim.verify.run import verify_plan
 
     return name, folder, verify_plan(plan)
+
+
+def measured_equations() -> list[str]:
+    """Return the names of the shipped equations that ``--all`` measures."""
+    names = [name for name in choices("equation") if name != "custom"]
+    settings = {name: compose_settings([f"equation={name}"]).values for name in names}
+    return [name for name in names if not settings[name]["equation"].get("map")]
 
 
 def _matrix_rows(jobs: Sequence[Job], config_dir: str | None) -> Iterator[Row]:

@@ -68,8 +68,14 @@ def test_documents_run_from_top_to_bottom(document, command, tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     names: dict = {}
     text = document.read_text()
-    for language, block in re.findall(r"^```(console|python)\n(.*?)^```", text, flags=re.S | re.M):
-        if language == "python":
+    pattern = r"^```(console|python|yaml)\n(.*?)^```"
+    for language, block in re.findall(pattern, text, flags=re.S | re.M):
+        if language == "yaml":
+            if named := re.match(r"# (\S+\.yaml)\n", block):
+                path = tmp_path / named.group(1)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(block)
+        elif language == "python":
             exec(compile(block, document.name, "exec"), names)
             printed = capsys.readouterr().out.splitlines()
             assert printed == re.findall(r"print\(.*\)  # (.*)", block)
@@ -164,15 +170,15 @@ def test_commands_of_the_docs_compose(path, workplace, monkeypatch):
 
 
 def test_the_matrix_of_the_docs_is_whole_and_holds():
-    from pdesim.config.compose import choices
     from pdesim.steppers import METHODS
+    from pdesim.verify.command import measured_equations
 
     rows = [line.strip("| ").split(" | ") for line in VERIFICATION.splitlines() if line[:1] == "|"]
     header, rows = rows[0], [dict(zip(rows[0], row, strict=True)) for row in rows[2:]]
     assert header[-1] == "holds"
     missed = {(r["equation"], r["walls"], r["scheme"]) for r in rows if r["holds"] != "yes"}
     assert not missed
-    assert {row["equation"].split()[0] for row in rows} >= set(choices("equation")) - {"custom"}
+    assert {row["equation"].split()[0] for row in rows} >= set(measured_equations())
     schemes = {row["scheme"].partition(",")[0] for row in rows if row["refined"] == "time"}
     assert schemes == set(METHODS) - {"exact"}
 
