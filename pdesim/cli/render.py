@@ -18,13 +18,18 @@ _Section = TypeVar("_Section", bound=BaseModel)
 
 def parser() -> Parser:
     """Return the parser of the command's arguments."""
-    return Parser(
+    result = Parser(
         "render",
-        "PATH [animation.NAME=VALUE ...] [montage.NAME=VALUE ...]",
+        "PATH [--film] [animation.NAME=VALUE ...] [montage.NAME=VALUE ...]",
         "Draw the animation of a run, or the montage of a sweep, from the stored frames.",
         "  pdesim render RUN animation.colormap=magma animation=mp4\n"
-        "  pdesim render SWEEP montage.x=F montage.y=k",
+        "  pdesim render SWEEP montage.x=F montage.y=k\n"
+        "  pdesim render SWEEP --film",
     )
+    result.add_argument(
+        "--film", action="store_true", help="a film of the members' last frames, one by one"
+    )
+    return result
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -35,8 +40,11 @@ def run(arguments: Sequence[str]) -> int:
     from pdesim.render import render
 
     command = parser()
-    path, overrides = path_and_settings(command, command.read(arguments).words)
+    options = command.read(arguments)
+    path, overrides = path_and_settings(command, options.words)
     sweep = is_sweep(path)
+    if options.film and not sweep:
+        raise ConfigError(f"--film needs the folder of a sweep, and {path} is not one")
     sections = ("animation.", "animation=", *(["montage."] if sweep else []))
     for word in overrides:
         if not word.startswith(sections):
@@ -46,7 +54,7 @@ def run(arguments: Sequence[str]) -> int:
                 + (", or montage, such as montage.x=NAME" if sweep else ""),
             )
     if sweep:
-        return _render_sweep(path, overrides)
+        return _render_sweep(path, overrides, options.film)
     with reading(path), Snapshots(path) as snapshots:
         source = snapshots.path
         fields = snapshots.fields
@@ -58,11 +66,11 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _render_sweep(folder: Path, overrides: Sequence[str]) -> int:
+def _render_sweep(folder: Path, overrides: Sequence[str], as_film: bool) -> int:
     from pdesim.files import reading
     from pdesim.output import Snapshots
     from pdesim.output.sweeps import find_members
-    from pdesim.render import montage
+    from pdesim.render import film, montage
 
     stored: Mapping = {}
     fields: Sequence[str] = ()
@@ -72,6 +80,9 @@ def _render_sweep(folder: Path, overrides: Sequence[str]) -> int:
                 stored, fields = snapshots.config, snapshots.fields
             break
     animation = _settings(Animation, "animation", stored, overrides, fields)
+    if as_film:
+        print(film(folder, animation))
+        return 0
     for path in montage(folder, animation, _settings(Montage, "montage", stored, overrides)):
         print(path)
     return 0

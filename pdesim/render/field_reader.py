@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -15,6 +16,33 @@ from pdesim.output.axis import Axis
 from pdesim.output.reader import Snapshots
 from pdesim.render.quantity import MEAN, Quantity, build_quantity
 from pdesim.render.text import LONGEST
+
+
+class FrameReader(Protocol):
+    """Frames to draw, and the texts and axes of their pictures; see :class:`FieldReader`."""
+
+    @property
+    def long_name(self) -> str: ...
+    @property
+    def unit(self) -> str: ...
+    @property
+    def equation(self) -> str: ...
+    @property
+    def time_unit(self) -> str: ...
+    @property
+    def times(self) -> np.ndarray: ...
+    @property
+    def axes(self) -> tuple[Axis, ...]: ...
+    @property
+    def plane(self) -> int | None: ...
+    @property
+    def depth(self) -> Axis | None: ...
+    @property
+    def path(self) -> Path: ...
+    @property
+    def field(self) -> str: ...
+    def read(self, frame: int) -> tuple[np.ndarray, float | None]: ...
+    def refreshed(self) -> FrameReader: ...
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from pdesim.render.field_reader import FieldReader
+from pdesim.render.field_reader import FrameReader
 from pdesim.render.look import SCALES, SIZE, Look, RunLook, find_look
 from pdesim.settings import Animation
 
@@ -35,16 +35,18 @@ class FrameStream:
             write further frames. If its argument is True, it first waits a short time for further
             frames. None: the file is complete.
         planned: the planned times of all frames, shape ``(T,)``; None: the times in the file.
+        labels: what changes from frame to frame, and its text for each frame; None: the time.
     """
 
     def __init__(
         self,
-        reader: FieldReader,
+        reader: FrameReader,
         animation: Animation,
         wait_for_more: Callable[[bool], bool] | None = None,
         planned: np.ndarray | None = None,
+        labels: tuple[str, Sequence[str]] | None = None,
     ) -> None:
-        self.reader, self.animation = reader, animation
+        self.reader, self.animation, self.labels = reader, animation, labels
         self.times = reader.times if planned is None else planned
         self._wait_for_more = wait_for_more
         self._colors_fixed = animation.name != "gif" or animation.colors is not None

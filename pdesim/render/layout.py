@@ -17,7 +17,8 @@ from pdesim.render.text import ascent_of, font_of, shorten, widest, width_of
 from pdesim.render.ticks import Ticks, place_ticks
 
 INK, SOFT, LINE = DARKEST, 0x5C, 0x8C  # titles, labels, lines
-_CLOCK = "t = "
+#: text before the value of a time label
+_EQUALS = " = "
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,8 @@ class LayoutSpec:
     width: int  # of the picture, in pixels
     height: int
     zoom: float  # of all texts and gaps
+    #: the name of the quantity in the time label
+    clock_name: str = "t"
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,7 @@ class Layout:
     clock_unit: str
     y_ticks: Ticks
     zoom: float
+    clock_name: str = "t"
 
     def draw_clock(self, text: str) -> np.ndarray:
         """Grey levels of a time label, an array with the size of the box ``clock``.
@@ -125,7 +129,7 @@ class Layout:
         image = Image.new("L", (box.width, box.height), 255)
         draw = ImageDraw.Draw(image)
         base = ascent_of(font)
-        draw.text((0, base), _CLOCK, INK, font, anchor="ls")
+        draw.text((0, base), self.clock_name + _EQUALS, INK, font, anchor="ls")
         draw.text((box.width, base), text + self.clock_unit, INK, font, anchor="rs")
         return np.asarray(image)
 
@@ -175,7 +179,7 @@ def lay_out(spec: LayoutSpec) -> Layout:
         outer = Box(picture.right + gap, picture.top, bar_width, picture.height)
         bar = draw_bar(draw, outer, spec.bar, bar_ticks, small, (tick, label_offset))
     unit = f" {spec.clock_unit}" if spec.clock_unit else ""
-    return Layout(np.asarray(image), picture, bar, clock, unit, y_ticks, z)
+    return Layout(np.asarray(image), picture, bar, clock, unit, y_ticks, z, spec.clock_name)
 
 
 def place_header(
@@ -190,7 +194,8 @@ def place_header(
     z = spec.zoom
     bold, plain = font_of(15 * z, bold=True), font_of(13 * z)
     unit = f" {spec.clock_unit}" if spec.clock_unit else ""
-    clock_width = width_of(_CLOCK, plain) + widest([t + unit for t in spec.clock], plain)
+    name = spec.clock_name + _EQUALS
+    clock_width = width_of(name, plain) + widest([t + unit for t in spec.clock], plain)
     clock_width = clock_width if spec.clock else 0
     available = max(spec.width + right - pad, round(190 * z))
     title, subtitle = shorten(spec.title, bold, available), shorten(spec.subtitle, plain, available)

@@ -14,7 +14,7 @@ from pdesim.files import as_path, check_folder
 from pdesim.output.axis import Axis
 from pdesim.output.reader import find_snapshots
 from pdesim.render.colors import Palette, line_palette, map_palette
-from pdesim.render.field_reader import FieldReader, open_field
+from pdesim.render.field_reader import FrameReader, open_field
 from pdesim.render.frames import FrameStream, LookChanged
 from pdesim.render.layout import Layout, LayoutSpec, Scale, lay_out
 from pdesim.render.limits import Limits
@@ -26,6 +26,8 @@ from pdesim.settings import Animation, Montage
 
 ALL_COLORS = 240  # colours of pictures that are not GIFs, whose size hardly depends on them
 CURVE_HEIGHT = 0.56  # height to width of the picture of a 1-D field
+#: the name of a time label, and its text for each frame
+_Labels = tuple[str, Sequence[str]]
 _MAX_RATIO = 8  # largest ratio of the sides of a picture
 
 
@@ -123,7 +125,7 @@ class _Scene:
     palette: Palette
     painter: MapPainter | CurvePainter
     canvas: np.ndarray
-    clock: list[str]
+    clock: Sequence[str]
     look: Look
     times: np.ndarray
 
@@ -151,32 +153,33 @@ def _build(stream: FrameStream, size: int, colors: int | None) -> _Scene:
     map_colors = map_palette(animation.colormap, colors or look.colors)
     # a steady state has no time label
     clock = clock_texts(times) if len(times) > 1 or times[0] != 0 else []
+    name, labels = stream.labels or ("t", clock)
     zoom = max(0.8, size / 512)
     if len(reader.axes) == 1:
-        return _curve_scene(stream, look, clock, size, zoom)
+        return _curve_scene(stream, look, (name, labels), size, zoom)
     pixels = round(size * look.scale) if colors is None else size
     width, height = shape_of([axis.upper - axis.lower for axis in reader.axes], pixels)
-    layout = _lay_out(reader, clock, width, height, zoom, look.limits)
+    layout = _lay_out(reader, (name, labels), width, height, zoom, look.limits)
     painter = MapPainter(map_colors, look.limits.ends, width, height)
     canvas = map_colors.grey(layout.canvas)
     if layout.bar:
         layout.bar.paint(canvas, map_colors)
-    return _Scene(layout, map_colors, painter, canvas, clock, look, times)
+    return _Scene(layout, map_colors, painter, canvas, labels, look, times)
 
 
 def _curve_scene(
-    stream: FrameStream, look: Look, clock: list[str], size: int, zoom: float
+    stream: FrameStream, look: Look, labels: _Labels, size: int, zoom: float
 ) -> _Scene:
     reader, limits = stream.reader, look.limits
     if stream.animation.limits is None:
         limits = with_margin(limits)
     palette = line_palette()
     width, height = size, round(size * CURVE_HEIGHT)
-    layout = _lay_out(reader, clock, width, height, zoom, limits)
+    layout = _lay_out(reader, labels, width, height, zoom, limits)
     rules, first = layout.y_ticks.places, first_curve(stream.values(0), stream.animation, limits)
     painter = curve_painter(palette, limits.ends, width, height, zoom, first, rules)
     canvas = palette.grey(layout.canvas)
-    return _Scene(layout, palette, painter, canvas, clock, look, stream.times)
+    return _Scene(layout, palette, painter, canvas, labels[1], look, stream.times)
 
 
 def first_curve(values: np.ndarray, animation: Animation, limits: Limits) -> np.ndarray:
@@ -193,8 +196,8 @@ def with_margin(limits: Limits) -> Limits:
 
 
 def _lay_out(
-    reader: FieldReader,
-    clock: list[str],
+    reader: FrameReader,
+    labels: _Labels,
     width: int,
     height: int,
     zoom: float,
@@ -213,8 +216,9 @@ def _lay_out(
         LayoutSpec(
             title=title_of(reader.equation),
             subtitle=subtitle,
-            clock=clock,
-            clock_unit=reader.time_unit,
+            clock=labels[1],
+            clock_unit=reader.time_unit if labels[0] == "t" else "",
+            clock_name=labels[0],
             x=x,
             y=value if is_curve else _scale(reader.axes[0]),
             bar=None if is_curve else value,
