@@ -343,6 +343,10 @@ class Snapshots:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def __reduce__(self) -> tuple[type[Snapshots], tuple[Path]]:
+        # another process opens the file itself
+        return type(self), (self.path,)
+
     def __repr__(self) -> str:
         shape = " x ".join(f"{len(self.coordinates(a))} {a}" for a in self.axes)
         return f"<Snapshots {self.path}: {', '.join(self.fields)}; {len(self)} frames of {shape}>"
