@@ -6,12 +6,12 @@ import math
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from numbers import Real
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import BaseModel
 
+from pdesim.config.compose import Composed
 from pdesim.config.folders import choices
 from pdesim.config.override_text import override_text
 from pdesim.errors import ConfigError, nearest
@@ -131,6 +131,12 @@ def plain_value(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(type(value).__name__)
+
+
+def fields_of(composed: Composed) -> list[str]:
+    """Return the fields of the chosen equation."""
+    equation = composed.values["equation"]
+    return list(equation.get("rhs") or equation.get("solve") or ())
 
 
 def check_callback(callback: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pdesim.api.run import Run
 from pdesim.config.compose import is_given, nested_values
 from pdesim.config.override_text import override_text
 from pdesim.errors import ConfigError, OutputError
@@ -56,7 +57,7 @@ class Space:
         chosen = nested_values([word for word in words if word.startswith("grid=")]).get("grid")
         if isinstance(chosen, list) and len(chosen) != len(self.points):
             return []
-        found = {"domain.dimensions": len(self.points)}
+        found: dict[str, Any] = {"domain.dimensions": len(self.points)}
         if chosen is None and not is_given("domain.dimensions", words):
             found = {"grid": list(self.points)}
         if self.extent is not None and self.origin is not None:
@@ -119,8 +120,8 @@ def read_initial(given: Any) -> Initial:
     """
     if given is None or isinstance(given, str):
         return Initial(given)
-    folder = given.path if isinstance(given, Snapshots) else getattr(given, "folder", None)
-    if folder is not None:
+    if isinstance(given, Run | Snapshots):
+        folder = given.folder if isinstance(given, Run) else given.path
         origin = find_origin(folder)
         with Snapshots(folder) as snapshots:
             grid = snapshots.computed_grid

@@ -29,7 +29,8 @@ LARGEST_PICTURE = 8_000_000
 class Run:
     """A run in a folder: its frames, its series and its status.
 
-    In a notebook, the last expression of a cell shows a run as its animation.
+    In a notebook, the last expression of a cell shows a run as its animation. Functions that take
+    the folder of a run also take the run.
 
     Args:
         folder: the folder of the run.
@@ -39,6 +40,9 @@ class Run:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folder", as_path(self.folder))
+
+    def __fspath__(self) -> str:
+        return str(self.folder)
 
     @property
     def snapshots(self) -> Snapshots:

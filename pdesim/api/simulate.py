@@ -14,7 +14,14 @@ from rich.console import Console
 
 from pdesim.analysis import Analysis, analyze_settings
 from pdesim.analysis.thresholds import parse_over
-from pdesim.api.arguments import Callback, as_directory, as_overrides, as_time, check_callback
+from pdesim.api.arguments import (
+    Callback,
+    as_directory,
+    as_overrides,
+    as_time,
+    check_callback,
+    fields_of,
+)
 from pdesim.api.initial import (
     Initial,
     check_shapes,
@@ -84,7 +91,7 @@ def simulate(
     given = read_initial(initial)
     words += given.space.overrides(words) if given.space else []
     if given.partial:
-        given = given.of_fields(_fields(_compose(words, directory, trust_config)))
+        given = given.of_fields(fields_of(_compose(words, directory, trust_config)))
     if given.settings is not None:
         words += as_overrides((), {"initial": given.settings})
     composed = _compose(words, directory, trust_config)
@@ -113,12 +120,6 @@ def simulate(
     finally:
         if not RunFolder(target).contains_run:  # it could not be started
             _remove(files.values(), target, existed)
-
-
-def _fields(composed: Composed) -> list[str]:
-    """Return the fields of the equation."""
-    equation = composed.values["equation"]
-    return list(equation.get("rhs") or equation.get("solve") or ())
 
 
 def _with_initial(composed: Composed, files: Mapping[str, Path]) -> Composed:
