@@ -63,13 +63,15 @@ def parse_over(text: str) -> Over:
         ConfigError: for any other text, and for an interval that is empty or not finite.
     """
     expected = "equation.NAME=LOW..HIGH with numbers LOW < HIGH, such as equation.B=1..5"
-    match = re.fullmatch(r"\s*equation\.(\w+)\s*=\s*(\S+?)\s*\.\.\s*(\S+)\s*", text)
+    match = isinstance(text, str) and re.fullmatch(
+        r"\s*equation\.(\w+)\s*=\s*(\S+?)\s*\.\.\s*(\S+)\s*", text
+    )
     try:
         ends = [float(end) for end in match.groups()[1:]] if match else []
     except ValueError:
         ends = []
-    if match is None or not np.isfinite(ends).all() or len(ends) < 2 or not ends[0] < ends[1]:
-        raise ConfigError(f"--over got {text[:200]!r}", expected)
+    if not match or not np.isfinite(ends).all() or len(ends) < 2 or not ends[0] < ends[1]:
+        raise ConfigError(f"--over got {str(text)[:200]!r}", expected)
     return Over(match.group(1), *ends)
 
 

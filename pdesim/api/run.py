@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import base64
 import html
+import math
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pdesim.errors import MissingExtraError, OutputError, PdesimError
-from pdesim.output import RunFolder, Snapshots, read_series
+from pdesim.files import as_path
+from pdesim.output import RunFolder, Snapshots, find_snapshots, read_series
+from pdesim.output.run_folder import SERIES
 from pdesim.settings import Animation
 
 if TYPE_CHECKING:
@@ -25,13 +29,20 @@ LARGEST_PICTURE = 8_000_000
 class Run:
     """A run in a folder: its frames, its series and its status.
 
-    In a notebook, the last expression of a cell shows a run as its animation.
+    In a notebook, the last expression of a cell shows a run as its animation. Functions that take
+    the folder of a run also take the run.
 
     Args:
         folder: the folder of the run.
     """
 
     folder: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", as_path(self.folder))
+
+    def __fspath__(self) -> str:
+        return str(self.folder)
 
     @property
     def snapshots(self) -> Snapshots:
@@ -51,8 +62,8 @@ class Run:
 
     @property
     def observed(self) -> dict[str, float]:
-        """The last values of the observables and probes."""
-        return dict(self.status.get("observed", {}))
+        """The last values of the observables and probes; nan if they are not finite."""
+        return observed_values(self.status)
 
     @property
     def picture(self) -> Path | None:
@@ -72,7 +83,7 @@ class Run:
             OutputError: if nothing was observed.
             MissingExtraError: if xarray is not installed.
         """
-        path = RunFolder(self.folder).series
+        path = find_snapshots(self.folder).with_name(SERIES)
         if not path.exists():
             raise OutputError(
                 f"{self.folder} contains no series: nothing was observed",
@@ -123,3 +134,9 @@ class Run:
     def _animation(self) -> Animation:
         stored = self.settings.get("animation") or {}
         return Animation(**{key: value for key, value in stored.items() if key != "name"})
+
+
+def observed_values(status: Mapping[str, Any]) -> dict[str, float]:
+    """Return the last values of observables and probes in a status file, nan if not finite."""
+    observed = status.get("observed", {})
+    return {name: math.nan if value is None else value for name, value in observed.items()}

@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 
 from pdesim.analysis import Analysis, analyze_settings
 from pdesim.analysis.thresholds import parse_over
-from pdesim.api.arguments import as_overrides
-from pdesim.api.initial import check_shapes, grid_of, split_initial, write_initial
+from pdesim.api.arguments import (
+    Callback,
+    as_directory,
+    as_overrides,
+    as_time,
+    check_callback,
+    fields_of,
+)
+from pdesim.api.initial import (
+    Initial,
+    check_shapes,
+    formulas_of,
+    move_files,
+    read_initial,
+    write_arrays,
+)
 from pdesim.api.run import Run
 from pdesim.config.changes import changed_settings
 from pdesim.config.compose import Composed, compose_settings, is_given, nested_values
-from pdesim.errors import ConfigError, PdesimError
+from pdesim.errors import ConfigError, OutputError
 from pdesim.files import as_path, check_path, make_folder, new_folder
-from pdesim.model.equation import given_formulas
 from pdesim.model.grid import build_grid
 from pdesim.output import RunFolder, Snapshots
 from pdesim.plan import build_plan
@@ -29,9 +43,6 @@ from pdesim.run.continuation import continue_run
 from pdesim.run.execute import execute_single
 from pdesim.run.job import Job
 from pdesim.run.options import Options
-
-#: ``callback(time, fields)``: called with every frame; if it returns False, the run stops
-Callback = Callable[[float, dict[str, np.ndarray]], Any]
 
 
 def simulate(
@@ -56,12 +67,14 @@ def simulate(
         quiet: whether to print neither messages nor a progress bar.
         trust_config: whether files in ``config_dir`` may set everything (``--trust-config``).
         callback: a function that is called with the time and a mapping from fields to arrays
-            (float, shape ``(y, x)`` in 2-D) of every frame. If it returns False, the run stops.
+            (read-only, shape ``(y, x)`` in 2-D) of every frame. If it returns False, the run stops.
+            After an error in this function, the run can be resumed from this frame.
         initial: the initial state: the name of a file of initial states; a mapping from fields to
             formulas, numbers, NumPy arrays of the grid's shape or ``xarray.DataArray``; an
             ``xarray.Dataset``; or another run, whose last frame is used. Values with coordinates
-            are interpolated to the grid. Without the setting ``grid``, the grid is that of the
-            first array.
+            are interpolated to the grid. Without the settings ``grid`` and ``domain``, these are
+            the grid of the first array and the domain of its coordinates, or those of the run.
+            Fields without values have those of the equation's file.
         settings: settings as keywords: ``grid=128``, ``stepper="rk4"``, ``time={"end": 500}``.
             They take precedence over ``overrides``.
 
@@ -72,49 +85,66 @@ def simulate(
         PdesimError: if the settings are invalid, or the run fails. The message states what was
             given, what is allowed and, if there is one, a remedy.
     """
-    chosen, arrays = split_initial(initial)
+    check_callback(callback)
+    directory = as_directory(config_dir)
     words = as_overrides(overrides, settings)
-    if arrays and not is_given("grid", words):
-        words.append(f"grid={grid_of(arrays)}")
-    composed = _compose(words, config_dir, trust_config)
-    if isinstance(chosen, Mapping) and not isinstance(initial, Mapping):
-        chosen = _of_fields(chosen, composed)
-    words += [] if chosen is None else as_overrides((), {"initial": chosen})
+    given = read_initial(initial)
+    words += given.space.overrides(words) if given.space else []
+    if given.partial:
+        given = given.of_fields(fields_of(_compose(words, directory, trust_config)))
+    if given.settings is not None:
+        words += as_overrides((), {"initial": given.settings})
+    composed = _compose(words, directory, trust_config)
     new = folder is None and not is_given("hydra.run.dir", words)
     target = check_path(composed.run_folder) if folder is None else as_path(folder)
     if composed.settings.resume == "auto" and RunFolder(target).contains_run:
-        return _resume(target, composed.values, quiet)
-    if not arrays:
-        composed = _compose(words, config_dir, trust_config)
+        return _resume(target, composed.values, quiet, callback=callback)
+    if not new:
+        RunFolder(target).check_overwrite(composed.settings.output.overwrite, "folder")
+        _check_source(given, target)
+    with tempfile.TemporaryDirectory() as staging:
+        check_shapes(given.arrays, build_grid(composed.settings).shape)
+        files = write_arrays(Path(staging), given.arrays)
+        composed = _with_initial(composed, files)
         plan = build_plan(composed.settings, composed.equation)
         if new:
             target = new_folder(target)  # another run may have started in the same second
-        return _execute(Job(plan, target, composed.yaml), quiet, callback)
-    check_shapes(arrays, build_grid(composed.settings).shape)
-    RunFolder(target).check_overwrite(composed.settings.output.overwrite)
-    existed = target.exists()
-    if new:
-        target = new_folder(target)
-    make_folder(target)
+        existed = not new and target.exists()
+        if files:
+            make_folder(target)
+            files = move_files(files, target)
+            composed = _with_initial(composed, files)
+            plan = replace(plan, settings=composed.settings)
     try:
-        words += as_overrides((), {"initial": write_initial(target, arrays)})
-        composed = _compose(words, config_dir, trust_config)
-        plan = build_plan(composed.settings, composed.equation)
-    except PdesimError:
-        _remove_initial(target, existed)
-        raise
-    return _execute(Job(plan, target, composed.yaml), quiet, callback)
+        return _execute(Job(plan, target, composed.yaml), quiet, callback)
+    finally:
+        if not RunFolder(target).contains_run:  # it could not be started
+            _remove(files.values(), target, existed)
 
 
-def _of_fields(formulas: Mapping[str, Any], composed: Composed) -> dict[str, Any]:
-    """Return the formulas of the fields that the equation has."""
-    fields = given_formulas(composed.values["equation"])
-    return {name: text for name, text in formulas.items() if name in fields}
+def _with_initial(composed: Composed, files: Mapping[str, Path]) -> Composed:
+    """Return settings whose initial state is read from these files, one for each field."""
+    if not files:
+        return composed
+    initial = {**composed.values["initial"], **formulas_of(files)}
+    return replace(composed, values={**composed.values, "initial": initial})
 
 
-def _remove_initial(folder: Path, keep: bool) -> None:
-    """Remove the stored initial state of a run that was not started, and its folder if new."""
-    for path in folder.glob("initial*.h5"):
+def _check_source(given: Initial, target: Path) -> None:
+    """Check that a run does not overwrite the frame from which it starts.
+
+    Raises:
+        OutputError: if it does.
+    """
+    if given.source is not None and given.source.parent.resolve() == target.resolve():
+        raise OutputError(
+            f"the run in {target} would overwrite its initial state", "another folder"
+        )
+
+
+def _remove(files: Iterable[Path], folder: Path, keep: bool) -> None:
+    """Remove files, and the folder unless ``keep`` or it is not empty."""
+    for path in files:
         path.unlink(missing_ok=True)
     if not keep:
         with contextlib.suppress(OSError):
@@ -144,9 +174,10 @@ def branch(
     Raises:
         PdesimError: if the earlier run cannot be read, the settings are invalid, or the run fails.
     """
-    words = [*overrides, *as_overrides((), settings)]
-    origin = find_origin(run.folder if isinstance(run, Run) else as_path(run), at)
-    values = changed_settings(origin.config, words, None if config_dir is None else str(config_dir))
+    check_callback(callback)
+    words = as_overrides(overrides, settings, equation_first=False)
+    origin = find_origin(run.folder if isinstance(run, Run) else as_path(run), as_time("at", at))
+    values = changed_settings(origin.config, words, as_directory(config_dir))
     given = [word.lstrip("+").partition("=")[0] for word in words]
     planned = plan_branch(origin, values, given)
     for note in planned.notes:
@@ -161,11 +192,9 @@ def branch(
     return _execute(job, quiet, callback)
 
 
-def _compose(
-    overrides: Sequence[str], config_dir: str | Path | None, trust_config: bool
-) -> Composed:
+def _compose(overrides: Sequence[str], config_dir: str | None, trust_config: bool) -> Composed:
     """Return the configuration of a single run; see :func:`simulate`."""
-    composed = compose_settings(overrides, None if config_dir is None else str(config_dir))
+    composed = compose_settings(overrides, config_dir)
     return composed.check_trust(trust_config).check_single()
 
 
@@ -193,23 +222,23 @@ def analyze(
         PdesimError: if the settings are invalid, or the equation is a steady problem or has
             coefficients that depend on position.
     """
-    overrides = tuple(as_overrides(overrides, settings))
-    composed = _compose(overrides, config_dir, trust_config)
+    overrides, directory = tuple(as_overrides(overrides, settings)), as_directory(config_dir)
+    composed = _compose(overrides, directory, trust_config)
     if over is not None and not composed.independent:
-        _check_independent(overrides, config_dir, over)
+        _check_independent(overrides, directory, over)
     return analyze_settings(composed.settings, composed.equation, over)
 
 
-def _check_independent(overrides: Sequence[str], config_dir: str | Path | None, over: str) -> None:
+def _check_independent(overrides: Sequence[str], config_dir: str | None, over: str) -> None:
     """Check that no other setting refers to the parameter of ``over``.
 
     Raises:
         ConfigError: for the first section that changes with the parameter.
     """
     interval = parse_over(over)
-    key, folder = f"equation.{interval.parameter}", None if config_dir is None else str(config_dir)
+    key = f"equation.{interval.parameter}"
     low, high = (
-        compose_settings([*overrides, f"{key}={end!r}"], folder).values
+        compose_settings([*overrides, f"{key}={end!r}"], config_dir).values
         for end in (interval.low, interval.high)
     )
     for values in (low, high):
@@ -222,7 +251,13 @@ def _check_independent(overrides: Sequence[str], config_dir: str | Path | None, 
             )
 
 
-def resume(folder: Run | str | Path, *overrides: str, quiet: bool = True, **settings: Any) -> Run:
+def resume(
+    folder: Run | str | Path,
+    *overrides: str,
+    quiet: bool = True,
+    callback: Callback | None = None,
+    **settings: Any,
+) -> Run:
     """Continue a run that was stopped or killed, or extend a finished run to a later time.
 
     Args:
@@ -230,23 +265,31 @@ def resume(folder: Run | str | Path, *overrides: str, quiet: bool = True, **sett
         overrides, settings: changed settings, such as ``"time.end=200"`` or ``time={"end": 200}``;
             most settings may not change.
         quiet: whether to print neither messages nor a progress bar.
+        callback: see :func:`simulate`; called with the new frames only.
 
     Raises:
         PdesimError: if the folder contains no run, if its files are damaged, if a setting may not
             change, or if the run fails.
     """
     folder = folder.folder if isinstance(folder, Run) else as_path(folder)
-    requested = nested_values([*overrides, *as_overrides((), settings)])
-    return _resume(folder, requested, quiet, explicit=True)
+    check_callback(callback)
+    requested = nested_values(as_overrides(overrides, settings, equation_first=False))
+    return _resume(folder, requested, quiet, explicit=True, callback=callback)
 
 
-def _resume(folder: Path, requested: Mapping[str, Any], quiet: bool, explicit: bool = False) -> Run:
+def _resume(
+    folder: Path,
+    requested: Mapping[str, Any],
+    quiet: bool,
+    explicit: bool = False,
+    callback: Callback | None = None,
+) -> Run:
     rest = continue_run(folder, requested, explicit)
     for note in rest.notes:
         warnings.warn(note, stacklevel=3)
     if rest.plan is None:
         return Run(folder)
-    return _execute(Job(rest.plan, folder, rest.config_yaml, resume=True), quiet)
+    return _execute(Job(rest.plan, folder, rest.config_yaml, resume=True), quiet, callback)
 
 
 def _execute(job: Job, quiet: bool, callback: Callback | None = None) -> Run:

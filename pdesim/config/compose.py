@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -41,6 +42,9 @@ from pdesim.settings import OPEN_SECTIONS, Settings, read_settings
 
 #: the argument with which Hydra 1.3 uses its current defaults; later versions warn about it
 VERSION_BASE = {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
+
+#: held while a thread uses Hydra
+_COMPOSING = threading.RLock()
 
 
 def open_override(override: str) -> str:
@@ -341,12 +345,16 @@ def _initialised_hydra() -> Iterator[ConfigLoader]:
 
 @contextlib.contextmanager
 def _separate_hydra() -> Iterator[None]:
-    """Allow composition while another Hydra application is active, as in notebooks and jobs."""
-    holder = GlobalHydra.instance()
-    saved, holder.hydra = holder.hydra, None
-    before = HydraConfig.instance().cfg
-    try:
-        yield
-    finally:
-        holder.hydra = saved
-        HydraConfig.instance().cfg = before
+    """Allow composition while another Hydra application is active, as in notebooks and jobs.
+
+    Hydra has one state per process, so threads compose one after another.
+    """
+    with _COMPOSING:
+        holder = GlobalHydra.instance()
+        saved, holder.hydra = holder.hydra, None
+        before = HydraConfig.instance().cfg
+        try:
+            yield
+        finally:
+            holder.hydra = saved
+            HydraConfig.instance().cfg = before

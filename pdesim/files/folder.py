@@ -24,10 +24,12 @@ NAMES = (
     "converge",
     "diagnostics",
     "hydra",
+    "initial",
     "lock",
     "montage",
     "pdesim",
     "poster",
+    "series",
     "snapshots",
     "status",
     "stop",
@@ -55,7 +57,9 @@ def as_path(value: object) -> Path:
     Raises:
         OutputError: if the argument is neither text nor a path, or no file can have this name.
     """
-    if not isinstance(value, (str, Path)):
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if not isinstance(value, str):
         raise OutputError(f"{repr(value)[:200]} is not a path", "text or a pathlib.Path")
     return check_path(Path(os.path.expanduser(value)))
 

@@ -299,9 +299,17 @@ def check_stored(data: h5py.Dataset, values: int) -> None:
         )
 
 
+#: attributes of the dimension scales of HDF5
+_OF_AXES = ("CLASS", "DIMENSION_LABELS", "DIMENSION_LIST", "NAME", "REFERENCE_LIST")
+
+
 def read_attributes(item: h5py.File | h5py.Dataset) -> dict[str, Any]:
-    """Return a mapping from names to attributes, with control characters in texts replaced."""
-    return {printable(name): _readable(value) for name, value in item.attrs.items()}
+    """Return a mapping from names to attributes, with control characters in texts replaced.
+
+    Attributes by which HDF5 attaches axes are left out; their references could not be copied.
+    """
+    names = (name for name in item.attrs if name not in _OF_AXES)
+    return {printable(name): _readable(item.attrs[name]) for name in names}
 
 
 def _readable(value: Any) -> Any:

@@ -324,7 +324,7 @@ class Snapshots:
         dims = ("time", *self.axes)
         count = len(self)
         return xarray.Dataset(
-            {f: (dims, self[f][:count], dict(self[f].attrs)) for f in self.fields},
+            {f: (dims, self[f][:count], self.attributes_of(f)) for f in self.fields},
             coords={
                 "time": self.times[:count],
                 **{name: self.coordinates(name) for name in self.axes},
@@ -343,7 +343,19 @@ class Snapshots:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def __reduce__(self) -> tuple[type[Snapshots], tuple[Path]]:
+        # another process opens the file itself
+        return type(self), (self.path,)
+
+    def _repr_html_(self) -> str:
+        """Return a table for notebooks."""
+        from pdesim.output.reader_table import table  # only notebooks need it
+
+        return table(self)
+
     def __repr__(self) -> str:
+        if self._closed:
+            return f"<Snapshots {self.path}: closed>"
         shape = " x ".join(f"{len(self.coordinates(a))} {a}" for a in self.axes)
         return f"<Snapshots {self.path}: {', '.join(self.fields)}; {len(self)} frames of {shape}>"
 

@@ -303,6 +303,11 @@ def translate_errors(path: Path) -> Iterator[None]:
                 f"{path} cannot be written, because this process has opened it for reading",
                 hint="close it first (file.close() in h5py, dataset.close() in xarray)",
             ) from None
+        if "unable to lock file" in str(error):
+            raise OutputError(
+                f"{path} cannot be written, because another library or process has opened it",
+                hint="close it first (dataset.close() in xarray and netCDF4)",
+            ) from None
         raise OutputError(
             f"{path} cannot be written: {reason(error)}; frames written earlier are kept",
             hint="free some disk space, check the permissions, then pdesim resume "

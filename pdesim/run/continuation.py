@@ -20,6 +20,7 @@ from pdesim.output.checkpoint import Checkpoint
 from pdesim.output.run_folder import CHECKPOINT, SNAPSHOTS
 from pdesim.plan import Plan, build_plan
 from pdesim.render.quantity import check_picture
+from pdesim.run.stored_initial import with_moved_initial
 from pdesim.settings import CONTINUING, INCIDENTAL, OPEN_SECTIONS, Settings, lies_in, read_settings
 from pdesim.steppers.targets import frame_times
 
@@ -82,7 +83,7 @@ def continue_run(
         times, attributes, fields = snapshots.times, snapshots.attributes, snapshots.fields
         shape = snapshots[snapshots.fields[0]].shape[1:] if snapshots.fields else ()
     stored = stored_config(attributes, path)
-    values = _merged(stored, requested)
+    values = with_moved_initial(_merged(stored, requested), folder)
     settings, name = read_settings(values), str(attributes.get("equation_name", "custom"))
     text = dump_yaml(values)
     check_shape(settings, shape, path)

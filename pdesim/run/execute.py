@@ -236,6 +236,7 @@ class _Batch:
         plan = run.job.plan
         solution = solve(plan, self.placement)
         run.recorder.frame(0, float(plan.times[0]), solution.state)
+        self._is_stopped_by_callback(run, float(plan.times[0]), solution.state)
         run.status.update(frames=1, residual=solution.residual)
         self._report(run, f"solved; relative residual {solution.residual:.2e}")
         for note in order_notes(plan):
@@ -325,7 +326,12 @@ class _Batch:
                 continue
             state = frame.state[index] if len(self.runs) > 1 else frame.state
             run.frame(frame.index, frame.time, state)
-            if index not in frame.ending and self._is_stopped_by_callback(run, frame.time, state):
+            try:
+                stopped = self._is_stopped_by_callback(run, frame.time, state)
+            except BaseException:
+                run.checkpoint(simulation, index)  # the run can be resumed from this frame
+                raise
+            if stopped and index not in frame.ending:
                 simulation.stopped[index] = "the callback returned False"
             if index in simulation.stopped:
                 run.checkpoint(simulation, index)
@@ -339,7 +345,12 @@ class _Batch:
         if self.options.callback is None:
             return False
         fields = dict(zip(run.job.plan.equation.fields, state, strict=True))
-        return self.options.callback(time, fields) is False
+        try:
+            answer = self.options.callback(time, fields)
+        except KeyboardInterrupt:
+            message = f"stopped by KeyboardInterrupt at t = {time:.6g}; all frames are kept"
+            raise InterruptedRun(message) from None
+        return isinstance(answer, bool | np.bool_) and not answer
 
     def _record(self, member: int, times: np.ndarray, values: np.ndarray) -> None:
         self.runs[member].record(times, values)

@@ -17,6 +17,7 @@ from pdesim.output import RunFolder, Snapshots
 from pdesim.output.metadata import RERUN_OF
 from pdesim.plan import Plan, build_plan
 from pdesim.run.continuation import check_shape, stored_config
+from pdesim.run.stored_initial import with_moved_initial
 from pdesim.settings import read_settings
 
 #: packages whose versions may change the result by rounding errors
@@ -75,6 +76,7 @@ def plan_rerun(path: str | Path) -> Rerun:
         raise ConfigError(problem, error.expected, next(iter(notes), "")) from None
     # an older run may have had the permission to replace files, which does not extend to this run
     values["output"] = {**values.get("output", {}), "overwrite": False}
+    values = with_moved_initial(values, original.parent)
     settings = read_settings(values)
     check_shape(settings, shape, original)
     plan = build_plan(settings, str(attributes.get("equation_name", "custom")))

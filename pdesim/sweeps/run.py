@@ -53,6 +53,14 @@ def run_sweep(
     Raises:
         OutputError: if another process is computing a sweep in this folder.
     """
+    outcomes = compute_sweep(jobs, folder, compose, console)
+    return max((one.error.exit_code for one in outcomes if one.error), default=0)
+
+
+def compute_sweep(
+    jobs: Sequence[Sequence[str]], folder: Path, compose: Composer, console: Console
+) -> list[Outcome]:
+    """Compute all members of a sweep, and return their outcomes in order; see :func:`run_sweep`."""
     make_folder(folder, "hydra.sweep.dir")
     with hold(folder):
         return _run_held(jobs, folder, compose, console)
@@ -60,7 +68,7 @@ def run_sweep(
 
 def _run_held(
     jobs: Sequence[Sequence[str]], folder: Path, compose: Composer, console: Console
-) -> int:
+) -> list[Outcome]:
     """Compute a sweep in a folder that is locked already; see :func:`run_sweep`."""
     _await_workers(folder, console)
     prepared = []
@@ -75,7 +83,7 @@ def _run_held(
         _summaries(folder, waiting[0], outcomes, console)
     outcomes.sort(key=lambda one: one.number)
     _report(outcomes, folder, console)
-    return max((one.error.exit_code for one in outcomes if one.error), default=0)
+    return outcomes
 
 
 def _await_workers(folder: Path, console: Console) -> None:
