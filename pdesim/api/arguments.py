@@ -16,6 +16,7 @@ from pdesim.config.folders import choices
 from pdesim.config.override_text import override_text
 from pdesim.errors import ConfigError, nearest
 from pdesim.files import as_path
+from pdesim.model.equation import given_formulas
 from pdesim.settings import Settings
 
 #: ``callback(time, fields)``: called with every frame; if it returns False, the run stops
@@ -136,7 +137,7 @@ def plain_value(value: Any) -> Any:
 def fields_of(composed: Composed) -> list[str]:
     """Return the fields of the chosen equation."""
     equation = composed.values["equation"]
-    return list(equation.get("rhs") or equation.get("solve") or ())
+    return list(given_formulas(equation))
 
 
 def check_callback(callback: Any) -> None:
