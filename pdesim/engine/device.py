@@ -148,10 +148,10 @@ def release_memory() -> None:
 @contextlib.contextmanager
 def _captured_stderr():
     """Capture the standard error of native code; print it if the block fails."""
-    saved = {}
+    saved: dict[int, int] = {}
     # native code writes to descriptor 2. In a notebook, sys.stderr has another one: the standard
     # error of the process before the notebook replaced descriptor 2 by a pipe
-    for descriptor in {2, _descriptor_of(sys.stderr)} - {None}:
+    for descriptor in {2, _descriptor_of(sys.stderr)}:
         with contextlib.suppress(OSError):  # the process has no standard error
             saved[descriptor] = os.dup(descriptor)
     with tempfile.TemporaryFile() as held:
@@ -171,8 +171,9 @@ def _captured_stderr():
                 os.close(copy)
 
 
-def _descriptor_of(stream) -> int | None:
+def _descriptor_of(stream) -> int:
+    """Return the descriptor of a stream; 2 if it was replaced by an object without a file."""
     try:
         return stream.fileno()
-    except (AttributeError, OSError, ValueError):  # replaced by an object without a file
-        return None
+    except (AttributeError, OSError, ValueError):
+        return 2
