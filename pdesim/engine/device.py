@@ -148,24 +148,32 @@ def release_memory() -> None:
 @contextlib.contextmanager
 def _captured_stderr():
     """Capture the standard error of native code; print it if the block fails."""
-    try:
-        descriptor = sys.stderr.fileno()
-    except (AttributeError, OSError, ValueError):  # replaced by a notebook or a test
-        descriptor = 2  # native code writes to this descriptor nevertheless
-    try:
-        saved = os.dup(descriptor)
-    except OSError:  # the process has no standard error
-        yield
-        return
+    saved: dict[int, int] = {}
+    # native code writes to descriptor 2. In a notebook, sys.stderr has another one: the standard
+    # error of the process before the notebook replaced descriptor 2 by a pipe
+    for descriptor in {2, _descriptor_of(sys.stderr)}:
+        with contextlib.suppress(OSError):  # the process has no standard error
+            saved[descriptor] = os.dup(descriptor)
     with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), descriptor)
+        for descriptor in saved:
+            os.dup2(held.fileno(), descriptor)
         try:
             yield
         except BaseException:
-            os.dup2(saved, descriptor)
             held.seek(0)
-            os.write(descriptor, held.read())
+            text = held.read()
+            for copy in saved.values():
+                os.write(copy, text)
             raise
         finally:
-            os.dup2(saved, descriptor)
-            os.close(saved)
+            for descriptor, copy in saved.items():
+                os.dup2(copy, descriptor)
+                os.close(copy)
+
+
+def _descriptor_of(stream) -> int:
+    """Return the descriptor of a stream; 2 if it was replaced by an object without a file."""
+    try:
+        return stream.fileno()
+    except (AttributeError, OSError, ValueError):
+        return 2

@@ -335,9 +335,9 @@ def test_the_values_of_a_long_sweep_are_not_all_composed_before_it(tmp_path, mon
 
 @pytest.mark.parametrize("word", [5, ["grid=8"], {"grid": 8}, None])
 def test_settings_from_python_are_text(word, finished):
-    with pytest.raises(PdesimError, match="argument 2 is"):
+    with pytest.raises(PdesimError, match="argument 2 is "):
         pdesim.simulate("equation=heat", word)
-    with pytest.raises(PdesimError, match="is not a setting"):
+    with pytest.raises(PdesimError, match="argument 1 is "):
         pdesim.resume(finished, word)
 
 

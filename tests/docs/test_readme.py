@@ -56,8 +56,8 @@ def test_commands_of_the_readme(command, workplace, line):
 def test_python_of_the_readme(block, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     exec(compile(block, "README.md", "exec"), {})
-    for expected in re.findall(r"print\(.*\)  # (.*)", block):
-        assert expected in capsys.readouterr().out
+    printed = capsys.readouterr().out.splitlines()
+    assert printed == re.findall(r"print\(.*\)  # (.*)", block)
 
 
 @pytest.mark.parametrize(
