@@ -73,7 +73,8 @@ class EqualStepControl:
         if not monitor.peak.all():
             self._initialise_zero_scales()
         due = monitor.due(members.steps) & members.alive
-        growing = (monitor.peak > SUSPICIOUS * peaks).any(axis=1) & (peaks > 0).all(axis=1)
+        with np.errstate(over="ignore"):  # members that have ended may become infinite
+            growing = (monitor.peak > SUSPICIOUS * peaks).any(axis=1) & (peaks > 0).all(axis=1)
         growing &= members.alive
         # if coefficients of derivatives vary, the limit changes from target to target
         analysed = due | growing | (members.alive & plan.problem.stiffness_varies)

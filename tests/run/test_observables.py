@@ -59,6 +59,7 @@ def interpolated(plan, state, point):
     [
         "stepper=euler", "stepper=rk4", "stepper=dormand_prince", "stepper=sbdf2",
         "stepper=etdrk4 operators=spectral", "stepper=rk4 observe_every=0.5", "device.jit=false",
+        "stepper=dormand_prince observe_every=0.5",
     ],
 )  # fmt: skip
 def test_records_are_those_of_the_frames(placement, words):
@@ -146,6 +147,24 @@ def test_members_stop_by_themselves(placement):
     assert ends[2] < ends[0] < 1.1 and frames[-1].time == 5
 
 
+@pytest.mark.parametrize("stepper", ["rk4", "dormand_prince"])
+def test_members_that_have_stopped_take_no_steps(placement, stepper):
+    """u = 1/(1 - k t) exceeds 2 at t = 0.5/k, and does not exist after t = 1/k."""
+    words = ("equation=custom", "equation.rhs={u: 'k*u**2'}", "grid=[16]", "domain.extent=1",
+             "initial.u=1", "stop.when='max(u) > 2'", "output.frames=20", f"stepper={stepper}",
+             "device.precision=float64")  # fmt: skip
+    one = (*words, "time.end=0.55", "+equation.k=1")
+    alone = recorded(placement, *one)[3]
+    plans = [make_plan(*words, "time.end=5", "output.frames=100", f"+equation.k={k}")
+             for k in (1, 0.0)]  # fmt: skip
+    _, frames, _, together = recorded(placement, plans=plans)
+    assert {m: frame.time for frame in frames for m in frame.ending} == {0: pytest.approx(0.55)}
+    assert not together.failures and frames[-1].time == 5
+    # dt is chosen for the run, which is longer here, so the numbers are not equal
+    assert together.steps_of(0)[0] < 3 * max(alone.steps_of(0)[0], 20)
+    assert together.relative_time_error(0)["u"] < 1e-3
+
+
 def test_stop_after_frames(placement):
     words = ("time.end=5", "output.frames=10", "stop.frames=3")
     frames = recorded(placement, *RELAXING, *words)[1]
@@ -216,6 +235,23 @@ def test_files_and_messages(command, tmp_path):
     assert "stop.when: top > 0.2" in command("info", "run").stdout
     again = command("resume", "run")
     assert "pdesim branch run" in again.stderr
+
+
+def test_observables_do_not_replace_other_columns_of_a_sweep_table(tmp_path):
+    from pdesim import sweep
+    from pdesim.output import write_sweep_csv
+
+    sweep(
+        "equation=heat", "grid=[16]", "time.end=0.1", "output.frames=1",
+        "observe={u_mean: 't', stopped: '2*t', energy: 'max(u)'}", "animation=none",
+        over={"equation.D": [1e-3, 1e-2]}, folder=tmp_path / "sweep",
+    )  # fmt: skip
+    lines = write_sweep_csv(tmp_path / "sweep").read_text().splitlines()
+    header, *rows = (line.split(",") for line in lines)
+    assert len(set(header)) == len(header)
+    for row in (dict(zip(header, row, strict=True)) for row in rows):
+        assert float(row["observed_u_mean"]) == 0.1 != float(row["u_mean"])
+        assert float(row["observed_stopped"]) == 0.2 and float(row["energy"]) > 0
 
 
 def test_sweep_tables_contain_last_values_and_reasons(command, tmp_path):
