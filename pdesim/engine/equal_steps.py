@@ -66,7 +66,7 @@ class EqualStepControl:
         """Measure the error if it is due, and adapt the steps to the error and the limit."""
         members, monitor = self.members, self.members.monitor
         plan = members.plan
-        if members.target == len(plan.targets) - 1:
+        if members.target == len(plan.targets) - 1 or not plan.controlled_targets[members.target]:
             return
         peaks = monitor.peak.copy()
         monitor.observe(*members.at.statistics())

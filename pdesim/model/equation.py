@@ -7,7 +7,7 @@ import keyword
 import math
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import sympy
@@ -60,6 +60,8 @@ class Equation:
         steady: whether the equation has no time derivative.
         units: field -> its unit.
         labels: field -> its name in pictures.
+        definitions: the parameters that are formulas, which may depend on time, position and
+            fields; reductions in them remain as nodes.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Equation:
     units: Mapping[str, str]
     labels: Mapping[str, str]
     reductions: tuple[Reduction, ...] = ()
+    definitions: Mapping[str, sympy.Expr] = field(default_factory=dict)
 
     @cached_property
     def field_symbols(self) -> tuple[sympy.Symbol, ...]:
@@ -201,6 +204,7 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
         units={field: str(text) for field, text in (spec.get("units") or {}).items()},
         labels={field: str(text) for field, text in (spec.get("labels") or {}).items()},
         reductions=reductions,
+        definitions={name: symbols[name] for name in definitions},
     )
 
 

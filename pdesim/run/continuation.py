@@ -90,7 +90,9 @@ def continue_run(
         reason = (
             f"the run stopped at t = {status.get('stopped_at', times[-1]):g} ({status['stopped']})"
         )
-        hint = f"pdesim branch {folder}   continues from its last frame with other settings"
+        names = ("steady", "when", "frames")
+        removed = "".join(f" stop.{name}=null" for name in names if getattr(settings.stop, name))
+        hint = f"pdesim branch {folder}{removed}   continues from its last frame"
         return Continuation(None, text, (*notes, f"{reason}; {hint}"))
     checkpoint, complaints = _newest(folder, stored, len(times))
     notes += [*complaints, *_other_versions(attributes)]

@@ -234,7 +234,7 @@ def test_files_and_messages(command, tmp_path):
         assert list(data.to_dataframe().columns) == ["a_u", "a_v", "size", "top"]
     assert "stop.when: top > 0.2" in command("info", "run").stdout
     again = command("resume", "run")
-    assert "pdesim branch run" in again.stderr
+    assert "pdesim branch run stop.when=null" in again.stderr
 
 
 def test_observables_do_not_replace_other_columns_of_a_sweep_table(tmp_path):
@@ -293,6 +293,32 @@ def test_sweep_tables_contain_last_values_and_reasons(command, tmp_path):
 def test_bad_settings(words, message):
     with pytest.raises(PdesimError, match=message):
         make_plan(*RELAXING, *words)
+
+
+def test_parameters_that_are_functions_of_time_can_be_observed(placement):
+    """The schedule of a parameter, and one that varies in space, inside of a reduction."""
+    words = ("equation=custom", "equation.rhs={u: 'f - u*g'}", "grid=[16]", "domain.extent=1",
+             "+equation.f='0.1 + k*heaviside(t - 0.5)'", "+equation.g='1 + x'", "+equation.k=2",
+             "observe={f: f, g: 'mean(g)'}", "observe_every=0.25", "time.end=1")  # fmt: skip
+    _, _, [(times, values)], _ = recorded(placement, *words, "stepper=rk4")
+    assert times == pytest.approx([0, 0.25, 0.5, 0.75, 1])
+    assert values[:, 0] == pytest.approx([0.1, 0.1, 2.1, 2.1, 2.1])
+    assert values[:, 1] == pytest.approx(1.5)
+    with pytest.raises(PdesimError, match="varies in space"):
+        make_plan(*words, "observe={g: g}")
+
+
+def test_records_add_no_targets_at_which_steps_are_adapted():
+    words = (*RELAXING, "time.end=64", "output.frames=4", "stepper=rk4")
+    without = make_plan(*words)
+    assert without.controlled_targets.all()
+    plan = make_plan(*words, "observe={top: 'max(u)'}", "observe_every=0.03", "stop.steady=1e-9",
+                     "stop.every=0.07")  # fmt: skip
+    assert len(plan.targets) > 3000 and plan.observed_targets.sum() == 2135
+    controlled = plan.targets[plan.controlled_targets]
+    # those of the run without records, except where a record replaces one, and at most 1/32 apart
+    assert len(controlled) <= len(without.targets) + 5
+    assert np.diff(controlled).max() <= 2 * (1 + 1e-9)
 
 
 def test_steady_problems_have_no_steps():
