@@ -1,11 +1,11 @@
 """What recording observables costs: the same steps with and without, turn by turn.
 
-    python benchmarks/observing.py [--grid 512] [--steps 300] [--repeats 7] [--json]
+    python benchmarks/observing.py [--grid 512] [--steps 1500] [--repeats 5] [--json]
 
-Gray-Scott by Euler and RK4, with programs compiled beforehand in one process: without observables, with
-two observables of every step, and with the same ones at intervals of 10 and of 100 steps. Records go to
-``series.h5`` through the writing thread, as in a run. Prints times relative to those without observables
-(medians of the ratios within a turn), and the memory and file size of long records.
+Gray-Scott by Euler and RK4, with programs compiled beforehand in one process: without observables,
+with two observables of every step, and with the same ones every 10 and every 100 steps. Records
+go to ``series.h5`` through the writing thread, as in a run. Prints times relative to those without
+observables (medians of the ratios within a turn), and the memory and file size of long records.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def resident() -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--grid", type=int, default=512)
-    parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import keyword
 import math
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import sympy
@@ -75,7 +76,7 @@ class Equation:
     units: Mapping[str, str]
     labels: Mapping[str, str]
     reductions: tuple[Reduction, ...] = ()
-    definitions: Mapping[str, sympy.Expr] = field(default_factory=dict)
+    definitions: Mapping[str, sympy.Expr] = dataclasses.field(default_factory=dict)
 
     @cached_property
     def field_symbols(self) -> tuple[sympy.Symbol, ...]:

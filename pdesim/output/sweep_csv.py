@@ -37,9 +37,9 @@ def write_sweep_csv(folder: str | Path) -> Path:
     ``seconds``, ``steps``, the last values of observables and probes, and for each field the
     diagnostics and features of the last frame, such as ``u_mean`` (see :data:`PER_FIELD`). The
     observable ``u_mean`` is in the column ``observed_u_mean``, since ``u_mean`` is another column.
-    If a run has stopped early, ``stopped`` and ``stopped_at`` are the reason and the time. Unknown values
-    are empty. Undefined values, such as the wavelength of a uniform field, are ``nan``. Only the
-    last two frames of each run are read.
+    If a run has stopped early, ``stopped`` and ``stopped_at`` are the reason and the time. Unknown
+    values are empty. Undefined values, such as the wavelength of a uniform field, are ``nan``. Only
+    the last two frames of each run are read.
 
     Returns:
         The path of the table.

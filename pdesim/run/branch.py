@@ -148,9 +148,9 @@ def _given_initial(values: Mapping[str, Any], given: Sequence[str]) -> dict[str,
 def _stop(stop: Mapping[str, Any], given: Sequence[str]) -> dict[str, Any]:
     """Return the section ``stop``, without the time between checks if no condition remains."""
     result = dict(stop)
-    if not any(result.get(name) for name in ("steady", "when", "frames")):
-        if "stop.every" not in given:
-            result.pop("every", None)
+    conditions = any(result.get(name) for name in ("steady", "when", "frames"))
+    if not conditions and "stop.every" not in given:
+        result.pop("every", None)
     return result
 
 

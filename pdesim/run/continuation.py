@@ -90,8 +90,9 @@ def continue_run(
         reason = (
             f"the run stopped at t = {status.get('stopped_at', times[-1]):g} ({status['stopped']})"
         )
-        names = ("steady", "when", "frames")
-        removed = "".join(f" stop.{name}=null" for name in names if getattr(settings.stop, name))
+        conditions = ("steady", "when", "frames")
+        set_ones = [name for name in conditions if getattr(settings.stop, name) is not None]
+        removed = "".join(f" stop.{condition}=null" for condition in set_ones)
         hint = f"pdesim branch {folder}{removed}   continues from its last frame"
         return Continuation(None, text, (*notes, f"{reason}; {hint}"))
     checkpoint, complaints = _newest(folder, stored, len(times))

@@ -136,9 +136,9 @@ def test_the_recorded_energy_rises_by_less_than_the_error(placement, name, words
         plan = make_plan(
             f"equation={name}", "grid=[64]", "initial={u: '0.1 + random_normal(0.3)'}",
             f"domain.extent={2 if name == 'allen_cahn' else 40}", "device.precision=float64",
-            f"time.dt={step}", f"time.end={2 if slow else 20}", "output.frames=1", "time.unsafe=true",
-            "observe={energy: 'integral(%s**2*gradient_squared(u)/2 + (u**2 - 1)**2/4)', "
-            "mass: 'integral(u)'}" % width, *words.split(),
+            f"time.dt={step}", f"time.end={2 if slow else 20}", "output.frames=1",
+            f"observe.energy='integral({width}**2*gradient_squared(u)/2 + (u**2 - 1)**2/4)'",
+            "observe.mass='integral(u)'", "time.unsafe=true", *words.split(),
         )  # fmt: skip
         records = []
         list(Simulation(plan, placement).frames(record=lambda _, t, rows: records.append(rows)))

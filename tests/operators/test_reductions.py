@@ -49,13 +49,13 @@ def test_values_are_those_of_numpy(formula, expected, operators):
 def random_formulas():
     """Formulas of u, x and y that are finite for all values, as text that NumPy also evaluates."""
     numbers = st.integers(-20, 20).map(lambda n: f"({n / 8})")
+    words = st.sampled_from(["sin", "tanh", "abs", "mean", "max", "min"])
     leaves = st.one_of(st.sampled_from(["u", "x", "y"]), numbers)
 
     def combined(inner):
         return st.one_of(
             st.tuples(inner, st.sampled_from("+-*"), inner).map(lambda p: f"({' '.join(p)})"),
-            st.tuples(st.sampled_from(["sin", "tanh", "abs"]), inner).map(lambda p: "%s(%s)" % p),
-            st.tuples(st.sampled_from(["mean", "max", "min"]), inner).map(lambda p: "%s(%s)" % p),
+            st.tuples(words, inner).map(lambda p: f"{p[0]}({p[1]})"),
         )
 
     return st.recursive(leaves, combined, max_leaves=6)
