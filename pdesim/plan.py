@@ -199,11 +199,26 @@ class Plan:
         ends = self.times[[0, -1]]
         wanted = regular_times(self.times, self.observables.every, "observe_every")
         wanted = np.concatenate([ends[:1], wanted, ends[1:]])
-        place = np.clip(np.searchsorted(wanted, self.targets), 1, len(wanted) - 1)
-        distance = np.minimum(
-            np.abs(self.targets - wanted[place - 1]), np.abs(self.targets - wanted[place])
-        )
-        return distance <= 2 * nearness(self.times)
+        return _are_near(self.targets, wanted, 2 * nearness(self.times))
+
+    @cached_property
+    def controlled_targets(self) -> np.ndarray:
+        """Whether steps are adapted at each target.
+
+        This takes as long as many steps, so it is omitted at targets that serve only records of
+        observables or checks of stop conditions, except after ``1/POINTS`` of the run.
+        """
+        intervals = [part.every for part in (self.observables, self.stops) if part is not None]
+        serving = [regular_times(self.times, every, "every") for every in intervals]
+        near = 2 * nearness(self.times)
+        kept = ~_are_near(self.targets, np.concatenate([*serving, []]), near)
+        kept |= _are_near(self.targets, np.concatenate([self.times, self.events]), near)
+        longest = float(self.times[-1] - self.times[0]) / POINTS - near
+        result, last = kept.tolist(), float(self.targets[0])
+        for number, time in enumerate(self.targets.tolist()):
+            result[number] = result[number] or time - last >= longest
+            last = time if result[number] else last
+        return np.array(result)
 
     @property
     def end(self) -> float:
@@ -234,6 +249,13 @@ class Plan:
         since = self.resume_from
         first, done = (since.target, since.steps_since_target) if since else (0, 0)
         return sum(map(self.steps_between, range(first, len(self.targets) - 1))) - done
+
+
+def _are_near(times: np.ndarray, others: np.ndarray, distance: float) -> np.ndarray:
+    """Return whether each time is within a distance of one of several others."""
+    others = np.concatenate([[-np.inf], np.sort(others), [np.inf]])
+    place = np.searchsorted(others, times)
+    return np.minimum(times - others[place - 1], others[place] - times) <= distance
 
 
 def build_plan(

@@ -66,14 +66,18 @@ class EqualStepControl:
         """Measure the error if it is due, and adapt the steps to the error and the limit."""
         members, monitor = self.members, self.members.monitor
         plan = members.plan
-        if members.target == len(plan.targets) - 1 or plan.equation.iterated is not None:
+        last = members.target == len(plan.targets) - 1
+        if last or plan.equation.iterated is not None:
+            return
+        if not plan.controlled_targets[members.target]:
             return
         peaks = monitor.peak.copy()
         monitor.observe(*members.at.statistics())
         if not monitor.peak.all():
             self._initialise_zero_scales()
         due = monitor.due(members.steps) & members.alive
-        growing = (monitor.peak > SUSPICIOUS * peaks).any(axis=1) & (peaks > 0).all(axis=1)
+        with np.errstate(over="ignore"):  # members that have ended may become infinite
+            growing = (monitor.peak > SUSPICIOUS * peaks).any(axis=1) & (peaks > 0).all(axis=1)
         growing &= members.alive
         # if coefficients of derivatives vary, the limit changes from target to target
         analysed = due | growing | (members.alive & plan.problem.stiffness_varies)

@@ -109,7 +109,8 @@ class Observation:
         raw, at = np.asarray(self._evaluate(self.loop.observed.program)), self.members.at
         for member in np.flatnonzero(which).tolist():
             own = raw[member] if at.many else raw
-            self._pass_on(member, at.now[member : member + 1], own[np.newaxis])
+            # a copy, since the record may be written after the members have advanced
+            self._pass_on(member, at.now[[member]], own[np.newaxis])
 
     def _evaluate(self, program: Any) -> tf.Tensor:
         at = self.members.at

@@ -191,7 +191,7 @@ class Simulation:
                     self._advance(report, observation)
                 before, members.target = members.target, members.target + 1
                 members.steps_since_target = 0
-                members.at.now[:] = targets[members.target]
+                members.at.now[members.alive] = targets[members.target]
                 self._control.at_target()
                 observation.at_target(last=members.target == len(targets) - 1)
                 frame, known = plan.frame_at(members.target), plan.frame_at(before)
@@ -298,7 +298,10 @@ class Simulation:
     def _advance(self, report: Report, observation: Observation) -> None:
         """Advance from one target to the next in fixed steps."""
         members, at = self._batch, self._batch.at
-        counts, dt = members.steps_to_target(), members.fixed_dt()
+        dt, alive = members.fixed_dt(), members.alive
+        counts = members.steps_to_target()
+        # members that have ended take as many steps, which costs nothing and is not recorded
+        counts[~alive] = counts[alive].max()
         start = np.full(len(counts), float(self.plan.targets[members.target]))
         if members.steps_since_target == 0:
             # the carried data of multistep methods belong to one dt
@@ -309,23 +312,24 @@ class Simulation:
             first = members.steps_since_target
             upto = min(counts.max(), first + self._most_steps)
             last = np.minimum(counts, upto)
-            began, before = clock_module.perf_counter(), float(at.now.min())
+            began, before = clock_module.perf_counter(), float(at.now[alive].min())
             at.state = None  # the program needs the carried data only; this frees memory
             carry, at.state, finite, *records = at.advance(start, dt, first, last)
             at.carry = at.state if carry is None else carry
             for rows in records:
                 observation.of_block(rows, np.maximum(last - first, 0))
-            members.steps_since_target, at.now = int(upto), start + last * dt
+            members.steps_since_target = int(upto)
+            at.now[alive] = (start + last * dt)[alive]
             self._record_block(np.maximum(last - first, 0), finite, began, before, report)
 
     def _advance_adaptive(self, report: Report, observation: Observation) -> None:
         """Advance from one target to the next in adaptive steps."""
         members, at = self._batch, self._batch.at
-        end = float(self.plan.targets[members.target + 1])
-        if (at.now == self.plan.targets[members.target]).all():
+        end, alive = float(self.plan.targets[members.target + 1]), members.alive
+        if (at.now[alive] == self.plan.targets[members.target]).all():
             self._restart_after_event()
-        ends = np.full(len(self.plans), end)
-        while (at.now < end).any():
+        ends = np.where(alive, end, at.now)
+        while (at.now < ends).any():
             began, before = clock_module.perf_counter(), at.now.copy()
             _, at.state, finite, result, *records = at.advance_adaptive(
                 ends, self._most_steps, members.monitor.scale
@@ -336,10 +340,10 @@ class Simulation:
                 observation.of_block(rows, accepted)
             at.now, at.dt = now, dt
             members.rejected += tried - accepted
-            stuck = (now < end) & (dt <= VANISHING * (end - before))
+            stuck = (now < ends) & (dt <= VANISHING * (end - before))
             finite = np.atleast_2d(finite.numpy()) & ~stuck[:, np.newaxis]
             at.now[stuck] = end  # these members have failed
-            self._record_block(tried, finite, began, float(before.min()), report)
+            self._record_block(tried, finite, began, float(before[alive].min()), report)
 
     @property
     def _most_steps(self) -> int:
@@ -368,7 +372,7 @@ class Simulation:
             self.seconds += seconds
             target_steps = int(steps.max() * BLOCK_SECONDS / max(seconds, 1e-6))
             self.steps_per_block = max(1, min(target_steps, 4 * self.steps_per_block))
-        members.steps += steps
+        members.steps += np.where(members.alive, steps, 0)
         for member in np.flatnonzero(~finite.all(axis=1)).tolist():
             if members.alive[member]:
                 state, now = members.at.state_of(member), float(members.at.now[member])
@@ -377,4 +381,5 @@ class Simulation:
                 )
         if len(members.failures) == len(self.plans):
             raise members.failures[max(members.failures)]
-        report(Progress(self.steps, float(members.at.now.min()), self.seconds))
+        running = members.alive if members.alive.any() else members.at.everyone
+        report(Progress(self.steps, float(members.at.now[running].min()), self.seconds))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import keyword
 import math
@@ -68,6 +69,8 @@ class Equation:
         steady: whether the equation has no time derivative.
         units: field -> its unit.
         labels: field -> its name in pictures.
+        definitions: the parameters that are formulas, which may depend on time, position and
+            fields; reductions in them remain as nodes.
     """
 
     name: str
@@ -82,6 +85,7 @@ class Equation:
     labels: Mapping[str, str]
     reductions: tuple[Reduction, ...] = ()
     iterated: IteratedMap | None = None
+    definitions: Mapping[str, sympy.Expr] = dataclasses.field(default_factory=dict)
 
     @cached_property
     def field_symbols(self) -> tuple[sympy.Symbol, ...]:
@@ -219,6 +223,7 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
         labels={field: str(text) for field, text in (spec.get("labels") or {}).items()},
         reductions=reductions,
         iterated=iterated,
+        definitions={name: symbols[name] for name in definitions},
     )
 
 

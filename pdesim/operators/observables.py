@@ -170,15 +170,22 @@ def parse_number(
     lengths = [name for name in places if name.startswith("L")]
     inside = [*equation.fields, *(name for name in places if name not in lengths)]
     symbols = {name: sympy.Symbol(name, real=True) for name in lengths}
+    reduced = {name: sympy.Symbol(name, real=True) for name in inside}
+    varying = frozenset(reduced.values())
+    # parameters that are formulas, such as functions of time
+    for name, expression in equation.definitions.items():
+        place = reduced if expression.free_symbols & varying else symbols
+        place[name] = expression
     scope = Scope(
         {**symbols, "t": TIME, **equation.parameter_symbols, **(more or {})},
         grid.axes,
         operators=True,
         reductions=True,
-        reduced={name: sympy.Symbol(name, real=True) for name in inside},
-        forbidden=dict.fromkeys(inside, "it varies in space; use mean, integral, max or min of it"),
+        reduced=reduced,
+        forbidden=dict.fromkeys(
+            reduced, "it varies in space; use mean, integral, max or min of it"
+        ),
     )
-    varying = frozenset(scope.reduced[name] for name in inside)
     return compact(parse(text, scope, where), varying)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from pdesim.output.sweeps import Member, differing_settings, find_members, setti
 FILE = "sweep.csv"
 #: columns before and after those of the settings
 _FIRST, _STATE = ("number",), ("state", "error", "frames", "time", "seconds", "steps")
+_STOPPED = ("stopped", "stopped_at")
 #: columns for each field, without the prefix ``FIELD_``
 _FEATURES = tuple(field.name for field in dataclasses.fields(features.Features))
 PER_FIELD = tuple(dict.fromkeys((*QUANTITIES, *_FEATURES)))
@@ -34,10 +35,11 @@ def write_sweep_csv(folder: str | Path) -> Path:
     The columns are ``number`` (the name of the run's folder), the dotted names of the settings in
     which the runs differ, ``state``, ``error``, ``frames``, ``time`` (of the last frame),
     ``seconds``, ``steps``, the last values of observables and probes, and for each field the
-    diagnostics and features of the last frame, such as ``u_mean`` (see :data:`PER_FIELD`). If a run
-    has stopped early, ``stopped`` and ``stopped_at`` are the reason and the time. Unknown values
-    are empty. Undefined values, such as the wavelength of a uniform field, are ``nan``. Only the
-    last two frames of each run are read.
+    diagnostics and features of the last frame, such as ``u_mean`` (see :data:`PER_FIELD`). The
+    observable ``u_mean`` is in the column ``observed_u_mean``, since ``u_mean`` is another column.
+    If a run has stopped early, ``stopped`` and ``stopped_at`` are the reason and the time. Unknown
+    values are empty. Undefined values, such as the wavelength of a uniform field, are ``nan``. Only
+    the last two frames of each run are read.
 
     Returns:
         The path of the table.
@@ -48,10 +50,19 @@ def write_sweep_csv(folder: str | Path) -> Path:
     folder = as_path(folder)
     members = find_members(folder)
     names = differing_settings(members)
-    rows = [{**_settings(member, names), **_results(member)} for member in members]
-    fields = dict.fromkeys(column for row in rows for column in row if column not in _STATE)
-    columns = [*_FIRST, *names, *_STATE, *(c for c in fields if c not in (*_FIRST, *names))]
-    _write(folder / FILE, columns, rows)
+    results = [_results(member) for member in members]
+    known = dict.fromkeys(column for row in results for column in row)
+    taken = {*_FIRST, *names, *_STATE, *_STOPPED, *known}
+    observed = [_observed(member, taken) for member in members]
+    series = dict.fromkeys(column for row in observed for column in row)
+    fields = [column for column in known if column not in _STOPPED]
+    stopped = [column for column in _STOPPED if column in known]
+    columns = dict.fromkeys([*_FIRST, *names, *_STATE, *series, *fields, *stopped])
+    rows = [
+        {**_settings(member, names), **result, **values}
+        for member, result, values in zip(members, results, observed, strict=True)
+    ]
+    _write(folder / FILE, list(columns), rows)
     return folder / FILE
 
 
@@ -68,12 +79,9 @@ def _results(member: Member) -> dict[str, str]:
     row = {"state": member.state, "error": member.error or "", "frames": "0"}
     for name in ("seconds", "steps"):
         row[name] = _number(member.progress.get(name))
-    for name in ("stopped", "stopped_at"):
+    for name in _STOPPED:
         if name in member.progress:
             row[name] = _number(member.progress[name])
-    for name, value in member.progress.get("observed", {}).items():
-        taken = name in (*_FIRST, *_STATE)
-        row[f"observed_{name}" if taken else name] = _number(value)
     if member.file is None or member.state == "unreadable":
         return row
     try:
@@ -88,6 +96,16 @@ def _results(member: Member) -> dict[str, str]:
     except PdesimError as error:
         row |= {"error": member.error or error.problem}
     return row
+
+
+def _observed(member: Member, taken: Collection[str]) -> dict[str, str]:
+    """Return the last values of observables; names of other columns get a prefix."""
+    observed = member.progress.get("observed")
+    values = observed if isinstance(observed, Mapping) else {}
+    return {
+        f"observed_{name}" if name in taken else str(name): _number(value)
+        for name, value in values.items()
+    }
 
 
 def _field(

@@ -124,6 +124,7 @@ def plan_branch(origin: Origin, values: Mapping[str, Any], given: Sequence[str] 
             )
     values["initial"] = {name: text for name, text in initial.items() if name in fields}
     values["time"], more = _times(origin, values["time"], given)
+    values["stop"] = _stop(values.get("stop") or {}, given)
     settings = read_settings(values)
     if "output.times" not in given and settings.output.times is not None:
         later = [t for t in settings.output.times if t > settings.time.start]
@@ -142,6 +143,15 @@ def _given_initial(values: Mapping[str, Any], given: Sequence[str]) -> dict[str,
         return dict(initial)
     named = {name.partition(".")[2] for name in given if name.startswith("initial.")}
     return {field: value for field, value in initial.items() if field in named}
+
+
+def _stop(stop: Mapping[str, Any], given: Sequence[str]) -> dict[str, Any]:
+    """Return the section ``stop``, without the time between checks if no condition remains."""
+    result = dict(stop)
+    conditions = any(result.get(name) for name in ("steady", "when", "frames"))
+    if not conditions and "stop.every" not in given:
+        result.pop("every", None)
+    return result
 
 
 def _times(

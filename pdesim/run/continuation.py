@@ -92,7 +92,10 @@ def continue_run(
         reason = (
             f"the run stopped at t = {status.get('stopped_at', times[-1]):g} ({status['stopped']})"
         )
-        hint = f"pdesim branch {folder}   continues from its last frame with other settings"
+        conditions = ("steady", "when", "frames")
+        set_ones = [name for name in conditions if getattr(settings.stop, name) is not None]
+        removed = "".join(f" stop.{condition}=null" for condition in set_ones)
+        hint = f"pdesim branch {folder}{removed}   continues from its last frame"
         return Continuation(None, text, (*notes, f"{reason}; {hint}"))
     checkpoint, complaints = _newest(folder, stored, len(times))
     notes += [*complaints, *_other_versions(attributes)]

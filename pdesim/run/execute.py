@@ -263,7 +263,8 @@ class _Batch:
         finally:
             for index, run in enumerate(self.runs):
                 run.error = simulation.failures.get(index, run.error)
-                run.count_steps(simulation, index)
+                if "stopped" not in run.status:
+                    run.count_steps(simulation, index)
                 if not detailed:
                     run.status["members_of_batch"] = len(self.runs)
         if not detailed:
@@ -335,6 +336,7 @@ class _Batch:
                 simulation.stopped[index] = "the callback returned False"
             if index in simulation.stopped:
                 run.checkpoint(simulation, index)
+                run.count_steps(simulation, index)
                 run.stop(simulation.stopped[index], frame.time)
         if not self._active(simulation):
             failed = [run.error or simulation.failures.get(n) for n, run in enumerate(self.runs)]

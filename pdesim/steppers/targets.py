@@ -137,7 +137,7 @@ def merge(
 
     If an event is nearly equal to the time of a frame, the event replaces the time of the frame,
     since a formula must not switch within a step. A time in ``more`` that is nearly equal to one of
-    the others is omitted.
+    the others, or to an earlier one in ``more``, is omitted.
 
     Args:
         times: the times of all frames.
@@ -152,6 +152,8 @@ def merge(
         elif 0 < place < len(merged) - 1:
             merged[place] = event
     extra = np.unique(more)
+    # multiples of 0.03 and of 0.07 differ by rounding at 0.21
+    extra = extra[np.diff(extra, prepend=-np.inf) > near]
     places = np.searchsorted(merged, extra)
     below, above = merged[np.maximum(places - 1, 0)], merged[np.minimum(places, len(merged) - 1)]
     distance = np.minimum(np.abs(extra - below), np.abs(extra - above))

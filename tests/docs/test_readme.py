@@ -64,17 +64,16 @@ def test_python_of_the_readme(block, tmp_path, monkeypatch, capsys):
     "document", [path for path in DOCUMENTS if path != EXTENDING], ids=lambda path: path.name
 )
 def test_documents_run_from_top_to_bottom(document, command, tmp_path, monkeypatch, capsys):
-    """Commands and Python are executed in the order of the page, in one folder."""
+    """Commands, Python and YAML files, in the order of the page, in one folder."""
     monkeypatch.chdir(tmp_path)
     names: dict = {}
     text = document.read_text()
-    pattern = r"^```(console|python|yaml)\n(.*?)^```"
-    for language, block in re.findall(pattern, text, flags=re.S | re.M):
+    parts = re.findall(r"^```(console|python|yaml)\n(.*?)^```", text, flags=re.S | re.M)
+    for language, block in parts:
         if language == "yaml":
             if named := re.match(r"# (\S+\.yaml)\n", block):
-                path = tmp_path / named.group(1)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(block)
+                (tmp_path / named[1]).parent.mkdir(parents=True, exist_ok=True)
+                (tmp_path / named[1]).write_text(block)
         elif language == "python":
             exec(compile(block, document.name, "exec"), names)
             printed = capsys.readouterr().out.splitlines()

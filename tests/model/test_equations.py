@@ -110,3 +110,45 @@ def test_fitzhugh_nagumo_is_that_of_pdebench():
     assert plan.grid.extent == (2, 2) and plan.times[-1] == 5 and len(plan.times) == 101
     kinds = {wall.kind for field in plan.problem.boundary.walls for pair in field for wall in pair}
     assert kinds == {"neumann"}
+
+
+@pytest.mark.parametrize(
+    ("words", "order", "dt"),
+    [
+        ("stepper=rk4", 4, 0.5), ("stepper=sbdf2", 2, 0.2),
+        ("stepper=etdrk4 operators=spectral", 4, 1.0),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["allen_cahn", "cahn_hilliard"])
+def test_the_recorded_energy_rises_by_less_than_the_error(placement, name, words, order, dt):
+    """Gradient flows of the Ginzburg-Landau energy: it falls, up to the error of the stepper.
+
+    The largest rise in a step is at most its local error, of order dt^(order + 1), times the
+    gradient of the energy, so that half the step divides it by 2^order at least; otherwise it is
+    rounding: 64 terms of size 1 in float64.
+    """
+    from pdesim.engine.simulation import Simulation
+
+    slow = name == "cahn_hilliard" and words == "stepper=rk4"
+    width = "epsilon" if name == "allen_cahn" else "1"
+
+    def largest_rise(step):
+        plan = make_plan(
+            f"equation={name}", "grid=[64]", "initial={u: '0.1 + random_normal(0.3)'}",
+            f"domain.extent={2 if name == 'allen_cahn' else 40}", "device.precision=float64",
+            f"time.dt={step}", f"time.end={2 if slow else 20}", "output.frames=1",
+            f"observe.energy='integral({width}**2*gradient_squared(u)/2 + (u**2 - 1)**2/4)'",
+            "observe.mass='integral(u)'", "time.unsafe=true", *words.split(),
+        )  # fmt: skip
+        records = []
+        list(Simulation(plan, placement).frames(record=lambda _, t, rows: records.append(rows)))
+        energy, mass = np.concatenate(records).T
+        assert energy[-1] < 0.9 * energy[0]
+        if name == "cahn_hilliard":
+            assert np.ptp(mass) < 1e-12 * 40
+        return max(np.diff(energy).max(), 0.0)
+
+    first = 0.004 if slow else dt
+    whole, half = largest_rise(first), largest_rise(first / 2)
+    rounding = 64 * 2.0**-52 * 40
+    assert half <= max(whole / 2**order, rounding)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from conftest import make_plan
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from made_plans import right_hand_side
 
 from pdesim.errors import FormulaError, PdesimError, StepperError
+from pdesim.operators.observables import build_observables
 
 ALLEN_CAHN = "equation.rhs={u: '1e-3*laplacian(u) + u - u**3 - mean(u - u**3)'}"
 NOISE = "initial.u='0.3 + random_normal(0.3)'"
@@ -41,6 +44,57 @@ def test_values_are_those_of_numpy(formula, expected, operators):
     rate = right_hand_side(plan, u[np.newaxis])[0]
     # float64 sums of 108 cells
     assert np.allclose(rate, np.broadcast_to(expected(u, x), u.shape), rtol=1e-13, atol=1e-14)
+
+
+def random_formulas():
+    """Formulas of u, x and y that are finite for all values, as text that NumPy also evaluates."""
+    numbers = st.integers(-20, 20).map(lambda n: f"({n / 8})")
+    words = st.sampled_from(["sin", "tanh", "abs", "mean", "max", "min"])
+    leaves = st.one_of(st.sampled_from(["u", "x", "y"]), numbers)
+
+    def combined(inner):
+        return st.one_of(
+            st.tuples(inner, st.sampled_from("+-*"), inner).map(lambda p: f"({' '.join(p)})"),
+            st.tuples(words, inner).map(lambda p: f"{p[0]}({p[1]})"),
+        )
+
+    return st.recursive(leaves, combined, max_leaves=6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_random_formulas_have_the_values_of_numpy(data):
+    """Reductions of random formulas, which may contain reductions, with and without obstacles."""
+    import tensorflow as tf
+
+    from pdesim.engine.sampler import Sampler
+    from pdesim.engine.step import StepContext, Target
+
+    inner, masked = data.draw(random_formulas()), data.draw(st.booleans())
+    u = np.random.default_rng(data.draw(st.integers(0, 9))).normal(size=(9, 12))
+    words = ["domain.mask='x < 0.5'", "boundary.mask=neumann"] if masked else []
+    plan = rhs_plan("0*u", *words)
+    problem = plan.problem
+    texts = {word: f"{word}({inner})" for word in ("mean", "integral", "max", "min")}
+    every = build_observables(texts, {}, None, problem)
+    places = problem.grid.coordinates()
+    free = np.ones((9, 12), bool) if problem.mask is None else ~problem.mask.solid
+    known = {"u": u, "x": places["x"], "y": places["y"]}
+
+    def reduce(function):
+        return lambda f: function(np.broadcast_to(f, u.shape)[free])
+
+    functions = {"sin": np.sin, "tanh": np.tanh, "abs": np.abs}
+    functions |= {"mean": reduce(np.mean), "max": reduce(np.max), "min": reduce(np.min)}
+    functions["integral"] = reduce(lambda f: f.sum() * 1.05 / 108)
+    context = StepContext(every.problem, plan.stepper, tf.float64, Target(fused=False))
+    time = tf.constant(0.0, tf.float64)
+    raw = Sampler(context, every.problem).sample({}, tf.constant(u[np.newaxis]), time)
+    series = every.series(np.zeros(1), raw.numpy()[np.newaxis], {})[0]
+    expected = [eval(text, {"__builtins__": {}}, {**functions, **known}) for text in texts.values()]
+    # at most six operations on numbers below 3^6 or so, and sums of 108 of them
+    size = 1 + max(map(abs, expected))
+    assert np.allclose(series, expected, rtol=1e-12, atol=1e-13 * size)
 
 
 def test_obstacles_do_not_belong_to_the_domain():

@@ -132,3 +132,16 @@ def test_snapshots_in_formulas_name_their_times(earlier):
         assert np.allclose(plan.state[0], snapshots["u"][2] + 1)
     with pytest.raises(PdesimError, match="no frame at t = 21"):
         make_plan(*words, f"initial.u=\"snapshot('{file}', 'u', 21)\"")
+
+
+def test_a_branch_without_the_condition_that_stopped_a_run(tmp_path):
+    import pdesim
+
+    run = pdesim.simulate(
+        "equation=heat", "grid=[16]", "time.end=1", "output.frames=4", "stop.when='t > 0.3'",
+        "stop.every=0.1", "animation=none", folder=tmp_path / "run",
+    )  # fmt: skip
+    plan = planned(run.folder, "stop.when=null").plan
+    # the interval between checks goes with the only condition
+    assert plan.stops is None and plan.times[-1] == 1
+    assert planned(run.folder, "stop.when='t > 0.7'").plan.stops.every == 0.1

@@ -59,6 +59,7 @@ def interpolated(plan, state, point):
     [
         "stepper=euler", "stepper=rk4", "stepper=dormand_prince", "stepper=sbdf2",
         "stepper=etdrk4 operators=spectral", "stepper=rk4 observe_every=0.5", "device.jit=false",
+        "stepper=dormand_prince observe_every=0.5",
     ],
 )  # fmt: skip
 def test_records_are_those_of_the_frames(placement, words):
@@ -146,6 +147,24 @@ def test_members_stop_by_themselves(placement):
     assert ends[2] < ends[0] < 1.1 and frames[-1].time == 5
 
 
+@pytest.mark.parametrize("stepper", ["rk4", "dormand_prince"])
+def test_members_that_have_stopped_take_no_steps(placement, stepper):
+    """u = 1/(1 - k t) exceeds 2 at t = 0.5/k, and does not exist after t = 1/k."""
+    words = ("equation=custom", "equation.rhs={u: 'k*u**2'}", "grid=[16]", "domain.extent=1",
+             "initial.u=1", "stop.when='max(u) > 2'", "output.frames=20", f"stepper={stepper}",
+             "device.precision=float64")  # fmt: skip
+    one = (*words, "time.end=0.55", "+equation.k=1")
+    alone = recorded(placement, *one)[3]
+    plans = [make_plan(*words, "time.end=5", "output.frames=100", f"+equation.k={k}")
+             for k in (1, 0.0)]  # fmt: skip
+    _, frames, _, together = recorded(placement, plans=plans)
+    assert {m: frame.time for frame in frames for m in frame.ending} == {0: pytest.approx(0.55)}
+    assert not together.failures and frames[-1].time == 5
+    # dt is chosen for the run, which is longer here, so the numbers are not equal
+    assert together.steps_of(0)[0] < 3 * max(alone.steps_of(0)[0], 20)
+    assert together.relative_time_error(0)["u"] < 1e-3
+
+
 def test_stop_after_frames(placement):
     words = ("time.end=5", "output.frames=10", "stop.frames=3")
     frames = recorded(placement, *RELAXING, *words)[1]
@@ -215,7 +234,24 @@ def test_files_and_messages(command, tmp_path):
         assert list(data.to_dataframe().columns) == ["a_u", "a_v", "size", "top"]
     assert "stop.when: top > 0.2" in command("info", "run").stdout
     again = command("resume", "run")
-    assert "pdesim branch run" in again.stderr
+    assert "pdesim branch run stop.when=null" in again.stderr
+
+
+def test_observables_do_not_replace_other_columns_of_a_sweep_table(tmp_path):
+    from pdesim import sweep
+    from pdesim.output import write_sweep_csv
+
+    sweep(
+        "equation=heat", "grid=[16]", "time.end=0.1", "output.frames=1",
+        "observe={u_mean: 't', stopped: '2*t', energy: 'max(u)'}", "animation=none",
+        over={"equation.D": [1e-3, 1e-2]}, folder=tmp_path / "sweep",
+    )  # fmt: skip
+    lines = write_sweep_csv(tmp_path / "sweep").read_text().splitlines()
+    header, *rows = (line.split(",") for line in lines)
+    assert len(set(header)) == len(header)
+    for row in (dict(zip(header, row, strict=True)) for row in rows):
+        assert float(row["observed_u_mean"]) == 0.1 != float(row["u_mean"])
+        assert float(row["observed_stopped"]) == 0.2 and float(row["energy"]) > 0
 
 
 def test_sweep_tables_contain_last_values_and_reasons(command, tmp_path):
@@ -270,6 +306,32 @@ def test_members_with_other_stops_or_probes_do_not_share_a_program(tmp_path):
 def test_bad_settings(words, message):
     with pytest.raises(PdesimError, match=message):
         make_plan(*RELAXING, *words)
+
+
+def test_parameters_that_are_functions_of_time_can_be_observed(placement):
+    """The schedule of a parameter, and one that varies in space, inside of a reduction."""
+    words = ("equation=custom", "equation.rhs={u: 'f - u*g'}", "grid=[16]", "domain.extent=1",
+             "+equation.f='0.1 + k*heaviside(t - 0.5)'", "+equation.g='1 + x'", "+equation.k=2",
+             "observe={f: f, g: 'mean(g)'}", "observe_every=0.25", "time.end=1")  # fmt: skip
+    _, _, [(times, values)], _ = recorded(placement, *words, "stepper=rk4")
+    assert times == pytest.approx([0, 0.25, 0.5, 0.75, 1])
+    assert values[:, 0] == pytest.approx([0.1, 0.1, 2.1, 2.1, 2.1])
+    assert values[:, 1] == pytest.approx(1.5)
+    with pytest.raises(PdesimError, match="varies in space"):
+        make_plan(*words, "observe={g: g}")
+
+
+def test_records_add_no_targets_at_which_steps_are_adapted():
+    words = (*RELAXING, "time.end=64", "output.frames=4", "stepper=rk4")
+    without = make_plan(*words)
+    assert without.controlled_targets.all()
+    plan = make_plan(*words, "observe={top: 'max(u)'}", "observe_every=0.03", "stop.steady=1e-9",
+                     "stop.every=0.07")  # fmt: skip
+    assert len(plan.targets) > 2700 and plan.observed_targets.sum() == 2135
+    controlled = plan.targets[plan.controlled_targets]
+    # those of the run without records, except where a record replaces one, and at most 1/32 apart
+    assert len(controlled) <= len(without.targets) + 5
+    assert np.diff(controlled).max() <= 2 * (1 + 1e-9)
 
 
 def test_steady_problems_have_no_steps():

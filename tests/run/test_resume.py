@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from conftest import make_plan
@@ -104,4 +106,32 @@ def test_walls_masks_and_a_given_step_go_on(placement, tmp_path):
         "boundary.mask=neumann",
         "stepper=implicit_euler",
     )
+    assert_same_bits(plan, placement, tmp_path, after=2)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "stepper=euler", "stepper=rk4 boundary={x: {dirichlet: 'mean(u)'}, y: neumann}",
+        "stepper=dormand_prince boundary={x: {neumann: '1 - integral(u)'}, y: periodic}",
+        "stepper=rkl2 boundary=neumann domain.mask='r < 0.2'", "stepper=sbdf2", "stepper=cnab2",
+        "stepper=etdrk4 operators=spectral", "stepper=rk4 device.jit=false",
+    ],
+)  # fmt: skip
+def test_reductions_go_on_with_the_same_bits(placement, tmp_path, words):
+    rhs = "1e-3*laplacian(u) + u*(1 - u**2) - mean(u*(1 - u**2)) - 0.1*max(u)*integral(u**2)"
+    words = re.split(r" (?=[\w.]+=)", words)
+    plan = short_plan(
+        "equation=custom", f"equation.rhs={{u: '{rhs}'}}", "initial.u='random_normal(0.3)'",
+        "grid=[16,12]", *words,
+    )  # fmt: skip
+    assert plan.equation.reductions
+    assert_same_bits(plan, placement, tmp_path, after=2)
+
+
+def test_a_velocity_that_depends_on_a_mean_goes_on_with_the_same_bits(placement, tmp_path):
+    plan = short_plan(
+        "equation=custom", "equation.rhs={u: w, w: 'laplacian(u) - mean(u) - u*max(u)'}",
+        "initial={u: 'sin(2*pi*x)', w: 0}", "grid=[16,12]", "stepper=verlet",
+    )  # fmt: skip
     assert_same_bits(plan, placement, tmp_path, after=2)
