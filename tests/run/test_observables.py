@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import h5py
 import numpy as np
 import pytest
 from conftest import make_plan
@@ -215,6 +216,22 @@ def test_resumed_series_have_the_same_bits(placement, tmp_path, words, blocks):
     assert np.array_equal(times, others)
     for name, series in values.items():
         assert series.tobytes() == parts[name].tobytes()
+
+
+def test_series_of_a_killed_run_are_recovered(tmp_path):
+    from pdesim.output.series import SeriesWriter, recover_series
+
+    path, killed = tmp_path / "series.h5", tmp_path / "killed" / "series.h5"
+    killed.parent.mkdir()
+    writer = SeriesWriter(path, {"top": "max(u)"}, {"title": "a run"})
+    writer.append(np.arange(3.0), np.arange(3.0)[:, np.newaxis])
+    killed.write_bytes(path.read_bytes())  # as after SIGKILL: still marked as being written
+    writer.close()
+    assert recover_series(path) is None and recover_series(tmp_path / "none.h5") is None
+    assert recover_series(killed) == 3
+    with h5py.File(killed) as file:
+        assert not file.swmr_mode and file.attrs["title"] == "a run"
+        assert file["top"][:].tolist() == file["time"][:].tolist() == [0, 1, 2]
 
 
 def test_files_and_messages(command, tmp_path):
