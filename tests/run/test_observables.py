@@ -130,6 +130,17 @@ def test_steady_state_within_one_check_of_the_exact_time(placement):
     assert "steady" in simulation.stopped[0]
 
 
+def test_values_inside_of_obstacles_do_not_make_a_state_steady(placement):
+    """As above, with a value inside of an obstacle that is 10^6 times that of the solution."""
+    words = (
+        "equation=custom", "equation.rhs={u: '1 - u'}", "grid=[16]", "domain.extent=1",
+        "initial.u='where(x < 0.25, 1e6, 0)'", "domain.mask='x < 0.25'", "boundary.mask=neumann",
+        "stop.steady=1e-3", "stop.every=0.05", "time.end=20", "output.frames=20", "stepper=rk4",
+    )  # fmt: skip
+    frames = recorded(placement, *words)[1]
+    assert np.log(1 + 1e3) <= frames[-1].time <= np.log(1 + 1e3) + 0.05
+
+
 def test_a_condition_on_an_observable(placement):
     words = ("time.end=5", "observe={top: 'max(u)'}", "stop.when='top > 0.5 and t > 0'")
     _, frames, [(times, values)], _ = recorded(placement, *RELAXING, *words, "stop.every=0.01")
