@@ -18,10 +18,15 @@ def parser() -> Parser:
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command and return the exit code."""
-    from pdesim.output import recover
+    from pdesim.output import RunFolder, recover
+    from pdesim.output.series import recover_series
 
     command = parser()
     done = recover(one_path(command, command.read(arguments).words))
     state = "recovered" if done.changed else "was complete already"
     print(f"{done.path} {state}: {done.frames} frames")
+    series = RunFolder(done.path.parent).series
+    records = recover_series(series)
+    if records is not None:
+        print(f"{series} recovered: {records} records")
     return 0

@@ -168,13 +168,18 @@ class TimeLoop:
 
     @cached_property
     def rates(self) -> Any:
-        """``rates(parameters, state, time)``: root mean squares of du/dt and of each field."""
+        """``rates(parameters, state, time)``: root mean squares of du/dt and of each field.
+
+        Cells of obstacles count as zero in both.
+        """
         context = self.context
 
         def trace(parameters: Any, state: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
             at = context.per_member(time, context.problem.grid.dimensions)
             values = tf.stack([context.system(parameters).rhs(state, at), state])
             squares = tf.square(tf.cast(values, tf.float64))
+            if (mask := context.problem.mask) is not None:  # both without the cells of obstacles
+                squares = tf.where(tf.constant(mask.solid), tf.zeros_like(squares), squares)
             return tf.sqrt(tf.reduce_mean(squares, axis=context.grid_axes))
 
         return context.compiled(trace)

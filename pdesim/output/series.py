@@ -24,6 +24,7 @@ from pdesim.files import (
     open_hdf5_for_writing,
     replacing,
 )
+from pdesim.output import lock
 from pdesim.output.snapshots import LIBRARY_VERSIONS, reason, translate_errors
 
 #: number of records in a chunk of the file
@@ -123,6 +124,34 @@ def read_series(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str
             return np.asarray(file["time"][:count], float), values, about
     except (*UNREADABLE, TypeError, AttributeError) as error:
         raise OutputError(f"{path} cannot be read: {reason(error)}") from None
+
+
+def recover_series(path: Path) -> int | None:
+    """Repair a file whose writer was killed, so that other programs can open it.
+
+    Returns:
+        The number of its records; None if there is no file, or if it is complete already.
+
+    Raises:
+        OutputError: if the file cannot be read or replaced, or if a run is writing it now.
+    """
+    if not path.is_file():
+        return None
+    try:
+        with open_hdf5(path) as file:
+            lengths, attributes = {len(file[name]) for name in file}, dict(file.attrs)
+            if not file.swmr_mode and len(lengths) == 1:
+                return None
+    except (*UNREADABLE, TypeError, AttributeError) as error:
+        raise OutputError(f"{path} cannot be read: {reason(error)}") from None
+    if lock.is_held(path.parent):
+        raise OutputError(
+            f"a run is writing {path} now; nothing was changed", hint="wait until the run ends"
+        )
+    with lock.hold(path.parent):
+        times, _, about = read_series(path)
+        SeriesWriter(path, about, attributes, keep=np.inf).close()
+    return len(times)
 
 
 def _kept(

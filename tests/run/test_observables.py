@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import h5py
 import numpy as np
 import pytest
 from conftest import make_plan
@@ -129,6 +130,17 @@ def test_steady_state_within_one_check_of_the_exact_time(placement):
     assert "steady" in simulation.stopped[0]
 
 
+def test_values_inside_of_obstacles_do_not_make_a_state_steady(placement):
+    """As above, with a value inside of an obstacle that is 10^6 times that of the solution."""
+    words = (
+        "equation=custom", "equation.rhs={u: '1 - u'}", "grid=[16]", "domain.extent=1",
+        "initial.u='where(x < 0.25, 1e6, 0)'", "domain.mask='x < 0.25'", "boundary.mask=neumann",
+        "stop.steady=1e-3", "stop.every=0.05", "time.end=20", "output.frames=20", "stepper=rk4",
+    )  # fmt: skip
+    frames = recorded(placement, *words)[1]
+    assert np.log(1 + 1e3) <= frames[-1].time <= np.log(1 + 1e3) + 0.05
+
+
 def test_a_condition_on_an_observable(placement):
     words = ("time.end=5", "observe={top: 'max(u)'}", "stop.when='top > 0.5 and t > 0'")
     _, frames, [(times, values)], _ = recorded(placement, *RELAXING, *words, "stop.every=0.01")
@@ -215,6 +227,22 @@ def test_resumed_series_have_the_same_bits(placement, tmp_path, words, blocks):
     assert np.array_equal(times, others)
     for name, series in values.items():
         assert series.tobytes() == parts[name].tobytes()
+
+
+def test_series_of_a_killed_run_are_recovered(tmp_path):
+    from pdesim.output.series import SeriesWriter, recover_series
+
+    path, killed = tmp_path / "series.h5", tmp_path / "killed" / "series.h5"
+    killed.parent.mkdir()
+    writer = SeriesWriter(path, {"top": "max(u)"}, {"title": "a run"})
+    writer.append(np.arange(3.0), np.arange(3.0)[:, np.newaxis])
+    killed.write_bytes(path.read_bytes())  # as after SIGKILL: still marked as being written
+    writer.close()
+    assert recover_series(path) is None and recover_series(tmp_path / "none.h5") is None
+    assert recover_series(killed) == 3
+    with h5py.File(killed) as file:
+        assert not file.swmr_mode and file.attrs["title"] == "a run"
+        assert file["top"][:].tolist() == file["time"][:].tolist() == [0, 1, 2]
 
 
 def test_files_and_messages(command, tmp_path):
