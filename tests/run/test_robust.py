@@ -251,7 +251,7 @@ def test_a_lack_of_memory_is_no_defect(tmp_path, monkeypatch, capsys, members):
 
     from pdesim.engine.simulation import Simulation
 
-    def no_room(self, report=None):
+    def no_room(self, *_):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
         yield
 
