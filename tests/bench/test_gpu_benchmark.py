@@ -36,6 +36,7 @@ def errors(rows: list[dict]) -> list[str]:
     return [text for text in found if not text.startswith("skipped: ")]
 
 
+@pytest.mark.slow
 def test_every_part_runs_without_a_gpu(tmp_path):
     results = run(folder=tmp_path)
     names = ["speed", "kernels", "agreement", "resume", "sweep", "memory", "default", "beside"]

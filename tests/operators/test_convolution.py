@@ -48,10 +48,18 @@ def check(plans, dtype=tf.float64, seed=5, **form):
     np.testing.assert_allclose(result, expected, rtol=0, atol=scale)
 
 
-@pytest.mark.parametrize("library", [False, True])
-@pytest.mark.parametrize("dimensions", [1, 2, 3])
-@pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("boundary", ["periodic", "dirichlet", "neumann"])
+#: every order between periodic sides, the extreme ones beside others; the library's convolutions
+#: differ from the banded matrices in how they are called for each dimension
+CASES = [
+    (boundary, order, dimensions, library)
+    for boundary in ("periodic", "dirichlet", "neumann")
+    for order in (ORDERS if boundary == "periodic" else (ORDERS[0], ORDERS[-1]))
+    for dimensions in (1, 2, 3)
+    for library in ((False, True) if boundary == "periodic" else (dimensions == 2,))
+]
+
+
+@pytest.mark.parametrize(("boundary", "order", "dimensions", "library"), CASES)
 def test_all_orders_equal_the_stencil(placement, dimensions, order, boundary, library):
     grid = {1: "grid=[21]", 2: "grid=[19,11]", 3: "grid=[18,12,11]"}[dimensions]
     words = f"operators.order={order}", f"boundary={boundary}", grid
