@@ -12,6 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from pdesim.engine import error_control
+from pdesim.engine.flat.flat_loop import FlatLoop
 from pdesim.engine.sampler import Sampler
 from pdesim.engine.step import StepContext
 
@@ -58,13 +59,21 @@ class ObservedLoop:
             time = start + tf.cast(index, tf.float64) * dt
             step_dt = context.per_member(tf.cast(dt, context.dtype), axes + 1)
             at = context.per_member(time, axes)
-            return time, context.stepper.extract(system, carry, at, step_dt, coefficients)
+            return context.stepper.extract(system, carry, at, step_dt, coefficients), time
+
+        def observe(index, carry, records):
+            row = self._record(parameters, *state_at(carry, tf.minimum(index, last)))
+            place = tf.minimum(index - first, CAPACITY - 1)
+            return tf.tensor_scatter_nd_update(records, [[place]], row[tf.newaxis])
+
+        if isinstance(self.inner, FlatLoop):  # records do not leave the flat layout
+            return self.inner.trace_advance(
+                carry, start, dt, first, last, parameters, coefficients,
+                observe=observe, records=self._empty(),
+            )  # fmt: skip
 
         def one(index, carry, records):
-            time, state = state_at(carry, tf.minimum(index, last))
-            row = self._record(parameters, state, time)
-            place = tf.minimum(index - first, CAPACITY - 1)
-            records = tf.tensor_scatter_nd_update(records, [[place]], row[tf.newaxis])
+            records = observe(index, carry, records)
             upto = tf.minimum(index + 1, last)
             new, state, _ = self.inner.trace_advance(
                 carry, start, dt, index, upto, parameters, coefficients

@@ -18,6 +18,7 @@ from pdesim.engine.flat.walls import Place, touched
 from pdesim.engine.plain_loop import PlainLoop
 from pdesim.engine.step import StepContext
 from pdesim.engine.stored import Slot, StoringSystem
+from pdesim.steppers.base import Carry
 
 
 def flat_rhs(
@@ -84,8 +85,25 @@ class FlatLoop:
     def advance(self) -> Any:
         return self.position.passed_to(self.trace_advance, index=5)
 
-    def trace_advance(self, carry, start, dt, first, last, parameters, coefficients, arrays=None):
-        """Trace ``advance``: several steps at a time, then single steps for the remaining ones."""
+    def trace_advance(
+        self,
+        carry,
+        start,
+        dt,
+        first,
+        last,
+        parameters,
+        coefficients,
+        arrays=None,
+        observe=None,
+        records=None,
+    ):
+        """Trace ``advance``: several steps at a time, then single steps for the remaining ones.
+
+        Args:
+            observe: ``observe(index, carry, records)``, called before every exchange of ghost cells
+                with the data on the grid; returns new ``records``, which are the last result.
+        """
         context, end = self.context, tf.reduce_max(last)
         phases = [(self.layout, tf.reduce_min(last), False)]
         if context.members or self.layout.steps > 1:
@@ -114,7 +132,9 @@ class FlatLoop:
                     new = context.select_members(index < last, both[:parts], both[parts:])
                 return rhs.stored(new)
 
-            def several(index, fixed, *flat, band=band, one=one, first=first):
+            def several(index, fixed, records, *flat, band=band, one=one, first=first):
+                if observe is not None:
+                    records = observe(index, self._on_grid(unpack, flat), records)
                 new, fixed = [], [touched(values) for values in fixed]
                 for number, piece in enumerate(flat):
                     inputs = end - first, parameters, Place(number * band.rows), self.position
@@ -125,16 +145,22 @@ class FlatLoop:
                     for step in range(band.steps):
                         values = one(index + step, values, rhs)
                     new.append([band.interior(value, beyond=1) for value in values])
-                return index + band.steps, fixed, *new
+                return index + band.steps, fixed, records, *new
 
             def fits(index, *_, band=band, stop=stop):
                 return index + band.steps <= stop
 
-            first, _, *flat = tf.while_loop(fits, several, (first, fixed, *flat))
+            state = (first, fixed, [] if records is None else records, *flat)
+            first, _, kept, *flat = tf.while_loop(fits, several, state)
+            records = None if records is None else kept
+        system, carry = context.system(parameters), self._on_grid(unpack, flat)
+        results = PlainLoop(context).leave(system, carry, start, dt, last, coefficients)
+        return results if records is None else (*results, records)
+
+    def _on_grid(self, unpack, flat) -> Carry:
+        """Return the carried data on the grid, from the parts of each band."""
         carries = [unpack(tf.concat(piece, axis=-2)) for piece in flat]
-        carry = tf.nest.map_structure(self.layout.on_grid, *carries)
-        system = context.system(parameters)
-        return PlainLoop(context).leave(system, carry, start, dt, last, coefficients)
+        return tf.nest.map_structure(self.layout.on_grid, *carries)
 
     def _step(self, rhs, unpack, index, values, start, dt, coefficients, parts: int) -> Sequence:
         """Return the carried data after a step, computed separately in ``parts`` parts.
