@@ -12,6 +12,7 @@ import keyword
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import sympy
@@ -46,15 +47,6 @@ class Probe:
     point: tuple[float, ...]
     cells: tuple[int, ...]
     weights: tuple[float, ...]
-
-    def values(self, state: np.ndarray) -> np.ndarray:
-        """Return the values of all fields at the point, in float64.
-
-        Args:
-            state: shape ``(fields, *grid.shape)``.
-        """
-        flat = np.asarray(state).reshape(len(state), -1)[:, list(self.cells)]
-        return flat.astype(float) @ np.array(self.weights)
 
 
 @dataclass(frozen=True)
@@ -93,11 +85,6 @@ class Observables:
         )
         return (*self.texts, *probed)
 
-    @property
-    def raw_size(self) -> int:
-        """The number of values that the program records: reductions, and fields at probes."""
-        return len(self.problem.equation.reductions) + len(self.probes) * len(self.fields)
-
     def series(
         self, times: np.ndarray, raw: np.ndarray, parameters: Mapping[str, float]
     ) -> np.ndarray:
@@ -105,18 +92,30 @@ class Observables:
 
         Args:
             times: shape ``(times,)``.
-            raw: the recorded values, shape ``(times, raw_size)``.
+            raw: the recorded values: the reductions, then all fields at each probe. The shape is
+                ``(times, values)``.
         """
-        equation, grid = self.problem.equation, self.problem.grid
-        lengths = {f"L{axis}": n for axis, n in zip(grid.axes, grid.extent, strict=True)}
-        reductions = {
-            reduction.symbol.name: raw[:, number]
-            for number, reduction in enumerate(equation.reductions)
-        }
-        evaluate = Evaluator({**lengths, **parameters, "t": times, **reductions})
-        values = [np.broadcast_to(evaluate(f), times.shape) for f in equation.formulas]
-        probed = raw[:, len(equation.reductions) :]
-        return np.column_stack([*values, probed]) if values else probed
+        count = len(self.problem.equation.reductions)
+        values = numbers(self.problem, times, list(raw[:, :count].T), parameters)
+        values = [np.broadcast_to(value, times.shape) for value in values]
+        return np.column_stack([*values, raw[:, count:]])
+
+
+def numbers(
+    problem: Problem, time: Any, reductions: Sequence[Any], parameters: Mapping[str, float]
+) -> list[Any]:
+    """Return the values of the formulas of an observed problem.
+
+    Args:
+        problem: the result of :func:`observed_problem`.
+        time: one time, or an array of times.
+        reductions: the value of each reduction at this time, or at these times.
+    """
+    pairs = zip(problem.equation.reductions, reductions, strict=True)
+    known = {reduction.symbol.name: value for reduction, value in pairs}
+    lengths = problem.grid.namespace({}, named=())
+    evaluate = Evaluator({**lengths, **parameters, "t": time, **known})
+    return [evaluate(formula) for formula in problem.equation.formulas]
 
 
 def build_observables(

@@ -12,8 +12,8 @@ import numpy as np
 import sympy
 
 from pdesim.errors import ConfigError, FormulaError
-from pdesim.formula import Evaluator, is_condition
-from pdesim.operators.observables import Observables, observed_problem, parse_number
+from pdesim.formula import is_condition
+from pdesim.operators.observables import Observables, numbers, observed_problem, parse_number
 from pdesim.operators.problem import Problem
 from pdesim.settings import Stop
 
@@ -43,12 +43,8 @@ class Stops:
     def holds(self, raw: np.ndarray, time: float, parameters: Mapping[str, float]) -> bool:
         """Return whether the condition ``when`` holds, for the values of its reductions."""
         assert self.condition is not None
-        equation, grid = self.condition.equation, self.condition.grid
-        lengths = {f"L{axis}": n for axis, n in zip(grid.axes, grid.extent, strict=True)}
-        pairs = zip(equation.reductions, raw, strict=True)
-        values = {reduction.symbol.name: value for reduction, value in pairs}
-        evaluate = Evaluator({**lengths, **parameters, "t": time, **values})
-        return bool(evaluate(equation.formulas[0]) > 0.5)
+        (value,) = numbers(self.condition, time, list(raw), parameters)
+        return bool(value > 0.5)
 
     def is_steady(self, rates: np.ndarray, sizes: np.ndarray) -> bool:
         """Return whether a state is steady.
