@@ -12,12 +12,15 @@ from typing import Any
 
 __version__ = "0.1.0"
 __all__ = [
+    "ForwardModel",
+    "Gradient",
     "PdesimError",
     "Run",
     "Snapshots",
     "analyze",
     "branch",
     "compare",
+    "gradient",
     "open",
     "resume",
     "simulate",
@@ -25,12 +28,15 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ForwardModel": ("pdesim.api", "ForwardModel"),
+    "Gradient": ("pdesim.api", "Gradient"),
     "PdesimError": ("pdesim.errors", "PdesimError"),
     "Run": ("pdesim.api", "Run"),
     "Snapshots": ("pdesim.output", "Snapshots"),
     "analyze": ("pdesim.api", "analyze"),
     "branch": ("pdesim.api", "branch"),
     "compare": ("pdesim.comparison", "compare"),
+    "gradient": ("pdesim.api", "gradient"),
     "open": ("pdesim.api", "open_snapshots"),
     "resume": ("pdesim.api", "resume"),
     "simulate": ("pdesim.api", "simulate"),

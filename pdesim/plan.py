@@ -6,6 +6,7 @@ Building the plan validates all settings, before any file is written.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from pdesim.errors import ConfigError
+from pdesim.formula.networks import Network
 from pdesim.model.equation import Equation
 from pdesim.model.grid import Grid
 from pdesim.model.storage import STATE_COPIES, check_bits, check_stored_range
@@ -148,6 +150,25 @@ class Plan:
             return self
         step = replace(self.evolution.step, **changes)
         return replace(self, evolution=replace(self.evolution, step=step))
+
+    def with_values(
+        self,
+        parameters: Mapping[str, float],
+        state: np.ndarray,
+        networks: Mapping[str, Network] | None = None,
+    ) -> Plan:
+        """Return a copy with other values of parameters and networks and another initial state.
+
+        The stepper and the time step remain those of this plan.
+        """
+        equation = self.equation
+        values = {**equation.parameters, **parameters}
+        known = {**equation.networks, **(networks or {})}
+        problem = replace(
+            self.problem, equation=replace(equation, parameters=values, networks=known)
+        )
+        initial = InitialState(state.astype(self.settings.device.precision))
+        return replace(self, problem=problem, initial=initial)
 
     @property
     def state(self) -> np.ndarray:

@@ -7,12 +7,13 @@ import numpy as np
 from pdesim.errors import ConfigError
 from pdesim.formula import is_condition, names_in
 from pdesim.model.boundary_conditions import Boundary, build_boundary
-from pdesim.model.equation import Equation, build_equation, unused_parameters
+from pdesim.model.equation import Equation, build_equation
 from pdesim.model.grid import Grid, build_grid
 from pdesim.model.initial_conditions import InitialConditions, build_initial
 from pdesim.model.iterated_map import COUNT
 from pdesim.model.obstacles import Mask
 from pdesim.model.storage import check_memory
+from pdesim.model.unused_parameters import unused_parameters
 from pdesim.operators import build_discretisation
 from pdesim.operators.checks import check_numbers
 from pdesim.operators.mirror import mark_mirrors

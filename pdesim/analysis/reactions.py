@@ -124,6 +124,12 @@ def build_reactions(problem: Problem, time: float) -> Reactions:
             "integral, max or min): it acts on uniform perturbations, but not on waves",
             "a right-hand side that is evaluated in every cell",
         )
+    if equation.networks:
+        raise ConfigError(
+            f"the right-hand side of {equation.name} contains a neural network, whose steady "
+            "states are not computed",
+            "a right-hand side without networks",
+        )
     symbols = {s.name for formula in equation.formulas for s in formula.free_symbols}
     if places := sorted(symbols & _POSITIONS):
         raise ConfigError(

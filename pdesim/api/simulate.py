@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,20 +20,18 @@ from pdesim.api.arguments import (
     as_overrides,
     as_time,
     check_callback,
-    fields_of,
 )
-from pdesim.api.initial import (
-    Initial,
-    check_shapes,
-    formulas_of,
-    move_files,
-    read_initial,
-    write_arrays,
+from pdesim.api.composing import (
+    check_independent,
+    compose_single,
+    compose_with_initial,
+    with_initial,
 )
+from pdesim.api.initial import Initial, check_shapes, move_files, write_arrays
 from pdesim.api.run import Run
 from pdesim.config.changes import changed_settings
-from pdesim.config.compose import Composed, compose_settings, is_given, nested_values
-from pdesim.errors import ConfigError, OutputError
+from pdesim.config.compose import compose_settings, is_given, nested_values
+from pdesim.errors import OutputError
 from pdesim.files import as_path, check_path, make_folder, new_folder
 from pdesim.model.grid import build_grid
 from pdesim.output import RunFolder, Snapshots
@@ -87,14 +85,9 @@ def simulate(
     """
     check_callback(callback)
     directory = as_directory(config_dir)
-    words = as_overrides(overrides, settings)
-    given = read_initial(initial)
-    words += given.space.overrides(words) if given.space else []
-    if given.partial:
-        given = given.of_fields(fields_of(_compose(words, directory, trust_config)))
-    if given.settings is not None:
-        words += as_overrides((), {"initial": given.settings})
-    composed = _compose(words, directory, trust_config)
+    composed, given, words = compose_with_initial(
+        overrides, settings, initial, directory, trust_config
+    )
     new = folder is None and not is_given("hydra.run.dir", words)
     target = check_path(composed.run_folder) if folder is None else as_path(folder)
     if composed.settings.resume == "auto" and RunFolder(target).contains_run:
@@ -105,7 +98,7 @@ def simulate(
     with tempfile.TemporaryDirectory() as staging:
         check_shapes(given.arrays, build_grid(composed.settings).shape)
         files = write_arrays(Path(staging), given.arrays)
-        composed = _with_initial(composed, files)
+        composed = with_initial(composed, files)
         plan = build_plan(composed.settings, composed.equation)
         if new:
             target = new_folder(target)  # another run may have started in the same second
@@ -113,21 +106,13 @@ def simulate(
         if files:
             make_folder(target)
             files = move_files(files, target)
-            composed = _with_initial(composed, files)
+            composed = with_initial(composed, files)
             plan = replace(plan, settings=composed.settings)
     try:
         return _execute(Job(plan, target, composed.yaml), quiet, callback)
     finally:
         if not RunFolder(target).contains_run:  # it could not be started
             _remove(files.values(), target, existed)
-
-
-def _with_initial(composed: Composed, files: Mapping[str, Path]) -> Composed:
-    """Return settings whose initial state is read from these files, one for each field."""
-    if not files:
-        return composed
-    initial = {**composed.values["initial"], **formulas_of(files)}
-    return replace(composed, values={**composed.values, "initial": initial})
 
 
 def _check_source(given: Initial, target: Path) -> None:
@@ -192,12 +177,6 @@ def branch(
     return _execute(job, quiet, callback)
 
 
-def _compose(overrides: Sequence[str], config_dir: str | None, trust_config: bool) -> Composed:
-    """Return the configuration of a single run; see :func:`simulate`."""
-    composed = compose_settings(overrides, config_dir)
-    return composed.check_trust(trust_config).check_single()
-
-
 def analyze(
     *overrides: str,
     over: str | None = None,
@@ -223,32 +202,13 @@ def analyze(
             coefficients that depend on position.
     """
     overrides, directory = tuple(as_overrides(overrides, settings)), as_directory(config_dir)
-    composed = _compose(overrides, directory, trust_config)
+    composed = compose_single(overrides, directory, trust_config)
     if over is not None and not composed.independent:
-        _check_independent(overrides, directory, over)
+        interval = parse_over(over)
+        check_independent(
+            overrides, directory, interval.parameter, (interval.low, interval.high), "--over"
+        )
     return analyze_settings(composed.settings, composed.equation, over)
-
-
-def _check_independent(overrides: Sequence[str], config_dir: str | None, over: str) -> None:
-    """Check that no other setting refers to the parameter of ``over``.
-
-    Raises:
-        ConfigError: for the first section that changes with the parameter.
-    """
-    interval = parse_over(over)
-    key = f"equation.{interval.parameter}"
-    low, high = (
-        compose_settings([*overrides, f"{key}={end!r}"], config_dir).values
-        for end in (interval.low, interval.high)
-    )
-    for values in (low, high):
-        values["equation"] = {**values["equation"], interval.parameter: None}
-    for section in low:
-        if low[section] != high[section]:
-            raise ConfigError(
-                f"--over does not apply to {key}, because {section} refers to it by ${{{key}}}",
-                "a parameter that appears in formulas only",
-            )
 
 
 def resume(

@@ -26,8 +26,14 @@ class Coefficients:
         """Return the coefficients for the problem's parameters, as tensors."""
         return self.as_tensors(self.host(dt, self.system.problem.equation.parameters))
 
-    def host(self, dt: float, parameters: Mapping[str, float]) -> dict[str, np.ndarray]:
-        """Return the coefficients for given parameters, as NumPy arrays."""
+    def host(
+        self, dt: float, parameters: Mapping[str, float], rounded: bool = True
+    ) -> dict[str, np.ndarray]:
+        """Return the coefficients for given parameters, as NumPy arrays.
+
+        Args:
+            rounded: whether to round them to the precision of the run.
+        """
         problem = self.system.problem
         if not self.stepper.uses_modes or not problem.has_modes:
             return self.stepper.coefficients(None, parameters, dt)
@@ -36,7 +42,7 @@ class Coefficients:
         # state
         pieces = -(-linear.size // PIECE)
         parts = [
-            self._rounded(self.stepper.coefficients(modes, parameters, dt))
+            (self._rounded if rounded else dict)(self.stepper.coefficients(modes, parameters, dt))
             for modes in np.array_split(linear, min(pieces, linear.shape[axis]), axis=axis)
         ]
         names = list(parts[0])

@@ -94,7 +94,9 @@ class Integrator:
         """The parameters of the plans as tensors."""
         names = self.plans[0].equation.parameters
         values = {name: [p.equation.parameters[name] for p in self.plans] for name in names}
-        return self.loop.parameter_tensors(values, self.tensor)
+        tensors = self.loop.parameter_tensors(values, self.tensor)
+        # members of a batch have the networks that are part of their formulas
+        return tensors if self.many else tensors | self.loop.network_tensors(self.plans[0].equation)
 
     def state_of(self, member: int) -> np.ndarray:
         state = as_array(self.state)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from pdesim.engine.blocks import Block, ObserveBlock, ignore_block
 from pdesim.engine.compile_cache import get_or_compile, use_xla
 from pdesim.engine.device import Placement, release_memory
 from pdesim.engine.equal_steps import EqualStepControl
@@ -100,6 +101,10 @@ class Simulation:
         self.seconds = first.resume_from.seconds if first.resume_from else 0.0
         self.compile_seconds = 0.0
         self.steps_per_block = FIRST_BLOCK
+        #: called before every block of steps
+        self.observe_block: ObserveBlock = ignore_block
+        #: the largest number of steps in a block; None for no limit
+        self.longest_block: int | None = None
 
     @property
     def plans(self) -> list[Plan]:
@@ -130,6 +135,11 @@ class Simulation:
     def rejected(self) -> int:
         """The number of steps rejected of all members."""
         return int(self._batch.rejected[: self.members].sum())
+
+    @property
+    def carry(self) -> Any:
+        """The carried data of the stepper, with an axis of members if there are several."""
+        return self._batch.at.carry
 
     def steps_of(self, member: int) -> tuple[int, int]:
         """Return the numbers of steps taken and rejected of one member."""
@@ -303,19 +313,22 @@ class Simulation:
         # members that have ended take as many steps, which costs nothing and is not recorded
         counts[~alive] = counts[alive].max()
         start = np.full(len(counts), float(self.plan.targets[members.target]))
+        given, restarted = at.carry, False
         if members.steps_since_target == 0:
             # the carried data of multistep methods belong to one dt
             changed = ~np.isclose(dt, at.dt, rtol=1e-9)
-            if changed.any():
+            if restarted := bool(changed.any()):
                 at.init(np.where(changed, dt, at.dt), changed)
         while members.steps_since_target < counts.max():
             first = members.steps_since_target
             upto = min(counts.max(), first + self._most_steps)
             last = np.minimum(counts, upto)
             began, before = clock_module.perf_counter(), float(at.now[alive].min())
+            self.observe_block(Block(given, start, dt, first, last, restarted))
             at.state = None  # the program needs the carried data only; this frees memory
             carry, at.state, finite, *records = at.advance(start, dt, first, last)
-            at.carry = at.state if carry is None else carry
+            given = at.carry = at.state if carry is None else carry
+            restarted = False
             for rows in records:
                 observation.of_block(rows, np.maximum(last - first, 0))
             members.steps_since_target = int(upto)
@@ -331,9 +344,9 @@ class Simulation:
         ends = np.where(alive, end, at.now)
         while (at.now < ends).any():
             began, before = clock_module.perf_counter(), at.now.copy()
-            _, at.state, finite, result, *records = at.advance_adaptive(
-                ends, self._most_steps, members.monitor.scale
-            )
+            scale, trials = members.monitor.scale.copy(), self._most_steps
+            self.observe_block(Block(at.carry, at.now, at.dt, 0, trials, False, ends, scale))
+            _, at.state, finite, result, *records = at.advance_adaptive(ends, trials, scale)
             at.carry = at.state
             now, dt, accepted, tried = (np.atleast_1d(value.numpy()) for value in result)
             for rows in records:
@@ -348,8 +361,9 @@ class Simulation:
     @property
     def _most_steps(self) -> int:
         """The largest number of steps of the next block."""
-        recorded = self.loop.records_steps
-        return min(self.steps_per_block, CAPACITY) if recorded else self.steps_per_block
+        capacity = CAPACITY if self.loop.records_steps else None
+        limits = (self.steps_per_block, capacity, self.longest_block)
+        return min(limit for limit in limits if limit is not None)
 
     def _restart_after_event(self) -> None:
         """Restart with a short step after an event."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
 
+from pdesim.engine.adjoint_loop import AdjointLoop
 from pdesim.engine.coefficients import Coefficients
 from pdesim.engine.flat import eligibility, layout, slabs
 from pdesim.engine.flat.flat_loop import FlatLoop
@@ -21,7 +22,8 @@ from pdesim.engine.flat.tiled_loop import AdaptiveTiledLoop, TiledLoop
 from pdesim.engine.observed_loop import ObservedLoop
 from pdesim.engine.plain_loop import PlainLoop
 from pdesim.engine.sampler import Sampler, sampler_of
-from pdesim.engine.step import StepContext
+from pdesim.engine.step import StepContext, Target
+from pdesim.model.equation import Equation
 from pdesim.operators.mirror import reflections
 from pdesim.operators.observables import Observables
 from pdesim.operators.problem import Problem
@@ -201,7 +203,17 @@ class TimeLoop:
     @cached_property
     def parameters(self) -> dict[str, tf.Tensor]:
         """The parameters of the problem itself, for a single run."""
-        return self.parameter_tensors(self.problem.equation.parameters, tf.constant)
+        equation = self.problem.equation
+        tensors = self.parameter_tensors(equation.parameters, tf.constant)
+        return tensors | self.network_tensors(equation)
+
+    def network_tensors(self, equation: Equation) -> dict[str, tf.Tensor]:
+        """Return the weights of an equation's networks as arguments of programs."""
+        return {
+            name: tf.constant(weights, self.dtype)
+            for network in equation.networks.values()
+            for name, weights in zip(network.argument_names, network.weights, strict=True)
+        }
 
     def parameter_tensors(
         self, values: Mapping[str, Any], make: Callable[[Any, tf.DType], tf.Tensor]
@@ -222,6 +234,12 @@ class TimeLoop:
     def coefficients(self) -> Coefficients:
         """The stepper's coefficients, as a function of dt."""
         return Coefficients(self.context.stepper, self.context.system({}))
+
+    @cached_property
+    def adjoint(self) -> AdjointLoop:
+        """The derivatives of steps, computed on arrays of the grid's shape."""
+        target = Target(self.context.target.fused, for_gpu=self.context.target.for_gpu)
+        return AdjointLoop(replace(self.context, target=target))
 
     @cached_property
     def initial(self) -> Any:

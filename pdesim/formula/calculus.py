@@ -15,6 +15,7 @@ import sympy
 
 from pdesim.formula import nodes
 from pdesim.formula.language import is_reduction
+from pdesim.formula.networks import NetworkSlope, NetworkValue, expanded
 
 _TWO_OVER_ROOT_PI = 2 / sympy.sqrt(sympy.pi)
 
@@ -85,6 +86,8 @@ class _Derivative:
             return self._power(*node.args)
         if isinstance(node, sympy.Piecewise):
             return self._piecewise(node)
+        if isinstance(node, NetworkValue):
+            return self._network(node)
         name = type(node).__name__
         if name in ("Minimum", "Maximum"):
             return self._extreme(node)
@@ -93,6 +96,18 @@ class _Derivative:
         partials = PARTIALS[name](*node.args)
         pairs = zip(partials, node.args, strict=False)
         return sympy.Add(*(partial * self(argument) for partial, argument in pairs))
+
+    def _network(self, node: NetworkValue) -> sympy.Expr:
+        symbol, output, *inputs = node.args
+        if isinstance(node, NetworkSlope):
+            by, inputs = int(inputs[0]), inputs[1:]
+            plain = [sympy.Dummy(real=True) for _ in inputs]
+            slope = derivative(expanded(symbol.network, int(output), plain), plain[by])
+            return self(slope.xreplace(dict(zip(plain, inputs, strict=True))))
+        return sympy.Add(*(
+            NetworkSlope(symbol, output, sympy.Integer(number), *inputs) * self(argument)
+            for number, argument in enumerate(inputs)
+        ))  # fmt: skip
 
     def _product(self, node: sympy.Mul) -> sympy.Expr:
         terms = []

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import ast
 import math
+import operator
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any, TypeAlias
 
@@ -19,6 +20,7 @@ import sympy
 from sympy.logic.boolalg import BooleanFalse, BooleanTrue
 
 from pdesim.formula import language as lang
+from pdesim.formula.networks import Arrays, NetworkSlope, NetworkValue, NumpyArrays, evaluate
 from pdesim.formula.nodes import as_float, is_constant, sinc
 
 #: a number, a NumPy array or a TensorFlow tensor
@@ -34,6 +36,10 @@ class Library:
     power: Callable
     where: Callable
     relations: Mapping[str, Callable]
+    #: the product of two values
+    multiply: Callable = operator.mul
+    #: the array library of networks
+    arrays: Arrays = field(default_factory=NumpyArrays)
     #: converts a Python number to a type for which 1/0 is infinite instead of an exception
     number: Callable = float
 
@@ -55,22 +61,23 @@ _FUNCTIONS = {
 }
 
 
-def library(module: Any, *, heaviside: Callable | None = None, logical: Any = None) -> Library:
+def library(
+    module: Any, multiply: Callable = operator.mul, arrays: Arrays | None = None
+) -> Library:
     """Build a :class:`Library` from a NumPy-like module.
 
     Args:
-        module: ``numpy`` or ``tf.math``.
-        heaviside: the Heaviside function; None: defined with ``sign`` of the module.
-        logical: the module of ``where`` and the logical operations; None: ``module``.
+        module: ``numpy``, or a module with the functions of ``tf.math`` and ``tf.where``.
+        multiply: the product of two values.
+        arrays: the operations for networks; None for those of NumPy.
     """
-    logical = logical or module
     plain = module is np
     functions = {
         name: getattr(module, names[0 if plain else -1]) for name, names in _FUNCTIONS.items()
     }
     functions["erf"] = _numpy_erf if plain else module.erf
-    functions["Heaviside"] = heaviside or (lambda a: 0.5 * (module.sign(a) + 1.0))
-    functions["Sinc"] = lambda a, n=0.0: sinc(a, int(n), module.sin, logical.where)
+    functions["Heaviside"] = lambda a: 0.5 * (module.sign(a) + 1.0)
+    functions["Sinc"] = lambda a, n=0.0: sinc(a, int(n), module.sin, module.where)
     relations = {
         "StrictLessThan": lambda a, b: a < b,
         "LessThan": lambda a, b: a <= b,
@@ -78,13 +85,14 @@ def library(module: Any, *, heaviside: Callable | None = None, logical: Any = No
         "GreaterThan": lambda a, b: a >= b,
         "Equality": module.equal,
         "Unequality": module.not_equal,
-        "And": logical.logical_and,
-        "Or": logical.logical_or,
-        "Not": logical.logical_not,
+        "And": module.logical_and,
+        "Or": module.logical_or,
+        "Not": module.logical_not,
     }
     power = getattr(module, "pow", None) or module.power
     number = np.float64 if plain else (lambda value: value)
-    return Library(functions, power, logical.where, relations, number)
+    arrays = arrays or NumpyArrays()
+    return Library(functions, power, module.where, relations, multiply, arrays, number)
 
 
 def _numpy_erf(values: np.ndarray) -> np.ndarray:
@@ -117,7 +125,7 @@ class Evaluator:
     ) -> None:
         self.names, self.using, self.applied = names, using, applied
         self._remember = remember
-        self._memo: dict[sympy.Basic, object] = {}
+        self._memo: dict[sympy.Basic, Any] = {}
 
     def __call__(self, expression: sympy.Basic) -> Value:
         """Return the value of an expression. Infinities and NaN cause no warnings."""
@@ -132,6 +140,8 @@ class Evaluator:
         return self._memo[expression]
 
     def _visit(self, node: sympy.Basic) -> Value:
+        if isinstance(node, NetworkValue):
+            return self._network(node)
         if isinstance(node, sympy.Symbol):
             value = self.names[node.name]
             return self.using.number(value) if isinstance(value, (int, float)) else value
@@ -171,7 +181,7 @@ class Evaluator:
             else:
                 numerator.append(factor)
         if not denominator:
-            return reduce(lambda a, b: a * b, [self._value(f) for f in numerator])
+            return reduce(self.using.multiply, [self._value(f) for f in numerator])
         top = self._value(sympy.Mul(*numerator)) if numerator else 1.0
         return top / self._value(sympy.Mul(*denominator))
 
@@ -195,6 +205,18 @@ class Evaluator:
             else:
                 result = self.using.where(self._value(condition), self._value(value), result)
         return result
+
+    def _network(self, node: NetworkValue) -> Value:
+        """Return an output of a network, or its derivative with respect to an input."""
+        symbol, output, *rest = node.args
+        by = int(rest.pop(0)) if isinstance(node, NetworkSlope) else None
+        key = sympy.Tuple(symbol, *rest, *([] if by is None else [by]))
+        if key not in self._memo:
+            network, inputs = symbol.network, [self._value(argument) for argument in rest]
+            names = network.argument_names
+            weights = [self.names[n] for n in names] if names[0] in self.names else None
+            self._memo[key] = evaluate(network, weights, inputs, self.using.arrays, by)
+        return self._memo[key][int(output)]
 
     def _function(self, node: sympy.Basic) -> Value:
         name = type(node).__name__

@@ -18,7 +18,9 @@ import sympy
 from pdesim.errors import FormulaError, nearest
 from pdesim.formula import language as lang
 from pdesim.formula import nodes
+from pdesim.formula.networks import NetworkValue
 from pdesim.formula.scope import Scope
+from pdesim.formula.syntax import USE, called_name, describe
 
 MAX_LENGTH, MAX_DEPTH, MAX_EXPONENT = 4000, 60, 64
 MAX_ARGUMENTS, MAX_NODES = 32, 20_000
@@ -80,7 +82,7 @@ class _Parser:
             raise self.fail(0, "this formula is nested too deeply to read") from None
         end = self.source.encode()[: tree.end_col_offset].decode()
         if "#" in self.source[len(end) :]:  # Python treats the rest as a comment
-            raise self.fail(self.source.index("#", len(end)), "'#' is not part of a formula", _USE)
+            raise self.fail(self.source.index("#", len(end)), "'#' is not part of a formula", USE)
         try:
             result = self.number(tree, 0)
         except _SYMPY_ERRORS as error:
@@ -100,7 +102,7 @@ class _Parser:
         kind = type(node).__name__
         method = getattr(self, f"_{kind.lower()}", None)
         if method is None:
-            raise self.fail(node, f"{_describe(node)} is not part of the formula language", _USE)
+            raise self.fail(node, f"{describe(node)} is not part of the formula language", USE)
         result = method(node, depth + 1)
         return self._checked(node, result)
 
@@ -174,14 +176,14 @@ class _Parser:
             return -value
         if isinstance(node.op, ast.UAdd):
             return value
-        raise self.fail(node, "'~' is not part of the formula language", _USE)
+        raise self.fail(node, "'~' is not part of the formula language", USE)
 
     def _binop(self, node: ast.BinOp, depth: int) -> sympy.Expr:
         if isinstance(node.op, ast.BitXor):
             raise self.fail(node.right, "'^' is not a power here", "**, as in u**2")
         if not isinstance(node.op, (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow, ast.Mod)):
             name = type(node.op).__name__
-            raise self.fail(node, f"the operation {name} is not part of the formula language", _USE)
+            raise self.fail(node, f"the operation {name} is not part of the formula language", USE)
         left, right = self.number(node.left, depth), self.number(node.right, depth)
         if isinstance(node.op, ast.Add):
             return left + right
@@ -244,10 +246,12 @@ class _Parser:
 
     def _call(self, node: ast.Call, depth: int) -> sympy.Expr:
         if not isinstance(node.func, ast.Name):
-            raise self.fail(node, "only plain function names can be called", _USE)
+            raise self.fail(node, "only plain function names can be called", USE)
         if node.keywords:
             raise self.fail(node, "keyword arguments are not supported", "f(a, b)")
         name = lang.DERIVATIVE_ALIASES.get(node.func.id, node.func.id)
+        if name in self.scope.networks:
+            return self._network(node, depth, None)
         if name in lang.REDUCTIONS and (len(node.args) == 1 or name not in lang.FUNCTIONS):
             return self._reduction(node, name, depth)
         if name in lang.FUNCTIONS:
@@ -270,9 +274,35 @@ class _Parser:
             raise self.fail(node, f"{name!r} is not a function", f"{name}*(...) to multiply")
         raise self.fail(node, f"unknown function {name!r}", nearest(name, self.scope.callables()))
 
+    def _subscript(self, node: ast.Subscript, depth: int) -> sympy.Expr:
+        call, index = node.value, node.slice
+        name = called_name(call) if isinstance(call, ast.Call) else ""
+        if name not in self.scope.networks:
+            self.expression(call, depth)  # an unknown function is reported first
+            raise self.fail(node, "indexing with [ ] is not part of the formula language", USE)
+        assert isinstance(call, ast.Call)
+        outputs = self.scope.networks[name].network.layers[-1]
+        number = index.value if isinstance(index, ast.Constant) else None
+        if type(number) is not int or not 0 <= number < outputs:
+            raise self.fail(index, f"{name} has {outputs} outputs", f"[0] to [{outputs - 1}]")
+        return self._network(call, depth, number)
+
+    def _network(self, node: ast.Call, depth: int, output: int | None) -> sympy.Expr:
+        name = called_name(node)
+        symbol = self.scope.networks[name]
+        inputs, outputs = symbol.network.layers[0], symbol.network.layers[-1]
+        if len(node.args) != inputs or node.keywords:
+            count = f"{len(node.args)} inputs" if len(node.args) != 1 else "1 input"
+            raise self.fail(node, f"the network {name} got {count}", str(inputs))
+        if output is None and outputs > 1:
+            form = f"{name}(...)[0] to {name}(...)[{outputs - 1}]"
+            raise self.fail(node, f"{name} has {outputs} outputs", form)
+        arguments = [self.number(argument, depth) for argument in node.args]
+        return NetworkValue(symbol, sympy.Integer(output or 0), *arguments)
+
     def _arguments(self, node: ast.Call, word: lang.Word) -> list[ast.expr]:
         most, least = len(word.arguments), len(word.arguments) - word.optional
-        name, given = _called_name(node), len(node.args)
+        name, given = called_name(node), len(node.args)
         if given < least or (given > most and not word.variadic):
             more = ", ..." if word.variadic else ""
             count = f"{given} argument" + ("" if given == 1 else "s")
@@ -286,7 +316,7 @@ class _Parser:
         word = lang.FUNCTIONS[name]
         assert word.build is not None
         if word.variadic and len(node.args) == 1:
-            called = _called_name(node)
+            called = called_name(node)
             form = f"{called}(a, b, ...), evaluated in every cell"
             raise self.fail(node, f"{called} needs two or more arguments", form)
         arguments = self._arguments(node, word)
@@ -358,14 +388,8 @@ class _Parser:
     def _text(self, argument: ast.expr, call: ast.Call) -> sympy.Symbol:
         if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
             return sympy.Symbol(repr(argument.value))
-        form = ", ".join(lang.GENERATORS[_called_name(call)].arguments)
-        raise self.fail(
-            argument, "text in quotes is required here", f"{_called_name(call)}({form})"
-        )
-
-
-def _called_name(node: ast.Call) -> str:
-    return node.func.id if isinstance(node.func, ast.Name) else ""
+        form = ", ".join(lang.GENERATORS[called_name(call)].arguments)
+        raise self.fail(argument, "text in quotes is required here", f"{called_name(call)}({form})")
 
 
 def _applied(expression: sympy.Basic) -> set[sympy.Basic]:
@@ -374,18 +398,3 @@ def _applied(expression: sympy.Basic) -> set[sympy.Basic]:
 
 def _applied_word(node: sympy.Basic) -> str:
     return lang.word_of(node) if isinstance(node, lang.AppliedUndef) else ""
-
-
-def _describe(node: ast.expr) -> str:
-    names = {
-        "Attribute": "a dot",
-        "Subscript": "indexing with [ ]",
-        "Lambda": "lambda",
-        "List": "a list",
-        "Tuple": "a comma outside a call",
-        "Dict": "{ }",
-    }
-    return names.get(type(node).__name__, type(node).__name__)
-
-
-_USE = "numbers, names, + - * / % **, parentheses, function calls, a if condition else b"

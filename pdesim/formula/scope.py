@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import sympy
 
 from pdesim.formula import language as lang
+from pdesim.formula.networks import NetworkSymbol
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Scope:
         reductions: whether reductions over the domain, such as ``mean(f)``, are allowed.
         generators: whether generators, the functions for initial states, are allowed.
         reduced: names that the formula may use in the arguments of reductions only -> expressions.
+        networks: names of neural networks -> their symbols.
         forbidden: other names of the model -> the reason why this formula cannot use them.
     """
 
@@ -30,6 +32,7 @@ class Scope:
     reductions: bool = False
     generators: bool = False
     reduced: Mapping[str, sympy.Expr] = field(default_factory=dict)
+    networks: Mapping[str, NetworkSymbol] = field(default_factory=dict)
     forbidden: Mapping[str, str] = field(default_factory=dict)
 
     def operator_words(self) -> tuple[str, ...]:
@@ -46,7 +49,7 @@ class Scope:
         """Return the names of the functions, operators and generators that may be used."""
         generators = tuple(lang.GENERATORS) if self.generators else ()
         reductions = tuple(lang.REDUCTIONS) if self.reductions else ()
-        return (*lang.FUNCTIONS, *self.operator_words(), *reductions, *generators)
+        return (*self.networks, *lang.FUNCTIONS, *self.operator_words(), *reductions, *generators)
 
     def names(self) -> tuple[str, ...]:
         """Return the names of variables and constants."""

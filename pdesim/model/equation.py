@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import keyword
 import math
 import re
@@ -29,8 +28,10 @@ from pdesim.formula import (
 )
 from pdesim.formula import language as lang
 from pdesim.formula.language import TIME, reserved_names
+from pdesim.formula.networks import Network, NetworkSymbol
 from pdesim.model.grid import place_names
 from pdesim.model.iterated_map import COUNT, IteratedMap, build_map
+from pdesim.model.networks import build_networks
 
 #: limits of one equation; planning and compiling take a time that grows with the square of the
 #: number of fields
@@ -44,7 +45,7 @@ NAME_PATTERN = r"\w[\w.-]*"
 #: keys of an equation's settings that are not parameters
 KEYS = (
     "name", "title", "about", "reference", "fields", "rhs", "solve", "map", "escape", "smooth",
-    "units", "labels",
+    "networks", "units", "labels",
 )  # fmt: skip
 #: keys that contain the formulas of an equation, of which each equation has one
 FORMULAS = ("rhs", "solve", "map")
@@ -69,6 +70,7 @@ class Equation:
         steady: whether the equation has no time derivative.
         units: field -> its unit.
         labels: field -> its name in pictures.
+        networks: the neural networks in the formulas.
         definitions: the parameters that are formulas, which may depend on time, position and
             fields; reductions in them remain as nodes.
     """
@@ -85,6 +87,7 @@ class Equation:
     labels: Mapping[str, str]
     reductions: tuple[Reduction, ...] = ()
     iterated: IteratedMap | None = None
+    networks: Mapping[str, Network] = dataclasses.field(default_factory=dict)
     definitions: Mapping[str, sympy.Expr] = dataclasses.field(default_factory=dict)
 
     @cached_property
@@ -103,10 +106,15 @@ class Equation:
         """The symbols of the numerical parameters by name."""
         return {name: sympy.Symbol(name, real=True) for name in self.parameters}
 
+    @property
+    def constants(self) -> frozenset[sympy.Symbol]:
+        """The symbols of everything that is constant: numerical parameters and networks."""
+        called = map(NetworkSymbol, self.networks.values())
+        return frozenset((*self.parameter_symbols.values(), *called))
+
     def split(self, excluded: frozenset[str] = frozenset()) -> Split:
         """Separate the linear constant-coefficient part; see :func:`pdesim.formula.split`."""
-        constants = frozenset(self.parameter_symbols.values())
-        return split(self.formulas, self.field_symbols, constants, excluded)
+        return split(self.formulas, self.field_symbols, self.constants, excluded)
 
     @cached_property
     def jacobian(self) -> sympy.ImmutableMatrix:
@@ -168,7 +176,7 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
         FormulaError: for invalid formulas.
     """
     _check_types(spec)
-    texts, key = _formulas(spec)
+    texts, key = formula_texts(spec)
     fields = tuple(spec.get("fields") or texts)
     if len(fields) > MOST_FIELDS:
         raise ConfigError(f"this equation has {len(fields)} fields", f"at most {MOST_FIELDS}")
@@ -196,8 +204,15 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
     if not re.fullmatch(NAME_PATTERN, name):
         raise ConfigError(f"equation.name is {name!r}", "letters, digits, and _ - . between them")
     values, definitions = _parameters(given)
-    symbols = _symbols(axes, fields, values, definitions)
-    scope = Scope(symbols, axes, operators=True, reductions=True)
+    networks = build_networks(spec.get("networks"))
+    _check_names(networks, "network")
+    if clash := set(networks) & {*fields, *given}:
+        raise ConfigError(
+            f"{clash.pop()!r} is both a network and a field or parameter", "different names"
+        )
+    called = {name: NetworkSymbol(network) for name, network in networks.items()}
+    symbols = _symbols(axes, fields, values, definitions, called)
+    scope = Scope(symbols, axes, operators=True, reductions=True, networks=called)
     varying = frozenset(symbols[name] for name in (*place_names(axes), *fields))
     parsed = [compact(parse(texts[f], scope, f"equation.{key}.{f}"), varying) for f in fields]
     iterated = None
@@ -223,6 +238,7 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
         labels={field: str(text) for field, text in (spec.get("labels") or {}).items()},
         reductions=reductions,
         iterated=iterated,
+        networks=networks,
         definitions={name: symbols[name] for name in definitions},
     )
 
@@ -264,35 +280,7 @@ def _brief(value: object) -> str:
     return text if len(text) < 200 else f"{text[:200]}..."
 
 
-def unused_parameters(spec: Mapping, elsewhere: set[str]) -> tuple[str, ...]:
-    """Return a note about each unused parameter, with the nearest used name.
-
-    There are two causes, which the composed settings do not distinguish: the name is misspelled, or
-    the formula that used the parameter was replaced on the command line.
-
-    Args:
-        spec: the equation's settings.
-        elsewhere: the names that initial states, boundary conditions and obstacles use.
-    """
-    given = {key: value for key, value in spec.items() if key not in KEYS}
-    texts = _formulas(spec)[0]
-    # names in the formula of a parameter count as used only if this parameter is used
-    used: set[str] = set()
-    more = [spec[key] for key in ("escape", "smooth") if spec.get(key) is not None]
-    waiting = {*elsewhere, *(n for t in (*texts.values(), *more) for n in names_in(str(t)))}
-    while waiting:
-        name = waiting.pop()
-        used.add(name)
-        waiting |= (names_in(given[name]) if isinstance(given.get(name), str) else set()) - used
-    lines = []
-    for name in (n for n in given if n not in used):
-        close = difflib.get_close_matches(name, [n for n in given if n in used], n=1, cutoff=0.5)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        lines.append(f"note: no formula uses equation.{name}{hint}")
-    return tuple(lines)
-
-
-def _formulas(spec: Mapping) -> tuple[Mapping, str]:
+def formula_texts(spec: Mapping) -> tuple[Mapping, str]:
     """Return a mapping from fields to formulas, and the key under which they are given."""
     given = [key for key in FORMULAS if spec.get(key)]
     if len(given) != 1:
@@ -376,6 +364,7 @@ def _symbols(
     fields: Sequence[str],
     values: Mapping[str, float],
     definitions: Mapping[str, str],
+    networks: Mapping[str, NetworkSymbol],
 ) -> dict[str, sympy.Expr]:
     """Return a mapping from each name to its expression.
 
@@ -389,6 +378,6 @@ def _symbols(
         if not ready:
             raise ConfigError(f"circular definition of the parameters {sorted(waiting)}")
         for name in ready:
-            scope = Scope(symbols, axes, operators=True, reductions=True)
+            scope = Scope(symbols, axes, operators=True, reductions=True, networks=networks)
             symbols[name] = parse(waiting.pop(name), scope, f"equation.{name}")
     return symbols

@@ -45,7 +45,7 @@ def _is_symmetric_term(term: sympy.Expr, field: sympy.Symbol, problem: Problem) 
     fields = set(problem.equation.field_symbols)
     if not term.free_symbols & fields:
         return True  # a source
-    uniform = {*problem.equation.parameter_symbols.values(), lang.TIME}
+    uniform = {*problem.equation.constants, lang.TIME}
     factors = sympy.Mul.make_args(term)
     varying = [factor for factor in factors if factor.free_symbols & fields]
     others = [factor for factor in factors if not factor.free_symbols & fields]

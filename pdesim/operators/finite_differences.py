@@ -14,6 +14,7 @@ from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
 from pdesim.model.boundary_conditions import NO_FLUX, Boundary, BoundaryCondition
 from pdesim.operators import argument_sides, convolution, stencil
+from pdesim.operators.differentiable import same_values
 from pdesim.operators.ghost_cells import WallPair, WallValue, condition_kinds, extend
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ class Differences:
     def _field(self, index: int) -> tf.Tensor:
         name = self.system.problem.equation.fields[index]
         if name in self.extended:
-            return stencil.shifted(self.extended[name], self.grid, self.halo)
+            inside = stencil.shifted(self.extended[name], self.grid, self.halo)
+            return same_values(self.fields[index], inside)
         return self.fields[index]
 
     def _extend_fields(self, indices: list[int]) -> dict[str, tf.Tensor]:
@@ -149,7 +151,19 @@ class Differences:
         if scheme.name == "conv":
             by_library = self.system.library_convolutions
             return convolution.derivative(padded, self.grid, self.halo, terms, by_library)
-        return stencil.derivative(self._reader(padded, self._inner_wall(arguments[0])), terms)
+        wall = self._inner_wall(arguments[0])
+        if wall is not None:
+            return stencil.derivative(self._reader(padded, wall), terms)
+        symbols = self.system.problem.equation.field_symbols
+        if arguments[0] in symbols and all(self.system.problem.boundary.periodic_axes):
+            index = symbols.index(arguments[0])
+            walls = self.system.problem.boundary.walls[index]
+            return stencil.periodic_derivative(
+                self.fields[index],
+                lambda values: self._extend(values, walls, self._value_on_face), padded,
+                self.grid, self.halo, terms,
+            )  # fmt: skip
+        return stencil.derivative_of_padded(padded, self.grid, self.halo, terms)
 
     def coefficient(self, coefficient: sympy.Expr, sides: Any) -> tf.Tensor:
         """Return the values of a coefficient in all cells and ghost cells.

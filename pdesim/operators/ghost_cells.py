@@ -54,14 +54,15 @@ def extend(
         where = grid.array_axis(axis)
         if values.shape[where] != grid.points[axis]:
             continue
+        lower, values, upper = with_ends(values, where, max(halo, order + extra))
         if walls[axis][0].kind == "periodic":
-            before, after = _wrapped(values, where, halo)
+            before, after = _wrapped(lower, upper, grid.points[axis], where, halo)
         else:
             before, after = (
                 _taken(pointwise, grid, axis, side, halo)
                 if wall.kind in ("pointwise", "continued")
-                else _beyond(values, wall, grid, axis, side, halo, order, wall_value, extra)
-                for side, wall in enumerate(walls[axis])
+                else _beyond(end, wall, grid, axis, side, halo, order, wall_value, extra)
+                for side, (wall, end) in enumerate(zip(walls[axis], (lower, upper), strict=True))
             )
         values = tf.concat([before, values, after], axis=where)
     return values
@@ -74,12 +75,35 @@ def layer(values: tf.Tensor, axis: int, start: int | None, stop: int | None) -> 
     return values[(..., *index)]
 
 
-def _wrapped(values: tf.Tensor, axis: int, halo: int) -> tuple[tf.Tensor, tf.Tensor]:
-    points = values.shape[axis]
+def with_ends(values: tf.Tensor, axis: int, cells: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Return the first cells along an array axis, the values themselves, and the last cells.
+
+    Derivatives are added in the cells at the ends only, not as arrays that are zero elsewhere. If
+    there are fewer than ``2 * cells`` cells, all three results are the values.
+    """
+    if values.shape[axis] < 2 * cells:
+        return values, values, values
+
+    @tf.custom_gradient
+    def split(values: tf.Tensor) -> tuple[tuple, Callable]:
+        def gradient(lower: tf.Tensor, all_cells: tf.Tensor, upper: tf.Tensor) -> tf.Tensor:
+            first, last = layer(all_cells, axis, 0, cells), layer(all_cells, axis, -cells, None)
+            middle = layer(all_cells, axis, cells, -cells)
+            return tf.concat([first + lower, middle, last + upper], axis=axis)
+
+        ends = layer(values, axis, 0, cells), layer(values, axis, -cells, None)
+        return (ends[0], tf.identity(values), ends[1]), gradient
+
+    return split(values)
+
+
+def _wrapped(
+    lower: tf.Tensor, upper: tf.Tensor, points: int, axis: int, halo: int
+) -> tuple[tf.Tensor, tf.Tensor]:
     if halo <= points:
-        return layer(values, axis, points - halo, None), layer(values, axis, 0, halo)
-    before = tf.gather(values, [m % points for m in range(-halo, 0)], axis=axis)
-    return before, tf.gather(values, [m % points for m in range(halo)], axis=axis)
+        return layer(upper, axis, -halo, None), layer(lower, axis, 0, halo)
+    before = tf.gather(upper, [m % points for m in range(-halo, 0)], axis=axis)
+    return before, tf.gather(lower, [m % points for m in range(halo)], axis=axis)
 
 
 def _taken(padded: tf.Tensor, grid: Grid, axis: int, side: int, halo: int) -> tf.Tensor:
@@ -92,7 +116,7 @@ def _taken(padded: tf.Tensor, grid: Grid, axis: int, side: int, halo: int) -> tf
 
 
 def _beyond(
-    values: tf.Tensor,
+    end: tf.Tensor,
     wall: BoundaryCondition,
     grid: Grid,
     axis: int,
@@ -102,11 +126,11 @@ def _beyond(
     wall_value: WallValue,
     extra: int,
 ) -> tf.Tensor:
-    where, last = grid.array_axis(axis), grid.points[axis] - 1
+    where = grid.array_axis(axis)
 
     def cell(number: int) -> tf.Tensor:
-        index = last - number if side else number
-        return layer(values, where, index, index + 1)
+        index = end.shape[where] - 1 - number if side else number
+        return layer(end, where, index, index + 1)
 
     ghosts = ghost_layers(cell, wall, grid, axis, side, halo, order, wall_value, extra)
     return tf.concat(ghosts[::-1] if side == 0 else ghosts, axis=where)

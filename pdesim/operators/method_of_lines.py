@@ -8,27 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, reduce
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import sympy
 import tensorflow as tf
-from tensorflow.compiler.tf2xla.python import xla
 
-from pdesim.formula import Evaluator, Library, Reduction, library, needed_reductions
+from pdesim.formula import Evaluator, Library, Reduction, needed_reductions
 from pdesim.operators import krylov, preconditioner, transforms
 from pdesim.operators.adjoint import is_self_adjoint
+from pdesim.operators.differentiable import barrier, linear_solution
 from pdesim.operators.finite_differences import Differences
 from pdesim.operators.fluxes import merge_fluxes
 from pdesim.operators.mode_evaluation import evaluate_modes
 from pdesim.operators.problem import Problem
 from pdesim.operators.pseudospectral import Pseudospectral
 from pdesim.operators.reductions import weight
+from pdesim.operators.tensor_library import folded, tensor_library
 from pdesim.operators.time_parts import double_names, separate_time
-
-#: number of parts of an array that are combined before a reduction, at most
-FOLDS = 8
 
 
 @dataclass(frozen=True)
@@ -211,15 +209,21 @@ class MethodOfLines:
         Args:
             x0: the initial guess.
         """
-        source = self.rhs(tf.zeros_like(b), time)
+        names, limit = tuple(self.parameters), krylov.most_iterations(self.problem.grid.points)
 
-        def operator(u: tf.Tensor) -> tf.Tensor:
-            return u - factor * (self.rhs(u, time) - source)
+        def operator(*values: tf.Tensor) -> krylov.Operator:
+            system = replace(self, parameters=dict(zip(names, values, strict=True)))
+            source = system.rhs(tf.zeros_like(b), time)
+            return lambda u: u - factor * (system.rhs(u, time) - source)
 
-        inverse = preconditioner.approximate_inverse(self, operator, b, factor, time)
-        limit = krylov.most_iterations(self.problem.grid.points)
-        system = krylov.System(operator, b, self.problem.grid.dimensions + 1, limit, inverse)
-        return krylov.solve(system, x0, is_self_adjoint(self.problem))
+        def solve(operator: krylov.Operator, b: tf.Tensor, first: bool) -> tf.Tensor:
+            inverse = preconditioner.approximate_inverse(self, operator, b, factor, time)
+            axes = self.problem.grid.dimensions + 1
+            system = krylov.System(operator, b, axes, limit, inverse)
+            guess = x0 if first else tf.zeros_like(b)
+            return krylov.solve(system, guess, is_self_adjoint(self.problem))
+
+        return linear_solution(solve, operator, b, tuple(self.parameters.values()))
 
     def column(self, values: tf.Tensor) -> tf.Tensor:
         """Reshape an array of one value per field (and member) to multiply a stacked state."""
@@ -266,7 +270,7 @@ class MethodOfLines:
         otherwise be evaluated again for every neighbour that the outer operator reads.
         """
         apart = self.fused and (nested or not self.for_gpu)
-        return xla.optimization_barrier(tensor)[0] if apart else tensor
+        return barrier(tensor) if apart else tensor
 
     def values(self, time: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return the values of parameters, of t, and of subexpressions that depend on time only."""
@@ -289,7 +293,7 @@ class MethodOfLines:
         """
         if self.dtype == tf.float64:
             return formula
-        constants = frozenset(self.problem.equation.parameter_symbols.values())
+        constants = self.problem.equation.constants
         formula, parts = separate_time(formula, constants)
         self._time_parts.update(parts)
         return formula
@@ -307,13 +311,13 @@ class MethodOfLines:
         for name, value in self.parameters.items():
             value = self.parameters[in_double[name]] if name in in_double else value
             exact.setdefault(name, tf.cast(value, tf.float64))
-        evaluate = Evaluator(exact, _tensor_library(tf.float64))
+        evaluate = Evaluator(exact, tensor_library(tf.float64))
         values = {}
         for name, part in self._time_parts.items():
             value = tf.convert_to_tensor(evaluate(part))
             value = value if value.dtype == tf.bool else tf.cast(value, self.dtype)
             # the barrier makes this a separate kernel, instead of float64 arithmetic in every cell
-            values[name] = xla.optimization_barrier(value)[0] if self.fused else value
+            values[name] = barrier(value) if self.fused else value
         return values
 
     def namespace(self, halo: int) -> dict[str, tf.Tensor]:
@@ -352,34 +356,4 @@ class MethodOfLines:
 
     @cached_property
     def library(self) -> Library:
-        return _tensor_library(self.dtype)
-
-
-def folded(values: tf.Tensor, combine: Any, axis: int) -> tf.Tensor:
-    """Return the elementwise combination of equal parts of an array along an axis.
-
-    XLA's CPU compiler vectorises elementwise operations, but not reductions. A reduction of the
-    result takes a fraction of the time of a reduction of ``values``.
-    """
-    count = next((n for n in range(FOLDS, 1, -1) if values.shape[axis] % n == 0), 1)
-    parts = tf.split(values, count, axis)
-    return reduce(combine, parts[1:], parts[0])
-
-
-def _tensor_library(dtype: tf.DType) -> Library:
-    """Return TensorFlow's functions for the evaluator; arguments are converted to ``dtype``."""
-
-    class Module:
-        @staticmethod
-        def where(condition: Any, a: Any, b: Any) -> tf.Tensor:
-            condition = tf.convert_to_tensor(condition)
-            return tf.where(condition, *(tf.convert_to_tensor(v, dtype) for v in (a, b)))
-
-        logical_and, logical_or = staticmethod(tf.logical_and), staticmethod(tf.logical_or)
-        logical_not = staticmethod(tf.logical_not)
-
-        def __getattr__(self, name: str) -> Any:
-            function = getattr(tf.math, name)
-            return lambda *values: function(*(tf.convert_to_tensor(v, dtype) for v in values))
-
-    return library(Module())
+        return tensor_library(self.dtype)

@@ -84,7 +84,7 @@ def fields_read(problem: Problem, inner: Iterable[sympy.Expr]) -> list[int]:
 
 def _mode_sum(problem: Problem, formula: sympy.Expr) -> ModeSum:
     equation = problem.equation
-    fields, own = equation.field_symbols, frozenset(equation.parameter_symbols.values())
+    fields, own = equation.field_symbols, equation.constants
     linear, remainder = linear_form(formula, fields, own)
     if any(entry.free_symbols - own for entry in linear.values()):
         linear, remainder = {}, formula  # derivatives remain, and are evaluated on the grid

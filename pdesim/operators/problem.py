@@ -102,7 +102,7 @@ class Problem:
     @cached_property
     def conditions(self) -> Conditions:
         """The boundary conditions of expressions, derived from those of the fields."""
-        own = frozenset((*self.equation.fields, *self.parameters))
+        own = frozenset((*self.equation.fields, *self.parameters, *self.equation.networks))
         return Conditions(self.grid, self.boundary, self.equation.field_symbols, own)
 
     @property

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
+from pdesim.operators.differentiable import irfft, rfft
 from pdesim.operators.modes import Modes
 
 
@@ -113,10 +114,9 @@ def _swap(values: tf.Tensor, axis: int) -> tf.Tensor:
 
 def _fft(values: tf.Tensor, modes: Modes, periodic: list[int]) -> tf.Tensor:
     if len(periodic) == len(modes.bases):
-        transform = {1: tf.signal.rfft, 2: tf.signal.rfft2d, 3: tf.signal.rfft3d}
-        return transform[len(periodic)](values)
+        return rfft(values, len(periodic))
     first, *others = periodic
-    values = _along(values, first, tf.signal.rfft)
+    values = _along(values, first, lambda v: rfft(v, 1))
     for axis in others:
         values = _along(values, axis, tf.signal.fft)
     return values
@@ -124,13 +124,12 @@ def _fft(values: tf.Tensor, modes: Modes, periodic: list[int]) -> tf.Tensor:
 
 def _inverse_fft(coefficients: tf.Tensor, modes: Modes, periodic: list[int]) -> tf.Tensor:
     if len(periodic) == len(modes.bases):
-        transform = {1: tf.signal.irfft, 2: tf.signal.irfft2d, 3: tf.signal.irfft3d}
-        return transform[len(periodic)](coefficients, fft_length=list(modes.grid.shape))
+        return irfft(coefficients, modes.grid.shape)
     first, *others = periodic
     for axis in others:
         coefficients = _along(coefficients, axis, tf.signal.ifft)
-    length = [modes.grid.points[first]]
-    return _along(coefficients, first, lambda c: tf.signal.irfft(c, fft_length=length))
+    length = (modes.grid.points[first],)
+    return _along(coefficients, first, lambda c: irfft(c, length))
 
 
 def _signs(values: tf.Tensor) -> tf.Tensor:
@@ -150,7 +149,7 @@ def _cosine(values: tf.Tensor) -> tf.Tensor:
     """
     n = values.shape[-1]
     ordered = tf.concat([values[..., ::2], _reversed(values[..., 1::2])], axis=-1)
-    modes = tf.signal.rfft(ordered)
+    modes = rfft(ordered, 1)
     modes *= tf.constant(_quarter_wave(n) * _norms(n)[: n // 2 + 1], modes.dtype)
     # the coefficient n - k is minus the imaginary part of k
     others = -tf.math.imag(modes[..., 1 : (n + 1) // 2])
@@ -166,7 +165,7 @@ def _inverse_cosine(coefficients: tf.Tensor) -> tf.Tensor:
     others = tf.concat([zero, _reversed(scaled)[..., : half - 1]], axis=-1)
     modes = tf.complex(scaled[..., :half], -others)
     modes *= tf.constant(np.conj(_quarter_wave(n)), modes.dtype)
-    ordered = tf.signal.irfft(modes, fft_length=[n])
+    ordered = irfft(modes, (n,))
     even, odd = ordered[..., : n - n // 2], _reversed(ordered[..., n - n // 2 :])
     pairs = tf.stack([even[..., : n // 2], odd], axis=-1)
     values = tf.reshape(pairs, (*pairs.shape[:-2], 2 * (n // 2)))

@@ -16,6 +16,7 @@ from pdesim.output import Snapshots
 from pdesim.output.metadata import BRANCH_OF, BRANCHED_AT
 from pdesim.plan import Plan, build_plan
 from pdesim.run.continuation import stored_config
+from pdesim.run.stored_networks import with_stored_networks
 from pdesim.settings import read_settings
 
 
@@ -76,7 +77,7 @@ def find_origin(path: str | Path, at: float | None = None) -> Origin:
         attributes, file = snapshots.attributes, snapshots.path
         fields = snapshots.checked_fields()
         times = np.asarray(snapshots.times)[: snapshots.frame_count(fields)]
-    config = stored_config(attributes, file)
+    config = with_stored_networks(stored_config(attributes, file), file.parent)
     output = config.get("output") or {}
     if isinstance(output, Mapping) and output.get("region") is not None:
         raise OutputError(

@@ -21,6 +21,7 @@ from pdesim.output.run_folder import CHECKPOINT, SNAPSHOTS
 from pdesim.plan import Plan, build_plan
 from pdesim.render.quantity import check_picture
 from pdesim.run.stored_initial import with_moved_initial
+from pdesim.run.stored_networks import with_stored_networks
 from pdesim.settings import CONTINUING, INCIDENTAL, OPEN_SECTIONS, Settings, lies_in, read_settings
 from pdesim.steppers.targets import frame_times
 
@@ -84,8 +85,8 @@ def continue_run(
         shape = snapshots[snapshots.fields[0]].shape[1:] if snapshots.fields else ()
     stored = stored_config(attributes, path)
     values = with_moved_initial(_merged(stored, requested), folder)
-    settings, name = read_settings(values), str(attributes.get("equation_name", "custom"))
-    text = dump_yaml(values)
+    settings = read_settings(with_stored_networks(values, folder))
+    name, text = str(attributes.get("equation_name", "custom")), dump_yaml(values)
     check_shape(settings, shape, path)
     status = RunFolder(folder).read_status_or_empty()
     if "stopped" in status:

@@ -30,6 +30,7 @@ from pdesim.output import (
 from pdesim.output.snapshots import FORMAT_VERSION, update_attributes
 from pdesim.plan import Plan
 from pdesim.run.job import Job
+from pdesim.run.stored_networks import store_networks
 from pdesim.steppers.targets import nearness
 
 log = logging.getLogger("pdesim")
@@ -98,6 +99,7 @@ def open_recorder(job: Job, worker: Worker) -> Recorder:
     if job.resume:
         update_attributes(run.snapshots, {"config": job.config_yaml})
     else:
+        store_networks(plan, job.folder)
         attributes = {**_attributes(plan, layout, job.config_yaml), **job.attributes}
         create_snapshots(run.snapshots, layout, attributes)
     writer = SnapshotWriter(run.snapshots, layout)

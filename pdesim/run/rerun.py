@@ -18,6 +18,7 @@ from pdesim.output.metadata import RERUN_OF
 from pdesim.plan import Plan, build_plan
 from pdesim.run.continuation import check_shape, stored_config
 from pdesim.run.stored_initial import with_moved_initial
+from pdesim.run.stored_networks import with_stored_networks
 from pdesim.settings import read_settings
 
 #: packages whose versions may change the result by rounding errors
@@ -77,7 +78,7 @@ def plan_rerun(path: str | Path) -> Rerun:
     # an older run may have had the permission to replace files, which does not extend to this run
     values["output"] = {**values.get("output", {}), "overwrite": False}
     values = with_moved_initial(values, original.parent)
-    settings = read_settings(values)
+    settings = read_settings(with_stored_networks(values, original.parent))
     check_shape(settings, shape, original)
     plan = build_plan(settings, str(attributes.get("equation_name", "custom")))
     return Rerun(plan, dump_yaml(values), original, notes)

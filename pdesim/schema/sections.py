@@ -9,6 +9,7 @@ from itertools import combinations
 from typing import Any
 
 from pdesim.formula.language import AXES, reserved_names
+from pdesim.formula.networks import ACTIVATIONS
 from pdesim.model.boundary_conditions import KINDS, LAPLACIAN, PAIRS, SIDES, build_boundary
 from pdesim.model.equation import (
     FORMULAS,
@@ -19,6 +20,7 @@ from pdesim.model.equation import (
     NAME_PATTERN,
     Equation,
 )
+from pdesim.model.networks import MOST_LAYERS, MOST_NETWORKS, MOST_UNITS
 from pdesim.schema.comments import attributes_of, description_of
 
 Schema = dict[str, Any]
@@ -50,6 +52,26 @@ def equation_schema() -> Schema:
         "propertyNames": {"pattern": IDENTIFIER, "not": {"enum": [*reserved_names("field")]}},
         "additionalProperties": VALUE,
     }
+    networks: Schema = {
+        "type": ["object", "null"],
+        "maxProperties": MOST_NETWORKS,
+        "additionalProperties": {
+            "type": "object",
+            "properties": {
+                "layers": {
+                    "type": "array",
+                    "minItems": 2,
+                    "maxItems": MOST_LAYERS,
+                    "items": {"type": "integer", "minimum": 1, "maximum": MOST_UNITS},
+                },
+                "activation": {"enum": [*ACTIVATIONS, None]},
+                "weights": {"type": ["string", "null"]},
+                "seed": {"type": ["integer", "null"], "minimum": 0},
+            },
+            "required": ["layers"],
+            "additionalProperties": False,
+        },
+    }
     keys: Schema = {
         **texts,
         "fields": {"type": ["array", "null"], "items": named, "minItems": 1,
@@ -60,6 +82,7 @@ def equation_schema() -> Schema:
         "escape": {"type": ["string", "null"],
                    "description": "the condition under which a cell of a map is not iterated"},
         "smooth": VALUE,
+        "networks": {**networks, "description": "name -> a neural network, used as f(u, v)[0]"},
         "units": labels,
         "labels": labels,
     }  # fmt: skip

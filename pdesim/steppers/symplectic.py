@@ -40,7 +40,7 @@ def partition(equation: Equation) -> Partition | None:
     only, except for a linear damping of momenta (``w' = ... - damping*w``).
     """
     fields = equation.field_symbols
-    constants = frozenset(equation.parameter_symbols.values())
+    constants = equation.constants
     forces, damping = [], []
     for field, formula in zip(fields, equation.formulas, strict=True):
         split = _own_rate(formula, field, constants)

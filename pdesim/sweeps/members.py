@@ -162,6 +162,7 @@ def program_of(member: Member) -> str:
     name = plan.stepper.method.name
     common = {
         "equation": _without_numbers(settings.equation),
+        "networks": {name: one.digest for name, one in plan.equation.networks.items()},
         "stepper": repr(plan.stepper) if plan.stepper.method.family == "stabilized" else name,
         "tolerance": plan.step.tolerance,
         "automatic": plan.settings.time.dt == "auto",

@@ -19,7 +19,8 @@ MAX_POSITION_ARRAYS = 8
 def supports(problem: Problem) -> bool:
     """Whether a problem can be computed on flat arrays.
 
-    This requires ``operators=stencil``. Nested operators and reductions are not supported. If an
+    This requires ``operators=stencil``. Nested operators, reductions and networks are not
+    supported. If an
     axis is not periodic, the ghost cells of the arguments of operators must follow from those of
     the fields, and the harmonic mean is not supported.
     """
@@ -29,6 +30,7 @@ def supports(problem: Problem) -> bool:
     periodic = all(problem.boundary.periodic_axes)
     return (
         problem.discretisation.name == "stencil"
+        and not equation.networks
         and not (equation.reductions or problem.boundary.reductions)
         and not any(lang.operators_in(part) for node in nodes for part in node.args)
         and bool(nodes)
