@@ -1,0 +1,87 @@
+"""A fit from its settings to its files, and its continuation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from pdesim.config.compose import Composed, is_given
+from pdesim.errors import ConfigError, PdesimError
+from pdesim.files import make_folder, new_folder
+from pdesim.fitting.compute import compute
+from pdesim.fitting.folder import PICTURE, FitFolder
+from pdesim.fitting.prepare import Task, prepare, prepare_again
+from pdesim.fitting.result import FitResult
+from pdesim.output.lock import hold
+
+
+def run_fit(
+    composed: Composed,
+    recompose: Callable[[Sequence[str]], Composed],
+    console: Console,
+    folder: Path | None = None,
+) -> FitResult:
+    """Compute a fit.
+
+    Args:
+        composed: the composed settings.
+        recompose: composes settings from overrides.
+        console: the console for notes and progress.
+        folder: the folder of the fit; None: that of ``hydra.run.dir``, or a new one in
+            ``outputs/fits``.
+
+    Raises:
+        PdesimError: for invalid settings or data, if no run is possible, and after a request to
+            stop.
+    """
+    given = folder is not None or is_given("hydra.run.dir", composed.overrides)
+    target = composed.run_folder if folder is None else folder
+    if not given:
+        target = composed.sweep_folder.parent.with_name("fits") / composed.sweep_folder.name
+    files = FitFolder(target)
+    resumes = composed.settings.resume == "auto" and files.contains_fit
+    if given and not resumes:
+        files.check_new("hydra.run.dir" if folder is None else "folder")
+    task = prepare(composed, recompose)
+    if not given:
+        target = new_folder(target)
+    make_folder(target)
+    return _execute(task, target, console, new=not resumes)
+
+
+def resume_fit(folder: Path, overrides: Sequence[str], console: Console) -> FitResult:
+    """Continue a fit that was stopped; the result is that of an uninterrupted fit.
+
+    Raises:
+        ConfigError: if settings are given.
+        PdesimError: if the folder contains no fit, and see :func:`run_fit`.
+    """
+    if overrides:
+        raise ConfigError(
+            f"a fit is resumed with its own settings; it does not take {' '.join(overrides)}",
+            f"pdesim resume {folder}",
+        )
+    values, equation = FitFolder(folder).read_settings()
+    return _execute(prepare_again(values, equation), folder, console, new=False)
+
+
+def _execute(task: Task, folder: Path, console: Console, new: bool) -> FitResult:
+    """Compute a fit in its folder, which is locked."""
+    files = FitFolder(folder)
+    with hold(folder):
+        if new:
+            files.write_settings(task)
+        for note in task.notes:
+            console.print(note, highlight=False, markup=False, soft_wrap=True)
+        computed = compute(task, folder, console)
+        files.write_result(task, computed.result)
+        try:
+            from pdesim.fitting.plot import plot
+
+            with console.status("drawing"):
+                plot(task, computed, folder / PICTURE)
+        except PdesimError as error:  # the result is already on the disk
+            console.print(f"no picture: {error.problem}", highlight=False, markup=False)
+    return computed.result
