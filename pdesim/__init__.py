@@ -12,12 +12,14 @@ from typing import Any
 
 __version__ = "0.1.0"
 __all__ = [
+    "Fit",
     "PdesimError",
     "Run",
     "Snapshots",
     "analyze",
     "branch",
     "compare",
+    "fit",
     "open",
     "resume",
     "simulate",
@@ -25,12 +27,14 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Fit": ("pdesim.api", "Fit"),
     "PdesimError": ("pdesim.errors", "PdesimError"),
     "Run": ("pdesim.api", "Run"),
     "Snapshots": ("pdesim.output", "Snapshots"),
     "analyze": ("pdesim.api", "analyze"),
     "branch": ("pdesim.api", "branch"),
     "compare": ("pdesim.comparison", "compare"),
+    "fit": ("pdesim.api", "fit"),
     "open": ("pdesim.api", "open_snapshots"),
     "resume": ("pdesim.api", "resume"),
     "simulate": ("pdesim.api", "simulate"),

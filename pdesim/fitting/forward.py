@@ -146,7 +146,7 @@ class Forward:
                 at.state = None
                 carry, at.state, finite, *_ = at.advance(starts, dt, done, np.full(members, upto))
                 at.carry = at.state if carry is None else carry
-                good = np.atleast_2d(finite.numpy()).all(axis=1)
+                good = np.asarray(np.atleast_2d(finite.numpy()).all(axis=1))
                 seconds, done = clock.perf_counter() - began, upto
                 block = max(1, min(4 * block, int(block * BLOCK_SECONDS / max(seconds, 1e-6))))
                 self.check(start + done * float(dt[0]))

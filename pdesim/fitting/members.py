@@ -147,7 +147,8 @@ def build_family(task: Task, staging: Path) -> Family:
         update["initial"] = write_initial(task, staging)
     settings = settings.model_copy(update=update)
     start = {one.key: one.value(one.start) for one in task.parameters}
-    stepper = plan_at(settings, task.equation, start).stepper
+    settings = with_values(settings, start)
+    stepper = build_plan(settings, task.equation).stepper
     chosen = settings.stepper.model_copy(
         update={
             "name": stepper.method.name,
@@ -155,8 +156,7 @@ def build_family(task: Task, staging: Path) -> Family:
         }
     )
     settings = settings.model_copy(update={"stepper": chosen})
-    base = plan_at(settings, task.equation, start)
-    return Family(base, settings, task.parameters, task.equation)
+    return Family(build_plan(settings, task.equation), settings, task.parameters, task.equation)
 
 
 def _key(settings: Settings) -> str:

@@ -27,6 +27,11 @@ from pdesim.model.equation import given_formulas
 from pdesim.model.grid import Grid, build_grid
 from pdesim.settings import Settings, read_settings
 
+#: the note on the initial state
+FROM_DATA = (
+    "note: runs start from the first frame of the data; standard errors do not contain the noise of "
+    "this frame (fit.initial_state=settings starts from the initial state of the settings)"
+)
 #: the file with the first frame of the data, if it is the initial state
 INITIAL = "initial.h5"
 
@@ -88,6 +93,8 @@ def prepare(composed: Composed, recompose: Callable[[Sequence[str]], Composed]) 
     values["data"] = {**values["data"], "file": str(Path(data.file or "").resolve())}
     values["fit"] = {**values["fit"], "initial_state": initial}
     notes += _differences(values, observations)
+    if initial == "data":
+        notes.append(FROM_DATA)
     return _task(values, composed.equation, observations, notes)
 
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
 from pdesim.config.compose import Composed, is_given
-from pdesim.errors import ConfigError, PdesimError
-from pdesim.files import make_folder, new_folder
+from pdesim.errors import ConfigError, OutputError, PdesimError
+from pdesim.files import make_folder, new_folder, replacing
 from pdesim.fitting.compute import compute
 from pdesim.fitting.folder import PICTURE, FitFolder
 from pdesim.fitting.prepare import Task, prepare, prepare_again
 from pdesim.fitting.result import FitResult
 from pdesim.output.lock import hold
+
+#: the file of data that were given as arrays
+ARRAYS = "data.npz"
 
 
 def run_fit(
@@ -22,6 +29,7 @@ def run_fit(
     recompose: Callable[[Sequence[str]], Composed],
     console: Console,
     folder: Path | None = None,
+    arrays: Mapping[str, np.ndarray] | None = None,
 ) -> FitResult:
     """Compute a fit.
 
@@ -31,6 +39,7 @@ def run_fit(
         console: the console for notes and progress.
         folder: the folder of the fit; None: that of ``hydra.run.dir``, or a new one in
             ``outputs/fits``.
+        arrays: the data, if they are not in a file: the arrays of an ``.npz`` file.
 
     Raises:
         PdesimError: for invalid settings or data, if no run is possible, and after a request to
@@ -44,11 +53,40 @@ def run_fit(
     resumes = composed.settings.resume == "auto" and files.contains_fit
     if given and not resumes:
         files.check_new("hydra.run.dir" if folder is None else "folder")
-    task = prepare(composed, recompose)
-    if not given:
-        target = new_folder(target)
-    make_folder(target)
+    with tempfile.TemporaryDirectory() as staging:
+        if arrays is not None:
+            composed = _with_arrays(composed, arrays, Path(staging) / ARRAYS)
+        task = prepare(composed, recompose)
+        if not given:
+            target = new_folder(target)
+        make_folder(target)
+        if arrays is not None:
+            task = _moved(task, target / ARRAYS)
     return _execute(task, target, console, new=not resumes)
+
+
+def _with_arrays(composed: Composed, arrays: Mapping[str, np.ndarray], path: Path) -> Composed:
+    """Write arrays into a file, and return settings that name the file."""
+    if refused := [name for name, values in arrays.items() if values.dtype.kind not in "fiub"]:
+        raise ConfigError(
+            f"the data {refused[0]!r} have the type {arrays[refused[0]].dtype}", "real numbers"
+        )
+    np.savez(path, **arrays)  # type: ignore[arg-type]
+    data = {**composed.values["data"], "file": str(path)}
+    return replace(composed, values={**composed.values, "data": data})
+
+
+def _moved(task: Task, path: Path) -> Task:
+    """Copy the file of the data, and return the task with the copy."""
+    assert task.data.file is not None
+    try:
+        with replacing(path) as temporary:
+            shutil.copyfile(task.data.file, temporary)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written ({error.strerror})") from None
+    values = {**task.values, "data": {**task.values["data"], "file": str(path.resolve())}}
+    data = task.data.model_copy(update={"file": str(path)})
+    return replace(task, values=values, data=data)
 
 
 def resume_fit(folder: Path, overrides: Sequence[str], console: Console) -> FitResult:
