@@ -29,8 +29,8 @@ from pdesim.settings import Settings, read_settings
 
 #: the note on the initial state
 FROM_DATA = (
-    "note: runs start from the first frame of the data; standard errors do not contain the noise of "
-    "this frame (fit.initial_state=settings starts from the initial state of the settings)"
+    "note: runs start from the first frame of the data; standard errors do not contain the noise "
+    "of this frame (fit.initial_state=settings starts from the initial state of the settings)"
 )
 #: the file with the first frame of the data, if it is the initial state
 INITIAL = "initial.h5"

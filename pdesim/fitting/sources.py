@@ -27,8 +27,8 @@ FORMATS = (
     "a snapshots.h5, the folder of a run, a file of The Well or PDEBench, or .npz with the arrays "
     "time and one per field"
 )
-#: names of the times, and of what is observed, in NumPy files
-TIME, OBSERVED = ("time", "times", "t"), "observed"
+#: names of the times, and of cells that are observed or not, in NumPy files
+TIME, OBSERVED, MASK = ("time", "times", "t"), "observed", "mask"
 
 
 @dataclass(frozen=True)
@@ -145,9 +145,9 @@ def _frame_reader(snapshots: Snapshots, name: str) -> Callable[[int], np.ndarray
 
 def _well(path: Path, file: h5py.File, trajectory: int) -> Source:
     """Return a file of The Well: fields are ``(trajectory, time, x[, y[, z]][, component])``."""
-    dims = "dimensions"
-    times = read_array(file, f"{dims}/time").astype(float)
-    axes = [axis for axis in AXES if axis in file[dims]]
+    dimensions = file["dimensions"]
+    times = np.asarray(dimensions["time"], float)
+    axes = [axis for axis in AXES if axis in dimensions]
     read: dict[str, Callable[[int], np.ndarray]] = {}
     for name, data in file["t0_fields"].items():
         if isinstance(data, h5py.Dataset) and data.ndim == 2 + len(axes):
@@ -158,7 +158,7 @@ def _well(path: Path, file: h5py.File, trajectory: int) -> Source:
             _check_trajectory(path, trajectory, data.shape[0])
             for number, axis in enumerate(axes):
                 read[f"{name}_{axis}"] = _hdf5_reader(data, trajectory, (..., number))
-    centres = tuple(read_array(file, f"{dims}/{axis}").astype(float) for axis in axes)
+    centres = tuple(np.asarray(dimensions[axis], float) for axis in axes)
     if any(one.ndim != 1 for one in (times, *centres)):
         raise OutputError(
             f"the coordinates in {path} vary between the trajectories", "one grid and one time axis"
@@ -225,8 +225,9 @@ def _numpy(path: Path) -> Source:
     """Return a NumPy file.
 
     ``.npz`` contains ``time`` and an array ``(time, ..., x)`` per field; optionally the cell
-    centres ``x``, ``y``, ``z``, and ``observed``: where cells are observed, in the shape of a
-    frame. ``.npy`` contains the only field.
+    centres ``x``, ``y``, ``z``, and ``observed`` (where cells are observed) or ``mask`` (where they
+    are not), in the shape of a frame or of a field. Texts are ignored. ``.npy`` contains the only
+    field.
     """
     try:
         loaded = np.load(path, allow_pickle=False)
@@ -239,7 +240,7 @@ def _numpy(path: Path) -> Source:
     read: dict[str, Callable[[int], np.ndarray]] = {}
     frames = None
     for name, values in arrays.items():
-        if name in (time, OBSERVED, *coordinates):
+        if name in (time, OBSERVED, MASK, *coordinates) or values.dtype.kind in "SU":
             continue
         if values.dtype.kind not in "fiub" or not 2 <= values.ndim <= 4:
             raise OutputError(
@@ -258,6 +259,8 @@ def _numpy(path: Path) -> Source:
             "a time for each frame",
         )
     mask = arrays.get(OBSERVED)
+    if mask is None and MASK in arrays:
+        mask = arrays[MASK] == 0
     centres = tuple(arrays[axis].astype(float) for axis in coordinates) or None
     return Source(
         path,
