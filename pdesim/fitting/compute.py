@@ -6,7 +6,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from pdesim.fitting.progress import Progress, fit_progress
 from pdesim.fitting.residuals import Evaluation, Residuals
 from pdesim.fitting.result import FitResult, Start
 from pdesim.fitting.settings import start_points
-from pdesim.fitting.statistics import Statistics, assess, without_effect
+from pdesim.fitting.statistics import assess, shift, time_errors, without_effect
 from pdesim.run.stopping import StopRequests, stop_requests
 
 #: weights of several fields are estimated again until they change by less than this fraction, at
@@ -196,6 +196,15 @@ class _Fit:
         best = min(costs, default=float("nan"))
         self.progress.evaluated(len(self.log.evaluations), best)
 
+    def _refined(self, point: Point) -> Evaluation:
+        """Return the evaluation at a point with steps of half the length."""
+        if point not in self.log.refined:
+            self.progress.stage("steps of half the length")
+            forward = self.residuals.forward
+            finer = replace(forward, schedule=forward.schedule.refined())
+            self.log.add(replace(self.residuals, forward=finer).evaluate([point]), refined=True)
+        return self.log.refined[point]
+
     def _check_moves(self, solutions: Sequence[Solution]) -> None:
         """Check that at least one parameter has an effect at one of the starts.
 
@@ -234,6 +243,9 @@ class _Fit:
             task.parameters, found.places, factor, count, task.data.noise is not None
         )
         rms = {name: evaluation.norm(name) / max(counts[name], 1) ** 0.5 for name in sigma}
+        refined = self._refined(found.places).weighted(sigma)
+        shifts = shift(task.parameters, found.places, refined)
+        keys = [one.key for one in task.parameters]
         schedule = self.residuals.forward.schedule
         ordered = [best, *(one for one in solutions if one is not best)]
         result = FitResult(
@@ -241,8 +253,9 @@ class _Fit:
             equation=task.equation,
             data=task.data.file or "",
             parameters=self.family.values(found.places),
-            errors=_named(task, statistics),
+            errors=dict(zip(keys, statistics.errors.tolist(), strict=True)),
             bounds={one.key: (one.low, one.high) for one in task.parameters},
+            time_errors=dict(zip(keys, shifts.tolist(), strict=True)),
             correlations=statistics.correlations,
             singular_values=statistics.singular_values,
             residuals=rms,
@@ -257,7 +270,11 @@ class _Fit:
             dt=(float(schedule.dt.min()), float(schedule.dt.max())),
             starts=tuple(self._start(one, count) for one in ordered),
             converged=found.converged,
-            warnings=(*statistics.warnings, *_failures(found)),
+            warnings=(
+                *statistics.warnings,
+                *time_errors(task.parameters, shifts, statistics.errors),
+                *_failures(found),
+            ),
         )
         return Computed(result, self.residuals, found.places)
 
@@ -265,11 +282,6 @@ class _Fit:
         residual = (2 * one.cost / max(count, 1)) ** 0.5 if np.isfinite(one.cost) else None
         values = self.family.values
         return Start(values(one.start), values(one.places), residual, one.evaluations, one.message)
-
-
-def _named(task: Task, statistics: Statistics) -> dict[str, float]:
-    keys = [one.key for one in task.parameters]
-    return dict(zip(keys, statistics.errors.tolist(), strict=True))
 
 
 def _failures(found: Solution) -> list[str]:

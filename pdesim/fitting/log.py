@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,10 +39,12 @@ class Log:
     Args:
         path: the file.
         evaluations: the evaluations by their point.
+        refined: evaluations with steps of half the length, by their point.
     """
 
     path: Path
     evaluations: dict[tuple[float, ...], Evaluation] = field(default_factory=dict)
+    refined: dict[tuple[float, ...], Evaluation] = field(default_factory=dict)
 
     @classmethod
     def create(cls, path: Path, fingerprint: str, schedule: Schedule) -> Log:
@@ -74,7 +76,7 @@ class Log:
             schedule = Schedule(
                 np.array(header["targets"], float), np.array(header["steps"], np.int64)
             )
-            rounds = [list(_read_round(json.loads(line))) for line in complete[1:]]
+            rounds = [_read_round(json.loads(line)) for line in complete[1:]]
         except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             raise OutputError(
                 f"{path} is damaged ({type(error).__name__}: {error})", "the log of a fit",
@@ -89,20 +91,29 @@ class Log:
         if lines[-1]:
             write_text(path, "\n".join([*complete, ""]))
         log = cls(path)
-        for evaluation in (one for each in rounds for one in each):
-            log.evaluations[evaluation.places] = evaluation
+        for found, refined in rounds:
+            log._remember(found, refined)
         return log, schedule
 
-    def add(self, evaluations: Sequence[Evaluation]) -> None:
+    def _remember(self, evaluations: Sequence[Evaluation], refined: bool) -> None:
+        known = self.refined if refined else self.evaluations
+        known |= {one.places: one for one in evaluations}
+
+    def add(self, evaluations: Sequence[Evaluation], refined: bool = False) -> None:
         """Add the evaluations of a batch, which are on the disk when this returns.
+
+        Args:
+            evaluations: the evaluations.
+            refined: whether they have steps of half the length.
 
         Raises:
             OutputError: if the file cannot be written.
         """
-        line = [
+        batch = [
             {"at": list(one.places), "factors": {n: f.tolist() for n, f in one.factors.items()}}
             for one in evaluations
         ]
+        line = {"refined": refined, "batch": batch}
         try:
             with open(self.path, "a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
@@ -113,10 +124,13 @@ class Log:
                 f"{self.path} cannot be written ({error.strerror})",
                 hint="check the free space; resume the fit afterwards",
             ) from None
-        self.evaluations |= {one.places: one for one in evaluations}
+        self._remember(evaluations, refined)
 
 
-def _read_round(values: Any) -> Iterator[Evaluation]:
-    for one in values:
+def _read_round(line: Any) -> tuple[list[Evaluation], bool]:
+    """Return the evaluations of a line, and whether they have steps of half the length."""
+    found = []
+    for one in line["batch"]:
         factors = {name: np.array(rows, float) for name, rows in one["factors"].items()}
-        yield Evaluation(tuple(map(float, one["at"])), factors)
+        found.append(Evaluation(tuple(map(float, one["at"])), factors))
+    return found, bool(line["refined"])

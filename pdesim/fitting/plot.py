@@ -111,5 +111,6 @@ def _over_time(axis: Any, task: Task, name: str, sizes: np.ndarray, sigma: float
     if task.data.noise is not None:
         axis.axhline(sigma, color="0.5", linestyle="--", linewidth=1, label="noise")
         axis.legend(fontsize=8, frameon=False)
-    axis.set(xlabel="t", title=f"residual of {name} (rms)", ylim=(0, None))
+    axis.set(xlabel="t", title=f"residual of {name} (rms)")
+    axis.set_ylim(0, 1.1 * max(np.nanmax(sizes), np.finfo(float).tiny))
     axis.grid(alpha=0.3, linewidth=0.5)

@@ -20,7 +20,7 @@ def print_result(result: FitResult, console: Console) -> None:
     table = Table("parameter", "estimate", "relative error", "bounds", box=None)
     for key, value in result.parameters.items():
         error, (low, high) = result.errors[key], result.bounds[key]
-        relative = f"{abs(error / value):.2%}" if value and math.isfinite(error) else ""
+        relative = f"{100 * abs(error / value):.2g} %" if value and math.isfinite(error) else ""
         table.add_row(escape(key), describe(value, error), relative, f"{low:g} to {high:g}")
     console.print(table)
     for line in lines(result):
@@ -43,7 +43,7 @@ def lines(result: FitResult) -> Iterator[str]:
     for name, size in result.residuals.items():
         relative = result.relative_residuals[name]
         yield (
-            f"residual of {name}   {size:.3g} (root mean square), {relative:.2%} of the standard "
+            f"residual of {name}   {size:.3g} (root mean square), {100 * relative:.3g} % of the standard "
             "deviation of the data"
         )
     low, high = result.dt

@@ -46,6 +46,7 @@ class FitResult:
         parameters: setting -> estimate.
         errors: setting -> standard error; infinite if the data do not determine it.
         bounds: setting -> the bounds.
+        time_errors: setting -> the change of the estimate with steps of half the length.
         correlations: ``(parameters, parameters)``, in the order of ``parameters``.
         singular_values: those of the derivatives, each parameter's divided by their norm.
         residuals: field -> the root mean square of its residuals.
@@ -69,6 +70,7 @@ class FitResult:
     parameters: dict[str, float]
     errors: dict[str, float]
     bounds: dict[str, tuple[float, float]]
+    time_errors: dict[str, float]
     correlations: np.ndarray
     singular_values: np.ndarray
     residuals: dict[str, float]
@@ -103,6 +105,7 @@ class FitResult:
                     "estimate": self.parameters[key],
                     "standard_error": _finite(self.errors[key]),
                     "bounds": list(self.bounds[key]),
+                    "change_with_half_the_time_step": _finite(self.time_errors[key]),
                 }
                 for key in names
             },

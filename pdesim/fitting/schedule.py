@@ -23,3 +23,7 @@ class Schedule:
     def dt(self) -> np.ndarray:
         """The length of the steps in each interval."""
         return np.diff(self.targets) / self.steps
+
+    def refined(self) -> Schedule:
+        """Return the schedule with steps of half the length."""
+        return Schedule(self.targets, 2 * self.steps)

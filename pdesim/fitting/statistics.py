@@ -97,6 +97,36 @@ def assess(
     return Statistics(errors, correlations, values, variance, tuple(sentences))
 
 
+def shift(
+    parameters: Sequence[Parameter], places: Sequence[float], factor: np.ndarray
+) -> np.ndarray:
+    """Return by how much estimates would change with other residuals, to first order.
+
+    Args:
+        factor: the triangular factor of the other weighted ``[J r]`` at the estimates.
+    """
+    if not np.isfinite(factor).all():
+        return np.full(len(parameters), np.nan)
+    slopes, residuals = factor[:, :-1], factor[:, -1]
+    lengths = np.linalg.norm(slopes, axis=0)
+    lengths = np.where(lengths > 0, lengths, 1.0)
+    moved = -np.linalg.lstsq(slopes / lengths, residuals, rcond=ZERO)[0] / lengths
+    widths = [one.slope(place) for one, place in zip(parameters, places, strict=True)]
+    return moved * np.array(widths)
+
+
+def time_errors(
+    parameters: Sequence[Parameter], shifts: np.ndarray, errors: np.ndarray
+) -> list[str]:
+    """Return a sentence for each parameter whose error in time exceeds its standard error."""
+    return [
+        f"the error in time of the runs changes {one.key} by about {abs(moved):.1g}, more than its "
+        "standard error; a smaller time.dt makes it smaller"
+        for one, moved, error in zip(parameters, shifts, errors, strict=True)
+        if abs(moved) > max(error, 1e-6 * (one.high - one.low))
+    ]
+
+
 def without_effect(parameters: Sequence[Parameter], factor: np.ndarray) -> list[str]:
     """Return the parameters with respect to which all derivatives are zero."""
     lengths = np.linalg.norm(factor[:, :-1], axis=0)
