@@ -37,6 +37,8 @@ HIDDEN_COMMAND = "complete"
 
 #: sections of settings that have an effect only on sweeps (-m)
 SWEEP_SECTIONS = ("sweep", "workers")
+#: sections of settings that have an effect only on fits
+FIT_SECTIONS = ("data", "fit")
 #: number of values of a sweep that are checked before it starts; each check takes up to 0.2 s
 MOST_CHECKED = 20
 
@@ -184,12 +186,11 @@ def _run(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> int
     from pdesim.files import make_folder
 
     config, composed, plan = _planned(overrides, config_dir, trusted)
-    unused = [text for text in overrides if text.partition("=")[0].split(".")[0] in SWEEP_SECTIONS]
-    if unused:
-        print(
-            f"pdesim: {' '.join(unused)} has no effect on a single run; -m starts a sweep",
-            file=sys.stderr,
-        )
+    for sections, use in ((SWEEP_SECTIONS, "-m starts a sweep"), (FIT_SECTIONS, "see pdesim fit")):
+        unused = [text for text in overrides if text.partition("=")[0].split(".")[0] in sections]
+        if unused:
+            line = f"pdesim: {' '.join(unused)} has no effect on a single run; {use}"
+            print(line, file=sys.stderr)
     make_folder(composed.run_folder)
     with reported_in(composed.run_folder):
         run_as_job(config, lambda: _job(composed.values, composed.settings, plan))

@@ -60,7 +60,6 @@ def compute(task: Task, folder: Path, console: Console) -> Computed:
     ):
         family = build_family(task, Path(staging))
         placement = start_tensorflow(task.settings.device)
-        check_device_memory([family.base], placement)
         with fit_progress(console, task.equation, family.base.end) as progress:
             try:
                 with enough_memory(family.base.grid.cells):
@@ -89,6 +88,7 @@ class _Fit:
         runs = len(task.parameters) * (2 if task.options.differences == "central" else 1) + 1
         starts = [tuple(one) for one in start_points(task.parameters, task.options)]
         batches = Batches.choose(family.base, placement, runs, len(starts))
+        check_device_memory([family.base] * batches.size, placement)
         path, print_ = self.folder / LOG, fingerprint(task)
         if path.exists():
             self.log, schedule = Log.read(path, print_)
@@ -272,7 +272,7 @@ class _Fit:
             converged=found.converged,
             warnings=(
                 *statistics.warnings,
-                *time_errors(task.parameters, shifts, statistics.errors),
+                *time_errors(task.parameters, found.places, shifts, statistics.errors),
                 *_failures(found),
             ),
         )

@@ -109,7 +109,7 @@ class FitFolder:
         for key, value in result.parameters.items():
             section, _, name = key.partition(".")
             values[section][name] = value
-        values["equation"].setdefault("name", task.equation)
+        values["equation"].setdefault("name", task.equation.rpartition("/")[2])
         start, end = task.settings.time.start, task.settings.time.end
         inside = [float(t) for t in task.observations.times if start < t < end]
         values["output"] |= {"times": inside, "every": None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ from pdesim.model.equation import given_formulas
 from pdesim.model.grid import Grid, build_grid
 from pdesim.settings import Settings, read_settings
 
+#: coordinates in double precision are evenly spaced to this fraction of their spacing
+EXACT = 1e-9
 #: the note on the initial state
 FROM_DATA = (
     "note: runs start from the first frame of the data; standard errors do not contain the noise "
@@ -187,8 +190,11 @@ def _take_grid(values: dict[str, Any], data: Observations, overrides: Sequence[s
 def _interval(centres: np.ndarray) -> tuple[float, float]:
     """Return the extent and the origin of an axis from its cell centres."""
     spacing = float(centres[-1] - centres[0]) / (len(centres) - 1)
-    # coordinates in single precision have seven digits
-    return float(f"{spacing * len(centres):.7g}"), float(f"{centres[0] - spacing / 2:.6g}")
+    extent, origin = spacing * len(centres), float(centres[0]) - spacing / 2
+    # the file may contain coordinates in single precision
+    exact = np.abs(np.diff(centres) / spacing - 1).max() < EXACT
+    digits = (12 if exact else 7) - math.ceil(math.log10(extent))
+    return round(extent, digits), round(origin, digits)
 
 
 def _take_times(

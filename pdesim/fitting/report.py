@@ -43,8 +43,8 @@ def lines(result: FitResult) -> Iterator[str]:
     for name, size in result.residuals.items():
         relative = result.relative_residuals[name]
         yield (
-            f"residual of {name}   {size:.3g} (root mean square), {100 * relative:.3g} % of the standard "
-            "deviation of the data"
+            f"residual of {name}   {size:.3g} (root mean square), {100 * relative:.3g} % of the "
+            "standard deviation of the data"
         )
     low, high = result.dt
     dt = f"dt = {low:.3g}" if high / low < 1.01 else f"dt = {low:.3g} to {high:.3g}"

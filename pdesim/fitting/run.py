@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +13,10 @@ import numpy as np
 from rich.console import Console
 
 from pdesim.config.compose import Composed, is_given
-from pdesim.errors import ConfigError, OutputError, PdesimError
+from pdesim.errors import ConfigError, InterruptedRun, OutputError, PdesimError
 from pdesim.files import make_folder, new_folder, replacing
 from pdesim.fitting.compute import compute
-from pdesim.fitting.folder import PICTURE, FitFolder
+from pdesim.fitting.folder import PICTURE, SETTINGS, FitFolder
 from pdesim.fitting.prepare import Task, prepare, prepare_again
 from pdesim.fitting.result import FitResult
 from pdesim.output.lock import hold
@@ -105,10 +106,24 @@ def resume_fit(folder: Path, overrides: Sequence[str], console: Console) -> FitR
     return _execute(prepare_again(values, equation), folder, console, new=False)
 
 
+@contextmanager
+def _removed_if_not_started(files: FitFolder, new: bool) -> Iterator[None]:
+    """Remove the settings of a new fit that is refused before it has computed anything."""
+    try:
+        yield
+    except InterruptedRun:
+        raise
+    except PdesimError:
+        if new and not files.log.exists():
+            for name in (SETTINGS, ARRAYS):
+                (files.path / name).unlink(missing_ok=True)
+        raise
+
+
 def _execute(task: Task, folder: Path, console: Console, new: bool) -> FitResult:
     """Compute a fit in its folder, which is locked."""
     files = FitFolder(folder)
-    with hold(folder):
+    with hold(folder), _removed_if_not_started(files, new):
         if new:
             files.write_settings(task)
         for note in task.notes:

@@ -24,6 +24,8 @@ SHARE = 0.2
 STRONG = 0.99
 #: an estimate is at a bound if its position is closer than this
 AT_BOUND = 1e-4
+#: changes below this fraction of the range are not mentioned
+SMALL = 1e-6
 #: a derivative below this fraction of that of the other parameters, for the same part of the range,
 #: is no effect
 NO_EFFECT = 1e-9
@@ -116,14 +118,17 @@ def shift(
 
 
 def time_errors(
-    parameters: Sequence[Parameter], shifts: np.ndarray, errors: np.ndarray
+    parameters: Sequence[Parameter],
+    places: Sequence[float],
+    shifts: np.ndarray,
+    errors: np.ndarray,
 ) -> list[str]:
     """Return a sentence for each parameter whose error in time exceeds its standard error."""
     return [
         f"the error in time of the runs changes {one.key} by about {abs(moved):.1g}, more than its "
         "standard error; a smaller time.dt makes it smaller"
-        for one, moved, error in zip(parameters, shifts, errors, strict=True)
-        if abs(moved) > max(error, 1e-6 * (one.high - one.low))
+        for one, place, moved, error in zip(parameters, places, shifts, errors, strict=True)
+        if AT_BOUND < place < 1 - AT_BOUND and abs(moved) > max(error, SMALL * one.slope(place))
     ]
 
 
