@@ -98,8 +98,8 @@ def fit(
 ) -> Fit:
     """Find the parameters with which runs fit data best.
 
-    >>> pdesim.fit("heat", data="film.h5",
-    ...            parameters={"equation.D": [1e-4, 1e-2]})  # doctest: +SKIP
+    >>> pdesim.fit('heat', data='film.h5',
+    ...            parameters={'equation.D': [1e-4, 1e-2]})  # doctest: +SKIP
 
     Args:
         overrides: settings of the runs, as for :func:`simulate`.

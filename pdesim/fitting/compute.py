@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from pdesim.engine.device import start_tensorflow
+from pdesim.engine.device import Placement, start_tensorflow
 from pdesim.engine.memory import check_device_memory, enough_memory
 from pdesim.errors import ConfigError, InterruptedRun, OutputError
 from pdesim.fitting.log import LOG, Log
@@ -81,7 +81,8 @@ class _Fit:
         self.task, self.family, self.folder = task, family, folder
         self.progress, self.stop = progress, stop
 
-    def run(self, placement) -> Computed:
+    def run(self, placement: Placement) -> Computed:
+        """Compute the fit."""
         from pdesim.fitting.forward import Batches, Forward, record_schedule
 
         task, family = self.task, self.family
@@ -89,16 +90,16 @@ class _Fit:
         starts = [tuple(one) for one in start_points(task.parameters, task.options)]
         batches = Batches.choose(family.base, placement, runs, len(starts))
         check_device_memory([family.base] * batches.size, placement)
-        path, print_ = self.folder / LOG, fingerprint(task)
+        path, digest = self.folder / LOG, fingerprint(task)
         if path.exists():
-            self.log, schedule = Log.read(path, print_)
+            self.log, schedule = Log.read(path, digest)
             if not np.array_equal(schedule.targets, family.base.targets):
                 raise OutputError(f"{path} has other time steps", "the log of the same fit")
         else:
             self.progress.stage("recording the time steps")
             schedule = record_schedule(family, placement, batches, self._check)
             try:
-                self.log = Log.create(path, print_, schedule)
+                self.log = Log.create(path, digest, schedule)
             except OSError as error:
                 raise OutputError(f"{path} cannot be written ({error.strerror})") from None
         forward = Forward(family, schedule, placement, batches, self._check)

@@ -11,7 +11,7 @@ import numpy as np
 
 from pdesim.errors import ConfigError, nearest
 from pdesim.fitting.settings import DataSettings
-from pdesim.fitting.sources import Source, open_source
+from pdesim.fitting.sources import Source, check_size, open_source
 from pdesim.model.grid import Grid
 from pdesim.model.stored_frames import TOLERANCE
 
@@ -177,7 +177,10 @@ def _frames(data: DataSettings, source: Source) -> tuple[np.ndarray, np.ndarray]
 
 def _read(source: Source, name: str, frames: np.ndarray) -> np.ndarray:
     """Return the frames of a field, with NaN where cells are not observed."""
-    values = np.stack([source.read[name](int(frame)) for frame in frames])
+    first = source.read[name](int(frames[0]))
+    # the frames, and as much for the comparison with runs
+    check_size(2 * first.nbytes * len(frames), f"{len(frames)} frames of {name} in {source.path}")
+    values = np.stack([first, *(source.read[name](int(frame)) for frame in frames[1:])])
     mask = source.mask
     if mask is not None:
         if mask.shape not in (values.shape[1:], (source.frames, *values.shape[1:])):

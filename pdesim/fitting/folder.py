@@ -89,6 +89,22 @@ class FitFolder:
             raise OutputError(f"{path} is damaged", "the settings of a fit")
         return found["settings"], str(found.get("equation_name", "custom"))
 
+    def read_result(self) -> dict[str, Any]:
+        """Return the stored result of a fit.
+
+        Raises:
+            OutputError: if the fit has not ended, or the file is damaged.
+        """
+        path = self.path / RESULT
+        if not path.is_file():
+            raise OutputError(
+                f"the fit in {self.path} has not ended", hint=f"pdesim resume {self.path}"
+            )
+        found = load_yaml(read_text(check_own_file(path)))
+        if not isinstance(found, dict):
+            raise OutputError(f"{path} is damaged", "the result of a fit")
+        return found
+
     def write_result(self, task: Task, result: FitResult) -> None:
         """Write the estimates, and the fitted model as an equation file.
 

@@ -83,7 +83,7 @@ def prepare(composed: Composed, recompose: Callable[[Sequence[str]], Composed]) 
     check_scipy()
     _ = composed.settings  # checks all other settings first
     values = copy.deepcopy(composed.values)
-    data, options = read_data(values["data"]), read_options(values["fit"])
+    data, options = read_data(values["data"]), read_options(values)
     parameters = read_parameters(values)
     _check_independent(composed, parameters, recompose)
     fields = tuple(given_formulas(values["equation"]))
@@ -118,7 +118,7 @@ def prepare_again(values: Mapping[str, Any], equation: str) -> Task:
 def _task(
     values: dict[str, Any], equation: str, observations: Observations, notes: Sequence[str] = ()
 ) -> Task:
-    options, data = read_options(values["fit"]), read_data(values["data"])
+    options, data = read_options(values), read_data(values["data"])
     _check_noise(data, observations)
     return Task(
         values,

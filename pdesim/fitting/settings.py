@@ -99,17 +99,26 @@ def read_data(values: Mapping[str, Any]) -> DataSettings:
     return data
 
 
-def read_options(section: Mapping[str, Any]) -> FitSettings:
+def read_options(values: Mapping[str, Any]) -> FitSettings:
     """Validate the options in the section ``fit``.
+
+    Args:
+        values: all settings, as plain values.
 
     Raises:
         ConfigError: for an unknown option or a value of a wrong type.
     """
+    section = values["fit"]
     keys = {key for key, _ in _parameters(section)}
     options = {k: v for k, v in section.items() if k not in keys and k not in FITTED}
     if unknown := sorted(set(options) - set(FitSettings.model_fields)):
         if "." in unknown[0]:
             raise _not_fittable(unknown[0])
+        if unknown[0] in values["equation"]:
+            raise ConfigError(
+                f"unknown option fit.{unknown[0]}",
+                f"the full name of the parameter: fit={{equation.{unknown[0]}: [LOW, HIGH]}}",
+            )
         raise ConfigError(
             f"unknown option fit.{unknown[0]}", nearest(unknown[0], FitSettings.model_fields), FORM
         )

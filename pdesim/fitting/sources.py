@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 
 from pdesim.errors import ConfigError, OutputError
-from pdesim.files import as_path, open_hdf5, read_array, reading
+from pdesim.files import as_path, memory, open_hdf5, read_array, reading
 from pdesim.files.hdf5 import reason
 from pdesim.formula.language import AXES
 from pdesim.model.grid import Grid
@@ -230,8 +230,12 @@ def _numpy(path: Path) -> Source:
     field.
     """
     try:
-        loaded = np.load(path, allow_pickle=False)
-        arrays = dict(loaded) if path.suffix.lower() == ".npz" else {"field": loaded}
+        if path.suffix.lower() == ".npz":
+            _check_archive(path)
+            with np.load(path, allow_pickle=False) as loaded:
+                arrays = dict(loaded)
+        else:
+            arrays = {"field": np.load(path, mmap_mode="r", allow_pickle=False)}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise OutputError(f"{path} cannot be read ({reason(error)})", FORMATS) from None
     time = next((name for name in TIME if name in arrays), None)
@@ -271,6 +275,29 @@ def _numpy(path: Path) -> Source:
         mask=None if mask is None else np.asarray(mask) != 0,
         unnamed=path.suffix.lower() == ".npy",
     )
+
+
+def _check_archive(path: Path) -> None:
+    """Check that the arrays of an ``.npz`` file fit into memory; a small file may declare any size.
+
+    Raises:
+        OutputError: if they do not.
+    """
+    with zipfile.ZipFile(path) as archive:
+        check_size(sum(info.file_size for info in archive.infolist()), f"the arrays of {path}")
+
+
+def check_size(size: float, about: str) -> None:
+    """Check that data fit into half of the memory.
+
+    Raises:
+        OutputError: if they do not.
+    """
+    if size > 0.5 * memory():
+        raise OutputError(
+            f"{about} take {size / 2**30:.3g} GiB, more than half of the memory",
+            "fewer frames: data.every=10, or data.times=[...]",
+        )
 
 
 def _array_reader(values: np.ndarray) -> Callable[[int], np.ndarray]:

@@ -6,12 +6,13 @@ import json
 import re
 import signal
 import time
+import zipfile
 
 import h5py
 import numpy as np
 import pytest
 import yaml
-from made_fits import QUIET, computed_fit, decaying_mode, fit_task
+from made_fits import QUIET, compose, computed_fit, decaying_mode, fit_task
 from processes import start
 
 import pdesim
@@ -19,7 +20,7 @@ from pdesim.errors import ConfigError, OutputError, PdesimError
 from pdesim.fitting.compute import compute
 from pdesim.fitting.data import read_observations
 from pdesim.fitting.log import LOG
-from pdesim.fitting.run import resume_fit
+from pdesim.fitting.run import resume_fit, run_fit
 from pdesim.fitting.settings import DataSettings
 
 TIMES = np.linspace(0, 1, 6)
@@ -69,6 +70,25 @@ def test_a_tensor_of_pdebench_with_trajectories(tmp_path):
     found = read_observations(data, ("v",))
     assert np.array_equal(found.times, [0, 2])
     assert np.array_equal(found.values["v"], values[2, ::2].astype(float))
+
+
+def test_vectors_and_masks(tmp_path):
+    """Components of vectors of The Well, and a mask of NumPy's convention."""
+    rng = np.random.default_rng(0)
+    velocity = rng.random((2, 3, 6, 5, 2)).astype(np.float32)  # trajectory, time, x, y, component
+    with h5py.File(tmp_path / "flow.hdf5", "w") as file:
+        file["dimensions/time"] = np.arange(3.0)
+        file["dimensions/x"], file["dimensions/y"] = np.arange(6.0), np.arange(5.0)
+        file["t1_fields/velocity"] = velocity
+        file.create_group("t0_fields").attrs["field_names"] = np.array([], h5py.string_dtype())
+    data = DataSettings(file=str(tmp_path / "flow.hdf5"), trajectory=1, fields={"b": "velocity_y"})
+    found = read_observations(data, ("a", "b"))
+    assert np.array_equal(found.values["b"], velocity[1, ..., 1].transpose(0, 2, 1).astype(float))
+    mask = np.zeros((3, 4), bool)
+    mask[1, 2:] = True
+    np.savez(tmp_path / "masked.npz", time=np.arange(3.0), a=np.ones((3, 4)), mask=mask)
+    found = read_observations(DataSettings(file=str(tmp_path / "masked.npz")), ("a",))
+    assert np.array_equal(np.isnan(found.values["a"]), mask)
 
 
 def test_an_array_without_times_takes_those_of_the_settings(tmp_path):
@@ -133,6 +153,7 @@ WRONG = {
     "log of zero": (["fit={equation.D: {bounds: [0, 1], scale: log}}"], {}, "scale is log"),
     "start": (["fit={equation.D: {bounds: [0.1, 1], start: 2}}"], {}, "the start of equation.D"),
     "unknown parameter": (["fit={equation.E: [0, 1]}"], {}, "equation.E cannot be fitted"),
+    "short name": (["fit={D: [0, 1]}"], {}, "unknown option fit.D"),
     "grid": (["fit={grid: [16, 32]}"], {}, "unknown option fit.grid"),
     "stepper": (["fit={stepper.stages: [3, 9]}"], {}, "changes the program"),
     "formula": (["fit={initial.u: [0, 1]}"], {}, "it is the formula"),
@@ -170,6 +191,26 @@ def test_a_parameter_without_any_effect_is_an_error(tmp_path):
         computed_fit(tmp_path, words, {"time": TIMES, "u": data})
 
 
+def test_a_refused_fit_leaves_its_folder_free(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = [*data_file(tmp_path), "hydra.run.dir=fit"]
+    with pytest.raises(PdesimError, match="no run is possible"):
+        run_fit(compose([*words, "time.dt=0.1"]), compose, QUIET)
+    assert not (tmp_path / "fit" / "fit_settings.yaml").exists()
+    found = run_fit(compose(words), compose, QUIET)
+    assert found.parameters["equation.D"] == pytest.approx(0.03, rel=0.05)
+    with pytest.raises(OutputError, match="already contains a fit"):
+        run_fit(compose(words), compose, QUIET)
+
+
+def test_an_archive_that_declares_more_than_the_memory_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("u.npy", b"0" * 1000)
+        archive.infolist()[0].file_size = 2**50  # as the header of a damaged file may say
+    with pytest.raises(OutputError, match="more than half of the memory"):
+        read_observations(DataSettings(file=str(tmp_path / "bomb.npz")), ("u",))
+
+
 def test_steady_problems_and_maps_are_refused(tmp_path):
     np.savez(tmp_path / "d.npz", time=[0, 1], u=np.ones((2, 8, 8)), z=np.ones((2, 8, 8)))
     words = [f"data={tmp_path / 'd.npz'}", "grid=8", "equation.a=1", "fit={equation.a: [0, 2]}"]
@@ -203,6 +244,7 @@ def test_the_command_and_the_fitted_model(command, tmp_path):
         model, _ = decaying_mode(estimate["estimate"], TIMES)
         # single precision
         assert np.abs(snapshots["u"][:] - model).max() < 1e-5
+    assert yaml.safe_load(command("info", "fit").stdout) == result
     refused = command("fit", *words, "hydra.run.dir=fit", check=2)
     assert "already contains a fit" in refused.stderr
     as_json = json.loads(command("fit", *words, "--json").stdout)
