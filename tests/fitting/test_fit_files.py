@@ -195,7 +195,7 @@ def test_a_refused_fit_leaves_its_folder_free(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = [*data_file(tmp_path), "hydra.run.dir=fit"]
     with pytest.raises(PdesimError, match="no run is possible"):
-        run_fit(compose([*words, "time.dt=0.1"]), compose, QUIET)
+        run_fit(compose([*words, "time.dt=0.01"]), compose, QUIET)
     assert not (tmp_path / "fit" / "fit_settings.yaml").exists()
     found = run_fit(compose(words), compose, QUIET)
     assert found.parameters["equation.D"] == pytest.approx(0.03, rel=0.05)
