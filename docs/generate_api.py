@@ -20,6 +20,7 @@ FUNCTIONS = {
     "pdesim.branch": pdesim.branch,
     "pdesim.sweep": pdesim.sweep,
     "pdesim.analyze": pdesim.analyze,
+    "pdesim.fit": pdesim.fit,
     "pdesim.compare": pdesim.compare,
     "pdesim.open": pdesim.open,
     "pdesim.export.export": export,
@@ -28,6 +29,7 @@ FUNCTIONS = {
 CLASSES = {
     "pdesim.Run": pdesim.Run,
     "pdesim.Snapshots": pdesim.Snapshots,
+    "pdesim.Fit": pdesim.Fit,
     "pdesim.analysis.Analysis": Analysis,
     "pdesim.analysis.State": State,
     "pdesim.analysis.Wave": Wave,

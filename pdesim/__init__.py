@@ -12,6 +12,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 __all__ = [
+    "Fit",
     "ForwardModel",
     "Gradient",
     "PdesimError",
@@ -20,6 +21,7 @@ __all__ = [
     "analyze",
     "branch",
     "compare",
+    "fit",
     "gradient",
     "open",
     "resume",
@@ -28,6 +30,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Fit": ("pdesim.api", "Fit"),
     "ForwardModel": ("pdesim.api", "ForwardModel"),
     "Gradient": ("pdesim.api", "Gradient"),
     "PdesimError": ("pdesim.errors", "PdesimError"),
@@ -36,6 +39,7 @@ _HOMES = {
     "analyze": ("pdesim.api", "analyze"),
     "branch": ("pdesim.api", "branch"),
     "compare": ("pdesim.comparison", "compare"),
+    "fit": ("pdesim.api", "fit"),
     "gradient": ("pdesim.api", "gradient"),
     "open": ("pdesim.api", "open_snapshots"),
     "resume": ("pdesim.api", "resume"),

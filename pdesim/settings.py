@@ -13,19 +13,13 @@ from pdesim.errors import ConfigError, nearest
 
 #: settings and sections that do not affect the stored frames of a run
 INCIDENTAL = (
-    "label",
-    "animation",
-    "montage",
-    "sweep",
-    "workers",
-    "experiment",
-    "resume",
-    "time.wall_limit",
-    "output.checkpoint",
-    "output.overwrite",
-)
+    "label", "animation", "montage", "sweep", "workers", "experiment", "data", "fit", "resume",
+    "time.wall_limit", "output.checkpoint", "output.overwrite",
+)  # fmt: skip
 #: sections whose keys the user or another library chooses; a new key in these needs no '+'
-OPEN_SECTIONS = ("equation", "initial", "boundary", "workers.options", "observe", "probes")
+OPEN_SECTIONS = (
+    "equation", "initial", "boundary", "workers.options", "observe", "probes", "data", "fit",
+)  # fmt: skip
 #: settings that may change when a run is resumed, in addition to ``INCIDENTAL``
 CONTINUING = ("time.end", "device.name")
 
@@ -249,6 +243,12 @@ class Settings(_Section):
     sweep: Sweep = Sweep()
     workers: Workers = Workers()
     experiment: Experiment = Experiment()
+    data: dict[str, Any] = Field(
+        default={}, description="the data of pdesim fit, such as {file: film.h5}"
+    )
+    fit: dict[str, Any] = Field(
+        default={}, description="bounds for each parameter, such as {equation.D: [1e-4, 1e-2]}"
+    )
     #: a name of the run for pictures and tables
     label: Name | None = Field(default=None, description="text of at most 200 characters, or null")
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0

@@ -36,6 +36,7 @@ FLOORS = (
     "schema",
     "completion",
     "sweeps",
+    "fitting",
     "verify",
     "bench",
     "converge",

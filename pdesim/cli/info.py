@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pdesim.cli.arguments import Parser, one_path
+
+if TYPE_CHECKING:
+    from pdesim.fitting.folder import FitFolder
 
 
 def parser() -> Parser:
@@ -12,7 +16,8 @@ def parser() -> Parser:
     result = Parser(
         "info",
         "PATH [--json]",
-        "Print the settings, the state and the fields of a run, or a table of a sweep's runs.",
+        "Print the settings, the state and the fields of a run, a table of a sweep's runs, or the\n"
+        "result of a fit.",
         "  pdesim info outputs/heat/2026-01-01_12-00-00\n  pdesim info RUN/snapshots.h5 --json",
     )
     result.add_argument("--json", action="store_true", help="print JSON")
@@ -21,9 +26,29 @@ def parser() -> Parser:
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command and return the exit code."""
+    from pathlib import Path
+
     from pdesim.cli.run_table import show_info
+    from pdesim.fitting.folder import FitFolder
 
     command = parser()
     options = command.read(arguments)
-    show_info(one_path(command, options.words), options.json)
+    path = one_path(command, options.words)
+    if FitFolder(Path(path)).contains_fit:
+        show_fit(FitFolder(Path(path)), options.json)
+    else:
+        show_info(path, options.json)
     return 0
+
+
+def show_fit(fit: FitFolder, as_json: bool) -> None:
+    """Print the stored result of a fit."""
+    found = fit.read_result()
+    if as_json:
+        import json
+
+        print(json.dumps(found, indent=1))
+    else:
+        from pdesim.files import dump_yaml
+
+        print(dump_yaml(found), end="")

@@ -28,8 +28,8 @@ _PATH_ERRORS = (
 
 #: commands; each is implemented by the module of the same name in this package
 COMMANDS = (
-    "list", "new", "analyze", "render", "resume", "branch", "rerun", "recover", "info", "compare",
-    "export", "verify", "converge", "bench", "schema", "completion",
+    "list", "new", "analyze", "fit", "render", "resume", "branch", "rerun", "recover", "info",
+    "compare", "export", "verify", "converge", "bench", "schema", "completion",
 )  # fmt: skip
 
 #: a command that the scripts of ``pdesim completion`` call
@@ -37,6 +37,8 @@ HIDDEN_COMMAND = "complete"
 
 #: sections of settings that have an effect only on sweeps (-m)
 SWEEP_SECTIONS = ("sweep", "workers")
+#: sections of settings that have an effect only on fits
+FIT_SECTIONS = ("data", "fit")
 #: number of values of a sweep that are checked before it starts; each check takes up to 0.2 s
 MOST_CHECKED = 20
 
@@ -62,6 +64,7 @@ pdesim: equations as text in YAML, run as fast TensorFlow programs on CPU or GPU
   pdesim list [NAME]                             equations, steppers, functions and all choices
   pdesim new NAME                                an equation file to start from
   pdesim analyze equation=brusselator            steady states, their stability, patterns
+  pdesim fit equation=heat data=film.h5 'fit={equation.D: [1e-4, 1e-2]}'   fit parameters to data
   pdesim render PATH [animation.colormap=magma]  draw a run, or all runs of a sweep, again
   pdesim resume RUN [time.end=200]               resume a stopped run, bit for bit
   pdesim branch RUN [--at TIME] equation.F=0.05  a new run from a frame, with other settings
@@ -183,12 +186,11 @@ def _run(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> int
     from pdesim.files import make_folder
 
     config, composed, plan = _planned(overrides, config_dir, trusted)
-    unused = [text for text in overrides if text.partition("=")[0].split(".")[0] in SWEEP_SECTIONS]
-    if unused:
-        print(
-            f"pdesim: {' '.join(unused)} has no effect on a single run; -m starts a sweep",
-            file=sys.stderr,
-        )
+    for sections, use in ((SWEEP_SECTIONS, "-m starts a sweep"), (FIT_SECTIONS, "see pdesim fit")):
+        unused = [text for text in overrides if text.partition("=")[0].split(".")[0] in sections]
+        if unused:
+            line = f"pdesim: {' '.join(unused)} has no effect on a single run; {use}"
+            print(line, file=sys.stderr)
     make_folder(composed.run_folder)
     with reported_in(composed.run_folder):
         run_as_job(config, lambda: _job(composed.values, composed.settings, plan))

@@ -19,9 +19,9 @@ def parser() -> Parser:
     return Parser(
         "resume",
         "RUN [SETTING=VALUE ...]",
-        "Resume a run that was stopped or killed, bit for bit, or extend a finished run to a\n"
-        "later time.end. Only time.end, time.wall_limit, output.checkpoint, device, label and\n"
-        "animation can be changed.",
+        "Resume a run or a fit that was stopped or killed, bit for bit, or extend a finished run\n"
+        "to a later time.end. Only time.end, time.wall_limit, output.checkpoint, device, label\n"
+        "and animation of a run can be changed.",
         "  pdesim resume outputs/heat/RUN\n  pdesim resume outputs/heat/RUN time.end=200",
     )
 
@@ -31,11 +31,18 @@ def run(arguments: Sequence[str]) -> int:
     from rich.console import Console
 
     from pdesim.config import nested_values
+    from pdesim.fitting.folder import FitFolder
     from pdesim.run.continuation import continue_run
 
     command = parser()
     folder, overrides = path_and_settings(command, command.read(arguments).words)
     folder = folder.parent if folder.is_file() else folder
+    if FitFolder(folder).contains_fit:
+        from pdesim.cli.fit import show
+        from pdesim.fitting.run import resume_fit
+
+        show(resume_fit(folder, overrides, Console(stderr=True, highlight=False)))
+        return 0
     rest = continue_run(folder, nested_values(overrides), explicit=True)
     return carry_on(rest, folder, Console(stderr=True))
 

@@ -52,9 +52,12 @@ def open_override(override: str) -> str:
 
     In sections whose keys the user chooses, ``equation.A=1`` becomes ``++equation.A=1``, which sets
     or adds the key. In ``animation.field=sqrt(u)`` the formula is quoted, because Hydra would
-    interpret it as a function call. All other overrides are unchanged.
+    interpret it as a function call. ``data=film.h5`` becomes ``++data.file=film.h5``. All other
+    overrides are unchanged.
     """
     key, _, value = override.partition("=")
+    if key == "data" and not value.lstrip().startswith("{"):
+        key, override = "data.file", f"data.file={value}"
     if key == "animation.field" and "(" in value and not value.startswith(("'", '"')):
         return f"{key}='{value}'"
     inside = key.startswith(tuple(f"{section}." for section in OPEN_SECTIONS))

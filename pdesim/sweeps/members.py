@@ -154,7 +154,7 @@ def program_of(member: Member) -> str:
     The key of a member that cannot share a program contains its number.
     """
     plan = member.plan
-    if plan.equation.steady or not _can_share(plan):
+    if plan.equation.steady or not can_share(plan):
         return f"{ALONE} {member.number}"
     sections = ("grid", "domain", "boundary", "operators", "device")
     recorded = ("observe", "probes", "observe_every", "stop")
@@ -182,7 +182,7 @@ def _without_numbers(equation: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _can_share(plan: Plan) -> bool:
+def can_share(plan: Plan) -> bool:
     """Return whether the parameters of a plan can be arguments of a shared program.
 
     This is not so for iterative solvers, because the members would wait for each other, and for
