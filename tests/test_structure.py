@@ -36,6 +36,7 @@ FLOORS = (
     "schema",
     "completion",
     "sweeps",
+    "datasets",
     "verify",
     "bench",
     "converge",

@@ -29,7 +29,7 @@ _PATH_ERRORS = (
 #: commands; each is implemented by the module of the same name in this package
 COMMANDS = (
     "list", "new", "analyze", "render", "resume", "branch", "rerun", "recover", "info", "compare",
-    "export", "verify", "converge", "bench", "schema", "completion",
+    "export", "dataset", "verify", "converge", "bench", "schema", "completion",
 )  # fmt: skip
 
 #: a command that the scripts of ``pdesim completion`` call
@@ -70,6 +70,7 @@ pdesim: equations as text in YAML, run as fast TensorFlow programs on CPU or GPU
   pdesim info PATH [--json]                      settings, state and fields of a run or a sweep
   pdesim compare A B [--field u] [--json]        norms of the difference of two runs
   pdesim export PATH --to netcdf                 also well, pdebench, vti, npz, xdmf
+  pdesim dataset equation=heat ... --to well     a data set of trajectories for machine learning
   pdesim verify equation=heat operators.order=4  measured orders of accuracy
   pdesim converge equation=heat grid=64          the error in space of a problem, from three grids
   pdesim bench equation=heat --sizes 64,256      the speed of the step loop
