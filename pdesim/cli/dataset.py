@@ -26,9 +26,7 @@ def parser() -> Parser:
     result.add_argument("--to", metavar="FORMAT", help="well, pdebench or npz")
     result.add_argument("--output", metavar="FOLDER", help="the folder of the data set")
     result.add_config_dir()
-    result.add_argument(
-        TRUST, action="store_true", help="files in --config-dir may set everything"
-    )
+    result.add_argument(TRUST, action="store_true", help="files in --config-dir may set everything")
     return result
 
 

@@ -18,6 +18,7 @@ from pdesim.datasets.records import Record, number_or_text
 from pdesim.datasets.statistics import STATIONARY, Statistics, total
 from pdesim.errors import OutputError
 from pdesim.files import dump_yaml, replacing, write_text
+from pdesim.sweeps.values import Interval
 
 README, STATS, TABLE = "README.md", "stats.yaml", "trajectories.csv"
 #: definition of a stationary trajectory, for people
@@ -44,10 +45,12 @@ def write_card(folder: Path, design: Design, layout: Layout, done: Finished) -> 
     try:
         stats = split_statistics(done).get("train", Statistics()).as_stats()
         write_text(folder / STATS, dump_yaml(stats))
-        with replacing(folder / TABLE) as temporary:
-            with temporary.open("w", newline="", encoding="utf-8") as file:
-                csv.writer(file, lineterminator="\n").writerows(_rows(design, layout, done))
-        write_text(folder / README, "\n".join(_readme(folder, design, layout, done)) + "\n")
+        with (
+            replacing(folder / TABLE) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
+            csv.writer(file, lineterminator="\n").writerows(_rows(design, layout, done))
+        write_text(folder / README, "\n".join(_readme(design, layout, done)) + "\n")
     except OSError as error:
         raise OutputError(
             f"{folder} cannot be written to ({error.strerror or error})",
@@ -160,7 +163,7 @@ def _rows(design: Design, layout: Layout, done: Finished) -> Iterator[list[Any]]
             yield [number, shard.split, state, place.file.as_posix(), place.key, *values, ""]
 
 
-def _readme(folder: Path, design: Design, layout: Layout, done: Finished) -> Iterator[str]:
+def _readme(design: Design, layout: Layout, done: Finished) -> Iterator[str]:
     about = describe(design, done)
     equation = about["equation"]
     counts = ", ".join(f"{count} {split}" for split, count in about["trajectories"].items())
@@ -170,12 +173,14 @@ def _readme(folder: Path, design: Design, layout: Layout, done: Finished) -> Ite
     yield from ("", _table(("parameter", "values"), _parameters(design, equation)))
     yield from ("", "## Numerical solution", "")
     yield _table(("", ""), _solution(design, about))
-    yield from ("", "## Files", "", f"{layout.about}. `{TABLE}` has a row for every trajectory:")
-    yield f"its split, its state, its file, its place there (`key`), and {_listed(design.columns)}."
-    yield f"`{STATS}` contains the statistics of the train split, `dataset.yaml` those of all"
-    yield "splits, and all settings. Deviations are those of the population; `delta` stands for"
-    yield "the difference of consecutive frames."
-    yield from ("", "## Use", "", *_usage(folder, layout), "", "## Trajectories left out", "")
+    yield from ("", "## Files", "", f"- `data/`: {layout.about}.")
+    yield f"- `{TABLE}`: a row for every trajectory, with its split, its state (stored, stationary,"
+    yield f"  failed), its file, its place there (`key`), and {_listed(design.columns)}."
+    yield f"- `{STATS}`: mean, std and rms of each field, and of the differences of consecutive"
+    yield "  frames (`delta`), in the train split. Deviations are those of the population."
+    yield "- `dataset.yaml`: this description for programs, statistics of all splits, all settings."
+    yield from ("", "## Use", "", "In the folder of the data set:", "", "```python")
+    yield from (*layout.usage, "```", "", "## Trajectories left out", "")
     yield from _left_out(about)
 
 
@@ -184,7 +189,8 @@ def _parameters(design: Design, equation: Mapping[str, Any]) -> Iterator[tuple[s
         if f"equation.{name}" not in design.swept:
             yield name, f"{value:g}"
     for name, word in design.swept.items():
-        if hasattr(word, "low"):
+        name = name.removeprefix("equation.")
+        if isinstance(word, Interval):
             scale = ", logarithmic" if word.log else ""
             yield name, f"{word.low:g} to {word.high:g}{scale}"
         else:
@@ -199,7 +205,7 @@ def _solution(design: Design, about: Mapping[str, Any]) -> Iterator[tuple[str, s
     yield "fields", ", ".join(about["fields"])
     cells, extent = (" x ".join(f"{n:g}" for n in grid[key]) for key in ("cells", "extent"))
     yield "grid", f"{cells} cells (x first) on {extent}, from {grid['origin']}"
-    yield "boundary", repr(plan.problem.boundary.describe(plan.equation.fields, plan.grid.axes))
+    yield "boundary", _boundary(design)
     yield "time", f"{time['frames']} frames from {time['start']:g} to {time['end']:g}"
     for name, value in about["method"].items():
         yield name, str(value)
@@ -214,6 +220,14 @@ def _solution(design: Design, about: Mapping[str, Any]) -> Iterator[tuple[str, s
     yield "versions", ", ".join(f"{k} {v}" for k, v in about["versions"].items())
 
 
+def _boundary(design: Design) -> str:
+    """Return the kinds of boundary conditions as text, one kind if all sides have the same."""
+    plan = design.plan
+    kinds = plan.problem.boundary.describe(plan.equation.fields, plan.grid.axes)
+    different = {kind for pair in kinds.values() for kind in pair}
+    return different.pop() if len(different) == 1 else repr(kinds)
+
+
 def _table(header: tuple[str, str], rows: Iterator[tuple[str, str]]) -> str:
     lines = [f"| {header[0]} | {header[1]} |", "|---|---|"]
     lines += [f"| {name} | {value.replace('|', chr(92) + '|')} |" for name, value in rows]
@@ -224,18 +238,13 @@ def _listed(names: Sequence[str]) -> str:
     return "the values of " + ", ".join(f"`{name}`" for name in names)
 
 
-def _usage(folder: Path, layout: Layout) -> Iterator[str]:
-    yield "In the folder of the data set:"
-    yield from ("", "```python", *layout.usage, "```")
-
-
 def _left_out(about: Mapping[str, Any]) -> Iterator[str]:
     if about["failed"]:
         yield from (f"- {number}: {cause}" for number, cause in about["failed"].items())
     else:
         yield "None."
     yield from ("", "## Stationary trajectories", "")
-    yield f"Stored, but listed, since {about['stationary_criterion']}:"
+    yield f"Trajectories are stored, and listed here, if {about['stationary_criterion']}:"
     numbers = about["stationary"]
     few = ", ".join(map(str, numbers[:50])) or "none"
     yield few + (f", and {len(numbers) - 50} more (`{TABLE}`)" if len(numbers) > 50 else "") + "."

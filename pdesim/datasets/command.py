@@ -12,8 +12,8 @@ from rich.console import Console
 
 from pdesim.datasets.card import describe, write_card
 from pdesim.datasets.compute import Work, compute_shards
-from pdesim.datasets.design import Design, Shard, build_design
-from pdesim.datasets.layouts import DATA, WORK, Layout, build_layout, check_format
+from pdesim.datasets.design import Shard, build_design
+from pdesim.datasets.layouts import DATA, WORK, build_layout, check_format
 from pdesim.datasets.records import (
     Record,
     begin,
@@ -79,6 +79,7 @@ def make_dataset(
             failed = {n: code for _, record in done for n, (_, code) in record.failed.items()}
         else:
             _print(console, f"{folder} is complete already")
+            shutil.rmtree(folder / WORK, ignore_errors=True)
             failed = dict.fromkeys(complete.get("failed") or {}, DivergedError.exit_code)
     if failed:
         _print(console, f"{len(failed)} of {len(design.jobs)} trajectories failed; README.md and")
@@ -128,9 +129,7 @@ def _finished(work: Work, shard: Shard) -> Record | None:
     return record if all((work.folder / file).is_file() for file in files) else None
 
 
-def _finish(
-    work: Work, request: Mapping[str, Any], done: Sequence[tuple[Shard, Record]]
-) -> None:
+def _finish(work: Work, request: Mapping[str, Any], done: Sequence[tuple[Shard, Record]]) -> None:
     """Join the files of the shards, and write the card. The description comes last."""
     design, layout, folder = work.design, work.layout, work.folder
     if not any(record.stored for _, record in done):

@@ -31,7 +31,7 @@ from pdesim.export.source import Source, read_source
 from pdesim.output import RunFolder
 from pdesim.output.checkpoint import read_checkpoint
 from pdesim.run.job import Outcome
-from pdesim.run.stopping import WALL_LIMIT_EXIT, stop_requests
+from pdesim.run.stopping import stop_requests
 from pdesim.sweeps.compose import Composer
 from pdesim.sweeps.compute import compute, sort_prepared
 from pdesim.sweeps.members import ALONE, Member, largest_batch, prepare_member, program_of
@@ -183,9 +183,7 @@ def _prepare(work: Work, numbers: Sequence[int]) -> tuple[list[Outcome], list[Me
     """Plan trajectories, or what is left of them."""
     with work.console.status("planning"):
         prepared = [
-            prepare_member(
-                number, work.run_folder(number), work.design.jobs[number], work.compose
-            )
+            prepare_member(number, work.run_folder(number), work.design.jobs[number], work.compose)
             for number in numbers
         ]
     return sort_prepared(prepared, work.console)
@@ -216,9 +214,7 @@ def _check(outcomes: Sequence[Outcome], reason: tuple[str, int] | None) -> None:
             raise one.error
 
 
-def _write(
-    work: Work, shard: Shard, outcomes: dict[int, Outcome], seconds: float
-) -> Record:
+def _write(work: Work, shard: Shard, outcomes: dict[int, Outcome], seconds: float) -> Record:
     """Write the trajectories of a shard that have not failed, and return its record."""
     began = time.monotonic()
     sources: dict[int, Source] = {}
@@ -247,7 +243,7 @@ def _write(
         stored=tuple(sources),
         failed=failed,
         stationary=tuple(n for n, summary in summaries.items() if summary.stationary),
-        statistics=total((s.statistics for s in summaries.values())) if sources else Statistics(),
+        statistics=total(s.statistics for s in summaries.values()) if sources else Statistics(),
         steps=steps,
         seconds=round(seconds + time.monotonic() - began, 3),
         device=device,

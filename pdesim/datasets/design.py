@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from pdesim.config.compose import Composed, compose_settings, is_given
-from pdesim.config.override_text import override_text
 from pdesim.datasets.settings import SPLITS, DatasetSettings
 from pdesim.errors import ConfigError
 from pdesim.plan import Plan, build_plan
@@ -201,5 +200,7 @@ def assign(count: int, fractions: Sequence[float], seed: int) -> dict[str, list[
     ends = np.cumsum(sizes)
     parts = np.split(order, ends[:-1])
     return {
-        split: sorted(map(int, part)) for split, part in zip(SPLITS, parts, strict=True) if len(part)
+        split: sorted(map(int, part))
+        for split, part in zip(SPLITS, parts, strict=True)
+        if len(part)
     }

@@ -50,7 +50,7 @@ class Layout(Protocol):
         """Lines of Python that load the data set, in its folder."""
 
     def files(self, shard: Shard, stored: Sequence[int]) -> list[Path]:
-        """Return the files of a shard, of whose trajectories those with these numbers are stored."""
+        """Return the files of a shard, given the numbers of its stored trajectories."""
 
     def write(self, sources: Sequence[Source], paths: Sequence[Path]) -> None:
         """Write trajectories to the files of a shard, each of which appears when it is complete."""
@@ -82,7 +82,7 @@ class Well:
         "",
         'train = WellDataset(path=".", well_split_name="train", n_steps_input=1, n_steps_output=1,',
         "                    use_normalization=True, normalization_type=ZScoreNormalization)",
-        'sample = train[0]  # input_fields, output_fields: (time, x, y, field)',
+        "sample = train[0]  # input_fields, output_fields: (time, x, y, field)",
     )
 
     def files(self, shard: Shard, stored: Sequence[int]) -> list[Path]:
@@ -141,6 +141,7 @@ class Pdebench:
     def join(self, folder: Path, split: str, parts: Sequence[Path]) -> None:
         """See :meth:`Layout.join`. Groups are copied as they are, without decompression."""
         target = folder / self._joined(split)
+        target.parent.mkdir(exist_ok=True)
         with atomic_target(target, overwrite=True) as temporary, creating(temporary) as file:
             (_join_tensors if self.tensor else _join_groups)(file, parts)
 
@@ -207,7 +208,7 @@ def check_format(name: str | None) -> str:
     Raises:
         ConfigError: if it is missing or unknown.
     """
-    if name not in LAYOUTS:
+    if name is None or name not in LAYOUTS:
         given = f"unknown format {name!r}" if name else "the format of the data set is missing"
         raise ConfigError(given, nearest(str(name), LAYOUTS), "--to FORMAT")
     return name
