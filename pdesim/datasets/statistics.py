@@ -34,9 +34,9 @@ class Moments:
     @classmethod
     def of(cls, values: np.ndarray) -> Moments:
         """Return the moments of all values of an array, computed in float64."""
-        values = values.astype(np.float64, copy=False)
-        mean = float(values.mean())
-        return cls(values.size, mean, float(np.square(values - mean).sum()))
+        mean = float(values.mean(dtype=np.float64))
+        deviations = values - mean
+        return cls(values.size, mean, float(np.square(deviations, out=deviations).sum()))
 
     def __add__(self, other: Moments) -> Moments:
         """Return the moments of the union of two sets."""
@@ -132,24 +132,23 @@ def summarise(source: Source, dtype: np.dtype | None = None) -> Summary:
     values = dict.fromkeys(source.fields, Moments())
     deltas: dict[str, Moments] = {}
     before: dict[str, np.ndarray] = {}
-    change, finite = math.inf, True
-    for _, frame in source.frames():
+    change = math.inf
+    for index, frame in source.frames():
         with np.errstate(over="ignore"):  # the result is infinite, which is found below
             stored = {name: a.astype(dtype or a.dtype, copy=False) for name, a in frame.items()}
-        finite = finite and all(np.isfinite(array).all() for array in stored.values())
-        if not finite:
-            break
+        if not all(np.isfinite(array).all() for array in stored.values()):
+            return Summary(Statistics(), False, math.inf)
         now = {name: array.astype(np.float64) for name, array in stored.items()}
         for name, array in now.items():
             values[name] += Moments.of(array)
             if before:
                 deltas[name] = deltas.get(name, Moments()) + Moments.of(array - before[name])
-        if before:
+        if before and index == len(source.times) - 1:
             change = max(_relative(now[name] - before[name], now[name]) for name in now)
         before = now
     if source.mask is not None:
-        values["mask"] = Moments.of(source.mask)
-    return Summary(Statistics(values, deltas), finite, change)
+        values["mask"] = Moments.of(source.mask.astype(np.float64))
+    return Summary(Statistics(values, deltas), True, change)
 
 
 def _relative(difference: np.ndarray, array: np.ndarray) -> float:

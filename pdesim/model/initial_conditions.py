@@ -202,7 +202,7 @@ class _Generators:
         """Return a sum of Gaussians, continued periodically along periodic axes, in [0, 1]."""
         *limits, occurrence = arguments
         fewest, most, weak, strong, wide, narrow = (
-            self._number(limit, "argument of random_gaussians(...)", evaluate) for limit in limits
+            self._number(limit, "value in random_gaussians(...)", evaluate) for limit in limits
         )
         if not (1 <= fewest <= most <= MOST_SPOTS and 0 < weak <= strong and 0 < wide <= narrow):
             raise ConfigError(
@@ -244,11 +244,11 @@ class _Generators:
 
         Across the surface, the value follows a tanh of width ``smoothness * radius`` (0: sharp).
         """
-        size = self._number(radius, "radius", evaluate)
+        size = self._number(radius, "radius in spots(...)", evaluate)
         width = 0.0
         if smoothness is not None:
-            width = size * self._number(smoothness, "smoothness", evaluate)
-        requested = self._number(count, "count", evaluate)
+            width = size * self._number(smoothness, "smoothness in spots(...)", evaluate)
+        requested = self._number(count, "count in spots(...)", evaluate)
         balls = max(round(requested), int(requested > 0))
         if balls > MOST_SPOTS:
             raise ConfigError(f"spots(...) has a count of {balls}", f"at most {MOST_SPOTS}")
@@ -269,14 +269,11 @@ class _Generators:
         return result
 
     def _number(self, argument: sympy.Expr, name: str, evaluate: Evaluator) -> float:
-        """Return the value of an argument of ``spots``, which must be a single number."""
+        """Return the value of an argument, which must be a single number that is not negative."""
         value = np.asarray(evaluate(argument), dtype=float)
         if value.ndim or not np.isfinite(value) or value < 0:
             given = f"varies from cell to cell ({argument})" if value.ndim else f"is {value:g}"
-            raise ConfigError(
-                f"the {name} in spots(...) {given}",
-                "one number that is not negative: spots(count, radius, smoothness)",
-            )
+            raise ConfigError(f"the {name} {given}", "one number that is not negative")
         return float(value)
 
     def _add_ball(

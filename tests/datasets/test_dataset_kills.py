@@ -63,14 +63,15 @@ def wait_for(process, pattern: str, folder: Path, count: int = 1) -> None:
         time.sleep(0.005)
 
 
+@pytest.mark.slow
 def test_a_killed_data_set_continues_to_the_same_bits(reference, tmp_path):
     to, expected = reference
     arguments = [*WORDS, "--to", to, "--output", "data"]
     work = tmp_path / "data" / ".pdesim"
     # in the first batch before and after its checkpoints, while shards are written, at the end
     for pattern, count in (
-        ("runs/*/snapshots.h5", 2), ("runs/*/checkpoint.h5", 2), ("runs/*/checkpoint.previous.h5", 4),
-        ("records/*", 1), ("records/*", 2), ("records/*", 4),
+        ("runs/*/snapshots.h5", 2), ("runs/*/checkpoint.h5", 2),
+        ("runs/*/checkpoint.previous.h5", 4), ("records/*", 1), ("records/*", 2), ("records/*", 4),
     ):  # fmt: skip
         process = start(arguments, tmp_path, os.environ)
         wait_for(process, pattern, work, count)
@@ -82,6 +83,7 @@ def test_a_killed_data_set_continues_to_the_same_bits(reference, tmp_path):
     assert contents(tmp_path / "data") == expected
 
 
+@pytest.mark.slow
 def test_a_stopped_data_set_keeps_its_finished_shards(reference, tmp_path):
     to, expected = reference
     arguments = [*WORDS, "--to", to, "--output", "data"]
