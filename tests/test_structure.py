@@ -37,6 +37,7 @@ FLOORS = (
     "completion",
     "sweeps",
     "datasets",
+    "dense",
     "verify",
     "bench",
     "converge",

@@ -57,6 +57,7 @@ pdesim: equations as text in YAML, run as fast TensorFlow programs on CPU or GPU
   pdesim -m equation=gray_scott equation.F=0.03,0.04,0.05      a sweep
   pdesim --config-dir my equation=NAME           your own my/equation/NAME.yaml; files in my/ may
                                                  not set Hydra's own settings without --trust-config
+  pdesim equation=linear_system n=5000           a dense linear system A x = y; A=A.npy y=y.npy
   pdesim equation=custom "equation.rhs={u: '0.001*laplacian(u) + u - u**3'}"
 
   pdesim list [NAME]                             equations, steppers, functions and all choices
@@ -146,6 +147,7 @@ def _dispatch(arguments: list[str]) -> int:
 def _hydra(arguments: list[str]) -> int:
     """Check the arguments, and then start a run, a sweep, or one of Hydra's own functions."""
     from pdesim.config.compose import compose_settings, open_override
+    from pdesim.dense.settings import chosen_system
     from pdesim.files import check_sweep_folder
     from pdesim.sweeps.compose import Composer
     from pdesim.sweeps.overrides import first_values, members
@@ -153,6 +155,12 @@ def _hydra(arguments: list[str]) -> int:
     trusted = TRUST in arguments
     flags, overrides, config_dir = sort_words([word for word in arguments if word != TRUST])
     check_options(flags)
+    if system := chosen_system(overrides):
+        from pdesim.dense.command import run_linear_system
+
+        if flags:
+            raise ConfigError(f"{' '.join(flags)} does not apply to equation={system}")
+        return run_linear_system(system, overrides)
     for_hydra = flags + [open_override(o) for o in overrides]
     foreign = config_dir is not None or any(o.startswith("hydra.searchpath") for o in overrides)
     if any(flag.partition("=")[0] in PASSED_ON for flag in flags):
