@@ -37,6 +37,8 @@ FLOORS = (
     "completion",
     "sweeps",
     "fitting",
+    "datasets",
+    "dense",
     "verify",
     "bench",
     "converge",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from pdesim.cli.arguments import Parser, check_outputs, settings_only
+from pdesim.config.folders import other_configs
 
 #: suffixes of plots, which determine their format
 PLOTS = (".png", ".pdf", ".svg", ".eps", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
@@ -14,15 +16,20 @@ def parser() -> Parser:
     """Return the parser of the command's arguments."""
     result = Parser(
         "bench",
-        "[SETTING=VALUE ...] [--sizes 64,128] [--repeats N] [--json] [--markdown FILE] "
+        "[linear_system] [SETTING=VALUE ...] [--sizes 64,128] [--repeats N] [--seconds S] [--json] "
+        "[--markdown FILE] "
         "[--plot FILE.png] [--overwrite] [--config-dir DIR]",
         "Measure the speed of time steps on grids of several sizes, and compare it with NumPy and\n"
         "the memory bandwidth.",
-        "  pdesim bench equation=heat --sizes 64,256,1024",
+        "  pdesim bench equation=heat --sizes 64,256,1024\n"
+        "  pdesim bench linear_system --sizes 1000,5000 --seconds 20",
     )
     result.add_argument("--sizes", metavar="64,128", help="cells per axis")
     result.add_argument(
         "--repeats", metavar="N", help="number of measurements whose median is reported"
+    )
+    result.add_argument(
+        "--seconds", metavar="S", help="of linear systems: the longest time of one solution"
     )
     result.add_argument("--json", action="store_true", help="print JSON")
     result.add_argument("--markdown", metavar="FILE", help="write the table as Markdown, too")
@@ -38,8 +45,27 @@ def run(arguments: Sequence[str]) -> int:
 
     command = parser()
     given = vars(command.read(arguments))
+    seconds = given.pop("seconds")
+    if given["words"] and given["words"][0] in other_configs():
+        return _run_system(command, given, seconds)
+    if seconds is not None:
+        command.error("--seconds applies to linear systems only")
     overrides = settings_only(command, given.pop("words"))
     files = {f"--{name}": given[name] for name in ("markdown", "plot")}
     check_outputs(files, given.pop("overwrite"), {"--plot": PLOTS})
     chosen = {name: value for name, value in given.items() if value is not None}
     return run_bench(overrides, Options(**chosen))
+
+
+def _run_system(command: Parser, given: dict[str, Any], seconds: str | None) -> int:
+    """Measure the solution of linear systems, and return the exit code."""
+    from pdesim.dense.bench import run_bench_system
+
+    name, *words = given["words"]
+    unused = [f"--{key}" for key in ("markdown", "plot", "config_dir") if given[key] is not None]
+    if unused:
+        command.error(f"{', '.join(unused)} cannot be used with {name}")
+    overrides = settings_only(command, words)
+    return run_bench_system(
+        name, overrides, given["sizes"], given["repeats"], seconds, given["json"]
+    )

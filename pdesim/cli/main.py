@@ -29,7 +29,7 @@ _PATH_ERRORS = (
 #: commands; each is implemented by the module of the same name in this package
 COMMANDS = (
     "list", "new", "analyze", "fit", "render", "resume", "branch", "rerun", "recover", "info",
-    "compare", "export", "verify", "converge", "bench", "schema", "completion",
+    "compare", "export", "dataset", "verify", "converge", "bench", "schema", "completion",
 )  # fmt: skip
 
 #: a command that the scripts of ``pdesim completion`` call
@@ -59,6 +59,7 @@ pdesim: equations as text in YAML, run as fast TensorFlow programs on CPU or GPU
   pdesim -m equation=gray_scott equation.F=0.03,0.04,0.05      a sweep
   pdesim --config-dir my equation=NAME           your own my/equation/NAME.yaml; files in my/ may
                                                  not set Hydra's own settings without --trust-config
+  pdesim equation=linear_system n=5000           a dense linear system A x = y; A=A.npy y=y.npy
   pdesim equation=custom "equation.rhs={u: '0.001*laplacian(u) + u - u**3'}"
 
   pdesim list [NAME]                             equations, steppers, functions and all choices
@@ -73,6 +74,7 @@ pdesim: equations as text in YAML, run as fast TensorFlow programs on CPU or GPU
   pdesim info PATH [--json]                      settings, state and fields of a run or a sweep
   pdesim compare A B [--field u] [--json]        norms of the difference of two runs
   pdesim export PATH --to netcdf                 also well, pdebench, vti, npz, xdmf
+  pdesim dataset equation=heat ... --to well     a data set of trajectories for machine learning
   pdesim verify equation=heat operators.order=4  measured orders of accuracy
   pdesim converge equation=heat grid=64          the error in space of a problem, from three grids
   pdesim bench equation=heat --sizes 64,256      the speed of the step loop
@@ -148,6 +150,7 @@ def _dispatch(arguments: list[str]) -> int:
 def _hydra(arguments: list[str]) -> int:
     """Check the arguments, and then start a run, a sweep, or one of Hydra's own functions."""
     from pdesim.config.compose import compose_settings, open_override
+    from pdesim.dense.settings import chosen_system
     from pdesim.files import check_sweep_folder
     from pdesim.sweeps.compose import Composer
     from pdesim.sweeps.overrides import first_values, members
@@ -155,6 +158,12 @@ def _hydra(arguments: list[str]) -> int:
     trusted = TRUST in arguments
     flags, overrides, config_dir = sort_words([word for word in arguments if word != TRUST])
     check_options(flags)
+    if system := chosen_system(overrides):
+        from pdesim.dense.command import run_linear_system
+
+        if flags:
+            raise ConfigError(f"{' '.join(flags)} does not apply to equation={system}")
+        return run_linear_system(system, overrides)
     for_hydra = flags + [open_override(o) for o in overrides]
     foreign = config_dir is not None or any(o.startswith("hydra.searchpath") for o in overrides)
     if any(flag.partition("=")[0] in PASSED_ON for flag in flags):

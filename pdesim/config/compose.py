@@ -27,6 +27,7 @@ from pdesim.config import files as config_files
 from pdesim.config.folders import CONFIG_NAME, config_folder
 from pdesim.config.folders import choices as choices  # imported from here by other modules
 from pdesim.config.folders import groups as groups
+from pdesim.config.folders import other_configs as other_configs
 from pdesim.config.messages import translate_errors
 from pdesim.config.trust import (
     FOLDERS,
@@ -170,6 +171,25 @@ def compose_config(overrides: Sequence[str], config_dir: str | None = None) -> D
         config = compose(CONFIG_NAME, [*overrides, *extra], return_hydra_config=True)
         _check_parameters_known(config, overrides, extra)
     return config
+
+
+def compose_other(name: str, overrides: Sequence[str]) -> tuple[dict[str, Any], Path]:
+    """Compose the settings of a problem that is not a differential equation.
+
+    Args:
+        name: a name in :func:`pdesim.config.folders.other_configs`.
+        overrides: arguments of the command line, without ``equation=``.
+
+    Returns:
+        The settings as plain values, and the folder of the run.
+
+    Raises:
+        ConfigError: if Hydra cannot compose the settings.
+    """
+    with translate_errors(overrides, None), _initialised_hydra():
+        config = compose(name, list(overrides), return_hydra_config=True)
+        HydraConfig.instance().set_config(config)  # for ${hydra:...}
+        return plain(config), Path(config.hydra.run.dir)
 
 
 def _check_parameters_known(

@@ -28,6 +28,14 @@ def groups() -> list[str]:
     return sorted(path.name for path in config_folder().iterdir() if path.is_dir())
 
 
+def other_configs() -> list[str]:
+    """Return the names of the configs of problems that are not differential equations.
+
+    Each is a file beside the primary config, and is chosen by ``equation=NAME``.
+    """
+    return sorted(p.stem for p in config_folder().glob("*.yaml") if p.stem != CONFIG_NAME)
+
+
 def choices(group: str, folders: Sequence[Path] = ()) -> list[str]:
     """Return the names of the configs of a group, in the shipped folder and in other folders."""
     found = set()

@@ -15,6 +15,7 @@ import numpy as np
 
 from pdesim.export.source import Source, check_compatible
 from pdesim.files import creating
+from pdesim.output.deflate import Deflater
 
 _FILTERS = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
 
@@ -68,8 +69,12 @@ def _write_tensor(file: h5py.File, sources: Sequence[Source]) -> None:
 def _write_group(group: h5py.Group, source: Source) -> None:
     shape = (len(source.times), *source.shape, len(source.fields))
     data = group.create_dataset("data", shape, "f4", chunks=(1, *shape[1:]), **_FILTERS)
+    # a frame is a chunk, which is compressed here, since the filters of HDF5 are ten times slower
+    deflater, inside = Deflater(), (0,) * (len(shape) - 1)
     for index, frame in source.frames():
-        data[index] = np.stack([frame[name] for name in source.fields], axis=-1)
+        with np.errstate(over="ignore"):
+            values = np.stack([frame[name] for name in source.fields], axis=-1).astype("<f4")
+        data.id.write_direct_chunk((index, *inside), deflater(values))
     group["grid/t"] = source.times.astype(np.float32)
     for name, axis in source.axes.items():
         group[f"grid/{name}"] = axis.centres.astype(np.float32)

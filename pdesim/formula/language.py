@@ -156,6 +156,17 @@ GENERATORS = {
         "1 inside `count` balls at random positions, 0 outside; the same positions in every field",
         optional=1,
     ),
+    "random_waves": Word(
+        ("n",),
+        None,
+        "smooth noise: n uniform numbers from -1/2 to 1/2 per axis, interpolated by waves",
+    ),
+    "random_gaussians": Word(
+        ("fewest", "most", "weakest", "strongest", "widest", "narrowest"),
+        None,
+        "a sum of fewest to most Gaussians a*exp(-s*r**2) at random positions, scaled to [0, 1]; "
+        "a from weakest to strongest, s from widest to narrowest",
+    ),
     "image": Word(('"file"',), None, "brightness of a picture, 0 to 1, stretched over the domain"),
     "snapshot": Word(
         ('"file"', '"field"', "time"),

@@ -20,7 +20,7 @@ from pdesim.errors import ConfigError, nearest
 from pdesim.formula import Evaluator, Scope, literal, parse
 from pdesim.formula import language as lang
 from pdesim.model.grid import Grid, place_names
-from pdesim.model.resampling import SMOOTHING, low_pass
+from pdesim.model.resampling import SMOOTHING, low_pass, trigonometric
 from pdesim.model.stored_frames import on_grid
 
 #: generators whose values at a given point depend on the grid
@@ -28,6 +28,8 @@ GRID_DEPENDENT = {"random_normal", "random_uniform", "image", "snapshot"}
 
 #: largest number of balls in one ``spots(...)``; each takes at least 50 microseconds
 MOST_SPOTS = 50_000
+#: largest number of cells per axis in ``random_waves``
+MOST_WAVES = 512
 #: largest total number of cells in the bounding boxes of all balls, which take about a minute
 MOST_CELLS = 5e9
 
@@ -185,6 +187,51 @@ class _Generators:
         noise = self._stream(2, self.field, int(occurrence)).random(self._source.shape)
         return lower + (upper - lower) * self._resampled(noise)
 
+    def _random_waves(
+        self, count: sympy.Expr, occurrence: sympy.Integer, evaluate: Evaluator
+    ) -> np.ndarray:
+        """Return uniform numbers on a grid of ``count`` cells per axis, interpolated by waves."""
+        cells = round(self._number(count, "n in random_waves(n)", evaluate))
+        if not 2 <= cells <= MOST_WAVES:
+            raise ConfigError(f"random_waves({cells})", f"a number from 2 to {MOST_WAVES}")
+        shape = (cells,) * self.grid.dimensions
+        values = self._stream(4, self.field, int(occurrence)).random(shape) - 0.5
+        return trigonometric(values, self.grid.shape, self.periodic)
+
+    def _random_gaussians(self, *arguments: sympy.Expr, evaluate: Evaluator) -> np.ndarray:
+        """Return a sum of Gaussians, continued periodically along periodic axes, in [0, 1]."""
+        *limits, occurrence = arguments
+        fewest, most, weak, strong, wide, narrow = (
+            self._number(limit, "value in random_gaussians(...)", evaluate) for limit in limits
+        )
+        if not (1 <= fewest <= most <= MOST_SPOTS and 0 < weak <= strong and 0 < wide <= narrow):
+            raise ConfigError(
+                f"random_gaussians({', '.join(map(str, limits))}) has invalid limits",
+                f"1 <= fewest <= most <= {MOST_SPOTS}, 0 < weakest <= strongest, "
+                "0 < widest <= narrowest",
+            )
+        stream = self._stream(5, self.field, int(occurrence))
+        count = int(stream.integers(round(fewest), round(most), endpoint=True))
+        amplitudes, decays = (
+            stream.uniform(weak, strong, count),
+            stream.uniform(wide, narrow, count),
+        )
+        places = stream.random((count, self.grid.dimensions))
+        total = np.zeros(self.grid.shape)
+        for amplitude, decay, place in zip(amplitudes, decays, places, strict=True):
+            bump = np.asarray(amplitude)
+            for axis in range(self.grid.dimensions):
+                bump = bump * self.grid.broadcast(axis, self._gaussian(axis, place[axis], decay))
+            total += bump
+        return (total - total.min()) / max(np.ptp(total), np.finfo(float).tiny)
+
+    def _gaussian(self, axis: int, fraction: float, decay: float) -> np.ndarray:
+        """Return exp(-decay*distance**2) along an axis, with one image on either side of it."""
+        extent = self.grid.extent[axis]
+        away = self.grid.centres(axis) - self.grid.origin[axis] - fraction * extent
+        images = (-extent, 0.0, extent) if self.periodic[axis] else (0.0,)
+        return sum((np.exp(-decay * (away + image) ** 2) for image in images), np.zeros(()))
+
     def _spots(
         self,
         count: sympy.Expr,
@@ -197,11 +244,11 @@ class _Generators:
 
         Across the surface, the value follows a tanh of width ``smoothness * radius`` (0: sharp).
         """
-        size = self._number(radius, "radius", evaluate)
+        size = self._number(radius, "radius in spots(...)", evaluate)
         width = 0.0
         if smoothness is not None:
-            width = size * self._number(smoothness, "smoothness", evaluate)
-        requested = self._number(count, "count", evaluate)
+            width = size * self._number(smoothness, "smoothness in spots(...)", evaluate)
+        requested = self._number(count, "count in spots(...)", evaluate)
         balls = max(round(requested), int(requested > 0))
         if balls > MOST_SPOTS:
             raise ConfigError(f"spots(...) has a count of {balls}", f"at most {MOST_SPOTS}")
@@ -222,14 +269,11 @@ class _Generators:
         return result
 
     def _number(self, argument: sympy.Expr, name: str, evaluate: Evaluator) -> float:
-        """Return the value of an argument of ``spots``, which must be a single number."""
+        """Return the value of an argument, which must be a single number that is not negative."""
         value = np.asarray(evaluate(argument), dtype=float)
         if value.ndim or not np.isfinite(value) or value < 0:
             given = f"varies from cell to cell ({argument})" if value.ndim else f"is {value:g}"
-            raise ConfigError(
-                f"the {name} in spots(...) {given}",
-                "one number that is not negative: spots(count, radius, smoothness)",
-            )
+            raise ConfigError(f"the {name} {given}", "one number that is not negative")
         return float(value)
 
     def _add_ball(

@@ -7,7 +7,7 @@ continued periodically. On other axes, :func:`low_pass` reflects the values at t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -41,22 +41,60 @@ def low_pass(
     Returns:
         An array of shape ``(..., *shape)``.
     """
+
+    def factor(waves: np.ndarray, old: int, new: int) -> np.ndarray:
+        angle = 2 * np.pi * waves / old
+        return np.where(4 * waves < old, np.exp(-0.5 * (smoothing * angle) ** 2), 0.0)
+
+    return _by_waves(values, shape, periodic, factor)
+
+
+def trigonometric(values: np.ndarray, shape: Sequence[int], periodic: Sequence[bool]) -> np.ndarray:
+    """Evaluate the trigonometric interpolant of values at the cell centres of another grid.
+
+    Waves that are shorter than two cells of the new grid are removed.
+
+    Args:
+        values: the values on the original grid, shape ``(..., *grid.shape)``.
+        shape: the shape of the new grid.
+        periodic: whether each coordinate axis is periodic, x first.
+
+    Returns:
+        An array of shape ``(..., *shape)``.
+    """
+
+    def factor(waves: np.ndarray, old: int, new: int) -> np.ndarray:
+        # on a finer grid, the shortest wave stands for two waves of opposite directions
+        return np.where((2 * waves == old) & (new > old), 0.5, 1.0)
+
+    return _by_waves(values, shape, periodic, factor)
+
+
+def _by_waves(
+    values: np.ndarray,
+    shape: Sequence[int],
+    periodic: Sequence[bool],
+    factor: Callable[[np.ndarray, int, int], np.ndarray],
+) -> np.ndarray:
+    """Multiply the amplitudes of waves by factors, and evaluate them on another grid."""
     for number, cells in enumerate(reversed(shape)):
-        values = _low_pass(values, -1 - number, cells, periodic[number], smoothing)
+        values = _along(values, -1 - number, cells, periodic[number], factor)
     return values
 
 
-def _low_pass(
-    values: np.ndarray, axis: int, cells: int, periodic: bool, smoothing: float
+def _along(
+    values: np.ndarray,
+    axis: int,
+    cells: int,
+    periodic: bool,
+    factor: Callable[[np.ndarray, int, int], np.ndarray],
 ) -> np.ndarray:
     values = np.moveaxis(values, axis, -1)
     if not periodic:
         values = np.concatenate([values, values[..., ::-1]], axis=-1)
     old, new = values.shape[-1], cells * (1 if periodic else 2)
     waves = np.arange(old // 2 + 1)
-    angle = 2 * np.pi * waves / old
-    factor = np.where(4 * waves < old, np.exp(-0.5 * (smoothing * angle) ** 2), 0.0)
-    modes = np.fft.rfft(values, axis=-1) * factor * _shift(waves, old, new)
+    modes = np.fft.rfft(values, axis=-1) * factor(waves, old, new) * _shift(waves, old, new)
     count = new // 2 + 1
     modes = modes[..., :count]
     padding = [(0, 0)] * (modes.ndim - 1) + [(0, count - modes.shape[-1])]

@@ -30,11 +30,25 @@ def sort_prepared(
     return outcomes, [one for one in prepared if isinstance(one, Member)]
 
 
-def compute(members: Sequence[Member], console: Console, stop: StopRequests) -> list[Outcome]:
+def compute(
+    members: Sequence[Member],
+    console: Console,
+    stop: StopRequests,
+    done: int = 0,
+    total: int | None = None,
+) -> list[Outcome]:
     """Compute members batch by batch, and then draw the pictures of all finished members.
 
     After a request to stop, no further batch is started, and no picture is drawn.
+
+    Args:
+        members: the members.
+        console: the console for notes and progress.
+        stop: requests to stop.
+        done: number of members that were done before, for the progress.
+        total: number of all members, for the progress; None: those that are computed here.
     """
+    total = len(members) if total is None else total
     if not members:
         return []
     outcomes: list[Outcome] = []
@@ -49,7 +63,7 @@ def compute(members: Sequence[Member], console: Console, stop: StopRequests) -> 
         options = Options(
             detailed=batch.alone,
             pictures=False,
-            progress=_progress(len(outcomes), len(batch.members), len(members)),
+            progress=_progress(done + len(outcomes), len(batch.members), total),
         )
         outcomes += execute(batch.members, console, options, stop)
     if stop.reason is None:

@@ -105,6 +105,24 @@ def members(overrides: Sequence[str], config_dir: str | None = None) -> list[lis
     return expand(overrides, sweep.name, sweep.n, sweep.seed, sweep.parameters, folders)
 
 
+def swept_settings(
+    overrides: Sequence[str], config_dir: str | None = None
+) -> dict[str, Choices | Interval]:
+    """Return the names of the swept settings, with their lists of values or intervals.
+
+    Args:
+        overrides: arguments of a command line.
+        config_dir: folder of the user's configuration files.
+
+    Raises:
+        ConfigError: see :func:`members`.
+    """
+    sweep = compose_settings(first_values(overrides), config_dir).settings.sweep
+    folders = [Path(config_dir)] if config_dir else []
+    words = _words(overrides, sweep.parameters, folders)
+    return {name: word for name, word in words.items() if not isinstance(word, str)}
+
+
 def first_values(overrides: Sequence[str]) -> list[str]:
     """Return overrides in which each list is replaced by its first value, without intervals.
 

@@ -155,6 +155,7 @@ def test_pictures_are_there_and_small():
 @pytest.mark.parametrize("path", sorted((ROOT / "docs").glob("*.md")), ids=lambda p: p.stem)
 def test_commands_of_the_docs_compose(path, workplace, monkeypatch):
     from pdesim.config.compose import compose_settings
+    from pdesim.datasets.settings import read_dataset_settings
     from pdesim.sweeps.overrides import members
 
     monkeypatch.chdir(workplace)
@@ -162,7 +163,9 @@ def test_commands_of_the_docs_compose(path, workplace, monkeypatch):
         words = shlex.split(line)
         folder = "my" if "--config-dir" in words else None
         settings = [word for word in words if "=" in word]
-        if "-m" not in words:
+        if words[0] == "dataset":
+            settings = read_dataset_settings(settings)[1]
+        if "-m" not in words and words[0] != "dataset":
             compose_settings(settings, folder)
         elif "experiment=rates" not in settings:  # that file is the page's own
             assert len(members(settings, folder)) > 1
