@@ -19,6 +19,7 @@ from pdesim.files import as_path
 from pdesim.fitting.result import FITTED, FitResult, Start
 from pdesim.fitting.run import run_fit
 from pdesim.fitting.settings import FORM
+from pdesim.fitting.train import TrainingResult
 from pdesim.sweeps.compose import Composer
 
 
@@ -30,7 +31,7 @@ class Fit:
         result: all numbers of the result.
     """
 
-    result: FitResult
+    result: FitResult | TrainingResult
 
     @property
     def folder(self) -> Path:
@@ -44,13 +45,30 @@ class Fit:
 
     @property
     def errors(self) -> dict[str, float]:
-        """Setting -> standard error; infinite if the data do not determine the parameter."""
-        return dict(self.result.errors)
+        """Setting -> standard error; infinite if the data do not determine the parameter.
+
+        Empty if arrays are fitted.
+        """
+        return dict(getattr(self.result, "errors", {}))
 
     @property
     def correlations(self) -> np.ndarray:
-        """The correlations of the estimates, ``(parameters, parameters)``."""
-        return self.result.correlations.copy()
+        """The correlations of the estimates, ``(parameters, parameters)``; empty for arrays."""
+        return np.array(getattr(self.result, "correlations", np.empty((0, 0))))
+
+    @property
+    def arrays(self) -> dict[str, Any]:
+        """The fitted arrays: ``initial.u`` -> an array, ``networks.f`` -> a list of arrays."""
+        if isinstance(self.result, FitResult):
+            return {}
+        arrays = self.result.arrays
+        found: dict[str, Any] = {f"initial.{n}": v.copy() for n, v in arrays.initial.items()}
+        return found | {f"networks.{n}": list(w) for n, w in arrays.networks.items()}
+
+    @property
+    def history(self) -> tuple[float, ...]:
+        """The objective at all evaluations of a fit of arrays."""
+        return () if isinstance(self.result, FitResult) else self.result.history
 
     @property
     def residuals(self) -> dict[str, float]:
@@ -64,8 +82,8 @@ class Fit:
 
     @property
     def starts(self) -> tuple[Start, ...]:
-        """The start and the end of each optimiser, the best one first."""
-        return self.result.starts
+        """The start and the end of each optimiser, the best one first; empty for arrays."""
+        return getattr(self.result, "starts", ())
 
     def run(self, *overrides: str, **settings: Any) -> Run:
         """Run the fitted model, with a frame at each time of the data.
@@ -109,7 +127,8 @@ def fit(
             (``noise``, ``times``, ``every``, ``fields``, ``trajectory``) a mapping with a file:
             ``{"file": "film.h5", "noise": 0.1}``.
         parameters: setting -> its bounds, such as ``{"equation.D": [1e-4, 1e-2]}``, or a mapping
-            with ``bounds``, ``scale`` (``log``, ``linear``) and ``start``.
+            with ``bounds``, ``scale`` (``log``, ``linear``) and ``start``; for an array, ``"free"``
+            (``{"initial.u": "free", "networks.f": "free"}``).
         folder: folder for the files of the fit; None: ``outputs/fits/<date>_<time>``.
         config_dir: a folder with your own configuration files (``--config-dir``).
         quiet: whether to print neither notes nor progress.

@@ -10,6 +10,7 @@ from pdesim.cli.hydra_options import TRUST
 
 if TYPE_CHECKING:
     from pdesim.fitting.result import FitResult
+    from pdesim.fitting.train import TrainingResult
 
 
 def parser() -> Parser:
@@ -48,7 +49,7 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def show(result: FitResult, as_json: bool = False) -> None:
+def show(result: FitResult | TrainingResult, as_json: bool = False) -> None:
     """Print a result on standard output, and where its files are."""
     if as_json:
         import json
@@ -58,7 +59,11 @@ def show(result: FitResult, as_json: bool = False) -> None:
     from rich.console import Console
 
     from pdesim.fitting.report import print_result
+    from pdesim.fitting.train import TrainingResult
 
+    if isinstance(result, TrainingResult):
+        print(f"{result}\n{result.folder}: fit.yaml\n{result.command}")
+        return
     out = Console(highlight=False)
     print_result(result, out if out.is_terminal else Console(highlight=False, width=120))
     print(f"{result.folder}: fit.yaml, fit.png\n{result.command}")

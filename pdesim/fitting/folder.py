@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,11 @@ from pdesim.files import (
     write_text,
 )
 from pdesim.fitting.log import LOG
-from pdesim.fitting.prepare import Task, write_initial
+from pdesim.fitting.prepare import Task, write_fields, write_initial
 from pdesim.fitting.result import FITTED, RESULT, FitResult
+from pdesim.fitting.train import TrainingResult
+from pdesim.model.networks import build_networks, write_networks
+from pdesim.run.stored_networks import NETWORKS
 
 #: the file with the settings of a fit, from which it is resumed
 SETTINGS = "fit_settings.yaml"
@@ -105,7 +108,7 @@ class FitFolder:
             raise OutputError(f"{path} is damaged", "the result of a fit")
         return found
 
-    def write_result(self, task: Task, result: FitResult) -> None:
+    def write_result(self, task: Task, result: FitResult | TrainingResult) -> None:
         """Write the estimates, and the fitted model as an equation file.
 
         Raises:
@@ -117,7 +120,7 @@ class FitFolder:
             write_text(self.path / "equation" / f"{FITTED}.yaml", model)
             write_text(self.path / RESULT, dump_yaml(result.as_dict()))
 
-    def _model(self, task: Task, result: FitResult) -> str:
+    def _model(self, task: Task, result: FitResult | TrainingResult) -> str:
         """Return the settings of a run of the fitted model, as an equation file."""
         values = copy.deepcopy(task.values)
         if task.from_data:
@@ -125,6 +128,8 @@ class FitFolder:
         for key, value in result.parameters.items():
             section, _, name = key.partition(".")
             values[section][name] = value
+        if isinstance(result, TrainingResult):
+            self._write_arrays(task, result, values)
         values["equation"].setdefault("name", task.equation.rpartition("/")[2])
         start, end = task.settings.time.start, task.settings.time.end
         inside = [float(t) for t in task.observations.times if start < t < end]
@@ -137,6 +142,22 @@ class FitFolder:
             f"#   {result.command}\n"
         )
         return f"# @package _global_\n{about}{dump_yaml(values)}"
+
+    def _write_arrays(self, task: Task, result: TrainingResult, values: dict[str, Any]) -> None:
+        """Write fitted arrays, and let the settings of the fitted model read them."""
+        initial, networks = result.arrays.initial, result.arrays.networks
+        if initial:
+            values["initial"] = {**values["initial"], **write_fields(task, self.path, initial)}
+        if networks:
+            path = (self.path / NETWORKS).resolve()
+            known = build_networks(values["equation"]["networks"])
+            write_networks(path, known | {
+                name: replace(known[name], weights=tuple(w)) for name, w in networks.items()
+            })  # fmt: skip
+            values["equation"]["networks"] = {
+                name: {**spec, "weights": str(path)}
+                for name, spec in values["equation"]["networks"].items()
+            }
 
 
 @contextmanager

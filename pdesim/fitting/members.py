@@ -37,7 +37,7 @@ class Family:
     equation: str
 
     @cached_property
-    def _changes_state(self) -> bool:
+    def changes_state(self) -> bool:
         """Whether the initial state depends on the parameters."""
         names = set().union(*(names_in(str(text)) for text in self.settings.initial.values()))
         return any(one.key.startswith("initial.") or one.name in names for one in self.parameters)
@@ -61,7 +61,7 @@ class Family:
         numbers = {name: float(settings.equation[name]) for name in known}
         equation = replace(problem.equation, parameters=numbers)
         problem, state = replace(problem, equation=equation), self.base.state
-        if self._changes_state:
+        if self.changes_state:
             symbols = equation.parameter_symbols
             formulas = build_initial(settings.initial, equation.fields, problem.grid.axes, symbols)
             state = initial_values(settings, problem, formulas)
@@ -79,7 +79,7 @@ class Family:
     @property
     def _state(self) -> np.ndarray | None:
         """The initial state if it does not depend on the parameters."""
-        return None if self._changes_state else self.base.state
+        return None if self.changes_state else self.base.state
 
 
 def with_values(settings: Settings, values: Mapping[str, float]) -> Settings:

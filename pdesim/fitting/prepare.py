@@ -15,13 +15,16 @@ from pdesim.config.compose import Composed, is_given
 from pdesim.errors import ConfigError, MissingExtraError
 from pdesim.files import creating
 from pdesim.fitting.data import TOGETHER, Observations, place_on_grid, read_observations
+from pdesim.fitting.free import Free
 from pdesim.fitting.parameters import Parameter
 from pdesim.fitting.settings import (
     DataSettings,
     FitSettings,
+    free_arrays,
     read_data,
     read_options,
     read_parameters,
+    resolved,
 )
 from pdesim.formula.language import AXES
 from pdesim.model.equation import given_formulas
@@ -52,6 +55,7 @@ class Task:
         data, options: the sections ``data`` and ``fit``.
         parameters: the parameters.
         observations: the data.
+        free: the arrays that are fitted.
         notes: messages for the user.
     """
 
@@ -62,6 +66,7 @@ class Task:
     options: FitSettings
     parameters: tuple[Parameter, ...]
     observations: Observations
+    free: tuple[Free, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -85,6 +90,7 @@ def prepare(composed: Composed, recompose: Callable[[Sequence[str]], Composed]) 
     values = copy.deepcopy(composed.values)
     data, options = read_data(values["data"]), read_options(values)
     parameters = read_parameters(values)
+    options = resolved(options, bool(free_arrays(values)))
     _check_independent(composed, parameters, recompose)
     fields = tuple(given_formulas(values["equation"]))
     observations = read_observations(data, fields)
@@ -119,6 +125,7 @@ def _task(
     values: dict[str, Any], equation: str, observations: Observations, notes: Sequence[str] = ()
 ) -> Task:
     options, data = read_options(values), read_data(values["data"])
+    options = resolved(options, bool(free_arrays(values)))
     _check_noise(data, observations)
     return Task(
         values,
@@ -128,6 +135,7 @@ def _task(
         options,
         read_parameters(values),
         observations,
+        free_arrays(values),
         tuple(notes),
     )
 
@@ -243,7 +251,8 @@ def _initial(
 ) -> tuple[str, list[str]]:
     """Return where the initial state comes from, ``data`` or ``settings``, and notes."""
     complete = data.is_complete(0, fields, grid)
-    fitted = [one.key for one in parameters if one.key.startswith("initial.")]
+    keys = [*(one.key for one in parameters), *(one.key for one in free_arrays(values))]
+    fitted = [key for key in keys if key.startswith("initial.")]
     if options.initial_state == "data":
         if fitted:
             raise ConfigError(
@@ -310,11 +319,20 @@ def write_initial(task: Task, folder: Path) -> dict[str, str]:
     Raises:
         OSError: if the file cannot be written.
     """
-    path, data = folder / INITIAL, task.observations
-    grid = build_grid(task.settings)
+    first = {name: values[0] for name, values in task.observations.values.items()}
+    return write_fields(task, folder, first)
+
+
+def write_fields(task: Task, folder: Path, fields: Mapping[str, np.ndarray]) -> dict[str, str]:
+    """Write initial states on the grid of a fit, and return the formula of each field.
+
+    Raises:
+        OSError: if the file cannot be written.
+    """
+    path, grid = folder / INITIAL, build_grid(task.settings)
     with creating(path) as file:
-        for name, values in data.values.items():
-            file[name] = values[0]
+        for name, values in fields.items():
+            file[name] = values
         for axis in range(grid.dimensions):
             file[AXES[axis]] = grid.centres(axis)
-    return {name: f"snapshot({str(path.resolve())!r}, {name!r})" for name in data.values}
+    return {name: f"snapshot({str(path.resolve())!r}, {name!r})" for name in fields}

@@ -16,9 +16,11 @@ from pdesim.config.compose import Composed, is_given
 from pdesim.errors import ConfigError, InterruptedRun, OutputError, PdesimError
 from pdesim.files import make_folder, new_folder, replacing
 from pdesim.fitting.compute import compute
+from pdesim.fitting.descent import LOG
 from pdesim.fitting.folder import PICTURE, SETTINGS, FitFolder
 from pdesim.fitting.prepare import Task, prepare, prepare_again
 from pdesim.fitting.result import FitResult
+from pdesim.fitting.train import TrainingResult, train
 from pdesim.output.lock import hold
 
 #: the file of data that were given as arrays
@@ -31,7 +33,7 @@ def run_fit(
     console: Console,
     folder: Path | None = None,
     arrays: Mapping[str, np.ndarray] | None = None,
-) -> FitResult:
+) -> FitResult | TrainingResult:
     """Compute a fit.
 
     Args:
@@ -90,7 +92,9 @@ def _moved(task: Task, path: Path) -> Task:
     return replace(task, values=values, data=data)
 
 
-def resume_fit(folder: Path, overrides: Sequence[str], console: Console) -> FitResult:
+def resume_fit(
+    folder: Path, overrides: Sequence[str], console: Console
+) -> FitResult | TrainingResult:
     """Continue a fit that was stopped; the result is that of an uninterrupted fit.
 
     Raises:
@@ -114,13 +118,13 @@ def _removed_if_not_started(files: FitFolder, new: bool) -> Iterator[None]:
     except InterruptedRun:
         raise
     except PdesimError:
-        if new and not files.log.exists():
+        if new and not (files.log.exists() or (files.path / LOG).exists()):
             for name in (SETTINGS, ARRAYS):
                 (files.path / name).unlink(missing_ok=True)
         raise
 
 
-def _execute(task: Task, folder: Path, console: Console, new: bool) -> FitResult:
+def _execute(task: Task, folder: Path, console: Console, new: bool) -> FitResult | TrainingResult:
     """Compute a fit in its folder, which is locked."""
     files = FitFolder(folder)
     with hold(folder), _removed_if_not_started(files, new):
@@ -128,6 +132,10 @@ def _execute(task: Task, folder: Path, console: Console, new: bool) -> FitResult
             files.write_settings(task)
         for note in task.notes:
             console.print(note, highlight=False, markup=False, soft_wrap=True)
+        if task.free:
+            trained = train(task, folder, console)
+            files.write_result(task, trained)
+            return trained
         computed = compute(task, folder, console)
         files.write_result(task, computed.result)
         try:

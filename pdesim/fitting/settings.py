@@ -9,12 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pdesim.constants import evaluated, series
 from pdesim.errors import ConfigError, nearest
+from pdesim.fitting.descent import KERAS
+from pdesim.fitting.free import Free, is_free, read_free
 from pdesim.fitting.parameters import MOST_PARAMETERS, Parameter
 from pdesim.model.equation import KEYS
 from pdesim.settings import read_section
 
 #: the sections whose numbers can be fitted
-FITTED = ("equation", "initial")
+FITTED = ("equation", "initial", "networks")
 #: what the section ``fit`` may contain, for errors
 FORM = "fit={equation.D: [1e-4, 1e-2]}, or {equation.D: {bounds: [1e-4, 1e-2], scale: log}}"
 
@@ -55,18 +57,26 @@ class FitSettings(_Section):
     """The options in the section ``fit``.
 
     Attributes:
-        method: the optimiser of SciPy.
+        method: the optimiser: those of SciPy, and for free arrays also those of Keras. ``auto`` is
+            ``least_squares`` for parameters, and ``L-BFGS-B`` if an array is free.
         starts: the number of starts, of which the first is the present value of the settings.
         seed: the seed of the other starts.
         differences: the quotients that approximate derivatives.
         tolerance: the relative change of the residual, of the parameters and of the gradient at
             which the optimiser ends.
         evaluations: the largest number of evaluations of each start.
+        learning_rate: the learning rate of optimisers of Keras.
+        loss: for free arrays: the squares of the residuals, or the cross entropy of the softmax of
+            the fields, whose data are then the probabilities of classes.
         initial_state: whether runs start from the first frame of the data, or from the initial
             state of the settings.
     """
 
-    method: Literal["least_squares", "L-BFGS-B"] = "least_squares"
+    method: Literal[
+        "auto", "least_squares", "L-BFGS-B", "adam", "adamw", "nadam", "rmsprop", "sgd"
+    ] = "auto"
+    learning_rate: Annotated[float, Field(gt=0)] = 0.01
+    loss: Literal["squares", "cross_entropy"] = "squares"
     starts: Annotated[int, Field(ge=1, le=1000)] = 1
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     differences: Literal["forward", "central"] = "forward"
@@ -135,12 +145,44 @@ def read_parameters(values: Mapping[str, Any]) -> tuple[Parameter, ...]:
         ConfigError: if there is none, for a setting that cannot be fitted, for bounds that are not
             two ascending numbers, and for a start outside its bounds.
     """
-    entries = list(_parameters(values["fit"]))
-    if not entries:
+    every = list(_parameters(values["fit"]))
+    if not every:
         raise ConfigError("no parameter to fit is given", FORM)
+    entries = [(key, entry) for key, entry in every if not is_free(entry)]
     if len(entries) > MOST_PARAMETERS:
         raise ConfigError(f"the fit has {len(entries)} parameters", f"at most {MOST_PARAMETERS}")
     return tuple(_parameter(key, entry, values) for key, entry in entries)
+
+
+def free_arrays(values: Mapping[str, Any]) -> tuple[Free, ...]:
+    """Return the free arrays of a fit, in the order of the settings; see :func:`read_free`."""
+    entries = [(key, entry) for key, entry in _parameters(values["fit"]) if is_free(entry)]
+    return read_free(entries, values)
+
+
+def resolved(options: FitSettings, arrays: bool) -> FitSettings:
+    """Return options in which the optimiser is decided.
+
+    Args:
+        arrays: whether an array is free.
+
+    Raises:
+        ConfigError: for options that do not belong to this kind of fit.
+    """
+    if options.method == "auto":
+        method = "L-BFGS-B" if arrays else "least_squares"
+        options = options.model_copy(update={"method": method})
+    if arrays and options.method == "least_squares":
+        raise ConfigError("fit.method=least_squares cannot fit free arrays", "L-BFGS-B, adam, ...")
+    if arrays and options.starts > 1:
+        raise ConfigError(f"fit.starts={options.starts}, but arrays are free", "fit.starts=1")
+    if not arrays and options.method in KERAS:
+        raise ConfigError(
+            f"fit.method={options.method} is for free arrays", "least_squares or L-BFGS-B"
+        )
+    if not arrays and options.loss != "squares":
+        raise ConfigError(f"fit.loss={options.loss} is for free arrays", "fit.loss=squares")
+    return options
 
 
 def _parameters(section: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -184,6 +226,8 @@ def _present(key: str, values: Mapping[str, Any]) -> float | None:
         ConfigError: if the setting is not a number.
     """
     section, _, name = key.partition(".")
+    if section == "networks":
+        raise ConfigError(f"{key} is fitted as a whole", f"fit={{{key}: free}}")
     found = values.get(section)
     known = found if isinstance(found, Mapping) else {}
     names = [one for one in known if section != "equation" or one not in KEYS]
