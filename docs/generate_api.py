@@ -19,6 +19,7 @@ FUNCTIONS = {
     "pdesim.resume": pdesim.resume,
     "pdesim.branch": pdesim.branch,
     "pdesim.sweep": pdesim.sweep,
+    "pdesim.dataset": pdesim.dataset,
     "pdesim.analyze": pdesim.analyze,
     "pdesim.compare": pdesim.compare,
     "pdesim.open": pdesim.open,
