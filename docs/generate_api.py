@@ -19,6 +19,7 @@ FUNCTIONS = {
     "pdesim.resume": pdesim.resume,
     "pdesim.branch": pdesim.branch,
     "pdesim.sweep": pdesim.sweep,
+    "pdesim.dataset": pdesim.dataset,
     "pdesim.analyze": pdesim.analyze,
     "pdesim.fit": pdesim.fit,
     "pdesim.compare": pdesim.compare,

@@ -1,5 +1,6 @@
 """The Python interface. Settings are text as on the command line, or Python values."""
 
+from pdesim.api.dataset import dataset
 from pdesim.api.fit import Fit, fit
 from pdesim.api.gradient import ForwardModel, Gradient, gradient
 from pdesim.api.run import Run
@@ -13,6 +14,7 @@ __all__ = [
     "Run",
     "analyze",
     "branch",
+    "dataset",
     "fit",
     "gradient",
     "open_snapshots",

@@ -100,12 +100,8 @@ def _compute_all(work: Work) -> list[tuple[Shard, Record]]:
         for shard, record in zip(waiting, records, strict=True):
             known[shard] = record
             done += len(shard.numbers)
-            left = f", {len(record.failed)} failed" if record.failed else ""
-            _print(
-                work.console,
-                f"{shard.name}: {len(record.stored)} trajectories written{left}; "
-                f"{done} of {count} done",
-            )
+            written = f"{len(record.stored)} of {len(shard.numbers)} trajectories written"
+            _print(work.console, f"{shard.name}: {written}; {done} of {count} done")
     except InterruptedRun as stopped:
         raise InterruptedRun(
             f"{stopped.problem.partition(' at t =')[0]}; {done} of {count} trajectories are stored",

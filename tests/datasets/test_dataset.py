@@ -402,3 +402,17 @@ def test_damaged_records_are_reported(tmp_path, monkeypatch):
     (folder / "data" / "train" / "heat_001.hdf5").unlink()  # computed again
     assert make(folder, *HEAT, "shard=3") == 0
     assert (folder / "data" / "train" / "heat_001.hdf5").is_file()
+
+
+def test_from_python(tmp_path, heat):
+    words = [word for word in HEAT[1:] if not word.startswith("grid")]
+    folder = pdesim.dataset(
+        "heat", *words, grid=[12, 8], to="well", folder=tmp_path / "data", shard=3,
+        splits=np.array([0.8, 0.1, 0.1]),
+    )  # fmt: skip
+    assert (folder / "trajectories.csv").read_text() == (heat / "trajectories.csv").read_text()
+    assert (folder / "stats.yaml").read_text() == (heat / "stats.yaml").read_text()
+    with pytest.raises(PdesimError, match="splits is"):
+        pdesim.dataset("heat", to="well", folder=tmp_path / "other", splits=(1, 2, 3))
+    with pytest.raises(PdesimError, match="is not a setting"):
+        pdesim.dataset("heat", to="well", folder=tmp_path / "other", spllits=(1, 0, 0))
