@@ -242,7 +242,8 @@ def _initial(
     fields: Sequence[str],
 ) -> tuple[str, list[str]]:
     """Return where the initial state comes from, ``data`` or ``settings``, and notes."""
-    complete = data.is_complete(0, fields, grid)
+    obstacles = values["domain"]["mask"] is not None
+    complete = data.is_complete(0, fields, grid, obstacles)
     fitted = [one.key for one in parameters if one.key.startswith("initial.")]
     if options.initial_state == "data":
         if fitted:
@@ -314,7 +315,7 @@ def write_initial(task: Task, folder: Path) -> dict[str, str]:
     grid = build_grid(task.settings)
     with creating(path) as file:
         for name, values in data.values.items():
-            file[name] = values[0]
+            file[name] = np.nan_to_num(values[0])  # NaN is possible in obstacles only
         for axis in range(grid.dimensions):
             file[AXES[axis]] = grid.centres(axis)
     return {name: f"snapshot({str(path.resolve())!r}, {name!r})" for name in data.values}
