@@ -97,7 +97,7 @@ class _Fit:
                 raise OutputError(f"{path} has other time steps", "the log of the same fit")
         else:
             self.progress.stage("recording the time steps")
-            schedule = record_schedule(family, placement, batches, self._check)
+            schedule = record_schedule(family, placement, batches, self._check, self.progress.note)
             try:
                 self.log = Log.create(path, digest, schedule)
             except OSError as error:

@@ -32,6 +32,8 @@ class Observations:
         centres: the cell centres along each axis, x first; None if they are unknown.
         grid: the grid of the run that wrote the data; None if it is unknown.
         config: the settings of that run.
+        obstacles: whether each cell is in an obstacle of that run, in the shape of a frame; None
+            if there are no obstacles.
         cells: for each array axis, the indices of the observed cells on the grid of the fitted
             runs; empty until :func:`place_on_grid`.
     """
@@ -42,6 +44,7 @@ class Observations:
     centres: tuple[np.ndarray, ...] | None
     grid: Grid | None
     config: Mapping[str, Any]
+    obstacles: np.ndarray | None = None
     cells: tuple[np.ndarray, ...] = ()
 
     @property
@@ -57,11 +60,20 @@ class Observations:
         """Return the values of a field of a run in the cells of the data."""
         return state[np.ix_(*self.cells)]
 
-    def is_complete(self, frame: int, fields: Sequence[str], grid: Grid) -> bool:
-        """Whether a frame has the values of all fields in all cells of a grid."""
+    def is_complete(
+        self, frame: int, fields: Sequence[str], grid: Grid, with_obstacles: bool
+    ) -> bool:
+        """Whether a frame has the values of all fields in all cells of a grid.
+
+        Args:
+            with_obstacles: whether the runs have obstacles, inside which no values are needed.
+        """
         if set(self.values) != set(fields) or self.shape != grid.shape:
             return False
-        return all(bool(np.isfinite(v[frame]).all()) for v in self.values.values())
+        needless = self.obstacles if with_obstacles and self.obstacles is not None else False
+        return all(
+            bool((np.isfinite(values[frame]) | needless).all()) for values in self.values.values()
+        )
 
     @property
     def digest(self) -> str:
@@ -93,8 +105,12 @@ def read_observations(data: DataSettings, fields: Sequence[str]) -> Observations
     if len(set(shapes.values())) > 1:
         text = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
         raise ConfigError(f"the fields of {data.file} have different shapes: {text}", "one shape")
-    found = Observations(data.file, times, values, source.centres, source.grid, source.config)
-    return _checked(found)
+    obstacles = None if source.mask is None or not source.config else ~source.mask
+    return _checked(
+        Observations(
+            data.file, times, values, source.centres, source.grid, source.config, obstacles
+        )
+    )
 
 
 def _names(data: DataSettings, source: Source, fields: Sequence[str]) -> dict[str, str]:

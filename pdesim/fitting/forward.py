@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time as clock
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -167,7 +168,11 @@ def _states(at: Integrator, failed: np.ndarray) -> np.ndarray:
 
 
 def record_schedule(
-    family: Family, placement: Placement, batches: Batches, check: Check = lambda time: None
+    family: Family,
+    placement: Placement,
+    batches: Batches,
+    check: Check = lambda time: None,
+    note: Callable[[str], None] = lambda text: None,
 ) -> Schedule:
     """Return the steps that runs at the first start and at the bounds of the parameters need.
 
@@ -176,38 +181,46 @@ def record_schedule(
         placement: the device.
         batches: the sizes of programs.
         check: see :data:`Check`.
+        note: called with a message for each of these runs that fails.
 
     Raises:
         PdesimError: if a given ``time.dt`` is above the stability limit at a bound, and if all of
             these runs fail.
     """
-    plans = [family.planned(place) for place in least_favourable(family.parameters)]
+    places = least_favourable(family.parameters)
+    plans = [family.planned(place) for place in places]
     targets = plans[0].targets
     if plans[0].settings.time.dt != "auto":
         counts = [plans[0].steps_between(n) for n in range(len(targets) - 1)]
         return Schedule(targets, np.array(counts, dtype=np.int64))
     plans = [replace(plan, targets=targets) for plan in plans]
-    most, last = np.zeros(len(targets) - 1, dtype=np.int64), None
+    most = np.zeros(len(targets) - 1, dtype=np.int64)
+    failures: dict[int, PdesimError] = {}
     size = batches.size if batches.groups == 1 else batches.group
     for first in range(0, len(plans), size):
         part = plans[first : first + size]
         part += [part[-1]] * (size - len(part))
-        try:
-            most = np.maximum(most, _steps_taken(part, placement, check))
-        except (DivergedError, SolverError) as error:
-            last = error
+        taken, failed = _steps_taken(part, placement, check)
+        most = np.maximum(most, taken)
+        failures |= {first + n: error for n, error in failed.items() if first + n < len(plans)}
     if not most.all():
-        raise _no_run(last)
+        raise _no_run(next(iter(failures.values()), None))
+    for number, error in failures.items():
+        values = ", ".join(f"{k}={v:.4g}" for k, v in family.values(places[number]).items())
+        cause = error.problem.removesuffix("; earlier frames are kept")
+        note(f"note: no time steps are recorded at {values}: {cause}")
     if plans[0].step.adaptive:
         most = np.ceil(most / ADAPTIVE_SAFETY).astype(np.int64)
     return Schedule(targets, most)
 
 
-def _steps_taken(plans: Sequence[Plan], placement: Placement, check: Check) -> np.ndarray:
+def _steps_taken(
+    plans: Sequence[Plan], placement: Placement, check: Check
+) -> tuple[np.ndarray, dict[int, PdesimError]]:
     """Return the largest number of steps of several runs in each interval between targets.
 
-    Raises:
-        PdesimError: if all runs fail.
+    Returns:
+        The numbers of steps, 0 if all runs fail, and the errors of runs that have failed.
     """
     targets, shortest = plans[0].targets, np.diff(plans[0].targets).min()
     simulation = Simulation(list(plans), placement)
@@ -219,11 +232,12 @@ def _steps_taken(plans: Sequence[Plan], placement: Placement, check: Check) -> n
         if abs(targets[place] - progress.time) <= AT_TARGET * shortest:  # all members are there
             counts[place] = [simulation.steps_of(n)[0] for n in range(len(plans))]
 
-    for _ in simulation.frames(report):
-        pass
+    with suppress(DivergedError, SolverError):  # if all have failed
+        for _ in simulation.frames(report):
+            pass
     taken = np.diff(counts, axis=0)
     taken[:, list(simulation.failures)] = 0
-    return taken.max(axis=1)
+    return taken.max(axis=1), simulation.failures
 
 
 def _no_run(error: PdesimError | None) -> PdesimError:

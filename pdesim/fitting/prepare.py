@@ -250,7 +250,8 @@ def _initial(
     fields: Sequence[str],
 ) -> tuple[str, list[str]]:
     """Return where the initial state comes from, ``data`` or ``settings``, and notes."""
-    complete = data.is_complete(0, fields, grid)
+    obstacles = values["domain"]["mask"] is not None
+    complete = data.is_complete(0, fields, grid, obstacles)
     keys = [*(one.key for one in parameters), *(one.key for one in free_arrays(values))]
     fitted = [key for key in keys if key.startswith("initial.")]
     if options.initial_state == "data":
@@ -332,7 +333,7 @@ def write_fields(task: Task, folder: Path, fields: Mapping[str, np.ndarray]) -> 
     path, grid = folder / INITIAL, build_grid(task.settings)
     with creating(path) as file:
         for name, values in fields.items():
-            file[name] = values
+            file[name] = np.nan_to_num(values)  # NaN is possible in obstacles only
         for axis in range(grid.dimensions):
             file[AXES[axis]] = grid.centres(axis)
     return {name: f"snapshot({str(path.resolve())!r}, {name!r})" for name in fields}

@@ -38,6 +38,10 @@ class Progress:
         """Show what is being computed; empty for evaluations."""
         self._stage = text
 
+    def note(self, text: str) -> None:
+        """Print a line that remains."""
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
     def evaluated(self, evaluations: int, residual: float) -> None:
         """Show the number of evaluations, and the smallest residual so far."""
         self.evaluations, self.residual = evaluations, residual

@@ -143,6 +143,35 @@ def test_a_parameter_in_the_formula_of_the_initial_state(tmp_path):
     assert found.parameters["equation.D"] == pytest.approx(0.03, rel=1e-6)
 
 
+def test_twenty_one_parameters(tmp_path):
+    """The amplitudes of twenty modes, in which the solution is linear, and the diffusivity."""
+    points, rng = 64, np.random.default_rng(1)
+    x, times = (np.arange(points) + 0.5) / points, np.linspace(0, 0.5, 11)
+    true, parts, columns = {"D": 0.01}, [], []
+    for k in range(1, 11):
+        decay = np.exp(-0.01 * (2 * points * np.sin(np.pi * k / points)) ** 2 * times)
+        for name, wave in ((f"a{k}", np.sin), (f"b{k}", np.cos)):
+            true[name] = float(rng.normal())
+            parts.append(f"{name}*{wave.__name__}({2 * k}*pi*x)")
+            columns.append((decay[:, None] * wave(2 * np.pi * k * x)).ravel())
+    exact = sum(true[part.partition("*")[0]] * c for part, c in zip(parts, columns, strict=True))
+    data = (exact + 0.05 * rng.standard_normal(exact.shape)).reshape(11, points)
+    bounds = [f"equation.{name}: {[0.001, 0.1] if name == 'D' else [-5, 5]}" for name in true]
+    words = ["equation=heat", f"initial.u='{' + '.join(parts)}'", "data.noise=0.05"]
+    words += [f"equation.{name}=0.1" for name in true if name != "D"]
+    words.append(f"fit={{{', '.join(bounds)}}}")
+    found = computed_fit(tmp_path, words, {"time": times, "u": data}).result
+    for name, value in true.items():
+        estimate, error = found.parameters[f"equation.{name}"], found.errors[f"equation.{name}"]
+        assert abs(estimate - value) < 4 * error
+    # the modes are orthogonal in every frame, so that only D correlates with the amplitudes;
+    # with D known the errors would be those of separate fits
+    separate = [0.05 / np.linalg.norm(column) for column in columns]
+    errors = [found.errors[f"equation.{part.partition('*')[0]}"] for part in parts]
+    assert np.all(errors >= np.array(separate) * (1 - 1e-4))
+    assert np.allclose(errors, separate, rtol=0.3)
+
+
 def test_parameters_that_appear_only_as_a_product(tmp_path):
     exact, _ = decaying_mode(0.03, TIMES)
     words = [

@@ -123,6 +123,22 @@ def test_the_first_frame_is_the_initial_state(film, tmp_path):
     assert found.residuals.forward.family.base.grid.extent == (2.0, 1.0)
 
 
+def test_a_film_around_an_obstacle(tmp_path):
+    """Cells in the obstacle are neither compared nor needed in the initial state."""
+    words = ["equation=heat", "grid=12", "domain.mask='r < 0.2'", "initial.u='sin(2*pi*x)'"]
+    folder = tmp_path / "run"
+    pdesim.simulate(*words, "equation.D=0.02", "output.frames=4", "time.end=0.4",
+                    "animation=none", "device.precision=float64", folder=folder)  # fmt: skip
+    fit = [*words[:1], words[2], f"data={folder}", "fit={equation.D: [0.003, 0.3]}"]
+    found = computed_fit(tmp_path / "fit", fit)
+    assert found.residuals.skip_first
+    assert found.result.values == 4 * (144 - 16)  # 16 cells have r < 0.2
+    # default runs have errors in time of 1e-4 and less
+    assert found.result.parameters["equation.D"] == pytest.approx(0.02, rel=1e-3)
+    without = fit_task(tmp_path / "none", [fit[0], *fit[2:]])
+    assert not without.from_data and "not complete" in without.notes[0]
+
+
 WRONG = {
     "no data": ([], None, "no data are given"),
     "no file": (["data=nothing.h5"], None, "no such file"),

@@ -153,6 +153,21 @@ def test_runs_that_fail_leave_the_others(tmp_path, placement):
     assert bad.parameters["equation.q"] == pytest.approx(0.5, rel=1e-4)
 
 
+def test_runs_at_bounds_that_fail_are_mentioned(tmp_path, placement):
+    """1/(1 - q t) is infinite before t = 1 for q > 1."""
+    words = [
+        "equation=custom", "equation.rhs={u: 'q*u**2'}", "equation.q=0.1", "initial.u=1",
+        "grid=[8]", "stepper=rk4", "fit={equation.q: {bounds: [0.01, 9], scale: linear}}",
+    ]  # fmt: skip
+    times = np.linspace(0, 1, 5)
+    arrays = {"time": times, "u": np.ones((5, 8))}
+    family = build_family(fit_task(tmp_path, words, arrays), tmp_path)
+    batches, notes = Batches.choose(family.base, placement, 2, 1), []
+    schedule = record_schedule(family, placement, batches, note=notes.append)
+    assert len(notes) == 1 and "at equation.q=9: " in notes[0]
+    assert schedule.steps.min() > 0
+
+
 def test_the_program_is_compiled_once(tmp_path, placement, monkeypatch):
     from pdesim.engine import step
 
