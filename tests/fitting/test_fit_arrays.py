@@ -98,7 +98,7 @@ def test_initial_state_from_a_later_film(tmp_path):
 
 
 def network_fit(folder, **options):
-    words = [*NETWORK, "initial.u='sin(2*pi*x)'", "fit.initial_state=settings"]
+    words = [*NETWORK, "initial.u='0.3+sin(2*pi*x)'", "fit.initial_state=settings"]
     fit = {"evaluations": 12, **options}
     return pdesim.fit(
         *words, data=film(), parameters={"networks.f": "free"}, fit=fit, folder=folder
