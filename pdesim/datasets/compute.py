@@ -210,6 +210,11 @@ def _check(outcomes: Sequence[Outcome], reason: tuple[str, int] | None) -> None:
         if isinstance(one.error, InterruptedRun):
             message, code = reason or (one.error.problem, one.error.exit_code)
             raise InterruptedRun(message, exit_code=code)
+        if isinstance(one.error, OutputError):
+            raise OutputError(
+                one.error.problem,
+                hint="free some disk space or check the permissions; the same command continues",
+            )
         if one.error is not None and not isinstance(one.error, LASTING):
             raise one.error
 

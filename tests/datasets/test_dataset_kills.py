@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import time
 from pathlib import Path
@@ -109,3 +110,20 @@ def test_a_limit_of_time(tmp_path, command):
     done = command(*words, "time.wall_limit=0.01", check=75)
     assert "time.wall_limit" in done.stderr and "the same command continues" in done.stderr
     assert not list((tmp_path / "data").rglob("*.npz"))
+
+
+def test_a_full_disk(tmp_path):
+    words = [*WORDS[:3], "domain.extent=0.3", "time.end=200", "output.frames=30", "sweep=random",
+             "sweep.n=3", "equation.F=interval(0.03,0.04)", "device=cpu",
+             "--to", "npz", "--output", "data"]  # fmt: skip
+    process = start(words, tmp_path, preexec_fn=_small_files)
+    _, error = process.communicate(240)
+    assert process.returncode == 2 and "the same command continues" in error, error
+    process = start(words, tmp_path)
+    _, error = process.communicate(240)
+    assert process.returncode == 0, error
+    assert len(list((tmp_path / "data").rglob("*.npz"))) == 3
+
+
+def _small_files() -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
