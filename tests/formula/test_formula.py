@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from pdesim.errors import ConfigError, FormulaError
 from pdesim.formula import Evaluator, Scope, jacobian, parse, split
 from pdesim.formula.language import FUNCTIONS, operator_symbol
-from pdesim.model.equation import build_equation, unused_parameters
+from pdesim.model.equation import build_equation
+from pdesim.model.unused_parameters import unused_parameters
 
 X, Y, A, U, V = (sympy.Symbol(name, real=True) for name in ("x", "y", "a", "u", "v"))
 SCOPE = Scope({"x": X, "y": Y, "a": A, "u": U, "v": V}, ("x", "y"), operators=True)
@@ -213,7 +214,7 @@ def test_words_compile_under_xla_with_the_values_of_numpy(placement, precision, 
     """All words in one program; float32 has 1e-7 relative, of arguments up to 21."""
     import tensorflow as tf
 
-    from pdesim.operators.method_of_lines import _tensor_library
+    from pdesim.operators.tensor_library import tensor_library
 
     dtype = tf.as_dtype(precision)
     formulas = [parse(text, SCOPE) for text in WORDS]
@@ -221,7 +222,7 @@ def test_words_compile_under_xla_with_the_values_of_numpy(placement, precision, 
 
     @tf.function(jit_compile=True)
     def compiled(x, y):
-        value = Evaluator({"x": x, "y": y}, _tensor_library(dtype))
+        value = Evaluator({"x": x, "y": y}, tensor_library(dtype))
         return [value(f) + 0.0 * x for f in (*formulas, *slopes)]
 
     x, y = XS.astype(precision), YS.astype(precision)

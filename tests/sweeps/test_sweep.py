@@ -14,7 +14,7 @@ from pdesim.cli.main import main
 from pdesim.config.compose import compose_settings
 from pdesim.errors import DivergedError
 from pdesim.sweeps.compose import Composer
-from pdesim.sweeps.members import _can_share, prepare_member
+from pdesim.sweeps.members import can_share, prepare_member
 from pdesim.sweeps.notes import settings_without_effect
 from pdesim.sweeps.overrides import first_values, members
 
@@ -59,7 +59,7 @@ def pairs():
 def test_members_are_what_single_runs_are(placement, stepper, words, differences):
     plans = member_plans(words, differences, "grid=[16,12]", f"stepper={stepper}",
                          "device.precision=float64")  # fmt: skip
-    if not _can_share(plans[0]):
+    if not can_share(plans[0]):
         pytest.skip("runs alone: its iterations end when they are exact enough")
     together = frames_of(plans, placement)
     for number, plan in enumerate(plans):
