@@ -13,10 +13,11 @@ import numpy as np
 from pdesim.api.arguments import as_directory
 from pdesim.api.composing import check_independent, compose_with_initial, with_initial
 from pdesim.api.initial import check_shapes, write_arrays
-from pdesim.errors import ConfigError, nearest
+from pdesim.errors import ConfigError, OutputError, nearest
 from pdesim.formula import names_in
+from pdesim.formula.networks import Network
 from pdesim.model.grid import build_grid
-from pdesim.model.networks import check_weights
+from pdesim.model.networks import check_weights, write_networks
 from pdesim.plan import Plan, build_plan
 from pdesim.problem import build_problem, initial_values
 
@@ -181,6 +182,29 @@ class ForwardModel:
         frames = dict(zip(self.fields, np.moveaxis(result.frames, 1, 0), strict=True))
         return Gradient(result.value, gradient, frames, self.times, result.steps)
 
+    def save_networks(
+        self, path: str | Path, networks: Mapping[str, Sequence[Any]] | None = None
+    ) -> None:
+        """Write the weights of all networks to an HDF5 file, which replaces an existing file.
+
+        ``equation.networks.NAME.weights=PATH`` reads them, in runs and in other models.
+
+        Args:
+            path: the file.
+            networks: weights, in the form of :attr:`networks`; by default those of the settings.
+
+        Raises:
+            PdesimError: for unknown names, wrong shapes, weights that are not finite, an equation
+                without networks, and if the file cannot be written.
+        """
+        written = dict(self._plan.equation.networks) | self._changed(networks)
+        if not written:
+            raise ConfigError(f"{self._plan.equation.name} has no networks", "equation.networks")
+        try:
+            write_networks(Path(path), written)
+        except OSError as error:
+            raise OutputError(f"{path} cannot be written ({error.strerror or error})") from None
+
     def _device(self) -> Placement:
         from pdesim.engine.device import start_tensorflow
 
@@ -206,12 +230,16 @@ class ForwardModel:
                     f"finite numbers of the shape {state.shape[1:]}",
                 )
             state[self.fields.index(name)] = values
+        return self._plan.with_values(given, state, self._changed(networks))
+
+    def _changed(self, networks: Mapping[str, Sequence[Any]] | None) -> dict[str, Network]:
+        """Return networks with given weights."""
         known, changed = self._plan.equation.networks, {}
         for name, weights in (networks or {}).items():
             if name not in known:
                 raise ConfigError(f"the equation has no network {name}", _known(known))
             changed[name] = replace(known[name], weights=check_weights(known[name], weights))
-        return self._plan.with_values(given, state, changed)
+        return changed
 
     def _initial_state(self, parameters: Mapping[str, float]) -> np.ndarray:
         """Return the initial state of the settings for given parameters, in float64."""

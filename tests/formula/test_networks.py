@@ -155,6 +155,37 @@ def test_files_of_weights(tmp_path):
         build_networks({"f": spec})
 
 
+def test_models_save_weights(tmp_path):
+    """A model that reads saved weights computes the frames that they gave."""
+    model, path = pdesim.ForwardModel(*RUN), tmp_path / "weights.h5"
+    weights = [2 * one + 0.1 for one in model.networks["f"]]
+    model.save_networks(path, {"f": weights})
+    other = pdesim.ForwardModel(*RUN, f"equation.networks.f.weights={path}")
+    expected = model.frames(networks={"f": weights})
+    assert np.abs(expected["u"] - model.frames()["u"]).max() > 0.1
+    np.testing.assert_array_equal(other.frames()["u"], expected["u"])
+    other.save_networks(path)
+    assert build_networks({"f": {"layers": [2, 5, 2], "weights": str(path)}})["f"].digest == (
+        other._plan.equation.networks["f"].digest
+    )
+
+
+def test_wrong_weights_are_not_saved(tmp_path):
+    model, path = pdesim.ForwardModel(*RUN), tmp_path / "weights.h5"
+    for networks, expected in [
+        ({"g": []}, "no network g"),
+        ({"f": model.networks["f"][:2]}, "the weights of f have the shapes"),
+        ({"f": [np.nan * one for one in model.networks["f"]]}, "finite numbers"),
+    ]:
+        with pytest.raises(PdesimError, match=expected):
+            model.save_networks(path, networks)
+    with pytest.raises(PdesimError, match="cannot be written"):
+        model.save_networks(tmp_path / "missing" / "weights.h5")
+    with pytest.raises(PdesimError, match="heat has no networks"):
+        pdesim.ForwardModel("heat", grid=8).save_networks(path)
+    assert not path.exists()
+
+
 def test_names_are_unique():
     with pytest.raises(PdesimError, match="'u' is both a network and a field or parameter"):
         pdesim.ForwardModel(*RUN, "equation.networks={u: {layers: [1, 1]}}")
