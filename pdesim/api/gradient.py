@@ -137,7 +137,9 @@ class ForwardModel:
         plan, placement = self._with(parameters, initial, networks), self._device()
         from pdesim.engine.simulation import Simulation
 
-        states = [frame.state.copy() for frame in Simulation(plan, placement).frames()]
+        states = [
+            frame.state.copy() for frame in Simulation(plan, placement, measures=False).frames()
+        ]
         return dict(zip(self.fields, np.stack(states, axis=1), strict=True))
 
     def gradient(

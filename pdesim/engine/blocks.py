@@ -1,8 +1,9 @@
-"""Blocks of steps: what a simulation is about to compute by one call of its program."""
+"""What a simulation computes: blocks of steps, frames, and its progress."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,3 +40,31 @@ ObserveBlock = Callable[[Block], None]
 
 def ignore_block(block: Block) -> None:
     """Do nothing."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame of a run.
+
+    ``state`` has the shape ``(fields, *grid.shape)``, or ``(members, fields, *grid.shape)`` if
+    there are several members. ``ending`` are the members that stop at this time. If ``regular`` is
+    False, the frame concerns these members only: they stopped between two frames.
+    """
+
+    index: int
+    time: float
+    state: np.ndarray
+    ending: tuple[int, ...] = ()
+    regular: bool = True
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Progress after a block: steps taken, simulated time, and seconds spent in blocks."""
+
+    steps: int
+    time: float
+    seconds: float
+
+
+Report = Callable[[Progress], None]

@@ -114,7 +114,7 @@ class _Record:
     @classmethod
     def of(cls, plan: Plan, placement: Placement) -> _Record:
         """Compute a run and record it."""
-        simulation = Simulation(plan, placement)
+        simulation = Simulation(plan, placement, measures=False)
         expected = (plan.end - plan.times[0]) / plan.step.dt
         steps = expected if plan.step.adaptive else plan.steps_left
         record = cls(simulation, max(FEWEST_STEPS, math.ceil(math.sqrt(steps))))

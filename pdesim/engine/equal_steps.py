@@ -35,14 +35,17 @@ class EqualStepControl:
     Args:
         members: the members of the simulation.
         started: whether the error of the first step has been measured.
+        measures: whether errors are measured even if no step depends on them.
     """
 
-    def __init__(self, members: Members, started: bool) -> None:
+    def __init__(self, members: Members, started: bool, measures: bool = True) -> None:
         self.members, self.started = members, started
+        step = members.plan.step
+        self.measures = measures or step.automatic or step.adaptive
 
     def start(self) -> None:
         """Measure the error of the first step, and shorten automatic steps if it is too large."""
-        if self.started:
+        if self.started or not self.measures:
             return
         self.started = True
         members, monitor, at = self.members, self.members.monitor, self.members.at
@@ -67,7 +70,7 @@ class EqualStepControl:
         members, monitor = self.members, self.members.monitor
         plan = members.plan
         last = members.target == len(plan.targets) - 1
-        if last or plan.equation.iterated is not None:
+        if last or plan.equation.iterated is not None or not self.measures:
             return
         if not plan.controlled_targets[members.target]:
             return

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time as clock_module
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from pdesim.engine.blocks import Block, ObserveBlock, ignore_block
+from pdesim.engine.blocks import Block, Frame, ObserveBlock, Progress, Report, ignore_block
 from pdesim.engine.compile_cache import get_or_compile, use_xla
 from pdesim.engine.device import Placement, release_memory
 from pdesim.engine.equal_steps import EqualStepControl
@@ -35,34 +34,6 @@ FIRST_BLOCK = 8
 AFTER_EVENT = 1e-2
 
 
-@dataclass(frozen=True)
-class Frame:
-    """A frame of a run.
-
-    ``state`` has the shape ``(fields, *grid.shape)``, or ``(members, fields, *grid.shape)`` if
-    there are several members. ``ending`` are the members that stop at this time. If ``regular`` is
-    False, the frame concerns these members only: they stopped between two frames.
-    """
-
-    index: int
-    time: float
-    state: np.ndarray
-    ending: tuple[int, ...] = ()
-    regular: bool = True
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Progress after a block: steps taken, simulated time, and seconds spent in blocks."""
-
-    steps: int
-    time: float
-    seconds: float
-
-
-Report = Callable[[Progress], None]
-
-
 class Simulation:
     """Simulation of a plan on a device.
 
@@ -75,10 +46,17 @@ class Simulation:
     program. The failure of a member is recorded in ``failures``; other members are not affected. A
     member of a batch that is resumed alone is computed twice in one program, so that its results
     are bit-identical to those of the batch's program.
+
+    Args:
+        measures: whether the error in time is measured even if no step depends on it.
     """
 
     def __init__(
-        self, plan: Plan | Sequence[Plan], placement: Placement, tuning: Tuning = TUNING
+        self,
+        plan: Plan | Sequence[Plan],
+        placement: Placement,
+        tuning: Tuning = TUNING,
+        measures: bool = True,
     ) -> None:
         plans = [plan] if isinstance(plan, Plan) else list(plan)
         self.placement, first = placement, plans[0]
@@ -97,7 +75,8 @@ class Simulation:
             steps=np.array([m.steps if m else 0 for m in before]),
             rejected=np.array([m.rejected if m else 0 for m in before]),
         )
-        self._control = EqualStepControl(self._batch, started=first.resume_from is not None)
+        started = first.resume_from is not None
+        self._control = EqualStepControl(self._batch, started, measures)
         self.seconds = first.resume_from.seconds if first.resume_from else 0.0
         self.compile_seconds = 0.0
         self.steps_per_block = FIRST_BLOCK
