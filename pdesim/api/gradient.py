@@ -137,9 +137,8 @@ class ForwardModel:
         plan, placement = self._with(parameters, initial, networks), self._device()
         from pdesim.engine.simulation import Simulation
 
-        states = [
-            frame.state.copy() for frame in Simulation(plan, placement, measures=False).frames()
-        ]
+        frames = Simulation(plan, placement, measures=False).frames()
+        states = [frame.state.copy() for frame in frames]
         return dict(zip(self.fields, np.stack(states, axis=1), strict=True))
 
     def gradient(

@@ -17,10 +17,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import tensorflow as tf
 
+from pdesim.engine.blocks import Progress
 from pdesim.engine.compile_cache import get_or_compile, use_xla
 from pdesim.engine.device import Placement
 from pdesim.engine.integrator import Integrator, as_array
-from pdesim.engine.simulation import Progress, Simulation
+from pdesim.engine.simulation import Simulation
 from pdesim.errors import ConfigError, DivergedError, PdesimError, SolverError
 from pdesim.fitting.members import Family, least_favourable
 from pdesim.fitting.schedule import Schedule

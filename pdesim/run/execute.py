@@ -42,7 +42,8 @@ from pdesim.run.resolution import note_after, notes_before
 from pdesim.run.stopping import StopRequests, stop_requests
 
 if TYPE_CHECKING:
-    from pdesim.engine.simulation import Frame, Progress, Simulation
+    from pdesim.engine.blocks import Frame, Progress
+    from pdesim.engine.simulation import Simulation
 
 log = logging.getLogger("pdesim")
 
