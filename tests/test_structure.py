@@ -58,6 +58,8 @@ LIGHT = (
     "pdesim.output",
     "pdesim.export",
     "pdesim.cli.info",
+    "pdesim.fitting.folder",
+    "pdesim.dense.result",
 )
 
 

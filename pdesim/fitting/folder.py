@@ -1,13 +1,15 @@
-"""The folder of a fit: its settings, its log, its result, and the fitted model."""
+"""The folder of a fit: its settings, its log, and its result.
+
+This module imports neither TensorFlow nor Hydra.
+"""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pdesim.errors import OutputError
 from pdesim.files import (
@@ -19,20 +21,15 @@ from pdesim.files import (
     write_text,
 )
 from pdesim.fitting.log import LOG
-from pdesim.fitting.prepare import Task, write_fields, write_initial
-from pdesim.fitting.result import FITTED, RESULT, FitResult
-from pdesim.fitting.train import TrainingResult
-from pdesim.model.networks import build_networks, write_networks
-from pdesim.run.stored_networks import NETWORKS
+from pdesim.fitting.result import RESULT
+
+if TYPE_CHECKING:
+    from pdesim.fitting.prepare import Task
 
 #: the file with the settings of a fit, from which it is resumed
 SETTINGS = "fit_settings.yaml"
 #: the file with the picture of a fit
 PICTURE = "fit.png"
-#: groups of configuration files whose values the file of the fitted model contains
-GROUPS = ("boundary", "initial", "operators", "stepper", "device", "output", "animation")
-#: sections that are no part of the fitted model
-NOT_OF_THE_MODEL = ("data", "fit", "sweep", "workers", "experiment", "montage", "resume", "stop")
 
 
 @dataclass(frozen=True)
@@ -72,7 +69,7 @@ class FitFolder:
         Raises:
             OutputError: if the file cannot be written.
         """
-        with _written(self.path):
+        with writing_into(self.path):
             write_text(
                 self.path / SETTINGS,
                 dump_yaml({"equation_name": task.equation, "settings": task.values}),
@@ -108,60 +105,9 @@ class FitFolder:
             raise OutputError(f"{path} is damaged", "the result of a fit")
         return found
 
-    def write_result(self, task: Task, result: FitResult | TrainingResult) -> None:
-        """Write the estimates, and the fitted model as an equation file.
-
-        Raises:
-            OutputError: if a file cannot be written.
-        """
-        with _written(self.path):
-            model = self._model(task, result)
-            (self.path / "equation").mkdir(exist_ok=True)
-            write_text(self.path / "equation" / f"{FITTED}.yaml", model)
-            write_text(self.path / RESULT, dump_yaml(result.as_dict()))
-
-    def _model(self, task: Task, result: FitResult | TrainingResult) -> str:
-        """Return the settings of a run of the fitted model, as an equation file."""
-        values = copy.deepcopy(task.values)
-        if task.from_data:
-            values["initial"] = write_initial(task, self.path)
-        for key, value in result.parameters.items():
-            section, _, name = key.partition(".")
-            values[section][name] = value
-        if isinstance(result, TrainingResult):
-            self._write_arrays(task, result, values)
-        values["equation"].setdefault("name", task.equation.rpartition("/")[2])
-        start, end = task.settings.time.start, task.settings.time.end
-        inside = [float(t) for t in task.observations.times if start < t < end]
-        values["output"] |= {"times": inside, "every": None}
-        for section in NOT_OF_THE_MODEL:
-            values.pop(section, None)
-        values = {"defaults": [{f"override /{group}": None} for group in GROUPS]} | values
-        about = (
-            f"# The model that was fitted to {Path(result.data).name}; to run it:\n"
-            f"#   {result.command}\n"
-        )
-        return f"# @package _global_\n{about}{dump_yaml(values)}"
-
-    def _write_arrays(self, task: Task, result: TrainingResult, values: dict[str, Any]) -> None:
-        """Write fitted arrays, and let the settings of the fitted model read them."""
-        initial, networks = result.arrays.initial, result.arrays.networks
-        if initial:
-            values["initial"] = {**values["initial"], **write_fields(task, self.path, initial)}
-        if networks:
-            path = (self.path / NETWORKS).resolve()
-            known = build_networks(values["equation"]["networks"])
-            write_networks(path, known | {
-                name: replace(known[name], weights=tuple(w)) for name, w in networks.items()
-            })  # fmt: skip
-            values["equation"]["networks"] = {
-                name: {**spec, "weights": str(path)}
-                for name, spec in values["equation"]["networks"].items()
-            }
-
 
 @contextmanager
-def _written(folder: Path) -> Iterator[None]:
+def writing_into(folder: Path) -> Iterator[None]:
     """Convert errors of the operating system.
 
     Raises:

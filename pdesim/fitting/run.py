@@ -18,6 +18,7 @@ from pdesim.files import make_folder, new_folder, replacing
 from pdesim.fitting.compute import compute
 from pdesim.fitting.descent import LOG
 from pdesim.fitting.folder import PICTURE, SETTINGS, FitFolder
+from pdesim.fitting.model_file import write_result
 from pdesim.fitting.prepare import Task, prepare, prepare_again
 from pdesim.fitting.result import FitResult
 from pdesim.fitting.train import TrainingResult, train
@@ -134,10 +135,10 @@ def _execute(task: Task, folder: Path, console: Console, new: bool) -> FitResult
             console.print(note, highlight=False, markup=False, soft_wrap=True)
         if task.free:
             trained = train(task, folder, console)
-            files.write_result(task, trained)
+            write_result(folder, task, trained)
             return trained
         computed = compute(task, folder, console)
-        files.write_result(task, computed.result)
+        write_result(folder, task, computed.result)
         try:
             from pdesim.fitting.plot import plot
 
