@@ -109,7 +109,7 @@ class _Record:
     stored: dict[int, Any] = field(default_factory=dict)
     frames: list[tf.Tensor] = field(default_factory=list)
     frame_after: dict[int, int] = field(default_factory=dict)
-    _since: int = 0
+    _stored_at: int = 0
 
     @classmethod
     def of(cls, plan: Plan, placement: Placement) -> _Record:
@@ -128,11 +128,10 @@ class _Record:
         return record
 
     def _observe(self, block: Block) -> None:
-        # adaptive steps are stored before every block, since a block does not know their number
-        if not self.blocks or block.ends is not None or self._since >= self.spacing:
+        steps = self.simulation.steps
+        if not self.blocks or steps - self._stored_at >= self.spacing:
             self.stored[len(self.blocks)] = block.carry
-            self._since = 0
-        self._since += int(np.max(block.last)) - block.first
+            self._stored_at = steps
         self.blocks.append(block._replace(carry=None))
 
     def segments(self) -> list[range]:
@@ -215,13 +214,15 @@ class _Backward:
         """Return the carried data before each block of a segment."""
         found = {segment[0]: self.record.stored[segment[0]]}
         for number in segment[:-1]:
-            carry, state, _ = self._advance(number, found[number])
+            carry, state, *_ = self._advance(number, found[number])
             found[number + 1] = state if carry is None else carry
         return found
 
     def _advance(self, number: int, carry: Any) -> tuple:
         """Return the results of the steps of a block."""
         block = self.record.blocks[number]
+        if block.ends is not None:
+            return self.loop.advance_adaptive(carry, *self._adaptive_steps(block), self.given)
         carry = self._restarted(number, carry)
         return self._program(block, carry, block.first, int(np.max(block.last)))
 
@@ -269,15 +270,22 @@ class _Backward:
         return self._from_state(number - 1, carry, self._count(of_state, block))
 
     def _through_adaptive(self, block: Block, state: tf.Tensor, slope: tf.Tensor) -> tf.Tensor:
-        assert block.ends is not None and block.scale is not None
         slopes, _ = self.adjoint.of_adaptive_steps(
-            state, slope, *(tf.constant(value[0], tf.float64) for value in
-            (block.start, block.ends, block.dt)), tf.constant(block.last, tf.int64),
-            tf.constant(self.plan.step.tolerance, tf.float64),
-            tf.constant(block.scale[0], self.loop.dtype), self.given, self.names,
+            state, slope, *self._adaptive_steps(block), self.given, self.names,
             self._capacity(block.last),
         )  # fmt: skip
         return self._count(slopes, block)
+
+    def _adaptive_steps(self, block: Block) -> tuple[tf.Tensor, ...]:
+        """Return time, end, dt, number of trials, tolerance and scale of adaptive steps."""
+        assert block.ends is not None and block.scale is not None
+        times = (tf.constant(v[0], tf.float64) for v in (block.start, block.ends, block.dt))
+        return (
+            *times,
+            tf.constant(block.last, tf.int64),
+            tf.constant(self.plan.step.tolerance, tf.float64),
+            tf.constant(block.scale[0], self.loop.dtype),
+        )
 
     def _from_state(self, number: int, carry: Any, slope: tf.Tensor) -> Any:
         """Return the derivative with respect to carried data from that of the state after a block.

@@ -117,9 +117,8 @@ class GradientLog:
 
 @dataclass(frozen=True)
 class Descended:
-    """The end of an optimiser: the best point, why it ended, and whether it converged."""
+    """The end of an optimiser: why it ended, and whether it converged."""
 
-    vector: np.ndarray
     message: str
     converged: bool
 
@@ -133,7 +132,7 @@ def descend(
     evaluations: int,
     rate: float,
 ) -> Descended:
-    """Run an optimiser.
+    """Run an optimiser; the log knows the best point.
 
     Args:
         method: ``L-BFGS-B`` of SciPy, or one of :data:`KERAS`.
@@ -158,21 +157,21 @@ def _quasi_newton(
 ) -> Descended:
     from scipy.optimize import minimize
 
-    scale = evaluate(start).value or 1.0
-    count, best = 0, (np.inf, start)
+    count, scale = 0, 1.0
 
     class Enough(Exception):
         """The largest number of evaluations has been reached."""
 
     def objective(vector: np.ndarray) -> tuple[float, np.ndarray]:
-        nonlocal count, best
+        nonlocal count, scale
         if count == evaluations:
             raise Enough
         count += 1
         found = evaluate(vector.copy())
         if not np.isfinite(found.value):  # the line search then tries a shorter step
             return FAILED, np.zeros(len(vector))
-        best = min(best, (found.value, vector.copy()), key=lambda one: one[0])
+        if count == 1:  # the tolerances are absolute
+            scale = found.value or 1.0
         return found.value / scale, found.gradient / scale
 
     try:
@@ -183,8 +182,8 @@ def _quasi_newton(
         )  # fmt: skip
     except Enough:
         message = "the largest number of evaluations was reached (fit.evaluations)"
-        return Descended(best[1], message, False)
-    return Descended(best[1], str(found.message).lower(), found.status == 0)
+        return Descended(message, False)
+    return Descended(str(found.message).lower(), found.status == 0)
 
 
 def _keras(
@@ -201,13 +200,10 @@ def _keras(
     upper = np.array([np.inf if high is None else high for _, high in bounds])
     variable = keras.Variable(start, dtype="float64")
     optimiser = keras.optimizers.get({"class_name": method, "config": {"learning_rate": rate}})
-    best = (np.inf, start)
     for _ in range(evaluations):
-        vector = np.array(variable.numpy())
-        found = evaluate(vector)
+        found = evaluate(np.array(variable.numpy()))
         if not np.isfinite(found.value):
-            return Descended(best[1], "the run is not finite: a smaller fit.learning_rate", False)
-        best = min(best, (found.value, vector), key=lambda one: one[0])
+            return Descended("the run is not finite: a smaller fit.learning_rate", False)
         optimiser.apply([keras.ops.convert_to_tensor(found.gradient, "float64")], [variable])
         variable.assign(np.clip(variable.numpy(), lower, upper))
-    return Descended(best[1], f"{evaluations} iterations of {method}", True)
+    return Descended(f"{evaluations} iterations of {method}", True)

@@ -56,16 +56,16 @@ class Family:
             ConfigError: if the initial state is not finite.
         """
         settings = with_values(self.settings, self.values(places))
-        problem = self.base.problem
-        known = problem.equation.parameters
+        known = self.base.equation.parameters
         numbers = {name: float(settings.equation[name]) for name in known}
-        equation = replace(problem.equation, parameters=numbers)
-        problem, state = replace(problem, equation=equation), self.base.state
-        if self.changes_state:
-            symbols = equation.parameter_symbols
-            formulas = build_initial(settings.initial, equation.fields, problem.grid.axes, symbols)
-            state = initial_values(settings, problem, formulas)
-        return replace(self.base, problem=problem, initial=InitialState(state))
+        plan = self.base.with_values(numbers, self.base.state)
+        if not self.changes_state:
+            return plan
+        equation, axes = plan.equation, plan.grid.axes
+        symbols = equation.parameter_symbols
+        formulas = build_initial(settings.initial, equation.fields, axes, symbols)
+        state = initial_values(settings, plan.problem, formulas)
+        return replace(plan, initial=InitialState(state))
 
     def planned(self, places: Sequence[float] | np.ndarray) -> Plan:
         """Return the plan of a run with these parameters, with its own time step.

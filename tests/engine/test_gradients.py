@@ -257,17 +257,21 @@ def gradient_of(model):
     return model.gradient(of_middle_and_end, names).gradient
 
 
-def test_blocks_do_not_change_the_gradient(monkeypatch):
+@pytest.mark.parametrize(
+    "words",
+    [["stepper=cnab2", "time.dt=0.5"], ["stepper=bogacki_shampine", "time.tolerance=1e-5"]],
+)
+def test_blocks_do_not_change_the_gradient(monkeypatch, words):
     """Several blocks between stored states give the derivative of one block."""
-    model = pdesim.ForwardModel(
-        *GRAY_SCOTT, "stepper=cnab2", "time.dt=0.5", "output.every=13", "device.precision=float64"
-    )
+    model = pdesim.ForwardModel(*GRAY_SCOTT, *words, "output.every=13", "device.precision=float64")
     whole = gradient_of(model)
     monkeypatch.setattr(differentiation, "HISTORY_BYTES", 3 * model._plan.state_bytes)
     monkeypatch.setattr(differentiation, "FEWEST_STEPS", 20)
+    record = differentiation._Record.of(model._plan, model._device())
+    assert len(record.blocks) >= 4 * len(record.stored)
     parts = gradient_of(model)
     for name, value in whole.items():
-        np.testing.assert_allclose(parts[name], value, rtol=1e-11)
+        np.testing.assert_allclose(parts[name], value, rtol=1e-10)
 
 
 def test_memory_grows_with_the_square_root_of_the_steps():
