@@ -7,8 +7,9 @@
 
 The parts: throughput and the fraction of the copy bandwidth (speed), kernels per step (kernels),
 fields beside those of the CPU (agreement), resumed runs bit by bit (resume), sweeps of 64 and 1024
-members (sweep), peak memory (memory), whole commands (default), and Gray-Scott beside JAX, CuPy and
-PyTorch (beside). Each part has a process, so that the failure of one leaves the others; a row that
+members (sweep), peak memory (memory), whole commands (default), linear systems beside NumPy (linear),
+gradients beside runs (gradients), the Mandelbrot set (maps), fits (fits), the data set of The Well
+(dataset), and Gray-Scott beside JAX, CuPy and PyTorch (beside). Each part has a process, so that the failure of one leaves the others; a row that
 fails contains the error. The results are printed as tables and written as JSON after every part.
 --device cpu --quick only shows that the parts work: its numbers mean nothing.
 
@@ -34,6 +35,8 @@ from pathlib import Path
 from gpu.common import Row, Scale, as_json, first_line, table
 
 PARTS = ("speed", "kernels", "agreement", "resume", "sweep", "memory", "default")
+#: parts of what is built on runs
+USES = ("linear", "gradients", "maps", "fits", "dataset")
 BESIDE = ("pdesim", "JAX", "CuPy", "PyTorch")
 PACKAGES = ("pdesim", "tensorflow", "numpy", "jax", "cupy-cuda12x", "cupy-cuda13x", "torch")
 #: name of the part that runs exported programs
@@ -48,7 +51,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="small grids and short rounds")
     parser.add_argument("--repeats", type=int, default=5, help="number of rounds")
     parser.add_argument(
-        "--parts", nargs="+", choices=(*PARTS, "beside"), default=[*PARTS, "beside"]
+        "--parts", nargs="+", choices=(*PARTS, *USES, "beside"), default=[*PARTS, *USES, "beside"]
     )
     parser.add_argument("--timeout", type=float, default=900, help="seconds for each part")
     parser.add_argument("--json", type=Path, default=Path("gpu.json"), metavar="FILE")
@@ -148,6 +151,10 @@ def rows_of(name: str, scale: Scale, folder: Path | None):
         from gpu.beside import measure
 
         return measure(package, scale)
+    if kind in USES:
+        from gpu.uses import PARTS as uses
+
+        return uses[kind](scale)
     from gpu.parts import PARTS as parts
 
     return parts[kind](scale)

@@ -39,7 +39,8 @@ def errors(rows: list[dict]) -> list[str]:
 @pytest.mark.slow
 def test_every_part_runs_without_a_gpu(tmp_path):
     results = run(folder=tmp_path)
-    names = ["speed", "kernels", "agreement", "resume", "sweep", "memory", "default", "beside"]
+    names = ["speed", "kernels", "agreement", "resume", "sweep", "memory", "default"]
+    names += ["linear", "gradients", "maps", "fits", "dataset", "beside"]
     assert list(results) == names
     for name, rows in results.items():
         assert rows and not errors(rows), (name, rows)
@@ -50,6 +51,10 @@ def test_every_part_runs_without_a_gpu(tmp_path):
     assert all(row["agrees"] and row["bound"] < 1e-3 for row in results["agreement"])
     assert all(row["repeated"] and row["resumed"] for row in results["resume"])
     assert all(row["finished"] == row["members"] for row in results["sweep"])
+    residuals = [row["residual / rounding"] for row in results["linear"] if "method" in row]
+    assert len(residuals) == 4 and max(residuals) < 1.1
+    assert all(row["difference from CPU"] < 1e-9 for row in results["gradients"])
+    assert all(row["other counts"] == 0 for row in results["maps"])
     packages = {row["package"]: row for row in results["beside"]}
     assert set(packages) == {"pdesim", "JAX", "CuPy", "PyTorch"} and packages["pdesim"]["agrees"]
     assert packages["CuPy"]["error"].startswith("skipped: ")
