@@ -7,10 +7,11 @@
 
 The parts: throughput and the fraction of the copy bandwidth (speed), kernels per step (kernels),
 fields beside those of the CPU (agreement), resumed runs bit by bit (resume), sweeps of 64 and 1024
-members (sweep), peak memory (memory), whole commands (default), linear systems beside NumPy (linear),
-gradients beside runs (gradients), the Mandelbrot set (maps), fits (fits), the data set of The Well
-(dataset), and Gray-Scott beside JAX, CuPy and PyTorch (beside). Each part has a process, so that the failure of one leaves the others; a row that
-fails contains the error. The results are printed as tables and written as JSON after every part.
+members (sweep), peak memory (memory), whole commands (default), linear systems beside NumPy
+(linear), gradients beside runs (gradients), the Mandelbrot set (maps), fits (fits), the data set of
+The Well (dataset), and Gray-Scott beside JAX, CuPy and PyTorch (beside). Each part has a process,
+so that the failure of one leaves the others; a row that fails contains the error. The results are
+printed as tables and written as JSON after every part.
 --device cpu --quick only shows that the parts work: its numbers mean nothing.
 
 --export writes compiled programs as HLO, with inputs and results, on any machine with pdesim.

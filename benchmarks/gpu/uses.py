@@ -1,4 +1,4 @@
-"""The parts of the benchmark for what is built on runs: linear systems, gradients, maps, fits, data."""
+"""The parts of the benchmark for linear systems, gradients, maps, fits and data sets."""
 
 from __future__ import annotations
 

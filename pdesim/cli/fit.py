@@ -62,7 +62,7 @@ def show(result: FitResult | TrainingResult, as_json: bool = False) -> None:
     from pdesim.fitting.train import TrainingResult
 
     if isinstance(result, TrainingResult):
-        print(f"{result}\n{result.folder}: fit.yaml\n{result.command}")
+        print(f"{result}\n{result.folder}: fit.yaml, fit.png\n{result.command}")
         return
     out = Console(highlight=False)
     print_result(result, out if out.is_terminal else Console(highlight=False, width=120))

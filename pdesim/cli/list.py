@@ -52,11 +52,13 @@ def _sections(name: str | None, config_dir: str | None) -> Iterator[Section]:
     """Yield the titles and lines of the overview, or of one equation or group."""
     from pdesim.config.compose import choices, groups
     from pdesim.config.files import about_choice
-    from pdesim.config.folders import check_config_dir
+    from pdesim.config.folders import check_config_dir, other_configs
 
     folders = check_config_dir(config_dir)
     if name is None:
         yield from _equations(config_dir, folders)
+        for system in other_configs():
+            yield system, [about_choice("", system), ""]
         for group in groups():
             if group != "equation":
                 yield group, [", ".join(choices(group, folders))]
@@ -69,13 +71,15 @@ def _sections(name: str | None, config_dir: str | None) -> Iterator[Section]:
     group = name if name in (*groups(), *special) else name.removesuffix("s")
     if name in choices("equation", folders):
         yield name, _equation(name, config_dir, details=True)
+    elif name in other_configs():
+        yield name, [about_choice("", name)]
     elif group in special:
         yield from special[group]()
     elif group in groups():
         for choice in choices(group, folders):
             yield choice, [about_choice(group, choice, folders)]
     else:
-        known = [*choices("equation", folders), *groups(), "functions"]
+        known = [*choices("equation", folders), *other_configs(), *groups(), "functions"]
         raise ConfigError(f"no equation or group is called {name}", nearest(name, known))
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pdesim.config.folders import choices, config_folder, groups
+from pdesim.config.folders import choices, config_folder, groups, other_configs
 
 #: instead of a completion: the shell completes the names of files, or of folders
 FILE, FOLDER = ":file", ":folder"
@@ -121,7 +121,9 @@ def _words(command: Command, before: Sequence[str], current: str, catalog: Catal
             inside = (kind, kind.replace(".", "=")) if kind.endswith(".") else ("",)
             found |= {text: about for text, about in settings.items() if text.startswith(inside)}
         elif kind == NAME:
-            found |= dict.fromkeys([*choices("equation", folders), *groups(), "functions"], "")
+            found |= dict.fromkeys(
+                [*choices("equation", folders), *other_configs(), *groups(), "functions"], ""
+            )
         else:
             found[kind] = ""
     return found
@@ -198,6 +200,7 @@ class _Settings:
         """Return the values of a setting with their descriptions."""
         if name in groups():
             names = choices(name, self.folders)
+            names += other_configs() if name == "equation" else []
             return {text: self.catalog.choices.get(f"{name}={text}", "") for text in names}
         setting = self.catalog.settings.get(name)
         found = dict.fromkeys(setting.values or () if setting else (), "")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import tensorflow as tf
 
 from pdesim.engine.device import Placement
 from pdesim.engine.differentiation import Derivatives, differentiate
+from pdesim.engine.simulation import Simulation
 from pdesim.errors import DivergedError, SolverError
 from pdesim.fitting.free import Arrays
 from pdesim.fitting.members import Family
@@ -82,6 +84,23 @@ class Objective:
         penalty, slopes = self._penalties(arrays)
         total = np.concatenate([np.zeros(len(places)), slopes.vector]) + np.concatenate(gradient)
         return found.value + penalty, total, self._sizes(found.frames)
+
+    def compared(self, vector: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield the indices of the frames of the data that are compared, and the fields there.
+
+        With cross entropy, the fields are their softmax, the probabilities of the classes.
+        """
+        frames, fields, *_ = self._compared
+        numbers = dict(zip(frames, count(int(self.task.from_data)), strict=False))
+        run = Simulation(self.plan(vector), self.placement, measures=False).frames()
+        for number, frame in enumerate(run):
+            if number not in numbers:
+                continue
+            values = frame.state[fields].astype(float)
+            if self.task.options.loss != "squares":
+                values = np.exp(values - values.max(axis=0))
+                values /= values.sum(axis=0)
+            yield numbers[number], values
 
     def _of_parameters(self, vector: np.ndarray, found: Derivatives) -> np.ndarray:
         places = self.split(vector)[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +20,66 @@ if TYPE_CHECKING:
 MOST_FIELDS = 3
 
 
-def plot(task: Task, computed: Computed, path: Path) -> None:
+@dataclass(frozen=True)
+class Comparison:
+    """A fitted run beside the data.
+
+    Attributes:
+        title: the title of the picture.
+        last: field -> the last frame of the run in the cells of the data.
+        sizes: field -> root mean squares of the residuals for each frame of the data; NaN for
+            frames without values.
+        sigma: field -> the standard deviation of the noise.
+        history: the objective at all evaluations, drawn if the fit has free arrays.
+        initial: field -> its fitted initial state.
+    """
+
+    title: str
+    last: Mapping[str, np.ndarray]
+    sizes: Mapping[str, np.ndarray]
+    sigma: Mapping[str, float]
+    history: Sequence[float] = ()
+    initial: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+def compare(
+    task: Task, frames: Iterable[tuple[int, np.ndarray]], fields: Sequence[tuple[str, int]],
+    title: str, sigma: Mapping[str, float], **more: Any,
+) -> Comparison:  # fmt: skip
+    """Return the comparison of a run and the data.
+
+    Args:
+        frames: the indices of the frames of the data that are compared, and the states there.
+        fields: the fields of the data, and their indices in a state.
+        title, sigma, more: see :class:`Comparison`.
+    """
+    data = task.observations
+    sizes = {name: np.full(len(data.times), np.nan) for name in data.fields}
+    last: dict[str, np.ndarray] = {}
+    for frame, state in frames:
+        for name, number in fields:
+            last[name] = data.select(state[number])
+            difference = last[name] - data.values[name][frame]
+            if np.isfinite(difference).any():
+                sizes[name][frame] = float(np.sqrt(np.nanmean(difference**2)))
+    return Comparison(title, last, sizes, sigma, **more)
+
+
+def compare_parameters(task: Task, computed: Computed) -> Comparison:
+    """Return the comparison of the run with fitted parameters and the data."""
+    result, residuals = computed.result, computed.residuals
+    estimates = ", ".join(
+        f"{key} = {describe(value, result.errors[key])}" for key, value in result.parameters.items()
+    )
+    frames = ((n, states[0]) for n, states in residuals.compared(np.array([computed.places])))
+    title = f"{result.equation}: {estimates}"
+    return compare(task, frames, residuals.fields(), title, result.sigma)
+
+
+def plot(task: Task, compared: Comparison, path: Path) -> None:
     """Write a PNG with a row for each field: the last frame, and the residuals over time.
+
+    The last row of a fit with free arrays has the objective and the fitted initial states.
 
     Raises:
         OutputError: if the file cannot be written.
@@ -28,39 +88,42 @@ def plot(task: Task, computed: Computed, path: Path) -> None:
     from matplotlib.figure import Figure
 
     fields = task.observations.fields[:MOST_FIELDS]
-    fitted, sizes = _fitted(task, computed)
+    rows = len(fields) + bool(compared.history)
     flat = len(task.observations.shape) == 1
-    figure = Figure(figsize=(13.0, 3.4 * len(fields) + 0.5), layout="constrained")
+    figure = Figure(figsize=(13.0, 3.4 * rows + 0.5), layout="constrained")
     FigureCanvasAgg(figure)
     for row, name in enumerate(fields):
-        axes = [figure.add_subplot(len(fields), 4, 4 * row + n) for n in (1, 2, 3, 4)]
+        axes = [figure.add_subplot(rows, 4, 4 * row + n) for n in (1, 2, 3, 4)]
         data = _plane(task.observations.values[name][-1])
-        (_lines if flat else _maps)(figure, axes, task, name, data, _plane(fitted[name]))
-        _over_time(axes[3], task, name, sizes[name], computed.result.sigma[name])
-    result = computed.result
-    estimates = ", ".join(
-        f"{key} = {describe(value, result.errors[key])}" for key, value in result.parameters.items()
-    )
-    figure.suptitle(f"{result.equation}: {estimates}"[:200], fontsize=10)
+        (_lines if flat else _maps)(figure, axes, task, name, data, _plane(compared.last[name]))
+        _over_time(axes[3], task, name, compared.sizes[name], compared.sigma[name])
+    if compared.history:
+        _objective(figure.add_subplot(rows, 4, 4 * rows - 3), compared.history)
+        for number, (name, values) in enumerate([*compared.initial.items()][:MOST_FIELDS]):
+            axis = figure.add_subplot(rows, 4, 4 * rows - 2 + number)
+            _initial(figure, axis, name, _plane(values))
+    figure.suptitle(compared.title[:200], fontsize=10)
     with writing(path, "the picture") as temporary:
         figure.savefig(temporary, format="png", dpi=100)
 
 
-def _fitted(task: Task, computed: Computed) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Return the last frame of the fitted run in the cells of the data, and residuals over time.
+def _objective(axis: Any, history: Sequence[float]) -> None:
+    axis.semilogy(np.arange(1, len(history) + 1), history, color="0.6", linewidth=0.8)
+    axis.semilogy(np.arange(1, len(history) + 1), np.minimum.accumulate(history), color="C3")
+    axis.set(xlabel="evaluation", title="objective, and the best so far")
+    axis.grid(alpha=0.3, linewidth=0.5)
 
-    The residuals are root mean squares for each frame of the data; NaN for frames without values.
-    """
-    data, residuals = task.observations, computed.residuals
-    sizes = {name: np.full(len(data.times), np.nan) for name in data.fields}
-    last: dict[str, np.ndarray] = {}
-    for frame, states in residuals.compared(np.array([computed.places])):
-        for name, number in residuals.fields():
-            last[name] = data.select(states[0, number])
-            difference = last[name] - data.values[name][frame]
-            if np.isfinite(difference).any():
-                sizes[name][frame] = float(np.sqrt(np.nanmean(difference**2)))
-    return last, sizes
+
+def _initial(figure: Any, axis: Any, name: str, values: np.ndarray) -> None:
+    """Draw the fitted initial state of a field."""
+    axis.set_title(f"fitted initial.{name}")
+    if values.ndim == 1:
+        axis.plot(np.arange(len(values)) + 0.5, values, color="C3")
+        axis.set_xlabel("cell")
+        return
+    picture = axis.imshow(values, origin="lower", cmap="viridis", interpolation="nearest")
+    axis.set(xticks=[], yticks=[])
+    figure.colorbar(picture, ax=axis, shrink=0.8)
 
 
 def _plane(values: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from pdesim.fitting.compute import compute
 from pdesim.fitting.descent import LOG
 from pdesim.fitting.folder import PICTURE, SETTINGS, FitFolder
 from pdesim.fitting.model_file import write_result
+from pdesim.fitting.plot import Comparison, compare_parameters, plot
 from pdesim.fitting.prepare import Task, prepare, prepare_again
 from pdesim.fitting.result import FitResult
 from pdesim.fitting.train import TrainingResult, train
@@ -133,17 +135,17 @@ def _execute(task: Task, folder: Path, console: Console, new: bool) -> FitResult
             files.write_settings(task)
         for note in task.notes:
             console.print(note, highlight=False, markup=False, soft_wrap=True)
+        result: FitResult | TrainingResult
+        compared: Callable[[], Comparison]
         if task.free:
-            trained = train(task, folder, console)
-            write_result(folder, task, trained)
-            return trained
-        computed = compute(task, folder, console)
-        write_result(folder, task, computed.result)
+            result, compared = train(task, folder, console)
+        else:
+            computed = compute(task, folder, console)
+            result, compared = computed.result, partial(compare_parameters, task, computed)
+        write_result(folder, task, result)
         try:
-            from pdesim.fitting.plot import plot
-
             with console.status("drawing"):
-                plot(task, computed, folder / PICTURE)
+                plot(task, compared(), folder / PICTURE)
         except PdesimError as error:  # the result is already on the disk
             console.print(f"no picture: {error.problem}", highlight=False, markup=False)
-    return computed.result
+    return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from pdesim.fitting.compute import fingerprint
 from pdesim.fitting.descent import LOG, Evaluated, GradientLog, descend
 from pdesim.fitting.free import Arrays, first_arrays
 from pdesim.fitting.members import build_family
+from pdesim.fitting.plot import Comparison, compare
 from pdesim.fitting.prepare import Task
 from pdesim.fitting.progress import fit_progress
 from pdesim.fitting.result import FITTED
@@ -103,8 +105,13 @@ class TrainingResult:
         return "\n".join([*lines, *(f"warning: {text}" for text in self.warnings)])
 
 
-def train(task: Task, folder: Path, console: Console) -> TrainingResult:
+def train(
+    task: Task, folder: Path, console: Console
+) -> tuple[TrainingResult, Callable[[], Comparison]]:
     """Compute a fit with free arrays whose folder exists; a log in the folder is continued.
+
+    Returns:
+        The result, and a function that computes the fitted run beside the data.
 
     Raises:
         PdesimError: if no run is possible or nothing can be fitted, and after a request to stop.
@@ -120,7 +127,8 @@ def train(task: Task, folder: Path, console: Console) -> TrainingResult:
 
         fields, spreads = family.base.equation.fields, _spreads(task)
         start = first_arrays(task.free, fields, family.base.state, family.base.equation.networks)
-        objective = Objective(task, family, placement, start, _sigma(task, spreads))
+        sigma = _sigma(task, spreads)
+        objective = Objective(task, family, placement, start, sigma)
         places = np.array([one.start for one in task.parameters])
         first = np.concatenate([places, start.vector])
         log = GradientLog(folder / LOG, fingerprint(task), len(first), len(spreads))
@@ -152,11 +160,18 @@ def train(task: Task, folder: Path, console: Console) -> TrainingResult:
         assert log.best is not None and log.misfits is not None
         places, arrays = objective.split(log.best[1])
         residuals = dict(zip(task.observations.fields, log.misfits.tolist(), strict=True))
-        return TrainingResult(
+        result = TrainingResult(
             folder, task.equation, task.data.file or "", family.values(places), arrays, residuals,
             {name: size / spreads[name] for name, size in residuals.items()}, log.best[0],
             tuple(log.history), options.method, family.base.stepper.method.name, end.message,
             end.converged, () if end.converged else (f"the fit has not converged: {end.message}",),
+        )  # fmt: skip
+        names = " and ".join(one.key for one in task.free)
+        columns = list(zip(task.observations.fields, range(len(residuals)), strict=True))
+        best, title = log.best[1], f"{task.equation}: fit of {names}"
+        return result, lambda: compare(
+            task, objective.compared(best), columns, title, sigma,
+            history=result.history, initial=arrays.initial,
         )  # fmt: skip
 
 

@@ -43,7 +43,14 @@ def test_help_and_list(command, tmp_path):
     assert "equation=gray_scott grid=512" in command("--help").stdout
     assert command().stdout == command("--help").stdout  # no words: help, not a run of a default
     told = command("list", fresh=True).stdout
-    for part in ("gray_scott", "u*v**2", "F = 0.037", "poisson", "0 = laplacian(u) + source"):
+    for part in (
+        "gray_scott",
+        "u*v**2",
+        "F = 0.037",
+        "poisson",
+        "0 = laplacian(u) + source",
+        "linear_system  Dense linear systems",
+    ):
         assert part in told
     assert list(tmp_path.iterdir()) == []
 
@@ -266,6 +273,7 @@ def test_lists_of_one_group_or_equation(capsys):
         ("operators",): "spectral  Fourier series",
         ("functions",): "arctan2(y, x)",
         ("equations",): "kuramoto_sivashinsky",
+        ("linear_system",): "Dense linear systems A x = y",
     }.items():
         assert main(["list", *words]) == 0
         assert part in capsys.readouterr().out

@@ -80,6 +80,7 @@ def test_values(catalog):
     assert "boundary.x=neumann" in found(catalog, "boundary.x=")
     assert "animation.colormap=magma" in found(catalog, "animation.colormap=ma")
     assert found(catalog, "-m equation=heat,gr") == ["equation=heat,gray_scott"]
+    assert found(catalog, "equation=lin") == ["equation=linear_system"]
     assert found(catalog, "hydra.run.dir=o") == [FOLDER]
     assert found(catalog, "grid=") == []
 

@@ -13,6 +13,7 @@ from rich.console import Console
 import pdesim
 from pdesim.engine.device import start_tensorflow
 from pdesim.errors import PdesimError
+from pdesim.fitting import plot, run
 from pdesim.fitting.descent import LOG
 from pdesim.fitting.folder import FitFolder
 from pdesim.fitting.free import first_arrays
@@ -90,6 +91,7 @@ def test_initial_state_from_a_later_film(tmp_path):
         operators="spectral", stepper="exact", time={"start": 0}, initial={"u": 0.0},
         parameters={"initial.u": {"free": {"smoothness": 1e-9}}}, folder=tmp_path / "fit",
     )  # fmt: skip
+    assert (tmp_path / "fit" / "fit.png").stat().st_size > 5000
     # the penalty, relative to the data, is 1e-9 (2 pi k)^2 exp(0.02 k^2 t)
     np.testing.assert_allclose(found.arrays["initial.u"], start, atol=1e-4)
     again = found.run("animation=none", folder=tmp_path / "run")
@@ -143,6 +145,24 @@ def test_first_step_of_adam(tmp_path):
         np.testing.assert_allclose(np.abs(after - before), 1e-3, rtol=1e-2)
 
 
+def test_picture(tmp_path, monkeypatch):
+    """Its curves contain the residuals of the result."""
+    drawn = []
+
+    def plot_and_keep(task, compared, path):
+        drawn.append(compared)
+        plot.plot(task, compared, path)
+
+    monkeypatch.setattr(run, "plot", plot_and_keep)
+    found = network_fit(tmp_path / "fit", evaluations=5)
+    assert (tmp_path / "fit" / "fit.png").stat().st_size > 5000
+    (compared,) = drawn
+    for name, size in found.residuals.items():
+        squares = compared.sizes[name] ** 2
+        assert np.sqrt(np.nanmean(squares)) == pytest.approx(size, rel=1e-12)
+    assert list(compared.history) == list(found.history)
+
+
 def test_cross_entropy(tmp_path):
     """Two fields that are logits of two classes; the minimum is the entropy of the data."""
     shares = np.stack([np.full(8, 0.8), np.full(8, 0.2)])
@@ -156,6 +176,7 @@ def test_cross_entropy(tmp_path):
     entropy = -(0.8 * np.log(0.8) + 0.2 * np.log(0.2))
     assert found.history[0] > entropy + 1e-3
     assert min(found.history) == pytest.approx(entropy, rel=1e-6)
+    assert (tmp_path / "fit" / "fit.png").stat().st_size > 5000
 
 
 @pytest.mark.parametrize(
