@@ -25,7 +25,7 @@ from pdesim.engine.simulation import Simulation
 from pdesim.errors import DivergedError, PdesimError
 from pdesim.model.resampling import halve, uses_any
 from pdesim.plan import Plan
-from pdesim.solvers.transform import solve
+from pdesim.solvers import solve
 from pdesim.steppers import METHODS
 
 #: the tolerance of adaptive steps in the first attempt, and the smallest that float64 allows

@@ -16,7 +16,6 @@ from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
 from pdesim.model.boundary_conditions import SIDES
 from pdesim.operators.ghost_weights import extrapolation_points, ghost_weights
-from pdesim.operators.modes import NoModes
 from pdesim.operators.problem import Problem
 
 #: spacings whose relative difference is smaller than this are considered equal
@@ -69,23 +68,18 @@ def check_wall_values(problem: Problem, times: Sequence[float]) -> None:
 
 
 def check_solvable(problem: Problem) -> None:
-    """Check that the direct solver applies to a steady problem.
+    """Check that a steady problem is linear in its fields.
 
     Raises:
-        StepperError: for problems that are not linear with constant coefficients, and for boundary
-            conditions without Fourier, sine or cosine modes.
+        StepperError: if it is not.
     """
     equation = problem.equation
-    if isinstance(problem.basis, NoModes):
+    nonlocal_terms = equation.reductions or problem.boundary.reductions
+    if nonlocal_terms or equation.jacobian.free_symbols & equation.state_symbols:
         raise StepperError(
-            f"the direct solver does not apply to this problem: {problem.basis.reason}",
-            "periodic, Dirichlet or Neumann conditions, the same for every field",
-        )
-    if any(term.free_symbols & equation.state_symbols for term in problem.split.rest):
-        raise StepperError(
-            f"{equation.name} is not linear with constant coefficients",
-            "a steady problem such as laplacian(u) + source, with a source that does not depend on "
-            "the fields",
+            f"{equation.name} is not linear in its fields, or contains means or integrals of them",
+            "a steady problem such as divergence(D*gradient(u)) - c*u + source, in which D, c and "
+            "source do not depend on the fields",
         )
 
 

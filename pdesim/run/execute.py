@@ -232,14 +232,14 @@ class _Batch:
 
     def _solve(self, run: MemberRun) -> None:
         """Solve a steady problem."""
-        from pdesim.solvers.transform import solve
+        from pdesim.solvers import solve
 
         plan = run.job.plan
         solution = solve(plan, self.placement)
         run.recorder.frame(0, float(plan.times[0]), solution.state)
         self._is_stopped_by_callback(run, float(plan.times[0]), solution.state)
         run.status.update(frames=1, residual=solution.residual)
-        self._report(run, f"solved; relative residual {solution.residual:.2e}")
+        self._report(run, str(solution))
         for note in order_notes(plan):
             self._report(run, note)
 

@@ -2,36 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import tensorflow as tf
 
 from pdesim.engine.device import Placement
-from pdesim.errors import StepperError
-from pdesim.operators.checks import check_solvable
 from pdesim.operators.method_of_lines import MethodOfLines
 from pdesim.operators.time_parts import double_names
 from pdesim.operators.transforms import multiply
 from pdesim.plan import Plan
-
-#: maximum component of the source in the null space of the operator, relative to the root mean
-#: square of the source
-COMPATIBLE = {"float32": 1e-4, "float64": 1e-8}
-
-
-@dataclass(frozen=True)
-class Solution:
-    """The solution of a steady problem; ``state`` has shape ``(fields, *grid.shape)``.
-
-    ``residual`` is the root mean square of the right-hand side at the solution, evaluated with the
-    selected operators, divided by the root mean square of the source. ``removed_mean`` is the root
-    mean square of the component of the source in the null space of the operator.
-    """
-
-    state: np.ndarray
-    residual: float
-    removed_mean: float
+from pdesim.solvers.solution import Solution, check_compatible
 
 
 def solve(plan: Plan, placement: Placement) -> Solution:
@@ -42,11 +21,14 @@ def solve(plan: Plan, placement: Placement) -> Solution:
     round-off. With ``spectral``, L is the symbol of the differential operator. Modes in the null
     space of L (the mean, for a Laplacian) have the values of the initial state.
 
+    Args:
+        plan: a plan of a linear problem with constant coefficients and a basis of modes.
+        placement: the device.
+
     Raises:
-        StepperError: for problems that are not linear with constant coefficients, and for sources
-            with a component in the null space of L, for which no solution exists.
+        StepperError: for sources with a component in the null space of L, for which no solution
+            exists.
     """
-    check_solvable(plan.problem)
     dtype = tf.as_dtype(plan.settings.device.precision)
     inverse, unseen = _inverse(np.moveaxis(plan.problem.linear_modes(), (0, 1), (-2, -1)))
     numbers = plan.equation.parameters
@@ -74,13 +56,9 @@ def solve(plan: Plan, placement: Placement) -> Solution:
             tf.constant(plan.state, dtype),
         )
         residual, source, unsolvable = (float(size) for size in sizes)
-    if unsolvable > COMPATIBLE[dtype.name] * source:
-        raise StepperError(
-            "this problem has no solution: the component of the source in the null space of the "
-            f"operator (such as its mean) has the size {unsolvable:.3g}",
-            "a source with zero mean, if all boundaries are periodic or no-flux",
-        )
-    return Solution(state.numpy(), residual / source if source > 0 else residual, unsolvable)
+    check_compatible(unsolvable, source, dtype.name)
+    relative = residual / source if source > 0 else residual
+    return Solution(state.numpy(), "transform", relative, unsolvable)
 
 
 def _inverse(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

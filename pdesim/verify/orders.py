@@ -278,14 +278,17 @@ def measure_steady(
         sizes: the number of cells per axis of each grid; None: a default for the problem.
     """
     scheme, errors, spacings = problem.discretisation, [], []
-    table: Mapping[int, tuple[int, ...]] = SPECTRAL_SIZES if scheme.is_spectral else SIZES
-    # without a Dirichlet condition, the solution is determined only up to a constant
-    free = not any(s.kind == "dirichlet" for f in problem.boundary.walls for p in f for s in p)
-    for points in sizes or table[problem.grid.dimensions]:
+    # without a condition on the value, the solution is determined only up to a constant
+    sides = [s.kind for f in problem.boundary.walls for p in f for s in p]
+    sides += [] if problem.mask is None else [face.kind for face in problem.mask.walls]
+    free = not {"dirichlet", "robin"} & set(sides)
+    for points in sizes or _sizes(problem, usual_case(problem)):
         exact = manufacture(resized(problem, points), 1.0)
         expected = exact.state(0.0)
         computed = solve(_without_mean(exact.problem, expected) if free else exact.problem)
-        errors.append(_error(computed + ((expected - computed).mean() if free else 0.0), expected))
+        inside = _inside(exact.problem)
+        shift = (expected - computed)[:, inside].mean() if free else 0.0
+        errors.append(_error(np.where(inside, computed + shift, expected), expected))
         spacings.append(max(exact.problem.grid.spacing))
     return Measurement(
         describe_scheme(scheme), tuple(spacings), tuple(errors), scheme.order or None
@@ -297,6 +300,11 @@ def describe_scheme(scheme: Discretisation) -> str:
     return f"{name} isotropic" if scheme.isotropic else name
 
 
+def _inside(problem: Problem) -> np.ndarray:
+    """The cells that are not inside obstacles."""
+    return np.ones(problem.grid.shape, bool) if problem.mask is None else ~problem.mask.solid
+
+
 def _without_mean(problem: Problem, state: np.ndarray) -> Problem:
     """The problem with a constant subtracted from its source, so that its residual has a zero mean.
 
@@ -306,7 +314,7 @@ def _without_mean(problem: Problem, state: np.ndarray) -> Problem:
     numbers = {k: tf.constant(v, tf.float64) for k, v in problem.parameters.items()}
     system = MethodOfLines(problem, tf.float64, False, numbers)
     residual = system.rhs(tf.constant(state), tf.constant(0.0, tf.float64)).numpy()
-    means = residual.reshape(len(residual), -1).mean(axis=1).tolist()
+    means = residual[:, _inside(problem)].mean(axis=1).tolist()
     formulas = (f - mean for f, mean in zip(problem.equation.formulas, means, strict=True))
     return replace(problem, equation=replace(problem.equation, formulas=tuple(formulas)))
 

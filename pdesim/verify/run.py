@@ -220,7 +220,7 @@ def _exact_rows(problem: Problem) -> Iterator[Row]:
 def _solver(plan: Plan) -> Callable[[Problem], np.ndarray]:
     """A function that solves a steady problem with the settings of a plan, in double precision."""
     from pdesim.engine.device import start_tensorflow
-    from pdesim.solvers.transform import solve
+    from pdesim.solvers import solve
 
     settings = plan.settings
     double = settings.model_copy(

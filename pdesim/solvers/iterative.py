@@ -1,0 +1,116 @@
+"""Iterations for linear systems that stop at a residual, with a multigrid cycle for each field.
+
+The iterations are driven from the host, one compiled call for each product, since a solution takes
+about ten of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+Operator = Callable[[tf.Tensor], tf.Tensor]
+#: largest number of iterations
+MOST = 500
+#: iterations without a smaller residual after which they are given up
+STALLED = 60
+
+
+@dataclass(frozen=True)
+class Iterations:
+    """The result of iterations.
+
+    Attributes:
+        solution: the last approximation.
+        history: the norm of the residual at the start and after each iteration.
+    """
+
+    solution: tf.Tensor
+    history: Sequence[float]
+
+
+def conjugate_gradients(
+    operator: Operator, inverse: Operator, residual: tf.Tensor, target: float
+) -> Iterations:
+    """Solve ``operator(u) = residual`` for a self-adjoint positive operator, from zero.
+
+    Saad, Iterative Methods for Sparse Linear Systems (2003), algorithm 9.1, with the formula of
+    Polak and Ribiere for the direction, since the cycle is computed in single precision.
+
+    Args:
+        operator: the operator.
+        inverse: the preconditioner.
+        residual: the right-hand side.
+        target: the norm of the residual at which the iterations end.
+    """
+    u, history = tf.zeros_like(residual), [_norm(residual)]
+    direction, slope = tf.zeros_like(residual), 0.0
+    before = tf.zeros_like(residual)
+    while not _ended(history, target):
+        improved = inverse(residual)
+        fresh = _dot(improved, residual)
+        factor = (fresh - _dot(improved, before)) / slope if slope else 0.0
+        direction, slope = improved + factor * direction, fresh
+        image = operator(direction)
+        curvature = _dot(direction, image)
+        if not curvature > 0:
+            break  # not a positive operator, or the residual is at its rounding error
+        before = residual
+        step = _dot(direction, residual) / curvature
+        u, residual = u + step * direction, residual - step * image
+        history.append(_norm(residual))
+    return Iterations(u, history)
+
+
+def bicgstab(
+    operator: Operator, inverse: Operator, residual: tf.Tensor, target: float
+) -> Iterations:
+    """Solve ``operator(u) = residual`` for any linear operator, from zero.
+
+    van der Vorst, SIAM J. Sci. Stat. Comput. 13 (1992) 631, with right preconditioning; the
+    arguments are those of :func:`conjugate_gradients`.
+    """
+    u, history = tf.zeros_like(residual), [_norm(residual)]
+    shadow, direction = residual, residual
+    rho = _dot(shadow, residual)
+    while not _ended(history, target):
+        forward = inverse(direction)
+        image = operator(forward)
+        across = _dot(shadow, image)
+        if across == 0 or rho == 0:
+            break
+        alpha = rho / across
+        half = residual - alpha * image
+        second = inverse(half)
+        half_image = operator(second)
+        size = _dot(half_image, half_image)
+        omega = _dot(half_image, half) / size if size else 0.0
+        u = u + alpha * forward + omega * second
+        residual = half - omega * half_image
+        history.append(_norm(residual))
+        if omega == 0:
+            break
+        after = _dot(shadow, residual)
+        direction = residual + after / rho * alpha / omega * (direction - omega * image)
+        rho = after
+    return Iterations(u, history)
+
+
+def _ended(history: Sequence[float], target: float) -> bool:
+    best = int(np.argmin(history))
+    finite = np.isfinite(history[-1])
+    return (
+        not finite or history[-1] <= target or len(history) > MOST
+        or len(history) - best > STALLED
+    )  # fmt: skip
+
+
+def _dot(a: tf.Tensor, b: tf.Tensor) -> float:
+    return float(tf.reduce_sum(a * b))
+
+
+def _norm(a: tf.Tensor) -> float:
+    return float(tf.norm(a))
