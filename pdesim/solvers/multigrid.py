@@ -76,7 +76,7 @@ class Level:
 
 def build_levels(matrix: Couplings, periodic: Sequence[bool]) -> list[Level]:
     """Return the grids of a hierarchy, the finest first."""
-    levels = []
+    levels: list[Level] = []
     while True:
         strengths = matrix.strengths
         strong = max(strengths, default=0.0)
