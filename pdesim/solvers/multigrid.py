@@ -20,7 +20,6 @@ random right-hand sides::
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,12 +41,10 @@ class Level:
 
     Args:
         matrix: the matrix on this grid.
-        periodic: whether each axis is periodic.
         factors: the number of cells of a block along each axis; empty on the coarsest grid.
     """
 
     matrix: Couplings
-    periodic: tuple[bool, ...]
     factors: tuple[int, ...]
 
     @property
@@ -74,7 +71,7 @@ class Level:
         return tuple(range(1, 2 * len(self.factors), 2))
 
 
-def build_levels(matrix: Couplings, periodic: Sequence[bool]) -> list[Level]:
+def build_levels(matrix: Couplings) -> list[Level]:
     """Return the grids of a hierarchy, the finest first."""
     levels: list[Level] = []
     while True:
@@ -85,8 +82,8 @@ def build_levels(matrix: Couplings, periodic: Sequence[bool]) -> list[Level]:
             for n, s in zip(matrix.shape, strengths, strict=True)
         )
         if matrix.diagonal.size <= COARSEST or strong == 0 or max(factors) == 1:
-            return [*levels, Level(matrix, tuple(periodic), ())]
-        level = Level(matrix, tuple(periodic), factors)
+            return [*levels, Level(matrix, ())]
+        level = Level(matrix, factors)
         levels.append(level)
         matrix = _coarsened(level)
 
@@ -117,12 +114,11 @@ class Cycle:
 
     Args:
         matrix: the matrix.
-        periodic: whether each axis is periodic.
         dtype: the type in which the cycle is computed.
     """
 
-    def __init__(self, matrix: Couplings, periodic: Sequence[bool], dtype: tf.DType) -> None:
-        self.levels = [_Tensors(level, dtype) for level in build_levels(matrix, periodic)]
+    def __init__(self, matrix: Couplings, dtype: tf.DType) -> None:
+        self.levels = [_Tensors(level, dtype) for level in build_levels(matrix)]
 
     def __call__(self, residual: tf.Tensor) -> tf.Tensor:
         """Return the approximate solution for a right-hand side."""

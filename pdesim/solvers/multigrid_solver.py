@@ -188,8 +188,7 @@ class _Linear:
     @cached_property
     def inverse(self) -> Callable[[tf.Tensor], tf.Tensor]:
         """The preconditioner."""
-        periodic = self.problem.boundary.periodic_axes[::-1]
-        cycles = [Cycle(one, periodic, tf.float32) for one in self.blocks]
+        cycles = [Cycle(one, tf.float32) for one in self.blocks]
 
         @tf.function(autograph=False)
         def apply(residual: tf.Tensor) -> tf.Tensor:
