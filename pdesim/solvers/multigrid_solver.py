@@ -44,13 +44,21 @@ def solve(plan: Plan, placement: Placement) -> Solution:
 
     Raises:
         StepperError: for sources with a component in the null space of L.
-        SolverError: if the iterations do not converge.
+        SolverError: if a source or coefficient is not finite, or the iterations do not converge.
     """
     precision = plan.settings.device.precision
     with tf.device(placement.name):
         system = _Linear(plan.problem, plan.settings.time.start)
         state = tf.constant(plan.state, tf.float64)
         source, residual = _rms(system.source), system.rhs(state)
+        matrices = [one.diagonal.sum() for one in system.blocks]
+        if not np.isfinite([source, *matrices]).all():
+            raise SolverError(
+                f"the source or a coefficient of {plan.equation.name} is infinite or undefined in "
+                "some cell",
+                "finite numbers in all cells",
+                "where(...) avoids a division by zero or the root of a negative number",
+            )
         removed = system.null_part(residual) if system.symmetric else tf.zeros_like(residual)
         check_compatible(_rms(removed), source, precision)
         size = source or _rms(residual) or 1.0

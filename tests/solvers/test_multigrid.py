@@ -175,6 +175,9 @@ def test_no_solution(placement):
         solve(plan_of("divergence((1+y)*gradient(u)) + 1", "boundary=neumann"), placement)
     with pytest.raises(StepperError, match="not linear"):
         plan_of("laplacian(u) - u**3 + 1", "boundary=dirichlet")
+    for formula in ("laplacian(u)*(1+x) + sqrt(x-0.5)", "divergence(log(x-0.5)*gradient(u)) + 1"):
+        with pytest.raises(SolverError, match="infinite or undefined"):
+            solve(plan_of(formula, "boundary=dirichlet"), placement)
     with pytest.raises(SolverError, match="was not solved"):
         solve(plan_of("laplacian(u) - 1e6*x*d_dx(u) + 1", "boundary=dirichlet"), placement)
 
