@@ -28,6 +28,7 @@ from pdesim.problem import build_problem, initial_values
 from pdesim.render.quantity import check_picture
 from pdesim.settings import Settings
 from pdesim.steppers import Stepper, build_stepper
+from pdesim.steppers.approximate import with_solved_fields
 from pdesim.steppers.cost import Cost, cost_of
 from pdesim.steppers.stability import linearise
 from pdesim.steppers.targets import (
@@ -317,6 +318,7 @@ def build_plan(
         frames = iteration_times(settings, frames)
     stops = build_stops(settings.stop, problem, observables, frames)
     state = initial_values(settings, problem, initial, drawn_on)
+    state = with_solved_fields(problem, state, settings.time.start)
     if frames is None:
         check_solvable(problem)
         evolution, times = None, np.array([settings.time.start])

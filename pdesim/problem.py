@@ -7,7 +7,8 @@ import numpy as np
 from pdesim.errors import ConfigError
 from pdesim.formula import is_condition, names_in
 from pdesim.model.boundary_conditions import Boundary, build_boundary
-from pdesim.model.equation import Equation, build_equation
+from pdesim.model.equation import Equation
+from pdesim.model.equation_settings import build_equation
 from pdesim.model.grid import Grid, build_grid
 from pdesim.model.initial_conditions import InitialConditions, build_initial
 from pdesim.model.iterated_map import COUNT
@@ -16,6 +17,7 @@ from pdesim.model.storage import check_memory
 from pdesim.model.unused_parameters import unused_parameters
 from pdesim.operators import build_discretisation
 from pdesim.operators.checks import check_numbers
+from pdesim.operators.constraints import check_constraints
 from pdesim.operators.mirror import mark_mirrors
 from pdesim.operators.problem import Problem, check_problem, with_nested_derivatives
 from pdesim.output.checkpoint import Checkpoint
@@ -48,6 +50,9 @@ def build_problem(
     start = dict(settings.initial)
     if equation.iterated is not None and COUNT in equation.fields:
         start.setdefault(COUNT, 0)
+    # solved fields follow from the others
+    start = {name: text for name, text in start.items() if name not in equation.constraints}
+    start |= dict.fromkeys(equation.constraints, 0)
     initial = build_initial(start, equation.fields, grid.axes, symbols)
     elsewhere = {symbol.name for symbol in boundary.symbols | initial.symbols}
     elsewhere |= names_in(settings.domain.mask or "")
@@ -68,6 +73,7 @@ def build_problem(
     equation = with_nested_derivatives(equation, boundary, scheme, mask)
     problem = Problem(equation, grid, boundary, scheme, mask)
     check_problem(problem)
+    check_constraints(problem)
     check_numbers(problem, settings.device.precision)
     return problem, initial, notes
 

@@ -8,7 +8,7 @@ from pdesim.analysis.compute import analyze_problem
 from pdesim.analysis.result import Analysis
 from pdesim.analysis.thresholds import find_thresholds, parse_over
 from pdesim.errors import ConfigError, nearest
-from pdesim.model.equation import KEYS
+from pdesim.model.equation_settings import KEYS
 from pdesim.model.iterated_map import check_no_map
 from pdesim.problem import build_problem, initial_values
 from pdesim.settings import Settings

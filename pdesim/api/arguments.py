@@ -16,7 +16,7 @@ from pdesim.config.folders import choices
 from pdesim.config.override_text import override_text
 from pdesim.errors import ConfigError, nearest
 from pdesim.files import as_path
-from pdesim.model.equation import given_formulas
+from pdesim.model.equation_settings import given_formulas
 from pdesim.settings import Settings
 
 #: ``callback(time, fields)``: called with every frame; if it returns False, the run stops

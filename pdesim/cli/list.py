@@ -97,7 +97,7 @@ def _equation(name: str, config_dir: str | None, details: bool = False) -> list[
     """Return the description of an equation: formulas, parameters and defaults."""
     from pdesim.config import compose_settings
     from pdesim.formula.language import AXES
-    from pdesim.model.equation import KEYS, build_equation
+    from pdesim.model.equation_settings import KEYS, build_equation
 
     settings = compose_settings([f"equation={name}"], config_dir).values
     spec = settings["equation"]

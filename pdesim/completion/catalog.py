@@ -9,7 +9,7 @@ from typing import Any
 from pdesim.completion.words import FILE, FOLDER, Catalog, Command, Option
 from pdesim.config.folders import choices, groups
 from pdesim.errors import clip
-from pdesim.model.equation import KEYS
+from pdesim.model.equation_settings import KEYS
 from pdesim.schema import build_schema
 from pdesim.schema.comments import about_choices
 

@@ -38,7 +38,7 @@ from pdesim.config.trust import (
 )
 from pdesim.errors import ConfigError, OutputError, nearest
 from pdesim.files import check_aliases, check_interpolations, check_path, dump_yaml
-from pdesim.model.equation import KEYS
+from pdesim.model.equation_settings import KEYS
 from pdesim.settings import OPEN_SECTIONS, Settings, read_settings
 
 #: the argument with which Hydra 1.3 uses its current defaults; later versions warn about it

@@ -9,7 +9,7 @@ from pathlib import Path
 from pdesim.config.folders import choices
 from pdesim.errors import ConfigError, OutputError
 from pdesim.files import check_path
-from pdesim.model.equation import LONGEST_TEXTS
+from pdesim.model.equation_settings import LONGEST_TEXTS
 
 #: names that need no quotes in YAML and on the command line
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")

@@ -10,7 +10,7 @@ import numpy as np
 
 from pdesim.config.compose import Composed
 from pdesim.errors import BoundaryError, ConfigError, DivergedError, PdesimError, StepperError
-from pdesim.model.equation import build_equation
+from pdesim.model.equation_settings import build_equation
 from pdesim.model.grid import Grid, build_grid
 from pdesim.model.initial_conditions import build_initial
 from pdesim.model.iterated_map import check_no_map

@@ -40,7 +40,7 @@ def get_or_compile(
         return new  # boundary values are computed while the program is traced
     mask = None if problem.mask is None else (problem.mask.solid.tobytes(), problem.mask.walls)
     key = (
-        equation.fields, equation.formulas, equation.reductions,
+        equation.fields, tuple(equation.constraints), equation.expressions, equation.reductions,
         tuple(sorted(equation.parameters)), problem.grid, boundary, problem.discretisation, mask,
         plan.stepper, dtype, fused, members, placement, tuning, _recorded(plan),
     )  # fmt: skip

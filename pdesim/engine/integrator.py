@@ -58,7 +58,8 @@ class Integrator:
         before = [plan.resume_from for plan in self.plans if plan.resume_from is not None]
         self.state = self.tensor([plan.state for plan in self.plans], self.loop.dtype)
         if not before:
-            self.state = self.loop.initial(self.state)
+            now = self.double(self.now)
+            self.state = self.loop.initial(self.state, self.parameters, now)
         self.init(dt, self.everyone)
         if before:
             self._carry_on([checkpoint.carry for checkpoint in before])

@@ -43,8 +43,10 @@ class Sampler:
         They are the reductions, and the fields at the probes (all fields of the first probe first).
         """
         axes = self.context.problem.grid.dimensions
-        system = replace(self.context.system(parameters), problem=self.problem)
+        system = self.context.system(parameters)
         at = self.context.per_member(time, axes)
+        state = system.consistent(state, at)
+        system = replace(system, problem=self.problem)
         values = []
         for reduction in (
             *self.problem.boundary.reductions, *self.problem.equation.reductions,

@@ -179,6 +179,10 @@ class StepContext:
         same data as two arrays.
         """
         state = self.stepper.extract(system, carry, time, dt, coefficients)
+        if self.problem.equation.constraints:
+            consistent = system.consistent(state, time)
+            carry = consistent if state is carry else carry
+            state = consistent
         carry = None if state is carry else carry
         return carry, state, self._is_finite(state)
 

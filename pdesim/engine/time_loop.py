@@ -24,6 +24,7 @@ from pdesim.engine.plain_loop import PlainLoop
 from pdesim.engine.sampler import Sampler, sampler_of
 from pdesim.engine.step import StepContext, Target
 from pdesim.model.equation import Equation
+from pdesim.operators.constraint_solution import unsolvable_parts
 from pdesim.operators.mirror import reflections
 from pdesim.operators.observables import Observables
 from pdesim.operators.problem import Problem
@@ -243,11 +244,33 @@ class TimeLoop:
 
     @cached_property
     def initial(self) -> Any:
-        """``initial(state)``: the state; with dealiasing, without the upper third of its modes."""
-        split, scheme = self.problem.split, self.problem.discretisation
-        if not scheme.dealias or split.is_linear:
-            return lambda state: state
-        return self.context.compiled(self.context.system({}).truncated)
+        """``initial(state, parameters, time)``: the state with which a run starts.
+
+        With dealiasing, it does not contain the upper third of its modes. Solved fields satisfy
+        their constraints.
+        """
+        split, scheme, context = self.problem.split, self.problem.discretisation, self.context
+        truncates = scheme.dealias and not split.is_linear
+        if not truncates and not self.problem.equation.constraints:
+            return lambda state, parameters, time: state
+
+        def trace(state: tf.Tensor, parameters: Any, time: tf.Tensor) -> tf.Tensor:
+            system = context.system(parameters)
+            at = context.per_member(time, context.problem.grid.dimensions)
+            return system.consistent(system.truncated(state) if truncates else state, at)
+
+        return context.compiled(trace)
+
+    @cached_property
+    def unsolvable(self) -> Any:
+        """``unsolvable(state, parameters, time)``: see :func:`unsolvable_parts`."""
+        context = self.context
+
+        def trace(state: tf.Tensor, parameters: Any, time: tf.Tensor) -> tf.Tensor:
+            at = context.per_member(time, context.problem.grid.dimensions)
+            return unsolvable_parts(context.system(parameters), state, at)
+
+        return context.compiled(trace)
 
     @cached_property
     def init(self) -> Any:

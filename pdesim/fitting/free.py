@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pdesim.constants import evaluated
 from pdesim.errors import ConfigError, nearest
 from pdesim.formula.networks import Network
-from pdesim.model.equation import given_formulas
+from pdesim.model.equation_settings import given_formulas
 from pdesim.settings import read_section
 
 #: the entry of an array without options

@@ -27,7 +27,7 @@ from pdesim.fitting.settings import (
     resolved,
 )
 from pdesim.formula.language import AXES
-from pdesim.model.equation import given_formulas
+from pdesim.model.equation_settings import given_formulas
 from pdesim.model.grid import Grid, build_grid
 from pdesim.settings import Settings, read_settings
 

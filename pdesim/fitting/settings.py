@@ -12,7 +12,7 @@ from pdesim.errors import ConfigError, nearest
 from pdesim.fitting.descent import KERAS
 from pdesim.fitting.free import Free, is_free, read_free
 from pdesim.fitting.parameters import MOST_PARAMETERS, Parameter
-from pdesim.model.equation import KEYS
+from pdesim.model.equation_settings import KEYS
 from pdesim.settings import read_section
 
 #: the sections whose numbers can be fitted

@@ -1,59 +1,34 @@
-"""Equations: fields, parameters and formulas, built from the settings."""
+"""Equations: fields, parameters and formulas."""
 
 from __future__ import annotations
 
 import dataclasses
-import keyword
-import math
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from itertools import product
 
 import sympy
 
-from pdesim.errors import ConfigError, nearest
 from pdesim.formula import (
     Reduction,
-    Scope,
     Split,
-    compact,
     jacobian,
-    names_in,
-    parse,
-    separate_reductions,
     split,
     with_reductions,
 )
 from pdesim.formula import language as lang
-from pdesim.formula.language import TIME, reserved_names
+from pdesim.formula.language import TIME
 from pdesim.formula.networks import Network, NetworkSymbol
-from pdesim.model.grid import place_names
-from pdesim.model.iterated_map import COUNT, IteratedMap, build_map
-from pdesim.model.networks import build_networks
-
-#: limits of one equation; planning and compiling take a time that grows with the square of the
-#: number of fields
-MOST_FIELDS, MOST_PARAMETERS = 64, 1000
-#: largest numbers of characters of texts: names become part of file names; units, labels and titles
-#: appear in pictures
-LONGEST_TEXTS = {"name": 100, "title": 200, "about": 10_000, "reference": 10_000}
-LONGEST_LABEL = 100
-#: regular expression of an equation's name, which becomes part of file names
-NAME_PATTERN = r"\w[\w.-]*"
-#: keys of an equation's settings that are not parameters
-KEYS = (
-    "name", "title", "about", "reference", "fields", "rhs", "solve", "map", "escape", "smooth",
-    "networks", "units", "labels",
-)  # fmt: skip
-#: keys that contain the formulas of an equation, of which each equation has one
-FORMULAS = ("rhs", "solve", "map")
+from pdesim.model.iterated_map import IteratedMap
 
 
 @dataclass(frozen=True)
 class Equation:
     """A system ``du/dt = rhs``, ``formula = 0`` (steady) or ``u <- formula`` (iterated map).
+
+    A system ``du/dt = rhs(u, v)`` may have constraints ``formula(u, v) = 0``, which determine the
+    solved fields v at every time.
 
     Attributes:
         name: the name of the equation, which becomes part of folder names.
@@ -63,8 +38,9 @@ class Equation:
         parameters: the parameters that are numbers. Parameters that are formulas have been
             substituted in ``formulas``.
         texts: field -> its formula as text.
-        formulas: the right-hand sides as SymPy expressions, in the order of ``fields``. Symbols
-            replace the reductions in them.
+        formulas: the right-hand sides as SymPy expressions, in the order of ``fields``; 0 for
+            solved fields. Symbols replace the reductions in them.
+        constraints: solved field -> the expression that vanishes at its solution.
         reductions: the reductions in ``formulas``, each after those in its argument.
         iterated: properties of an iterated map; None for equations.
         steady: whether the equation has no time derivative.
@@ -89,6 +65,7 @@ class Equation:
     iterated: IteratedMap | None = None
     networks: Mapping[str, Network] = dataclasses.field(default_factory=dict)
     definitions: Mapping[str, sympy.Expr] = dataclasses.field(default_factory=dict)
+    constraints: Mapping[str, sympy.Expr] = dataclasses.field(default_factory=dict)
 
     @cached_property
     def field_symbols(self) -> tuple[sympy.Symbol, ...]:
@@ -112,14 +89,70 @@ class Equation:
         called = map(NetworkSymbol, self.networks.values())
         return frozenset((*self.parameter_symbols.values(), *called))
 
+    @property
+    def evolved(self) -> tuple[str, ...]:
+        """The names of the fields that are not solved fields."""
+        return tuple(name for name in self.fields if name not in self.constraints)
+
+    @property
+    def expressions(self) -> tuple[sympy.Expr, ...]:
+        """For each field, its right-hand side or its constraint."""
+        pairs = zip(self.fields, self.formulas, strict=True)
+        return tuple(self.constraints.get(name, formula) for name, formula in pairs)
+
+    @cached_property
+    def constraint_groups(self) -> tuple[tuple[str, ...], ...]:
+        """The solved fields in groups, each of which depends on earlier groups only.
+
+        The constraints of a group are coupled and are solved together.
+        """
+        names = tuple(self.constraints)
+        reaches = {name: self._solved_in(name) | {name} for name in names}
+        for middle, one in product(names, names):  # transitive closure
+            if middle in reaches[one]:
+                reaches[one] = reaches[one] | reaches[middle]
+        groups = {
+            tuple(b for b in names if b in reaches[a] and a in reaches[b]): len(reaches[a])
+            for a in names
+        }
+        return tuple(sorted(groups, key=groups.__getitem__))
+
+    def _solved_in(self, name: str) -> set[str]:
+        """Return the solved fields in the constraint of a field."""
+        complete = with_reductions(self.constraints[name], self.reductions)
+        return {symbol.name for symbol in complete.free_symbols} & set(self.constraints)
+
     def split(self, excluded: frozenset[str] = frozenset()) -> Split:
-        """Separate the linear constant-coefficient part; see :func:`pdesim.formula.split`."""
-        return split(self.formulas, self.field_symbols, self.constants, excluded)
+        """Separate the linear constant-coefficient part; see :func:`pdesim.formula.split`.
+
+        Terms that contain solved fields remain in the rest.
+        """
+        if not self.constraints:
+            return split(self.formulas, self.field_symbols, self.constants, excluded)
+        every = range(len(self.fields))
+        kept = [n for n in every if self.fields[n] not in self.constraints]
+        symbols = tuple(self.field_symbols[n] for n in kept)
+        part = split(tuple(self.formulas[n] for n in kept), symbols, self.constants, excluded)
+        place = {n: row for row, n in enumerate(kept)}
+
+        def filled(formulas: Sequence[sympy.Expr]) -> tuple[sympy.Expr, ...]:
+            return tuple(formulas[place[n]] if n in place else sympy.S.Zero for n in every)
+
+        matrix = sympy.Matrix(
+            len(every), len(every),
+            lambda i, j: part.matrix[place[i], place[j]] if {i, j} <= {*place} else 0,
+        )  # fmt: skip
+        return Split(matrix.as_immutable(), filled(part.rest), filled(part.linear))
 
     @cached_property
     def jacobian(self) -> sympy.ImmutableMatrix:
         """The frozen-coefficient Jacobian; see :func:`pdesim.formula.jacobian`."""
         return self.jacobian_of(self.formulas)
+
+    @cached_property
+    def complete_jacobian(self) -> sympy.ImmutableMatrix:
+        """The Jacobian, with the derivatives of the constraints in the rows of solved fields."""
+        return self.jacobian_of(self.expressions) if self.constraints else self.jacobian
 
     def jacobian_of(self, formulas: Iterable[sympy.Expr]) -> sympy.ImmutableMatrix:
         """Return the frozen-coefficient Jacobian of formulas that may contain reductions."""
@@ -128,8 +161,8 @@ class Equation:
 
     @property
     def all_formulas(self) -> tuple[sympy.Expr, ...]:
-        """The right-hand sides and the arguments of all reductions."""
-        return (*self.formulas, *(reduction.inner for reduction in self.reductions))
+        """The right-hand sides, the constraints and the arguments of all reductions."""
+        return (*self.expressions, *(reduction.inner for reduction in self.reductions))
 
     def with_nested(self, axes: Collection[int], mixed: bool = False) -> Equation:
         """Return the equation with third and higher derivatives replaced by nested derivatives.
@@ -148,7 +181,20 @@ class Equation:
         formulas, arguments = nested[: len(self.fields)], nested[len(self.fields) :]
         pairs = zip(self.reductions, arguments, strict=True)
         reductions = tuple(replace(reduction, inner=inner) for reduction, inner in pairs)
-        return replace(self, formulas=tuple(formulas), reductions=reductions)
+        return self.with_expressions(formulas, reductions)
+
+    def with_expressions(
+        self, expressions: Sequence[sympy.Expr], reductions: tuple[Reduction, ...]
+    ) -> Equation:
+        """Return the equation with other right-hand sides and constraints; see ``expressions``."""
+        named = dict(zip(self.fields, expressions, strict=True))
+        zero = dict.fromkeys(self.constraints, sympy.S.Zero)
+        return replace(
+            self,
+            formulas=tuple({**named, **zero}.values()),
+            constraints={name: named[name] for name in self.constraints},
+            reductions=reductions,
+        )
 
     @property
     def is_time_dependent(self) -> bool:
@@ -160,224 +206,6 @@ class Equation:
         """The equation as text, one line per field."""
         left = "0 = {1}" if self.steady else "d{0}/dt = {1}"
         left = "{0} <- {1}" if self.iterated else left
-        return "\n".join(left.format(name, text) for name, text in self.texts.items())
-
-
-def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -> Equation:
-    """Build an equation from the ``equation`` settings.
-
-    Args:
-        spec: the settings.
-        axes: the axes of the grid.
-        name: the equation's name if the settings do not contain one.
-
-    Raises:
-        ConfigError: for missing or contradictory keys, and for invalid names.
-        FormulaError: for invalid formulas.
-    """
-    _check_types(spec)
-    texts, key = formula_texts(spec)
-    fields = tuple(spec.get("fields") or texts)
-    if len(fields) > MOST_FIELDS:
-        raise ConfigError(f"this equation has {len(fields)} fields", f"at most {MOST_FIELDS}")
-    _check_names(fields, "field")
-    if repeated := {name for name in fields if fields.count(name) > 1}:
-        raise ConfigError(f"equation.fields names {repeated.pop()!r} twice", "each field once")
-    if set(texts) != set(fields):
-        missing = sorted(set(fields) ^ set(texts))
-        raise ConfigError(
-            f"only one of equation.{key} and equation.fields contains {missing}",
-            f"one formula for each of {', '.join(fields)}",
-        )
-    counted = (COUNT,) if spec.get("map") and spec.get("escape") is not None else ()
-    for section in ("units", "labels"):
-        _check_fields(spec.get(section), f"equation.{section}", (*fields, *counted))
-    given = {key: value for key, value in spec.items() if key not in KEYS}
-    if len(given) > MOST_PARAMETERS:
-        raise ConfigError(
-            f"this equation has {len(given)} parameters", f"at most {MOST_PARAMETERS}"
-        )
-    _check_names(given, "parameter")
-    if clash := set(given) & set(fields):
-        raise ConfigError(f"{clash.pop()!r} is both a field and a parameter", "different names")
-    name = str(spec.get("name") or name.rpartition("/")[2])
-    if not re.fullmatch(NAME_PATTERN, name):
-        raise ConfigError(f"equation.name is {name!r}", "letters, digits, and _ - . between them")
-    values, definitions = _parameters(given)
-    networks = build_networks(spec.get("networks"))
-    _check_names(networks, "network")
-    if clash := set(networks) & {*fields, *given}:
-        raise ConfigError(
-            f"{clash.pop()!r} is both a network and a field or parameter", "different names"
-        )
-    called = {name: NetworkSymbol(network) for name, network in networks.items()}
-    symbols = _symbols(axes, fields, values, definitions, called)
-    scope = Scope(symbols, axes, operators=True, reductions=True, networks=called)
-    varying = frozenset(symbols[name] for name in (*place_names(axes), *fields))
-    parsed = [compact(parse(texts[f], scope, f"equation.{key}.{f}"), varying) for f in fields]
-    iterated = None
-    if key == "map":
-        fields, parsed, iterated = build_map(spec, fields, parsed, scope)
-    elif set(spec) & {"escape", "smooth"}:
-        raise ConfigError(
-            f"equation.{'escape' if 'escape' in spec else 'smooth'} has no effect without "
-            "equation.map",
-            "map: {a: ...} in place of rhs or solve",
-        )
-    formulas, reductions = separate_reductions(parsed)
-    return Equation(
-        name=name,
-        title=str(spec.get("title") or ""),
-        about=str(spec.get("about") or ""),
-        fields=fields,
-        parameters=values,
-        texts={f: " ".join(str(texts[f]).split()) for f in texts},
-        formulas=formulas,
-        steady=key == "solve",
-        units={field: str(text) for field, text in (spec.get("units") or {}).items()},
-        labels={field: str(text) for field, text in (spec.get("labels") or {}).items()},
-        reductions=reductions,
-        iterated=iterated,
-        networks=networks,
-        definitions={name: symbols[name] for name in definitions},
-    )
-
-
-def _check_types(spec: Mapping) -> None:
-    """Check the types of all keys except formulas and parameters.
-
-    Raises:
-        ConfigError: for a value of the wrong type.
-    """
-    for key in LONGEST_TEXTS:
-        if not isinstance(spec.get(key), (str, int, float, type(None))):
-            raise ConfigError(f"equation.{key} is {_brief(spec[key])}", "text")
-        _check_length(spec.get(key), f"equation.{key}", LONGEST_TEXTS[key])
-    fields = spec.get("fields")
-    if fields is not None and not (isinstance(fields, list) and fields):
-        raise ConfigError(f"equation.fields is {_brief(fields)}", "a list of names, such as [u, v]")
-    for key in ("units", "labels"):
-        given = spec.get(key)
-        texts = given.values() if isinstance(given, Mapping) else [given]
-        if given is None:
-            continue
-        if not isinstance(given, Mapping) or not all(isinstance(t, str | int) for t in texts):
-            raise ConfigError(
-                f"equation.{key} is {_brief(given)}", "text for each field, such as {u: kg/m^3}"
-            )
-
-
-def _check_length(text: object, name: str, most: int) -> None:
-    if len(str(text)) > most:
-        raise ConfigError(
-            f"{name} has {len(str(text)):,} characters", f"text of at most {most:,} characters"
-        )
-
-
-def _brief(value: object) -> str:
-    """Return the ``repr`` of a value, shortened to 200 characters."""
-    text = repr(value)
-    return text if len(text) < 200 else f"{text[:200]}..."
-
-
-def formula_texts(spec: Mapping) -> tuple[Mapping, str]:
-    """Return a mapping from fields to formulas, and the key under which they are given."""
-    given = [key for key in FORMULAS if spec.get(key)]
-    if len(given) != 1:
-        raise ConfigError(
-            "this equation has " + (" and ".join(given) or "neither rhs nor solve nor map"),
-            "rhs: {u: ...} for du/dt = ..., solve: {u: ...} for ... = 0, or map: {u: ...} for an "
-            "iterated map",
-            "equation=custom \"equation.rhs={u: 'laplacian(u)'}\"",
-        )
-    texts = spec[given[0]]
-    if not isinstance(texts, Mapping):
-        raise ConfigError(f"the formulas are {_brief(texts)}", "a mapping from fields to formulas")
-    for field, text in texts.items():
-        if isinstance(text, bool) or not isinstance(text, (str, int, float)):
-            raise ConfigError(
-                f"the formula for {field} is {_brief(text)}", "text, such as 'laplacian(u)'"
-            )
-    return texts, given[0]
-
-
-def given_formulas(spec: Mapping) -> Mapping:
-    """Return the formulas in unchecked settings of an equation; empty if there are none."""
-    found: Any = next((spec[key] for key in FORMULAS if spec.get(key)), {})
-    return found if isinstance(found, Mapping) else {}
-
-
-def _check_fields(texts: object, name: str, fields: Sequence[str]) -> None:
-    """Check ``units`` or ``labels``, a mapping from fields to text.
-
-    Raises:
-        ConfigError: if it is not a mapping, or a key is not a field.
-    """
-    if not texts:
-        return
-    if not isinstance(texts, Mapping):
-        raise ConfigError(f"{name} is {texts!r}", f"text for each field: {{{fields[0]}: ...}}")
-    for key in texts:
-        if key not in fields:
-            raise ConfigError(
-                f"{name}.{key} does not name a field of this equation", nearest(str(key), fields)
-            )
-        if "\0" in str(texts[key]):
-            raise ConfigError(f"{name}.{key} contains a null character", "printable text")
-        _check_length(texts[key], f"{name}.{key}", LONGEST_LABEL)
-
-
-def _check_names(names: Sequence[str] | Mapping, kind: str) -> None:
-    reserved = reserved_names(kind)
-    for name in names:
-        if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
-            raise ConfigError(
-                f"{name!r} cannot be the name of a {kind}", "an identifier, such as u or D_u"
-            )
-        _check_length(name, f"the name of a {kind}", LONGEST_LABEL)
-        if name in reserved:
-            words = (n for n in reserved if not re.match(r"d\d?_|symbol_", n))
-            raise ConfigError(
-                f"{name!r} cannot be the name of a {kind}: it is reserved",
-                f"a name other than {', '.join(words)} and the derivatives (d_dx, d2_dx2, ...)",
-            )
-
-
-def _parameters(given: Mapping) -> tuple[dict[str, float], dict[str, str]]:
-    """Separate the parameters that are numbers from those that are formulas."""
-    values: dict[str, float] = {}
-    definitions: dict[str, str] = {}
-    for name, value in given.items():
-        if isinstance(value, str):
-            definitions[name] = value
-        elif isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ConfigError(f"equation.{name} is {value!r}", "a number or a formula")
-        elif not math.isfinite(value):
-            raise ConfigError(f"equation.{name} is {value}", "a finite number")
-        else:
-            values[name] = float(value)
-    return values, definitions
-
-
-def _symbols(
-    axes: tuple[str, ...],
-    fields: Sequence[str],
-    values: Mapping[str, float],
-    definitions: Mapping[str, str],
-    networks: Mapping[str, NetworkSymbol],
-) -> dict[str, sympy.Expr]:
-    """Return a mapping from each name to its expression.
-
-    A parameter whose formula contains other parameters is parsed after these.
-    """
-    plain = (*place_names(axes), "t", *fields, *values)
-    symbols: dict[str, sympy.Expr] = {name: sympy.Symbol(name, real=True) for name in plain}
-    waiting = dict(definitions)
-    while waiting:
-        ready = [name for name, text in waiting.items() if not names_in(text) & set(waiting)]
-        if not ready:
-            raise ConfigError(f"circular definition of the parameters {sorted(waiting)}")
-        for name in ready:
-            scope = Scope(symbols, axes, operators=True, reductions=True, networks=networks)
-            symbols[name] = parse(waiting.pop(name), scope, f"equation.{name}")
-    return symbols
+        lines = ("0 = {1}" if name in self.constraints else left for name in self.texts)
+        pairs = zip(lines, self.texts.items(), strict=True)
+        return "\n".join(line.format(name, text) for line, (name, text) in pairs)

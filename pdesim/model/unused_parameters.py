@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping
 
 from pdesim.formula import names_in
-from pdesim.model.equation import KEYS, formula_texts
+from pdesim.model.equation_settings import KEYS, formula_texts
 
 
 def unused_parameters(spec: Mapping, elsewhere: set[str]) -> tuple[str, ...]:
@@ -20,11 +20,11 @@ def unused_parameters(spec: Mapping, elsewhere: set[str]) -> tuple[str, ...]:
         elsewhere: the names that initial states, boundary conditions and obstacles use.
     """
     given = {key: value for key, value in spec.items() if key not in KEYS}
-    texts = formula_texts(spec)[0]
+    texts = [text for section in formula_texts(spec).values() for text in section.values()]
     # names in the formula of a parameter count as used only if this parameter is used
     used: set[str] = set()
     more = [spec[key] for key in ("escape", "smooth") if spec.get(key) is not None]
-    waiting = {*elsewhere, *(n for t in (*texts.values(), *more) for n in names_in(str(t)))}
+    waiting = {*elsewhere, *(n for t in (*texts, *more) for n in names_in(str(t)))}
     while waiting:
         name = waiting.pop()
         used.add(name)

@@ -18,6 +18,7 @@ import tensorflow as tf
 from pdesim.formula import Evaluator, Library, Reduction, needed_reductions
 from pdesim.operators import krylov, preconditioner, transforms
 from pdesim.operators.adjoint import is_self_adjoint
+from pdesim.operators.constraint_solution import needs_constraints, solve_constraints
 from pdesim.operators.differentiable import barrier, linear_solution
 from pdesim.operators.finite_differences import Differences
 from pdesim.operators.fluxes import merge_fluxes
@@ -117,21 +118,36 @@ class MethodOfLines:
         Args:
             state: the stacked tensor, or a sequence with one tensor for each field.
         """
+        if needs_constraints(self.problem, formulas):
+            state = self.consistent(state, time)
         rates = self.stack(
-            self.with_reductions(formulas, state, time)._values(formulas, state, time)
+            self.with_reductions(formulas, state, time).values_of(formulas, state, time)
         )
         if self.problem.mask is None:
             return rates
         # the right-hand side is 0 inside obstacles
         return tf.where(tf.constant(self.problem.mask.solid), tf.zeros_like(rates), rates)
 
-    def _values(
+    def consistent(
+        self, state: tf.Tensor | Sequence[tf.Tensor], time: Any
+    ) -> tf.Tensor | Sequence[tf.Tensor]:
+        """Return the state with the solved fields at the solution of their constraints."""
+        if not self.problem.equation.constraints:
+            return state
+        fields = self.unstack(state) if isinstance(state, tf.Tensor) else state
+        fields = solve_constraints(self, fields, time)
+        return self.stack(fields) if isinstance(state, tf.Tensor) else fields
+
+    def values_of(
         self,
         formulas: Sequence[sympy.Expr],
         state: tf.Tensor | Sequence[tf.Tensor],
         time: tf.Tensor,
     ) -> list[tf.Tensor]:
-        """Return the values of formulas in all cells, with known values of reductions."""
+        """Return the values of formulas in all cells.
+
+        The values of reductions must be known, and those of solved fields are used as they are.
+        """
         formulas = [self.prepared(formula) for formula in formulas]
         stacked = state if isinstance(state, tf.Tensor) else None
         fields = state if stacked is None else self.unstack(stacked)
@@ -163,7 +179,7 @@ class MethodOfLines:
 
         The value is a sum in float64, or an extreme value in the type of the state.
         """
-        (values,) = self._values([reduction.inner], state, time)
+        (values,) = self.values_of([reduction.inner], state, time)
         value = self._reduced(reduction.word, values)
         known = {**self.parameters, reduction.symbol.name: tf.cast(value, self.dtype)}
         return replace(self, parameters=known), value

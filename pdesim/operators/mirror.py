@@ -80,7 +80,7 @@ def _signs(
         symmetry = Symmetry(grid, alone, fields)
         broken = [
             symbol
-            for symbol, formula in zip(equation.field_symbols, equation.formulas, strict=True)
+            for symbol, formula in zip(equation.field_symbols, equation.expressions, strict=True)
             if fields[symbol] is not None
             and formula != 0
             and symmetry.parity(formula) != fields[symbol]
@@ -105,7 +105,7 @@ def reflections(problem: Problem) -> dict[int, tuple[tuple[int, ...], tuple[int,
         For each of these axes, the signs of all fields at the lower and at the upper side.
     """
     equation, boundary, grid = problem.equation, problem.boundary, problem.grid
-    formulas = equation.formulas
+    formulas = equation.expressions
     if problem.mask is not None or any(map(_has_fluxes, formulas)):
         return {}
     result = {}
@@ -173,7 +173,7 @@ def slow_fields(problem: Problem) -> list[str]:
     }
     alone: dict[sympy.Symbol, Parity | None] = {**fields, **dict.fromkeys(lifted)}
     slow = []
-    for symbol, formula in zip(equation.field_symbols, equation.formulas, strict=True):
+    for symbol, formula in zip(equation.field_symbols, equation.expressions, strict=True):
         # derivatives act on the homogeneous part of a field with boundary values, other terms on
         # the field
         nodes = [n for n in lang.operators_in(formula) if n.args[-1] in lifted]

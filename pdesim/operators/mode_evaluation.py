@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from pdesim.formula import Evaluator, needed_reductions
 from pdesim.operators import transforms
+from pdesim.operators.constraint_solution import needs_constraints, solve_modes
 from pdesim.operators.finite_differences import Differences
 from pdesim.operators.mode_terms import fields_read, mode_sums, transformed
 from pdesim.operators.pseudospectral import Pseudospectral, symbol_of
@@ -19,13 +20,22 @@ if TYPE_CHECKING:
 
 
 def evaluate_modes(
-    method: MethodOfLines, formulas: Sequence[sympy.Expr], modes: tf.Tensor, time: Any
+    method: MethodOfLines,
+    formulas: Sequence[sympy.Expr],
+    modes: tf.Tensor,
+    time: Any,
+    consistent: bool = False,
 ) -> tf.Tensor:
     """Return the modes of formulas of the state with given modes, stacked like fields.
 
     All boundary values must be 0, so that the modes of a field are those of its derivatives.
+
+    Args:
+        consistent: whether the modes contain the solution of constraints.
     """
     problem = method.problem
+    if not consistent and needs_constraints(problem, formulas):
+        modes = method.stack(solve_modes(method, method.unstack(modes), time))
     if needed_reductions(formulas, problem.equation.reductions):
         method = method.with_reductions(formulas, method.to_state(modes), time)
     sums = mode_sums(problem, [method.prepared(formula) for formula in formulas])

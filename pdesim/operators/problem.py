@@ -6,7 +6,7 @@ This module does not import TensorFlow.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -52,6 +52,37 @@ class Problem:
         return frozenset(symbol.name for symbol in symbols)
 
     @cached_property
+    def constraints(self) -> tuple[Problem, ...]:
+        """The steady problems of the solved fields, in the order in which they are solved.
+
+        Each contains the boundary conditions of its own fields only. Other fields occur in its
+        formulas as known functions.
+        """
+        return tuple(map(self._of_fields, self.equation.constraint_groups))
+
+    def _of_fields(self, names: tuple[str, ...]) -> Problem:
+        """Return the steady problem of some solved fields."""
+        equation, numbers = self.equation, [self.equation.fields.index(name) for name in names]
+        alone = replace(
+            equation,
+            fields=names,
+            formulas=tuple(equation.constraints[name] for name in names),
+            texts={name: equation.texts[name] for name in names},
+            constraints={},
+            steady=True,
+        )
+        boundary, mask = self.boundary, self.mask
+        on_obstacles = boundary.obstacle_conditions
+        boundary = replace(
+            boundary,
+            walls=tuple(boundary.walls[n] for n in numbers),
+            obstacle_conditions=tuple(on_obstacles[n] for n in numbers) if on_obstacles else (),
+        )
+        if mask is not None:
+            mask = replace(mask, walls=tuple(mask.walls[n] for n in numbers))
+        return replace(self, equation=alone, boundary=boundary, mask=mask)
+
+    @cached_property
     def is_time_dependent(self) -> bool:
         """Whether the right-hand side or a boundary value depends on time."""
         return self.equation.is_time_dependent or any(
@@ -65,7 +96,7 @@ class Problem:
         symbols = [lang.operator_symbol(word) for word in lang.OPERATORS]
         coefficients = (
             derivative(entry, symbol)
-            for entry in self.equation.jacobian
+            for entry in self.equation.complete_jacobian
             for symbol in entry.free_symbols.intersection(symbols)
         )
         return any(c.free_symbols & changing or c.has(lang.AppliedUndef) for c in coefficients)

@@ -14,7 +14,7 @@ import numpy as np
 
 from pdesim.errors import OutputError, PdesimError
 from pdesim.files import load_yaml, read_text
-from pdesim.model.equation import KEYS
+from pdesim.model.equation_settings import KEYS
 from pdesim.model.grid import Grid, square_extents
 
 #: attribute with the folder of the run that this one repeats (pdesim rerun)

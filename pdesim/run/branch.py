@@ -11,7 +11,7 @@ import numpy as np
 
 from pdesim.errors import ConfigError, OutputError, nearest, printable
 from pdesim.files import dump_yaml, reading
-from pdesim.model.equation import given_formulas
+from pdesim.model.equation_settings import given_formulas
 from pdesim.output import Snapshots
 from pdesim.output.metadata import BRANCH_OF, BRANCHED_AT
 from pdesim.plan import Plan, build_plan

@@ -13,7 +13,7 @@ import numpy as np
 from pdesim.errors import ConfigError, OutputError
 from pdesim.files import check_folder, dump_yaml, load_yaml
 from pdesim.files.hdf5 import reason
-from pdesim.model.equation import given_formulas
+from pdesim.model.equation_settings import given_formulas
 from pdesim.model.grid import build_grid
 from pdesim.output import RunFolder, Snapshots, fingerprint, lock, read_checkpoint, recover
 from pdesim.output.checkpoint import Checkpoint

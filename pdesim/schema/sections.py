@@ -11,14 +11,14 @@ from typing import Any
 from pdesim.formula.language import AXES, reserved_names
 from pdesim.formula.networks import ACTIVATIONS
 from pdesim.model.boundary_conditions import KINDS, LAPLACIAN, PAIRS, SIDES, build_boundary
-from pdesim.model.equation import (
+from pdesim.model.equation import Equation
+from pdesim.model.equation_settings import (
     FORMULAS,
     KEYS,
     LONGEST_LABEL,
     LONGEST_TEXTS,
     MOST_FIELDS,
     NAME_PATTERN,
-    Equation,
 )
 from pdesim.model.networks import MOST_LAYERS, MOST_NETWORKS, MOST_UNITS
 from pdesim.schema.comments import attributes_of, description_of
@@ -77,7 +77,7 @@ def equation_schema() -> Schema:
         "fields": {"type": ["array", "null"], "items": named, "minItems": 1,
                    "maxItems": MOST_FIELDS, "uniqueItems": True},
         "rhs": {**formulas, "description": "du/dt = ...: a formula for each field"},
-        "solve": {**formulas, "description": "0 = ...: a formula for each field, steady problems"},
+        "solve": {**formulas, "description": "0 = ...: a formula for each field in it"},
         "map": {**formulas, "description": "u <- ...: a formula for each field, iterated maps"},
         "escape": {"type": ["string", "null"],
                    "description": "the condition under which a cell of a map is not iterated"},
@@ -95,7 +95,7 @@ def equation_schema() -> Schema:
         "additionalProperties": VALUE,
         "not": {"anyOf": [
             {"required": list(pair), "properties": {key: {"type": "object"} for key in pair}}
-            for pair in combinations(FORMULAS, 2)
+            for pair in combinations(FORMULAS, 2) if "map" in pair
         ]},
     }  # fmt: skip
 

@@ -108,6 +108,8 @@ def compatible_steppers(problem: Problem) -> list[str]:
 def incompatibility(name: str, problem: Problem) -> str | None:
     """Return the reason why a stepper does not apply to a problem; None if it applies."""
     method, basis = METHODS[name], problem.basis
+    if problem.equation.constraints and method.family in ("implicit", "symplectic"):
+        return "it needs an equation without constraints (equation.solve)"
     if method.family in ("exponential", "imex") and isinstance(basis, NoModes):
         return f"it needs Fourier, sine or cosine modes, but {basis.reason}"
     if method.family == "implicit" and not _is_linear(problem):
@@ -122,6 +124,8 @@ def incompatibility(name: str, problem: Problem) -> str | None:
 
 
 def _why_not_exact(problem: Problem) -> str | None:
+    if problem.equation.constraints:
+        return "it needs an equation without constraints (equation.solve)"
     for term in problem.split.rest:
         if term.free_symbols & problem.equation.state_symbols:
             return "it needs a linear equation with constant coefficients"

@@ -100,6 +100,9 @@ class _Trace:
     formulas: dict[sympy.Expr, None] = field(default_factory=dict)
     is_local: bool = True
 
+    def __post_init__(self) -> None:
+        self.is_local = not self.problem.equation.constraints
+
     def rhs(self, state: Placeholder, time: Any) -> Placeholder:
         self.formulas |= dict.fromkeys(self.problem.equation.formulas)
         return Placeholder(self, [state], state.size, reads=True, fields=state.fields)

@@ -16,6 +16,7 @@ import sympy
 
 from pdesim.formula import language as lang
 from pdesim.model.grid import Grid
+from pdesim.operators.constraints import eliminated
 from pdesim.operators.problem import Problem
 from pdesim.operators.symbols import matrix_values, operator_names, symbol_names
 
@@ -41,13 +42,15 @@ def deciding_cells(
     """Return flat indices of the cells whose Jacobian is extreme in some measure.
 
     Args:
-        jacobian: the Jacobian, whose entries contain operator symbols and the keys of ``names``.
+        jacobian: the Jacobian with the derivatives of constraints, whose entries contain operator
+            symbols and the keys of ``names``.
         names: values by name: numbers, or arrays that broadcast over the grid.
         state: shape ``(fields, *grid.shape)``.
         thorough: whether cells are ranked by eigenvalues. Otherwise they are ranked by the sum of
             the absolute values of all entries, which takes a tenth of the time.
     """
-    grid = problem.grid
+    grid, equation = problem.grid, problem.equation
+    solved = [n for n, name in enumerate(equation.fields) if name in equation.constraints]
     selected = {*_extremes_of_fields(state), *_even_spread(grid)}
     varying = {n for n, value in names.items() if np.size(value) > 1}
     if not {symbol.name for symbol in jacobian.free_symbols} & varying:
@@ -59,6 +62,7 @@ def deciding_cells(
         for start, part in _chunks(grid, names):
             for number, symbols in enumerate(probes):
                 matrices = matrix_values(jacobian, {**part, **symbols}).reshape(*jacobian.shape, -1)
+                matrices = eliminated(matrices, solved)
                 for measure, values in enumerate(measures(matrices)):
                     _keep(best.setdefault((number, measure), []), values, start)
     selected.update(index for largest in best.values() for _, index in largest)
@@ -78,6 +82,8 @@ def reactions_are_slow(problem: Problem, state: np.ndarray, dt: float) -> bool:
         state: shape ``(fields, *grid.shape)``.
     """
     jacobian, grid = problem.equation.jacobian, problem.grid
+    if problem.equation.constraints:
+        return False
     if problem.stiffness_varies or problem.is_time_dependent or jacobian.has(lang.AppliedUndef):
         return False
     step = max(1, int((grid.cells / CELLS) ** (1 / grid.dimensions)))

@@ -20,9 +20,10 @@ import sympy
 from pdesim.errors import StepperError
 from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
+from pdesim.operators.constraints import eliminated, responses
 from pdesim.operators.problem import Problem
-from pdesim.operators.reductions import reduced
 from pdesim.operators.symbols import matrix_values, operator_names, symbol_names
+from pdesim.steppers.approximate import applied
 from pdesim.steppers.base import Stepper
 from pdesim.steppers.boundary_modes import stiffest_mode
 from pdesim.steppers.samples import deciding_cells
@@ -64,8 +65,34 @@ class Linearised:
         return self._memo[key]
 
     def _matrix(self, formulas: Sequence[sympy.Expr]) -> np.ndarray:
+        matrix = self._plain_matrix(formulas)
+        if not self.problem.equation.constraints:
+            return matrix
+        # perturbations of solved fields follow from those of the other fields
+        solved, kept = self._solved
+        result = matrix.astype(np.result_type(matrix, self._response))
+        result[..., kept] += matrix[..., solved] @ self._response
+        result[..., solved] = 0.0
+        return result
+
+    def _plain_matrix(self, formulas: Sequence[sympy.Expr]) -> np.ndarray:
         entries = self.problem.equation.jacobian_of(formulas).xreplace(dict(self.nodes))
         return np.moveaxis(self.sampled(entries), -1, 0)
+
+    @property
+    def _solved(self) -> tuple[list[int], list[int]]:
+        """The indices of the solved fields, and those of all others."""
+        equation = self.problem.equation
+        kept = [n for n, name in enumerate(equation.fields) if name not in equation.constraints]
+        return [n for n in range(len(equation.fields)) if n not in kept], kept
+
+    @cached_property
+    def _response(self) -> np.ndarray:
+        """The perturbations of solved fields for those of others: ``(samples, solved, others)``."""
+        solved, kept = self._solved
+        formulas = [self.problem.equation.expressions[n] for n in solved]
+        rows = np.moveaxis(self._plain_matrix(formulas), 0, -1)
+        return np.moveaxis(responses(rows[:, solved], rows[:, kept]), -1, 0)
 
     def sampled(self, matrix: sympy.Matrix) -> np.ndarray:
         """Evaluate a matrix at the selected samples, ``(rows, columns, samples)``."""
@@ -136,7 +163,8 @@ def linearise(
     """
     equation = problem.equation
     # the names contain a space, so that they differ from those of all parameters
-    found = lang.operators_in(equation.jacobian) | lang.reductions_in(equation.jacobian)
+    complete = equation.complete_jacobian
+    found = lang.operators_in(complete) | lang.reductions_in(complete)
     nodes = {
         node: sympy.Symbol(f"value {number}", real=True)
         for number, node in enumerate(sorted(found, key=str))
@@ -153,9 +181,9 @@ def linearise(
             for name in sampled[0]
             if name != _COUNT
         }
-        complete = Linearised(problem, {**names, **symbol_names(_symbols(problem))}, nodes)
-        selected = _extremes(complete)
-    return Linearised(problem, complete.names, nodes, selected)
+        everywhere = Linearised(problem, {**names, **symbol_names(_symbols(problem))}, nodes)
+        selected = _extremes(everywhere)
+    return Linearised(problem, everywhere.names, nodes, selected)
 
 
 #: the name under which a sample stores its number of cells
@@ -176,10 +204,10 @@ def _sample(
         "t": time,
         **dict(zip(equation.fields, state, strict=True)),
     }
-    evaluate = Evaluator(everywhere, applied=partial(_applied, problem))
+    evaluate = Evaluator(everywhere, applied=partial(applied, problem))
     for node, symbol in nodes.items():
         everywhere[symbol.name] = np.broadcast_to(evaluate(node), grid.shape)
-    jacobian = equation.jacobian.xreplace(dict(nodes))
+    jacobian = equation.complete_jacobian.xreplace(dict(nodes))
     cells = deciding_cells(problem, jacobian, everywhere, state, thorough)
 
     def at_cells(values: np.ndarray) -> np.ndarray:
@@ -226,10 +254,12 @@ def reaction_rate(linearised: Linearised) -> float:
 
 
 def _reaction_rate(linearised: Linearised) -> float:
-    entries = linearised.problem.equation.jacobian
+    equation = linearised.problem.equation
+    entries = equation.complete_jacobian
     symbols = {s: 0 for s in entries.free_symbols if s.name.startswith("symbol_")}
     uniform = entries.xreplace(symbols).xreplace(dict(linearised.nodes))
-    matrices = np.moveaxis(linearised.sampled(uniform), -1, 0)
+    solved = [n for n, name in enumerate(equation.fields) if name in equation.constraints]
+    matrices = np.moveaxis(eliminated(linearised.sampled(uniform), solved), -1, 0)
     return float(np.abs(np.linalg.eigvals(matrices)).max(initial=0.0))
 
 
@@ -313,7 +343,8 @@ def _symbols(problem: Problem) -> dict[str, np.ndarray]:
         per_axis.append(line)
     numbers = np.meshgrid(*(np.arange(len(line[1])) for line in per_axis), indexing="ij")
     index = [n.reshape(-1, 1) for n in numbers]
-    needed = {*operator_names(problem.equation.jacobian), *operator_names(problem.split.matrix)}
+    complete = problem.equation.complete_jacobian
+    needed = {*operator_names(complete), *operator_names(problem.split.matrix)}
     return scheme.assemble(grid, lambda axis, power: per_axis[axis][power][index[axis]], needed)
 
 
@@ -363,32 +394,3 @@ def _rates(matrices: np.ndarray) -> np.ndarray:
     overflown = ~np.isfinite(rates).all(axis=-1)
     rates[overflown] = np.linalg.eigvals(matrices[overflown])
     return rates
-
-
-def _applied(problem: Problem, word: str, arguments: tuple, evaluate: Evaluator) -> np.ndarray:
-    """Return the value of an operator or a reduction at the current state.
-
-    Derivatives are approximated by NumPy's gradients.
-    """
-    grid = problem.grid
-    if word in lang.REDUCTIONS:
-        solid = None if problem.mask is None else problem.mask.solid
-        return reduced(word, np.broadcast_to(evaluate(arguments[0]), grid.shape), grid, solid)
-
-    def gradient(values: np.ndarray, axis: int) -> np.ndarray:
-        if grid.points[axis] < 2:
-            return np.zeros(grid.shape)
-        return np.gradient(values, grid.spacing[axis], axis=grid.array_axis(axis))
-
-    values = np.broadcast_to(evaluate(arguments[-1]), grid.shape)
-    if word in lang.DERIVATIVES:
-        for axis, power in enumerate(lang.powers_of(word, grid.dimensions)):
-            for _ in range(power):
-                values = gradient(values, axis)
-        return values
-    flux_axes = lang.flux_axes(word, grid.dimensions)
-    factor = 1.0 if flux_axes is None else evaluate(arguments[0])
-    total = np.zeros(grid.shape)
-    for axis in range(grid.dimensions) if flux_axes is None else flux_axes:
-        total = total + gradient(factor * gradient(values, axis), axis)
-    return total

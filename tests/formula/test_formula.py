@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pdesim.errors import ConfigError, FormulaError
 from pdesim.formula import Evaluator, Scope, jacobian, parse, split
 from pdesim.formula.language import FUNCTIONS, operator_symbol
-from pdesim.model.equation import build_equation
+from pdesim.model.equation_settings import build_equation
 from pdesim.model.unused_parameters import unused_parameters
 
 X, Y, A, U, V = (sympy.Symbol(name, real=True) for name in ("x", "y", "a", "u", "v"))

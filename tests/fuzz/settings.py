@@ -22,7 +22,7 @@ if __name__ == "__main__":
 from fuzz.common import WRONG_VALUES, garble, main
 
 from pdesim.config.compose import choices, compose_settings, config_folder, groups
-from pdesim.model.equation import KEYS
+from pdesim.model.equation_settings import KEYS
 from pdesim.model.grid import build_grid
 from pdesim.plan import build_plan
 from pdesim.settings import Settings

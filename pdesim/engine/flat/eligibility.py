@@ -19,10 +19,9 @@ MAX_POSITION_ARRAYS = 8
 def supports(problem: Problem) -> bool:
     """Whether a problem can be computed on flat arrays.
 
-    This requires ``operators=stencil``. Nested operators, reductions and networks are not
-    supported. If an
-    axis is not periodic, the ghost cells of the arguments of operators must follow from those of
-    the fields, and the harmonic mean is not supported.
+    This requires ``operators=stencil``. Nested operators, reductions, constraints and
+    networks are not supported. If an axis is not periodic, the ghost cells of the arguments of
+    operators must follow from those of the fields, and the harmonic mean is not supported.
     """
     equation = problem.equation
     nodes = [node for f in equation.formulas for node in lang.operators_in(f)]
@@ -31,6 +30,7 @@ def supports(problem: Problem) -> bool:
     return (
         problem.discretisation.name == "stencil"
         and not equation.networks
+        and not equation.constraints
         and not (equation.reductions or problem.boundary.reductions)
         and not any(lang.operators_in(part) for node in nodes for part in node.args)
         and bool(nodes)

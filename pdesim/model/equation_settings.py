@@ -1,0 +1,277 @@
+"""Equations, built from the ``equation`` settings."""
+
+from __future__ import annotations
+
+import keyword
+import math
+import re
+from collections.abc import Mapping, Sequence
+
+import sympy
+
+from pdesim.errors import ConfigError, nearest
+from pdesim.formula import Scope, compact, names_in, parse, separate_reductions
+from pdesim.formula.language import reserved_names
+from pdesim.formula.networks import NetworkSymbol
+from pdesim.model.equation import Equation
+from pdesim.model.grid import place_names
+from pdesim.model.iterated_map import COUNT, build_map
+from pdesim.model.networks import build_networks
+
+#: limits of one equation; planning and compiling take a time that grows with the square of the
+#: number of fields
+MOST_FIELDS, MOST_PARAMETERS = 64, 1000
+#: largest numbers of characters of texts: names become part of file names; units, labels and titles
+#: appear in pictures
+LONGEST_TEXTS = {"name": 100, "title": 200, "about": 10_000, "reference": 10_000}
+LONGEST_LABEL = 100
+#: regular expression of an equation's name, which becomes part of file names
+NAME_PATTERN = r"\w[\w.-]*"
+#: keys of an equation's settings that are not parameters
+KEYS = (
+    "name", "title", "about", "reference", "fields", "rhs", "solve", "map", "escape", "smooth",
+    "networks", "units", "labels",
+)  # fmt: skip
+#: keys that contain the formulas of an equation: one of them, or rhs with solve
+FORMULAS = ("rhs", "solve", "map")
+
+
+def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -> Equation:
+    """Build an equation from the ``equation`` settings.
+
+    Args:
+        spec: the settings.
+        axes: the axes of the grid.
+        name: the equation's name if the settings do not contain one.
+
+    Raises:
+        ConfigError: for missing or contradictory keys, and for invalid names.
+        FormulaError: for invalid formulas.
+    """
+    _check_types(spec)
+    sections = formula_texts(spec)
+    texts = {field: text for section in sections.values() for field, text in section.items()}
+    key = next(iter(sections))
+    solved = tuple(sections["solve"]) if len(sections) > 1 else ()
+    fields = tuple(spec.get("fields") or texts)
+    if len(fields) > MOST_FIELDS:
+        raise ConfigError(f"this equation has {len(fields)} fields", f"at most {MOST_FIELDS}")
+    _check_names(fields, "field")
+    if repeated := {name for name in fields if fields.count(name) > 1}:
+        raise ConfigError(f"equation.fields names {repeated.pop()!r} twice", "each field once")
+    if set(texts) != set(fields):
+        missing = sorted(set(fields) ^ set(texts))
+        raise ConfigError(
+            f"only one of equation.{' or equation.'.join(sections)} and equation.fields contains "
+            f"{missing}",
+            f"one formula for each of {', '.join(fields)}",
+        )
+    counted = (COUNT,) if spec.get("map") and spec.get("escape") is not None else ()
+    for section in ("units", "labels"):
+        _check_fields(spec.get(section), f"equation.{section}", (*fields, *counted))
+    given = {key: value for key, value in spec.items() if key not in KEYS}
+    if len(given) > MOST_PARAMETERS:
+        raise ConfigError(
+            f"this equation has {len(given)} parameters", f"at most {MOST_PARAMETERS}"
+        )
+    _check_names(given, "parameter")
+    if clash := set(given) & set(fields):
+        raise ConfigError(f"{clash.pop()!r} is both a field and a parameter", "different names")
+    name = str(spec.get("name") or name.rpartition("/")[2])
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise ConfigError(f"equation.name is {name!r}", "letters, digits, and _ - . between them")
+    values, definitions = _parameters(given)
+    networks = build_networks(spec.get("networks"))
+    _check_names(networks, "network")
+    if clash := set(networks) & {*fields, *given}:
+        raise ConfigError(
+            f"{clash.pop()!r} is both a network and a field or parameter", "different names"
+        )
+    called = {name: NetworkSymbol(network) for name, network in networks.items()}
+    symbols = _symbols(axes, fields, values, definitions, called)
+    scope = Scope(symbols, axes, operators=True, reductions=True, networks=called)
+    varying = frozenset(symbols[name] for name in (*place_names(axes), *fields))
+    where = {f: f"equation.{'solve' if f in solved else key}.{f}" for f in fields}
+    parsed = [compact(parse(texts[f], scope, where[f]), varying) for f in fields]
+    iterated = None
+    if key == "map":
+        fields, parsed, iterated = build_map(spec, fields, parsed, scope)
+    elif set(spec) & {"escape", "smooth"}:
+        raise ConfigError(
+            f"equation.{'escape' if 'escape' in spec else 'smooth'} has no effect without "
+            "equation.map",
+            "map: {a: ...} in place of rhs or solve",
+        )
+    formulas, reductions = separate_reductions(parsed)
+    equation = Equation(
+        name=name,
+        title=str(spec.get("title") or ""),
+        about=str(spec.get("about") or ""),
+        fields=fields,
+        parameters=values,
+        texts={f: " ".join(str(texts[f]).split()) for f in texts},
+        formulas=formulas,
+        steady=key == "solve",
+        units={field: str(text) for field, text in (spec.get("units") or {}).items()},
+        labels={field: str(text) for field, text in (spec.get("labels") or {}).items()},
+        reductions=reductions,
+        iterated=iterated,
+        networks=networks,
+        definitions={name: symbols[name] for name in definitions},
+        constraints=dict.fromkeys(solved, sympy.S.Zero),
+    )
+    return equation.with_expressions(formulas, reductions) if solved else equation
+
+
+def _check_types(spec: Mapping) -> None:
+    """Check the types of all keys except formulas and parameters.
+
+    Raises:
+        ConfigError: for a value of the wrong type.
+    """
+    for key in LONGEST_TEXTS:
+        if not isinstance(spec.get(key), (str, int, float, type(None))):
+            raise ConfigError(f"equation.{key} is {_brief(spec[key])}", "text")
+        _check_length(spec.get(key), f"equation.{key}", LONGEST_TEXTS[key])
+    fields = spec.get("fields")
+    if fields is not None and not (isinstance(fields, list) and fields):
+        raise ConfigError(f"equation.fields is {_brief(fields)}", "a list of names, such as [u, v]")
+    for key in ("units", "labels"):
+        given = spec.get(key)
+        texts = given.values() if isinstance(given, Mapping) else [given]
+        if given is None:
+            continue
+        if not isinstance(given, Mapping) or not all(isinstance(t, str | int) for t in texts):
+            raise ConfigError(
+                f"equation.{key} is {_brief(given)}", "text for each field, such as {u: kg/m^3}"
+            )
+
+
+def _check_length(text: object, name: str, most: int) -> None:
+    if len(str(text)) > most:
+        raise ConfigError(
+            f"{name} has {len(str(text)):,} characters", f"text of at most {most:,} characters"
+        )
+
+
+def _brief(value: object) -> str:
+    """Return the ``repr`` of a value, shortened to 200 characters."""
+    text = repr(value)
+    return text if len(text) < 200 else f"{text[:200]}..."
+
+
+def formula_texts(spec: Mapping) -> dict[str, Mapping]:
+    """Return the formulas of all fields by the key under which they are given.
+
+    Raises:
+        ConfigError: for missing or contradictory keys, a field with two formulas, and formulas that
+            are not text.
+    """
+    given = [key for key in FORMULAS if spec.get(key)]
+    if len(given) != 1 and given != ["rhs", "solve"]:
+        raise ConfigError(
+            "this equation has " + (" and ".join(given) or "neither rhs nor solve nor map"),
+            "rhs: {u: ...} for du/dt = ..., solve: {u: ...} for ... = 0, rhs with solve for other "
+            "fields, or map: {u: ...} for an iterated map",
+            "equation=custom \"equation.rhs={u: 'laplacian(u)'}\"",
+        )
+    sections: dict[str, Mapping] = {key: spec[key] for key in given}
+    for texts in sections.values():
+        if not isinstance(texts, Mapping):
+            raise ConfigError(
+                f"the formulas are {_brief(texts)}", "a mapping from fields to formulas"
+            )
+        for field, text in texts.items():
+            if isinstance(text, bool) or not isinstance(text, (str, int, float)):
+                raise ConfigError(
+                    f"the formula for {field} is {_brief(text)}", "text, such as 'laplacian(u)'"
+                )
+    if len(given) > 1 and (twice := set(sections["rhs"]) & set(sections["solve"])):
+        raise ConfigError(
+            f"equation.rhs and equation.solve both contain {twice.pop()!r}",
+            "each field in one of them: rhs for du/dt = ..., solve for fields without a time "
+            "derivative",
+        )
+    return sections
+
+
+def given_formulas(spec: Mapping) -> Mapping:
+    """Return the formulas in unchecked settings of an equation; empty if there are none."""
+    given = [spec[key] for key in FORMULAS if isinstance(spec.get(key), Mapping)]
+    return {field: text for section in given for field, text in section.items()}
+
+
+def _check_fields(texts: object, name: str, fields: Sequence[str]) -> None:
+    """Check ``units`` or ``labels``, a mapping from fields to text.
+
+    Raises:
+        ConfigError: if it is not a mapping, or a key is not a field.
+    """
+    if not texts:
+        return
+    if not isinstance(texts, Mapping):
+        raise ConfigError(f"{name} is {texts!r}", f"text for each field: {{{fields[0]}: ...}}")
+    for key in texts:
+        if key not in fields:
+            raise ConfigError(
+                f"{name}.{key} does not name a field of this equation", nearest(str(key), fields)
+            )
+        if "\0" in str(texts[key]):
+            raise ConfigError(f"{name}.{key} contains a null character", "printable text")
+        _check_length(texts[key], f"{name}.{key}", LONGEST_LABEL)
+
+
+def _check_names(names: Sequence[str] | Mapping, kind: str) -> None:
+    reserved = reserved_names(kind)
+    for name in names:
+        if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
+            raise ConfigError(
+                f"{name!r} cannot be the name of a {kind}", "an identifier, such as u or D_u"
+            )
+        _check_length(name, f"the name of a {kind}", LONGEST_LABEL)
+        if name in reserved:
+            words = (n for n in reserved if not re.match(r"d\d?_|symbol_", n))
+            raise ConfigError(
+                f"{name!r} cannot be the name of a {kind}: it is reserved",
+                f"a name other than {', '.join(words)} and the derivatives (d_dx, d2_dx2, ...)",
+            )
+
+
+def _parameters(given: Mapping) -> tuple[dict[str, float], dict[str, str]]:
+    """Separate the parameters that are numbers from those that are formulas."""
+    values: dict[str, float] = {}
+    definitions: dict[str, str] = {}
+    for name, value in given.items():
+        if isinstance(value, str):
+            definitions[name] = value
+        elif isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ConfigError(f"equation.{name} is {value!r}", "a number or a formula")
+        elif not math.isfinite(value):
+            raise ConfigError(f"equation.{name} is {value}", "a finite number")
+        else:
+            values[name] = float(value)
+    return values, definitions
+
+
+def _symbols(
+    axes: tuple[str, ...],
+    fields: Sequence[str],
+    values: Mapping[str, float],
+    definitions: Mapping[str, str],
+    networks: Mapping[str, NetworkSymbol],
+) -> dict[str, sympy.Expr]:
+    """Return a mapping from each name to its expression.
+
+    A parameter whose formula contains other parameters is parsed after these.
+    """
+    plain = (*place_names(axes), "t", *fields, *values)
+    symbols: dict[str, sympy.Expr] = {name: sympy.Symbol(name, real=True) for name in plain}
+    waiting = dict(definitions)
+    while waiting:
+        ready = [name for name, text in waiting.items() if not names_in(text) & set(waiting)]
+        if not ready:
+            raise ConfigError(f"circular definition of the parameters {sorted(waiting)}")
+        for name in ready:
+            scope = Scope(symbols, axes, operators=True, reductions=True, networks=networks)
+            symbols[name] = parse(waiting.pop(name), scope, f"equation.{name}")
+    return symbols
