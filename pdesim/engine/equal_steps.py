@@ -56,6 +56,10 @@ class EqualStepControl:
             # the first step has not been taken yet; assume that its error is the tolerance
             monitor.damped = members.plan.step.tolerance * monitor.scale
             return
+        if members.plan.equation.constraints and members.plan.step.automatic:
+            # the plan has only approximate solved fields
+            self._change_steps(np.ones(len(members.plans)), self._limits(at.everyone))
+            at.init(members.fixed_dt(), at.everyone)
         for _ in range(CORRECTIONS if members.plan.step.automatic else 1):
             monitor.checks[:] = 0
             self._measure(at.everyone)

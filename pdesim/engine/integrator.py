@@ -113,6 +113,11 @@ class Integrator:
         spread, size = (np.atleast_2d(np.asarray(value)) for value in values)
         return spread, size
 
+    def unsolvable(self) -> np.ndarray:
+        """Return the parts of the sources of constraints without a solution: (plans, groups)."""
+        parts = self.loop.unsolvable(self.state, self.parameters, self.double(self.now))
+        return np.atleast_2d(np.asarray(parts))
+
     def init(self, dt: np.ndarray, which: np.ndarray) -> None:
         """Initialise the stepper's coefficients and carried data from the states, for these dt."""
         self.dt = dt

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pdesim.errors import DivergedError, PdesimError, SolverError
+from pdesim.errors import DivergedError, PdesimError, SolverError, StepperError
+from pdesim.operators.constraints import COMPATIBLE
 from pdesim.operators.krylov import UNSOLVED
 from pdesim.plan import Plan
 
@@ -34,6 +35,35 @@ def growth_error(plan: Plan, limit: float, time: float) -> DivergedError | None:
         f"the stability limit {limit:.4g} at this time; earlier frames are kept",
         hint="time.dt=auto, or a smaller time.dt",
     )
+
+
+def constraint_error(
+    plan: Plan, state: np.ndarray, unsolvable: np.ndarray, time: float
+) -> PdesimError | None:
+    """Return the error for a state in which a constraint is not satisfied, else None.
+
+    Args:
+        state: the state ``(fields, *grid.shape)``.
+        unsolvable: see :func:`pdesim.operators.constraint_solution.unsolvable_parts`.
+    """
+    equation, precision = plan.equation, plan.settings.device.precision
+    for group, part in zip(equation.constraint_groups, unsolvable, strict=True):
+        names = ", ".join(group)
+        if any(np.all(state[equation.fields.index(name)] == UNSOLVED) for name in group):
+            return SolverError(
+                f"the iterations for the constraint of {names} did not converge at "
+                f"t = {time:.6g}; earlier frames are kept",
+                hint="a constraint with a unique solution, or device.precision=float64",
+            )
+        if part > COMPATIBLE[precision]:
+            return StepperError(
+                f"the constraint of {names} has no solution at t = {time:.6g}: the mean of "
+                f"its source is {part:.3g} of the source's root mean square",
+                "a source with zero mean, if all sides are periodic or without flux and only "
+                f"derivatives of {names} occur",
+                "equation.solve with f - mean(f) in place of a source f",
+            )
+    return None
 
 
 def divergence_error(

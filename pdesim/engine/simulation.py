@@ -20,7 +20,7 @@ from pdesim.engine.members import Members
 from pdesim.engine.monitor import Monitor, relative_error
 from pdesim.engine.observation import Observation, Record, ignore
 from pdesim.engine.observed_loop import CAPACITY
-from pdesim.engine.run_errors import divergence_error
+from pdesim.engine.run_errors import constraint_error, divergence_error
 from pdesim.engine.step_timing import seconds_per_step
 from pdesim.errors import PdesimError
 from pdesim.output.checkpoint import Checkpoint
@@ -168,6 +168,7 @@ class Simulation:
         with tf.device(self.placement.name):
             if members.at.carry is None:
                 self._upload()
+            self._check_constraints()
             self._control.start()
             if plan.resume_from is None:
                 observation.at_target(last=False)
@@ -182,6 +183,8 @@ class Simulation:
                 members.steps_since_target = 0
                 members.at.now[members.alive] = targets[members.target]
                 self._control.at_target()
+                if plan.frame_at(members.target) > plan.frame_at(before):
+                    self._check_constraints()
                 observation.at_target(last=members.target == len(targets) - 1)
                 frame, known = plan.frame_at(members.target), plan.frame_at(before)
                 ending = self._ending(observation, frame)
@@ -190,6 +193,18 @@ class Simulation:
                     yield Frame(frame, float(plan.times[frame]), self._shown_state(), ending)
                 elif ending:
                     yield Frame(frame + 1, time, self._shown_state(), ending, regular=False)
+
+    def _check_constraints(self) -> None:
+        """End members whose constraints are not satisfied."""
+        members, at = self._batch, self._batch.at
+        if not self.plan.equation.constraints:
+            return
+        for member in np.flatnonzero(members.alive).tolist():
+            parts = at.unsolvable()[member]
+            state, now = at.state_of(member), float(at.now[member])
+            error = constraint_error(self.plans[member], state, parts, now)
+            if error is not None:
+                members.end(member, error)
 
     def _only_shown(self, record: Record) -> Record:
         """Return ``record`` for members whose frames are returned."""

@@ -17,7 +17,6 @@ from pdesim.operators.constraints import (
     inverses,
     is_algebraic,
 )
-from pdesim.operators.differentiable import linear_solution
 from pdesim.operators.problem import Problem
 from pdesim.operators.symbols import matrix_values, operator_names, symbol_names
 
@@ -175,21 +174,18 @@ def _negative_inverse(method: MethodOfLines, group: Problem) -> tf.Tensor:
     lead = 1 if method.members else 0
     order = [*range(lead), lead + count, lead + count + 1, *range(lead, lead + count)]
     result = tf.transpose(result, order)
-    return result[..., 0, *[slice(None)] * (count + 1)] if matrix.rows == 1 else result
+    return tf.squeeze(result, lead) if matrix.rows == 1 else result
 
 
 def _inverses(
     matrix: sympy.Matrix, names: dict, shape: tuple[int, ...], dtype: tf.DType, members: int
 ) -> tf.Tensor:
-    """Return the inverses for all modes, ``(..., *modes, n, n)``; 0 where the matrix is singular."""
+    """Return the inverses for all modes, ``(..., *modes, n, n)``; 0 for singular matrices."""
     evaluate, full = Evaluator(names), (*((members,) if members else ()), *shape)
     entries = [tf.broadcast_to(tf.cast(evaluate(e), dtype), full) for e in matrix]
     values = tf.reshape(tf.stack(entries, axis=-1), (*full, matrix.rows, matrix.cols))
     one = tf.ones((), dtype)
-    if matrix.rows == 1:
-        determinant = values
-    else:
-        determinant = tf.linalg.det(values)[..., None, None]
+    determinant = values if matrix.rows == 1 else tf.linalg.det(values)[..., None, None]
     size = tf.abs(determinant)
     scale = tf.reduce_max(tf.abs(values), axis=list(range(-len(shape) - 2, 0)), keepdims=True)
     singular = size <= (SINGULAR * scale) ** matrix.rows

@@ -13,10 +13,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from pdesim.errors import StepperError
-from pdesim.formula import with_reductions
 from pdesim.formula import language as lang
+from pdesim.formula import with_reductions
 from pdesim.operators.problem import Problem
 
+#: maximum component of a source in the null space of the operator, relative to the root mean square
+#: of the source
+COMPATIBLE = {"float32": 1e-4, "float64": 1e-8}
 #: a matrix is singular if its determinant is at most this, relative to the largest determinant
 SINGULAR = 1e-13
 

@@ -196,9 +196,7 @@ def observed_problem(problem: Problem, formulas: Sequence[sympy.Expr]) -> Proble
             conditions or the grid; see :func:`pdesim.operators.problem.check_problem`.
     """
     separated, reductions = separate_reductions(formulas)
-    equation = replace(
-        problem.equation, formulas=separated, reductions=reductions, constraints={}
-    )
+    equation = replace(problem.equation, formulas=separated, reductions=reductions, constraints={})
     scheme = problem.discretisation
     equation = with_nested_derivatives(equation, problem.boundary, scheme, problem.mask)
     observed = replace(problem, equation=equation)

@@ -8,10 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pdesim.errors import StepperError
-
-#: maximum component of the source in the null space of the operator, relative to the root mean
-#: square of the source
-COMPATIBLE = {"float32": 1e-4, "float64": 1e-8}
+from pdesim.operators.constraints import COMPATIBLE
 
 
 @dataclass(frozen=True)

@@ -67,13 +67,13 @@ def _solved(group: Problem, source: np.ndarray, matrix: sympy.Matrix) -> np.ndar
         if not group.boundary.is_periodic(axis):
             pair = group.boundary.walls[0][axis]
             lower, upper = (signs.get(condition.kind, 1) for condition in pair)
-            along = 1 + grid.array_axis(axis)
+            along = grid.array_axis(axis)
             source = np.concatenate([source, upper * np.flip(source, along)], along)
             if lower != upper:
                 source = np.concatenate([source, -source], along)
     count = grid.dimensions
     wavenumbers = [
-        grid.broadcast(axis, 2 * np.pi * np.fft.fftfreq(source.shape[1 + grid.array_axis(axis)], h))
+        grid.broadcast(axis, 2 * np.pi * np.fft.fftfreq(source.shape[grid.array_axis(axis)], h))
         for axis, h in enumerate(grid.spacing)
     ]
     words = operator_names(matrix)
