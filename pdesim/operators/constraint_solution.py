@@ -17,6 +17,7 @@ from pdesim.operators.constraints import (
     inverses,
     is_algebraic,
 )
+from pdesim.operators.differentiable import barrier
 from pdesim.operators.problem import Problem
 from pdesim.operators.symbols import matrix_values, operator_names, symbol_names
 
@@ -63,6 +64,8 @@ def solve_constraints(
             solution = _by_modes(method, group, _source(method, group, fields, time))
         else:
             solution = _by_iterations(method, group, numbers, fields, time)
+        # stored, so that XLA does not evaluate it again for every neighbour that is read
+        solution = barrier(solution) if method.fused else solution
         for number, values in zip(numbers, method.unstack(solution), strict=True):
             fields[number] = values
     return fields
