@@ -372,7 +372,8 @@ def _continued(
     settings: Settings, problem: Problem, selection: Selection, since: Checkpoint
 ) -> Plan:
     """Return the plan of a resumed run, with the stepper and time step of the earlier run."""
-    stepper = build_stepper(since.stepper, problem, settings.stepper.stages)
+    stages = since.stages or settings.stepper.stages
+    stepper = build_stepper(since.stepper, problem, stages)
     step = TimeStep(
         since.max_dt,
         since.limit,

@@ -254,6 +254,7 @@ class Simulation:
             state=at.state_of(member),
             carry=at.carry_of(member),
             solid=None if mask is None else mask.solid,
+            stages=getattr(plan.stepper, "stages", 0),
         )
 
     def relative_time_error(self, member: int = 0) -> dict[str, float]:

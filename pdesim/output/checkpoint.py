@@ -65,6 +65,8 @@ class Checkpoint:
         state: the fields, shape ``(fields, *grid.shape)``.
         carry: arrays that the stepper passes from step to step, such as earlier rates.
         solid: True inside obstacles, shape ``grid.shape``; None without obstacles.
+        stages: number of stages of a stabilised method; 0 in files of version 0.1.0, in which it is
+            that of the settings.
     """
 
     stepper: str
@@ -88,6 +90,7 @@ class Checkpoint:
     state: np.ndarray
     carry: tuple[np.ndarray, ...]
     solid: np.ndarray | None = None
+    stages: int = 0
 
 
 _TYPES = {"int": int, "float": int | float, "str": str}
@@ -151,7 +154,8 @@ def read_checkpoint(path: Path) -> tuple[Checkpoint, str]:
             intact = file.attrs["digest"] == _digest(numbers, settings, arrays)
         if not intact:
             raise OutputError(f"{path} is damaged: its contents do not match its checksum")
-        values = {name: json.loads(numbers)[name] for name in _NUMBERS}
+        known = {"stages": 0, **json.loads(numbers)}
+        values = {name: known[name] for name in _NUMBERS}
         carry = tuple(arrays[name] for name in names if name.startswith("carry_"))
         solid = arrays["solid"].astype(bool) if "solid" in arrays else None
         values |= {name: arrays[name] for name in _ARRAYS}

@@ -97,7 +97,7 @@ MISTAKES = [
     ("rhs: {u: 0}\nx: 3", ""),  # the name is reserved
     ("rhs: {u: 0}\nfields: u", "fields"),
     ("rhs: {u: 0}\ntime: {end: 3}", "time"),  # without # @package _global_
-    ("rhs: {u: 0}\nsolve: {u: 0}", ""),
+    ("rhs: {u: 0}\nmap: {u: 0}", ""),
     ("D: 1\nrsh: {u: D}", "rsh"),
     ("equation: {rhs: {u: 0}}\ntme: {end: 1}", ""),
     ("equation: {rhs: {u: {}}}", "equation.rhs.u"),
