@@ -14,7 +14,7 @@ from pdesim.operators.method_of_lines import MethodOfLines
 from pdesim.operators.problem import Problem
 from pdesim.operators.schemes import Discretisation
 from pdesim.solvers.couplings import Couplings
-from pdesim.solvers.multigrid_solver import LinearOperator, local_part
+from pdesim.solvers.multigrid_solver import NULL, LinearOperator, local_part
 
 Function = Callable[..., tf.Tensor]
 
@@ -142,7 +142,10 @@ class Jacobian(LinearOperator):
 def _damped(matrix: Couplings, sign: float) -> Couplings:
     """Return a matrix without the reactions that reduce its diagonal.
 
-    They would make the coarse matrices indefinite, for which the smoother is not stable.
+    They would make the coarse matrices indefinite, for which the smoother is not stable. If the
+    matrix would then be singular, the sign of the reactions is changed instead.
     """
     growth = sign * np.minimum(sign * matrix.local, 0.0)
-    return replace(matrix, diagonal=matrix.diagonal - growth, local=matrix.local - growth)
+    sums, size = np.abs(matrix.row_sum - growth).max(), np.abs(matrix.diagonal).max()
+    change = -growth if sums > NULL * size else -2 * growth
+    return replace(matrix, diagonal=matrix.diagonal + change, local=matrix.local + change)
