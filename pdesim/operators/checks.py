@@ -68,18 +68,34 @@ def check_wall_values(problem: Problem, times: Sequence[float]) -> None:
 
 
 def check_solvable(problem: Problem) -> None:
-    """Check that a steady problem is linear in its fields.
+    """Check that the terms of a steady problem have derivatives that a solver can evaluate.
 
     Raises:
-        StepperError: if it is not.
+        StepperError: for maxima and minima of fields, and boundary values that depend on fields.
+        BoundaryError: for harmonic means of a diffusivity that depends on a field.
     """
     equation = problem.equation
-    nonlocal_terms = equation.reductions or problem.boundary.reductions
-    if nonlocal_terms or equation.jacobian.free_symbols & equation.state_symbols:
+    extremes = [r for r in equation.reductions if r.word not in ("mean", "integral")]
+    if extremes or problem.boundary.reductions:
+        given = (
+            f"the {extremes[0].word} of a field" if extremes else "reductions in boundary values"
+        )
         raise StepperError(
-            f"{equation.name} is not linear in its fields, or contains means or integrals of them",
-            "a steady problem such as divergence(D*gradient(u)) - c*u + source, in which D, c and "
-            "source do not depend on the fields",
+            f"{equation.name} is a steady problem with {given}",
+            "formulas of the fields, their derivatives, means and integrals; boundary values that "
+            "do not depend on fields",
+        )
+    nodes = [node for f in equation.all_formulas for node in lang.operators_in(f)]
+    varying = [
+        n.args[0]
+        for n in nodes
+        if len(n.args) == 2 and n.args[0].free_symbols & equation.state_symbols
+    ]
+    if problem.discretisation.face_mean == "harmonic" and varying:
+        raise BoundaryError(
+            f"operators.face_mean=harmonic with the diffusivity {varying[0]}, which depends on a "
+            "field, in a steady problem",
+            "operators.face_mean=auto or arithmetic",
         )
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import sympy
 import tensorflow as tf
 
 from pdesim.engine.device import Placement
 from pdesim.errors import SolverError
+from pdesim.formula import jacobian
 from pdesim.formula import language as lang
 from pdesim.operators.adjoint import is_self_adjoint
 from pdesim.operators.method_of_lines import MethodOfLines
@@ -48,7 +50,7 @@ def solve(plan: Plan, placement: Placement) -> Solution:
     """
     precision = plan.settings.device.precision
     with tf.device(placement.name):
-        system = _Linear(plan.problem, plan.settings.time.start)
+        system = LinearOperator(plan.problem, plan.settings.time.start)
         state = tf.constant(plan.state, tf.float64)
         source, residual = _rms(system.source), system.rhs(state)
         matrices = [one.diagonal.sum() for one in system.blocks]
@@ -83,7 +85,7 @@ def solve(plan: Plan, placement: Placement) -> Solution:
 
 
 @dataclass(frozen=True)
-class _Linear:
+class LinearOperator:
     """The linear operator of a problem at a time, in double precision.
 
     Args:
@@ -119,24 +121,30 @@ class _Linear:
 
     def operator(self, u: tf.Tensor) -> tf.Tensor:
         """Return ``-L u``, or ``L u`` if the diagonal of L is positive."""
-        return self.sign * (self.source - self.rhs(u))
+        return -self.sign * self.image(u)
+
+    @cached_property
+    def image(self) -> Callable[[tf.Tensor], tf.Tensor]:
+        """The operator L."""
+        return self._image_of(self.problem)
+
+    def _image_of(self, problem: Problem) -> Callable[[tf.Tensor], tf.Tensor]:
+        rhs = self._rhs_of(problem)
+        source = rhs(tf.zeros(self.shape, tf.float64))
+        return lambda u: rhs(u) - source
 
     @cached_property
     def blocks(self) -> tuple[Couplings, ...]:
         """The couplings of ``-L`` in each field, of the stencils of order 2."""
-        scheme = replace(
-            build_discretisation("stencil"), face_mean=self.problem.discretisation.face_mean
-        )
-        twin = replace(self.problem, discretisation=scheme)
-        rhs, zero = self._rhs_of(twin), np.zeros(self.shape)
-        source = rhs(tf.constant(zero)).numpy()
+        twin = with_nearest_neighbours(self.problem)
+        image, zero = self._image_of(twin), np.zeros(self.shape)
         local = self._local(twin)
 
         def block(field: int) -> Couplings:
             def apply(u: np.ndarray) -> np.ndarray:
                 state = zero.copy()
                 state[field] = u
-                return (source - rhs(tf.constant(state)).numpy())[field]
+                return -image(tf.constant(state)).numpy()[field]
 
             return find_couplings(apply, local[field])
 
@@ -144,11 +152,8 @@ class _Linear:
 
     def _local(self, problem: Problem) -> np.ndarray:
         """Return the coefficients of ``-L`` that belong to no derivative, for each field."""
-        symbols = {lang.operator_symbol(word): 0 for word in (lang.LAPLACIAN, *lang.DERIVATIVES)}
-        entries = problem.equation.jacobian
-        formulas = [-entries[n, n].subs(symbols) for n in range(entries.rows)]
         state, time = tf.zeros(self.shape, tf.float64), tf.constant(self.time, tf.float64)
-        return self._system(problem).evaluate(formulas, state, time).numpy()
+        return self._system(problem).evaluate(local_part(problem), state, time).numpy()
 
     @cached_property
     def sign(self) -> float:
@@ -196,9 +201,15 @@ class _Linear:
     @cached_property
     def inverse(self) -> Callable[[tf.Tensor], tf.Tensor]:
         """The preconditioner."""
-        cycles = [Cycle(one, tf.float32) for one in self.blocks]
+        apply = self._cycles(self.blocks)
+        # evaluated outside of the trace
+        _ = self.sign, self.inside, self.null_fields
+        return tf.function(apply, autograph=False)
 
-        @tf.function(autograph=False)
+    def _cycles(self, matrices: Sequence[Couplings]) -> Callable[[tf.Tensor], tf.Tensor]:
+        """Return a function that applies a cycle to each field."""
+        cycles = [Cycle(one, tf.float32) for one in matrices]
+
         def apply(residual: tf.Tensor) -> tf.Tensor:
             # scaled, since the squares of small values underflow in single precision
             size = tf.maximum(tf.reduce_max(tf.abs(residual)), np.finfo(np.float64).tiny)
@@ -207,9 +218,23 @@ class _Linear:
             result = self.sign * size * tf.cast(solved, tf.float64) * self.inside
             return result - self.null_part(result)
 
-        # evaluated outside of the trace
-        _ = self.sign, self.inside, self.null_fields
         return apply
+
+
+def with_nearest_neighbours(problem: Problem) -> Problem:
+    """Return the problem with stencils of order 2, whose couplings a cycle needs."""
+    mean = problem.discretisation.face_mean
+    return replace(problem, discretisation=replace(build_discretisation("stencil"), face_mean=mean))
+
+
+def local_part(problem: Problem) -> list[sympy.Expr]:
+    """Return for each field the negative coefficient of the field itself, outside of derivatives.
+
+    It depends on the state if the problem is not linear.
+    """
+    symbols = {lang.operator_symbol(word): 0 for word in (lang.LAPLACIAN, *lang.DERIVATIVES)}
+    entries = jacobian(problem.equation.formulas, problem.equation.field_symbols)
+    return [-entries[n, n].subs(symbols) for n in range(entries.rows)]
 
 
 def _rms(values: tf.Tensor) -> float:

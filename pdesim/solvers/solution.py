@@ -23,6 +23,8 @@ class Solution:
         removed_mean: the root mean square of the component of the source in the null space of the
             operator.
         history: the same ratio as ``residual`` at the start and after each iteration.
+        linear_iterations: the iterations for all linear problems of Newton's method, whose steps
+            are the iterations then, and whose residual is relative to the largest term; else None.
     """
 
     state: np.ndarray
@@ -30,9 +32,17 @@ class Solution:
     residual: float
     removed_mean: float
     history: Sequence[float] = ()
+    linear_iterations: int | None = None
 
     def __str__(self) -> str:
         count = len(self.history) - 1
+        if self.linear_iterations is not None:
+            steps = f"{count} step{'s' * (count != 1)}"
+            linear = self.linear_iterations
+            return (
+                f"solved by {self.method} in {steps}, {linear} linear "
+                f"iteration{'s' * (linear != 1)}; relative residual {self.residual:.2e}"
+            )
         steps = f" in {count} iteration{'s' * (count != 1)}" if self.history else ""
         return f"solved by {self.method}{steps}; relative residual {self.residual:.2e}"
 

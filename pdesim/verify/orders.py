@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
@@ -11,7 +11,6 @@ import tensorflow as tf
 from pdesim.engine.step import StepContext
 from pdesim.engine.time_loop import TimeLoop
 from pdesim.errors import StepperError
-from pdesim.operators.method_of_lines import MethodOfLines
 from pdesim.operators.problem import Problem
 from pdesim.operators.schemes import Discretisation
 from pdesim.steppers import METHODS, Method, build_stepper
@@ -171,7 +170,7 @@ def measure_space(
     """
     discretisation, case = problem.discretisation, case or usual_case(problem)
     is_line = sizes is None and problem.grid.dimensions == 1 and bool(discretisation.order)
-    sizes = sizes or _sizes(problem, case)
+    sizes = sizes or default_sizes(problem, case)
     problem = with_dominant_derivatives(on_square(problem) if case == TURNED_OBSTACLE else problem)
     finest = resized(problem, max(sizes))
     limit = stable_step(build_stepper("rk4", problem), linearised(finest), 1e9)
@@ -184,7 +183,7 @@ def measure_space(
         exact = manufacture(resized(problem, points), duration, case)
         solve = accurate_solver(exact, duration)
         computed = solve(REFERENCE_TOLERANCE)
-        error = _error(computed, exact.state(duration))
+        error = relative_error(computed, exact.state(duration))
         return max(exact.problem.grid.spacing), error, computed, solve
 
     spacings: list[float] = []
@@ -210,7 +209,8 @@ def measure_space(
     return measured
 
 
-def _sizes(problem: Problem, case: str) -> Sequence[int]:
+def default_sizes(problem: Problem, case: str) -> Sequence[int]:
+    """The number of cells per axis of each grid, for a problem and a kind of solution."""
     table: Mapping[int, tuple[int, ...]] = (
         SPECTRAL_SIZES if problem.discretisation.is_spectral else SIZES
     )
@@ -253,7 +253,7 @@ def measure_time(
         # the error is measured at two times, since oscillating errors may vanish at one of these
         middle = integrate(loop, exact.state(0.0), duration / 2, half)
         last = integrate(loop, exact.state(0.0), duration, 2 * half)
-        errors.append(max(_error(middle, halfway), _error(last, reference)))
+        errors.append(max(relative_error(middle, halfway), relative_error(last, reference)))
         measured = Measurement(name, tuple(steps), tuple(errors), order, floor)
         if measured.is_final or (level >= FIT_POINTS - 1 and measured.at_roundoff):
             break
@@ -262,61 +262,12 @@ def measure_time(
 
 def _floor(accurate: np.ndarray, rough: np.ndarray) -> float:
     """Estimate the relative round-off error from two reference integrations."""
-    return max(REFERENCE_TOLERANCE, _error(rough, accurate))
-
-
-def measure_steady(
-    problem: Problem,
-    solve: Callable[[Problem], np.ndarray],
-    sizes: Sequence[int] | None = None,
-) -> Measurement:
-    """Measure the order of a steady problem by refining the grid.
-
-    Args:
-        problem: the problem.
-        solve: a function that solves a problem and returns its state, ``(fields, *grid.shape)``.
-        sizes: the number of cells per axis of each grid; None: a default for the problem.
-    """
-    scheme, errors, spacings = problem.discretisation, [], []
-    # without a condition on the value, the solution is determined only up to a constant
-    sides = [s.kind for f in problem.boundary.walls for p in f for s in p]
-    sides += [] if problem.mask is None else [face.kind for face in problem.mask.walls]
-    free = not {"dirichlet", "robin"} & set(sides)
-    for points in sizes or _sizes(problem, usual_case(problem)):
-        exact = manufacture(resized(problem, points), 1.0)
-        expected = exact.state(0.0)
-        computed = solve(_without_mean(exact.problem, expected) if free else exact.problem)
-        inside = _inside(exact.problem)
-        shift = (expected - computed)[:, inside].mean() if free else 0.0
-        errors.append(_error(np.where(inside, computed + shift, expected), expected))
-        spacings.append(max(exact.problem.grid.spacing))
-    return Measurement(
-        describe_scheme(scheme), tuple(spacings), tuple(errors), scheme.order or None
-    )
+    return max(REFERENCE_TOLERANCE, relative_error(rough, accurate))
 
 
 def describe_scheme(scheme: Discretisation) -> str:
     name = scheme.name if scheme.is_spectral else f"{scheme.name} {scheme.order}"
     return f"{name} isotropic" if scheme.isotropic else name
-
-
-def _inside(problem: Problem) -> np.ndarray:
-    """The cells that are not inside obstacles."""
-    return np.ones(problem.grid.shape, bool) if problem.mask is None else ~problem.mask.solid
-
-
-def _without_mean(problem: Problem, state: np.ndarray) -> Problem:
-    """The problem with a constant subtracted from its source, so that its residual has a zero mean.
-
-    With Neumann and periodic conditions, a discrete solution exists only in this case. The constant
-    is of the size of the discretisation error.
-    """
-    numbers = {k: tf.constant(v, tf.float64) for k, v in problem.parameters.items()}
-    system = MethodOfLines(problem, tf.float64, False, numbers)
-    residual = system.rhs(tf.constant(state), tf.constant(0.0, tf.float64)).numpy()
-    means = residual[:, _inside(problem)].mean(axis=1).tolist()
-    formulas = (f - mean for f, mean in zip(problem.equation.formulas, means, strict=True))
-    return replace(problem, equation=replace(problem.equation, formulas=tuple(formulas)))
 
 
 def integrate(loop: TimeLoop, state: np.ndarray, duration: float, count: int) -> np.ndarray:
@@ -390,5 +341,6 @@ def _duration(problem: Problem, stepper_name: str, stages: int) -> float:
     return min(0.7 * limit * FIRST_STEPS, 2.0 / solution_rate(problem))
 
 
-def _error(computed: np.ndarray, expected: np.ndarray) -> float:
+def relative_error(computed: np.ndarray, expected: np.ndarray) -> float:
+    """The largest difference, relative to the largest expected value."""
     return float(np.abs(computed - expected).max() / np.abs(expected).max())

@@ -12,6 +12,7 @@ from pdesim.errors import BoundaryError, ConfigError, StepperError
 from pdesim.formula import language as lang
 from pdesim.model.boundary_conditions import build_boundary
 from pdesim.operators import build_discretisation
+from pdesim.operators.linearisation import Linearisation
 from pdesim.operators.problem import Problem, check_problem, with_nested_derivatives
 from pdesim.plan import InitialState, Plan
 from pdesim.steppers import METHODS, compatible_steppers
@@ -20,8 +21,9 @@ from pdesim.verify.domain import fastest_rate, is_damped
 from pdesim.verify.exact import compare_exact_mode
 from pdesim.verify.manufactured import TURNED_OBSTACLE, VANISHING, vanishing_power
 from pdesim.verify.matrix import MatrixPart
-from pdesim.verify.orders import describe_scheme, measure_space, measure_steady, measure_time
+from pdesim.verify.orders import describe_scheme, measure_space, measure_time
 from pdesim.verify.report import Row, failed_row, row_of
+from pdesim.verify.steady import measure_steady
 
 #: the schemes of the matrix: (operators, order, isotropic)
 SCHEMES = (
@@ -177,7 +179,7 @@ def _space_rows(plan: Plan) -> Iterator[Row]:
     if not problem.equation.steady:
         for case in cases_of(problem):
             yield row_of(name, boundary, "space", measure_space(problem, case=case))
-    elif problem.has_modes:
+    elif problem.has_modes or not Linearisation(problem).is_constant:
         yield row_of(name, boundary, "space", measure_steady(problem, _solver(plan)))
 
 
@@ -217,8 +219,11 @@ def _exact_rows(problem: Problem) -> Iterator[Row]:
         yield Row(name, boundary, "exact mode", scheme, None, result.error, result.passed)
 
 
-def _solver(plan: Plan) -> Callable[[Problem], np.ndarray]:
-    """A function that solves a steady problem with the settings of a plan, in double precision."""
+def _solver(plan: Plan) -> Callable[[Problem, np.ndarray], np.ndarray]:
+    """A function that solves a steady problem with the settings of a plan, in double precision.
+
+    Its arguments are the problem and the initial state.
+    """
     from pdesim.engine.device import start_tensorflow
     from pdesim.solvers import solve
 
@@ -228,9 +233,8 @@ def _solver(plan: Plan) -> Callable[[Problem], np.ndarray]:
     )
     placement = start_tensorflow(double.device)
 
-    def state(problem: Problem) -> np.ndarray:
-        zeros = np.zeros((len(problem.equation.fields), *problem.grid.shape))
-        doubled = replace(plan, problem=problem, settings=double, initial=InitialState(zeros))
+    def state(problem: Problem, start: np.ndarray) -> np.ndarray:
+        doubled = replace(plan, problem=problem, settings=double, initial=InitialState(start))
         return solve(doubled, placement).state
 
     return state
