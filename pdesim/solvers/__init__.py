@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from pdesim.engine.device import Placement
+from pdesim.operators.steady import DENSE, TRANSFORM, chosen_solver
 from pdesim.plan import Plan
 from pdesim.solvers.solution import Solution
 
 
 def solve(plan: Plan, placement: Placement) -> Solution:
-    """Solve a linear steady problem: by transforms if they apply, otherwise by multigrid.
-
-    Transforms apply to constant coefficients without obstacles, with periodic, Dirichlet or Neumann
-    sides that are the same for every field.
+    """Solve a linear steady problem with the solver of its settings.
 
     Raises:
         StepperError, SolverError: if there is no solution, or it was not found.
+        DeviceError: if there is not enough memory for a dense matrix.
     """
-    equation, problem = plan.equation, plan.problem
-    constant = problem.has_modes and not any(
-        term.free_symbols & equation.state_symbols for term in problem.split.rest
-    )
-    if constant:
-        from pdesim.solvers.transform import solve as direct
+    name = chosen_solver(plan.problem, plan.settings.solver)
+    if name == TRANSFORM:
+        from pdesim.solvers import transform
 
-        return direct(plan, placement)
-    from pdesim.solvers.multigrid_solver import solve as iterate
+        return transform.solve(plan, placement)
+    if name == DENSE:
+        from pdesim.solvers import dense
 
-    return iterate(plan, placement)
+        return dense.solve(plan, placement)
+    from pdesim.solvers import multigrid_solver
+
+    return multigrid_solver.solve(plan, placement, name)

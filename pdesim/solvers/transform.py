@@ -7,10 +7,11 @@ import tensorflow as tf
 
 from pdesim.engine.device import Placement
 from pdesim.operators.method_of_lines import MethodOfLines
+from pdesim.operators.steady import TRANSFORM
 from pdesim.operators.time_parts import double_names
 from pdesim.operators.transforms import multiply
 from pdesim.plan import Plan
-from pdesim.solvers.solution import Solution, check_compatible
+from pdesim.solvers.solution import Solution, check_compatible, check_finite, check_residual
 
 
 def solve(plan: Plan, placement: Placement) -> Solution:
@@ -28,6 +29,7 @@ def solve(plan: Plan, placement: Placement) -> Solution:
     Raises:
         StepperError: for sources with a component in the null space of L, for which no solution
             exists.
+        SolverError: if the source is not finite, or the residual exceeds ``solver.tolerance``.
     """
     dtype = tf.as_dtype(plan.settings.device.precision)
     inverse, unseen = _inverse(np.moveaxis(plan.problem.linear_modes(), (0, 1), (-2, -1)))
@@ -56,9 +58,12 @@ def solve(plan: Plan, placement: Placement) -> Solution:
             tf.constant(plan.state, dtype),
         )
         residual, source, unsolvable = (float(size) for size in sizes)
+    check_finite(plan.equation.name, source)
     check_compatible(unsolvable, source, dtype.name)
     relative = residual / source if source > 0 else residual
-    return Solution(state.numpy(), "transform", relative, unsolvable)
+    # rounding errors limit the residual, and 1 is that of zero
+    check_residual(plan, relative, plan.settings.solver.tolerance or 1.0)
+    return Solution(state.numpy(), TRANSFORM, relative, unsolvable)
 
 
 def _inverse(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
