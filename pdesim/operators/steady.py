@@ -16,6 +16,8 @@ from pdesim.settings import Solver
 AUTO, TRANSFORM, MULTIGRID, CG, DENSE = "auto", "transform", "multigrid", "cg", "dense"
 #: solvers without iterations
 DIRECT = (TRANSFORM, DENSE)
+#: residual relative to the source at which iterations end, if the settings contain none
+TOLERANCE = {"float32": 1e-7, "float64": 1e-10}
 
 
 def why_no_transform(problem: Problem) -> str:
@@ -49,6 +51,11 @@ def chosen_solver(problem: Problem, solver: Solver) -> str:
     if solver.name != AUTO:
         return solver.name
     return CG if why_no_transform(problem) else TRANSFORM
+
+
+def tolerance_of(solver: Solver, precision: str) -> float:
+    """Return the residual, relative to the source, at which iterations end."""
+    return solver.tolerance or TOLERANCE[precision]
 
 
 def check_solver(problem: Problem, solver: Solver) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pdesim.engine.device import Placement
 from pdesim.operators.steady import DENSE, TRANSFORM, chosen_solver
 from pdesim.plan import Plan
-from pdesim.solvers.solution import Solution
+from pdesim.solvers.solution import NotConverged, Solution
+
+__all__ = ["NotConverged", "Solution", "solve"]
 
 
 def solve(plan: Plan, placement: Placement) -> Solution:

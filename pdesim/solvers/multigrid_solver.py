@@ -15,7 +15,7 @@ from pdesim.operators.adjoint import is_self_adjoint
 from pdesim.operators.method_of_lines import MethodOfLines
 from pdesim.operators.problem import Problem
 from pdesim.operators.schemes import build_discretisation
-from pdesim.operators.steady import CG, MULTIGRID
+from pdesim.operators.steady import CG, MULTIGRID, tolerance_of
 from pdesim.plan import Plan
 from pdesim.solvers.couplings import Couplings, find_couplings
 from pdesim.solvers.iterative import (
@@ -28,9 +28,8 @@ from pdesim.solvers.iterative import (
 from pdesim.solvers.multigrid import Cycle
 from pdesim.solvers.solution import Solution, check_compatible, check_finite, check_residual
 
-#: iterations end when the residual relative to the source is below ``TOLERANCE``. A residual below
-#: ``ACCEPTED`` is that of a solution, too, since rounding errors may prevent a smaller one
-TOLERANCE = {"float32": 1e-7, "float64": 1e-10}
+#: a residual relative to the source below this is that of a solution, although iterations end at
+#: ``TOLERANCE``, since rounding errors may prevent a smaller one
 ACCEPTED = {"float32": 1e-6, "float64": 1e-8}
 #: the operator maps a constant to 0 if the result is below this, relative to its diagonal
 NULL = 1e-11
@@ -64,7 +63,7 @@ def solve(plan: Plan, placement: Placement, name: str = CG) -> Solution:
         SolverError: if a source or coefficient is not finite, or the iterations do not converge.
     """
     solver, precision = plan.settings.solver, plan.settings.device.precision
-    tolerance = solver.tolerance or TOLERANCE[precision]
+    tolerance = tolerance_of(solver, precision)
     with tf.device(placement.name):
         posed = pose(plan)
         system = posed.system

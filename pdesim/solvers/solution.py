@@ -15,6 +15,8 @@ from pdesim.solvers.iterative import MOST
 #: maximum component of the source in the null space of the operator, relative to the root mean
 #: square of the source
 COMPATIBLE = {"float32": 1e-4, "float64": 1e-8}
+#: residuals below this may be limited by rounding errors
+ROUNDED = 1e-6
 
 
 @dataclass(frozen=True)
@@ -115,15 +117,18 @@ def check_residual(
     count, most = len(history) - 1, plan.settings.solver.iterations or MOST
     improves = count >= 2 and min(history) < 0.5 * history[count // 2]
     after = f"after {count} iteration{'s' * (count != 1)} " if history else ""
-    hint = "a problem that has a solution, and no other one but for constants; large first derivatives need more cells"
+    hint = (
+        "a problem that has a solution, and no other one but for constants; large first "
+        "derivatives need more cells"
+    )
     if count >= most and improves:
         hint = f"solver.iterations={4 * most}, or another solver"
+    elif history and plan.settings.solver.tolerance and residual <= ROUNDED:
+        hint = "a larger solver.tolerance, since rounding errors limit the residual"
     elif plan.settings.solver.name == MULTIGRID:
         hint = "solver=cg, which converges for more problems"
     elif plan.settings.device.precision == "float32" and not history:
         hint = "device.precision=float64"
-    elif plan.settings.solver.tolerance:
-        hint = "a larger solver.tolerance, since rounding errors limit the residual; " + hint
     raise NotConverged(
         f"{plan.equation.name} was not solved: {after}the residual is {residual:.2g} of the source",
         f"at most {accepted:.1e}",
