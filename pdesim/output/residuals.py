@@ -15,7 +15,14 @@ import h5py
 import numpy as np
 
 from pdesim.errors import OutputError
-from pdesim.files import UNREADABLE, check_stored, open_hdf5, read_attributes
+from pdesim.files import (
+    UNREADABLE,
+    as_path,
+    check_stored,
+    open_hdf5,
+    read_attributes,
+    reading,
+)
 
 GROUP, RESIDUAL, ITERATION = "solver", "residual", "iteration"
 #: number of residuals in a chunk of the file, and the largest number that is read
@@ -69,23 +76,28 @@ def store_residuals(file: h5py.File, values: Sequence[float]) -> None:
         group[name].flush()
 
 
-def read_residuals(path: Path) -> Residuals | None:
+def read_residuals(path: str | Path) -> Residuals | None:
     """Return the residuals in a snapshot file; None if there are none, or if they are damaged.
 
     Raises:
         OutputError: if the file cannot be read.
     """
-    with open_hdf5(path) as file:
-        try:
-            data = file.get(f"{GROUP}/{RESIDUAL}")
-            if not isinstance(data, h5py.Dataset) or data.ndim != 1 or data.dtype.kind != "f":
-                return None
-            check_stored(data, len(data))
-            attributes = read_attributes(data)
-            solver, tolerance = attributes["solver"], attributes.get("tolerance")
-            values = np.asarray(data[:MOST], float)
-            if not len(values) or not isinstance(solver, str):
-                return None
-            return Residuals(solver, None if tolerance is None else float(tolerance), values)
-        except (*UNREADABLE, OutputError):
+    with reading(Path(path)), open_hdf5(as_path(path)) as file:
+        return residuals_in(file)
+
+
+def residuals_in(file: h5py.File) -> Residuals | None:
+    """Return the residuals in an open file; see :func:`read_residuals`."""
+    try:
+        data = file.get(f"{GROUP}/{RESIDUAL}")
+        if not isinstance(data, h5py.Dataset) or data.ndim != 1 or data.dtype.kind != "f":
             return None
+        check_stored(data, len(data))
+        attributes = read_attributes(data)
+        solver, tolerance = attributes["solver"], attributes.get("tolerance")
+        values = np.asarray(data[:MOST], float)
+        if not len(values) or not isinstance(solver, str):
+            return None
+        return Residuals(solver, None if tolerance is None else float(tolerance), values)
+    except (*UNREADABLE, OutputError):
+        return None

@@ -23,7 +23,7 @@ from pdesim.output.metadata import (
     read_parameters,
 )
 from pdesim.output.reader import Snapshots
-from pdesim.output.residuals import read_residuals
+from pdesim.output.residuals import Residuals, residuals_in
 from pdesim.output.run_folder import SNAPSHOTS, RunFolder
 
 #: entries of status.json that are copied to ``Summary.progress`` unchanged
@@ -167,7 +167,7 @@ def summarize(path: str | Path) -> Summary:
             obstacles=_entry_text(config, "domain", "mask"),
             operators=_operators(config),
             stepper=status.get("stepper") or _stepper(config),
-            solver=_solver(snapshots.path),
+            solver=_solver(residuals_in(datasets[0].file)),
             precision=_text(attributes, "precision"),
             seed=_integer(attributes.get("seed")),
             rerun_of=_text(attributes, RERUN_OF),
@@ -240,9 +240,8 @@ def _stepper(config: Mapping[str, Any]) -> str | None:
     return None if steady else _entry_text(config, "stepper", "name")
 
 
-def _solver(path: Path) -> dict[str, Any] | None:
+def _solver(found: Residuals | None) -> dict[str, Any] | None:
     """Return what the file contains about the solver of a steady problem."""
-    found = read_residuals(path)
     if found is None:
         return None
     return {
