@@ -21,6 +21,7 @@ from pdesim.model.storage import STATE_COPIES, check_bits, check_stored_range
 from pdesim.operators.checks import check_solvable, check_wall_values
 from pdesim.operators.observables import Observables, build_observables
 from pdesim.operators.problem import Problem
+from pdesim.operators.steady import check_solver
 from pdesim.operators.stops import Stops, build_stops
 from pdesim.output.checkpoint import Checkpoint
 from pdesim.output.selection import Selection, build_selection
@@ -326,6 +327,7 @@ def build_plan(
     else:
         evolution, targets = _evolution(settings, problem, state, frames)
         times = frames
+    check_solver(problem, settings.solver)
     check_stored_range(settings, equation, state, selection.fields)
     first = InitialState(state.astype(settings.device.precision, copy=False))
     plan = Plan(

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pdesim.constants import evaluated, series
 from pdesim.errors import ConfigError, nearest
+from pdesim.keys import check_keys
 
 #: settings and sections that do not affect the stored frames of a run
 INCIDENTAL = (
@@ -78,6 +79,18 @@ class Stepper(_Section):
 
     name: str = "auto"
     stages: Annotated[int, Field(ge=3, le=101)] = 9
+
+
+class Solver(_Section):
+    """The solver of a steady problem."""
+
+    name: Literal["auto", "transform", "multigrid", "cg", "dense"] = "auto"
+    tolerance: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None, description="a relative residual between 0 and 1, or null"
+    )
+    iterations: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+        default=None, description="a number from 1 to 1,000,000, or null"
+    )
 
 
 class Time(_Section):
@@ -225,6 +238,7 @@ class Settings(_Section):
     domain: Domain = Domain()
     operators: Operators = Operators()
     stepper: Stepper = Stepper()
+    solver: Solver = Solver()
     time: Time = Time()
     observe: dict[str, str | float | int] = Field(
         default={}, description="a formula for each name, such as {top: 'max(u)'}"
@@ -264,33 +278,6 @@ def lies_in(name: str, places: Collection[str]) -> bool:
     """
     parts = name.split(".")
     return any(".".join(parts[:n]) in places for n in range(1, len(parts) + 1))
-
-
-def check_keys(values: Any, place: str = "") -> None:
-    """Check that all keys of nested mappings and lists are text.
-
-    Args:
-        values: the settings.
-        place: the name of the section or the file, for errors.
-
-    Raises:
-        ConfigError: for the first key that is not text.
-    """
-    if isinstance(values, list):
-        for value in values:
-            check_keys(value, place)
-    if not isinstance(values, Mapping):
-        return
-    for key, value in values.items():
-        if not isinstance(key, str):
-            section = f"{place} has" if place else "there is"
-            truth = isinstance(key, bool)
-            hint = "; YAML reads on, off, yes, no, true and false as booleans" if truth else ""
-            raise ConfigError(
-                f"{section} the name {key!r}, which is not text{hint}",
-                "a name in quotes, such as 'no': 1" if truth else "a name, such as u",
-            )
-        check_keys(value, f"{place}.{key}" if place else key)
 
 
 def read_settings(values: Mapping[str, Any]) -> Settings:

@@ -17,6 +17,7 @@ FLOORS = (
     "errors",
     "formula",
     "constants",
+    "keys",
     "settings",
     "files",
     "model",

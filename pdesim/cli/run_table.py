@@ -152,7 +152,6 @@ def _fields(run: Summary) -> Table:
 
 
 def _facts(run: Summary) -> list[tuple[str, str | Text]]:
-    went = run.progress
     state = _text(run.state, style=_COLOURS.get(run.state, "yellow"))
     if run.error:
         state.append(printable(clip(f": {run.error}", LONGEST)), style="")
@@ -186,8 +185,8 @@ def _facts(run: Summary) -> list[tuple[str, str | Text]]:
         ("error in time", _time_error(run)),
         ("speed", _speed(run)),
         ("error in space", error_in_space(run.convergence) if run.grid else ""),
-        ("residual", f"{went['residual']:.3g}, relative" if "residual" in went else ""),
-        ("device", str(went.get("device", ""))),
+        ("residual", _residual(run)),
+        ("device", str(run.progress.get("device", ""))),
         ("versions", _join(f"{name} {value}" for name, value in run.versions.items())),
         ("started", _started(run)),
         ("written", run.written),
@@ -270,6 +269,19 @@ def _time_error(run: Summary) -> str:
         return "not above the rounding error"
     parts = [f"{name} {error:.0e}" if error else f"{name} 0" for name, error in errors.items()]
     return f"about {_join(parts)} of each field's range (estimated)"
+
+
+def _residual(run: Summary) -> str:
+    """Return the residual of a steady problem, the solver and its iterations as one line."""
+    size, solver = run.progress.get("residual"), run.solver
+    if solver is None:
+        return "" if size is None else f"{size:.3g}, relative"
+    size = solver["residuals"][-1] if size is None else size
+    text = f"{size:.3g} of the source; {printable(solver['name'])}"
+    if solver["tolerance"] is not None:
+        count = solver["iterations"]
+        text += f", {count} iteration{'s' * (count != 1)} to {solver['tolerance']:.3g}"
+    return text
 
 
 def _speed(run: Summary) -> str:

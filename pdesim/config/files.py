@@ -23,7 +23,7 @@ from pdesim.config.folders import config_folder
 from pdesim.config.trust import GUARDED
 from pdesim.errors import ConfigError, OutputError
 from pdesim.files import check_aliases
-from pdesim.settings import check_keys
+from pdesim.keys import check_keys
 
 #: limit of the number of values in one file after its aliases are expanded, because OmegaConf is
 #: slow; the shipped files have fewer than 100 values

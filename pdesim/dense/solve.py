@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,14 +10,10 @@ import tensorflow as tf
 
 from pdesim.engine.device import Placement
 from pdesim.errors import SolverError, is_out_of_memory, out_of_memory
+from pdesim.solvers.factorisation import Factor, cholesky, lu, norms
 
 #: number of elements of A that are converted to float64 at once for the residual
 BLOCK = 2**23
-#: largest number of power iterations for a norm, and the relative change at which they end
-ITERATIONS, CONVERGED = 20, 0.01
-
-#: ``factor(right, transposed)`` solves ``A x = right``, or ``A^T x = right``
-Factor = Callable[[tf.Tensor, bool], tf.Tensor]
 
 
 @dataclass(frozen=True)
@@ -82,7 +77,7 @@ def _solve(matrix: tf.Tensor, right: tf.Tensor, symmetric: bool, method: str) ->
     x = _refined(matrix, right, factor)
     values = x.numpy()
     seconds = time.perf_counter() - began
-    norm, inverse = _norms(matrix, factor)
+    norm, inverse = norms(matrix, factor)
     condition = norm * inverse
     epsilon = np.finfo(values.dtype).eps
     if not np.isfinite(values).all() or not condition * epsilon < 1:
@@ -125,19 +120,12 @@ def is_symmetric(a: np.ndarray) -> bool:
 
 def _cholesky(matrix: tf.Tensor, method: str) -> Factor | None:
     """Return a solver by ``A = L L^T``; None if A is not positive definite and LU may be used."""
-    failed = "method=cholesky needs a positive definite matrix A"
-    try:
-        lower = tf.linalg.cholesky(matrix)
-        definite = bool(tf.reduce_all(tf.math.is_finite(tf.linalg.diag_part(lower))))
-    except tf.errors.InvalidArgumentError as error:
-        if is_out_of_memory(error):
-            raise
-        definite = False
-    if not definite:
-        if method == "cholesky":
-            raise SolverError(failed, hint="method=lu or auto")
-        return None
-    return lambda right, transposed: tf.linalg.cholesky_solve(lower, right)
+    found = cholesky(matrix)
+    if found is None and method == "cholesky":
+        raise SolverError(
+            "method=cholesky needs a positive definite matrix A", hint="method=lu or auto"
+        )
+    return found
 
 
 def _lu(matrix: tf.Tensor) -> Factor:
@@ -146,55 +134,10 @@ def _lu(matrix: tf.Tensor) -> Factor:
     Raises:
         SolverError: if a pivot is zero.
     """
-    try:
-        packed, order = tf.linalg.lu(matrix)
-    except tf.errors.InvalidArgumentError as error:
-        if is_out_of_memory(error):
-            raise
-        raise SolverError(
-            "the matrix A is singular: a pivot of its factorisation is zero"
-        ) from None
-    pivots = tf.linalg.diag_part(packed)
-    if not bool(tf.reduce_all(tf.math.is_finite(pivots) & (pivots != 0))):
+    found = lu(matrix)
+    if found is None:
         raise SolverError("the matrix A is singular: a pivot of its factorisation is zero")
-    # the diagonal of L is one; the solver of triangular systems reads it
-    lower = tf.linalg.set_diag(packed, tf.ones_like(pivots))
-    back = tf.math.invert_permutation(order)
-
-    def factor(right: tf.Tensor, transposed: bool) -> tf.Tensor:
-        if transposed:
-            half = tf.linalg.triangular_solve(packed, right, lower=False, adjoint=True)
-            half = tf.linalg.triangular_solve(lower, half, lower=True, adjoint=True)
-            return tf.gather(half, back)
-        half = tf.linalg.triangular_solve(lower, tf.gather(right, order), lower=True)
-        return tf.linalg.triangular_solve(packed, half, lower=False)
-
-    return factor
-
-
-def _norms(matrix: tf.Tensor, factor: Factor) -> tuple[float, float]:
-    """Return estimates, from below, of the 2-norms of A and of its inverse."""
-    return (
-        _largest(matrix, lambda v: tf.linalg.matvec(matrix, tf.linalg.matvec(matrix, v), True)),
-        _largest(matrix, lambda v: factor(factor(v[:, tf.newaxis], True), False)[:, 0]),
-    )
-
-
-def _largest(matrix: tf.Tensor, apply: Callable[[tf.Tensor], tf.Tensor]) -> float:
-    """Return the square root of the largest eigenvalue of a symmetric operator.
-
-    The power iteration is Golub, Van Loan, Matrix Computations, 4th ed., sec. 8.2.1.
-    """
-    n = matrix.shape[0]
-    start = np.random.Generator(np.random.PCG64(0)).standard_normal(n)
-    v, size = tf.constant(start / np.linalg.norm(start), matrix.dtype), 0.0
-    for _ in range(ITERATIONS):
-        w = apply(v)
-        before, size = size, float(tf.norm(w))
-        if not 0 < size < np.inf or abs(size - before) < CONVERGED * size:
-            break
-        v = w / size
-    return float(np.sqrt(size)) if np.isfinite(size) else np.inf
+    return found
 
 
 def _defect(matrix: tf.Tensor, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:

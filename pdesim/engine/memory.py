@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator, Sequence
 
 from pdesim.engine import gpu
 from pdesim.engine.device import Placement
 from pdesim.errors import DeviceError, PdesimError, is_out_of_memory, out_of_memory
 from pdesim.files import memory
+from pdesim.operators.steady import DENSE, TRANSFORM, chosen_solver
 from pdesim.plan import Plan
 
 #: arrays as large as the state that every loop over steps needs: its argument, which remains in
 #: memory, the states before and after a step, and its result
 LOOP_ARRAYS = 4
-#: the same for a direct solution: the right-hand side, its modes, and the solution
-SOLVE_ARRAYS = 3
+#: the same for a solution by transforms: the right-hand side, its modes, and the solution
+TRANSFORM_ARRAYS = 3
+#: the same for iterations, in double precision: the initial state, the solution, the right-hand
+#: side, the residual, a direction, its image, and the preconditioned residual
+ITERATION_ARRAYS = 7
+#: dense matrices in double precision: the matrix, its factor, and a copy of the factor for the
+#: solution with one of its triangles; on the host also the array from which it was copied
+DENSE_ON_DEVICE, DENSE_ON_HOST = 3, 4
 
 
 def least_arrays(plan: Plan) -> int:
@@ -27,9 +35,18 @@ def least_arrays(plan: Plan) -> int:
     5.0 (Euler with convolutions) and 17 arrays (ETDRK4); this function returns 4, 7, 4 and 9.
     """
     if plan.is_steady:
-        return SOLVE_ARRAYS
+        return _solver_arrays(plan)
     fields = len(plan.equation.fields)
     return LOOP_ARRAYS + sum(size == fields for size in plan.cost.buffers)
+
+
+def _solver_arrays(plan: Plan) -> int:
+    """Return the smallest number of arrays as large as the state that the solver needs."""
+    if chosen_solver(plan.problem, plan.settings.solver) == TRANSFORM:
+        return TRANSFORM_ARRAYS
+    cycle = 2 * plan.grid.dimensions + 2  # the diagonal, its inverse, and the neighbours
+    number_bytes = 8 * ITERATION_ARRAYS + 4 * cycle  # the cycle is in single precision
+    return math.ceil(number_bytes * plan.grid.cells * len(plan.equation.fields) / plan.state_bytes)
 
 
 def least_bytes(plan: Plan) -> int:
@@ -52,6 +69,8 @@ def check_device_memory(plans: Sequence[Plan], placement: Placement) -> None:
         DeviceError: if even the smallest number of arrays does not fit.
     """
     needed, present = sum(map(least_bytes, plans)), device_memory(placement)
+    for plan in plans:
+        _check_matrix(plan, placement, present)
     if needed <= present:
         return
     plan = plans[0]
@@ -62,6 +81,30 @@ def check_device_memory(plans: Sequence[Plan], placement: Placement) -> None:
         f"{least_arrays(plan)} arrays of {_gib(plan.state_bytes * len(plans))}",
         f"at most the {_gib(present)} of {placement.about}",
         "a smaller grid, device.precision=float32, a stepper with fewer stages, or another device",
+    )
+
+
+def _check_matrix(plan: Plan, placement: Placement, present: float) -> None:
+    """Check that the matrices of the dense solver fit into the memory.
+
+    Raises:
+        DeviceError: if they do not.
+    """
+    if not plan.is_steady or chosen_solver(plan.problem, plan.settings.solver) != DENSE:
+        return
+    unknowns = plan.grid.cells * len(plan.equation.fields)
+    matrix, count = 8 * unknowns**2, DENSE_ON_DEVICE if placement.is_gpu else DENSE_ON_HOST
+    if count * matrix <= present:
+        return
+    cells = " x ".join(str(n) for n in plan.grid.points)
+    most = math.isqrt(int(present / (8 * count)))
+    raise DeviceError(
+        f"solver=dense needs about {_gib(count * matrix)} of memory for {plan.equation.name} on "
+        f"{cells} cells: {count} matrices of {unknowns:,} x {unknowns:,} numbers, each of "
+        f"{_gib(matrix)}",
+        f"at most {most:,} unknowns (cells times fields) in the {_gib(present)} of "
+        f"{placement.about}",
+        "solver=cg or multigrid, or a smaller grid",
     )
 
 

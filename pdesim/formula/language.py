@@ -311,8 +311,8 @@ def operator_symbol(word: str) -> sympy.Symbol:
 PLACES = (*AXES, *(f"L{axis}" for axis in AXES), "r", "t")
 #: names that no field can have: ``default`` and ``mask`` are keys of ``initial`` and ``boundary``,
 #: and files contain arrays with the names ``time`` and ``mask`` (exported files also ``config`` and
-#: ``equation``)
-FIELD_NAMES_TAKEN = ("config", "default", "equation", "mask", "time")
+#: ``equation``), and a group ``solver``
+FIELD_NAMES_TAKEN = ("config", "default", "equation", "mask", "solver", "time")
 
 
 def reserved_names(kind: str) -> tuple[str, ...]:

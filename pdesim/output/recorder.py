@@ -128,6 +128,14 @@ class Recorder:
         """
         self._put(self._write_frame, index, time, state)
 
+    def residuals(self, values: np.ndarray) -> None:
+        """Store the residuals of a steady problem, shape ``(n,)``.
+
+        Raises:
+            OutputError: if an earlier frame could not be written.
+        """
+        self._put(self._writer.write_residuals, values)
+
     def series(self, times: np.ndarray, values: np.ndarray) -> None:
         """Store records of observables and probes.
 

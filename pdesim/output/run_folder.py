@@ -20,6 +20,7 @@ PREVIOUS_CHECKPOINT = "checkpoint.previous.h5"
 STATUS = "status.json"
 DIAGNOSTICS = "diagnostics.csv"
 SERIES = "series.h5"
+RESIDUAL_PLOT = "residual.png"
 LOG = "pdesim.log"
 #: folder in which Hydra stores the configuration
 HYDRA = ".hydra"
@@ -59,6 +60,11 @@ class RunFolder:
     def series(self) -> Path:
         """The observables and probes over time; exists only if there are any."""
         return self.path / SERIES
+
+    @property
+    def residual_plot(self) -> Path:
+        """The residuals of a steady problem; exists only for solvers with iterations."""
+        return self.path / RESIDUAL_PLOT
 
     @property
     def log(self) -> Path:

@@ -35,6 +35,7 @@ from pdesim.files.hdf5 import reason as files_reason
 from pdesim.model.grid import Grid
 from pdesim.output.deflate import Deflater
 from pdesim.output.filters import filters, round_mantissa
+from pdesim.output.residuals import create_residuals, store_residuals
 from pdesim.output.selection import Selection
 
 log = logging.getLogger("pdesim")
@@ -60,6 +61,7 @@ class Layout:
         keep_bits: number of mantissa bits that are kept; None: all.
         labels, units: attributes ``long_name`` and ``units`` of the fields.
         mask: True inside obstacles, shape ``grid.shape``; None without obstacles.
+        solver: attributes of the residuals of a steady problem; None for other problems.
     """
 
     grid: Grid
@@ -71,6 +73,7 @@ class Layout:
     labels: Mapping[str, str] | None = None
     units: Mapping[str, str] | None = None
     mask: np.ndarray | None = None
+    solver: Mapping[str, Any] | None = None
 
     @property
     def stored(self) -> tuple[str, ...]:
@@ -106,6 +109,8 @@ def create_snapshots(path: Path, layout: Layout, attributes: Mapping[str, Any]) 
             _create_field(file, layout, field, compression)
         if layout.mask is not None:
             _create_mask(file, layout, layout.mask)
+        if layout.solver is not None:
+            create_residuals(file, layout.solver)
 
 
 def update_attributes(path: Path, attributes: Mapping[str, Any]) -> None:
@@ -217,6 +222,23 @@ class SnapshotWriter:
                     values = state[number][layout.selection.cells]
                     self._append(field, frame, self._cast(field, time, values))
                 self._append_time(frame, time)
+        except OutputError:
+            self._abandon()
+            raise
+
+    def write_residuals(self, values: np.ndarray) -> None:
+        """Store the residuals of a steady problem.
+
+        Args:
+            values: shape ``(n,)``.
+
+        Raises:
+            OutputError: if they cannot be written. The file is then closed.
+        """
+        try:
+            with translate_errors(self.path):
+                check_space(self.path, 2 * values.nbytes)
+                store_residuals(self._file, values.tolist())
         except OutputError:
             self._abandon()
             raise

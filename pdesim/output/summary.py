@@ -23,6 +23,7 @@ from pdesim.output.metadata import (
     read_parameters,
 )
 from pdesim.output.reader import Snapshots
+from pdesim.output.residuals import Residuals, residuals_in
 from pdesim.output.run_folder import SNAPSHOTS, RunFolder
 
 #: entries of status.json that are copied to ``Summary.progress`` unchanged
@@ -99,6 +100,8 @@ class Summary:
     obstacles: str | None
     operators: str | None
     stepper: str | None
+    #: solver, tolerance, iterations and residuals of a steady problem
+    solver: Mapping[str, Any] | None
     precision: str | None
     seed: int | None
     #: folder of the run that this one repeats (pdesim rerun)
@@ -164,6 +167,7 @@ def summarize(path: str | Path) -> Summary:
             obstacles=_entry_text(config, "domain", "mask"),
             operators=_operators(config),
             stepper=status.get("stepper") or _stepper(config),
+            solver=_solver(residuals_in(datasets[0].file)),
             precision=_text(attributes, "precision"),
             seed=_integer(attributes.get("seed")),
             rerun_of=_text(attributes, RERUN_OF),
@@ -234,6 +238,18 @@ def _entry_text(config: Mapping[str, Any], section: str, name: str) -> str | Non
 def _stepper(config: Mapping[str, Any]) -> str | None:
     steady = _entry(config, "equation", "solve") is not None
     return None if steady else _entry_text(config, "stepper", "name")
+
+
+def _solver(found: Residuals | None) -> dict[str, Any] | None:
+    """Return what the file contains about the solver of a steady problem."""
+    if found is None:
+        return None
+    return {
+        "name": found.solver,
+        "tolerance": found.tolerance,
+        "iterations": found.iterations,
+        "residuals": found.values.tolist(),
+    }
 
 
 def _operators(config: Mapping[str, Any]) -> str | None:

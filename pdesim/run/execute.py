@@ -39,6 +39,7 @@ from pdesim.run.options import Options
 from pdesim.run.preflight import describe, order_notes
 from pdesim.run.progress import progress_display, steps_line
 from pdesim.run.resolution import note_after, notes_before
+from pdesim.run.steady import draw_residuals, solve_steady
 from pdesim.run.stopping import StopRequests, stop_requests
 
 if TYPE_CHECKING:
@@ -97,10 +98,13 @@ def execute(
                 return [outcome_of(job, error) for job in jobs]
             batch = _Batch(placement, console, options, requests, renderer, began)
             outcomes = batch.execute(jobs)
-        for run in batch.runs:
+        unsolved = first.plan.is_steady and outcomes[0].error is not None
+        for run in batch.runs if not unsolved else ():
             write_paraview_description(run.job.folder)
+        if first.plan.is_steady and animation.name != "none":
+            draw_residuals(first.folder, first.plan)
         drawn = outcomes[0].error is None and renderer.finish()
-    if batch.runs and not drawn and outcomes[0].state != "interrupted":
+    if batch.runs and not drawn and not unsolved and outcomes[0].state != "interrupted":
         draw(first.folder, animation, console)
     return outcomes
 
@@ -232,13 +236,9 @@ class _Batch:
 
     def _solve(self, run: MemberRun) -> None:
         """Solve a steady problem."""
-        from pdesim.solvers import solve
-
         plan = run.job.plan
-        solution = solve(plan, self.placement)
-        run.recorder.frame(0, float(plan.times[0]), solution.state)
+        solution = solve_steady(run, self.placement)
         self._is_stopped_by_callback(run, float(plan.times[0]), solution.state)
-        run.status.update(frames=1, residual=solution.residual)
         self._report(run, str(solution))
         for note in order_notes(plan):
             self._report(run, note)

@@ -30,6 +30,7 @@ from pdesim.output import (
 from pdesim.output.snapshots import FORMAT_VERSION, update_attributes
 from pdesim.plan import Plan
 from pdesim.run.job import Job
+from pdesim.run.steady import solver_attributes
 from pdesim.run.stored_networks import store_networks
 from pdesim.steppers.targets import nearness
 
@@ -95,6 +96,7 @@ def open_recorder(job: Job, worker: Worker) -> Recorder:
         plan.equation.labels,
         plan.equation.units,
         None if plan.problem.mask is None else plan.problem.mask.solid,
+        solver_attributes(plan),
     )
     if job.resume:
         update_attributes(run.snapshots, {"config": job.config_yaml})

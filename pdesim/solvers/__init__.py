@@ -3,35 +3,33 @@
 from __future__ import annotations
 
 from pdesim.engine.device import Placement
-from pdesim.operators.linearisation import Linearisation
+from pdesim.operators.steady import DENSE, NEWTON, TRANSFORM, chosen_solver
 from pdesim.plan import Plan
-from pdesim.solvers.solution import Solution
+from pdesim.solvers.solution import NotConverged, Solution
+
+__all__ = ["NotConverged", "Solution", "solve"]
 
 
 def solve(plan: Plan, placement: Placement) -> Solution:
-    """Solve a steady problem: by transforms if they apply, otherwise by multigrid.
-
-    Problems that are not linear, or that contain means or integrals of the fields, are solved by
-    Newton's method.
-
-    Transforms apply to constant coefficients without obstacles, with periodic, Dirichlet or Neumann
-    sides that are the same for every field.
+    """Solve a steady problem with the solver of its settings.
 
     Raises:
         StepperError, SolverError: if there is no solution, or it was not found.
+        DeviceError: if there is not enough memory for a dense matrix.
     """
-    equation, problem = plan.equation, plan.problem
-    if equation.reductions or not Linearisation(problem).is_constant:
-        from pdesim.solvers.newton import solve as newton
+    name = chosen_solver(plan.problem, plan.settings.solver)
+    if name == NEWTON:
+        from pdesim.solvers import newton
 
-        return newton(plan, placement)
-    constant = problem.has_modes and not any(
-        term.free_symbols & equation.state_symbols for term in problem.split.rest
-    )
-    if constant:
-        from pdesim.solvers.transform import solve as direct
+        return newton.solve(plan, placement)
+    if name == TRANSFORM:
+        from pdesim.solvers import transform
 
-        return direct(plan, placement)
-    from pdesim.solvers.multigrid_solver import solve as iterate
+        return transform.solve(plan, placement)
+    if name == DENSE:
+        from pdesim.solvers import dense
 
-    return iterate(plan, placement)
+        return dense.solve(plan, placement)
+    from pdesim.solvers import multigrid_solver
+
+    return multigrid_solver.solve(plan, placement, name)

@@ -1,7 +1,8 @@
 """Iterations for linear systems that stop at a residual, with a multigrid cycle for each field.
 
 The iterations are driven from the host, one compiled call for each product, since a solution takes
-about ten of them.
+about ten of them. All functions solve ``operator(u) = residual`` from zero, with the arguments of
+:func:`conjugate_gradients`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 Operator = Callable[[tf.Tensor], tf.Tensor]
-#: largest number of iterations
+#: largest number of iterations, if the settings contain none
 MOST = 500
 #: iterations without a smaller residual after which they are given up
 STALLED = 60
@@ -33,7 +34,7 @@ class Iterations:
 
 
 def conjugate_gradients(
-    operator: Operator, inverse: Operator, residual: tf.Tensor, target: float
+    operator: Operator, inverse: Operator, residual: tf.Tensor, target: float, most: int = MOST
 ) -> Iterations:
     """Solve ``operator(u) = residual`` for a self-adjoint positive operator, from zero.
 
@@ -45,11 +46,12 @@ def conjugate_gradients(
         inverse: the preconditioner.
         residual: the right-hand side.
         target: the norm of the residual at which the iterations end.
+        most: the largest number of iterations.
     """
     u, history = tf.zeros_like(residual), [_norm(residual)]
     direction, slope = tf.zeros_like(residual), 0.0
     before = tf.zeros_like(residual)
-    while not _ended(history, target):
+    while not _ended(history, target, most):
         improved = inverse(residual)
         fresh = _dot(improved, residual)
         factor = (fresh - _dot(improved, before)) / slope if slope else 0.0
@@ -66,17 +68,16 @@ def conjugate_gradients(
 
 
 def bicgstab(
-    operator: Operator, inverse: Operator, residual: tf.Tensor, target: float
+    operator: Operator, inverse: Operator, residual: tf.Tensor, target: float, most: int = MOST
 ) -> Iterations:
     """Solve ``operator(u) = residual`` for any linear operator, from zero.
 
-    van der Vorst, SIAM J. Sci. Stat. Comput. 13 (1992) 631, with right preconditioning; the
-    arguments are those of :func:`conjugate_gradients`.
+    van der Vorst, SIAM J. Sci. Stat. Comput. 13 (1992) 631, with right preconditioning.
     """
     u, history = tf.zeros_like(residual), [_norm(residual)]
     shadow, direction = residual, residual
     rho = _dot(shadow, residual)
-    while not _ended(history, target):
+    while not _ended(history, target, most):
         forward = inverse(direction)
         image = operator(forward)
         across = _dot(shadow, image)
@@ -99,11 +100,55 @@ def bicgstab(
     return Iterations(u, history)
 
 
-def _ended(history: Sequence[float], target: float) -> bool:
+def steepest_descent(
+    operator: Operator, inverse: Operator, residual: tf.Tensor, target: float, most: int = MOST
+) -> Iterations:
+    """Solve ``operator(u) = residual`` by ``u <- u + omega*inverse(residual - operator(u))``.
+
+    The factor omega minimises the error in the norm of the operator, which must be self-adjoint
+    and positive (Saad, sec. 5.3.1, with a preconditioner).
+    """
+    return _corrected(operator, inverse, residual, target, most, lambda correction, _: correction)
+
+
+def minimal_residual(
+    operator: Operator, inverse: Operator, residual: tf.Tensor, target: float, most: int = MOST
+) -> Iterations:
+    """Solve ``operator(u) = residual`` like :func:`steepest_descent`, for any linear operator.
+
+    The factor omega minimises the norm of the residual (Saad, sec. 5.3.2).
+    """
+    return _corrected(operator, inverse, residual, target, most, lambda _, image: image)
+
+
+def _corrected(
+    operator: Operator, inverse: Operator, residual: tf.Tensor, target: float, most: int,
+    test: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+) -> Iterations:  # fmt: skip
+    """Add multiples of ``inverse(residual)`` after which the residual is orthogonal to ``test``.
+
+    Args:
+        test: a function of the correction and of its image under the operator.
+    """
+    u, history = tf.zeros_like(residual), [_norm(residual)]
+    while not _ended(history, target, most):
+        correction = inverse(residual)
+        image = operator(correction)
+        direction = test(correction, image)
+        size = _dot(direction, image)
+        if not size > 0:
+            break
+        omega = _dot(direction, residual) / size
+        u, residual = u + omega * correction, residual - omega * image
+        history.append(_norm(residual))
+    return Iterations(u, history)
+
+
+def _ended(history: Sequence[float], target: float, most: int) -> bool:
     best = int(np.argmin(history))
     finite = np.isfinite(history[-1])
     return (
-        not finite or history[-1] <= target or len(history) > MOST
+        not finite or history[-1] <= target or len(history) > most
         or len(history) - best > STALLED
     )  # fmt: skip
 

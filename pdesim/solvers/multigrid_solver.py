@@ -1,4 +1,4 @@
-"""Solution of linear steady problems by Krylov iterations with multigrid cycles."""
+"""Solution of linear steady problems by multigrid cycles, alone or with Krylov iterations."""
 
 from __future__ import annotations
 
@@ -11,77 +11,129 @@ import sympy
 import tensorflow as tf
 
 from pdesim.engine.device import Placement
-from pdesim.errors import SolverError
 from pdesim.formula import jacobian
 from pdesim.formula import language as lang
 from pdesim.operators.adjoint import is_self_adjoint
 from pdesim.operators.method_of_lines import MethodOfLines
 from pdesim.operators.problem import Problem
 from pdesim.operators.schemes import build_discretisation
+from pdesim.operators.steady import CG, MULTIGRID, tolerance_of
 from pdesim.plan import Plan
 from pdesim.solvers.couplings import Couplings, find_couplings
-from pdesim.solvers.iterative import bicgstab, conjugate_gradients
+from pdesim.solvers.iterative import (
+    MOST,
+    bicgstab,
+    conjugate_gradients,
+    minimal_residual,
+    steepest_descent,
+)
 from pdesim.solvers.multigrid import Cycle
-from pdesim.solvers.solution import Solution, check_compatible
+from pdesim.solvers.solution import Solution, check_compatible, check_finite, check_residual
 
-#: iterations end when the residual relative to the source is below ``TOLERANCE``. A residual below
-#: ``ACCEPTED`` is that of a solution, too, since rounding errors may prevent a smaller one
-TOLERANCE = {"float32": 1e-7, "float64": 1e-10}
+#: a residual relative to the source below this is that of a solution, although iterations end at
+#: ``TOLERANCE``, since rounding errors may prevent a smaller one
 ACCEPTED = {"float32": 1e-6, "float64": 1e-8}
 #: the operator maps a constant to 0 if the result is below this, relative to its diagonal
 NULL = 1e-11
+#: the iterations of each solver, by whether the operator is self-adjoint and positive
+METHODS = {
+    (CG, True): conjugate_gradients,
+    (CG, False): bicgstab,
+    (MULTIGRID, True): steepest_descent,
+    (MULTIGRID, False): minimal_residual,
+}
+#: their names in messages, unless that of the solver is used
+NAMES = {conjugate_gradients: "conjugate gradients", bicgstab: "BiCGStab"}
 
 
-def solve(plan: Plan, placement: Placement) -> Solution:
+def solve(plan: Plan, placement: Placement, name: str = CG) -> Solution:
     """Solve ``L u + s = 0`` for operators with any coefficients, boundary conditions and obstacles.
 
     The iterations are computed in double precision, with a cycle in single precision for the
-    diagonal block of each field. They are conjugate gradients if L is self-adjoint and negative,
-    otherwise BiCGStab. If L maps constants to 0, the solution has the mean of the initial state.
-    Cells inside obstacles are not changed.
+    diagonal block of each field. With ``cg`` they are conjugate gradients if L is self-adjoint and
+    negative, otherwise BiCGStab. With ``multigrid``, the result of the cycle for the residual is
+    multiplied by the best factor and added. If L maps constants to 0, the solution has the mean of
+    the initial state. Cells inside obstacles are not changed.
 
     Args:
         plan: a plan of a linear steady problem.
         placement: the device.
+        name: ``cg`` or ``multigrid``.
 
     Raises:
         StepperError: for sources with a component in the null space of L.
         SolverError: if a source or coefficient is not finite, or the iterations do not converge.
     """
-    precision = plan.settings.device.precision
+    solver, precision = plan.settings.solver, plan.settings.device.precision
+    tolerance = tolerance_of(solver, precision)
     with tf.device(placement.name):
-        system = LinearOperator(plan.problem, plan.settings.time.start)
-        state = tf.constant(plan.state, tf.float64)
-        source, residual = _rms(system.source), system.rhs(state)
-        matrices = [one.diagonal.sum() for one in system.blocks]
-        if not np.isfinite([source, *matrices]).all():
-            raise SolverError(
-                f"the source or a coefficient of {plan.equation.name} is infinite or undefined in "
-                "some cell",
-                "finite numbers in all cells",
-                "where(...) avoids a division by zero or the root of a negative number",
-            )
-        removed = system.null_part(residual) if system.symmetric else tf.zeros_like(residual)
-        check_compatible(_rms(removed), source, precision)
-        size = source or _rms(residual) or 1.0
-        count = residual.shape.num_elements() ** 0.5
-        method = conjugate_gradients if system.positive else bicgstab
-        target = TOLERANCE[precision] * size * count
-        right = system.sign * (residual - removed)
-        found = method(system.operator, system.inverse, right, target)
-        history = [value / (size * count) for value in found.history]
-        state = state + found.solution
-        final = _rms(system.rhs(state) - removed) / size
-    if not final <= ACCEPTED[precision]:
-        raise SolverError(
-            f"{plan.equation.name} was not solved: after {len(history) - 1} iterations the "
-            f"residual is {final:.2g} of the source",
-            f"at most {ACCEPTED[precision]:.0e}",
-            "a problem with a unique solution; large first derivatives need more cells",
-        )
-    return Solution(
-        state.numpy().astype(precision), "multigrid", final, _rms(removed), tuple(history)
-    )
+        posed = pose(plan)
+        system = posed.system
+        method = METHODS[name, system.positive]
+        count = posed.right.shape.num_elements() ** 0.5 * posed.size
+        found = method(
+            system.operator, system.inverse, posed.right, tolerance * count,
+            solver.iterations or MOST,
+        )  # fmt: skip
+        history = tuple(value / count for value in found.history)
+        state, residual = posed.finish(found.solution)
+    check_residual(plan, residual, accepted_residual(plan), history)
+    return Solution(state, name, residual, posed.removed_size, history, NAMES.get(method, name))
+
+
+def accepted_residual(plan: Plan) -> float:
+    """Return the largest residual of a solution, relative to the source."""
+    tolerance = plan.settings.solver.tolerance
+    # the residual is evaluated again at the end, with other rounding errors
+    return 1.01 * tolerance if tolerance else ACCEPTED[plan.settings.device.precision]
+
+
+@dataclass(frozen=True)
+class Posed:
+    """A linear system ``operator(u - state) = right`` in double precision.
+
+    Attributes:
+        plan: the plan of the problem.
+        system: the operator.
+        state: the initial state.
+        right: the right-hand side, without the component in the null space of the operator.
+        removed: this component.
+        size: the root mean square of the source, by which residuals are divided.
+    """
+
+    plan: Plan
+    system: LinearOperator
+    state: tf.Tensor
+    right: tf.Tensor
+    removed: tf.Tensor
+    size: float
+
+    @property
+    def removed_size(self) -> float:
+        return _rms(self.removed)
+
+    def finish(self, change: tf.Tensor) -> tuple[np.ndarray, float]:
+        """Return the solution in the precision of the run, and its relative residual."""
+        state = self.state + change
+        residual = _rms(self.system.rhs(state) - self.removed) / self.size
+        return state.numpy().astype(self.plan.settings.device.precision), residual
+
+
+def pose(plan: Plan) -> Posed:
+    """Return the linear system of a plan, on the current device.
+
+    Raises:
+        StepperError: for sources with a component in the null space of a symmetric operator.
+        SolverError: if the source or a coefficient is not finite.
+    """
+    system = LinearOperator(plan.problem, plan.settings.time.start)
+    state = tf.constant(plan.state, tf.float64)
+    source, residual = _rms(system.source), system.rhs(state)
+    check_finite(plan.equation.name, source, *(one.diagonal.sum() for one in system.blocks))
+    removed = system.null_part(residual) if system.symmetric else tf.zeros_like(residual)
+    check_compatible(_rms(removed), source, plan.settings.device.precision)
+    size = source or _rms(residual) or 1.0
+    return Posed(plan, system, state, system.sign * (residual - removed), removed, size)
 
 
 @dataclass(frozen=True)
@@ -160,6 +212,11 @@ class LinearOperator:
         return -1.0 if sum(one.diagonal.sum() for one in self.blocks) < 0 else 1.0
 
     @cached_property
+    def scale(self) -> float:
+        """The largest absolute value on the diagonal."""
+        return float(max(np.abs(block.diagonal).max() for block in self.blocks))
+
+    @cached_property
     def symmetric(self) -> bool:
         return is_self_adjoint(self.problem)
 
@@ -187,8 +244,7 @@ class LinearOperator:
             one = np.zeros(self.shape)
             one[number] = 1.0
             image = self.operator(tf.constant(one)).numpy()
-            scale = max(np.abs(block.diagonal).max() for block in self.blocks)
-            found.append(float(np.abs(image).max() <= NULL * scale))
+            found.append(float(np.abs(image).max() <= NULL * self.scale))
         return tf.reshape(tf.constant(found, tf.float64), (-1, *[1] * (len(self.shape) - 1)))
 
     def null_part(self, values: tf.Tensor) -> tf.Tensor:

@@ -17,11 +17,12 @@ import tensorflow as tf
 
 from pdesim.engine.device import Placement
 from pdesim.errors import SolverError
+from pdesim.operators.steady import NEWTON, tolerance_of
 from pdesim.plan import Plan
 from pdesim.solvers.iterative import bicgstab, conjugate_gradients
 from pdesim.solvers.jacobian import Functions, Jacobian
-from pdesim.solvers.multigrid_solver import ACCEPTED, TOLERANCE
-from pdesim.solvers.solution import Solution
+from pdesim.solvers.multigrid_solver import accepted_residual
+from pdesim.solvers.solution import NotConverged, Solution
 
 #: largest number of Newton steps
 MOST_STEPS = 50
@@ -29,8 +30,8 @@ MOST_STEPS = 50
 SHORTEST = 1e-6
 #: a step is accepted if the norm of F decreases by this fraction of what the linear model predicts
 SUFFICIENT = 1e-4
-#: largest relative residual of the linear problems: errors of their solutions in directions in which
-#: the derivative is nearly singular, such as the position of a front, are amplified
+#: largest relative residual of the linear problems. Errors of their solutions in directions in
+#: which the derivative is nearly singular, such as the position of a front, are amplified
 LARGEST_FORCING = 1e-4
 #: the factor of Eisenstat and Walker
 FORCING = 0.9
@@ -46,7 +47,7 @@ def solve(plan: Plan, placement: Placement) -> Solution:
     The residual of a field is the root mean square of its formula, divided by that of the largest
     term of the formula at the same state (or by that of the formula, if it is larger). The terms
     are evaluated with the boundary values 0, so that these count as further terms. The iterations
-    end when the residuals of all fields are below ``TOLERANCE``. They are computed in double
+    end when the residuals of all fields are below ``solver.tolerance``. They are computed in double
     precision.
 
     Args:
@@ -57,14 +58,17 @@ def solve(plan: Plan, placement: Placement) -> Solution:
         SolverError: if F or its derivative is not finite, a linear problem cannot be solved, no
             length of a step decreases the residual, or there are too many steps.
     """
-    precision = plan.settings.device.precision
+    solver, precision = plan.settings.solver, plan.settings.device.precision
     with tf.device(placement.name):
         functions = Functions(plan.problem, plan.settings.time.start)
-        newton = _Newton(functions, TOLERANCE[precision], ACCEPTED[precision])
+        newton = _Newton(
+            functions, tolerance_of(solver, precision), accepted_residual(plan),
+            solver.iterations or MOST_STEPS,
+        )  # fmt: skip
         state = newton.run(tf.constant(plan.state, tf.float64))
     return Solution(
-        state.numpy().astype(precision), "Newton's method", newton.history[-1], 0.0,
-        tuple(newton.history), newton.linear_iterations,
+        state.numpy().astype(precision), NEWTON, newton.history[-1], 0.0,
+        tuple(newton.history), "Newton's method", newton.linear_iterations,
     )  # fmt: skip
 
 
@@ -76,6 +80,7 @@ class _Newton:
         functions: F, its derivative, and its terms.
         tolerance: the relative residual at which the iterations end.
         accepted: the relative residual of a solution if rounding errors prevent a smaller one.
+        most: the largest number of steps.
         history: the relative residual at the start and after each step.
         linear_iterations: the iterations for all linear problems.
     """
@@ -83,6 +88,7 @@ class _Newton:
     functions: Functions
     tolerance: float
     accepted: float
+    most: int
     history: list[float] = field(default_factory=list)
     linear_iterations: int = 0
 
@@ -110,8 +116,8 @@ class _Newton:
             self.history.append(relative)
             if relative <= self.tolerance:
                 return state
-            if len(self.history) > MOST_STEPS:
-                raise self._failure(f"after {MOST_STEPS} Newton steps")
+            if len(self.history) > self.most:
+                raise self._failure(f"after {self.most} Newton steps")
             forcing = min(max(forcing, 0.5 * self.tolerance / relative), LARGEST_FORCING)
             direction = self._direction(state, weights, residual, forcing)
             step = direction if direction is None else self._search(
@@ -186,14 +192,15 @@ class _Newton:
             "residual"
         )
 
-    def _failure(self, reason: str) -> SolverError:
-        return SolverError(
+    def _failure(self, reason: str) -> NotConverged:
+        return NotConverged(
             f"{self.name} was not solved: {reason}; the residual is {self.history[-1]:.2g} of the "
             "largest term",
             f"a residual of at most {self.tolerance:.0e}, if there is a solution near the initial "
             "state",
             "another initial state (initial=...), or a parameter at which the problem is easier, "
             "whose solution is then the initial state for the next value",
+            self.history,
         )
 
     def _undefined(self, reason: str) -> SolverError:

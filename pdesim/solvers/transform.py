@@ -7,10 +7,14 @@ import tensorflow as tf
 
 from pdesim.engine.device import Placement
 from pdesim.operators.method_of_lines import MethodOfLines
+from pdesim.operators.steady import TRANSFORM
 from pdesim.operators.time_parts import double_names
 from pdesim.operators.transforms import multiply
 from pdesim.plan import Plan
-from pdesim.solvers.solution import Solution, check_compatible
+from pdesim.solvers.solution import Solution, check_compatible, check_finite, check_residual
+
+#: largest residual of a solution, in units of its rounding error
+ROUNDING = 100.0
 
 
 def solve(plan: Plan, placement: Placement) -> Solution:
@@ -28,9 +32,11 @@ def solve(plan: Plan, placement: Placement) -> Solution:
     Raises:
         StepperError: for sources with a component in the null space of L, for which no solution
             exists.
+        SolverError: if the source is not finite, or the residual exceeds ``solver.tolerance``.
     """
     dtype = tf.as_dtype(plan.settings.device.precision)
-    inverse, unseen = _inverse(np.moveaxis(plan.problem.linear_modes(), (0, 1), (-2, -1)))
+    matrices = np.moveaxis(plan.problem.linear_modes(), (0, 1), (-2, -1))
+    inverse, unseen = _inverse(matrices)
     numbers = plan.equation.parameters
     parameters = {k: tf.constant(v, dtype) for k, v in numbers.items()}
     in_double = double_names(plan.problem, dtype.name)
@@ -47,7 +53,7 @@ def solve(plan: Plan, placement: Placement) -> Solution:
         solved = multiply(unseen, system.to_modes(state)) - system.apply_matrix(inverse, modes)
         state = system.to_state(solved)
         residual = system.rhs(state, time) - unsolvable
-        return state, tuple(_rms(v) for v in (residual, source, unsolvable))
+        return state, tuple(_rms(v) for v in (residual, source, unsolvable, state))
 
     with tf.device(placement.name):
         state, sizes = run(
@@ -55,10 +61,16 @@ def solve(plan: Plan, placement: Placement) -> Solution:
             tf.constant(unseen, dtype),
             tf.constant(plan.state, dtype),
         )
-        residual, source, unsolvable = (float(size) for size in sizes)
+        residual, source, unsolvable, size = (float(size) for size in sizes)
+    check_finite(plan.equation.name, source)
     check_compatible(unsolvable, source, dtype.name)
-    relative = residual / source if source > 0 else residual
-    return Solution(state.numpy(), "transform", relative, unsolvable)
+    scale = source if source > 0 else 1.0
+    # the rounding error of the solution, multiplied by the largest eigenvalue
+    rounding = ROUNDING * float(np.finfo(dtype.name).eps)
+    accepted = rounding * (1 + float(np.abs(matrices).max()) * size / scale)
+    relative = residual / scale
+    check_residual(plan, relative, plan.settings.solver.tolerance or accepted)
+    return Solution(state.numpy(), TRANSFORM, relative, unsolvable)
 
 
 def _inverse(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
