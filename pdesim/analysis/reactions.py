@@ -118,6 +118,11 @@ def build_reactions(problem: Problem, time: float) -> Reactions:
             f"{equation.name} is a steady problem, in which nothing grows or decays",
             "an equation with rhs, which gives du/dt",
         )
+    if equation.constraints:
+        raise ConfigError(
+            f"{equation.name} has constraints (equation.solve), which are not analysed",
+            "an equation without equation.solve",
+        )
     if equation.reductions:
         raise ConfigError(
             f"the right-hand side of {equation.name} contains values of the whole domain (mean, "
