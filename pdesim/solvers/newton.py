@@ -29,8 +29,8 @@ MOST_STEPS = 50
 SHORTEST = 1e-6
 #: a step is accepted if the norm of F decreases by this fraction of what the linear model predicts
 SUFFICIENT = 1e-4
-#: largest relative residual of the linear problems: errors of their solutions in directions in which
-#: the derivative is nearly singular, such as the position of a front, are amplified
+#: largest relative residual of the linear problems. Errors of their solutions in directions in
+#: which the derivative is nearly singular, such as the position of a front, are amplified
 LARGEST_FORCING = 1e-4
 #: the factor of Eisenstat and Walker
 FORCING = 0.9
