@@ -97,4 +97,5 @@ CASES = (
             "boundary.mask={dirichlet: 0.5}"),
     ("equation=custom", "equation.name=obstacle", _BOTH, *_OBSTACLE, "boundary=periodic",
      "boundary.u.mask={dirichlet: 1}"),
+    ("equation=poisson_boltzmann", "grid=[32,32]"),
 )  # fmt: skip

@@ -12,7 +12,7 @@ from pdesim.formula import language as lang
 from pdesim.operators.linearisation import Linearisation
 from pdesim.operators.method_of_lines import MethodOfLines
 from pdesim.operators.problem import Problem
-from pdesim.verify.domain import resized
+from pdesim.verify.domain import resized, with_dominant_derivatives
 from pdesim.verify.manufactured import manufacture, usual_case
 from pdesim.verify.orders import Measurement, default_sizes, describe_scheme, relative_error
 
@@ -40,6 +40,7 @@ def measure_steady(
     sides = [s.kind for f in problem.boundary.walls for p in f for s in p]
     sides += [] if problem.mask is None else [face.kind for face in problem.mask.walls]
     linear = Linearisation(problem).is_constant
+    problem = problem if linear else with_dominant_derivatives(problem)
     free = not {"dirichlet", "robin"} & set(sides) and (linear or not _has_reactions(problem))
     start = 0.0 if linear else 1.0 if free else PERTURBED
     for points in sizes or default_sizes(problem, usual_case(problem)):
