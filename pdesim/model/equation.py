@@ -97,6 +97,8 @@ class Equation:
     @property
     def expressions(self) -> tuple[sympy.Expr, ...]:
         """For each field, its right-hand side or its constraint."""
+        if not self.constraints:
+            return self.formulas
         pairs = zip(self.fields, self.formulas, strict=True)
         return tuple(self.constraints.get(name, formula) for name, formula in pairs)
 
@@ -178,7 +180,7 @@ class Equation:
         nested = [lang.with_nested(f, axes, mixed) for f in self.all_formulas]
         if tuple(nested) == self.all_formulas:
             return self
-        formulas, arguments = nested[: len(self.fields)], nested[len(self.fields) :]
+        formulas, arguments = nested[: len(self.formulas)], nested[len(self.formulas) :]
         pairs = zip(self.reductions, arguments, strict=True)
         reductions = tuple(replace(reduction, inner=inner) for reduction, inner in pairs)
         return self.with_expressions(formulas, reductions)
@@ -187,6 +189,8 @@ class Equation:
         self, expressions: Sequence[sympy.Expr], reductions: tuple[Reduction, ...]
     ) -> Equation:
         """Return the equation with other right-hand sides and constraints; see ``expressions``."""
+        if not self.constraints:
+            return replace(self, formulas=tuple(expressions), reductions=reductions)
         named = dict(zip(self.fields, expressions, strict=True))
         zero = dict.fromkeys(self.constraints, sympy.S.Zero)
         return replace(
