@@ -15,7 +15,7 @@ from rich.console import Console
 
 from pdesim.config.compose import choices, compose_settings, is_given
 from pdesim.engine.device import start_tensorflow
-from pdesim.errors import OutputError, PdesimError
+from pdesim.errors import ConfigError, OutputError, PdesimError
 from pdesim.files import check_creatable, check_folder, make_folder, new_folder, writing
 from pdesim.model.iterated_map import check_no_map
 from pdesim.plan import build_plan
@@ -62,6 +62,11 @@ def run_verify(
             status.update(f"measured {len(done)}: {' '.join(row.cells[:4])}")
             if not console.is_terminal:
                 console.print("  ".join(row.cells), highlight=False, markup=False, soft_wrap=True)
+    if not done:
+        raise ConfigError(
+            f"--all measures no order of {name} (most of its problems are in one dimension)",
+            f"pdesim verify equation={name}, without --all",
+        )
     out = Console()
     if not out.is_terminal:
         out = Console(width=120)

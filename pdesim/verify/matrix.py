@@ -98,4 +98,7 @@ CASES = (
     ("equation=custom", "equation.name=obstacle", _BOTH, *_OBSTACLE, "boundary=periodic",
      "boundary.u.mask={dirichlet: 1}"),
     ("equation=poisson_boltzmann", "grid=[32,32]"),
+    ("equation=turbulence", "grid=[32,32]"),
+    ("equation=keller_segel", "grid=[32,32]"),
+    ("equation=poisson_nernst_planck", "grid=[32,32]"),
 )  # fmt: skip
