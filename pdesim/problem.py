@@ -57,6 +57,10 @@ def build_problem(
     elsewhere = {symbol.name for symbol in boundary.symbols | initial.symbols}
     elsewhere |= names_in(settings.domain.mask or "")
     notes = unused_parameters(settings.equation, elsewhere)
+    ignored = (name for name in settings.initial if name in equation.constraints)
+    notes += tuple(
+        f"note: initial.{name} has no effect: equation.solve determines {name}" for name in ignored
+    )
     if settings.domain.mask is None and "mask" in settings.boundary:
         notes = (*notes, "note: boundary.mask has no effect without domain.mask")
     operators = settings.operators

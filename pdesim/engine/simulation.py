@@ -199,10 +199,10 @@ class Simulation:
         members, at = self._batch, self._batch.at
         if not self.plan.equation.constraints:
             return
+        parts = at.unsolvable()
         for member in np.flatnonzero(members.alive).tolist():
-            parts = at.unsolvable()[member]
             state, now = at.state_of(member), float(at.now[member])
-            error = constraint_error(self.plans[member], state, parts, now)
+            error = constraint_error(self.plans[member], state, parts[member], now)
             if error is not None:
                 members.end(member, error)
 

@@ -90,9 +90,9 @@ class Equation:
         return frozenset((*self.parameter_symbols.values(), *called))
 
     @property
-    def evolved(self) -> tuple[str, ...]:
-        """The names of the fields that are not solved fields."""
-        return tuple(name for name in self.fields if name not in self.constraints)
+    def solved(self) -> list[int]:
+        """The indices of the solved fields."""
+        return [n for n, name in enumerate(self.fields) if name in self.constraints]
 
     @property
     def expressions(self) -> tuple[sympy.Expr, ...]:
@@ -132,7 +132,7 @@ class Equation:
         if not self.constraints:
             return split(self.formulas, self.field_symbols, self.constants, excluded)
         every = range(len(self.fields))
-        kept = [n for n in every if self.fields[n] not in self.constraints]
+        kept = [n for n in every if n not in self.solved]
         symbols = tuple(self.field_symbols[n] for n in kept)
         part = split(tuple(self.formulas[n] for n in kept), symbols, self.constants, excluded)
         place = {n: row for row, n in enumerate(kept)}

@@ -20,7 +20,7 @@ from pdesim.operators.problem import Problem
 #: maximum component of a source in the null space of the operator, relative to the root mean square
 #: of the source
 COMPATIBLE = {"float32": 1e-4, "float64": 1e-8}
-#: a matrix is singular if its determinant is at most this, relative to the largest determinant
+#: an n x n matrix is singular if its determinant is at most (SINGULAR times the largest entry)**n
 SINGULAR = 1e-13
 
 

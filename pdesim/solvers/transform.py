@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from pdesim.engine.device import Placement
+from pdesim.operators.constraints import inverses
 from pdesim.operators.method_of_lines import MethodOfLines
 from pdesim.operators.steady import TRANSFORM
 from pdesim.operators.time_parts import double_names
@@ -84,10 +85,7 @@ def _inverse(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Returns:
         Arrays of shape ``(fields, fields, *modes)`` and ``modes``.
     """
-    scale = np.abs(matrices).max()
-    singular = np.abs(np.linalg.det(matrices)) <= (1e-13 * scale) ** matrices.shape[-1]
-    safe = np.where(singular[..., None, None], np.eye(matrices.shape[-1]), matrices)
-    inverse = np.where(singular[..., None, None], 0.0, np.linalg.inv(safe))
+    inverse, singular = inverses(matrices)
     return np.moveaxis(inverse, (-2, -1), (0, 1)), singular.astype(float)
 
 

@@ -49,8 +49,7 @@ def deciding_cells(
         thorough: whether cells are ranked by eigenvalues. Otherwise they are ranked by the sum of
             the absolute values of all entries, which takes a tenth of the time.
     """
-    grid, equation = problem.grid, problem.equation
-    solved = [n for n, name in enumerate(equation.fields) if name in equation.constraints]
+    grid, solved = problem.grid, problem.equation.solved
     selected = {*_extremes_of_fields(state), *_even_spread(grid)}
     varying = {n for n, value in names.items() if np.size(value) > 1}
     if not {symbol.name for symbol in jacobian.free_symbols} & varying:

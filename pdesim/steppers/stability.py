@@ -82,9 +82,9 @@ class Linearised:
     @property
     def _solved(self) -> tuple[list[int], list[int]]:
         """The indices of the solved fields, and those of all others."""
-        equation = self.problem.equation
-        kept = [n for n, name in enumerate(equation.fields) if name not in equation.constraints]
-        return [n for n in range(len(equation.fields)) if n not in kept], kept
+        solved = self.problem.equation.solved
+        every = range(len(self.problem.equation.fields))
+        return solved, [n for n in every if n not in solved]
 
     @cached_property
     def _response(self) -> np.ndarray:
@@ -258,8 +258,7 @@ def _reaction_rate(linearised: Linearised) -> float:
     entries = equation.complete_jacobian
     symbols = {s: 0 for s in entries.free_symbols if s.name.startswith("symbol_")}
     uniform = entries.xreplace(symbols).xreplace(dict(linearised.nodes))
-    solved = [n for n, name in enumerate(equation.fields) if name in equation.constraints]
-    matrices = np.moveaxis(eliminated(linearised.sampled(uniform), solved), -1, 0)
+    matrices = np.moveaxis(eliminated(linearised.sampled(uniform), equation.solved), -1, 0)
     return float(np.abs(np.linalg.eigvals(matrices)).max(initial=0.0))
 
 

@@ -100,5 +100,4 @@ CASES = (
     ("equation=poisson_boltzmann", "grid=[32,32]"),
     ("equation=turbulence", "grid=[32,32]"),
     ("equation=keller_segel", "grid=[32,32]"),
-    ("equation=poisson_nernst_planck", "grid=[32,32]"),
 )  # fmt: skip

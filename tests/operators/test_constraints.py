@@ -217,6 +217,12 @@ def test_messages_before_the_run(words, error, part):
         make_plan("equation=custom", "grid=8", "equation.rhs={u: 'laplacian(u)'}", *words)
 
 
+def test_an_initial_state_of_a_solved_field_is_noted():
+    plan = make_plan("equation=keller_segel", "grid=8", "initial.c=2")
+    assert plan.notes == ("note: initial.c has no effect: equation.solve determines c",)
+    assert not np.array_equal(plan.state[1], np.full((8, 8), 2.0))
+
+
 def test_a_source_with_a_mean_is_refused(tmp_path, capsys):
     words = ["equation=custom", "equation.rhs={u: 'laplacian(u)'}", "grid=8", "initial={u: 1}",
              "equation.solve={v: 'laplacian(v) + u'}", f"hydra.run.dir={tmp_path}/run"]  # fmt: skip
