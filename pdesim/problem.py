@@ -8,7 +8,7 @@ from pdesim.errors import ConfigError
 from pdesim.formula import is_condition, names_in
 from pdesim.model.boundary_conditions import Boundary, build_boundary
 from pdesim.model.equation import Equation
-from pdesim.model.equation_settings import build_equation
+from pdesim.model.equation_settings import MOST_FIELDS, build_equation
 from pdesim.model.grid import Grid, build_grid
 from pdesim.model.initial_conditions import InitialConditions, build_initial
 from pdesim.model.iterated_map import COUNT
@@ -16,7 +16,7 @@ from pdesim.model.obstacles import Mask
 from pdesim.model.storage import check_memory
 from pdesim.model.unused_parameters import unused_parameters
 from pdesim.operators import build_discretisation
-from pdesim.operators.checks import check_numbers
+from pdesim.operators.checks import check_arrays, check_numbers
 from pdesim.operators.constraints import check_constraints
 from pdesim.operators.mirror import mark_mirrors
 from pdesim.operators.problem import Problem, check_problem, with_nested_derivatives
@@ -75,8 +75,10 @@ def build_problem(
     if mask is not None and not mask.solid.any():
         notes = (*notes, NO_OBSTACLE.format(formula=settings.domain.mask))
     equation = with_nested_derivatives(equation, boundary, scheme, mask)
-    problem = Problem(equation, grid, boundary, scheme, mask)
+    arrays = _arrays(settings, grid, boundary, equation)
+    problem = Problem(equation, grid, boundary, scheme, mask, arrays)
     check_problem(problem)
+    check_arrays(problem)
     check_constraints(problem)
     check_numbers(problem, settings.device.precision)
     return problem, initial, notes
@@ -94,6 +96,17 @@ def initial_values(
     names = problem.parameters
     state = initial.evaluate(problem.grid, periodic, names, settings.seed, start, drawn_on)
     return state if problem.mask is None else problem.mask.fill(state)
+
+
+def _arrays(
+    settings: Settings, grid: Grid, boundary: Boundary, equation: Equation
+) -> dict[str, np.ndarray]:
+    """Return the values of the parameters that have one number for each cell."""
+    names, formulas = tuple(equation.arrays), tuple(equation.arrays.values())
+    # other random numbers than those of the initial state
+    cells = InitialConditions(names, formulas, "equation", MOST_FIELDS)
+    values = cells.evaluate(grid, boundary.periodic_axes, equation.parameters, settings.seed)
+    return dict(zip(names, values, strict=True))
 
 
 def _mask(

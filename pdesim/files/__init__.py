@@ -37,7 +37,7 @@ from pdesim.files.hdf5 import (
     read_attributes,
     reading,
 )
-from pdesim.files.inputs import StoredFrame, memory, read_frame, read_picture, resize
+from pdesim.files.inputs import StoredFrame, memory, read_cells, read_frame, read_picture, resize
 from pdesim.files.interpolation import check_interpolations
 from pdesim.files.readers import register
 from pdesim.files.replace import (
@@ -86,6 +86,7 @@ __all__ = [
     "printable",
     "read_array",
     "read_attributes",
+    "read_cells",
     "read_frame",
     "read_lines",
     "read_picture",

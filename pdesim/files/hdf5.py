@@ -227,13 +227,14 @@ def _refers_elsewhere(name: str, place: str, kind: str) -> OutputError:
 
 
 def dataset(file: h5py.File, name: str) -> h5py.Dataset:
-    """Return a dataset of the root group.
+    """Return a dataset; names with ``/`` contain those of its groups.
 
     Raises:
         OutputError: if there is no dataset of this name.
     """
-    if "/" in name or name not in file or not isinstance(file[name], h5py.Dataset):
-        raise OutputError(f"{file.filename} has no dataset {name!r} in its root group")
+    # a name that begins with / or contains . or .. is a path and not a name
+    if {"", ".", ".."} & {*name.split("/")} or not isinstance(file.get(name), h5py.Dataset):
+        raise OutputError(f"{file.filename} has no dataset {name!r}")
     return file[name]
 
 

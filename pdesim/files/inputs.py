@@ -230,6 +230,25 @@ def _frame_number(
     return nearest_frame, float(times[nearest_frame])
 
 
+def read_cells(path: str | Path, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Read an array with one real number for each cell of a grid from an HDF5 file.
+
+    Args:
+        path: the file.
+        name: the name of the dataset, with those of its groups, such as ``fields/charge``.
+        shape: the shape of the grid, x last.
+
+    Raises:
+        OutputError: if the file or the dataset is missing, or is not such an array.
+    """
+    existing = _existing(path)
+    with reading(existing), open_hdf5(existing) as file:
+        values = read_array(file, name, shape=shape)
+    if values.dtype.kind == "c":
+        raise OutputError(f"{name!r} in {path} is complex", "an array of real numbers")
+    return values.astype(float)
+
+
 def _length(data: h5py.Dataset) -> int:
     return data.shape[0] if data.shape else 0
 

@@ -7,7 +7,7 @@ from pdesim.formula.calculus import derivative
 from pdesim.formula.compact import compact
 from pdesim.formula.evaluate import NUMPY, Evaluator, Library, library, literal
 from pdesim.formula.linear import Split, jacobian, split
-from pdesim.formula.names import is_condition, names_in
+from pdesim.formula.names import functions_in, is_condition, names_in
 from pdesim.formula.parse import parse
 from pdesim.formula.reductions import (
     Reduction,
@@ -26,6 +26,7 @@ __all__ = [
     "Split",
     "compact",
     "derivative",
+    "functions_in",
     "is_condition",
     "jacobian",
     "library",

@@ -174,7 +174,14 @@ GENERATORS = {
         "a frame of a field in a snapshot file, by default the last, on this grid",
         optional=1,
     ),
+    "dataset": Word(
+        ('"file"', '"name"'), None, "an array in an HDF5 file, one number for each cell of the grid"
+    ),
 }
+
+
+#: the formulas that may contain them
+WITH_GENERATORS = "a formula of an initial state, or of a parameter of a steady problem"
 
 
 def operator(word: str, *arguments: sympy.Expr) -> sympy.Expr:

@@ -20,10 +20,23 @@ def names_in(text: str) -> set[str]:
 
     The result is empty if the text cannot be parsed; :func:`parse` reports this error.
     """
+    variables, _ = _names(text)
+    return variables
+
+
+def functions_in(text: str) -> set[str]:
+    """Return the names of functions in a formula; see :func:`names_in`."""
+    _, functions = _names(text)
+    return functions
+
+
+def _names(text: str) -> tuple[set[str], set[str]]:
+    """Return the names of variables and of functions in a formula."""
     try:
         tree = ast.parse(" ".join(str(text).split()), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return set()
-    functions = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    names = (node for node in ast.walk(tree) if isinstance(node, ast.Name))
-    return {node.id for node in names if id(node) not in functions}
+        return set(), set()
+    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    functions = {node.id for node in names if id(node) in called}
+    return {node.id for node in names if id(node) not in called}, functions

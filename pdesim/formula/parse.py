@@ -269,7 +269,7 @@ class _Parser:
                 node, f"{name}(...) is not allowed here", "a formula without derivatives"
             )
         if name in lang.GENERATORS:
-            raise self.fail(node, f"{name}(...) is allowed in initial states only")
+            raise self.fail(node, f"{name}(...) is not allowed here", lang.WITH_GENERATORS)
         if name in self.symbols:
             raise self.fail(node, f"{name!r} is not a function", f"{name}*(...) to multiply")
         raise self.fail(node, f"unknown function {name!r}", nearest(name, self.scope.callables()))

@@ -47,7 +47,9 @@ class Equation:
         units: field -> its unit.
         labels: field -> its name in pictures.
         networks: the neural networks in the formulas.
-        definitions: the parameters that are formulas, which may depend on time, position and
+        arrays: the parameters that have one number for each cell, such as those from images; their
+            formulas contain functions of initial states.
+        definitions: the other parameters that are formulas, which may depend on time, position and
             fields; reductions in them remain as nodes.
     """
 
@@ -65,6 +67,7 @@ class Equation:
     iterated: IteratedMap | None = None
     networks: Mapping[str, Network] = dataclasses.field(default_factory=dict)
     definitions: Mapping[str, sympy.Expr] = dataclasses.field(default_factory=dict)
+    arrays: Mapping[str, sympy.Expr] = dataclasses.field(default_factory=dict)
     constraints: Mapping[str, sympy.Expr] = dataclasses.field(default_factory=dict)
 
     @cached_property

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 import sympy
 
 from pdesim.errors import ConfigError, nearest
-from pdesim.formula import Scope, compact, names_in, parse, separate_reductions
-from pdesim.formula.language import reserved_names
+from pdesim.formula import Scope, compact, functions_in, names_in, parse, separate_reductions
+from pdesim.formula.language import GENERATORS, TIME, operators_in, reserved_names
 from pdesim.formula.networks import NetworkSymbol
 from pdesim.model.equation import Equation
 from pdesim.model.grid import place_names
@@ -88,7 +88,7 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
             f"{clash.pop()!r} is both a network and a field or parameter", "different names"
         )
     called = {name: NetworkSymbol(network) for name, network in networks.items()}
-    symbols = _symbols(axes, fields, values, definitions, called)
+    symbols, arrays = _symbols(axes, fields, values, definitions, called)
     scope = Scope(symbols, axes, operators=True, reductions=True, networks=called)
     varying = frozenset(symbols[name] for name in (*place_names(axes), *fields))
     where = {f: f"equation.{'solve' if f in solved else key}.{f}" for f in fields}
@@ -117,7 +117,8 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
         reductions=reductions,
         iterated=iterated,
         networks=networks,
-        definitions={name: symbols[name] for name in definitions},
+        definitions={name: symbols[name] for name in definitions if name not in arrays},
+        arrays=arrays,
         constraints=dict.fromkeys(solved, sympy.S.Zero),
     )
     return equation.with_expressions(formulas, reductions) if solved else equation
@@ -259,19 +260,48 @@ def _symbols(
     values: Mapping[str, float],
     definitions: Mapping[str, str],
     networks: Mapping[str, NetworkSymbol],
-) -> dict[str, sympy.Expr]:
-    """Return a mapping from each name to its expression.
+) -> tuple[dict[str, sympy.Expr], dict[str, sympy.Expr]]:
+    """Return a mapping from each name to its expression, and the formulas of arrays.
 
-    A parameter whose formula contains other parameters is parsed after these.
+    A parameter whose formula contains other parameters is parsed after these. A parameter whose
+    formula contains a function of initial states is an array, and its expression is a symbol.
     """
     plain = (*place_names(axes), "t", *fields, *values)
     symbols: dict[str, sympy.Expr] = {name: sympy.Symbol(name, real=True) for name in plain}
+    arrays: dict[str, sympy.Expr] = {}
     waiting = dict(definitions)
     while waiting:
         ready = [name for name, text in waiting.items() if not names_in(text) & set(waiting)]
         if not ready:
             raise ConfigError(f"circular definition of the parameters {sorted(waiting)}")
         for name in ready:
-            scope = Scope(symbols, axes, operators=True, reductions=True, networks=networks)
-            symbols[name] = parse(waiting.pop(name), scope, f"equation.{name}")
-    return symbols
+            text, where = waiting.pop(name), f"equation.{name}"
+            if functions_in(text) & set(GENERATORS):
+                arrays[name] = parse(text, _scope_of_array(symbols, axes, fields, arrays), where)
+                symbols[name] = sympy.Symbol(name, real=True)
+            else:
+                scope = Scope(symbols, axes, operators=True, reductions=True, networks=networks)
+                symbols[name] = parse(text, scope, where)
+    return symbols, arrays
+
+
+def _scope_of_array(
+    symbols: Mapping[str, sympy.Expr],
+    axes: tuple[str, ...],
+    fields: Sequence[str],
+    arrays: Mapping[str, sympy.Expr],
+) -> Scope:
+    """Return the names and functions in the formula of an array.
+
+    It may contain parameters that depend on position only.
+    """
+    known = {name: arrays.get(name, expression) for name, expression in symbols.items()}
+    changing = {*(sympy.Symbol(name, real=True) for name in fields), TIME}
+    varying = [n for n, e in known.items() if e.free_symbols & changing or operators_in(e)]
+    forbidden = dict.fromkeys(
+        varying, "a parameter with random numbers, or from a file, depends on position only"
+    )
+    return Scope(
+        {name: e for name, e in known.items() if name not in varying},
+        axes, generators=True, forbidden=forbidden,
+    )  # fmt: skip

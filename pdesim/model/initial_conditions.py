@@ -24,7 +24,7 @@ from pdesim.model.resampling import SMOOTHING, low_pass, trigonometric
 from pdesim.model.stored_frames import on_grid
 
 #: generators whose values at a given point depend on the grid
-GRID_DEPENDENT = {"random_normal", "random_uniform", "image", "snapshot"}
+GRID_DEPENDENT = {"random_normal", "random_uniform", "image", "snapshot", "dataset"}
 
 #: largest number of balls in one ``spots(...)``; each takes at least 50 microseconds
 MOST_SPOTS = 50_000
@@ -36,10 +36,19 @@ MOST_CELLS = 5e9
 
 @dataclass(frozen=True)
 class InitialConditions:
-    """An initial state, defined by one formula per field."""
+    """An initial state, defined by one formula per field.
+
+    Attributes:
+        fields: the names of the fields.
+        formulas: their formulas.
+        section: the settings that contain the formulas, for error messages.
+        first: the number of the first field in the seeds of random numbers.
+    """
 
     fields: tuple[str, ...]
     formulas: tuple[sympy.Expr, ...]
+    section: str = "initial"
+    first: int = 0
 
     @property
     def grid_dependent(self) -> set[str]:
@@ -84,12 +93,13 @@ class InitialConditions:
         names = {**grid.namespace(grid.coordinates(), named), **parameters, "t": time}
         state = np.empty((len(self.formulas), *grid.shape))
         for number, formula in enumerate(self.formulas):
-            generators = _Generators(grid, tuple(periodic), seed, number, drawn_on)
+            field = self.first + number
+            generators = _Generators(grid, tuple(periodic), seed, field, drawn_on)
             with np.errstate(all="ignore"):
                 state[number] = Evaluator(names, applied=generators, remember=False)(formula)
             if not np.isfinite(state[number]).all():
                 raise ConfigError(
-                    f"initial.{self.fields[number]} is not finite everywhere",
+                    f"{self.section}.{self.fields[number]} is not finite everywhere",
                     "a formula that is finite at every cell centre",
                 )
         return state
@@ -314,3 +324,8 @@ class _Generators:
         frame = files.read_frame(literal(file), literal(field), at)
         name = f"{literal(field)!r} in {literal(file)}"
         return self._resampled(on_grid(frame, self._source, self.periodic, name), smoothing=0.0)
+
+    def _dataset(self, file: sympy.Symbol, name: sympy.Symbol, evaluate: Evaluator) -> np.ndarray:
+        return self._resampled(
+            files.read_cells(literal(file), literal(name), self._source.shape), smoothing=0.0
+        )

@@ -99,6 +99,33 @@ def check_solvable(problem: Problem) -> None:
         )
 
 
+def check_arrays(problem: Problem) -> None:
+    """Check that parameters with one number for each cell are used where they can be evaluated.
+
+    Raises:
+        ConfigError: if the problem is not steady, or if an operator is applied to such a parameter
+            or has it as diffusivity.
+    """
+    equation = problem.equation
+    if not equation.arrays:
+        return
+    names = ", ".join(f"equation.{name}" for name in equation.arrays)
+    if not equation.steady:
+        raise ConfigError(
+            f"{names} has one number for each cell, and {equation.name} is not a steady problem",
+            "image, snapshot, dataset and random numbers in the source of a steady problem "
+            "(solve), or in initial states",
+            "a field whose right-hand side is 0 and whose initial state is this formula",
+        )
+    symbols = {sympy.Symbol(name, real=True) for name in equation.arrays}
+    for node in (node for f in equation.all_formulas for node in lang.operators_in(f)):
+        if used := symbols & node.free_symbols:
+            raise ConfigError(
+                f"{node} contains {used.pop()}, which has one number for each cell",
+                "such parameters outside of derivatives, and not as a diffusivity",
+            )
+
+
 def _check_isotropic(problem: Problem) -> None:
     """Check that the grid spacing is the same along all axes, as the isotropic stencil requires.
 

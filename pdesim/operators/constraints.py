@@ -104,7 +104,9 @@ def inverses(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     scale = np.abs(np.nan_to_num(matrices)).max(initial=0.0)
     size = matrices.shape[-1]
-    determinants = np.abs(np.linalg.det(matrices))
+    # a determinant or inverse of single numbers takes much longer than the numbers themselves
+    determinants = np.abs(matrices[..., 0, 0] if size == 1 else np.linalg.det(matrices))
     singular = ~(determinants > (SINGULAR * scale) ** size)
     safe = np.where(singular[..., None, None], np.eye(size), matrices)
-    return np.where(singular[..., None, None], 0.0, np.linalg.inv(safe)), singular
+    inverse = 1 / safe if size == 1 else np.linalg.inv(safe)
+    return np.where(singular[..., None, None], 0.0, inverse), singular

@@ -373,3 +373,12 @@ class MethodOfLines:
     @cached_property
     def library(self) -> Library:
         return tensor_library(self.dtype)
+
+
+def parameter_tensors(problem: Problem, dtype: tf.DType) -> dict[str, tf.Tensor]:
+    """Return the values of all parameters of a problem, on the current device.
+
+    Those with one number for each cell have the shape of the grid.
+    """
+    values = {**problem.parameters, **problem.arrays}
+    return {name: tf.constant(value, dtype) for name, value in values.items()}

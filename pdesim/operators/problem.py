@@ -6,7 +6,7 @@ This module does not import TensorFlow.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -38,6 +38,8 @@ class Problem:
     boundary: Boundary
     discretisation: Discretisation
     mask: Mask | None = None
+    #: name -> its values in all cells, for the parameters in ``Equation.arrays``
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def parameters(self) -> Mapping[str, float]:

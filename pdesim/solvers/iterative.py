@@ -48,23 +48,41 @@ def conjugate_gradients(
         target: the norm of the residual at which the iterations end.
         most: the largest number of iterations.
     """
-    u, history = tf.zeros_like(residual), [_norm(residual)]
-    direction, slope = tf.zeros_like(residual), 0.0
-    before = tf.zeros_like(residual)
+    u = before = direction = tf.zeros_like(residual)
+    slope, history = tf.zeros([], residual.dtype), [_norm(residual)]
     while not _ended(history, target, most):
-        improved = inverse(residual)
-        fresh = _dot(improved, residual)
-        factor = (fresh - _dot(improved, before)) / slope if slope else 0.0
-        direction, slope = improved + factor * direction, fresh
-        image = operator(direction)
-        curvature = _dot(direction, image)
+        direction, slope = _conjugate(inverse(residual), residual, before, direction, slope)
+        before = residual
+        u, residual, norm, curvature = _advanced(u, residual, direction, operator(direction))
         if not curvature > 0:
             break  # not a positive operator, or the residual is at its rounding error
-        before = residual
-        step = _dot(direction, residual) / curvature
-        u, residual = u + step * direction, residual - step * image
-        history.append(_norm(residual))
+        history.append(float(norm))
     return Iterations(u, history)
+
+
+@tf.function(autograph=False, reduce_retracing=True)
+def _conjugate(
+    improved: tf.Tensor, residual: tf.Tensor, before: tf.Tensor, direction: tf.Tensor,
+    slope: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor]:  # fmt: skip
+    """Return the direction of the next step, and the slope along it."""
+    fresh = _dot(improved, residual)
+    factor = tf.math.divide_no_nan(_dot(improved, residual - before), slope)
+    return improved + factor * direction, fresh
+
+
+@tf.function(autograph=False, reduce_retracing=True)
+def _advanced(
+    u: tf.Tensor, residual: tf.Tensor, direction: tf.Tensor, image: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Return the approximation after a step, its residual and norm, and the curvature.
+
+    Without a positive curvature, there is no step.
+    """
+    curvature = _dot(direction, image)
+    step = tf.where(curvature > 0, _dot(direction, residual) / curvature, 0)
+    residual -= step * image
+    return u + step * direction, residual, tf.norm(residual), curvature
 
 
 def bicgstab(
@@ -153,8 +171,8 @@ def _ended(history: Sequence[float], target: float, most: int) -> bool:
     )  # fmt: skip
 
 
-def _dot(a: tf.Tensor, b: tf.Tensor) -> float:
-    return float(tf.reduce_sum(a * b))
+def _dot(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(a * b)
 
 
 def _norm(a: tf.Tensor) -> float:

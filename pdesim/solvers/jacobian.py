@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from pdesim.operators.linearisation import Linearisation, with_zero_values
-from pdesim.operators.method_of_lines import MethodOfLines
+from pdesim.operators.method_of_lines import MethodOfLines, parameter_tensors
 from pdesim.operators.problem import Problem
 from pdesim.operators.schemes import Discretisation
 from pdesim.solvers.couplings import Couplings
@@ -94,9 +94,7 @@ class Functions:
 
 
 def _system(problem: Problem) -> MethodOfLines:
-    numbers = problem.equation.parameters.items()
-    parameters = {name: tf.constant(value, tf.float64) for name, value in numbers}
-    return MethodOfLines(problem, tf.float64, False, parameters)
+    return MethodOfLines(problem, tf.float64, False, parameter_tensors(problem, tf.float64))
 
 
 @dataclass(frozen=True)
@@ -119,6 +117,9 @@ class Jacobian(LinearOperator):
 
     def _local(self, problem: Problem) -> np.ndarray:
         return (self.weights * self.functions.local(problem.discretisation)(self.state)).numpy()
+
+    def _compiled(self, function: Function) -> Function:
+        return function  # it is used for one step only
 
     @property
     def is_finite(self) -> bool:

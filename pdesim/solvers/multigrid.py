@@ -8,14 +8,14 @@ effective where coefficients jump by orders of magnitude. Only axes with strong 
 coarsened. Smoothing is by red-black Gauss-Seidel (Trottenberg, Oosterlee and Schueller, Multigrid,
 Academic Press 2001, sec. 2.1 and 5.1).
 
-Iterations of conjugate gradients to 1e-8 with one cycle as preconditioner, Dirichlet sides and
-random right-hand sides::
+Iterations of conjugate gradients to 1e-8 with one cycle as preconditioner, Dirichlet sides
+(``benchmarks/steady.py``)::
 
-    coefficient               64^2   256^2   512^2
-    constant                     6       6       6
-    varies by a factor of 10     6       6       6
-    jumps by 1000: 8x8 blocks   10      10      10
-    jumps by 1000: islands      10      11      12
+    coefficient                64^2   512^2   2048^2
+    constant                      7       8        8
+    varies by a factor of 7       7       8        8
+    jumps by 1000: 8x8 boxes     11      16       18
+    jumps by 1000: islands       10      14       17
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from pdesim.solvers.couplings import Couplings
 #: number of smoothing steps before and after the coarse-grid correction
 SMOOTHING = 2
 #: grids with at most this number of cells are solved by a dense inverse
-COARSEST = 64
+COARSEST = 256
 #: axes are coarsened if their mean coupling is at least this fraction of the strongest
 STRONG = 0.3
 
@@ -128,13 +128,13 @@ class Cycle:
         here = self.levels[number]
         if here.inverse is not None:
             return tf.reshape(tf.linalg.matvec(here.inverse, tf.reshape(f, [-1])), f.shape)
-        u = tf.where(here.red, f * here.reciprocal, tf.zeros_like(f))
-        u = here.relax(u, f, red=False)
+        red, black = (colour.of(f) for colour in (here.red, here.black))
+        u = here.black.relax(red, black)
         for _ in range(SMOOTHING - 1):
-            u = here.relax(here.relax(u, f, red=True), f, red=False)
-        u += here.prolong(self._cycle(number + 1, here.restrict(f - here.apply(u))))
+            u = here.black.relax(here.red.relax(u, red), black)
+        u += here.prolong(self._cycle(number + 1, here.restrict(here.residual(u, f))))
         for _ in range(SMOOTHING):
-            u = here.relax(here.relax(u, f, red=False), f, red=True)
+            u = here.red.relax(here.black.relax(u, black), red)
         return u
 
 
@@ -142,26 +142,19 @@ class _Tensors:
     """The matrix of a level, and operations on its grid, in TensorFlow."""
 
     def __init__(self, level: Level, dtype: tf.DType) -> None:
-        self.level, matrix = level, level.matrix
-        # cells inside obstacles have no equation
-        diagonal = np.where(matrix.diagonal == 0, 1.0, matrix.diagonal)
-        self.diagonal = tf.constant(diagonal, dtype)
-        self.reciprocal = tf.constant(1 / diagonal, dtype)
-        self.lower = [tf.constant(values, dtype) for values in matrix.lower]
-        self.upper = [tf.constant(values, dtype) for values in matrix.upper]
-        self.red = tf.constant(np.indices(matrix.shape).sum(axis=0) % 2 == 0)
-        self.inverse = None if level.factors else tf.constant(_inverse(matrix), dtype)
+        self.level, self.inverse = level, None
+        if not level.factors:
+            self.inverse = tf.constant(_inverse(level.matrix), dtype)
+            return
+        matrix = level.matrix
+        even = np.indices(matrix.shape).sum(axis=0) % 2 == 0
+        self.red, self.black = (_Colour(matrix, cells, dtype) for cells in (even, ~even))
+        self._matrix = _Neighbours(matrix, np.ones(matrix.shape), dtype)
+        self._diagonal = tf.constant(-matrix.diagonal, dtype)
 
-    def apply(self, u: tf.Tensor) -> tf.Tensor:
-        result = self.diagonal * u
-        for axis, (low, up) in enumerate(zip(self.lower, self.upper, strict=True)):
-            result -= up * tf.roll(u, -1, axis) + low * tf.roll(u, 1, axis)
-        return result
-
-    def relax(self, u: tf.Tensor, f: tf.Tensor, red: bool) -> tf.Tensor:
-        """Return the solution of the equations of all red cells, or of all others, for these."""
-        new = u + (f - self.apply(u)) * self.reciprocal
-        return tf.where(self.red, new, u) if red else tf.where(self.red, u, new)
+    def residual(self, u: tf.Tensor, f: tf.Tensor) -> tf.Tensor:
+        """Return the right-hand side minus the product of the matrix and a field."""
+        return tf.add_n([f, self._diagonal * u, *self._matrix.products(u)])
 
     def restrict(self, values: tf.Tensor) -> tf.Tensor:
         padded = tf.pad(values, [(0, m * k - n) for n, m, k in self.level.sizes])
@@ -171,6 +164,51 @@ class _Tensors:
         for axis, m in enumerate(self.level.factors):
             values = tf.repeat(values, m, axis) if m > 1 else values
         return values[tuple(slice(n) for n in self.level.matrix.shape)]
+
+
+class _Neighbours:
+    """The couplings of a matrix to neighbours, each multiplied by a factor of its cell."""
+
+    def __init__(self, matrix: Couplings, factor: np.ndarray, dtype: tf.DType) -> None:
+        self._terms = [
+            (tf.constant(factor * values, dtype), shift, axis)
+            for axis, pair in enumerate(zip(matrix.lower, matrix.upper, strict=True))
+            for values, shift in zip(pair, (1, -1), strict=True)
+        ]
+
+    def products(self, u: tf.Tensor) -> list[tf.Tensor]:
+        """Return the product of each neighbour and its coupling."""
+        return [values * tf.roll(u, shift, axis) for values, shift, axis in self._terms]
+
+
+class _Colour:
+    """The equations of the cells of one colour, divided by their diagonal.
+
+    Args:
+        matrix: the matrix.
+        cells: whether each cell has the colour.
+        dtype: of the tensors.
+    """
+
+    def __init__(self, matrix: Couplings, cells: np.ndarray, dtype: tf.DType) -> None:
+        # cells inside obstacles have no equation
+        reciprocal = cells / np.where(matrix.diagonal == 0, 1.0, matrix.diagonal)
+        self._reciprocal = tf.constant(reciprocal, dtype)
+        self._others = tf.constant(~cells, dtype)
+        self._neighbours = _Neighbours(matrix, reciprocal, dtype)
+
+    def of(self, f: tf.Tensor) -> tf.Tensor:
+        """Return the right-hand sides of these equations, and 0 in other cells."""
+        return f * self._reciprocal
+
+    def relax(self, u: tf.Tensor, f: tf.Tensor) -> tf.Tensor:
+        """Return ``u`` with the solution of these equations in their cells.
+
+        Args:
+            u: a field.
+            f: the result of :meth:`of`.
+        """
+        return tf.add_n([f, self._others * u, *self._neighbours.products(u)])
 
 
 def _inverse(matrix: Couplings) -> np.ndarray:

@@ -14,7 +14,7 @@ from pdesim.engine.device import Placement
 from pdesim.formula import jacobian
 from pdesim.formula import language as lang
 from pdesim.operators.adjoint import is_self_adjoint
-from pdesim.operators.method_of_lines import MethodOfLines
+from pdesim.operators.method_of_lines import MethodOfLines, parameter_tensors
 from pdesim.operators.problem import Problem
 from pdesim.operators.schemes import build_discretisation
 from pdesim.operators.steady import CG, MULTIGRID, tolerance_of
@@ -35,6 +35,9 @@ from pdesim.solvers.solution import Solution, check_compatible, check_finite, ch
 ACCEPTED = {"float32": 1e-6, "float64": 1e-8}
 #: the operator maps a constant to 0 if the result is below this, relative to its diagonal
 NULL = 1e-11
+#: the operator is compiled by XLA on grids with at least this number of cells; on smaller ones,
+#: compilation takes longer than it saves
+COMPILED = 1 << 18
 #: the iterations of each solver, by whether the operator is self-adjoint and positive
 METHODS = {
     (CG, True): conjugate_gradients,
@@ -155,13 +158,18 @@ class LinearOperator:
 
     def _rhs_of(self, problem: Problem) -> Callable[[tf.Tensor], tf.Tensor]:
         system, time = self._system(problem), tf.constant(self.time, tf.float64)
-        return tf.function(lambda u: system.rhs(u, time), autograph=False)
+        return self._compiled(lambda u: system.rhs(u, time))
 
-    @staticmethod
-    def _system(problem: Problem) -> MethodOfLines:
-        numbers = problem.equation.parameters.items()
-        parameters = {name: tf.constant(value, tf.float64) for name, value in numbers}
-        return MethodOfLines(problem, tf.float64, False, parameters)
+    def _system(self, problem: Problem) -> MethodOfLines:
+        parameters = parameter_tensors(problem, tf.float64)
+        return MethodOfLines(problem, tf.float64, self._fused, parameters)
+
+    @property
+    def _fused(self) -> bool:
+        return int(np.prod(self.problem.grid.shape)) >= COMPILED
+
+    def _compiled(self, function: Callable) -> Callable:
+        return tf.function(function, jit_compile=self._fused, autograph=False)
 
     @cached_property
     def shape(self) -> tuple[int, ...]:
@@ -171,9 +179,11 @@ class LinearOperator:
     def source(self) -> tf.Tensor:
         return self.rhs(tf.zeros(self.shape, tf.float64))
 
-    def operator(self, u: tf.Tensor) -> tf.Tensor:
-        """Return ``-L u``, or ``L u`` if the diagonal of L is positive."""
-        return -self.sign * self.image(u)
+    @cached_property
+    def operator(self) -> Callable[[tf.Tensor], tf.Tensor]:
+        """The operator ``-L``, or L if its diagonal is positive."""
+        factor, image = -self.sign, self.image  # evaluated outside of the trace
+        return self._compiled(lambda u: factor * image(u))
 
     @cached_property
     def image(self) -> Callable[[tf.Tensor], tf.Tensor]:

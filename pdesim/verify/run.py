@@ -23,7 +23,7 @@ from pdesim.verify.manufactured import TURNED_OBSTACLE, VANISHING, vanishing_pow
 from pdesim.verify.matrix import MatrixPart
 from pdesim.verify.orders import describe_scheme, measure_space, measure_time
 from pdesim.verify.report import Row, failed_row, row_of
-from pdesim.verify.steady import measure_steady
+from pdesim.verify.steady import check_other_grids, measure_steady
 
 #: the schemes of the matrix: (operators, order, isotropic)
 SCHEMES = (
@@ -66,6 +66,7 @@ def verify_plan(plan: Plan) -> Iterator[Row]:
     problem = plan.problem
     name, boundary = describe_equation(problem), describe_boundary(problem)
     if problem.equation.steady:
+        check_other_grids(problem)
         yield row_of(name, boundary, "space", measure_steady(problem, _solver(plan)))
         return
     for case in cases_of(problem):

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import tensorflow as tf
 
+from pdesim.errors import StepperError
 from pdesim.formula import language as lang
 from pdesim.operators.linearisation import Linearisation
 from pdesim.operators.method_of_lines import MethodOfLines
@@ -55,6 +56,21 @@ def measure_steady(
     return Measurement(
         describe_scheme(scheme), tuple(spacings), tuple(errors), scheme.order or None
     )
+
+
+def check_other_grids(problem: Problem) -> None:
+    """Check that the parameters of a problem are known on other grids.
+
+    Raises:
+        StepperError: if one has a number for each cell.
+    """
+    if arrays := problem.equation.arrays:
+        name = next(iter(arrays))
+        raise StepperError(
+            f"the order of accuracy is measured on several grids, and equation.{name} has one "
+            "number for each cell of one grid",
+            f"a formula of position, such as equation.{name}='sin(2*pi*x)'",
+        )
 
 
 def _has_reactions(problem: Problem) -> bool:
