@@ -187,7 +187,8 @@ def relative_error(
         state: shape ``(fields, *grid.shape)``.
     """
     axes = tuple(range(1, state.ndim))
-    ranges = np.asarray(state.max(axis=axes) - state.min(axis=axes), dtype=float)
+    with np.errstate(invalid="ignore"):  # infinite states end the run with an error
+        ranges = np.asarray(state.max(axis=axes) - state.min(axis=axes), dtype=float)
     scales = np.where(ranges > UNIFORM * peaks, ranges, peaks)
     relative = errors / np.maximum(scales, np.finfo(float).tiny)
     values = zip(plan.equation.fields, relative, strict=True)

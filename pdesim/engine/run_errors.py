@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pdesim.errors import DivergedError, PdesimError, SolverError, StepperError
-from pdesim.operators.constraints import COMPATIBLE
+from pdesim.operators.constraints import COMPATIBLE, needs_iterations
 from pdesim.operators.krylov import UNSOLVED
 from pdesim.plan import Plan
 
@@ -50,11 +50,7 @@ def constraint_error(
     for group, part in zip(equation.constraint_groups, unsolvable, strict=True):
         names = ", ".join(group)
         if any(np.all(state[equation.fields.index(name)] == UNSOLVED) for name in group):
-            return SolverError(
-                f"the iterations for the constraint of {names} did not converge at "
-                f"t = {time:.6g}; earlier frames are kept",
-                hint="a constraint with a unique solution, or device.precision=float64",
-            )
+            return _unsolved(names, f"at t = {time:.6g}; earlier frames are kept")
         if part > COMPATIBLE[precision]:
             return StepperError(
                 f"the constraint of {names} has no solution at t = {time:.6g}: the mean of "
@@ -85,11 +81,26 @@ def divergence_error(
             hint=f"a smaller time.dt than {dt:.4g}, device.precision=float64, or an explicit "
             "stepper such as rkl2",
         )
-    names = [f for f, good in zip(plan.equation.fields, finite, strict=True) if not good]
+    equation = plan.equation
+    iterated = [
+        n for p in plan.problem.constraints if needs_iterations(p) for n in p.equation.fields
+    ]
+    lost = [n for n in iterated if np.all(state[equation.fields.index(n)] == UNSOLVED)]
+    if lost:
+        return _unsolved(" and ".join(lost), when)
+    names = [f for f, good in zip(equation.fields, finite, strict=True) if not good]
     limit = plan.step.limit
     known = f" (its stability limit at the start was {limit:.4g})" if np.isfinite(limit) else ""
     return DivergedError(
         f"{' and '.join(names)} became NaN or infinite {when}",
         hint=f"a smaller time.dt than {dt:.4g}{known}, device.precision=float64, or other "
         "parameters",
+    )
+
+
+def _unsolved(names: str, when: str) -> SolverError:
+    """Return the error for iterations for solved fields that did not converge."""
+    return SolverError(
+        f"the iterations for the constraint of {names} did not converge {when}",
+        hint="a constraint with a unique solution at all times, or device.precision=float64",
     )

@@ -16,6 +16,7 @@ from pdesim.operators.constraints import (
     has_constant_coefficients,
     inverses,
     is_algebraic,
+    needs_iterations,
 )
 from pdesim.operators.differentiable import barrier
 from pdesim.operators.problem import Problem
@@ -59,11 +60,10 @@ def solve_constraints(
         numbers = [method.problem.equation.fields.index(name) for name in group.equation.fields]
         for number in numbers:
             fields[number] = tf.zeros_like(fields[number])
-        constant = has_constant_coefficients(group)
-        if constant and (group.has_modes or is_algebraic(group)):
-            solution = _by_modes(method, group, _source(method, group, fields, time))
-        else:
+        if needs_iterations(group):
             solution = _by_iterations(method, group, numbers, fields, time)
+        else:
+            solution = _by_modes(method, group, _source(method, group, fields, time))
         # stored, so that XLA does not evaluate it again for every neighbour that is read
         solution = barrier(solution) if method.fused else solution
         for number, values in zip(numbers, method.unstack(solution), strict=True):

@@ -63,6 +63,11 @@ def is_algebraic(group: Problem) -> bool:
     return not group.split.matrix.free_symbols & names
 
 
+def needs_iterations(group: Problem) -> bool:
+    """Whether constraints are solved by iterations: by no transform, and not in each cell."""
+    return not has_constant_coefficients(group) or not (group.has_modes or is_algebraic(group))
+
+
 def eliminated(matrices: np.ndarray, solved: Sequence[int]) -> np.ndarray:
     """Eliminate solved fields from Jacobians whose rows of solved fields belong to constraints.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -230,3 +231,18 @@ def test_a_source_with_a_mean_is_refused(tmp_path, capsys):
     shown = capsys.readouterr()
     text = shown.err + shown.out
     assert "the constraint of v has no solution at t = 0" in text and "f - mean(f)" in text
+
+
+def test_iterations_that_stop_to_converge_end_the_run(tmp_path, capsys):
+    """The coefficient of the constraint changes its sign at t = 0.5."""
+    words = (
+        "equation={rhs: {u: '-u'}, solve: {v: 'divergence(where(t<0.5,1,-1+2*x)*gradient(v)) - u'}}"
+    )
+    code = main(
+        ["equation=custom", words, "grid=32", "boundary=dirichlet", "time.dt=0.05", "stepper=rk4",
+         "output.frames=4", "animation=none", f"hydra.run.dir={tmp_path / 'run'}"]
+    )  # fmt: skip
+    message = capsys.readouterr().err
+    assert code != 0 and "the iterations for the constraint of v did not converge" in message
+    with h5py.File(tmp_path / "run" / "snapshots.h5") as file:
+        assert file["time"][-1] == pytest.approx(0.25)
