@@ -19,6 +19,9 @@ AUTO, TRANSFORM, MULTIGRID, CG, DENSE = "auto", "transform", "multigrid", "cg", 
 NEWTON = "newton"
 #: solvers without iterations
 DIRECT = (TRANSFORM, DENSE)
+#: operators and transforms are compiled by XLA on grids with at least this number of cells; on
+#: smaller ones, compilation takes longer than it saves
+COMPILED = 1 << 18
 #: residual relative to the source at which iterations end, if the settings contain none
 TOLERANCE = {"float32": 1e-7, "float64": 1e-10}
 

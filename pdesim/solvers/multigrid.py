@@ -30,7 +30,7 @@ from pdesim.solvers.couplings import Couplings
 #: number of smoothing steps before and after the coarse-grid correction
 SMOOTHING = 2
 #: grids with at most this number of cells are solved by a dense inverse
-COARSEST = 256
+COARSEST = 64
 #: axes are coarsened if their mean coupling is at least this fraction of the strongest
 STRONG = 0.3
 

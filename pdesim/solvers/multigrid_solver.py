@@ -17,7 +17,7 @@ from pdesim.operators.adjoint import is_self_adjoint
 from pdesim.operators.method_of_lines import MethodOfLines, parameter_tensors
 from pdesim.operators.problem import Problem
 from pdesim.operators.schemes import build_discretisation
-from pdesim.operators.steady import CG, MULTIGRID, tolerance_of
+from pdesim.operators.steady import CG, COMPILED, MULTIGRID, tolerance_of
 from pdesim.plan import Plan
 from pdesim.solvers.couplings import Couplings, find_couplings
 from pdesim.solvers.iterative import (
@@ -35,9 +35,6 @@ from pdesim.solvers.solution import Solution, check_compatible, check_finite, ch
 ACCEPTED = {"float32": 1e-6, "float64": 1e-8}
 #: the operator maps a constant to 0 if the result is below this, relative to its diagonal
 NULL = 1e-11
-#: the operator is compiled by XLA on grids with at least this number of cells; on smaller ones,
-#: compilation takes longer than it saves
-COMPILED = 1 << 18
 #: the iterations of each solver, by whether the operator is self-adjoint and positive
 METHODS = {
     (CG, True): conjugate_gradients,

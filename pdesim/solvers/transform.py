@@ -11,7 +11,7 @@ import tensorflow as tf
 from pdesim.engine.device import Placement
 from pdesim.operators.constraints import inverses
 from pdesim.operators.method_of_lines import MethodOfLines, parameter_tensors
-from pdesim.operators.steady import TRANSFORM
+from pdesim.operators.steady import COMPILED, TRANSFORM
 from pdesim.operators.time_parts import double_names
 from pdesim.operators.transforms import multiply
 from pdesim.plan import Plan
@@ -77,7 +77,8 @@ class Programs:
         with tf.device(placement.name):
             parameters = parameter_tensors(plan.problem, self.dtype)
         parameters |= {in_double[k]: tf.constant(numbers[k], tf.float64) for k in in_double}
-        fused = plan.settings.device.jit is not False
+        large, jit = int(np.prod(plan.grid.shape)) >= COMPILED, plan.settings.device.jit
+        fused = placement.is_gpu or large if jit == "auto" else bool(jit)
         self._system = MethodOfLines(
             plan.problem, self.dtype, fused, parameters, for_gpu=placement.is_gpu
         )
