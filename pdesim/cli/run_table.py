@@ -63,7 +63,7 @@ def show_info(path: str, as_json: bool) -> None:
         return
     members = find_members(path) if is_sweep(path) else ()
     if len(members) < 2:
-        run = summarize(members[0].file or members[0].folder if members else path)
+        run = summarize(members[0].file or members[0].folder if members else path, True)
         if as_json:
             _print_json(run.as_json())
         else:
@@ -195,7 +195,19 @@ def _facts(run: Summary) -> list[tuple[str, str | Text]]:
             f"{decimal(run.file_bytes)}; {decimal(run.data_bytes)} of frames, "
             f"compressed {run.compression:.2f} times",
         ),
+        ("smaller", _rounding(run)),
     ]
+
+
+def _rounding(run: Summary) -> str:
+    """Return the setting that would halve a file, and its largest error."""
+    if (found := run.rounding) is None:
+        return ""
+    return (
+        f"output.keep_bits={found.keep_bits} would store {found.size:.0%} of the bytes; values "
+        f"would change by at most {found.relative_error:.1g} of themselves, "
+        f"{max(found.error):.1g} of their range"
+    )
 
 
 def _range(axis: AxisFacts) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +24,7 @@ from pdesim.output.metadata import (
 )
 from pdesim.output.reader import Snapshots
 from pdesim.output.residuals import Residuals, residuals_in
+from pdesim.output.rounding import Rounding, rounding_to_half
 from pdesim.output.run_folder import SNAPSHOTS, RunFolder
 
 #: entries of status.json that are copied to ``Summary.progress`` unchanged
@@ -124,6 +125,8 @@ class Summary:
     #: size of the frames in memory, and in the file
     data_bytes: int
     stored_bytes: int
+    #: the setting of output.keep_bits that would halve the file, if it was asked for
+    rounding: Rounding | None = None
 
     @property
     def compression(self) -> float:
@@ -135,11 +138,13 @@ class Summary:
         return _plain(asdict(self) | {"compression": round(self.compression, 4)})
 
 
-def summarize(path: str | Path) -> Summary:
+def summarize(path: str | Path, with_rounding: bool = False) -> Summary:
     """Return the summary of one run. Only the first and the last frame are read.
 
     Args:
         path: the folder of a run, or a snapshot file.
+        with_rounding: whether ``rounding`` is computed, for which the last frame is compressed
+            about ten times.
 
     Raises:
         OutputError: if the file cannot be read, is not a snapshot file, or has no frames.
@@ -188,6 +193,7 @@ def summarize(path: str | Path) -> Summary:
             file_bytes=stat.st_size,
             data_bytes=sum(data.size * data.dtype.itemsize for data in datasets),
             stored_bytes=sum(data.id.get_storage_size() for data in datasets),
+            rounding=_rounding(snapshots, fields, count - 1, config) if with_rounding else None,
         )
 
 
@@ -285,6 +291,17 @@ def _field(snapshots: Snapshots, name: str, count: int) -> FieldFacts:
         first_mean=float(first.mean()),
         drift=float(last.mean() - first.mean()),
     )
+
+
+def _rounding(
+    snapshots: Snapshots, fields: Iterable[str], last: int, config: Mapping[str, Any]
+) -> Rounding | None:
+    """Return the rounding that would halve a file; None if its values were rounded."""
+    if _entry(config, "output", "keep_bits") is not None:
+        return None
+    frames = [snapshots.read_frame(name, last) for name in fields]
+    finite = all(np.isfinite(frame).all() for frame in frames)
+    return rounding_to_half(frames) if finite else None
 
 
 def _plain(value: Any) -> Any:

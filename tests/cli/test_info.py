@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from made_runs import make_run, values
 
+from pdesim.cli.main import main
 from pdesim.errors import OutputError
 from pdesim.output.reader import find_runs
 from pdesim.output.status import speed
@@ -167,3 +168,17 @@ def test_an_error_in_time_below_rounding_is_said_to_be_that(tmp_path):
             tmp_path / told[:5], status={"state": "finished", "steps": 9, "time_error": errors}
         )
         assert _time_error(summarize(tmp_path / told[:5])) == told
+
+
+def test_info_names_the_rounding_that_halves_the_file(tmp_path, capsys):
+    words = ["equation=gray_scott", "grid=32", "time.end=50", "output.frames=3", "animation=none"]
+    for name, more in (("all", []), ("rounded", ["output.keep_bits=8"])):
+        assert main([*words, *more, f"hydra.run.dir={tmp_path / name}"]) == 0
+    capsys.readouterr()
+    assert main(["info", str(tmp_path / "all"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["rounding"]
+    assert 0.3 < found["size"] <= 0.5 and 4 < found["keep_bits"] < 20
+    assert main(["info", str(tmp_path / "all")]) == 0
+    assert f"output.keep_bits={found['keep_bits']} would store" in capsys.readouterr().out
+    assert main(["info", str(tmp_path / "rounded"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rounding"] is None
