@@ -83,11 +83,13 @@ def film(folder: str | Path, animation: Animation) -> Path:
 
     Raises:
         OutputError: if fewer than two members have frames, or the file cannot be written.
-        ConfigError: for ``animation=none``, and for members on different grids.
+        ConfigError: for ``animation=none`` and ``png``, and for members on different grids.
     """
     check_settings(animation, Animation)
-    if animation.name == "none":
-        raise ConfigError("animation=none disables drawing", "animation=gif or animation=mp4")
+    if animation.name not in ("gif", "mp4"):
+        raise ConfigError(
+            f"animation={animation.name} is not a film", "animation=gif or animation=mp4"
+        )
     folder = as_path(folder)
     check_folder(folder)
     members = find_members(folder)
@@ -103,8 +105,7 @@ def film(folder: str | Path, animation: Animation) -> Path:
             first.axes, first.plane, first.depth, files[0], first.field,
         )  # fmt: skip
     stream = FrameStream(reader, animation, labels=_labels(drawn, differing_settings(members)))
-    suffix = "mp4" if animation.name == "mp4" else "gif"
-    return draw_frames(stream, folder / f"film.{suffix}")
+    return draw_frames(stream, folder / f"film.{animation.name}")
 
 
 def _labels(members: Sequence[Member], names: Sequence[str]) -> tuple[str, list[str]]:

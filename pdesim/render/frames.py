@@ -71,7 +71,7 @@ class FrameStream:
         values = self._cache.get(frame)
         return self._read(frame)[0] if values is None else values
 
-    def scan_limits(self, frames: int) -> None:
+    def scan_limits(self, frames: float) -> None:
         """Read frames until :attr:`look` has stayed the same for ``frames`` frames, or to the last.
 
         If the file is complete, all frames are read.

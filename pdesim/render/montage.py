@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from pdesim.errors import ConfigError, OutputError
 from pdesim.files import as_path, check_folder
@@ -22,12 +21,12 @@ from pdesim.render.field_reader import FieldReader, open_field
 from pdesim.render.limits import Limits
 from pdesim.render.look import Look, RunLook, find_look
 from pdesim.render.montage_layout import MontageLayout, MontageSpec, empty_tile, lay_out_montage
-from pdesim.render.movie import replacing, write_gif, write_mp4
+from pdesim.render.movie import frame_rate, replacing, write_gif, write_mp4, write_png
 from pdesim.render.painters import CurvePainter, MapPainter, curve_painter
-from pdesim.render.pictures import (
+from pdesim.render.pictures import check_settings
+from pdesim.render.scene import (
     ALL_COLORS,
     CURVE_HEIGHT,
-    check_settings,
     first_curve,
     scale_of,
     shape_of,
@@ -89,8 +88,8 @@ def montage(folder: str | Path, animation: Animation, options: Montage) -> tuple
 
     Args:
         folder: the folder of the sweep.
-        animation: the field, the colours and the frame rate. With ``none``, only the still is
-            drawn.
+        animation: the field, the colours and the frame rate. With ``none`` or
+            ``png``, only the still is drawn.
         options: the settings of the montage.
 
     Returns:
@@ -115,20 +114,19 @@ def montage(folder: str | Path, animation: Animation, options: Montage) -> tuple
     canvas = np.empty((1, *scene.layout.base.canvas.shape), np.uint8)
     scene.draw(canvas)
     with replacing(still) as temporary:
-        image = Image.fromarray(canvas[0])
-        image.putpalette(scene.palette.rgb.tobytes())
-        image.save(temporary, "PNG", optimize=True)
-    if animation.name == "none":
+        write_png(temporary, canvas[0], scene.palette.rgb)
+    if animation.name in ("none", "png"):
         return (still,)
     video = animation.name == "mp4"
     times, frames = _frame_schedule(sweep, animation.every)
     colors = ALL_COLORS if video else None
     scene = _build(sweep, animation, options, frames, clock_texts(times), (_MOVIE_PIXELS, colors))
     write = write_mp4 if video else write_gif
+    fps = frame_rate(animation.fps, len(times), 1)
     with _disk_array((len(times), *scene.layout.base.canvas.shape)) as canvas:
         scene.draw(canvas)
         with replacing(target) as temporary:
-            write(temporary, map(np.array, canvas), scene.palette.rgb, animation.fps)
+            write(temporary, map(np.array, canvas), scene.palette.rgb, fps)
     return still, target
 
 

@@ -130,6 +130,7 @@ def check_picture(
     """
     check_limits(animation.limits)
     check_colormap(animation.colormap)
+    check_still(animation)
     if animation.field is None:
         return
     quantity = build_quantity(animation.field, fields, axes)
@@ -139,6 +140,15 @@ def check_picture(
             f"animation.field={quantity.text} needs fields that are not stored: "
             f"{', '.join(missing)}",
             f"output.fields=[{', '.join(quantity.fields)}]",
+        )
+
+
+def check_still(animation: Animation) -> None:
+    """Raise ConfigError if the time of a still is given, but the picture is a film."""
+    if animation.time is not None and animation.name in ("gif", "mp4"):
+        raise ConfigError(
+            f"animation.time is {animation.time:g}, and animation={animation.name} shows all times",
+            "animation=png for the frame at a time, or animation.time=null",
         )
 
 

@@ -66,7 +66,7 @@ def draw_growing(monkeypatch, run, animation, planned, at_once=1):
 def test_frames_that_come_in_make_the_same_picture(tmp_path, monkeypatch, course, options):
     values, animation = COURSES[course], Animation(size=64, **options)
     run = write(tmp_path / "run", {"u": values})
-    expected = render(run, animation).read_bytes()
+    expected = render(run, animation, run / "animation.gif").read_bytes()
     planned = np.arange(len(values), dtype=float)
     for at_once in (1, 5):
         assert draw_growing(monkeypatch, run, animation, planned, at_once) == expected
