@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from pdesim.render.field_reader import FrameReader
+from pdesim.render.limits import RunStatistics
 from pdesim.render.look import SCALES, SIZE, Look, RunLook, find_look
 from pdesim.settings import Animation
 
@@ -50,7 +51,8 @@ class FrameStream:
         self.times = reader.times if planned is None else planned
         self._wait_for_more = wait_for_more
         self._colors_fixed = animation.name != "gif" or animation.colors is not None
-        self._run = RunLook(None if self._colors_fixed else animation.size or SIZE)
+        size = None if self._colors_fixed else animation.size or SIZE
+        self._run = RunLook(size, animation.limits == "robust")
         self._cache: dict[int, np.ndarray] = {}
         self._cache_left = CACHE_BYTES
 
@@ -61,6 +63,11 @@ class FrameStream:
         fixed = self._colors_fixed or self.animation.size is not None
         scales = (1.0,) if fixed else SCALES
         return find_look([(self._run, len(self.times))], self.animation, curve, scales)
+
+    @property
+    def statistics(self) -> RunStatistics:
+        """Statistics of the frames read so far."""
+        return self._run.statistics
 
     @property
     def _seen(self) -> int:

@@ -10,12 +10,13 @@ import numpy as np
 from pdesim.errors import ConfigError, clip
 from pdesim.files import as_path, check_folder
 from pdesim.output.reader import find_snapshots
-from pdesim.render.field_reader import open_field
+from pdesim.render.field_reader import open_picture
 from pdesim.render.frames import FrameStream, LookChanged
 from pdesim.render.look import SIZE
 from pdesim.render.movie import frame_rate, replacing, write_gif, write_mp4, write_png
 from pdesim.render.quantity import check_still
 from pdesim.render.scene import ALL_COLORS, build_scene
+from pdesim.render.time_format import check_time_format
 from pdesim.settings import Animation, Montage
 
 #: pixels of the longer side of a still, unless ``animation.size`` is set
@@ -46,10 +47,11 @@ def render(source: str | Path, animation: Animation, destination: str | Path | N
             "animation=none disables drawing", "animation=gif, animation=mp4 or animation=png"
         )
     check_still(animation)
+    check_time_format(animation.time_format)
     path = find_snapshots(source)
     target = None if destination is None else as_path(destination)
     check_folder((target or path).parent)
-    with open_field(path, animation.field, animation.slice) as reader:
+    with open_picture(path, animation) as reader:
         return draw_frames(FrameStream(reader, animation), target)
 
 
@@ -73,7 +75,8 @@ def draw_frames(stream: FrameStream, destination: Path | None = None) -> Path:
     """
     wasted = 0
     while True:
-        stream.scan_limits(wasted)
+        # the ticks of all frames must be known before the first is drawn
+        stream.scan_limits(math.inf if stream.animation.limits == "per_frame" else wasted)
         kind = _kind(stream, destination)
         target = destination or stream.reader.path.with_name(f"animation.{kind}")
         if kind == "png":
@@ -137,6 +140,6 @@ def poster(source: str | Path, animation: Animation, destination: str | Path) ->
     animation = animation.model_copy(update={"name": "png", "time": None})
     destination = as_path(destination)
     path = find_snapshots(source)
-    with open_field(path, animation.field, animation.slice) as reader:
+    with open_picture(path, animation) as reader:
         size = max(STILL_SIZE, animation.size or SIZE)
         return _draw_still(FrameStream(reader, animation), destination, size)

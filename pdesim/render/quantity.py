@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pdesim.errors import ConfigError, FormulaError, nearest
+from pdesim.render.time_format import check_time_format
 
 if TYPE_CHECKING:
     import sympy
@@ -128,9 +129,10 @@ def check_picture(
             error, since the first stored field is drawn instead.
         FormulaError: for a formula that cannot be parsed.
     """
-    check_limits(animation.limits)
+    check_limits(animation.limits, animation.scale)
     check_colormap(animation.colormap)
     check_still(animation)
+    check_time_format(animation.time_format)
     if animation.field is None:
         return
     quantity = build_quantity(animation.field, fields, axes)
@@ -152,11 +154,25 @@ def check_still(animation: Animation) -> None:
         )
 
 
-def check_limits(limits: Sequence[float] | None) -> None:
-    """Raise ConfigError unless ``limits`` is None or ``[low, high]`` with low < high."""
-    if limits is not None and limits[0] >= limits[1]:
+def check_limits(limits: str | Sequence[float] | None, scale: str = "linear") -> None:
+    """Raise ConfigError unless ``limits`` is a word, None, or ``[low, high]`` with low < high.
+
+    On a logarithmic scale, both must be positive, and limits cannot be symmetric.
+    """
+    if limits == "symmetric" and scale == "log":
+        raise ConfigError(
+            "animation.limits is symmetric and animation.scale is log",
+            "animation.limits=robust, per_frame, [low, high] or null on a logarithmic scale",
+        )
+    if limits is None or isinstance(limits, str):
+        return
+    if scale == "log" and min(limits) <= 0:
+        raise ConfigError(
+            f"animation.limits is {limits} and animation.scale is log", "limits greater than 0"
+        )
+    if limits[0] >= limits[1]:
         raise ConfigError(f"animation.limits is {limits}", "[low, high] with low < high")
-    if limits is not None and not 1e-300 < limits[1] - limits[0] < 1e300:
+    if not 1e-300 < limits[1] - limits[0] < 1e300:
         raise ConfigError(
             f"animation.limits is {limits}", "limits with a difference between 1e-300 and 1e300"
         )

@@ -11,11 +11,13 @@ from pdesim.output.axis import Axis
 from pdesim.render.colors import Palette, line_palette, map_palette
 from pdesim.render.field_reader import FrameReader
 from pdesim.render.frames import FrameStream
-from pdesim.render.layout import Layout, LayoutSpec, Scale, lay_out
-from pdesim.render.limits import Limits
-from pdesim.render.look import Look
+from pdesim.render.layout import Layout, LayoutSpec, Room, Scale, lay_out, most_ticks
+from pdesim.render.limits import Limits, RunStatistics, frame_limits, given_limits
+from pdesim.render.look import SIZE, Look
 from pdesim.render.painters import CurvePainter, MapPainter, curve_painter
+from pdesim.render.text import font_of, widest, width_of
 from pdesim.render.ticks import clock_texts
+from pdesim.render.time_format import formatted_times
 from pdesim.settings import Animation
 
 ALL_COLORS = 240  # colours of pictures that are not GIFs, whose size hardly depends on them
@@ -51,7 +53,7 @@ class Scene:
         return indices
 
 
-def build_scene(stream: FrameStream, size: int, colors: int | None) -> Scene:
+def build_scene(stream: FrameStream, size: int, colors: int | None) -> Scene | ChangingScene:
     """Build the scene of a frame stream.
 
     Args:
@@ -60,45 +62,155 @@ def build_scene(stream: FrameStream, size: int, colors: int | None) -> Scene:
         colors: the number of colours; None: the number of colours and the scale of the stream's
             look are used.
     """
-    reader, animation = stream.reader, stream.animation
-    look, times = stream.look, stream.times
-    map_colors = map_palette(animation.colormap, colors or look.colors)
-    # a steady state has no time label
-    clock = clock_texts(times) if len(times) > 1 or times[0] != 0 else []
-    name, labels = stream.labels or ("t", clock)
-    zoom = max(0.8, size / 512)
-    if len(reader.axes) == 1:
-        return _curve_scene(stream, look, (name, labels), size, zoom)
+    look = stream.look
     pixels = round(size * look.scale) if colors is None else size
-    width, height = shape_of([axis.upper - axis.lower for axis in reader.axes], pixels)
-    layout = _lay_out(reader, (name, labels), width, height, zoom, look.limits)
-    painter = MapPainter(map_colors, look.limits.ends, width, height)
-    canvas = map_colors.grey(layout.canvas)
-    if layout.bar:
-        layout.bar.paint(canvas, map_colors)
-    return Scene(layout, map_colors, painter, canvas, labels, look, times)
+    plan = _Plan(stream.reader, stream.animation, _labels(stream), look, stream.times)
+    plan = replace(plan, size=pixels, zoom=max(0.8, size / 512), colors=colors or look.colors)
+    if plan.is_curve:
+        plan = replace(plan, size=size, first=stream.values(0))
+    if stream.animation.limits != "per_frame":
+        return plan.build(look.limits)
+    return ChangingScene(plan, stream.statistics, _room(plan, stream.statistics))
 
 
-def _curve_scene(
-    stream: FrameStream, look: Look, labels: _Labels, size: int, zoom: float
-) -> Scene:
-    reader, limits = stream.reader, look.limits
-    if stream.animation.limits is None:
-        limits = with_margin(limits)
-    palette = line_palette()
-    width, height = size, round(size * CURVE_HEIGHT)
-    layout = _lay_out(reader, labels, width, height, zoom, limits)
-    rules, first = layout.y_ticks.places, first_curve(stream.values(0), stream.animation, limits)
-    painter = curve_painter(palette, limits.ends, width, height, zoom, first, rules)
-    canvas = palette.grey(layout.canvas)
-    return Scene(layout, palette, painter, canvas, labels[1], look, stream.times)
+@dataclass(frozen=True)
+class ChangingScene:
+    """Scenes of equal size, one for each frame, for ``animation.limits=per_frame``.
+
+    ``room`` is the room for the ticks of all frames, which makes the sizes equal.
+    """
+
+    plan: _Plan
+    statistics: RunStatistics
+    room: Room
+
+    @property
+    def palette(self) -> Palette:
+        return self.plan.palette
+
+    @property
+    def look(self) -> Look:
+        return self.plan.look
+
+    @property
+    def times(self) -> np.ndarray:
+        return self.plan.times
+
+    def draw(self, frame: int, values: np.ndarray) -> np.ndarray:
+        """Draw a frame as palette indices with the limits of this frame."""
+        limits = self.plan.limits_of(self.statistics, frame)
+        return self.plan.build(limits, self.room).draw(frame, values)
+
+
+def _room(plan: _Plan, statistics: RunStatistics) -> Room:
+    """The room that the ticks of all frames need."""
+    font, most = font_of(11 * plan.zoom), most_ticks(plan.shape[1], plan.zoom)
+    pixels, factor = 0, False
+    for frame in range(len(statistics.frames)):
+        limits = plan.padded(plan.limits_of(statistics, frame))
+        ticks = scale_of("", limits, plan.log).ticks(most)
+        pixels = max(pixels, widest(ticks.texts, font), width_of(ticks.factor, font))
+        factor = factor or bool(ticks.factor)
+    return Room(pixels, factor)
+
+
+def _labels(stream: FrameStream) -> _Labels:
+    """The name of the time label, and its text for each frame."""
+    if stream.labels:
+        return stream.labels
+    text, times = stream.animation.time_format, stream.times
+    if len(times) == 1 and times[0] == 0:  # a steady state has no time label
+        return "", []
+    return "" if text else "t", time_labels(stream.animation, times)
+
+
+def time_labels(animation: Animation, times: np.ndarray) -> list[str]:
+    """The labels of times, without a name: numbers, or texts according to the user's format."""
+    if not len(times):
+        return []
+    if animation.time_format:
+        return formatted_times(times.tolist(), animation.time_format)
+    return clock_texts(times)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """All that is needed to build scenes, except their limits.
+
+    Args:
+        reader: the open file.
+        animation: the settings of the picture.
+        labels: the name of the time label, and its text for each frame.
+        look, times: see :class:`Scene`.
+        size: the pixels of the longer side.
+        zoom: the factor of texts and lines.
+        colors: the number of colours.
+        first: the curve in the background; None for maps.
+    """
+
+    reader: FrameReader
+    animation: Animation
+    labels: _Labels
+    look: Look
+    times: np.ndarray
+    size: int = SIZE
+    zoom: float = 1.0
+    colors: int = ALL_COLORS
+    first: np.ndarray | None = None
+
+    @property
+    def is_curve(self) -> bool:
+        return len(self.reader.axes) == 1
+
+    @property
+    def log(self) -> bool:
+        return self.animation.scale == "log"
+
+    @property
+    def palette(self) -> Palette:
+        theme = self.animation.theme
+        if self.is_curve:
+            return line_palette(theme=theme)
+        return map_palette(self.animation.colormap, self.colors, theme)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The width and the height of the picture without its labels."""
+        if self.is_curve:
+            return self.size, round(self.size * CURVE_HEIGHT)
+        return shape_of([axis.upper - axis.lower for axis in self.reader.axes], self.size)
+
+    def limits_of(self, statistics: RunStatistics, frame: int) -> Limits:
+        return frame_limits(statistics, frame, self.animation, self.is_curve)
+
+    def padded(self, limits: Limits) -> Limits:
+        """The limits of the axis or the colour bar."""
+        if not self.is_curve or given_limits(self.animation):
+            return limits
+        return with_margin(limits)
+
+    def build(self, limits: Limits, room: Room | None = None) -> Scene:
+        limits, palette, shape = self.padded(limits), self.palette, self.shape
+        layout = _lay_out(self, limits, room or Room())
+        painter: MapPainter | CurvePainter
+        if self.first is None:
+            sharp = self.animation.enlarge == "nearest"
+            painter = MapPainter(palette, limits.ends, *shape, sharp)
+        else:
+            first = first_curve(self.first, self.animation, limits)
+            rules = layout.y_ticks.places
+            painter = curve_painter(palette, limits.ends, *shape, self.zoom, first, rules)
+        canvas = palette.grey(layout.canvas)
+        if layout.bar:
+            layout.bar.paint(canvas, palette)
+        return Scene(layout, palette, painter, canvas, self.labels[1], self.look, self.times)
 
 
 def first_curve(values: np.ndarray, animation: Animation, limits: Limits) -> np.ndarray:
     """The initial state that is drawn behind a curve, or NaN if it exceeds automatic limits."""
     with np.errstate(invalid="ignore"):
         cut = np.any((values < limits.low) | (values > limits.high))
-    return np.full_like(values, np.nan) if cut and animation.limits is None else values
+    return np.full_like(values, np.nan) if cut and not given_limits(animation) else values
 
 
 def with_margin(limits: Limits) -> Limits:
@@ -107,26 +219,20 @@ def with_margin(limits: Limits) -> Limits:
     return replace(limits, low=limits.low - margin, high=limits.high + margin)
 
 
-def _lay_out(
-    reader: FrameReader,
-    labels: _Labels,
-    width: int,
-    height: int,
-    zoom: float,
-    limits: Limits,
-) -> Layout:
+def _lay_out(plan: _Plan, limits: Limits, room: Room) -> Layout:
+    reader, animation, labels = plan.reader, plan.animation, plan.labels
     quantity = reader.long_name
     if quantity != reader.field:
         quantity = f"{quantity} {reader.field}"
-    value = scale_of(with_unit(reader.field, reader.unit), limits)
+    value = scale_of(with_unit(reader.field, reader.unit), limits, plan.log)
     x = _scale(reader.axes[-1])
-    is_curve = len(reader.axes) == 1
+    is_curve, (width, height) = plan.is_curve, plan.shape
     subtitle = quantity if is_curve else with_unit(quantity, reader.unit)
     if reader.depth and reader.plane is not None:
         subtitle += f", z = {clock_texts(reader.depth.centres)[reader.plane]}"
     return lay_out(
         LayoutSpec(
-            title=title_of(reader.equation),
+            title=title_for(animation, reader.equation),
             subtitle=subtitle,
             clock=labels[1],
             clock_unit=reader.time_unit if labels[0] == "t" else "",
@@ -136,7 +242,8 @@ def _lay_out(
             bar=None if is_curve else value,
             width=width,
             height=height,
-            zoom=zoom,
+            zoom=plan.zoom,
+            room=room,
         )
     )
 
@@ -158,8 +265,8 @@ def shape_of(lengths: Sequence[float], size: int) -> tuple[int, int]:
     return round(size * ratio), size
 
 
-def scale_of(label: str, limits: Limits) -> Scale:
-    return Scale(label, limits.low, limits.high, limits.below, limits.above)
+def scale_of(label: str, limits: Limits, log: bool = False) -> Scale:
+    return Scale(label, limits.low, limits.high, limits.below, limits.above, log)
 
 
 def _scale(axis: Axis) -> Scale:
@@ -168,6 +275,13 @@ def _scale(axis: Axis) -> Scale:
 
 def with_unit(name: str, unit: str) -> str:
     return f"{name} [{unit}]" if unit else name
+
+
+def title_for(animation: Animation, equation: str) -> str:
+    """The title that the user has chosen, or else that of the equation."""
+    if animation.title is None:
+        return title_of(equation)
+    return " ".join(animation.title.split())
 
 
 def title_of(equation: str) -> str:

@@ -19,7 +19,20 @@ class Animation(Section):
     field: str | None = None
     colormap: str = "viridis"
     center: float | None = 0.0
-    limits: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+    limits: (
+        Literal["robust", "per_frame", "symmetric"]
+        | Annotated[list[float], Field(min_length=2, max_length=2)]
+        | None
+    ) = Field(default=None, description="[low, high], robust, per_frame, symmetric, or null")
+    scale: Literal["linear", "log"] = "linear"
+    theme: Literal["light", "dark"] = "light"
+    enlarge: Literal["smooth", "nearest"] = "smooth"
+    title: Annotated[str, Field(max_length=200)] | None = Field(
+        default=None, description="text of at most 200 characters, or null for the equation's name"
+    )
+    time_format: Annotated[str, Field(max_length=100)] | None = Field(
+        default=None, description="text such as 't = {t:.1f} s', or null"
+    )
     fps: Annotated[float, Field(gt=0, le=50)] | None = Field(
         default=None, description="frames per second, greater than 0 and at most 50, or null"
     )
