@@ -56,8 +56,8 @@ def open_override(override: str) -> str:
 
     In sections whose keys the user chooses, ``equation.A=1`` becomes ``++equation.A=1``, which sets
     or adds the key. In ``animation.field=sqrt(u)`` the formula is quoted, because Hydra would
-    interpret it as a function call. So are the texts of a title and of a format of times, in which
-    braces and spaces have no special meaning. ``data=film.h5`` becomes ``++data.file=film.h5``. All other
+    interpret it as a function call; so are titles and formats of times, which may contain braces.
+    ``data=film.h5`` becomes ``++data.file=film.h5``. All other
     overrides are unchanged.
     """
     key, _, value = override.partition("=")

@@ -164,7 +164,7 @@ def open_picture(path: Path, animation: Animation) -> AbstractContextManager[Fie
 
 @contextmanager
 def open_field(
-    path: Path, field: str | None, slice_: float, log: bool = False
+    path: Path, field: str | None, slice_: float, log: bool = False, whole: bool = False
 ) -> Iterator[FieldReader]:
     """Open a snapshot file for drawing.
 
@@ -173,6 +173,7 @@ def open_field(
         field: the name of a field or a formula of fields; None: the first field.
         slice_: for a 3-D field, the position of the plane to draw, as a fraction of the depth.
         log: whether to draw the decadic logarithm of the quantity.
+        whole: whether to read all planes of a 3-D field, so that the reader has three axes.
 
     Raises:
         OutputError: if the file is missing, unreadable, not a snapshot file, or has no frames.
@@ -182,11 +183,11 @@ def open_field(
     """
     with Snapshots(path) as snapshots:
         with reading(snapshots.path):
-            reader = replace(_describe(snapshots, field, slice_), log=log)
+            reader = replace(_describe(snapshots, field, None if whole else slice_), log=log)
         yield reader
 
 
-def _describe(snapshots: Snapshots, field: str | None, slice_: float) -> FieldReader:
+def _describe(snapshots: Snapshots, field: str | None, slice_: float | None) -> FieldReader:
     quantity = _choose(snapshots, field)
     for name in quantity.fields:
         snapshots.load_filters(name)
@@ -194,7 +195,7 @@ def _describe(snapshots: Snapshots, field: str | None, slice_: float) -> FieldRe
     axes = [replace(axis, unit=clip(axis.unit, LONGEST)) for axis in snapshots.axes_of(first)]
     times = snapshots.frame_times(quantity.fields)
     plane = depth = None
-    if len(axes) == 3:
+    if len(axes) == 3 and slice_ is not None:
         depth, *axes = axes
         plane = min(int(slice_ * len(depth.centres)), len(depth.centres) - 1)
     plain = quantity.expression is None

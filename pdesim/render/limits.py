@@ -16,6 +16,7 @@ import numpy as np
 
 from pdesim.errors import ConfigError
 from pdesim.render.quantity import check_limits, is_diverging
+from pdesim.render.ticks import number
 from pdesim.settings import Animation
 
 #: this fraction of the frames counts as early: initial noise and peaks decay in these frames
@@ -299,6 +300,14 @@ def frame_limits(statistics: RunStatistics, frame: int, animation: Animation, cu
     one = RunStatistics([statistics.frames[frame]])
     # a frame without finite values has no limits of its own
     return find_limits([(one, 2)], animation, curve)
+
+
+def range_text(limits: Limits, log: bool) -> str:
+    """The range of curves without an axis, such as ``from 0 to 1``."""
+    low, high = (10.0**end if log else end for end in limits.ends)
+    digits = max(0, 2 - math.floor(math.log10(high - low)))
+    clipped = " (clipped)" if limits.below or limits.above else ""
+    return f"from {number(low, digits)} to {number(high, digits)}{clipped}"
 
 
 def _center(animation: Animation, curve: bool) -> float | None:

@@ -18,7 +18,7 @@ from pdesim.output.sweeps import Member, find_members
 from pdesim.render.arrangement import Arrangement, arrange
 from pdesim.render.colors import Palette, line_palette, map_palette
 from pdesim.render.field_reader import FieldReader, open_picture
-from pdesim.render.limits import Limits, given_limits
+from pdesim.render.limits import Limits, given_limits, range_text
 from pdesim.render.look import Look, RunLook, find_look
 from pdesim.render.montage_layout import MontageLayout, MontageSpec, empty_tile, lay_out_montage
 from pdesim.render.movie import frame_rate, replacing, write_gif, write_mp4, write_png
@@ -35,7 +35,6 @@ from pdesim.render.scene import (
     with_margin,
     with_unit,
 )
-from pdesim.render.ticks import number
 from pdesim.settings import Animation, Montage
 
 _STILL_PIXELS, _MOVIE_PIXELS = 1400, 960  # pixels of all tiles together along the longer side
@@ -334,10 +333,7 @@ def _subtitle(sweep: _Sweep, limits: Limits, log: bool) -> tuple[str, str]:
     labels = {summary.quantity: summary.value for summary in sweep.summaries.values()}
     quantity, value = next(iter(labels.items())) if len(labels) == 1 else ("first fields", "")
     if sweep.is_curve:
-        low, high = (10.0**end if log else end for end in limits.ends)
-        digits = max(0, 2 - math.floor(math.log10(high - low)))
-        quantity += f" from {number(low, digits)} to {number(high, digits)}"
-        quantity += " (clipped)" if limits.below or limits.above else ""
+        quantity += f" {range_text(limits, log)}"
     missing = len(sweep.members) - len(sweep.summaries)
     count = f"{len(sweep.members)} runs" + (f", {missing} without a picture" if missing else "")
     return f"{quantity}; {count}", value

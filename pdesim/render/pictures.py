@@ -10,17 +10,22 @@ import numpy as np
 from pdesim.errors import ConfigError, clip
 from pdesim.files import as_path, check_folder
 from pdesim.output.reader import find_snapshots
-from pdesim.render.field_reader import open_picture
+from pdesim.render.colors import Palette
 from pdesim.render.frames import FrameStream, LookChanged
 from pdesim.render.look import SIZE
 from pdesim.render.movie import frame_rate, replacing, write_gif, write_mp4, write_png
 from pdesim.render.quantity import check_still
-from pdesim.render.scene import ALL_COLORS, build_scene
+from pdesim.render.row import build_picture
+from pdesim.render.scene import ALL_COLORS
+from pdesim.render.stills import contact_sheet, space_time
+from pdesim.render.streams import FrameGroup, open_stream
 from pdesim.render.time_format import check_time_format
 from pdesim.settings import Animation, Montage
 
 #: pixels of the longer side of a still, unless ``animation.size`` is set
 STILL_SIZE = 1024
+#: the layouts that show all times in one still
+WHOLE_RUN = ("sheet", "space_time")
 
 
 def render(source: str | Path, animation: Animation, destination: str | Path | None = None) -> Path:
@@ -51,8 +56,8 @@ def render(source: str | Path, animation: Animation, destination: str | Path | N
     path = find_snapshots(source)
     target = None if destination is None else as_path(destination)
     check_folder((target or path).parent)
-    with open_picture(path, animation) as reader:
-        return draw_frames(FrameStream(reader, animation), target)
+    with open_stream(path, animation) as stream:
+        return draw_frames(stream, target)
 
 
 def check_settings(value: object, kind: type[Animation | Montage]) -> None:
@@ -64,7 +69,7 @@ def check_settings(value: object, kind: type[Animation | Montage]) -> None:
         )
 
 
-def draw_frames(stream: FrameStream, destination: Path | None = None) -> Path:
+def draw_frames(stream: FrameStream | FrameGroup, destination: Path | None = None) -> Path:
     """Draw the frames of a run that has ended or is still writing; see :func:`render`.
 
     Frames are drawn with the limits and colours that follow from the frames so far. If a new frame
@@ -88,32 +93,42 @@ def draw_frames(stream: FrameStream, destination: Path | None = None) -> Path:
             wasted += change.frames
 
 
-def _kind(stream: FrameStream, destination: Path | None) -> str:
-    """The format: a single frame becomes a PNG, unless a file is given."""
+def _kind(stream: FrameStream | FrameGroup, destination: Path | None) -> str:
+    """The format: a single frame becomes a PNG, unless a file is given; a whole run always."""
+    if stream.animation.layout in WHOLE_RUN:
+        return "png"
     if stream.animation.name != "png" and (destination is not None or len(stream.times) > 1):
         return stream.animation.name
     return "png"
 
 
-def _draw_film(stream: FrameStream, target: Path, kind: str) -> None:
+def _draw_film(stream: FrameStream | FrameGroup, target: Path, kind: str) -> None:
     animation, video = stream.animation, kind == "mp4"
-    scene = build_scene(stream, animation.size or SIZE, ALL_COLORS if video else None)
+    scene = build_picture(stream, animation.size or SIZE, ALL_COLORS if video else None)
     write = write_mp4 if video else write_gif
     fps = frame_rate(animation.fps, len(stream.times), animation.every)
     with replacing(target) as temporary:
-        frames = (scene.draw(*one) for one in stream.frames(scene.look, scene.times))
-        write(temporary, frames, scene.palette.rgb, fps)
+        frames = stream.frames(scene.look, scene.times)  # type: ignore[arg-type]
+        pictures = (scene.draw(*one) for one in frames)
+        write(temporary, pictures, scene.palette.rgb, fps)
 
 
-def _draw_still(stream: FrameStream, target: Path, size: int) -> Path:
+def _draw_still(stream: FrameStream | FrameGroup, target: Path, size: int) -> Path:
     """Draw the frame at ``animation.time`` as a PNG, with the limits of the whole run."""
     stream.scan_limits(math.inf)
-    frame = _frame_at(stream.animation.time, stream.reader.times)
-    scene = build_scene(stream, size, ALL_COLORS)
-    indices = scene.draw(frame, stream.values(frame))
+    indices, palette = _still_of(stream, size)
     with replacing(target) as temporary:
-        write_png(temporary, indices, scene.palette.rgb)
+        write_png(temporary, indices, palette.rgb)
     return target
+
+
+def _still_of(stream: FrameStream | FrameGroup, size: int) -> tuple[np.ndarray, Palette]:
+    layout = stream.animation.layout
+    if isinstance(stream, FrameStream) and layout in WHOLE_RUN:
+        return (contact_sheet if layout == "sheet" else space_time)(stream, size)
+    frame = _frame_at(stream.animation.time, stream.reader.times)
+    scene = build_picture(stream, size, ALL_COLORS)
+    return scene.draw(frame, stream.values(frame)), scene.palette  # type: ignore[arg-type]
 
 
 def _frame_at(time: float | None, times: np.ndarray) -> int:
@@ -140,6 +155,5 @@ def poster(source: str | Path, animation: Animation, destination: str | Path) ->
     animation = animation.model_copy(update={"name": "png", "time": None})
     destination = as_path(destination)
     path = find_snapshots(source)
-    with open_picture(path, animation) as reader:
-        size = max(STILL_SIZE, animation.size or SIZE)
-        return _draw_still(FrameStream(reader, animation), destination, size)
+    with open_stream(path, animation) as stream:
+        return _draw_still(stream, destination, max(STILL_SIZE, animation.size or SIZE))

@@ -132,6 +132,7 @@ def check_picture(
     check_limits(animation.limits, animation.scale)
     check_colormap(animation.colormap)
     check_still(animation)
+    check_layout(animation.layout, len(axes))
     check_time_format(animation.time_format)
     if animation.field is None:
         return
@@ -142,6 +143,17 @@ def check_picture(
             f"animation.field={quantity.text} needs fields that are not stored: "
             f"{', '.join(missing)}",
             f"output.fields=[{', '.join(quantity.fields)}]",
+        )
+
+
+def check_layout(layout: str | None, dimensions: int) -> None:
+    """Raise ConfigError if a layout is not one for this number of dimensions."""
+    needed = {"space_time": 1, "slices": 3, "projection": 3}.get(layout or "", dimensions)
+    if needed != dimensions:
+        raise ConfigError(
+            f"animation.layout is {layout}, and the fields have {dimensions} dimensions",
+            f"fields with {needed} dimension{'s' * (needed > 1)}, or another layout: "
+            "single, fields or sheet",
         )
 
 

@@ -11,10 +11,11 @@ from pdesim.output.axis import Axis
 from pdesim.render.colors import Palette, line_palette, map_palette
 from pdesim.render.field_reader import FrameReader
 from pdesim.render.frames import FrameStream
-from pdesim.render.layout import Layout, LayoutSpec, Room, Scale, lay_out, most_ticks
+from pdesim.render.layout import Box, Layout, LayoutSpec, Room, Scale, lay_out, most_ticks
 from pdesim.render.limits import Limits, RunStatistics, frame_limits, given_limits
 from pdesim.render.look import SIZE, Look
 from pdesim.render.painters import CurvePainter, MapPainter, curve_painter
+from pdesim.render.streams import FrameGroup
 from pdesim.render.text import font_of, widest, width_of
 from pdesim.render.ticks import clock_texts
 from pdesim.render.time_format import formatted_times
@@ -23,7 +24,7 @@ from pdesim.settings import Animation
 ALL_COLORS = 240  # colours of pictures that are not GIFs, whose size hardly depends on them
 CURVE_HEIGHT = 0.56  # height to width of the picture of a 1-D field
 #: the name of a time label, and its text for each frame
-_Labels = tuple[str, Sequence[str]]
+Labels = tuple[str, Sequence[str]]
 _MAX_RATIO = 8  # largest ratio of the sides of a picture
 
 
@@ -43,6 +44,17 @@ class Scene:
     look: Look
     times: np.ndarray
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The numbers of rows and columns of the picture with its labels."""
+        rows, columns = self.canvas.shape
+        return rows, columns
+
+    @property
+    def picture(self) -> Box:
+        """The place of the picture without its labels."""
+        return self.layout.picture
+
     def draw(self, frame: int, values: np.ndarray) -> np.ndarray:
         """Draw a frame as palette indices with the shape of ``canvas``."""
         indices = self.canvas.copy()
@@ -53,7 +65,26 @@ class Scene:
         return indices
 
 
-def build_scene(stream: FrameStream, size: int, colors: int | None) -> Scene | ChangingScene:
+@dataclass(frozen=True)
+class Part:
+    """A part of a picture, which has no title and no time label.
+
+    Attributes:
+        zoom: the factor of texts and lines.
+        note: the text above the part; "" for the name of the quantity.
+        axes: the vertical and the horizontal axis; None for those of the reader.
+        bar: whether there is a colour bar.
+    """
+
+    zoom: float
+    note: str = ""
+    axes: tuple[Axis, ...] | None = None
+    bar: bool = True
+
+
+def build_scene(
+    stream: FrameStream, size: int, colors: int | None, part: Part | None = None
+) -> Scene | ChangingScene:
     """Build the scene of a frame stream.
 
     Args:
@@ -61,11 +92,14 @@ def build_scene(stream: FrameStream, size: int, colors: int | None) -> Scene | C
         size: the pixels of the picture's longer side.
         colors: the number of colours; None: the number of colours and the scale of the stream's
             look are used.
+        part: the part of a picture that the scene is; None for the whole picture.
     """
     look = stream.look
     pixels = round(size * look.scale) if colors is None else size
-    plan = _Plan(stream.reader, stream.animation, _labels(stream), look, stream.times)
-    plan = replace(plan, size=pixels, zoom=max(0.8, size / 512), colors=colors or look.colors)
+    zoom = part.zoom if part else max(0.8, size / 512)
+    labels = ("", []) if part else labels_of(stream)
+    plan = _Plan(stream.reader, stream.animation, labels, look, stream.times)
+    plan = replace(plan, size=pixels, zoom=zoom, colors=colors or look.colors, part=part)
     if plan.is_curve:
         plan = replace(plan, size=size, first=stream.values(0))
     if stream.animation.limits != "per_frame":
@@ -83,6 +117,18 @@ class ChangingScene:
     plan: _Plan
     statistics: RunStatistics
     room: Room
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self._any.shape
+
+    @property
+    def picture(self) -> Box:
+        return self._any.picture
+
+    @property
+    def _any(self) -> Scene:
+        return self.plan.build(Limits(0.0, 1.0), self.room)
 
     @property
     def palette(self) -> Palette:
@@ -114,9 +160,9 @@ def _room(plan: _Plan, statistics: RunStatistics) -> Room:
     return Room(pixels, factor)
 
 
-def _labels(stream: FrameStream) -> _Labels:
+def labels_of(stream: FrameStream | FrameGroup) -> Labels:
     """The name of the time label, and its text for each frame."""
-    if stream.labels:
+    if isinstance(stream, FrameStream) and stream.labels:
         return stream.labels
     text, times = stream.animation.time_format, stream.times
     if len(times) == 1 and times[0] == 0:  # a steady state has no time label
@@ -146,17 +192,23 @@ class _Plan:
         zoom: the factor of texts and lines.
         colors: the number of colours.
         first: the curve in the background; None for maps.
+        part: see :func:`build_scene`.
     """
 
     reader: FrameReader
     animation: Animation
-    labels: _Labels
+    labels: Labels
     look: Look
     times: np.ndarray
     size: int = SIZE
     zoom: float = 1.0
     colors: int = ALL_COLORS
     first: np.ndarray | None = None
+    part: Part | None = None
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        return (self.part and self.part.axes) or self.reader.axes
 
     @property
     def is_curve(self) -> bool:
@@ -178,7 +230,7 @@ class _Plan:
         """The width and the height of the picture without its labels."""
         if self.is_curve:
             return self.size, round(self.size * CURVE_HEIGHT)
-        return shape_of([axis.upper - axis.lower for axis in self.reader.axes], self.size)
+        return shape_of([axis.upper - axis.lower for axis in self.axes], self.size)
 
     def limits_of(self, statistics: RunStatistics, frame: int) -> Limits:
         return frame_limits(statistics, frame, self.animation, self.is_curve)
@@ -221,31 +273,38 @@ def with_margin(limits: Limits) -> Limits:
 
 def _lay_out(plan: _Plan, limits: Limits, room: Room) -> Layout:
     reader, animation, labels = plan.reader, plan.animation, plan.labels
-    quantity = reader.long_name
-    if quantity != reader.field:
-        quantity = f"{quantity} {reader.field}"
+    quantity = quantity_of(reader)
     value = scale_of(with_unit(reader.field, reader.unit), limits, plan.log)
-    x = _scale(reader.axes[-1])
+    x = axis_scale(plan.axes[-1])
     is_curve, (width, height) = plan.is_curve, plan.shape
     subtitle = quantity if is_curve else with_unit(quantity, reader.unit)
     if reader.depth and reader.plane is not None:
         subtitle += f", z = {clock_texts(reader.depth.centres)[reader.plane]}"
+    if plan.part and plan.part.note:
+        subtitle = plan.part.note
+    has_bar = not is_curve and (plan.part is None or plan.part.bar)
     return lay_out(
         LayoutSpec(
-            title=title_for(animation, reader.equation),
+            title="" if plan.part else title_for(animation, reader.equation),
             subtitle=subtitle,
             clock=labels[1],
             clock_unit=reader.time_unit if labels[0] == "t" else "",
             clock_name=labels[0],
             x=x,
-            y=value if is_curve else _scale(reader.axes[0]),
-            bar=None if is_curve else value,
+            y=value if is_curve else axis_scale(plan.axes[0]),
+            bar=value if has_bar else None,
             width=width,
             height=height,
             zoom=plan.zoom,
             room=room,
         )
     )
+
+
+def quantity_of(reader: FrameReader) -> str:
+    """The name of the quantity, with its symbol if the name is another."""
+    name = reader.long_name
+    return name if name == reader.field else f"{name} {reader.field}"
 
 
 def shape_of(lengths: Sequence[float], size: int) -> tuple[int, int]:
@@ -269,7 +328,7 @@ def scale_of(label: str, limits: Limits, log: bool = False) -> Scale:
     return Scale(label, limits.low, limits.high, limits.below, limits.above, log)
 
 
-def _scale(axis: Axis) -> Scale:
+def axis_scale(axis: Axis) -> Scale:
     return Scale(with_unit(axis.name, axis.unit), axis.lower, axis.upper)
 
 

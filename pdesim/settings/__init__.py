@@ -168,7 +168,7 @@ class Sweep(Section):
     name: Literal["grid", "zip", "random", "latin_hypercube", "sobol"] = "grid"
     n: Annotated[int, Field(ge=1)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] = Field(default={})
 
 
 class Workers(Section):
@@ -176,7 +176,7 @@ class Workers(Section):
 
     name: Literal["local", "joblib", "submitit_local", "submitit_slurm", "ray"] = "local"
     n: Annotated[int, Field(ge=1)] = 1
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default={})
 
     @property
     def is_this_process(self) -> bool:

@@ -180,7 +180,7 @@ def test_three_dimensions_show_the_plane_asked_for(tmp_path):
     values[:] = np.arange(10)[None, :, None, None]
     run = write(tmp_path / "run", {"u": values})
     for fraction, plane in [(0.0, 0), (0.5, 5), (1.0, 9)]:
-        animation = Animation(size=64, slice=fraction, limits=[0.0, 9.0])
+        animation = Animation(size=64, layout="single", slice=fraction, limits=[0.0, 9.0])
         frame = frames_of(render(run, animation))[0]
         wanted = color("viridis", plane / 9)
         assert (np.abs(frame - wanted).max(axis=2) <= 8).sum() >= 64 * 64
