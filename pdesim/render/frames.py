@@ -9,6 +9,7 @@ import numpy as np
 from pdesim.render.field_reader import FrameReader
 from pdesim.render.limits import RunStatistics
 from pdesim.render.look import SCALES, SIZE, Look, RunLook, find_look
+from pdesim.render.overlays import Arrows
 from pdesim.settings import Animation
 
 #: up to this many bytes of frames are kept in memory, so that each is read only once
@@ -36,6 +37,7 @@ class FrameStream:
             write further frames. If its argument is True, it first waits a short time for further
             frames. None: the file is complete.
         planned: the planned times of all frames, shape ``(T,)``; None: the times in the file.
+        arrows: the vector field that is drawn over the colours.
         labels: what changes from frame to frame, and its text for each frame; None: the time.
     """
 
@@ -46,7 +48,9 @@ class FrameStream:
         wait_for_more: Callable[[bool], bool] | None = None,
         planned: np.ndarray | None = None,
         labels: tuple[str, Sequence[str]] | None = None,
+        arrows: Arrows | None = None,
     ) -> None:
+        self.arrows = arrows
         self.reader, self.animation, self.labels = reader, animation, labels
         self.times = reader.times if planned is None else planned
         self._wait_for_more = wait_for_more

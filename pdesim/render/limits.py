@@ -197,12 +197,12 @@ class RunStatistics:
         if early != self._early:
             self._early, self._counted = early, 0
             self._later, self._extremes = _Range(), _Range()
-        for number in range(self._counted, len(self.frames)):
-            stats = self.frames[number]
+        for frame in range(self._counted, len(self.frames)):
+            stats = self.frames[frame]
             if stats is None:
                 continue
             self._extremes.add(stats.low, stats.high, stats.roundoff)
-            if number >= early:
+            if frame >= early:
                 self._later.add(stats.inner_low, stats.inner_high, stats.roundoff)
         self._counted = len(self.frames)
         first = [stats for stats in self.frames[:early] if stats is not None]

@@ -14,6 +14,7 @@ from pdesim.render.frames import FrameStream
 from pdesim.render.layout import Box, Layout, LayoutSpec, Room, Scale, lay_out, most_ticks
 from pdesim.render.limits import Limits, RunStatistics, frame_limits, given_limits
 from pdesim.render.look import SIZE, Look
+from pdesim.render.overlays import Arrows, Overlay
 from pdesim.render.painters import CurvePainter, MapPainter, curve_painter
 from pdesim.render.streams import FrameGroup
 from pdesim.render.text import font_of, widest, width_of
@@ -43,6 +44,7 @@ class Scene:
     clock: Sequence[str]
     look: Look
     times: np.ndarray
+    overlay: Overlay | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -58,7 +60,10 @@ class Scene:
     def draw(self, frame: int, values: np.ndarray) -> np.ndarray:
         """Draw a frame as palette indices with the shape of ``canvas``."""
         indices = self.canvas.copy()
-        indices[self.layout.picture.slices] = self.painter.paint(values)
+        picture = self.painter.paint(values)
+        if self.overlay:
+            picture = self.overlay.draw(picture, values, frame)
+        indices[self.layout.picture.slices] = picture
         if self.layout.clock:
             label = self.layout.draw_clock(self.clock[frame])
             indices[self.layout.clock.slices] = self.palette.grey(label)
@@ -99,7 +104,9 @@ def build_scene(
     zoom = part.zoom if part else max(0.8, size / 512)
     labels = ("", []) if part else labels_of(stream)
     plan = _Plan(stream.reader, stream.animation, labels, look, stream.times)
-    plan = replace(plan, size=pixels, zoom=zoom, colors=colors or look.colors, part=part)
+    plan = replace(
+        plan, size=pixels, zoom=zoom, colors=colors or look.colors, part=part, arrows=stream.arrows
+    )
     if plan.is_curve:
         plan = replace(plan, size=size, first=stream.values(0))
     if stream.animation.limits != "per_frame":
@@ -193,6 +200,7 @@ class _Plan:
         colors: the number of colours.
         first: the curve in the background; None for maps.
         part: see :func:`build_scene`.
+        arrows: see :class:`FrameStream`.
     """
 
     reader: FrameReader
@@ -205,6 +213,7 @@ class _Plan:
     colors: int = ALL_COLORS
     first: np.ndarray | None = None
     part: Part | None = None
+    arrows: Arrows | None = None
 
     @property
     def axes(self) -> tuple[Axis, ...]:
@@ -255,7 +264,13 @@ class _Plan:
         canvas = palette.grey(layout.canvas)
         if layout.bar:
             layout.bar.paint(canvas, palette)
-        return Scene(layout, palette, painter, canvas, self.labels[1], self.look, self.times)
+        overlay = None
+        if self.first is None:
+            lines = self.animation.contours, self.arrows
+            overlay = Overlay(palette, limits.ends, self.zoom, *lines)
+        return Scene(
+            layout, palette, painter, canvas, self.labels[1], self.look, self.times, overlay
+        )
 
 
 def first_curve(values: np.ndarray, animation: Animation, limits: Limits) -> np.ndarray:

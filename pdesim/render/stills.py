@@ -13,6 +13,7 @@ from pdesim.render.frames import FrameStream
 from pdesim.render.layout import LayoutSpec, Scale, lay_out
 from pdesim.render.limits import find_limits, given_limits, range_text
 from pdesim.render.montage_layout import MontageSpec, lay_out_montage
+from pdesim.render.overlays import Overlay
 from pdesim.render.painters import CurvePainter, MapPainter, curve_painter
 from pdesim.render.scene import (
     ALL_COLORS,
@@ -80,8 +81,11 @@ def contact_sheet(stream: FrameStream, size: int) -> tuple[np.ndarray, Palette]:
     canvas = palette.grey(layout.base.canvas)
     if layout.base.bar:
         layout.base.bar.paint(canvas, palette)
+    overlay = Overlay(palette, limits.ends, zoom, animation.contours, stream.arrows)
     for frame, box in zip(frames, layout.tiles, strict=False):
-        canvas[box.slices] = painter.paint(stream.values(frame))
+        values = stream.values(frame)
+        tile_picture = painter.paint(values)
+        canvas[box.slices] = tile_picture if is_curve else overlay.draw(tile_picture, values, frame)
     return canvas, palette
 
 
@@ -130,7 +134,8 @@ def space_time(stream: FrameStream, size: int) -> tuple[np.ndarray, Palette]:
     if layout.bar:
         layout.bar.paint(canvas, palette)
     painter = MapPainter(palette, limits.ends, width, height, sharp)
-    canvas[layout.picture.slices] = painter.paint(rows)
+    overlay = Overlay(palette, limits.ends, max(0.8, size / 512), animation.contours)
+    canvas[layout.picture.slices] = overlay.draw(painter.paint(rows), rows, 0)
     return canvas, palette
 
 

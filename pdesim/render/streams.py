@@ -13,7 +13,8 @@ from pdesim.output.reader import Snapshots
 from pdesim.render.field_reader import FrameReader, open_field, open_picture
 from pdesim.render.frames import FrameStream
 from pdesim.render.look import Look
-from pdesim.render.quantity import check_layout
+from pdesim.render.overlays import Arrows
+from pdesim.render.quantity import build_quantity, check_layout
 from pdesim.render.volume import VolumeReader
 from pdesim.settings import Animation
 
@@ -54,6 +55,19 @@ class FrameGroup:
             yield parts[0][0], tuple(values for _, values in parts)
 
 
+def _arrows(stack: ExitStack, path: Path, animation: Animation) -> Arrows | None:
+    """Open the components of ``animation.arrows``."""
+    if animation.arrows is None:
+        return None
+    with Snapshots(path) as snapshots:
+        for name in animation.arrows:
+            build_quantity(name, snapshots.fields, snapshots.axes[::-1], "animation.arrows")
+    x, y = (
+        stack.enter_context(open_field(path, name, animation.slice)) for name in animation.arrows
+    )
+    return Arrows(x, y)
+
+
 @contextmanager
 def open_stream(
     path: Path,
@@ -71,7 +85,7 @@ def open_stream(
         readers = [stack.enter_context(open_picture(path, animation))]
         with Snapshots(path) as snapshots:
             dimensions, fields = len(snapshots.axes), snapshots.ordered_fields
-        check_layout(animation.layout, dimensions)
+        check_layout(animation, dimensions)
         if animation.layout == "fields":
             each = [animation.model_copy(update={"field": name}) for name in fields]
             readers = [stack.enter_context(open_picture(path, one)) for one in each]
@@ -80,10 +94,13 @@ def open_stream(
                     raise ConfigError(
                         "animation.layout=fields: the fields have different numbers of dimensions"
                     )
-        streams = [FrameStream(one, animation, wait_for_more, planned) for one in readers]
+        arrows = _arrows(stack, path, animation)
+        streams = [
+            FrameStream(one, animation, wait_for_more, planned, arrows=arrows) for one in readers
+        ]
         if dimensions == 3 and animation.layout in (None, "slices", "projection"):
             log, position = animation.scale == "log", animation.slice
             volume = stack.enter_context(open_field(path, animation.field, position, log, True))
-            reader = VolumeReader(volume, None if animation.layout == "projection" else position)
-            streams = [FrameStream(reader, animation, wait_for_more, planned)]
+            views = VolumeReader(volume, None if animation.layout == "projection" else position)
+            streams = [FrameStream(views, animation, wait_for_more, planned)]
         yield FrameGroup(streams) if len(streams) > 1 else streams[0]

@@ -39,6 +39,12 @@ class Animation(Section):
     time_format: Annotated[str, Field(max_length=100)] | None = Field(
         default=None, description="text such as 't = {t:.1f} s', or null"
     )
+    contours: Annotated[int, Field(ge=1, le=50)] | None = Field(
+        default=None, description="a number of contour lines from 1 to 50, or null for none"
+    )
+    arrows: Annotated[list[str], Field(min_length=2, max_length=2)] | None = Field(
+        default=None, description="two fields or formulas, [u, v], or null for none"
+    )
     fps: Annotated[float, Field(gt=0, le=50)] | None = Field(
         default=None, description="frames per second, greater than 0 and at most 50, or null"
     )

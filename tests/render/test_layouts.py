@@ -124,7 +124,7 @@ def test_space_time_diagrams(tmp_path, enlarge):
     asked = {"layout": "space_time", "enlarge": enlarge, "limits": [0.0, 1.0]}
     (frame,), suffix = pictures(run, size=160, **asked)
     bright = np.argwhere(near(frame[:, :190], 1.0, 40))
-    assert suffix == ".png" and len(bright) > 500
+    assert suffix == ".png" and len(bright) > (1000 if enlarge == "nearest" else 100)
     half = 80 if enlarge == "nearest" else 60
     assert np.ptp(bright[:, 1]) in range(70, 84)
     # frames at 3 and 4 of 4: the upper eighth, or most of it, is bright
