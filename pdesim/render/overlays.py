@@ -97,7 +97,7 @@ class Overlay:
     def _with_arrows(self, picture: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Draw arrows at equal distances, bright with a dark outline.
 
-        The longest arrow of a frame is as long as the distance between two arrows.
+        The longest arrow of a frame is almost as long as the distance between two arrows.
         """
         height, width = picture.shape
         spacing = ARROW_SPACING * self.zoom
@@ -118,9 +118,10 @@ class Overlay:
                 (columns[column] + 0.5) / x.shape[1] * width,
                 (height - (rows[row] + 0.5) / x.shape[0] * height),
             )
-            vector = np.array([one[row, column], -other[row, column]]) / longest * spacing
+            vector = np.array([one[row, column], -other[row, column]]) / longest * 0.9 * spacing
             corners = _arrow(np.array(middle), vector, self.zoom)
-            draw.polygon(corners, fill=bright, outline=dark)
+            draw.line([*corners, corners[0]], fill=dark, width=3, joint="curve")
+            draw.polygon(corners, fill=bright, outline=bright)
         return np.asarray(image)
 
 
