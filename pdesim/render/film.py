@@ -91,6 +91,7 @@ def film(folder: str | Path, animation: Animation) -> Path:
         raise ConfigError(
             f"animation={animation.name} is not a film", "animation=gif or animation=mp4"
         )
+    animation = animation.model_copy(update={"layout": "single"})
     folder = as_path(folder)
     check_folder(folder)
     members = find_members(folder)

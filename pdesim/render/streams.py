@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pdesim.errors import ConfigError
+from pdesim.files import reading
 from pdesim.output.reader import Snapshots
 from pdesim.render.field_reader import FrameReader, open_field, open_picture
 from pdesim.render.frames import FrameStream
@@ -55,15 +56,15 @@ class FrameGroup:
             yield parts[0][0], tuple(values for _, values in parts)
 
 
-def _arrows(stack: ExitStack, path: Path, animation: Animation) -> Arrows | None:
+def _arrows(stack: ExitStack, snapshots: Snapshots, animation: Animation) -> Arrows | None:
     """Open the components of ``animation.arrows``."""
     if animation.arrows is None:
         return None
-    with Snapshots(path) as snapshots:
-        for name in animation.arrows:
-            build_quantity(name, snapshots.fields, snapshots.axes[::-1], "animation.arrows")
+    for name in animation.arrows:
+        build_quantity(name, snapshots.fields, snapshots.axes[::-1], "animation.arrows")
     x, y = (
-        stack.enter_context(open_field(path, name, animation.slice)) for name in animation.arrows
+        stack.enter_context(open_field(snapshots.path, name, animation.slice))
+        for name in animation.arrows
     )
     return Arrows(x, y)
 
@@ -83,10 +84,12 @@ def open_stream(
     """
     with ExitStack() as stack:
         readers = [stack.enter_context(open_picture(path, animation))]
-        with Snapshots(path) as snapshots:
-            dimensions, fields = len(snapshots.axes), snapshots.ordered_fields
+        snapshots = readers[0].snapshots
+        dimensions = len(readers[0].axes) + (readers[0].depth is not None)
         check_layout(animation, dimensions)
         if animation.layout == "fields":
+            with reading(path):
+                fields = snapshots.ordered_fields
             each = [animation.model_copy(update={"field": name}) for name in fields]
             readers = [stack.enter_context(open_picture(path, one)) for one in each]
             for reader in readers[1:]:
@@ -94,7 +97,7 @@ def open_stream(
                     raise ConfigError(
                         "animation.layout=fields: the fields have different numbers of dimensions"
                     )
-        arrows = _arrows(stack, path, animation)
+        arrows = _arrows(stack, snapshots, animation)
         streams = [
             FrameStream(one, animation, wait_for_more, planned, arrows=arrows) for one in readers
         ]

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from made_pictures import color, flat, frames_of, waves, write
 
+import pdesim
 from pdesim.errors import ConfigError
-from pdesim.render import poster, render
+from pdesim.render import background, poster, render
 from pdesim.render.quantity import check_picture
 from pdesim.render.row import build_picture
 from pdesim.render.streams import open_stream
@@ -146,3 +147,28 @@ def test_layouts_for_other_dimensions(tmp_path, layout, axes):
     values = waves(2) if axes == "xy" else waves(2)[:, 0]
     with pytest.raises(ConfigError, match="expected: fields with"):
         render(write(tmp_path / "run", {"u": values}), Animation(layout=layout))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["equation=gray_scott", "grid=16", "animation.layout=fields", "animation.arrows=[u,v]"],
+        ["equation=gray_scott", "grid=16", "animation.limits=per_frame"],
+        ["equation=heat", "domain.dimensions=3", "grid=8", "animation.contours=3"],
+    ],
+)
+def test_layouts_beside_a_run(tmp_path, monkeypatch, words):
+    """The process that draws beside a run makes the same picture as the one that draws later."""
+    answers, finish = [], background.BackgroundRenderer.finish
+    monkeypatch.setattr(background, "START_AFTER_SECONDS", 0.0)
+    monkeypatch.setattr(
+        background.BackgroundRenderer,
+        "finish",
+        lambda self: answers.append(finish(self)) or answers[-1],
+    )
+    given = [*words, "time.end=0.5", "output.frames=4", "animation.size=64"]
+    run = pdesim.simulate(*given, folder=tmp_path / "run")
+    assert answers == [True]
+    animation = Animation(**run.settings["animation"])
+    again = render(run.folder, animation, tmp_path / "again.gif")
+    assert (run.folder / "animation.gif").read_bytes() == again.read_bytes()
