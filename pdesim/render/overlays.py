@@ -85,7 +85,7 @@ class Overlay:
         draw, luminance = ImageDraw.Draw(image), self.palette.rgb @ np.array([0.299, 0.587, 0.114])
         size = np.array([columns / values.shape[1], rows / values.shape[0]])
         for level in np.linspace(low, high, (self.contours or 0) + 2)[1:-1]:
-            color = int(self.palette.color(np.float32((level - low) / (high - low))[None])[0])
+            color = int(self.palette.color(np.array([(level - low) / (high - low)]))[0])
             ink = dark if luminance[color] > 110 else bright
             for line in generator.lines(level):
                 points = (np.asarray(line) + 0.5) * size - 0.5
