@@ -67,8 +67,8 @@ class Run:
 
     @property
     def picture(self) -> Path | None:
-        """The animation, or None if there is none."""
-        found = (self.folder / f"animation.{suffix}" for suffix in ("gif", "mp4"))
+        """The animation or the still picture, or None if there is none."""
+        found = (self.folder / f"animation.{suffix}" for suffix in ("gif", "mp4", "png"))
         return next((path for path in found if path.is_file()), None)
 
     def to_xarray(self) -> xarray.Dataset:
@@ -121,10 +121,10 @@ class Run:
 
     def _picture_data(self) -> tuple[str, bytes]:
         picture = self.picture
-        if picture is not None and picture.suffix == ".gif":
+        if picture is not None and picture.suffix != ".mp4":
             data = picture.read_bytes()
             if len(data) <= LARGEST_PICTURE:
-                return "gif", data
+                return picture.suffix[1:], data
         from pdesim.render import poster
 
         with tempfile.TemporaryDirectory() as folder:

@@ -23,6 +23,7 @@ def parser() -> Parser:
         "PATH [--film] [animation.NAME=VALUE ...] [montage.NAME=VALUE ...]",
         "Draw the animation of a run, or the montage of a sweep, from the stored frames.",
         "  pdesim render RUN animation.colormap=magma animation=mp4\n"
+        "  pdesim render RUN animation=png animation.time=1200\n"
         "  pdesim render SWEEP montage.x=F montage.y=k\n"
         "  pdesim render SWEEP --film",
     )
@@ -115,6 +116,8 @@ def _settings(
     for key, value in before.items() if isinstance(before, Mapping) else ():
         if key not in chosen and key != "name":
             values[key] = value
+    if values.get("name") in ("gif", "mp4") and "time" not in chosen:
+        values.pop("time", None)  # the run was drawn as a PNG, and is now drawn as a film
     field = values.get("field")
     # values that are not text are refused by read_section
     if "field" not in chosen and isinstance(field, str) and not is_available(field, fields, AXES):

@@ -17,7 +17,7 @@ from pdesim.completion.words import Catalog, Command, Option
 from pdesim.config.folders import config_folder
 
 #: parts of the package whose files determine the catalogue
-_SOURCES = ("cli", "completion", "schema", "settings.py", "constants.py")
+_SOURCES = ("cli", "completion", "schema", "settings", "constants.py")
 
 
 def cached_catalog(build: Callable[[], Catalog]) -> Catalog:

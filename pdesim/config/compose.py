@@ -44,6 +44,9 @@ from pdesim.settings import OPEN_SECTIONS, Settings, read_settings
 #: the argument with which Hydra 1.3 uses its current defaults; later versions warn about it
 VERSION_BASE = {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
 
+#: settings that are texts, which need no quotes
+_TEXTS = ("animation.title", "animation.time_format")
+
 #: held while a thread uses Hydra
 _COMPOSING = threading.RLock()
 
@@ -53,7 +56,8 @@ def open_override(override: str) -> str:
 
     In sections whose keys the user chooses, ``equation.A=1`` becomes ``++equation.A=1``, which sets
     or adds the key. In ``animation.field=sqrt(u)`` the formula is quoted, because Hydra would
-    interpret it as a function call. ``data=film.h5`` becomes ``++data.file=film.h5``. All other
+    interpret it as a function call; so are titles and formats of times, which may contain braces.
+    ``data=film.h5`` becomes ``++data.file=film.h5``. All other
     overrides are unchanged.
     """
     key, _, value = override.partition("=")
@@ -61,6 +65,9 @@ def open_override(override: str) -> str:
         key, override = "data.file", f"data.file={value}"
     if key == "animation.field" and "(" in value and not value.startswith(("'", '"')):
         return f"{key}='{value}'"
+    if key in _TEXTS and value != "null" and not value.startswith(("'", '"')):
+        quoted = value.replace("\\", "\\\\").replace("'", "\\'")
+        return f"{key}='{quoted}'"
     inside = key.startswith(tuple(f"{section}." for section in OPEN_SECTIONS))
     if inside or (key in OPEN_SECTIONS and value.lstrip().startswith("{")):
         return f"++{override}"

@@ -173,7 +173,7 @@ def _list(
     members: Sequence[Member], differing: Sequence[str], columns: int | None, ratio: float
 ) -> Arrangement:
     count = len(members)
-    columns = min(columns or _columns(count, ratio), count)
+    columns = min(columns or best_columns(count, ratio), count)
     rows = math.ceil(count / columns)
     cells = (*range(count), *[None] * (columns * rows - count))
     captions = _captions(members, differing)
@@ -203,7 +203,7 @@ def _captions(
     return tuple(map(tuple, captions))
 
 
-def _columns(count: int, ratio: float) -> int:
+def best_columns(count: int, ratio: float) -> int:
     """The number of columns: a compromise between few empty tiles and the preferred ratio."""
     best = math.sqrt(count * _PREFERRED_RATIO / ratio)
     near = range(max(1, math.floor(0.75 * best)), math.ceil(1.35 * best) + 1)

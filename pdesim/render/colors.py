@@ -11,12 +11,15 @@ from pdesim.render.quantity import check_colormap
 
 DARKEST = 0x1E  # the grey of the darkest text
 _MISSING = 0xB4  # the grey of cells that are not finite
-_LINE = (0x1F, 0x5F, 0xA8)  # the colour of the curve of a 1-D field
+#: the colour of the curve of a 1-D field, in each theme
+_LINES = {"light": (0x1F, 0x5F, 0xA8), "dark": (0x78, 0xB6, 0xF2)}
+#: the greys that stand for the darkest text and for white, in each theme
+_GREYS = {"light": (DARKEST, 255), "dark": (0xEC, 0x16)}
 
 
 @dataclass(frozen=True)
 class Palette:
-    """At most 255 colours: the first ``colors`` for the field, then greys from dark to white.
+    """At most 255 colours: the first ``colors`` for the field, then greys from text to background.
 
     One of the 256 colours of a GIF is left for transparency. Unchanged pixels are transparent,
     which keeps files small. ``rgb`` has the shape ``(n, 3)`` and the type uint8.
@@ -45,24 +48,26 @@ class Palette:
         return indices
 
 
-def map_palette(colormap: str, colors: int) -> Palette:
+def map_palette(colormap: str, colors: int, theme: str = "light") -> Palette:
     """A palette of ``colors`` colours of a matplotlib colour map.
+
+    In the theme ``dark``, texts are light and the background is dark.
 
     Raises:
         ConfigError: if Matplotlib has no such colour map.
     """
     check_colormap(colormap)
     colors_of = matplotlib.colormaps[colormap]
-    return _with_greys(colors_of(np.linspace(0, 1, colors))[:, :3] * 255)
+    return _with_greys(colors_of(np.linspace(0, 1, colors))[:, :3] * 255, theme)
 
 
-def line_palette(colors: int = 96) -> Palette:
-    """A palette from white to the colour of a curve, for antialiased lines."""
-    return _with_greys(np.linspace((255, 255, 255), _LINE, colors))
+def line_palette(colors: int = 96, theme: str = "light") -> Palette:
+    """A palette from the background to the colour of a curve, for antialiased lines."""
+    return _with_greys(np.linspace([_GREYS[theme][1]] * 3, _LINES[theme], colors), theme)
 
 
-def _with_greys(colors: np.ndarray) -> Palette:
+def _with_greys(colors: np.ndarray, theme: str) -> Palette:
     count = min(32, 255 - len(colors))
-    greys = np.repeat(np.linspace(DARKEST, 255, count)[:, None], 3, axis=1)
+    greys = np.repeat(np.linspace(*_GREYS[theme], count)[:, None], 3, axis=1)
     rgb = np.rint(np.concatenate([colors, greys])).astype(np.uint8)
     return Palette(rgb, len(colors))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +16,7 @@ from pdesim.output.axis import Axis
 from pdesim.output.reader import Snapshots
 from pdesim.render.quantity import MEAN, Quantity, build_quantity
 from pdesim.render.text import LONGEST
+from pdesim.settings import Animation
 
 
 class FrameReader(Protocol):
@@ -65,6 +66,8 @@ class FieldReader:
     depth: Axis | None
     #: 1 inside obstacles, with the shape of a stored frame; None without obstacles
     mask: np.ndarray | None = None
+    #: whether the decadic logarithm of the quantity is drawn; NaN where it is not positive
+    log: bool = False
 
     @property
     def path(self) -> Path:
@@ -92,6 +95,9 @@ class FieldReader:
         The rounding error is estimated from the largest field in the formula, since the difference
         of nearly equal fields has the rounding error of these fields. It is None for a plain field.
         """
+        return _log10(*self._read(frame)) if self.log else self._read(frame)
+
+    def _read(self, frame: int) -> tuple[np.ndarray, float | None]:
         if self.quantity.expression is None:
             values = self._read_floats(self.quantity.fields[0], frame, False)
             return self._without_obstacles(values), None
@@ -140,14 +146,34 @@ class FieldReader:
         return replace(self, times=self.snapshots.frame_times(self.quantity.fields))
 
 
+def _log10(values: np.ndarray, roundoff: float | None) -> tuple[np.ndarray, float]:
+    """The decadic logarithms of values, NaN where they are not positive, and their error."""
+    with np.errstate(all="ignore"):
+        logs = np.log10(np.where(values > 0, values, np.nan))
+    epsilon = float(np.finfo(values.dtype).eps)
+    if roundoff is None:
+        return logs, epsilon
+    size = float(np.abs(values).max(initial=0.0, where=np.isfinite(values)))
+    return logs, max(epsilon, roundoff / size if size else 0.0)
+
+
+def open_picture(path: Path, animation: Animation) -> AbstractContextManager[FieldReader]:
+    """Open a snapshot file to draw the quantity in ``animation``; see :func:`open_field`."""
+    return open_field(path, animation.field, animation.slice, animation.scale == "log")
+
+
 @contextmanager
-def open_field(path: Path, field: str | None, slice_: float) -> Iterator[FieldReader]:
+def open_field(
+    path: Path, field: str | None, slice_: float, log: bool = False, whole: bool = False
+) -> Iterator[FieldReader]:
     """Open a snapshot file for drawing.
 
     Args:
         path: the snapshot file, or the folder of the run.
         field: the name of a field or a formula of fields; None: the first field.
         slice_: for a 3-D field, the position of the plane to draw, as a fraction of the depth.
+        log: whether to draw the decadic logarithm of the quantity.
+        whole: whether to read all planes of a 3-D field, so that the reader has three axes.
 
     Raises:
         OutputError: if the file is missing, unreadable, not a snapshot file, or has no frames.
@@ -157,11 +183,11 @@ def open_field(path: Path, field: str | None, slice_: float) -> Iterator[FieldRe
     """
     with Snapshots(path) as snapshots:
         with reading(snapshots.path):
-            reader = _describe(snapshots, field, slice_)
+            reader = replace(_describe(snapshots, field, None if whole else slice_), log=log)
         yield reader
 
 
-def _describe(snapshots: Snapshots, field: str | None, slice_: float) -> FieldReader:
+def _describe(snapshots: Snapshots, field: str | None, slice_: float | None) -> FieldReader:
     quantity = _choose(snapshots, field)
     for name in quantity.fields:
         snapshots.load_filters(name)
@@ -169,7 +195,7 @@ def _describe(snapshots: Snapshots, field: str | None, slice_: float) -> FieldRe
     axes = [replace(axis, unit=clip(axis.unit, LONGEST)) for axis in snapshots.axes_of(first)]
     times = snapshots.frame_times(quantity.fields)
     plane = depth = None
-    if len(axes) == 3:
+    if len(axes) == 3 and slice_ is not None:
         depth, *axes = axes
         plane = min(int(slice_ * len(depth.centres)), len(depth.centres) - 1)
     plain = quantity.expression is None

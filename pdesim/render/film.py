@@ -12,7 +12,7 @@ from pdesim.errors import ConfigError, OutputError, clip
 from pdesim.files import as_path, check_folder
 from pdesim.output.axis import Axis
 from pdesim.output.sweeps import Member, differing_settings, find_members, setting_text
-from pdesim.render.field_reader import FrameReader, open_field
+from pdesim.render.field_reader import FrameReader, open_field, open_picture
 from pdesim.render.frames import FrameStream
 from pdesim.render.pictures import check_settings, draw_frames
 from pdesim.settings import Animation
@@ -27,11 +27,12 @@ class MemberFrames:
 
     Attributes:
         files: the snapshot file of each member.
-        slice_: see :func:`pdesim.render.field_reader.open_field`.
+        slice_, log: see :func:`pdesim.render.field_reader.open_field`.
     """
 
     files: tuple[Path, ...]
     slice_: float
+    log: bool
     long_name: str
     unit: str
     equation: str
@@ -53,7 +54,7 @@ class MemberFrames:
         Raises:
             ConfigError: if its shape differs from that of the first member.
         """
-        with open_field(self.files[frame], self.field, self.slice_) as reader:
+        with open_field(self.files[frame], self.field, self.slice_, self.log) as reader:
             values, roundoff = reader.read(len(reader.times) - 1)
         shape = tuple(len(axis.centres) for axis in self.axes)
         if values.shape != shape:
@@ -83,11 +84,14 @@ def film(folder: str | Path, animation: Animation) -> Path:
 
     Raises:
         OutputError: if fewer than two members have frames, or the file cannot be written.
-        ConfigError: for ``animation=none``, and for members on different grids.
+        ConfigError: for ``animation=none`` and ``png``, and for members on different grids.
     """
     check_settings(animation, Animation)
-    if animation.name == "none":
-        raise ConfigError("animation=none disables drawing", "animation=gif or animation=mp4")
+    if animation.name not in ("gif", "mp4"):
+        raise ConfigError(
+            f"animation={animation.name} is not a film", "animation=gif or animation=mp4"
+        )
+    animation = animation.model_copy(update={"layout": "single"})
     folder = as_path(folder)
     check_folder(folder)
     members = find_members(folder)
@@ -97,14 +101,13 @@ def film(folder: str | Path, animation: Animation) -> Path:
         raise OutputError(
             f"{folder} contains {len(files)} members with frames", "a sweep of at least two members"
         )
-    with open_field(files[0], animation.field, animation.slice) as first:
+    with open_picture(files[0], animation) as first:
         reader = MemberFrames(
-            files, animation.slice, first.long_name, first.unit, first.equation, "",
+            files, animation.slice, first.log, first.long_name, first.unit, first.equation, "",
             first.axes, first.plane, first.depth, files[0], first.field,
         )  # fmt: skip
     stream = FrameStream(reader, animation, labels=_labels(drawn, differing_settings(members)))
-    suffix = "mp4" if animation.name == "mp4" else "gif"
-    return draw_frames(stream, folder / f"film.{suffix}")
+    return draw_frames(stream, folder / f"film.{animation.name}")
 
 
 def _labels(members: Sequence[Member], names: Sequence[str]) -> tuple[str, list[str]]:

@@ -19,10 +19,10 @@ import numpy as np
 
 from pdesim.errors import OutputError
 from pdesim.output.run_folder import RunFolder
-from pdesim.render.field_reader import open_field
-from pdesim.render.frames import FrameStream
+from pdesim.render.field_reader import open_picture
 from pdesim.render.pictures import draw_frames
 from pdesim.render.plots import diagnostics_plot
+from pdesim.render.streams import open_stream
 from pdesim.settings import Animation
 
 #: seconds between two checks for new frames
@@ -71,14 +71,14 @@ def draw_during_run(
     path = RunFolder(folder).snapshots
     while not _has_frames(path, animation) and wait_for_more(True):
         pass
-    with open_field(path, animation.field, animation.slice) as reader:
-        draw_frames(FrameStream(reader, animation, wait_for_more, times))
+    with open_stream(path, animation, wait_for_more, times) as stream:
+        draw_frames(stream)
     diagnostics_plot(folder / "diagnostics.csv", folder / "diagnostics.png")
 
 
 def _has_frames(path: Path, animation: Animation) -> bool:
     try:
-        with open_field(path, animation.field, animation.slice):
+        with open_picture(path, animation):
             return True
     except OutputError:
         return False

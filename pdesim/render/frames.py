@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from pdesim.render.field_reader import FrameReader
+from pdesim.render.limits import RunStatistics
 from pdesim.render.look import SCALES, SIZE, Look, RunLook, find_look
+from pdesim.render.overlays import Arrows
 from pdesim.settings import Animation
 
 #: up to this many bytes of frames are kept in memory, so that each is read only once
@@ -35,6 +37,7 @@ class FrameStream:
             write further frames. If its argument is True, it first waits a short time for further
             frames. None: the file is complete.
         planned: the planned times of all frames, shape ``(T,)``; None: the times in the file.
+        arrows: the vector field that is drawn over the colours.
         labels: what changes from frame to frame, and its text for each frame; None: the time.
     """
 
@@ -45,12 +48,15 @@ class FrameStream:
         wait_for_more: Callable[[bool], bool] | None = None,
         planned: np.ndarray | None = None,
         labels: tuple[str, Sequence[str]] | None = None,
+        arrows: Arrows | None = None,
     ) -> None:
+        self.arrows = arrows
         self.reader, self.animation, self.labels = reader, animation, labels
         self.times = reader.times if planned is None else planned
         self._wait_for_more = wait_for_more
         self._colors_fixed = animation.name != "gif" or animation.colors is not None
-        self._run = RunLook(None if self._colors_fixed else animation.size or SIZE)
+        size = None if self._colors_fixed else animation.size or SIZE
+        self._run = RunLook(size, animation.limits == "robust")
         self._cache: dict[int, np.ndarray] = {}
         self._cache_left = CACHE_BYTES
 
@@ -63,6 +69,11 @@ class FrameStream:
         return find_look([(self._run, len(self.times))], self.animation, curve, scales)
 
     @property
+    def statistics(self) -> RunStatistics:
+        """Statistics of the frames read so far."""
+        return self._run.statistics
+
+    @property
     def _seen(self) -> int:
         return self._run.seen
 
@@ -71,7 +82,7 @@ class FrameStream:
         values = self._cache.get(frame)
         return self._read(frame)[0] if values is None else values
 
-    def scan_limits(self, frames: int) -> None:
+    def scan_limits(self, frames: float) -> None:
         """Read frames until :attr:`look` has stayed the same for ``frames`` frames, or to the last.
 
         If the file is complete, all frames are read.

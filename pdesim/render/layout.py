@@ -14,11 +14,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pdesim.render.colors import DARKEST, Palette
 from pdesim.render.text import ascent_of, font_of, shorten, widest, width_of
-from pdesim.render.ticks import Ticks, place_ticks
+from pdesim.render.ticks import Ticks, place_log_ticks, place_ticks
 
 INK, SOFT, LINE = DARKEST, 0x5C, 0x8C  # titles, labels, lines
-#: text before the value of a time label
-_EQUALS = " = "
 
 
 @dataclass(frozen=True)
@@ -78,6 +76,20 @@ class Scale:
     upper: float
     below: bool = False
     above: bool = False
+    #: whether the values at the ends are decadic logarithms
+    log: bool = False
+
+    def ticks(self, most: int) -> Ticks:
+        """About ``most`` ticks at round numbers."""
+        return (place_log_ticks if self.log else place_ticks)(self.lower, self.upper, most)
+
+
+@dataclass(frozen=True)
+class Room:
+    """Room for the ticks of other frames: pixels of their texts, and whether a factor is needed."""
+
+    pixels: int = 0
+    factor: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,8 +106,9 @@ class LayoutSpec:
     width: int  # of the picture, in pixels
     height: int
     zoom: float  # of all texts and gaps
-    #: the name of the quantity in the time label
+    #: the name of the quantity in the time label; "" for labels without a name
     clock_name: str = "t"
+    room: Room = Room()
 
 
 @dataclass(frozen=True)
@@ -129,9 +142,14 @@ class Layout:
         image = Image.new("L", (box.width, box.height), 255)
         draw = ImageDraw.Draw(image)
         base = ascent_of(font)
-        draw.text((0, base), self.clock_name + _EQUALS, INK, font, anchor="ls")
+        draw.text((0, base), _prefix(self.clock_name), INK, font, anchor="ls")
         draw.text((box.width, base), text + self.clock_unit, INK, font, anchor="rs")
         return np.asarray(image)
+
+
+def _prefix(name: str) -> str:
+    """The text before the value of a time label."""
+    return f"{name} = " if name else ""
 
 
 @dataclass(frozen=True)
@@ -150,19 +168,22 @@ def lay_out(spec: LayoutSpec) -> Layout:
     z = spec.zoom
     small, label = font_of(11 * z), font_of(12 * z)
     pad, tick, gap, bar_width = (round(v * z) for v in (14, 4, 14, 12))
-    most = min(max(round(spec.height / (45 * z)), 2), 6)
+    most = most_ticks(spec.height, z)
     x_ticks = _x_ticks(spec.x, spec.width, small)
-    y_ticks = place_ticks(spec.y.lower, spec.y.upper, most)
-    bar_ticks = spec.bar and place_ticks(spec.bar.lower, spec.bar.upper, most)
+    y_ticks = spec.y.ticks(most)
+    bar_ticks = spec.bar and spec.bar.ticks(most)
+    room = spec.room.pixels
     label_offset = tick + round(4 * z)  # pixels from the frame to a tick label
-    left = pad + round(20 * z) + widest(y_ticks.texts, small) + label_offset
+    left = pad + round(20 * z) + max(widest(y_ticks.texts, small), 0 if bar_ticks else room)
+    left += label_offset
     right = pad + widest(x_ticks.texts, small) // 2
     if bar_ticks:
-        texts = widest(bar_ticks.texts, small)
+        texts = max(widest(bar_ticks.texts, small), room)
         right = gap + max(bar_width + label_offset + texts, width_of(bar_ticks.factor, small)) + pad
     below = label_offset + round(32 * z) + pad // 2
     head, clock, top, columns = place_header(spec, left, right, pad)
-    if bar_ticks and bar_ticks.factor and columns - pad > left + spec.width:
+    has_factor = bar_ticks and (bar_ticks.factor or spec.room.factor)
+    if has_factor and columns - pad > left + spec.width:
         top += round(14 * z)  # the factor above the bar would overlap the header
     picture = Box(left, top, spec.width, spec.height)
     columns = max(columns, left + spec.width + right)
@@ -182,6 +203,11 @@ def lay_out(spec: LayoutSpec) -> Layout:
     return Layout(np.asarray(image), picture, bar, clock, unit, y_ticks, z, spec.clock_name)
 
 
+def most_ticks(height: int, zoom: float) -> int:
+    """The number of ticks for which there is room along an axis of ``height`` pixels."""
+    return min(max(round(height / (45 * zoom)), 2), 6)
+
+
 def place_header(
     spec: LayoutSpec, left: int, right: int, pad: int
 ) -> tuple[list[Label], Box | None, int, int]:
@@ -194,7 +220,7 @@ def place_header(
     z = spec.zoom
     bold, plain = font_of(15 * z, bold=True), font_of(13 * z)
     unit = f" {spec.clock_unit}" if spec.clock_unit else ""
-    name = spec.clock_name + _EQUALS
+    name = _prefix(spec.clock_name)
     clock_width = width_of(name, plain) + widest([t + unit for t in spec.clock], plain)
     clock_width = clock_width if spec.clock else 0
     available = max(spec.width + right - pad, round(190 * z))

@@ -16,6 +16,7 @@ import numpy as np
 
 from pdesim.errors import ConfigError
 from pdesim.render.quantity import check_limits, is_diverging
+from pdesim.render.ticks import number
 from pdesim.settings import Animation
 
 #: this fraction of the frames counts as early: initial noise and peaks decay in these frames
@@ -29,6 +30,10 @@ ISOLATED_FRACTION = 1 / 2000
 ROUGH_CORRELATION = 0.85
 #: values that exceed the limits by less than this fraction of the range are not marked
 UNMARKED_FRACTION = 1e-3
+#: the percentiles that are the ends of ``animation.limits=robust``
+ROBUST_PERCENTILES = (1, 99)
+#: the number of quantiles of a frame from which the percentiles of a run are estimated
+QUANTILES = 500
 _MAX_LIMIT = 1e300
 
 
@@ -55,6 +60,7 @@ class FrameStatistics:
         inner_low, inner_high: the same without a few isolated cells with extreme values.
         roundoff: the absolute size of rounding errors.
         rough: whether the frame is mostly noise, see ``ROUGH_CORRELATION``.
+        quantiles: equally spaced quantiles of the finite values; empty unless they are needed.
     """
 
     low: float
@@ -63,14 +69,18 @@ class FrameStatistics:
     inner_high: float
     roundoff: float
     rough: bool
+    quantiles: tuple[float, ...] = ()
 
 
-def frame_statistics(values: np.ndarray, roundoff: float | None = None) -> FrameStatistics | None:
+def frame_statistics(
+    values: np.ndarray, roundoff: float | None = None, quantiles: bool = False
+) -> FrameStatistics | None:
     """Statistics of a frame, or None if it has no finite values.
 
     Args:
         values: the frame, ``(nx,)`` or ``(ny, nx)``.
         roundoff: the absolute rounding error; None: the machine epsilon times the largest value.
+        quantiles: whether to compute quantiles.
     """
     low, high = float(values.min()), float(values.max())
     all_finite = math.isfinite(low) and math.isfinite(high)
@@ -89,7 +99,10 @@ def frame_statistics(values: np.ndarray, roundoff: float | None = None) -> Frame
     if roundoff is None:
         roundoff = float(np.finfo(values.dtype).eps) * max(map(abs, inner))
     rough = squares > 2 * (1 - ROUGH_CORRELATION) * spread
-    return FrameStatistics(low, high, *inner, roundoff, rough)
+    parts: tuple[float, ...] = ()
+    if quantiles:
+        parts = tuple(np.quantile(finite, (np.arange(QUANTILES) + 0.5) / QUANTILES).tolist())
+    return FrameStatistics(low, high, *inner, roundoff, rough, parts)
 
 
 def _without_isolated(
@@ -159,6 +172,8 @@ class RunStatistics:
     """Statistics of the frames of a run that have been read so far, in order."""
 
     frames: list[FrameStatistics | None] = field(default_factory=list)
+    #: whether the quantiles of the frames are needed
+    quantiles: bool = False
     _early: int = 0
     _counted: int = 0
     _later: _Range = field(default_factory=_Range)
@@ -166,7 +181,7 @@ class RunStatistics:
 
     def add(self, values: np.ndarray, roundoff: float | None = None) -> None:
         """Add the next frame. For the arguments see :func:`frame_statistics`."""
-        self.frames.append(frame_statistics(values, roundoff))
+        self.frames.append(frame_statistics(values, roundoff, self.quantiles))
 
     def summary(self, planned: int) -> tuple[list[FrameStatistics], _Range, _Range]:
         """Summarise the frames.
@@ -182,12 +197,12 @@ class RunStatistics:
         if early != self._early:
             self._early, self._counted = early, 0
             self._later, self._extremes = _Range(), _Range()
-        for number in range(self._counted, len(self.frames)):
-            stats = self.frames[number]
+        for frame in range(self._counted, len(self.frames)):
+            stats = self.frames[frame]
             if stats is None:
                 continue
             self._extremes.add(stats.low, stats.high, stats.roundoff)
-            if number >= early:
+            if frame >= early:
                 self._later.add(stats.inner_low, stats.inner_high, stats.roundoff)
         self._counted = len(self.frames)
         first = [stats for stats in self.frames[:early] if stats is not None]
@@ -218,7 +233,7 @@ def find_limits(
         ConfigError: if the given limits are in the wrong order, or if all frames are present and
             none of them has a finite value.
     """
-    check_limits(animation.limits)
+    check_limits(animation.limits, animation.scale)
     first: list[FrameStatistics] = []
     later, extremes = _Range(), _Range()
     for statistics, planned in runs:
@@ -228,14 +243,23 @@ def find_limits(
         extremes.join(ends)
     if extremes.low > extremes.high and all(len(run.frames) >= total > 0 for run, total in runs):
         name = "the field" if animation.field is None else f"animation.field={animation.field}"
+        if animation.scale == "log":
+            raise ConfigError(
+                f"{name} has no positive value in any frame, and animation.scale is log",
+                "positive values, or animation.scale=linear",
+            )
         raise ConfigError(f"{name} has no finite value in any frame")
-    if animation.limits is not None:
-        return _with_marks(*_widen((animation.limits[0], animation.limits[1]), 0.0), extremes)
+    given = given_limits(animation)
+    if given is not None:
+        return _with_marks(*_widen(given, 0.0), extremes)
     if extremes.low > extremes.high:
         return Limits(0.0, 1.0)
-    center = None if curve or not is_diverging(animation.colormap) else animation.center
+    symmetric = animation.limits == "symmetric"
+    center = _center(animation, curve)
     selected = _with_early(first, later, center, curve)
-    low, high = _centered(selected, center)
+    if animation.limits == "robust":
+        selected = _robust([run for run, _ in runs], selected.roundoff)
+    low, high = _centered(selected, center, symmetric)
     if selected.size == 0.0:
         return _with_marks(*_widen((low, high), selected.roundoff), extremes)
     if center is not None and low < center == (low + high) / 2:
@@ -263,10 +287,56 @@ def _with_early(
     return selected
 
 
-def _centered(span: _Range, center: float | None) -> tuple[float, float]:
-    """The ends of a range, made symmetric about ``center`` if it is inside the range or close."""
+def given_limits(animation: Animation) -> tuple[float, float] | None:
+    """The limits given in the settings, on the scale of the picture; None if there are none."""
+    if not isinstance(animation.limits, list):
+        return None
+    low, high = animation.limits
+    return (math.log10(low), math.log10(high)) if animation.scale == "log" else (low, high)
+
+
+def frame_limits(statistics: RunStatistics, frame: int, animation: Animation, curve: bool):
+    """The limits of a single frame, for ``animation.limits=per_frame``."""
+    one = RunStatistics([statistics.frames[frame]])
+    # a frame without finite values has no limits of its own
+    return find_limits([(one, 2)], animation, curve)
+
+
+def range_text(limits: Limits, log: bool) -> str:
+    """The range of curves without an axis, such as ``from 0 to 1``."""
+    low, high = (10.0**end if log else end for end in limits.ends)
+    digits = max(0, 2 - math.floor(math.log10(high - low)))
+    clipped = " (clipped)" if limits.below or limits.above else ""
+    return f"from {number(low, digits)} to {number(high, digits)}{clipped}"
+
+
+def _center(animation: Animation, curve: bool) -> float | None:
+    """The value of the middle colour on the scale of the picture; None: no special value."""
+    if animation.limits == "symmetric":
+        return animation.center or 0.0
+    if curve or animation.center is None or not is_diverging(animation.colormap):
+        return None
+    if animation.scale == "log":
+        return math.log10(animation.center) if animation.center > 0 else None
+    return animation.center
+
+
+def _robust(runs: Sequence[RunStatistics], roundoff: float) -> _Range:
+    """The range from the 1st to the 99th percentile of all values of the runs."""
+    parts = [s.quantiles for run in runs for s in run.frames if s is not None]
+    low, high = np.percentile(np.concatenate(parts), ROBUST_PERCENTILES)
+    return _Range(float(low), float(high), roundoff)
+
+
+def _centered(span: _Range, center: float | None, always: bool = False) -> tuple[float, float]:
+    """The ends of a range, made symmetric about ``center`` if it is inside the range or close.
+
+    If ``always`` is True, the ends are made symmetric wherever the centre is.
+    """
     low, high = (min(max(end, -_MAX_LIMIT), _MAX_LIMIT) for end in (span.low, span.high))
-    if center is None or span.size == 0.0 or max(low - center, center - high) > (high - low) / 4:
+    if center is None or (span.size == 0.0 and not always):
+        return low, high
+    if max(low - center, center - high) > (high - low) / 4 and not always:
         return low, high
     half = max(high - center, center - low)
     return center - half, center + half

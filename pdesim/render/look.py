@@ -72,12 +72,17 @@ class RunLook:
     Args:
         size: the pixels of a picture's longer side; None if no trials are needed, because the
             number of colours is given.
+        robust: whether ``animation.limits`` is ``robust``.
     """
 
     size: int | None
+    robust: bool = False
     statistics: RunStatistics = field(default_factory=RunStatistics)
     _trials: dict[int, _Trial] = field(default_factory=dict)
     _before: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        self.statistics.quantiles = self.robust
 
     @property
     def seen(self) -> int:

@@ -11,31 +11,30 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from pdesim.errors import ConfigError, OutputError
 from pdesim.files import as_path, check_folder
 from pdesim.output.sweeps import Member, find_members
 from pdesim.render.arrangement import Arrangement, arrange
 from pdesim.render.colors import Palette, line_palette, map_palette
-from pdesim.render.field_reader import FieldReader, open_field
-from pdesim.render.limits import Limits
+from pdesim.render.field_reader import FieldReader, open_picture
+from pdesim.render.limits import Limits, given_limits, range_text
 from pdesim.render.look import Look, RunLook, find_look
 from pdesim.render.montage_layout import MontageLayout, MontageSpec, empty_tile, lay_out_montage
-from pdesim.render.movie import replacing, write_gif, write_mp4
+from pdesim.render.movie import frame_rate, replacing, write_gif, write_mp4, write_png
 from pdesim.render.painters import CurvePainter, MapPainter, curve_painter
-from pdesim.render.pictures import (
+from pdesim.render.pictures import check_settings
+from pdesim.render.scene import (
     ALL_COLORS,
     CURVE_HEIGHT,
-    check_settings,
     first_curve,
     scale_of,
     shape_of,
-    title_of,
+    time_labels,
+    title_for,
     with_margin,
     with_unit,
 )
-from pdesim.render.ticks import clock_texts, number
 from pdesim.settings import Animation, Montage
 
 _STILL_PIXELS, _MOVIE_PIXELS = 1400, 960  # pixels of all tiles together along the longer side
@@ -89,8 +88,8 @@ def montage(folder: str | Path, animation: Animation, options: Montage) -> tuple
 
     Args:
         folder: the folder of the sweep.
-        animation: the field, the colours and the frame rate. With ``none``, only the still is
-            drawn.
+        animation: the field, the colours and the frame rate. With ``none`` or
+            ``png``, only the still is drawn.
         options: the settings of the montage.
 
     Returns:
@@ -110,25 +109,27 @@ def montage(folder: str | Path, animation: Animation, options: Montage) -> tuple
     still, target = folder / "montage.png", folder / f"montage.{animation.name}"
     frames = {n: np.array([len(summary.times) - 1]) for n, summary in sweep.summaries.items()}
     last = {float(summary.times[-1]) for summary in sweep.summaries.values()}
-    clock = clock_texts(np.array(sorted(last))) if len(last) == 1 and last != {0.0} else []
+    known = np.array(sorted(last)) if len(last) == 1 and last != {0.0} else np.empty(0)
+    clock = time_labels(animation, known)
     scene = _build(sweep, animation, options, frames, clock, (_STILL_PIXELS, ALL_COLORS))
     canvas = np.empty((1, *scene.layout.base.canvas.shape), np.uint8)
     scene.draw(canvas)
     with replacing(still) as temporary:
-        image = Image.fromarray(canvas[0])
-        image.putpalette(scene.palette.rgb.tobytes())
-        image.save(temporary, "PNG", optimize=True)
-    if animation.name == "none":
+        write_png(temporary, canvas[0], scene.palette.rgb)
+    if animation.name in ("none", "png"):
         return (still,)
     video = animation.name == "mp4"
     times, frames = _frame_schedule(sweep, animation.every)
     colors = ALL_COLORS if video else None
-    scene = _build(sweep, animation, options, frames, clock_texts(times), (_MOVIE_PIXELS, colors))
+    scene = _build(
+        sweep, animation, options, frames, time_labels(animation, times), (_MOVIE_PIXELS, colors)
+    )
     write = write_mp4 if video else write_gif
+    fps = frame_rate(animation.fps, len(times), 1)
     with _disk_array((len(times), *scene.layout.base.canvas.shape)) as canvas:
         scene.draw(canvas)
         with replacing(target) as temporary:
-            write(temporary, map(np.array, canvas), scene.palette.rgb, animation.fps)
+            write(temporary, map(np.array, canvas), scene.palette.rgb, fps)
     return still, target
 
 
@@ -139,7 +140,7 @@ def _open_sweep(folder: Path, animation: Animation, options: Montage) -> _Sweep:
         if member.file is None or member.state in ("failed", "unreadable"):
             continue
         try:
-            with open_field(member.file, animation.field, animation.slice) as reader:
+            with open_picture(member.file, animation) as reader:
                 summaries[place] = _summarise(reader)
         except OutputError:
             continue  # the tile of this member will be marked as empty
@@ -250,14 +251,16 @@ class _Scene:
     def _tiles(self, place: int) -> Iterator[np.ndarray]:
         """Yield the tile of a member for every picture. A frame shown repeatedly is drawn once."""
         summary, animation = self.sweep.summaries[place], self.animation
-        with open_field(summary.path, animation.field, animation.slice) as reader:
+        with open_picture(summary.path, animation) as reader:
             painter: MapPainter | CurvePainter
             if self.sweep.is_curve:
                 first = first_curve(reader.values(0), animation, self.limits)
                 zoom, limits = self.layout.base.zoom, self.limits.ends
                 painter = curve_painter(self.palette, limits, *self.tile, zoom, first, ())
             else:
-                painter = MapPainter(self.palette, self.limits.ends, *self.tile)
+                painter = MapPainter(
+                    self.palette, self.limits.ends, *self.tile, animation.enlarge == "nearest"
+                )
             for frame, times in itertools.groupby(self.frames[place].tolist()):
                 tile = painter.paint(reader.values(frame))
                 for _ in times:
@@ -277,21 +280,23 @@ def _build(
     given = colors is not None or animation.colors is not None
     look = _find_look(sweep, animation, frames, None if given else max(tile))
     limits = look.limits
-    palette = map_palette(animation.colormap, colors or look.colors)
+    palette = map_palette(animation.colormap, colors or look.colors, animation.theme)
     if sweep.is_curve:
-        palette = line_palette()
-        limits = with_margin(limits) if animation.limits is None else limits
+        palette = line_palette(theme=animation.theme)
+        limits = limits if given_limits(animation) else with_margin(limits)
     total = max(arranged.columns * tile[0], arranged.rows * tile[1])
-    subtitle, value = _subtitle(sweep, limits)
+    log = animation.scale == "log"
+    subtitle, value = _subtitle(sweep, limits, log)
     equations = {summary.equation for summary in sweep.summaries.values()}
     spec = MontageSpec(
-        title=title_of(equations.pop()) if len(equations) == 1 else "",
+        title=title_for(animation, equations.pop() if len(equations) == 1 else ""),
         subtitle=subtitle,
         clock=clock,
-        clock_unit=next(iter(sweep.summaries.values())).time_unit,
+        clock_unit="" if animation.time_format else next(iter(sweep.summaries.values())).time_unit,
+        clock_name="" if animation.time_format else "t",
         arrangement=arranged,
         tile=tile,
-        bar=None if sweep.is_curve else scale_of(value, limits),
+        bar=None if sweep.is_curve else scale_of(value, limits, log),
         zoom=min(max(total / 900, 0.9), 1.5),
     )
     layout = lay_out_montage(spec)
@@ -304,8 +309,8 @@ def _find_look(
     """The look according to all frames that are shown; for ``size`` see :class:`RunLook`."""
     runs = []
     for place, summary in sweep.summaries.items():
-        run, shown = RunLook(size), np.unique(frames[place]).tolist()
-        with open_field(summary.path, animation.field, animation.slice) as reader:
+        run, shown = RunLook(size, animation.limits == "robust"), np.unique(frames[place]).tolist()
+        with open_picture(summary.path, animation) as reader:
             for frame in shown:
                 run.add(*reader.read(frame))
         runs.append((run, len(shown)))
@@ -323,14 +328,12 @@ def _tile_size(sweep: _Sweep, options: Montage, size: int) -> tuple[int, int]:
     return max(round(longer * ratio), 4), longer
 
 
-def _subtitle(sweep: _Sweep, limits: Limits) -> tuple[str, str]:
+def _subtitle(sweep: _Sweep, limits: Limits, log: bool) -> tuple[str, str]:
     """The subtitle and the label of the colour bar. For curves, the subtitle states the range."""
     labels = {summary.quantity: summary.value for summary in sweep.summaries.values()}
     quantity, value = next(iter(labels.items())) if len(labels) == 1 else ("first fields", "")
     if sweep.is_curve:
-        digits = max(0, 2 - math.floor(math.log10(limits.high - limits.low)))
-        quantity += f" from {number(limits.low, digits)} to {number(limits.high, digits)}"
-        quantity += " (clipped)" if limits.below or limits.above else ""
+        quantity += f" {range_text(limits, log)}"
     missing = len(sweep.members) - len(sweep.summaries)
     count = f"{len(sweep.members)} runs" + (f", {missing} without a picture" if missing else "")
     return f"{quantity}; {count}", value

@@ -17,11 +17,12 @@ from pdesim.render.layout import (
     LayoutSpec,
     Scale,
     draw_bar,
+    most_ticks,
     paste_rotated,
     place_header,
 )
 from pdesim.render.text import ascent_of, font_of, shorten, widest, width_of
-from pdesim.render.ticks import Ticks, place_ticks
+from pdesim.render.ticks import Ticks
 
 _EMPTY, _CROSS = 0xEC, 0xC8  # grey levels of a tile without a picture, and of the cross on it
 _ABOVE = 5  # pixels from a tile to the line above it, at zoom 1
@@ -40,6 +41,7 @@ class MontageSpec:
     tile: tuple[int, int]
     bar: Scale | None
     zoom: float
+    clock_name: str = "t"
 
 
 @dataclass(frozen=True)
@@ -78,14 +80,22 @@ def lay_out_montage(spec: MontageSpec) -> MontageLayout:
         below = label_offset + round(32 * z) + pad // 2
     right, ticks = pad, None
     if spec.bar:
-        ticks = place_ticks(
-            spec.bar.lower, spec.bar.upper, min(max(round(height / (45 * z)), 2), 6)
-        )
+        ticks = spec.bar.ticks(most_ticks(height, z))
         beyond = bar_width + label_offset + widest(ticks.texts, small)
         right = gap + max(beyond, width_of(ticks.factor, small)) + pad
     scale = Scale("", 0, 1)
     head = LayoutSpec(
-        spec.title, spec.subtitle, spec.clock, spec.clock_unit, scale, scale, None, width, height, z
+        spec.title,
+        spec.subtitle,
+        spec.clock,
+        spec.clock_unit,
+        scale,
+        scale,
+        None,
+        width,
+        height,
+        z,
+        spec.clock_name,
     )
     pieces, clock, top, columns = place_header(head, left, right, pad)
     if ticks and ticks.factor and columns - pad > left + width:
@@ -109,7 +119,8 @@ def lay_out_montage(spec: MontageSpec) -> MontageLayout:
         outer = Box(picture.right + gap, inner, bar_width, picture.bottom - inner)
         bar = draw_bar(draw, outer, spec.bar, ticks, small, (round(4 * z), label_offset))
     unit = f" {spec.clock_unit}" if spec.clock_unit else ""
-    base = Layout(np.asarray(image), picture, bar, clock, unit, ticks or Ticks((), (), ""), z)
+    marks = ticks or Ticks((), (), "")
+    base = Layout(np.asarray(image), picture, bar, clock, unit, marks, z, spec.clock_name)
     return MontageLayout(base, tiles)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import math
 import struct
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,10 @@ from PIL import Image
 from pdesim import files
 from pdesim.errors import MissingExtraError, OutputError
 
+#: frames per second of films, unless ``animation.fps`` is set
+DEFAULT_FPS = 20.0
+#: films of fewer frames get fewer frames per second, so that they last this many seconds
+SHORTEST = 3.0
 #: if more than this fraction of pixels is unchanged, the block is smaller with transparent pixels
 _MOSTLY_UNCHANGED = 0.7
 _MAX_DELAY = 65535  # hundredths of a second; the longest duration of a frame in a GIF
@@ -38,6 +43,27 @@ def replacing(path: Path) -> Iterator[Path]:
             yield temporary
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error}") from None
+
+
+def frame_rate(fps: float | None, frames: int, every: int) -> float:
+    """The frames per second of a film; None: 20, or fewer for a film of less than 3 seconds.
+
+    Args:
+        fps: ``animation.fps``.
+        frames: the number of stored frames.
+        every: every n-th frame is shown, and the last one.
+    """
+    if fps is not None:
+        return fps
+    shown = math.ceil((frames - 1) / every) + 1
+    return min(DEFAULT_FPS, shown / SHORTEST)
+
+
+def write_png(path: Path, indices: np.ndarray, rgb: np.ndarray) -> None:
+    """Write palette indices, ``(rows, columns)``, as a PNG; for ``rgb`` see :func:`write_gif`."""
+    image = Image.fromarray(indices)
+    image.putpalette(rgb.tobytes())
+    image.save(path, "PNG", optimize=True)
 
 
 def write_gif(path: Path, frames: Iterable[np.ndarray], rgb: np.ndarray, fps: float) -> None:

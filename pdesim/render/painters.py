@@ -23,6 +23,8 @@ class MapPainter:
     limits: tuple[float, float]
     width: int
     height: int
+    #: whether enlarged cells have sharp edges, instead of being interpolated
+    sharp: bool = False
 
     def paint(self, values: np.ndarray) -> np.ndarray:
         """Convert ``(ny, nx)`` values to ``(height, width)`` palette indices."""
@@ -33,34 +35,37 @@ class MapPainter:
         bounded = np.clip(fractions, -_BEYOND, 1 + _BEYOND)
         if not np.isfinite(fractions).all():
             bounded = np.where(np.isfinite(fractions), bounded, np.nan)
-        return self.palette.color(resize(bounded, self.width, self.height))
+        return self.palette.color(resize(bounded, self.width, self.height, self.sharp))
 
 
-def resize(values: np.ndarray, width: int, height: int) -> np.ndarray:
+def resize(values: np.ndarray, width: int, height: int, sharp: bool = False) -> np.ndarray:
     """Resize ``(ny, nx)`` float32 values to ``(height, width)``.
 
-    Values are interpolated smoothly if the size increases, and averaged if it decreases. In cells
+    If the size increases, values are interpolated smoothly, or repeated if ``sharp`` is True. If
+    the size decreases, they are averaged. In cells
     whose values are not finite, the result is NaN; other cells are not affected.
     """
     if values.shape == (height, width):
         return values
     finite = np.isfinite(values)
     if finite.all():
-        return _resize_finite(values, width, height)
-    weights = _resize_finite(finite.astype(np.float32), width, height)
-    sums = _resize_finite(np.where(finite, values, np.float32(0)), width, height)
+        return _resize_finite(values, width, height, sharp)
+    weights = _resize_finite(finite.astype(np.float32), width, height, sharp)
+    sums = _resize_finite(np.where(finite, values, np.float32(0)), width, height, sharp)
     good = weights > 0.5
     return np.divide(sums, weights, out=np.full_like(sums, np.nan), where=good)
 
 
-def _resize_finite(values: np.ndarray, width: int, height: int) -> np.ndarray:
+def _resize_finite(values: np.ndarray, width: int, height: int, sharp: bool) -> np.ndarray:
     rows, columns = values.shape
     image = Image.fromarray(np.ascontiguousarray(values))
-    image = image.resize((width, rows), _filter(columns, width))
-    return np.asarray(image.resize((width, height), _filter(rows, height)))
+    image = image.resize((width, rows), _filter(columns, width, sharp))
+    return np.asarray(image.resize((width, height), _filter(rows, height, sharp)))
 
 
-def _filter(cells: int, pixels: int) -> Image.Resampling:
+def _filter(cells: int, pixels: int, sharp: bool) -> Image.Resampling:
+    if sharp and pixels >= cells:
+        return Image.Resampling.NEAREST
     return Image.Resampling.BICUBIC if pixels >= cells else Image.Resampling.HAMMING
 
 

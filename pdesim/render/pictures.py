@@ -2,43 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import math
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from pdesim.errors import ConfigError, clip
 from pdesim.files import as_path, check_folder
-from pdesim.output.axis import Axis
 from pdesim.output.reader import find_snapshots
-from pdesim.render.colors import Palette, line_palette, map_palette
-from pdesim.render.field_reader import FrameReader, open_field
+from pdesim.render.colors import Palette
 from pdesim.render.frames import FrameStream, LookChanged
-from pdesim.render.layout import Layout, LayoutSpec, Scale, lay_out
-from pdesim.render.limits import Limits
-from pdesim.render.look import SIZE, Look
-from pdesim.render.movie import replacing, write_gif, write_mp4
-from pdesim.render.painters import CurvePainter, MapPainter, curve_painter
-from pdesim.render.ticks import clock_texts
+from pdesim.render.look import SIZE
+from pdesim.render.movie import frame_rate, replacing, write_gif, write_mp4, write_png
+from pdesim.render.quantity import check_still
+from pdesim.render.row import build_picture
+from pdesim.render.scene import ALL_COLORS
+from pdesim.render.stills import contact_sheet, space_time
+from pdesim.render.streams import FrameGroup, open_stream
+from pdesim.render.time_format import check_time_format
 from pdesim.settings import Animation, Montage
 
-ALL_COLORS = 240  # colours of pictures that are not GIFs, whose size hardly depends on them
-CURVE_HEIGHT = 0.56  # height to width of the picture of a 1-D field
-#: the name of a time label, and its text for each frame
-_Labels = tuple[str, Sequence[str]]
-_MAX_RATIO = 8  # largest ratio of the sides of a picture
+#: pixels of the longer side of a still, unless ``animation.size`` is set
+STILL_SIZE = 1024
+#: the layouts that show all times in one still
+WHOLE_RUN = ("sheet", "space_time")
 
 
 def render(source: str | Path, animation: Animation, destination: str | Path | None = None) -> Path:
-    """Draw the frames of a run folder or a snapshot file as a GIF or an MP4.
+    """Draw the frames of a run folder or a snapshot file as a GIF, an MP4 or a PNG.
 
     Args:
         source: the folder or the file.
         animation: the settings of the picture.
-        destination: the file to write; None: ``animation.gif`` or ``animation.mp4`` in the folder
-            of the snapshots.
+        destination: the file to write; None: ``animation.gif``, ``animation.mp4`` or
+            ``animation.png`` in the folder of the snapshots. A single frame becomes a PNG.
 
     Returns:
         The file that was written.
@@ -51,12 +48,16 @@ def render(source: str | Path, animation: Animation, destination: str | Path | N
     """
     check_settings(animation, Animation)
     if animation.name == "none":
-        raise ConfigError("animation=none disables drawing", "animation=gif or animation=mp4")
+        raise ConfigError(
+            "animation=none disables drawing", "animation=gif, animation=mp4 or animation=png"
+        )
+    check_still(animation)
+    check_time_format(animation.time_format)
     path = find_snapshots(source)
     target = None if destination is None else as_path(destination)
     check_folder((target or path).parent)
-    with open_field(path, animation.field, animation.slice) as reader:
-        return draw_frames(FrameStream(reader, animation), target)
+    with open_stream(path, animation) as stream:
+        return draw_frames(stream, target)
 
 
 def check_settings(value: object, kind: type[Animation | Montage]) -> None:
@@ -68,7 +69,7 @@ def check_settings(value: object, kind: type[Animation | Montage]) -> None:
         )
 
 
-def draw_frames(stream: FrameStream, destination: Path | None = None) -> Path:
+def draw_frames(stream: FrameStream | FrameGroup, destination: Path | None = None) -> Path:
     """Draw the frames of a run that has ended or is still writing; see :func:`render`.
 
     Frames are drawn with the limits and colours that follow from the frames so far. If a new frame
@@ -77,191 +78,82 @@ def draw_frames(stream: FrameStream, destination: Path | None = None) -> Path:
     than twice the number of frames of the run. The resulting file is the same as for a run that has
     ended.
     """
-    animation, path = stream.animation, stream.reader.path
-    video = animation.name == "mp4"
-    target = destination or path.with_name("animation.mp4" if video else "animation.gif")
-    write = write_mp4 if video else write_gif
     wasted = 0
     while True:
-        stream.scan_limits(wasted)
-        scene = _build(stream, animation.size or SIZE, ALL_COLORS if video else None)
+        # the ticks of all frames must be known before the first is drawn
+        stream.scan_limits(math.inf if stream.animation.limits == "per_frame" else wasted)
+        kind = _kind(stream, destination)
+        target = destination or stream.reader.path.with_name(f"animation.{kind}")
+        if kind == "png":
+            return _draw_still(stream, target, stream.animation.size or STILL_SIZE)
         try:
-            with replacing(target) as temporary:
-                frames = (scene.draw(*one) for one in stream.frames(scene.look, scene.times))
-                write(temporary, frames, scene.palette.rgb, animation.fps)
+            _draw_film(stream, target, kind)
             return target
         except LookChanged as change:
             wasted += change.frames
 
 
+def _kind(stream: FrameStream | FrameGroup, destination: Path | None) -> str:
+    """The format: a single frame becomes a PNG, unless a file is given; a whole run always."""
+    if stream.animation.layout in WHOLE_RUN:
+        return "png"
+    if stream.animation.name != "png" and (destination is not None or len(stream.times) > 1):
+        return stream.animation.name
+    return "png"
+
+
+def _draw_film(stream: FrameStream | FrameGroup, target: Path, kind: str) -> None:
+    animation, video = stream.animation, kind == "mp4"
+    scene = build_picture(stream, animation.size or SIZE, ALL_COLORS if video else None)
+    write = write_mp4 if video else write_gif
+    fps = frame_rate(animation.fps, len(stream.times), animation.every)
+    with replacing(target) as temporary:
+        frames = stream.frames(scene.look, scene.times)  # type: ignore[arg-type]
+        pictures = (scene.draw(*one) for one in frames)
+        write(temporary, pictures, scene.palette.rgb, fps)
+
+
+def _draw_still(stream: FrameStream | FrameGroup, target: Path, size: int) -> Path:
+    """Draw the frame at ``animation.time`` as a PNG, with the limits of the whole run."""
+    stream.scan_limits(math.inf)
+    indices, palette = _still_of(stream, size)
+    with replacing(target) as temporary:
+        write_png(temporary, indices, palette.rgb)
+    return target
+
+
+def _still_of(stream: FrameStream | FrameGroup, size: int) -> tuple[np.ndarray, Palette]:
+    layout = stream.animation.layout
+    if isinstance(stream, FrameStream) and layout in WHOLE_RUN:
+        return (contact_sheet if layout == "sheet" else space_time)(stream, size)
+    frame = _frame_at(stream.animation.time, stream.reader.times)
+    scene = build_picture(stream, size, ALL_COLORS)
+    return scene.draw(frame, stream.values(frame)), scene.palette  # type: ignore[arg-type]
+
+
+def _frame_at(time: float | None, times: np.ndarray) -> int:
+    """The number of the frame whose time is nearest to ``time``; None stands for the last frame.
+
+    Raises:
+        ConfigError: if the time is before the first or after the last frame.
+    """
+    if time is None:
+        return len(times) - 1
+    first, last = float(times.min()), float(times.max())
+    slack = 1e-6 * max(abs(first), abs(last))
+    if not first - slack <= time <= last + slack:
+        raise ConfigError(
+            f"animation.time is {time:g}, and the frames have times from {first:g} to {last:g}",
+            "a time between these, or null for the last frame",
+        )
+    return int(np.abs(times - time).argmin())
+
+
 def poster(source: str | Path, animation: Animation, destination: str | Path) -> Path:
     """Draw the last frame as a PNG of at least 1024 pixels; arguments as in :func:`render`."""
     check_settings(animation, Animation)
+    animation = animation.model_copy(update={"name": "png", "time": None})
     destination = as_path(destination)
     path = find_snapshots(source)
-    size = max(1024, animation.size or SIZE)
-    with open_field(path, animation.field, animation.slice) as reader:
-        stream = FrameStream(reader, animation)
-        stream.scan_limits(0)
-        last = len(reader.times) - 1
-        scene = _build(stream, size, ALL_COLORS)
-        frame = scene.draw(last, stream.values(last))
-    with replacing(destination) as temporary:
-        image = Image.fromarray(frame)
-        image.putpalette(scene.palette.rgb.tobytes())
-        image.save(temporary, "PNG", optimize=True)
-    return destination
-
-
-@dataclass(frozen=True)
-class _Scene:
-    """The parts of a picture that all frames share.
-
-    ``canvas`` contains palette indices, ``(rows, columns)``. ``look`` and ``times`` are the values
-    that the frame stream had when the scene was built.
-    """
-
-    layout: Layout
-    palette: Palette
-    painter: MapPainter | CurvePainter
-    canvas: np.ndarray
-    clock: Sequence[str]
-    look: Look
-    times: np.ndarray
-
-    def draw(self, frame: int, values: np.ndarray) -> np.ndarray:
-        """Draw a frame as palette indices with the shape of ``canvas``."""
-        indices = self.canvas.copy()
-        indices[self.layout.picture.slices] = self.painter.paint(values)
-        if self.layout.clock:
-            label = self.layout.draw_clock(self.clock[frame])
-            indices[self.layout.clock.slices] = self.palette.grey(label)
-        return indices
-
-
-def _build(stream: FrameStream, size: int, colors: int | None) -> _Scene:
-    """Build the scene of a frame stream.
-
-    Args:
-        stream: the frames.
-        size: the pixels of the picture's longer side.
-        colors: the number of colours; None: the number of colours and the scale of the stream's
-            look are used.
-    """
-    reader, animation = stream.reader, stream.animation
-    look, times = stream.look, stream.times
-    map_colors = map_palette(animation.colormap, colors or look.colors)
-    # a steady state has no time label
-    clock = clock_texts(times) if len(times) > 1 or times[0] != 0 else []
-    name, labels = stream.labels or ("t", clock)
-    zoom = max(0.8, size / 512)
-    if len(reader.axes) == 1:
-        return _curve_scene(stream, look, (name, labels), size, zoom)
-    pixels = round(size * look.scale) if colors is None else size
-    width, height = shape_of([axis.upper - axis.lower for axis in reader.axes], pixels)
-    layout = _lay_out(reader, (name, labels), width, height, zoom, look.limits)
-    painter = MapPainter(map_colors, look.limits.ends, width, height)
-    canvas = map_colors.grey(layout.canvas)
-    if layout.bar:
-        layout.bar.paint(canvas, map_colors)
-    return _Scene(layout, map_colors, painter, canvas, labels, look, times)
-
-
-def _curve_scene(
-    stream: FrameStream, look: Look, labels: _Labels, size: int, zoom: float
-) -> _Scene:
-    reader, limits = stream.reader, look.limits
-    if stream.animation.limits is None:
-        limits = with_margin(limits)
-    palette = line_palette()
-    width, height = size, round(size * CURVE_HEIGHT)
-    layout = _lay_out(reader, labels, width, height, zoom, limits)
-    rules, first = layout.y_ticks.places, first_curve(stream.values(0), stream.animation, limits)
-    painter = curve_painter(palette, limits.ends, width, height, zoom, first, rules)
-    canvas = palette.grey(layout.canvas)
-    return _Scene(layout, palette, painter, canvas, labels[1], look, stream.times)
-
-
-def first_curve(values: np.ndarray, animation: Animation, limits: Limits) -> np.ndarray:
-    """The initial state that is drawn behind a curve, or NaN if it exceeds automatic limits."""
-    with np.errstate(invalid="ignore"):
-        cut = np.any((values < limits.low) | (values > limits.high))
-    return np.full_like(values, np.nan) if cut and animation.limits is None else values
-
-
-def with_margin(limits: Limits) -> Limits:
-    """Limits with a margin, so that curves do not touch the edges."""
-    margin = 0.06 * (limits.high - limits.low)
-    return replace(limits, low=limits.low - margin, high=limits.high + margin)
-
-
-def _lay_out(
-    reader: FrameReader,
-    labels: _Labels,
-    width: int,
-    height: int,
-    zoom: float,
-    limits: Limits,
-) -> Layout:
-    quantity = reader.long_name
-    if quantity != reader.field:
-        quantity = f"{quantity} {reader.field}"
-    value = scale_of(with_unit(reader.field, reader.unit), limits)
-    x = _scale(reader.axes[-1])
-    is_curve = len(reader.axes) == 1
-    subtitle = quantity if is_curve else with_unit(quantity, reader.unit)
-    if reader.depth and reader.plane is not None:
-        subtitle += f", z = {clock_texts(reader.depth.centres)[reader.plane]}"
-    return lay_out(
-        LayoutSpec(
-            title=title_of(reader.equation),
-            subtitle=subtitle,
-            clock=labels[1],
-            clock_unit=reader.time_unit if labels[0] == "t" else "",
-            clock_name=labels[0],
-            x=x,
-            y=value if is_curve else _scale(reader.axes[0]),
-            bar=None if is_curve else value,
-            width=width,
-            height=height,
-            zoom=zoom,
-        )
-    )
-
-
-def shape_of(lengths: Sequence[float], size: int) -> tuple[int, int]:
-    """The width and the height of a picture in pixels.
-
-    Their ratio is that of the domain, but at most ``_MAX_RATIO`` to 1.
-
-    Args:
-        lengths: the lengths of the domain along y and x.
-        size: the pixels of the longer side.
-    """
-    y, x = lengths
-    ratio = x / y
-    ratio = min(max(ratio, 1 / _MAX_RATIO), _MAX_RATIO)
-    if ratio >= 1:
-        return size, round(size / ratio)
-    return round(size * ratio), size
-
-
-def scale_of(label: str, limits: Limits) -> Scale:
-    return Scale(label, limits.low, limits.high, limits.below, limits.above)
-
-
-def _scale(axis: Axis) -> Scale:
-    return Scale(with_unit(axis.name, axis.unit), axis.lower, axis.upper)
-
-
-def with_unit(name: str, unit: str) -> str:
-    return f"{name} [{unit}]" if unit else name
-
-
-def title_of(equation: str) -> str:
-    """The title for an equation's name: ``gray_scott`` becomes ``Gray Scott``.
-
-    Names that contain capitals are not changed.
-    """
-    words = equation.replace("_", " ").strip()
-    return words.title() if words == words.lower() else words
+    with open_stream(path, animation) as stream:
+        return _draw_still(stream, destination, max(STILL_SIZE, animation.size or SIZE))

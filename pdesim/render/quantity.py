@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pdesim.errors import ConfigError, FormulaError, nearest
+from pdesim.render.time_format import check_time_format
 
 if TYPE_CHECKING:
     import sympy
@@ -60,7 +61,9 @@ class Quantity:
         return np.broadcast_to(values, shape)
 
 
-def build_quantity(text: str, fields: Sequence[str], axes: Sequence[str]) -> Quantity:
+def build_quantity(
+    text: str, fields: Sequence[str], axes: Sequence[str], name: str = "animation.field"
+) -> Quantity:
     """Parse ``animation.field``: the name of a field, or a formula.
 
     A formula may contain fields, their means (``u_mean``), coordinates and ``t``, and all
@@ -70,6 +73,7 @@ def build_quantity(text: str, fields: Sequence[str], axes: Sequence[str]) -> Qua
         text: the value of the setting.
         fields: the available fields.
         axes: the names of the coordinates, x first.
+        name: the name of the setting, for errors.
 
     Raises:
         ConfigError: for an unknown field, and for a formula without any field.
@@ -79,21 +83,19 @@ def build_quantity(text: str, fields: Sequence[str], axes: Sequence[str]) -> Qua
     if text in fields:
         return Quantity(text, (text,))
     if text.isidentifier() and text not in (f"{field}{MEAN}" for field in fields):
-        raise ConfigError(f"animation.field is {text!r}", nearest(text, fields))
+        raise ConfigError(f"{name} is {text!r}", nearest(text, fields))
     import sympy  # takes half a second, and plain fields do not need it
 
     from pdesim.formula import Scope, parse
 
     means = {f"{field}{MEAN}": field for field in fields}
-    symbols = {name: sympy.Symbol(name, real=True) for name in (*axes, "t", *means, *fields)}
-    expression = parse(text, Scope(symbols, tuple(axes)), "animation.field")
+    symbols = {known: sympy.Symbol(known, real=True) for known in (*axes, "t", *means, *fields)}
+    expression = parse(text, Scope(symbols, tuple(axes)), name)
     used = {symbol.name for symbol in expression.free_symbols}
     averaged = tuple(field for name, field in means.items() if name in used and name not in fields)
     needed = tuple(field for field in fields if field in used or field in averaged)
     if not needed:
-        raise ConfigError(
-            f"animation.field={text} contains no field", "a formula of " + ", ".join(fields)
-        )
+        raise ConfigError(f"{name}={text} contains no field", "a formula of " + ", ".join(fields))
     return Quantity(text, needed, averaged, expression)
 
 
@@ -128,25 +130,79 @@ def check_picture(
             error, since the first stored field is drawn instead.
         FormulaError: for a formula that cannot be parsed.
     """
-    check_limits(animation.limits)
+    check_limits(animation.limits, animation.scale)
     check_colormap(animation.colormap)
-    if animation.field is None:
-        return
-    quantity = build_quantity(animation.field, fields, axes)
+    check_still(animation)
+    check_layout(animation, len(axes))
+    check_time_format(animation.time_format)
+    for text in animation.arrows or ():
+        _check_stored(build_quantity(text, fields, axes, "animation.arrows"), stored, True)
+    if animation.field is not None:
+        _check_stored(build_quantity(animation.field, fields, axes), stored, False)
+
+
+def _check_stored(quantity: Quantity, stored: Sequence[str] | None, plain: bool) -> None:
+    """Raise ConfigError if a formula, or also a plain field, needs fields that are not stored."""
     missing = [field for field in quantity.fields if stored is not None and field not in stored]
-    if missing and quantity.expression is not None:
+    name = "animation.arrows" if plain else "animation.field"
+    if missing and (plain or quantity.expression is not None):
         raise ConfigError(
-            f"animation.field={quantity.text} needs fields that are not stored: "
-            f"{', '.join(missing)}",
+            f"{name}={quantity.text} needs fields that are not stored: {', '.join(missing)}",
             f"output.fields=[{', '.join(quantity.fields)}]",
         )
 
 
-def check_limits(limits: Sequence[float] | None) -> None:
-    """Raise ConfigError unless ``limits`` is None or ``[low, high]`` with low < high."""
-    if limits is not None and limits[0] >= limits[1]:
+def check_layout(animation: Animation, dimensions: int) -> None:
+    """Raise ConfigError if a layout, contours or arrows need another number of dimensions."""
+    layout = animation.layout
+    needed = {"space_time": 1, "slices": 3, "projection": 3}.get(layout or "", dimensions)
+    if needed != dimensions:
+        raise ConfigError(
+            f"animation.layout is {layout}, and the fields have {dimensions} dimensions",
+            f"fields with {needed} dimension{'s' * (needed > 1)}, or another layout: "
+            "single, fields or sheet",
+        )
+    if animation.contours and dimensions == 1 and layout != "space_time":
+        raise ConfigError(
+            f"animation.contours is {animation.contours}, and the fields have 1 dimension",
+            "animation.contours=null, or animation.layout=space_time",
+        )
+    views = dimensions == 3 and layout in (None, "slices", "projection")
+    if animation.arrows is not None and (dimensions == 1 or views):
+        raise ConfigError(
+            f"animation.arrows is {animation.arrows}, and the fields have {dimensions} dimensions",
+            "fields with 2 dimensions, or animation.layout=single in 3-D",
+        )
+
+
+def check_still(animation: Animation) -> None:
+    """Raise ConfigError if the time of a still is given, but the picture is a film."""
+    if animation.time is not None and animation.name in ("gif", "mp4"):
+        raise ConfigError(
+            f"animation.time is {animation.time:g}, and animation={animation.name} shows all times",
+            "animation=png for the frame at a time, or animation.time=null",
+        )
+
+
+def check_limits(limits: str | Sequence[float] | None, scale: str = "linear") -> None:
+    """Raise ConfigError unless ``limits`` is a word, None, or ``[low, high]`` with low < high.
+
+    On a logarithmic scale, both must be positive, and limits cannot be symmetric.
+    """
+    if limits == "symmetric" and scale == "log":
+        raise ConfigError(
+            "animation.limits is symmetric and animation.scale is log",
+            "animation.limits=robust, per_frame, [low, high] or null on a logarithmic scale",
+        )
+    if limits is None or isinstance(limits, str):
+        return
+    if scale == "log" and min(limits) <= 0:
+        raise ConfigError(
+            f"animation.limits is {limits} and animation.scale is log", "limits greater than 0"
+        )
+    if limits[0] >= limits[1]:
         raise ConfigError(f"animation.limits is {limits}", "[low, high] with low < high")
-    if limits is not None and not 1e-300 < limits[1] - limits[0] < 1e300:
+    if not 1e-300 < limits[1] - limits[0] < 1e300:
         raise ConfigError(
             f"animation.limits is {limits}", "limits with a difference between 1e-300 and 1e300"
         )

@@ -34,6 +34,40 @@ def place_ticks(lower: float, upper: float, most: int) -> Ticks:
     return Ticks(tuple(places), tuple(number(p, decimals) for p in scaled), _factor(exponent))
 
 
+def place_log_ticks(lower: float, upper: float, most: int) -> Ticks:
+    """About ``most`` ticks at round numbers on a logarithmic scale.
+
+    Args:
+        lower, upper: the decadic logarithms of the ends; so are the places of the ticks.
+        most: the number of ticks that have room.
+    """
+    first, last = math.ceil(lower - 1e-6), math.floor(upper + 1e-6)
+    decades = last - first + 1
+    if decades >= 3:
+        step = math.ceil(decades / max(most, 2))
+        exponents = range(first + (-first % step), last + 1, step)
+        return Ticks(tuple(map(float, exponents)), tuple(map(_power, exponents)), "")
+    factors = (1, 2, 5) if upper - lower > 0.7 else ()
+    values = [f * 10.0**e for e in range(first - 1, last + 1) for f in factors]
+    places = [v for v in values if lower - 1e-6 <= math.log10(v) <= upper + 1e-6]
+    if len(places) < 2:
+        places = [v for v in place_ticks(10.0**lower, 10.0**upper, most).places if v > 0]
+    return Ticks(tuple(map(math.log10, places)), tuple(map(_short, places)), "")
+
+
+def _power(exponent: int) -> str:
+    return (
+        f"10{str(exponent).translate(_SUPERSCRIPT)}"
+        if not -1 <= exponent <= 2
+        else (f"{10.0**exponent:g}")
+    )
+
+
+def _short(value: float) -> str:
+    exponent = _exponent(value, (-4, 5))
+    return f"{value / 10.0**exponent:.6g}{_factor(exponent)}"
+
+
 def clock_texts(times: np.ndarray) -> list[str]:
     """Texts for ``times``, ``(T,)``, with as many decimals as their spacing requires."""
     exponent = _exponent(float(np.max(np.abs(times))), (-4, 7))

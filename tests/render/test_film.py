@@ -57,3 +57,8 @@ def test_the_command_needs_a_sweep(command, sweep):
     done = command("render", str(sweep), "--film", "animation.field=a", "animation.size=96")
     assert done.stdout.strip().endswith("film.gif")
     assert "--film needs" in command("render", str(sweep / "0"), "--film", check=None).stderr
+
+
+def test_a_film_shows_single_fields_whatever_the_layout_is(sweep):
+    path = film(sweep, Animation(size=64, layout="sheet"))
+    assert path.read_bytes()[:3] == b"GIF"

@@ -16,8 +16,8 @@ from pdesim.render.frames import FrameStream
 from pdesim.render.limits import Limits, RunStatistics, find_limits
 from pdesim.render.look import SCALES, SIZE, RunLook, find_look
 from pdesim.render.movie import changed_block
-from pdesim.render.pictures import _build as build_scene
 from pdesim.render.quantity import build_quantity, check_picture, is_available
+from pdesim.render.scene import build_scene
 from pdesim.settings import Animation
 
 RANDOM = np.random.default_rng(0)

@@ -20,7 +20,7 @@ def test_gif_has_all_frames_and_their_time(tmp_path):
     path = render(write(tmp_path / "run", {"u": waves(6)}), SMALL)
     assert path == tmp_path / "run" / "animation.gif"
     assert len(frames_of(path)) == 6
-    assert blocks_of(path)[2] == [5] * 6
+    assert blocks_of(path)[2] == [50] * 6
     assert [p.name for p in sorted(path.parent.iterdir())] == ["animation.gif", "snapshots.h5"]
 
 
@@ -46,10 +46,23 @@ def test_frames_take_the_time_that_fps_gives_them(tmp_path, fps, delays):
     assert sum(delays) == 600 / fps
 
 
+@pytest.mark.parametrize(
+    ("frames", "every", "shown", "seconds"),
+    [(2, 1, 2, 3), (11, 1, 11, 3), (60, 1, 60, 3), (90, 1, 90, 4.5), (90, 10, 10, 3)],
+)
+def test_films_of_few_frames_last_three_seconds(tmp_path, frames, every, shown, seconds):
+    run = write(tmp_path / "run", {"u": waves(frames)})
+    delays = blocks_of(render(run, Animation(size=64, every=every)))[2]
+    assert len(delays) == shown and sum(delays) == pytest.approx(100 * seconds, abs=1)
+    # a frame rate that is given is kept
+    delays = blocks_of(render(run, Animation(size=64, every=every, fps=20.0)))[2]
+    assert sum(delays) == 5 * shown
+
+
 def test_equal_frames_are_shown_longer(tmp_path):
     values = flat(0.0, 1.0)[[0, 0, 0, 1, 1]]
     path = render(write(tmp_path / "run", {"u": values}, times=np.zeros(5)), SMALL)
-    assert blocks_of(path)[2] == [15, 10]
+    assert blocks_of(path)[2] == [180, 120]
 
 
 def test_picture_has_the_shape_of_the_domain_and_room_for_labels(tmp_path):
@@ -167,7 +180,7 @@ def test_three_dimensions_show_the_plane_asked_for(tmp_path):
     values[:] = np.arange(10)[None, :, None, None]
     run = write(tmp_path / "run", {"u": values})
     for fraction, plane in [(0.0, 0), (0.5, 5), (1.0, 9)]:
-        animation = Animation(size=64, slice=fraction, limits=[0.0, 9.0])
+        animation = Animation(size=64, layout="single", slice=fraction, limits=[0.0, 9.0])
         frame = frames_of(render(run, animation))[0]
         wanted = color("viridis", plane / 9)
         assert (np.abs(frame - wanted).max(axis=2) <= 8).sum() >= 64 * 64

@@ -6,11 +6,13 @@ import typing
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from pdesim.constants import evaluated, series
 from pdesim.errors import ConfigError, nearest
 from pdesim.keys import check_keys
+from pdesim.settings.pictures import Animation, Montage
+from pdesim.settings.section import Section
 
 #: settings and sections that do not affect the stored frames of a run
 INCIDENTAL = (
@@ -44,11 +46,7 @@ Strides = Annotated[list[Stride], Field(min_length=1, max_length=3)]
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class Domain(_Section):
+class Domain(Section):
     """The number of dimensions, the extent and the origin of the domain, and its obstacles."""
 
     dimensions: Literal[1, 2, 3] = 2
@@ -64,7 +62,7 @@ class Domain(_Section):
     )
 
 
-class Operators(_Section):
+class Operators(Section):
     """The discretisation of differential operators."""
 
     name: str = "stencil"
@@ -74,14 +72,14 @@ class Operators(_Section):
     face_mean: Literal["auto", "arithmetic", "harmonic"] = "auto"
 
 
-class Stepper(_Section):
+class Stepper(Section):
     """The time stepping method."""
 
     name: str = "auto"
     stages: Annotated[int, Field(ge=3, le=101)] = 9
 
 
-class Solver(_Section):
+class Solver(Section):
     """The solver of a steady problem."""
 
     name: Literal["auto", "transform", "multigrid", "cg", "dense"] = "auto"
@@ -93,7 +91,7 @@ class Solver(_Section):
     )
 
 
-class Time(_Section):
+class Time(Section):
     """The time interval and the time step."""
 
     start: Annotated[Place, evaluated("time.start")] = 0.0
@@ -113,7 +111,7 @@ class Time(_Section):
     )
 
 
-class Stop(_Section):
+class Stop(Section):
     """Conditions under which a run stops before ``time.end``."""
 
     steady: Positive | None = Field(default=None, description="a positive number, or null")
@@ -126,7 +124,7 @@ class Stop(_Section):
     )
 
 
-class Device(_Section):
+class Device(Section):
     """The device, the precision, and whether programs are compiled by XLA."""
 
     name: Literal["auto", "cpu", "gpu"] = "auto"
@@ -134,7 +132,7 @@ class Device(_Section):
     jit: bool | Literal["auto"] = "auto"
 
 
-class Output(_Section):
+class Output(Section):
     """The stored frames and checkpoints."""
 
     frames: Annotated[int, Field(ge=1, le=1_000_000)] | None = 100
@@ -164,51 +162,21 @@ class Output(_Section):
     overwrite: bool = False
 
 
-class Animation(_Section):
-    """The animation of a run."""
-
-    name: Literal["gif", "mp4", "none"] = "gif"
-    field: str | None = None
-    colormap: str = "viridis"
-    center: float | None = 0.0
-    limits: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
-    fps: Annotated[float, Field(gt=0, le=50)] = 20.0
-    size: Annotated[int, Field(ge=64, le=4096)] | None = Field(
-        default=None, description="an integer from 64 to 4096, or null for at most 512"
-    )
-    colors: Annotated[int, Field(ge=8, le=240)] | None = Field(
-        default=None, description="an integer from 8 to 240, or null for an automatic choice"
-    )
-    every: Annotated[int, Field(ge=1)] = 1
-    slice: Annotated[float, Field(ge=0, le=1)] = 0.5
-
-
-class Montage(_Section):
-    """The arrangement of a sweep's members in one picture; None stands for an automatic choice."""
-
-    x: str | None = None
-    y: str | None = None
-    columns: Annotated[int, Field(ge=1, le=100)] | None = None
-    tile: Annotated[int, Field(ge=16, le=1024)] | None = Field(
-        default=None, description="pixels of a tile's longer side, 16 to 1024, or null"
-    )
-
-
-class Sweep(_Section):
+class Sweep(Section):
     """The choice of a sweep's members; see ``pdesim.sweeps.overrides``."""
 
     name: Literal["grid", "zip", "random", "latin_hypercube", "sobol"] = "grid"
     n: Annotated[int, Field(ge=1)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] = Field(default={})
 
 
-class Workers(_Section):
+class Workers(Section):
     """The processes in which the members of a sweep are computed; see ``pdesim.sweeps.workers``."""
 
     name: Literal["local", "joblib", "submitit_local", "submitit_slurm", "ray"] = "local"
     n: Annotated[int, Field(ge=1)] = 1
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default={})
 
     @property
     def is_this_process(self) -> bool:
@@ -216,14 +184,14 @@ class Workers(_Section):
         return self.name == "local" and self.n == 1
 
 
-class Experiment(_Section):
+class Experiment(Section):
     """The predefined experiment, a file that sets several other settings."""
 
     name: str = "none"
     about: str = ""
 
 
-class Settings(_Section):
+class Settings(Section):
     """All settings of one run."""
 
     equation: dict[str, Any]
