@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
-from pdesim.errors import ConfigError, clip
+from pdesim.errors import ConfigError, OutputError, clip
 from pdesim.files import as_path, check_folder
 from pdesim.output.reader import find_snapshots
 from pdesim.render.colors import Palette
@@ -24,6 +26,10 @@ from pdesim.settings import Animation, Montage
 
 #: pixels of the longer side of a still, unless ``animation.size`` is set
 STILL_SIZE = 1024
+#: the smallest value of ``animation.size``
+SMALLEST_SIZE = 64
+#: the size of a film in bytes grows with this power of its width
+GROWTH_OF_SIZE = 1.6
 #: the layouts that show all times in one still
 WHOLE_RUN = ("sheet", "space_time")
 
@@ -88,6 +94,7 @@ def draw_frames(stream: FrameStream | FrameGroup, destination: Path | None = Non
             return _draw_still(stream, target, stream.animation.size or STILL_SIZE)
         try:
             _draw_film(stream, target, kind)
+            _limit_size(stream, target)
             return target
         except LookChanged as change:
             wasted += change.frames
@@ -111,6 +118,29 @@ def _draw_film(stream: FrameStream | FrameGroup, target: Path, kind: str) -> Non
         frames = stream.frames(scene.look, scene.times)  # type: ignore[arg-type]
         pictures = (scene.draw(*one) for one in frames)
         write(temporary, pictures, scene.palette.rgb, fps)
+
+
+def _limit_size(stream: FrameStream | FrameGroup, target: Path) -> None:
+    """Draw a film that is larger than ``animation.max_mb`` again, with fewer pixels.
+
+    Raises:
+        OutputError: if it is larger even with the smallest size.
+    """
+    most = stream.animation.max_mb
+    if most is None or (taken := target.stat().st_size / 1e6) <= most:
+        return
+    with Image.open(target) if target.suffix == ".gif" else nullcontext() as image:
+        drawn = min(SIZE, *image.size) if image else SIZE
+    now = stream.animation.size or drawn
+    if now <= SMALLEST_SIZE:
+        raise OutputError(
+            f"{target} takes {taken:.2f} MB with {now} pixels, more than animation.max_mb={most:g}",
+            "animation.every=2 or a larger animation.max_mb",
+        )
+    size = int(now * min(0.9, (0.95 * most / taken) ** (1 / GROWTH_OF_SIZE)))
+    smaller = stream.animation.model_copy(update={"size": max(SMALLEST_SIZE, size)})
+    with open_stream(stream.reader.path, smaller) as again:
+        draw_frames(again, target)
 
 
 def _draw_still(stream: FrameStream | FrameGroup, target: Path, size: int) -> Path:

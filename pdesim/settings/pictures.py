@@ -54,6 +54,9 @@ class Animation(Section):
     colors: Annotated[int, Field(ge=8, le=240)] | None = Field(
         default=None, description="an integer from 8 to 240, or null for an automatic choice"
     )
+    max_mb: Annotated[float, Field(ge=0.01)] | None = Field(
+        default=None, description="megabytes, at least 0.01, or null for no limit"
+    )
     every: Annotated[int, Field(ge=1)] = 1
     slice: Annotated[float, Field(ge=0, le=1)] = 0.5
 

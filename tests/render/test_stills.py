@@ -8,7 +8,7 @@ from made_pictures import SMALL, color, flat, frames_of, picture_of, waves, writ
 from PIL import Image
 
 import pdesim
-from pdesim.errors import ConfigError
+from pdesim.errors import ConfigError, OutputError
 from pdesim.render import render
 from pdesim.render.quantity import check_picture
 from pdesim.settings import Animation
@@ -75,3 +75,17 @@ def test_the_command_draws_a_still_and_then_a_film(command, tmp_path):
 def test_curves_are_stills_too(tmp_path):
     run = write(tmp_path / "run", {"u": waves(4)[:, 0]})
     assert still(run, time=2.0).shape[1] > 64
+
+
+@pytest.mark.parametrize("size", [None, 300])
+def test_a_film_is_drawn_with_fewer_pixels_if_it_is_too_large(tmp_path, size):
+    random = np.random.default_rng(1)
+    run = write(tmp_path, {"u": random.random((6, 64, 64))})
+    free = render(run, Animation(size=size))
+    whole, pixels = free.stat().st_size, Image.open(free).size
+    limited = render(run, Animation(size=size, max_mb=0.5 * whole / 1e6))
+    assert limited.stat().st_size <= 0.5 * whole
+    assert 0.4 * pixels[0] < Image.open(limited).size[0] < pixels[0]
+    assert len(frames_of(limited)) == 6
+    with pytest.raises(OutputError, match=r"more than animation\.max_mb=0\.01"):
+        render(run, Animation(size=size, max_mb=0.01))
