@@ -26,11 +26,12 @@ def check_playable(plan: Plan) -> None:
     _check_boundary(problem)
 
 
-def _refuse(problem: Problem, reason: str, expected: str) -> ConfigError:
+def _refuse(problem: Problem, reason: str, expected: str, hint: str = "") -> ConfigError:
+    name = problem.equation.name
     return ConfigError(
-        f"pdesim play does not apply to {problem.equation.name}: {reason}",
+        f"pdesim play does not apply to {name}: {reason}",
         expected,
-        _HINT.format(f"equation={problem.equation.name}"),
+        hint or _HINT.format(f"equation={name}"),
     )
 
 
@@ -81,7 +82,12 @@ def _check_grid(problem: Problem) -> None:
 def _check_operators(problem: Problem) -> None:
     scheme, periodic = problem.discretisation, problem.boundary.periodic_axes
     if scheme.is_spectral:
-        raise _refuse(problem, "operators=spectral needs transforms", "operators=stencil")
+        raise _refuse(
+            problem,
+            "operators=spectral needs transforms",
+            "operators=stencil",
+            "operators=stencil operators.order=6 has smaller errors than the default order 2",
+        )
     if scheme.order > 2 and not all(periodic):
         raise _refuse(
             problem,
