@@ -28,8 +28,8 @@ _PATH_ERRORS = (
 
 #: commands; each is implemented by the module of the same name in this package
 COMMANDS = (
-    "list", "new", "analyze", "fit", "play", "render", "resume", "branch", "rerun", "recover", "info",
-    "compare", "export", "dataset", "verify", "converge", "bench", "schema", "completion",
+    "list", "new", "analyze", "fit", "play", "render", "resume", "branch", "rerun", "recover",
+    "info", "compare", "export", "dataset", "verify", "converge", "bench", "schema", "completion",
 )  # fmt: skip
 
 #: a command that the scripts of ``pdesim completion`` call

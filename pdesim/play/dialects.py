@@ -1,8 +1,8 @@
 """Statements in GLSL and JavaScript, written by the walk that evaluates formulas.
 
-:class:`pdesim.formula.Evaluator` computes with the operators and functions of its values. Here these
-values are :class:`Code`: the name of a variable whose assignment has been written. A formula thus
-has the same meaning in a page as in a run, and repeated subexpressions are computed once.
+:class:`pdesim.formula.Evaluator` computes with the operators and functions of its values. Here
+these values are :class:`Code`: the name of a variable whose assignment has been written. A formula
+thus has the same meaning in a page as in a run, and repeated subexpressions are computed once.
 """
 
 from __future__ import annotations

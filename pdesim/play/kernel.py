@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
-import numpy as np
 import sympy
 
 from pdesim.errors import ConfigError
@@ -50,6 +49,25 @@ class Function:
     name: str
     inner: str
     reads: int
+
+
+#: the weights of the cells from the face inwards, and a term of the boundary value in GLSL
+Rule = tuple[tuple[float, ...], str]
+
+
+@dataclass(frozen=True)
+class Ghost:
+    """The value of a ghost cell: the statements before it, and a sum of interior cells.
+
+    Attributes:
+        lines: statements. If there are no rules, the last one returns the value.
+        rules: the sum, and another one for undefined boundary values.
+        singular: the condition in GLSL under which the second rule applies.
+    """
+
+    lines: tuple[str, ...]
+    rules: tuple[Rule, ...] = ()
+    singular: str = ""
 
 
 class Kernel:
@@ -180,60 +198,64 @@ class Kernel:
         for axis in reversed(range(self.grid.dimensions)):
             outer = name if axis == 0 else f"{name}_{self.grid.axes[axis]}"
             component = f"p.{self.grid.axes[axis]}"
-            count = self.grid.points[axis]
             if sides[axis][0].kind == "periodic":
-                lines = [f"{component} = wrap({component}, {count});"]
+                wrapped = f"{component} = wrap({component}, {self.grid.points[axis]});"
+                lines = [wrapped, f"return {function}(p);"]
             else:
-                lines = []
-                for side, beyond in enumerate((f"{component} < 0", f"{component} >= {count}")):
-                    wall = sides[axis][side]
-                    ghost = self._ghost(function, wall, axis, side, around, extra)
-                    lines.append(f"if ({beyond}) {{ {' '.join(ghost)} }}")
-            self._define("float", outer, "ivec2 p", [*lines, f"return {function}(p);"])
+                ghosts = [self._ghost(sides[axis][n], axis, n, around, extra) for n in (0, 1)]
+                lines = self._between(ghosts, function, axis)
+            self._define("float", outer, "ivec2 p", lines)
             function = outer
         return Function(name, inside, reads)
 
+    def _between(self, ghosts: Sequence[Ghost], function: str, axis: int) -> list[str]:
+        """Return the statements of a function that is extended beyond both sides of an axis.
+
+        The function inside is called in one place. Compilers of shaders copy functions into their
+        callers, so that nested operators with three calls for each axis would take minutes.
+        """
+        name, points = self.grid.axes[axis], self.grid.points[axis]
+        most = max((len(w) for ghost in ghosts for w, _ in ghost.rules), default=1)
+        lines = [f"float g = 0.0, w[{most}]; int n = 1, inward = 0; w[0] = 1.0;"]
+        for side, ghost in enumerate(ghosts):
+            beyond, first = (
+                (f"p.{name} < 0", 0) if side == 0 else (f"p.{name} >= {points}", points - 1)
+            )
+            lines += [f"if ({beyond}) {{", *ghost.lines]
+            lines += [f"p.{name} = {first}; inward = {1 - 2 * side};"] if ghost.rules else []
+            for number, (weights, value) in enumerate(ghost.rules):
+                setting = "".join(f" w[{k}] = {GLSL.number(w)};" for k, w in enumerate(weights))
+                rule = f"{{ n = {len(weights)}; g = {value};{setting} }}"
+                lines.append(f"if ({ghost.singular}) {rule}" if number else rule)
+            lines.append("}")
+        step = "ivec2(k * inward, 0)" if axis == 0 else "ivec2(0, k * inward)"
+        if most == 1:
+            return [*lines, f"return w[0] * {function}(p) + g;"]
+        loop = f"for (int k = 0; k < n; k++) g += w[k] * {function}(p + {step});"
+        return [*lines, loop, "return g;"]
+
     def _ghost(
-        self,
-        function: str,
-        wall: BoundaryCondition,
-        axis: int,
-        side: int,
-        around: Function | None,
-        extra: int,
-    ) -> list[str]:
-        """Return the statements that return the value of the ghost cell beyond a side."""
+        self, wall: BoundaryCondition, axis: int, side: int, around: Function | None, extra: int
+    ) -> Ghost:
+        """Return how the value of the ghost cell beyond a side follows from interior cells."""
         if wall.kind == "pointwise" and around is not None:
-            return [f"return {around.name}(p);"]
+            return Ghost((f"return {around.name}(p);",))
         points, order = self.grid.points[axis], self.problem.discretisation.order
-        read = self._reader(function, axis, side)
-        known = min(order + extra, points)
-        extrapolated = _weighted(extrapolation_weights(1, known)[0], read)
         if wall.kind == "extrapolated":
-            return [f"return {extrapolated};"]
+            return Ghost((), ((_extrapolated(min(order + extra, points)), "0.0"),))
         body = Body(self, inside=False, face=(axis, side))
         value = body.writer.text(body.value(wall.value))
+        lines = tuple(body.writer.lines)
         if wall.kind == HELD:
-            return [*body.writer.lines, f"return {value};"]
+            return Ghost((*lines, f"return {value};"))
         known = cells_read(wall, points, order, extra)
         weights, value_weights = ghost_weights(wall, self.grid.spacing[axis], 1, known)
-        ghost = _weighted(weights[0], read)
-        if wall.value != 0:
-            ghost += f" + {GLSL.number(value_weights[0])} * {value}"
+        term = f"{GLSL.number(value_weights[0])} * {value}" if wall.value != 0 else "0.0"
+        rules: tuple[Rule, ...] = ((tuple(weights[0].tolist()), term),)
         if not may_be_singular(wall):
-            return [*body.writer.lines, f"return {ghost};"]
-        plain = _weighted(extrapolation_weights(1, min(order, points))[0], read)
-        singular = f"isnan({value}) || isinf({value})"
-        return [*body.writer.lines, f"return {singular} ? {plain} : {ghost};"]
-
-    def _reader(self, function: str, axis: int, side: int) -> Callable[[int], str]:
-        def read(number: int) -> str:
-            """Return the value of a cell, numbered from the face inwards."""
-            index = self.grid.points[axis] - 1 - number if side else number
-            place = f"ivec2({index}, p.y)" if axis == 0 else f"ivec2(p.x, {index})"
-            return f"{function}({place})"
-
-        return read
+            return Ghost(lines, rules)
+        plain = (_extrapolated(min(order, points)), "0.0")
+        return Ghost(lines, (*rules, plain), f"isnan({value}) || isinf({value})")
 
     def _name(self) -> str:
         return f"q{len(self.texts)}"
@@ -242,10 +264,8 @@ class Kernel:
         self.texts.append(f"{kind} {name}({arguments}) {{\n  " + "\n  ".join(lines) + "\n}")
 
 
-def _weighted(weights: np.ndarray, read: Callable[[int], str]) -> str:
-    """Return a weighted sum of cells as GLSL."""
-    terms = [f"{GLSL.number(w)} * {read(number)}" for number, w in enumerate(weights) if w]
-    return " + ".join(terms) or "0.0"
+def _extrapolated(known: int) -> tuple[float, ...]:
+    return tuple(extrapolation_weights(1, known)[0].tolist())
 
 
 class Body:
@@ -289,8 +309,9 @@ class Body:
         if name == "r":
             ends = zip(grid.origin, grid.extent, strict=True)
             centres = [origin + 0.5 * extent for origin, extent in ends]
-            squares = [(self.value(sympy.Symbol(a, real=True)) - c) for a, c in zip(grid.axes, centres, strict=True)]
-            return self.writer.call("root", reduce(lambda a, b: a + b, [s * s for s in squares]))
+            names = [sympy.Symbol(axis, real=True) for axis in grid.axes]
+            apart = [self.value(s) - c for s, c in zip(names, centres, strict=True)]
+            return self.writer.call("root", reduce(lambda a, b: a + b, [d * d for d in apart]))
         return grid.extent[grid.axes.index(name.removeprefix("L"))]
 
     def _coordinate(self, axis: int) -> Code | float:

@@ -92,10 +92,8 @@ def _terms(node: sympy.Expr, symbols: set[sympy.Symbol]) -> Terms:
             for monomial, coefficient in _terms(part, symbols).items():
                 total[monomial] = total.get(monomial, sympy.S.Zero) + coefficient
         return total
-    if isinstance(node, sympy.Pow):
-        factors = [node.base] * int(node.exp)
-    else:
-        factors = list(node.args)
+    is_power = isinstance(node, sympy.Pow)
+    factors = [node.base] * int(node.exp) if is_power else list(node.args)
     product: Terms = {(): sympy.S.One}
     for factor in factors:
         product = _times(product, _terms(factor, symbols))

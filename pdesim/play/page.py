@@ -13,11 +13,11 @@ from importlib.resources import files
 import matplotlib
 import numpy as np
 
+from pdesim.plan import Plan
 from pdesim.play.kernel import Kernel
 from pdesim.play.limit import Jacobian, build_jacobian
 from pdesim.play.refuse import check_playable
 from pdesim.play.stepping import Stepping, build_stepping
-from pdesim.plan import Plan
 
 #: colour maps in addition to that of the settings
 COLORMAPS = ("viridis", "magma", "inferno", "cividis", "RdBu_r", "coolwarm", "twilight", "gray")

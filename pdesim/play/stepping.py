@@ -67,10 +67,10 @@ def build_stepping(plan: Plan) -> Stepping:
     dt = time_step(automatic, linearised, stepper, plan.times).dt
     if settings.time.dt != "auto":
         dt = min(dt, float(settings.time.dt))
-    name = settings.stepper.name
-    note = ""
-    if name not in ("auto", stepper.method.name):
-        note = f"the page uses stepper={stepper.method.name}, since {name} is not an explicit method with fixed steps"
+    name, used, note = settings.stepper.name, stepper.method.name, ""
+    if name not in ("auto", used):
+        reason = f"{name} is not an explicit method with fixed steps"
+        note = f"the page uses stepper={used}, since {reason}"
     assert isinstance(stepper, RungeKutta)
     return Stepping(stepper, dt, longest, linearised, note)
 
