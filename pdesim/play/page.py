@@ -24,7 +24,7 @@ COLORMAPS = ("viridis", "magma", "inferno", "cividis", "RdBu_r", "coolwarm", "tw
 #: the parts of the page, in the order in which the browser runs them
 SCRIPTS = ("limit.js", "engine.js", "drawing.js", "view.js")
 #: at 60 pictures per second, the run of the settings takes about this number of seconds
-SECONDS = 60
+SECONDS = 20
 MOST_STEPS_PER_PICTURE = 64
 #: forbids every connection; the scripts and styles are in the page itself
 POLICY = (

@@ -72,13 +72,14 @@ class ColourPicture {
   }
 }
 
+// The margins above and below a curve, as a fraction of the height of the picture.
+const MARGIN = 0.05;
+
 // A 1-D field as a curve.
 class Curve {
   constructor(engine, canvas) {
     this.engine = engine;
     this.canvas = canvas;
-    canvas.width = 1280;
-    canvas.height = 640;
     canvas.style.aspectRatio = "2 / 1";
   }
 
@@ -86,10 +87,13 @@ class Curve {
 
   draw(field, [low, high], values) {
     const { canvas, engine } = this, context = canvas.getContext("2d");
-    const style = getComputedStyle(canvas), { width, height } = canvas, margin = 24;
-    const y = (value) => height - margin - (value - low) / (high - low) * (height - 2 * margin);
+    const ratio = window.devicePixelRatio, wide = Math.round(canvas.clientWidth * ratio);
+    if (canvas.width !== wide) Object.assign(canvas, { width: wide, height: Math.round(wide / 2) });
+    const style = getComputedStyle(canvas), { width, height } = canvas;
+    const share = (value) => MARGIN + (value - low) / (high - low) * (1 - 2 * MARGIN);
+    const y = (value) => height * (1 - share(value));
     context.clearRect(0, 0, width, height);
-    context.lineWidth = 2;
+    context.lineWidth = ratio;
     if (low < 0 && high > 0) {
       context.strokeStyle = style.getPropertyValue("--line");
       context.beginPath();
@@ -97,7 +101,7 @@ class Curve {
       context.lineTo(width, y(0));
       context.stroke();
     }
-    context.lineWidth = 3;
+    context.lineWidth = 2 * ratio;
     context.lineJoin = "round";
     context.strokeStyle = style.getPropertyValue("--accent");
     context.beginPath();

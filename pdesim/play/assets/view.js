@@ -24,8 +24,10 @@ class Page {
     this.slow = 1;
     this.firstRate = this.stability.reaction(this.engine.parameters, this.cells());
     this.controls();
+    const aspect = curve ? 2 : data.extent[0] / data.extent[1];
+    document.querySelector(".frame").style.setProperty("--aspect", aspect);
     if (curve) {
-      document.querySelector(".frame").classList.add("wide");
+      document.querySelector(".scale").classList.add("curve");
       element("map-row").hidden = element("value-row").hidden = element("bar").hidden = true;
     }
     this.updateStep();
@@ -251,8 +253,9 @@ class Page {
 
   draw() {
     this.picture.draw(this.field, this.limits, this.measured);
-    element("low").textContent = shown(this.limits[0]);
-    element("high").textContent = shown(this.limits[1]);
+    const curve = this.data.dimensions === 1;
+    element("low").textContent = (curve ? "lowest: " : "") + shown(this.limits[0]);
+    element("high").textContent = (curve ? "highest: " : "") + shown(this.limits[1]);
     this.showStatus();
   }
 
@@ -348,8 +351,8 @@ class Page {
   paint(x, y) {
     const [low, high] = this.limits, radius = Number(element("radius").value) * this.data.extent[0];
     let value = Number(element("value").value);
-    // on a curve, the height of the pointer is the value; the curve keeps a margin of 24 pixels
-    if (this.data.dimensions === 1) value = low + (y * 640 - 24) / (640 - 48) * (high - low);
+    // on a curve, the height of the pointer is the value
+    if (this.data.dimensions === 1) value = low + (y - MARGIN) / (1 - 2 * MARGIN) * (high - low);
     if (!Number.isFinite(value)) return;
     this.engine.paint(this.field, x, y, radius, value);
     if (!this.playing) {
