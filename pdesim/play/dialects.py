@@ -47,12 +47,15 @@ class Dialect:
         return f"({text})" if value < 0 or text.startswith("-") else text
 
 
-_PLAIN = ("sin", "cos", "tan", "exp", "log", "sinh", "cosh", "asin", "acos", "atan", "sign")
+_PLAIN = ("exp", "log", "sinh", "cosh", "sign")
+_ANGLES = ("sin", "cos", "tan", "asin", "acos", "atan")
 
 GLSL = Dialect(
     {"number": "float", "condition": "bool"},
     {
         **{name: name for name in _PLAIN},
+        "sin": "sine", "cos": "cosine", "tan": "tangent", "asin": "arc_sine",
+        "acos": "arc_cosine", "atan": "arc_tangent",
         "tanh": "tangent_h", "Arctan2": "angle", "Abs": "abs", "Minimum": "min", "Maximum": "max",
         "Floor": "floor", "Ceil": "ceil", "Mod": "modulo", "erf": "error_function",
         "Heaviside": "heaviside", "Sinc": "sinc", "power": "power", "root": "root",
@@ -63,7 +66,7 @@ GLSL = Dialect(
 JAVASCRIPT = Dialect(
     {"number": "const", "condition": "const"},
     {
-        **{name: f"Math.{name}" for name in _PLAIN},
+        **{name: f"Math.{name}" for name in (*_PLAIN, *_ANGLES)},
         "tanh": "Math.tanh", "Arctan2": "Math.atan2", "Abs": "Math.abs", "Minimum": "Math.min",
         "Maximum": "Math.max", "Floor": "Math.floor", "Ceil": "Math.ceil", "Mod": "modulo",
         "erf": "errorFunction", "Heaviside": "heaviside", "Sinc": "sinc", "power": "power",

@@ -112,7 +112,8 @@ def _times(first: Terms, second: Terms) -> Terms:
 def _samples(problem: Problem, linearised: Linearised) -> tuple[list[int], list[int]]:
     """Return the indices of sampled wave vectors and cells.
 
-    They are those that decide about the limit at the configured parameters, and evenly spaced ones.
+    They are those that decide about the limit at the configured parameters, those at which the
+    symbol of an operator is extreme, and evenly spaced ones.
     """
     arrays = linearised.names.items()
     waves = max([np.size(v) for name, v in arrays if name.startswith("symbol_")], default=1)
@@ -122,9 +123,19 @@ def _samples(problem: Problem, linearised: Linearised) -> tuple[list[int], list[
     if selected.size and selected.max() >= waves * cells:
         selected = np.zeros(1, int)
     return (
-        _thinned(np.unique(selected // cells), waves, WAVES),
+        sorted({*_thinned(np.unique(selected // cells), waves, WAVES), *_extremes(linearised)}),
         _thinned(np.unique(selected % cells), cells, CELLS),
     )
+
+
+def _extremes(linearised: Linearised) -> set[int]:
+    """Return the wave vectors at which a part of the symbol of an operator is extreme."""
+    found = set()
+    for name, symbol in linearised.names.items():
+        if name.startswith("symbol_"):
+            for part in (np.ravel(np.real(symbol)), np.ravel(np.imag(symbol))):
+                found |= {int(part.argmin()), int(part.argmax())}
+    return found
 
 
 def _thinned(deciding: np.ndarray, count: int, most: int) -> list[int]:

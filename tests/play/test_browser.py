@@ -45,7 +45,7 @@ def chromium():
 
 @pytest.mark.parametrize("name", CASES)
 def test_fields_after_steps_are_those_of_a_run(name, chromium, tmp_path, placement):
-    """In float32, to 1e-4 of the size of the field: GLSL allows errors of functions of 1e-5."""
+    """In float32, to 1e-4 of the size of the field: rounding errors grow over 200 steps."""
     from pdesim.engine.simulation import Simulation
 
     overrides = ("grid=64", *CASES[name])
@@ -203,5 +203,5 @@ def test_the_page_fits_on_a_phone(scheme, chromium, tmp_path):
     size = {"width": 360, "height": 720}
     with opened(chromium, tmp_path, *GRAY_SCOTT, viewport=size, color_scheme=scheme) as page:
         assert page.run("return document.documentElement.scrollWidth") <= 360
-        light = page.run("return getComputedStyle(document.body).backgroundColor") > "rgb(2"
-        assert light == (scheme == "light")
+        color = page.run("return getComputedStyle(document.body).backgroundColor")
+        assert (int(color.removeprefix("rgb(").split(",")[0]) > 128) == (scheme == "light")

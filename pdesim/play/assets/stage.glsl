@@ -38,8 +38,56 @@ float tangent_h(float a) {
   return tanh(clamp(a, -10.0, 10.0));
 }
 
+// sin, cos and atan of GLSL may have errors of 5e-4. These have the accuracy of float32: Taylor
+// series after a reduction to [-pi/4, pi/4]; pi/2 is the sum of two numbers, the first of 8 bits.
+vec2 sine_and_cosine(float a) {
+  float n = floor(a * 0.6366197723675814 + 0.5);
+  float z = (a - n * 1.5703125) - n * 4.838267948966e-4;
+  float q = z * z;
+  float s = z * (1.0 - q / 6.0 * (1.0 - q / 20.0 * (1.0 - q / 42.0 * (1.0 - q / 72.0))));
+  float c = 1.0 - q / 2.0 * (1.0 - q / 12.0 * (1.0 - q / 30.0 * (1.0 - q / 56.0 * (1.0 - q / 90.0))));
+  int quarter = int(mod(n, 4.0));
+  vec2 turned = quarter % 2 == 0 ? vec2(s, c) : vec2(c, -s);
+  return quarter < 2 ? turned : -turned;
+}
+
+float sine(float a) {
+  return sine_and_cosine(a).x;
+}
+
+float cosine(float a) {
+  return sine_and_cosine(a).y;
+}
+
+float tangent(float a) {
+  vec2 both = sine_and_cosine(a);
+  return both.x / both.y;
+}
+
+// the angle of the point (x, y), by the Taylor series of atan up to tan(pi/8)
 float angle(float y, float x) {
-  return x == 0.0 && y == 0.0 ? 0.0 : atan(y, x);
+  float high = max(abs(x), abs(y)), low = min(abs(x), abs(y));
+  if (high == 0.0) return 0.0;
+  bool far = low > 0.41421356 * high;
+  float z = far ? (low - high) / (low + high) : low / high;
+  float q = z * z, series = 0.0;
+  for (int n = 15; n >= 1; n -= 2) series = 1.0 / float(n) - q * series;
+  float result = z * series + (far ? 0.7853981633974483 : 0.0);
+  if (abs(y) > abs(x)) result = 1.5707963267948966 - result;
+  if (x < 0.0) result = 3.141592653589793 - result;
+  return y < 0.0 ? -result : result;
+}
+
+float arc_tangent(float a) {
+  return angle(a, 1.0);
+}
+
+float arc_sine(float a) {
+  return abs(a) > 1.0 ? UNDEFINED : angle(a, sqrt((1.0 - a) * (1.0 + a)));
+}
+
+float arc_cosine(float a) {
+  return abs(a) > 1.0 ? UNDEFINED : angle(sqrt((1.0 - a) * (1.0 + a)), a);
 }
 
 float modulo(float a, float b) {
@@ -90,9 +138,9 @@ float sinc(float a, float order) {
     }
     return total * pow(3.141592653589793, order);
   }
-  float value = sin(z) / z;
+  float value = sine(z) / z;
   for (int m = 1; m <= int(order); m++) {
-    value = (sin(z + float(m) * 1.5707963267948966) - float(m) * value) / z;
+    value = (sine(z + float(m) * 1.5707963267948966) - float(m) * value) / z;
   }
   return value * pow(3.141592653589793, order);
 }
