@@ -25,7 +25,7 @@ from pdesim.play.dialects import JAVASCRIPT, Code, Writer, library
 from pdesim.steppers.stability import Linearised
 
 #: the largest number of cells and of wave vectors that the page samples
-CELLS, WAVES = 48, 120
+CELLS, WAVES = 24, 40
 #: Fourier symbols of a monomial -> its coefficient
 Terms = dict[tuple[sympy.Symbol, ...], sympy.Expr]
 

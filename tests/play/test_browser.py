@@ -187,8 +187,8 @@ def test_the_limit_of_changed_parameters_is_that_of_pdesim(
         if stepping.stepper.method.name == method:
             expected = stable_step(stepping.stepper, stepping.linearised, 1e3)
             assert limit == pytest.approx(expected, rel=0.02)
-        page.run("pdesim.step(400)")
-        assert dt <= limit and np.abs(page.values("u")).max() < 10
+        page.run("for (let n = 0; n < 40; n++) pdesim.step(10)")
+        assert dt <= 0.93 * limit and np.abs(page.values("u")).max() < 20
 
 
 def test_a_solution_that_is_not_finite_is_reported(chromium, tmp_path):

@@ -20,7 +20,8 @@ class Page {
     this.stepsPerPicture = data.stepsPerPicture;
     this.playing = false;
     this.brushPlace = [0.5, 0.5];
-    this.lastCheck = { limits: -Infinity, step: -Infinity };
+    this.checked = -Infinity;
+    this.checkTime = 0;
     this.slow = 1;
     this.firstRate = this.stability.reaction(this.engine.parameters, this.cells());
     this.controls();
@@ -165,8 +166,8 @@ class Page {
   cells() {
     const { names, cells } = this.data.limit, { engine, data } = this;
     if (names.length === 0) return [[]];
-    const values = engine.values(), count = engine.nx * engine.ny, chosen = new Set();
-    for (let n = 0; n < 24; n++) chosen.add(Math.floor(n * count / 24));
+    const values = this.measured ?? engine.values(), count = engine.nx * engine.ny, chosen = new Set();
+    for (let n = 0; n < 12; n++) chosen.add(Math.floor(n * count / 12));
     data.fields.forEach((_, k) => {
       let low = 0, high = 0;
       for (let n = 0; n < count; n++) {
@@ -200,7 +201,8 @@ class Page {
     const rate = stability.reaction(engine.parameters, cells);
     this.limit = limit;
     const accurate = rate > 0 ? Math.max(0.5, dt * this.firstRate) / rate : Infinity;
-    const stable = limit >= dt * (1 - 1e-6) ? dt : safety * limit;
+    // the page samples fewer wave vectors and cells than pdesim, whose limits differ by up to 2 %
+    const stable = safety * limit >= 0.98 * dt ? dt : safety * limit;
     const next = Math.min(dt, stable, accurate);
     if (next > 0) engine.dt = next;
     else this.say(`${this.data.stepper.name} has no stable time step for these parameters.`);
@@ -208,7 +210,7 @@ class Page {
 
   advance(count) {
     this.engine.step(count);
-    this.measure();
+    if (this.measure()) this.updateStep();
     this.draw();
   }
 
@@ -222,8 +224,8 @@ class Page {
   reset() {
     this.engine.reset();
     this.say("");
-    this.updateStep();
     this.measure();
+    this.updateStep();
     this.draw();
   }
 
@@ -240,15 +242,13 @@ class Page {
     this.previous = now;
   }
 
-  // Reads the state back from time to time; it waits for the graphics device.
+  // Reads the state back and adapts the time step, which may take a tenth of the time.
   check(now) {
-    const { lastCheck } = this, often = this.data.dimensions === 1 ? 0 : 200;
-    if (now - lastCheck.limits < often) return;
-    lastCheck.limits = now;
-    if (this.measure() && now - lastCheck.step > 1000) {
-      lastCheck.step = now;
-      this.updateStep();
-    }
+    if (now - this.checked < 10 * this.checkTime) return;
+    const begin = performance.now();
+    if (this.measure()) this.updateStep();
+    this.checked = now;
+    this.checkTime = performance.now() - begin;
   }
 
   draw() {
