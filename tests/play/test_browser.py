@@ -177,7 +177,7 @@ def test_the_page_runs_when_it_is_played(chromium, tmp_path):
 def test_the_limit_of_changed_parameters_is_that_of_pdesim(
     overrides, name, value, chromium, tmp_path
 ):
-    """To 2 %: the page samples fewer wave vectors."""
+    """To 7 %: the page has few samples of waves, and takes steps of 0.9 of the limit."""
     with opened(chromium, tmp_path, "grid=32", *overrides) as page:
         page.run(f"pdesim.set('{name}', {value})")
         limit, dt = page.run("return [pdesim.limit(), pdesim.dt]")
@@ -186,9 +186,9 @@ def test_the_limit_of_changed_parameters_is_that_of_pdesim(
         method = page.run("return pdesim.page.data.stepper.name")
         if stepping.stepper.method.name == method:
             expected = stable_step(stepping.stepper, stepping.linearised, 1e3)
-            assert limit == pytest.approx(expected, rel=0.02)
+            assert limit == pytest.approx(expected, rel=0.07)
         page.run("for (let n = 0; n < 40; n++) pdesim.step(10)")
-        assert dt <= 0.93 * limit and np.abs(page.values("u")).max() < 20
+        assert dt <= 0.95 * limit and np.abs(page.values("u")).max() < 20
 
 
 def test_a_solution_that_is_not_finite_is_reported(chromium, tmp_path):
