@@ -53,7 +53,7 @@ def build_page(plan: Plan, command: Sequence[str] = ()) -> tuple[str, tuple[str,
         "POLICY": POLICY,
         "TITLE": html.escape(title),
         "ABOUT": html.escape(plan.equation.about),
-        "EQUATION": html.escape(plan.equation.text),
+        "EQUATION": _lines(plan.equation.text),
         "STYLE": _asset("page.css"),
         "DATA": as_json(data),
         "JACOBIAN": f"const jacobianCoefficients = {jacobian.code};",
@@ -63,6 +63,11 @@ def build_page(plan: Plan, command: Sequence[str] = ()) -> tuple[str, tuple[str,
     pieces = page.split("@@")
     filled = [parts[piece] if number % 2 else piece for number, piece in enumerate(pieces)]
     return "".join(filled), (stepping.note,) if stepping.note else ()
+
+
+def _lines(text: str) -> str:
+    """Return lines of text as HTML, each of which may be wrapped."""
+    return "".join(f"<div>{html.escape(line)}</div>" for line in text.splitlines())
 
 
 def as_json(data: object) -> str:

@@ -36,7 +36,7 @@ class Page {
     element("value").value = shown(this.limits[1]);
     this.draw();
     this.showCommand();
-    this.canvas.addEventListener("webglcontextlost", () => {
+    computing.addEventListener("webglcontextlost", () => {
       this.play(false);
       this.say("The browser has stopped the graphics program. Load the page again.");
     });
