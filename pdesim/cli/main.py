@@ -28,8 +28,8 @@ _PATH_ERRORS = (
 
 #: commands; each is implemented by the module of the same name in this package
 COMMANDS = (
-    "list", "new", "analyze", "fit", "render", "resume", "branch", "rerun", "recover", "info",
-    "compare", "export", "dataset", "verify", "converge", "bench", "schema", "completion",
+    "list", "new", "analyze", "fit", "play", "render", "resume", "branch", "rerun", "recover",
+    "info", "compare", "export", "dataset", "verify", "converge", "bench", "schema", "completion",
 )  # fmt: skip
 
 #: a command that the scripts of ``pdesim completion`` call
@@ -66,6 +66,7 @@ pdesim: equations as text in YAML, run as fast TensorFlow programs on CPU or GPU
   pdesim new NAME                                an equation file to start from
   pdesim analyze equation=brusselator            steady states, their stability, patterns
   pdesim fit equation=heat data=film.h5 'fit={equation.D: [1e-4, 1e-2]}'   fit parameters to data
+  pdesim play equation=gray_scott --open         a page that computes it in the browser
   pdesim render PATH [animation.colormap=magma]  draw a run, or all runs of a sweep, again
   pdesim resume RUN [time.end=200]               resume a stopped run, bit for bit
   pdesim branch RUN [--at TIME] equation.F=0.05  a new run from a frame, with other settings

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import sympy
 import tensorflow as tf
 
 from pdesim.model.boundary_conditions import HELD, BoundaryCondition
 from pdesim.model.grid import Grid
 from pdesim.operators.ghost_weights import (
+    cells_read,
     clamped_weights,
-    extrapolation_points,
     extrapolation_weights,
     ghost_weights,
+    may_be_singular,
 )
 
 WallPair = tuple[BoundaryCondition, BoundaryCondition]
@@ -182,11 +182,6 @@ def ghost_layers(
     return [tf.where(known_value, *both) for both in zip(ghosts, instead, strict=True)]
 
 
-def cells_read(wall: BoundaryCondition, points: int, order: int, extra: int = 0) -> int:
-    """Return the number of interior cells from which the ghost cells of a side are computed."""
-    return min(extrapolation_points(order, points, wall.is_clamped) + extra, points)
-
-
 def _extrapolated(
     cell: Callable[[int], tf.Tensor], points: int, halo: int, order: int
 ) -> list[tf.Tensor]:
@@ -199,14 +194,3 @@ def _extrapolated(
 def condition_kinds(wall: BoundaryCondition) -> tuple:
     """Return the properties that fields must share to be extended in one operation."""
     return wall.kind, wall.a, wall.b, wall.is_clamped, may_be_singular(wall)
-
-
-def may_be_singular(wall: BoundaryCondition) -> bool:
-    """Whether a derived condition has a value that can be infinite or undefined at some points."""
-    value = wall.value
-    if not wall.derived or value.is_number:
-        return False
-    if value.has(sympy.log, sympy.tan):
-        return True
-    powers = value.atoms(sympy.Pow)
-    return any(not (p.exp.is_Integer and p.exp.is_positive) and p.base != sympy.E for p in powers)

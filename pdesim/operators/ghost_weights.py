@@ -34,6 +34,22 @@ def extrapolation_points(order: int, points: int, clamped: bool = False) -> int:
     return min(order - 1 if order == 2 or clamped else order, points)
 
 
+def cells_read(wall: BoundaryCondition, points: int, order: int, extra: int = 0) -> int:
+    """Return the number of interior cells from which the ghost cells of a side are computed."""
+    return min(extrapolation_points(order, points, wall.is_clamped) + extra, points)
+
+
+def may_be_singular(wall: BoundaryCondition) -> bool:
+    """Whether a derived condition has a value that can be infinite or undefined at some points."""
+    value = wall.value
+    if not wall.derived or value.is_number:
+        return False
+    if value.has(sympy.log, sympy.tan):
+        return True
+    powers = value.atoms(sympy.Pow)
+    return any(not (p.exp.is_Integer and p.exp.is_positive) and p.base != sympy.E for p in powers)
+
+
 @lru_cache(maxsize=64)
 def extrapolation_weights(halo: int, known: int) -> np.ndarray:
     """Return the weights in ``ghost[m] = sum_j weights[m, j]*u[j]``, shape ``(halo, known)``.
