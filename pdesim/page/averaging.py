@@ -6,7 +6,7 @@ import numpy as np
 
 
 def reduced_shape(shape: tuple[int, ...], most: int) -> tuple[int, ...]:
-    """Return the shape with the same ratio of sides and at most ``most`` cells on the longer side."""
+    """Return a shape of the same ratio, with at most ``most`` cells on the longer side."""
     longer = max(shape)
     if longer <= most:
         return shape

@@ -168,5 +168,3 @@ def colormaps(chosen: str) -> dict[str, str]:
         values = matplotlib.colormaps[name](np.linspace(0, 1, 256))[:, :3]
         colors[name] = np.rint(255 * values).astype(np.uint8).tobytes().hex()
     return colors
-
-

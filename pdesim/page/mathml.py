@@ -9,19 +9,15 @@ from pdesim.formula.language import DERIVATIVE_ALIASES, DERIVATIVES, powers_of
 from pdesim.page.document import escaped
 
 MAX_LENGTH, MAX_DEPTH = 4000, 80
-_GREEK = dict(
-    zip(
-        "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho "
-        "sigma tau upsilon phi chi psi omega".split(),
-        "αβγδεζηθικλμνξοπρστυφχψω",
-        strict=True,
-    )
+_LOWER = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma "
+    "tau upsilon phi chi psi omega"
 )
-_GREEK |= {"lam": "λ"} | {
-    name.capitalize(): letter
-    for name, letter in zip(
-        "gamma delta theta lambda xi pi sigma phi psi omega".split(), "ΓΔΘΛΞΠΣΦΨΩ", strict=True
-    )
+_UPPER = "Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega"
+_GREEK = {
+    **dict(zip(_LOWER.split(), "αβγδεζηθικλμνξοπρστυφχψω", strict=True)),
+    **dict(zip(_UPPER.split(), "ΓΔΘΛΞΠΣΦΨΩ", strict=True)),
+    "lam": "λ",  # lambda is a keyword in Python, and no name in formulas
 }
 #: how tightly a formula binds: sums, products, signs, powers, and what needs no parentheses
 _SUM, _PRODUCT, _SIGN, _POWER, _ATOM = range(5)
@@ -58,7 +54,11 @@ def name(text: str) -> str:
     letter = f"<mi>{escaped(_GREEK.get(base, base))}</mi>"
     if not below:
         return letter
-    inner = f"<mn>{below}</mn>" if below.isdecimal() else f"<mi>{escaped(_GREEK.get(below, below))}</mi>"
+    inner = (
+        f"<mn>{below}</mn>"
+        if below.isdecimal()
+        else f"<mi>{escaped(_GREEK.get(below, below))}</mi>"
+    )
     return f"<msub>{letter}{inner}</msub>"
 
 
@@ -92,7 +92,7 @@ def block(rows: Sequence[tuple[str, str]]) -> str:
         rows: the MathML of the left and the right side of each equation.
     """
     cells = "".join(
-        f'<mtr><mtd class="left">{left}</mtd><mtd><mo>=</mo></mtd><mtd class="right">{right}</mtd></mtr>'
+        f'<mtr><mtd class="left">{left}</mtd><mtd><mo>=</mo></mtd><mtd>{right}</mtd></mtr>'
         for left, right in rows
     )
     return f'<math display="block"><mtable>{cells}</mtable></math>'
@@ -206,7 +206,10 @@ class _Typesetter:
             return f"<mrow><mo>∫</mo>{self.inside(argument, _PRODUCT, depth)}</mrow>", _PRODUCT
         if word == "gradient_squared":
             inner = self.inside(argument, _ATOM, depth)
-            return f"<msup><mrow><mo>|</mo><mo>∇</mo>{inner}<mo>|</mo></mrow><mn>2</mn></msup>", _POWER
+            return (
+                f"<msup><mrow><mo>|</mo><mo>∇</mo>{inner}<mo>|</mo></mrow><mn>2</mn></msup>",
+                _POWER,
+            )
         if word == "sqrt":
             return f"<msqrt>{self.part(argument, depth)[0]}</msqrt>", _ATOM
         if word == "exp":
@@ -233,7 +236,9 @@ def _derivative(word: str) -> str:
     total = sum(orders.values())
     above = "<mo>∂</mo>" if total == 1 else f"<msup><mo>∂</mo><mn>{total}</mn></msup>"
     below = "".join(
-        f"<mo>∂</mo><mi>{axis}</mi>" if n == 1 else f"<mo>∂</mo><msup><mi>{axis}</mi><mn>{n}</mn></msup>"
+        f"<mo>∂</mo><mi>{axis}</mi>"
+        if n == 1
+        else f"<mo>∂</mo><msup><mi>{axis}</mi><mn>{n}</mn></msup>"
         for axis, n in orders.items()
         if n
     )

@@ -162,7 +162,9 @@ def _shown(columns: Sequence[str], settings: Sequence[str]) -> list[str]:
 def _link(member: Member) -> str | None:
     """The page of a member, if there is one and its name needs no escapes in a URL."""
     plain = member.name.replace("_", "").replace("-", "").isalnum() and member.name.isascii()
-    return f"{member.name}/index.html" if plain and (member.folder / "index.html").exists() else None
+    return (
+        f"{member.name}/index.html" if plain and (member.folder / "index.html").exists() else None
+    )
 
 
 def _note(tiles: Sequence[Layer | None]) -> str:
@@ -184,5 +186,3 @@ def _cells(tile: Layer) -> int:
     for length in tile.stored:
         cells *= length
     return cells
-
-

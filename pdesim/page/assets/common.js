@@ -178,8 +178,11 @@ function numberText(value, digits = 5) {
 function roundedText(value, step) {
   if (!Number.isFinite(value)) return "no value";
   if (!(step > 0)) return numberText(value, 7);
-  const digits = Math.ceil(Math.log10(Math.abs(value) / step + 1)) + 1;
-  return `${numberText(value, Math.min(Math.max(digits, 1), 9))} ± ${numberText(step / 2, 1)}`;
+  const exponent = (number) => Math.floor(Math.log10(number));
+  const decimals = -exponent(step / 2); // those of the rounding error
+  const digits = Math.min(Math.max(1 + exponent(Math.abs(value) || step) + decimals, 1), 9);
+  const rounded = Math.abs(value) < step / 2 ? "0" : numberText(value, digits);
+  return `${rounded} ± ${numberText(step / 2, 1)}`;
 }
 
 // Returns round numbers between two ends, about `count` of them.

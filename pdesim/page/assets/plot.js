@@ -57,7 +57,7 @@ class Plot {
     if (low > high) return this.log ? [0.1, 1] : [0, 1];
     if (this.log) return high > low ? [low, high] : [low / 2, high * 2];
     // a range of rounding errors only would be drawn as noise
-    const least = 1e-6 * Math.max(Math.abs(low), Math.abs(high)) || 0.5;
+    const least = 1e-4 * Math.max(Math.abs(low), Math.abs(high)) || 0.5;
     const margin = high - low < least ? least : 0.05 * (high - low);
     return [low - margin, high + margin];
   }

@@ -109,9 +109,13 @@ const isText = (name) => rows.some((row) => {
 function tableCell(run, name) {
   const text = cell(run, name);
   const link = name === "number" && DATA.links[run];
-  const content = link ? create("a", { href: link, textContent: text }) : text;
+  // settings have all digits, results six; the title of a cell has all that are stored
+  const short = isNumber(text) && !DATA.settings.includes(name) ? shortResult(text) : text;
+  const content = link ? create("a", { href: link, textContent: text }) : short;
   return create("td", { className: isText(name) ? "text" : "", title: text }, [content]);
 }
+
+const shortResult = (text) => String(parseFloat(Number(text).toPrecision(6)));
 
 // --- Start -------------------------------------------------------------------------------------
 
