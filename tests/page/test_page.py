@@ -8,8 +8,8 @@ import re
 import h5py
 import numpy as np
 import pytest
-from made_pictures import waves, write
 from made_pages import data_of, frames_of, read
+from made_pictures import waves, write
 
 from pdesim.errors import OutputError
 from pdesim.page import write_page
