@@ -20,15 +20,20 @@ def parser() -> Parser:
     """Return the parser of the command's arguments."""
     result = Parser(
         "render",
-        "PATH [--film] [animation.NAME=VALUE ...] [montage.NAME=VALUE ...]",
-        "Draw the animation of a run, or the montage of a sweep, from the stored frames.",
+        "PATH [--film | --page] [animation.NAME=VALUE ...] [montage.NAME=VALUE ...]",
+        "Draw the animation of a run, or the montage of a sweep, from the stored frames, or write\n"
+        "an interactive page of them.",
         "  pdesim render RUN animation.colormap=magma animation=mp4\n"
         "  pdesim render RUN animation=png animation.time=1200\n"
         "  pdesim render SWEEP montage.x=F montage.y=k\n"
-        "  pdesim render SWEEP --film",
+        "  pdesim render SWEEP --film\n"
+        "  pdesim render RUN --page",
     )
     result.add_argument(
         "--film", action="store_true", help="a film of the members' last frames, one by one"
+    )
+    result.add_argument(
+        "--page", action="store_true", help="one HTML file, index.html, to be opened in a browser"
     )
     return result
 
@@ -46,6 +51,8 @@ def run(arguments: Sequence[str]) -> int:
     sweep = is_sweep(path)
     if options.film and not sweep:
         raise ConfigError(f"--film needs the folder of a sweep, and {path} is not one")
+    if options.film and options.page:
+        raise ConfigError("--film and --page are given", "one of them")
     sections = ("animation.", "animation=", *(["montage."] if sweep else []))
     for word in overrides:
         if not word.startswith(sections):
@@ -55,7 +62,7 @@ def run(arguments: Sequence[str]) -> int:
                 + (", or montage, such as montage.x=NAME" if sweep else ""),
             )
     if sweep:
-        return _render_sweep(path, overrides, options.film)
+        return _render_sweep(path, overrides, options.film, options.page)
     with reading(path), Snapshots(path) as snapshots:
         source = snapshots.path
         fields = snapshots.fields
@@ -63,11 +70,17 @@ def run(arguments: Sequence[str]) -> int:
             print(f"pdesim: {snapshots.recovery_hint}", file=sys.stderr)
         stored = snapshots.config
     animation = _settings(Animation, "animation", stored, overrides, fields)
-    print(render(source, animation))
+    print(_page(source, animation) if options.page else render(source, animation))
     return 0
 
 
-def _render_sweep(folder: Path, overrides: Sequence[str], as_film: bool) -> int:
+def _page(path: Path, animation: Animation) -> Path:
+    from pdesim.page import write_page
+
+    return write_page(path, animation)
+
+
+def _render_sweep(folder: Path, overrides: Sequence[str], as_film: bool, as_page: bool) -> int:
     from pdesim.files import reading
     from pdesim.output import Snapshots
     from pdesim.output.sweeps import find_members
@@ -81,6 +94,9 @@ def _render_sweep(folder: Path, overrides: Sequence[str], as_film: bool) -> int:
                 stored, fields = snapshots.config, snapshots.fields
             break
     animation = _settings(Animation, "animation", stored, overrides, fields)
+    if as_page:
+        print(_page(folder, animation))
+        return 0
     if as_film:
         print(film(folder, animation))
         return 0

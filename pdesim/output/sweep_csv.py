@@ -48,7 +48,16 @@ def write_sweep_csv(folder: str | Path) -> Path:
         OutputError: if the folder contains no runs, or the table cannot be written.
     """
     folder = as_path(folder)
-    members = find_members(folder)
+    columns, rows = sweep_table(find_members(folder))
+    _write(folder / FILE, columns, rows)
+    return folder / FILE
+
+
+def sweep_table(members: Sequence[Member]) -> tuple[list[str], list[dict[str, str]]]:
+    """Return the columns and the rows of ``sweep.csv``; see :func:`write_sweep_csv`.
+
+    A row contains the texts of the known values only.
+    """
     names = differing_settings(members)
     results = [_results(member) for member in members]
     known = dict.fromkeys(column for row in results for column in row)
@@ -62,8 +71,7 @@ def write_sweep_csv(folder: str | Path) -> Path:
         {**_settings(member, names), **result, **values}
         for member, result, values in zip(members, results, observed, strict=True)
     ]
-    _write(folder / FILE, list(columns), rows)
-    return folder / FILE
+    return list(columns), rows
 
 
 def _settings(member: Member, names: Sequence[str]) -> dict[str, str]:

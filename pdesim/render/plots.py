@@ -44,9 +44,9 @@ def diagnostics_plot(csv_path: str | Path, png_path: str | Path) -> Path:
         OutputError: if the table is missing, unreadable or empty, or the PNG cannot be written.
     """
     csv_path, png_path = as_path(csv_path), as_path(png_path)
-    table = _read(csv_path)
+    table = read_diagnostics(csv_path)
     fields = [name.removesuffix("_mean") for name in table if name.endswith("_mean")]
-    times, series, about = _observed(csv_path.parent / SERIES)
+    times, series, about = read_observed(csv_path.parent / SERIES)
     figure, grid = _axes(len(fields) + -(-len(series) // 2))
     for field, (left, right) in zip(fields, grid, strict=False):
         _draw_range(left, table, field, clip(field, LONGEST_NAME))
@@ -90,7 +90,7 @@ def _axes(rows: int) -> tuple[Figure, np.ndarray]:
     return figure, figure.subplots(rows, 2, squeeze=False, sharex=True, gridspec_kw=places)
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
+def read_diagnostics(path: Path) -> dict[str, np.ndarray]:
     """A mapping from the names of the columns to their values; a truncated last line is ignored."""
     if path.exists():
         check_own_file(path)  # reading a pipe or a device could block
@@ -139,7 +139,7 @@ def _draw_norm(axes: Axes, table: Mapping[str, np.ndarray], field: str, label: s
     axes.set_ylabel(f"‖{label}‖₂", **_LABEL)
 
 
-def _observed(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, str]]:
+def read_observed(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, str]]:
     """The times, values and descriptions of all series, thinned to what a figure can show."""
     if not path.exists():
         return np.empty(0), {}, {}

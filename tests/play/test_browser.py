@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from conftest import make_plan
-from made_pages import browser, opened
+from played_pages import browser, opened
 
 from pdesim.play.stepping import build_stepping
 from pdesim.steppers.stability import stable_step

@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 from conftest import make_plan
-from made_pages import unpacked
+from played_pages import unpacked
 
 from pdesim.cli.main import main
 from pdesim.errors import PdesimError
