@@ -68,7 +68,7 @@ pdesim: equations as text in YAML, run as fast TensorFlow programs on CPU or GPU
   pdesim fit equation=heat data=film.h5 'fit={equation.D: [1e-4, 1e-2]}'   fit parameters to data
   pdesim play equation=gray_scott --open         a page that computes it in the browser
   pdesim render PATH [animation.colormap=magma]  draw a run, or all runs of a sweep, again
-  pdesim render PATH --page               write an interactive page of a run or a sweep
+  pdesim render PATH --page                      write an interactive page of a run or a sweep
   pdesim resume RUN [time.end=200]               resume a stopped run, bit for bit
   pdesim branch RUN [--at TIME] equation.F=0.05  a new run from a frame, with other settings
   pdesim rerun RUN [--folder DIR]                compute a run again, and compare the result

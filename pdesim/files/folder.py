@@ -24,6 +24,7 @@ NAMES = (
     "converge",
     "diagnostics",
     "hydra",
+    "index.html",
     "initial",
     "lock",
     "montage",

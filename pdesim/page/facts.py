@@ -16,8 +16,8 @@ from pdesim.page import mathml
 from pdesim.page.document import escaped
 from pdesim.render.plots import read_diagnostics, read_observed
 
-#: largest number of points of a curve in the page
-MOST_POINTS = 1000
+#: largest number of points of a curve in the page, and of all curves together
+MOST_POINTS, ALL_POINTS = 1000, 20_000
 #: largest number of curves of observables and probes
 MOST_SERIES = 60
 #: largest numbers of equations and parameters that are typeset
@@ -110,28 +110,28 @@ def diagnostics(folder: Path) -> list[dict[str, Any]]:
     Every entry has the times and the values of one curve. Curves of one ``group`` are drawn
     together.
     """
-    curves: list[dict[str, Any]] = []
+    found: list[tuple[str, str, np.ndarray, np.ndarray, str]] = []
     try:
         table = read_diagnostics(folder / DIAGNOSTICS)
-        names = [name for name in table if name not in ("frame", "time")]
-        for name in names:
+        for name in (name for name in table if name not in ("frame", "time")):
             field, _, quantity = name.rpartition("_")
-            curves.append(_curve(quantity, field, table["time"], table[name]))
+            found.append((quantity, field, table["time"], table[name], ""))
     except OutputError:
         pass  # a page without them
     try:
         times, series, about = read_observed(folder / SERIES)
+        for name, values in list(series.items())[:MOST_SERIES]:
+            found.append(("observables and probes", name, times, values, about[name]))
     except OutputError:
-        return curves
-    for name, values in list(series.items())[:MOST_SERIES]:
-        curves.append(_curve("observables and probes", name, times, values, about[name]))
-    return curves
+        pass
+    most = max(2, min(MOST_POINTS, ALL_POINTS // max(len(found), 1)))
+    return [_curve(*curve, most) for curve in found]
 
 
 def _curve(
-    group: str, name: str, times: np.ndarray, values: np.ndarray, about: str = ""
+    group: str, name: str, times: np.ndarray, values: np.ndarray, about: str, most: int
 ) -> dict[str, Any]:
-    step = -(-len(times) // MOST_POINTS)
+    step = -(-len(times) // most)
     kept = [float(f"{value:.7g}") for value in values[::step]]
     return {
         "group": group,
@@ -139,7 +139,6 @@ def _curve(
         "about": about,
         "times": [float(f"{t:.9g}") for t in times[::step]],
         "values": kept,
-        "every": step,
     }
 
 

@@ -144,7 +144,7 @@ def _next_side(side: int, excess: float, curve: bool) -> int | None:
     guess = side / (excess if curve else excess**0.5)
     smaller = [one for one in SIDES if one < side]
     fitting = [one for one in smaller if one <= 1.08 * guess]
-    return (fitting or smaller[-1:] or [None])[0]
+    return fitting[0] if fitting else min(smaller, default=None)
 
 
 def find_layer_limits(

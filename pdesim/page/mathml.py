@@ -185,7 +185,7 @@ class _Typesetter:
         word, arguments = node.func.id, node.args
         word = DERIVATIVE_ALIASES.get(word, word)
         if word == "where" and len(arguments) == 3:
-            return self._cases(*arguments, depth)
+            return self._cases(arguments[0], arguments[1], arguments[2], depth)
         if len(arguments) == 1 and (found := self._of_one(word, arguments[0], depth)):
             return found
         inner = "<mo>,</mo>".join(self.part(one, depth)[0] for one in arguments)

@@ -21,6 +21,8 @@ from pdesim.settings import Animation
 MOST_FRAMES = 101
 #: compressed bytes of all frames; the text of the page needs a third more for them
 BUDGET = 3_300_000
+#: the part of it that the field that is shown first may take, if there are several
+FIRST_PART = 0.55
 
 
 def run_page(path: Path, animation: Animation) -> str:
@@ -86,13 +88,15 @@ def pack_layers(
 ) -> list[Layer]:
     """Return a layer per quantity, which together take at most ``BUDGET`` bytes.
 
-    The quantity that is shown first is packed first, and what it leaves is shared by the others.
+    The quantity that is shown first may take ``FIRST_PART`` of them; the others share what is left.
     """
     order = sorted(names, key=lambda name: name != first)
     packed: dict[str, Layer] = {}
     rest = BUDGET
     for number, name in enumerate(order):
-        layer = pack_layer(path, name, animation, frames, rest // (len(order) - number))
+        share = rest / (len(order) - number)
+        budget = share if number else max(share, FIRST_PART * BUDGET)
+        layer = pack_layer(path, name, animation, frames, int(budget))
         packed[name] = layer
         rest -= len(layer.data)
     return [packed[name] for name in names]
