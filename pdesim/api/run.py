@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pdesim.api.picture import Picture, draw
 from pdesim.errors import MissingExtraError, OutputError, PdesimError
 from pdesim.files import as_path
 from pdesim.output import RunFolder, Snapshots, find_snapshots, read_series
 from pdesim.output.run_folder import SERIES
+from pdesim.output.summary import summarize
 from pdesim.settings import Animation
 
 if TYPE_CHECKING:
@@ -97,6 +99,35 @@ class Run:
         variables = {n: ("time", v, {"long_name": about[n]}) for n, v in values.items()}
         return xarray.Dataset(variables, coords={"time": times})
 
+    def plot(
+        self, field: str | None = None, time: float | None = None, **animation: Any
+    ) -> Picture:
+        """Draw one frame.
+
+        >>> run.plot("v", time=1200, theme="dark")  # doctest: +SKIP
+
+        Args:
+            field: a field or a formula; None: the field of the run's animation.
+            time: the frame nearest to this time is drawn; None: the last frame.
+            animation: other settings of ``animation``, such as ``colormap="magma"``.
+
+        Raises:
+            ConfigError: for an unknown field or setting, or a time outside the run.
+        """
+        given = {"field": field} if field is not None else {}
+        return self._drawn({**given, **animation, "name": "png", "time": time})
+
+    def animate(self, field: str | None = None, **animation: Any) -> Picture:
+        """Draw the frames as a GIF; the arguments are those of :meth:`plot`.
+
+        ``name="mp4"`` draws an MP4, with ``pip install "pdesim[mp4]"``.
+        """
+        given = {"field": field} if field is not None else {}
+        return self._drawn({"name": "gif", "time": None, **given, **animation})
+
+    def _drawn(self, changed: Mapping[str, Any]) -> Picture:
+        return draw(self.folder, self.settings.get("animation") or {}, changed)
+
     def __repr__(self) -> str:
         try:
             with self.snapshots as snapshots:
@@ -117,7 +148,27 @@ class Run:
             return f"<pre>{html.escape(repr(self))}</pre>"
         source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
         caption = html.escape(repr(self)[1:-1])
-        return f'<figure><img src="{source}"><figcaption>{caption}</figcaption></figure>'
+        return (
+            f'<figure><img src="{source}"><figcaption>{caption}</figcaption></figure>'
+            f"{self._table()}"
+        )
+
+    def _table(self) -> str:
+        """Return a table of the fields in the last frame as HTML; empty without readable frames."""
+        try:
+            found = summarize(self.folder)
+        except PdesimError:
+            return ""
+        head = "".join(
+            f"<th>{text}</th>" for text in ("", "min", "max", "mean", "drift of the mean")
+        )
+        rows = (
+            (name, *(f"{x:.5g}" for x in (f.min, f.max, f.mean)), f"{f.drift:+.3g}")
+            for name, f in found.fields.items()
+        )
+        cells = ("".join(f"<td>{html.escape(text)}</td>" for text in row) for row in rows)
+        body = "".join(f"<tr>{row}</tr>" for row in cells)
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
     def _picture_data(self) -> tuple[str, bytes]:
         picture = self.picture

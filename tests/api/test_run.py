@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import pdesim
-from pdesim.errors import OutputError
+from pdesim.errors import ConfigError, OutputError, PdesimError
 
 WORDS = {
     "grid": [16, 8],
@@ -110,3 +110,28 @@ def test_a_removed_run_has_no_values(run, tmp_path):
     for read in (gone.to_xarray, gone.series, lambda: gone.settings):
         with pytest.raises(OutputError, match="does not exist"):
             read()
+
+
+def test_plots_and_animations(run, tmp_path):
+    still = run.plot("u", time=0.01, size=64, theme="dark")
+    assert repr(still).startswith("<Picture: PNG, ") and picture(still._repr_html_())[0] == "png"
+    film = run.animate(size=64)
+    kind, image = picture(film._repr_html_())
+    assert (kind, image.n_frames) == ("gif", 3)
+    saved = film.save(tmp_path / "film.gif")
+    assert saved.read_bytes() == film.data
+    with pytest.raises(ConfigError, match="does not end in"):
+        film.save(tmp_path / "film.png")
+    with pytest.raises(ConfigError, match=r"animation\.theme"):
+        run.plot(theme="blue")
+    with pytest.raises(ConfigError, match=r"animation\.time"):
+        run.plot(time=5)
+    with pytest.raises(PdesimError, match="v"):
+        run.animate("v")
+
+
+def test_a_notebook_shows_a_table_of_the_fields(run):
+    cells = re.findall("<td>(.*?)</td>", run._repr_html_())
+    with run.snapshots as snapshots:
+        last = snapshots["u"][-1]
+    assert cells[:3] == ["u", f"{last.min():.5g}", f"{last.max():.5g}"]
