@@ -19,6 +19,7 @@ from pdesim.render.movie import frame_rate, replacing, write_gif, write_mp4, wri
 from pdesim.render.quantity import check_still
 from pdesim.render.row import build_picture
 from pdesim.render.scene import ALL_COLORS
+from pdesim.render.spectrum import spectrum_picture
 from pdesim.render.stills import contact_sheet, space_time
 from pdesim.render.streams import FrameGroup, open_stream
 from pdesim.render.time_format import check_time_format
@@ -102,7 +103,7 @@ def draw_frames(stream: FrameStream | FrameGroup, destination: Path | None = Non
 
 def _kind(stream: FrameStream | FrameGroup, destination: Path | None) -> str:
     """The format: a single frame becomes a PNG, unless a file is given; a whole run always."""
-    if stream.animation.layout in WHOLE_RUN:
+    if stream.animation.layout in (*WHOLE_RUN, "spectrum"):
         return "png"
     if stream.animation.name != "png" and (destination is not None or len(stream.times) > 1):
         return stream.animation.name
@@ -157,6 +158,8 @@ def _still_of(stream: FrameStream | FrameGroup, size: int) -> tuple[np.ndarray, 
     if isinstance(stream, FrameStream) and layout in WHOLE_RUN:
         return (contact_sheet if layout == "sheet" else space_time)(stream, size)
     frame = _frame_at(stream.animation.time, stream.reader.times)
+    if isinstance(stream, FrameStream) and layout == "spectrum":
+        return spectrum_picture(stream, size, frame)
     scene = build_picture(stream, size, ALL_COLORS)
     return scene.draw(frame, stream.values(frame)), scene.palette  # type: ignore[arg-type]
 

@@ -16,11 +16,12 @@ class Animation(Section):
     time: float | None = Field(
         default=None, description="the time of a PNG, a number, or null for the last frame"
     )
-    layout: Literal["single", "fields", "sheet", "space_time", "slices", "projection"] | None = (
-        Field(
-            default=None,
-            description="single, fields, sheet, space_time, slices, projection, or null",
-        )
+    layout: (
+        Literal["single", "fields", "sheet", "space_time", "slices", "projection", "spectrum"]
+        | None
+    ) = Field(
+        default=None,
+        description="single, fields, sheet, space_time, slices, projection, spectrum, or null",
     )
     field: str | None = None
     colormap: str = "viridis"
