@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from pdesim import files
 from pdesim.errors import ConfigError
 from pdesim.formula import is_condition, names_in
 from pdesim.model.boundary_conditions import Boundary, build_boundary
@@ -23,6 +24,8 @@ from pdesim.operators.problem import Problem, check_problem, with_nested_derivat
 from pdesim.output.checkpoint import Checkpoint
 from pdesim.settings import Settings
 
+#: proportions that differ by less than this are those of an image whose pixels are rounded
+SAME_SHAPE = 0.02
 NO_OBSTACLE = (
     "warning: domain.mask={formula} contains no cell: a cell is part of an obstacle where the "
     "formula is above 0.5, or a true condition"
@@ -76,6 +79,7 @@ def build_problem(
         notes = (*notes, NO_OBSTACLE.format(formula=settings.domain.mask))
     equation = with_nested_derivatives(equation, boundary, scheme, mask)
     arrays = _arrays(settings, grid, boundary, equation)
+    notes += _stretched_images(initial, grid)
     problem = Problem(equation, grid, boundary, scheme, mask, arrays)
     check_problem(problem)
     check_arrays(problem)
@@ -96,6 +100,22 @@ def initial_values(
     names = problem.parameters
     state = initial.evaluate(problem.grid, periodic, names, settings.seed, start, drawn_on)
     return state if problem.mask is None else problem.mask.fill(state)
+
+
+def _stretched_images(initial: InitialConditions, grid: Grid) -> tuple[str, ...]:
+    """Return notes on images whose sides have other proportions than those of the domain."""
+    if grid.dimensions != 2:
+        return ()
+    notes, (x, y) = [], grid.extent
+    for name in initial.images:
+        width, height = files.picture_size(name) or (0, 0)
+        if height and abs(width / height - x / y) > SAME_SHAPE * x / y:
+            kept = f"domain.extent=[{x:g},{x * height / width:g}]"
+            notes.append(
+                f"note: {name} with {width} x {height} pixels is stretched to the domain of "
+                f"{x:g} x {y:g}; {kept} keeps its shape"
+            )
+    return tuple(notes)
 
 
 def _arrays(

@@ -37,7 +37,15 @@ from pdesim.files.hdf5 import (
     read_attributes,
     reading,
 )
-from pdesim.files.inputs import StoredFrame, memory, read_cells, read_frame, read_picture, resize
+from pdesim.files.inputs import (
+    StoredFrame,
+    memory,
+    picture_size,
+    read_cells,
+    read_frame,
+    read_picture,
+    resize,
+)
 from pdesim.files.interpolation import check_interpolations
 from pdesim.files.readers import register
 from pdesim.files.replace import (
@@ -83,6 +91,7 @@ __all__ = [
     "not_made",
     "open_hdf5",
     "open_hdf5_for_writing",
+    "picture_size",
     "printable",
     "read_array",
     "read_attributes",

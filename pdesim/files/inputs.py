@@ -82,6 +82,17 @@ def read_picture(path: str | Path) -> np.ndarray:
     return values[::-1]
 
 
+def picture_size(path: str | Path) -> tuple[int, int] | None:
+    """Return the width and the height of an image in pixels; None if it cannot be read."""
+    from PIL import Image
+
+    try:
+        with Image.open(as_path(path), formats=FORMATS) as picture:
+            return picture.size
+    except Exception:  # reported by read_picture
+        return None
+
+
 def _check_parts(picture: Any, path: Path) -> None:
     """Check that decoding an image does not take a long time or a large amount of memory.
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import make_plan
 from PIL import Image
 
 from pdesim.errors import OutputError
@@ -142,3 +143,15 @@ def test_a_tall_picture_is_read_in_few_bands(tmp_path):
     values = np.arange(8 * 2**16, dtype=np.uint8).reshape(2**16, 8)
     Image.fromarray(values).save(tmp_path / "tall.png")
     assert np.array_equal(read_picture(tmp_path / "tall.png"), values[::-1].astype("f4") / 255)
+
+
+@pytest.mark.parametrize(
+    ("grid", "note"), [("[32,32]", True), ("[32,16]", False), ("[33,16]", False), ("[16,32]", True)]
+)
+def test_an_image_is_not_stretched_without_a_note(tmp_path, monkeypatch, grid, note):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(np.zeros((100, 200), np.uint8)).save("wide.png")
+    extent = "domain.extent=[4,2]" if grid.startswith("[33") else "domain.extent=1"
+    plan = make_plan("equation=heat", f"grid={grid}", extent, "initial.u='image(\"wide.png\")'")
+    found = [text for text in plan.notes if "is stretched to the domain" in text]
+    assert len(found) == note and all("domain.extent=[1,0.5]" in text for text in found)
