@@ -13,22 +13,6 @@ def reduced_shape(shape: tuple[int, ...], most: int) -> tuple[int, ...]:
     return tuple(max(1, round(n * most / longer)) for n in shape)
 
 
-def overlaps(cells: int, fewer: int) -> np.ndarray:
-    """Return the fractions of the old cells in every new cell along an axis.
-
-    Args:
-        cells: the number of cells.
-        fewer: the number of new cells, which divide the same length equally.
-
-    Returns:
-        An array of shape ``(fewer, cells)``, whose rows have the sum 1.
-    """
-    edges = np.arange(fewer + 1) * cells / fewer
-    old = np.arange(cells)
-    common = np.minimum(edges[1:, None], old + 1) - np.maximum(edges[:-1, None], old)
-    return np.clip(common, 0, None) * fewer / cells
-
-
 def average(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Return the means over the cells of a coarser grid, as float64.
 
@@ -43,14 +27,31 @@ def average(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     if values.shape == shape:
         return values
     finite = np.isfinite(values)
-    if finite.all():
-        return _apply(values, shape)
-    weight = _apply(finite.astype(np.float64), shape)
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"):  # sums of the largest numbers may overflow
+        if finite.all():
+            return _apply(values, shape)
+        weight = _apply(finite.astype(np.float64), shape)
         means = _apply(np.where(finite, values, 0.0), shape) / weight
     return np.where(weight > 1e-9, means, np.nan)
 
 
 def _apply(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    values = values @ overlaps(values.shape[-1], shape[-1]).T
-    return overlaps(values.shape[0], shape[0]) @ values if values.ndim == 2 else values
+    for axis, fewer in enumerate(shape):
+        values = np.swapaxes(_means(np.swapaxes(values, axis, -1), fewer), axis, -1)
+    return values
+
+
+def _means(values: np.ndarray, fewer: int) -> np.ndarray:
+    """Return the means over ``fewer`` equal parts of the last axis, which may cut cells.
+
+    They are differences of the integral up to the ends of the parts, which takes no more memory
+    than the frame.
+    """
+    cells = values.shape[-1]
+    if cells == fewer:
+        return values
+    ends = np.arange(fewer + 1) * cells / fewer
+    whole = np.minimum(ends.astype(int), cells - 1)
+    integral = np.cumsum(values, axis=-1)
+    before = np.where(whole > 0, integral[..., whole - 1], 0.0)
+    return np.diff(before + (ends - whole) * values[..., whole], axis=-1) * fewer / cells

@@ -39,14 +39,13 @@ def run_page(path: Path, animation: Animation) -> str:
     with Snapshots(path) as snapshots:
         source, fields, config = snapshots.path, snapshots.ordered_fields, snapshots.config
         times, time_unit = snapshots.frame_times(fields), snapshots.unit_of("time")
-        reference = config.get("equation")
+        equation_title = str(snapshots.attributes.get("equation_title", ""))
     frames = choose_frames(len(times))
     first = animation.field or fields[0]
     names = [*fields] if first in fields else [first, *fields]
     layers = pack_layers(source, names, first, animation, frames)
     own = source.name == SNAPSHOTS
-    title = run.equation if not run.title else run.equation.replace("_", " ")
-    title = str(config.get("label") or "") or _title(reference) or title or source.parent.name
+    title = str(config.get("label") or "") or equation_title or run.equation or source.parent.name
     data = {
         "times": times[frames],
         "clock": clock_texts(times[frames]),
@@ -70,11 +69,6 @@ def run_page(path: Path, animation: Animation) -> str:
         downloads=facts.downloads(source.parent) if own else "",
         note=escaped(note(layers, run, len(frames))),
     )
-
-
-def _title(equation: object) -> str:
-    title = equation.get("title") if isinstance(equation, dict) else None
-    return title if isinstance(title, str) else ""
 
 
 def choose_frames(count: int) -> list[int]:

@@ -74,7 +74,7 @@ def run(tmp_path_factory):
     values[:, 3:6, 4:8] = np.nan
     folder = write(tmp_path_factory.mktemp("pages") / "run", {"u": values, "v": values**2})
     rows = [
-        f"{t},{t},{u.mean()},{v.mean()}"
+        f"{t},{t},{np.nanmean(u)},{np.nanmean(v)}"
         for t, (u, v) in enumerate(zip(values, values, strict=True))
     ]
     (folder / "diagnostics.csv").write_text("\n".join(["frame,time,u_mean,v_mean", *rows, ""]))
@@ -223,6 +223,7 @@ def test_the_probe_reads_values(run, show):
 def test_diagnostics_are_interactive(run, show):
     page = show(run)
     page.locator("#curves").scroll_into_view_if_needed()
+    settled(page)
     box = page.locator("#curves").bounding_box()
     x = page.evaluate("curves.toX(4.2)")
     page.mouse.click(box["x"] + x, box["y"] + 100)
@@ -239,6 +240,7 @@ def test_diagnostics_are_interactive(run, show):
     assert page.evaluate("curves.zoom") == pytest.approx([2, 6], abs=0.05)
     page.keyboard.press("Escape")
     assert page.evaluate("curves.zoom") is None
+    settled(page)
     before = page.evaluate("byId('curves').toDataURL()")
     page.locator("#legend input").first.uncheck()
     settled(page)

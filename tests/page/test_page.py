@@ -160,10 +160,12 @@ def test_means_over_cells():
     values = RANDOM.normal(size=(12, 18))
     assert reduced_shape((512, 300), 256) == (256, 150)
     blocks = values.reshape(6, 2, 6, 3).mean(axis=(1, 3))
-    assert np.allclose(average(values, (6, 6)), blocks, rtol=1e-13, atol=1e-13)
+    assert np.allclose(average(values, (6, 6)), blocks, rtol=1e-12, atol=1e-13)
     for shape in ((5, 7), (12, 18), (1, 1)):
         found = average(values, shape)
         assert found.shape == shape and found.mean() == pytest.approx(values.mean(), rel=1e-12)
+    long = average(np.arange(5_000_000.0), (1000,))  # in little memory
+    assert np.allclose(long, np.arange(1000) * 5000 + 2499.5, rtol=1e-9)
     values[:6, :9] = np.nan
     found = average(values, (2, 2))
     assert np.isnan(found[0, 0]) and found[1, 1] == pytest.approx(values[6:, 9:].mean())

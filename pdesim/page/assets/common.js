@@ -179,7 +179,7 @@ function roundedText(value, step) {
   if (!Number.isFinite(value)) return "no value";
   if (!(step > 0)) return numberText(value, 7);
   const exponent = (number) => Math.floor(Math.log10(number));
-  const decimals = -exponent(step / 2); // those of the rounding error
+  const decimals = -exponent(parseFloat((step / 2).toPrecision(1))); // those of the rounding error
   const digits = Math.min(Math.max(1 + exponent(Math.abs(value) || step) + decimals, 1), 9);
   const rounded = Math.abs(value) < step / 2 ? "0" : numberText(value, digits);
   return `${rounded} ± ${numberText(step / 2, 1)}`;

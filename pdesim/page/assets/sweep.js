@@ -24,6 +24,7 @@ async function showTiles({ limits = false } = {}) {
   }
   const codes = await decoded.get(chosen);
   if (field() !== chosen) return; // another field was chosen meanwhile
+  document.body.dataset.curve = chosen.tiles.some((tile) => tile && tile.curve);
   if (limits) look.setLimits(chosen.limits);
   const [across, upwards] = ["across", "upwards"].map((id) => byId(id).value);
   const texts = (name) => (name ? rows.map((_, run) => cell(run, name)) : null);
