@@ -33,6 +33,8 @@ SMALLEST_SIZE = 64
 GROWTH_OF_SIZE = 1.6
 #: the layouts that show all times in one still
 WHOLE_RUN = ("sheet", "space_time")
+#: the layouts that are always drawn as a PNG
+STILLS = (*WHOLE_RUN, "spectrum")
 
 
 def render(source: str | Path, animation: Animation, destination: str | Path | None = None) -> Path:
@@ -103,7 +105,7 @@ def draw_frames(stream: FrameStream | FrameGroup, destination: Path | None = Non
 
 def _kind(stream: FrameStream | FrameGroup, destination: Path | None) -> str:
     """The format: a single frame becomes a PNG, unless a file is given; a whole run always."""
-    if stream.animation.layout in (*WHOLE_RUN, "spectrum"):
+    if stream.animation.layout in STILLS:
         return "png"
     if stream.animation.name != "png" and (destination is not None or len(stream.times) > 1):
         return stream.animation.name

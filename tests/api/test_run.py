@@ -118,6 +118,8 @@ def test_plots_and_animations(run, tmp_path):
     film = run.animate(size=64)
     kind, image = picture(film._repr_html_())
     assert (kind, image.n_frames) == ("gif", 3)
+    sheet = run.animate(layout="sheet", size=64)
+    assert sheet.kind == "png" and picture(sheet._repr_html_())[1].format == "PNG"
     saved = film.save(tmp_path / "film.gif")
     assert saved.read_bytes() == film.data
     with pytest.raises(ConfigError, match="does not end in"):
