@@ -320,9 +320,9 @@ def test_wrong_faces_of_obstacles_are_noticed(orders, monkeypatch, kind):
 
 def test_ghost_cells_of_a_lower_order_are_noticed(orders, monkeypatch):
     """The ghosts of order 2 beside the stencils of order 4."""
-    from pdesim.operators import ghost_cells
+    from pdesim.operators import ghost_weights
 
-    monkeypatch.setattr(ghost_cells, "extrapolation_points", lambda order, points, clamped: 1)
+    monkeypatch.setattr(ghost_weights, "extrapolation_points", lambda order, points, clamped: 1)
     plan = make_plan("equation=heat", "boundary=neumann", "operators.order=4", *BASE)
     assert not orders.measure_space(plan.problem, SHORT).passed
 
