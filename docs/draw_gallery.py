@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pdesim
-from pdesim.api.picture import draw
 
 #: name -> the equation, and other settings
 RUNS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -87,8 +86,7 @@ def section(folder: Path, name: str) -> str:
 def figure(
     folder: Path, run: pdesim.Run, place: str, number: int, settings: Mapping[str, Any]
 ) -> str:
-    stored = {**(run.settings.get("animation") or {}), "name": "gif"}
-    picture = draw(run.folder, stored, settings)
+    picture = run.animate(**settings)
     path = picture.save(folder / f"{place}_{number}.{picture.kind}")
     words = " ".join(f"animation.{key}={value}" for key, value in settings.items()) or "default"
     return f'<figure><img src="{path.name}"><figcaption>{html.escape(words)}</figcaption></figure>'

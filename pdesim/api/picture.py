@@ -11,7 +11,6 @@ from typing import Any
 
 from pdesim.errors import ConfigError
 from pdesim.files import as_path, check_folder
-from pdesim.output import Snapshots
 from pdesim.settings import Animation, read_section
 
 
@@ -66,12 +65,9 @@ def draw(folder: Path, stored: Mapping[str, Any], changed: Mapping[str, Any]) ->
         ConfigError: for invalid settings.
         OutputError: if the run cannot be read.
     """
-    from pdesim.render import STILLS, render
+    from pdesim.render import render
 
     animation = read_section(Animation, {**stored, **changed}, "animation")
     with tempfile.TemporaryDirectory() as place:
-        with Snapshots(folder) as snapshots:
-            still = len(snapshots) == 1 or animation.layout in STILLS
-        kind = "png" if still else animation.name
-        drawn = render(folder, animation, Path(place) / f"picture.{kind}")
+        drawn = render(folder, animation, place)
         return Picture(drawn.read_bytes(), drawn.suffix[1:])

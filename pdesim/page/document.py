@@ -44,29 +44,38 @@ def json_text(value: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def asset(name: str) -> str:
-    """Return the text of a file in ``pdesim/page/assets``."""
-    return resources.files("pdesim.page").joinpath("assets", name).read_text(encoding="utf-8")
+def asset(name: str, package: str = "pdesim.page") -> str:
+    """Return the text of a file in the folder ``assets`` of a package."""
+    return resources.files(package).joinpath("assets", name).read_text(encoding="utf-8")
 
 
-def document(template: str, scripts: Sequence[str], data: Any, **parts: str) -> str:
+def document(
+    template: str,
+    scripts: Sequence[str],
+    data: Any,
+    package: str = "pdesim.page",
+    code: Sequence[str] = (),
+    **parts: str,
+) -> str:
     """Return a document.
 
     Args:
         template: the name of the template, an asset in which ``{{name}}`` stands for a part.
         scripts: the names of the scripts, assets.
         data: the value that the scripts read.
+        package: the package of the assets; its style is ``page.css``.
+        code: generated scripts, which run before the others.
         parts: HTML for the other names in the template.
     """
-    style = asset("page.css")
-    script = "\n".join(asset(name) for name in scripts)
+    style = asset("page.css", package)
+    script = "\n".join([*code, *(asset(name, package) for name in scripts)])
     policy = (
         f"default-src 'none'; script-src {_digest(script)}; style-src {_digest(style)}; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
     known = parts | {"policy": policy, "style": style, "script": script, "data": json_text(data)}
     # in one pass, so that {{ }} in a text from a file is not replaced
-    return re.sub(r"\{\{(\w+)\}\}", lambda match: known[match[1]], asset(template))
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: known[match[1]], asset(template, package))
 
 
 def _digest(text: str) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
+from rich.filesize import decimal
 
 from pdesim.errors import OutputError
 from pdesim.output.run_folder import DIAGNOSTICS, SERIES, SNAPSHOTS
@@ -22,11 +22,6 @@ MOST_POINTS, ALL_POINTS = 1000, 20_000
 MOST_SERIES = 60
 #: largest numbers of equations and parameters that are typeset
 MOST_EQUATIONS, MOST_PARAMETERS = 16, 60
-#: the colour maps that a page offers
-COLORMAPS = (
-    "viridis", "magma", "inferno", "plasma", "cividis", "turbo", "twilight", "gray",
-    "RdBu_r", "coolwarm", "PuOr_r", "Spectral_r",
-)  # fmt: skip
 #: files of a run or a sweep that a page links to
 _LINKED = (
     SNAPSHOTS, "snapshots.xdmf", DIAGNOSTICS, SERIES, "sweep.csv", "animation.gif", "animation.mp4",
@@ -148,22 +143,6 @@ def downloads(folder: Path) -> str:
     for name in _LINKED:
         path = folder / name
         if path.is_file() and not path.is_symlink():
-            size = _size_text(path.stat().st_size)
+            size = decimal(path.stat().st_size)
             items.append(f'<li><a href="{name}" download>{name}</a> <small>{size}</small></li>')
     return "".join(items)
-
-
-def _size_text(size: int) -> str:
-    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size >= factor:
-            return f"{size / factor:.3g} {unit}"
-    return f"{size} bytes"
-
-
-def colormaps(chosen: str) -> dict[str, str]:
-    """Return the colours of colour maps, 256 times red, green and blue as hexadecimal digits."""
-    colors = {}
-    for name in dict.fromkeys((chosen, *COLORMAPS)):
-        values = matplotlib.colormaps[name](np.linspace(0, 1, 256))[:, :3]
-        colors[name] = np.rint(255 * values).astype(np.uint8).tobytes().hex()
-    return colors

@@ -12,6 +12,7 @@ from pdesim.output.reader import Snapshots
 from pdesim.output.run_folder import SNAPSHOTS
 from pdesim.output.summary import Summary, summarize
 from pdesim.page import facts
+from pdesim.page.colormaps import colormaps
 from pdesim.page.document import document, escaped
 from pdesim.page.layers import Layer, pack_layer
 from pdesim.render.ticks import clock_texts
@@ -52,7 +53,7 @@ def run_page(path: Path, animation: Animation) -> str:
         "timeUnit": time_unit,
         "first": names.index(first),
         "layers": [layer.as_json() for layer in layers],
-        "colormaps": facts.colormaps(animation.colormap),
+        "colormaps": colormaps(animation.colormap),
         "colormap": animation.colormap,
         "fps": animation.fps,
         "diagnostics": facts.diagnostics(source.parent) if own else [],

@@ -10,6 +10,7 @@ from pdesim.errors import ConfigError, OutputError
 from pdesim.output.sweep_csv import sweep_table
 from pdesim.output.sweeps import Member, differing_settings, find_members, short_names
 from pdesim.page import facts
+from pdesim.page.colormaps import colormaps
 from pdesim.page.document import document, escaped
 from pdesim.page.layers import Layer, find_layer_limits, pack_layer
 from pdesim.render.field_reader import open_field
@@ -57,7 +58,7 @@ def sweep_page(folder: Path, animation: Animation) -> str:
         "rows": [[row.get(name, "") for name in columns] for row in rows],
         "links": [_link(member) for member in members],
         "fields": [_field(name, tiles[name], animation) for name in fields],
-        "colormaps": facts.colormaps(animation.colormap),
+        "colormaps": colormaps(animation.colormap),
         "colormap": animation.colormap,
     }
     config = next((m.settings for m in members if m.complete), {})

@@ -3,34 +3,26 @@
 from __future__ import annotations
 
 import base64
-import html
-import json
 import shlex
 import zlib
 from collections.abc import Sequence
-from importlib.resources import files
 
-import matplotlib
 import numpy as np
 
+from pdesim.page.colormaps import colormaps
+from pdesim.page.document import asset, document, escaped
 from pdesim.plan import Plan
 from pdesim.play.kernel import Kernel
 from pdesim.play.limit import Jacobian, build_jacobian
 from pdesim.play.refuse import check_playable
 from pdesim.play.stepping import Stepping, build_stepping
 
-#: colour maps in addition to that of the settings
-COLORMAPS = ("viridis", "magma", "inferno", "cividis", "RdBu_r", "coolwarm", "twilight", "gray")
+PACKAGE = "pdesim.play"
 #: the parts of the page, in the order in which the browser runs them
 SCRIPTS = ("limit.js", "engine.js", "drawing.js", "view.js")
 #: at 60 pictures per second, the run of the settings takes about this number of seconds
 SECONDS = 20
 MOST_STEPS_PER_PICTURE = 64
-#: forbids every connection; the scripts and styles are in the page itself
-POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-    "img-src data: blob:; base-uri 'none'; form-action 'none'"
-)
 
 
 def build_page(plan: Plan, command: Sequence[str] = ()) -> tuple[str, tuple[str, ...]]:
@@ -47,33 +39,22 @@ def build_page(plan: Plan, command: Sequence[str] = ()) -> tuple[str, tuple[str,
     stepping = build_stepping(plan)
     jacobian = build_jacobian(plan.problem, stepping.linearised)
     data = _data(plan, stepping, jacobian, command)
-    title = plan.equation.title or plan.equation.name
-    page = _asset("page.html")
-    parts = {
-        "POLICY": POLICY,
-        "TITLE": html.escape(title),
-        "ABOUT": html.escape(plan.equation.about),
-        "EQUATION": _lines(plan.equation.text),
-        "STYLE": _asset("page.css"),
-        "DATA": as_json(data),
-        "JACOBIAN": f"const jacobianCoefficients = {jacobian.code};",
-        "SCRIPT": "\n".join(map(_asset, SCRIPTS)),
-    }
-    # in one pass, so that nothing in the settings is taken for a name of a part
-    pieces = page.split("@@")
-    filled = [parts[piece] if number % 2 else piece for number, piece in enumerate(pieces)]
-    return "".join(filled), (stepping.note,) if stepping.note else ()
+    page = document(
+        "page.html",
+        SCRIPTS,
+        data,
+        PACKAGE,
+        ['"use strict";', f"const jacobianCoefficients = {jacobian.code};"],
+        title=escaped(plan.equation.title or plan.equation.name),
+        about=escaped(plan.equation.about),
+        equation=_lines(plan.equation.text),
+    )
+    return page, (stepping.note,) if stepping.note else ()
 
 
 def _lines(text: str) -> str:
     """Return lines of text as HTML, each of which may be wrapped."""
-    return "".join(f"<div>{html.escape(line)}</div>" for line in text.splitlines())
-
-
-def as_json(data: object) -> str:
-    """Return JSON that cannot end the element of HTML that contains it."""
-    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    return "".join(f"<div>{escaped(line)}</div>" for line in text.splitlines())
 
 
 def shaders(plan: Plan) -> str:
@@ -81,11 +62,9 @@ def shaders(plan: Plan) -> str:
     kernel = Kernel(plan.problem)
     definitions = kernel.build()
     uniforms = "\n".join(f"uniform float {name};" for name in kernel.parameters.values())
-    return _asset("stage.glsl").replace("@PARAMETERS@", uniforms).replace("@RHS@", definitions)
-
-
-def _asset(name: str) -> str:
-    return (files("pdesim.play") / "assets" / name).read_text(encoding="utf-8")
+    return (
+        asset("stage.glsl", PACKAGE).replace("@PARAMETERS@", uniforms).replace("@RHS@", definitions)
+    )
 
 
 def _data(plan: Plan, stepping: Stepping, jacobian: Jacobian, command: Sequence[str]) -> dict:
@@ -110,7 +89,7 @@ def _data(plan: Plan, stepping: Stepping, jacobian: Jacobian, command: Sequence[
         "limit": dict(jacobian.tables),
         "shader": shaders(plan),
         "state": packed(plan.state),
-        "colormaps": {name: _colors(name) for name in _maps(animation.colormap)},
+        "colormaps": colormaps(animation.colormap),
         "limits": animation.limits,
         "command": [[word.partition("=")[0], shlex.quote(word)] for word in command],
     }
@@ -121,13 +100,3 @@ def packed(state: np.ndarray) -> str:
     cells = np.zeros((*state.shape[1:], 4), "<f4")
     cells[..., : len(state)] = np.moveaxis(state, 0, -1)
     return base64.b64encode(zlib.compress(cells.tobytes(), 9)).decode("ascii")
-
-
-def _maps(first: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((first, *COLORMAPS)))
-
-
-def _colors(name: str) -> str:
-    """Return the 256 colours of a colour map of Matplotlib, three bytes each, in base 64."""
-    colors = matplotlib.colormaps[name](np.linspace(0, 1, 256))[:, :3]
-    return base64.b64encode(np.rint(colors * 255).astype(np.uint8).tobytes()).decode("ascii")

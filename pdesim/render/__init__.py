@@ -2,7 +2,7 @@
 
 from pdesim.render.film import film
 from pdesim.render.montage import montage
-from pdesim.render.pictures import STILLS, poster, render
+from pdesim.render.pictures import poster, render
 from pdesim.render.plots import diagnostics_plot
 
-__all__ = ["STILLS", "diagnostics_plot", "film", "montage", "poster", "render"]
+__all__ = ["diagnostics_plot", "film", "montage", "poster", "render"]

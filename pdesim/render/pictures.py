@@ -43,8 +43,9 @@ def render(source: str | Path, animation: Animation, destination: str | Path | N
     Args:
         source: the folder or the file.
         animation: the settings of the picture.
-        destination: the file to write; None: ``animation.gif``, ``animation.mp4`` or
-            ``animation.png`` in the folder of the snapshots. A single frame becomes a PNG.
+        destination: the file to write, or a folder for ``animation.gif``, ``animation.mp4`` or
+            ``animation.png``; None: the folder of the snapshots. Unless a file is given, a single
+            frame becomes a PNG.
 
     Returns:
         The file that was written.
@@ -92,7 +93,8 @@ def draw_frames(stream: FrameStream | FrameGroup, destination: Path | None = Non
         # the ticks of all frames must be known before the first is drawn
         stream.scan_limits(math.inf if stream.animation.limits == "per_frame" else wasted)
         kind = _kind(stream, destination)
-        target = destination or stream.reader.path.with_name(f"animation.{kind}")
+        folder = destination or stream.reader.path.parent
+        target = folder / f"animation.{kind}" if folder.is_dir() else folder
         if kind == "png":
             return _draw_still(stream, target, stream.animation.size or STILL_SIZE)
         try:
@@ -107,7 +109,8 @@ def _kind(stream: FrameStream | FrameGroup, destination: Path | None) -> str:
     """The format: a single frame becomes a PNG, unless a file is given; a whole run always."""
     if stream.animation.layout in STILLS:
         return "png"
-    if stream.animation.name != "png" and (destination is not None or len(stream.times) > 1):
+    given = destination is not None and not destination.is_dir()
+    if stream.animation.name != "png" and (given or len(stream.times) > 1):
         return stream.animation.name
     return "png"
 

@@ -188,8 +188,9 @@ class LinearOperator:
         return self._image_of(self.problem)
 
     def _image_of(self, problem: Problem) -> Callable[[tf.Tensor], tf.Tensor]:
-        rhs = self._rhs_of(problem)
-        source = rhs(tf.zeros(self.shape, tf.float64))
+        own = problem is self.problem
+        rhs = self.rhs if own else self._rhs_of(problem)
+        source = self.source if own else rhs(tf.zeros(self.shape, tf.float64))
         return lambda u: rhs(u) - source
 
     @cached_property

@@ -233,7 +233,7 @@ def test_a_source_with_a_mean_is_refused(tmp_path, capsys):
     assert "the constraint of v has no solution at t = 0" in text and "f - mean(f)" in text
 
 
-def test_iterations_that_stop_to_converge_end_the_run(tmp_path, capsys):
+def test_iterations_that_do_not_converge_end_the_run(tmp_path, capsys):
     """The coefficient of the constraint changes its sign at t = 0.5."""
     words = (
         "equation={rhs: {u: '-u'}, solve: {v: 'divergence(where(t<0.5,1,-1+2*x)*gradient(v)) - u'}}"

@@ -29,5 +29,5 @@ def test_one_bit_more_takes_more_than_half(dtype):
 
 def test_frames_that_cannot_be_rounded():
     assert rounding_to_half([np.arange(100)]) is None
-    zero = rounding_to_half([np.zeros((64, 64), np.float32)])
-    assert zero is None or zero.error == (0.0,)
+    # rounding does not change zeros, so that they are compressed to the same size
+    assert rounding_to_half([np.zeros((64, 64), np.float32)]) is None

@@ -100,7 +100,7 @@ def test_the_page_contains_the_settings_and_the_initial_state():
 
 
 def test_nothing_in_the_settings_can_end_a_script():
-    attack = "</script><script>alert(1)</script><!-- @@DATA@@ &"
+    attack = "</script><script>alert(1)</script><!-- {{data}} &"
     about = f"equation.about='{attack}'"
     plan = make_plan("equation=heat", "grid=8", about, f"equation.title='{attack}'")
     page, _ = build_page(plan, ("equation=heat", about))

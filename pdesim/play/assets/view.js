@@ -117,7 +117,8 @@ class Page {
   }
 
   useMap() {
-    const colors = bytesOf(this.data.colormaps[element("map").value]);
+    const pairs = this.data.colormaps[element("map").value].match(/../g);
+    const colors = Uint8Array.from(pairs, (pair) => parseInt(pair, 16));
     this.picture.use(colors);
     const bar = element("bar").getContext("2d"), pixels = bar.createImageData(256, 1);
     for (let n = 0; n < 256; n++) pixels.data.set([...colors.subarray(3 * n, 3 * n + 3), 255], 4 * n);
