@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
 
 import sympy
@@ -12,7 +12,7 @@ import sympy
 from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
 from pdesim.operators import argument_sides
-from pdesim.operators.schemes import STAGGERED, Terms
+from pdesim.operators.differences import Neighbour, along, derivative, divergence
 from pdesim.play.dialects import GLSL, Code, Writer, library
 
 if TYPE_CHECKING:
@@ -110,57 +110,21 @@ class Body:
         axes = lang.flux_axes(word, grid.dimensions)
         if axes is None:
             terms = problem.discretisation.terms(word, grid)
-            return self._derivative(self.kernel.argument(arguments[0]), terms)
+            return derivative(self._reader(self.kernel.argument(arguments[0])), terms)
         sides = argument_sides.diffusivity(problem, *arguments)
         diffusivity = self.kernel.argument(arguments[0], sides)
-        values = self.kernel.argument(arguments[1])
-        harmonic = problem.has_harmonic_mean(arguments[0])
-        parts = [self._flux(diffusivity, values, axis, harmonic) for axis in axes]
-        return reduce(lambda a, b: a + b, parts)
+        values = self._reader(self.kernel.argument(arguments[1]))
+        harmonic = None
+        if problem.has_harmonic_mean(arguments[0]):
+            harmonic = partial(self._harmonic, diffusivity)
+        order = problem.discretisation.order
+        return divergence(self._reader(diffusivity), values, grid, order, axes, harmonic)
 
-    def _derivative(self, function: Function, terms: Terms) -> Code:
-        """Return a weighted sum of neighbours; those of equal weight are added first."""
-        sums: dict[float, Any] = {}
-        for offsets, weight in sorted(terms.items(), reverse=True):
-            value = self._read(function, offsets)
-            if -weight in sums and weight not in sums:
-                sums[-weight] = sums[-weight] - value
-            else:
-                sums[weight] = sums[weight] + value if weight in sums else value
-        unit = min(sums, key=abs)
-        total = sums.pop(unit)
-        for weight, value in sums.items():
-            total = total + weight / unit * value
-        return unit * total
-
-    def _flux(self, diffusivity: Function, values: Function, axis: int, harmonic: bool) -> Any:
-        """Return d/dx(D df/dx) along an axis, as ``stencil.divergence``."""
-        grid = self.kernel.grid
-        slopes, means = STAGGERED[self.kernel.problem.discretisation.order]
-        total: Any = 0.0
-        for face, weight in enumerate(slopes):
-            for side in (1, -1):
-                low = face if side == 1 else -face - 1
-                if harmonic:
-                    mean = self._harmonic(diffusivity, axis, side)
-                else:
-                    mean = self._staggered(diffusivity, axis, low, means, 1)
-                flux = mean * self._staggered(values, axis, low, slopes, -1)
-                total = total + side * weight / grid.spacing[axis] ** 2 * flux
-        return total
-
-    def _staggered(
-        self, function: Function, axis: int, low: int, weights: Sequence[float], sign: int
-    ) -> Any:
-        total: Any = 0.0
-        for m, weight in enumerate(weights):
-            upper = self._read(function, self._along(axis, low + 1 + m))
-            lower = self._read(function, self._along(axis, low - m))
-            total = total + weight * (upper + lower if sign == 1 else upper - lower)
-        return total
+    def _reader(self, function: Function) -> Neighbour:
+        return partial(self._read, function)
 
     def _harmonic(self, function: Function, axis: int, side: int) -> Code:
-        a, b = self._read(function), self._read(function, self._along(axis, side))
+        a, b = self._read(function), self._read(function, along(self.kernel.grid, axis, side))
         mean = self.writer.assign(f"harmonic({a.text}, {b.text})")
         if self.kernel.problem.boundary.is_periodic(axis):
             return mean
@@ -168,9 +132,6 @@ class Body:
         name = self.kernel.grid.axes[axis]
         at_face = self.writer.assign(f"p.{name} == {last}", "condition")
         return self.writer.select(at_face, 0.5 * (a + b), mean)
-
-    def _along(self, axis: int, offset: int) -> tuple[int, ...]:
-        return tuple(offset if a == axis else 0 for a in range(self.kernel.grid.dimensions))
 
 
 class _Names(dict):

@@ -2,46 +2,32 @@
 
 from __future__ import annotations
 
-import shutil
 import struct
 
 import h5py
 import numpy as np
 import pytest
+from browsers import browser, wait_until
 from made_pages import data_of, frames_of
 from made_pictures import color, waves, write
 
 from pdesim.page import write_page
 from pdesim.settings import Animation
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="the extra browser is not installed")
-#: WebGL2 by the browser's own software renderer, since test machines have no GPU
-OPTIONS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-
-
-def browser_path() -> str | None:
-    names = ("chromium", "chromium-browser", "google-chrome")
-    return next((path for name in names if (path := shutil.which(name))), None)
-
 
 @pytest.fixture(scope="module")
-def browser():
-    path = browser_path()
-    if path is None:
-        pytest.skip("no Chromium is installed")
-    with sync_api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=path, args=OPTIONS)
+def chromium():
+    with browser() as running:
         yield running
-        running.close()
 
 
 @pytest.fixture
-def show(browser):
+def show(chromium):
     """Open a page; at the end, check that it reported no errors and requested only itself."""
     problems, contexts = [], []
 
     def open_page(path, width=1200, scheme="light", scripts=(), **more):
-        context = browser.new_context(
+        context = chromium.new_context(
             viewport={"width": width, "height": 900}, color_scheme=scheme, **more
         )
         contexts.append(context)
@@ -84,15 +70,6 @@ def run(tmp_path_factory):
 def settled(page):
     """Wait until the page has drawn what it was asked to draw."""
     page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
-
-
-def wait_until(page, condition: str):
-    """Poll a condition from outside: the policy of the page forbids scripts to evaluate texts."""
-    for _ in range(200):
-        if page.evaluate(condition):
-            return
-        page.wait_for_timeout(25)
-    raise AssertionError(f"{condition} did not become true")
 
 
 def pixels_of(page) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import shutil
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,28 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import pytest
 from conftest import make_plan
 
 from pdesim.plan import Plan
 from pdesim.play import build_page
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-#: WebGL2 on the CPU
-ARGUMENTS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-
-
-@contextmanager
-def browser() -> Iterator:
-    """A headless Chromium; the test is skipped where there is none."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    with playwright.sync_playwright() as started:
-        if path is None and not Path(started.chromium.executable_path).exists():
-            pytest.skip("no Chromium is installed")
-        chromium = started.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
 
 
 @dataclass

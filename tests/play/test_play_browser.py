@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from browsers import browser, wait_until
 from conftest import make_plan
-from played_pages import browser, opened
+from played_pages import opened
 
 from pdesim.play.stepping import build_stepping
 from pdesim.steppers.stability import stable_step
@@ -161,7 +162,7 @@ def test_the_mouse_paints_the_chosen_field(chromium, tmp_path):
 def test_the_page_runs_when_it_is_played(chromium, tmp_path):
     with opened(chromium, tmp_path, *GRAY_SCOTT) as page:
         page.page.get_by_role("button", name="Play").click()
-        page.page.wait_for_function("pdesim.time > 0")
+        wait_until(page.page, "pdesim.time > 0")
         page.page.get_by_role("button", name="Pause").click()
 
 
