@@ -63,6 +63,8 @@ def palette_frames(path: Path) -> list[Image.Image]:
         for number in range(image.n_frames):  # type: ignore[attr-defined]
             image.seek(number)
             frames.append(image.convert("RGB").quantize(palette=first, dither=Image.Dither.NONE))
+    for frame in frames:
+        frame.info.clear()  # transparency as a colour, which Pillow cannot write
     return frames
 
 

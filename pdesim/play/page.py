@@ -19,7 +19,7 @@ from pdesim.play.stepping import Stepping, build_stepping
 
 PACKAGE = "pdesim.play"
 #: the parts of the page, in the order in which the browser runs them
-SCRIPTS = ("limit.js", "engine.js", "drawing.js", "view.js")
+SCRIPTS = ("limit.js", "engine.js", "drawing.js", "view.js", "start.js")
 #: at 60 pictures per second, the run of the settings takes about this number of seconds
 SECONDS = 20
 MOST_STEPS_PER_PICTURE = 64

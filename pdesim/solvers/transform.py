@@ -83,10 +83,12 @@ class Programs:
             plan.problem, self.dtype, fused, parameters, for_gpu=placement.is_gpu
         )
         self._time = plan.settings.time.start
+        self._any_singular, self._only_mean = bool(singular.any()), _only_mean(plan, singular)
+        if self._only_mean or not self._any_singular:
+            singular = np.zeros(())  # the array is not needed
         with tf.device(placement.name):
             self._inverse = tf.constant(inverse, self._system.dtype_of(inverse))
             self._singular = tf.constant(singular.astype(float), self.dtype)
-        self._any_singular, self._only_mean = bool(singular.any()), _only_mean(plan, singular)
 
     def source(self, state: tf.Tensor) -> tf.Tensor:
         """Return the source s, with the contribution of boundary values."""
