@@ -16,6 +16,7 @@ from pdesim.play.kernel import Kernel
 from pdesim.play.limit import Jacobian, build_jacobian
 from pdesim.play.refuse import check_playable
 from pdesim.play.stepping import Stepping, build_stepping
+from pdesim.render.scene import title_of
 
 PACKAGE = "pdesim.play"
 #: the parts of the page, in the order in which the browser runs them
@@ -45,7 +46,7 @@ def build_page(plan: Plan, command: Sequence[str] = ()) -> tuple[str, tuple[str,
         data,
         PACKAGE,
         ['"use strict";', f"const jacobianCoefficients = {jacobian.code};"],
-        title=escaped(plan.equation.title or plan.equation.name),
+        title=escaped(plan.equation.title or title_of(plan.equation.name)),
         about=escaped(plan.equation.about),
         equation=_lines(plan.equation.text),
     )
