@@ -214,10 +214,10 @@ def test_the_solutions_that_an_equation_is_measured_with():
 
 
 def test_an_arithmetic_mean_where_the_harmonic_one_is_claimed_is_noticed(orders, monkeypatch):
-    from pdesim.operators import stencil
+    from pdesim.operators import differences, stencil
 
     def arithmetic(neighbour, grid, axis, side, boundary):
-        here, there = (neighbour(stencil._offsets(grid, axis, n)) for n in (0, side))
+        here, there = (neighbour(differences.along(grid, axis, n)) for n in (0, side))
         return 0.5 * (here + there)
 
     monkeypatch.setattr(stencil, "_harmonic", arithmetic)
