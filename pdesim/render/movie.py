@@ -6,7 +6,6 @@ The writer of this module keeps only the previous frame, and stores one colour t
 
 from __future__ import annotations
 
-import io
 import itertools
 import math
 import struct
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image
+from PIL import GifImagePlugin, Image
 
 from pdesim import files
 from pdesim.errors import MissingExtraError, OutputError
@@ -139,13 +138,9 @@ def changed_block(frame: np.ndarray, previous: np.ndarray, transparent: int) -> 
 
 
 def _block(indices: np.ndarray, left: int, top: int) -> bytes:
-    """The image descriptor and compressed data, copied from a GIF that Pillow writes to memory."""
-    buffer = io.BytesIO()
-    Image.fromarray(indices).save(buffer, "GIF", optimize=False, interlace=0)
-    gif = buffer.getvalue()
-    start = 13 + (3 << ((gif[10] & 7) + 1))  # header and colour table
-    descriptor = struct.pack("<BHHHHB", 0x2C, left, top, *indices.shape[::-1], 0)
-    return descriptor + gif[start + len(descriptor) : -1]
+    """The image descriptor and the data compressed by Pillow."""
+    image = Image.fromarray(indices)
+    return b"".join(GifImagePlugin.getdata(image, (int(left), int(top))))
 
 
 def write_mp4(path: Path, frames: Iterable[np.ndarray], rgb: np.ndarray, fps: float) -> None:
