@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 import sys
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,11 @@ FLAT: tuple[dict[str, Any], ...] = (
     {}, {"name": "png", "theme": "dark"}, {"layout": "fields"}, {"layout": "sheet"},
     {"layout": "spectrum"}, {"name": "png", "contours": 3, "enlarge": "nearest"},
 )  # fmt: skip
+SURFACES: tuple[dict[str, Any], ...] = (
+    ({"layout": "surface"}, {"name": "png", "layout": "surface", "theme": "dark"})
+    if find_spec("pyvista")
+    else ()
+)
 PICTURES: dict[str, tuple[dict[str, Any], ...]] = {
     "64 x 64 cells": (*FLAT, {"name": "png", "scale": "log"}, {"limits": "per_frame"}),
     "512 x 512 cells": FLAT,
@@ -57,7 +63,7 @@ PICTURES: dict[str, tuple[dict[str, Any], ...]] = {
         {"name": "png", "arrows": ["u", "v"], "theme": "dark"},
     ),
     "1-D": ({}, {"layout": "space_time"}, {"layout": "sheet"}, {"layout": "spectrum"}),
-    "3-D": ({}, {"layout": "projection", "theme": "dark"}, {"layout": "single"}),
+    "3-D": ({}, {"layout": "projection", "theme": "dark"}, {"layout": "single"}, *SURFACES),
     "steady": ({}, {"theme": "dark", "contours": 6}),
 }
 

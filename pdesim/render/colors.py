@@ -9,6 +9,8 @@ import numpy as np
 
 from pdesim.render.quantity import check_colormap
 
+#: the number of shades of a surface from dark to its colour
+SHADES = 96
 DARKEST = 0x1E  # the grey of the darkest text
 _MISSING = 0xB4  # the grey of cells that are not finite
 #: the colour of the curve of a 1-D field, in each theme
@@ -64,6 +66,25 @@ def map_palette(colormap: str, colors: int, theme: str = "light") -> Palette:
 def line_palette(colors: int = 96, theme: str = "light") -> Palette:
     """A palette from the background to the colour of a curve, for antialiased lines."""
     return _with_greys(np.linspace([_GREYS[theme][1]] * 3, _LINES[theme], colors), theme)
+
+
+def surface_palette(colormap: str, fraction: float, theme: str = "light") -> Palette:
+    """A palette for a surface in light and shade: from black to a colour, and to the background.
+
+    Args:
+        colormap: the name of the colour map.
+        fraction: the place of the colour in the colour map; its ends are too dark or too bright.
+        theme: the colours of the background.
+    """
+    check_colormap(colormap)
+    color = np.array(matplotlib.colormaps[colormap](min(max(fraction, 0.25), 0.75))[:3]) * 255
+    dark, paper = 0.1 * color, np.full(3, _GREYS[theme][1])
+    shades = [
+        np.linspace(dark, color, SHADES),
+        np.linspace(color, 255, 48),
+        np.linspace(color, paper, 64),
+    ]
+    return _with_greys(np.concatenate(shades), theme)
 
 
 def _with_greys(colors: np.ndarray, theme: str) -> Palette:

@@ -54,7 +54,9 @@ class FrameStream:
         self.reader, self.animation, self.labels = reader, animation, labels
         self.times = reader.times if planned is None else planned
         self._wait_for_more = wait_for_more
-        self._colors_fixed = animation.name != "gif" or animation.colors is not None
+        self._colors_fixed = (
+            animation.name != "gif" or animation.colors is not None or animation.layout == "surface"
+        )
         size = None if self._colors_fixed else animation.size or SIZE
         self._run = RunLook(size, animation.limits == "robust")
         self._cache: dict[int, np.ndarray] = {}

@@ -6,13 +6,14 @@ or ``u - u_mean``. Formulas are evaluated by NumPy, frame by frame.
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pdesim.errors import ConfigError, FormulaError, nearest
+from pdesim.errors import ConfigError, FormulaError, MissingExtraError, nearest
 from pdesim.render.time_format import check_time_format
 
 if TYPE_CHECKING:
@@ -133,6 +134,8 @@ def check_picture(
     check_limits(animation.limits, animation.scale)
     check_colormap(animation.colormap)
     check_still(animation)
+    if animation.name == "mp4" and importlib.util.find_spec("imageio_ffmpeg") is None:
+        raise MissingExtraError("animation=mp4", "imageio-ffmpeg", "mp4")
     check_layout(animation, len(axes))
     check_time_format(animation.time_format)
     for text in animation.arrows or ():
@@ -155,19 +158,23 @@ def _check_stored(quantity: Quantity, stored: Sequence[str] | None, plain: bool)
 def check_layout(animation: Animation, dimensions: int) -> None:
     """Raise ConfigError if a layout, contours or arrows need another number of dimensions."""
     layout = animation.layout
-    needed = {"space_time": 1, "slices": 3, "projection": 3}.get(layout or "", dimensions)
+    needed = {"space_time": 1, "slices": 3, "projection": 3, "surface": 3}.get(
+        layout or "", dimensions
+    )
     if needed != dimensions:
         raise ConfigError(
             f"animation.layout is {layout}, and the fields have {dimensions} dimensions",
             f"fields with {needed} dimension{'s' * (needed > 1)}, or another layout: "
             "single, fields or sheet",
         )
+    if layout == "surface" and importlib.util.find_spec("pyvista") is None:
+        raise MissingExtraError("animation.layout=surface", "pyvista", "surface")
     if animation.contours and dimensions == 1 and layout != "space_time":
         raise ConfigError(
             f"animation.contours is {animation.contours}, and the fields have 1 dimension",
             "animation.contours=null, or animation.layout=space_time",
         )
-    views = dimensions == 3 and layout in (None, "slices", "projection")
+    views = dimensions == 3 and layout in (None, "slices", "projection", "surface")
     if animation.arrows is not None and (dimensions == 1 or views):
         raise ConfigError(
             f"animation.arrows is {animation.arrows}, and the fields have {dimensions} dimensions",

@@ -24,6 +24,7 @@ from pdesim.render.scene import (
     with_unit,
 )
 from pdesim.render.streams import FrameGroup
+from pdesim.render.surface import SurfaceScene, build_surface
 from pdesim.render.ticks import Ticks
 from pdesim.render.volume import View, VolumeReader
 
@@ -46,7 +47,7 @@ class RowScene:
         look, times: see :class:`pdesim.render.scene.Scene`.
     """
 
-    parts: tuple[Scene | ChangingScene, ...]
+    parts: tuple[Scene | ChangingScene | SurfaceScene, ...]
     corners: tuple[tuple[int, int], ...]
     views: tuple[View, ...]
     header: Layout
@@ -87,6 +88,12 @@ def build_picture(
         zoom = max(0.8, small / 512)
         parts = [build_scene(one, small, colors, Part(zoom)) for one in stream.streams]
         return _arrange(stream, parts, (), zoom)
+    if stream.animation.layout == "surface":
+        zoom = max(0.8, size / 512)
+        scene = build_surface(stream, size, zoom)
+        _, y, x = stream.reader.axes
+        whole = View(0, (y, x), "", (slice(None), slice(None)))
+        return _arrange(stream, [scene], (whole,), zoom, scene.text(stream.reader))
     if isinstance(stream.reader, VolumeReader):
         return _volume(stream, stream.reader.views, small, colors or stream.look.colors)
     return build_scene(stream, size, colors)
@@ -101,14 +108,16 @@ def _volume(stream: FrameStream, views: tuple[View, ...], size: int, colors: int
         length = max(axis.upper - axis.lower for axis in view.axes)
         part = Part(zoom, view.note, view.axes, bar=view is views[-1])
         parts.append(build_scene(stream, max(32, round(size * length / longest)), colors, part))
-    return _arrange(stream, parts, views, zoom)
+    quantity = with_unit(quantity_of(stream.reader), stream.reader.unit)
+    return _arrange(stream, parts, views, zoom, quantity)
 
 
 def _arrange(
     stream: FrameStream | FrameGroup,
-    parts: Sequence[Scene | ChangingScene],
+    parts: Sequence[Scene | ChangingScene | SurfaceScene],
     views: tuple[View, ...],
     zoom: float,
+    subtitle: str = "",
 ) -> RowScene:
     """Place the parts in rows below a header; the parts of a row end at the same height."""
     shapes = [part.shape for part in parts]
@@ -119,7 +128,7 @@ def _arrange(
         sum(shape[1] for shape in shapes[start : start + columns])
         for start in range(0, len(parts), columns)
     )
-    spec = _header_spec(stream.reader, stream, labels, width - 2 * pad, zoom, bool(views))
+    spec = _header_spec(stream.reader, stream, labels, width - 2 * pad, zoom, subtitle)
     pieces, clock, top, needed = place_header(spec, pad, pad, pad)
     corners = []
     for start in range(0, len(parts), columns):
@@ -150,12 +159,12 @@ def _header_spec(
     labels: tuple[str, Sequence[str]],
     width: int,
     zoom: float,
-    named: bool,
+    subtitle: str,
 ) -> LayoutSpec:
     empty = Scale("", 0, 1)
     return LayoutSpec(
         title=title_for(stream.animation, reader.equation),
-        subtitle=with_unit(quantity_of(reader), reader.unit) if named else "",
+        subtitle=subtitle,
         clock=labels[1],
         clock_unit=reader.time_unit if labels[0] == "t" else "",
         x=empty,

@@ -361,7 +361,14 @@ def title_for(animation: Animation, equation: str) -> str:
 def title_of(equation: str) -> str:
     """The title for an equation's name: ``gray_scott`` becomes ``Gray Scott``.
 
-    Names that contain capitals are not changed.
+    Short words with at most one vowel are abbreviations: ``cgle`` becomes ``CGLE``. Names that
+    contain capitals are not changed.
     """
-    words = equation.replace("_", " ").strip()
-    return words.title() if words == words.lower() else words
+    words = equation.replace("_", " ").split()
+    if any(word != word.lower() for word in words):
+        return " ".join(words)
+    return " ".join(word.upper() if _is_abbreviation(word) else word.title() for word in words)
+
+
+def _is_abbreviation(word: str) -> bool:
+    return len(word) <= 4 and sum(letter in "aeiouy" for letter in word) < 2

@@ -101,9 +101,10 @@ def open_stream(
         streams = [
             FrameStream(one, animation, wait_for_more, planned, arrows=arrows) for one in readers
         ]
-        if dimensions == 3 and animation.layout in (None, "slices", "projection"):
+        if dimensions == 3 and animation.layout in (None, "slices", "projection", "surface"):
             log, position = animation.scale == "log", animation.slice
             volume = stack.enter_context(open_field(path, animation.field, position, log, True))
             views = VolumeReader(volume, None if animation.layout == "projection" else position)
-            streams = [FrameStream(views, animation, wait_for_more, planned)]
+            whole: FrameReader = volume if animation.layout == "surface" else views
+            streams = [FrameStream(whole, animation, wait_for_more, planned)]
         yield FrameGroup(streams) if len(streams) > 1 else streams[0]

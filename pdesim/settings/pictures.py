@@ -17,11 +17,24 @@ class Animation(Section):
         default=None, description="the time of a PNG, a number, or null for the last frame"
     )
     layout: (
-        Literal["single", "fields", "sheet", "space_time", "slices", "projection", "spectrum"]
+        Literal[
+            "single",
+            "fields",
+            "sheet",
+            "space_time",
+            "slices",
+            "projection",
+            "surface",
+            "spectrum",
+        ]
         | None
     ) = Field(
         default=None,
-        description="single, fields, sheet, space_time, slices, projection, spectrum, or null",
+        description="single, fields, sheet, space_time, slices, projection, surface, "
+        "spectrum, or null",
+    )
+    level: float | None = Field(
+        default=None, description="a value of the field, or null for the middle of the limits"
     )
     field: str | None = None
     colormap: str = "viridis"
