@@ -8,6 +8,7 @@ from pdesim import files
 from pdesim.errors import ConfigError
 from pdesim.formula import is_condition, names_in
 from pdesim.model.boundary_conditions import Boundary, build_boundary
+from pdesim.model.components import with_boundary_of_parts
 from pdesim.model.equation import Equation
 from pdesim.model.equation_settings import MOST_FIELDS, build_equation
 from pdesim.model.grid import Grid, build_grid
@@ -48,19 +49,21 @@ def build_problem(
     equation = build_equation(settings.equation, grid.axes, name)
     check_memory(grid, equation, settings)
     symbols = equation.parameter_symbols
-    boundary = build_boundary(settings.boundary, equation.fields, grid, symbols)
+    names = {**symbols, **equation.constant_values}
+    conditions = with_boundary_of_parts(settings.boundary, equation.declared)
+    boundary = build_boundary(conditions, equation.fields, grid, names)
     boundary = mark_mirrors(boundary, equation, grid)
     start = dict(settings.initial)
     if equation.iterated is not None and COUNT in equation.fields:
         start.setdefault(COUNT, 0)
     # solved fields follow from the others
-    start = {name: text for name, text in start.items() if name not in equation.constraints}
+    start = {name: text for name, text in start.items() if name not in equation.solved_names}
     start |= dict.fromkeys(equation.constraints, 0)
-    initial = build_initial(start, equation.fields, grid.axes, symbols)
+    initial = build_initial(start, equation.fields, grid.axes, names, declared=equation.declared)
     elsewhere = {symbol.name for symbol in boundary.symbols | initial.symbols}
     elsewhere |= names_in(settings.domain.mask or "")
     notes = unused_parameters(settings.equation, elsewhere)
-    ignored = (name for name in settings.initial if name in equation.constraints)
+    ignored = (name for name in settings.initial if name in equation.solved_names)
     notes += tuple(
         f"note: initial.{name} has no effect: equation.solve determines {name}" for name in ignored
     )

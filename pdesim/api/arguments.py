@@ -16,7 +16,7 @@ from pdesim.config.folders import choices
 from pdesim.config.override_text import override_text
 from pdesim.errors import ConfigError, nearest
 from pdesim.files import as_path
-from pdesim.model.equation_settings import given_formulas
+from pdesim.model.equation_settings import given_fields, given_formulas
 from pdesim.settings import Settings
 
 #: ``callback(time, fields)``: called with every frame; if it returns False, the run stops
@@ -135,9 +135,9 @@ def plain_value(value: Any) -> Any:
 
 
 def fields_of(composed: Composed) -> list[str]:
-    """Return the fields of the chosen equation."""
+    """Return the fields of the chosen equation, and the real fields of which they consist."""
     equation = composed.values["equation"]
-    return list(given_formulas(equation))
+    return list(dict.fromkeys((*given_formulas(equation), *given_fields(equation))))
 
 
 def check_callback(callback: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -139,14 +139,26 @@ def read_initial(given: Any) -> Initial:
             "the name of a file of initial states, a mapping from fields to formulas or arrays "
             "such as {'u': array}, an xarray.Dataset, or a run",
         )
+    given = {part: value for name, array in given.items() for part, value in _parts(name, array)}
     arrays = {name: _array(name, value) for name, value in given.items() if _is_array(value)}
     settings = {name: value for name, value in given.items() if name not in arrays}
     space = _space(arrays) if arrays else None
     return Initial(settings or None, arrays, space, None, partial)
 
 
+def _parts(name: Any, value: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield an array, or the real and the imaginary part of a complex array, with their names."""
+    if getattr(getattr(value, "dtype", None), "kind", "") == "c":
+        yield f"{name}_re", value.real
+        yield f"{name}_im", value.imag
+    else:
+        yield name, value
+
+
 def _is_array(value: Any) -> bool:
     shaped = hasattr(value, "shape") and len(value.shape) > 0
+    if isinstance(value, list | tuple) and any(isinstance(part, str) for part in value):
+        return False  # the formulas of a vector
     return isinstance(value, list | tuple) or hasattr(value, "dims") or shaped
 
 

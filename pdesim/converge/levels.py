@@ -185,7 +185,11 @@ def _notes_on_initial_state(settings: Settings, name: str, grid: Grid) -> list[s
     """A note for the user if initial values depend on the grid; otherwise an empty list."""
     equation = build_equation(settings.equation, grid.axes, name)
     initial = build_initial(
-        settings.initial, equation.fields, grid.axes, equation.parameter_symbols
+        settings.initial,
+        equation.fields,
+        grid.axes,
+        {**equation.parameter_symbols, **equation.constant_values},
+        declared=equation.declared,
     )
     words = sorted(initial.grid_dependent)
     if not words:

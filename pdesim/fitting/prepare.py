@@ -27,7 +27,7 @@ from pdesim.fitting.settings import (
     resolved,
 )
 from pdesim.formula.language import AXES
-from pdesim.model.equation_settings import given_formulas
+from pdesim.model.equation_settings import given_fields
 from pdesim.model.grid import Grid, build_grid
 from pdesim.settings import Settings, read_settings
 
@@ -92,7 +92,7 @@ def prepare(composed: Composed, recompose: Callable[[Sequence[str]], Composed]) 
     parameters = read_parameters(values)
     options = resolved(options, bool(free_arrays(values)))
     _check_independent(composed, parameters, recompose)
-    fields = tuple(given_formulas(values["equation"]))
+    fields = tuple(given_fields(values["equation"]))
     observations = read_observations(data, fields)
     _take_grid(values, observations, composed.overrides)
     grid = build_grid(read_settings(values))
@@ -116,7 +116,7 @@ def prepare_again(values: Mapping[str, Any], equation: str) -> Task:
     check_scipy()
     stored = copy.deepcopy(dict(values))
     data = read_data(stored["data"])
-    observations = read_observations(data, tuple(given_formulas(stored["equation"])))
+    observations = read_observations(data, tuple(given_fields(stored["equation"])))
     grid = build_grid(read_settings(stored))
     return _task(stored, equation, place_on_grid(observations, grid))
 

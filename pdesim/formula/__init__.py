@@ -8,7 +8,7 @@ from pdesim.formula.compact import compact
 from pdesim.formula.evaluate import NUMPY, Evaluator, Library, library, literal
 from pdesim.formula.linear import Split, jacobian, split
 from pdesim.formula.names import functions_in, is_condition, names_in
-from pdesim.formula.parse import parse
+from pdesim.formula.parse import parse, parse_value
 from pdesim.formula.reductions import (
     Reduction,
     needed_reductions,
@@ -34,6 +34,7 @@ __all__ = [
     "names_in",
     "needed_reductions",
     "parse",
+    "parse_value",
     "separate_reductions",
     "split",
     "with_reductions",

@@ -7,7 +7,6 @@ operators (``pdesim.operators``), and ``pdesim.model.initial_conditions`` evalua
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -58,7 +57,13 @@ FUNCTIONS = {
     "log10": Word(("a",), lambda a: sympy.log(a) / sympy.log(10), "logarithm to base 10"),
     "sqrt": Word(("a",), sympy.sqrt, "square root"),
     "pow": Word(("a", "b"), lambda a, b: a**b, "a**b"),
-    "abs": Word(("a",), nodes.Abs, "absolute value"),
+    "abs": Word(("a",), nodes.Abs, "absolute value; the length of a vector"),
+    "real": Word(("a",), lambda a: a, "real part"),
+    "imag": Word(("a",), lambda a: sympy.S.Zero, "imaginary part"),
+    "conj": Word(("a",), lambda a: a, "complex conjugate"),
+    "angle": Word(
+        ("a",), lambda a: nodes.Arctan2(sympy.S.Zero, a), "angle of a complex number, -pi to pi"
+    ),
     "tanh": Word(("a",), sympy.tanh, "hyperbolic tangent"),
     "sinh": Word(("a",), sympy.sinh, "hyperbolic sine"),
     "cosh": Word(("a",), sympy.cosh, "hyperbolic cosine"),
@@ -73,6 +78,12 @@ FUNCTIONS = {
     "clip": Word(("a", "low", "high"), _clip, "a, limited to the interval from low to high"),
     "heaviside": Word(("a",), nodes.Heaviside, "0 below zero, 1 above, 1/2 at zero"),
     "where": Word(("condition", "a", "b"), nodes.where, "a where the condition holds, b elsewhere"),
+}
+
+#: functions of vectors: v, [a, b] with a component for each axis, and gradient(f)
+VECTOR_FUNCTIONS = {
+    "dot": Word(("v", "w"), None, "v_x*w_x + v_y*w_y + v_z*w_z"),
+    "curl": Word(("v",), None, "curl of a vector; in 2-D the number d_dx(v_y) - d_dy(v_x)"),
 }
 
 #: alternative name -> name of a function
@@ -336,58 +347,3 @@ def reserved_names(kind: str) -> tuple[str, ...]:
     if kind == "field":
         names |= set(FIELD_NAMES_TAKEN)
     return tuple(sorted(names, key=str.lower))
-
-
-#: products and powers are not expanded if the result would have more terms than this
-MOST_TERMS = 300
-
-
-def expand_products(expression: sympy.Expr) -> sympy.Expr:
-    """Expand products and powers, except those inside the arguments of functions.
-
-    Functions are not expanded, either: SymPy's full expansion would split exp(a + b) into
-    exp(a)*exp(b), whose factors may overflow. An expression is returned unchanged if its expansion
-    would have more than ``MOST_TERMS`` terms; ``(u + v + 1)**60`` would have 1891.
-    """
-    if terms_expanded(expression) > MOST_TERMS:
-        return expression
-    hints = {"power_exp": False, "power_base": False, "log": False, "basic": False}
-    return sympy.expand(expression, deep=False, **hints)
-
-
-def terms_expanded(expression: sympy.Expr) -> float:
-    """Return an upper bound of the number of terms that an expression has after expansion.
-
-    A sum of m terms, raised to the power n, has ``binomial(n + m - 1, n)`` terms.
-    """
-    if isinstance(expression, sympy.Add):
-        return sum(terms_expanded(term) for term in expression.args)
-    if isinstance(expression, sympy.Mul):
-        return math.prod(terms_expanded(factor) for factor in expression.args)
-    if isinstance(expression, sympy.Pow) and expression.exp.is_Integer and expression.exp > 0:
-        terms, power = terms_expanded(expression.base), int(expression.exp)
-        if terms == 1:
-            return 1
-        if terms > MOST_TERMS or power > MOST_TERMS:
-            return math.inf
-        return math.comb(power + int(terms) - 1, power)
-    return 1
-
-
-def as_fluxes(inner: sympy.Expr) -> sympy.Expr:
-    """Expand a flux to a sum of products, each of which contains one gradient.
-
-    If the full expansion would have too many terms, only the factors with a gradient are expanded.
-    """
-    if terms_expanded(inner) <= MOST_TERMS:
-        return expand_products(inner)
-    total = sympy.S.Zero
-    for term in sympy.Add.make_args(inner):
-        factors: dict[bool, list[sympy.Expr]] = {True: [], False: []}
-        for factor in sympy.Mul.make_args(term):
-            has = any(word_of(node) == GRADIENT for node in factor.atoms(AppliedUndef))
-            factors[has].append(factor)
-        rest = sympy.Mul(*factors[False])
-        sums = sympy.Add.make_args(expand_products(sympy.Mul(*factors[True])))
-        total += sympy.Add(*(rest * part for part in sums))
-    return total

@@ -10,20 +10,20 @@ import ast
 import math
 import re
 import unicodedata
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import sympy
 
 from pdesim.errors import FormulaError, nearest
+from pdesim.formula import calls, nodes, values
 from pdesim.formula import language as lang
-from pdesim.formula import nodes
-from pdesim.formula.networks import NetworkValue
+from pdesim.formula.calls import MAX_ARGUMENTS
 from pdesim.formula.scope import Scope
 from pdesim.formula.syntax import USE, called_name, describe
+from pdesim.formula.values import Value, ValueMismatch
 
-MAX_LENGTH, MAX_DEPTH, MAX_EXPONENT = 4000, 60, 64
-MAX_ARGUMENTS, MAX_NODES = 32, 20_000
+MAX_LENGTH, MAX_DEPTH, MAX_EXPONENT, MAX_NODES = 4000, 60, 64, 20_000
 MAX_MAGNITUDE = 1e300
 #: largest depth of an expression after the formulas of parameters have been substituted
 MAX_TOTAL_DEPTH = 150
@@ -48,11 +48,25 @@ def parse(text: str | int | float, scope: Scope, where: str = "") -> sympy.Expr:
         FormulaError: if the text is not a valid formula. The message shows the formula and marks
             the position of the error.
     """
-    source = " ".join(str(text).split())
-    return _Parser(source, scope, where).parse()
+    return parse_value(text, scope, where, "real")
 
 
-class _Parser:
+def parse_value(text: str | int | float, scope: Scope, where: str = "", kind: str = "any") -> Value:
+    """Parse a formula whose value is a real number, a complex number or a vector.
+
+    Args:
+        text, scope, where: see :func:`parse`.
+        kind: ``real``, ``complex``, ``vector`` or ``any``.
+
+    Raises:
+        FormulaError: see :func:`parse`; also if the value is of another kind.
+    """
+    return Parser(" ".join(str(text).split()), scope, where).parse(kind)
+
+
+class Parser:
+    """The parser of one formula."""
+
     def __init__(self, source: str, scope: Scope, where: str) -> None:
         self.source, self.scope, self.where = source, scope, where
         # the names are normalised as by Python's parser
@@ -66,7 +80,25 @@ class _Parser:
             column = len(self.source.encode()[: node.col_offset].decode(errors="ignore"))
         return FormulaError(self.source, column, problem, expected, self.where)
 
-    def parse(self) -> sympy.Expr:
+    def within(self, scope: Scope) -> Parser:
+        """Return a parser of a part of this formula that may use other names."""
+        return Parser(self.source, scope, self.where)
+
+    def parse(self, kind: str) -> Value:
+        """Return the value of the formula, which must be of a kind; see :func:`parse_value`."""
+        tree = self._tree()
+        try:
+            result = self._of_kind(tree, kind)
+        except _SYMPY_ERRORS as error:
+            reason = " ".join(str(error).split())[:80]
+            raise self.fail(0, f"this formula has no real value ({reason})") from None
+        for part in values.parts_of(result):
+            self._check_size(tree, part)
+            if values.gradients_in(part):
+                raise self.fail(tree, "gradient(...) is a vector", "divergence(D*gradient(f))")
+        return result
+
+    def _tree(self) -> ast.expr:
         if not self.source:
             raise self.fail(0, "the formula is empty", "a formula, such as laplacian(u)")
         if len(self.source) > MAX_LENGTH:
@@ -83,18 +115,24 @@ class _Parser:
         end = self.source.encode()[: tree.end_col_offset].decode()
         if "#" in self.source[len(end) :]:  # Python treats the rest as a comment
             raise self.fail(self.source.index("#", len(end)), "'#' is not part of a formula", USE)
-        try:
-            result = self.number(tree, 0)
-        except _SYMPY_ERRORS as error:
-            reason = " ".join(str(error).split())[:80]
-            raise self.fail(0, f"this formula has no real value ({reason})") from None
-        self._check_size(tree, result)
-        if any(lang.word_of(node) == lang.GRADIENT for node in _applied(result)):
-            raise self.fail(tree, "gradient(...) is a vector", "divergence(D*gradient(f))")
-        return result
+        return tree
 
-    def expression(self, node: ast.expr, depth: int) -> sympy.Expr:
-        """Return the SymPy expression of a syntax node; ``depth`` is its level of nesting."""
+    def _of_kind(self, tree: ast.expr, kind: str) -> Value:
+        if kind == "complex":
+            return self.matched(tree, lambda: values.as_complex(self.value(tree, 0)))
+        if kind == "vector":
+            return self.vector(tree, 0)
+        return self.number(tree, 0) if kind == "real" else self.value(tree, 0)
+
+    def matched(self, node: ast.expr, operation: Callable[[], Any]) -> Any:
+        """Return the result of an operation on values; if it does not suit them, say where."""
+        try:
+            return operation()
+        except ValueMismatch as error:
+            raise self.fail(node, error.problem, error.expected) from None
+
+    def expression(self, node: ast.expr, depth: int) -> Value | sympy.Basic:
+        """Return the value of a syntax node; ``depth`` is its level of nesting."""
         if depth > MAX_DEPTH:
             raise self.fail(
                 node, "this formula is nested too deeply", f"at most {MAX_DEPTH} levels"
@@ -104,10 +142,12 @@ class _Parser:
         if method is None:
             raise self.fail(node, f"{describe(node)} is not part of the formula language", USE)
         result = method(node, depth + 1)
-        return self._checked(node, result)
+        for part in values.parts_of(result):
+            self._check(node, part)
+        return result
 
-    def _checked(self, node: ast.expr, result: sympy.Basic) -> sympy.Basic:
-        """Return the result, or raise FormulaError if it is too long, or not finite and real."""
+    def _check(self, node: ast.expr, result: sympy.Basic) -> None:
+        """Raise FormulaError if a result is too long, or not finite and real."""
         if nodes.tree_size(result) > MAX_NODES:
             raise self.fail(node, "the formula is too long after its parameters are substituted")
         if isinstance(result, sympy.Expr) and (
@@ -115,7 +155,6 @@ class _Parser:
         ):
             raise self.fail(node, "this is not a finite real number")
         self._check_magnitude(node, (result, *result.args))
-        return result
 
     def _check_magnitude(self, node: ast.expr, parts: Iterable[sympy.Basic]) -> None:
         for part in parts:
@@ -136,25 +175,51 @@ class _Parser:
             self._check_magnitude(node, level)
             level = list({argument for part in level for argument in part.args})
 
-    def number(self, node: ast.expr, depth: int) -> sympy.Expr:
-        """Return the expression of a syntax node that must be a number, not a condition."""
+    def value(self, node: ast.expr, depth: int) -> Value:
+        """Return the value of a syntax node that must not be a condition."""
         result = self.expression(node, depth)
-        if not isinstance(result, sympy.Expr):
+        if isinstance(result, sympy.Basic) and not isinstance(result, sympy.Expr):
             raise self.fail(node, "a comparison is not a number", "comparisons only inside where")
         return result
 
-    def _constant(self, node: ast.Constant, depth: int) -> sympy.Expr:
+    def number(self, node: ast.expr, depth: int) -> sympy.Expr:
+        """Return the expression of a syntax node that must be a real number."""
+        result = self.value(node, depth)
+        if not isinstance(result, sympy.Expr):
+            raise self.fail(node, f"this is {result.kind}", result.hint)
+        return result
+
+    def vector(self, node: ast.expr, depth: int) -> values.Vector:
+        """Return the value of a syntax node that must be a vector."""
+        value, axes = self.value(node, depth), self.scope.axes
+        return self.matched(node, lambda: values.as_vector(value, axes))
+
+    def _constant(self, node: ast.Constant, depth: int) -> Value:
         value = node.value
         if isinstance(value, str):
             raise self.fail(node, "text is not allowed here", "a number or a name")
+        if isinstance(value, complex):
+            part = value.imag
+            whole = part.is_integer() and part < MAX_MAGNITUDE
+            return values.Complex(
+                sympy.S.Zero, sympy.Integer(int(part)) if whole else sympy.Float(part)
+            )
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise self.fail(node, f"{value!r} is not a number", "a real number")
+            raise self.fail(node, f"{value!r} is not a number", "a number")
         written = ast.get_source_segment(self.source, node) or ""
         if value == 0 and re.search("[1-9]", re.split("[eE]", written)[0]):
             raise self.fail(node, "this number is too small", "magnitudes above 1e-300, or 0")
         return sympy.Integer(value) if isinstance(value, int) else sympy.Float(value)
 
-    def _name(self, node: ast.Name, depth: int) -> sympy.Expr:
+    def _list(self, node: ast.List, depth: int) -> values.Vector:
+        axes = self.scope.axes
+        if len(node.elts) != len(axes):
+            raise self.fail(
+                node, f"this vector has {len(node.elts)} components", f"{len(axes)}, one per axis"
+            )
+        return values.Vector(tuple(self.number(part, depth) for part in node.elts))
+
+    def _name(self, node: ast.Name, depth: int) -> Value:
         name = node.id
         if name in self.symbols:
             return self.symbols[name]
@@ -168,23 +233,26 @@ class _Parser:
             raise self.fail(node, f"{name!r} is not an axis of this {len(self.scope.axes)}-D grid")
         raise self.fail(node, f"unknown name {name!r}", nearest(name, self.scope.names()))
 
-    def _unaryop(self, node: ast.UnaryOp, depth: int) -> sympy.Expr:
+    def _unaryop(self, node: ast.UnaryOp, depth: int) -> Value:
         if isinstance(node.op, ast.Not):
             return sympy.Not(self.condition(node.operand, depth))
-        value = self.number(node.operand, depth)
+        value = self.value(node.operand, depth)
         if isinstance(node.op, ast.USub):
-            return -value
+            return -value if isinstance(value, sympy.Expr) else values.negative(value)
         if isinstance(node.op, ast.UAdd):
             return value
         raise self.fail(node, "'~' is not part of the formula language", USE)
 
-    def _binop(self, node: ast.BinOp, depth: int) -> sympy.Expr:
+    def _binop(self, node: ast.BinOp, depth: int) -> Value:
         if isinstance(node.op, ast.BitXor):
             raise self.fail(node.right, "'^' is not a power here", "**, as in u**2")
         if not isinstance(node.op, (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow, ast.Mod)):
             name = type(node.op).__name__
             raise self.fail(node, f"the operation {name} is not part of the formula language", USE)
-        left, right = self.number(node.left, depth), self.number(node.right, depth)
+        left, right = self.value(node.left, depth), self.value(node.right, depth)
+        if not (isinstance(left, sympy.Expr) and isinstance(right, sympy.Expr)):
+            name, axes = type(node.op).__name__, self.scope.axes
+            return self.matched(node, lambda: values.combine(name, left, right, axes))
         if isinstance(node.op, ast.Add):
             return left + right
         if isinstance(node.op, ast.Sub):
@@ -196,15 +264,15 @@ class _Parser:
                 raise self.fail(node.right, "division by zero")
             return left / right
         if isinstance(node.op, ast.Mod):
-            return self._remainder(node.right, left, right)
-        return self._power(node, node.right, left, right)
+            return self.remainder(node.right, left, right)
+        return self.power(node, node.right, left, right)
 
-    def _remainder(self, divisor: ast.expr, left: sympy.Expr, right: sympy.Expr) -> sympy.Expr:
+    def remainder(self, divisor: ast.expr, left: sympy.Expr, right: sympy.Expr) -> sympy.Expr:
         if right.is_zero:
             raise self.fail(divisor, "division by zero")
         return nodes.Mod(left, right)
 
-    def _power(
+    def power(
         self, node: ast.expr, place: ast.expr, base: sympy.Expr, exponent: sympy.Expr
     ) -> sympy.Expr:
         if nodes.is_constant(exponent) and abs(nodes.as_float(exponent)) > MAX_EXPONENT:
@@ -216,15 +284,14 @@ class _Parser:
     def condition(self, node: ast.expr, depth: int) -> sympy.Basic:
         """Return the expression of a syntax node that must be a condition, not a number."""
         result = self.expression(node, depth)
-        if isinstance(result, sympy.Expr):
+        if not isinstance(result, sympy.Basic) or isinstance(result, sympy.Expr):
             raise self.fail(node, "this is not a condition", "a comparison, such as x > 0.5")
         return result
 
-    def _ifexp(self, node: ast.IfExp, depth: int) -> sympy.Expr:
+    def _ifexp(self, node: ast.IfExp, depth: int) -> Value:
         condition = self.condition(node.test, depth)
-        return nodes.where(
-            condition, self.number(node.body, depth), self.number(node.orelse, depth)
-        )
+        one, other = self.value(node.body, depth), self.value(node.orelse, depth)
+        return self.matched(node, lambda: values.where(condition, one, other))
 
     def _boolop(self, node: ast.BoolOp, depth: int) -> sympy.Basic:
         if len(node.values) > MAX_ARGUMENTS:
@@ -244,22 +311,24 @@ class _Parser:
             parts.append(relation(left, right))
         return sympy.And(*parts)
 
-    def _call(self, node: ast.Call, depth: int) -> sympy.Expr:
+    def _call(self, node: ast.Call, depth: int) -> Value:
         if not isinstance(node.func, ast.Name):
             raise self.fail(node, "only plain function names can be called", USE)
         if node.keywords:
             raise self.fail(node, "keyword arguments are not supported", "f(a, b)")
         name = lang.DERIVATIVE_ALIASES.get(node.func.id, node.func.id)
         if name in self.scope.networks:
-            return self._network(node, depth, None)
+            return calls.network(self, node, depth, None)
         if name in lang.REDUCTIONS and (len(node.args) == 1 or name not in lang.FUNCTIONS):
-            return self._reduction(node, name, depth)
+            return calls.reduction(self, node, name, depth)
+        if name in lang.VECTOR_FUNCTIONS and self.scope.operators:
+            return calls.vector_function(self, node, name, depth)
         if name in lang.FUNCTIONS:
-            return self._function(node, name, depth)
+            return calls.function(self, node, name, depth)
         if name in self.scope.operator_words():
-            return self._operator(node, name, depth)
+            return calls.operator(self, node, name, depth)
         if self.scope.generators and name in lang.GENERATORS:
-            return self._generator(node, name, depth)
+            return calls.generator(self, node, name, depth)
         if name in lang.DERIVATIVES and self.scope.operators:
             beyond = lang.DERIVATIVES[name][len(self.scope.axes) :]
             axis = next(a for a, p in zip(lang.AXES[-len(beyond) :], beyond, strict=True) if p)
@@ -285,116 +354,4 @@ class _Parser:
         number = index.value if isinstance(index, ast.Constant) else None
         if type(number) is not int or not 0 <= number < outputs:
             raise self.fail(index, f"{name} has {outputs} outputs", f"[0] to [{outputs - 1}]")
-        return self._network(call, depth, number)
-
-    def _network(self, node: ast.Call, depth: int, output: int | None) -> sympy.Expr:
-        name = called_name(node)
-        symbol = self.scope.networks[name]
-        inputs, outputs = symbol.network.layers[0], symbol.network.layers[-1]
-        if len(node.args) != inputs or node.keywords:
-            count = f"{len(node.args)} inputs" if len(node.args) != 1 else "1 input"
-            raise self.fail(node, f"the network {name} got {count}", str(inputs))
-        if output is None and outputs > 1:
-            form = f"{name}(...)[0] to {name}(...)[{outputs - 1}]"
-            raise self.fail(node, f"{name} has {outputs} outputs", form)
-        arguments = [self.number(argument, depth) for argument in node.args]
-        return NetworkValue(symbol, sympy.Integer(output or 0), *arguments)
-
-    def _arguments(self, node: ast.Call, word: lang.Word) -> list[ast.expr]:
-        most, least = len(word.arguments), len(word.arguments) - word.optional
-        name, given = called_name(node), len(node.args)
-        if given < least or (given > most and not word.variadic):
-            more = ", ..." if word.variadic else ""
-            count = f"{given} argument" + ("" if given == 1 else "s")
-            form = f"{name}({', '.join(word.arguments)}{more})"
-            raise self.fail(node, f"{name} got {count}", form)
-        if given > MAX_ARGUMENTS:
-            raise self.fail(node, f"{name} got {given} arguments", f"at most {MAX_ARGUMENTS}")
-        return node.args
-
-    def _function(self, node: ast.Call, name: str, depth: int) -> sympy.Expr:
-        word = lang.FUNCTIONS[name]
-        assert word.build is not None
-        if word.variadic and len(node.args) == 1:
-            called = called_name(node)
-            form = f"{called}(a, b, ...), evaluated in every cell"
-            raise self.fail(node, f"{called} needs two or more arguments", form)
-        arguments = self._arguments(node, word)
-        if name in ("mod", "pow"):
-            left, right = (self.number(a, depth) for a in arguments)
-            if name == "mod":
-                return self._remainder(arguments[1], left, right)
-            return self._power(node, arguments[1], left, right)
-        if word.arguments[0] == "condition":
-            first = self.condition(arguments[0], depth)
-            return word.build(first, *(self.number(a, depth) for a in arguments[1:]))
-        return word.build(*(self.number(a, depth) for a in arguments))
-
-    def _reduction(self, node: ast.Call, name: str, depth: int) -> sympy.Expr:
-        if not self.scope.reductions:
-            elementwise = f"{name}(a, b, ...)" if name in lang.FUNCTIONS else "a formula"
-            raise self.fail(
-                node,
-                f"{name} of one argument, a value of the whole domain, is not allowed here",
-                f"{elementwise}, evaluated in every cell",
-            )
-        (argument,) = self._arguments(node, lang.REDUCTIONS[name])
-        scope = replace(self.scope, symbols={**self.scope.symbols, **self.scope.reduced})
-        inner = _Parser(self.source, scope, self.where).number(argument, depth)
-        if any(lang.word_of(n) == lang.GRADIENT for n in _applied(inner)):
-            raise self.fail(argument, "gradient(...) is a vector", "gradient_squared(f)")
-        uniform = not inner.free_symbols and not _applied(inner) and name != "integral"
-        return inner if uniform else lang.operator(name, inner)
-
-    def _operator(self, node: ast.Call, name: str, depth: int) -> sympy.Expr:
-        (argument,) = self._arguments(node, lang.Word(("f",), None, ""))
-        inner = self.number(argument, depth)
-        if name == lang.GRADIENT:
-            return lang.operator(name, inner)
-        if name == lang.DIVERGENCE:
-            return self._divergence(argument, inner)
-        if any(lang.word_of(n) == lang.GRADIENT for n in _applied(inner)):
-            raise self.fail(argument, "gradient(...) is a vector", "divergence(D*gradient(f))")
-        if name == lang.GRADIENT_SQUARED:
-            return sympy.Add(*(lang.operator(f"d_d{a}", inner) ** 2 for a in self.scope.axes))
-        return lang.differentiated(name, inner)
-
-    def _divergence(self, node: ast.expr, inner: sympy.Expr) -> sympy.Expr:
-        """Return the divergence of a flux, a sum of terms ``D*gradient(f)``."""
-        fluxes: dict[sympy.Expr, list[sympy.Expr]] = {}
-        for term in sympy.Add.make_args(lang.as_fluxes(inner)):
-            gradients = [f for f in sympy.Mul.make_args(term) if _applied_word(f) == lang.GRADIENT]
-            count = sum(lang.word_of(n) == lang.GRADIENT for n in _applied(term))
-            if len(gradients) != 1 or count != 1:
-                raise self.fail(
-                    node, "divergence needs a flux", "D*gradient(f), or a sum of such terms"
-                )
-            fluxes.setdefault(gradients[0].args[0], []).append(term / gradients[0])
-        return lang.divergence(fluxes)
-
-    def _generator(self, node: ast.Call, name: str, depth: int) -> sympy.Expr:
-        word = lang.GENERATORS[name]
-        given = zip(self._arguments(node, word), word.arguments, strict=False)
-        arguments = [
-            self._text(argument, node) if form.startswith('"') else self.number(argument, depth)
-            for argument, form in given
-        ]
-        if name.startswith("random_"):
-            # each occurrence gets independent noise, so that equal calls must be different nodes
-            self.generator_count += 1
-            arguments.append(sympy.Integer(self.generator_count))
-        return lang.operator(name, *arguments)
-
-    def _text(self, argument: ast.expr, call: ast.Call) -> sympy.Symbol:
-        if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
-            return sympy.Symbol(repr(argument.value))
-        form = ", ".join(lang.GENERATORS[called_name(call)].arguments)
-        raise self.fail(argument, "text in quotes is required here", f"{called_name(call)}({form})")
-
-
-def _applied(expression: sympy.Basic) -> set[sympy.Basic]:
-    return expression.atoms(lang.AppliedUndef)
-
-
-def _applied_word(node: sympy.Basic) -> str:
-    return lang.word_of(node) if isinstance(node, lang.AppliedUndef) else ""
+        return calls.network(self, call, depth, number)

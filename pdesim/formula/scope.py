@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import sympy
-
 from pdesim.formula import language as lang
 from pdesim.formula.networks import NetworkSymbol
+from pdesim.formula.values import Value
 
 
 @dataclass(frozen=True)
@@ -16,7 +15,8 @@ class Scope:
     """The names that a formula may use.
 
     Attributes:
-        symbols: names of fields, parameters, coordinates, ... -> SymPy expressions.
+        symbols: names of fields, parameters, coordinates, ... -> their values: SymPy expressions,
+            complex numbers or vectors.
         axes: the axes of the grid, which determine the available derivatives.
         operators: whether differential operators are allowed.
         reductions: whether reductions over the domain, such as ``mean(f)``, are allowed.
@@ -26,12 +26,12 @@ class Scope:
         forbidden: other names of the model -> the reason why this formula cannot use them.
     """
 
-    symbols: Mapping[str, sympy.Expr]
+    symbols: Mapping[str, Value]
     axes: tuple[str, ...]
     operators: bool = False
     reductions: bool = False
     generators: bool = False
-    reduced: Mapping[str, sympy.Expr] = field(default_factory=dict)
+    reduced: Mapping[str, Value] = field(default_factory=dict)
     networks: Mapping[str, NetworkSymbol] = field(default_factory=dict)
     forbidden: Mapping[str, str] = field(default_factory=dict)
 
@@ -49,7 +49,15 @@ class Scope:
         """Return the names of the functions, operators and generators that may be used."""
         generators = tuple(lang.GENERATORS) if self.generators else ()
         reductions = tuple(lang.REDUCTIONS) if self.reductions else ()
-        return (*self.networks, *lang.FUNCTIONS, *self.operator_words(), *reductions, *generators)
+        vectors = tuple(lang.VECTOR_FUNCTIONS) if self.operators else ()
+        return (
+            *self.networks,
+            *lang.FUNCTIONS,
+            *vectors,
+            *self.operator_words(),
+            *reductions,
+            *generators,
+        )
 
     def names(self) -> tuple[str, ...]:
         """Return the names of variables and constants."""

@@ -20,6 +20,8 @@ from pdesim.formula import (
 from pdesim.formula import language as lang
 from pdesim.formula.language import TIME
 from pdesim.formula.networks import Network, NetworkSymbol
+from pdesim.formula.values import Value, parts_of
+from pdesim.model.components import Declared
 from pdesim.model.iterated_map import IteratedMap
 
 
@@ -37,10 +39,12 @@ class Equation:
         fields: the names of the unknowns.
         parameters: the parameters that are numbers. Parameters that are formulas have been
             substituted in ``formulas``.
-        texts: field -> its formula as text.
+        texts: declared field -> its formula as text.
         formulas: the right-hand sides as SymPy expressions, in the order of ``fields``; 0 for
             solved fields. Symbols replace the reductions in them.
         constraints: solved field -> the expression that vanishes at its solution.
+        declared: the fields as the settings declare them; ``fields`` are their real parts.
+        composites: the values of complex and vector fields and parameters in formulas, by name.
         reductions: the reductions in ``formulas``, each after those in its argument.
         iterated: properties of an iterated map; None for equations.
         steady: whether the equation has no time derivative.
@@ -69,6 +73,8 @@ class Equation:
     definitions: Mapping[str, sympy.Expr] = dataclasses.field(default_factory=dict)
     arrays: Mapping[str, sympy.Expr] = dataclasses.field(default_factory=dict)
     constraints: Mapping[str, sympy.Expr] = dataclasses.field(default_factory=dict)
+    declared: tuple[Declared, ...] = ()
+    composites: Mapping[str, Value] = dataclasses.field(default_factory=dict)
 
     @cached_property
     def field_symbols(self) -> tuple[sympy.Symbol, ...]:
@@ -96,6 +102,23 @@ class Equation:
     def solved(self) -> list[int]:
         """The indices of the solved fields."""
         return [n for n, name in enumerate(self.fields) if name in self.constraints]
+
+    @property
+    def solved_names(self) -> set[str]:
+        """The names of the solved fields, and of complex and vector fields that consist of them."""
+        declared = {one.name for one in self.declared if set(one.parts) & {*self.constraints}}
+        return {*self.constraints, *declared}
+
+    @property
+    def constant_values(self) -> dict[str, Value]:
+        """The complex and vector parameters that are constant, by name."""
+        constants = {*self.parameter_symbols.values()}
+        return {
+            name: value
+            for name, value in self.composites.items()
+            if all(part.free_symbols <= constants for part in parts_of(value))
+            and not any(part.atoms(lang.AppliedUndef) for part in parts_of(value))
+        }
 
     @property
     def expressions(self) -> tuple[sympy.Expr, ...]:
@@ -213,6 +236,6 @@ class Equation:
         """The equation as text, one line per field."""
         left = "0 = {1}" if self.steady else "d{0}/dt = {1}"
         left = "{0} <- {1}" if self.iterated else left
-        lines = ("0 = {1}" if name in self.constraints else left for name in self.texts)
+        lines = ("0 = {1}" if name in self.solved_names else left for name in self.texts)
         pairs = zip(lines, self.texts.items(), strict=True)
         return "\n".join(line.format(name, text) for line, (name, text) in pairs)

@@ -10,9 +10,19 @@ from collections.abc import Mapping, Sequence
 import sympy
 
 from pdesim.errors import ConfigError, nearest
-from pdesim.formula import Scope, compact, functions_in, names_in, parse, separate_reductions
-from pdesim.formula.language import GENERATORS, TIME, operators_in, reserved_names
+from pdesim.formula import (
+    Scope,
+    compact,
+    functions_in,
+    names_in,
+    parse,
+    parse_value,
+    separate_reductions,
+)
+from pdesim.formula.language import AXES, GENERATORS, TIME, operators_in, reserved_names
 from pdesim.formula.networks import NetworkSymbol
+from pdesim.formula.values import Value, parts_of
+from pdesim.model.components import KINDS, Declared, declare, texts_of_parts
 from pdesim.model.equation import Equation
 from pdesim.model.grid import place_names
 from pdesim.model.iterated_map import COUNT, build_map
@@ -52,30 +62,23 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
     sections = formula_texts(spec)
     texts = {field: text for section in sections.values() for field, text in section.items()}
     key = next(iter(sections))
-    solved = tuple(sections["solve"]) if len(sections) > 1 else ()
-    fields = tuple(spec.get("fields") or texts)
-    if len(fields) > MOST_FIELDS:
-        raise ConfigError(f"this equation has {len(fields)} fields", f"at most {MOST_FIELDS}")
-    _check_names(fields, "field")
-    if repeated := {name for name in fields if fields.count(name) > 1}:
-        raise ConfigError(f"equation.fields names {repeated.pop()!r} twice", "each field once")
-    if set(texts) != set(fields):
-        missing = sorted(set(fields) ^ set(texts))
-        raise ConfigError(
-            f"only one of equation.{' or equation.'.join(sections)} and equation.fields contains "
-            f"{missing}",
-            f"one formula for each of {', '.join(fields)}",
-        )
+    declared = _declared_fields(spec, sections, axes)
+    fields = tuple(part for one in declared for part in one.parts)
+    solved = _solved_parts(declared, sections)
     counted = (COUNT,) if spec.get("map") and spec.get("escape") is not None else ()
     for section in ("units", "labels"):
-        _check_fields(spec.get(section), f"equation.{section}", (*fields, *counted))
+        _check_fields(
+            spec.get(section),
+            f"equation.{section}",
+            (*dict.fromkeys((*texts, *fields)), *counted),
+        )
     given = {key: value for key, value in spec.items() if key not in KEYS}
     if len(given) > MOST_PARAMETERS:
         raise ConfigError(
             f"this equation has {len(given)} parameters", f"at most {MOST_PARAMETERS}"
         )
     _check_names(given, "parameter")
-    if clash := set(given) & set(fields):
+    if clash := set(given) & {*texts, *fields}:
         raise ConfigError(f"{clash.pop()!r} is both a field and a parameter", "different names")
     name = str(spec.get("name") or name.rpartition("/")[2])
     if not re.fullmatch(NAME_PATTERN, name):
@@ -83,16 +86,21 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
     values, definitions = _parameters(given)
     networks = build_networks(spec.get("networks"))
     _check_names(networks, "network")
-    if clash := set(networks) & {*fields, *given}:
+    if clash := set(networks) & {*texts, *fields, *given}:
         raise ConfigError(
             f"{clash.pop()!r} is both a network and a field or parameter", "different names"
         )
     called = {name: NetworkSymbol(network) for name, network in networks.items()}
-    symbols, arrays = _symbols(axes, fields, values, definitions, called)
+    symbols, arrays = _symbols(axes, declared, values, definitions, called)
     scope = Scope(symbols, axes, operators=True, reductions=True, networks=called)
     varying = frozenset(symbols[name] for name in (*place_names(axes), *fields))
-    where = {f: f"equation.{'solve' if f in solved else key}.{f}" for f in fields}
-    parsed = [compact(parse(texts[f], scope, where[f]), varying) for f in fields]
+    parsed = [
+        compact(part, varying)
+        for one in declared
+        for part in parts_of(
+            parse_value(texts[one.name], scope, _place(one.name, sections), one.kind)
+        )
+    ]
     iterated = None
     if key == "map":
         fields, parsed, iterated = build_map(spec, fields, parsed, scope)
@@ -112,16 +120,65 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
         texts={f: " ".join(str(texts[f]).split()) for f in texts},
         formulas=formulas,
         steady=key == "solve",
-        units={field: str(text) for field, text in (spec.get("units") or {}).items()},
-        labels={field: str(text) for field, text in (spec.get("labels") or {}).items()},
+        units=texts_of_parts(spec.get("units") or {}, declared),
+        labels=texts_of_parts(spec.get("labels") or {}, declared, named=True),
         reductions=reductions,
         iterated=iterated,
         networks=networks,
-        definitions={name: symbols[name] for name in definitions if name not in arrays},
+        definitions={
+            name: value
+            for name in definitions
+            if name not in arrays and isinstance(value := symbols[name], sympy.Expr)
+        },
+        composites={n: v for n, v in symbols.items() if not isinstance(v, sympy.Expr)},
         arrays=arrays,
         constraints=dict.fromkeys(solved, sympy.S.Zero),
+        declared=declared,
     )
     return equation.with_expressions(formulas, reductions) if solved else equation
+
+
+def _declared_fields(
+    spec: Mapping, sections: Mapping[str, Mapping], axes: tuple[str, ...]
+) -> tuple[Declared, ...]:
+    """Return the declared fields, each of which has a formula.
+
+    Raises:
+        ConfigError: for invalid names, and if a field has no formula or a formula no field.
+    """
+    texts = [name for section in sections.values() for name in section]
+    given = spec.get("fields") or texts
+    _check_names(given, "field")
+    declared = declare(given, axes)
+    fields = [part for one in declared for part in one.parts]
+    if len(fields) > MOST_FIELDS:
+        raise ConfigError(f"this equation has {len(fields)} fields", f"at most {MOST_FIELDS}")
+    _check_names(fields, "field")
+    names = [*given, *(part for part in fields if part not in given)]
+    names += [part for one in declared if one.kind != "real" for part in one.parts if part in given]
+    if repeated := {name for name in names if names.count(name) > 1}:
+        raise ConfigError(f"equation.fields names {repeated.pop()!r} twice", "each field once")
+    if set(texts) != set(given):
+        missing = sorted(set(given) ^ set(texts))
+        raise ConfigError(
+            f"only one of equation.{' or equation.'.join(sections)} and equation.fields contains "
+            f"{missing}",
+            f"one formula for each of {', '.join(given)}",
+        )
+    return declared
+
+
+def _solved_parts(declared: Sequence[Declared], sections: Mapping[str, Mapping]) -> tuple[str, ...]:
+    """Return the real fields of the constraints beside right-hand sides."""
+    if len(sections) < 2:
+        return ()
+    return tuple(part for one in declared if one.name in sections["solve"] for part in one.parts)
+
+
+def _place(name: str, sections: Mapping[str, Mapping]) -> str:
+    """Return the setting that contains the formula of a declared field."""
+    section = next(key for key, texts in sections.items() if name in texts)
+    return f"equation.{section}.{name}"
 
 
 def _check_types(spec: Mapping) -> None:
@@ -135,8 +192,11 @@ def _check_types(spec: Mapping) -> None:
             raise ConfigError(f"equation.{key} is {_brief(spec[key])}", "text")
         _check_length(spec.get(key), f"equation.{key}", LONGEST_TEXTS[key])
     fields = spec.get("fields")
-    if fields is not None and not (isinstance(fields, list) and fields):
-        raise ConfigError(f"equation.fields is {_brief(fields)}", "a list of names, such as [u, v]")
+    if fields is not None and not (isinstance(fields, list | Mapping) and fields):
+        raise ConfigError(
+            f"equation.fields is {_brief(fields)}",
+            "a list of names, such as [u, v], or their kinds, {psi: complex, u: real, v: vector}",
+        )
     for key in ("units", "labels"):
         given = spec.get(key)
         texts = given.values() if isinstance(given, Mapping) else [given]
@@ -194,6 +254,19 @@ def formula_texts(spec: Mapping) -> dict[str, Mapping]:
             "derivative",
         )
     return sections
+
+
+def given_fields(spec: Mapping, axes: Sequence[str] = AXES) -> list[str]:
+    """Return the real fields in unchecked settings of an equation, on a grid with these axes."""
+    return [part for one in declare_given(spec, axes) for part in one.parts]
+
+
+def declare_given(spec: Mapping, axes: Sequence[str]) -> tuple[Declared, ...]:
+    """Return the fields in unchecked settings of an equation."""
+    names, fields = list(given_formulas(spec)), spec.get("fields")
+    kinds = fields if isinstance(fields, Mapping) else {}
+    known = {name: kinds[name] if kinds.get(name) in KINDS else "real" for name in names}
+    return declare(known, axes)
 
 
 def given_formulas(spec: Mapping) -> Mapping:
@@ -256,18 +329,20 @@ def _parameters(given: Mapping) -> tuple[dict[str, float], dict[str, str]]:
 
 def _symbols(
     axes: tuple[str, ...],
-    fields: Sequence[str],
+    declared: Sequence[Declared],
     values: Mapping[str, float],
     definitions: Mapping[str, str],
     networks: Mapping[str, NetworkSymbol],
-) -> tuple[dict[str, sympy.Expr], dict[str, sympy.Expr]]:
-    """Return a mapping from each name to its expression, and the formulas of arrays.
+) -> tuple[dict[str, Value], dict[str, sympy.Expr]]:
+    """Return a mapping from each name to its value, and the formulas of arrays.
 
     A parameter whose formula contains other parameters is parsed after these. A parameter whose
     formula contains a function of initial states is an array, and its expression is a symbol.
     """
+    fields = [part for one in declared for part in one.parts]
     plain = (*place_names(axes), "t", *fields, *values)
-    symbols: dict[str, sympy.Expr] = {name: sympy.Symbol(name, real=True) for name in plain}
+    symbols: dict[str, Value] = {name: sympy.Symbol(name, real=True) for name in plain}
+    symbols |= {one.name: one.value for one in declared if one.kind != "real"}
     arrays: dict[str, sympy.Expr] = {}
     waiting = dict(definitions)
     while waiting:
@@ -281,12 +356,12 @@ def _symbols(
                 symbols[name] = sympy.Symbol(name, real=True)
             else:
                 scope = Scope(symbols, axes, operators=True, reductions=True, networks=networks)
-                symbols[name] = parse(text, scope, where)
+                symbols[name] = parse_value(text, scope, where)
     return symbols, arrays
 
 
 def _scope_of_array(
-    symbols: Mapping[str, sympy.Expr],
+    symbols: Mapping[str, Value],
     axes: tuple[str, ...],
     fields: Sequence[str],
     arrays: Mapping[str, sympy.Expr],
@@ -297,7 +372,11 @@ def _scope_of_array(
     """
     known = {name: arrays.get(name, expression) for name, expression in symbols.items()}
     changing = {*(sympy.Symbol(name, real=True) for name in fields), TIME}
-    varying = [n for n, e in known.items() if e.free_symbols & changing or operators_in(e)]
+    varying = [
+        name
+        for name, value in known.items()
+        if any(e.free_symbols & changing or operators_in(e) for e in parts_of(value))
+    ]
     forbidden = dict.fromkeys(
         varying, "a parameter with random numbers, or from a file, depends on position only"
     )

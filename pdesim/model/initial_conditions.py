@@ -17,8 +17,10 @@ from sympy.core.function import AppliedUndef
 
 from pdesim import files
 from pdesim.errors import ConfigError, nearest
-from pdesim.formula import Evaluator, Scope, literal, parse
+from pdesim.formula import Evaluator, Scope, literal, parse, parse_value
 from pdesim.formula import language as lang
+from pdesim.formula.values import parts_of
+from pdesim.model.components import Declared
 from pdesim.model.grid import Grid, place_names
 from pdesim.model.resampling import SMOOTHING, low_pass, trigonometric
 from pdesim.model.stored_frames import on_grid
@@ -117,6 +119,7 @@ def build_initial(
     axes: tuple[str, ...],
     parameters: Mapping,
     section: str = "initial",
+    declared: Sequence[Declared] = (),
 ) -> InitialConditions:
     """Build an initial state from the ``initial`` settings.
 
@@ -126,16 +129,18 @@ def build_initial(
         axes: the axes of the grid.
         parameters: the names that formulas may use in addition to position and time.
         section: the name of the settings for error messages.
+        declared: complex and vector fields, whose formulas determine all their real fields.
 
     Raises:
         ConfigError: for a key that is not a field.
         FormulaError: for an invalid formula.
     """
+    composites = [one for one in declared if one.kind != "real"]
+    known = [*fields, *(one.name for one in composites), "default"]
     for key in spec:
-        if key not in (*fields, "default"):
+        if key not in known:
             raise ConfigError(
-                f"initial.{key} does not name a field of this equation",
-                nearest(key, [*fields, "default"]),
+                f"initial.{key} does not name a field of this equation", nearest(key, known)
             )
     symbols = {name: sympy.Symbol(name, real=True) for name in (*place_names(axes), "t")}
     scope = Scope(
@@ -149,11 +154,22 @@ def build_initial(
         every = {name: sympy.Symbol(name, real=True) for name in place_names(lang.AXES)}
         wide = replace(scope, symbols={**every, **scope.symbols}, axes=lang.AXES)
         parse(spec["default"], wide, "initial.default")
-    texts = {field: spec.get(field, spec.get("default", 0)) for field in fields}
-    return InitialConditions(
-        tuple(fields),
-        tuple(parse(text, scope, f"{section}.{field}") for field, text in texts.items()),
-    )
+    formulas: dict[str, sympy.Expr] = {}
+    for one in composites:
+        if one.name in spec or (one.kind == "complex" and "default" in spec):
+            text, where = spec.get(one.name, spec.get("default")), f"{section}.{one.name}"
+            value = parse_value(_as_text(text), scope, where, one.kind)
+            formulas |= zip(one.parts, parts_of(value), strict=True)
+    for field in fields:
+        if field in spec or field not in formulas:
+            text = spec.get(field, spec.get("default", 0))
+            formulas[field] = parse(text, scope, f"{section}.{field}")
+    return InitialConditions(tuple(fields), tuple(formulas[field] for field in fields))
+
+
+def _as_text(value: object) -> str:
+    """Return a formula as text; a list of formulas is a vector."""
+    return f"[{', '.join(map(str, value))}]" if isinstance(value, list) else str(value)
 
 
 @dataclass(frozen=True)

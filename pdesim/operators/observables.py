@@ -20,6 +20,7 @@ import sympy
 from pdesim.errors import ConfigError
 from pdesim.formula import Evaluator, Scope, compact, parse, separate_reductions
 from pdesim.formula.language import TIME
+from pdesim.formula.values import Value
 from pdesim.model.grid import Grid, place_names
 from pdesim.operators.problem import Problem, check_problem, with_nested_derivatives
 
@@ -169,8 +170,9 @@ def parse_number(
     lengths = [name for name in places if name.startswith("L")]
     inside = [*equation.fields, *(name for name in places if name not in lengths)]
     symbols = {name: sympy.Symbol(name, real=True) for name in lengths}
-    reduced = {name: sympy.Symbol(name, real=True) for name in inside}
+    reduced: dict[str, Value] = {name: sympy.Symbol(name, real=True) for name in inside}
     varying = frozenset(reduced.values())
+    reduced |= equation.composites
     # parameters that are formulas, such as functions of time
     for name, expression in equation.definitions.items():
         place = reduced if expression.free_symbols & varying else symbols

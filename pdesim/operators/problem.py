@@ -69,7 +69,7 @@ class Problem:
             equation,
             fields=names,
             formulas=tuple(equation.constraints[name] for name in names),
-            texts={name: equation.texts[name] for name in names},
+            texts={name: equation.texts[name] for name in names if name in equation.texts},
             constraints={},
             steady=True,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import matplotlib
@@ -21,20 +22,24 @@ _GREYS = {"light": (DARKEST, 255), "dark": (0xEC, 0x16)}
 
 @dataclass(frozen=True)
 class Palette:
-    """At most 255 colours: the first ``colors`` for the field, then greys from text to background.
+    """At most 255 colours: ``colors`` for the field, and at the end greys from text to background.
 
+    The colours of the field begin at ``start``; others are those of other fields in the picture.
     One of the 256 colours of a GIF is left for transparency. Unchanged pixels are transparent,
     which keeps files small. ``rgb`` has the shape ``(n, 3)`` and the type uint8.
     """
 
     rgb: np.ndarray
     colors: int
+    start: int = 0
+    greys: int = 32
 
     def grey(self, levels: np.ndarray | int) -> np.ndarray:
         """Convert grey levels 0..255 to palette indices of the same shape, uint8."""
-        last = len(self.rgb) - self.colors - 1
+        last = self.greys - 1
         position = (np.asarray(levels, dtype=np.float32) - DARKEST) / (255 - DARKEST) * last
-        return (self.colors + np.clip(np.rint(position), 0, last)).astype(np.uint8)
+        first = len(self.rgb) - self.greys
+        return (first + np.clip(np.rint(position), 0, last)).astype(np.uint8)
 
     def color(self, fractions: np.ndarray) -> np.ndarray:
         """Convert fractions 0..1 of the range to palette indices of the same shape, uint8.
@@ -44,6 +49,8 @@ class Palette:
         with np.errstate(invalid="ignore", over="ignore"):
             index = np.clip(fractions * self.colors, 0, self.colors - 1)
             indices = index.astype(np.uint8)
+        if self.start:
+            indices += np.uint8(self.start)
         finite = np.isfinite(index)
         if not finite.all():
             indices[~finite] = self.grey(_MISSING)
@@ -61,6 +68,20 @@ def map_palette(colormap: str, colors: int, theme: str = "light") -> Palette:
     check_colormap(colormap)
     colors_of = matplotlib.colormaps[colormap]
     return _with_greys(colors_of(np.linspace(0, 1, colors))[:, :3] * 255, theme)
+
+
+def joint_palettes(
+    colormaps: Sequence[str], colors: int, theme: str = "light"
+) -> dict[str, Palette]:
+    """Palettes of several colour maps with a common table, for parts of one picture."""
+    names = list(dict.fromkeys(colormaps))
+    each = min(colors, (255 - 32) // len(names))
+    single = [map_palette(name, each, theme) for name in names]
+    table = np.concatenate([one.rgb[:each] for one in single] + [single[0].rgb[each:]])
+    return {
+        name: Palette(table, each, number * each, one.greys)
+        for number, (name, one) in enumerate(zip(names, single, strict=True))
+    }
 
 
 def line_palette(colors: int = 96, theme: str = "light") -> Palette:
@@ -91,4 +112,4 @@ def _with_greys(colors: np.ndarray, theme: str) -> Palette:
     count = min(32, 255 - len(colors))
     greys = np.repeat(np.linspace(*_GREYS[theme], count)[:, None], 3, axis=1)
     rgb = np.rint(np.concatenate([colors, greys])).astype(np.uint8)
-    return Palette(rgb, len(colors))
+    return Palette(rgb, len(colors), greys=count)

@@ -14,7 +14,7 @@ from pdesim.errors import clip
 from pdesim.files import reading
 from pdesim.output.axis import Axis
 from pdesim.output.reader import Snapshots
-from pdesim.render.quantity import MEAN, Quantity, build_quantity
+from pdesim.render.quantity import MEAN, Quantity, build_quantity, shown_fields
 from pdesim.render.text import LONGEST
 from pdesim.settings import Animation
 
@@ -218,7 +218,9 @@ def _choose(snapshots: Snapshots, field: str | None) -> Quantity:
     fields = snapshots.ordered_fields
     if field is not None:
         return build_quantity(field, snapshots.fields, snapshots.axes[::-1])
-    return Quantity(fields[0], (fields[0],))
+    axes = snapshots.axes[::-1]
+    first = shown_fields(fields, axes)[0]
+    return build_quantity(first, fields, axes)
 
 
 def _text(attributes: Mapping[str, object], name: str) -> str:

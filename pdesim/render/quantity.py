@@ -39,12 +39,16 @@ class Quantity:
         fields: the stored fields that the formula needs, in the order of the file.
         means: the fields whose mean over the domain the formula needs.
         expression: the parsed formula; None for a plain field.
+        is_angle: whether it is an angle from -pi to pi.
+        vector: the components if the quantity is the length of a vector field.
     """
 
     text: str
     fields: tuple[str, ...]
     means: tuple[str, ...] = ()
     expression: sympy.Expr | None = None
+    is_angle: bool = False
+    vector: tuple[str, ...] = ()
 
     def evaluate(self, names: Mapping[str, object], shape: tuple[int, ...]) -> np.ndarray:
         """The values of the formula, an array of ``shape``; not finite where they are undefined.
@@ -68,7 +72,8 @@ def build_quantity(
     """Parse ``animation.field``: the name of a field, or a formula.
 
     A formula may contain fields, their means (``u_mean``), coordinates and ``t``, and all
-    functions of the formula language except derivatives.
+    functions of the formula language except derivatives. Of a complex number, the modulus is drawn,
+    and of a vector the length.
 
     Args:
         text: the value of the setting.
@@ -83,21 +88,43 @@ def build_quantity(
     text = " ".join(text.split())
     if text in fields:
         return Quantity(text, (text,))
-    if text.isidentifier() and text not in (f"{field}{MEAN}" for field in fields):
+    stems = {field.rpartition("_")[0] for field in fields}
+    if text.isidentifier() and text not in (*(f"{field}{MEAN}" for field in fields), *stems):
         raise ConfigError(f"{name} is {text!r}", nearest(text, fields))
     import sympy  # takes half a second, and plain fields do not need it
 
-    from pdesim.formula import Scope, parse
+    from pdesim.formula import Scope, nodes, parse_value
+    from pdesim.formula.values import Vector, as_real
+    from pdesim.model.components import composite_fields
 
     means = {f"{field}{MEAN}": field for field in fields}
     symbols = {known: sympy.Symbol(known, real=True) for known in (*axes, "t", *means, *fields)}
-    expression = parse(text, Scope(symbols, tuple(axes)), name)
+    composites = {one.name: one for one in composite_fields(fields, axes)}
+    values = {**symbols, **{known: one.value for known, one in composites.items()}}
+    value = parse_value(text, Scope(values, tuple(axes)), name)
+    vector = composites[text].parts if isinstance(value, Vector) and text in composites else ()
+    expression = as_real(value)
     used = {symbol.name for symbol in expression.free_symbols}
     averaged = tuple(field for name, field in means.items() if name in used and name not in fields)
     needed = tuple(field for field in fields if field in used or field in averaged)
     if not needed:
         raise ConfigError(f"{name}={text} contains no field", "a formula of " + ", ".join(fields))
-    return Quantity(text, needed, averaged, expression)
+    is_angle = isinstance(expression, nodes.Arctan2)
+    return Quantity(text, needed, averaged, expression, is_angle, vector)
+
+
+def shown_fields(fields: Sequence[str], axes: Sequence[str]) -> list[str]:
+    """Return what is drawn of all fields: the modulus and the angle of complex fields."""
+    from pdesim.model.components import composite_fields
+
+    complex_fields = [one for one in composite_fields(fields, axes) if one.kind == "complex"]
+    first = {one.parts[0]: one.name for one in complex_fields}
+    second = {one.parts[1]: one.name for one in complex_fields}
+    return [
+        f"abs({first[name]})" if name in first
+        else f"angle({second[name]})" if name in second else name
+        for name in fields
+    ]  # fmt: skip
 
 
 def is_available(text: str | None, fields: Sequence[str], axes: Sequence[str]) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from pdesim.render.colors import Palette
+from pdesim.render.colors import Palette, joint_palettes
 from pdesim.render.field_reader import FrameReader
 from pdesim.render.frames import FrameStream
 from pdesim.render.layout import Layout, LayoutSpec, Scale, place_header
@@ -86,7 +86,14 @@ def build_picture(
     if isinstance(stream, FrameGroup):
         colors = colors or max(look.colors for look in stream.look)
         zoom = max(0.8, small / 512)
-        parts = [build_scene(one, small, colors, Part(zoom)) for one in stream.streams]
+        maps = [one.animation.colormap for one in stream.streams]
+        shared: dict[str, Palette] = {}
+        if len(set(maps)) > 1 and len(stream.reader.axes) > 1:
+            shared = joint_palettes(maps, colors, stream.animation.theme)
+        parts = [
+            build_scene(one, small, colors, Part(zoom, palette=shared.get(one.animation.colormap)))
+            for one in stream.streams
+        ]
         return _arrange(stream, parts, (), zoom)
     if stream.animation.layout == "surface":
         zoom = max(0.8, size / 512)

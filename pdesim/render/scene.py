@@ -79,12 +79,14 @@ class Part:
         note: the text above the part; "" for the name of the quantity.
         axes: the vertical and the horizontal axis; None for those of the reader.
         bar: whether there is a colour bar.
+        palette: the colours; None for those of the colour map.
     """
 
     zoom: float
     note: str = ""
     axes: tuple[Axis, ...] | None = None
     bar: bool = True
+    palette: Palette | None = None
 
 
 def build_scene(
@@ -230,6 +232,8 @@ class _Plan:
     @property
     def palette(self) -> Palette:
         theme = self.animation.theme
+        if self.part and self.part.palette:
+            return self.part.palette
         if self.is_curve:
             return line_palette(theme=theme)
         return map_palette(self.animation.colormap, self.colors, theme)

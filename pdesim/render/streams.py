@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,9 +16,12 @@ from pdesim.render.field_reader import FrameReader, open_field, open_picture
 from pdesim.render.frames import FrameStream
 from pdesim.render.look import Look
 from pdesim.render.overlays import Arrows
-from pdesim.render.quantity import build_quantity, check_layout
+from pdesim.render.quantity import Quantity, build_quantity, check_layout, shown_fields
 from pdesim.render.volume import VolumeReader
 from pdesim.settings import Animation
+
+#: the colour map of angles
+CYCLIC = "twilight"
 
 
 class FrameGroup:
@@ -56,17 +60,35 @@ class FrameGroup:
             yield parts[0][0], tuple(values for _, values in parts)
 
 
-def _arrows(stack: ExitStack, snapshots: Snapshots, animation: Animation) -> Arrows | None:
-    """Open the components of ``animation.arrows``."""
-    if animation.arrows is None:
+def _arrows(
+    stack: ExitStack, snapshots: Snapshots, animation: Animation, quantity: Quantity
+) -> Arrows | None:
+    """Open the components of ``animation.arrows``, by default those of a vector that is drawn."""
+    names = animation.arrows or (quantity.vector if len(quantity.vector) == 2 else None)
+    if names is None:
         return None
-    for name in animation.arrows:
+    for name in names:
         build_quantity(name, snapshots.fields, snapshots.axes[::-1], "animation.arrows")
     x, y = (
-        stack.enter_context(open_field(snapshots.path, name, animation.slice))
-        for name in animation.arrows
+        stack.enter_context(open_field(snapshots.path, name, animation.slice)) for name in names
     )
     return Arrows(x, y)
+
+
+def _suited(animation: Animation, quantity: Quantity) -> Animation:
+    """Return the settings with the limits and the cyclic colours of an angle, if it is drawn.
+
+    Limits and colours that the user has changed remain. Angles are not interpolated, since the mean
+    of -pi and pi is 0.
+    """
+    if not quantity.is_angle:
+        return animation
+    changes: dict[str, object] = {"enlarge": "nearest"}
+    if animation.limits is None:
+        changes["limits"] = [-math.pi, math.pi]
+    if animation.colormap == Animation().colormap or animation.layout == "fields":
+        changes["colormap"] = CYCLIC
+    return animation.model_copy(update=changes)
 
 
 @contextmanager
@@ -90,17 +112,21 @@ def open_stream(
         if animation.layout == "fields":
             with reading(path):
                 fields = snapshots.ordered_fields
-            each = [animation.model_copy(update={"field": name}) for name in fields]
+            shown = shown_fields(fields, snapshots.axes[::-1])
+            each = [animation.model_copy(update={"field": name}) for name in shown]
             readers = [stack.enter_context(open_picture(path, one)) for one in each]
             for reader in readers[1:]:
                 if len(reader.axes) != len(readers[0].axes):
                     raise ConfigError(
                         "animation.layout=fields: the fields have different numbers of dimensions"
                     )
-        arrows = _arrows(stack, snapshots, animation)
         streams = [
-            FrameStream(one, animation, wait_for_more, planned, arrows=arrows) for one in readers
-        ]
+            FrameStream(
+                one, _suited(animation, one.quantity), wait_for_more, planned,
+                arrows=_arrows(stack, snapshots, animation, one.quantity),
+            )
+            for one in readers
+        ]  # fmt: skip
         if dimensions == 3 and animation.layout in (None, "slices", "projection", "surface"):
             log, position = animation.scale == "log", animation.slice
             volume = stack.enter_context(open_field(path, animation.field, position, log, True))

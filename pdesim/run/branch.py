@@ -11,7 +11,8 @@ import numpy as np
 
 from pdesim.errors import ConfigError, OutputError, nearest, printable
 from pdesim.files import dump_yaml, reading
-from pdesim.model.equation_settings import given_formulas
+from pdesim.model.equation_settings import declare_given
+from pdesim.model.grid import build_grid
 from pdesim.output import Snapshots
 from pdesim.output.metadata import BRANCH_OF, BRANCHED_AT
 from pdesim.plan import Plan, build_plan
@@ -114,16 +115,21 @@ def plan_branch(origin: Origin, values: Mapping[str, Any], given: Sequence[str] 
         PdesimError: see :func:`pdesim.plan.build_plan`.
     """
     values, notes = dict(values), list(origin.notes)
-    initial = {**origin.initial(), **_given_initial(values, given)}
-    fields = tuple(given_formulas(values["equation"]))
+    axes, changed = build_grid(read_settings(values)).axes, _given_initial(values, given)
+    declared = declare_given(values["equation"], axes)
+    fields = [part for one in declared for part in one.parts]
+    replaced = {part for one in declared if one.name in changed for part in one.parts}
+    kept = {name: text for name, text in origin.initial().items() if name not in replaced}
+    initial = {**kept, **changed}
     for field in fields:
-        if field not in initial:
+        if field not in initial and field not in replaced:
             raise ConfigError(
                 f"the run {origin.path.parent} has no field {field!r}, which the equation needs",
                 f"initial.{field}=VALUE",
                 nearest(field, origin.fields),
             )
-    values["initial"] = {name: text for name, text in initial.items() if name in fields}
+    known = {*fields, *(one.name for one in declared)}
+    values["initial"] = {name: text for name, text in initial.items() if name in known}
     values["time"], more = _times(origin, values["time"], given)
     values["stop"] = _stop(values.get("stop") or {}, given)
     settings = read_settings(values)

@@ -13,7 +13,7 @@ import numpy as np
 from pdesim.errors import ConfigError, OutputError
 from pdesim.files import check_folder, dump_yaml, load_yaml
 from pdesim.files.hdf5 import reason
-from pdesim.model.equation_settings import given_formulas
+from pdesim.model.equation_settings import given_fields
 from pdesim.model.grid import build_grid
 from pdesim.output import RunFolder, Snapshots, fingerprint, lock, read_checkpoint, recover
 from pdesim.output.checkpoint import Checkpoint
@@ -114,9 +114,8 @@ def continue_run(
             f"its {len(times)} frames are kept"
         )
     if plan is None:  # then no plan has checked the requested settings
-        formulas = given_formulas(settings.equation)
-        names = tuple(formulas) if isinstance(formulas, Mapping) else fields
         axes = build_grid(settings).axes
+        names = tuple(given_fields(settings.equation, axes)) or fields
         check_picture(settings.animation, names, axes, settings.output.fields)
         notes += _without_effect(requested, folder) if explicit else []
     return Continuation(plan, text, tuple(notes))

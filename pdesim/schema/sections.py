@@ -11,6 +11,7 @@ from typing import Any
 from pdesim.formula.language import AXES, reserved_names
 from pdesim.formula.networks import ACTIVATIONS
 from pdesim.model.boundary_conditions import KINDS, LAPLACIAN, PAIRS, SIDES, build_boundary
+from pdesim.model.components import KINDS as FIELD_KINDS
 from pdesim.model.equation import Equation
 from pdesim.model.equation_settings import (
     FORMULAS,
@@ -74,8 +75,12 @@ def equation_schema() -> Schema:
     }
     keys: Schema = {
         **texts,
-        "fields": {"type": ["array", "null"], "items": named, "minItems": 1,
-                   "maxItems": MOST_FIELDS, "uniqueItems": True},
+        "fields": {"anyOf": [
+            {"type": ["array", "null"], "items": named, "minItems": 1, "maxItems": MOST_FIELDS,
+             "uniqueItems": True},
+            {"type": "object", "propertyNames": named, "minProperties": 1,
+             "additionalProperties": {"enum": [*FIELD_KINDS]}, "maxProperties": MOST_FIELDS},
+        ]},
         "rhs": {**formulas, "description": "du/dt = ...: a formula for each field"},
         "solve": {**formulas, "description": "0 = ...: a formula for each field in it"},
         "map": {**formulas, "description": "u <- ...: a formula for each field, iterated maps"},
@@ -109,6 +114,7 @@ def initial_schema(settings: Schema) -> Schema:
     return {
         **settings,
         "properties": {"default": {**VALUE, "description": "for all fields that are not named"}},
+        "additionalProperties": {"anyOf": [VALUE, {"type": "array", "items": VALUE}]},
         "propertyNames": {"pattern": IDENTIFIER},
     }
 

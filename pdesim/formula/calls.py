@@ -1,0 +1,183 @@
+"""Calls in formulas: functions, operators, reductions, generators and networks."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import sympy
+
+from pdesim.formula import expansion, values
+from pdesim.formula import language as lang
+from pdesim.formula.networks import NetworkValue
+from pdesim.formula.syntax import called_name
+from pdesim.formula.values import Value
+
+if TYPE_CHECKING:
+    from pdesim.formula.parse import Parser
+
+MAX_ARGUMENTS = 32
+
+
+def network(parser: Parser, node: ast.Call, depth: int, output: int | None) -> sympy.Expr:
+    name = called_name(node)
+    symbol = parser.scope.networks[name]
+    inputs, outputs = symbol.network.layers[0], symbol.network.layers[-1]
+    if len(node.args) != inputs or node.keywords:
+        count = f"{len(node.args)} inputs" if len(node.args) != 1 else "1 input"
+        raise parser.fail(node, f"the network {name} got {count}", str(inputs))
+    if output is None and outputs > 1:
+        form = f"{name}(...)[0] to {name}(...)[{outputs - 1}]"
+        raise parser.fail(node, f"{name} has {outputs} outputs", form)
+    arguments = [parser.number(argument, depth) for argument in node.args]
+    return NetworkValue(symbol, sympy.Integer(output or 0), *arguments)
+
+
+def arguments_of(parser: Parser, node: ast.Call, word: lang.Word) -> list[ast.expr]:
+    most, least = len(word.arguments), len(word.arguments) - word.optional
+    name, given = called_name(node), len(node.args)
+    if given < least or (given > most and not word.variadic):
+        more = ", ..." if word.variadic else ""
+        count = f"{given} argument" + ("" if given == 1 else "s")
+        form = f"{name}({', '.join(word.arguments)}{more})"
+        raise parser.fail(node, f"{name} got {count}", form)
+    if given > MAX_ARGUMENTS:
+        raise parser.fail(node, f"{name} got {given} arguments", f"at most {MAX_ARGUMENTS}")
+    return node.args
+
+
+def function(parser: Parser, node: ast.Call, name: str, depth: int) -> sympy.Expr:
+    word = lang.FUNCTIONS[name]
+    assert word.build is not None
+    if word.variadic and len(node.args) == 1:
+        called = called_name(node)
+        form = f"{called}(a, b, ...), evaluated in every cell"
+        raise parser.fail(node, f"{called} needs two or more arguments", form)
+    arguments = arguments_of(parser, node, word)
+    if name in ("mod", "pow"):
+        left, right = (parser.number(a, depth) for a in arguments)
+        if name == "mod":
+            return parser.remainder(arguments[1], left, right)
+        return parser.power(node, arguments[1], left, right)
+    if word.arguments[0] == "condition":
+        first = parser.condition(arguments[0], depth)
+        one, other = (parser.value(a, depth) for a in arguments[1:])
+        return parser.matched(node, lambda: values.where(first, one, other))
+    given = [parser.value(argument, depth) for argument in arguments]
+    if all(isinstance(value, sympy.Expr) for value in given):
+        return word.build(*given)
+    place = next(a for a, v in zip(arguments, given, strict=True) if not isinstance(v, sympy.Expr))
+    return parser.matched(place, lambda: values.apply(name, given))
+
+
+def vector_function(parser: Parser, node: ast.Call, name: str, depth: int) -> Value:
+    """Return ``dot(a, b)`` or ``curl(a)``."""
+    axes, given = parser.scope.axes, arguments_of(parser, node, lang.VECTOR_FUNCTIONS[name])
+    if name == "curl":
+        value = parser.value(given[0], depth)
+        return parser.matched(given[0], lambda: values.curl(value, axes))
+    a, b = (parser.vector(place, depth) for place in given)
+    return values.dot(a, b)
+
+
+def reduction(parser: Parser, node: ast.Call, name: str, depth: int) -> sympy.Expr:
+    if not parser.scope.reductions:
+        elementwise = f"{name}(a, b, ...)" if name in lang.FUNCTIONS else "a formula"
+        raise parser.fail(
+            node,
+            f"{name} of one argument, a value of the whole domain, is not allowed here",
+            f"{elementwise}, evaluated in every cell",
+        )
+    (argument,) = arguments_of(parser, node, lang.REDUCTIONS[name])
+    scope = replace(parser.scope, symbols={**parser.scope.symbols, **parser.scope.reduced})
+    inner = parser.within(scope).value(argument, depth)
+    if not isinstance(inner, sympy.Expr):
+        if name in ("max", "min"):
+            raise parser.fail(argument, f"this is {inner.kind}", inner.hint)
+        return inner.each(lambda part: _reduced(name, part))
+    if values.gradients_in(inner):
+        raise parser.fail(argument, "gradient(...) is a vector", "gradient_squared(f)")
+    return _reduced(name, inner)
+
+
+def _reduced(name: str, inner: sympy.Expr) -> sympy.Expr:
+    uniform = not inner.free_symbols and not inner.atoms(lang.AppliedUndef)
+    return inner if uniform and name != "integral" else lang.operator(name, inner)
+
+
+def operator(parser: Parser, node: ast.Call, name: str, depth: int) -> Value:
+    (argument,) = arguments_of(parser, node, lang.Word(("f",), None, ""))
+    inner = parser.value(argument, depth)
+    if isinstance(inner, values.Vector):
+        return _of_vector(parser, argument, name, inner)
+    if isinstance(inner, values.Complex):
+        parts = [_of_number(parser, argument, name, part) for part in inner.parts]
+        squares = name == lang.GRADIENT_SQUARED  # |gradient(f)|^2, a real number
+        return parts[0] + parts[1] if squares else values.Complex(*parts)
+    return _of_number(parser, argument, name, inner)
+
+
+def _of_number(parser: Parser, node: ast.expr, name: str, inner: sympy.Expr) -> sympy.Expr:
+    if name == lang.GRADIENT:
+        return lang.operator(name, inner)
+    if name == lang.DIVERGENCE:
+        return divergence(parser, node, inner)
+    if values.gradients_in(inner):
+        raise parser.fail(node, "gradient(...) is a vector", "divergence(D*gradient(f))")
+    if name == lang.GRADIENT_SQUARED:
+        return sympy.Add(*(lang.operator(f"d_d{a}", inner) ** 2 for a in parser.scope.axes))
+    return lang.differentiated(name, inner)
+
+
+def _of_vector(parser: Parser, node: ast.expr, name: str, inner: values.Vector) -> Value:
+    """Return the divergence of a vector, or an operator applied to each component."""
+    axes = parser.scope.axes
+    if name in (lang.GRADIENT, lang.GRADIENT_SQUARED):
+        raise parser.fail(node, "this is a vector", f"{name}(f) of a number, such as {name}(v_x)")
+    parts = parser.matched(node, lambda: values.as_vector(inner, axes)).parts
+    if name == lang.DIVERGENCE:
+        along = zip(axes, parts, strict=True)
+        return sympy.Add(
+            *(
+                lang.differentiated(f"d_d{axis}", term)
+                for axis, part in along
+                for term in sympy.Add.make_args(part)
+            )
+        )
+    return inner.each(lambda part: lang.differentiated(name, part))
+
+
+def divergence(parser: Parser, node: ast.expr, inner: sympy.Expr) -> sympy.Expr:
+    """Return the divergence of a flux, a sum of terms ``D*gradient(f)``."""
+    fluxes: dict[sympy.Expr, list[sympy.Expr]] = {}
+    for term in sympy.Add.make_args(expansion.as_fluxes(inner)):
+        inside = values.gradients_in(term)
+        gradients = [f for f in sympy.Mul.make_args(term) if f in inside]
+        if len(gradients) != 1 or len(inside) != 1:
+            raise parser.fail(
+                node, "divergence needs a flux", "D*gradient(f), or a sum of such terms"
+            )
+        fluxes.setdefault(gradients[0].args[0], []).append(term / gradients[0])
+    return lang.divergence(fluxes)
+
+
+def generator(parser: Parser, node: ast.Call, name: str, depth: int) -> sympy.Expr:
+    word = lang.GENERATORS[name]
+    given = zip(arguments_of(parser, node, word), word.arguments, strict=False)
+    arguments = [
+        text_of(parser, argument, node) if form.startswith('"') else parser.number(argument, depth)
+        for argument, form in given
+    ]
+    if name.startswith("random_"):
+        # each occurrence gets independent noise, so that equal calls must be different nodes
+        parser.generator_count += 1
+        arguments.append(sympy.Integer(parser.generator_count))
+    return lang.operator(name, *arguments)
+
+
+def text_of(parser: Parser, argument: ast.expr, call: ast.Call) -> sympy.Symbol:
+    if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+        return sympy.Symbol(repr(argument.value))
+    form = ", ".join(lang.GENERATORS[called_name(call)].arguments)
+    raise parser.fail(argument, "text in quotes is required here", f"{called_name(call)}({form})")
