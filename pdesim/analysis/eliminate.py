@@ -16,8 +16,7 @@ import sympy
 from sympy.polys.polyerrors import PolynomialError
 
 from pdesim.analysis.reactions import Reactions
-from pdesim.formula import Evaluator
-from pdesim.formula import language as lang
+from pdesim.formula import Evaluator, expansion
 
 #: highest total degree of polynomials that are eliminated; SymPy takes long for higher ones
 HIGHEST_DEGREE = 8
@@ -86,7 +85,7 @@ def build_elimination(reactions: Reactions) -> Elimination | None:
 
 def _polynomial(formula: sympy.Expr, fields: tuple[sympy.Symbol, ...]) -> sympy.Poly | None:
     """Return the numerator of a formula as a polynomial in fields; None if it is not one."""
-    if lang.terms_expanded(formula) > lang.MOST_TERMS:
+    if expansion.terms_expanded(formula) > expansion.MOST_TERMS:
         return None
     numerator, _ = sympy.fraction(sympy.together(sympy.nsimplify(formula, rational=True)))
     try:

@@ -14,6 +14,7 @@ import sympy
 
 from pdesim.analysis.tape import Tape, record
 from pdesim.errors import ConfigError
+from pdesim.formula import expansion
 from pdesim.formula import language as lang
 from pdesim.formula.calculus import derivative
 from pdesim.operators.problem import Problem
@@ -170,7 +171,7 @@ def _without_operators(formula: sympy.Expr) -> sympy.Expr:
 def _terms(formula: sympy.Expr) -> list[sympy.Expr]:
     """Return the terms of a sum, after products are expanded."""
     terms = sympy.Add.make_args(formula)
-    return [t for term in terms for t in sympy.Add.make_args(lang.expand_products(term))]
+    return [t for term in terms for t in sympy.Add.make_args(expansion.expand_products(term))]
 
 
 def _by_monomial(entry: sympy.Expr) -> dict[tuple[tuple[str, int], ...], sympy.Expr]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import sympy
 
+from pdesim.formula import expansion
 from pdesim.formula import language as lang
 from pdesim.formula.calculus import derivative
 
@@ -60,7 +61,7 @@ def additive_terms(formula: sympy.Expr) -> list[sympy.Expr]:
     ``laplacian(u**3 - u) + f`` has the terms ``laplacian(u**3)``, ``-laplacian(u)`` and ``f``.
     """
     terms = []
-    for term in sympy.Add.make_args(lang.expand_products(formula)):
+    for term in sympy.Add.make_args(expansion.expand_products(formula)):
         factors = sympy.Mul.make_args(term)
         nodes = [factor for factor in factors if lang.is_operator(factor)]
         if len(nodes) != 1:

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 import sympy
 
+from pdesim.formula import expansion
 from pdesim.formula import language as lang
 from pdesim.formula.calculus import derivative
 
@@ -80,7 +81,7 @@ def _with_whole_reactions(
     part could grow (Swift-Hohenberg's (1 + laplacian)^2 without its 1), or if fields are coupled
     through derivatives (waves).
     """
-    if any(lang.terms_expanded(entry) > lang.MOST_TERMS for entry in matrix):
+    if any(expansion.terms_expanded(entry) > expansion.MOST_TERMS for entry in matrix):
         return matrix, rest
     symbols = {lang.operator_symbol(word) for word in lang.OPERATORS} & matrix.free_symbols
     reaction = matrix.subs(dict.fromkeys(symbols, 0))
@@ -108,7 +109,7 @@ def linear_form(
     entries: dict[int, list[sympy.Expr]] = {}
     rest = []  # added at the end, since SymPy would copy the growing sum for each term
     for term in sympy.Add.make_args(formula):
-        expanded = lang.expand_products(term)
+        expanded = expansion.expand_products(term)
         if isinstance(expanded, sympy.Add):
             inner, remainder = linear_form(expanded, fields, constants, excluded)
         else:

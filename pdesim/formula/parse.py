@@ -16,8 +16,8 @@ from dataclasses import replace
 import sympy
 
 from pdesim.errors import FormulaError, nearest
+from pdesim.formula import expansion, nodes
 from pdesim.formula import language as lang
-from pdesim.formula import nodes
 from pdesim.formula.networks import NetworkValue
 from pdesim.formula.scope import Scope
 from pdesim.formula.syntax import USE, called_name, describe
@@ -362,7 +362,7 @@ class _Parser:
     def _divergence(self, node: ast.expr, inner: sympy.Expr) -> sympy.Expr:
         """Return the divergence of a flux, a sum of terms ``D*gradient(f)``."""
         fluxes: dict[sympy.Expr, list[sympy.Expr]] = {}
-        for term in sympy.Add.make_args(lang.as_fluxes(inner)):
+        for term in sympy.Add.make_args(expansion.as_fluxes(inner)):
             gradients = [f for f in sympy.Mul.make_args(term) if _applied_word(f) == lang.GRADIENT]
             count = sum(lang.word_of(n) == lang.GRADIENT for n in _applied(term))
             if len(gradients) != 1 or count != 1:

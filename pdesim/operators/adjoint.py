@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sympy
 
+from pdesim.formula import expansion
 from pdesim.formula import language as lang
 from pdesim.operators.problem import Problem
 
@@ -37,7 +38,7 @@ def is_self_adjoint(problem: Problem) -> bool:
 
 
 def _is_symmetric(formula: sympy.Expr, field: sympy.Symbol, problem: Problem) -> bool:
-    terms = sympy.Add.make_args(lang.expand_products(formula))
+    terms = sympy.Add.make_args(expansion.expand_products(formula))
     return all(_is_symmetric_term(term, field, problem) for term in terms)
 
 
