@@ -178,6 +178,24 @@ GENERATORS = {
         "a sum of fewest to most Gaussians a*exp(-s*r**2) at random positions, scaled to [0, 1]; "
         "a from weakest to strongest, s from widest to narrowest",
     ),
+    "random_field": Word(
+        ("exponent", "length"),
+        None,
+        "a Gaussian random field of mean 0 and standard deviation 1, whose power spectral density "
+        "is proportional to (1 + (k*length)**2)**(-exponent) for angular wave numbers k",
+    ),
+    "random_sines": Word(
+        ("count", "highest"),
+        None,
+        "the sum of `count` sine waves with amplitudes from 0 to 1, any phases, and 1 to `highest` "
+        "wavelengths along each axis, all random",
+    ),
+    "random_steps": Word(
+        ("count",),
+        None,
+        "random values from 0 to 1 between `count` jumps at random positions; in 2-D and 3-D, in "
+        "the Voronoi cells of `count` random points",
+    ),
     "image": Word(('"file"',), None, "brightness of a picture, 0 to 1, stretched over the domain"),
     "snapshot": Word(
         ('"file"', '"field"', "time"),

@@ -20,6 +20,7 @@ from pdesim.errors import ConfigError, nearest
 from pdesim.formula import Evaluator, Scope, literal, parse, parse_value
 from pdesim.formula import language as lang
 from pdesim.formula.values import parts_of
+from pdesim.model import random_functions
 from pdesim.model.components import Declared
 from pdesim.model.grid import Grid, place_names
 from pdesim.model.resampling import SMOOTHING, low_pass, trigonometric
@@ -263,6 +264,40 @@ class _Generators:
         away = self.grid.centres(axis) - self.grid.origin[axis] - fraction * extent
         images = (-extent, 0.0, extent) if self.periodic[axis] else (0.0,)
         return sum((np.exp(-decay * (away + image) ** 2) for image in images), np.zeros(()))
+
+    def _random_field(
+        self,
+        exponent: sympy.Expr,
+        length: sympy.Expr,
+        occurrence: sympy.Integer,
+        evaluate: Evaluator,
+    ) -> np.ndarray:
+        return random_functions.gaussian_field(
+            self._stream(6, self.field, int(occurrence)),
+            self.grid,
+            self.periodic,
+            self._number(exponent, "exponent in random_field(...)", evaluate),
+            self._number(length, "length in random_field(...)", evaluate),
+        )
+
+    def _random_sines(
+        self,
+        count: sympy.Expr,
+        highest: sympy.Expr,
+        occurrence: sympy.Integer,
+        evaluate: Evaluator,
+    ) -> np.ndarray:
+        stream = self._stream(7, self.field, int(occurrence))
+        waves = round(self._number(count, "count in random_sines(...)", evaluate))
+        most = round(self._number(highest, "highest wave number in random_sines(...)", evaluate))
+        return random_functions.sines(stream, self.grid, waves, most)
+
+    def _random_steps(
+        self, count: sympy.Expr, occurrence: sympy.Integer, evaluate: Evaluator
+    ) -> np.ndarray:
+        stream = self._stream(8, self.field, int(occurrence))
+        number = round(self._number(count, "count in random_steps(...)", evaluate))
+        return random_functions.steps(stream, self.grid, self.periodic, number)
 
     def _spots(
         self,
