@@ -77,7 +77,11 @@ def vector_function(parser: Parser, node: ast.Call, name: str, depth: int) -> Va
     if name == "curl":
         value = parser.value(given[0], depth)
         return parser.matched(given[0], lambda: values.curl(value, axes))
-    a, b = (parser.vector(place, depth) for place in given)
+    left, right = (parser.value(argument, depth) for argument in given)
+    a = parser.matched(given[0], lambda: values.as_vector(left, axes))
+    if isinstance(right, values.VectorGradient):
+        return values.along(a, right)
+    b = parser.matched(given[1], lambda: values.as_vector(right, axes))
     return values.dot(a, b)
 
 
@@ -93,7 +97,7 @@ def reduction(parser: Parser, node: ast.Call, name: str, depth: int) -> sympy.Ex
     scope = replace(parser.scope, symbols={**parser.scope.symbols, **parser.scope.reduced})
     inner = parser.within(scope).value(argument, depth)
     if not isinstance(inner, sympy.Expr):
-        if name in ("max", "min"):
+        if name in ("max", "min") or isinstance(inner, values.VectorGradient):
             raise parser.fail(argument, f"this is {inner.kind}", inner.hint)
         return inner.each(lambda part: _reduced(name, part))
     if values.gradients_in(inner):
@@ -109,6 +113,8 @@ def _reduced(name: str, inner: sympy.Expr) -> sympy.Expr:
 def operator(parser: Parser, node: ast.Call, name: str, depth: int) -> Value:
     (argument,) = arguments_of(parser, node, lang.Word(("f",), None, ""))
     inner = parser.value(argument, depth)
+    if isinstance(inner, values.VectorGradient):
+        raise parser.fail(argument, f"this is {inner.kind}", inner.hint)
     if isinstance(inner, values.Vector):
         return _of_vector(parser, argument, name, inner)
     if isinstance(inner, values.Complex):
@@ -133,9 +139,11 @@ def _of_number(parser: Parser, node: ast.expr, name: str, inner: sympy.Expr) -> 
 def _of_vector(parser: Parser, node: ast.expr, name: str, inner: values.Vector) -> Value:
     """Return the divergence of a vector, or an operator applied to each component."""
     axes = parser.scope.axes
-    if name in (lang.GRADIENT, lang.GRADIENT_SQUARED):
+    if name == lang.GRADIENT_SQUARED:
         raise parser.fail(node, "this is a vector", f"{name}(f) of a number, such as {name}(v_x)")
     parts = parser.matched(node, lambda: values.as_vector(inner, axes)).parts
+    if name == lang.GRADIENT:
+        return values.gradient_of_vector(inner, axes)
     if name == lang.DIVERGENCE:
         along = zip(axes, parts, strict=True)
         return sympy.Add(

@@ -238,7 +238,9 @@ class Parser:
             return sympy.Not(self.condition(node.operand, depth))
         value = self.value(node.operand, depth)
         if isinstance(node.op, ast.USub):
-            return -value if isinstance(value, sympy.Expr) else values.negative(value)
+            if isinstance(value, sympy.Expr):
+                return -value
+            return self.matched(node, lambda: values.negative(value))
         if isinstance(node.op, ast.UAdd):
             return value
         raise self.fail(node, "'~' is not part of the formula language", USE)

@@ -63,13 +63,27 @@ class Vector:
         return Vector(tuple(map(function, self.parts)))
 
 
-Composite: TypeAlias = "Complex | Vector"
-Value: TypeAlias = "sympy.Expr | Complex | Vector"
+@dataclass(frozen=True)
+class VectorGradient:
+    """The gradient of a vector: its derivatives along each axis."""
+
+    along: tuple[Vector, ...]
+
+    kind: ClassVar[str] = "the gradient of a vector"
+    hint: ClassVar[str] = "dot(v, gradient(w)), the derivative of w along v"
+
+    @property
+    def parts(self) -> tuple[sympy.Expr, ...]:
+        return tuple(part for derivative in self.along for part in derivative.parts)
+
+
+Composite: TypeAlias = "Complex | Vector | VectorGradient"
+Value: TypeAlias = "sympy.Expr | Complex | Vector | VectorGradient"
 
 
 def parts_of(value: Value | sympy.Basic) -> tuple[sympy.Basic, ...]:
     """The expressions that a value consists of."""
-    return value.parts if isinstance(value, Complex | Vector) else (value,)
+    return (value,) if isinstance(value, sympy.Basic) else value.parts
 
 
 def as_complex(value: Value) -> Complex:
@@ -78,8 +92,8 @@ def as_complex(value: Value) -> Complex:
     Raises:
         ValueMismatch: for a vector.
     """
-    if isinstance(value, Vector):
-        raise ValueMismatch("this is a vector", "a number")
+    if isinstance(value, Vector | VectorGradient):
+        raise ValueMismatch(f"this is {value.kind}", "a number")
     return value if isinstance(value, Complex) else Complex(value, sympy.S.Zero)
 
 
@@ -95,8 +109,8 @@ def as_vector(value: Value, axes: tuple[str, ...]) -> Vector:
                 f"this vector has {len(value.parts)} components", f"{len(axes)}, one for each axis"
             )
         return value
-    if isinstance(value, Complex):
-        raise ValueMismatch("this is a complex number", "a vector, such as [a, b]")
+    if isinstance(value, Complex | VectorGradient):
+        raise ValueMismatch(f"this is {value.kind}", "a vector, such as [a, b]")
     gradients = gradients_in(value)
     if not gradients:
         if value == 0:
@@ -121,6 +135,9 @@ def combine(operation: str, left: Value, right: Value, axes: tuple[str, ...]) ->
     Raises:
         ValueMismatch: if the operation is not defined for these values.
     """
+    for value in (left, right):
+        if isinstance(value, VectorGradient):
+            raise ValueMismatch(f"this is {value.kind}", value.hint)
     if operation == "Pow":
         return _power(left, right)
     if isinstance(left, Vector) or isinstance(right, Vector):
@@ -173,6 +190,7 @@ def _squared(a: Complex) -> sympy.Expr:
 def _power(base: Value, exponent: Value) -> Value:
     if isinstance(base, Vector) or isinstance(exponent, Vector):
         raise ValueMismatch("this is a power of a vector", "dot(v, v) for its square")
+    assert not isinstance(exponent, VectorGradient)
     if isinstance(exponent, Complex):
         if not isinstance(base, sympy.Expr) or not base.is_positive:
             raise ValueMismatch("the exponent is complex", "exp(f), or a positive number as base")
@@ -190,6 +208,13 @@ def _power(base: Value, exponent: Value) -> Value:
 
 
 def negative(value: Composite) -> Composite:
+    """``-value``.
+
+    Raises:
+        ValueMismatch: for the gradient of a vector.
+    """
+    if isinstance(value, VectorGradient):
+        raise ValueMismatch(f"this is {value.kind}", value.hint)
     return value.each(lambda part: -part)
 
 
@@ -254,10 +279,11 @@ def apply(name: str, arguments: list[Value]) -> Value:
     composite = next(a for a in arguments if not isinstance(a, sympy.Basic))
     if isinstance(composite, Vector) and name == "abs":
         return as_real(composite)
-    if isinstance(composite, Vector) or name not in COMPLEX_FUNCTIONS:
-        allowed = composite.hint if isinstance(composite, Vector) else ", ".join(COMPLEX_FUNCTIONS)
+    if not isinstance(composite, Complex) or name not in COMPLEX_FUNCTIONS:
+        is_complex = isinstance(composite, Complex)
+        allowed = ", ".join(COMPLEX_FUNCTIONS) if is_complex else composite.hint
         raise ValueMismatch(f"{name} is not defined for {composite.kind}", allowed)
-    return COMPLEX_FUNCTIONS[name](as_complex(composite))
+    return COMPLEX_FUNCTIONS[name](composite)
 
 
 def where(condition: sympy.Basic, a: Value, b: Value) -> Value:
@@ -282,6 +308,21 @@ def as_real(value: Value) -> sympy.Expr:
 def dot(a: Vector, b: Vector) -> sympy.Expr:
     """The sum of the products of the components."""
     return sympy.Add(*(x * y for x, y in zip(a.parts, b.parts, strict=True)))
+
+
+def gradient_of_vector(value: Vector, axes: tuple[str, ...]) -> VectorGradient:
+    """The derivatives of a vector along the axes."""
+
+    def along_axis(axis: str) -> Vector:
+        return value.each(lambda part: lang.differentiated(f"d_d{axis}", part))
+
+    return VectorGradient(tuple(map(along_axis, axes)))
+
+
+def along(a: Vector, b: VectorGradient) -> Vector:
+    """The derivative of a vector w along ``a``, ``a_x*d_dx(w) + a_y*d_dy(w) + a_z*d_dz(w)``."""
+    components = zip(*(derivative.parts for derivative in b.along), strict=True)
+    return Vector(tuple(dot(a, Vector(parts)) for parts in components))
 
 
 def curl(value: Value, axes: tuple[str, ...]) -> Value:

@@ -14,7 +14,7 @@ from pdesim.errors import clip
 from pdesim.files import reading
 from pdesim.output.axis import Axis
 from pdesim.output.reader import Snapshots
-from pdesim.render.quantity import MEAN, Quantity, build_quantity, shown_fields
+from pdesim.render.quantity import MEAN, Quantity, build_quantity, first_shown
 from pdesim.render.text import LONGEST
 from pdesim.settings import Animation
 
@@ -219,8 +219,7 @@ def _choose(snapshots: Snapshots, field: str | None) -> Quantity:
     if field is not None:
         return build_quantity(field, snapshots.fields, snapshots.axes[::-1])
     axes = snapshots.axes[::-1]
-    first = shown_fields(fields, axes)[0]
-    return build_quantity(first, fields, axes)
+    return build_quantity(first_shown(fields, axes), fields, axes)
 
 
 def _text(attributes: Mapping[str, object], name: str) -> str:

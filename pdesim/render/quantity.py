@@ -113,6 +113,14 @@ def build_quantity(
     return Quantity(text, needed, averaged, expression, is_angle, vector)
 
 
+def first_shown(fields: Sequence[str], axes: Sequence[str]) -> str:
+    """Return what is drawn if no field is chosen: the first field, or that to which it belongs."""
+    from pdesim.model.components import composite_fields
+
+    found = composite_fields(fields, axes)
+    return next((one.name for one in found if fields[0] in one.parts), fields[0])
+
+
 def shown_fields(fields: Sequence[str], axes: Sequence[str]) -> list[str]:
     """Return what is drawn of all fields: the modulus and the angle of complex fields."""
     from pdesim.model.components import composite_fields
