@@ -100,4 +100,5 @@ CASES = (
     ("equation=poisson_boltzmann", "grid=[32,32]"),
     ("equation=turbulence", "grid=[32,32]"),
     ("equation=keller_segel", "grid=[32,32]"),
+    ("equation=schroedinger", "grid=[32,32]"),
 )  # fmt: skip
