@@ -18,19 +18,18 @@ import sympy
 from pdesim.errors import FormulaError, nearest
 from pdesim.formula import language as lang
 from pdesim.formula import nodes
+from pdesim.formula.kernels import CONVOLUTION, Kernel, kernel_scope
 from pdesim.formula.networks import NetworkValue
 from pdesim.formula.scope import Scope
-from pdesim.formula.syntax import USE, called_name, describe
+from pdesim.formula.syntax import SYMPY_ERRORS, USE, called_name, describe
+from pdesim.formula.syntax import applied as _applied
+from pdesim.formula.syntax import applied_word as _applied_word
 
 MAX_LENGTH, MAX_DEPTH, MAX_EXPONENT = 4000, 60, 64
 MAX_ARGUMENTS, MAX_NODES = 32, 20_000
 MAX_MAGNITUDE = 1e300
 #: largest depth of an expression after the formulas of parameters have been substituted
 MAX_TOTAL_DEPTH = 150
-#: exceptions that SymPy raises for expressions that it cannot build
-_SYMPY_ERRORS = (
-    TypeError, ValueError, ArithmeticError, AttributeError, NotImplementedError, RecursionError,
-)  # fmt: skip
 
 
 def parse(text: str | int | float, scope: Scope, where: str = "") -> sympy.Expr:
@@ -85,7 +84,7 @@ class _Parser:
             raise self.fail(self.source.index("#", len(end)), "'#' is not part of a formula", USE)
         try:
             result = self.number(tree, 0)
-        except _SYMPY_ERRORS as error:
+        except SYMPY_ERRORS as error:
             reason = " ".join(str(error).split())[:80]
             raise self.fail(0, f"this formula has no real value ({reason})") from None
         self._check_size(tree, result)
@@ -256,6 +255,8 @@ class _Parser:
             return self._reduction(node, name, depth)
         if name in lang.FUNCTIONS:
             return self._function(node, name, depth)
+        if name == lang.CONVOLVE and self.scope.kernels is not None:
+            return self._convolution(node, depth)
         if name in self.scope.operator_words():
             return self._operator(node, name, depth)
         if self.scope.generators and name in lang.GENERATORS:
@@ -264,10 +265,9 @@ class _Parser:
             beyond = lang.DERIVATIVES[name][len(self.scope.axes) :]
             axis = next(a for a, p in zip(lang.AXES[-len(beyond) :], beyond, strict=True) if p)
             raise self.fail(node, f"{axis!r} is not an axis of this {len(self.scope.axes)}-D grid")
-        if name in (*lang.OPERATORS, lang.GRADIENT):
-            raise self.fail(
-                node, f"{name}(...) is not allowed here", "a formula without derivatives"
-            )
+        if name in (*lang.OPERATORS, lang.GRADIENT, lang.CONVOLVE):
+            kind = "convolutions" if name == lang.CONVOLVE else "derivatives"
+            raise self.fail(node, f"{name}(...) is not allowed here", f"a formula without {kind}")
         if name in lang.GENERATORS:
             raise self.fail(node, f"{name}(...) is not allowed here", lang.WITH_GENERATORS)
         if name in self.symbols:
@@ -346,6 +346,13 @@ class _Parser:
         uniform = not inner.free_symbols and not _applied(inner) and name != "integral"
         return inner if uniform else lang.operator(name, inner)
 
+    def _convolution(self, node: ast.Call, depth: int) -> sympy.Expr:
+        first, argument = self._arguments(node, CONVOLUTION)
+        text, (displacement, scope) = self._text(first, node), kernel_scope(self.scope)
+        formula = parse(ast.literal_eval(text.name), scope, f"the kernel in {self.where}")
+        kernel = Kernel(displacement, formula)
+        return lang.operator(lang.CONVOLVE, kernel, self.number(argument, depth))
+
     def _operator(self, node: ast.Call, name: str, depth: int) -> sympy.Expr:
         (argument,) = self._arguments(node, lang.Word(("f",), None, ""))
         inner = self.number(argument, depth)
@@ -388,13 +395,6 @@ class _Parser:
     def _text(self, argument: ast.expr, call: ast.Call) -> sympy.Symbol:
         if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
             return sympy.Symbol(repr(argument.value))
-        form = ", ".join(lang.GENERATORS[called_name(call)].arguments)
+        words = {**lang.GENERATORS, lang.CONVOLVE: CONVOLUTION}
+        form = ", ".join(words[called_name(call)].arguments)
         raise self.fail(argument, "text in quotes is required here", f"{called_name(call)}({form})")
-
-
-def _applied(expression: sympy.Basic) -> set[sympy.Basic]:
-    return expression.atoms(lang.AppliedUndef)
-
-
-def _applied_word(node: sympy.Basic) -> str:
-    return lang.word_of(node) if isinstance(node, lang.AppliedUndef) else ""

@@ -1,0 +1,185 @@
+"""Convolutions in right-hand sides: values, conservation, steps, derivatives and messages."""
+
+from __future__ import annotations
+
+import re
+from itertools import product
+
+import numpy as np
+import pytest
+from conftest import make_plan
+from made_plans import EXTENTS, right_hand_side
+
+from pdesim.errors import BoundaryError, ConfigError, FormulaError, StepperError
+
+GRIDS = {1: "grid=[15]", 2: "grid=[12,9]", 3: "grid=[6,5,4]"}
+
+
+def escaped(formula):
+    """Return a formula for a value in single quotes."""
+    return formula.replace("'", "\\'")
+
+
+def convolution_plan(dimensions, formula, *overrides):
+    return make_plan(
+        "equation=custom", f"equation.rhs={{u: '{escaped(formula)}'}}", GRIDS[dimensions],
+        f"domain.extent={EXTENTS[dimensions]}", *(["equation.s=0.3"] if re.search(r"\bs\b", formula) else []),
+        "time.end=1e-6", "output.frames=1", *overrides,
+    )  # fmt: skip
+
+
+def direct_sum(grid, kernel, f):
+    """The sum over all pairs of cells, with the displacement of the nearest image."""
+    result = np.zeros(grid.shape)
+    cells = list(product(*map(range, grid.points)))
+    for i in cells:
+        for j in cells:
+            d = []
+            for a, b, n, h in zip(i, j, grid.points, grid.spacing, strict=True):
+                offset = (a - b) % n
+                d.append((offset - n if 2 * offset >= n else offset) * h)
+            result[i[::-1]] += kernel(*d) * f[j[::-1]] * grid.cell_volume
+    return result
+
+
+def distance(*d):
+    return np.sqrt(sum(component**2 for component in d))
+
+
+@pytest.mark.parametrize("operators", ["stencil", "conv", "spectral"])
+@pytest.mark.parametrize(
+    ("dimensions", "text", "kernel"),
+    [
+        (1, "exp(-r/s)", lambda x: np.exp(-abs(x) / 0.3)),
+        (1, "where(x > 0, 1 + x, 0)", lambda x: 1 + x if x > 0 else 0),  # not symmetric
+        (2, "exp(-r**2/s**2) - 2*x*Ly", lambda *d: np.exp(-(distance(*d) ** 2) / 0.09) - 1.4 * d[0]),
+        (2, "where(r < s, 1, 0)*y", lambda *d: (distance(*d) < 0.3) * d[1]),
+        (3, "1/(s + r)", lambda *d: 1 / (0.3 + distance(*d))),
+    ],
+)  # fmt: skip
+def test_values_are_those_of_the_direct_sum(dimensions, text, kernel, operators):
+    plan = convolution_plan(
+        dimensions, f'convolve("{text}", u**2 + t)', f"operators={operators}", "stepper=rk4"
+    )
+    u = np.random.default_rng(1).normal(size=plan.grid.shape)
+    rate = right_hand_side(plan, u[np.newaxis])[0]
+    # float64 sums of at most 120 cells
+    assert np.allclose(rate, direct_sum(plan.grid, kernel, u**2), rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("operators", ["stencil", "spectral"])
+def test_the_convolution_of_a_cosine_with_a_gaussian_is_exact(operators):
+    """The factor is ``sqrt(pi) s exp(-(k s)^2/4)``; images and the grid are beyond rounding."""
+    plan = make_plan(
+        "equation=custom", "equation.rhs={u: 'convolve(\"exp(-r**2/s**2)\", u)'}", "grid=[64]",
+        "equation.s=0.05", "domain.extent=1", f"operators={operators}", "time.end=1e-6",
+    )  # fmt: skip
+    wave = np.cos(6 * np.pi * plan.grid.coordinates()["x"])
+    factor = np.sqrt(np.pi) * 0.05 * np.exp(-((6 * np.pi * 0.05) ** 2) / 4)
+    assert np.allclose(right_hand_side(plan, wave[np.newaxis])[0], factor * wave, atol=1e-14)
+
+
+@pytest.mark.parametrize("operators", ["stencil", "spectral"])
+@pytest.mark.parametrize(
+    "flux", ["d_dx(u*d_dx({0})) + d_dy(u*d_dy({0}))", "divergence(u*gradient({0}))"]
+)
+def test_derivatives_of_a_convolution_converge_and_conserve_the_integral(flux, operators):
+    """For u = 2 + cos(2 pi x), W*u = 2 K(0) + K(k) cos(2 pi x) with known factors."""
+    errors = []
+    formula = flux.format('convolve("exp(-r**2/s**2)", u)')
+    for n in (32, 64):
+        plan = make_plan(
+            "equation=custom", f"grid=[{n},16]", "domain.extent=[1,0.5]", "equation.s=0.05",
+            f"equation.rhs={{u: {formula!r}}}",
+            f"operators={operators}", "time.end=1e-6",
+        )  # fmt: skip
+        k = 2 * np.pi
+        wave = np.cos(k * plan.grid.coordinates()["x"]) + np.zeros(plan.grid.shape)
+        slope = np.sin(k * plan.grid.coordinates()["x"])
+        factor = np.pi * 0.05**2 * np.exp(-((k * 0.05) ** 2) / 4)
+        expected = factor * k**2 * (slope**2 - (2 + wave) * wave)
+        rate = right_hand_side(plan, (2 + wave)[np.newaxis])[0]
+        errors.append(np.abs(rate - expected).max() / np.abs(expected).max())
+        noise = np.random.default_rng(0).normal(size=(1, *plan.grid.shape))
+        rate = right_hand_side(plan, 2 + noise)[0]
+        assert abs(rate.sum()) < 1e-12 * np.abs(rate).sum()  # rounding
+    if operators == "stencil":
+        assert errors[0] / errors[1] == pytest.approx(4, rel=0.1)
+    else:
+        assert errors[1] < 1e-9  # images at a distance of 5 s, and waves beyond the grid
+
+
+def test_the_stability_limit_follows_from_the_largest_symbol():
+    """du/dt = -A K*u with a symbol from 0 to A sqrt(pi) s: Euler is stable for dt < 2/largest."""
+    plan = make_plan(
+        "equation=custom", "equation.rhs={u: '-A*convolve(\"exp(-r**2/s**2)\", u)'}", "grid=[32]",
+        "equation.s=0.05", "equation.A=40", "domain.extent=1", "stepper=euler", "time.end=10",
+    )  # fmt: skip
+    assert plan.step.limit == pytest.approx(2 / (40 * np.sqrt(np.pi) * 0.05), rel=1e-6)
+
+
+def test_a_symbol_with_a_narrow_maximum_limits_the_step():
+    """cos(26 pi x) is 0.5 for two waves only, which no even spacing of wave numbers contains."""
+    plan = make_plan(
+        "equation=custom", "equation.rhs={u: '-9*convolve(\"cos(26*pi*x)\", u)'}", "grid=[200]",
+        "domain.extent=1", "stepper=euler", "time.end=10",
+    )  # fmt: skip
+    assert plan.step.limit == pytest.approx(2 / 4.5, rel=1e-6)
+
+
+def test_the_advection_by_a_convolution_limits_the_step():
+    """The velocity grad(K*u) of short waves is not omitted, although the symbol of K is 0."""
+    formula = 'd_dx(u*d_dx(A*convolve("cos(2*pi*x)", u)))'
+    plan = make_plan(
+        "equation=custom", f"equation.rhs={{u: {formula!r}}}", "grid=[64]", "equation.A=200",
+        "domain.extent=1", "stepper=rk4", "time.end=1", "initial.u='1 + 0.5*cos(2*pi*x)'",
+    )  # fmt: skip
+    fastest = 200 * 0.25 * 2 * np.pi
+    # rk4 is stable for frequencies up to 2.83; centred differences have at most v/h
+    assert plan.step.limit < 1.1 * 2.83 / (64 * fastest)
+
+
+REFUSED = [
+    ('convolve("u", u)', "'u' cannot be used here: a kernel depends on the displacement"),
+    ('convolve("exp(-t)", u)', "'t' cannot be used here"),
+    ('convolve("laplacian(x)", u)', "a formula without derivatives"),
+    ('convolve("exp(-y)", u)', "not an axis of this 1-D grid"),
+    ("convolve(u, u)", "text in quotes is required"),
+    ('convolve("x")', "convolve got 1 argument"),
+    ('convolve("convolve(\'x\', x)", u)', "a formula without convolutions"),
+    ('convolve("exp(-r", u)', "this is not a formula"),
+    ('convolve("mean(x)", u)', "not allowed here"),
+]
+
+
+@pytest.mark.parametrize(("formula", "message"), REFUSED)
+def test_wrong_kernels_are_refused(formula, message):
+    with pytest.raises(FormulaError) as caught:
+        convolution_plan(1, formula)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "message"),
+    [
+        (["boundary=neumann"], BoundaryError, "needs periodic axes, and the axis x has walls"),
+        (["boundary={default: periodic, y: dirichlet}"], BoundaryError, "the axis y has walls"),
+        (["domain.mask='x > 1'"], BoundaryError, "not available with obstacles"),
+        (["stepper=exact"], StepperError, "does not apply"),
+    ],
+)
+def test_problems_without_convolutions_are_named(words, error, message):
+    with pytest.raises(error) as caught:
+        convolution_plan(2, 'convolve("exp(-r/s)", u)', *words)
+    assert message in str(caught.value)
+
+
+def test_a_kernel_that_is_infinite_is_refused():
+    with pytest.raises(ConfigError, match=r"infinite or undefined at x = 0") as caught:
+        convolution_plan(1, 'convolve("1/r", u)')
+    assert "where(r > 0" in str(caught.value)
+
+
+def test_steady_problems_are_refused():
+    with pytest.raises(ConfigError, match=r"contains convolve\(...\) in equation.solve"):
+        make_plan("equation=custom", "equation.solve={u: 'laplacian(u) - convolve(\"r\", u)'}")
