@@ -132,7 +132,9 @@ def growing_waves(plan: Plan) -> Growth:
         values = {s: _symbol(s.removeprefix("symbol_"), axis, wavenumbers) for s in symbols}
         along = [wavenumbers if name == axis else np.zeros(1) for name in grid.axes]
         convolutions = kernel_symbols(problem.kernels, grid, problem.parameters, along)
-        values |= {name: symbol.reshape(-1) for name, symbol in convolutions.items()}
+        # waves shorter than two cells would be confused with longer ones
+        resolved = wavenumbers <= np.pi / cell
+        values |= {name: symbol.reshape(-1) * resolved for name, symbol in convolutions.items()}
         with np.errstate(all="ignore"):
             matrices = matrix_values(entries, {**names, **values}, (1, len(wavenumbers)))
         rates = np.linalg.eigvals(np.moveaxis(np.nan_to_num(matrices), (0, 1), (-2, -1)))
