@@ -146,7 +146,7 @@ REFUSED = [
     ('convolve("exp(-y)", u)', "not an axis of this 1-D grid"),
     ("convolve(u, u)", "text in quotes is required"),
     ('convolve("x")', "convolve got 1 argument"),
-    ('convolve("convolve(\'x\', x)", u)', "a formula without convolutions"),
+    ("convolve(\"convolve('x', x)\", u)", "a formula without convolutions"),
     ('convolve("exp(-r", u)', "this is not a formula"),
     ('convolve("mean(x)", u)', "not allowed here"),
 ]
@@ -183,3 +183,67 @@ def test_a_kernel_that_is_infinite_is_refused():
 def test_steady_problems_are_refused():
     with pytest.raises(ConfigError, match=r"contains convolve\(...\) in equation.solve"):
         make_plan("equation=custom", "equation.solve={u: 'laplacian(u) - convolve(\"r\", u)'}")
+
+
+def test_a_convolution_is_not_available_outside_of_equations():
+    with pytest.raises(FormulaError, match=r"convolve\(...\) is not allowed here"):
+        make_plan("equation=heat", "initial.u='convolve(\"r\", x)'")
+
+
+def test_parameters_of_a_kernel_are_used_and_may_be_formulas():
+    plan = convolution_plan(
+        1, 'convolve("exp(-r**2/q**2)", u)', "equation.q='2*s'", "equation.s=0.2"
+    )
+    assert not plan.notes and dict(plan.equation.parameters) == {"s": 0.2}
+    u = np.random.default_rng(2).normal(size=15)
+    expected = direct_sum(plan.grid, lambda x: np.exp(-(x**2) / 0.16), u)
+    assert np.allclose(right_hand_side(plan, u[np.newaxis])[0], expected, rtol=1e-12)
+
+
+STEPPERS = ("euler", "rk4", "dormand_prince", "rkl2", "etdrk4", "sbdf2", "implicit_euler")
+
+
+@pytest.mark.parametrize("stepper", STEPPERS)
+@pytest.mark.parametrize("operators", ["stencil", "spectral"])
+def test_steppers_solve_a_linear_equation_with_a_convolution(stepper, operators, placement):
+    """A wave grows at the rate of its symbol, ``-D k^2 + sqrt(pi) s exp(-(k s)^2/4)``."""
+    from pdesim.engine.simulation import Simulation
+
+    plan = make_plan(
+        "equation=custom", "grid=[64]", "domain.extent=1", "equation.s=0.05", "equation.D=0.01",
+        "equation.rhs={u: 'D*laplacian(u) + 10*convolve(\"exp(-r**2/s**2)\", u)'}",
+        "initial.u='cos(4*pi*x)'", f"stepper={stepper}", f"operators={operators}",
+        "device.precision=float64", "time.end=0.5", "time.dt=0.002", "output.frames=1",
+    )  # fmt: skip
+    last = list(Simulation(plan, placement).frames())[-1].state[0]
+    k = 4 * np.pi
+    square = k**2 if operators == "spectral" else (2 * np.sin(k / 128) * 64) ** 2
+    rate = -0.01 * square + 10 * np.sqrt(np.pi) * 0.05 * np.exp(-((k * 0.05) ** 2) / 4)
+    # methods of first order: rate^2 dt t / 2
+    tolerance = 2e-3 if stepper in ("euler", "implicit_euler") else 1e-5
+    wave = np.cos(k * plan.grid.coordinates()["x"])
+    assert np.allclose(last, np.exp(0.5 * rate) * wave, atol=tolerance)
+
+
+NONLINEAR = 'convolve("exp(-r**2/s**2)", u**2) - u + 0.01*d_dx(u*d_dx(convolve("exp(-r/s)", u)))'
+
+
+def nonlinear_plan(*overrides):
+    return make_plan(
+        "equation=custom", "grid=[16,12]", "domain.extent=1", f"equation.rhs={{u: {NONLINEAR!r}}}",
+        "equation.s=0.2", "initial.u='1 + 0.2*sin(2*pi*x)*cos(2*pi*y)'", "time.end=0.5",
+        "output.frames=2", *overrides,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("operators", ["stencil", "spectral"])
+def test_members_of_a_batch_have_their_own_kernels(placement, operators):
+    from pdesim.engine.simulation import Simulation
+
+    words = (f"operators={operators}", "stepper=rk4", "time.dt=0.01", "device.precision=float64")
+    plans = [nonlinear_plan(*words, f"equation.s={s}") for s in (0.1, 0.3)]
+    together = np.stack([frame.state for frame in Simulation(plans, placement).frames()])
+    for member, plan in enumerate(plans):
+        alone = np.stack([frame.state for frame in Simulation(plan, placement).frames()])
+        assert np.allclose(together[:, member], alone, rtol=1e-13, atol=1e-15)
+    assert np.abs(together[-1, 0] - together[-1, 1]).max() > 1e-3
