@@ -58,7 +58,7 @@ def kernel_values(kernel: Kernel, grid: Grid, constants: Mapping[str, Any]) -> n
 
 
 # cached, since each estimate of the stable time step needs them
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=2)
 def _kernel_values(
     kernel: Kernel, grid: Grid, constants: tuple[tuple[str, float], ...]
 ) -> np.ndarray:
