@@ -273,7 +273,7 @@ def test_float32_runs_with_time_in_the_argument(placement):
 
 def test_a_stopped_run_goes_on_with_the_same_bits(placement, tmp_path):
     from pdesim.engine.simulation import Simulation
-    from pdesim.output.checkpoints import read_checkpoint, write_checkpoint
+    from pdesim.output.checkpoint import read_checkpoint, write_checkpoint
     from pdesim.plan import build_plan
 
     plan = nonlinear_plan("operators=spectral", "stepper=etdrk4")
