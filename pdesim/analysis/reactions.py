@@ -130,6 +130,12 @@ def build_reactions(problem: Problem, time: float) -> Reactions:
             "integral, max or min): it acts on uniform perturbations, but not on waves",
             "a right-hand side that is evaluated in every cell",
         )
+    if problem.kernels:
+        raise ConfigError(
+            f"the right-hand side of {equation.name} contains convolutions, whose action on "
+            "uniform states and waves is not analysed",
+            "a right-hand side without convolve",
+        )
     if equation.networks:
         raise ConfigError(
             f"the right-hand side of {equation.name} contains a neural network, whose steady "

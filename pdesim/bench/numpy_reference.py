@@ -27,6 +27,8 @@ def unsupported_reason(plan: Plan) -> str:
         return "only periodic boundaries without obstacles are implemented in NumPy"
     if problem.equation.reductions:
         return "reductions are not implemented in NumPy"
+    if problem.kernels:
+        return "convolutions are not implemented in NumPy"
     if words & {lang.DIVERGENCE, *lang.FLUXES, lang.GRADIENT_SQUARED}:
         return "divergence and gradient_squared are not implemented in NumPy"
     return ""

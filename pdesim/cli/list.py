@@ -137,15 +137,18 @@ def _steppers() -> Iterator[Section]:
 
 def _functions() -> Iterator[Section]:
     from pdesim.formula import language
+    from pdesim.formula.kernels import CONVOLUTION
 
     tables = {
         "functions": language.FUNCTIONS,
         "reductions": language.REDUCTIONS,
+        "convolutions": {language.CONVOLVE: CONVOLUTION},
         "initial states only": language.GENERATORS,
     }
     abouts = {
         "functions": "as in NumPy",
         "reductions": "numbers of the whole domain, in equations, boundary values and observables",
+        "convolutions": "in equations with time derivatives, on periodic axes",
         "initial states only": "evaluated on the grid",
     }
     for title, table in tables.items():

@@ -14,6 +14,7 @@ from tensorflow.compiler.tf2xla.python import xla
 from pdesim.engine.flat.tuning import TUNING, Tuning
 from pdesim.engine.stored import Slot, StoringSystem, tensors
 from pdesim.operators.method_of_lines import MethodOfLines
+from pdesim.operators.nonlocal_terms import with_kernels
 from pdesim.operators.problem import Problem
 from pdesim.steppers.base import Carry
 from pdesim.steppers.cost import Cost, cost_of
@@ -89,11 +90,12 @@ class StepContext:
         """
         axes = axes or self.problem.grid.dimensions
         shaped = {name: self.per_member(value, axes) for name, value in parameters.items()}
-        return MethodOfLines(
+        system = MethodOfLines(
             self.problem, self.dtype, self.target.fused, shaped, self.members,
             for_gpu=self.target.for_gpu,
             library_convolutions=self.target.library_convolutions,
         )  # fmt: skip
+        return with_kernels(system)
 
     def per_member(self, numbers: tf.Tensor, axes: int) -> tf.Tensor:
         """Reshape one value per member to broadcast against arrays of ``axes`` more axes."""

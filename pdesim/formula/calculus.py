@@ -4,7 +4,8 @@
 cannot prove that an argument is real (``abs(log(u))``) or encounters a jump. With the rules of this
 module, reductions over the domain are constants, and jumps and kinks contribute nothing to a
 derivative. Where the arguments of ``minimum`` or ``maximum`` are equal, the derivative is the mean
-of both derivatives.
+of both derivatives. Derivatives by position and time are carried out inside of convolutions; other
+derivatives must not meet a convolution.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from collections.abc import Callable
 import sympy
 
 from pdesim.formula import nodes
-from pdesim.formula.language import is_reduction
+from pdesim.formula.kernels import is_convolution
+from pdesim.formula.language import CONVOLVE, is_reduction, operator
 from pdesim.formula.networks import NetworkSlope, NetworkValue, expanded
 
 _TWO_OVER_ROOT_PI = 2 / sympy.sqrt(sympy.pi)
@@ -88,6 +90,9 @@ class _Derivative:
             return self._piecewise(node)
         if isinstance(node, NetworkValue):
             return self._network(node)
+        if is_convolution(node):  # it commutes with derivatives by position and time
+            kernel, inner = node.args
+            return operator(CONVOLVE, kernel, self(inner))
         name = type(node).__name__
         if name in ("Minimum", "Maximum"):
             return self._extreme(node)

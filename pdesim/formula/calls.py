@@ -10,6 +10,7 @@ import sympy
 
 from pdesim.formula import expansion, values
 from pdesim.formula import language as lang
+from pdesim.formula.kernels import CONVOLUTION, Kernel, kernel_scope
 from pdesim.formula.networks import NetworkValue
 from pdesim.formula.syntax import called_name
 from pdesim.formula.values import Value
@@ -110,6 +111,19 @@ def _reduced(name: str, inner: sympy.Expr) -> sympy.Expr:
     return inner if uniform and name != "integral" else lang.operator(name, inner)
 
 
+def convolution(parser: Parser, node: ast.Call, depth: int) -> Value:
+    """Return ``convolve("K", f)``; the kernel is real."""
+    first, argument = arguments_of(parser, node, CONVOLUTION)
+    text, (displacement, scope) = text_of(parser, first, node), kernel_scope(parser.scope)
+    inner = parser.of_kernel(ast.literal_eval(text.name), scope)
+    kernel, value = Kernel(displacement, inner), parser.value(argument, depth)
+    if isinstance(value, values.VectorGradient):
+        raise parser.fail(argument, f"this is {value.kind}", value.hint)
+    if isinstance(value, sympy.Expr):
+        return lang.operator(lang.CONVOLVE, kernel, value)
+    return value.each(lambda part: lang.operator(lang.CONVOLVE, kernel, part))
+
+
 def operator(parser: Parser, node: ast.Call, name: str, depth: int) -> Value:
     (argument,) = arguments_of(parser, node, lang.Word(("f",), None, ""))
     inner = parser.value(argument, depth)
@@ -187,5 +201,6 @@ def generator(parser: Parser, node: ast.Call, name: str, depth: int) -> sympy.Ex
 def text_of(parser: Parser, argument: ast.expr, call: ast.Call) -> sympy.Symbol:
     if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
         return sympy.Symbol(repr(argument.value))
-    form = ", ".join(lang.GENERATORS[called_name(call)].arguments)
+    words = {**lang.GENERATORS, lang.CONVOLVE: CONVOLUTION}
+    form = ", ".join(words[called_name(call)].arguments)
     raise parser.fail(argument, "text in quotes is required here", f"{called_name(call)}({form})")

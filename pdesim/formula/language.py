@@ -135,6 +135,9 @@ FLUXES = {f"divergence_{name}": axis for axis, name in enumerate(AXES)}
 GRADIENT = "gradient"
 GRADIENT_SQUARED = "gradient_squared"
 OPERATORS = (LAPLACIAN, *DERIVATIVES, DIVERGENCE, GRADIENT_SQUARED)
+#: ``convolve(K, f)`` is the integral over the domain of K(x - y) f(y) dy; see ``formula.kernels``
+CONVOLVE = "convolve"
+_OPERATORS = frozenset((*OPERATORS, *FLUXES, CONVOLVE))
 #: functions of one argument whose value is a single number for the whole domain. Obstacles do not
 #: belong to the domain. With two or more arguments, ``max`` and ``min`` are elementwise functions
 REDUCTIONS = {
@@ -285,10 +288,8 @@ def with_nested(expression: sympy.Expr, axes: Collection[int], mixed: bool) -> s
 
 
 def is_operator(node: sympy.Basic) -> bool:
-    """Whether a node is a differential operator with its arguments."""
-    if not isinstance(node, AppliedUndef):
-        return False
-    return node.func.__name__ in OPERATORS or node.func.__name__ in FLUXES
+    """Whether a node is a differential operator or a convolution with its arguments."""
+    return isinstance(node, AppliedUndef) and node.func.__name__ in _OPERATORS
 
 
 def is_reduction(node: sympy.Basic) -> bool:

@@ -16,6 +16,7 @@ import sympy
 from pdesim.formula import expansion
 from pdesim.formula import language as lang
 from pdesim.formula.calculus import derivative
+from pdesim.formula.kernels import is_convolution, kernels_in, symbol_of
 
 
 @dataclass(frozen=True)
@@ -135,8 +136,8 @@ def _linear_term(
     factor = varying[0]
     if factor in fields:
         return {fields.index(factor): coefficient}, sympy.Integer(0)
-    if not lang.is_operator(factor) or lang.word_of(factor) in excluded:
-        return {}, term
+    if not lang.is_operator(factor) or lang.word_of(factor) in excluded or is_convolution(factor):
+        return {}, term  # convolutions are treated explicitly
     word = lang.word_of(factor)
     if lang.has_flux_form(word):
         diffusivity, inner = factor.args
@@ -196,8 +197,7 @@ def _gradient(
                 entries[column] += outer * entry
             outer = outer * diffusivity
         else:
-            (inner,) = node.args
-            symbol = lang.operator_symbol(lang.word_of(node))
+            inner, symbol = node.args[-1], symbol_of(node)
         for column, entry in enumerate(_gradient(inner, fields, cache)):
             entries[column] += outer * symbol * entry
     cache[formula] = tuple(entries)
@@ -210,13 +210,17 @@ def _changed_flux(
     """Return the contribution of a changed diffusivity dD to the Jacobian of ``divergence(D, f)``.
 
     It is the divergence of ``dD*gradient(f)``. Unless D contains derivatives, it is of lower order
-    in the wave number and is omitted: the result is empty.
+    in the wave number and is omitted: the result is empty. If f contains a convolution, whose
+    symbol decays with the wave number, the omitted term may be the largest one and is included.
     """
     diffusivity, inner = node.args
-    if not lang.operators_in(diffusivity):
+    kernels = kernels_in([inner])
+    if not lang.operators_in(diffusivity) and not kernels:
         return ()
     word = lang.word_of(node)
     names = [lang.AXES[lang.FLUXES[word]]] if word in lang.FLUXES else _axes_in(diffusivity)
+    if kernels and word not in lang.FLUXES:
+        names = list(lang.AXES[: len(kernels[0].displacement)])
     words = [f"d_d{name}" for name in names]
     slopes = sum(lang.operator_symbol(word) * lang.operator(word, inner) for word in words)
     return tuple(slopes * entry for entry in _gradient(diffusivity, fields, cache))

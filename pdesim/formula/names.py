@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 
+from pdesim.formula.language import CONVOLVE
+
 
 def is_condition(text: str) -> bool:
     """Whether a formula is a comparison, or comparisons joined by ``and``, ``or`` and ``not``."""
@@ -39,4 +41,11 @@ def _names(text: str) -> tuple[set[str], set[str]]:
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
     functions = {node.id for node in names if id(node) in called}
-    return {node.id for node in names if id(node) not in called}, functions
+    variables = {node.id for node in names if id(node) not in called}
+    if CONVOLVE not in functions:
+        return variables, functions
+    # the kernels of convolutions are formulas in quotes
+    texts = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)]
+    for variables_inside, functions_inside in (_names(t) for t in texts if isinstance(t, str)):
+        variables, functions = variables | variables_inside, functions | functions_inside
+    return variables, functions

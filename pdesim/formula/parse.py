@@ -20,17 +20,13 @@ from pdesim.formula import calls, nodes, values
 from pdesim.formula import language as lang
 from pdesim.formula.calls import MAX_ARGUMENTS
 from pdesim.formula.scope import Scope
-from pdesim.formula.syntax import USE, called_name, describe
+from pdesim.formula.syntax import SYMPY_ERRORS, USE, called_name, describe
 from pdesim.formula.values import Value, ValueMismatch
 
 MAX_LENGTH, MAX_DEPTH, MAX_EXPONENT, MAX_NODES = 4000, 60, 64, 20_000
 MAX_MAGNITUDE = 1e300
 #: largest depth of an expression after the formulas of parameters have been substituted
 MAX_TOTAL_DEPTH = 150
-#: exceptions that SymPy raises for expressions that it cannot build
-_SYMPY_ERRORS = (
-    TypeError, ValueError, ArithmeticError, AttributeError, NotImplementedError, RecursionError,
-)  # fmt: skip
 
 
 def parse(text: str | int | float, scope: Scope, where: str = "") -> sympy.Expr:
@@ -84,12 +80,16 @@ class Parser:
         """Return a parser of a part of this formula that may use other names."""
         return Parser(self.source, scope, self.where)
 
+    def of_kernel(self, text: str, scope: Scope) -> sympy.Expr:
+        """Return the formula of a kernel in this formula."""
+        return parse(text, scope, f"the kernel in {self.where}")
+
     def parse(self, kind: str) -> Value:
         """Return the value of the formula, which must be of a kind; see :func:`parse_value`."""
         tree = self._tree()
         try:
             result = self._of_kind(tree, kind)
-        except _SYMPY_ERRORS as error:
+        except SYMPY_ERRORS as error:
             reason = " ".join(str(error).split())[:80]
             raise self.fail(0, f"this formula has no real value ({reason})") from None
         for part in values.parts_of(result):
@@ -327,6 +327,8 @@ class Parser:
             return calls.vector_function(self, node, name, depth)
         if name in lang.FUNCTIONS:
             return calls.function(self, node, name, depth)
+        if name == lang.CONVOLVE and self.scope.kernels is not None:
+            return calls.convolution(self, node, depth)
         if name in self.scope.operator_words():
             return calls.operator(self, node, name, depth)
         if self.scope.generators and name in lang.GENERATORS:
@@ -335,10 +337,9 @@ class Parser:
             beyond = lang.DERIVATIVES[name][len(self.scope.axes) :]
             axis = next(a for a, p in zip(lang.AXES[-len(beyond) :], beyond, strict=True) if p)
             raise self.fail(node, f"{axis!r} is not an axis of this {len(self.scope.axes)}-D grid")
-        if name in (*lang.OPERATORS, lang.GRADIENT):
-            raise self.fail(
-                node, f"{name}(...) is not allowed here", "a formula without derivatives"
-            )
+        if name in (*lang.OPERATORS, lang.GRADIENT, lang.CONVOLVE):
+            kind = "convolutions" if name == lang.CONVOLVE else "derivatives"
+            raise self.fail(node, f"{name}(...) is not allowed here", f"a formula without {kind}")
         if name in lang.GENERATORS:
             raise self.fail(node, f"{name}(...) is not allowed here", lang.WITH_GENERATORS)
         if name in self.symbols:

@@ -24,6 +24,8 @@ class Scope:
         reduced: names that the formula may use in the arguments of reductions only -> expressions.
         networks: names of neural networks -> their symbols.
         forbidden: other names of the model -> the reason why this formula cannot use them.
+        kernels: the names of the constants that kernels of convolutions may contain; None if
+            convolutions are not allowed.
     """
 
     symbols: Mapping[str, Value]
@@ -34,6 +36,7 @@ class Scope:
     reduced: Mapping[str, Value] = field(default_factory=dict)
     networks: Mapping[str, NetworkSymbol] = field(default_factory=dict)
     forbidden: Mapping[str, str] = field(default_factory=dict)
+    kernels: frozenset[str] | None = None
 
     def operator_words(self) -> tuple[str, ...]:
         """Return the operators that the formula may use."""
@@ -50,14 +53,9 @@ class Scope:
         generators = tuple(lang.GENERATORS) if self.generators else ()
         reductions = tuple(lang.REDUCTIONS) if self.reductions else ()
         vectors = tuple(lang.VECTOR_FUNCTIONS) if self.operators else ()
-        return (
-            *self.networks,
-            *lang.FUNCTIONS,
-            *vectors,
-            *self.operator_words(),
-            *reductions,
-            *generators,
-        )
+        convolutions = () if self.kernels is None else (lang.CONVOLVE,)
+        words = (*vectors, *self.operator_words(), *convolutions, *reductions, *generators)
+        return (*self.networks, *lang.FUNCTIONS, *words)
 
     def names(self) -> tuple[str, ...]:
         """Return the names of variables and constants."""

@@ -92,7 +92,10 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
         )
     called = {name: NetworkSymbol(network) for name, network in networks.items()}
     symbols, arrays = _symbols(axes, declared, values, definitions, called)
-    scope = Scope(symbols, axes, operators=True, reductions=True, networks=called)
+    constants = _kernel_constants(axes, values)
+    scope = Scope(
+        symbols, axes, operators=True, reductions=True, networks=called, kernels=constants
+    )
     varying = frozenset(symbols[name] for name in (*place_names(axes), *fields))
     parsed = [
         compact(part, varying)
@@ -355,9 +358,17 @@ def _symbols(
                 arrays[name] = parse(text, _scope_of_array(symbols, axes, fields, arrays), where)
                 symbols[name] = sympy.Symbol(name, real=True)
             else:
-                scope = Scope(symbols, axes, operators=True, reductions=True, networks=networks)
+                scope = Scope(
+                    symbols, axes, operators=True, reductions=True, networks=networks,
+                    kernels=_kernel_constants(axes, values),
+                )  # fmt: skip
                 symbols[name] = parse_value(text, scope, where)
     return symbols, arrays
+
+
+def _kernel_constants(axes: tuple[str, ...], values: Mapping[str, float]) -> frozenset[str]:
+    """Return the names that kernels of convolutions may contain besides the displacement."""
+    return frozenset((*values, *(f"L{axis}" for axis in axes)))
 
 
 def _scope_of_array(

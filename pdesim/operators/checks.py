@@ -14,6 +14,7 @@ import sympy
 from pdesim.errors import BoundaryError, ConfigError, StepperError
 from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
+from pdesim.formula.kernels import Kernel
 from pdesim.model.boundary_conditions import SIDES
 from pdesim.operators.ghost_weights import extrapolation_points, ghost_weights
 from pdesim.operators.problem import Problem
@@ -191,7 +192,7 @@ def _constants(
 
     def is_constant(node: sympy.Basic) -> bool:
         names = {symbol.name for symbol in node.free_symbols}
-        return names <= parameters and not node.has(lang.AppliedUndef)
+        return names <= parameters and not node.has(lang.AppliedUndef, Kernel)
 
     def parts(node: sympy.Basic) -> Iterator[sympy.Expr]:
         if node in seen:

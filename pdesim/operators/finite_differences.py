@@ -13,7 +13,7 @@ import tensorflow as tf
 from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
 from pdesim.model.boundary_conditions import NO_FLUX, Boundary, BoundaryCondition
-from pdesim.operators import argument_sides, convolution, stencil
+from pdesim.operators import argument_sides, convolution, nonlocal_terms, stencil
 from pdesim.operators.differentiable import same_values
 from pdesim.operators.ghost_cells import WallPair, WallValue, condition_kinds, extend
 
@@ -128,6 +128,10 @@ class Differences:
         return tf.convert_to_tensor(self._on_face(axis, side)(formula), self.system.dtype)
 
     def _apply(self, word: str, arguments: tuple, value: Evaluator) -> Any:
+        if word == lang.CONVOLVE:
+            kernel, inner = arguments
+            modes = self.system.to_modes(self.system.full(value(inner), self.grid.shape))
+            return nonlocal_terms.convolved(self.system, kernel, modes)
         if not any(argument.free_symbols for argument in arguments):
             return 0.0  # the derivative of a constant
         scheme = self.system.problem.discretisation

@@ -50,6 +50,8 @@ class MethodOfLines:
     members: int = 0
     for_gpu: bool = False
     library_convolutions: bool = False
+    #: name of a kernel's symbol -> its modes, as far as they are known (``nonlocal_terms``)
+    kernels: Mapping[str, tf.Tensor] = field(default_factory=dict)
 
     def rhs(self, state: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
         """Return all right-hand sides, stacked like the state."""
@@ -228,7 +230,8 @@ class MethodOfLines:
         names, limit = tuple(self.parameters), krylov.most_iterations(self.problem.grid.points)
 
         def operator(*values: tf.Tensor) -> krylov.Operator:
-            system = replace(self, parameters=dict(zip(names, values, strict=True)))
+            # kernels are computed from the parameters again, so that derivatives are complete
+            system = replace(self, parameters=dict(zip(names, values, strict=True)), kernels={})
             source = system.rhs(tf.zeros_like(b), time)
             return lambda u: u - factor * (system.rhs(u, time) - source)
 

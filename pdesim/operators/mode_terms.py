@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import sympy
 
 from pdesim.formula import language as lang
+from pdesim.formula.kernels import is_convolution
 from pdesim.formula.linear import linear_form
 from pdesim.operators.problem import Problem
 
@@ -76,7 +77,11 @@ def fields_read(problem: Problem, inner: Iterable[sympy.Expr]) -> list[int]:
     fields, read = problem.equation.field_symbols, set[sympy.Basic]()
     for expression in inner:
         if problem.discretisation.is_spectral:
-            known = [n for n in lang.operators_in(expression) if n.args in [(f,) for f in fields]]
+            known = [
+                n
+                for n in lang.operators_in(expression)
+                if n.args[-1] in fields and (len(n.args) == 1 or is_convolution(n))
+            ]
             expression = expression.xreplace({node: sympy.Dummy() for node in known})
         read |= expression.free_symbols
     return [index for index, field in enumerate(fields) if field in read]
@@ -119,6 +124,8 @@ def _terms(problem: Problem, inner: sympy.Expr) -> list[Term]:
     """Return a factor without uniform factors as terms, some with an operator in modes."""
     whole = [Term(sympy.S.One, inner)]
     if not lang.is_operator(inner) or not problem.discretisation.is_spectral:
+        return whole
+    if is_convolution(inner):
         return whole
     word, grid = lang.word_of(inner), problem.grid
     axes = lang.flux_axes(word, grid.dimensions)

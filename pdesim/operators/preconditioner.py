@@ -84,9 +84,11 @@ def _averaged(problem: Problem) -> tuple[tuple[tuple[sympy.Expr, sympy.Expr], ..
     """
     words = (lang.LAPLACIAN, *lang.DERIVATIVES, *lang.REDUCTIONS)
     symbols = {lang.operator_symbol(word): word for word in words}
+    nonlocal_symbols = {kernel.symbol: sympy.S.Zero for kernel in problem.kernels}
     fields = []
     for number in range(len(problem.equation.fields)):
-        entry = problem.equation.jacobian[number, number]
+        # convolutions are not stiff
+        entry = problem.equation.jacobian[number, number].xreplace(nonlocal_symbols)
         present = sorted(entry.free_symbols & set(symbols), key=str)
         polynomial = sympy.Poly(sympy.expand(entry), *present) if present else None
         terms = [((), entry)] if polynomial is None else polynomial.terms()

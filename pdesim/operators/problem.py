@@ -16,6 +16,7 @@ from pdesim.errors import BoundaryError
 from pdesim.formula import Split
 from pdesim.formula import language as lang
 from pdesim.formula.calculus import derivative
+from pdesim.formula.kernels import Kernel, kernels_in
 from pdesim.formula.nodes import jumps
 from pdesim.model.boundary_conditions import Boundary
 from pdesim.model.equation import Equation
@@ -23,6 +24,7 @@ from pdesim.model.grid import Grid
 from pdesim.model.obstacles import Mask
 from pdesim.operators import second
 from pdesim.operators.conditions import Conditions
+from pdesim.operators.kernels import check_convolutions
 from pdesim.operators.modes import Modes, NoModes, build_modes
 from pdesim.operators.parity import Lift, Symmetry, build_lift, build_symmetry
 from pdesim.operators.schemes import Discretisation, check_stencils_fit
@@ -83,6 +85,11 @@ class Problem:
         if mask is not None:
             mask = replace(mask, walls=tuple(mask.walls[n] for n in numbers))
         return replace(self, equation=alone, boundary=boundary, mask=mask)
+
+    @cached_property
+    def kernels(self) -> tuple[Kernel, ...]:
+        """The kernels of the convolutions in the formulas of the equation."""
+        return kernels_in(self.equation.all_formulas)
 
     @cached_property
     def is_time_dependent(self) -> bool:
@@ -262,9 +269,12 @@ def check_problem(problem: Problem) -> None:
         BoundaryError: for second conditions that are not needed or cannot be satisfied, and for
             obstacles with operators other than second-order stencils. With spectral operators also
             for Robin conditions, boundary values that are not constant, and expressions that are
-            neither even nor odd about a boundary.
-        ConfigError: for a derivative whose stencil is wider than the grid.
+            neither even nor odd about a boundary. Also for convolutions along axes that are not
+            periodic, or with obstacles.
+        ConfigError: for a derivative whose stencil is wider than the grid, and for convolutions
+            whose kernel is not finite, or in steady problems, constraints and iterated maps.
     """
+    check_convolutions(problem)
     check_stencils_fit(problem.equation.all_formulas, problem.grid, problem.discretisation)
     spectral, obstacles = problem.discretisation.is_spectral, problem.mask is not None
     formulas = problem._nested_formulas

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
-from pdesim.operators import transforms
+from pdesim.operators import nonlocal_terms, transforms
 from pdesim.operators.modes import Modes
 from pdesim.operators.parity import Lift
 from pdesim.operators.schemes import Discretisation
@@ -45,6 +45,10 @@ class Pseudospectral:
         self._modes: dict[sympy.Basic, tf.Tensor] = {**(known or {})}
 
     def _apply(self, word: str, arguments: tuple, value: Evaluator) -> Any:
+        if word == lang.CONVOLVE:
+            kernel, inner = arguments
+            coefficients = self._coefficients(inner, self.system.problem.modes, value)
+            return nonlocal_terms.convolved(self.system, kernel, coefficients)
         if not any(argument.free_symbols for argument in arguments):
             return 0.0  # the derivative of a constant
         axes = lang.flux_axes(word, self.grid.dimensions)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Sequence
 
-from pdesim.formula.language import DERIVATIVE_ALIASES, DERIVATIVES, powers_of
+from pdesim.formula.language import CONVOLVE, DERIVATIVE_ALIASES, DERIVATIVES, powers_of
 from pdesim.page.document import escaped
 
 MAX_LENGTH, MAX_DEPTH = 4000, 80
@@ -186,6 +186,8 @@ class _Typesetter:
         word = DERIVATIVE_ALIASES.get(word, word)
         if word == "where" and len(arguments) == 3:
             return self._cases(arguments[0], arguments[1], arguments[2], depth)
+        if word == CONVOLVE and len(arguments) == 2:
+            return self._convolution(arguments[0], arguments[1], depth)
         if len(arguments) == 1 and (found := self._of_one(word, arguments[0], depth)):
             return found
         inner = "<mo>,</mo>".join(self.part(one, depth)[0] for one in arguments)
@@ -218,6 +220,13 @@ class _Typesetter:
             ends = "||" if word == "abs" else "⟨⟩"
             return _bracketed(self.part(argument, depth)[0], ends), _ATOM
         return None
+
+    def _convolution(self, kernel: ast.expr, argument: ast.expr, depth: int) -> _Part:
+        if not isinstance(kernel, ast.Constant) or not isinstance(kernel.value, str):
+            raise ValueError("not a kernel in quotes")
+        weight = self.inside(ast.parse(kernel.value.strip(), mode="eval").body, _SIGN, depth)
+        inner = self.inside(argument, _SIGN, depth)
+        return f"<mrow>{weight}<mo>∗</mo>{inner}</mrow>", _PRODUCT
 
     def _cases(self, test: ast.expr, body: ast.expr, other: ast.expr, depth: int) -> _Part:
         yes, condition, no = (self.part(one, depth)[0] for one in (body, test, other))

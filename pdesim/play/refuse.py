@@ -59,6 +59,12 @@ def _check_equation(problem: Problem) -> None:
             f"{reductions[0]}(...) is a number of the whole domain",
             "formulas without mean, integral, and max or min of one argument",
         )
+    if problem.kernels:
+        raise _refuse(
+            problem,
+            "convolve(...) reads all cells of the domain",
+            "formulas without convolve",
+        )
     if len(equation.fields) > MOST_FIELDS:
         raise _refuse(
             problem, f"it has {len(equation.fields)} fields", f"at most {MOST_FIELDS} fields"

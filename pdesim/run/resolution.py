@@ -20,6 +20,7 @@ import numpy as np
 from pdesim.analysis.patterns import pattern_notes
 from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
+from pdesim.operators.kernels import kernel_symbols
 from pdesim.operators.position_parts import position_parts
 from pdesim.operators.symbols import matrix_values
 from pdesim.plan import Plan
@@ -129,6 +130,11 @@ def growing_waves(plan: Plan) -> Growth:
     half = int(np.abs(wavenumbers - 0.5 * wavenumbers[-1]).argmin())
     for axis in grid.axes:
         values = {s: _symbol(s.removeprefix("symbol_"), axis, wavenumbers) for s in symbols}
+        along = [wavenumbers if name == axis else np.zeros(1) for name in grid.axes]
+        convolutions = kernel_symbols(problem.kernels, grid, problem.parameters, along)
+        # waves shorter than two cells would be confused with longer ones
+        resolved = wavenumbers <= np.pi / cell
+        values |= {name: symbol.reshape(-1) * resolved for name, symbol in convolutions.items()}
         with np.errstate(all="ignore"):
             matrices = matrix_values(entries, {**names, **values}, (1, len(wavenumbers)))
         rates = np.linalg.eigvals(np.moveaxis(np.nan_to_num(matrices), (0, 1), (-2, -1)))

@@ -14,6 +14,7 @@ import sympy
 from pdesim.formula import Evaluator, with_reductions
 from pdesim.formula import language as lang
 from pdesim.operators.constraints import responses
+from pdesim.operators.kernels import convolved
 from pdesim.operators.problem import Problem
 from pdesim.operators.reductions import reduced
 from pdesim.operators.symbols import matrix_values, operator_names, symbol_names
@@ -86,7 +87,7 @@ def _solved(group: Problem, source: np.ndarray, matrix: sympy.Matrix) -> np.ndar
 
 
 def applied(problem: Problem, word: str, arguments: tuple, evaluate: Evaluator) -> np.ndarray:
-    """Return the value of an operator or a reduction at the current state.
+    """Return the value of an operator, a convolution or a reduction at the current state.
 
     Derivatives are approximated by NumPy's gradients.
     """
@@ -101,6 +102,8 @@ def applied(problem: Problem, word: str, arguments: tuple, evaluate: Evaluator) 
         return np.gradient(values, grid.spacing[axis], axis=grid.array_axis(axis))
 
     values = np.broadcast_to(evaluate(arguments[-1]), grid.shape)
+    if word == lang.CONVOLVE:
+        return convolved(arguments[0], values, grid, problem.parameters)
     if word in lang.DERIVATIVES:
         for axis, power in enumerate(lang.powers_of(word, grid.dimensions)):
             for _ in range(power):

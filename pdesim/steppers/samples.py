@@ -17,6 +17,7 @@ import sympy
 from pdesim.formula import language as lang
 from pdesim.model.grid import Grid
 from pdesim.operators.constraints import eliminated
+from pdesim.operators.kernels import extreme_waves, kernel_symbols
 from pdesim.operators.problem import Problem
 from pdesim.operators.symbols import matrix_values, operator_names, symbol_names
 
@@ -81,7 +82,7 @@ def reactions_are_slow(problem: Problem, state: np.ndarray, dt: float) -> bool:
         state: shape ``(fields, *grid.shape)``.
     """
     jacobian, grid = problem.equation.jacobian, problem.grid
-    if problem.equation.constraints:
+    if problem.equation.constraints or problem.kernels:
         return False
     if problem.stiffness_varies or problem.is_time_dependent or jacobian.has(lang.AppliedUndef):
         return False
@@ -107,6 +108,7 @@ def reactions_are_slow(problem: Problem, state: np.ndarray, dt: float) -> bool:
 def _probes(problem: Problem, jacobian: sympy.Matrix) -> list[dict[str, Any]]:
     """Return operator symbols for a uniform perturbation, the shortest wave and the steepest waves.
 
+    The waves for which the symbol of a convolution is extreme are included.
     The steepest waves, those with the largest first derivatives, are included only if the Jacobian
     contains odd derivatives.
     """
@@ -120,10 +122,15 @@ def _probes(problem: Problem, jacobian: sympy.Matrix) -> list[dict[str, Any]]:
         # below the Nyquist mode
         steepest[axis] = 0.99 * np.pi if scheme.is_spectral else np.pi / 2
         angles.append(steepest)
-    return [
-        symbol_names(scheme.symbols(grid, list(angle / np.array(grid.spacing)), names))
-        for angle in angles
-    ]
+    waves = [tuple(angle / np.array(grid.spacing)) for angle in angles]
+    kernels, constants = problem.kernels, problem.parameters
+    probes = []
+    for wave in [*waves, *extreme_waves(kernels, grid, constants)]:
+        symbols = kernel_symbols(kernels, grid, constants, [np.array([k]) for k in wave])
+        single = {name: values.reshape(()) for name, values in symbols.items()}
+        table = scheme.symbols(grid, [np.asarray(k) for k in wave], names)
+        probes.append({**symbol_names(table), **single})
+    return probes
 
 
 def _measures(matrices: np.ndarray) -> Iterator[np.ndarray]:

@@ -21,17 +21,14 @@ from pdesim.errors import StepperError
 from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
 from pdesim.operators.constraints import eliminated, responses
+from pdesim.operators.kernels import largest_symbols
 from pdesim.operators.problem import Problem
-from pdesim.operators.symbols import matrix_values, operator_names, symbol_names
+from pdesim.operators.symbols import matrix_values
 from pdesim.steppers.approximate import applied
 from pdesim.steppers.base import Stepper
-from pdesim.steppers.boundary_modes import stiffest_mode
+from pdesim.steppers.sampled_symbols import sampled_symbols
 from pdesim.steppers.samples import deciding_cells
 
-#: number of evenly spaced wave numbers per axis, by dimension
-ANGLES = {1: 65, 2: 17, 3: 9}
-#: additional long waves have the angles pi / 2**n per cell, for these n
-LONG = np.arange(3, 8)
 #: number of samples selected for each measure in :func:`_extremes`
 KEPT = 48
 #: relative tolerance of the comparison of amplification and allowed growth
@@ -181,7 +178,7 @@ def linearise(
             for name in sampled[0]
             if name != _COUNT
         }
-        everywhere = Linearised(problem, {**names, **symbol_names(_symbols(problem))}, nodes)
+        everywhere = Linearised(problem, {**names, **sampled_symbols(problem)}, nodes)
         selected = _extremes(everywhere)
     return Linearised(problem, everywhere.names, nodes, selected)
 
@@ -256,7 +253,11 @@ def reaction_rate(linearised: Linearised) -> float:
 def _reaction_rate(linearised: Linearised) -> float:
     equation = linearised.problem.equation
     entries = equation.complete_jacobian
-    symbols = {s: 0 for s in entries.free_symbols if s.name.startswith("symbol_")}
+    symbols: dict[sympy.Symbol, Any] = {
+        s: 0 for s in entries.free_symbols if s.name.startswith("symbol_")
+    }
+    # a convolution is no stiff operator, and at most as fast as its largest symbol
+    symbols |= largest_symbols(linearised.problem)
     uniform = entries.xreplace(symbols).xreplace(dict(linearised.nodes))
     matrices = np.moveaxis(eliminated(linearised.sampled(uniform), equation.solved), -1, 0)
     return float(np.abs(np.linalg.eigvals(matrices)).max(initial=0.0))
@@ -317,34 +318,6 @@ def amplification_matrices(stepper: Stepper, linearised: Linearised, dt: float) 
     carry = parts[0] if single else tuple(parts)
     after = stepper.step(linearised, carry, lambda c: c * dt, dt, coefficients)
     return after if single else np.concatenate(after, axis=-2)
-
-
-def _symbols(problem: Problem) -> dict[str, np.ndarray]:
-    """Return the symbols of operators at sampled wave vectors and boundary modes.
-
-    Each array has the shape ``(wave vectors, 1)``.
-    """
-    grid, scheme = problem.grid, problem.discretisation
-    count = ANGLES[grid.dimensions]
-    powers = range(1, lang.HIGHEST_DERIVATIVE + 1)
-    per_axis = []
-    for axis, spacing in enumerate(grid.spacing):
-        # evenly spaced wave numbers and additional long waves, which are often unstable
-        angles = np.append(np.linspace(0, np.pi, (count + 1) // 2), np.pi / 2.0**LONG)
-        if axis > 0:  # for real states, half of the wave vectors suffice
-            angles = np.concatenate([angles, -angles[1:]])
-        wavenumbers = angles / spacing
-        line = {n: scheme.symbol(n, wavenumbers, spacing) for n in powers}
-        stiffest = stiffest_mode(problem, axis)
-        if stiffest < line[2].min():
-            even = {n: stiffest ** (n // 2) * (n % 2 == 0) for n in powers}
-            line = {n: np.append(values, even[n]) for n, values in line.items()}
-        per_axis.append(line)
-    numbers = np.meshgrid(*(np.arange(len(line[1])) for line in per_axis), indexing="ij")
-    index = [n.reshape(-1, 1) for n in numbers]
-    complete = problem.equation.complete_jacobian
-    needed = {*operator_names(complete), *operator_names(problem.split.matrix)}
-    return scheme.assemble(grid, lambda axis, power: per_axis[axis][power][index[axis]], needed)
 
 
 def _extremes(linearised: Linearised) -> np.ndarray:

@@ -73,6 +73,7 @@ def _custom(name: str, formula: str, *more: str) -> tuple[str, ...]:
 _FLUX = "divergence((1 + 0.3*u + 0.2*x)*gradient(u))"
 _JUMP = "divergence(where(x < 0.5, 1, 10)*gradient(u))"
 _OBSTACLE = ("grid=[32,32]", "domain.mask='where(r < 0.2, 1, 0)'")
+_AGGREGATION = 'laplacian(u) - d_dx(u*d_dx(convolve("exp(-r**2/0.01)", u)))'
 _BOTH = "equation.rhs={u: 'laplacian(u) - u*v', v: '0.5*laplacian(v) + u*v'}"
 
 #: problems that the equations of the package do not cover; each is measured as without ``--all``
@@ -101,4 +102,5 @@ CASES = (
     ("equation=turbulence", "grid=[32,32]"),
     ("equation=keller_segel", "grid=[32,32]"),
     ("equation=schroedinger", "grid=[32,32]"),
+    _custom("aggregation", _AGGREGATION),
 )  # fmt: skip

@@ -139,6 +139,33 @@ SLOW = {
         ],
         [],
     ),
+    "convolution": (
+        [
+            "equation=custom",
+            "equation.rhs={u: 'D*laplacian(u) + convolve(\"exp(-r**2/s**2)\", u**2) - u'}",
+            "+equation.D=0.01",
+            "+equation.s=0.2",
+            "initial={u: '1 + 0.3*cos(2*pi*x)*sin(2*pi*y)'}",
+            "operators=spectral",
+            "stepper=etdrk2",
+            "time.dt=0.005",
+            *SHORT,
+        ],
+        ["s", "D"],
+    ),
+    "convolution in an implicit step": (
+        [
+            "equation=custom",
+            "equation.rhs={u: 'D*laplacian(u) + 20*convolve(\"exp(-r/s)\", u)'}",
+            "+equation.D=0.1",
+            "+equation.s=0.2",
+            "initial={u: '1 + 0.3*cos(2*pi*x)*sin(2*pi*y)'}",
+            "stepper=implicit_euler",
+            "time.dt=0.005",
+            *SHORT,
+        ],
+        ["s"],
+    ),
     "boundary value": (
         [
             "equation=heat",

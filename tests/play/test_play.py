@@ -47,6 +47,7 @@ FIVE = "{" + ", ".join(f"{name}: '-{name}'" for name in "abcdf") + "}"
             "position and time",
         ),
         (("equation=custom", "equation.rhs={u: 'mean(u)-u'}"), "mean(...)", "without mean"),
+        (("equation=neural_field",), "convolve(...) reads all cells", "without convolve"),
         (("equation=custom", f"equation.rhs={FIVE}"), "5 fields", "at most 4"),
         (("equation=poisson",), "no time derivative", "time derivatives"),
         (("equation=mandelbrot",), "iterated map", "time derivatives"),
