@@ -164,6 +164,11 @@ def build_initial(
     for field in fields:
         if field in spec or field not in formulas:
             text = spec.get(field, spec.get("default", 0))
+            if isinstance(text, list):
+                raise ConfigError(
+                    f"{section}.{field} is {text}",
+                    "a formula or a number; a list is the initial state of a vector field",
+                )
             formulas[field] = parse(text, scope, f"{section}.{field}")
     return InitialConditions(tuple(fields), tuple(formulas[field] for field in fields))
 

@@ -124,9 +124,16 @@ class _Typesetter:
     def _constant(self, node: ast.Constant, depth: int) -> _Part:
         if isinstance(node.value, str):
             return f"<mtext>“{escaped(node.value)}”</mtext>", _ATOM
+        if isinstance(node.value, complex):
+            size = node.value.imag
+            unit = "<mi>i</mi>"
+            return unit if size == 1 else f"<mrow>{number(size)}{_TIMES}{unit}</mrow>", _PRODUCT
         if isinstance(node.value, bool) or not isinstance(node.value, int | float):
             raise ValueError("not a number")
         return number(node.value), _ATOM if "e" not in repr(node.value) else _PRODUCT
+
+    def _list(self, node: ast.List, depth: int) -> _Part:
+        return _bracketed("<mo>,</mo>".join(self.part(one, depth)[0] for one in node.elts)), _ATOM
 
     def _name(self, node: ast.Name, depth: int) -> _Part:
         return name(node.id), _ATOM
@@ -188,6 +195,9 @@ class _Typesetter:
             return self._cases(arguments[0], arguments[1], arguments[2], depth)
         if word == CONVOLVE and len(arguments) == 2:
             return self._convolution(arguments[0], arguments[1], depth)
+        if word == "dot" and len(arguments) == 2:
+            sides = [self.inside(side, _SIGN, depth) for side in arguments]
+            return f"<mrow>{sides[0]}<mo>·</mo>{sides[1]}</mrow>", _PRODUCT
         if len(arguments) == 1 and (found := self._of_one(word, arguments[0], depth)):
             return found
         inner = "<mo>,</mo>".join(self.part(one, depth)[0] for one in arguments)
@@ -198,7 +208,10 @@ class _Typesetter:
         if word in DERIVATIVES:
             inner = self.inside(argument, _POWER, depth)
             return f"<mrow>{_derivative(word)}{inner}</mrow>", _PRODUCT
-        prefixes = {"laplacian": "<msup><mo>∇</mo><mn>2</mn></msup>", "gradient": "<mo>∇</mo>"}
+        prefixes = {
+            "laplacian": "<msup><mo>∇</mo><mn>2</mn></msup>", "gradient": "<mo>∇</mo>",
+            "curl": "<mo>∇</mo><mo>×</mo>",
+        }  # fmt: skip
         if word in prefixes:
             return f"<mrow>{prefixes[word]}{self.inside(argument, _ATOM, depth)}</mrow>", _PRODUCT
         if word == "divergence":
@@ -212,6 +225,8 @@ class _Typesetter:
                 f"<msup><mrow><mo>|</mo><mo>∇</mo>{inner}<mo>|</mo></mrow><mn>2</mn></msup>",
                 _POWER,
             )
+        if word == "conj":
+            return f"<mover>{self.part(argument, depth)[0]}<mo>¯</mo></mover>", _ATOM
         if word == "sqrt":
             return f"<msqrt>{self.part(argument, depth)[0]}</msqrt>", _ATOM
         if word == "exp":

@@ -195,7 +195,7 @@ class Settings(Section):
     """All settings of one run."""
 
     equation: dict[str, Any]
-    initial: dict[str, str | float | int | list[str | float]] = Field(
+    initial: dict[str, str | float | int | list[str | float | int]] = Field(
         ..., description="a formula or a number for each field, such as {u: 'sin(2*pi*x)'}"
     )
     boundary: dict[str, Any]

@@ -48,6 +48,8 @@ def _walk(node: ElementTree.Element) -> str:
         ("d2_dx2(u) + d2_dxdy(a + b)", "[∂^2/∂x^2]u+[∂^2/∂x∂y](a+b)"),
         ("divergence(D*gradient(u))", "∇·(D∇u)"),
         ("gradient_squared(u)", "|∇u|^2"),
+        ("(1 + 2j*b)*psi - 1j*conj(psi)", "(1+2ib)ψ−iψ¯"),
+        ("dot(v, gradient(v)) - curl([a, b])", "v·(∇v)−∇×(a,b)"),
         ('-u + convolve("exp(-r**2) - a", u + v)', "−u+(e^−r^2−a)∗(u+v)"),
         ("exp(-x**2/w)", "e^[−x^2/w]"),
         ("sqrt(abs(alpha_1))", "√[|α_1|]"),
@@ -66,7 +68,7 @@ def test_notation(text, expected):
 @pytest.mark.parametrize(
     "text",
     ["", "u +", "<b>u</b>", "(" * 500, "a." * 50 + "b", "u" * 5000, "lambda: 1", "f(*x)",
-     "-" * 300 + "u", "1 if", "x[0]", "None", "'</math>'", "&<>", "f(a=1)", "1j", "~u",
+     "-" * 300 + "u", "1 if", "x[0]", "None", "'</math>'", "&<>", "f(a=1)", "True", "~u",
      "convolve(r, u)", "convolve('r +', u)"],
 )  # fmt: skip
 def test_other_texts_are_shown_as_they_are(text):
