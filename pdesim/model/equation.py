@@ -103,6 +103,11 @@ class Equation:
         """The indices of the solved fields."""
         return [n for n, name in enumerate(self.fields) if name in self.constraints]
 
+    def parts_of(self, names: Sequence[str] | None) -> list[str] | None:
+        """Return the real fields of which fields consist; other names remain. None for None."""
+        parts = {one.name: one.parts for one in self.declared}
+        return None if names is None else [p for n in names for p in parts.get(n, (n,))]
+
     @property
     def solved_names(self) -> set[str]:
         """The names of the solved fields, and of complex and vector fields that consist of them."""

@@ -139,11 +139,13 @@ def is_available(text: str | None, fields: Sequence[str], axes: Sequence[str]) -
     """Whether ``animation.field=text`` can be drawn from these fields."""
     if text is None or text in fields:
         return True
-    try:
-        build_quantity(text, fields, axes)
-    except (ConfigError, FormulaError):
-        return False
-    return True
+    for dimensions in range(len(axes), 0, -1):  # the axes may be more than those of the grid
+        try:
+            build_quantity(text, fields, axes[:dimensions])
+        except (ConfigError, FormulaError):
+            continue
+        return True
+    return False
 
 
 def check_picture(

@@ -272,3 +272,31 @@ def test_mp4_without_its_package(tmp_path, monkeypatch):
     with pytest.raises(MissingExtraError, match=r"pdesim\[mp4\]"):
         render(run, Animation(name="mp4"))
     assert [p.name for p in run.iterdir()] == ["snapshots.h5"]
+
+
+def test_complex_and_vector_fields(tmp_path):
+    x, y = np.meshgrid((np.arange(32) + 0.5) / 32, (np.arange(32) + 0.5) / 32)
+    psi = (1 + x) * np.exp(2j * np.pi * y)
+    fields = {"psi_re": psi.real[None].astype("f4"), "psi_im": psi.imag[None].astype("f4")}
+    run = write(tmp_path / "run", fields)
+    size = {"size": 128, "name": "png", "enlarge": "nearest"}
+    (modulus,) = frames_of(render(run, Animation(field="psi", limits=[1.0, 2.0], **size)))
+    (default,) = frames_of(render(run, Animation(limits=[1.0, 2.0], **size)))
+    assert np.array_equal(modulus, default)
+    (phase,) = frames_of(render(run, Animation(field="angle(psi)", **size)))
+    for frame, name, values in (
+        (modulus, "viridis", x), (phase, "twilight", (np.angle(psi) + np.pi) / (2 * np.pi)),
+    ):  # fmt: skip
+        top, left = np.argwhere(np.ptp(frame, axis=2) > 12).min(axis=0)
+        picture = frame[top + 2 : top + 128 : 4, left + 2 : left + 128 : 4][::-1]
+        expected = np.array([[color(name, v) for v in row] for row in values])
+        assert np.abs(picture - expected).max() < 16
+    (both,) = frames_of(render(run, Animation(layout="fields", **size)))
+    assert both.shape[1] > 1.6 * 80  # both maps, each with its own colours
+    for name in ("viridis", "twilight"):
+        ends = [np.abs(both - color(name, v)).max(axis=2).min() for v in (0.1, 0.5, 0.9)]
+        assert max(ends) < 12
+    vectors = {"v_x": fields["psi_re"], "v_y": fields["psi_im"]}
+    run = write(tmp_path / "vectors", vectors)
+    (drawn,) = frames_of(render(run, Animation(limits=[1.0, 2.0], **size)))
+    assert drawn.shape == modulus.shape and not np.array_equal(drawn, modulus)  # with arrows
