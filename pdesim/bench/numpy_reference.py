@@ -29,6 +29,8 @@ def unsupported_reason(plan: Plan) -> str:
         return "reductions are not implemented in NumPy"
     if words & {lang.DIVERGENCE, *lang.FLUXES, lang.GRADIENT_SQUARED}:
         return "divergence and gradient_squared are not implemented in NumPy"
+    if words & {*lang.ADVECTION}:
+        return "advect is not implemented in NumPy"
     return ""
 
 

@@ -27,6 +27,7 @@ from pdesim.operators.modes import Modes, NoModes, build_modes
 from pdesim.operators.parity import Lift, Symmetry, build_lift, build_symmetry
 from pdesim.operators.schemes import Discretisation, check_stencils_fit
 from pdesim.operators.symbols import linear_modes
+from pdesim.operators.transport import check_transport
 
 
 @dataclass(frozen=True)
@@ -263,8 +264,10 @@ def check_problem(problem: Problem) -> None:
             obstacles with operators other than second-order stencils. With spectral operators also
             for Robin conditions, boundary values that are not constant, and expressions that are
             neither even nor odd about a boundary.
-        ConfigError: for a derivative whose stencil is wider than the grid.
+        ConfigError: for a derivative whose stencil is wider than the grid, and for ``advect`` with
+            spectral operators.
     """
+    check_transport(problem)
     check_stencils_fit(problem.equation.all_formulas, problem.grid, problem.discretisation)
     spectral, obstacles = problem.discretisation.is_spectral, problem.mask is not None
     formulas = problem._nested_formulas

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pdesim.errors import BoundaryError, ConfigError
+from pdesim.formula.advection import has_advection
 from pdesim.operators.problem import Problem
 from pdesim.plan import Plan
 
@@ -58,6 +59,12 @@ def _check_equation(problem: Problem) -> None:
             problem,
             f"{reductions[0]}(...) is a number of the whole domain",
             "formulas without mean, integral, and max or min of one argument",
+        )
+    if has_advection(*equation.formulas):
+        raise _refuse(
+            problem,
+            "advect(v, u) is computed by finite volumes, which pages do not contain",
+            "formulas with derivatives, such as divergence([a*u, b*u])",
         )
     if len(equation.fields) > MOST_FIELDS:
         raise _refuse(
