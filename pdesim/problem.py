@@ -76,6 +76,7 @@ def build_problem(
         operators.isotropic,
         operators.dealias,
         operators.face_mean,
+        operators.advection,
     )
     mask = _mask(settings, grid, boundary, equation, resume_from)
     if mask is not None and not mask.solid.any():

@@ -170,8 +170,9 @@ def build_reactions(problem: Problem, time: float) -> Reactions:
 
 
 def _without_operators(formula: sympy.Expr) -> sympy.Expr:
-    """Return a formula for uniform fields: all operators are 0."""
-    return formula.xreplace(dict.fromkeys(lang.operators_in(formula), sympy.S.Zero))
+    """Return a formula for uniform fields, without numerical diffusion: all operators are 0."""
+    numerical = {lang.operator_symbol(word) for word in lang.UPWIND}
+    return formula.xreplace(dict.fromkeys({*lang.operators_in(formula), *numerical}, sympy.S.Zero))
 
 
 def _terms(formula: sympy.Expr) -> list[sympy.Expr]:

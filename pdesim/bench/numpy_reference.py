@@ -31,6 +31,8 @@ def unsupported_reason(plan: Plan) -> str:
         return "convolutions are not implemented in NumPy"
     if words & {lang.DIVERGENCE, *lang.FLUXES, lang.GRADIENT_SQUARED}:
         return "divergence and gradient_squared are not implemented in NumPy"
+    if words & {*lang.ADVECTION}:
+        return "advect is not implemented in NumPy"
     return ""
 
 

@@ -141,12 +141,14 @@ def _functions() -> Iterator[Section]:
 
     tables = {
         "functions": language.FUNCTIONS,
+        "vectors": language.VECTOR_FUNCTIONS,
         "reductions": language.REDUCTIONS,
         "convolutions": {language.CONVOLVE: CONVOLUTION},
         "initial states only": language.GENERATORS,
     }
     abouts = {
         "functions": "as in NumPy",
+        "vectors": "in equations and observables; v is a field, a parameter, [a, b] or gradient(f)",
         "reductions": "numbers of the whole domain, in equations, boundary values and observables",
         "convolutions": "in equations with time derivatives, on periodic axes",
         "initial states only": "evaluated on the grid",

@@ -10,6 +10,7 @@ import sympy
 
 from pdesim.formula import expansion, values
 from pdesim.formula import language as lang
+from pdesim.formula.advection import advection
 from pdesim.formula.kernels import CONVOLUTION, Kernel, kernel_scope
 from pdesim.formula.networks import NetworkValue
 from pdesim.formula.syntax import called_name
@@ -73,8 +74,10 @@ def function(parser: Parser, node: ast.Call, name: str, depth: int) -> sympy.Exp
 
 
 def vector_function(parser: Parser, node: ast.Call, name: str, depth: int) -> Value:
-    """Return ``dot(a, b)`` or ``curl(a)``."""
+    """Return ``dot(a, b)``, ``curl(a)`` or ``advect(a, f)``."""
     axes, given = parser.scope.axes, arguments_of(parser, node, lang.VECTOR_FUNCTIONS[name])
+    if name == "advect":
+        return _transport(parser, given[0], given[1], depth)
     if name == "curl":
         value = parser.value(given[0], depth)
         return parser.matched(given[0], lambda: values.curl(value, axes))
@@ -84,6 +87,18 @@ def vector_function(parser: Parser, node: ast.Call, name: str, depth: int) -> Va
         return values.along(a, right)
     b = parser.matched(given[1], lambda: values.as_vector(right, axes))
     return values.dot(a, b)
+
+
+def _transport(parser: Parser, place: ast.expr, transported: ast.expr, depth: int) -> Value:
+    """Return ``advect(v, u)``; each part of a vector or complex number u is transported."""
+    velocity, u = parser.vector(place, depth).parts, parser.value(transported, depth)
+    if isinstance(u, sympy.Expr):
+        if values.gradients_in(u):
+            raise parser.fail(transported, "gradient(...) is a vector", "a number, such as u")
+        return advection(velocity, u)
+    if isinstance(u, values.VectorGradient):
+        raise parser.fail(transported, f"this is {u.kind}", u.hint)
+    return u.each(lambda part: advection(velocity, part))
 
 
 def reduction(parser: Parser, node: ast.Call, name: str, depth: int) -> sympy.Expr:

@@ -84,6 +84,11 @@ FUNCTIONS = {
 VECTOR_FUNCTIONS = {
     "dot": Word(("v", "w"), None, "v_x*w_x + v_y*w_y + v_z*w_z"),
     "curl": Word(("v",), None, "curl of a vector; in 2-D the number d_dx(v_y) - d_dy(v_x)"),
+    "advect": Word(
+        ("v", "u"),
+        None,
+        "divergence of v*u, by upwind finite volumes; du/dt = -advect(v, u) transports u",
+    ),
 }
 
 #: alternative name -> name of a function
@@ -132,12 +137,18 @@ DIVERGENCE = "divergence"
 #: word of a flux-form operator -> its axis: ``divergence_x(D, f)`` is d/dx(D df/dx), the compact
 #: form of ``d_dx(D*d_dx(f))``. Users cannot write these words; ``formula.compact`` introduces them.
 FLUXES = {f"divergence_{name}": axis for axis, name in enumerate(AXES)}
+#: word of conservative transport along an axis -> its axis: ``advect_x(a, u)`` is d/dx(a*u). The
+#: parser writes ``advect([a, b], u)`` as a sum of these words.
+ADVECTION = {f"advect_{name}": axis for axis, name in enumerate(AXES)}
+#: word of the numerical diffusion of upwind differences -> its axis: h/2*d2_dx2(u) with the cell
+#: width h. It occurs in Jacobians only.
+UPWIND = {f"upwind_{name}": axis for axis, name in enumerate(AXES)}
 GRADIENT = "gradient"
 GRADIENT_SQUARED = "gradient_squared"
 OPERATORS = (LAPLACIAN, *DERIVATIVES, DIVERGENCE, GRADIENT_SQUARED)
 #: ``convolve(K, f)`` is the integral over the domain of K(x - y) f(y) dy; see ``formula.kernels``
 CONVOLVE = "convolve"
-_OPERATORS = frozenset((*OPERATORS, *FLUXES, CONVOLVE))
+_OPERATORS = frozenset((*OPERATORS, *FLUXES, *ADVECTION, CONVOLVE))
 #: functions of one argument whose value is a single number for the whole domain. Obstacles do not
 #: belong to the domain. With two or more arguments, ``max`` and ``min`` are elementwise functions
 REDUCTIONS = {
@@ -362,7 +373,7 @@ def reserved_names(kind: str) -> tuple[str, ...]:
         kind: ``"field"`` or ``"parameter"``.
     """
     names = {*PLACES, *CONSTANTS, *OPERATORS, *FLUXES, *DERIVATIVE_ALIASES, GRADIENT}
-    names |= {operator_symbol(word).name for word in (*OPERATORS, *REDUCTIONS)}
+    names |= {operator_symbol(word).name for word in (*OPERATORS, *REDUCTIONS, *UPWIND)}
     if kind == "field":
         names |= set(FIELD_NAMES_TAKEN)
     return tuple(sorted(names, key=str.lower))

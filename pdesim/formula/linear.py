@@ -15,6 +15,8 @@ import sympy
 
 from pdesim.formula import expansion
 from pdesim.formula import language as lang
+from pdesim.formula import nodes as functions
+from pdesim.formula.advection import speed
 from pdesim.formula.calculus import derivative
 from pdesim.formula.kernels import is_convolution, kernels_in, symbol_of
 
@@ -136,8 +138,11 @@ def _linear_term(
     factor = varying[0]
     if factor in fields:
         return {fields.index(factor): coefficient}, sympy.Integer(0)
-    if not lang.is_operator(factor) or lang.word_of(factor) in excluded or is_convolution(factor):
-        return {}, term  # convolutions are treated explicitly
+    explicit = is_convolution(factor) or not lang.is_operator(factor)
+    if explicit or lang.word_of(factor) in {*excluded, *lang.ADVECTION}:
+        # convolutions are treated explicitly; upwind differences are not linear: they depend on
+        # signs and limiters
+        return {}, term
     word = lang.word_of(factor)
     if lang.has_flux_form(word):
         diffusivity, inner = factor.args
@@ -190,6 +195,10 @@ def _gradient(
     entries = [derivative(plain, field).xreplace(back) for field in fields]
     for node, dummy in dummies.items():
         outer = derivative(plain, dummy).xreplace(back)
+        if lang.word_of(node) in lang.ADVECTION:
+            for column, entry in enumerate(_transported(node, fields, cache)):
+                entries[column] += outer * entry
+            continue
         if lang.has_flux_form(lang.word_of(node)):
             diffusivity, inner = node.args
             symbol = lang.operator_symbol(lang.second_order_word(lang.word_of(node)))
@@ -202,6 +211,23 @@ def _gradient(
             entries[column] += outer * symbol * entry
     cache[formula] = tuple(entries)
     return cache[formula]
+
+
+def _transported(
+    node: sympy.Expr, fields: Sequence[sympy.Symbol], cache: _Cache
+) -> tuple[sympy.Expr, ...]:
+    """Return the derivatives of ``advect_x(a, u)``.
+
+    A change du of u contributes ``a*d_dx(du) - |s|*h/2*d2_dx2(du)`` with the speed s and the cell
+    width h: the first-order upwind difference. A change da of the velocity contributes
+    ``u*d_dx(da)``.
+    """
+    velocity, u = node.args
+    name = lang.AXES[lang.ADVECTION[lang.word_of(node)]]
+    slope, damping = (lang.operator_symbol(word) for word in (f"d_d{name}", f"upwind_{name}"))
+    change = velocity * slope - functions.Abs(speed(velocity, u, fields)[0]) * damping
+    pairs = zip(_gradient(u, fields, cache), _gradient(velocity, fields, cache), strict=True)
+    return tuple(change * of_u + u * slope * of_velocity for of_u, of_velocity in pairs)
 
 
 def _changed_flux(

@@ -27,6 +27,7 @@ from pdesim.model.equation import Equation
 from pdesim.model.grid import place_names
 from pdesim.model.iterated_map import COUNT, build_map
 from pdesim.model.networks import build_networks
+from pdesim.model.transport import with_transport
 
 #: limits of one equation; planning and compiling take a time that grows with the square of the
 #: number of fields
@@ -138,7 +139,7 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
         constraints=dict.fromkeys(solved, sympy.S.Zero),
         declared=declared,
     )
-    return equation.with_expressions(formulas, reductions) if solved else equation
+    return with_transport(equation.with_expressions(formulas, reductions) if solved else equation)
 
 
 def _declared_fields(

@@ -12,8 +12,9 @@ import tensorflow as tf
 
 from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
+from pdesim.formula.advection import speed as transport_speed
 from pdesim.model.boundary_conditions import NO_FLUX, Boundary, BoundaryCondition
-from pdesim.operators import argument_sides, convolution, nonlocal_terms, stencil
+from pdesim.operators import advection, argument_sides, convolution, nonlocal_terms, stencil
 from pdesim.operators.differentiable import same_values
 from pdesim.operators.ghost_cells import WallPair, WallValue, condition_kinds, extend
 
@@ -135,6 +136,8 @@ class Differences:
         if not any(argument.free_symbols for argument in arguments):
             return 0.0  # the derivative of a constant
         scheme = self.system.problem.discretisation
+        if word in lang.ADVECTION:
+            return self._transported(word, arguments, value)
         axes = lang.flux_axes(word, self.grid.dimensions)
         if axes is not None:
             # coefficients are even about the faces of obstacles for all conditions of the field
@@ -168,6 +171,26 @@ class Differences:
                 self.grid, self.halo, terms,
             )  # fmt: skip
         return stencil.derivative_of_padded(padded, self.grid, self.halo, terms)
+
+    def _transported(self, word: str, arguments: tuple, value: Evaluator) -> tf.Tensor:
+        """Return ``advect_x(velocity, u)`` or its like for another axis."""
+        axis, (velocity, u) = lang.ADVECTION[word], arguments
+        problem, scheme = self.system.problem, self.system.problem.discretisation.advection
+
+        def cells(expression: sympy.Expr) -> advection.Cells:
+            known = problem.conditions
+            if known.is_coefficient(expression) and not known.has_position(expression):
+                number = tf.convert_to_tensor(value(expression), self.system.dtype)
+                return lambda m: number
+            padded = self._extended_value(expression, value)
+            return advection.cells_at_faces(padded, self.grid, self.halo, axis)
+
+        speed, depends_on_u = transport_speed(velocity, u, problem.equation.field_symbols)
+        if depends_on_u:
+            flux = advection.split_flux(cells(velocity), cells(u), cells(speed), scheme)
+        else:
+            flux = advection.flux(cells(velocity), cells(u), scheme)
+        return advection.divergence(self.system.separate(flux, nested=True), self.grid, axis)
 
     def coefficient(self, coefficient: sympy.Expr, sides: Any) -> tf.Tensor:
         """Return the values of a coefficient in all cells and ghost cells.

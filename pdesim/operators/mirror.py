@@ -141,7 +141,8 @@ def _is_mirrored(problem: Problem, axis: int, wall: BoundaryCondition, sign: int
 
 def _has_fluxes(formula: sympy.Expr) -> bool:
     """Whether a formula contains fluxes, whose rounding errors depend on the direction."""
-    return any(lang.has_flux_form(lang.word_of(node)) for node in lang.operators_in(formula))
+    words = {lang.word_of(node) for node in lang.operators_in(formula)}
+    return any(lang.has_flux_form(word) or word in lang.ADVECTION for word in words)
 
 
 def _has_functions(formula: sympy.Expr) -> bool:

@@ -105,6 +105,10 @@ class Symmetry:
             return None
         if lang.has_flux_form(word):
             return parities[1] if parities[0] == self.even else None
+        if word in lang.ADVECTION:  # the derivative of the product of both arguments
+            flux = _product(parities)
+            parities = [self.even if flux is None else flux]
+            word = f"d_d{lang.AXES[lang.ADVECTION[word]]}"
         powers = lang.powers_of(word) if word in lang.DERIVATIVES else (2, 2, 2)
         flipped = [
             power % 2 and not self.boundary.is_periodic(a)

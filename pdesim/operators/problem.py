@@ -29,6 +29,7 @@ from pdesim.operators.modes import Modes, NoModes, build_modes
 from pdesim.operators.parity import Lift, Symmetry, build_lift, build_symmetry
 from pdesim.operators.schemes import Discretisation, check_stencils_fit
 from pdesim.operators.symbols import linear_modes
+from pdesim.operators.transport import check_transport
 
 
 @dataclass(frozen=True)
@@ -271,10 +272,12 @@ def check_problem(problem: Problem) -> None:
             for Robin conditions, boundary values that are not constant, and expressions that are
             neither even nor odd about a boundary. Also for convolutions along axes that are not
             periodic, or with obstacles.
-        ConfigError: for a derivative whose stencil is wider than the grid, and for convolutions
-            whose kernel is not finite, or in steady problems, constraints and iterated maps.
+        ConfigError: for a derivative whose stencil is wider than the grid, for ``advect`` with
+            spectral operators, and for convolutions whose kernel is not finite, or in steady
+            problems, constraints and iterated maps.
     """
     check_convolutions(problem)
+    check_transport(problem)
     check_stencils_fit(problem.equation.all_formulas, problem.grid, problem.discretisation)
     spectral, obstacles = problem.discretisation.is_spectral, problem.mask is not None
     formulas = problem._nested_formulas

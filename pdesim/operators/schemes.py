@@ -15,10 +15,12 @@ import sympy
 
 from pdesim.errors import ConfigError, nearest
 from pdesim.formula.language import (
+    ADVECTION,
     DERIVATIVES,
     HIGHEST_DERIVATIVE,
     LAPLACIAN,
     REDUCTIONS,
+    UPWIND,
     exists_in,
     has_flux_form,
     operators_in,
@@ -26,6 +28,7 @@ from pdesim.formula.language import (
     word_of,
 )
 from pdesim.model.grid import Grid
+from pdesim.operators.transport import TRANSPORT
 
 #: available orders of accuracy of central differences
 ORDERS = (2, 4, 6)
@@ -135,6 +138,8 @@ class Discretisation:
     #: mean of a diffusivity on cell faces: ``arithmetic``, ``harmonic``, or ``auto``, which selects
     #: the harmonic mean for discontinuous coefficients (``Problem.has_harmonic_mean``)
     face_mean: str = "auto"
+    #: scheme of ``advect``; a key of ``TRANSPORT``
+    advection: str = "limited"
 
     @property
     def is_spectral(self) -> bool:
@@ -202,6 +207,9 @@ class Discretisation:
                 table[name] = self._laplacian(grid, along)
             elif name in REDUCTIONS:
                 table[name] = self._of_uniform(grid, along, name)
+            elif name in UPWIND:
+                axis = UPWIND[name]
+                table[name] = 0.5 * grid.spacing[axis] * along(axis, 2)
             elif exists_in(name, grid.dimensions):
                 powers = enumerate(powers_of(name, grid.dimensions))
                 factors = [along(axis, power) for axis, power in powers if power]
@@ -227,6 +235,8 @@ class Discretisation:
         """Return the largest offset in the stencil of an operator; 0 for spectral operators."""
         if not self.order:
             return 0
+        if name in ADVECTION:
+            return TRANSPORT[self.advection].reach
         if has_flux_form(name):
             return self.order - 1
         powers = powers_of(name, dimensions) if name in DERIVATIVES else (2,)
@@ -326,6 +336,7 @@ def build_discretisation(
     isotropic: bool = False,
     dealias: bool = False,
     face_mean: str = "auto",
+    advection: str = "limited",
 ) -> Discretisation:
     """Return a discretisation by name.
 
@@ -335,6 +346,10 @@ def build_discretisation(
     """
     if name not in ABOUT:
         raise ConfigError(f"operators={name!r} is unknown", nearest(name, ABOUT))
+    if advection not in TRANSPORT:
+        raise ConfigError(
+            f"operators.advection={advection!r} is unknown", nearest(advection, TRANSPORT)
+        )
     if name == "spectral":
         if isotropic:
             raise ConfigError(
@@ -368,4 +383,4 @@ def build_discretisation(
             f"operators.face_mean=harmonic exists for order 2 only, not for order {order}",
             "operators.order=2",
         )
-    return Discretisation(name, order, ABOUT[name], isotropic, face_mean=face_mean)
+    return Discretisation(name, order, ABOUT[name], isotropic, False, face_mean, advection)

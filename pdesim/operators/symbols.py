@@ -8,7 +8,7 @@ import numpy as np
 import sympy
 
 from pdesim.formula import Evaluator, Split
-from pdesim.formula.language import OPERATORS, REDUCTIONS, operator_symbol
+from pdesim.formula.language import OPERATORS, REDUCTIONS, UPWIND, operator_symbol
 from pdesim.operators.modes import Modes
 from pdesim.operators.schemes import Discretisation
 
@@ -36,7 +36,7 @@ def symbol_names(symbols: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 def operator_names(matrix: sympy.Matrix) -> list[str]:
     """Return the operators and reductions whose symbols occur in a matrix of expressions."""
-    names = {operator_symbol(name): name for name in (*OPERATORS, *REDUCTIONS)}
+    names = {operator_symbol(name): name for name in (*OPERATORS, *REDUCTIONS, *UPWIND)}
     return sorted(names[symbol] for symbol in matrix.free_symbols if symbol in names)
 
 

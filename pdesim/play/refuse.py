@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pdesim.errors import BoundaryError, ConfigError
+from pdesim.formula.advection import has_advection
 from pdesim.operators.problem import Problem
 from pdesim.plan import Plan
 
@@ -64,6 +65,12 @@ def _check_equation(problem: Problem) -> None:
             problem,
             "convolve(...) reads all cells of the domain",
             "formulas without convolve",
+        )
+    if has_advection(*equation.formulas):
+        raise _refuse(
+            problem,
+            "advect(v, u) is computed by finite volumes, which pages do not contain",
+            "formulas with derivatives, such as divergence([a*u, b*u])",
         )
     if len(equation.fields) > MOST_FIELDS:
         raise _refuse(

@@ -70,6 +70,7 @@ class Operators(Section):
     isotropic: bool = False
     dealias: bool = False
     face_mean: Literal["auto", "arithmetic", "harmonic"] = "auto"
+    advection: Literal["upwind", "limited", "weno5"] = "limited"
 
 
 class Stepper(Section):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pdesim.formula.advection import has_advection
 from pdesim.operators.problem import Problem
 from pdesim.steppers import build_stepper, incompatibility
 from pdesim.steppers.stability import Linearised, reaction_rate, stable_step
@@ -45,6 +46,8 @@ def choose_stepper(problem: Problem, linearised: Linearised, span: float) -> Cho
         return Choice("verlet", "a system of positions and momenta")
     if problem.discretisation.is_spectral and not problem.split.matrix.is_zero_matrix:
         return Choice("etdrk4", "spectral operators: the stiff linear part is integrated exactly")
+    if has_advection(*problem.equation.formulas):
+        return Choice("ssprk3", "advect: steps that preserve the stability of the scheme")
     rates = np.linalg.eigvals(linearised.matrix(problem.equation.formulas))
     if np.abs(rates.imag).max() > 0.1 * np.abs(rates.real).max():
         return Choice("dormand_prince", "waves or advection: steps are adapted to the error")

@@ -117,6 +117,14 @@ _ALL = (
         tableau=_tableau(["", "1"], "1/2 1/2"),
     ),
     Method(
+        "ssprk3",
+        "explicit",
+        3,
+        "three steps of explicit Euler, combined so that their stability is preserved",
+        "Shu, Osher, J. Comput. Phys. 77 (1988) 439, eq. 2.18",
+        tableau=_tableau(["", "1", "1/4 1/4"], "1/6 1/6 2/3"),
+    ),
+    Method(
         "rk4",
         "explicit",
         4,

@@ -13,6 +13,7 @@ from pdesim.steppers import METHODS, Stepper, build_stepper
 from pdesim.steppers.automatic import choose_stepper
 from pdesim.steppers.base import AdaptiveStepper
 from pdesim.steppers.stability import Linearised, reaction_rate, stable_step
+from pdesim.steppers.transport import transport_limit
 
 #: upper bound of ``time.dt=auto``, as a fraction of the time scale of the fastest reaction
 REACTION_FRACTION = 0.5
@@ -117,6 +118,7 @@ def time_step(
     problem = linearised.problem
     longest = float(np.diff(times).max())
     limit = stable_step(stepper, linearised, 1e3 * longest)
+    limit = min(limit, transport_limit(linearised))
     if isinstance(stepper, AdaptiveStepper):
         given = settings.time.dt
         first = min(limit, longest) if given == "auto" else given

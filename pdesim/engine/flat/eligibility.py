@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pdesim.engine.flat.tuning import TUNING, Tuning
 from pdesim.formula import language as lang
+from pdesim.formula.advection import has_advection
 from pdesim.operators import argument_sides
 from pdesim.operators.position_parts import position_parts
 from pdesim.operators.problem import Problem
@@ -19,8 +20,8 @@ MAX_POSITION_ARRAYS = 8
 def supports(problem: Problem) -> bool:
     """Whether a problem can be computed on flat arrays.
 
-    This requires ``operators=stencil``. Nested operators, reductions, convolutions, constraints and
-    networks are not supported. If an axis is not periodic, the ghost cells of the arguments of
+    This requires ``operators=stencil``. Nested operators, ``advect``, reductions, convolutions,
+    constraints and networks are not supported. If an axis is not periodic, the ghost cells of the arguments of
     operators must follow from those of the fields, and the harmonic mean is not supported.
     """
     equation = problem.equation
@@ -31,6 +32,7 @@ def supports(problem: Problem) -> bool:
         problem.discretisation.name == "stencil"
         and not equation.networks
         and not problem.kernels
+        and not has_advection(*equation.formulas)
         and not equation.constraints
         and not (equation.reductions or problem.boundary.reductions)
         and not any(lang.operators_in(part) for node in nodes for part in node.args)
