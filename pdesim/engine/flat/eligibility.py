@@ -21,8 +21,9 @@ def supports(problem: Problem) -> bool:
     """Whether a problem can be computed on flat arrays.
 
     This requires ``operators=stencil``. Nested operators, ``advect``, reductions, convolutions,
-    constraints and networks are not supported. If an axis is not periodic, the ghost cells of the arguments of
-    operators must follow from those of the fields, and the harmonic mean is not supported.
+    constraints and networks are not supported. If an axis is not periodic, the ghost cells of the
+    arguments of operators must follow from those of the fields, and the harmonic mean is not
+    supported.
     """
     equation = problem.equation
     nodes = [node for f in equation.formulas for node in lang.operators_in(f)]
