@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import pickle
+import json
 import subprocess
 import sys
 import tempfile
 import weakref
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import IO
 
@@ -23,7 +23,7 @@ from pdesim.render.field_reader import FrameReader
 from pdesim.render.frames import FrameStream
 from pdesim.render.layout import Box
 from pdesim.render.scene import quantity_of, with_unit
-from pdesim.render.surface_worker import Drawing
+from pdesim.render.surface_worker import Drawing, receive, send
 from pdesim.render.text import font_of, width_of
 from pdesim.render.ticks import clock_texts
 
@@ -130,10 +130,11 @@ class SurfaceScene:
         paper, ink, color = rgb[-1], rgb[-12], rgb[SHADES - 1]
         return Worker(
             Drawing(
-                (float(x[0]), float(y[0]), float(z[0])), (dx, dy, dz),
-                (tuple(seen.lower), tuple(seen.upper)), self.level,
-                tuple(color), tuple(paper), tuple(ink), tuple(seen.towards),
-                seen.size[0] / seen.scale, seen.size,
+                origin=[float(x[0]), float(y[0]), float(z[0])], spacing=[dx, dy, dz],
+                bounds=[seen.lower.tolist(), seen.upper.tolist()], level=self.level,
+                color=color.tolist(), paper=paper.tolist(), ink=ink.tolist(),
+                direction=seen.towards.tolist(), height=seen.size[0] / seen.scale,
+                size=list(seen.size),
             )
         )  # fmt: skip
 
@@ -192,7 +193,9 @@ class Worker:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._printed,
         )  # fmt: skip
         weakref.finalize(self, _end, self._process, self._printed)
-        self._send(drawing)
+        with self._reporting():
+            assert self._process.stdin
+            self._process.stdin.write(json.dumps(asdict(drawing)).encode() + b"\n")
 
     def draw(self, values: np.ndarray) -> np.ndarray:
         """Return the picture of a frame, ``(rows, columns, 3)`` uint8.
@@ -200,17 +203,20 @@ class Worker:
         Raises:
             OutputError: if PyVista cannot draw on this machine.
         """
-        self._send(values)
-        try:
-            return pickle.load(self._process.stdout)  # type: ignore[arg-type]
-        except (EOFError, pickle.UnpicklingError):
-            raise self._error() from None
+        with self._reporting():
+            assert self._process.stdin and self._process.stdout
+            send(self._process.stdin, values)
+            picture = receive(self._process.stdout)
+        if picture is None:
+            raise self._error()
+        return picture
 
-    def _send(self, value: object) -> None:
+    @contextmanager
+    def _reporting(self) -> Iterator[None]:
+        """Raise OutputError if the process has ended."""
         try:
-            pickle.dump(value, self._process.stdin)  # type: ignore[arg-type]
-            self._process.stdin.flush()  # type: ignore[union-attr]
-        except OSError:
+            yield
+        except (OSError, ValueError):
             raise self._error() from None
 
     def _error(self) -> OutputError:

@@ -1,25 +1,26 @@
 """A process that draws surfaces with PyVista: ``python -m pdesim.render.surface_worker``.
 
-It reads pickled objects from its standard input, a ``Drawing`` and then arrays of values, and
-answers each array with a pickled picture, ``(rows, columns, 3)`` uint8. It is a process of its
-own, since TensorFlow and the software renderer of OpenGL both contain LLVM, and a process with both
-crashes.
+It reads a ``Drawing`` from its standard input, as a line of JSON, and then arrays of values. It
+answers each array with a picture, ``(rows, columns, 3)`` uint8. It is a process of its own, since
+TensorFlow and the software renderer of OpenGL both contain LLVM, and a process with both crashes.
 """
 
 from __future__ import annotations
 
-import pickle
+import json
+import math
 import sys
 from dataclasses import dataclass
+from typing import IO
 
 import numpy as np
 
-Vector = tuple[float, float, float]
+Vector = list[float]
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """What all pictures share; vectors have the components x, y and z.
+    """What all pictures share; vectors are lists of the components x, y and z.
 
     Attributes:
         origin, spacing: the centre of the first cell, and the sizes of the cells.
@@ -33,14 +34,14 @@ class Drawing:
 
     origin: Vector
     spacing: Vector
-    bounds: tuple[Vector, Vector]
+    bounds: list[Vector]
     level: float
     color: Vector
     paper: Vector
     ink: Vector
     direction: Vector
     height: float
-    size: tuple[int, int]
+    size: list[int]
 
 
 def main() -> None:
@@ -48,13 +49,9 @@ def main() -> None:
     import pyvista
 
     source, target = sys.stdin.buffer, sys.stdout.buffer
-    drawing = pickle.load(source)
+    drawing = Drawing(**json.loads(source.readline()))
     plotter = plotter_of(pyvista, drawing)
-    while True:
-        try:
-            values = pickle.load(source)
-        except EOFError:
-            return
+    while (values := receive(source)) is not None:
         grid = pyvista.ImageData(
             dimensions=values.shape[::-1], spacing=drawing.spacing, origin=drawing.origin
         )
@@ -66,8 +63,25 @@ def main() -> None:
                 surface, name="surface", color=drawing.color, smooth_shading=True,
                 specular=0.2, ambient=0.25, diffuse=0.8, reset_camera=False,
             )  # fmt: skip
-        pickle.dump(np.asarray(plotter.screenshot(return_img=True)), target)
-        target.flush()
+        send(target, plotter.screenshot(return_img=True))
+
+
+def send(stream: IO[bytes], array: np.ndarray) -> None:
+    """Write an array: its type and its shape as a line of JSON, and its bytes."""
+    stream.write(json.dumps([array.dtype.str, *array.shape]).encode() + b"\n" + array.tobytes())
+    stream.flush()
+
+
+def receive(stream: IO[bytes]) -> np.ndarray | None:
+    """Read an array; None if the stream has ended."""
+    try:
+        kind, *shape = json.loads(stream.readline() or b"[null]")
+    except ValueError:
+        return None
+    if kind is None:
+        return None
+    data = stream.read(np.dtype(kind).itemsize * math.prod(shape))
+    return np.frombuffer(data, kind).reshape(shape)
 
 
 def plotter_of(pyvista, drawing: Drawing):

@@ -122,7 +122,7 @@ MISTAKES = [
     ("output: {times: 'logspace(0, 1, 3)'}", "output.times"),
     ("domain: {dimensions: 4}", "domain.dimensions"),
     ("domain: {extent: 0}", "domain.extent"),
-    ("initial: {u: [1]}", "initial.u"),
+    ("initial: {u: {a: 1}}", "initial.u"),
     ("initial: sin(x)", "initial"),
     ("boundary: {default: open}", "boundary.default"),
     ("boundary: {x: {lower: periodc}}", "boundary.x.lower"),
