@@ -43,7 +43,7 @@ def compose_with_initial(
     words = as_overrides(overrides, settings)
     given = read_initial(initial)
     words += given.space.overrides(words) if given.space else []
-    if given.partial:
+    if given.partial or given.complex_names:
         given = given.of_fields(fields_of(compose_single(words, config_dir, trust_config)))
     if given.settings is not None:
         words += as_overrides((), {"initial": given.settings})

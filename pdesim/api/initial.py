@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,7 @@ class Initial:
         space: the grid and the domain of these values; None if there are only formulas.
         source: the snapshot file from which the values are read; None if there is none.
         partial: whether fields that the equation does not have are ignored.
+        complex_names: the names of complex arrays, whose parts are in ``arrays``.
     """
 
     settings: Any = None
@@ -86,13 +87,21 @@ class Initial:
     space: Space | None = None
     source: Path | None = None
     partial: bool = False
+    complex_names: tuple[str, ...] = ()
 
     def of_fields(self, fields: Sequence[str]) -> Initial:
         """Return the values of these fields, if other values are to be ignored.
 
         Raises:
-            ConfigError: if none of the fields has a value.
+            ConfigError: if none of the fields has a value, and for complex arrays of real fields.
         """
+        for name in self.complex_names:
+            if f"{name}_re" not in fields:
+                raise ConfigError(
+                    f"the argument initial[{name!r}] is an array of complex numbers, and {name!r} "
+                    "is not a complex field",
+                    f"real numbers, or an equation with fields: {{{name}: complex}}",
+                )
         if not self.partial:
             return self
         formulas = {name: text for name, text in (self.settings or {}).items() if name in fields}
@@ -103,7 +112,7 @@ class Initial:
                 f"the argument initial contains {given}",
                 f"a field of the equation: {', '.join(fields)}",
             )
-        return Initial(formulas or None, arrays, self.space, self.source, True)
+        return replace(self, settings=formulas or None, arrays=arrays)
 
 
 def read_initial(given: Any) -> Initial:
@@ -139,20 +148,25 @@ def read_initial(given: Any) -> Initial:
             "the name of a file of initial states, a mapping from fields to formulas or arrays "
             "such as {'u': array}, an xarray.Dataset, or a run",
         )
+    names = tuple(str(name) for name, value in given.items() if _is_complex(value))
     given = {part: value for name, array in given.items() for part, value in _parts(name, array)}
     arrays = {name: _array(name, value) for name, value in given.items() if _is_array(value)}
     settings = {name: value for name, value in given.items() if name not in arrays}
     space = _space(arrays) if arrays else None
-    return Initial(settings or None, arrays, space, None, partial)
+    return Initial(settings or None, arrays, space, None, partial, names)
 
 
 def _parts(name: Any, value: Any) -> Iterator[tuple[Any, Any]]:
     """Yield an array, or the real and the imaginary part of a complex array, with their names."""
-    if getattr(getattr(value, "dtype", None), "kind", "") == "c":
+    if _is_complex(value):
         yield f"{name}_re", value.real
         yield f"{name}_im", value.imag
     else:
         yield name, value
+
+
+def _is_complex(value: Any) -> bool:
+    return getattr(getattr(value, "dtype", None), "kind", "") == "c"
 
 
 def _is_array(value: Any) -> bool:
