@@ -1,12 +1,8 @@
-"""Descriptions of Python syntax for messages about formulas, and the words in expressions."""
+"""Descriptions of Python syntax for messages about formulas."""
 
 from __future__ import annotations
 
 import ast
-
-import sympy
-
-from pdesim.formula import language as lang
 
 #: the syntax of formulas
 USE = "numbers, names, + - * / % **, parentheses, function calls, a if condition else b"
@@ -33,13 +29,3 @@ def describe(node: ast.expr) -> str:
         "Dict": "{ }",
     }
     return names.get(type(node).__name__, type(node).__name__)
-
-
-def applied(expression: sympy.Basic) -> set[sympy.Basic]:
-    """Return the operators, reductions and generators in an expression."""
-    return expression.atoms(lang.AppliedUndef)
-
-
-def applied_word(node: sympy.Basic) -> str:
-    """Return the word of an operator, reduction or generator; empty for other nodes."""
-    return lang.word_of(node) if isinstance(node, lang.AppliedUndef) else ""

@@ -14,6 +14,7 @@ import sympy
 
 from pdesim.errors import ConfigError, nearest
 from pdesim.formula.values import Complex, Value, Vector
+from pdesim.model import boundary_conditions
 
 KINDS = ("real", "complex", "vector")
 
@@ -70,9 +71,11 @@ def _values_of_part(given: object, one: Declared, number: int, is_value: bool = 
         return given[number]
     if one.kind == "vector":
         return given
-    if isinstance(given, str) and not given.isidentifier():
+    if given in boundary_conditions.KINDS:  # the value of ``laplacian`` may be a condition
+        return given
+    if isinstance(given, str):
         return f"{('real', 'imag')[number]}({given})"
-    return 0 if number and not isinstance(given, str) else given
+    return 0 if number else given
 
 
 def declare(fields: Sequence[str] | Mapping[str, str], axes: Sequence[str]) -> tuple[Declared, ...]:

@@ -130,7 +130,9 @@ def open_stream(
         if dimensions == 3 and animation.layout in (None, "slices", "projection", "surface"):
             log, position = animation.scale == "log", animation.slice
             volume = stack.enter_context(open_field(path, animation.field, position, log, True))
-            views = VolumeReader(volume, None if animation.layout == "projection" else position)
-            whole: FrameReader = volume if animation.layout == "surface" else views
-            streams = [FrameStream(whole, animation, wait_for_more, planned)]
+            seen: FrameReader = volume
+            if animation.layout != "surface":
+                seen = VolumeReader(volume, None if animation.layout == "projection" else position)
+            suited = _suited(animation, volume.quantity)
+            streams = [FrameStream(seen, suited, wait_for_more, planned)]
         yield FrameGroup(streams) if len(streams) > 1 else streams[0]

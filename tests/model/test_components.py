@@ -203,15 +203,22 @@ def test_complex_numbers_on_all_ways_in(tmp_path):
 def test_boundary_values_of_parts():
     declared = declare({"psi": "complex", "v": "vector", "u": "real"}, ("x", "y"))
     spec = {
-        "psi": {"x": {"lower": {"dirichlet": "exp(1j*t)"}, "upper": "neumann"}},
+        "psi": {
+            "x": {"lower": {"dirichlet": "exp(1j*t)"}, "upper": "neumann"},
+            "default": {"dirichlet": "t", "laplacian": "neumann"},
+        },
         "v": {"y": {"dirichlet": [1, 0]}, "x": {"robin": {"a": 1, "b": 2, "value": 3}}},
         "psi_im": {"y": "neumann"}, "u": "dirichlet", "default": "periodic",
     }  # fmt: skip
     found = with_boundary_of_parts(spec, declared)
     assert found == {
         "default": "periodic", "u": "dirichlet",
-        "psi_re": {"x": {"lower": {"dirichlet": "real(exp(1j*t))"}, "upper": "neumann"}},
+        "psi_re": {
+            "x": {"lower": {"dirichlet": "real(exp(1j*t))"}, "upper": "neumann"},
+            "default": {"dirichlet": "real(t)", "laplacian": "neumann"},
+        },
         "psi_im": {
+            "default": {"dirichlet": "imag(t)", "laplacian": "neumann"},
             "x": {"lower": {"dirichlet": "imag(exp(1j*t))"}, "upper": "neumann"}, "y": "neumann",
         },
         "v_x": {"y": {"dirichlet": 1}, "x": {"robin": {"a": 1, "b": 2, "value": 3}}},
