@@ -43,6 +43,7 @@ def get_or_compile(
         equation.fields, tuple(equation.constraints), equation.expressions, equation.reductions,
         tuple(sorted(equation.parameters)), problem.grid, boundary, problem.discretisation, mask,
         plan.stepper, dtype, fused, members, placement, tuning, _recorded(plan),
+        equation.noise, plan.settings.time.noise_step is None,
     )  # fmt: skip
     loop = _programs.setdefault(key, new)
     _programs.move_to_end(key)

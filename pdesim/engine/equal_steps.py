@@ -41,7 +41,9 @@ class EqualStepControl:
     def __init__(self, members: Members, started: bool, measures: bool = True) -> None:
         self.members, self.started = members, started
         step = members.plan.step
-        self.measures = measures or step.automatic or step.adaptive
+        # a step and two half steps have different noise, so that their difference is no error
+        deterministic = not members.plan.equation.noise
+        self.measures = deterministic and (measures or step.automatic or step.adaptive)
 
     def start(self) -> None:
         """Measure the error of the first step, and shorten automatic steps if it is too large."""

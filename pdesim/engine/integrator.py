@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 import tensorflow as tf
 
+from pdesim.engine.noise_path import path_of
 from pdesim.engine.time_loop import TimeLoop
 from pdesim.errors import OutputError
 from pdesim.plan import Plan
@@ -95,9 +96,16 @@ class Integrator:
         """The parameters of the plans as tensors."""
         names = self.plans[0].equation.parameters
         values = {name: [p.equation.parameters[name] for p in self.plans] for name in names}
-        tensors = self.loop.parameter_tensors(values, self.tensor)
+        tensors = self.loop.parameter_tensors(values, self.tensor) | self._noise_arguments()
         # members of a batch have the networks that are part of their formulas
         return tensors if self.many else tensors | self.loop.network_tensors(self.plans[0].equation)
+
+    def _noise_arguments(self) -> dict[str, tf.Tensor]:
+        """The values that select the path of each plan's noise."""
+        if not self.plans[0].equation.noise:
+            return {}
+        paths = [path_of(plan) for plan in self.plans]
+        return {name: self.double(np.array([p[name] for p in paths])) for name in paths[0]}
 
     def state_of(self, member: int) -> np.ndarray:
         state = as_array(self.state)

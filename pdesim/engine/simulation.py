@@ -266,7 +266,7 @@ class Simulation:
         # the state does not exist if a block has failed for lack of memory
         if not self._control.started or members.at.state is None:
             return {}
-        if self.plan.equation.iterated is not None:
+        if self.plan.equation.iterated is not None or self.plan.equation.noise:
             return {}
         errors = members.monitor.total(float(members.at.now[member]))[member]
         peaks, state = members.monitor.peak[member], members.at.state_of(member)

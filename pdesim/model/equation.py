@@ -23,6 +23,7 @@ from pdesim.formula.networks import Network, NetworkSymbol
 from pdesim.formula.values import Value, parts_of
 from pdesim.model.components import Declared
 from pdesim.model.iterated_map import IteratedMap
+from pdesim.model.noise import NO_NOISE, Noise
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Equation:
             solved fields. Symbols replace the reductions in them.
         constraints: solved field -> the expression that vanishes at its solution.
         declared: the fields as the settings declare them; ``fields`` are their real parts.
+        noise: the stochastic part of the right-hand sides.
         composites: the values of complex and vector fields and parameters in formulas, by name.
         reductions: the reductions in ``formulas``, each after those in its argument.
         iterated: properties of an iterated map; None for equations.
@@ -75,6 +77,7 @@ class Equation:
     constraints: Mapping[str, sympy.Expr] = dataclasses.field(default_factory=dict)
     declared: tuple[Declared, ...] = ()
     composites: Mapping[str, Value] = dataclasses.field(default_factory=dict)
+    noise: Noise = NO_NOISE
 
     @cached_property
     def field_symbols(self) -> tuple[sympy.Symbol, ...]:
@@ -242,5 +245,12 @@ class Equation:
         left = "0 = {1}" if self.steady else "d{0}/dt = {1}"
         left = "{0} <- {1}" if self.iterated else left
         lines = ("0 = {1}" if name in self.solved_names else left for name in self.texts)
-        pairs = zip(lines, self.texts.items(), strict=True)
+        texts = {name: text + self._noise_text(name) for name, text in self.texts.items()}
+        pairs = zip(lines, texts.items(), strict=True)
         return "\n".join(line.format(name, text) for line, (name, text) in pairs)
+
+    def _noise_text(self, name: str) -> str:
+        """Return the noise of a declared field, to be appended to the text of its formula."""
+        parts = next((one.parts for one in self.declared if one.name == name), (name,))
+        text = self.noise.text(parts[0])
+        return f" + {text}" if text else ""

@@ -27,6 +27,7 @@ from pdesim.model.equation import Equation
 from pdesim.model.grid import place_names
 from pdesim.model.iterated_map import COUNT, build_map
 from pdesim.model.networks import build_networks
+from pdesim.model.noise import with_noise
 from pdesim.model.transport import with_transport
 
 #: limits of one equation; planning and compiling take a time that grows with the square of the
@@ -41,7 +42,7 @@ NAME_PATTERN = r"\w[\w.-]*"
 #: keys of an equation's settings that are not parameters
 KEYS = (
     "name", "title", "about", "reference", "fields", "rhs", "solve", "map", "escape", "smooth",
-    "networks", "units", "labels",
+    "networks", "units", "labels", "noise", "interpretation",
 )  # fmt: skip
 #: keys that contain the formulas of an equation: one of them, or rhs with solve
 FORMULAS = ("rhs", "solve", "map")
@@ -139,7 +140,8 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
         constraints=dict.fromkeys(solved, sympy.S.Zero),
         declared=declared,
     )
-    return with_transport(equation.with_expressions(formulas, reductions) if solved else equation)
+    equation = equation.with_expressions(formulas, reductions) if solved else equation
+    return with_noise(with_transport(equation), spec, axes)
 
 
 def _declared_fields(

@@ -24,6 +24,9 @@ def unused_parameters(spec: Mapping, elsewhere: set[str]) -> tuple[str, ...]:
     # names in the formula of a parameter count as used only if this parameter is used
     used: set[str] = set()
     more = [spec[key] for key in ("escape", "smooth") if spec.get(key) is not None]
+    noise = spec.get("noise")
+    for term in noise.values() if isinstance(noise, Mapping) else ():
+        more += term.values() if isinstance(term, Mapping) else [term]
     waiting = {*elsewhere, *(n for t in (*texts, *more) for n in names_in(str(t)))}
     while waiting:
         name = waiting.pop()

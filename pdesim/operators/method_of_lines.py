@@ -23,6 +23,7 @@ from pdesim.operators.differentiable import barrier, linear_solution
 from pdesim.operators.finite_differences import Differences
 from pdesim.operators.fluxes import merge_fluxes
 from pdesim.operators.mode_evaluation import evaluate_modes
+from pdesim.operators.noise import NoiseSystem
 from pdesim.operators.problem import Problem
 from pdesim.operators.pseudospectral import Pseudospectral
 from pdesim.operators.reductions import weight
@@ -83,6 +84,17 @@ class MethodOfLines:
             return self.to_modes(self.rest(state, time))
         result = self._kept_modes(self.evaluate(formulas, state, time))
         return result + self.to_modes(self.boundary_part(state, time))
+
+    @property
+    def noise(self) -> NoiseSystem:
+        """The noise of the equation."""
+        return NoiseSystem(self)
+
+    def admissible(self, change: tf.Tensor) -> tf.Tensor:
+        """Return a change of the state without the modes that dealiasing removes."""
+        problem = self.problem
+        truncates = problem.discretisation.dealias and not problem.split.is_linear
+        return self.to_state(self._kept_modes(change)) if truncates else change
 
     def truncated(self, state: tf.Tensor) -> tf.Tensor:
         """Return the state without the upper third of its modes along any axis.

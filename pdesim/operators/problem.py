@@ -26,6 +26,7 @@ from pdesim.operators import second
 from pdesim.operators.conditions import Conditions
 from pdesim.operators.kernels import check_convolutions
 from pdesim.operators.modes import Modes, NoModes, build_modes
+from pdesim.operators.noise_checks import check_noise
 from pdesim.operators.parity import Lift, Symmetry, build_lift, build_symmetry
 from pdesim.operators.schemes import Discretisation, check_stencils_fit
 from pdesim.operators.symbols import linear_modes
@@ -53,6 +54,7 @@ class Problem:
         """All names in the formulas of the equation and its boundary conditions."""
         formulas = [*self.equation.all_formulas, *self.boundary.values]
         formulas += [reduction.inner for reduction in self.boundary.reductions]
+        formulas += self.equation.noise.amplitudes
         symbols = set().union(*(formula.free_symbols for formula in formulas))
         return frozenset(symbol.name for symbol in symbols)
 
@@ -205,7 +207,8 @@ class Problem:
     @cached_property
     def halo(self) -> int:
         """The number of ghost cells on each side: the largest offset in any stencil."""
-        words = {lang.word_of(n) for f in self.equation.all_formulas for n in lang.operators_in(f)}
+        formulas = (*self.equation.all_formulas, *self.equation.noise.amplitudes)
+        words = {lang.word_of(n) for f in formulas for n in lang.operators_in(f)}
         scheme, dimensions = self.discretisation, self.grid.dimensions
         return max((scheme.reach(word, dimensions) for word in words), default=scheme.order // 2)
 
@@ -278,6 +281,7 @@ def check_problem(problem: Problem) -> None:
     """
     check_convolutions(problem)
     check_transport(problem)
+    check_noise(problem)
     check_stencils_fit(problem.equation.all_formulas, problem.grid, problem.discretisation)
     spectral, obstacles = problem.discretisation.is_spectral, problem.mask is not None
     formulas = problem._nested_formulas

@@ -107,6 +107,9 @@ class Time(Section):
     events: Annotated[list[float], evaluated("time.events")] = Field(
         default=[], description="a list of times, such as [500, 750]"
     )
+    noise_step: Annotated[Positive | None, evaluated("time.noise_step")] = Field(
+        default=None, description="a time step, or null for the step of the run"
+    )
     wall_limit: Positive | None = Field(
         default=None, description="seconds, a positive number, or null"
     )

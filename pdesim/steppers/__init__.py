@@ -19,6 +19,7 @@ from pdesim.steppers.implicit import ImexMultistep, ThetaMethod
 from pdesim.steppers.iteration import METHOD, MapIteration
 from pdesim.steppers.runge_kutta import EmbeddedRungeKutta, RungeKutta
 from pdesim.steppers.runge_kutta_legendre import RungeKuttaLegendre
+from pdesim.steppers.stochastic import stochastic, why_not
 from pdesim.steppers.symplectic import SymplecticComposition, partition
 from pdesim.steppers.tableaux import METHODS, Method
 
@@ -50,6 +51,7 @@ _BUILDERS: dict[str, Callable[[Method, Problem, int], Stepper]] = {
         method, direct=not _needs_iterations(problem)
     ),
     "symplectic": _symplectic,
+    "stochastic": lambda method, problem, stages: stochastic(method, problem.equation.noise),
 }
 
 
@@ -108,9 +110,12 @@ def compatible_steppers(problem: Problem) -> list[str]:
 def incompatibility(name: str, problem: Problem) -> str | None:
     """Return the reason why a stepper does not apply to a problem; None if it applies."""
     method, basis = METHODS[name], problem.basis
+    if (reason := _noise_reason(method, problem)) is not None:
+        return reason
     if problem.equation.constraints and method.family in ("implicit", "symplectic"):
         return "it needs an equation without constraints (equation.solve)"
-    if method.family in ("exponential", "imex") and isinstance(basis, NoModes):
+    in_modes = method.family in ("exponential", "imex") or name == "exponential_euler_maruyama"
+    if in_modes and isinstance(basis, NoModes):
         return f"it needs Fourier, sine or cosine modes, but {basis.reason}"
     if method.family == "implicit" and not _is_linear(problem):
         return "it needs an equation that is linear in its fields"
@@ -121,6 +126,15 @@ def incompatibility(name: str, problem: Problem) -> str | None:
     if name == "exact":
         return _why_not_exact(problem)
     return None
+
+
+def _noise_reason(method: Method, problem: Problem) -> str | None:
+    noise = problem.equation.noise
+    if method.family != "stochastic":
+        return "it needs an equation without noise (equation.noise)" if noise else None
+    if not noise:
+        return "it needs an equation with noise (equation.noise)"
+    return why_not(method.name, noise)
 
 
 def _why_not_exact(problem: Problem) -> str | None:

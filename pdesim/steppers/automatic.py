@@ -40,6 +40,8 @@ def choose_stepper(problem: Problem, linearised: Linearised, span: float) -> Cho
         linearised: the problem, linearised at its initial state.
         span: an upper bound of the step: a small fraction of the duration of the run.
     """
+    if problem.equation.noise:
+        return _stochastic(problem)
     if incompatibility("exact", problem) is None:
         return Choice("exact", "linear with constant coefficients: one exact step per frame")
     if incompatibility("verlet", problem) is None:
@@ -60,6 +62,23 @@ def choose_stepper(problem: Problem, linearised: Linearised, span: float) -> Cho
     longer = target / pair if pair > 0 else math.inf
     reason = f"stiff diffusion: steps {longer:.3g} times longer than those of dormand_prince"
     return Choice("rkl2", reason, stages)
+
+
+def _stochastic(problem: Problem) -> Choice:
+    stiff = not problem.split.matrix.is_zero_matrix
+    if stiff and incompatibility("exponential_euler_maruyama", problem) is None:
+        name, reason = "exponential_euler_maruyama", "noise: the linear part is integrated exactly"
+    elif incompatibility("milstein", problem) is None and _multiplicative(problem):
+        name, reason = "milstein", "noise whose amplitude depends on the fields"
+    elif incompatibility("euler_maruyama", problem) is None:
+        name, reason = "euler_maruyama", "noise"
+    else:
+        name, reason = "stochastic_heun", "Stratonovich noise"
+    return Choice(name, reason)
+
+
+def _multiplicative(problem: Problem) -> bool:
+    return any(term.slope != 0 for term in problem.equation.noise.terms)
 
 
 def _stages(product: float) -> int:

@@ -47,6 +47,10 @@ class System(Protocol):
     def unstack(self, state: Array) -> Sequence[Array]:
         """Return the fields of a stacked array."""
 
+    @property
+    def noise(self) -> Any:
+        """The noise of the equation; see :class:`pdesim.operators.noise.NoiseSystem`."""
+
     def column(self, values: Array) -> Array:
         """Reshape an array of one value per field so that it multiplies a state."""
 
@@ -96,6 +100,11 @@ class Stepper:
     is_multistep: ClassVar[bool] = False
     uses_modes: ClassVar[bool] = False
     carries_state: ClassVar[bool] = True
+
+    @property
+    def drift(self) -> Stepper:
+        """The deterministic method that remains of a stochastic one without noise; else itself."""
+        return self
 
     def coefficients(
         self, linear: np.ndarray | None, parameters: Mapping[str, float], dt: float

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import sympy
 
@@ -95,13 +95,17 @@ class Placeholder:
 class _Trace:
     """The system of a dry run."""
 
+    #: dry runs are those of deterministic methods (``Stepper.drift``)
+    noise: ClassVar[None] = None
+
     problem: Problem
     values: list[Placeholder] = field(default_factory=list)
     formulas: dict[sympy.Expr, None] = field(default_factory=dict)
     is_local: bool = True
 
     def __post_init__(self) -> None:
-        self.is_local = not self.problem.equation.constraints
+        equation = self.problem.equation
+        self.is_local = not equation.constraints and not equation.noise
 
     def rhs(self, state: Placeholder, time: Any) -> Placeholder:
         self.formulas |= dict.fromkeys(self.problem.equation.formulas)
@@ -160,7 +164,7 @@ class _AnyCoefficient(dict):
 
 def cost_of(stepper: Stepper, problem: Problem) -> Cost:
     """Return the cost of one step, including that of an error estimate if there is one."""
-    trace = _Trace(problem)
+    stepper, trace = stepper.drift, _Trace(problem)
     every = range(len(problem.equation.fields))
     state = Placeholder(trace, [], len(every), fields=every)
     initial = stepper.init(trace, state, 0.0, 1.0, _AnyCoefficient())

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import sympy
@@ -53,6 +53,8 @@ class Linearised:
     nodes: Mapping[sympy.Basic, sympy.Symbol]
     selected: np.ndarray | slice = field(default_factory=lambda: slice(None))
     _memo: dict = field(default_factory=dict, repr=False)
+    #: stability is that of deterministic methods (``Stepper.drift``)
+    noise: ClassVar[None] = None
 
     def matrix(self, formulas: Sequence[sympy.Expr]) -> np.ndarray:
         """Return the Jacobian of formulas at every sample: ``(samples, formulas, fields)``."""
@@ -305,7 +307,7 @@ def amplification_matrices(stepper: Stepper, linearised: Linearised, dt: float) 
     one vector. The columns of the matrix are the results of a step from the unit vectors. The shape
     of the result is ``(samples, carried, carried)``.
     """
-    linear = linearised.linear
+    stepper, linear = stepper.drift, linearised.linear
     coefficients = stepper.coefficients(linear, linearised.problem.parameters, dt)
     size, samples = len(linearised.problem.equation.fields), linear.shape[-1]
     unit = np.broadcast_to(np.eye(size, dtype=complex), (samples, size, size))

@@ -102,6 +102,7 @@ _FIRST = _phi((1, 1, 1), (-3, 2, 1), (4, 3, 1))
 _LAST = _phi((-1, 2, 1), (4, 3, 1))
 _YOSHIDA = 1 / (2 - 2 ** (1 / 3))
 _ODES = "Hairer, Norsett, Wanner, Solving ODEs I (1993)"
+_STOCHASTIC = "Kloeden, Platen, Numerical Solution of Stochastic Differential Equations (1992)"
 _COX = "Cox, Matthews, J. Comput. Phys. 176 (2002) 430"
 
 _ALL = (
@@ -273,6 +274,35 @@ _ALL = (
         "Yoshida, Phys. Lett. A 150 (1990) 262, eq. 2.11",
         0.9,
         weights=(_YOSHIDA, 1 - 2 * _YOSHIDA, _YOSHIDA),
+    ),
+    Method(
+        "euler_maruyama",
+        "stochastic",
+        1,
+        "explicit Euler with noise (Ito): strong order 1/2, or 1 for constant amplitudes",
+        f"{_STOCHASTIC}, eq. 10.2.4",
+    ),
+    Method(
+        "milstein",
+        "stochastic",
+        1,
+        "explicit Euler with noise and its iterated integral (Ito): strong order 1",
+        f"{_STOCHASTIC}, eq. 10.3.3",
+    ),
+    Method(
+        "stochastic_heun",
+        "stochastic",
+        1,
+        "Heun's method with noise (Stratonovich): strong order 1 for noise of independent fields",
+        "Rumelin, SIAM J. Numer. Anal. 19 (1982) 604, doi:10.1137/0719041",
+    ),
+    Method(
+        "exponential_euler_maruyama",
+        "stochastic",
+        1,
+        "exponential Euler with noise (Ito): the linear part exact, for stiff equations",
+        "Jentzen, Kloeden, Proc. R. Soc. A 465 (2009) 649, doi:10.1098/rspa.2008.0325",
+        0.6,
     ),
     Method(
         "exact",

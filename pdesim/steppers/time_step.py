@@ -12,6 +12,7 @@ from pdesim.settings import Settings
 from pdesim.steppers import METHODS, Stepper, build_stepper
 from pdesim.steppers.automatic import choose_stepper
 from pdesim.steppers.base import AdaptiveStepper
+from pdesim.steppers.noise_step import check_noise_step, longest_step
 from pdesim.steppers.stability import Linearised, reaction_rate, stable_step
 from pdesim.steppers.transport import transport_limit
 
@@ -21,6 +22,8 @@ REACTION_FRACTION = 0.5
 TOLERANCE = 2e-5
 #: additional safety factor of the step if coefficients of derivatives vary during the run
 VARYING_SAFETY = 0.8
+#: smallest number of automatic steps of stochastic methods, whose errors are not measured
+STOCHASTIC_STEPS = 1000
 #: number of times at which time-dependent coefficients are sampled
 INSTANTS = 17
 
@@ -97,13 +100,27 @@ def tolerance_of(settings: Settings, stepper: Stepper) -> float | None:
 def is_automatic(settings: Settings, stepper: Stepper) -> bool:
     """Whether the length of fixed steps is adjusted to the error measured during the run.
 
-    This requires ``time.dt=auto`` and a method that is not exact.
+    This requires ``time.dt=auto`` and a deterministic method that is not exact.
     """
-    fixed = not isinstance(stepper, AdaptiveStepper)
+    fixed = not isinstance(stepper, AdaptiveStepper) and stepper.method.family != "stochastic"
     return settings.time.dt == "auto" and fixed and stepper.method.order > 0
 
 
 def time_step(
+    settings: Settings, linearised: Linearised, stepper: Stepper, times: np.ndarray
+) -> TimeStep:
+    """Return the time step; see :func:`_time_step`. It fits ``time.noise_step``."""
+    step, of_noise = _time_step(settings, linearised, stepper, times), settings.time.noise_step
+    if of_noise is not None:
+        if stepper.method.family != "stochastic":
+            raise StepperError(
+                "time.noise_step has no effect without noise", "an equation with equation.noise"
+            )
+        check_noise_step(of_noise, step.dt, times)
+    return step
+
+
+def _time_step(
     settings: Settings, linearised: Linearised, stepper: Stepper, times: np.ndarray
 ) -> TimeStep:
     """Return the time step: the given step, or a fraction of the stability limit.
@@ -135,6 +152,9 @@ def time_step(
         accurate = REACTION_FRACTION / rate if rate > 0 else np.inf
         safety = stepper.method.safety * (VARYING_SAFETY if problem.stiffness_varies else 1.0)
         dt = min(safety * limit or longest, accurate, longest)
+        if stepper.method.family == "stochastic":
+            dt = min(dt, float(times[-1] - times[0]) / STOCHASTIC_STEPS)
+            dt = longest_step(settings.time.noise_step or dt, dt)
         return TimeStep(dt, limit, automatic=is_automatic(settings, stepper))
     if given > limit * (1 + 1e-9) and not settings.time.unsafe:
         raise StepperError(
