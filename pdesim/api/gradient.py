@@ -357,11 +357,16 @@ def _check_supported(plan: Plan) -> None:
     """Check that a plan has a number of steps that does not depend on conditions.
 
     Raises:
-        ConfigError: for steady problems, iterated maps and stop conditions.
+        ConfigError: for steady problems, iterated maps, noise and stop conditions.
     """
     if plan.is_steady or plan.equation.iterated is not None:
         kind = "a steady problem" if plan.is_steady else "an iterated map"
         raise ConfigError(f"{plan.equation.name} is {kind}", "an equation with rhs")
+    if plan.equation.noise:
+        raise ConfigError(
+            f"{plan.equation.name} has noise, through which derivatives are not propagated",
+            "equation.noise={}, the equation without noise",
+        )
     if plan.stops is not None:
         raise ConfigError(
             "this run has a stop condition", "a run to time.end", "stop.when=null stop.steady=null"

@@ -88,6 +88,12 @@ def build_levels(composed: Composed) -> Levels:
     if settings.sweep.parameters:
         raise ConfigError("pdesim converge needs a single run, not a sweep")
     check_no_map(settings.equation, "converge")
+    if settings.equation.get("noise"):
+        raise ConfigError(
+            "pdesim converge compares solutions on several grids, whose noise differs",
+            "equation.noise={}, the equation without noise",
+            "pdesim verify measures the order of the steps with noise",
+        )
     grid, notes = _even_grid(build_grid(settings))
     notes = [*notes, *_notes_on_initial_state(settings, name, grid)]
     user = _Builder(settings, name, grid).plan(1.0)

@@ -141,6 +141,11 @@ def build_family(task: Task, staging: Path) -> Family:
         raise ConfigError(
             f"{task.equation} is {kind}; fits need runs in time", "an equation with rhs: {...}"
         )
+    if settings.equation.get("noise"):
+        raise ConfigError(
+            f"{task.equation} has noise; a fit compares the data with one path of it",
+            "equation.noise={}, the equation without noise",
+        )
     output = settings.output.model_copy(update={"times": inner_times(task)})
     update: dict[str, Any] = {"output": output}
     if task.from_data:

@@ -66,6 +66,8 @@ def _check_equation(problem: Problem) -> None:
             "convolve(...) reads all cells of the domain",
             "formulas without convolve",
         )
+    if equation.noise:
+        raise _refuse(problem, "it has noise (equation.noise)", "an equation without noise")
     if has_advection(*equation.formulas):
         raise _refuse(
             problem,

@@ -222,7 +222,7 @@ def note_after(plan: Plan, state: np.ndarray) -> str | None:
     """
     solid = None if plan.problem.mask is None else plan.problem.mask.solid
     equation = plan.equation
-    if equation.iterated is not None:
+    if equation.iterated is not None or equation.noise:
         return None
     steps = {
         name: steepest(state[number], solid)

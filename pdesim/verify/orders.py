@@ -270,14 +270,24 @@ def describe_scheme(scheme: Discretisation) -> str:
     return f"{name} isotropic" if scheme.isotropic else name
 
 
-def integrate(loop: TimeLoop, state: np.ndarray, duration: float, count: int) -> np.ndarray:
-    """The state after ``count`` equal steps from time 0 to ``duration``."""
-    dt = duration / count
+def integrate(
+    loop: TimeLoop,
+    state: np.ndarray,
+    duration: float,
+    count: int,
+    more: Mapping[str, tf.Tensor] | None = None,
+) -> np.ndarray:
+    """The state after ``count`` equal steps from time 0 to ``duration``.
+
+    Args:
+        more: arguments of the program in addition to the parameters.
+    """
+    dt, parameters = duration / count, loop.parameters | dict(more or {})
     zero, steps = tf.constant(0.0, tf.float64), tf.constant(dt, tf.float64)
     coefficients = loop.coefficients.tensors(dt)
-    carry = loop.init(tf.constant(state), zero, steps, loop.parameters, coefficients)
+    carry = loop.init(tf.constant(state), zero, steps, parameters, coefficients)
     first, last = tf.constant(0, tf.int64), tf.constant(count, tf.int64)
-    result = loop.advance(carry, zero, steps, first, last, loop.parameters, coefficients)
+    result = loop.advance(carry, zero, steps, first, last, parameters, coefficients)
     return result[1].numpy()
 
 

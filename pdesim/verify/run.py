@@ -22,6 +22,7 @@ from pdesim.verify.exact import compare_exact_mode
 from pdesim.verify.manufactured import TURNED_OBSTACLE, VANISHING, vanishing_power
 from pdesim.verify.matrix import MatrixPart
 from pdesim.verify.orders import describe_scheme, measure_space, measure_time
+from pdesim.verify.paths import measure_paths, without_noise
 from pdesim.verify.report import Row, failed_row, row_of
 from pdesim.verify.steady import check_other_grids, measure_steady
 
@@ -63,6 +64,7 @@ BOUNDARIES = tuple(
 
 def verify_plan(plan: Plan) -> Iterator[Row]:
     """Measure the operators and the stepper of a plan, and yield the rows."""
+    noisy, plan = plan, without_noise(plan)
     problem = plan.problem
     name, boundary = describe_equation(problem), describe_boundary(problem)
     if problem.equation.steady:
@@ -72,7 +74,9 @@ def verify_plan(plan: Plan) -> Iterator[Row]:
     for case in cases_of(problem):
         yield row_of(name, boundary, "space", measure_space(problem, case=case))
     stepper = plan.stepper.method.name
-    if stepper != "exact":
+    if noisy.equation.noise:
+        yield row_of(name, boundary, "time", measure_paths(noisy))
+    elif stepper != "exact":
         stages = plan.settings.stepper.stages
         yield row_of(name, boundary, "time", measure_time(problem, stepper, stages))
         if has_stiff_measurement(problem, stepper) and is_damped(fastest_rate(problem)):
@@ -132,7 +136,7 @@ def verify_matrix(
         boundaries: functions that replace the boundary conditions of a problem.
         part: the part of the matrix to measure; None: all of it.
     """
-    part = part or MatrixPart()
+    part, plan = part or MatrixPart(), without_noise(plan)
     for change in boundaries if part.every_scheme else boundaries[:SOME_BOUNDARIES]:
         for name, order, isotropic in SCHEMES if part.every_scheme else SOME_SCHEMES:
             scheme = build_discretisation(name, order, isotropic)
