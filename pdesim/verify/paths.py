@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import tensorflow as tf
@@ -63,7 +64,7 @@ def measure_paths(plan: Plan) -> Measurement:
     ]
     change = _size(ends[-1] - start)
     change = np.where(change > 0, change, np.inf)
-    errors = [float((_size(a - b) / change).max()) for a, b in zip(ends, ends[1:], strict=False)]
+    errors = [float((_size(a - b) / change).max()) for a, b in pairwise(ends)]
     sizes = tuple(longest / 2**n for n in range(HALVINGS))
     name = stepper.method.name
     return Measurement(f"{name}, paths", sizes, tuple(errors), strong_order(problem, name))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -105,7 +107,7 @@ def test_noise_of_constant_amplitude_gives_strong_order_one(evolve):
         evolve(*ODE, *path, "stepper=euler_maruyama", f"time.dt={0.125 / 2**n}").field("u")[-1]
         for n in range(6)
     ]
-    differences = [np.abs(a - b).mean() for a, b in zip(runs, runs[1:], strict=False)]
+    differences = [np.abs(a - b).mean() for a, b in pairwise(runs)]
     assert measured_order(differences) == pytest.approx(1.0, abs=0.1)
 
 
