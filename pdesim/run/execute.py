@@ -36,7 +36,7 @@ from pdesim.run.files import log_file, open_recorder, write_paraview_description
 from pdesim.run.job import Job, Outcome, outcome_of, state_of
 from pdesim.run.member import MemberRun
 from pdesim.run.options import Options
-from pdesim.run.preflight import describe, order_notes
+from pdesim.run.preflight import check_alone, describe, order_notes
 from pdesim.run.progress import progress_display, steps_line
 from pdesim.run.resolution import note_after, notes_before
 from pdesim.run.steady import draw_residuals, solve_steady
@@ -59,6 +59,7 @@ def execute_single(job: Job, console: Console, options: Options) -> None:
         PdesimError: the error that ended the run. The frames computed before the error are on the
             disk, and ``status.json`` contains the error.
     """
+    check_alone(job.plan)
     (outcome,) = execute([job], console, options)
     if outcome.error is not None:
         raise outcome.error

@@ -102,7 +102,7 @@ def open_recorder(job: Job, worker: Worker) -> Recorder:
         update_attributes(run.snapshots, {"config": job.config_yaml})
     else:
         store_networks(plan, job.folder)
-        attributes = {**_attributes(plan, layout, job.config_yaml), **job.attributes}
+        attributes = {**file_attributes(plan, layout, job.config_yaml), **job.attributes}
         create_snapshots(run.snapshots, layout, attributes)
     writer = SnapshotWriter(run.snapshots, layout)
     diagnostics = DiagnosticsFile(
@@ -138,7 +138,8 @@ def _series_writer(job: Job) -> SeriesWriter | None:
     return SeriesWriter(path, series, attributes, keep)
 
 
-def _attributes(plan: Plan, layout: Layout, config_yaml: str) -> dict[str, Any]:
+def file_attributes(plan: Plan, layout: Layout, config_yaml: str) -> dict[str, Any]:
+    """Return the attributes of a snapshot file."""
     settings, equation = plan.settings, plan.equation
     second = plan.problem.second_conditions
     return {

@@ -7,6 +7,7 @@ import math
 import numpy as np
 from rich.filesize import decimal
 
+from pdesim.errors import ConfigError
 from pdesim.operators.mirror import slow_fields
 from pdesim.plan import Plan
 
@@ -90,3 +91,18 @@ def stored_bytes(plan: Plan) -> int:
     itemsize = np.dtype(output.dtype or plan.settings.device.precision).itemsize
     selection = plan.selection
     return len(selection.fields) * math.prod(selection.shape(plan.grid)) * itemsize
+
+
+def check_alone(plan: Plan) -> None:
+    """Check that a plan does not ask for moments over several members.
+
+    Raises:
+        ConfigError: if it does.
+    """
+    if plan.settings.output.ensemble is not None:
+        raise ConfigError(
+            f"output.ensemble={plan.settings.output.ensemble} needs several members, but this is a "
+            "single run",
+            "a sweep",
+            "pdesim -m seed=0,1,2,3 ...",
+        )

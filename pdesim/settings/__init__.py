@@ -153,6 +153,9 @@ class Output(Section):
         default=None, description="a number of mantissa bits from 1 to 52, or null for all bits"
     )
     fields: Annotated[list[str], Field(min_length=1)] | None = None
+    ensemble: Annotated[list[Literal["mean", "variance"]], Field(min_length=1)] | None = Field(
+        default=None, description="[mean, variance] over the members of a sweep, or null"
+    )
     stride: Stride | Strides = Field(
         default=1, description="an integer of at least 1, or one per axis, [sx, sy]"
     )

@@ -166,6 +166,7 @@ def program_of(member: Member) -> str:
         "stepper": repr(plan.stepper) if plan.stepper.method.family == "stabilized" else name,
         "tolerance": plan.step.tolerance,
         "automatic": plan.settings.time.dt == "auto",
+        "noise_step": plan.settings.time.noise_step is None,
         "times": plan.times.tobytes().hex(),
         "targets": plan.targets.tobytes().hex(),
         "solid": "" if plan.problem.mask is None else plan.problem.mask.solid.tobytes().hex(),

@@ -22,6 +22,7 @@ from pdesim.run.resolution import notes_before
 from pdesim.run.stopping import stop_requests
 from pdesim.sweeps.compose import Composer
 from pdesim.sweeps.compute import compute, sort_prepared
+from pdesim.sweeps.ensemble import compute_ensemble
 from pdesim.sweeps.members import ALONE, Member, prepare_member, program_of
 from pdesim.sweeps.workers import compute_elsewhere
 
@@ -70,6 +71,10 @@ def _run_held(
     jobs: Sequence[Sequence[str]], folder: Path, compose: Composer, console: Console
 ) -> list[Outcome]:
     """Compute a sweep in a folder that is locked already; see :func:`run_sweep`."""
+    if jobs and _is_ensemble(jobs[0], compose):
+        outcomes = compute_ensemble(jobs, folder, compose, console)
+        _report(outcomes, folder, console)
+        return outcomes
     _await_workers(folder, console)
     prepared = []
     with console.status("planning") as status:
@@ -84,6 +89,14 @@ def _run_held(
     outcomes.sort(key=lambda one: one.number)
     _report(outcomes, folder, console)
     return outcomes
+
+
+def _is_ensemble(overrides: Sequence[str], compose: Composer) -> bool:
+    """Whether the settings of a member ask for moments over the members."""
+    try:
+        return compose(overrides).settings.output.ensemble is not None
+    except PdesimError:  # reported with the other members
+        return False
 
 
 def _await_workers(folder: Path, console: Console) -> None:
