@@ -22,6 +22,7 @@ from pdesim.model.equation_settings import (
     NAME_PATTERN,
 )
 from pdesim.model.networks import MOST_LAYERS, MOST_NETWORKS, MOST_UNITS
+from pdesim.model.noise import INTERPRETATIONS, TERM_KEYS
 from pdesim.schema.comments import attributes_of, description_of
 
 Schema = dict[str, Any]
@@ -73,6 +74,18 @@ def equation_schema() -> Schema:
             "additionalProperties": False,
         },
     }
+    noise: Schema = {
+        "type": ["object", "null"],
+        "propertyNames": {"pattern": IDENTIFIER},
+        "additionalProperties": {"anyOf": [
+            VALUE,
+            {
+                "type": "object",
+                "properties": dict.fromkeys(TERM_KEYS, {"type": ["string", "number", "null"]}),
+                "additionalProperties": False,
+            },
+        ]},
+    }  # fmt: skip
     keys: Schema = {
         **texts,
         "fields": {"anyOf": [
@@ -88,6 +101,9 @@ def equation_schema() -> Schema:
                    "description": "the condition under which a cell of a map is not iterated"},
         "smooth": VALUE,
         "networks": {**networks, "description": "name -> a neural network, used as f(u, v)[0]"},
+        "noise": {**noise, "description": "field -> the amplitude of its noise"},
+        "interpretation": {"enum": [*INTERPRETATIONS, None],
+                           "description": "the reading of noise that depends on fields"},
         "units": labels,
         "labels": labels,
     }  # fmt: skip
