@@ -365,7 +365,7 @@ def _check_supported(plan: Plan) -> None:
     if plan.equation.noise:
         raise ConfigError(
             f"{plan.equation.name} has noise, through which derivatives are not propagated",
-            "equation.noise={}, the equation without noise",
+            "equation.noise=null, the equation without noise",
         )
     if plan.stops is not None:
         raise ConfigError(

@@ -91,7 +91,7 @@ def build_levels(composed: Composed) -> Levels:
     if settings.equation.get("noise"):
         raise ConfigError(
             "pdesim converge compares solutions on several grids, whose noise differs",
-            "equation.noise={}, the equation without noise",
+            "equation.noise=null, the equation without noise",
             "pdesim verify measures the order of the steps with noise",
         )
     grid, notes = _even_grid(build_grid(settings))

@@ -144,7 +144,7 @@ def build_family(task: Task, staging: Path) -> Family:
     if settings.equation.get("noise"):
         raise ConfigError(
             f"{task.equation} has noise; a fit compares the data with one path of it",
-            "equation.noise={}, the equation without noise",
+            "equation.noise=null, the equation without noise",
         )
     output = settings.output.model_copy(update={"times": inner_times(task)})
     update: dict[str, Any] = {"output": output}
