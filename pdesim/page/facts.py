@@ -48,11 +48,24 @@ def _rows(equation: Mapping[str, Any]) -> list[tuple[str, str]]:
         value = equation.get(key)
         return value if isinstance(value, Mapping) else {}
 
-    rows = [(mathml.rate(str(f)), mathml.formula(text)) for f, text in section("rhs").items()]
+    noise = section("noise")
+    rows = [
+        (mathml.rate(str(f)), mathml.formula(f"{text}{_noise(noise.get(f))}"))
+        for f, text in section("rhs").items()
+    ]
     rows += [(mathml.iterate(str(f)), mathml.formula(text)) for f, text in section("map").items()]
     # a formula of solve is zero for the solution
     rows += [("<mn>0</mn>", mathml.formula(text)) for text in section("solve").values()]
     return rows
+
+
+def _noise(term: Any) -> str:
+    """Return the noise of a field, to be appended to the text of its formula."""
+    if isinstance(term, Mapping):
+        if term.get("flux") is not None:
+            return f" + divergence(({term['flux']})*noise)"
+        term = term.get("amplitude")
+    return "" if term is None else f" + ({term})*noise"
 
 
 def parameters(values: Mapping[str, float | str]) -> str:
