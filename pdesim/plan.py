@@ -304,12 +304,12 @@ def build_plan(
     grid, equation = problem.grid, problem.equation
     check_wall_values(problem, (settings.time.start, settings.time.end))
     output, stored = settings.output, equation.parts_of(settings.output.fields)
-    check_picture(settings.animation, equation.fields, grid.axes, stored)
+    check_picture(settings.animation, equation.distributed, grid.axes, stored)
     check_bits(settings)
     observables = build_observables(
         settings.observe, settings.probes, settings.observe_every, problem
     )
-    selection = build_selection(grid, equation.fields, stored, output.stride, output.region)
+    selection = build_selection(grid, equation.distributed, stored, output.stride, output.region)
     if resume_from is not None:
         stops = build_stops(settings.stop, problem, observables, resume_from.times)
         continued = _continued(settings, problem, selection, resume_from)

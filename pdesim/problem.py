@@ -15,6 +15,7 @@ from pdesim.model.grid import Grid, build_grid
 from pdesim.model.initial_conditions import InitialConditions, build_initial
 from pdesim.model.iterated_map import COUNT
 from pdesim.model.obstacles import Mask
+from pdesim.model.scalars import check_initial, scalar_values, with_walls_of_scalars
 from pdesim.model.storage import check_memory
 from pdesim.model.unused_parameters import unused_parameters
 from pdesim.operators import build_discretisation
@@ -51,7 +52,11 @@ def build_problem(
     symbols = equation.parameter_symbols
     names = {**symbols, **equation.constant_values}
     conditions = with_boundary_of_parts(settings.boundary, equation.declared)
-    boundary = build_boundary(conditions, equation.fields, grid, names)
+    scalars = equation.scalars
+    boundary = build_boundary(
+        conditions, equation.distributed, grid, {**names, **scalar_values(scalars)}
+    )
+    boundary = with_walls_of_scalars(boundary, len(scalars))
     boundary = mark_mirrors(boundary, equation, grid)
     start = dict(settings.initial)
     if equation.iterated is not None and COUNT in equation.fields:
@@ -60,6 +65,8 @@ def build_problem(
     start = {name: text for name, text in start.items() if name not in equation.solved_names}
     start |= dict.fromkeys(equation.constraints, 0)
     initial = build_initial(start, equation.fields, grid.axes, names, declared=equation.declared)
+    values = dict(zip(initial.fields, initial.formulas, strict=True))
+    check_initial(scalars, start, values, equation.constants)
     elsewhere = {symbol.name for symbol in boundary.symbols | initial.symbols}
     elsewhere |= names_in(settings.domain.mask or "")
     notes = unused_parameters(settings.equation, elsewhere)

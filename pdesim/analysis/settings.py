@@ -10,6 +10,7 @@ from pdesim.analysis.thresholds import find_thresholds, parse_over
 from pdesim.errors import ConfigError, nearest
 from pdesim.model.equation_settings import KEYS
 from pdesim.model.iterated_map import check_no_map
+from pdesim.model.scalars import check_no_scalars
 from pdesim.problem import build_problem, initial_values
 from pdesim.settings import Settings
 
@@ -35,6 +36,7 @@ def analyze_settings(settings: Settings, name: str, over: str | None = None) -> 
             nearest(interval.parameter, known),
         )
     check_no_map(settings.equation, "analyze")
+    check_no_scalars(settings.equation, "analyze")
     problem, initial, notes = build_problem(settings, name)
     start = settings.time.start
     found = analyze_problem(problem, initial_values(settings, problem, initial), start)

@@ -17,6 +17,7 @@ from pdesim.config.override_text import override_text
 from pdesim.errors import ConfigError, nearest
 from pdesim.files import as_path
 from pdesim.model.equation_settings import given_fields, given_formulas
+from pdesim.model.scalars import given_scalars
 from pdesim.settings import Settings
 
 #: ``callback(time, fields)``: called with every frame; if it returns False, the run stops
@@ -137,7 +138,8 @@ def plain_value(value: Any) -> Any:
 def fields_of(composed: Composed) -> list[str]:
     """Return the fields of the chosen equation, and the real fields of which they consist."""
     equation = composed.values["equation"]
-    return list(dict.fromkeys((*given_formulas(equation), *given_fields(equation))))
+    names = (*given_formulas(equation), *given_fields(equation), *given_scalars(equation))
+    return list(dict.fromkeys(names))
 
 
 def check_callback(callback: Any) -> None:

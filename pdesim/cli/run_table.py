@@ -181,6 +181,7 @@ def _facts(run: Summary) -> list[tuple[str, str | Text]]:
         ("frames", frames),
         ("stopped", _stopped(run)),
         ("observed", _observed(run)),
+        ("scalars", ", ".join(map(_scalar, run.scalars, run.scalars.values()))),
         ("steps", _steps(run)),
         ("error in time", _time_error(run)),
         ("speed", _speed(run)),
@@ -262,6 +263,10 @@ def _boundary_text(kinds: Mapping[str, tuple[str, str]]) -> str:
 def _spacings(run: Summary) -> str:
     found = {f"{axis.spacing:.4g}" for axis in run.grid.values() if math.isfinite(axis.spacing)}
     return f" points, {' x '.join(sorted(found))} apart" if len(found) == 1 else " points"
+
+
+def _scalar(name: str, ends: tuple[float, float]) -> str:
+    return f"{name} = {ends[0]:.6g} to {ends[1]:.6g}"
 
 
 def _steps(run: Summary) -> str:

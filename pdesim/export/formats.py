@@ -16,7 +16,7 @@ from pdesim.export.vti import save_vti
 from pdesim.export.well import save_well
 from pdesim.export.xdmf import save_xdmf
 from pdesim.files import as_path, is_run_file
-from pdesim.output.reader import find_runs
+from pdesim.output.find import find_runs
 
 
 @dataclass(frozen=True)

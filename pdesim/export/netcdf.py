@@ -19,9 +19,9 @@ def save_netcdf(sources: Sequence[Source], path: Path) -> None:
 
     The dimensions are ``time`` (unlimited) and the axes, each with a coordinate variable. Fields
     have the shape ``(time, ..., x)``, chunks of one frame, and the attributes ``units`` and
-    ``long_name``. If there are obstacles, the variable ``mask`` is 1 inside them. The attributes of
-    the run become global attributes. The file is written with h5netcdf, since xarray would keep all
-    frames of a field in memory.
+    ``long_name``. Scalars have the dimension ``time``. If there are obstacles, the variable
+    ``mask`` is 1 inside them. The attributes of the run become global attributes. The file is
+    written with h5netcdf, since xarray would keep all frames of a field in memory.
 
     Source: cfconventions.org, CF-1.8 sections 2 to 4.
 
@@ -42,6 +42,8 @@ def save_netcdf(sources: Sequence[Source], path: Path) -> None:
             variable = file.create_variable(name, (name,), data=np.asarray(values, float))
             axis = "T" if name == "time" else name.upper()
             variable.attrs.update({"units": "1", "long_name": name, "axis": axis})
+        for name, (values, labels) in source.scalars.items():
+            file.create_variable(name, ("time",), data=values).attrs.update(labels)
         if source.mask is not None:
             variable = file.create_variable("mask", dims[1:], data=source.mask, **_FILTERS)
             variable.attrs.update({"units": "1", "long_name": "1 inside obstacles"})

@@ -15,6 +15,7 @@ def save_npz(sources: Sequence[Source], path: Path) -> None:
     """Write a run as ``numpy.savez_compressed`` does, but with only one frame in memory.
 
     The arrays are ``time``, ``(T,)``; the coordinates of each axis; each field, ``(T, ..., x)``;
+    each scalar, ``(T,)``;
     ``mask`` if there are obstacles; and the texts ``equation`` and ``config`` (YAML).
 
     Source: the format of .npy files, numpy.org/neps/nep-0001-npy-format.html.
@@ -26,6 +27,7 @@ def save_npz(sources: Sequence[Source], path: Path) -> None:
         for name in ("equation", "config")
         if name in source.attributes
     }
+    small |= {name: values for name, (values, _) in source.scalars.items()}
     if source.mask is not None:
         small["mask"] = source.mask
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -38,6 +38,8 @@ class Source:
     computed_grid: Grid | None
     #: 1 inside obstacles; None without obstacles
     mask: np.ndarray | None
+    #: scalar -> its values, ``(T,)``, and its ``units`` and ``long_name``
+    scalars: Mapping[str, tuple[np.ndarray, Mapping[str, str]]]
 
     @property
     def name(self) -> str:
@@ -96,7 +98,14 @@ def read_source(path: Path) -> Source:
             snapshots.load_filters(name)
         grid = snapshots.computed_grid
         size = dict(zip(grid.axes, grid.spacing, strict=True)) if grid else {}
-        labels = {name: snapshots.attributes_of(name) for name in fields}
+        labels = {name: snapshots.attributes_of(name) for name in (*fields, *snapshots.scalars)}
+        described = {
+            name: {
+                key: str(found.get(key, default))
+                for key, default in (("units", "1"), ("long_name", name))
+            }
+            for name, found in labels.items()
+        }
         return Source(
             path=snapshots.path,
             fields=fields,
@@ -104,17 +113,18 @@ def read_source(path: Path) -> Source:
             times=times,
             dtypes={name: _plain(snapshots[name].dtype) for name in fields},
             lengths={name: len(snapshots[name]) for name in fields},
-            labels={
-                name: {
-                    key: str(labels[name].get(key, default))
-                    for key, default in (("units", "1"), ("long_name", name))
-                }
-                for name in fields
-            },
+            labels={name: described[name] for name in fields},
             attributes=snapshots.attributes,
             config=snapshots.config,
             computed_grid=grid,
             mask=snapshots.mask,
+            scalars={
+                name: (
+                    snapshots.scalar(name).astype(_plain(snapshots[name].dtype))[: len(times)],
+                    described[name],
+                )
+                for name in snapshots.scalars
+            },
         )
 
 

@@ -28,6 +28,7 @@ def save_vti(sources: Sequence[Source], path: Path) -> None:
 
     Values are cell data. The extent along a missing axis is 0, so 2-D data lie in the x-y plane.
     The time of a frame is stored both in the ``.pvd`` and, as ``TimeValue``, in the ``.vti``.
+    Scalars are field data of the ``.vti``.
     """
     (source,) = sources
     path.mkdir()
@@ -36,7 +37,9 @@ def save_vti(sources: Sequence[Source], path: Path) -> None:
     listed = Xml.SubElement(collection, "Collection")
     for number, frame in source.frames():
         name, time = f"frame_{number:0{digits}}.vti", float(source.times[number])
-        (path / name).write_bytes(_image(source, frame, time))
+        numbers = {"TimeValue": time}
+        numbers |= {key: float(series[number]) for key, (series, _) in source.scalars.items()}
+        (path / name).write_bytes(_image(source, frame, numbers))
         Xml.SubElement(listed, "DataSet", timestep=repr(time), part="0", file=name)
     Xml.indent(collection, " ")
     Xml.ElementTree(collection).write(
@@ -44,7 +47,8 @@ def save_vti(sources: Sequence[Source], path: Path) -> None:
     )
 
 
-def _image(source: Source, frame: Mapping[str, np.ndarray], time: float) -> bytes:
+def _image(source: Source, frame: Mapping[str, np.ndarray], numbers: Mapping[str, float]) -> bytes:
+    """The image of a frame, with its time and its scalars as field data."""
     axes = [axis if axis in source.axes else None for axis in ("x", "y", "z")]
     extent = " ".join(f"0 {len(source.axes[axis].centres) if axis else 0}" for axis in axes)
     origin = " ".join(repr(source.axes[axis].lower if axis else 0.0) for axis in axes)
@@ -57,12 +61,16 @@ def _image(source: Source, frame: Mapping[str, np.ndarray], time: float) -> byte
         )
         data.append(_appended(values))
         offset += len(data[-1])
+    fields = [
+        f'<DataArray type="Float64" Name={quoteattr(name)} NumberOfTuples="1" format="ascii">'
+        f"{value!r}</DataArray>"
+        for name, value in numbers.items()
+    ]
     head = f"""<?xml version="1.0"?>
 <VTKFile type="ImageData" version="1.0" byte_order="{_ORDER}" header_type="UInt64" \
 compressor="vtkZLibDataCompressor">
 <ImageData WholeExtent="{extent}" Origin="{origin}" Spacing="{spacing}">
-<FieldData><DataArray type="Float64" Name="TimeValue" NumberOfTuples="1" format="ascii">\
-{time!r}</DataArray></FieldData>
+<FieldData>{"".join(fields)}</FieldData>
 <Piece Extent="{extent}"><CellData>
 {chr(10).join(arrays)}
 </CellData></Piece>

@@ -169,7 +169,7 @@ class Boundary:
         """Return the kinds of all conditions, such as ``{"u.x": ["dirichlet", "neumann"]}``."""
         return {
             f"{field}.{axis}": [condition.kind for condition in pair]
-            for field, per_axis in zip(fields, self.walls, strict=True)
+            for field, per_axis in zip(fields, self.walls, strict=False)  # scalars have none
             for axis, pair in zip(axes, per_axis, strict=True)
         }
 

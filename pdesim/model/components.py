@@ -13,10 +13,13 @@ from dataclasses import dataclass
 import sympy
 
 from pdesim.errors import ConfigError, nearest
+from pdesim.formula.language import operator
 from pdesim.formula.values import Complex, Value, Vector
 from pdesim.model import boundary_conditions
 
 KINDS = ("real", "complex", "vector")
+#: the kind of a number beside the fields (:mod:`pdesim.model.scalars`)
+SCALAR = "scalar"
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Declared:
 
     Attributes:
         name: its name.
-        kind: ``real``, ``complex`` or ``vector``.
+        kind: ``real``, ``complex``, ``vector`` or ``scalar``.
         parts: the names of the real fields that it consists of; its own name for a real field.
     """
 
@@ -34,9 +37,21 @@ class Declared:
     parts: tuple[str, ...]
 
     @property
+    def is_composite(self) -> bool:
+        """Whether it consists of several real fields."""
+        return self.kind in ("complex", "vector")
+
+    @property
+    def value_kind(self) -> str:
+        """The kind of its formula: ``real``, ``complex`` or ``vector``."""
+        return "real" if self.kind == SCALAR else self.kind
+
+    @property
     def value(self) -> Value:
         """Its value in formulas."""
         symbols = tuple(sympy.Symbol(part, real=True) for part in self.parts)
+        if self.kind == SCALAR:
+            return operator("mean", symbols[0])
         if self.kind == "complex":
             return Complex(*symbols)
         return Vector(symbols) if self.kind == "vector" else symbols[0]
@@ -49,7 +64,7 @@ def with_boundary_of_parts(spec: Mapping, declared: Iterable[Declared]) -> Mappi
     """
     result = dict(spec)
     for one in declared:
-        if one.kind == "real" or one.name not in spec:
+        if not one.is_composite or one.name not in spec:
             continue
         given = result.pop(one.name)
         for number, part in enumerate(one.parts):
@@ -110,7 +125,7 @@ def texts_of_parts(
     words = {"re": "real part", "im": "imaginary part"}
     texts = {name: str(text) for name, text in given.items()}
     for one in declared:
-        if one.kind == "real" or one.name not in texts:
+        if not one.is_composite or one.name not in texts:
             continue
         text = texts.pop(one.name)
         for part in one.parts:

@@ -21,9 +21,10 @@ from pdesim.formula import language as lang
 from pdesim.formula.language import TIME
 from pdesim.formula.networks import Network, NetworkSymbol
 from pdesim.formula.values import Value, parts_of
-from pdesim.model.components import Declared
+from pdesim.model.components import SCALAR, Declared
 from pdesim.model.iterated_map import IteratedMap
 from pdesim.model.noise import NO_NOISE, Noise
+from pdesim.model.scalars import local_rates
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Equation:
         constraints: solved field -> the expression that vanishes at its solution.
         declared: the fields as the settings declare them; ``fields`` are their real parts.
         noise: the stochastic part of the right-hand sides.
+        size: the length, area or volume of the domain, a product of Lx, Ly and Lz.
         composites: the values of complex and vector fields and parameters in formulas, by name.
         reductions: the reductions in ``formulas``, each after those in its argument.
         iterated: properties of an iterated map; None for equations.
@@ -77,6 +79,7 @@ class Equation:
     constraints: Mapping[str, sympy.Expr] = dataclasses.field(default_factory=dict)
     declared: tuple[Declared, ...] = ()
     composites: Mapping[str, Value] = dataclasses.field(default_factory=dict)
+    size: sympy.Expr = sympy.S.One
     noise: Noise = NO_NOISE
 
     @cached_property
@@ -100,6 +103,16 @@ class Equation:
         """The symbols of everything that is constant: numerical parameters and networks."""
         called = map(NetworkSymbol, self.networks.values())
         return frozenset((*self.parameter_symbols.values(), *called))
+
+    @property
+    def scalars(self) -> tuple[str, ...]:
+        """The names of the scalars (:mod:`pdesim.model.scalars`), the last of ``fields``."""
+        return tuple(one.name for one in self.declared if one.kind == SCALAR)
+
+    @property
+    def distributed(self) -> tuple[str, ...]:
+        """The names of the fields that vary in space: all except the scalars."""
+        return self.fields[: len(self.fields) - len(self.scalars)]
 
     @property
     def solved(self) -> list[int]:
@@ -193,6 +206,10 @@ class Equation:
     def jacobian_of(self, formulas: Iterable[sympy.Expr]) -> sympy.ImmutableMatrix:
         """Return the frozen-coefficient Jacobian of formulas that may contain reductions."""
         complete = tuple(with_reductions(f, self.reductions) for f in formulas)
+        if self.scalars:
+            pairs = zip(self.fields, self.formulas, strict=True)
+            rates = {n: with_reductions(f, self.reductions) for n, f in pairs if n in self.scalars}
+            complete = local_rates(complete, rates, self.size)
         return jacobian(complete, self.field_symbols)
 
     @property

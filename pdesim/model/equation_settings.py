@@ -24,10 +24,12 @@ from pdesim.formula.networks import NetworkSymbol
 from pdesim.formula.values import Value, parts_of
 from pdesim.model.components import KINDS, Declared, declare, texts_of_parts
 from pdesim.model.equation import Equation
+from pdesim.model.formula_sections import FORMULAS, brief, formula_texts
 from pdesim.model.grid import place_names
 from pdesim.model.iterated_map import COUNT, build_map
 from pdesim.model.networks import build_networks
 from pdesim.model.noise import with_noise
+from pdesim.model.scalars import check_rates, declare_scalars, read_scalars
 from pdesim.model.transport import with_transport
 
 #: limits of one equation; planning and compiling take a time that grows with the square of the
@@ -42,10 +44,8 @@ NAME_PATTERN = r"\w[\w.-]*"
 #: keys of an equation's settings that are not parameters
 KEYS = (
     "name", "title", "about", "reference", "fields", "rhs", "solve", "map", "escape", "smooth",
-    "networks", "units", "labels", "noise", "interpretation",
+    "networks", "units", "labels", "noise", "interpretation", "scalars",
 )  # fmt: skip
-#: keys that contain the formulas of an equation: one of them, or rhs with solve
-FORMULAS = ("rhs", "solve", "map")
 
 
 def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -> Equation:
@@ -62,11 +62,17 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
     """
     _check_types(spec)
     sections = formula_texts(spec)
-    texts = {field: text for section in sections.values() for field, text in section.items()}
     key = next(iter(sections))
     declared = _declared_fields(spec, sections, axes)
-    fields = tuple(part for one in declared for part in one.parts)
     solved = _solved_parts(declared, sections)
+    if scalars := read_scalars(spec):
+        _check_names(scalars, "scalar")
+        declared += declare_scalars(
+            scalars, [n for one in declared for n in (one.name, *one.parts)]
+        )
+        sections = {**sections, "scalars": scalars}
+    texts = {field: text for section in sections.values() for field, text in section.items()}
+    fields = tuple(part for one in declared for part in one.parts)
     counted = (COUNT,) if spec.get("map") and spec.get("escape") is not None else ()
     for section in ("units", "labels"):
         _check_fields(
@@ -81,7 +87,8 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
         )
     _check_names(given, "parameter")
     if clash := set(given) & {*texts, *fields}:
-        raise ConfigError(f"{clash.pop()!r} is both a field and a parameter", "different names")
+        kind = "scalar" if (found := clash.pop()) in scalars else "field"
+        raise ConfigError(f"{found!r} is both a {kind} and a parameter", "different names")
     name = str(spec.get("name") or name.rpartition("/")[2])
     if not re.fullmatch(NAME_PATTERN, name):
         raise ConfigError(f"equation.name is {name!r}", "letters, digits, and _ - . between them")
@@ -103,7 +110,7 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
         compact(part, varying)
         for one in declared
         for part in parts_of(
-            parse_value(texts[one.name], scope, _place(one.name, sections), one.kind)
+            parse_value(texts[one.name], scope, _place(one.name, sections), one.value_kind)
         )
     ]
     iterated = None
@@ -139,7 +146,9 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
         arrays=arrays,
         constraints=dict.fromkeys(solved, sympy.S.Zero),
         declared=declared,
+        size=sympy.Mul(*(sympy.Symbol(f"L{axis}", real=True) for axis in axes)),
     )
+    check_rates(equation, axes)
     equation = equation.with_expressions(formulas, reductions) if solved else equation
     return with_noise(with_transport(equation), spec, axes)
 
@@ -161,7 +170,7 @@ def _declared_fields(
         raise ConfigError(f"this equation has {len(fields)} fields", f"at most {MOST_FIELDS}")
     _check_names(fields, "field")
     names = [*given, *(part for part in fields if part not in given)]
-    names += [part for one in declared if one.kind != "real" for part in one.parts if part in given]
+    names += [part for one in declared if one.is_composite for part in one.parts if part in given]
     if repeated := {name for name in names if names.count(name) > 1}:
         raise ConfigError(f"equation.fields names {repeated.pop()!r} twice", "each field once")
     if set(texts) != set(given):
@@ -195,12 +204,12 @@ def _check_types(spec: Mapping) -> None:
     """
     for key in LONGEST_TEXTS:
         if not isinstance(spec.get(key), (str, int, float, type(None))):
-            raise ConfigError(f"equation.{key} is {_brief(spec[key])}", "text")
+            raise ConfigError(f"equation.{key} is {brief(spec[key])}", "text")
         _check_length(spec.get(key), f"equation.{key}", LONGEST_TEXTS[key])
     fields = spec.get("fields")
     if fields is not None and not (isinstance(fields, list | Mapping) and fields):
         raise ConfigError(
-            f"equation.fields is {_brief(fields)}",
+            f"equation.fields is {brief(fields)}",
             "a list of names, such as [u, v], or their kinds, {psi: complex, u: real, v: vector}",
         )
     for key in ("units", "labels"):
@@ -210,7 +219,7 @@ def _check_types(spec: Mapping) -> None:
             continue
         if not isinstance(given, Mapping) or not all(isinstance(t, str | int) for t in texts):
             raise ConfigError(
-                f"equation.{key} is {_brief(given)}", "text for each field, such as {u: kg/m^3}"
+                f"equation.{key} is {brief(given)}", "text for each field, such as {u: kg/m^3}"
             )
 
 
@@ -219,47 +228,6 @@ def _check_length(text: object, name: str, most: int) -> None:
         raise ConfigError(
             f"{name} has {len(str(text)):,} characters", f"text of at most {most:,} characters"
         )
-
-
-def _brief(value: object) -> str:
-    """Return the ``repr`` of a value, shortened to 200 characters."""
-    text = repr(value)
-    return text if len(text) < 200 else f"{text[:200]}..."
-
-
-def formula_texts(spec: Mapping) -> dict[str, Mapping]:
-    """Return the formulas of all fields by the key under which they are given.
-
-    Raises:
-        ConfigError: for missing or contradictory keys, a field with two formulas, and formulas that
-            are not text.
-    """
-    given = [key for key in FORMULAS if spec.get(key)]
-    if len(given) != 1 and given != ["rhs", "solve"]:
-        raise ConfigError(
-            "this equation has " + (" and ".join(given) or "neither rhs nor solve nor map"),
-            "rhs: {u: ...} for du/dt = ..., solve: {u: ...} for ... = 0, rhs with solve for other "
-            "fields, or map: {u: ...} for an iterated map",
-            "equation=custom \"equation.rhs={u: 'laplacian(u)'}\"",
-        )
-    sections: dict[str, Mapping] = {key: spec[key] for key in given}
-    for texts in sections.values():
-        if not isinstance(texts, Mapping):
-            raise ConfigError(
-                f"the formulas are {_brief(texts)}", "a mapping from fields to formulas"
-            )
-        for field, text in texts.items():
-            if isinstance(text, bool) or not isinstance(text, (str, int, float)):
-                raise ConfigError(
-                    f"the formula for {field} is {_brief(text)}", "text, such as 'laplacian(u)'"
-                )
-    if len(given) > 1 and (twice := set(sections["rhs"]) & set(sections["solve"])):
-        raise ConfigError(
-            f"equation.rhs and equation.solve both contain {twice.pop()!r}",
-            "each field in one of them: rhs for du/dt = ..., solve for fields without a time "
-            "derivative",
-        )
-    return sections
 
 
 def given_fields(spec: Mapping, axes: Sequence[str] = AXES) -> list[str]:

@@ -136,7 +136,7 @@ def build_initial(
         ConfigError: for a key that is not a field.
         FormulaError: for an invalid formula.
     """
-    composites = [one for one in declared if one.kind != "real"]
+    composites = [one for one in declared if one.is_composite]
     known = [*fields, *(one.name for one in composites), "default"]
     for key in spec:
         if key not in known:

@@ -166,6 +166,10 @@ def build_noise(spec: Mapping, equation: Equation, axes: tuple[str, ...]) -> Noi
                 f"equation.noise.{name}: the constraint in equation.solve determines {name}",
                 "noise in fields of equation.rhs",
             )
+        if name in equation.scalars:
+            raise ConfigError(
+                f"equation.noise.{name}: {name} is a scalar", "noise in fields of equation.rhs"
+            )
         own = _read_term(value, f"equation.noise.{name}", equation, axes)
         terms |= {part: NoiseTerm(part, *own) for part in parts[name]}
     return Noise(tuple(terms[name] for name in equation.fields if name in terms), interpretation)

@@ -6,7 +6,8 @@ import difflib
 from collections.abc import Mapping
 
 from pdesim.formula import names_in
-from pdesim.model.equation_settings import KEYS, formula_texts
+from pdesim.model.equation_settings import KEYS
+from pdesim.model.formula_sections import formula_texts
 
 
 def unused_parameters(spec: Mapping, elsewhere: set[str]) -> tuple[str, ...]:
@@ -24,7 +25,8 @@ def unused_parameters(spec: Mapping, elsewhere: set[str]) -> tuple[str, ...]:
     # names in the formula of a parameter count as used only if this parameter is used
     used: set[str] = set()
     more = [spec[key] for key in ("escape", "smooth") if spec.get(key) is not None]
-    noise = spec.get("noise")
+    scalars, noise = spec.get("scalars"), spec.get("noise")
+    texts += scalars.values() if isinstance(scalars, Mapping) else ()
     for term in noise.values() if isinstance(noise, Mapping) else ():
         more += term.values() if isinstance(term, Mapping) else [term]
     waiting = {*elsewhere, *(n for t in (*texts, *more) for n in names_in(str(t)))}

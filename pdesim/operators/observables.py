@@ -22,6 +22,7 @@ from pdesim.formula import Evaluator, Scope, compact, parse, separate_reductions
 from pdesim.formula.language import TIME
 from pdesim.formula.values import Value
 from pdesim.model.grid import Grid, place_names
+from pdesim.model.scalars import scalar_values
 from pdesim.operators.problem import Problem, check_problem, with_nested_derivatives
 
 #: limits of the number of observables and probes
@@ -168,7 +169,8 @@ def parse_number(
     equation, grid = problem.equation, problem.grid
     places = place_names(grid.axes)
     lengths = [name for name in places if name.startswith("L")]
-    inside = [*equation.fields, *(name for name in places if name not in lengths)]
+    inside = [name for name in (*equation.fields, *places) if name not in lengths]
+    inside = [name for name in inside if name not in equation.scalars]
     symbols = {name: sympy.Symbol(name, real=True) for name in lengths}
     reduced: dict[str, Value] = {name: sympy.Symbol(name, real=True) for name in inside}
     varying = frozenset(reduced.values())
@@ -178,7 +180,13 @@ def parse_number(
         place = reduced if expression.free_symbols & varying else symbols
         place[name] = expression
     scope = Scope(
-        {**symbols, "t": TIME, **equation.parameter_symbols, **(more or {})},
+        {
+            **symbols,
+            "t": TIME,
+            **equation.parameter_symbols,
+            **scalar_values(equation.scalars),
+            **(more or {}),
+        },
         grid.axes,
         operators=True,
         reductions=True,

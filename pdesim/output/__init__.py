@@ -2,7 +2,8 @@
 
 from pdesim.output.checkpoint import fingerprint, read_checkpoint
 from pdesim.output.diagnostics import DiagnosticsFile
-from pdesim.output.reader import Snapshots, find_snapshots
+from pdesim.output.find import find_snapshots
+from pdesim.output.reader import Snapshots
 from pdesim.output.recorder import Recorder, Worker, frames_waiting
 from pdesim.output.recover import recover
 from pdesim.output.run_folder import RunFolder

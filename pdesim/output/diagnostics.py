@@ -11,6 +11,7 @@ import numpy as np
 
 from pdesim.errors import OutputError
 from pdesim.files import read_lines, replacing
+from pdesim.model.scalars import scalar_value
 
 QUANTITIES = ("min", "max", "mean", "integral", "l2")
 #: number of values that are converted to float64 at once, a compromise between calls and memory
@@ -69,6 +70,7 @@ class DiagnosticsFile:
         keep: when a run is resumed, the number of existing rows to keep, counted from the first.
         solid: boolean array of the shape of the grid, True inside obstacles, which are excluded;
             None if there are no obstacles.
+        scalars: names of the scalars, which have one column each.
 
     Raises:
         OutputError: if the file cannot be written.
@@ -81,9 +83,12 @@ class DiagnosticsFile:
         cell_volume: float,
         keep: int = 0,
         solid: np.ndarray | None = None,
+        scalars: tuple[str, ...] = (),
     ) -> None:
+        self.scalars = scalars
         self.path, self.fields, self.cell_volume, self.solid = path, fields, cell_volume, solid
         columns = [f"{field}_{quantity}" for field in fields for quantity in QUANTITIES]
+        columns += scalars
         kept = _complete_rows(path, len(columns) + 2)[:keep] if keep else []
         self.frames = len(kept)
         try:
@@ -108,8 +113,10 @@ class DiagnosticsFile:
         Raises:
             OutputError: if the file cannot be written.
         """
-        rows = (diagnose(values, self.cell_volume, self.solid) for values in state)
+        count = len(self.fields)
+        rows = (diagnose(values, self.cell_volume, self.solid) for values in state[:count])
         numbers = [f"{row[quantity]:.10g}" for row in rows for quantity in QUANTITIES]
+        numbers += [f"{scalar_value(values, self.solid):.10g}" for values in state[count:]]
         try:
             self._writer.writerow([index, f"{time:.12g}", *numbers])
             self._file.flush()

@@ -29,6 +29,11 @@ def _check_coordinates(path: str, name: str, places: np.ndarray) -> None:
         raise OutputError(f"the coordinates {name} in {path} do not increase", "increasing numbers")
 
 
+def is_series(data: object) -> bool:
+    """Whether an object of a file contains one real number for each frame: a scalar over time."""
+    return isinstance(data, h5py.Dataset) and data.ndim == 1 and data.dtype.kind in "fiu"
+
+
 def check_layout(file: h5py.File) -> None:
     """Check the layout of a snapshot file, which all readers rely on.
 
@@ -67,6 +72,8 @@ def check_layout(file: h5py.File) -> None:
         data = file[name]
         if name in ("time", "mask", *axes) or not isinstance(data, h5py.Dataset):
             continue
+        if is_series(data):
+            check_stored(data, len(data))
         if data.ndim and data.shape[1:] == shape:
             if data.dtype.kind not in "fiu":
                 raise OutputError(f"{name} in {path} has type {data.dtype}", "real numbers")

@@ -111,4 +111,9 @@ def read_boundary_kinds(attributes: Mapping[str, Any]) -> dict[str, dict[str, tu
 
 def listed_fields(attributes: Mapping[str, Any]) -> list[str]:
     """Return the names in the attribute ``fields``: the stored fields in the equation's order."""
-    return [str(name) for name in np.ravel(attributes.get("fields", ()))]
+    return listed(attributes, "fields")
+
+
+def listed(attributes: Mapping[str, Any], key: str) -> list[str]:
+    """Return the names in an attribute that is a list of names; empty if there is none."""
+    return [str(name) for name in np.ravel(attributes.get(key, ()))]

@@ -13,8 +13,6 @@ import numpy as np
 from pdesim.errors import MissingExtraError, OutputError, nearest
 from pdesim.files import (
     UNREADABLE,
-    as_path,
-    check_own_file,
     open_hdf5,
     read_array,
     read_attributes,
@@ -25,9 +23,9 @@ from pdesim.files.hdf5 import reason
 from pdesim.model.grid import Grid
 from pdesim.output import lock
 from pdesim.output.axis import Axis
-from pdesim.output.layout import AXES, check_layout
-from pdesim.output.metadata import listed_fields, natural_order, read_config, read_grid
-from pdesim.output.run_folder import SNAPSHOTS, RunFolder
+from pdesim.output.find import find_snapshots
+from pdesim.output.layout import AXES, check_layout, is_series
+from pdesim.output.metadata import listed, listed_fields, read_config, read_grid
 
 if TYPE_CHECKING:
     import xarray
@@ -65,7 +63,10 @@ class Snapshots:
                 check_layout(self._file)
                 self._attributes = read_attributes(self._file)
                 self._axes = tuple(name for name in AXES if name in self._file)
-                names = (name for name in self._file if name not in ("time", "mask", *AXES))
+                scalars = listed(self._attributes, "scalars")
+                self._scalars = tuple(n for n in scalars if is_series(self._file.get(n)))
+                others = {"time", "mask", *AXES, *self._scalars}
+                names = (name for name in self._file if name not in others)
                 self._fields = tuple(n for n in names if isinstance(self._file[n], h5py.Dataset))
         except OutputError:
             self.close()
@@ -110,6 +111,16 @@ class Snapshots:
     def fields(self) -> tuple[str, ...]:
         """Names of the stored fields, in alphabetical order."""
         return self._fields
+
+    @property
+    def scalars(self) -> tuple[str, ...]:
+        """Names of the scalars, of which one number is stored for each frame."""
+        return self._scalars
+
+    def scalar(self, name: str) -> np.ndarray:
+        """Return the values of a scalar in the complete frames, shape ``(frames,)``."""
+        with reading(self.path):
+            return self._fresh(name)[: len(self)]
 
     @property
     def ordered_fields(self) -> tuple[str, ...]:
@@ -304,7 +315,7 @@ class Snapshots:
         return data
 
     def __getitem__(self, field: str) -> h5py.Dataset:
-        if field not in self.fields:
+        if field not in (*self.fields, *self.scalars):
             raise OutputError(f"{self.path} has no field {field!r}", nearest(field, self.fields))
         return self._fresh(field)
 
@@ -324,7 +335,10 @@ class Snapshots:
         dims = ("time", *self.axes)
         count = len(self)
         return xarray.Dataset(
-            {f: (dims, self[f][:count], self.attributes_of(f)) for f in self.fields},
+            {
+                **{f: (dims, self[f][:count], self.attributes_of(f)) for f in self.fields},
+                **{s: ("time", self.scalar(s), self.attributes_of(s)) for s in self.scalars},
+            },
             coords={
                 "time": self.times[:count],
                 **{name: self.coordinates(name) for name in self.axes},
@@ -358,41 +372,3 @@ class Snapshots:
             return f"<Snapshots {self.path}: closed>"
         shape = " x ".join(f"{len(self.coordinates(a))} {a}" for a in self.axes)
         return f"<Snapshots {self.path}: {', '.join(self.fields)}; {len(self)} frames of {shape}>"
-
-
-def find_snapshots(path: str | Path) -> Path:
-    """Return the path of the snapshot file, given this path or the folder of the run.
-
-    Raises:
-        OutputError: if the file does not exist, or is a link to a file outside its folder.
-    """
-    path = as_path(path)
-    inside = RunFolder(path).snapshots
-    if inside.is_file():
-        return check_own_file(inside)
-    if path.is_file():
-        return check_own_file(path)
-    if path.is_dir():
-        raise OutputError(
-            f"{path} contains no {SNAPSHOTS}", "the folder of a run, or a snapshot file"
-        )
-    raise OutputError(f"{path} does not exist", "the folder of a run, or a snapshot file")
-
-
-def find_runs(path: str | Path) -> tuple[Path, ...]:
-    """Return the snapshot files of one run, or of all runs in a sweep's folder.
-
-    Args:
-        path: the folder of a run, a snapshot file, or a folder whose sub-folders are runs. The runs
-            are sorted by the numbers in their names, 2 before 10.
-
-    Raises:
-        OutputError: if there is no run.
-    """
-    path = as_path(path)
-    if path.is_dir() and not RunFolder(path).snapshots.is_file():
-        inside = [RunFolder(child).snapshots for child in path.iterdir()]
-        files = [file for file in inside if file.is_file()]
-        if files:
-            return tuple(sorted(files, key=lambda file: natural_order(file.parent.name)))
-    return (find_snapshots(path),)

@@ -24,7 +24,8 @@ from pdesim.files import (
     replacing,
 )
 from pdesim.output import lock
-from pdesim.output.reader import check_layout, find_snapshots
+from pdesim.output.find import find_snapshots
+from pdesim.output.reader import check_layout
 from pdesim.output.snapshots import LIBRARY_VERSIONS, reason
 
 #: attributes that attach datasets to dimension scales; h5py creates them again in the copy

@@ -33,6 +33,7 @@ from pdesim.files import (
 )
 from pdesim.files.hdf5 import reason as files_reason
 from pdesim.model.grid import Grid
+from pdesim.model.scalars import scalar_value
 from pdesim.output.deflate import Deflater
 from pdesim.output.filters import filters, round_mantissa
 from pdesim.output.residuals import create_residuals, store_residuals
@@ -62,6 +63,7 @@ class Layout:
         labels, units: attributes ``long_name`` and ``units`` of the fields.
         mask: True inside obstacles, shape ``grid.shape``; None without obstacles.
         solver: attributes of the residuals of a steady problem; None for other problems.
+        scalars: names of the scalars, whose fields are the last of a state.
     """
 
     grid: Grid
@@ -74,6 +76,7 @@ class Layout:
     units: Mapping[str, str] | None = None
     mask: np.ndarray | None = None
     solver: Mapping[str, Any] | None = None
+    scalars: tuple[str, ...] = ()
 
     @property
     def stored(self) -> tuple[str, ...]:
@@ -107,6 +110,8 @@ def create_snapshots(path: Path, layout: Layout, attributes: Mapping[str, Any]) 
         _create_axes(file, layout)
         for field in layout.stored:
             _create_field(file, layout, field, compression)
+        for name in layout.scalars:
+            _create_scalar(file, layout, name)
         if layout.mask is not None:
             _create_mask(file, layout, layout.mask)
         if layout.solver is not None:
@@ -148,13 +153,25 @@ def _create_field(file: h5py.File, layout: Layout, field: str, compression: dict
         dtype=layout.dtype,
         **compression,
     )
-    data.attrs["units"] = (layout.units or {}).get(field, "1")
-    data.attrs["long_name"] = (layout.labels or {}).get(field, field)
+    _describe(data, layout, field)
     if layout.keep_bits is not None:
         # the attribute by which the netCDF library denotes this kind of rounding
         data.attrs["_QuantizeBitRoundNumberOfSignificantBits"] = np.int32(layout.keep_bits)
     for number, name in enumerate(("time", *reversed(layout.grid.axes))):
         data.dims[number].attach_scale(file[name])
+
+
+def _create_scalar(file: h5py.File, layout: Layout, name: str) -> None:
+    data = file.create_dataset(
+        name, shape=(0,), maxshape=(None,), chunks=(1024,), dtype=layout.dtype
+    )
+    _describe(data, layout, name)
+    data.dims[0].attach_scale(file["time"])
+
+
+def _describe(data: h5py.Dataset, layout: Layout, name: str) -> None:
+    data.attrs["units"] = (layout.units or {}).get(name, "1")
+    data.attrs["long_name"] = (layout.labels or {}).get(name, name)
 
 
 def _create_mask(file: h5py.File, layout: Layout, mask: np.ndarray) -> None:
@@ -191,7 +208,9 @@ class SnapshotWriter:
             except (OSError, RuntimeError, ValueError):
                 abandon(self._file)
                 raise
-        self._datasets = {name: self._file[name] for name in (*layout.stored, "time")}
+        self._datasets = {
+            name: self._file[name] for name in (*layout.stored, *layout.scalars, "time")
+        }
         self._abandoned = False
         self._deflaters = {name: Deflater() for name in layout.stored}
         self._frame_bytes = len(layout.stored) * math.prod(layout.shape) * layout.dtype.itemsize
@@ -221,7 +240,10 @@ class SnapshotWriter:
                 for field, number in zip(layout.stored, layout.selection.fields, strict=True):
                     values = state[number][layout.selection.cells]
                     self._append(field, frame, self._cast(field, time, values))
-                self._append_time(frame, time)
+                for number, name in enumerate(layout.scalars, len(state) - len(layout.scalars)):
+                    value = scalar_value(state[number], layout.mask)
+                    self._append_number(name, frame, self._cast(name, time, np.array([value])))
+                self._append_number("time", frame, np.array([time]))
         except OutputError:
             self._abandon()
             raise
@@ -265,7 +287,7 @@ class SnapshotWriter:
         data, layout = self._datasets[field], self.layout
         if layout.keep_bits is not None:
             values = round_mantissa(values, layout.keep_bits)
-        # the low-level interface of h5py is used here and in _append_time, because the high-level
+        # the low-level interface of h5py is used here and in _append_number, because the high-level
         # one takes several times longer
         data.id.set_extent((frame + 1, *values.shape))
         if layout.compression == "gzip" and data.chunks[1:] == values.shape:
@@ -276,13 +298,13 @@ class SnapshotWriter:
             data[frame] = values
         data.flush()
 
-    def _append_time(self, frame: int, time: float) -> None:
-        times = self._datasets["time"]
-        times.id.set_extent((frame + 1,))
-        space = times.id.get_space()
+    def _append_number(self, name: str, frame: int, value: np.ndarray) -> None:
+        data = self._datasets[name]
+        data.id.set_extent((frame + 1,))
+        space = data.id.get_space()
         space.select_hyperslab((frame,), (1,))
-        times.id.write(h5py.h5s.create_simple((1,)), space, np.array([time]))
-        times.flush()
+        data.id.write(h5py.h5s.create_simple((1,)), space, value)
+        data.flush()
 
     def sync(self) -> None:
         """Wait until all frames are on the disk.

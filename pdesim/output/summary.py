@@ -114,6 +114,8 @@ class Summary:
     first_time: float
     last_time: float
     fields: Mapping[str, FieldFacts]
+    #: scalar -> its values in the first and the last frame
+    scalars: Mapping[str, tuple[float, float]]
     #: entries of status.json, such as the start, the duration, the speed and the device
     progress: Mapping[str, Any]
     #: result of pdesim converge in this folder, if it was computed with the same settings
@@ -182,6 +184,11 @@ def summarize(path: str | Path, with_rounding: bool = False) -> Summary:
             first_time=float(times[0]),
             last_time=float(times[-1]),
             fields={name: _field(snapshots, name, count) for name in fields},
+            scalars={
+                name: (float(series[0]), float(series[count - 1]))
+                for name in snapshots.scalars
+                if len(series := snapshots.scalar(name))
+            },
             progress={key: status[key] for key in _FROM_STATUS if key in status},
             convergence=_convergence(snapshots.path, config),
             versions={

@@ -101,6 +101,8 @@ def _results(member: Member) -> dict[str, str]:
             for field in fields:
                 for name, value in _field(snapshots, field, count, diagnostics).items():
                     row[f"{field}_{name}"] = _number(value)
+            for name in snapshots.scalars:
+                row[name] = _number(float(snapshots.scalar(name)[count - 1]))
     except PdesimError as error:
         row |= {"error": member.error or error.problem}
     return row

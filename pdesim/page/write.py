@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pdesim.errors import OutputError
 from pdesim.files import as_path, check_folder
-from pdesim.output.reader import find_snapshots
+from pdesim.output.find import find_snapshots
 from pdesim.output.sweeps import is_sweep
 from pdesim.page.run_page import run_page
 from pdesim.page.sweep_page import sweep_page

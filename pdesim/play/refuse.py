@@ -53,6 +53,10 @@ def _check_equation(problem: Problem) -> None:
         raise _refuse(
             problem, f"it calls the network {min(equation.networks)}", "formulas without networks"
         )
+    if equation.scalars:
+        raise _refuse(
+            problem, f"{equation.scalars[0]} is a scalar (equation.scalars)", "fields only"
+        )
     reductions = [reduction.word for reduction in equation.reductions]
     if reductions:
         raise _refuse(

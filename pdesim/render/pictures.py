@@ -11,7 +11,7 @@ from PIL import Image
 
 from pdesim.errors import ConfigError, OutputError, clip
 from pdesim.files import as_path, check_folder
-from pdesim.output.reader import find_snapshots
+from pdesim.output.find import find_snapshots
 from pdesim.render.colors import Palette
 from pdesim.render.frames import FrameStream, LookChanged
 from pdesim.render.look import SIZE

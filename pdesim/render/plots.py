@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from pdesim.errors import OutputError, clip
 from pdesim.files import as_path, check_own_file
+from pdesim.output.diagnostics import QUANTITIES
 from pdesim.output.run_folder import SERIES
 from pdesim.output.series import read_series
 from pdesim.render.movie import replacing
@@ -35,7 +36,8 @@ _LABEL: dict[str, Any] = {"fontsize": 9.5, "color": "#5c5c5c", "parse_math": Fal
 def diagnostics_plot(csv_path: str | Path, png_path: str | Path) -> Path:
     """Draw a row of two axes per field: the mean, minimum and maximum, and the L2 norm.
 
-    Further axes show the observables and probes in ``series.h5`` in the same folder, if it exists.
+    Further axes show scalars, and the observables and probes in ``series.h5`` in the same folder,
+    if it exists.
 
     Returns:
         ``png_path``.
@@ -47,23 +49,31 @@ def diagnostics_plot(csv_path: str | Path, png_path: str | Path) -> Path:
     table = read_diagnostics(csv_path)
     fields = [name.removesuffix("_mean") for name in table if name.endswith("_mean")]
     times, series, about = read_observed(csv_path.parent / SERIES)
-    figure, grid = _axes(len(fields) + -(-len(series) // 2))
+    curves = [(name, table["time"], values, "scalar") for name, values in _scalars(table, fields)]
+    curves += [(name, times, values, clip(about[name], 60)) for name, values in series.items()]
+    figure, grid = _axes(len(fields) + -(-len(curves) // 2))
     for field, (left, right) in zip(fields, grid, strict=False):
         _draw_range(left, table, field, clip(field, LONGEST_NAME))
         _draw_norm(right, table, field, clip(field, LONGEST_NAME))
         for axes in (left, right):
             _style_axes(axes, table["time"])
     below = grid[len(fields) :].ravel()
-    for axes, (name, values) in zip(below, series.items(), strict=False):
-        _draw_series(axes, times, values, f"{clip(name, LONGEST_NAME)}: {clip(about[name], 60)}")
-    for axes in below[len(series) :]:
+    for axes, (name, at, values, text) in zip(below, curves, strict=False):
+        _draw_series(axes, at, values, f"{clip(name, LONGEST_NAME)}: {text}")
+    for axes in below[len(curves) :]:
         axes.set_visible(False)
-    for axes in (grid[-1][0], grid[-1 if len(series) % 2 == 0 else -2][1]):
+    for axes in (grid[-1][0], grid[-1 if len(curves) % 2 == 0 else -2][1]):
         axes.tick_params(labelbottom=True)
         axes.set_xlabel("time", **_LABEL)
     with replacing(png_path) as temporary:
         figure.savefig(temporary, format="png", facecolor="white")
     return png_path
+
+
+def _scalars(table: Mapping[str, np.ndarray], fields: list[str]) -> list[tuple[str, np.ndarray]]:
+    """The columns that are neither times nor quantities of a field."""
+    others = {f"{field}_{quantity}" for field in fields for quantity in QUANTITIES}
+    return [(name, v) for name, v in table.items() if name not in {"frame", "time", *others}]
 
 
 def warm_up() -> None:

@@ -13,6 +13,7 @@ from pdesim.errors import ConfigError, OutputError, nearest, printable
 from pdesim.files import dump_yaml, reading
 from pdesim.model.equation_settings import declare_given
 from pdesim.model.grid import build_grid
+from pdesim.model.scalars import given_scalars
 from pdesim.output import Snapshots
 from pdesim.output.metadata import BRANCH_OF, BRANCHED_AT
 from pdesim.plan import Plan, build_plan
@@ -31,6 +32,7 @@ class Origin:
         config: the settings of the run.
         name: the name of its equation.
         fields: the stored fields.
+        scalars: the values of the scalars.
         notes: messages for the user, one line each.
     """
 
@@ -39,6 +41,7 @@ class Origin:
     config: Mapping[str, Any]
     name: str
     fields: tuple[str, ...]
+    scalars: Mapping[str, float]
     notes: tuple[str, ...] = ()
 
     @property
@@ -47,11 +50,12 @@ class Origin:
         folder = printable(str(self.path.parent.resolve()))
         return {BRANCH_OF: folder, BRANCHED_AT: self.time}
 
-    def initial(self) -> dict[str, str]:
-        """Return the formulas of the initial state: the fields of the frame."""
+    def initial(self) -> dict[str, Any]:
+        """Return the initial state: the formulas of the fields of the frame, and the scalars."""
         path = str(self.path.resolve())
         quoted = repr(path)  # a Python literal, as formulas require
-        return {f: f"snapshot({quoted}, '{f}', {self.time!r})" for f in self.fields}
+        fields = {f: f"snapshot({quoted}, '{f}', {self.time!r})" for f in self.fields}
+        return {**fields, **self.scalars}
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,7 @@ def find_origin(path: str | Path, at: float | None = None) -> Origin:
         attributes, file = snapshots.attributes, snapshots.path
         fields = snapshots.checked_fields()
         times = np.asarray(snapshots.times)[: snapshots.frame_count(fields)]
+        series = {name: snapshots.scalar(name) for name in snapshots.scalars}
     config = with_stored_networks(stored_config(attributes, file), file.parent)
     output = config.get("output") or {}
     if isinstance(output, Mapping) and output.get("region") is not None:
@@ -99,7 +104,9 @@ def find_origin(path: str | Path, at: float | None = None) -> Origin:
     if isinstance(output, Mapping) and (output.get("keep_bits") or output.get("dtype")):
         notes.append("note: the frames of this run are stored with reduced precision")
     name = str(attributes.get("equation_name", "custom"))
-    return Origin(file, time, config, name, tuple(fields), tuple(notes))
+    frame = int(np.abs(times - time).argmin())
+    scalars = {key: float(values[frame]) for key, values in series.items()}
+    return Origin(file, time, config, name, tuple(fields), scalars, tuple(notes))
 
 
 def plan_branch(origin: Origin, values: Mapping[str, Any], given: Sequence[str] = ()) -> Branch:
@@ -118,6 +125,7 @@ def plan_branch(origin: Origin, values: Mapping[str, Any], given: Sequence[str] 
     axes, changed = build_grid(read_settings(values)).axes, _given_initial(values, given)
     declared = declare_given(values["equation"], axes)
     fields = [part for one in declared for part in one.parts]
+    fields += given_scalars(values["equation"])
     replaced = {part for one in declared if one.name in changed for part in one.parts}
     kept = {name: text for name, text in origin.initial().items() if name not in replaced}
     initial = {**kept, **changed}

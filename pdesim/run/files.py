@@ -97,6 +97,7 @@ def open_recorder(job: Job, worker: Worker) -> Recorder:
         plan.equation.units,
         None if plan.problem.mask is None else plan.problem.mask.solid,
         solver_attributes(plan),
+        plan.equation.scalars,
     )
     if job.resume:
         update_attributes(run.snapshots, {"config": job.config_yaml})
@@ -106,8 +107,9 @@ def open_recorder(job: Job, worker: Worker) -> Recorder:
         create_snapshots(run.snapshots, layout, attributes)
     writer = SnapshotWriter(run.snapshots, layout)
     diagnostics = DiagnosticsFile(
-        run.diagnostics, plan.equation.fields, plan.grid.cell_volume, writer.frames, layout.mask
-    )
+        run.diagnostics, plan.equation.distributed, plan.grid.cell_volume, writer.frames,
+        layout.mask, layout.scalars,
+    )  # fmt: skip
     settings_text = fingerprint(load_yaml(job.config_yaml))
     return Recorder(
         job.folder, writer, diagnostics, settings_text, settings.output.checkpoint, worker,
@@ -150,8 +152,9 @@ def file_attributes(plan: Plan, layout: Layout, config_yaml: str) -> dict[str, A
         "equation_title": equation.title,
         "equation": equation.text,
         "fields": list(layout.stored),
+        **({"scalars": list(layout.scalars)} if layout.scalars else {}),
         "config": config_yaml,
-        "boundary": repr(plan.problem.boundary.describe(equation.fields, plan.grid.axes)),
+        "boundary": repr(plan.problem.boundary.describe(equation.distributed, plan.grid.axes)),
         **({"second_conditions": "\n".join(second)} if second else {}),
         "seed": settings.seed,
         "precision": settings.device.precision,

@@ -16,7 +16,7 @@ import matplotlib
 import pdesim
 from pdesim.config.folders import choices, groups
 from pdesim.errors import ConfigError, nearest
-from pdesim.model.equation_settings import FORMULAS
+from pdesim.model.formula_sections import FORMULAS
 from pdesim.operators.schemes import ABOUT, ORDERS
 from pdesim.schema.comments import choices_text, setting_comments
 from pdesim.schema.sections import Schema, boundary_schemas, equation_schema, initial_schema

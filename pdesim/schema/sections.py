@@ -14,13 +14,13 @@ from pdesim.model.boundary_conditions import KINDS, LAPLACIAN, PAIRS, SIDES, bui
 from pdesim.model.components import KINDS as FIELD_KINDS
 from pdesim.model.equation import Equation
 from pdesim.model.equation_settings import (
-    FORMULAS,
     KEYS,
     LONGEST_LABEL,
     LONGEST_TEXTS,
     MOST_FIELDS,
     NAME_PATTERN,
 )
+from pdesim.model.formula_sections import FORMULAS
 from pdesim.model.networks import MOST_LAYERS, MOST_NETWORKS, MOST_UNITS
 from pdesim.model.noise import INTERPRETATIONS, TERM_KEYS
 from pdesim.schema.comments import attributes_of, description_of
@@ -104,6 +104,8 @@ def equation_schema() -> Schema:
         "noise": {**noise, "description": "field -> the amplitude of its noise"},
         "interpretation": {"enum": [*INTERPRETATIONS, None],
                            "description": "the reading of noise that depends on fields"},
+        "scalars": {**formulas, "description": "dT/dt = ...: a formula for each scalar, a number "
+                    "beside the fields"},
         "units": labels,
         "labels": labels,
     }  # fmt: skip

@@ -117,6 +117,10 @@ def incompatibility(name: str, problem: Problem) -> str | None:
     in_modes = method.family in ("exponential", "imex") or name == "exponential_euler_maruyama"
     if in_modes and isinstance(basis, NoModes):
         return f"it needs Fourier, sine or cosine modes, but {basis.reason}"
+    if problem.equation.scalars and (
+        method.family in ("implicit", "symplectic") or name == "exact"
+    ):
+        return "it needs an equation without scalars (equation.scalars)"
     if method.family == "implicit" and not _is_linear(problem):
         return "it needs an equation that is linear in its fields"
     if method.family == "implicit" and problem.boundary.reductions:

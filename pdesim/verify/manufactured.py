@@ -144,6 +144,8 @@ def _obstacle_axes(scaled: Sequence, case: str) -> list:
 def _chosen_solution(problem: Problem, field: int, duration: float, case: str) -> sympy.Expr:
     """The solution for a field: a mean plus a product of factors, modulated in time."""
     mean, steady = sympy.Float(MEAN + 0.1 * field), problem.equation.steady
+    if problem.equation.fields[field] in problem.equation.scalars:
+        return mean + SIZE * sympy.sin(4 * TIME / duration + field)
     if problem.mask is not None:
         product = _around_obstacle(problem, field, case)
     else:

@@ -11,7 +11,7 @@ from made_runs import make_run, values
 
 from pdesim.cli.main import main
 from pdesim.errors import OutputError
-from pdesim.output.reader import find_runs
+from pdesim.output.find import find_runs
 from pdesim.output.status import speed
 from pdesim.output.summary import summarize
 
