@@ -7,7 +7,8 @@ import numpy as np
 from pdesim import files
 from pdesim.errors import ConfigError
 from pdesim.formula import is_condition, names_in
-from pdesim.model.boundary_conditions import Boundary, build_boundary
+from pdesim.model.boundary_conditions import Boundary
+from pdesim.model.boundary_settings import build_boundary
 from pdesim.model.components import with_boundary_of_parts
 from pdesim.model.equation import Equation
 from pdesim.model.equation_settings import MOST_FIELDS, build_equation
@@ -51,7 +52,8 @@ def build_problem(
     symbols = equation.parameter_symbols
     names = {**symbols, **equation.constant_values}
     conditions = with_boundary_of_parts(settings.boundary, equation.declared)
-    boundary = build_boundary(conditions, equation.fields, grid, names)
+    rates = dict(zip(equation.fields, equation.expressions, strict=True))
+    boundary = build_boundary(conditions, equation.fields, grid, names, rates)
     boundary = mark_mirrors(boundary, equation, grid)
     start = dict(settings.initial)
     if equation.iterated is not None and COUNT in equation.fields:

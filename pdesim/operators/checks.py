@@ -52,8 +52,8 @@ def check_wall_values(problem: Problem, times: Sequence[float]) -> None:
             for side, condition in enumerate(pair):
                 face = {grid.axes[axis]: grid.origin[axis] + side * grid.extent[axis]}
                 namespace = grid.namespace({**grid.coordinates(), **face})  # type: ignore[dict-item]
-                # the values of reductions are not known yet
-                known = [] if condition.reductions else condition.values
+                # the values of fields and of reductions are not known yet
+                known = [] if condition.reductions or condition.field else condition.values
                 for time, formula in product(times, known):
                     evaluate = Evaluator({**namespace, **problem.parameters, "t": time})
                     with np.errstate(all="ignore"):
@@ -77,10 +77,8 @@ def check_solvable(problem: Problem) -> None:
     """
     equation = problem.equation
     extremes = [r for r in equation.reductions if r.word not in ("mean", "integral")]
-    if extremes or problem.boundary.reductions:
-        given = (
-            f"the {extremes[0].word} of a field" if extremes else "reductions in boundary values"
-        )
+    if extremes or problem.boundary.depends_on_fields:
+        given = f"the {extremes[0].word} of a field" if extremes else "boundary values with fields"
         raise StepperError(
             f"{equation.name} is a steady problem with {given}",
             "formulas of the fields, their derivatives, means and integrals; boundary values that "
@@ -154,7 +152,7 @@ def _check_ghosts(problem: Problem) -> None:
         for per_axis in problem.boundary.walls
         for axis, pair in enumerate(per_axis)
         for condition in pair
-        if condition.kind == "robin"
+        if condition.kind == "robin" and not condition.is_general
     }
     for axis, condition in robin:
         known = extrapolation_points(scheme.order, grid.points[axis])
@@ -168,7 +166,7 @@ def _check_range(problem: Problem, precision: str) -> None:
     limits = np.finfo(precision)
     evaluate = Evaluator(problem.parameters)
     formulas = [*problem.equation.all_formulas]
-    formulas += problem.boundary.values
+    formulas += problem.boundary.formulas
     for text, part in _constants(formulas, set(problem.parameters)):
         with np.errstate(all="ignore"):
             try:

@@ -51,7 +51,7 @@ class Problem:
     @cached_property
     def named(self) -> frozenset[str]:
         """All names in the formulas of the equation and its boundary conditions."""
-        formulas = [*self.equation.all_formulas, *self.boundary.values]
+        formulas = [*self.equation.all_formulas, *self.boundary.formulas]
         formulas += [reduction.inner for reduction in self.boundary.reductions]
         symbols = set().union(*(formula.free_symbols for formula in formulas))
         return frozenset(symbol.name for symbol in symbols)
