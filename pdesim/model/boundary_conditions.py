@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 
 import sympy
 
-from pdesim.formula import Reduction, derivative
+from pdesim.formula import Reduction
 from pdesim.formula.language import TIME
 
 SIDES = ("lower", "upper")
@@ -55,6 +55,9 @@ class BoundaryCondition:
         laplacian: a second condition, for laplacian(u); or None. ``slope`` and ``laplacian`` are
             never both given.
         field: the field to which the condition applies if the value contains fields; else None.
+        rate: the derivative of the value with respect to this field if the value contains no other
+            field; else 0. Equal fluxes of several fields, as of the reactants of a reaction on a
+            surface, remain equal if they are not linearised about different fields.
         outflow: whether ghost cells of ``advect`` have the value of the cell at the face.
     """
 
@@ -68,17 +71,13 @@ class BoundaryCondition:
     laplacian: BoundaryCondition | None = None
     reductions: tuple[Reduction, ...] = ()
     field: sympy.Symbol | None = None
+    rate: sympy.Expr = sympy.S.Zero
     outflow: bool = False
 
     @property
     def is_general(self) -> bool:
         """Whether a or b is a formula, or the value contains fields."""
         return self.field is not None or isinstance(self.a, sympy.Expr)
-
-    @property
-    def rate(self) -> sympy.Expr:
-        """The derivative of the value with respect to the field of the condition."""
-        return sympy.S.Zero if self.field is None else derivative(self.value, self.field)
 
     @property
     def name(self) -> str:
@@ -131,6 +130,7 @@ class BoundaryCondition:
             mirror=self.mirror and self.value == 0,
             reductions=(),
             field=None,
+            rate=sympy.S.Zero,
             slope=None if self.slope is None else sympy.S.Zero,
             laplacian=None if self.laplacian is None else self.laplacian.homogeneous,
         )

@@ -9,7 +9,7 @@ import numpy as np
 import sympy
 
 from pdesim.errors import BoundaryError, nearest
-from pdesim.formula import Scope, names_in, parse, separate_reductions, with_reductions
+from pdesim.formula import Scope, derivative, names_in, parse, separate_reductions, with_reductions
 from pdesim.formula import language as lang
 from pdesim.formula.nodes import where as choice
 from pdesim.model.boundary_conditions import (
@@ -190,7 +190,7 @@ def _robin(value: object, where: str, context: Context) -> BoundaryCondition:
         else _number(given, f"{where}.robin.{name}")
         for name in ("a", "b")
     )
-    if a == b == 0:
+    if all(sympy.sympify(c).is_zero for c in (a, b)):
         raise BoundaryError(f"{where} has a = b = 0", "a*u + b*du/dn = value, with a or b nonzero")
     formula = parse(robin.get("value", 0), context.with_fields, f"{where}.robin.value")
     return _with_value("robin", a, b, formula, context)
@@ -231,14 +231,16 @@ def _with_value(
 ) -> BoundaryCondition:
     """Return a condition; it is general if a or b is a formula or the value contains fields."""
     (value,), reductions = separate_reductions([value])
-    reads = bool(value.free_symbols & set(context.fields.values()))
+    reads = value.free_symbols & set(context.fields.values())
     formulas = any(isinstance(c, sympy.Expr) for c in (a, b))
     if not reads and not formulas:
         return BoundaryCondition(kind, a, b, value, reductions=reductions)
-    field = context.fields[context.field] if reads else None
-    return BoundaryCondition(
-        "robin", _exact(a), _exact(b), value, reductions=reductions, field=field
-    )
+    field = context.fields[context.field]
+    general = BoundaryCondition("robin", _exact(a), _exact(b), value, reductions=reductions)
+    if not reads:
+        return general
+    rate = derivative(value, field) if reads == {field} else sympy.S.Zero
+    return replace(general, field=field, rate=rate)
 
 
 def _number(value: object, where: str) -> float:

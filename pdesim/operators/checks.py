@@ -16,7 +16,12 @@ from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
 from pdesim.formula.kernels import Kernel
 from pdesim.model.boundary_conditions import SIDES
-from pdesim.operators.ghost_weights import extrapolation_points, ghost_weights
+from pdesim.operators.ghost_weights import (
+    NEARLY_SINGULAR,
+    extrapolation_points,
+    ghost_weights,
+    slope_weights,
+)
 from pdesim.operators.problem import Problem
 
 #: spacings whose relative difference is smaller than this are considered equal
@@ -66,6 +71,40 @@ def check_wall_values(problem: Problem, times: Sequence[float]) -> None:
                             "a formula that is finite on the whole boundary, for example with "
                             "where(...) to avoid a division by zero",
                         )
+
+
+def check_general_walls(problem: Problem, times: Sequence[float]) -> None:
+    """Check that general conditions determine the value on the face, where they contain no fields.
+
+    Args:
+        times: the times at which the coefficients are evaluated.
+
+    Raises:
+        BoundaryError: if a and b are both 0, or have opposite signs and nearly cancel on this grid.
+    """
+    grid, scheme = problem.grid, problem.discretisation
+    for name, pairs in zip(problem.equation.fields, problem.boundary.walls, strict=True):
+        for axis, side in product(range(grid.dimensions), (0, 1)):
+            wall = pairs[axis][side]
+            if not wall.is_general:
+                continue
+            face = {grid.axes[axis]: np.asarray(grid.origin[axis] + side * grid.extent[axis])}
+            _, of_face = slope_weights(
+                grid.spacing[axis], extrapolation_points(scheme.order, grid.points[axis])
+            )
+            for time in times:
+                names = {**grid.coordinates(), **face, **problem.parameters, "t": time}
+                a, b = (np.asarray(Evaluator(names)(c), float) for c in (wall.a, wall.b))
+                terms = np.abs(a) + np.abs(b * of_face)
+                if not (np.abs(a + b * of_face) > NEARLY_SINGULAR * terms).all():
+                    end = f"the {SIDES[side]} end of {grid.axes[axis]}"
+                    raise BoundaryError(
+                        f"the condition a*u + b*du/dn = value of {name} at {end} with a = {wall.a} "
+                        f"and b = {wall.b} cannot be discretised at t = {time:g} with cells of "
+                        f"size {grid.spacing[axis]:g}: a and b are both 0 or not finite, or have "
+                        "opposite signs and |b/a| is not much larger than a cell",
+                        "a and b of the same sign that are not both 0",
+                    )
 
 
 def check_solvable(problem: Problem) -> None:

@@ -253,10 +253,10 @@ def general_layers(
     """Return the ghost cells of a general condition ``a*u + b*du/dn = value``.
 
     On the face, du/dn is a linear function of u there and in the interior cells, so the condition
-    is an equation for u on the face. If the value depends on u, it is linearised about the value
-    that is extrapolated from the interior (one step of Newton's method), which is exact for values
-    that are linear in u. Other fields have their extrapolated values. The ghost cells follow from
-    u on the face, as with a Dirichlet condition. For constant a and b they are those of
+    is an equation for u on the face. Fields in the value have the values that are extrapolated from
+    the interior. If u is the only one, the value is linearised about it (one step of Newton's
+    method), which is exact for values that are linear in u. The ghost cells follow from u on the
+    face, as with a Dirichlet condition. For constant a and b they are those of
     :func:`pdesim.operators.ghost_weights.ghost_weights`.
 
     Args: see :func:`ghost_layers`.
@@ -272,7 +272,7 @@ def general_layers(
     slope = sum(w * u for w, u in zip(inside.tolist(), cells, strict=True))
     a, b, right = part("a"), part("b"), part("value")
     matrix = a + b * of_face
-    if wall.field is not None:
+    if wall.rate != 0:
         rate = part("rate")
         right, matrix = right - rate * part("field"), matrix - rate
     on_face = (right - b * slope) / matrix

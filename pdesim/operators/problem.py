@@ -282,6 +282,7 @@ def check_problem(problem: Problem) -> None:
     spectral, obstacles = problem.discretisation.is_spectral, problem.mask is not None
     formulas = problem._nested_formulas
     second.check_second(problem.conditions, formulas, spectral, obstacles)
+    second.check_joined(problem.conditions, problem.equation.all_formulas)
     if problem.mask is not None:
         _check_mask(problem, problem.mask)
     if not problem.discretisation.is_spectral or all(problem.boundary.periodic_axes):
