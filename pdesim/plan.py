@@ -18,7 +18,7 @@ from pdesim.formula.networks import Network
 from pdesim.model.equation import Equation
 from pdesim.model.grid import Grid
 from pdesim.model.storage import STATE_COPIES, check_bits, check_stored_range
-from pdesim.operators.checks import check_solvable, check_wall_values
+from pdesim.operators.checks import check_general_walls, check_solvable, check_wall_values
 from pdesim.operators.observables import Observables, build_observables
 from pdesim.operators.problem import Problem
 from pdesim.operators.steady import check_solver
@@ -303,6 +303,7 @@ def build_plan(
     problem, initial, notes = build_problem(settings, name, resume_from)
     grid, equation = problem.grid, problem.equation
     check_wall_values(problem, (settings.time.start, settings.time.end))
+    check_general_walls(problem, (settings.time.start, settings.time.end))
     output, stored = settings.output, equation.parts_of(settings.output.fields)
     check_picture(settings.animation, equation.distributed, grid.axes, stored)
     check_bits(settings)

@@ -7,7 +7,8 @@ import numpy as np
 from pdesim import files
 from pdesim.errors import ConfigError
 from pdesim.formula import is_condition, names_in
-from pdesim.model.boundary_conditions import Boundary, build_boundary
+from pdesim.model.boundary_conditions import Boundary
+from pdesim.model.boundary_settings import build_boundary
 from pdesim.model.components import with_boundary_of_parts
 from pdesim.model.equation import Equation
 from pdesim.model.equation_settings import MOST_FIELDS, build_equation
@@ -53,8 +54,9 @@ def build_problem(
     names = {**symbols, **equation.constant_values}
     conditions = with_boundary_of_parts(settings.boundary, equation.declared)
     scalars = equation.scalars
+    rates = dict(zip(equation.fields, equation.expressions, strict=True))
     boundary = build_boundary(
-        conditions, equation.distributed, grid, {**names, **scalar_values(scalars)}
+        conditions, equation.distributed, grid, {**names, **scalar_values(scalars)}, rates
     )
     boundary = with_walls_of_scalars(boundary, len(scalars))
     boundary = mark_mirrors(boundary, equation, grid)

@@ -1,8 +1,8 @@
 """Waves that fit into the domain: their wave numbers follow from the boundary conditions.
 
-On a periodic axis of length L they are 2 pi n / L, between two walls of the same kind pi n / L (n
-from 0 for Neumann, from 1 for Dirichlet conditions), and between a Neumann and a Dirichlet wall
-pi (n + 1/2) / L.
+On a periodic axis of length L they are 2 pi n / L, for antiperiodic fields pi (2 n + 1) / L,
+between two walls of the same kind pi n / L (n from 0 for Neumann, from 1 for Dirichlet conditions),
+and between a Neumann and a Dirichlet wall pi (n + 1/2) / L.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ class Admissible:
     """The wave numbers that fit into the domain, up to the shortest waves on the grid.
 
     Attributes:
-        bases: the basis along each axis (:data:`pdesim.operators.modes.BASES`).
+        bases: the basis along each axis (:data:`pdesim.operators.modes.BASES`), or ``odd-fourier``
+            for antiperiodic fields.
         axes: the wave numbers along each axis, ascending and not negative.
         notes: reasons why these waves are only approximately solutions.
     """
@@ -47,6 +48,9 @@ def build_admissible(problem: Problem) -> Admissible:
         if len(pairs) == len(known) == 1 and all(w.repeats for w in seconds):
             bases.append(known[0])
             continue
+        if pairs == {("antiperiodic", "antiperiodic")}:
+            bases.append("odd-fourier")
+            continue
         bases.append("cosine")
         notes.append(
             f"no sine or cosine waves satisfy the boundary conditions along {name}; wave numbers "
@@ -55,7 +59,8 @@ def build_admissible(problem: Problem) -> Admissible:
         )
     if problem.mask is not None:
         notes.append("obstacles are ignored: the waves are those of a domain without them")
-    odd = Modes(problem.grid, tuple(bases)).odd_operators
+    joined = ("fourier" if basis == "odd-fourier" else basis for basis in bases)
+    odd = Modes(problem.grid, tuple(joined)).odd_operators
     used = {s.name.removeprefix("symbol_") for s in problem.equation.jacobian.free_symbols}
     if used & odd:
         notes.append(
@@ -70,6 +75,8 @@ def build_admissible(problem: Problem) -> Admissible:
 def _along(basis: str, points: int, length: float) -> np.ndarray:
     if basis == "fourier":
         return 2 * np.pi * np.arange(points // 2 + 1) / length
+    if basis == "odd-fourier":
+        return np.pi * np.arange(1, points + 1, 2) / length
     offset = {"cosine": 0.0, "sine": 1.0}.get(basis, 0.5)
     return np.pi * (np.arange(points) + offset) / length
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import sympy
 
 from pdesim.analysis.constraints import Constraints, build_constraints
 from pdesim.analysis.eliminate import build_elimination
@@ -161,16 +162,20 @@ def wall_notes(problem: Problem, states: np.ndarray) -> list[str]:
 def satisfies_walls(problem: Problem, values: np.ndarray) -> bool:
     """Return whether a uniform state satisfies the boundary conditions.
 
-    A uniform state satisfies ``a*u + b*du/dn = value`` if ``a*u = value``.
+    A uniform state satisfies ``a*u + b*du/dn = value`` if ``a*u = value``. An antiperiodic field is
+    uniform only if it is 0.
 
     Args:
         values: the state, shape ``(fields,)``.
     """
-    evaluate = Evaluator(problem.parameters)
+    names = {**problem.parameters, **dict(zip(problem.equation.fields, values, strict=False))}
+    evaluate = Evaluator(names)
     for value, walls in zip(values, problem.boundary.walls, strict=True):
         for side in (side for pair in walls for side in pair if side.kind != "periodic"):
-            if not {str(s) for s in side.value.free_symbols} <= set(problem.parameters):
+            a = 1.0 if side.kind == "antiperiodic" else sympy.sympify(side.a)
+            wanted = a * sympy.Float(float(value)) - side.value
+            if not {str(s) for s in wanted.free_symbols} <= set(names):
                 return False
-            if abs(side.a * value - float(evaluate(side.value))) > 1e-6 * max(1.0, abs(value)):
+            if abs(float(evaluate(wanted))) > 1e-6 * max(1.0, abs(value)):
                 return False
     return True

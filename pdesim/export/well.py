@@ -17,7 +17,7 @@ from pdesim.errors import PdesimError
 from pdesim.export.source import Source, check_compatible
 from pdesim.files import creating
 from pdesim.formula.language import AXES
-from pdesim.model.boundary_conditions import build_boundary
+from pdesim.model.boundary_settings import build_boundary
 from pdesim.output.deflate import Deflater
 
 _FILTERS = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
@@ -160,7 +160,8 @@ def _sides(source: Source, field: str, axis: str) -> tuple[str, str]:
     A side is open if the stored region ends there inside the domain.
     """
     kinds = _kinds(source, field, axis)
-    types = [kind if kind in ("periodic", "open") else "wall" for kind in kinds]
+    known = {"periodic": "periodic", "open": "open", "outflow": "open", "antiperiodic": "open"}
+    types = [known.get(kind, "wall") for kind in kinds]
     inside = _ends_inside(source, axis)
     if any(inside):
         types = ["open" if t == "periodic" or i else t for t, i in zip(types, inside, strict=True)]

@@ -3,25 +3,31 @@
 Every condition has the Robin form ``a*u + b*du/dn = value`` on the face, with n pointing outward:
 Dirichlet conditions have (a, b) = (1, 0), Neumann conditions (0, 1). Periodic axes have none.
 
+A condition is *general* if a or b is a formula, or if the value contains fields. Its kind is
+``robin``, whatever its settings are: conditions that differ along a side, ``absorbing``, and Robin
+and Neumann conditions with such formulas. It applies to the value of the field on the face, which
+is computed at every evaluation (:func:`pdesim.operators.ghost_cells.general_layers`).
+
 An operator of fourth order needs a second condition on each side: the normal derivative in addition
 to the value (a clamped plate), or a condition for laplacian(u).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import sympy
 
-from pdesim.errors import BoundaryError, nearest
-from pdesim.formula import Reduction, Scope, parse, separate_reductions
+from pdesim.formula import Reduction
 from pdesim.formula.language import TIME
-from pdesim.model.grid import Grid
 
 SIDES = ("lower", "upper")
-KINDS = ("periodic", "dirichlet", "neumann", "robin")
+KINDS = ("periodic", "antiperiodic", "dirichlet", "neumann", "outflow", "robin", "absorbing")
+#: the kinds that have no value; those of the first two are joined to the opposite side
+JOINED, OUTFLOW = ("periodic", "antiperiodic"), "outflow"
+#: the keys of a condition that differs along a side
+WHERE, OTHERWISE = "where", "otherwise"
 #: the key for a second condition, which applies to laplacian(u)
 LAPLACIAN = "laplacian"
 #: names for pairs of conditions with the value 0
@@ -36,11 +42,11 @@ class BoundaryCondition:
     """A condition ``a*u + b*du/dn = value`` on one side of the domain.
 
     Attributes:
-        kind: ``periodic``, ``dirichlet``, ``neumann`` or ``robin``, or a kind that only operators
-            use (see the constants below).
-        a: the coefficient of u.
+        kind: ``periodic``, ``antiperiodic``, ``dirichlet``, ``neumann`` or ``robin``, or a kind
+            that only operators use (see the constants below).
+        a: the coefficient of u: a number, or a formula in general conditions.
         b: the coefficient of du/dn.
-        value: a formula of position, time and parameters.
+        value: a formula of position, time and parameters, and of fields if ``field`` is given.
         mirror: whether the solution is even about the face if the value is 0
             (:mod:`pdesim.operators.mirror`).
         derived: whether this is the condition for a function of the fields, derived from the
@@ -48,17 +54,30 @@ class BoundaryCondition:
         slope: the value of du/dn, a second condition in addition to the value of u; or None.
         laplacian: a second condition, for laplacian(u); or None. ``slope`` and ``laplacian`` are
             never both given.
+        field: the field to which the condition applies if the value contains fields; else None.
+        rate: the derivative of the value with respect to this field if the value contains no other
+            field; else 0. Equal fluxes of several fields, as of the reactants of a reaction on a
+            surface, remain equal if they are not linearised about different fields.
+        outflow: whether ghost cells of ``advect`` have the value of the cell at the face.
     """
 
     kind: str
-    a: float = 0.0
-    b: float = 0.0
+    a: float | sympy.Expr = 0.0
+    b: float | sympy.Expr = 0.0
     value: sympy.Expr = sympy.S.Zero
     mirror: bool = False
     derived: bool = False
     slope: sympy.Expr | None = None
     laplacian: BoundaryCondition | None = None
     reductions: tuple[Reduction, ...] = ()
+    field: sympy.Symbol | None = None
+    rate: sympy.Expr = sympy.S.Zero
+    outflow: bool = False
+
+    @property
+    def is_general(self) -> bool:
+        """Whether a or b is a formula, or the value contains fields."""
+        return self.field is not None or isinstance(self.a, sympy.Expr)
 
     @property
     def name(self) -> str:
@@ -90,9 +109,16 @@ class BoundaryCondition:
         return (self.value, *slope, *(() if self.laplacian is None else self.laplacian.values))
 
     @property
+    def formulas(self) -> tuple[sympy.Expr, ...]:
+        """The values, and the coefficients that are formulas."""
+        inner = () if self.laplacian is None else self.laplacian.formulas
+        own = (c for c in (self.a, self.b) if isinstance(c, sympy.Expr))
+        return (*own, *self.values, *inner)
+
+    @property
     def is_time_dependent(self) -> bool:
-        """Whether a value depends on time."""
-        formulas = (*self.values, *(reduction.inner for reduction in self.reductions))
+        """Whether a value or a coefficient depends on time."""
+        formulas = (*self.formulas, *(reduction.inner for reduction in self.reductions))
         return any(TIME in formula.free_symbols for formula in formulas)
 
     @property
@@ -103,18 +129,24 @@ class BoundaryCondition:
             value=sympy.S.Zero,
             mirror=self.mirror and self.value == 0,
             reductions=(),
+            field=None,
+            rate=sympy.S.Zero,
             slope=None if self.slope is None else sympy.S.Zero,
             laplacian=None if self.laplacian is None else self.laplacian.homogeneous,
         )
 
 
 PERIODIC = BoundaryCondition("periodic")
+#: the values beyond a side are those at the opposite end with the other sign
+ANTIPERIODIC = BoundaryCondition("antiperiodic")
 NO_FLUX = BoundaryCondition("neumann", 0.0, 1.0)
 #: no condition: ghost cells are extrapolated by the polynomial through the cells at the face
 EXTRAPOLATED = BoundaryCondition("extrapolated")
 #: ghost cells have the value on the face. This is used for diffusivities: the mean of a cell and
 #: its ghost cell is then the mean of the values in the cell and on the face
 HELD = "held"
+#: ghost cells have the value of the cell at the face. This is used for ``advect`` at outflow sides
+CONSTANT = BoundaryCondition("constant")
 #: ghost cells of an expression are computed from the ghost cells of its arguments
 POINTWISE = BoundaryCondition("pointwise")
 #: ghost cells of an operator's result are computed by applying the operator to the ghost cells of
@@ -136,8 +168,12 @@ class Boundary:
     obstacle_conditions: tuple[BoundaryCondition, ...] = ()
 
     def is_periodic(self, axis: int) -> bool:
-        """Whether an axis is periodic."""
-        return self.walls[0][axis][0].kind == "periodic"
+        """Whether an axis is periodic for all fields."""
+        return all(field[axis][0].kind == "periodic" for field in self.walls)
+
+    def is_joined(self, axis: int) -> bool:
+        """Whether the ends of an axis are joined: every field is periodic or antiperiodic."""
+        return self.walls[0][axis][0].kind in JOINED
 
     @property
     def periodic_axes(self) -> tuple[bool, ...]:
@@ -155,6 +191,22 @@ class Boundary:
         return [value for condition in self.all_walls for value in condition.values]
 
     @property
+    def formulas(self) -> list[sympy.Expr]:
+        """The right-hand sides of all conditions, and the coefficients that are formulas."""
+        return [formula for condition in self.all_walls for formula in condition.formulas]
+
+    @property
+    def general(self) -> list[BoundaryCondition]:
+        """The general conditions."""
+        return [condition for condition in self.all_walls if condition.is_general]
+
+    @property
+    def depends_on_fields(self) -> bool:
+        """Whether a value contains fields, or reductions of fields."""
+        fields = any(condition.field is not None for condition in self.all_walls)
+        return fields or bool(self.reductions)
+
+    @property
     def reductions(self) -> tuple[Reduction, ...]:
         """The reductions in the right-hand sides, each after those in its argument."""
         walls = [part for wall in self.all_walls for part in (wall, wall.laplacian) if part]
@@ -162,208 +214,13 @@ class Boundary:
 
     @property
     def symbols(self) -> set[sympy.Symbol]:
-        """The symbols in the right-hand sides of all conditions."""
-        return set().union(*(value.free_symbols for value in self.values))
+        """The symbols in the right-hand sides and the coefficients of all conditions."""
+        return set().union(*(formula.free_symbols for formula in self.formulas))
 
     def describe(self, fields: Sequence[str], axes: Sequence[str]) -> dict[str, list[str]]:
         """Return the kinds of all conditions, such as ``{"u.x": ["dirichlet", "neumann"]}``."""
         return {
-            f"{field}.{axis}": [condition.kind for condition in pair]
+            f"{field}.{axis}": [OUTFLOW if c.outflow else c.kind for c in pair]
             for field, per_axis in zip(fields, self.walls, strict=False)  # scalars have none
             for axis, pair in zip(axes, per_axis, strict=True)
         }
-
-
-def build_boundary(
-    spec: Mapping, fields: Sequence[str], grid: Grid, parameters: Mapping
-) -> Boundary:
-    """Build the boundary conditions from the ``boundary`` settings.
-
-    The keys of the settings are ``default`` for all sides; ``x``, ``y``, ``z`` for one axis;
-    ``mask`` for the faces of obstacles (no flux by default); and the name of a field, with the
-    same keys for that field. The value of a key is a condition, or ``{lower: .., upper: ..}``:
-
-    - ``periodic``, or ``dirichlet`` or ``neumann`` with value 0;
-    - ``{dirichlet: value}``, ``{neumann: value}``, ``{robin: {a: .., b: .., value: ..}}``;
-    - two conditions, ``{dirichlet: value, neumann: value}`` (``clamped``: both 0);
-    - a condition with the additional key ``laplacian``, whose value is a condition for
-      laplacian(u). A number or formula there means ``{dirichlet: value}``. Examples are
-      ``simply_supported``, which is ``{dirichlet: 0, laplacian: 0}``, and no flux,
-      ``{neumann: 0, laplacian: neumann}``.
-
-    Args:
-        spec: the settings.
-        fields: the names of the fields.
-        grid: the grid.
-        parameters: the names that formulas may use in addition to position and time.
-
-    Raises:
-        BoundaryError: for unknown keys, and for an axis that is periodic on one side only.
-        FormulaError: for an invalid formula.
-    """
-    _check_keys(spec, ("default", "mask", *grid.axes, *fields), "boundary")
-    for field in fields:
-        if field in spec:
-            _check_keys(
-                _mapping(spec[field], f"boundary.{field}"),
-                ("default", "mask", *grid.axes),
-                f"boundary.{field}",
-            )
-    symbols = {name: sympy.Symbol(name, real=True) for name in (*grid.axes, "t")}
-    scope = Scope(
-        {**symbols, **parameters},
-        grid.axes,
-        reductions=True,
-        reduced={name: sympy.Symbol(name, real=True) for name in fields},
-        forbidden=dict.fromkeys(fields, "only inside of mean, integral, max and min"),
-    )
-    conditions = tuple(
-        tuple(_axis_conditions(spec, field, axis, scope) for axis in grid.axes) for field in fields
-    )
-    _check_unused(spec, fields, grid.axes, scope)
-    for number, axis in enumerate(grid.axes):
-        kinds = {side.kind == "periodic" for field in conditions for side in field[number]}
-        if len(kinds) > 1:
-            raise BoundaryError(
-                f"boundary.{axis} is periodic on one side or for one field only",
-                "both sides of an axis periodic for every field, or none",
-            )
-    obstacles = tuple(_obstacle_condition(spec, field, scope) for field in fields)
-    return Boundary(conditions, obstacles)
-
-
-def _check_unused(spec: Mapping, fields: Sequence[str], axes: Sequence[str], scope: Scope) -> None:
-    """Check all conditions, including those that are not used because others take precedence.
-
-    Raises:
-        BoundaryError, FormulaError: for an invalid condition.
-    """
-    for layers, where in ((spec, "boundary"), *((spec.get(f), f"boundary.{f}") for f in fields)):
-        for key in ("default", *axes):
-            layer = (layers or {}).get(key)
-            sides: Mapping = {"": layer}
-            if isinstance(layer, Mapping) and set(layer) & set(SIDES):
-                sides = layer
-            for name, side in sides.items():
-                if side is not None:
-                    _side(side, f"{where}.{key}" + (f".{name}" if name else ""), scope)
-
-
-def _obstacle_condition(spec: Mapping, field: str, scope: Scope) -> BoundaryCondition:
-    given = (spec.get(field) or {}).get("mask", spec.get("mask", "neumann"))
-    condition = _side(given, "boundary.mask", scope)
-    constant = condition.value.is_number and (condition.kind == "dirichlet" or condition.value == 0)
-    if condition.kind not in ("dirichlet", "neumann") or not constant or condition.has_second:
-        raise BoundaryError(
-            f"boundary.mask is {given!r}", "neumann (no flux), or {dirichlet: NUMBER}"
-        )
-    return condition
-
-
-def _axis_conditions(
-    spec: Mapping, field: str, axis: str, scope: Scope
-) -> tuple[BoundaryCondition, BoundaryCondition]:
-    own = spec.get(field) or {}
-    layers = [(own.get(axis), f"{field}.{axis}"), (own.get("default"), f"{field}.default")]
-    layers += [(spec.get(axis), axis), (spec.get("default", "periodic"), "default")]
-
-    def side(name: str) -> BoundaryCondition:
-        for layer, label in layers:
-            if isinstance(layer, Mapping) and set(layer) & set(SIDES):
-                _check_keys(layer, SIDES, f"boundary.{label}")
-                layer, label = layer.get(name), f"{label}.{name}"
-            if layer is not None:
-                return _side(layer, f"boundary.{label}", scope)
-        return PERIODIC
-
-    return side("lower"), side("upper")
-
-
-def _side(spec: object, where: str, scope: Scope) -> BoundaryCondition:
-    """Build the condition of one side, with its second condition if there is one."""
-    if isinstance(spec, str):
-        spec = PAIRS.get(spec, {spec: 0})
-    known = (*KINDS, *PAIRS)
-    if not isinstance(spec, Mapping) or not spec:
-        raise BoundaryError(f"{where} is {spec!r}", "one of " + ", ".join(known))
-    for key in spec:
-        if key not in (*KINDS, LAPLACIAN):
-            raise BoundaryError(
-                f"{where} has the unknown key {key!r}", nearest(str(key), (*known, LAPLACIAN))
-            )
-    first = [kind for kind in KINDS if kind in spec][:1]
-    second = [key for key in spec if key not in first]
-    if not second:
-        return _condition(first[0], spec[first[0]], where, scope)
-    pair = (*first, *second)
-    if pair != ("dirichlet", "neumann") and (pair[0] == "periodic" or pair[1:] != (LAPLACIAN,)):
-        raise BoundaryError(
-            f"{where} has {' and '.join(map(str, spec))}",
-            "one condition; or two for an equation of fourth order: {dirichlet: .., neumann: ..}, "
-            "or laplacian in addition to dirichlet, neumann or robin",
-        )
-    condition = _condition(first[0], spec[first[0]], where, scope)
-    if second == [LAPLACIAN]:
-        return replace(condition, laplacian=_of_laplacian(spec[LAPLACIAN], where, scope))
-    slope = _condition("neumann", spec["neumann"], where, scope)
-    reductions = condition.reductions + slope.reductions
-    return replace(condition, slope=slope.value, reductions=reductions)
-
-
-def _of_laplacian(spec: object, where: str, scope: Scope) -> BoundaryCondition:
-    """Build the condition for laplacian(u). A number or a formula means a Dirichlet condition."""
-    where = f"{where}.{LAPLACIAN}"
-    if isinstance(spec, str) and spec in KINDS:
-        spec = {spec: 0}
-    if not isinstance(spec, Mapping):
-        spec = {"dirichlet": spec}
-    kinds = [kind for kind in spec if kind in KINDS[1:]]
-    if len(spec) != 1 or not kinds:
-        raise BoundaryError(
-            f"{where} is {spec!r}", "a value, dirichlet, neumann or robin, as for a field"
-        )
-    return _condition(kinds[0], spec[kinds[0]], where, scope)
-
-
-def _condition(kind: str, value: object, where: str, scope: Scope) -> BoundaryCondition:
-    """Build a condition of one kind from its value in the settings."""
-    if kind == "robin":
-        robin = _mapping(value, where)
-        _check_keys(robin, ("a", "b", "value"), where)
-        a, b = (_number(robin.get(name), f"{where}.robin.{name}") for name in ("a", "b"))
-        if a == b == 0:
-            raise BoundaryError(
-                f"{where} has a = b = 0", "a*u + b*du/dn = value, with a or b nonzero"
-            )
-        return _with_value(kind, a, b, parse(robin.get("value", 0), scope, f"{where}.robin.value"))
-    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        raise BoundaryError(f"{where}.{kind} is {value!r}", "a number or a formula")
-    if kind == "periodic":
-        if value != 0:
-            raise BoundaryError(f"{where} has periodic: {value!r}", "periodic, without a value")
-        return PERIODIC
-    a, b = (1.0, 0.0) if kind == "dirichlet" else (0.0, 1.0)
-    return _with_value(kind, a, b, parse(value, scope, f"{where}.{kind}"))
-
-
-def _with_value(kind: str, a: float, b: float, value: sympy.Expr) -> BoundaryCondition:
-    (value,), reductions = separate_reductions([value])
-    return BoundaryCondition(kind, a, b, value, reductions=reductions)
-
-
-def _number(value: object, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not np.isfinite(value):
-        raise BoundaryError(f"{where} is {value!r}", "a finite number")
-    return float(value)
-
-
-def _mapping(value: object, where: str) -> Mapping:
-    if not isinstance(value, Mapping):
-        raise BoundaryError(f"{where} is {value!r}", "a mapping, such as {lower: .., upper: ..}")
-    return value
-
-
-def _check_keys(spec: Mapping, known: Sequence[str], where: str) -> None:
-    for key in spec:
-        if key not in known:
-            raise BoundaryError(f"{where} has the unknown key {key!r}", nearest(str(key), known))

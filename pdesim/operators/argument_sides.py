@@ -11,7 +11,13 @@ from dataclasses import replace
 import sympy
 
 from pdesim.formula import language as lang
-from pdesim.model.boundary_conditions import HELD, POINTWISE, BoundaryCondition
+from pdesim.model.boundary_conditions import (
+    CONSTANT,
+    HELD,
+    JOINED,
+    POINTWISE,
+    BoundaryCondition,
+)
 from pdesim.operators.fluxes import merge_fluxes
 from pdesim.operators.problem import Problem
 
@@ -34,9 +40,27 @@ def conditions(problem: Problem, inner: sympy.Expr) -> Sides:
         if wall.kind == "continued":
             return POINTWISE
         single = lang.is_operator(inner) or known.is_coefficient(inner)
-        return wall if wall.kind in ("periodic", "dirichlet") or single else POINTWISE
+        return wall if wall.kind in (*JOINED, "dirichlet") or single else POINTWISE
 
     return [(side(axis, 0), side(axis, 1)) for axis in range(problem.grid.dimensions)]
+
+
+def transported(problem: Problem, inner: sympy.Expr) -> Sides:
+    """Return the conditions of an expression in ``advect`` on all sides.
+
+    At an outflow side, an expression of fields that all flow out has the value of the cell there.
+    """
+    boundary = problem.boundary
+    fields = [n for n, s in enumerate(problem.equation.field_symbols) if s in inner.free_symbols]
+
+    def side(axis: int, number: int, wall: BoundaryCondition) -> BoundaryCondition:
+        out = fields and all(boundary.walls[field][axis][number].outflow for field in fields)
+        return CONSTANT if out else wall
+
+    return [
+        (side(axis, 0, lower), side(axis, 1, upper))
+        for axis, (lower, upper) in enumerate(conditions(problem, inner))
+    ]
 
 
 def diffusivity(problem: Problem, diffusivity: sympy.Expr, f: sympy.Expr) -> Sides:

@@ -16,7 +16,12 @@ from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
 from pdesim.formula.kernels import Kernel
 from pdesim.model.boundary_conditions import SIDES
-from pdesim.operators.ghost_weights import extrapolation_points, ghost_weights
+from pdesim.operators.ghost_weights import (
+    NEARLY_SINGULAR,
+    extrapolation_points,
+    ghost_weights,
+    slope_weights,
+)
 from pdesim.operators.problem import Problem
 
 #: spacings whose relative difference is smaller than this are considered equal
@@ -52,8 +57,8 @@ def check_wall_values(problem: Problem, times: Sequence[float]) -> None:
             for side, condition in enumerate(pair):
                 face = {grid.axes[axis]: grid.origin[axis] + side * grid.extent[axis]}
                 namespace = grid.namespace({**grid.coordinates(), **face})  # type: ignore[dict-item]
-                # the values of reductions are not known yet
-                known = [] if condition.reductions else condition.values
+                # the values of fields and of reductions are not known yet
+                known = [] if condition.reductions or condition.field else condition.values
                 for time, formula in product(times, known):
                     evaluate = Evaluator({**namespace, **problem.parameters, "t": time})
                     with np.errstate(all="ignore"):
@@ -68,6 +73,40 @@ def check_wall_values(problem: Problem, times: Sequence[float]) -> None:
                         )
 
 
+def check_general_walls(problem: Problem, times: Sequence[float]) -> None:
+    """Check that general conditions determine the value on the face, where they contain no fields.
+
+    Args:
+        times: the times at which the coefficients are evaluated.
+
+    Raises:
+        BoundaryError: if a and b are both 0, or have opposite signs and nearly cancel on this grid.
+    """
+    grid, scheme = problem.grid, problem.discretisation
+    for name, pairs in zip(problem.equation.fields, problem.boundary.walls, strict=True):
+        for axis, side in product(range(grid.dimensions), (0, 1)):
+            wall = pairs[axis][side]
+            if not wall.is_general:
+                continue
+            face = {grid.axes[axis]: np.asarray(grid.origin[axis] + side * grid.extent[axis])}
+            _, of_face = slope_weights(
+                grid.spacing[axis], extrapolation_points(scheme.order, grid.points[axis])
+            )
+            for time in times:
+                names = {**grid.coordinates(), **face, **problem.parameters, "t": time}
+                a, b = (np.asarray(Evaluator(names)(c), float) for c in (wall.a, wall.b))
+                terms = np.abs(a) + np.abs(b * of_face)
+                if not (np.abs(a + b * of_face) > NEARLY_SINGULAR * terms).all():
+                    end = f"the {SIDES[side]} end of {grid.axes[axis]}"
+                    raise BoundaryError(
+                        f"the condition a*u + b*du/dn = value of {name} at {end} with a = {wall.a} "
+                        f"and b = {wall.b} cannot be discretised at t = {time:g} with cells of "
+                        f"size {grid.spacing[axis]:g}: a and b are both 0 or not finite, or have "
+                        "opposite signs and |b/a| is not much larger than a cell",
+                        "a and b of the same sign that are not both 0",
+                    )
+
+
 def check_solvable(problem: Problem) -> None:
     """Check that the terms of a steady problem have derivatives that a solver can evaluate.
 
@@ -77,10 +116,8 @@ def check_solvable(problem: Problem) -> None:
     """
     equation = problem.equation
     extremes = [r for r in equation.reductions if r.word not in ("mean", "integral")]
-    if extremes or problem.boundary.reductions:
-        given = (
-            f"the {extremes[0].word} of a field" if extremes else "reductions in boundary values"
-        )
+    if extremes or problem.boundary.depends_on_fields:
+        given = f"the {extremes[0].word} of a field" if extremes else "boundary values with fields"
         raise StepperError(
             f"{equation.name} is a steady problem with {given}",
             "formulas of the fields, their derivatives, means and integrals; boundary values that "
@@ -154,7 +191,7 @@ def _check_ghosts(problem: Problem) -> None:
         for per_axis in problem.boundary.walls
         for axis, pair in enumerate(per_axis)
         for condition in pair
-        if condition.kind == "robin"
+        if condition.kind == "robin" and not condition.is_general
     }
     for axis, condition in robin:
         known = extrapolation_points(scheme.order, grid.points[axis])
@@ -168,7 +205,7 @@ def _check_range(problem: Problem, precision: str) -> None:
     limits = np.finfo(precision)
     evaluate = Evaluator(problem.parameters)
     formulas = [*problem.equation.all_formulas]
-    formulas += problem.boundary.values
+    formulas += problem.boundary.formulas
     for text, part in _constants(formulas, set(problem.parameters)):
         with np.errstate(all="ignore"):
             try:

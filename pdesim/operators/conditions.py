@@ -14,6 +14,8 @@ the condition of the expression follows from those of its atoms:
   u (``CONTINUED``). Where no second condition is given, even derivatives are assumed to be 0 at a
   Dirichlet condition and to have a zero normal derivative at a Neumann condition
   (:mod:`pdesim.operators.second`).
+- Along axes whose ends are joined, an expression is continued with the sign that it has if the
+  antiperiodic fields change theirs (:mod:`pdesim.operators.translation`).
 - All other expressions are extrapolated from the interior.
 
 This module does not import TensorFlow.
@@ -33,11 +35,11 @@ from pdesim.formula.nodes import jumps
 from pdesim.model.boundary_conditions import (
     CONTINUED,
     EXTRAPOLATED,
-    PERIODIC,
     Boundary,
     BoundaryCondition,
 )
 from pdesim.model.grid import Grid
+from pdesim.operators.translation import continued
 
 #: discontinuous formulas are evaluated at this distance from the face, as a fraction of the extent
 #: of the domain, so that a jump on the face itself has no effect
@@ -77,8 +79,8 @@ class Conditions:
     @property
     def sides(self) -> Iterator[tuple[int, int]]:
         """All (axis, side) pairs that have a boundary condition."""
-        for axis, periodic in enumerate(self.boundary.periodic_axes):
-            yield from () if periodic else ((axis, 0), (axis, 1))
+        for axis in range(self.grid.dimensions):
+            yield from () if self.boundary.is_joined(axis) else ((axis, 0), (axis, 1))
 
     def with_coordinates(self, expression: sympy.Expr) -> sympy.Expr:
         """Substitute ``r`` and the domain lengths, so that derivatives act on coordinates."""
@@ -131,8 +133,8 @@ class Conditions:
 
     def condition(self, node: sympy.Expr, axis: int, side: int) -> BoundaryCondition:
         """Return the condition of an expression on a side, or ``EXTRAPOLATED`` if it is unknown."""
-        if self.boundary.is_periodic(axis):
-            return PERIODIC
+        if self.boundary.is_joined(axis):
+            return continued(node, self.fields, self.boundary, axis)
         if node in self.fields:
             return self.boundary.walls[self.fields.index(node)][axis][side]
         clamped = self.is_clamped(node, axis, side)
@@ -249,7 +251,7 @@ class Conditions:
     def _value(self, node: sympy.Expr, axis: int, side: int) -> sympy.Expr | None:
         if node in self.fields:
             wall = self.boundary.walls[self.fields.index(node)][axis][side]
-            if wall.a == 0 or wall.b != 0:
+            if wall.a == 0 or wall.b != 0 or wall.is_general:
                 return None
             return self.on_face(wall.value / _exact(wall.a), axis, side)
         if lang.is_operator(node):
@@ -314,7 +316,7 @@ class Conditions:
             wall = self.boundary.walls[self.fields.index(node)][axis][side]
             if wall.is_clamped:
                 return self.on_face(wall.slope, axis, side)
-            known = wall.b != 0 and wall.a == 0
+            known = wall.b != 0 and wall.a == 0 and not wall.is_general
             return self.on_face(wall.value / _exact(wall.b), axis, side) if known else None
         if lang.is_operator(node):
             return self._operator_slope(node, axis, side)

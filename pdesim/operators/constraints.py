@@ -35,6 +35,12 @@ def check_constraints(problem: Problem) -> None:
         complete = [with_reductions(f, group.equation.reductions) for f in group.equation.formulas]
         inner = [node.args[0].free_symbols for f in complete for node in lang.reductions_in(f)]
         inner += [one.inner.free_symbols for one in group.boundary.reductions]
+        if any(wall.field is not None for wall in group.boundary.all_walls):
+            raise StepperError(
+                f"a boundary value of {name}, which equation.solve determines, contains fields",
+                "boundary values that do not depend on fields for solved fields; those of the "
+                "other fields may contain them",
+            )
         entries = group.equation.jacobian
         if entries.free_symbols & own or any(names & own for names in inner):
             raise StepperError(

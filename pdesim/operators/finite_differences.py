@@ -13,10 +13,22 @@ import tensorflow as tf
 from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
 from pdesim.formula.advection import speed as transport_speed
-from pdesim.model.boundary_conditions import NO_FLUX, Boundary, BoundaryCondition
+from pdesim.model.boundary_conditions import (
+    EXTRAPOLATED,
+    JOINED,
+    NO_FLUX,
+    Boundary,
+    BoundaryCondition,
+)
 from pdesim.operators import advection, argument_sides, convolution, nonlocal_terms, stencil
 from pdesim.operators.differentiable import same_values
-from pdesim.operators.ghost_cells import WallPair, WallValue, condition_kinds, extend
+from pdesim.operators.ghost_cells import (
+    WallPair,
+    WallValue,
+    condition_kinds,
+    extend,
+    face_values,
+)
 
 if TYPE_CHECKING:
     from pdesim.operators.method_of_lines import MethodOfLines
@@ -110,14 +122,26 @@ class Differences:
     def _on_face(self, axis: int, side: int) -> Callable[[sympy.Expr], object]:
         """Return a function that evaluates formulas of position and time on a face."""
         system = self.system
+        symbols = system.problem.equation.field_symbols
 
         def evaluate(formula: sympy.Expr) -> Any:
+            read = [index for index, s in enumerate(symbols) if s in formula.free_symbols]
+            fields = {symbols[index].name: self._field_on_face(index, axis, side) for index in read}
             # call with_time_parts before values: it determines which subexpressions values contains
             formula = system.with_time_parts(formula)
             names = {**system.face_namespace(axis, side, self.halo), **system.values(self.time)}
-            return Evaluator(names, system.library)(formula)
+            return Evaluator({**names, **fields}, system.library)(formula)
 
         return evaluate
+
+    def _field_on_face(self, index: int, axis: int, side: int) -> tf.Tensor:
+        """Return the values of a field on a face, extrapolated from the interior."""
+        problem = self.system.problem
+        kinds = [pair[0] for pair in problem.boundary.walls[index]]
+        joined = [wall if wall.kind in JOINED else EXTRAPOLATED for wall in kinds]
+        order = problem.discretisation.order
+        values = self.fields[index]
+        return face_values(values, self.grid, axis, side, self.halo, order, joined)
 
     def _value_on_face(
         self, wall: BoundaryCondition, axis: int, side: int, part: str = "value"
@@ -182,7 +206,8 @@ class Differences:
             if known.is_coefficient(expression) and not known.has_position(expression):
                 number = tf.convert_to_tensor(value(expression), self.system.dtype)
                 return lambda m: number
-            padded = self._extended_value(expression, value)
+            sides = argument_sides.transported(problem, expression)
+            padded = self._extended_value(expression, value, sides)
             return advection.cells_at_faces(padded, self.grid, self.halo, axis)
 
         speed, depends_on_u = transport_speed(velocity, u, problem.equation.field_symbols)
@@ -209,8 +234,8 @@ class Differences:
         for axis, points in enumerate(self.grid.points):
             cells = np.arange(points)
             sides = [self.grid.broadcast(axis, cells == last) for last in (0, points - 1)]
-            periodic = self.system.problem.boundary.is_periodic(axis)
-            results.append(None if periodic else [tf.constant(side) for side in sides])
+            joined = self.system.problem.boundary.is_joined(axis)
+            results.append(None if joined else [tf.constant(side) for side in sides])
         return results
 
     def _inner_wall(self, inner: sympy.Expr) -> BoundaryCondition | None:

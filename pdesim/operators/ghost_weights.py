@@ -83,6 +83,35 @@ def ghost_weights(
 
 
 @lru_cache(maxsize=64)
+def slope_weights(spacing: float, known: int) -> tuple[np.ndarray, float]:
+    """Return the weights in ``du/dn = sum_j weights[j]*u[j] + of_face*u(face)`` on a face.
+
+    They are those of the polynomial through the value on the face and the first ``known`` cells.
+    For one known cell, du/dn is ``2*(u(face) - u[0]) / spacing``.
+
+    Returns:
+        ``weights`` and ``of_face``.
+    """
+    half = sympy.Rational(1, 2)
+    places = [sympy.Integer(0), *(j + half for j in range(known))]
+    values = sympy.Matrix([[y**power for power in range(known + 1)] for y in places])
+    # y is the distance from the face inwards, in units of the spacing: du/dn = -du/dy / h
+    inward = np.array(values.inv()[1, :], dtype=float).ravel() / -spacing
+    return inward[1:], float(inward[0])
+
+
+@lru_cache(maxsize=64)
+def face_weights(known: int) -> np.ndarray:
+    """Return the weights of the first ``known`` cells in the value extrapolated to the face.
+
+    For two cells, the value on the face is ``(3*u[0] - u[1]) / 2``.
+    """
+    half = sympy.Rational(1, 2)
+    cells = sympy.Matrix([[(j + half) ** power for power in range(known)] for j in range(known)])
+    return np.array(cells.inv()[0, :], dtype=float).ravel()
+
+
+@lru_cache(maxsize=64)
 def clamped_weights(
     spacing: float, halo: int, known: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

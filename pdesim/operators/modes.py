@@ -98,6 +98,8 @@ def build_modes(grid: Grid, boundary: Boundary, discretisation: Discretisation) 
         seconds = [w for field in boundary.walls for w in field[axis] if w.has_second]
         if not all(condition.repeats for condition in seconds):
             return NoModes(f"no sine or cosine basis satisfies the second conditions along {name}")
+        if "antiperiodic" in pair:
+            return NoModes(f"no Fourier, sine or cosine basis is antiperiodic along {name}")
         if pair not in BASES:
             return NoModes(f"no sine or cosine basis satisfies a Robin condition along {name}")
         if pair[0] != "periodic" and discretisation.order > 2:

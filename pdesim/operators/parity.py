@@ -31,6 +31,16 @@ _ODD_OF_ODD = (
 )  # fmt: skip
 
 
+def is_even_function(node: sympy.Basic) -> bool:
+    """Whether a node is a function f of one argument with f(-x) = f(x)."""
+    return isinstance(node, _EVEN_OF_ODD)
+
+
+def is_odd_function(node: sympy.Basic) -> bool:
+    """Whether a node is a function f of one argument with f(-x) = -f(x)."""
+    return isinstance(node, _ODD_OF_ODD)
+
+
 @dataclass(frozen=True)
 class Symmetry:
     """Parities of the fields about the boundaries of a grid."""

@@ -52,7 +52,7 @@ class Problem:
     @cached_property
     def named(self) -> frozenset[str]:
         """All names in the formulas of the equation and its boundary conditions."""
-        formulas = [*self.equation.all_formulas, *self.boundary.values]
+        formulas = [*self.equation.all_formulas, *self.boundary.formulas]
         formulas += [reduction.inner for reduction in self.boundary.reductions]
         formulas += self.equation.noise.amplitudes
         symbols = set().union(*(formula.free_symbols for formula in formulas))
@@ -286,6 +286,7 @@ def check_problem(problem: Problem) -> None:
     spectral, obstacles = problem.discretisation.is_spectral, problem.mask is not None
     formulas = problem._nested_formulas
     second.check_second(problem.conditions, formulas, spectral, obstacles)
+    second.check_joined(problem.conditions, problem.equation.all_formulas)
     if problem.mask is not None:
         _check_mask(problem, problem.mask)
     if not problem.discretisation.is_spectral or all(problem.boundary.periodic_axes):

@@ -93,6 +93,17 @@ def check_second(
         _check_determined(conditions, formulas)
 
 
+def check_joined(conditions: Conditions, formulas: Sequence[sympy.Expr]) -> None:
+    """Check that inner operators can be continued beyond the ends of axes that are joined.
+
+    Raises:
+        BoundaryError: see :func:`pdesim.operators.translation.continued`.
+    """
+    for axis in filter(conditions.boundary.is_joined, range(conditions.grid.dimensions)):
+        for node in _inner_operators(formulas):
+            conditions.condition(node, axis, 0)
+
+
 def highest_order(formulas: Sequence[sympy.Expr], field: sympy.Symbol, axis: int) -> int:
     """Return the highest order of a field's derivatives along an axis.
 
@@ -185,5 +196,8 @@ def _text(node: sympy.Expr, condition: BoundaryCondition) -> str:
     if condition.kind == "neumann":
         return f"normal derivative of {node} = {condition.value}"
     if condition.kind == "robin":
-        return f"{condition.a:g}*f + {condition.b:g}*df/dn = {condition.value} for f = {node}"
+        a, b = (
+            f"({c})" if isinstance(c, sympy.Expr) else f"{c:g}" for c in (condition.a, condition.b)
+        )
+        return f"{a}*f + {b}*df/dn = {condition.value} for f = {node}"
     return f"{node} extrapolated from the interior"

@@ -10,7 +10,15 @@ from typing import Any
 
 from pdesim.formula.language import AXES, reserved_names
 from pdesim.formula.networks import ACTIVATIONS
-from pdesim.model.boundary_conditions import KINDS, LAPLACIAN, PAIRS, SIDES, build_boundary
+from pdesim.model.boundary_conditions import (
+    KINDS,
+    LAPLACIAN,
+    OTHERWISE,
+    PAIRS,
+    SIDES,
+    WHERE,
+)
+from pdesim.model.boundary_settings import build_boundary
 from pdesim.model.components import KINDS as FIELD_KINDS
 from pdesim.model.equation import Equation
 from pdesim.model.equation_settings import (
@@ -147,7 +155,7 @@ def boundary_schemas() -> dict[str, Schema]:
     robin: Schema = {
         "description": "a*u + b*du/dn = value",
         "type": "object",
-        "properties": {"a": {"type": "number"}, "b": {"type": "number"}, "value": VALUE},
+        "properties": {"a": VALUE, "b": VALUE, "value": VALUE},
         "required": ["a", "b"],
         "additionalProperties": False,
     }
@@ -158,15 +166,22 @@ def boundary_schemas() -> dict[str, Schema]:
         "additionalProperties": False,
         "maxProperties": 1,
     }
-    names = {"enum": [*(kind for kind in KINDS if kind != "robin"), *PAIRS]}
+    valued = {**values, "robin": robin, "absorbing": VALUE}
+    without = {kind: {"const": 0} for kind in KINDS if kind not in valued}
+    names = {"enum": [*(kind for kind in KINDS if kind not in ("robin", "absorbing")), *PAIRS]}
     named = {"anyOf": [names, {"$ref": "#/$defs/Interpolation"}]}
     condition: Schema = {
         "type": ["object", "null"],
-        "properties": {"periodic": {"const": 0}, **values, "robin": robin, LAPLACIAN: second},
+        "properties": {
+            **without, **valued, LAPLACIAN: second,
+            WHERE: {"description": "the part of the side", "type": "string"},
+            OTHERWISE: {"$ref": "#/$defs/Condition"},
+        },
         "additionalProperties": False,
         "minProperties": 1,
-        "maxProperties": 2,
-    }
+        "maxProperties": 3,
+        "dependentRequired": {WHERE: [OTHERWISE], OTHERWISE: [WHERE]},
+    }  # fmt: skip
     sides: Schema = {
         "type": "object",
         "properties": {side: {"$ref": "#/$defs/Condition"} for side in SIDES},

@@ -123,10 +123,10 @@ def incompatibility(name: str, problem: Problem) -> str | None:
         return "it needs an equation without scalars (equation.scalars)"
     if method.family == "implicit" and not _is_linear(problem):
         return "it needs an equation that is linear in its fields"
-    if method.family == "implicit" and problem.boundary.reductions:
+    if method.family == "implicit" and problem.boundary.depends_on_fields:
         return "it needs boundary values that do not depend on the fields"
-    if method.family == "symplectic" and partition(problem.equation) is None:
-        return "it needs positions and momenta (u' = w, w' = force(u) - damping*w)"
+    if method.family == "symplectic":
+        return _why_not_symplectic(problem)
     if name == "exact":
         return _why_not_exact(problem)
     return None
@@ -141,6 +141,16 @@ def _noise_reason(method: Method, problem: Problem) -> str | None:
     return why_not(method.name, noise)
 
 
+def _why_not_symplectic(problem: Problem) -> str | None:
+    parts = partition(problem.equation)
+    if parts is None:
+        return "it needs positions and momenta (u' = w, w' = force(u) - damping*w)"
+    momenta = {problem.equation.field_symbols[index] for index in parts.momenta}
+    if any(value.free_symbols & momenta for value in problem.boundary.values):
+        return "it needs boundary values that do not depend on the momenta"
+    return None
+
+
 def _why_not_exact(problem: Problem) -> str | None:
     if problem.equation.constraints:
         return "it needs an equation without constraints (equation.solve)"
@@ -149,7 +159,9 @@ def _why_not_exact(problem: Problem) -> str | None:
             return "it needs a linear equation with constant coefficients"
         if TIME in term.free_symbols:
             return "it needs a source that does not depend on time"
-    if problem.boundary.reductions or any(c.is_time_dependent for c in problem.boundary.all_walls):
+    if problem.boundary.depends_on_fields or any(
+        c.is_time_dependent for c in problem.boundary.all_walls
+    ):
         return "it needs boundary values that do not change"
     return None
 

@@ -13,6 +13,8 @@ from pdesim.operators.ghost_weights import clamped_weights, extrapolation_points
 from pdesim.operators.problem import Problem
 from pdesim.operators.schemes import Discretisation
 
+#: a given value on the face
+HELD_VALUE = BoundaryCondition("dirichlet", 1.0, 0.0)
 #: number of cells of the one-dimensional model of an axis
 POINTS = 24
 
@@ -26,7 +28,7 @@ def stiffest_mode(problem: Problem, axis: int) -> float:
     the largest eigenvalue of the fourth difference with these conditions.
     """
     grid, scheme = problem.grid, problem.discretisation
-    if scheme.is_spectral or problem.boundary.is_periodic(axis):
+    if scheme.is_spectral or problem.boundary.is_joined(axis):
         return 0.0
     points = min(grid.points[axis], POINTS)
     line = _Line(scheme, Grid((points,), (points * grid.spacing[axis],), (0.0,)))
@@ -81,6 +83,9 @@ class _Line:
         return np.vstack([lower, rows, upper])
 
     def _weights(self, condition: BoundaryCondition, halo: int) -> np.ndarray:
+        if condition.is_general:
+            # with a and b of the same sign, no mode is stiffer than with a given value on the face
+            condition = HELD_VALUE
         known = extrapolation_points(self.order, self.points, condition.is_clamped)
         if condition.is_clamped:
             return clamped_weights(self.spacing, halo, known)[0]

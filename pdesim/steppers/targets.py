@@ -243,7 +243,7 @@ def _time_dependent(problem: Problem) -> Iterator[sympy.Expr]:
     """
     equation, reductions = problem.equation, problem.boundary.reductions
     fields = equation.state_symbols | {reduction.symbol for reduction in reductions}
-    values = problem.boundary.values
+    values = problem.boundary.formulas
     seen: set[sympy.Basic] = set()
     waiting: list[sympy.Basic] = [*equation.all_formulas, *values, *(r.inner for r in reductions)]
     while waiting:

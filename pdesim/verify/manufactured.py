@@ -15,7 +15,7 @@ from pdesim.errors import BoundaryError, ConfigError
 from pdesim.formula import Evaluator, Reduction, derivative
 from pdesim.formula import language as lang
 from pdesim.formula.language import TIME
-from pdesim.model.boundary_conditions import Boundary, BoundaryCondition
+from pdesim.model.boundary_conditions import JOINED, Boundary, BoundaryCondition
 from pdesim.model.grid import Grid
 from pdesim.model.obstacles import Mask
 from pdesim.operators.conditions import INSIDE
@@ -115,7 +115,7 @@ def manufacture(problem: Problem, duration: float, case: str | None = None) -> M
     )
     boundary = problem.boundary
     if not problem.discretisation.is_spectral:
-        boundary = _boundary_of(solution, boundary, grid)
+        boundary = _boundary_of(solution, boundary, grid, equation.field_symbols)
     changed = equation.with_expressions(formulas, tuple(reductions))
     return Manufactured(replace(problem, equation=changed, boundary=boundary), solution)
 
@@ -156,6 +156,8 @@ def _chosen_solution(problem: Problem, field: int, duration: float, case: str) -
         mean = sympy.Float(float(problem.mask.walls[field].value))
     if problem.equation.fields[field] in problem.equation.constraints:
         mean = sympy.Integer(0)  # operators that map constants to 0 do not determine it
+    if any(pair[0].kind == "antiperiodic" for pair in problem.boundary.walls[field]):
+        mean = sympy.Integer(0)
     if _is_mirrored(problem) and (steady or not _allows_mean(problem, field)):
         mean = sympy.Integer(0)
     # less than a full period, over which the errors of a stepper nearly cancel
@@ -170,10 +172,13 @@ def _phase(field: int, axis: int) -> float:
 def _factor(problem: Problem, field: int, axis: int, jump: Jump | None) -> sympy.Expr:
     """The factor of a manufactured solution along one axis."""
     periodic, phase = problem.boundary.is_periodic(axis), _phase(field, axis)
+    joined = problem.boundary.walls[field][axis][0].kind
     if jump is not None and axis == jump.axis:
         chosen = jump_factor(jump.ratios[field], jump.end_ratios[field], periodic, phase)
-    elif periodic:
-        chosen = sympy.cos(2 * sympy.pi * S + phase)
+    elif joined in JOINED:
+        # the mean of an antiperiodic field is 0
+        waves = 2 if joined == "periodic" else 1
+        chosen = sympy.cos(waves * sympy.pi * S + phase)
     elif _is_mirrored(problem):
         basis = _basis(problem, field, axis)
         wave = sympy.sin if basis.startswith("sine") else sympy.cos
@@ -335,16 +340,27 @@ def differentiate(expression: sympy.Expr, grid: Grid) -> sympy.Expr:
     return carry_out(expression)
 
 
-def _boundary_of(solution: Sequence[sympy.Expr], boundary: Boundary, grid: Grid) -> Boundary:
-    """Boundary conditions of the same kinds, with the values of the solution."""
+def _boundary_of(
+    solution: Sequence[sympy.Expr],
+    boundary: Boundary,
+    grid: Grid,
+    symbols: Sequence[sympy.Symbol],
+) -> Boundary:
+    """Boundary conditions of the same kinds, with the values of the solution.
+
+    Values that contain fields remain, and a formula of position and time is added.
+    """
+    exact = dict(zip(symbols, solution, strict=True))
 
     def condition(old: BoundaryCondition, u: sympy.Expr, axis: int, side: int) -> BoundaryCondition:
-        if old.kind == "periodic":
+        if old.kind in JOINED:
             return old
         x = sympy.Symbol(grid.axes[axis], real=True)
         face = grid.origin[axis] + side * grid.extent[axis]
         outward = (1 if side else -1) * derivative(u, x)
         value = (old.a * u + old.b * outward).subs(x, face)
+        if old.field is not None:
+            value += old.value - old.value.xreplace(exact).subs(x, face)
         slope = None if old.slope is None else outward.subs(x, face)
         inner = old.laplacian and condition(
             old.laplacian, differentiate(lang.operator(lang.LAPLACIAN, u), grid), axis, side

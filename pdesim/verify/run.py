@@ -10,7 +10,7 @@ import numpy as np
 
 from pdesim.errors import BoundaryError, ConfigError, StepperError
 from pdesim.formula import language as lang
-from pdesim.model.boundary_conditions import build_boundary
+from pdesim.model.boundary_settings import build_boundary
 from pdesim.operators import build_discretisation
 from pdesim.operators.linearisation import Linearisation
 from pdesim.operators.problem import Problem, check_problem, with_nested_derivatives

@@ -21,7 +21,8 @@ def supports(problem: Problem) -> bool:
     """Whether a problem can be computed on flat arrays.
 
     This requires ``operators=stencil``. Nested operators, ``advect``, reductions, convolutions,
-    constraints and networks are not supported. If an axis is not periodic, the ghost cells of the
+    constraints, networks, general conditions
+    and antiperiodic fields are not supported. If an axis is not periodic, the ghost cells of the
     arguments of operators must follow from those of the fields, and the harmonic mean is not
     supported.
     """
@@ -29,6 +30,7 @@ def supports(problem: Problem) -> bool:
     nodes = [node for f in equation.formulas for node in lang.operators_in(f)]
     fluxes = [node for node in nodes if lang.has_flux_form(lang.word_of(node))]
     periodic = all(problem.boundary.periodic_axes)
+    axes = [a for a, wraps in enumerate(problem.boundary.periodic_axes) if not wraps]
     return (
         problem.discretisation.name == "stencil"
         and not equation.networks
@@ -36,6 +38,8 @@ def supports(problem: Problem) -> bool:
         and not has_advection(*equation.formulas)
         and not equation.constraints
         and not (equation.reductions or problem.boundary.reductions)
+        and not problem.boundary.general
+        and (periodic or not any(map(problem.boundary.is_joined, axes)))
         and not any(lang.operators_in(part) for node in nodes for part in node.args)
         and bool(nodes)
         and (periodic or argument_sides.all_are_pointwise(problem))
