@@ -81,7 +81,7 @@ def equation_schema() -> Schema:
             VALUE,
             {
                 "type": "object",
-                "properties": dict.fromkeys(TERM_KEYS, {"type": ["string", "number", "null"]}),
+                "properties": {key: {"type": ["string", "number", "null"]} for key in TERM_KEYS},
                 "additionalProperties": False,
             },
         ]},

@@ -9,6 +9,7 @@ import sympy
 from pdesim.formula import language as lang
 from pdesim.model.equation import Equation
 from pdesim.operators.problem import Problem
+from pdesim.steppers import METHODS
 from pdesim.steppers.symplectic import partition
 
 
@@ -103,4 +104,9 @@ CASES = (
     ("equation=keller_segel", "grid=[32,32]"),
     ("equation=schroedinger", "grid=[32,32]"),
     _custom("aggregation", _AGGREGATION),
+    ("equation=kpz", "grid=[32]"),
+    ("equation=stochastic_gray_scott", "grid=[32]"),
+    *(_custom("geometric_brownian_motion", "-u", "+equation.noise={u: '0.5*u'}", "initial.u=1",
+              "domain.extent=[32]", "time.end=1", f"stepper={name}")
+      for name, method in METHODS.items() if method.family == "stochastic"),
 )  # fmt: skip

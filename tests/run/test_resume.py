@@ -84,6 +84,7 @@ def pairs():
         ("equation=gray_scott", "operators=spectral"),
         ("equation=heat", "operators=stencil"),
         ("equation=wave", "operators=stencil"),
+        ("equation=stochastic_gray_scott", "operators=stencil"),
     )
     for stepper, words in steppers_with_problems(problems):
         yield pytest.param(stepper, words, id=stepper)

@@ -132,7 +132,7 @@ def test_the_path_does_not_depend_on_the_frames(evolve):
 
 WALK = ("equation=custom", "equation.rhs={u: '0.1*laplacian(u) + a*u - u**3'}", "+equation.a=1",
         "equation.noise={u: {amplitude: '0.1 + 0.2*u', length: 0.1}}", "grid=[16,12]",
-        "initial={u: '0.1*random_normal(1)'}", "time.end=2", "time.dt=0.01",
+        "initial={u: '0.1*random_normal(1)'}", "time.end=2", "time.dt=0.008",
         "output.frames=4")  # fmt: skip
 
 
@@ -285,3 +285,20 @@ def test_milstein_refuses_noise_that_mixes_fields():
     with pytest.raises(StepperError, match="the noise of u depends on v"):
         make_plan("equation=custom", "equation.rhs={u: '-u', v: '-v'}", "initial={u: 1, v: 1}",
                   "equation.noise={u: 'v', v: 1}", "grid=32", "stepper=milstein")  # fmt: skip
+
+
+def test_kpz_interfaces_in_one_dimension_have_the_roughness_exponent_one_half(placement):
+    """Stationary height differences grow as r**(1/2) (Kardar, Parisi, Zhang, PRL 56 (1986) 889)."""
+    from pdesim.engine.simulation import Simulation
+
+    plans = [
+        make_plan("equation=kpz", "grid=[128]", "domain.extent=[128]", "time.end=1500",
+                  "time.dt=0.05", "output.frames=30", f"seed={seed}")
+        for seed in range(6)
+    ]  # fmt: skip
+    frames = list(Simulation(plans, placement, measures=False).frames())
+    heights = np.stack([frame.state[:, 0] for frame in frames[10:]]).astype(float)
+    distances = np.array([1, 2, 4, 8])
+    growth = [np.sqrt(((heights - np.roll(heights, r, -1)) ** 2).mean()) for r in distances]
+    exponent = np.polyfit(np.log(distances), np.log(growth), 1)[0]
+    assert exponent == pytest.approx(0.5, abs=0.05)
