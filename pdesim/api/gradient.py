@@ -37,8 +37,9 @@ class Gradient:
     Attributes:
         value: the loss.
         gradient: the derivative for each name in ``wrt``: a number for a parameter, an array of the
-            grid's shape for an initial state, a list of arrays for the weights of a network.
-        frames: the frames of each field, ``(time, y, x)`` in 2-D.
+            grid's shape for an initial state (a number for a scalar), a list of arrays for the
+            weights of a network.
+        frames: the frames of each field, ``(time, y, x)`` in 2-D, and ``(time,)`` for a scalar.
         times: the times of the frames.
         steps: the number of time steps.
     """
@@ -116,7 +117,7 @@ class ForwardModel:
     @property
     def initial(self) -> dict[str, np.ndarray]:
         """The initial state of the settings."""
-        return dict(zip(self.fields, self._plan.state, strict=True))
+        return self._plan.problem.by_name(self._plan.state)
 
     def frames(
         self,
@@ -139,7 +140,7 @@ class ForwardModel:
 
         frames = Simulation(plan, placement, measures=False).frames()
         states = [frame.state.copy() for frame in frames]
-        return dict(zip(self.fields, np.stack(states, axis=1), strict=True))
+        return plan.problem.by_name(np.stack(states, axis=1))
 
     def gradient(
         self,
@@ -164,7 +165,7 @@ class ForwardModel:
         def of_states(states: tf.Tensor) -> tf.Tensor:
             values = tf.unstack(states, axis=1)
             time = tf.constant(self.times, tf.float64)
-            value = loss({"time": time, **dict(zip(self.fields, values, strict=True))})
+            value = loss({"time": time, **plan.problem.by_name(values)})
             return _scalar(value)
 
         names = tuple(name for group in wanted.values() for name in group)
@@ -174,13 +175,14 @@ class ForwardModel:
         for name in wrt:
             section, _, key = name.partition(".")
             if section == "initial":
-                gradient[name] = fields[key]
+                is_scalar = key in plan.equation.scalars
+                gradient[name] = float(np.sum(fields[key])) if is_scalar else fields[key]
             elif section == "networks":
                 gradient[name] = [result.parameters[part] for part in wanted[name]]
             else:
                 through_initial = self._through_initial(plan, key, result.initial, initial)
                 gradient[name] = float(result.parameters[key]) + through_initial
-        frames = dict(zip(self.fields, np.moveaxis(result.frames, 1, 0), strict=True))
+        frames = plan.problem.by_name(np.moveaxis(result.frames, 1, 0))
         return Gradient(result.value, gradient, frames, self.times, result.steps)
 
     def save_networks(
@@ -225,10 +227,11 @@ class ForwardModel:
         for name, values in (initial or {}).items():
             if name not in self.fields:
                 raise ConfigError(f"the equation has no field {name}", _known(self.fields))
-            if np.shape(values) != state.shape[1:] or not np.isfinite(values).all():
+            shape = () if name in self._plan.equation.scalars else state.shape[1:]
+            if np.shape(values) != shape or not np.isfinite(values).all():
                 raise ConfigError(
                     f"the initial state of {name} has the shape {np.shape(values)}",
-                    f"finite numbers of the shape {state.shape[1:]}",
+                    f"finite numbers of the shape {shape}",
                 )
             state[self.fields.index(name)] = values
         return self._plan.with_values(given, state, self._changed(networks))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import sympy
@@ -57,6 +58,18 @@ class Problem:
         formulas += self.equation.noise.amplitudes
         symbols = set().union(*(formula.free_symbols for formula in formulas))
         return frozenset(symbol.name for symbol in symbols)
+
+    def by_name(self, values: Any) -> dict[str, Any]:
+        """Return parts of states by name: an array for each field, without axes for each scalar.
+
+        Args:
+            values: an array for each field and scalar, whose last axes are those of the grid.
+        """
+        solid = np.zeros(self.grid.shape, bool) if self.mask is None else self.mask.solid
+        first = tuple(map(int, np.unravel_index(np.argmin(solid), self.grid.shape)))
+        scalars, names = self.equation.scalars, self.equation.fields
+        pairs = zip(names, values, strict=True)
+        return {name: part[(..., *first)] if name in scalars else part for name, part in pairs}
 
     @cached_property
     def constraints(self) -> tuple[Problem, ...]:

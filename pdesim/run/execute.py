@@ -348,7 +348,7 @@ class _Batch:
     def _is_stopped_by_callback(self, run: MemberRun, time: float, state: np.ndarray) -> bool:
         if self.options.callback is None:
             return False
-        fields = dict(zip(run.job.plan.equation.fields, state, strict=True))
+        fields = run.job.plan.problem.by_name(state)
         try:
             answer = self.options.callback(time, fields)
         except KeyboardInterrupt:
