@@ -149,18 +149,18 @@ def check_convolutions(problem: Problem) -> None:
 
     Raises:
         BoundaryError: for an axis that is not periodic, and for obstacles.
-        ConfigError: for steady problems, constraints and iterated maps, and for a kernel that is
+        ConfigError: for steady problems and constraints, and for a kernel that is
             infinite or undefined in a cell.
     """
     if not problem.kernels:
         return
     equation, grid = problem.equation, problem.grid
     constrained = bool(kernels_in(equation.constraints.values()))
-    if equation.steady or equation.iterated is not None or constrained:
+    if equation.steady or constrained:
         raise ConfigError(
-            f"{equation.name} contains convolve(...) in "
-            f"{'equation.map' if equation.iterated else 'equation.solve'}",
-            "convolve in the right-hand sides of time derivatives (equation.rhs)",
+            f"{equation.name} contains convolve(...) in equation.solve",
+            "convolve in right-hand sides of time derivatives (equation.rhs) and in maps "
+            "(equation.map)",
         )
     for axis, name in enumerate(grid.axes):
         if not problem.boundary.is_periodic(axis):
