@@ -87,6 +87,13 @@ def build_problem(
     arrays = _arrays(settings, grid, boundary, equation)
     notes += _stretched_images(initial, grid)
     problem = Problem(equation, grid, boundary, scheme, mask, arrays)
+    if resume_from is not None and resume_from.arrays not in ("", problem.checksum):
+        names = ", ".join(f"equation.{name}" for name in arrays)
+        raise ConfigError(
+            f"cannot resume: {names} has other values than when the run was started, because a "
+            "file that it is read from has changed",
+            "the file of the run; or pdesim branch, to continue with other values",
+        )
     check_problem(problem)
     check_arrays(problem)
     check_constraints(problem)
