@@ -17,6 +17,7 @@ from pdesim.model.initial_conditions import InitialConditions, build_initial
 from pdesim.model.iterated_map import COUNT
 from pdesim.model.obstacles import Mask
 from pdesim.model.storage import check_memory
+from pdesim.model.stored_frames import has_cells
 from pdesim.model.unused_parameters import unused_parameters
 from pdesim.operators import build_discretisation
 from pdesim.operators.checks import check_arrays, check_numbers
@@ -86,6 +87,7 @@ def build_problem(
     equation = with_nested_derivatives(equation, boundary, scheme, mask)
     arrays = _arrays(settings, grid, boundary, equation)
     notes += _stretched_images(initial, grid)
+    notes += _interpolated_frames(initial, grid) if resume_from is None else ()
     problem = Problem(equation, grid, boundary, scheme, mask, arrays)
     if resume_from is not None and resume_from.arrays not in ("", problem.checksum):
         names = ", ".join(f"equation.{name}" for name in arrays)
@@ -127,6 +129,20 @@ def _stretched_images(initial: InitialConditions, grid: Grid) -> tuple[str, ...]
             notes.append(
                 f"note: {name} with {width} x {height} pixels is stretched to the domain of "
                 f"{x:g} x {y:g}; {kept} keeps its shape"
+            )
+    return tuple(notes)
+
+
+def _interpolated_frames(initial: InitialConditions, grid: Grid) -> tuple[str, ...]:
+    """Return notes on snapshots of other grids, which are interpolated."""
+    notes = []
+    for name in initial.snapshots:
+        centres = files.read_centres(name, grid.dimensions)
+        if centres is not None and min(map(len, centres)) > 1 and not has_cells(centres, grid):
+            old, new = (" x ".join(map(str, n)) for n in (map(len, centres), grid.points))
+            notes.append(
+                f"note: the frame of {name} with {old} cells is interpolated to the {new} cells of "
+                "this grid"
             )
     return tuple(notes)
 

@@ -115,3 +115,18 @@ def test_refused(folder):
     with pytest.raises(ConfigError, match="contains D"):
         make_plan(*COMMON, "equation.rhs={u: 'divergence(D*gradient(u))'}", FROM_FILE,
                   "boundary=neumann", "operators=spectral")  # fmt: skip
+
+
+def test_a_frame_of_another_grid_is_interpolated_and_the_run_says_so(folder, command):
+    words = ("equation=heat", "domain.extent=[1,1]", "animation=none", "time.end=0.01",
+             "output.frames=1", "boundary=periodic")  # fmt: skip
+    command(*words, "grid=[32,32]", "initial.u='sin(2*pi*x)'", "hydra.run.dir=coarse")
+    start = "initial.u='snapshot(\"coarse/snapshots.h5\", \"u\")'"
+    same = make_plan(*words, "grid=[32,32]", start)
+    finer = make_plan(*words, "grid=[48,40]", start)
+    assert not any("interpolated" in note for note in same.notes)
+    assert [note for note in finer.notes if "32 x 32 cells is interpolated to the 48 x 40" in note]
+    x = (np.arange(48) + 0.5) / 48
+    wave = same.state[0].max() / np.cos(np.pi / 32) * np.sin(2 * np.pi * x)
+    # polynomials through eight cells of a wave of 32 cells, and the rounding of stored float32
+    np.testing.assert_allclose(finer.state[0], np.broadcast_to(wave, (40, 48)), atol=1e-5)
