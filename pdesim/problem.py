@@ -90,9 +90,9 @@ def build_problem(
     notes += _interpolated_frames(initial, grid) if resume_from is None else ()
     problem = Problem(equation, grid, boundary, scheme, mask, arrays)
     if resume_from is not None and resume_from.arrays not in ("", problem.checksum):
-        names = ", ".join(f"equation.{name}" for name in arrays)
+        changed = ", ".join(f"equation.{name}" for name in arrays)
         raise ConfigError(
-            f"cannot resume: {names} has other values than when the run was started, because a "
+            f"cannot resume: {changed} has other values than when the run was started, because a "
             "file that it is read from has changed",
             "the file of the run; or pdesim branch, to continue with other values",
         )

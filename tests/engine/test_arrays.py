@@ -121,7 +121,7 @@ def test_a_frame_of_another_grid_is_interpolated_and_the_run_says_so(folder, com
     words = ("equation=heat", "domain.extent=[1,1]", "animation=none", "time.end=0.01",
              "output.frames=1", "boundary=periodic")  # fmt: skip
     command(*words, "grid=[32,32]", "initial.u='sin(2*pi*x)'", "hydra.run.dir=coarse")
-    start = "initial.u='snapshot(\"coarse/snapshots.h5\", \"u\")'"
+    start = 'initial.u=\'snapshot("coarse/snapshots.h5", "u")\''
     same = make_plan(*words, "grid=[32,32]", start)
     finer = make_plan(*words, "grid=[48,40]", start)
     assert not any("interpolated" in note for note in same.notes)
