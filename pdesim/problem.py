@@ -18,6 +18,7 @@ from pdesim.model.iterated_map import COUNT
 from pdesim.model.obstacles import Mask
 from pdesim.model.scalars import check_initial, scalar_values, with_walls_of_scalars
 from pdesim.model.storage import check_memory
+from pdesim.model.stored_frames import has_cells
 from pdesim.model.unused_parameters import unused_parameters
 from pdesim.operators import build_discretisation
 from pdesim.operators.checks import check_arrays, check_numbers
@@ -93,7 +94,15 @@ def build_problem(
     equation = with_nested_derivatives(equation, boundary, scheme, mask)
     arrays = _arrays(settings, grid, boundary, equation)
     notes += _stretched_images(initial, grid)
+    notes += _interpolated_frames(initial, grid) if resume_from is None else ()
     problem = Problem(equation, grid, boundary, scheme, mask, arrays)
+    if resume_from is not None and resume_from.arrays not in ("", problem.checksum):
+        changed = ", ".join(f"equation.{name}" for name in arrays)
+        raise ConfigError(
+            f"cannot resume: {changed} has other values than when the run was started, because a "
+            "file that it is read from has changed",
+            "the file of the run; or pdesim branch, to continue with other values",
+        )
     check_problem(problem)
     check_arrays(problem)
     check_constraints(problem)
@@ -127,6 +136,20 @@ def _stretched_images(initial: InitialConditions, grid: Grid) -> tuple[str, ...]
             notes.append(
                 f"note: {name} with {width} x {height} pixels is stretched to the domain of "
                 f"{x:g} x {y:g}; {kept} keeps its shape"
+            )
+    return tuple(notes)
+
+
+def _interpolated_frames(initial: InitialConditions, grid: Grid) -> tuple[str, ...]:
+    """Return notes on snapshots of other grids, which are interpolated."""
+    notes = []
+    for name in initial.snapshots:
+        centres = files.read_centres(name, grid.dimensions)
+        if centres is not None and min(map(len, centres)) > 1 and not has_cells(centres, grid):
+            old, new = (" x ".join(map(str, n)) for n in (map(len, centres), grid.points))
+            notes.append(
+                f"note: the frame of {name} with {old} cells is interpolated to the {new} cells of "
+                "this grid"
             )
     return tuple(notes)
 

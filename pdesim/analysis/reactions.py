@@ -143,7 +143,7 @@ def build_reactions(problem: Problem, time: float) -> Reactions:
             "a right-hand side without networks",
         )
     symbols = {s.name for formula in equation.formulas for s in formula.free_symbols}
-    if places := sorted(symbols & _POSITIONS):
+    if places := sorted(symbols & {*_POSITIONS, *equation.arrays}):
         raise ConfigError(
             f"the right-hand side of {equation.name} depends on {' and '.join(places)}: "
             "perturbations of a uniform state are not plane waves",

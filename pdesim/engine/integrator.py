@@ -97,6 +97,9 @@ class Integrator:
         names = self.plans[0].equation.parameters
         values = {name: [p.equation.parameters[name] for p in self.plans] for name in names}
         tensors = self.loop.parameter_tensors(values, self.tensor) | self._noise_arguments()
+        for name in self.plans[0].problem.arrays:
+            cells = [plan.problem.arrays[name] for plan in self.plans]
+            tensors[name] = self.tensor(cells, self.loop.dtype)
         # members of a batch have the networks that are part of their formulas
         return tensors if self.many else tensors | self.loop.network_tensors(self.plans[0].equation)
 

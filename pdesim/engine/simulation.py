@@ -255,6 +255,7 @@ class Simulation:
             carry=at.carry_of(member),
             solid=None if mask is None else mask.solid,
             stages=getattr(plan.stepper, "stages", 0),
+            arrays=plan.problem.checksum,
         )
 
     def relative_time_error(self, member: int = 0) -> dict[str, float]:

@@ -89,7 +89,11 @@ class StepContext:
             axes: the number of axes of a field; 0 for those of the grid.
         """
         axes = axes or self.problem.grid.dimensions
-        shaped = {name: self.per_member(value, axes) for name, value in parameters.items()}
+        arrays = self.problem.equation.arrays
+        shaped = {
+            name: value if name in arrays else self.per_member(value, axes)
+            for name, value in parameters.items()
+        }
         system = MethodOfLines(
             self.problem, self.dtype, self.target.fused, shaped, self.members,
             for_gpu=self.target.for_gpu,

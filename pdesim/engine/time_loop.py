@@ -206,7 +206,8 @@ class TimeLoop:
         """The parameters of the problem itself, for a single run."""
         equation = self.problem.equation
         tensors = self.parameter_tensors(equation.parameters, tf.constant)
-        return tensors | self.network_tensors(equation)
+        arrays = {n: tf.constant(v, self.dtype) for n, v in self.problem.arrays.items()}
+        return tensors | arrays | self.network_tensors(equation)
 
     def network_tensors(self, equation: Equation) -> dict[str, tf.Tensor]:
         """Return the weights of an equation's networks as arguments of programs."""

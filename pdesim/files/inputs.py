@@ -222,6 +222,20 @@ def read_frame(path: str | Path, field: str, time: float | None = None) -> Store
         return StoredFrame(values, centres, found, "mask" in names)
 
 
+def read_centres(path: str | Path, dimensions: int) -> tuple[np.ndarray, ...] | None:
+    """Return the cell centres along each axis, x first, in a snapshot file; None if it has none.
+
+    Raises:
+        OutputError: if the file is missing or cannot be read.
+    """
+    existing = _existing(path)
+    with reading(existing), open_hdf5(existing.resolve()) as file:
+        axes = "xyz"[:dimensions]
+        if not all(isinstance(file.get(axis), h5py.Dataset) for axis in axes):
+            return None
+        return tuple(np.atleast_1d(read_array(file, axis)).astype(float) for axis in axes)
+
+
 def _frame_number(
     file: h5py.File, field: str, time: float | None, path: str | Path
 ) -> tuple[int, float]:

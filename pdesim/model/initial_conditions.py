@@ -66,6 +66,12 @@ class InitialConditions:
         return sorted(literal(n.args[0]) for n in nodes if lang.word_of(n) == "image")
 
     @property
+    def snapshots(self) -> list[str]:
+        """The names of the snapshot files in the formulas."""
+        nodes = set().union(*(formula.atoms(AppliedUndef) for formula in self.formulas))
+        return sorted({literal(n.args[0]) for n in nodes if lang.word_of(n) == "snapshot"})
+
+    @property
     def symbols(self) -> set[sympy.Symbol]:
         """The symbols in the formulas."""
         return set().union(*(formula.free_symbols for formula in self.formulas))

@@ -48,13 +48,9 @@ def on_grid(frame: StoredFrame, grid: Grid, periodic: Sequence[bool], name: str)
                 f"the shape {grid.shape} of the grid; or a file with coordinates",
             )
         return values
-    places = [_places(frame.centres[axis], grid, axis) for axis in range(grid.dimensions)]
-    centres = [np.arange(n) + 0.5 for n in grid.points]
-    if values.shape == grid.shape and all(
-        np.allclose(place, centre, rtol=0, atol=TOLERANCE)
-        for place, centre in zip(places, centres, strict=True)
-    ):
+    if has_cells(frame.centres, grid):
         return values
+    places = [_places(frame.centres[axis], grid, axis) for axis in range(grid.dimensions)]
     if frame.obstacles:
         raise OutputError(
             f"{name} cannot be interpolated to another grid, because the run contains obstacles",
@@ -66,6 +62,16 @@ def on_grid(frame: StoredFrame, grid: Grid, periodic: Sequence[bool], name: str)
         wraps.append(periodic[axis])
         places[axis] = place % cells if periodic[axis] else np.clip(place, 0.5, cells - 0.5)
     return interpolate(values, places, wraps)
+
+
+def has_cells(centres: Sequence[np.ndarray], grid: Grid) -> bool:
+    """Whether a frame with these cell centres, x first, has the cells of a grid."""
+    if tuple(map(len, centres)) != grid.points or min(grid.points) < 2:
+        return False
+    return all(
+        np.allclose(_places(one, grid, axis), np.arange(len(one)) + 0.5, rtol=0, atol=TOLERANCE)
+        for axis, one in enumerate(centres)
+    )
 
 
 def _places(centres: np.ndarray, grid: Grid, axis: int) -> np.ndarray:

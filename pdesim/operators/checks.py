@@ -141,22 +141,25 @@ def check_arrays(problem: Problem) -> None:
     """Check that parameters with one number for each cell are used where they can be evaluated.
 
     Raises:
-        ConfigError: if the problem is not steady, or if an operator is applied to such a parameter
-            or has it as diffusivity.
+        ConfigError: if an operator of a steady problem, one of a constraint, or a spectral one on a
+            domain that is not periodic is applied to such a parameter or has it as diffusivity;
+            and for iterated maps.
     """
     equation = problem.equation
     if not equation.arrays:
         return
     names = ", ".join(f"equation.{name}" for name in equation.arrays)
-    if not equation.steady:
+    if equation.iterated is not None:
         raise ConfigError(
-            f"{names} has one number for each cell, and {equation.name} is not a steady problem",
-            "image, snapshot, dataset and random numbers in the source of a steady problem "
-            "(solve), or in initial states",
-            "a field whose right-hand side is 0 and whose initial state is this formula",
+            f"{names} has one number for each cell, and {equation.name} is an iterated map",
+            "image, snapshot, dataset and random numbers in equations, or in initial states",
+            "a field that the map does not change, and whose initial state is this formula",
         )
     symbols = {sympy.Symbol(name, real=True) for name in equation.arrays}
-    for node in (node for f in equation.all_formulas for node in lang.operators_in(f)):
+    spectral = problem.discretisation.is_spectral and not all(problem.boundary.periodic_axes)
+    solved = [] if equation.steady else [*equation.constraints.values()]
+    formulas = equation.all_formulas if equation.steady or spectral else solved
+    for node in (node for f in formulas for node in lang.operators_in(f)):
         if used := symbols & node.free_symbols:
             raise ConfigError(
                 f"{node} contains {used.pop()}, which has one number for each cell",

@@ -33,6 +33,7 @@ from pdesim.formula import derivative
 from pdesim.formula import language as lang
 from pdesim.formula.nodes import jumps
 from pdesim.model.boundary_conditions import (
+    CONSTANT,
     CONTINUED,
     EXTRAPOLATED,
     Boundary,
@@ -64,12 +65,15 @@ class Conditions:
     Args:
         own: names of parameters and fields, which take precedence over coordinates of the same
             name.
+        arrays: the symbols of parameters with one number for each cell. Beyond boundaries, a
+            coefficient that contains one has the value of the cell at the face.
     """
 
     grid: Grid
     boundary: Boundary
     fields: Sequence[sympy.Symbol]
     own: frozenset[str]
+    arrays: frozenset[sympy.Symbol] = frozenset()
     _memo: dict = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -96,7 +100,8 @@ class Conditions:
 
     def has_position(self, expression: sympy.Basic) -> bool:
         names = {*self.grid.axes, "r"} - self.own
-        return any(symbol.name in names for symbol in expression.free_symbols)
+        symbols = expression.free_symbols
+        return bool(symbols & self.arrays) or any(symbol.name in names for symbol in symbols)
 
     def is_coefficient(self, expression: sympy.Basic) -> bool:
         """Whether an expression depends only on position, time and parameters."""
@@ -137,6 +142,8 @@ class Conditions:
             return continued(node, self.fields, self.boundary, axis)
         if node in self.fields:
             return self.boundary.walls[self.fields.index(node)][axis][side]
+        if self.is_coefficient(node) and node.free_symbols & self.arrays:
+            return CONSTANT
         clamped = self.is_clamped(node, axis, side)
         if clamped and self.normal_order(node, axis) >= 2:
             inner = node.args[-1]
@@ -240,7 +247,8 @@ class Conditions:
     ) -> sympy.Expr | None:
         key = (what, expression, axis, side)
         if key not in self._memo:
-            result = find(self.with_coordinates(expression), axis, side)
+            known = not expression.free_symbols & self.arrays
+            result = find(self.with_coordinates(expression), axis, side) if known else None
             if result is not None and result.has(
                 sympy.nan, sympy.zoo, sympy.oo, -sympy.oo, sympy.I
             ):

@@ -17,6 +17,7 @@ from pdesim.model.boundary_conditions import (
     EXTRAPOLATED,
     JOINED,
     NO_FLUX,
+    PERIODIC,
     Boundary,
     BoundaryCondition,
 )
@@ -61,8 +62,21 @@ class Differences:
         namespace = {**system.namespace(0), **self.numbers}
         self.value = Evaluator({**namespace, **names}, system.library, self._apply)
         self._padded: dict[sympy.Expr, tf.Tensor] = {}
-        around = {**system.namespace(self.halo), **self.numbers}
+        around = {**system.namespace(self.halo), **self.numbers, **self._extended_arrays(formulas)}
         self.on_extended = Evaluator({**around, **self.extended}, system.library)
+
+    def _extended_arrays(self, formulas: Sequence[sympy.Expr]) -> dict[str, tf.Tensor]:
+        """Return parameters with one number for each cell, with ghost cells on periodic domains.
+
+        With other boundaries, expressions with such parameters are evaluated from their atoms.
+        """
+        if not all(self.system.problem.boundary.periodic_axes):
+            return {}
+        symbols = [sympy.Symbol(n, real=True) for n in self.system.problem.equation.arrays]
+        inside = [s for s in symbols if any(_fields_inside_operators(f, [s]) for f in formulas)]
+        walls = [(PERIODIC, PERIODIC)] * self.grid.dimensions
+        values = {symbol.name: self.numbers[symbol.name] for symbol in inside}
+        return {n: self._extend(v, walls, self._value_on_face) for n, v in values.items()}
 
     def _field(self, index: int) -> tf.Tensor:
         name = self.system.problem.equation.fields[index]

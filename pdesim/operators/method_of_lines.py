@@ -395,5 +395,4 @@ def parameter_tensors(problem: Problem, dtype: tf.DType) -> dict[str, tf.Tensor]
 
     Those with one number for each cell have the shape of the grid.
     """
-    values = {**problem.parameters, **problem.arrays}
-    return {name: tf.constant(value, dtype) for name, value in values.items()}
+    return {name: tf.constant(value, dtype) for name, value in problem.values.items()}

@@ -5,6 +5,7 @@ This module does not import TensorFlow.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -49,6 +50,20 @@ class Problem:
     @property
     def parameters(self) -> Mapping[str, float]:
         return self.equation.parameters
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The values of all parameters: numbers, and arrays with one number for each cell."""
+        return {**self.parameters, **self.arrays}
+
+    @cached_property
+    def checksum(self) -> str:
+        """The SHA-256 of the parameters with one number for each cell; empty if there are none."""
+        digest = hashlib.sha256()
+        for name, values in sorted(self.arrays.items()):
+            digest.update(f"{name} {values.shape} ".encode())
+            digest.update(np.ascontiguousarray(values, "<f8").tobytes())
+        return digest.hexdigest() if self.arrays else ""
 
     @cached_property
     def named(self) -> frozenset[str]:
@@ -159,7 +174,8 @@ class Problem:
     def conditions(self) -> Conditions:
         """The boundary conditions of expressions, derived from those of the fields."""
         own = frozenset((*self.equation.fields, *self.parameters, *self.equation.networks))
-        return Conditions(self.grid, self.boundary, self.equation.field_symbols, own)
+        arrays = frozenset(sympy.Symbol(name, real=True) for name in self.equation.arrays)
+        return Conditions(self.grid, self.boundary, self.equation.field_symbols, own, arrays)
 
     @property
     def assumed_conditions(self) -> list[str]:

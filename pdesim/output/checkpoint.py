@@ -67,6 +67,8 @@ class Checkpoint:
         solid: True inside obstacles, shape ``grid.shape``; None without obstacles.
         stages: number of stages of a stabilised method; 0 in files of version 0.1.0, in which it is
             that of the settings.
+        arrays: the checksum of the parameters with one number for each cell
+            (:attr:`pdesim.operators.problem.Problem.checksum`); empty if there are none.
     """
 
     stepper: str
@@ -91,6 +93,7 @@ class Checkpoint:
     carry: tuple[np.ndarray, ...]
     solid: np.ndarray | None = None
     stages: int = 0
+    arrays: str = ""
 
 
 _TYPES = {"int": int, "float": int | float, "str": str}
@@ -154,7 +157,7 @@ def read_checkpoint(path: Path) -> tuple[Checkpoint, str]:
             intact = file.attrs["digest"] == _digest(numbers, settings, arrays)
         if not intact:
             raise OutputError(f"{path} is damaged: its contents do not match its checksum")
-        known = {"stages": 0, **json.loads(numbers)}
+        known = {"stages": 0, "arrays": "", **json.loads(numbers)}
         values = {name: known[name] for name in _NUMBERS}
         carry = tuple(arrays[name] for name in names if name.startswith("carry_"))
         solid = arrays["solid"].astype(bool) if "solid" in arrays else None

@@ -64,6 +64,12 @@ def _check_equation(problem: Problem) -> None:
             f"{reductions[0]}(...) is a number of the whole domain",
             "formulas without mean, integral, and max or min of one argument",
         )
+    if equation.arrays:
+        raise _refuse(
+            problem,
+            f"equation.{next(iter(equation.arrays))} has one number for each cell",
+            "parameters that are numbers or formulas",
+        )
     if problem.kernels:
         raise _refuse(
             problem,
@@ -126,7 +132,7 @@ def _check_boundary(problem: Problem) -> None:
     for name, walls in zip(equation.fields, boundary.walls, strict=True):
         for axis, pair in zip(problem.grid.axes, walls, strict=True):
             for wall in pair:
-                if wall.kind == "robin" or wall.is_clamped:
+                if wall.kind in ("robin", "antiperiodic") or wall.is_clamped:
                     raise BoundaryError(
                         f"pdesim play does not support the boundary condition {wall.name} of "
                         f"{name} along {axis}",

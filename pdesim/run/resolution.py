@@ -166,7 +166,7 @@ def _states(plan: Plan) -> dict[str, Any]:
     flat = state.reshape(len(state), -1).astype(float)
     spread = np.linspace(0, flat.shape[1] - 1, CELLS).astype(int)
     cells = np.unique([*spread, *(i for f in flat for i in (f.argmin(), f.argmax()))])
-    places = grid.namespace(grid.coordinates(), problem.named)
+    places = {**grid.namespace(grid.coordinates(), problem.named), **problem.arrays}
 
     def column(values: Any) -> np.ndarray:
         return np.broadcast_to(values, grid.shape).reshape(-1)[cells][:, np.newaxis]

@@ -37,7 +37,7 @@ def with_solved_fields(problem: Problem, state: np.ndarray, time: float) -> np.n
         state[own] = 0.0
         names = {
             **grid.namespace(grid.coordinates(), problem.named),
-            **problem.parameters,
+            **problem.values,
             "t": time,
             **dict(zip(equation.fields, state, strict=True)),
         }

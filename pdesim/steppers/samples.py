@@ -91,6 +91,7 @@ def reactions_are_slow(problem: Problem, state: np.ndarray, dt: float) -> bool:
     names: dict[str, Any] = dict(problem.parameters)
     for name, values in (
         *grid.namespace(grid.coordinates(), problem.named).items(),
+        *problem.arrays.items(),
         *zip(problem.equation.fields, state, strict=True),
     ):
         here = np.ndim(values) == grid.dimensions

@@ -199,7 +199,7 @@ def _sample(
     equation, grid = problem.equation, problem.grid
     everywhere = {
         **grid.namespace(grid.coordinates(), problem.named),
-        **problem.parameters,
+        **problem.values,
         "t": time,
         **dict(zip(equation.fields, state, strict=True)),
     }

@@ -67,8 +67,8 @@ def verify_plan(plan: Plan) -> Iterator[Row]:
     noisy, plan = plan, without_noise(plan)
     problem = plan.problem
     name, boundary = describe_equation(problem), describe_boundary(problem)
+    check_other_grids(problem)
     if problem.equation.steady:
-        check_other_grids(problem)
         yield row_of(name, boundary, "space", measure_steady(problem, _solver(plan)))
         return
     for case in cases_of(problem):

@@ -3,6 +3,7 @@ side; outflow and absorbing sides."""
 
 from __future__ import annotations
 
+import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -224,3 +225,18 @@ def test_other_parts_that_cannot_say_so():
         make_plan("equation=heat", "grid=[16]", "boundary=neumann", flux, "operators=spectral")
     with pytest.raises(StepperError, match="boundary values with fields"):
         make_plan("equation=poisson", "grid=[16,16]", "boundary=dirichlet", flux)
+
+
+def test_resume_is_exact(command, tmp_path, monkeypatch):
+    """The conditions are evaluated again from the settings: nothing else belongs to the state."""
+    words = ("equation=heat", "grid=[16,16]", "domain.extent=[1,1]", "boundary=neumann",
+             "boundary.x={lower: {where: 'y < 0.5', neumann: '-u**2', otherwise: "
+             "{robin: {a: '1 + y', b: 1, value: 'sin(t)'}}}, upper: outflow}",
+             "boundary.y=antiperiodic",
+             "output.every=0.005", "output.frames=null", "animation=none")  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    command(*words, "hydra.run.dir=whole", "time.end=0.02")
+    command(*words, "hydra.run.dir=half", "time.end=0.01")
+    command("resume", "half", "time.end=0.02")
+    with h5py.File("whole/snapshots.h5") as whole, h5py.File("half/snapshots.h5") as half:
+        np.testing.assert_array_equal(half["u"], whole["u"])

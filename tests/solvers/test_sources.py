@@ -104,7 +104,8 @@ def test_random_sources_depend_on_the_seed_alone(placement):
          r"d_dx\(source\) contains source"),
         (["equation.solve={u: 'divergence(source*gradient(u)) + 1'}",
           source('1 + image("charge.png")')], ConfigError, "not as a diffusivity"),
-        (["equation=heat", "equation.D='image(\"charge.png\")'"], ConfigError, "not a steady"),
+        (["equation=heat", "equation.D='image(\"charge.png\")'", "operators=spectral",
+          "equation.rhs={u: 'divergence(D*gradient(u))'}"], ConfigError, "not as a diffusivity"),
     ],
 )  # fmt: skip
 def test_refused(folder, words, error, message):

@@ -21,7 +21,7 @@ def supports(problem: Problem) -> bool:
     """Whether a problem can be computed on flat arrays.
 
     This requires ``operators=stencil``. Nested operators, ``advect``, reductions, convolutions,
-    constraints, networks, general conditions
+    constraints, networks, arrays as parameters, general conditions
     and antiperiodic fields are not supported. If an axis is not periodic, the ghost cells of the
     arguments of operators must follow from those of the fields, and the harmonic mean is not
     supported.
@@ -34,6 +34,7 @@ def supports(problem: Problem) -> bool:
     return (
         problem.discretisation.name == "stencil"
         and not equation.networks
+        and not equation.arrays
         and not problem.kernels
         and not has_advection(*equation.formulas)
         and not equation.constraints
