@@ -104,7 +104,7 @@ def test_order_in_time_of_implicit_steppers(orders, stepper, walls):
 
 @pytest.mark.parametrize(
     "equation",
-    ["burgers", "cahn_hilliard", "fitzhugh_nagumo", "lenia", "neural_field",
+    ["burgers", "cahn_hilliard", "fitzhugh_nagumo", "neural_field",
      *(pytest.param(name, marks=pytest.mark.slow)
        for name in ("allen_cahn", "brusselator", "kuramoto_sivashinsky", "swift_hohenberg"))],
 )  # fmt: skip
