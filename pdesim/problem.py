@@ -46,12 +46,12 @@ def build_problem(
         PdesimError: for invalid settings.
     """
     grid = build_grid(settings)
-    equation = build_equation(settings.equation, grid.axes, name)
+    equation = build_equation(settings.equation, grid.axes, name, grid.metric)
     check_memory(grid, equation, settings)
     symbols = equation.parameter_symbols
     names = {**symbols, **equation.constant_values}
     conditions = with_boundary_of_parts(settings.boundary, equation.declared)
-    boundary = build_boundary(conditions, equation.fields, grid, names)
+    boundary = build_boundary(conditions, equation.fields, grid, names, radial_parts(equation))
     boundary = mark_mirrors(boundary, equation, grid)
     start = dict(settings.initial)
     if equation.iterated is not None and COUNT in equation.fields:
@@ -59,7 +59,9 @@ def build_problem(
     # solved fields follow from the others
     start = {name: text for name, text in start.items() if name not in equation.solved_names}
     start |= dict.fromkeys(equation.constraints, 0)
-    initial = build_initial(start, equation.fields, grid.axes, names, declared=equation.declared)
+    initial = build_initial(
+        start, equation.fields, grid.axes, names, declared=equation.declared, metric=grid.metric
+    )
     elsewhere = {symbol.name for symbol in boundary.symbols | initial.symbols}
     elsewhere |= names_in(settings.domain.mask or "")
     notes = unused_parameters(settings.equation, elsewhere)
@@ -90,6 +92,11 @@ def build_problem(
     check_constraints(problem)
     check_numbers(problem, settings.device.precision)
     return problem, initial, notes
+
+
+def radial_parts(equation: Equation) -> tuple[str, ...]:
+    """Return the first components of vector fields, which are odd about an axis of symmetry."""
+    return tuple(one.parts[0] for one in equation.declared if one.kind == "vector")
 
 
 def initial_values(
@@ -157,6 +164,6 @@ def _mask(
         )
     symbols = equation.parameter_symbols
     text = f"where({text}, 1, 0)" if is_condition(text) else text
-    formula = build_initial({"mask": text}, ("mask",), grid.axes, symbols, "domain")
+    formula = build_initial({"mask": text}, ("mask",), grid.axes, symbols, "domain", metric=grid.metric)
     values = formula.evaluate(grid, boundary.periodic_axes, equation.parameters, settings.seed)
     return Mask(values[0] > 0.5, boundary.obstacle_conditions)

@@ -9,7 +9,7 @@ to the value (a clamped plate), or a condition for laplacian(u).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +18,7 @@ import sympy
 from pdesim.errors import BoundaryError, nearest
 from pdesim.formula import Reduction, Scope, parse, separate_reductions
 from pdesim.formula.language import TIME
+from pdesim.model import coordinate_walls
 from pdesim.model.grid import Grid
 
 SIDES = ("lower", "upper")
@@ -175,7 +176,11 @@ class Boundary:
 
 
 def build_boundary(
-    spec: Mapping, fields: Sequence[str], grid: Grid, parameters: Mapping
+    spec: Mapping,
+    fields: Sequence[str],
+    grid: Grid,
+    parameters: Mapping,
+    odd: Collection[str] = (),
 ) -> Boundary:
     """Build the boundary conditions from the ``boundary`` settings.
 
@@ -196,11 +201,13 @@ def build_boundary(
         fields: the names of the fields.
         grid: the grid.
         parameters: the names that formulas may use in addition to position and time.
+        odd: the radial components of vectors, which are odd about an axis of symmetry.
 
     Raises:
         BoundaryError: for unknown keys, and for an axis that is periodic on one side only.
         FormulaError: for an invalid formula.
     """
+    spec = coordinate_walls.renamed(spec, fields, grid)
     _check_keys(spec, ("default", "mask", *grid.axes, *fields), "boundary")
     for field in fields:
         if field in spec:
@@ -210,10 +217,12 @@ def build_boundary(
                 f"boundary.{field}",
             )
     symbols = {name: sympy.Symbol(name, real=True) for name in (*grid.axes, "t")}
+    symbols |= grid.metric.places() if grid.metric else {}
     scope = Scope(
         {**symbols, **parameters},
         grid.axes,
         reductions=True,
+        metric=grid.metric,
         reduced={name: sympy.Symbol(name, real=True) for name in fields},
         forbidden=dict.fromkeys(fields, "only inside of mean, integral, max and min"),
     )
@@ -221,11 +230,12 @@ def build_boundary(
         tuple(_axis_conditions(spec, field, axis, scope) for axis in grid.axes) for field in fields
     )
     _check_unused(spec, fields, grid.axes, scope)
+    conditions = coordinate_walls.in_coordinates(conditions, spec, fields, grid, odd)
     for number, axis in enumerate(grid.axes):
         kinds = {side.kind == "periodic" for field in conditions for side in field[number]}
         if len(kinds) > 1:
             raise BoundaryError(
-                f"boundary.{axis} is periodic on one side or for one field only",
+                f"boundary.{grid.names[number]} is periodic on one side or for one field only",
                 "both sides of an axis periodic for every field, or none",
             )
     obstacles = tuple(_obstacle_condition(spec, field, scope) for field in fields)

@@ -19,6 +19,7 @@ from pdesim.formula import (
 )
 from pdesim.formula import language as lang
 from pdesim.formula.language import TIME
+from pdesim.formula.metric import in_the_limit
 from pdesim.formula.networks import Network, NetworkSymbol
 from pdesim.formula.values import Value, parts_of
 from pdesim.model.components import Declared
@@ -190,7 +191,7 @@ class Equation:
     def jacobian_of(self, formulas: Iterable[sympy.Expr]) -> sympy.ImmutableMatrix:
         """Return the frozen-coefficient Jacobian of formulas that may contain reductions."""
         complete = tuple(with_reductions(f, self.reductions) for f in formulas)
-        return jacobian(complete, self.field_symbols)
+        return jacobian(tuple(map(in_the_limit, complete)), self.field_symbols)
 
     @property
     def all_formulas(self) -> tuple[sympy.Expr, ...]:

@@ -20,6 +20,7 @@ from pdesim.formula import (
     separate_reductions,
 )
 from pdesim.formula.language import AXES, GENERATORS, TIME, operators_in, reserved_names
+from pdesim.formula.metric import Metric
 from pdesim.formula.networks import NetworkSymbol
 from pdesim.formula.values import Value, parts_of
 from pdesim.model.components import KINDS, Declared, declare, texts_of_parts
@@ -47,13 +48,16 @@ KEYS = (
 FORMULAS = ("rhs", "solve", "map")
 
 
-def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -> Equation:
+def build_equation(
+    spec: Mapping, axes: tuple[str, ...], name: str = "custom", metric: Metric | None = None
+) -> Equation:
     """Build an equation from the ``equation`` settings.
 
     Args:
         spec: the settings.
         axes: the axes of the grid.
         name: the equation's name if the settings do not contain one.
+        metric: the coordinates of the grid (``Grid.metric``).
 
     Raises:
         ConfigError: for missing or contradictory keys, and for invalid names.
@@ -63,7 +67,7 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
     sections = formula_texts(spec)
     texts = {field: text for section in sections.values() for field, text in section.items()}
     key = next(iter(sections))
-    declared = _declared_fields(spec, sections, axes)
+    declared = _declared_fields(spec, sections, metric.names if metric else axes)
     fields = tuple(part for one in declared for part in one.parts)
     solved = _solved_parts(declared, sections)
     counted = (COUNT,) if spec.get("map") and spec.get("escape") is not None else ()
@@ -92,12 +96,13 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
             f"{clash.pop()!r} is both a network and a field or parameter", "different names"
         )
     called = {name: NetworkSymbol(network) for name, network in networks.items()}
-    symbols, arrays = _symbols(axes, declared, values, definitions, called)
+    symbols, arrays = _symbols(axes, declared, values, definitions, called, metric)
     constants = _kernel_constants(axes, values)
     scope = Scope(
-        symbols, axes, operators=True, reductions=True, networks=called, kernels=constants
-    )
-    varying = frozenset(symbols[name] for name in (*place_names(axes), *fields))
+        symbols, axes, operators=True, reductions=True, networks=called, kernels=constants,
+        metric=metric,
+    )  # fmt: skip
+    varying = frozenset(sympy.Symbol(name, real=True) for name in (*place_names(axes), *fields))
     parsed = [
         compact(part, varying)
         for one in declared
@@ -139,7 +144,8 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
         constraints=dict.fromkeys(solved, sympy.S.Zero),
         declared=declared,
     )
-    return with_transport(equation.with_expressions(formulas, reductions) if solved else equation)
+    equation = equation.with_expressions(formulas, reductions) if solved else equation
+    return with_transport(equation, metric)
 
 
 def _declared_fields(
@@ -337,6 +343,7 @@ def _symbols(
     values: Mapping[str, float],
     definitions: Mapping[str, str],
     networks: Mapping[str, NetworkSymbol],
+    metric: Metric | None,
 ) -> tuple[dict[str, Value], dict[str, sympy.Expr]]:
     """Return a mapping from each name to its value, and the formulas of arrays.
 
@@ -346,6 +353,7 @@ def _symbols(
     fields = [part for one in declared for part in one.parts]
     plain = (*place_names(axes), "t", *fields, *values)
     symbols: dict[str, Value] = {name: sympy.Symbol(name, real=True) for name in plain}
+    symbols |= metric.places() if metric else {}
     symbols |= {one.name: one.value for one in declared if one.kind != "real"}
     arrays: dict[str, sympy.Expr] = {}
     waiting = dict(definitions)
@@ -361,7 +369,7 @@ def _symbols(
             else:
                 scope = Scope(
                     symbols, axes, operators=True, reductions=True, networks=networks,
-                    kernels=_kernel_constants(axes, values),
+                    kernels=_kernel_constants(axes, values), metric=metric,
                 )  # fmt: skip
                 symbols[name] = parse_value(text, scope, where)
     return symbols, arrays

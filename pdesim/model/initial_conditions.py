@@ -19,6 +19,7 @@ from pdesim import files
 from pdesim.errors import ConfigError, nearest
 from pdesim.formula import Evaluator, Scope, literal, parse, parse_value
 from pdesim.formula import language as lang
+from pdesim.formula.metric import Metric
 from pdesim.formula.values import parts_of
 from pdesim.model import random_functions
 from pdesim.model.components import Declared
@@ -121,6 +122,7 @@ def build_initial(
     parameters: Mapping,
     section: str = "initial",
     declared: Sequence[Declared] = (),
+    metric: Metric | None = None,
 ) -> InitialConditions:
     """Build an initial state from the ``initial`` settings.
 
@@ -131,6 +133,7 @@ def build_initial(
         parameters: the names that formulas may use in addition to position and time.
         section: the name of the settings for error messages.
         declared: complex and vector fields, whose formulas determine all their real fields.
+        metric: the coordinates of the grid (``Grid.metric``).
 
     Raises:
         ConfigError: for a key that is not a field.
@@ -144,6 +147,7 @@ def build_initial(
                 f"initial.{key} does not name a field of this equation", nearest(key, known)
             )
     symbols = {name: sympy.Symbol(name, real=True) for name in (*place_names(axes), "t")}
+    symbols |= metric.places() if metric else {}
     scope = Scope(
         {**symbols, **parameters},
         axes,

@@ -29,6 +29,7 @@ import sympy
 
 from pdesim.formula import derivative
 from pdesim.formula import language as lang
+from pdesim.formula.metric import CELL
 from pdesim.formula.nodes import jumps
 from pdesim.model.boundary_conditions import (
     CONTINUED,
@@ -88,6 +89,7 @@ class Conditions:
         centre = [o + length / 2 for o, length in zip(grid.origin, grid.extent, strict=True)]
         squares = ((s - c) ** 2 for s, c in zip(x, centre, strict=True))
         substitutions[sympy.Symbol("r", real=True)] = sympy.sqrt(sum(squares))
+        substitutions[CELL] = sympy.Float(grid.spacing[0])
         return expression.xreplace(
             {s: v for s, v in substitutions.items() if s.name not in self.own}
         )

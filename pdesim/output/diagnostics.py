@@ -18,7 +18,10 @@ BLOCK = 2**18
 
 
 def diagnose(
-    values: np.ndarray, cell_volume: float, solid: np.ndarray | None = None
+    values: np.ndarray,
+    cell_volume: float,
+    solid: np.ndarray | None = None,
+    volumes: np.ndarray | None = None,
 ) -> dict[str, float]:
     """Return the quantities ``QUANTITIES`` of a field.
 
@@ -30,7 +33,10 @@ def diagnose(
         cell_volume: volume of a cell.
         solid: boolean array of the shape of ``values``, True inside obstacles, which are excluded;
             None if there are no obstacles.
+        volumes: the volumes of all cells; None if they are equal.
     """
+    if volumes is not None:
+        return _diagnose_unequal(values, volumes, solid)
     flat = np.ravel(values) if solid is None else values[~solid]
     total, squares = _sums(flat)
     return {
@@ -39,6 +45,24 @@ def diagnose(
         "mean": total / flat.size,
         "integral": total * cell_volume,
         "l2": float(np.sqrt(squares * cell_volume)),
+    }
+
+
+def _diagnose_unequal(
+    values: np.ndarray, volumes: np.ndarray, solid: np.ndarray | None
+) -> dict[str, float]:
+    """Return the quantities of a field on cells of unequal volumes."""
+    inside = slice(None) if solid is None else ~solid
+    flat, weights = values[inside].astype(float).ravel(), volumes[inside].ravel()
+    integral = float((flat * weights).sum())
+    with np.errstate(over="ignore"):
+        squares = float((flat**2 * weights).sum())
+    return {
+        "min": float(flat.min()),
+        "max": float(flat.max()),
+        "mean": integral / float(weights.sum()),
+        "integral": integral,
+        "l2": float(np.sqrt(squares)),
     }
 
 
@@ -69,6 +93,7 @@ class DiagnosticsFile:
         keep: when a run is resumed, the number of existing rows to keep, counted from the first.
         solid: boolean array of the shape of the grid, True inside obstacles, which are excluded;
             None if there are no obstacles.
+        volumes: the volumes of all cells; None if they are equal.
 
     Raises:
         OutputError: if the file cannot be written.
@@ -81,8 +106,10 @@ class DiagnosticsFile:
         cell_volume: float,
         keep: int = 0,
         solid: np.ndarray | None = None,
+        volumes: np.ndarray | None = None,
     ) -> None:
         self.path, self.fields, self.cell_volume, self.solid = path, fields, cell_volume, solid
+        self.volumes = volumes
         columns = [f"{field}_{quantity}" for field in fields for quantity in QUANTITIES]
         kept = _complete_rows(path, len(columns) + 2)[:keep] if keep else []
         self.frames = len(kept)
@@ -108,7 +135,8 @@ class DiagnosticsFile:
         Raises:
             OutputError: if the file cannot be written.
         """
-        rows = (diagnose(values, self.cell_volume, self.solid) for values in state)
+        cells = (self.cell_volume, self.solid, self.volumes)
+        rows = (diagnose(values, *cells) for values in state)
         numbers = [f"{row[quantity]:.10g}" for row in rows for quantity in QUANTITIES]
         try:
             self._writer.writerow([index, f"{time:.12g}", *numbers])

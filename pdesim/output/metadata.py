@@ -25,7 +25,7 @@ BRANCH_OF, BRANCHED_AT = "branch_of", "branched_at"
 #: an equation has at most 64 fields on three axes
 LONGEST_BOUNDARY = 2**16
 #: a condition in the attribute ``boundary``, such as ``'u.x': ['dirichlet', 'neumann']``
-_PAIR = r"'(\w+)\.([xyz])':\s*[\[(]'(\w+)',\s*'(\w+)'[\])]"
+_PAIR = r"'(\w+)\.([xyzr])':\s*[\[(]'(\w+)',\s*'(\w+)'[\])]"
 _PAIRS = re.compile(rf"\s*\{{\s*{_PAIR}(?:,\s*{_PAIR})*\s*\}}\s*".replace("'", "['\"]"))
 _ONE_PAIR = re.compile(_PAIR.replace("'", "['\"]"))
 

@@ -106,7 +106,8 @@ def open_recorder(job: Job, worker: Worker) -> Recorder:
         create_snapshots(run.snapshots, layout, attributes)
     writer = SnapshotWriter(run.snapshots, layout)
     diagnostics = DiagnosticsFile(
-        run.diagnostics, plan.equation.fields, plan.grid.cell_volume, writer.frames, layout.mask
+        run.diagnostics, plan.equation.fields, plan.grid.cell_volume, writer.frames, layout.mask,
+        plan.grid.cell_volumes,
     )
     settings_text = fingerprint(load_yaml(job.config_yaml))
     return Recorder(
@@ -150,7 +151,7 @@ def _attributes(plan: Plan, layout: Layout, config_yaml: str) -> dict[str, Any]:
         "equation": equation.text,
         "fields": list(layout.stored),
         "config": config_yaml,
-        "boundary": repr(plan.problem.boundary.describe(equation.fields, plan.grid.axes)),
+        "boundary": repr(plan.problem.boundary.describe(equation.fields, plan.grid.names)),
         **({"second_conditions": "\n".join(second)} if second else {}),
         "seed": settings.seed,
         "precision": settings.device.precision,

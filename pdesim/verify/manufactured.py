@@ -15,6 +15,7 @@ from pdesim.errors import BoundaryError, ConfigError
 from pdesim.formula import Evaluator, Reduction, derivative
 from pdesim.formula import language as lang
 from pdesim.formula.language import TIME
+from pdesim.formula.metric import in_the_limit
 from pdesim.model.boundary_conditions import Boundary, BoundaryCondition
 from pdesim.model.grid import Grid
 from pdesim.model.obstacles import Mask
@@ -102,7 +103,8 @@ def manufacture(problem: Problem, duration: float, case: str | None = None) -> M
     ]
 
     def exact(formula: sympy.Expr) -> sympy.Expr:
-        return differentiate(problem.conditions.with_coordinates(formula).xreplace(fields), grid)
+        limit = in_the_limit(formula)
+        return differentiate(problem.conditions.with_coordinates(limit).xreplace(fields), grid)
 
     reductions = list(equation.reductions)
     for reduction in equation.reductions:  # those of the exact solution are computed on the grid
