@@ -146,6 +146,15 @@ class Grid:
         return {**coordinates, **lengths, "r": np.sqrt(sum(squares))}
 
 
+def equal_steps(coordinates: np.ndarray) -> bool:
+    """Whether neighbouring coordinates have equal distances, up to the rounding of single ones."""
+    steps = np.diff(coordinates.astype(float))
+    if len(steps) < 2:
+        return True
+    rounding = 4 * np.finfo(np.float32).eps * np.abs(coordinates).max()
+    return bool(np.ptp(steps) <= 1e-6 * abs(steps.mean()) + rounding)
+
+
 def square_extents(points: Sequence[int], extent: float) -> tuple[float, ...]:
     """Return the lengths of a domain of square cells, given its length along x."""
     return tuple(extent * n / points[0] for n in points)

@@ -270,7 +270,7 @@ class _Generators:
     def _gaussian(self, axis: int, fraction: float, decay: float) -> np.ndarray:
         """Return exp(-decay*distance**2) along an axis, with one image on either side of it."""
         extent = self.grid.extent[axis]
-        away = self.grid.centres(axis) - self.grid.origin[axis] - fraction * extent
+        away = self.grid.physical_centres(axis) - self.grid.origin[axis] - fraction * extent
         images = (-extent, 0.0, extent) if self.periodic[axis] else (0.0,)
         return sum((np.exp(-decay * (away + image) ** 2) for image in images), np.zeros(()))
 
@@ -369,7 +369,7 @@ class _Generators:
 
     def _distance(self, axis: int, fraction: float) -> np.ndarray:
         extent = self.grid.extent[axis]
-        away = np.abs(self.grid.centres(axis) - self.grid.origin[axis] - fraction * extent)
+        away = np.abs(self.grid.physical_centres(axis) - self.grid.origin[axis] - fraction * extent)
         return np.minimum(away, extent - away) if self.periodic[axis] else away
 
     def _image(self, file: sympy.Symbol, evaluate: Evaluator) -> np.ndarray:

@@ -24,6 +24,7 @@ from pdesim.model.grid import Grid
 from pdesim.model.obstacles import Mask
 from pdesim.operators import second
 from pdesim.operators.conditions import Conditions
+from pdesim.operators.coordinates import check_coordinates
 from pdesim.operators.kernels import check_convolutions
 from pdesim.operators.modes import Modes, NoModes, build_modes
 from pdesim.operators.parity import Lift, Symmetry, build_lift, build_symmetry
@@ -276,6 +277,7 @@ def check_problem(problem: Problem) -> None:
             spectral operators, and for convolutions whose kernel is not finite, or in steady
             problems, constraints and iterated maps.
     """
+    check_coordinates(problem)
     check_convolutions(problem)
     check_transport(problem)
     check_stencils_fit(problem.equation.all_formulas, problem.grid, problem.discretisation)
