@@ -28,11 +28,21 @@ PRESETS: dict[str, Callable[[sympy.Expr], sympy.Expr]] = {
     "tanh": lambda k: (1 + sympy.tanh(k * (2 * S - 1)) / sympy.tanh(k)) / 2,
     "exp": lambda k: (sympy.exp(k * S) - 1) / (sympy.exp(k) - 1),
 }
+#: the same for a radius from 0. The maps are odd, so that smooth functions of the radius are smooth
+#: functions of s, and cells are small at the outer end or, for ``exp(k)``, at the axis
+FROM_AXIS: dict[str, Callable[[sympy.Expr], sympy.Expr]] = {
+    "tanh": lambda k: sympy.tanh(k * S) / sympy.tanh(k),
+    "exp": lambda k: sympy.sinh(k * S) / sympy.sinh(k),
+}
 #: largest k; beyond it, the smallest cell is more than 10^8 times smaller than the largest one
 STRONGEST = 20.0
 EXPECTED = (
     "tanh(k) for small cells at both ends, exp(k) for small cells at the lower end (k > 0) or the "
     "upper end (k < 0), or an increasing formula of s from 0 at s=0 to 1 at s=1"
+)
+EXPECTED_FROM_AXIS = (
+    "tanh(k) for small cells at the outer end, exp(k) for small cells at the axis, or an odd, "
+    "increasing formula of s with the value 1 at s=1, such as '(s + s**3)/2'"
 )
 #: tolerance of the conditions on the ends of a map, a few roundings of its terms
 NEAR = 1e-9
@@ -72,7 +82,9 @@ def build_metric(domain: Domain, grid: Grid) -> Metric | None:
             raise ConfigError(f"domain.stretch.{name} is given twice", "each axis once")
         given[known[name]] = str(text)
     maps = tuple(
-        _map(given[axis], names[axis], grid, axis) if axis in given else None
+        _map(given[axis], names[axis], grid, axis, axis == 0 and geometry in GEOMETRIES)
+        if axis in given
+        else None
         for axis in range(grid.dimensions)
     )
     pairs = zip(grid.origin, grid.extent, strict=True)
@@ -85,9 +97,10 @@ def has_axis(grid: Grid) -> bool:
     return grid.metric is not None and bool(grid.metric.power) and grid.origin[0] == 0
 
 
-def _map(text: str, name: str, grid: Grid, axis: int) -> sympy.Expr:
+def _map(text: str, name: str, grid: Grid, axis: int, is_radius: bool) -> sympy.Expr:
     """Return the physical coordinate as a formula of the computational one."""
-    where = f"domain.stretch.{name}"
+    where, from_axis = f"domain.stretch.{name}", is_radius and grid.origin[0] == 0
+    presets = FROM_AXIS if from_axis else PRESETS
     preset = re.fullmatch(r"\s*(\w+)\s*\(([^s]*)\)\s*", text)
     if preset and preset[1] in PRESETS:
         strength = float(parse(preset[2], Scope({}, ()), where))
@@ -95,18 +108,22 @@ def _map(text: str, name: str, grid: Grid, axis: int) -> sympy.Expr:
             raise ConfigError(
                 f"{where} is {text}", f"{preset[1]}(k) with |k| from 0 to {STRONGEST:g}, not 0"
             )
-        scaled = PRESETS[preset[1]](sympy.Float(strength))
+        scaled = presets[preset[1]](sympy.Float(abs(strength) if from_axis else strength))
     else:
         scaled = parse(text, Scope({"s": S}, ()), where)
-    _check_map(scaled, where, text, grid.points[axis])
+    _check_map(scaled, where, text, grid.points[axis], from_axis)
     fraction = (axis_symbol(axis) - grid.origin[axis]) / grid.extent[axis]
     return grid.origin[axis] + grid.extent[axis] * scaled.xreplace({S: fraction})
 
 
-def _check_map(scaled: sympy.Expr, where: str, text: str, points: int) -> None:
-    """Check that a map increases from 0 to 1, half a cell beyond the ends included."""
+def _check_map(scaled: sympy.Expr, where: str, text: str, points: int, from_axis: bool) -> None:
+    """Check that a map increases from 0 to 1, half a cell beyond the ends included.
+
+    On a radius from 0, it must be odd.
+    """
+    expected = EXPECTED_FROM_AXIS if from_axis else EXPECTED
     if not scaled.free_symbols:
-        raise ConfigError(f"{where} is {text}", EXPECTED)
+        raise ConfigError(f"{where} is {text}", expected)
     with np.errstate(all="ignore"):
         ends = [float(Evaluator({"s": np.float64(s)})(scaled)) for s in (0.0, 1.0)]
         halves = np.arange(-1, 2 * points + 2) / (2 * points)
@@ -114,13 +131,22 @@ def _check_map(scaled: sympy.Expr, where: str, text: str, points: int) -> None:
         places = np.broadcast_to(Evaluator({"s": halves})(scaled), shape)
         slopes = np.broadcast_to(Evaluator({"s": halves})(derivative(scaled, S)), shape)
     if not np.allclose(ends, (0.0, 1.0), rtol=0, atol=NEAR):
-        raise ConfigError(f"{where}={text} maps s=0 to {ends[0]:g} and s=1 to {ends[1]:g}", EXPECTED)
+        raise ConfigError(f"{where}={text} maps s=0 to {ends[0]:g} and s=1 to {ends[1]:g}", expected)
     increases = np.isfinite(slopes).all() and (slopes > 0).all() and (np.diff(places) > 0).all()
     if not increases:
         raise ConfigError(
             f"{where}={text} does not increase everywhere from s=0 to s=1 and half a cell beyond",
-            EXPECTED,
+            expected,
         )
+    if from_axis:
+        with np.errstate(all="ignore"):
+            mirrored = np.broadcast_to(Evaluator({"s": -halves})(scaled), shape)
+        if not np.allclose(mirrored, -places, rtol=0, atol=NEAR):
+            raise ConfigError(
+                f"{where}={text} is not an odd function of s, so that functions that are smooth at "
+                "the axis would not be smooth on the grid",
+                expected,
+            )
 
 
 def is_periodic_map(metric: Metric, grid: Grid, axis: int) -> bool:

@@ -125,11 +125,25 @@ class Conditions:
                 return atom(node)
             if isinstance(node, (sympy.Add, sympy.Mul)):
                 fixed = [a for a in node.args if self.is_coefficient(a) and self.has_position(a)]
+                if fixed and isinstance(node, sympy.Mul) and self.grid.metric is not None:
+                    fixed += [a for a in node.args if lang.word_of_flux(a)]
                 rest = [replace(a) for a in node.args if a not in fixed]
                 return node.func(*rest, atom(node.func(*fixed))) if fixed else node.func(*rest)
             return node.func(*map(replace, node.args))
 
         return replace(expression), {symbol: node for node, symbol in symbols.items()}
+
+    def _flux_of_coordinates(self, node: sympy.Expr) -> sympy.Expr | None:
+        """Return the flux in ``c*divergence_x(D, f)``, with c the inverse of an element of volume.
+
+        What holds for ``laplacian(f)`` on a face holds for the product.
+        """
+        if self.grid.metric is None or not isinstance(node, sympy.Mul):
+            return None
+        fluxes = [factor for factor in node.args if lang.word_of_flux(factor)]
+        others = [factor for factor in node.args if factor not in fluxes]
+        known = all(self.is_coefficient(c) and self.has_position(c) for c in others)
+        return fluxes[0] if len(fluxes) == 1 and known else None
 
     def condition(self, node: sympy.Expr, axis: int, side: int) -> BoundaryCondition:
         """Return the condition of an expression on a side, or ``EXTRAPOLATED`` if it is unknown."""
@@ -256,6 +270,9 @@ class Conditions:
             return self.on_face(wall.value / _exact(wall.a), axis, side)
         if lang.is_operator(node):
             return self._operator_value(node, axis, side)
+        if (flux := self._flux_of_coordinates(node)) is not None:
+            held = self.value(flux, axis, side)
+            return held if not held else self.on_face(node.xreplace({flux: held}), axis, side)
         replaced, atoms = self.atoms(node)
         known = {}
         for symbol, atom in atoms.items():
@@ -320,6 +337,8 @@ class Conditions:
             return self.on_face(wall.value / _exact(wall.b), axis, side) if known else None
         if lang.is_operator(node):
             return self._operator_slope(node, axis, side)
+        if (flux := self._flux_of_coordinates(node)) is not None:
+            return sympy.S.Zero if self.slope(flux, axis, side) == 0 else None
         replaced, atoms = self.atoms(node)
         outward = (1 if side else -1) * sympy.S.One
         values, total = {}, sympy.S.Zero

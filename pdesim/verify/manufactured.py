@@ -17,6 +17,7 @@ from pdesim.formula import language as lang
 from pdesim.formula.language import TIME
 from pdesim.formula.metric import in_the_limit
 from pdesim.model.boundary_conditions import Boundary, BoundaryCondition
+from pdesim.model.geometry import has_axis
 from pdesim.model.grid import Grid
 from pdesim.model.obstacles import Mask
 from pdesim.operators.conditions import INSIDE
@@ -158,6 +159,8 @@ def _chosen_solution(problem: Problem, field: int, duration: float, case: str) -
         mean = sympy.Integer(0)  # operators that map constants to 0 do not determine it
     if _is_mirrored(problem) and (steady or not _allows_mean(problem, field)):
         mean = sympy.Integer(0)
+    if has_axis(problem.grid) and _is_odd(problem, field):
+        mean = sympy.Integer(0)
     # less than a full period, over which the errors of a stepper nearly cancel
     modulation = 1 if steady else 1 + MODULATION * sympy.sin(4 * TIME / duration + field)
     return mean + SIZE * product * modulation
@@ -183,10 +186,19 @@ def _factor(problem: Problem, field: int, axis: int, jump: Jump | None) -> sympy
         chosen = wave(sympy.pi * S * number)
     elif problem.assumed_conditions:
         chosen = second_condition_factor(problem, field, axis, phase)
+    elif axis == 0 and has_axis(problem.grid):
+        # even or odd about the axis of symmetry, as all smooth functions are
+        wave = sympy.sin if _is_odd(problem, field) else sympy.cos
+        chosen = wave(4.1 * S)
     else:
         # neither even nor odd about the boundaries, so that no errors cancel there
         chosen = sympy.cos(4.1 * S + phase)
     return chosen.xreplace({S: _scaled(problem.grid, axis)})
+
+
+def _is_odd(problem: Problem, field: int) -> bool:
+    """Whether a field is odd about the axis of symmetry, a radial component of a vector."""
+    return problem.boundary.walls[field][0][0].kind == "dirichlet"
 
 
 def _around_obstacle(problem: Problem, field: int, case: str) -> sympy.Expr:
