@@ -164,6 +164,8 @@ def _mask(
         )
     symbols = equation.parameter_symbols
     text = f"where({text}, 1, 0)" if is_condition(text) else text
-    formula = build_initial({"mask": text}, ("mask",), grid.axes, symbols, "domain", metric=grid.metric)
+    formula = build_initial(
+        {"mask": text}, ("mask",), grid.axes, symbols, "domain", metric=grid.metric
+    )
     values = formula.evaluate(grid, boundary.periodic_axes, equation.parameters, settings.seed)
     return Mask(values[0] > 0.5, boundary.obstacle_conditions)

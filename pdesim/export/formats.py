@@ -29,21 +29,30 @@ class Format:
     suffix: str | Callable[[Sequence[Source]], str]
     #: whether several runs can be written to one target
     several: bool = False
-    #: the coordinates that the layout can describe: any, ``equal`` cells, or ``cartesian`` ones that
-    #: are equal
+    #: the coordinates that the layout can describe: ``any``, those of ``equal`` cells, or
+    #: ``cartesian`` ones of equal cells
     coordinates: str = "any"
 
 
 FORMATS = {
-    "well": Format("HDF5 in the layout of The Well", save_well, "_well.hdf5", several=True,
-                   coordinates="cartesian"),
+    "well": Format(
+        "HDF5 in the layout of The Well",
+        save_well,
+        "_well.hdf5",
+        several=True,
+        coordinates="cartesian",
+    ),
     "pdebench": Format(
-        "HDF5 in the layout of PDEBench", save_pdebench, pdebench_suffix, several=True,
+        "HDF5 in the layout of PDEBench",
+        save_pdebench,
+        pdebench_suffix,
+        several=True,
         coordinates="cartesian",
     ),
     "netcdf": Format("NetCDF-4", save_netcdf, ".nc"),
-    "vti": Format("VTK image data, a file per frame and a .pvd", save_vti, "_vti",
-                  coordinates="equal"),
+    "vti": Format(
+        "VTK image data, a file per frame and a .pvd", save_vti, "_vti", coordinates="equal"
+    ),
     "npz": Format("NumPy .npz", save_npz, ".npz"),
     "xdmf": Format("XDMF for ParaView, refers to the HDF5 file", save_xdmf, ".xdmf"),
 }
@@ -66,8 +75,9 @@ def export(
 
     Raises:
         ConfigError: for an unknown format.
-        OutputError: if the data cannot be read, if the format cannot describe the coordinates, if several runs cannot be written to one target,
-            or if the target exists or cannot be written.
+        OutputError: if the data cannot be read, if the format cannot describe the coordinates, if
+            several runs cannot be written to one target, or if the target exists or cannot be
+            written.
         MissingExtraError: if the format needs a package that is not installed.
     """
     if not isinstance(to, str) or to not in FORMATS:

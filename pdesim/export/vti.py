@@ -45,7 +45,7 @@ def save_vti(sources: Sequence[Source], path: Path) -> None:
 
 
 def _image(source: Source, frame: Mapping[str, np.ndarray], time: float) -> bytes:
-    axes = [*reversed(source.axes.values()), None, None][:3]  # the last array axis first
+    axes = [*list(source.axes.values())[::-1], None, None][:3]  # the last array axis first
     extent = " ".join(f"0 {len(axis.centres) if axis else 0}" for axis in axes)
     origin = " ".join(repr(axis.lower if axis else 0.0) for axis in axes)
     spacing = " ".join(repr(axis.spacing if axis else 1.0) for axis in axes)

@@ -22,7 +22,7 @@ import sympy
 from pdesim.formula import language as lang
 from pdesim.formula.calculus import derivative
 from pdesim.formula.nodes import jumps
-from pdesim.formula.values import Value, ValueMismatch, Vector, VectorGradient, dot
+from pdesim.formula.values import ValueMismatch, Vector, VectorGradient, dot
 
 #: geometry -> (names of its axes, power of the radius in the element of volume, factor of volumes)
 GEOMETRIES: Mapping[str, tuple[tuple[str, ...], int, sympy.Expr]] = {
@@ -183,10 +183,11 @@ class Metric:
 
     def gradient_of_vector(self, v: Vector) -> VectorGradient:
         """Return the derivatives of the components; without swirl, none of them are mixed."""
-        axes = range(self.dimensions)
-        return VectorGradient(
-            tuple(v.each(lambda part, axis=axis: self.slope(axis, part)) for axis in axes)
-        )
+
+        def along(axis: int) -> Vector:
+            return v.each(lambda part: self.slope(axis, part))
+
+        return VectorGradient(tuple(map(along, range(self.dimensions))))
 
     def laplacian_of_vector(self, v: Vector) -> Vector:
         """Return the vector Laplacian, whose radial component is that of v_r minus power*v_r/r^2.
@@ -270,14 +271,3 @@ class Metric:
 
 def _flux(axis: int) -> str:
     return next(word for word, number in lang.FLUXES.items() if number == axis)
-
-
-def matched(value: Value) -> Vector:
-    """Return a vector.
-
-    Raises:
-        ValueMismatch: for a value of another kind.
-    """
-    if not isinstance(value, Vector):
-        raise ValueMismatch("this is not a vector", "a vector, such as v, [a, b] or gradient(f)")
-    return value

@@ -231,11 +231,11 @@ def build_boundary(
     )
     _check_unused(spec, fields, grid.axes, scope)
     conditions = coordinate_walls.in_coordinates(conditions, spec, fields, grid, odd)
-    for number, axis in enumerate(grid.axes):
+    for number, axis in enumerate(grid.names):
         kinds = {side.kind == "periodic" for field in conditions for side in field[number]}
         if len(kinds) > 1:
             raise BoundaryError(
-                f"boundary.{grid.names[number]} is periodic on one side or for one field only",
+                f"boundary.{axis} is periodic on one side or for one field only",
                 "both sides of an axis periodic for every field, or none",
             )
     obstacles = tuple(_obstacle_condition(spec, field, scope) for field in fields)

@@ -76,7 +76,7 @@ def in_coordinates(
                 raise BoundaryError(
                     f"boundary.{place} is periodic, but domain.stretch.{place} does not continue "
                     "smoothly across its ends",
-                    f"other conditions, or a map such as 's + 0.1*sin(2*pi*s)'",
+                    "other conditions, or a map such as 's + 0.1*sin(2*pi*s)'",
                 )
             if axis == 0 and has_axis(grid):
                 lower = _on_axis(lower, name, spec, grid, name in odd)
@@ -102,9 +102,7 @@ def _on_axis(
         )
     a, b = (1.0, 0.0) if odd else (0.0, 1.0)
     zero = sympy.S.Zero
-    return replace(
-        wall, kind=kind, a=a, b=b, value=zero, slope=None, laplacian=None, reductions=()
-    )
+    return replace(wall, kind=kind, a=a, b=b, value=zero, slope=None, laplacian=None, reductions=())
 
 
 def _scaled(wall: BoundaryCondition, grid: Grid, axis: int, side: int) -> BoundaryCondition:

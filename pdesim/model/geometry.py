@@ -131,7 +131,9 @@ def _check_map(scaled: sympy.Expr, where: str, text: str, points: int, from_axis
         places = np.broadcast_to(Evaluator({"s": halves})(scaled), shape)
         slopes = np.broadcast_to(Evaluator({"s": halves})(derivative(scaled, S)), shape)
     if not np.allclose(ends, (0.0, 1.0), rtol=0, atol=NEAR):
-        raise ConfigError(f"{where}={text} maps s=0 to {ends[0]:g} and s=1 to {ends[1]:g}", expected)
+        raise ConfigError(
+            f"{where}={text} maps s=0 to {ends[0]:g} and s=1 to {ends[1]:g}", expected
+        )
     increases = np.isfinite(slopes).all() and (slopes > 0).all() and (np.diff(places) > 0).all()
     if not increases:
         raise ConfigError(

@@ -282,9 +282,7 @@ def _own_cell(name: str, point: Sequence[float], problem: Problem) -> int:
     grid, mask = problem.grid, problem.mask
     faces = (grid.physical_faces(axis) for axis in range(grid.dimensions))
     places = zip(point, faces, grid.points, strict=True)
-    cell = [
-        min(max(int(np.searchsorted(f, x, side="right")) - 1, 0), n - 1) for x, f, n in places
-    ]
+    cell = [min(max(int(np.searchsorted(f, x, side="right")) - 1, 0), n - 1) for x, f, n in places]
     index = int(np.ravel_multi_index(tuple(cell[::-1]), grid.shape))
     if mask is not None and mask.solid.ravel()[index]:
         raise ConfigError(

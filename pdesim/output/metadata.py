@@ -6,8 +6,8 @@ A file may lack metadata. Missing entries are then left out of the results.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 

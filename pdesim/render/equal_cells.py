@@ -46,4 +46,6 @@ def _along(values: np.ndarray, axis: int, centres: np.ndarray, points: np.ndarra
     shape[axis] = -1
     share = share.reshape(shape)
     first, second = np.take(values, lower, axis), np.take(values, lower + 1, axis)
-    return np.where(share == 0, first, np.where(share == 1, second, first + share * (second - first)))
+    return np.where(
+        share == 0, first, np.where(share == 1, second, first + share * (second - first))
+    )

@@ -106,7 +106,11 @@ def open_recorder(job: Job, worker: Worker) -> Recorder:
         create_snapshots(run.snapshots, layout, attributes)
     writer = SnapshotWriter(run.snapshots, layout)
     diagnostics = DiagnosticsFile(
-        run.diagnostics, plan.equation.fields, plan.grid.cell_volume, writer.frames, layout.mask,
+        run.diagnostics,
+        plan.equation.fields,
+        plan.grid.cell_volume,
+        writer.frames,
+        layout.mask,
         plan.grid.cell_volumes,
     )
     settings_text = fingerprint(load_yaml(job.config_yaml))

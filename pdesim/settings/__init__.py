@@ -21,7 +21,8 @@ INCIDENTAL = (
 )  # fmt: skip
 #: sections whose keys the user or another library chooses; a new key in these needs no '+'
 OPEN_SECTIONS = (
-    "equation", "initial", "boundary", "domain.stretch", "workers.options", "observe", "probes", "data", "fit",
+    "equation", "initial", "boundary", "domain.stretch", "workers.options", "observe", "probes",
+    "data", "fit",
 )  # fmt: skip
 #: settings that may change when a run is resumed, in addition to ``INCIDENTAL``
 CONTINUING = ("time.end", "device.name")
