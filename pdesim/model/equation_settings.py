@@ -19,10 +19,11 @@ from pdesim.formula import (
     parse_value,
     separate_reductions,
 )
-from pdesim.formula.language import AXES, GENERATORS, TIME, operators_in, reserved_names
+from pdesim.formula.language import AXES, GENERATORS, reserved_names
 from pdesim.formula.metric import Metric
 from pdesim.formula.networks import NetworkSymbol
 from pdesim.formula.values import Value, parts_of
+from pdesim.model.array_scope import scope_of_array
 from pdesim.model.components import KINDS, Declared, declare, texts_of_parts
 from pdesim.model.equation import Equation
 from pdesim.model.grid import place_names
@@ -364,7 +365,7 @@ def _symbols(
         for name in ready:
             text, where = waiting.pop(name), f"equation.{name}"
             if functions_in(text) & set(GENERATORS):
-                arrays[name] = parse(text, _scope_of_array(symbols, axes, fields, arrays), where)
+                arrays[name] = parse(text, scope_of_array(symbols, axes, fields, arrays), where)
                 symbols[name] = sympy.Symbol(name, real=True)
             else:
                 scope = Scope(
@@ -378,29 +379,3 @@ def _symbols(
 def _kernel_constants(axes: tuple[str, ...], values: Mapping[str, float]) -> frozenset[str]:
     """Return the names that kernels of convolutions may contain besides the displacement."""
     return frozenset((*values, *(f"L{axis}" for axis in axes)))
-
-
-def _scope_of_array(
-    symbols: Mapping[str, Value],
-    axes: tuple[str, ...],
-    fields: Sequence[str],
-    arrays: Mapping[str, sympy.Expr],
-) -> Scope:
-    """Return the names and functions in the formula of an array.
-
-    It may contain parameters that depend on position only.
-    """
-    known = {name: arrays.get(name, expression) for name, expression in symbols.items()}
-    changing = {*(sympy.Symbol(name, real=True) for name in fields), TIME}
-    varying = [
-        name
-        for name, value in known.items()
-        if any(e.free_symbols & changing or operators_in(e) for e in parts_of(value))
-    ]
-    forbidden = dict.fromkeys(
-        varying, "a parameter with random numbers, or from a file, depends on position only"
-    )
-    return Scope(
-        {name: e for name, e in known.items() if name not in varying},
-        axes, generators=True, forbidden=forbidden,
-    )  # fmt: skip

@@ -225,6 +225,11 @@ class Problem:
             return False
         if any(side.has_second and not side.repeats for side in self.boundary.all_walls):
             return False
+        fluxes = (
+            n for f in self.equation.formulas for n in lang.operators_in(f) if len(n.args) == 2
+        )
+        if any(not d.free_symbols <= self.equation.constants for d, _ in (n.args for n in fluxes)):
+            return False  # coefficients that depend on position may cancel in the Jacobian
         entries = self.equation.jacobian
         symbols = {symbol.name for symbol in entries.free_symbols}
         allowed = set(self.parameters)
