@@ -304,7 +304,7 @@ def build_plan(
     grid, equation = problem.grid, problem.equation
     check_wall_values(problem, (settings.time.start, settings.time.end))
     output, stored = settings.output, equation.parts_of(settings.output.fields)
-    check_picture(settings.animation, equation.fields, grid.axes, stored)
+    check_picture(settings.animation, equation.fields, grid.names, stored)
     check_bits(settings)
     observables = build_observables(
         settings.observe, settings.probes, settings.observe_every, problem

@@ -30,7 +30,7 @@ def analyze_problem(problem: Problem, state: np.ndarray, time: float = 0.0) -> A
     Raises:
         ConfigError: see :func:`pdesim.analysis.reactions.build_reactions`.
     """
-    refuse(problem, "pdesim analyze", "domain.geometry=cartesian analyses the same reactions")
+    refuse(problem.grid, "pdesim analyze")
     reactions = build_reactions(problem, time)
     states, admissible = find_states(reactions, state), build_admissible(problem)
     found = [

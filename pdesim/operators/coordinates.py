@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pdesim.errors import ConfigError
+from pdesim.model.grid import Grid
 
 if TYPE_CHECKING:
     from pdesim.operators.problem import Problem
@@ -39,16 +40,16 @@ def check_coordinates(problem: Problem) -> None:
         )
 
 
-def refuse(problem: Problem, what: str, hint: str = "") -> None:
+def refuse(grid: Grid, what: str, hint: str = "") -> None:
     """Refuse coordinates other than Cartesian ones on equal cells.
 
     Args:
         what: what does not support them, such as ``pdesim analyze``.
 
     Raises:
-        ConfigError: if the problem has such coordinates.
+        ConfigError: if the grid has such coordinates.
     """
-    metric = problem.grid.metric
+    metric = grid.metric
     if metric is not None:
         raise ConfigError(
             f"{what} does not apply to problems with {metric.what}",

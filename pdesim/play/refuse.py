@@ -22,7 +22,7 @@ def check_playable(plan: Plan) -> None:
         ConfigError, BoundaryError: for the first property that a page does not support.
     """
     problem = plan.problem
-    refuse(problem, "pdesim play")
+    refuse(problem.grid, "pdesim play")
     _check_equation(problem)
     _check_grid(problem)
     _check_operators(problem)
