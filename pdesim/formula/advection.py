@@ -56,7 +56,7 @@ def with_signs(
         return formula
     terms = []
     for term in sympy.Add.make_args(formula):
-        expanded = expansion.expand_products(term) if has_advection(term) else term
+        expanded = _expanded(term, metric) if has_advection(term) else term
         if isinstance(expanded, sympy.Add):
             terms.append(with_signs(expanded, fields, uniform, metric))
         elif has_advection(expanded):
@@ -64,6 +64,15 @@ def with_signs(
         else:
             terms.append(term)
     return sympy.Add(*terms)
+
+
+def _expanded(term: sympy.Expr, metric: Metric | None) -> sympy.Expr:
+    """Expand products, but not the elements of volume that divide differences of fluxes."""
+    if metric is None:
+        return expansion.expand_products(term)
+    divisors = {power: sympy.Dummy(real=True) for power in term.atoms(sympy.Pow)}
+    back = {dummy: power for power, dummy in divisors.items()}
+    return expansion.expand_products(term.xreplace(divisors)).xreplace(back)
 
 
 def _with_sign(

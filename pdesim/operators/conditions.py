@@ -89,7 +89,7 @@ class Conditions:
         centre = [o + length / 2 for o, length in zip(grid.origin, grid.extent, strict=True)]
         squares = ((s - c) ** 2 for s, c in zip(x, centre, strict=True))
         substitutions[sympy.Symbol("r", real=True)] = sympy.sqrt(sum(squares))
-        substitutions[CELL] = sympy.Float(grid.spacing[0])
+        substitutions[CELL] = sympy.S.Zero  # areas on the faces themselves
         return expression.xreplace(
             {s: v for s, v in substitutions.items() if s.name not in self.own}
         )

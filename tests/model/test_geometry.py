@@ -203,8 +203,10 @@ def test_the_divergence_and_gradients(tmp_path):
             words=["time.dt=0.01"],
         )  # fmt: skip
         rate = run.to_xarray().u.values[-1] / 0.02
-        # central differences of squares are exact, up to the extrapolation at the outer boundary
-        np.testing.assert_allclose(rate[:-1], exact, rtol=1e-10, err_msg=rhs)
+        # central differences of squares are exact, but for ghost cells of formulas of position. No
+        # flux passes through the axis
+        inside = slice(0 if "lap" in rhs or "div" in rhs else 1, -1)
+        np.testing.assert_allclose(rate[inside], exact, rtol=1e-9, err_msg=rhs)
 
 
 def test_small_cells_resolve_a_boundary_layer(tmp_path):
