@@ -305,7 +305,7 @@ def build_plan(
     check_wall_values(problem, (settings.time.start, settings.time.end))
     check_general_walls(problem, (settings.time.start, settings.time.end))
     output, stored = settings.output, equation.parts_of(settings.output.fields)
-    check_picture(settings.animation, equation.distributed, grid.axes, stored)
+    check_picture(settings.animation, equation.distributed, grid.names, stored)
     check_bits(settings)
     observables = build_observables(
         settings.observe, settings.probes, settings.observe_every, problem

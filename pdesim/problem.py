@@ -49,7 +49,7 @@ def build_problem(
         PdesimError: for invalid settings.
     """
     grid = build_grid(settings)
-    equation = build_equation(settings.equation, grid.axes, name)
+    equation = build_equation(settings.equation, grid.axes, name, grid.metric)
     check_memory(grid, equation, settings)
     symbols = equation.parameter_symbols
     names = {**symbols, **equation.constant_values}
@@ -57,8 +57,9 @@ def build_problem(
     scalars = equation.scalars
     rates = dict(zip(equation.fields, equation.expressions, strict=True))
     boundary = build_boundary(
-        conditions, equation.distributed, grid, {**names, **scalar_values(scalars)}, rates
-    )
+        conditions, equation.distributed, grid, {**names, **scalar_values(scalars)}, rates,
+        radial_parts(equation),
+    )  # fmt: skip
     boundary = with_walls_of_scalars(boundary, len(scalars))
     boundary = mark_mirrors(boundary, equation, grid)
     start = dict(settings.initial)
@@ -67,7 +68,9 @@ def build_problem(
     # solved fields follow from the others
     start = {name: text for name, text in start.items() if name not in equation.solved_names}
     start |= dict.fromkeys(equation.constraints, 0)
-    initial = build_initial(start, equation.fields, grid.axes, names, declared=equation.declared)
+    initial = build_initial(
+        start, equation.fields, grid.axes, names, declared=equation.declared, metric=grid.metric
+    )
     values = dict(zip(initial.fields, initial.formulas, strict=True))
     check_initial(scalars, start, values, equation.constants)
     elsewhere = {symbol.name for symbol in boundary.symbols | initial.symbols}
@@ -108,6 +111,11 @@ def build_problem(
     check_constraints(problem)
     check_numbers(problem, settings.device.precision)
     return problem, initial, notes
+
+
+def radial_parts(equation: Equation) -> tuple[str, ...]:
+    """Return the first components of vector fields, which are odd about an axis of symmetry."""
+    return tuple(one.parts[0] for one in equation.declared if one.kind == "vector")
 
 
 def initial_values(
@@ -189,6 +197,8 @@ def _mask(
         )
     symbols = equation.parameter_symbols
     text = f"where({text}, 1, 0)" if is_condition(text) else text
-    formula = build_initial({"mask": text}, ("mask",), grid.axes, symbols, "domain")
+    formula = build_initial(
+        {"mask": text}, ("mask",), grid.axes, symbols, "domain", metric=grid.metric
+    )
     values = formula.evaluate(grid, boundary.periodic_axes, equation.parameters, settings.seed)
     return Mask(values[0] > 0.5, boundary.obstacle_conditions)

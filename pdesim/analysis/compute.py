@@ -12,6 +12,7 @@ from pdesim.analysis.reactions import Linearisation, build_reactions, linearise
 from pdesim.analysis.result import Analysis, Curve, State, Wave
 from pdesim.analysis.states import States, find_states, wall_notes
 from pdesim.model.boundary_conditions import Boundary
+from pdesim.operators.coordinates import refuse
 from pdesim.operators.problem import Problem
 
 #: number of points of a curve, and of waves in a table
@@ -29,6 +30,7 @@ def analyze_problem(problem: Problem, state: np.ndarray, time: float = 0.0) -> A
     Raises:
         ConfigError: see :func:`pdesim.analysis.reactions.build_reactions`.
     """
+    refuse(problem.grid, "pdesim analyze")
     reactions = build_reactions(problem, time)
     states, admissible = find_states(reactions, state), build_admissible(problem)
     found = [

@@ -98,12 +98,19 @@ def _equation(name: str, config_dir: str | None, details: bool = False) -> list[
     from pdesim.config import compose_settings
     from pdesim.formula.language import AXES
     from pdesim.model.equation_settings import KEYS, build_equation
+    from pdesim.model.grid import build_grid
+    from pdesim.settings import read_settings
 
     settings = compose_settings([f"equation={name}"], config_dir).values
     spec = settings["equation"]
     if name == "custom":
         return [spec["about"]]
-    equation = build_equation(spec, AXES, name)
+    axes: tuple[str, ...] = AXES
+    metric, domain = None, settings["domain"]
+    if domain["geometry"] != "cartesian" or domain["stretch"]:
+        grid = build_grid(read_settings(settings))
+        axes, metric = grid.axes, grid.metric
+    equation = build_equation(spec, axes, name, metric)
     given = {
         key: value
         for key, value in spec.items()

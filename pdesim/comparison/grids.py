@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pdesim.errors import OutputError
+from pdesim.model.grid import equal_steps
 from pdesim.model.resampling import interpolate, interpolation_uses_any
 from pdesim.output.metadata import read_boundary_kinds
 from pdesim.output.reader import Snapshots
@@ -88,6 +89,8 @@ class _Line:
     def positions(self, points: np.ndarray) -> np.ndarray:
         """Return coordinates in cells; the centre of cell i has the position i + 1/2."""
         places = (points - self.centres[0]) / self.spacing + 0.5
+        if not equal_steps(self.centres):
+            places = np.interp(points, self.centres, np.arange(len(self.centres)) + 0.5)
         halves = np.round(2 * places) / 2  # centres and faces, without rounding errors
         return np.where(np.abs(places - halves) < TOLERANCE * len(self.centres), halves, places)
 
@@ -142,7 +145,7 @@ def _line(snapshots: Snapshots, name: str) -> _Line:
     bounds = (cells.lower, cells.upper)
     spacing = cells.spacing
     if grid is not None:
-        number = grid.axes.index(name)
+        number = grid.names.index(name)
         bounds = (grid.origin[number], grid.origin[number] + grid.extent[number])
         spacing = snapshots.axis(name, grid.spacing[number]).spacing
     kinds = read_boundary_kinds(snapshots.attributes)

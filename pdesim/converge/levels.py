@@ -189,13 +189,14 @@ def _even_grid(grid: Grid) -> tuple[Grid, list[str]]:
 
 def _notes_on_initial_state(settings: Settings, name: str, grid: Grid) -> list[str]:
     """A note for the user if initial values depend on the grid; otherwise an empty list."""
-    equation = build_equation(settings.equation, grid.axes, name)
+    equation = build_equation(settings.equation, grid.axes, name, grid.metric)
     initial = build_initial(
         settings.initial,
         equation.fields,
         grid.axes,
         {**equation.parameter_symbols, **equation.constant_values},
         declared=equation.declared,
+        metric=grid.metric,
     )
     words = sorted(initial.grid_dependent)
     if not words:

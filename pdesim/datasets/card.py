@@ -223,7 +223,7 @@ def _solution(design: Design, about: Mapping[str, Any]) -> Iterator[tuple[str, s
 def _boundary(design: Design) -> str:
     """Return the kinds of boundary conditions as text, one kind if all sides have the same."""
     plan = design.plan
-    kinds = plan.problem.boundary.describe(plan.equation.fields, plan.grid.axes)
+    kinds = plan.problem.boundary.describe(plan.equation.fields, plan.grid.names)
     different = {kind for pair in kinds.values() for kind in pair}
     return different.pop() if len(different) == 1 else repr(kinds)
 

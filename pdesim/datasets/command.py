@@ -24,6 +24,7 @@ from pdesim.datasets.records import (
 from pdesim.datasets.settings import read_dataset_settings
 from pdesim.errors import DivergedError, InterruptedRun
 from pdesim.files import check_creatable, clear_left_behind, make_folder
+from pdesim.operators.coordinates import refuse
 from pdesim.output.lock import hold
 from pdesim.sweeps.compose import Composer
 
@@ -65,6 +66,7 @@ def make_dataset(
     check_creatable(folder, OPTION)
     settings, others = read_dataset_settings(words)
     design = build_design(others, settings, config_dir, trusted)
+    refuse(design.plan.grid, "pdesim dataset")
     layout = build_layout(str(to), design.plan)
     make_folder(folder, OPTION)
     with hold(folder):

@@ -29,15 +29,30 @@ class Format:
     suffix: str | Callable[[Sequence[Source]], str]
     #: whether several runs can be written to one target
     several: bool = False
+    #: the coordinates that the layout can describe: ``any``, those of ``equal`` cells, or
+    #: ``cartesian`` ones of equal cells
+    coordinates: str = "any"
 
 
 FORMATS = {
-    "well": Format("HDF5 in the layout of The Well", save_well, "_well.hdf5", several=True),
+    "well": Format(
+        "HDF5 in the layout of The Well",
+        save_well,
+        "_well.hdf5",
+        several=True,
+        coordinates="cartesian",
+    ),
     "pdebench": Format(
-        "HDF5 in the layout of PDEBench", save_pdebench, pdebench_suffix, several=True
+        "HDF5 in the layout of PDEBench",
+        save_pdebench,
+        pdebench_suffix,
+        several=True,
+        coordinates="cartesian",
     ),
     "netcdf": Format("NetCDF-4", save_netcdf, ".nc"),
-    "vti": Format("VTK image data, a file per frame and a .pvd", save_vti, "_vti"),
+    "vti": Format(
+        "VTK image data, a file per frame and a .pvd", save_vti, "_vti", coordinates="equal"
+    ),
     "npz": Format("NumPy .npz", save_npz, ".npz"),
     "xdmf": Format("XDMF for ParaView, refers to the HDF5 file", save_xdmf, ".xdmf"),
 }
@@ -60,8 +75,9 @@ def export(
 
     Raises:
         ConfigError: for an unknown format.
-        OutputError: if the data cannot be read, if several runs cannot be written to one target,
-            or if the target exists or cannot be written.
+        OutputError: if the data cannot be read, if the format cannot describe the coordinates, if
+            several runs cannot be written to one target, or if the target exists or cannot be
+            written.
         MissingExtraError: if the format needs a package that is not installed.
     """
     if not isinstance(to, str) or to not in FORMATS:
@@ -76,6 +92,8 @@ def export(
             f"a single run, such as {runs[0].parent}; {several} support several",
         )
     sources = [read_source(run) for run in runs]
+    for source in sources:
+        _check_coordinates(source, to, layout)
     destination = _default_destination(path, sources, layout) if target is None else as_path(target)
     if any(destination.resolve() == run.resolve() for run in runs):
         raise OutputError(f"{destination} is the input file", hint="another --output TARGET")
@@ -92,6 +110,20 @@ def export(
     with atomic_target(destination, overwrite or derived) as temporary:
         layout.save(sources, temporary)
     return destination
+
+
+def _check_coordinates(source: Source, to: str, layout: Format) -> None:
+    grid = source.computed_grid
+    equal = all(axis.is_uniform for axis in source.axes.values())
+    cartesian = equal and "r" not in source.axes and (grid is None or grid.metric is None)
+    if layout.coordinates == "any" or (cartesian or (equal and layout.coordinates == "equal")):
+        return
+    able = ", ".join(name for name, other in FORMATS.items() if other.coordinates == "any")
+    kind = "curvilinear coordinates" if equal else "cells of unequal sizes"
+    raise OutputError(
+        f"{source.path} has {kind}, which the format {to} cannot describe",
+        f"one of the formats {able}",
+    )
 
 
 def _default_destination(path: str | Path, sources: Sequence[Source], layout: Format) -> Path:

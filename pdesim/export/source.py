@@ -97,7 +97,7 @@ def read_source(path: Path) -> Source:
         for name in fields:
             snapshots.load_filters(name)
         grid = snapshots.computed_grid
-        size = dict(zip(grid.axes, grid.spacing, strict=True)) if grid else {}
+        size = dict(zip(grid.names, grid.spacing, strict=True)) if grid else {}
         labels = {name: snapshots.attributes_of(name) for name in (*fields, *snapshots.scalars)}
         described = {
             name: {

@@ -49,10 +49,10 @@ def save_vti(sources: Sequence[Source], path: Path) -> None:
 
 def _image(source: Source, frame: Mapping[str, np.ndarray], numbers: Mapping[str, float]) -> bytes:
     """The image of a frame, with its time and its scalars as field data."""
-    axes = [axis if axis in source.axes else None for axis in ("x", "y", "z")]
-    extent = " ".join(f"0 {len(source.axes[axis].centres) if axis else 0}" for axis in axes)
-    origin = " ".join(repr(source.axes[axis].lower if axis else 0.0) for axis in axes)
-    spacing = " ".join(repr(source.axes[axis].spacing if axis else 1.0) for axis in axes)
+    axes = [*list(source.axes.values())[::-1], None, None][:3]  # the last array axis first
+    extent = " ".join(f"0 {len(axis.centres) if axis else 0}" for axis in axes)
+    origin = " ".join(repr(axis.lower if axis else 0.0) for axis in axes)
+    spacing = " ".join(repr(axis.spacing if axis else 1.0) for axis in axes)
     arrays, data, offset = [], [], 0
     for name, values in frame.items():
         arrays.append(

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree as Xml
 
+import numpy as np
+
 from pdesim.export.source import Source, read_source
 from pdesim.export.target import atomic_target
 
@@ -34,7 +36,7 @@ def write_xdmf(path: str | Path) -> Path:
 
 
 def save_xdmf(sources: Sequence[Source], path: Path) -> None:
-    """Write a temporal collection of uniform meshes with cell data.
+    """Write a temporal collection of rectilinear meshes with cell data.
 
     The mesh is also three-dimensional for 1-D and 2-D data: VTK would place a 2-D mesh in the y-z
     plane, and its reader does not support cell data on a mesh without thickness. Along a missing
@@ -70,14 +72,34 @@ def _words(values: Sequence[float | int]) -> str:
 
 def _add_mesh(grid: Xml.Element, source: Source) -> None:
     thickness = min(axis.spacing for axis in source.axes.values())
-    steps = [source.axes[a].spacing if a in source.axes else thickness for a in _AXES]
-    lower = [source.axes[a].lower if a in source.axes else -thickness / 2 for a in _AXES]
+    missing = [None] * (len(_AXES) - len(source.axes))
+    axes = [*missing, *source.axes.values()]
+    if not all(axis.is_uniform for axis in source.axes.values()):
+        _add_unequal_mesh(grid, [axis.faces if axis else _layer(thickness) for axis in axes])
+        return
+    steps = [axis.spacing if axis else thickness for axis in axes]
+    lower = [axis.lower if axis else -thickness / 2 for axis in axes]
     nodes = [count + 1 for count in _cells(source)]
     _add(grid, "Topology", TopologyType="3DCoRectMesh", Dimensions=_words(nodes))
     geometry = _add(grid, "Geometry", GeometryType="ORIGIN_DXDYDZ")
     for values in (lower, steps):
         numbers = {"Dimensions": "3", "NumberType": "Float", "Precision": "8", "Format": "XML"}
         _add(geometry, "DataItem", _words(values), **numbers)
+
+
+def _layer(thickness: float) -> np.ndarray:
+    return np.array([-thickness / 2, thickness / 2])
+
+
+def _add_unequal_mesh(grid: Xml.Element, faces: Sequence[np.ndarray]) -> None:
+    """Add a mesh of unequal cells; the faces are given in the order of the array axes."""
+    nodes = [len(places) for places in faces]
+    _add(grid, "Topology", TopologyType="3DRectMesh", Dimensions=_words(nodes))
+    geometry = _add(grid, "Geometry", GeometryType="VXVYVZ")
+    for places in reversed(faces):  # x first
+        numbers = {"NumberType": "Float", "Precision": "8", "Format": "XML"}
+        numbers["Dimensions"] = str(len(places))
+        _add(geometry, "DataItem", _words(places.tolist()), **numbers)
 
 
 def _cells(source: Source) -> tuple[int, ...]:

@@ -29,6 +29,7 @@ from pdesim.fitting.settings import (
 from pdesim.formula.language import AXES
 from pdesim.model.equation_settings import given_fields
 from pdesim.model.grid import Grid, build_grid
+from pdesim.operators.coordinates import refuse
 from pdesim.settings import Settings, read_settings
 
 #: coordinates in double precision are evenly spaced to this fraction of their spacing
@@ -86,7 +87,7 @@ def prepare(composed: Composed, recompose: Callable[[Sequence[str]], Composed]) 
         PdesimError: for invalid settings, and data that do not belong to them.
     """
     check_scipy()
-    _ = composed.settings  # checks all other settings first
+    refuse(build_grid(composed.settings), "pdesim fit")  # this checks all other settings first
     values = copy.deepcopy(composed.values)
     data, options = read_data(values["data"]), read_options(values)
     parameters = read_parameters(values)

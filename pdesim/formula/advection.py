@@ -13,6 +13,7 @@ from pdesim.errors import ConfigError
 from pdesim.formula import expansion, nodes
 from pdesim.formula import language as lang
 from pdesim.formula.calculus import derivative
+from pdesim.formula.metric import Metric
 
 
 def advection(velocity: Sequence[sympy.Expr], u: sympy.Expr) -> sympy.Expr:
@@ -31,7 +32,10 @@ def has_advection(*formulas: sympy.Basic) -> bool:
 
 
 def with_signs(
-    formula: sympy.Expr, fields: Collection[sympy.Symbol], uniform: Collection[sympy.Symbol]
+    formula: sympy.Expr,
+    fields: Collection[sympy.Symbol],
+    uniform: Collection[sympy.Symbol],
+    metric: Metric | None = None,
 ) -> sympy.Expr:
     """Return a right-hand side whose terms with ``advect`` have the form ``-advect(v, u)``.
 
@@ -42,6 +46,7 @@ def with_signs(
         formula: a right-hand side.
         fields: the symbols of the fields.
         uniform: symbols that are equal in all cells: parameters and time.
+        metric: the coordinates, whose elements of volume divide the differences of fluxes.
 
     Raises:
         ConfigError: if ``advect`` has a factor that is not uniform, or is inside another function,
@@ -51,18 +56,30 @@ def with_signs(
         return formula
     terms = []
     for term in sympy.Add.make_args(formula):
-        expanded = expansion.expand_products(term) if has_advection(term) else term
+        expanded = _expanded(term, metric) if has_advection(term) else term
         if isinstance(expanded, sympy.Add):
-            terms.append(with_signs(expanded, fields, uniform))
+            terms.append(with_signs(expanded, fields, uniform, metric))
         elif has_advection(expanded):
-            terms.append(_with_sign(expanded, fields, uniform))
+            terms.append(_with_sign(expanded, fields, uniform, metric))
         else:
             terms.append(term)
     return sympy.Add(*terms)
 
 
+def _expanded(term: sympy.Expr, metric: Metric | None) -> sympy.Expr:
+    """Expand products, but not the elements of volume that divide differences of fluxes."""
+    if metric is None:
+        return expansion.expand_products(term)
+    divisors = {power: sympy.Dummy(real=True) for power in term.atoms(sympy.Pow)}
+    back = {dummy: power for power, dummy in divisors.items()}
+    return expansion.expand_products(term.xreplace(divisors)).xreplace(back)
+
+
 def _with_sign(
-    term: sympy.Expr, fields: Collection[sympy.Symbol], uniform: Collection[sympy.Symbol]
+    term: sympy.Expr,
+    fields: Collection[sympy.Symbol],
+    uniform: Collection[sympy.Symbol],
+    metric: Metric | None,
 ) -> sympy.Expr:
     transports = [f for f in sympy.Mul.make_args(term) if _is_advection(f)]
     others = [f for f in sympy.Mul.make_args(term) if not _is_advection(f)]
@@ -73,6 +90,10 @@ def _with_sign(
             "advect(v, u) is inside of another function or a product",
             "advect(v, u) as a term of a right-hand side, such as -advect(v, u) + laplacian(u)",
         )
+    volume = sympy.S.One
+    if metric is not None and len(transports) == 1:
+        volume = metric.volume(lang.ADVECTION[lang.word_of(transports[0])])
+        factor = factor * volume
     if factor.free_symbols - set(uniform) or factor.has(lang.AppliedUndef):
         raise ConfigError(
             f"advect(v, u) has the factor {factor}, which is not equal in all cells",
@@ -81,7 +102,7 @@ def _with_sign(
         )
     velocity, u = transports[0].args
     speed(velocity, u, fields)
-    return -lang.operator(lang.word_of(transports[0]), -factor * velocity, u)
+    return -lang.operator(lang.word_of(transports[0]), -factor * velocity, u) / volume
 
 
 def _is_advection(node: sympy.Basic) -> bool:

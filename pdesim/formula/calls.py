@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sympy
 
@@ -17,6 +17,7 @@ from pdesim.formula.syntax import called_name
 from pdesim.formula.values import Value
 
 if TYPE_CHECKING:
+    from pdesim.formula.metric import Metric
     from pdesim.formula.parse import Parser
 
 MAX_ARGUMENTS = 32
@@ -76,11 +77,13 @@ def function(parser: Parser, node: ast.Call, name: str, depth: int) -> sympy.Exp
 def vector_function(parser: Parser, node: ast.Call, name: str, depth: int) -> Value:
     """Return ``dot(a, b)``, ``curl(a)`` or ``advect(a, f)``."""
     axes, given = parser.scope.axes, arguments_of(parser, node, lang.VECTOR_FUNCTIONS[name])
+    metric = parser.scope.metric
     if name == "advect":
         return _transport(parser, given[0], given[1], depth)
     if name == "curl":
         value = parser.value(given[0], depth)
-        return parser.matched(given[0], lambda: values.curl(value, axes))
+        along = metric.curl_along if metric else values.along_axis
+        return parser.matched(given[0], lambda: values.curl(value, axes, along))
     left, right = (parser.value(argument, depth) for argument in given)
     a = parser.matched(given[0], lambda: values.as_vector(left, axes))
     if isinstance(right, values.VectorGradient):
@@ -92,13 +95,20 @@ def vector_function(parser: Parser, node: ast.Call, name: str, depth: int) -> Va
 def _transport(parser: Parser, place: ast.expr, transported: ast.expr, depth: int) -> Value:
     """Return ``advect(v, u)``; each part of a vector or complex number u is transported."""
     velocity, u = parser.vector(place, depth).parts, parser.value(transported, depth)
+    metric = parser.scope.metric
+    carried = metric.advection if metric else advection
     if isinstance(u, sympy.Expr):
         if values.gradients_in(u):
             raise parser.fail(transported, "gradient(...) is a vector", "a number, such as u")
-        return advection(velocity, u)
+        return carried(velocity, u)
     if isinstance(u, values.VectorGradient):
         raise parser.fail(transported, f"this is {u.kind}", u.hint)
-    return u.each(lambda part: advection(velocity, part))
+    if metric and metric.power and isinstance(u, values.Vector):
+        raise parser.fail(
+            transported, f"advect of a vector is not available in {metric.what}",
+            "advect(v, u) of numbers, or dot(v, gradient(w))",
+        )  # fmt: skip
+    return u.each(lambda part: carried(velocity, part))
 
 
 def reduction(parser: Parser, node: ast.Call, name: str, depth: int) -> sympy.Expr:
@@ -115,20 +125,28 @@ def reduction(parser: Parser, node: ast.Call, name: str, depth: int) -> sympy.Ex
     if not isinstance(inner, sympy.Expr):
         if name in ("max", "min") or isinstance(inner, values.VectorGradient):
             raise parser.fail(argument, f"this is {inner.kind}", inner.hint)
-        return inner.each(lambda part: _reduced(name, part))
+        return inner.each(lambda part: _reduced(parser, name, part))
     if values.gradients_in(inner):
         raise parser.fail(argument, "gradient(...) is a vector", "gradient_squared(f)")
-    return _reduced(name, inner)
+    return _reduced(parser, name, inner)
 
 
-def _reduced(name: str, inner: sympy.Expr) -> sympy.Expr:
+def _reduced(parser: Parser, name: str, inner: sympy.Expr) -> sympy.Expr:
     uniform = not inner.free_symbols and not inner.atoms(lang.AppliedUndef)
-    return inner if uniform and name != "integral" else lang.operator(name, inner)
+    if uniform and name != "integral":
+        return inner
+    metric = parser.scope.metric
+    return metric.reduced(name, inner) if metric else lang.operator(name, inner)
 
 
 def convolution(parser: Parser, node: ast.Call, depth: int) -> Value:
     """Return ``convolve("K", f)``; the kernel is real."""
     first, argument = arguments_of(parser, node, CONVOLUTION)
+    if parser.scope.metric:
+        what = parser.scope.metric.what
+        raise parser.fail(
+            node, f"convolve is not available with {what}", "domain.geometry=cartesian, equal cells"
+        )
     text, (displacement, scope) = text_of(parser, first, node), kernel_scope(parser.scope)
     inner = parser.of_kernel(ast.literal_eval(text.name), scope)
     kernel, value = Kernel(displacement, inner), parser.value(argument, depth)
@@ -141,7 +159,7 @@ def convolution(parser: Parser, node: ast.Call, depth: int) -> Value:
 
 def operator(parser: Parser, node: ast.Call, name: str, depth: int) -> Value:
     (argument,) = arguments_of(parser, node, lang.Word(("f",), None, ""))
-    inner = parser.value(argument, depth)
+    inner, metric = parser.value(argument, depth), parser.scope.metric
     if isinstance(inner, values.VectorGradient):
         raise parser.fail(argument, f"this is {inner.kind}", inner.hint)
     if isinstance(inner, values.Vector):
@@ -149,11 +167,15 @@ def operator(parser: Parser, node: ast.Call, name: str, depth: int) -> Value:
     if isinstance(inner, values.Complex):
         parts = [_of_number(parser, argument, name, part) for part in inner.parts]
         squares = name == lang.GRADIENT_SQUARED  # |gradient(f)|^2, a real number
+        if metric and name == lang.GRADIENT:
+            raise parser.fail(argument, "this is a complex number", "gradient(real(f))")
         return parts[0] + parts[1] if squares else values.Complex(*parts)
     return _of_number(parser, argument, name, inner)
 
 
-def _of_number(parser: Parser, node: ast.expr, name: str, inner: sympy.Expr) -> sympy.Expr:
+def _of_number(parser: Parser, node: ast.expr, name: str, inner: sympy.Expr) -> Any:
+    if parser.scope.metric:
+        return _in_coordinates(parser, node, name, inner, parser.scope.metric)
     if name == lang.GRADIENT:
         return lang.operator(name, inner)
     if name == lang.DIVERGENCE:
@@ -165,12 +187,35 @@ def _of_number(parser: Parser, node: ast.expr, name: str, inner: sympy.Expr) -> 
     return lang.differentiated(name, inner)
 
 
+def _in_coordinates(
+    parser: Parser, node: ast.expr, name: str, inner: sympy.Expr, metric: Metric
+) -> Value:
+    """Return an operator in other than Cartesian coordinates, applied to a number."""
+    if name == lang.GRADIENT:
+        return metric.gradient(inner)
+    if name == lang.GRADIENT_SQUARED:
+        return metric.gradient_squared(inner)
+    if name == lang.DIVERGENCE:
+        if inner == 0:
+            return inner
+        raise parser.fail(node, "divergence needs a vector", "D*gradient(f), a field v, or [a, b]")
+    return metric.differentiated(name, inner)
+
+
 def _of_vector(parser: Parser, node: ast.expr, name: str, inner: values.Vector) -> Value:
     """Return the divergence of a vector, or an operator applied to each component."""
     axes = parser.scope.axes
     if name == lang.GRADIENT_SQUARED:
         raise parser.fail(node, "this is a vector", f"{name}(f) of a number, such as {name}(v_x)")
     parts = parser.matched(node, lambda: values.as_vector(inner, axes)).parts
+    if metric := parser.scope.metric:
+        if name == lang.GRADIENT:
+            return metric.gradient_of_vector(inner)
+        if name == lang.DIVERGENCE:
+            return metric.divergence(inner)
+        if name == lang.LAPLACIAN:
+            return metric.laplacian_of_vector(inner)
+        return inner.each(lambda part: metric.differentiated(name, part))
     if name == lang.GRADIENT:
         return values.gradient_of_vector(inner, axes)
     if name == lang.DIVERGENCE:

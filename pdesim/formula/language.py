@@ -320,6 +320,11 @@ def flux_axes(word: str, dimensions: int) -> tuple[int, ...] | None:
     return (FLUXES[word],) if word in FLUXES else None
 
 
+def word_of_flux(node: sympy.Basic) -> str:
+    """Return the word of a flux along one axis with its arguments; empty for other nodes."""
+    return word_of(node) if is_operator(node) and word_of(node) in FLUXES else ""
+
+
 def has_flux_form(word: str) -> bool:
     """Whether an operator has the form ``word(D, f)`` with a diffusivity D."""
     return word == DIVERGENCE or word in FLUXES

@@ -319,6 +319,7 @@ class Parser:
         if node.keywords:
             raise self.fail(node, "keyword arguments are not supported", "f(a, b)")
         name = lang.DERIVATIVE_ALIASES.get(node.func.id, node.func.id)
+        name = self.scope.metric.word(name) if self.scope.metric else name
         if name in self.scope.networks:
             return calls.network(self, node, depth, None)
         if name in lang.REDUCTIONS and (len(node.args) == 1 or name not in lang.FUNCTIONS):

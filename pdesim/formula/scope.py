@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from pdesim.formula import language as lang
 from pdesim.formula.networks import NetworkSymbol
 from pdesim.formula.values import Value
+
+if TYPE_CHECKING:
+    from pdesim.formula.metric import Metric
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class Scope:
         forbidden: other names of the model -> the reason why this formula cannot use them.
         kernels: the names of the constants that kernels of convolutions may contain; None if
             convolutions are not allowed.
+        metric: the coordinates, if they are not Cartesian on equal cells.
     """
 
     symbols: Mapping[str, Value]
@@ -37,6 +42,7 @@ class Scope:
     networks: Mapping[str, NetworkSymbol] = field(default_factory=dict)
     forbidden: Mapping[str, str] = field(default_factory=dict)
     kernels: frozenset[str] | None = None
+    metric: Metric | None = None
 
     def operator_words(self) -> tuple[str, ...]:
         """Return the operators that the formula may use."""

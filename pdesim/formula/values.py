@@ -325,18 +325,26 @@ def along(a: Vector, b: VectorGradient) -> Vector:
     return Vector(tuple(dot(a, Vector(parts)) for parts in components))
 
 
-def curl(value: Value, axes: tuple[str, ...]) -> Value:
+def along_axis(axis: str, part: sympy.Expr) -> sympy.Expr:
+    """The derivative of a number along an axis."""
+    return lang.differentiated(f"d_d{axis}", part)
+
+
+def curl(
+    value: Value,
+    axes: tuple[str, ...],
+    along: Callable[[str, sympy.Expr], sympy.Expr] = along_axis,
+) -> Value:
     """The curl of a vector: in 2-D ``d_dx(v_y) - d_dy(v_x)``, in 3-D a vector.
 
     The curl of a number f in 2-D is the vector ``[d_dy(f), -d_dx(f)]``.
 
+    Args:
+        along: returns the derivative of a number along an axis.
+
     Raises:
         ValueMismatch: in 1-D, and for a number in 3-D.
     """
-
-    def along(axis: str, part: sympy.Expr) -> sympy.Expr:
-        return lang.differentiated(f"d_d{axis}", part)
-
     if len(axes) == 1:
         raise ValueMismatch("a curl needs 2 or 3 dimensions")
     if len(axes) == 2:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 import sympy
 
 from pdesim.errors import BoundaryError
 from pdesim.formula import Scope
+from pdesim.model import coordinate_walls
 from pdesim.model.boundary_conditions import JOINED, PERIODIC, SIDES, Boundary, BoundaryCondition
 from pdesim.model.boundary_sides import Context, build_side, check_keys, mapping
 from pdesim.model.grid import Grid
@@ -20,6 +21,7 @@ def build_boundary(
     grid: Grid,
     parameters: Mapping,
     rates: Mapping[str, sympy.Expr] | None = None,
+    odd: Collection[str] = (),
 ) -> Boundary:
     """Build the boundary conditions from the ``boundary`` settings.
 
@@ -46,11 +48,13 @@ def build_boundary(
         parameters: the names that formulas may use in addition to position and time.
         rates: the rate of change of each field, for ``absorbing``; None if it is not known, and
             the value of an absorbing condition is then 0.
+        odd: the radial components of vectors, which are odd about an axis of symmetry.
 
     Raises:
         BoundaryError: for unknown keys, and for an axis that is periodic on one side only.
         FormulaError: for an invalid formula.
     """
+    spec = coordinate_walls.renamed(spec, fields, grid)
     check_keys(spec, ("default", "mask", *grid.axes, *fields), "boundary")
     for field in fields:
         if field in spec:
@@ -60,10 +64,12 @@ def build_boundary(
                 f"boundary.{field}",
             )
     symbols = {name: sympy.Symbol(name, real=True) for name in (*grid.axes, "t")}
+    symbols |= grid.metric.places() if grid.metric else {}
     scope = Scope(
         {**symbols, **parameters},
         grid.axes,
         reductions=True,
+        metric=grid.metric,
         reduced={name: sympy.Symbol(name, real=True) for name in fields},
         forbidden=dict.fromkeys(
             fields,
@@ -80,7 +86,8 @@ def build_boundary(
         for field in fields
     )
     _check_unused(spec, fields, grid.axes, context)
-    for number, axis in enumerate(grid.axes):
+    conditions = coordinate_walls.in_coordinates(conditions, spec, fields, grid, odd)
+    for number, axis in enumerate(grid.names):
         pairs = [field[number] for field in conditions]
         joined = {side.kind in JOINED for pair in pairs for side in pair}
         if len(joined) > 1 or (True in joined and any(a.kind != b.kind for a, b in pairs)):

@@ -19,6 +19,7 @@ from pdesim.formula import (
 )
 from pdesim.formula import language as lang
 from pdesim.formula.language import TIME
+from pdesim.formula.metric import in_the_limit
 from pdesim.formula.networks import Network, NetworkSymbol
 from pdesim.formula.values import Value, parts_of
 from pdesim.model.components import SCALAR, Declared
@@ -210,7 +211,7 @@ class Equation:
             pairs = zip(self.fields, self.formulas, strict=True)
             rates = {n: with_reductions(f, self.reductions) for n, f in pairs if n in self.scalars}
             complete = local_rates(complete, rates, self.size)
-        return jacobian(complete, self.field_symbols)
+        return jacobian(tuple(map(in_the_limit, complete)), self.field_symbols)
 
     @property
     def all_formulas(self) -> tuple[sympy.Expr, ...]:

@@ -19,9 +19,11 @@ from pdesim.formula import (
     parse_value,
     separate_reductions,
 )
-from pdesim.formula.language import AXES, GENERATORS, TIME, operators_in, reserved_names
+from pdesim.formula.language import AXES, GENERATORS, reserved_names
+from pdesim.formula.metric import Metric
 from pdesim.formula.networks import NetworkSymbol
 from pdesim.formula.values import Value, parts_of
+from pdesim.model.array_scope import scope_of_array
 from pdesim.model.components import KINDS, Declared, declare, texts_of_parts
 from pdesim.model.equation import Equation
 from pdesim.model.formula_sections import FORMULAS, brief, formula_texts
@@ -48,13 +50,16 @@ KEYS = (
 )  # fmt: skip
 
 
-def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -> Equation:
+def build_equation(
+    spec: Mapping, axes: tuple[str, ...], name: str = "custom", metric: Metric | None = None
+) -> Equation:
     """Build an equation from the ``equation`` settings.
 
     Args:
         spec: the settings.
         axes: the axes of the grid.
         name: the equation's name if the settings do not contain one.
+        metric: the coordinates of the grid (``Grid.metric``).
 
     Raises:
         ConfigError: for missing or contradictory keys, and for invalid names.
@@ -63,7 +68,7 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
     _check_types(spec)
     sections = formula_texts(spec)
     key = next(iter(sections))
-    declared = _declared_fields(spec, sections, axes)
+    declared = _declared_fields(spec, sections, metric.names if metric else axes)
     solved = _solved_parts(declared, sections)
     if scalars := read_scalars(spec):
         _check_names(scalars, "scalar")
@@ -100,12 +105,13 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
             f"{clash.pop()!r} is both a network and a field or parameter", "different names"
         )
     called = {name: NetworkSymbol(network) for name, network in networks.items()}
-    symbols, arrays = _symbols(axes, declared, values, definitions, called)
+    symbols, arrays = _symbols(axes, declared, values, definitions, called, metric)
     constants = _kernel_constants(axes, values)
     scope = Scope(
-        symbols, axes, operators=True, reductions=True, networks=called, kernels=constants
-    )
-    varying = frozenset(symbols[name] for name in (*place_names(axes), *fields))
+        symbols, axes, operators=True, reductions=True, networks=called, kernels=constants,
+        metric=metric,
+    )  # fmt: skip
+    varying = frozenset(sympy.Symbol(name, real=True) for name in (*place_names(axes), *fields))
     parsed = [
         compact(part, varying)
         for one in declared
@@ -150,7 +156,7 @@ def build_equation(spec: Mapping, axes: tuple[str, ...], name: str = "custom") -
     )
     check_rates(equation, axes)
     equation = equation.with_expressions(formulas, reductions) if solved else equation
-    return with_noise(with_transport(equation), spec, axes)
+    return with_noise(with_transport(equation, metric), spec, axes, metric)
 
 
 def _declared_fields(
@@ -307,6 +313,7 @@ def _symbols(
     values: Mapping[str, float],
     definitions: Mapping[str, str],
     networks: Mapping[str, NetworkSymbol],
+    metric: Metric | None,
 ) -> tuple[dict[str, Value], dict[str, sympy.Expr]]:
     """Return a mapping from each name to its value, and the formulas of arrays.
 
@@ -316,6 +323,7 @@ def _symbols(
     fields = [part for one in declared for part in one.parts]
     plain = (*place_names(axes), "t", *fields, *values)
     symbols: dict[str, Value] = {name: sympy.Symbol(name, real=True) for name in plain}
+    symbols |= metric.places() if metric else {}
     symbols |= {one.name: one.value for one in declared if one.kind != "real"}
     arrays: dict[str, sympy.Expr] = {}
     waiting = dict(definitions)
@@ -326,12 +334,12 @@ def _symbols(
         for name in ready:
             text, where = waiting.pop(name), f"equation.{name}"
             if functions_in(text) & set(GENERATORS):
-                arrays[name] = parse(text, _scope_of_array(symbols, axes, fields, arrays), where)
+                arrays[name] = parse(text, scope_of_array(symbols, axes, fields, arrays), where)
                 symbols[name] = sympy.Symbol(name, real=True)
             else:
                 scope = Scope(
                     symbols, axes, operators=True, reductions=True, networks=networks,
-                    kernels=_kernel_constants(axes, values),
+                    kernels=_kernel_constants(axes, values), metric=metric,
                 )  # fmt: skip
                 symbols[name] = parse_value(text, scope, where)
     return symbols, arrays
@@ -340,29 +348,3 @@ def _symbols(
 def _kernel_constants(axes: tuple[str, ...], values: Mapping[str, float]) -> frozenset[str]:
     """Return the names that kernels of convolutions may contain besides the displacement."""
     return frozenset((*values, *(f"L{axis}" for axis in axes)))
-
-
-def _scope_of_array(
-    symbols: Mapping[str, Value],
-    axes: tuple[str, ...],
-    fields: Sequence[str],
-    arrays: Mapping[str, sympy.Expr],
-) -> Scope:
-    """Return the names and functions in the formula of an array.
-
-    It may contain parameters that depend on position only.
-    """
-    known = {name: arrays.get(name, expression) for name, expression in symbols.items()}
-    changing = {*(sympy.Symbol(name, real=True) for name in fields), TIME}
-    varying = [
-        name
-        for name, value in known.items()
-        if any(e.free_symbols & changing or operators_in(e) for e in parts_of(value))
-    ]
-    forbidden = dict.fromkeys(
-        varying, "a parameter with random numbers, or from a file, depends on position only"
-    )
-    return Scope(
-        {name: e for name, e in known.items() if name not in varying},
-        axes, generators=True, forbidden=forbidden,
-    )  # fmt: skip

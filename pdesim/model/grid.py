@@ -1,16 +1,18 @@
-"""Cartesian grids of equal cells, with values at the cell centres."""
+"""Grids of cells that are equal in computational coordinates, with values at their centres."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Container, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from pdesim.errors import ConfigError
 from pdesim.formula.language import AXES
+from pdesim.formula.metric import CELL, Metric
+from pdesim.model.geometry import build_metric, face_positions, positions, volumes
 from pdesim.settings import Settings
 
 #: the smallest relative difference of coordinates, and of times
@@ -28,11 +30,15 @@ class Grid:
         points: the number of cells along x, y, z.
         extent: the lengths of the domain along x, y, z.
         origin: the lower corner of the domain.
+        metric: the relation to physical coordinates; None if they are Cartesian on equal cells.
+            All attributes and methods whose names do not begin with ``physical_`` refer to
+            computational coordinates, in which formulas are evaluated.
     """
 
     points: tuple[int, ...]
     extent: tuple[float, ...]
     origin: tuple[float, ...]
+    metric: Metric | None = None
 
     @property
     def dimensions(self) -> int:
@@ -43,6 +49,11 @@ class Grid:
     def axes(self) -> tuple[str, ...]:
         """The names of the axes, such as ``("x", "y")``."""
         return AXES[: self.dimensions]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the axes for users and in files, such as ``("r", "z")``."""
+        return self.axes if self.metric is None else self.metric.names
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -63,6 +74,21 @@ class Grid:
     def cell_volume(self) -> float:
         """The volume of a cell."""
         return math.prod(self.spacing)
+
+    @property
+    def cell_volumes(self) -> np.ndarray | None:
+        """The volumes of all cells, of the shape of the grid; None if they are equal."""
+        return None if self.metric is None else volumes(self.metric, self)
+
+    def physical_faces(self, axis: int) -> np.ndarray:
+        """Return the physical coordinates of the faces of cells along one axis, ``(n + 1,)``."""
+        return face_positions(self.metric, self, axis)
+
+    def physical_centres(self, axis: int) -> np.ndarray:
+        """Return the physical coordinates of the cell centres along one axis."""
+        if self.metric is None or self.metric.maps[axis] is None:
+            return self.centres(axis)
+        return positions(self.metric, axis, self.centres(axis))
 
     def array_axis(self, axis: int) -> int:
         """Return the array axis, a negative number, of a coordinate axis (0 for x)."""
@@ -109,6 +135,8 @@ class Grid:
         """
         pairs = zip(self.axes, self.extent, strict=True)
         lengths: dict[str, np.ndarray | float] = {f"L{name}": length for name, length in pairs}
+        if self.metric is not None and CELL.name in named:
+            lengths[CELL.name] = self.spacing[0]
         if "r" not in named:
             return {**coordinates, **lengths}
         squares = (
@@ -116,6 +144,15 @@ class Grid:
             for axis, name in enumerate(self.axes)
         )
         return {**coordinates, **lengths, "r": np.sqrt(sum(squares))}
+
+
+def equal_steps(coordinates: np.ndarray) -> bool:
+    """Whether neighbouring coordinates have equal distances, up to the rounding of single ones."""
+    steps = np.diff(coordinates.astype(float))
+    if len(steps) < 2:
+        return True
+    rounding = 4 * np.finfo(np.float32).eps * np.abs(coordinates).max()
+    return bool(np.ptp(steps) <= 1e-6 * abs(steps.mean()) + rounding)
 
 
 def square_extents(points: Sequence[int], extent: float) -> tuple[float, ...]:
@@ -164,4 +201,4 @@ def build_grid(settings: Settings) -> Grid:
                 "neighbouring cells have the same coordinate in float64",
                 "coordinates of less than 10^12 times the cell size",
             )
-    return grid
+    return replace(grid, metric=build_metric(settings.domain, grid))

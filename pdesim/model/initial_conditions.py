@@ -19,6 +19,7 @@ from pdesim import files
 from pdesim.errors import ConfigError, nearest
 from pdesim.formula import Evaluator, Scope, literal, parse, parse_value
 from pdesim.formula import language as lang
+from pdesim.formula.metric import Metric
 from pdesim.formula.values import parts_of
 from pdesim.model import random_functions
 from pdesim.model.components import Declared
@@ -127,6 +128,7 @@ def build_initial(
     parameters: Mapping,
     section: str = "initial",
     declared: Sequence[Declared] = (),
+    metric: Metric | None = None,
 ) -> InitialConditions:
     """Build an initial state from the ``initial`` settings.
 
@@ -137,6 +139,7 @@ def build_initial(
         parameters: the names that formulas may use in addition to position and time.
         section: the name of the settings for error messages.
         declared: complex and vector fields, whose formulas determine all their real fields.
+        metric: the coordinates of the grid (``Grid.metric``).
 
     Raises:
         ConfigError: for a key that is not a field.
@@ -150,12 +153,9 @@ def build_initial(
                 f"initial.{key} does not name a field of this equation", nearest(key, known)
             )
     symbols = {name: sympy.Symbol(name, real=True) for name in (*place_names(axes), "t")}
-    scope = Scope(
-        {**symbols, **parameters},
-        axes,
-        generators=True,
-        forbidden=dict.fromkeys(fields, "an initial state cannot depend on the fields"),
-    )
+    symbols |= metric.places() if metric else {}
+    forbidden = dict.fromkeys(fields, "an initial state cannot depend on the fields")
+    scope = Scope({**symbols, **parameters}, axes, generators=True, forbidden=forbidden)
     if "default" in spec and all(field in spec for field in fields):
         # the default is not used but checked; it may contain axes that the grid does not have
         every = {name: sympy.Symbol(name, real=True) for name in place_names(lang.AXES)}
@@ -245,9 +245,9 @@ class _Generators:
     def _random_gaussians(self, *arguments: sympy.Expr, evaluate: Evaluator) -> np.ndarray:
         """Return a sum of Gaussians, continued periodically along periodic axes, in [0, 1]."""
         *limits, occurrence = arguments
-        fewest, most, weak, strong, wide, narrow = (
-            self._number(limit, "value in random_gaussians(...)", evaluate) for limit in limits
-        )
+        name = "value in random_gaussians(...)"
+        numbers = (self._number(limit, name, evaluate) for limit in limits)
+        fewest, most, weak, strong, wide, narrow = numbers
         if not (1 <= fewest <= most <= MOST_SPOTS and 0 < weak <= strong and 0 < wide <= narrow):
             raise ConfigError(
                 f"random_gaussians({', '.join(map(str, limits))}) has invalid limits",
@@ -272,7 +272,7 @@ class _Generators:
     def _gaussian(self, axis: int, fraction: float, decay: float) -> np.ndarray:
         """Return exp(-decay*distance**2) along an axis, with one image on either side of it."""
         extent = self.grid.extent[axis]
-        away = self.grid.centres(axis) - self.grid.origin[axis] - fraction * extent
+        away = self.grid.physical_centres(axis) - self.grid.origin[axis] - fraction * extent
         images = (-extent, 0.0, extent) if self.periodic[axis] else (0.0,)
         return sum((np.exp(-decay * (away + image) ** 2) for image in images), np.zeros(()))
 
@@ -371,7 +371,7 @@ class _Generators:
 
     def _distance(self, axis: int, fraction: float) -> np.ndarray:
         extent = self.grid.extent[axis]
-        away = np.abs(self.grid.centres(axis) - self.grid.origin[axis] - fraction * extent)
+        away = np.abs(self.grid.physical_centres(axis) - self.grid.origin[axis] - fraction * extent)
         return np.minimum(away, extent - away) if self.periodic[axis] else away
 
     def _image(self, file: sympy.Symbol, evaluate: Evaluator) -> np.ndarray:

@@ -21,6 +21,7 @@ from pdesim.formula.language import TIME, operators_in
 from pdesim.model.grid import place_names
 
 if TYPE_CHECKING:
+    from pdesim.formula.metric import Metric
     from pdesim.model.equation import Equation
 
 #: readings of ``g(u) dW``: at the start of a step (Ito), or in its middle (Stratonovich)
@@ -112,19 +113,24 @@ class Noise:
 NO_NOISE = Noise(())
 
 
-def with_noise(equation: Equation, spec: Mapping, axes: tuple[str, ...]) -> Equation:
+def with_noise(
+    equation: Equation, spec: Mapping, axes: tuple[str, ...], metric: Metric | None = None
+) -> Equation:
     """Return an equation with the noise of its settings; see :func:`build_noise`."""
-    noise = build_noise(spec, equation, axes)
+    noise = build_noise(spec, equation, axes, metric)
     return replace(equation, noise=noise) if noise else equation
 
 
-def build_noise(spec: Mapping, equation: Equation, axes: tuple[str, ...]) -> Noise:
+def build_noise(
+    spec: Mapping, equation: Equation, axes: tuple[str, ...], metric: Metric | None = None
+) -> Noise:
     """Build the noise of an equation from its settings.
 
     Args:
         spec: the settings ``equation``.
         equation: the equation without noise.
         axes: the axes of the grid.
+        metric: the coordinates of the grid; None for a uniform Cartesian grid.
 
     Raises:
         ConfigError: for wrong types, unknown fields, and equations that cannot have noise.
@@ -170,13 +176,13 @@ def build_noise(spec: Mapping, equation: Equation, axes: tuple[str, ...]) -> Noi
             raise ConfigError(
                 f"equation.noise.{name}: {name} is a scalar", "noise in fields of equation.rhs"
             )
-        own = _read_term(value, f"equation.noise.{name}", equation, axes)
+        own = _read_term(value, f"equation.noise.{name}", equation, axes, metric)
         terms |= {part: NoiseTerm(part, *own) for part in parts[name]}
     return Noise(tuple(terms[name] for name in equation.fields if name in terms), interpretation)
 
 
 def _read_term(
-    value: Any, where: str, equation: Equation, axes: tuple[str, ...]
+    value: Any, where: str, equation: Equation, axes: tuple[str, ...], metric: Metric | None
 ) -> tuple[sympy.Expr, bool, sympy.Expr | None]:
     """Return the amplitude, whether it is that of a flux, and the correlation length."""
     spec = value if isinstance(value, Mapping) else {"amplitude": value}
@@ -192,7 +198,7 @@ def _read_term(
     (kind,) = kinds
     texts = {key: _text(spec[key], f"{where}.{key}") for key in spec if spec[key] is not None}
     place = where if spec is not value else f"{where}.{kind}"
-    amplitude = parse(texts[kind], _scope(equation, axes), place)
+    amplitude = parse(texts[kind], _scope(equation, axes, metric), place)
     length = None
     if "length" in texts:
         constants = Scope(dict(equation.parameter_symbols), axes)
@@ -206,12 +212,13 @@ def _text(value: Any, where: str) -> str:
     return str(value)
 
 
-def _scope(equation: Equation, axes: tuple[str, ...]) -> Scope:
+def _scope(equation: Equation, axes: tuple[str, ...], metric: Metric | None) -> Scope:
     """Return the names in amplitudes: those of right-hand sides, without reductions."""
     plain = (*place_names(axes), *equation.fields, *equation.arrays)
     symbols: dict[str, Any] = {name: sympy.Symbol(name, real=True) for name in plain}
     symbols |= {**equation.parameter_symbols, **equation.definitions, **equation.composites}
-    return Scope({**symbols, TIME.name: TIME}, axes, operators=True)
+    symbols |= metric.places() if metric else {}
+    return Scope({**symbols, TIME.name: TIME}, axes, operators=True, metric=metric)
 
 
 def length_of(term: NoiseTerm, parameters: Mapping[str, float]) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 
 from pdesim.errors import OutputError
 from pdesim.files import StoredFrame
-from pdesim.model.grid import Grid
+from pdesim.model.grid import Grid, equal_steps
 from pdesim.model.resampling import interpolate
 
 #: largest difference of coordinates that are considered equal, in cells
@@ -77,4 +77,7 @@ def has_cells(centres: Sequence[np.ndarray], grid: Grid) -> bool:
 def _places(centres: np.ndarray, grid: Grid, axis: int) -> np.ndarray:
     """Return the cell centres of the grid in cells of the frame, whose first centre is at 1/2."""
     spacing = (centres[-1] - centres[0]) / (len(centres) - 1)
-    return (grid.centres(axis) - centres[0]) / spacing + 0.5
+    if not equal_steps(centres):
+        numbers = np.arange(len(centres)) + 0.5
+        return np.interp(grid.physical_centres(axis), centres, numbers)
+    return (grid.physical_centres(axis) - centres[0]) / spacing + 0.5

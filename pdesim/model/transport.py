@@ -7,11 +7,15 @@ from dataclasses import replace
 from pdesim.errors import ConfigError
 from pdesim.formula.advection import has_advection, with_signs
 from pdesim.formula.language import TIME
+from pdesim.formula.metric import Metric
 from pdesim.model.equation import Equation
 
 
-def with_transport(equation: Equation) -> Equation:
+def with_transport(equation: Equation, metric: Metric | None = None) -> Equation:
     """Return an equation whose terms with ``advect`` have the form ``-advect(v, u)``.
+
+    Args:
+        metric: the coordinates (``Grid.metric``).
 
     Raises:
         ConfigError: if the equation has no time derivative where ``advect`` occurs, and for terms
@@ -30,5 +34,5 @@ def with_transport(equation: Equation) -> Equation:
     uniform = {*equation.constants, *reduced, TIME}
     fields = equation.field_symbols
     return replace(
-        equation, formulas=tuple(with_signs(f, fields, uniform) for f in equation.formulas)
+        equation, formulas=tuple(with_signs(f, fields, uniform, metric) for f in equation.formulas)
     )

@@ -31,6 +31,7 @@ import sympy
 
 from pdesim.formula import derivative
 from pdesim.formula import language as lang
+from pdesim.formula.metric import CELL
 from pdesim.formula.nodes import jumps
 from pdesim.model.boundary_conditions import (
     CONSTANT,
@@ -40,6 +41,7 @@ from pdesim.model.boundary_conditions import (
     BoundaryCondition,
 )
 from pdesim.model.grid import Grid
+from pdesim.operators.coordinates import flux_in_coordinates
 from pdesim.operators.translation import continued
 
 #: discontinuous formulas are evaluated at this distance from the face, as a fraction of the extent
@@ -94,6 +96,7 @@ class Conditions:
         centre = [o + length / 2 for o, length in zip(grid.origin, grid.extent, strict=True)]
         squares = ((s - c) ** 2 for s, c in zip(x, centre, strict=True))
         substitutions[sympy.Symbol("r", real=True)] = sympy.sqrt(sum(squares))
+        substitutions[CELL] = sympy.S.Zero  # areas on the faces themselves
         return expression.xreplace(
             {s: v for s, v in substitutions.items() if s.name not in self.own}
         )
@@ -130,6 +133,8 @@ class Conditions:
                 return atom(node)
             if isinstance(node, (sympy.Add, sympy.Mul)):
                 fixed = [a for a in node.args if self.is_coefficient(a) and self.has_position(a)]
+                if fixed and isinstance(node, sympy.Mul) and self.grid.metric is not None:
+                    fixed += [a for a in node.args if lang.word_of_flux(a)]
                 rest = [replace(a) for a in node.args if a not in fixed]
                 return node.func(*rest, atom(node.func(*fixed))) if fixed else node.func(*rest)
             return node.func(*map(replace, node.args))
@@ -264,6 +269,9 @@ class Conditions:
             return self.on_face(wall.value / _exact(wall.a), axis, side)
         if lang.is_operator(node):
             return self._operator_value(node, axis, side)
+        if (flux := flux_in_coordinates(self, node)) is not None:
+            held = self.value(flux, axis, side)
+            return held if not held else self.on_face(node.xreplace({flux: held}), axis, side)
         replaced, atoms = self.atoms(node)
         known = {}
         for symbol, atom in atoms.items():
@@ -328,6 +336,8 @@ class Conditions:
             return self.on_face(wall.value / _exact(wall.b), axis, side) if known else None
         if lang.is_operator(node):
             return self._operator_slope(node, axis, side)
+        if (flux := flux_in_coordinates(self, node)) is not None:
+            return sympy.S.Zero if self.slope(flux, axis, side) == 0 else None
         replaced, atoms = self.atoms(node)
         outward = (1 if side else -1) * sympy.S.One
         values, total = {}, sympy.S.Zero

@@ -86,7 +86,7 @@ class NoiseSystem:
     def _increment(self, term: NoiseTerm, stream: int, time: tf.Tensor, dt: tf.Tensor) -> tf.Tensor:
         """Return the increments of one component of a term, in all cells."""
         path = self._path(stream, self._drawn_shape(term), time, dt)
-        return self._filtered(term, path) / math.sqrt(self.system.problem.grid.cell_volume)
+        return self._filtered(term, path) / tf.sqrt(self._volumes)
 
     def _stored(self, draw: Callable[[], tf.Tensor], dt: tf.Tensor) -> tf.Tensor:
         """Return the result of ``draw``, computed once in a kernel of its own.
@@ -118,7 +118,7 @@ class NoiseSystem:
         grid = self.system.problem.grid
         result = []
         for term in self.terms:
-            variance = tf.ones(self._scalar_shape, self.system.dtype) / grid.cell_volume
+            variance = tf.ones(self._scalar_shape, self.system.dtype) / self._volumes
             if term.length is not None:
                 length = self._length(term)
                 for axis, n in enumerate(self._drawn_shape(term)[::-1]):
@@ -222,6 +222,13 @@ class NoiseSystem:
             total = term if total is None else total + term
         assert total is not None
         return irfft(total, like.shape[-grid.dimensions :])
+
+    @property
+    def _volumes(self) -> tf.Tensor:
+        """The volumes of all cells, or the volume of each if they are equal."""
+        grid = self.system.problem.grid
+        volumes = grid.cell_volume if grid.cell_volumes is None else grid.cell_volumes
+        return tf.constant(volumes, self.system.dtype)
 
     @property
     def _scalar_shape(self) -> tuple[int, ...]:

@@ -31,6 +31,13 @@ def check_noise(problem: Problem) -> None:
                 f"{where} contains advect", "advect in right-hand sides (equation.rhs)"
             )
         _check_length(problem, term, where)
+        metric = problem.grid.metric
+        if metric is not None and (term.is_flux or term.length is not None):
+            raise ConfigError(
+                f"{where}: {'flux' if term.is_flux else 'length'} is not available with "
+                f"{metric.what}",
+                "white noise, {amplitude: ...}; or a Cartesian grid of equal cells",
+            )
         if term.is_flux:
             _check_flux(problem, term, where)
 

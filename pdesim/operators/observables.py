@@ -168,12 +168,15 @@ def parse_number(
     """
     equation, grid = problem.equation, problem.grid
     places = place_names(grid.axes)
-    lengths = [name for name in places if name.startswith("L")]
-    inside = [name for name in (*equation.fields, *places) if name not in lengths]
-    inside = [name for name in inside if name not in equation.scalars]
-    symbols = {name: sympy.Symbol(name, real=True) for name in lengths}
-    reduced: dict[str, Value] = {name: sympy.Symbol(name, real=True) for name in inside}
-    varying = frozenset(reduced.values())
+    known: dict[str, sympy.Expr] = {name: sympy.Symbol(name, real=True) for name in places}
+    known |= grid.metric.places() if grid.metric else {}
+    symbols = {name: value for name, value in known.items() if name.startswith("L")}
+    reduced: dict[str, Value] = {name: sympy.Symbol(name, real=True) for name in equation.fields}
+    reduced |= {name: value for name, value in known.items() if name not in symbols}
+    inside = (*equation.fields, *(name for name in places if not name.startswith("L")))
+    inside = tuple(name for name in inside if name not in equation.scalars)
+    reduced = {name: value for name, value in reduced.items() if name not in equation.scalars}
+    varying = frozenset(sympy.Symbol(name, real=True) for name in inside)
     reduced |= equation.composites
     # parameters that are formulas, such as functions of time
     for name, expression in equation.definitions.items():
@@ -191,6 +194,7 @@ def parse_number(
         operators=True,
         reductions=True,
         reduced=reduced,
+        metric=grid.metric,
         forbidden=dict.fromkeys(
             reduced, "it varies in space; use mean, integral, max or min of it"
         ),
@@ -238,7 +242,7 @@ def _check_names(
 
 def _probe(name: str, point: Sequence[float], problem: Problem) -> Probe:
     grid, periodic = problem.grid, problem.boundary.periodic_axes
-    axes = ", ".join(grid.axes)
+    axes = ", ".join(grid.names)
     if len(point) != grid.dimensions:
         raise ConfigError(
             f"probes.{name} is {list(point)}",
@@ -249,7 +253,7 @@ def _probe(name: str, point: Sequence[float], problem: Problem) -> Probe:
         if not lower <= x <= upper:
             raise ConfigError(
                 f"probes.{name} is {list(point)}, which lies outside the domain",
-                f"{grid.axes[axis]} from {lower:g} to {upper:g}",
+                f"{grid.names[axis]} from {lower:g} to {upper:g}",
             )
     pairs = [_along_axis(grid, axis, x, periodic[axis]) for axis, x in enumerate(point)]
     weights: dict[int, float] = {}
@@ -265,6 +269,8 @@ def _probe(name: str, point: Sequence[float], problem: Problem) -> Probe:
 def _along_axis(grid: Grid, axis: int, x: float, periodic: bool) -> list[tuple[int, float]]:
     """Return the two cells for linear interpolation along an axis, with their weights."""
     points = grid.points[axis]
+    if grid.metric is not None and grid.metric.maps[axis] is not None:
+        return _between_centres(grid.physical_centres(axis), x)
     place = (x - grid.origin[axis]) / grid.spacing[axis] - 0.5
     lower = int(np.floor(place))
     if not periodic:
@@ -273,11 +279,19 @@ def _along_axis(grid: Grid, axis: int, x: float, periodic: bool) -> list[tuple[i
     return [(lower % points, 1.0 - share), ((lower + 1) % points, share)]
 
 
+def _between_centres(centres: np.ndarray, x: float) -> list[tuple[int, float]]:
+    """Return the cells of a stretched axis for linear interpolation, with their weights."""
+    lower = int(np.clip(np.searchsorted(centres, x) - 1, 0, len(centres) - 2))
+    share = (x - centres[lower]) / (centres[lower + 1] - centres[lower])
+    return [(lower, 1.0 - share), (lower + 1, share)]
+
+
 def _own_cell(name: str, point: Sequence[float], problem: Problem) -> int:
     """Return the flat index of the cell that contains a point; it must not be an obstacle."""
     grid, mask = problem.grid, problem.mask
-    places = zip(point, grid.origin, grid.spacing, grid.points, strict=True)
-    cell = [min(max(int((x - origin) // h), 0), n - 1) for x, origin, h, n in places]
+    faces = (grid.physical_faces(axis) for axis in range(grid.dimensions))
+    places = zip(point, faces, grid.points, strict=True)
+    cell = [min(max(int(np.searchsorted(f, x, side="right")) - 1, 0), n - 1) for x, f, n in places]
     index = int(np.ravel_multi_index(tuple(cell[::-1]), grid.shape))
     if mask is not None and mask.solid.ravel()[index]:
         raise ConfigError(

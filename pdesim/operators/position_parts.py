@@ -13,6 +13,7 @@ import sympy
 from sympy.logic.boolalg import Boolean
 
 from pdesim.formula import language as lang
+from pdesim.formula.metric import CELL
 from pdesim.operators.problem import Problem
 
 
@@ -32,7 +33,7 @@ def without_position(problem: Problem, formula: sympy.Expr) -> sympy.Expr:
 def _names(problem: Problem) -> tuple[frozenset[str], frozenset[str]]:
     """Return the names that depend on position, and those that are equal in all cells."""
     grid, own = problem.grid, {*problem.equation.fields, *problem.parameters}
-    lengths = {f"L{axis}" for axis in grid.axes}
+    lengths = {*(f"L{axis}" for axis in grid.axes), CELL.name}
     return frozenset({*grid.axes, "r"} - own), frozenset({*problem.parameters, *lengths})
 
 

@@ -26,6 +26,7 @@ from pdesim.model.grid import Grid
 from pdesim.model.obstacles import Mask
 from pdesim.operators import second
 from pdesim.operators.conditions import Conditions
+from pdesim.operators.coordinates import check_coordinates
 from pdesim.operators.kernels import check_convolutions
 from pdesim.operators.modes import Modes, NoModes, build_modes
 from pdesim.operators.noise_checks import check_noise
@@ -256,6 +257,10 @@ class Problem:
             return False
         if any(side.has_second and not side.repeats for side in self.boundary.all_walls):
             return False
+        nodes = (node for f in self.equation.formulas for node in lang.operators_in(f))
+        coefficients = (node.args[0] for node in nodes if len(node.args) == 2)
+        if any(not d.free_symbols <= self.equation.constants for d in coefficients):
+            return False  # coefficients that depend on position may cancel in the Jacobian
         entries = self.equation.jacobian
         symbols = {symbol.name for symbol in entries.free_symbols}
         allowed = set(self.parameters)
@@ -308,6 +313,7 @@ def check_problem(problem: Problem) -> None:
             spectral operators, and for convolutions whose kernel is not finite, or in steady
             problems, constraints and iterated maps.
     """
+    check_coordinates(problem)
     check_convolutions(problem)
     check_transport(problem)
     check_noise(problem)

@@ -19,7 +19,10 @@ BLOCK = 2**18
 
 
 def diagnose(
-    values: np.ndarray, cell_volume: float, solid: np.ndarray | None = None
+    values: np.ndarray,
+    cell_volume: float,
+    solid: np.ndarray | None = None,
+    volumes: np.ndarray | None = None,
 ) -> dict[str, float]:
     """Return the quantities ``QUANTITIES`` of a field.
 
@@ -31,7 +34,10 @@ def diagnose(
         cell_volume: volume of a cell.
         solid: boolean array of the shape of ``values``, True inside obstacles, which are excluded;
             None if there are no obstacles.
+        volumes: the volumes of all cells; None if they are equal.
     """
+    if volumes is not None:
+        return _diagnose_unequal(values, volumes, solid)
     flat = np.ravel(values) if solid is None else values[~solid]
     total, squares = _sums(flat)
     return {
@@ -40,6 +46,24 @@ def diagnose(
         "mean": total / flat.size,
         "integral": total * cell_volume,
         "l2": float(np.sqrt(squares * cell_volume)),
+    }
+
+
+def _diagnose_unequal(
+    values: np.ndarray, volumes: np.ndarray, solid: np.ndarray | None
+) -> dict[str, float]:
+    """Return the quantities of a field on cells of unequal volumes."""
+    inside = slice(None) if solid is None else ~solid
+    flat, weights = values[inside].astype(float).ravel(), volumes[inside].ravel()
+    integral = float((flat * weights).sum())
+    with np.errstate(over="ignore"):
+        squares = float((flat**2 * weights).sum())
+    return {
+        "min": float(flat.min()),
+        "max": float(flat.max()),
+        "mean": integral / float(weights.sum()),
+        "integral": integral,
+        "l2": float(np.sqrt(squares)),
     }
 
 
@@ -71,6 +95,7 @@ class DiagnosticsFile:
         solid: boolean array of the shape of the grid, True inside obstacles, which are excluded;
             None if there are no obstacles.
         scalars: names of the scalars, which have one column each.
+        volumes: the volumes of all cells; None if they are equal.
 
     Raises:
         OutputError: if the file cannot be written.
@@ -84,9 +109,11 @@ class DiagnosticsFile:
         keep: int = 0,
         solid: np.ndarray | None = None,
         scalars: tuple[str, ...] = (),
+        volumes: np.ndarray | None = None,
     ) -> None:
         self.scalars = scalars
         self.path, self.fields, self.cell_volume, self.solid = path, fields, cell_volume, solid
+        self.volumes = volumes
         columns = [f"{field}_{quantity}" for field in fields for quantity in QUANTITIES]
         columns += scalars
         kept = _complete_rows(path, len(columns) + 2)[:keep] if keep else []
@@ -113,8 +140,8 @@ class DiagnosticsFile:
         Raises:
             OutputError: if the file cannot be written.
         """
-        count = len(self.fields)
-        rows = (diagnose(values, self.cell_volume, self.solid) for values in state[:count])
+        count, cells = len(self.fields), (self.cell_volume, self.solid, self.volumes)
+        rows = (diagnose(values, *cells) for values in state[:count])
         numbers = [f"{row[quantity]:.10g}" for row in rows for quantity in QUANTITIES]
         numbers += [f"{scalar_value(values, self.solid):.10g}" for values in state[count:]]
         try:

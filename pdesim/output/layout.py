@@ -13,7 +13,7 @@ from pdesim.files.hdf5 import MOST_FRAMES
 from pdesim.output import snapshots
 
 #: names of the axes, in the order of array axes
-AXES = ("z", "y", "x")
+AXES = ("z", "y", "x", "r")
 #: upper bound of the magnitude of coordinates; its inverse is the lower bound of their distances
 MAX_COORDINATE = 1e100
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ import numpy as np
 from pdesim.errors import OutputError, PdesimError
 from pdesim.files import load_yaml, read_text
 from pdesim.model.equation_settings import KEYS
+from pdesim.model.geometry import build_metric
 from pdesim.model.grid import Grid, square_extents
+from pdesim.settings import Domain
 
 #: attribute with the folder of the run that this one repeats (pdesim rerun)
 RERUN_OF = "rerun_of"
@@ -25,7 +28,7 @@ BRANCH_OF, BRANCHED_AT = "branch_of", "branched_at"
 #: an equation has at most 64 fields on three axes
 LONGEST_BOUNDARY = 2**16
 #: a condition in the attribute ``boundary``, such as ``'u.x': ['dirichlet', 'neumann']``
-_PAIR = r"'(\w+)\.([xyz])':\s*[\[(]'(\w+)',\s*'(\w+)'[\])]"
+_PAIR = r"'(\w+)\.([xyzr])':\s*[\[(]'(\w+)',\s*'(\w+)'[\])]"
 _PAIRS = re.compile(rf"\s*\{{\s*{_PAIR}(?:,\s*{_PAIR})*\s*\}}\s*".replace("'", "['\"]"))
 _ONE_PAIR = re.compile(_PAIR.replace("'", "['\"]"))
 
@@ -77,9 +80,11 @@ def read_grid(config: Mapping[str, Any], axes: Sequence[str]) -> Grid | None:
             tuple(float(length) for length in lengths),
             tuple(float(coordinate) for coordinate in per_axis(domain["origin"])),
         )
+        known = {key: domain[key] for key in ("geometry", "stretch") if key in domain}
+        grid = replace(grid, metric=build_metric(Domain.model_validate(known), grid))
     except (PdesimError, KeyError, TypeError, ValueError, OverflowError, ZeroDivisionError):
         return None
-    return grid if set(grid.axes) == set(axes) else None
+    return grid if set(grid.names) == set(axes) else None
 
 
 def read_parameters(config: Mapping[str, Any]) -> dict[str, float | str]:

@@ -186,7 +186,8 @@ class Snapshots:
             OutputError: if the shape of the field is not ``(time, ..., x)``.
         """
         frame_axes = self[field].ndim - 1
-        return self._matching_axes(field, AXES[-frame_axes:] if 1 <= frame_axes <= 3 else AXES)
+        names = self.axes if "r" in self.axes else AXES[:3]
+        return self._matching_axes(field, names[-frame_axes:] if 1 <= frame_axes <= 3 else names)
 
     def _matching_axes(self, field: str, names: Sequence[str]) -> tuple[Axis, ...]:
         """Return the named axes, if the shape of the field matches them."""

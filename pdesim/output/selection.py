@@ -26,7 +26,7 @@ class Selection:
 
     def coordinates(self, grid: Grid, axis: int) -> np.ndarray:
         """Return the stored cell centres along an axis (0 for x, 1 for y, 2 for z)."""
-        return grid.centres(axis)[self.cells[grid.array_axis(axis)]]
+        return grid.physical_centres(axis)[self.cells[grid.array_axis(axis)]]
 
     def shape(self, grid: Grid) -> tuple[int, ...]:
         """Return the shape of the array that stores one frame of one field."""
@@ -62,14 +62,14 @@ def build_selection(
     steps = [stride] * grid.dimensions if isinstance(stride, int) else list(stride)
     if len(steps) != grid.dimensions:
         raise ConfigError(
-            f"output.stride has {len(steps)} numbers", f"one per axis, {', '.join(grid.axes)}"
+            f"output.stride has {len(steps)} numbers", f"one per axis, {', '.join(grid.names)}"
         )
     region = region or {}
     for name in region:
-        if name not in grid.axes:
-            raise ConfigError(f"output.region names {name!r}", nearest(name, grid.axes))
+        if name not in grid.names:
+            raise ConfigError(f"output.region names {name!r}", nearest(name, grid.names))
     cells = [
-        _slice(grid, axis, region.get(name), steps[axis]) for axis, name in enumerate(grid.axes)
+        _slice(grid, axis, region.get(name), steps[axis]) for axis, name in enumerate(grid.names)
     ]
     return Selection(chosen, tuple(reversed(cells)))
 
@@ -77,10 +77,10 @@ def build_selection(
 def _slice(grid: Grid, axis: int, bounds: Sequence[float] | None, step: int) -> slice:
     if bounds is None:
         return slice(0, grid.points[axis], step)
-    centres = grid.centres(axis)
+    centres = grid.physical_centres(axis)
     inside = np.flatnonzero((centres >= bounds[0]) & (centres <= bounds[1]))
     if not len(inside):
-        name, low, high = grid.axes[axis], grid.origin[axis], grid.origin[axis] + grid.extent[axis]
+        name, low, high = grid.names[axis], grid.origin[axis], grid.origin[axis] + grid.extent[axis]
         raise ConfigError(
             f"output.region.{name} = [{bounds[0]:g}, {bounds[1]:g}] contains no cell centre",
             f"[lower, upper] within {low:g} and {high:g}, at least a cell wide",

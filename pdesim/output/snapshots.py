@@ -137,7 +137,7 @@ def _create_axes(file: h5py.File, layout: Layout) -> None:
     time = file.create_dataset("time", shape=(0,), maxshape=(None,), chunks=(1024,), dtype="f8")
     time.make_scale("time")
     time.attrs.update({"units": "1", "long_name": "time"})
-    for axis, name in enumerate(layout.grid.axes):
+    for axis, name in enumerate(layout.grid.names):
         centres = layout.selection.coordinates(layout.grid, axis)
         coordinate = file.create_dataset(name, data=centres)
         coordinate.make_scale(name)
@@ -157,7 +157,7 @@ def _create_field(file: h5py.File, layout: Layout, field: str, compression: dict
     if layout.keep_bits is not None:
         # the attribute by which the netCDF library denotes this kind of rounding
         data.attrs["_QuantizeBitRoundNumberOfSignificantBits"] = np.int32(layout.keep_bits)
-    for number, name in enumerate(("time", *reversed(layout.grid.axes))):
+    for number, name in enumerate(("time", *reversed(layout.grid.names))):
         data.dims[number].attach_scale(file[name])
 
 
@@ -178,7 +178,7 @@ def _create_mask(file: h5py.File, layout: Layout, mask: np.ndarray) -> None:
     solid = mask[layout.selection.cells].astype(np.uint8)
     data = file.create_dataset("mask", data=solid, compression="gzip")
     data.attrs.update({"units": "1", "long_name": "1 inside obstacles"})
-    for number, name in enumerate(reversed(layout.grid.axes)):
+    for number, name in enumerate(reversed(layout.grid.names)):
         data.dims[number].attach_scale(file[name])
 
 

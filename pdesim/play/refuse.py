@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pdesim.errors import BoundaryError, ConfigError
 from pdesim.formula.advection import has_advection
+from pdesim.operators.coordinates import refuse
 from pdesim.operators.problem import Problem
 from pdesim.plan import Plan
 
@@ -21,6 +22,7 @@ def check_playable(plan: Plan) -> None:
         ConfigError, BoundaryError: for the first property that a page does not support.
     """
     problem = plan.problem
+    refuse(problem.grid, "pdesim play")
     _check_equation(problem)
     _check_grid(problem)
     _check_operators(problem)

@@ -14,6 +14,7 @@ from pdesim.errors import clip
 from pdesim.files import reading
 from pdesim.output.axis import Axis
 from pdesim.output.reader import Snapshots
+from pdesim.render.equal_cells import equal_axis, on_equal_cells
 from pdesim.render.quantity import MEAN, Quantity, build_quantity, first_shown
 from pdesim.render.text import LONGEST
 from pdesim.settings import Animation
@@ -68,6 +69,8 @@ class FieldReader:
     mask: np.ndarray | None = None
     #: whether the decadic logarithm of the quantity is drawn; NaN where it is not positive
     log: bool = False
+    #: the stored axes, which differ from ``axes`` if the stored cells are not equal
+    stored_axes: tuple[Axis, ...] = ()
 
     @property
     def path(self) -> Path:
@@ -95,7 +98,9 @@ class FieldReader:
         The rounding error is estimated from the largest field in the formula, since the difference
         of nearly equal fields has the rounding error of these fields. It is None for a plain field.
         """
-        return _log10(*self._read(frame)) if self.log else self._read(frame)
+        values, roundoff = self._read(frame)
+        values = on_equal_cells(values, self.stored_axes, self.axes)
+        return _log10(values, roundoff) if self.log else (values, roundoff)
 
     def _read(self, frame: int) -> tuple[np.ndarray, float | None]:
         if self.quantity.expression is None:
@@ -135,7 +140,7 @@ class FieldReader:
     def _coordinates(self) -> dict[str, object]:
         """A mapping from the names of axes to coordinates that broadcast over a frame."""
         coordinates: dict[str, object] = {}
-        for number, axis in enumerate(reversed(self.axes)):
+        for number, axis in enumerate(reversed(self.stored_axes)):
             coordinates[axis.name] = axis.centres.reshape(-1, *[1] * number)
         if self.depth is not None:
             coordinates[self.depth.name] = float(self.depth.centres[self.plane])
@@ -207,7 +212,8 @@ def _describe(snapshots: Snapshots, field: str | None, slice_: float | None) -> 
         equation=_text(attributes, "equation_title") or _text(attributes, "equation_name"),
         time_unit=clip(snapshots.unit_of("time"), LONGEST),
         times=times,
-        axes=tuple(axes),
+        axes=tuple(map(equal_axis, axes)),
+        stored_axes=tuple(axes),
         plane=plane,
         depth=depth,
         mask=snapshots.mask,

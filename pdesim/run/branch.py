@@ -122,7 +122,7 @@ def plan_branch(origin: Origin, values: Mapping[str, Any], given: Sequence[str] 
         PdesimError: see :func:`pdesim.plan.build_plan`.
     """
     values, notes = dict(values), list(origin.notes)
-    axes, changed = build_grid(read_settings(values)).axes, _given_initial(values, given)
+    axes, changed = build_grid(read_settings(values)).names, _given_initial(values, given)
     declared = declare_given(values["equation"], axes)
     fields = [part for one in declared for part in one.parts]
     fields += given_scalars(values["equation"])

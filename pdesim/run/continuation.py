@@ -114,7 +114,7 @@ def continue_run(
             f"its {len(times)} frames are kept"
         )
     if plan is None:  # then no plan has checked the requested settings
-        axes = build_grid(settings).axes
+        axes = build_grid(settings).names
         names = tuple(given_fields(settings.equation, axes)) or fields
         check_picture(settings.animation, names, axes, settings.output.fields)
         notes += _without_effect(requested, folder) if explicit else []

@@ -108,7 +108,7 @@ def open_recorder(job: Job, worker: Worker) -> Recorder:
     writer = SnapshotWriter(run.snapshots, layout)
     diagnostics = DiagnosticsFile(
         run.diagnostics, plan.equation.distributed, plan.grid.cell_volume, writer.frames,
-        layout.mask, layout.scalars,
+        layout.mask, layout.scalars, plan.grid.cell_volumes,
     )  # fmt: skip
     settings_text = fingerprint(load_yaml(job.config_yaml))
     return Recorder(
@@ -154,7 +154,7 @@ def file_attributes(plan: Plan, layout: Layout, config_yaml: str) -> dict[str, A
         "fields": list(layout.stored),
         **({"scalars": list(layout.scalars)} if layout.scalars else {}),
         "config": config_yaml,
-        "boundary": repr(plan.problem.boundary.describe(equation.distributed, plan.grid.axes)),
+        "boundary": repr(plan.problem.boundary.describe(equation.distributed, plan.grid.names)),
         **({"second_conditions": "\n".join(second)} if second else {}),
         "seed": settings.seed,
         "precision": settings.device.precision,

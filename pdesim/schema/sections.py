@@ -193,7 +193,7 @@ def boundary_schemas() -> dict[str, Schema]:
         "else": {"$ref": "#/$defs/Condition"},
     }
     layers = {
-        key: {"$ref": "#/$defs/Layer"} for key in ("default", *AXES)
+        key: {"$ref": "#/$defs/Layer"} for key in ("default", *AXES, "r")
     } | {"mask": {"$ref": "#/$defs/Condition"}}  # fmt: skip
     field: Schema = {
         "description": "The conditions of one field",

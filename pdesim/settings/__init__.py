@@ -21,7 +21,8 @@ INCIDENTAL = (
 )  # fmt: skip
 #: sections whose keys the user or another library chooses; a new key in these needs no '+'
 OPEN_SECTIONS = (
-    "equation", "initial", "boundary", "workers.options", "observe", "probes", "data", "fit",
+    "equation", "initial", "boundary", "domain.stretch", "workers.options", "observe", "probes",
+    "data", "fit",
 )  # fmt: skip
 #: settings that may change when a run is resumed, in addition to ``INCIDENTAL``
 CONTINUING = ("time.end", "device.name")
@@ -55,10 +56,14 @@ class Domain(Section):
         description="a positive length between 1e-40 and 1e40, such as 2.5 or '2*pi', or one per "
         "axis, [Lx, Ly]",
     )
+    geometry: Literal["cartesian", "radial", "spherical", "axisymmetric"] = "cartesian"
     mask: str | None = None
     origin: Annotated[Place | Places, evaluated("domain.origin")] = Field(
         default=0.0,
         description="a number from -1e40 to 1e40, such as -1 or '-pi', or one per axis, [x0, y0]",
+    )
+    stretch: dict[Literal["x", "y", "z", "r"], str] = Field(
+        default={}, description="a formula per axis, such as {y: tanh(2)}"
     )
 
 
@@ -160,7 +165,7 @@ class Output(Section):
         default=1, description="an integer of at least 1, or one per axis, [sx, sy]"
     )
     region: (
-        dict[Literal["x", "y", "z"], Annotated[list[float], Field(min_length=2, max_length=2)]]
+        dict[Literal["x", "y", "z", "r"], Annotated[list[float], Field(min_length=2, max_length=2)]]
         | None
     ) = Field(default=None, description="bounds per axis, such as {x: [0.2, 0.8]}")
     checkpoint: Positive | None = Field(

@@ -15,7 +15,9 @@ from pdesim.errors import BoundaryError, ConfigError
 from pdesim.formula import Evaluator, Reduction, derivative
 from pdesim.formula import language as lang
 from pdesim.formula.language import TIME
+from pdesim.formula.metric import in_the_limit
 from pdesim.model.boundary_conditions import JOINED, Boundary, BoundaryCondition
+from pdesim.model.geometry import has_axis
 from pdesim.model.grid import Grid
 from pdesim.model.obstacles import Mask
 from pdesim.operators.conditions import INSIDE
@@ -102,7 +104,8 @@ def manufacture(problem: Problem, duration: float, case: str | None = None) -> M
     ]
 
     def exact(formula: sympy.Expr) -> sympy.Expr:
-        return differentiate(problem.conditions.with_coordinates(formula).xreplace(fields), grid)
+        limit = in_the_limit(formula)
+        return differentiate(problem.conditions.with_coordinates(limit).xreplace(fields), grid)
 
     reductions = list(equation.reductions)
     for reduction in equation.reductions:  # those of the exact solution are computed on the grid
@@ -160,6 +163,8 @@ def _chosen_solution(problem: Problem, field: int, duration: float, case: str) -
         mean = sympy.Integer(0)
     if _is_mirrored(problem) and (steady or not _allows_mean(problem, field)):
         mean = sympy.Integer(0)
+    if has_axis(problem.grid) and _is_odd(problem, field):
+        mean = sympy.Integer(0)
     # less than a full period, over which the errors of a stepper nearly cancel
     modulation = 1 if steady else 1 + MODULATION * sympy.sin(4 * TIME / duration + field)
     return mean + SIZE * product * modulation
@@ -188,10 +193,19 @@ def _factor(problem: Problem, field: int, axis: int, jump: Jump | None) -> sympy
         chosen = wave(sympy.pi * S * number)
     elif problem.assumed_conditions:
         chosen = second_condition_factor(problem, field, axis, phase)
+    elif axis == 0 and has_axis(problem.grid):
+        # even or odd about the axis of symmetry, as all smooth functions are
+        wave = sympy.sin if _is_odd(problem, field) else sympy.cos
+        chosen = wave(4.1 * S)
     else:
         # neither even nor odd about the boundaries, so that no errors cancel there
         chosen = sympy.cos(4.1 * S + phase)
     return chosen.xreplace({S: _scaled(problem.grid, axis)})
+
+
+def _is_odd(problem: Problem, field: int) -> bool:
+    """Whether a field is odd about the axis of symmetry, a radial component of a vector."""
+    return problem.boundary.walls[field][0][0].kind == "dirichlet"
 
 
 def _around_obstacle(problem: Problem, field: int, case: str) -> sympy.Expr:

@@ -15,6 +15,7 @@ from pdesim.operators import build_discretisation
 from pdesim.operators.linearisation import Linearisation
 from pdesim.operators.problem import Problem, check_problem, with_nested_derivatives
 from pdesim.plan import InitialState, Plan
+from pdesim.problem import radial_parts
 from pdesim.steppers import METHODS, compatible_steppers
 from pdesim.verify.claims import STIFF_FAMILIES
 from pdesim.verify.domain import fastest_rate, is_damped
@@ -43,7 +44,8 @@ SOME_SCHEMES, SOME_BOUNDARIES = (SCHEMES[0], SCHEMES[-1]), 3
 def _with_boundary(spec: dict) -> Callable[[Problem], Problem]:
     def change(problem: Problem) -> Problem:
         equation = problem.equation
-        boundary = build_boundary(spec, equation.fields, problem.grid, equation.parameter_symbols)
+        names, odd = equation.parameter_symbols, radial_parts(equation)
+        boundary = build_boundary(spec, equation.fields, problem.grid, names, odd=odd)
         return replace(problem, boundary=boundary)
 
     return change

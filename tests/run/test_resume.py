@@ -111,6 +111,11 @@ def test_walls_masks_and_a_given_step_go_on(placement, tmp_path):
     assert_same_bits(plan, placement, tmp_path, after=2)
 
 
+def test_stretched_axes_go_on_with_the_same_bits(placement, tmp_path):
+    plan = short_plan("equation=cylinder", "grid=[12,16]", "domain.stretch.z='exp(1)'")
+    assert_same_bits(plan, placement, tmp_path, after=2)
+
+
 @pytest.mark.parametrize(
     "words",
     [

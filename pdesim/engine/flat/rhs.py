@@ -18,6 +18,7 @@ from pdesim.engine.flat.walls import Place, Walls
 from pdesim.engine.stored import Fill
 from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
+from pdesim.formula.metric import CELL
 from pdesim.model.boundary_conditions import NO_FLUX, BoundaryCondition
 from pdesim.operators import stencil
 from pdesim.operators.method_of_lines import MethodOfLines
@@ -66,7 +67,7 @@ class FlatRightHandSide:
         values, library = self.method.values(time), self.method.library
         grid = self.problem.grid
         lengths = {f"L{axis}": n for axis, n in zip(grid.axes, grid.extent, strict=True)}
-        values = {**lengths, **values}
+        values = {**lengths, CELL.name: grid.spacing[0], **values}
         fields = aligned(*fields)
         length = fields[0].shape[-1]
         around = dict(zip(self.problem.equation.fields, fields, strict=True))
