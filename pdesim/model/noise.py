@@ -4,7 +4,8 @@ White noise of amplitude g adds ``g(u) dW / sqrt(V)`` to a cell of volume V, wit
 in each cell. It approximates space-time white noise, whose covariance is
 ``delta(x - x') delta(t - t')``. Noise with the correlation length l has in d dimensions the
 covariance ``exp(-|x - x'|**2 / (2 l**2)) / (2 pi l**2)**(d/2) * delta(t - t')``, whose integral is
-also 1. The noise of a flux is the divergence of ``g(u)`` times a vector of independent noises.
+also 1. The noise of a flux is the divergence of ``g(u)`` times a vector of independent noises. The
+noise of a scalar is one Wiener process.
 """
 
 from __future__ import annotations
@@ -171,10 +172,6 @@ def build_noise(
             raise ConfigError(
                 f"equation.noise.{name}: the constraint in equation.solve determines {name}",
                 "noise in fields of equation.rhs",
-            )
-        if name in equation.scalars:
-            raise ConfigError(
-                f"equation.noise.{name}: {name} is a scalar", "noise in fields of equation.rhs"
             )
         own = _read_term(value, f"equation.noise.{name}", equation, axes, metric)
         terms |= {part: NoiseTerm(part, *own) for part in parts[name]}

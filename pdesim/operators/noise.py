@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -78,7 +78,9 @@ class NoiseSystem:
             components = self.system.problem.grid.dimensions if term.is_flux else 1
             parts = []
             for _ in range(components):
-                parts.append(self._stored(partial(self._increment, term, stream, time, dt), dt))
+                draw = partial(self._increment, term, stream, time, dt)
+                scalar = term.field in self.system.problem.equation.scalars
+                parts.append(draw() if scalar else self._stored(draw, dt))
                 stream += 1
             drawn.append(tuple(parts))
         return drawn
@@ -86,7 +88,7 @@ class NoiseSystem:
     def _increment(self, term: NoiseTerm, stream: int, time: tf.Tensor, dt: tf.Tensor) -> tf.Tensor:
         """Return the increments of one component of a term, in all cells."""
         path = self._path(stream, self._drawn_shape(term), time, dt)
-        return self._filtered(term, path) / tf.sqrt(self._volumes)
+        return self._filtered(term, path) / tf.sqrt(self._volumes(term))
 
     def _stored(self, draw: Callable[[], tf.Tensor], dt: tf.Tensor) -> tf.Tensor:
         """Return the result of ``draw``, computed once in a kernel of its own.
@@ -118,7 +120,7 @@ class NoiseSystem:
         grid = self.system.problem.grid
         result = []
         for term in self.terms:
-            variance = tf.ones(self._scalar_shape, self.system.dtype) / self._volumes
+            variance = tf.ones(self._scalar_shape, self.system.dtype) / self._volumes(term)
             if term.length is not None:
                 length = self._length(term)
                 for axis, n in enumerate(self._drawn_shape(term)[::-1]):
@@ -223,12 +225,13 @@ class NoiseSystem:
         assert total is not None
         return irfft(total, like.shape[-grid.dimensions :])
 
-    @property
-    def _volumes(self) -> tf.Tensor:
-        """The volumes of all cells, or the volume of each if they are equal."""
-        grid = self.system.problem.grid
-        volumes = grid.cell_volume if grid.cell_volumes is None else grid.cell_volumes
-        return tf.constant(volumes, self.system.dtype)
+    def _volumes(self, term: NoiseTerm) -> tf.Tensor:
+        """The volumes of all cells, or of each if they are equal; 1 for the noise of a scalar."""
+        problem, dtype = self.system.problem, self.system.dtype
+        if term.field in problem.equation.scalars:
+            return tf.ones((), dtype)
+        volumes = problem.grid.cell_volumes
+        return tf.constant(problem.grid.cell_volume if volumes is None else volumes, dtype)
 
     @property
     def _scalar_shape(self) -> tuple[int, ...]:
@@ -248,6 +251,8 @@ class NoiseSystem:
         that the noise at one end does not depend on that at the other.
         """
         grid, boundary = self.system.problem.grid, self.system.problem.boundary
+        if term.field in self.system.problem.equation.scalars:
+            return (1,) * grid.dimensions
         double = [
             term.length is not None and not boundary.is_periodic(axis)
             for axis in range(grid.dimensions)
@@ -289,7 +294,7 @@ class NoiseSystem:
             return tf.cast(tf.sqrt(dt), dtype) * drawn(first)
         return bisected(parameters[STEP], first, dt, parameters[LEVELS], drawn, dtype)
 
-    @cached_property
+    @property
     def _seed(self) -> Key:
         words = (self.system.parameters[name] for name in (SEED_LOW, SEED_HIGH))
         return Key(*(tf.cast(tf.cast(word, tf.int64), tf.uint32) for word in words))

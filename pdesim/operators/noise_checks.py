@@ -30,6 +30,12 @@ def check_noise(problem: Problem) -> None:
             raise ConfigError(
                 f"{where} contains advect", "advect in right-hand sides (equation.rhs)"
             )
+        if term.field in problem.equation.scalars and (term.is_flux or term.length is not None):
+            raise ConfigError(
+                f"{where} has {'a flux' if term.is_flux else 'a length'}, but {term.field} is one "
+                "number",
+                "an amplitude for a scalar, such as {T: 0.1}",
+            )
         _check_length(problem, term, where)
         metric = problem.grid.metric
         if metric is not None and (term.is_flux or term.length is not None):

@@ -215,8 +215,10 @@ def _store(member: Member, sums: MomentsFile) -> None:
     for index, instant in enumerate(plan.times):
         moments = sums.read(index)
         parts = {"mean": moments.mean, "variance": moments.variance()}
-        state = np.concatenate([parts[kind] for kind in plan.settings.output.ensemble or ()])
-        writer.write(float(instant), state)
+        chosen = [parts[kind] for kind in plan.settings.output.ensemble or ()]
+        count = len(plan.equation.distributed)  # scalars follow the fields of all moments
+        state = [part[:count] for part in chosen] + [part[count:] for part in chosen]
+        writer.write(float(instant), np.concatenate(state))
     writer.close()
     write_paraview_description(run.path)
     _draw(plan.settings, run.path, plan.equation.fields)
@@ -225,9 +227,9 @@ def _store(member: Member, sums: MomentsFile) -> None:
 def _layout(plan: Plan) -> Layout:
     """Return the contents of the snapshots: for each moment, that of every stored field."""
     kinds, names = plan.settings.output.ensemble or (), plan.equation.fields
-    fields = tuple(f"{name}_{kind}" for kind in kinds for name in names)
+    fields, scalars = plan.equation.distributed, plan.equation.scalars
     chosen = tuple(
-        number * len(names) + field
+        number * len(fields) + field
         for number in range(len(kinds))
         for field in plan.selection.fields
     )
@@ -244,7 +246,7 @@ def _layout(plan: Plan) -> Layout:
     settings = plan.settings
     return Layout(
         plan.grid,
-        fields,
+        tuple(f"{name}_{kind}" for kind in kinds for name in fields),
         replace(plan.selection, fields=chosen),
         np.dtype(settings.output.dtype or settings.device.precision),
         settings.output.compression,
@@ -252,6 +254,7 @@ def _layout(plan: Plan) -> Layout:
         labels,
         units,
         None if plan.problem.mask is None else plan.problem.mask.solid,
+        scalars=tuple(f"{name}_{kind}" for kind in kinds for name in scalars),
     )
 
 

@@ -302,3 +302,27 @@ def test_kpz_interfaces_in_one_dimension_have_the_roughness_exponent_one_half(pl
     growth = [np.sqrt(((heights - np.roll(heights, r, -1)) ** 2).mean()) for r in distances]
     exponent = np.polyfit(np.log(distances), np.log(growth), 1)[0]
     assert exponent == pytest.approx(0.5, abs=0.05)
+
+
+def test_noise_in_a_cell_has_the_variance_of_its_volume(evolve):
+    """In a disk, whose cells are rings of different areas."""
+    run = evolve("equation=custom", "equation.rhs={u: '0'}", "equation.noise={u: 1}", "initial.u=0",
+                 "domain.geometry=radial", "boundary=neumann", "grid=[64]", "domain.extent=[4]",
+                 "time.end=1", "time.dt=0.002", "output.frames=500",
+                 "stepper=euler_maruyama")  # fmt: skip
+    squares = np.diff(run.field("u"), axis=0) ** 2 / 0.002
+    rings = np.pi * np.diff(np.linspace(0, 4, 65) ** 2)
+    weighted = squares.mean(axis=0) * rings
+    assert np.abs(weighted - 1).max() < 5 * np.sqrt(2 / 500)  # five standard errors of one cell
+    assert weighted.mean() == pytest.approx(1, abs=4 * np.sqrt(2 / (500 * 64)))
+
+
+def test_noise_of_a_scalar_is_one_wiener_process(evolve):
+    """An Ornstein-Uhlenbeck process has the variance 1/2."""
+    run = evolve("equation=custom", "equation.rhs={u: 'T - u'}", "equation.scalars={T: '-T'}",
+                 "equation.noise={T: 1}", "initial={u: 0, T: 0}", "grid=[8]", "time.end=2000",
+                 "time.dt=0.02", "output.frames=2000", "stepper=milstein")  # fmt: skip
+    values = run.field("T")[10:]
+    assert np.ptp(values, axis=-1).max() < 1e-12
+    # frames one correlation time apart; dt/2 is the error of Euler's method
+    assert values.var() == pytest.approx(0.5, rel=0.01 + 4 * np.sqrt(2 / (2000 / 2)))
