@@ -202,6 +202,28 @@ def test_what_is_claimed_at_other_jumps(formula, more):
     assert claimed_order(problem, usual_case(problem)) == 1
 
 
+@pytest.mark.parametrize(
+    "equation,order",
+    [
+        (("equation=wave",), 4 / 3),
+        # a friction that is the same for all waves
+        (("equation=wave", "equation.damping=3"), 4 / 3),
+        (("equation=custom", "equation.rhs={u: w, w: 'laplacian(u) + 0.1*laplacian(w)'}"), 2),
+        # waves decay, but more slowly than they oscillate
+        (("equation=ginzburg_landau", "equation.b=20"), 2),
+        # undamped, but of first order in time: the error is 1.20e-7 on 4096 cells and 4.66e-7 on
+        # 2048, from the modes of the differences with the residual of exp(2ix - 2it)
+        (("equation=schroedinger", "equation.V=0", "initial.psi=0"), 2),
+    ],
+)
+def test_waves_with_a_velocity_lose_order_at_dirichlet_boundaries(equation, order):
+    from pdesim.verify.claims import claimed_order
+    from pdesim.verify.manufactured import usual_case
+
+    problem = make_plan(*equation, "boundary=dirichlet", "operators=stencil", "grid=[32]").problem
+    assert claimed_order(problem, usual_case(problem)) == pytest.approx(order)
+
+
 def test_the_solutions_that_an_equation_is_measured_with():
     from pdesim.verify.run import cases_of
 
