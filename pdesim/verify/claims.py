@@ -23,11 +23,11 @@ def claimed_order(problem: Problem, case: str) -> float | None:
 
     It is lower than the order of the operators
 
-    - for undamped waves of second order in time (dw/dt = laplacian(u), du/dt = w) with Dirichlet
-      conditions. The second-order Laplacian has an error of order 0 in the cell at the boundary.
-      Usually, the effect of this error is of order 2. In waves whose damping does not grow with
-      their frequency, the error initially causes a step of height h^2 of u that travels inwards.
-      Dispersion widens the front of this step to h^(2/3), so that w has an error of h^(4/3);
+    - for undamped waves with Dirichlet conditions. The second-order Laplacian has an error of order
+      0 in the cell at the boundary. With diffusion, the effect of this error is of order 2, also if
+      waves oscillate faster than they decay. In waves whose damping does not grow with their
+      frequency, the error initially causes a step of height h^2 that travels inwards. Dispersion
+      widens the front of this step to h^(2/3), so that its rate of change has an error of h^(4/3);
     - if w = u^m is smooth and 0 at the boundary. The error of w is of order 2. The error of u in
       the first cell is larger by a factor of 1/u^(m-1), which grows as h^(-(m-1)/m);
     - around an obstacle whose faces cross cells. Its boundary becomes a staircase at a distance of
@@ -50,14 +50,12 @@ def claimed_order(problem: Problem, case: str) -> float | None:
         return 1
     kinds = {side.kind for field in problem.boundary.walls for pair in field for side in pair}
     kinds |= set() if problem.mask is None else {face.kind for face in problem.mask.walls}
-    if order == 2 and "dirichlet" in kinds and _has_undamped_velocity(problem):
+    if order == 2 and "dirichlet" in kinds and _has_undamped_waves(problem):
         return 4 / 3
     return order or None
 
 
-def _has_undamped_velocity(problem: Problem) -> bool:
-    if all(map(lang.operators_in, problem.equation.formulas)):
-        return False  # no field is the velocity of another
+def _has_undamped_waves(problem: Problem) -> bool:
     rate = limiting_rate(problem)
     return abs(rate.real) < UNDAMPED * abs(rate.imag)
 

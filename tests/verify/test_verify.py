@@ -211,12 +211,11 @@ def test_what_is_claimed_at_other_jumps(formula, more):
         (("equation=custom", "equation.rhs={u: w, w: 'laplacian(u) + 0.1*laplacian(w)'}"), 2),
         # waves decay, but more slowly than they oscillate
         (("equation=ginzburg_landau", "equation.b=20"), 2),
-        # undamped, but of first order in time: the error is 1.20e-7 on 4096 cells and 4.66e-7 on
-        # 2048, from the modes of the differences with the residual of exp(2ix - 2it)
-        (("equation=schroedinger", "equation.V=0", "initial.psi=0"), 2),
+        (("equation=schroedinger", "equation.V=0", "initial.psi=0"), 4 / 3),
+        (("equation=korteweg_de_vries",), 4 / 3),
     ],
 )
-def test_waves_with_a_velocity_lose_order_at_dirichlet_boundaries(equation, order):
+def test_undamped_waves_lose_order_at_dirichlet_boundaries(equation, order):
     from pdesim.verify.claims import claimed_order
     from pdesim.verify.manufactured import usual_case
 
