@@ -7,13 +7,15 @@ from pdesim.formula.kernels import is_convolution
 from pdesim.formula.nodes import jumps
 from pdesim.operators.problem import Problem
 from pdesim.steppers import METHODS
-from pdesim.verify.domain import fastest_rate, is_damped
+from pdesim.verify.domain import limiting_rate
 from pdesim.verify.manufactured import JUMP, TURNED_OBSTACLE, VANISHING, vanishing_power
 
 #: families of steppers whose time steps may be longer than the fastest time scales of a problem
 STIFF_FAMILIES = ("exponential", "imex", "stabilized", "implicit")
 #: order to which a higher order is reduced for linear equations with time-dependent boundary values
 LINEAR_STIFF_ORDER = 3
+#: waves count as undamped if the shortest ones decay by less than this in the time 1/frequency
+UNDAMPED = 0.01
 
 
 def claimed_order(problem: Problem, case: str) -> float | None:
@@ -22,8 +24,9 @@ def claimed_order(problem: Problem, case: str) -> float | None:
     It is lower than the order of the operators
 
     - for undamped waves with Dirichlet conditions. The second-order Laplacian has an error of order
-      0 in the cell at the boundary. With diffusion, the effect of this error is of order 2. Without
-      damping, the error initially causes a step of height h^2 that travels inwards. Dispersion
+      0 in the cell at the boundary. With diffusion, the effect of this error is of order 2, also if
+      waves oscillate faster than they decay. In waves whose damping does not grow with their
+      frequency, the error initially causes a step of height h^2 that travels inwards. Dispersion
       widens the front of this step to h^(2/3), so that its rate of change has an error of h^(4/3);
     - if w = u^m is smooth and 0 at the boundary. The error of w is of order 2. The error of u in
       the first cell is larger by a factor of 1/u^(m-1), which grows as h^(-(m-1)/m);
@@ -47,9 +50,14 @@ def claimed_order(problem: Problem, case: str) -> float | None:
         return 1
     kinds = {side.kind for field in problem.boundary.walls for pair in field for side in pair}
     kinds |= set() if problem.mask is None else {face.kind for face in problem.mask.walls}
-    if order == 2 and "dirichlet" in kinds and not is_damped(fastest_rate(problem)):
+    if order == 2 and "dirichlet" in kinds and _has_undamped_waves(problem):
         return 4 / 3
     return order or None
+
+
+def _has_undamped_waves(problem: Problem) -> bool:
+    rate = limiting_rate(problem)
+    return abs(rate.real) < UNDAMPED * abs(rate.imag)
 
 
 def _has_order_at_jumps(problem: Problem) -> bool:

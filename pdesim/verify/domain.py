@@ -26,7 +26,7 @@ def with_dominant_derivatives(problem: Problem) -> Problem:
     jump = find_jump(problem)
     if jump is not None:
         problem = window(problem, jump)
-    damped = is_damped(fastest_rate(_shrunk(problem, MAX_HALVINGS)))
+    damped = is_damped(limiting_rate(problem))
     for halvings in range(MAX_HALVINGS):
         smaller = _shrunk(problem, halvings)
         linear = linearised(resized(smaller, 16))
@@ -48,6 +48,11 @@ def fastest_rate(problem: Problem) -> complex:
     linear = linearised(resized(problem, 4))
     rates = np.linalg.eigvals(linear.matrix(problem.equation.formulas)).ravel()
     return complex(rates[np.abs(rates).argmax()])
+
+
+def limiting_rate(problem: Problem) -> complex:
+    """``fastest_rate`` on a domain so small that nothing but the highest derivatives remains."""
+    return fastest_rate(_shrunk(problem, MAX_HALVINGS))
 
 
 def is_damped(rate: complex) -> bool:

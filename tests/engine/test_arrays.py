@@ -93,6 +93,7 @@ def test_an_image(folder, evolve):
     np.testing.assert_allclose(picture, evolve(*words, FROM_FILE).states[-1], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_resume_is_exact_and_notices_another_file(folder, command):
     words = ("equation=custom", "grid=[24,16]", "domain.extent=[1,1]", "animation=none",
              "initial.u='1 + 0.5*cos(2*pi*x)*cos(2*pi*y)'", "stepper=rk4", "time.dt=2e-4",

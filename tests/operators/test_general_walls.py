@@ -49,7 +49,7 @@ def test_the_same_condition_written_in_other_ways(condition, order):
     np.testing.assert_allclose(found, expected, atol=1e-10)
 
 
-@pytest.mark.parametrize("order", [2, 4])
+@pytest.mark.parametrize("order", [2, pytest.param(4, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "sides",
     [
@@ -227,6 +227,7 @@ def test_other_parts_that_cannot_say_so():
         make_plan("equation=poisson", "grid=[16,16]", "boundary=dirichlet", flux)
 
 
+@pytest.mark.slow
 def test_resume_is_exact(command, tmp_path, monkeypatch):
     """The conditions are evaluated again from the settings: nothing else belongs to the state."""
     words = ("equation=heat", "grid=[16,16]", "domain.extent=[1,1]", "boundary=neumann",

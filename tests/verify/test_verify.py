@@ -202,6 +202,27 @@ def test_what_is_claimed_at_other_jumps(formula, more):
     assert claimed_order(problem, usual_case(problem)) == 1
 
 
+@pytest.mark.parametrize(
+    "equation,order",
+    [
+        (("equation=wave",), 4 / 3),
+        # a friction that is the same for all waves
+        (("equation=wave", "equation.damping=3"), 4 / 3),
+        (("equation=custom", "equation.rhs={u: w, w: 'laplacian(u) + 0.1*laplacian(w)'}"), 2),
+        # waves decay, but more slowly than they oscillate
+        (("equation=ginzburg_landau", "equation.b=20"), 2),
+        (("equation=schroedinger", "equation.V=0", "initial.psi=0"), 4 / 3),
+        (("equation=korteweg_de_vries",), 4 / 3),
+    ],
+)
+def test_undamped_waves_lose_order_at_dirichlet_boundaries(equation, order):
+    from pdesim.verify.claims import claimed_order
+    from pdesim.verify.manufactured import usual_case
+
+    problem = make_plan(*equation, "boundary=dirichlet", "operators=stencil", "grid=[32]").problem
+    assert claimed_order(problem, usual_case(problem)) == pytest.approx(order)
+
+
 def test_the_solutions_that_an_equation_is_measured_with():
     from pdesim.verify.run import cases_of
 
