@@ -166,6 +166,11 @@ def test_given_steps_are_refined_as_far_as_stability_allows():
         levels_of(*words, "time.dt=0.05")
 
 
+def test_noise_is_refused_since_it_differs_between_grids():
+    with pytest.raises(PdesimError, match="whose noise differs"):
+        levels_of("equation=kpz", "grid=[32]")
+
+
 def test_odd_and_small_grids():
     levels = levels_of(*HEAT, "grid=[33]")
     assert levels.plans[1].grid.points == (34,) and "34 cells are used" in levels.notes[0]

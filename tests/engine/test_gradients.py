@@ -331,6 +331,7 @@ def test_single_precision():
     [
         (["equation=poisson"], [], "poisson is a steady problem"),
         (["equation=mandelbrot"], [], "mandelbrot is an iterated map"),
+        (["equation=kpz"], [], "kpz has noise"),
         (["equation=heat", "stop.steady=1e-3"], [], "stop.when=null stop.steady=null"),
         (["equation=heat"], ["equation.d"], "did you mean 'equation.D'?"),
         (["equation=heat", "domain.extent=${equation.D}"], ["equation.D"], "domain refers to it"),

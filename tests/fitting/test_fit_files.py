@@ -234,6 +234,9 @@ def test_steady_problems_and_maps_are_refused(tmp_path):
         with pytest.raises(PdesimError, match="fits need runs in time"):
             task = fit_task(tmp_path, ["equation=custom", f"equation.{equation}", *words])
             compute(task, tmp_path, QUIET)
+    noisy = ["equation=custom", "equation.rhs={u: '-a*u'}", "equation.noise={u: 0.1}", *words]
+    with pytest.raises(PdesimError, match="one path"):
+        compute(fit_task(tmp_path, noisy), tmp_path, QUIET)
 
 
 def data_file(folder):

@@ -51,6 +51,9 @@ FIVE = "{" + ", ".join(f"{name}: '-{name}'" for name in "abcdf") + "}"
         (("equation=custom", f"equation.rhs={FIVE}"), "5 fields", "at most 4"),
         (("equation=poisson",), "no time derivative", "time derivatives"),
         (("equation=mandelbrot",), "iterated map", "time derivatives"),
+        (("equation=stochastic_gray_scott",), "it has noise", "without noise"),
+        (("equation=radial_heat", "grid=[16]"), "radial", "cartesian"),
+        (("equation=heat", "boundary.x=antiperiodic"), "antiperiodic", "periodic"),
         (("equation=keller_segel",), "c are solved for", "without constraints"),
     ],
 )
