@@ -18,7 +18,7 @@ import numpy as np
 from rich.console import Console
 
 from pdesim.engine.device import Placement, start_tensorflow
-from pdesim.errors import ConfigError, InterruptedRun, PdesimError
+from pdesim.errors import ConfigError, InterruptedRun, OutputError, PdesimError
 from pdesim.files import load_yaml, make_folder
 from pdesim.output import Layout, RunFolder, SnapshotWriter, create_snapshots, fingerprint
 from pdesim.output.moments import BatchMoments, Moments, MomentsFile
@@ -46,7 +46,8 @@ def compute_ensemble(
 
     Raises:
         ConfigError: for members whose moments cannot be computed.
-        OutputError: if the files cannot be written, or would overwrite another run.
+        OutputError: if the files cannot be written, would overwrite another run, or contain other
+            members.
     """
     members = _planned(jobs, folder, compose, console)
     first, run = members[0], RunFolder(folder / FOLDER)
@@ -57,6 +58,12 @@ def compute_ensemble(
         sums.path.unlink(missing_ok=True)
     make_folder(run.path)
     began, done = time.time(), set(sums.members())
+    if others := done - {_name(member) for member in members}:
+        raise OutputError(
+            f"{run.path} contains {len(others)} members with other settings than this sweep",
+            "the sweep that was stopped, with the same members or more",
+            "another hydra.sweep.dir, or resume=never output.overwrite=true",
+        )
     waiting = [member for member in members if _name(member) not in done]
     outcomes = [Outcome(one.number, one.folder, "skipped") for one in members if _name(one) in done]
     with stop_requests(settings.time.wall_limit) as stop:

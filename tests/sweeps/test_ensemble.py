@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from pdesim.cli.main import main
+from pdesim.errors import OutputError
 from pdesim.output.moments import Moments
 from pdesim.sweeps import ensemble
 from pdesim.sweeps.compose import Composer
@@ -96,6 +97,9 @@ def test_a_stopped_ensemble_goes_on_with_the_missing_members(tmp_path, monkeypat
         read(tmp_path / name / "ensemble" / "snapshots.h5") for name in ("whole", "parts")
     )
     assert np.allclose(one["u_mean"], other["u_mean"], rtol=0, atol=1e-14)
+    # members with other settings are not mixed with those in the file
+    with pytest.raises(OutputError, match="other settings"):
+        sweep(tmp_path / "parts", *more, "resume=auto", "time.dt=0.025")
 
 
 def test_failed_members_are_left_out_and_reported(tmp_path):
