@@ -25,7 +25,9 @@ import tensorflow as tf
 
 from pdesim.formula import Evaluator
 from pdesim.model.noise import NoiseTerm
+from pdesim.operators import transforms
 from pdesim.operators.differentiable import barrier, irfft, rfft
+from pdesim.operators.pseudospectral import symbol_of
 from pdesim.operators.random_numbers import Key, derived, normals
 
 if TYPE_CHECKING:
@@ -124,12 +126,10 @@ class NoiseSystem:
             if term.length is not None:
                 length = self._length(term)
                 for axis, n in enumerate(self._drawn_shape(term)[::-1]):
-                    waves = 2 * np.pi * np.fft.fftfreq(n, grid.spacing[axis])
-                    squares = tf.constant(waves**2, tf.float64)
-                    kept = tf.exp(
-                        -0.5 * squares * tf.cast(length, tf.float64)[..., tf.newaxis] ** 2
-                    )
-                    variance *= tf.cast(tf.reduce_mean(kept, axis=-1), self.system.dtype)
+                    waves = _waves(n, grid.spacing[axis], half=False)
+                    squares = tf.constant(waves**2, self.system.dtype)
+                    kept = tf.exp(-0.5 * squares * length[..., tf.newaxis] ** 2)
+                    variance *= tf.reduce_mean(kept, axis=-1)
             result.append((variance,) * (grid.dimensions if term.is_flux else 1))
         return result
 
@@ -148,13 +148,8 @@ class NoiseSystem:
             formulas: one for each term, such as its amplitude.
             factors: one for each term, such as its increments.
         """
-        values = dict(
-            zip(
-                (term.field for term in self.terms),
-                self._products(formulas, state, time, factors),
-                strict=True,
-            )
-        )
+        products = self._products(formulas, state, time, factors)
+        values = {term.field: one for term, one in zip(self.terms, products, strict=True)}
         fields, zero = self.system.problem.equation.fields, tf.zeros((), self.system.dtype)
         shape = self.system.problem.grid.shape
         whole = self.system.stack(
@@ -170,12 +165,10 @@ class NoiseSystem:
         factors: Sequence[Increments],
     ) -> list[tf.Tensor]:
         amplitudes = self.system.unstack(self.system.evaluate(formulas, state, time))
+        is_spectral = self.system.problem.discretisation.is_spectral
+        divergence = self._spectral_divergence if is_spectral else self._finite_divergence
         return [
-            self._divergence([amplitude * part for part in parts], amplitude)
-            if self.system.problem.discretisation.is_spectral and term.is_flux
-            else self._finite_divergence(amplitude, parts)
-            if term.is_flux
-            else amplitude * parts[0]
+            divergence(amplitude, parts) if term.is_flux else amplitude * parts[0]
             for term, amplitude, parts in zip(self.terms, amplitudes, factors, strict=True)
         ]
 
@@ -211,19 +204,15 @@ class NoiseSystem:
             faces = between if faces is None else faces * between
         return faces
 
-    def _divergence(self, fluxes: Sequence[tf.Tensor], like: tf.Tensor) -> tf.Tensor:
+    def _spectral_divergence(self, amplitude: tf.Tensor, parts: Increments) -> tf.Tensor:
         """Return the divergence of a periodic flux by Fourier series."""
-        grid, total = self.system.problem.grid, None
-        for axis, flux in enumerate(fluxes):
-            n = grid.points[axis]
-            waves = _waves(n, grid.spacing[axis], half=axis == 0)
-            waves[n // 2] *= n % 2  # the derivative of the highest wave of an even grid is 0
-            factor = tf.constant(grid.broadcast(axis, 1j * waves))
-            modes = rfft(flux, grid.dimensions)
-            term = tf.cast(factor, modes.dtype) * modes
+        problem, total = self.system.problem, None
+        for axis, part in zip(problem.grid.axes, parts, strict=True):
+            factors, _ = symbol_of(f"d_d{axis}", problem.modes, problem.discretisation)
+            symbol = tf.constant(factors, self.system.dtype_of(factors))
+            term = transforms.multiply(symbol, self.system.to_modes(amplitude * part))
             total = term if total is None else total + term
-        assert total is not None
-        return irfft(total, like.shape[-grid.dimensions :])
+        return self.system.to_state(total)
 
     def _volumes(self, term: NoiseTerm) -> tf.Tensor:
         """The volumes of all cells, or of each if they are equal; 1 for the noise of a scalar."""

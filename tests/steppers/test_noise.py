@@ -194,25 +194,40 @@ def test_stochastic_heat_equation_has_its_stationary_spectrum(evolve, operators)
         assert part.mean() == pytest.approx(1.0, abs=5 * np.sqrt(2 / (n * n * 96 / 8)))
 
 
-@pytest.mark.parametrize("boundary", ["periodic", "neumann"])
-def test_noise_of_a_flux_conserves_the_mean_and_balances_diffusion(evolve, boundary):
-    """In equilibrium, every cell has the variance T/V, and cells are independent."""
-    temperature, n = 0.2, 128
+@pytest.mark.parametrize(
+    ("boundary", "operators"),
+    [("periodic", "stencil"), ("neumann", "stencil"), ("periodic", "spectral")],
+)
+def test_noise_of_a_flux_conserves_the_mean_and_balances_diffusion(evolve, boundary, operators):
+    """Every mode but the mean has the variance T, times 1/(1 - dt*k**2/2) for Euler's steps."""
+    temperature, n, dt = 0.2, 128, 0.02
     run = evolve(
         "equation=custom", "equation.rhs={u: 'laplacian(u)'}", f"boundary={boundary}",
         f"equation.noise={{u: {{flux: 'sqrt(2*{temperature})'}}}}", "initial={u: 1}",
-        f"grid=[{n}]", f"domain.extent=[{n}]", "time.end=3000", "output.frames=300", "time.dt=0.02",
-        "stepper=euler_maruyama",
+        f"grid=[{n}]", f"domain.extent=[{n}]", "time.end=3000", "output.frames=300",
+        f"time.dt={dt}", "stepper=euler_maruyama", f"operators={operators}",
     )  # fmt: skip
     states = run.field("u")
     assert np.abs(states.mean(axis=1) - 1).max() < 1e-11  # rounding of 150 000 steps
     late = states[100:] - 1
-    samples = late.size / 4  # frames 10 apart: the slowest modes are correlated
-    # Euler's steps add dt*k**2/2 <= 0.04 of the variance of the shortest waves, 0.02 on average
-    expected = temperature * (1 - 1 / n)
-    assert late.var() == pytest.approx(expected, rel=0.02 + 4 * np.sqrt(2 / samples))
-    neighbours = (late[:, 1:] * late[:, :-1]).mean() / temperature
-    assert abs(neighbours) < 0.03 + 4 / np.sqrt(samples)
+    periodic = 2 * np.pi * np.fft.fftfreq(n)[1:]
+    waves = np.pi * np.arange(1, n) / n if boundary == "neumann" else periodic
+    if operators == "spectral":
+        waves = np.delete(waves, n // 2 - 1)  # the flux has no derivative at the highest wave
+        rates = waves**2
+    else:
+        rates = 4 * np.sin(waves / 2) ** 2
+    expected = temperature / n * (1 / (1 - dt * rates / 2)).sum()
+    # frames 10 apart: the slowest modes are correlated
+    assert late.var() == pytest.approx(expected, rel=4 * np.sqrt(2 / (late.size / 4)))
+    if boundary == "neumann":
+        return
+    power = (np.abs(np.fft.fft(late)) ** 2).mean(axis=0)[1:] / n
+    power = np.delete(power, n // 2 - 1) if operators == "spectral" else power
+    ratio = power / (temperature / (1 - dt * rates / 2))
+    # in the three faster quarters of the modes, frames are independent
+    for part in np.array_split(ratio[np.argsort(rates)], 4)[1:]:
+        assert part.mean() == pytest.approx(1, abs=5 * np.sqrt(2 / (part.size * len(late))))
 
 
 def test_correlation_length_gives_its_covariance(evolve):
