@@ -39,6 +39,8 @@ HIDDEN_COMMAND = "complete"
 SWEEP_SECTIONS = ("sweep", "workers")
 #: sections of settings that have an effect only on fits
 FIT_SECTIONS = ("data", "fit")
+#: the exit code after Ctrl-C
+INTERRUPTED = 130
 #: number of values of a sweep that are checked before it starts; each check takes up to 0.2 s
 MOST_CHECKED = 20
 
@@ -100,8 +102,9 @@ def entry() -> NoReturn:
     keep_streams_usable()
     code = main()
     close_streams()
-    if "tensorflow" in sys.modules:
-        # all files are closed already, and the shutdown of TensorFlow would take seconds
+    # All files are closed already. The shutdown of TensorFlow would take seconds, and "python -m"
+    # would end by SIGINT if Ctrl-C interrupted an exec() of text, as dataclasses call it.
+    if "tensorflow" in sys.modules or code == INTERRUPTED:
         os._exit(code)
     sys.exit(code)
 
@@ -117,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _report(error)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     except Exception as error:
         if is_out_of_memory(error):
             return _report(out_of_memory())

@@ -23,10 +23,11 @@ RANDOM = np.random.default_rng(5)
 
 def patterns(frames: int, n: int) -> np.ndarray:
     """Moving waves with random phases, which have the detail of a pattern."""
+    random = np.random.default_rng(5)  # the size of the page must not depend on earlier tests
     x, y = np.meshgrid(np.arange(n) / n, np.arange(n) / n)
     result = np.zeros((frames, n, n), "f4")
     for _ in range(12):
-        kx, ky, phase, speed = *RANDOM.integers(-14, 15, 2), *RANDOM.uniform(0, 6, 2)
+        kx, ky, phase, speed = *random.integers(-8, 9, 2), *random.uniform(0, 6, 2)
         for t in range(frames):
             result[t] += np.sin(2 * np.pi * (kx * x + ky * y) + phase + speed * t / 8)
     return np.tanh(result)
