@@ -95,41 +95,25 @@ def _equations(config_dir: str | None, folders: Sequence[Path]) -> Iterator[Sect
 
 def _equation(name: str, config_dir: str | None, details: bool = False) -> list[str]:
     """Return the description of an equation: formulas, parameters and defaults."""
-    from pdesim.config import compose_settings
-    from pdesim.formula.language import AXES
-    from pdesim.model.equation_settings import KEYS, build_equation
-    from pdesim.model.grid import build_grid
-    from pdesim.settings import read_settings
+    from pdesim.config.library import entry
 
-    settings = compose_settings([f"equation={name}"], config_dir).values
-    spec = settings["equation"]
-    if name == "custom":
-        return [spec["about"]]
-    axes: tuple[str, ...] = AXES
-    metric, domain = None, settings["domain"]
-    if domain["geometry"] != "cartesian" or domain["stretch"]:
-        grid = build_grid(read_settings(settings))
-        axes, metric = grid.axes, grid.metric
-    equation = build_equation(spec, axes, name, metric)
-    given = {
-        key: value
-        for key, value in spec.items()
-        if key in equation.parameters or (key not in KEYS and isinstance(value, str))
-    }
-    end, extent = settings["time"]["end"], settings["domain"]["extent"]
-    when = "" if equation.steady else f", until t = {end:g}"
-    when = f", {end:g} iterations" if equation.iterated else when
+    found = entry(name, config_dir)
+    if not found.formulas:
+        return [found.about]
+    parameters = ", ".join(f"{key} = {value}" for key, value in found.parameters.items())
     lines = [
-        equation.about,
-        *(f"    {line}" for line in equation.text.splitlines()),
-        f"    parameters: {', '.join(f'{key} = {value}' for key, value in given.items())}",
-        f"    defaults: grid {settings['grid']}, extent {extent}{when}",
+        found.about,
+        *(f"    {line}" for line in found.formulas),
+        f"    parameters: {parameters}",
+        f"    defaults: {found.defaults}",
     ]
     if details:
-        initial = {key: value for key, value in settings["initial"].items() if key != "name"}
-        lines += [f"    initial {key}: {value}" for key, value in initial.items()]
-        lines += [f"    boundary: {settings['boundary']}"]
-        lines += [f"    reference: {spec['reference']}"] if spec.get("reference") else []
+        lines += [f"    initial {key}: {value}" for key, value in found.initial.items()]
+        lines += [f"    boundary: {found.boundary}"]
+        lines += [f"    topic: {found.topic}"] if found.topic else []
+        lines += [f"    reference: {found.reference}"] if found.reference else []
+        lines += [f"    {line}" for line in found.measured.lines()] if found.measured else []
+        lines += [f"    run it: pdesim equation={name}"]
     return lines
 
 
@@ -143,29 +127,12 @@ def _steppers() -> Iterator[Section]:
 
 
 def _functions() -> Iterator[Section]:
-    from pdesim.formula import language
-    from pdesim.formula.kernels import CONVOLUTION
+    from pdesim.formula import vocabulary
+    from pdesim.formula.language import ALIASES
 
-    tables = {
-        "functions": language.FUNCTIONS,
-        "vectors": language.VECTOR_FUNCTIONS,
-        "reductions": language.REDUCTIONS,
-        "convolutions": {language.CONVOLVE: CONVOLUTION},
-        "initial states only": language.GENERATORS,
-    }
-    abouts = {
-        "functions": "as in NumPy",
-        "vectors": "in equations and observables; v is a field, a parameter, [a, b] or gradient(f)",
-        "reductions": "numbers of the whole domain, in equations, boundary values and observables",
-        "convolutions": "in equations with time derivatives, on periodic axes",
-        "initial states only": "evaluated on the grid",
-    }
-    for title, table in tables.items():
-        lines = (
-            f"    {name}({', '.join(word.arguments)}{', ...' if word.variadic else ''})".ljust(44)
-            + word.about
-            for name, word in table.items()
-        )
-        yield title, [abouts[title], *lines]
-    yield "operators", [", ".join((*language.OPERATORS, language.GRADIENT))]
-    yield "other names", [", ".join(f"{a} = {b}" for a, b in language.ALIASES.items())]
+    for section in vocabulary.SECTIONS:
+        lines = (f"    {call}".ljust(44) + f" {about}" for call, about in section.calls())
+        yield section.title, [section.where, *lines]
+    syntax = (f"    {text}".ljust(44) + f" {about}" for text, about in vocabulary.SYNTAX.items())
+    yield "syntax", ["formulas are parsed, never executed", *syntax]
+    yield "other names", [", ".join(f"{a} = {b}" for a, b in ALIASES.items())]

@@ -39,14 +39,14 @@ from pdesim.model.transport import with_transport
 MOST_FIELDS, MOST_PARAMETERS = 64, 1000
 #: largest numbers of characters of texts: names become part of file names; units, labels and titles
 #: appear in pictures
-LONGEST_TEXTS = {"name": 100, "title": 200, "about": 10_000, "reference": 10_000}
+LONGEST_TEXTS = {"name": 100, "title": 200, "topic": 100, "about": 10_000, "reference": 10_000}
 LONGEST_LABEL = 100
 #: regular expression of an equation's name, which becomes part of file names
 NAME_PATTERN = r"\w[\w.-]*"
 #: keys of an equation's settings that are not parameters
 KEYS = (
-    "name", "title", "about", "reference", "fields", "rhs", "solve", "map", "escape", "smooth",
-    "networks", "units", "labels", "noise", "interpretation", "scalars",
+    "name", "title", "topic", "about", "reference", "fields", "rhs", "solve", "map", "escape",
+    "smooth", "networks", "units", "labels", "noise", "interpretation", "scalars",
 )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from pdesim.settings import INCIDENTAL, lies_in
 #: settings that do not change the computed values of a run, without the label
 _NOT_PHYSICS = {*INCIDENTAL, "output", "hydra"} - {"label"}
 #: keys of an equation that only describe the equation or follow from other keys
-_CONSEQUENCES = {f"equation.{key}" for key in ("title", "about", "reference", "fields")}
+_CONSEQUENCES = {f"equation.{key}" for key in ("title", "topic", "about", "reference", "fields")}
 _DESCRIBED = ("equation.labels.", "equation.units.")
 _FORMULAS = ("equation.rhs.", "equation.solve.")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import runpy
 import shlex
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pdesim.formula.language import ALIASES, DERIVATIVES, FUNCTIONS, GENERATORS, OPERATORS
+from pdesim.formula.language import DERIVATIVES, FUNCTIONS, GENERATORS, OPERATORS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -40,11 +39,11 @@ def workplace(tmp_path_factory):
     return folder
 
 
-def test_the_readme_lists_every_word_of_the_formula_language():
-    paragraph = README.split("The formula language:")[1].split("\n\n")[0]
-    listed = set(re.findall(r"\w+", paragraph))
-    assert listed >= {*FUNCTIONS, *GENERATORS, *OPERATORS} - {*ALIASES, *DERIVATIVES}
-    assert listed >= {"min", "max", "d_dx", "d6_dx6", "d2_dxdy", "if", "gradient"}
+def test_the_reference_lists_every_word_of_the_formula_language():
+    page = (ROOT / "docs" / "language.md").read_text()
+    listed = set(re.findall(r"\w+", page))
+    assert listed >= {*FUNCTIONS, *GENERATORS, *OPERATORS} - {*DERIVATIVES}
+    assert listed >= {"min", "max", "d_dx", "d6_dx6", "d2_dxdy", "if", "gradient", "convolve"}
 
 
 @pytest.mark.parametrize("line", commands())
@@ -116,12 +115,6 @@ def test_replaced_lines_of_extensions_exist():
                 assert line[1:] in source.splitlines(), f"docs/extending.md replaces {line[1:]!r}"
 
 
-def test_the_page_of_the_python_interface_is_up_to_date():
-    page = runpy.run_path(str(ROOT / "docs" / "generate_api.py"))["page"]()
-    current = (ROOT / "docs" / "api.md").read_text()
-    assert current == page, "docs/api.md is out of date; run: python docs/generate_api.py"
-
-
 @pytest.mark.parametrize("document", [ROOT / "README.md", *DOCUMENTS], ids=lambda path: path.name)
 def test_links_lead_somewhere(document):
     for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", document.read_text()):
@@ -137,18 +130,18 @@ def test_set_up_takes_two_commands():
 def test_the_table_names_every_choice():
     from pdesim.config.compose import choices, groups
 
-    rows = re.findall(r"^\| .*$", README, flags=re.M)
+    rows = re.findall(r"^\| .*$", (ROOT / "docs" / "settings.md").read_text(), flags=re.M)
     for group in groups():
-        if group in ("output",):
+        if group in ("output", "equation"):  # the gallery shows the equations
             continue
         row = next(r for r in rows if f"`{group}=`" in r)
         for name in choices(group):
-            assert f"`{name}`" in row, f"{group}={name} is missing in README"
+            assert f"`{name}`" in row, f"{group}={name} is missing in docs/settings.md"
 
 
 def test_pictures_are_there_and_small():
     for text, folder in ((README, ROOT), (VERIFICATION, ROOT / "docs")):
-        for path in re.findall(r"!\[.*?\]\((.*?)\)", text):
+        for path in re.findall(r"!\[[^\[\]]*\]\((.*?)\)", text):
             assert 10_000 < (folder / path).stat().st_size < 1_500_000
 
 

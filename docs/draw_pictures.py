@@ -1,6 +1,6 @@
 """Draw every kind of picture, and write a page that shows all of them.
 
-    python docs/draw_gallery.py FOLDER
+    python docs/draw_pictures.py FOLDER
 
 The folder then contains ``index.html``, the pictures beside it, and the runs that they show.
 """
