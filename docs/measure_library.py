@@ -121,7 +121,7 @@ def order(name: str, refined: str, method: str) -> str | None:
     if not rows:
         return None
     _, _, _, used, claimed, _, slope, error, _ = rows[0]
-    value = f"error {error} on 12 cells" if claimed == "spectral" else slope
+    value = f"error {error}" if claimed == "spectral" else slope
     return f"{value} ({used})"
 
 

@@ -18,6 +18,8 @@ class Transport:
 
     Attributes:
         reach: the number of cells on each side of a cell on which its rate of change depends.
+        order: the order of accuracy for smooth solutions, in the mean of the absolute error. The
+            limiter has a lower order at extrema.
         courant: the largest ``dt*sum_i |v_i|/h_i`` of explicit steps. For ``upwind`` and
             ``limited``, explicit Euler with such steps creates no new extrema (Harten, J. Comput.
             Phys. 49 (1983) 357, doi:10.1016/0021-9991(83)90136-5); ``ssprk3`` consists of such
@@ -25,14 +27,15 @@ class Transport:
     """
 
     reach: int
+    order: int
     courant: float
 
 
 #: the schemes of ``advect`` by name; ``operators.advection``
 TRANSPORT = {
-    "upwind": Transport(1, 1.0),
-    "limited": Transport(2, 0.5),
-    "weno5": Transport(3, 0.5),
+    "upwind": Transport(1, 1, 1.0),
+    "limited": Transport(2, 2, 0.5),
+    "weno5": Transport(3, 5, 0.5),
 }
 
 

@@ -9,6 +9,7 @@ from pdesim.operators.problem import Problem
 from pdesim.steppers import METHODS
 from pdesim.verify.domain import limiting_rate
 from pdesim.verify.manufactured import JUMP, TURNED_OBSTACLE, VANISHING, vanishing_power
+from pdesim.verify.transport import has_transport, transport_order
 
 #: families of steppers whose time steps may be longer than the fastest time scales of a problem
 STIFF_FAMILIES = ("exponential", "imex", "stabilized", "implicit")
@@ -42,6 +43,8 @@ def claimed_order(problem: Problem, case: str) -> float | None:
     nodes = {n for formula in problem.equation.formulas for n in lang.operators_in(formula)}
     if problem.kernels and all(map(is_convolution, nodes)):
         return None
+    if has_transport(problem):
+        return transport_order(problem)
     order = problem.discretisation.order
     power = vanishing_power(problem) if case == VANISHING else None
     if power is not None:

@@ -17,8 +17,6 @@ from pdesim.config.compose import choices, compose_settings, is_given
 from pdesim.engine.device import start_tensorflow
 from pdesim.errors import ConfigError, OutputError, PdesimError
 from pdesim.files import check_creatable, check_folder, make_folder, new_folder, writing
-from pdesim.formula import functions_in
-from pdesim.formula.advection import has_advection
 from pdesim.model.iterated_map import check_no_map
 from pdesim.plan import Plan, build_plan
 from pdesim.settings import Device
@@ -103,7 +101,6 @@ def _verify_rows(
     composed = compose_settings(["device.precision=float64", *overrides], config_dir)
     check_no_map(composed.settings.equation, "verify")
     plan = build_plan(composed.settings, composed.equation)
-    _check_no_transport(plan)
     given = is_given("hydra.run.dir", overrides)
     stamp = composed.run_folder.name
     equations_given = [word.partition("=")[2] for word in overrides if word.startswith("equation=")]
@@ -126,32 +123,11 @@ def _verify_rows(
     return name, folder, verify_plan(plan)
 
 
-def _check_no_transport(plan: Plan) -> None:
-    """Raise ConfigError for equations with ``advect``.
-
-    A limiter has its order away from extrema only, and a scheme that depends on the signs of
-    velocities has no order of its own where they change. The claimed order of such a scheme is not
-    one number for all solutions.
-    """
-    if has_advection(*plan.equation.all_formulas):
-        raise ConfigError(
-            f"pdesim verify does not measure {plan.equation.name}: the order of advect(v, u) "
-            "depends on the solution",
-            "an equation without advect",
-            "pdesim converge estimates the error of a problem; docs/transport.md lists orders",
-        )
-
-
 def measured_equations() -> list[str]:
     """Return the names of the shipped equations that ``--all`` measures."""
     names = [name for name in choices("equation") if name != "custom"]
     settings = {name: compose_settings([f"equation={name}"]).values for name in names}
-    return [name for name in names if _is_measured(settings[name]["equation"])]
-
-
-def _is_measured(equation: Mapping) -> bool:
-    texts = (equation.get("rhs") or {}).values()
-    return not equation.get("map") and not any("advect" in functions_in(str(t)) for t in texts)
+    return [name for name in names if not settings[name]["equation"].get("map")]
 
 
 def _matrix_rows(jobs: Sequence[Job], config_dir: str | None) -> Iterator[Row]:

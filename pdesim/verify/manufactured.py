@@ -341,6 +341,8 @@ def differentiate(expression: sympy.Expr, grid: Grid) -> sympy.Expr:
             return node.func(*arguments)
         if word == lang.LAPLACIAN:
             return sympy.Add(*(derivative(arguments[0], x, 2) for x in coordinates))
+        if word in lang.ADVECTION:
+            return derivative(arguments[0] * arguments[1], coordinates[lang.ADVECTION[word]])
         axes = lang.flux_axes(word, grid.dimensions)
         if axes is not None:
             along = [coordinates[axis] for axis in axes]
