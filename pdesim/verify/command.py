@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -18,7 +18,7 @@ from pdesim.engine.device import start_tensorflow
 from pdesim.errors import ConfigError, OutputError, PdesimError
 from pdesim.files import check_creatable, check_folder, make_folder, new_folder, writing
 from pdesim.model.iterated_map import check_no_map
-from pdesim.plan import Plan, build_plan
+from pdesim.plan import build_plan
 from pdesim.settings import Device
 from pdesim.verify.matrix import CASES, MatrixPart, PartSelector
 
