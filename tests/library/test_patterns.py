@@ -34,38 +34,61 @@ def threshold(reactions: Matrix) -> float:
     return ((np.sqrt(-fv * gu) + np.sqrt(fu * gv - fv * gu)) / fu) ** 2
 
 
-# the reactions of Schnakenberg with a = 0.1 and b = 0.9, at u = 1 and v = 0.9:
-# f = a - u + u^2 v, so fu = -1 + 2 u v; g = b - u^2 v
+# a - u + u^2 v and b - u^2 v with a = 0.1 and b = 0.9, at u = 1 and v = 0.9: fu = -1 + 2 u v
 SCHNAKENBERG = ((0.8, 1.0), (-1.8, -1.0))
+# rho - mu a + a^2/(h (1 + kappa a^2)) and a^2 - nu h with rho = 0.05, mu = 1, kappa = 0.15; a = 1
+# and h = 1/nu = 1/((mu - rho)(1 + kappa)) = 1/1.0925
+GIERER_MEINHARDT = ((2 * 1.0925 / 1.15**2 - 1, -(1.0925**2) / 1.15), (2.0, -1.0925))
+CASES = {
+    "schnakenberg": (SCHNAKENBERG, (1.0, 40.0), "u", "a + b"),
+    "gierer_meinhardt": (GIERER_MEINHARDT, (1.0, 40.0), "a", "1"),
+}
 
 
-def test_all_waves_of_schnakenberg_grow_at_their_rates(tmp_path):
+@pytest.mark.parametrize("name", CASES)
+def test_all_waves_grow_at_their_rates(tmp_path, name):
     """Weak noise contains all waves, and each grows at its own rate."""
+    reactions, diffusivities, field, state = CASES[name]
     length, small = 300.0, 1e-10
     run = pdesim.simulate(
-        "schnakenberg", grid=[256], domain={"extent": length}, operators="spectral",
-        stepper="etdrk4", device={"precision": "float64"}, animation="none", folder=tmp_path,
-        initial={"u": f"a + b + {small}*random_normal(1)"},
-        time={"end": 16, "dt": 0.03}, output={"times": [0, 8, 16]},
+        name, grid=[256], domain={"extent": length}, operators="spectral", stepper="etdrk4",
+        device={"precision": "float64"}, animation="none", folder=tmp_path,
+        initial={field: f"{state} + {small}*random_normal(1)"},
+        time={"end": 16, "dt": 0.02}, output={"times": [0, 8, 16]},
     )  # fmt: skip
-    u = np.abs(np.fft.rfft(run.to_xarray().u.values))[:, 1:128]
+    u = np.abs(np.fft.rfft(run.to_xarray()[field].values))[:, 1:128]
     k = 2 * np.pi * np.arange(1, 128) / length
-    rates = growth(SCHNAKENBERG, (1.0, 40.0), k)
+    rates = growth(reactions, diffusivities, k)
     growing = rates > 0.1
     measured = np.log(u[2, growing] / u[1, growing]) / 8
     # the second solution of each wave has decayed to exp(-1.2*8) = 7e-5 of the first at t = 8, and
     # products of waves are at most 1e-4 of the weakest wave at t = 16; logarithms are divided by 8
     np.testing.assert_allclose(measured, rates[growing], atol=4e-5)
     fastest_measured = k[growing][measured.argmax()]
-    assert abs(fastest_measured - fastest(SCHNAKENBERG, (1.0, 40.0))) < k[0] / 2
+    assert abs(fastest_measured - fastest(reactions, diffusivities)) < k[0] / 2
 
 
-def test_the_threshold_of_schnakenberg():
-    found = pdesim.analyze("schnakenberg", over="equation.Dv=5..20")
+@pytest.mark.parametrize("name,inhibitor", [("schnakenberg", "Dv"), ("gierer_meinhardt", "Dh")])
+def test_the_threshold_of_patterns(name, inhibitor):
+    reactions, diffusivities, *_ = CASES[name]
+    found = pdesim.analyze(name, over=f"equation.{inhibitor}=5..20")
     (state,) = found.states
     # nothing but round-off and the tolerance of the bisection
-    assert state.pattern.wavelength == pytest.approx(
-        2 * np.pi / fastest(SCHNAKENBERG, (1.0, 40.0)), rel=1e-6
-    )
+    wavelength = 2 * np.pi / fastest(reactions, diffusivities)
+    assert state.pattern.wavelength == pytest.approx(wavelength, rel=1e-6)
     (turing,) = found.thresholds.found
-    assert turing.kind == "Turing" and turing.value == pytest.approx(threshold(SCHNAKENBERG))
+    assert turing.kind == "Turing" and turing.value == pytest.approx(threshold(reactions))
+
+
+def test_the_classical_threshold_of_gierer_meinhardt():
+    """Without basic production and saturation, Dh/Da is (3 + 2 sqrt(2)) nu/mu at the threshold.
+
+    Murray, Mathematical Biology II, section 2.4; fu = mu, gv = -nu and fv gu = -2 mu nu.
+    """
+    found = pdesim.analyze(
+        "gierer_meinhardt",
+        equation={"rho": 0, "kappa": 0, "mu": 1.2, "nu": 2.0},
+        over="equation.Dh=5..20",
+    )
+    (turing,) = [one for one in found.thresholds.found if one.kind == "Turing"]
+    assert turing.value == pytest.approx((3 + 2 * np.sqrt(2)) * 2 / 1.2)
