@@ -38,3 +38,61 @@ def test_the_front_of_fisher_kpp(tmp_path):
     # t^2 grows by a factor of 3.2 between the middles of the intervals, its coefficient only by its
     # logarithm (9 %); without the last term, or with a log that is 10 % larger, by more than 30 %
     assert np.ptp(remainder) < 0.12 * abs(remainder).mean()
+
+
+def test_lotka_and_volterra_have_a_conserved_quantity(tmp_path):
+    """Without crowding and saturation, c*u - m*log(u) + a*v - log(v) is constant in each place.
+
+    Here m is the mortality, a = attack and c = conversion*attack; Volterra, Nature 118 (1926) 558.
+    """
+    c, a, m = 0.5, 1.0, 0.4
+    run = pdesim.simulate(
+        "lotka_volterra", grid=[64], domain={"extent": 1}, folder=tmp_path, animation="none",
+        equation={"crowding": 0, "saturation": 0, "attack": a, "conversion": c, "mortality": m,
+                  "Du": 0, "Dv": 0},
+        initial={"u": "0.5 + x", "v": "0.4 + x**2"}, time={"end": 60, "dt": 0.01}, stepper="rk4",
+        device={"precision": "float64"}, output={"frames": 30},
+    )  # fmt: skip
+    data = run.to_xarray()
+    conserved = c * data.u - m * np.log(data.u) + a * data.v - np.log(data.v)
+    # the error of rk4 in a period of 10 is of the order of dt^4 = 1e-8; u and v vary by factors
+    assert float(data.u.max() / data.u.min()) > 5
+    np.testing.assert_allclose(conserved, conserved[0].broadcast_like(conserved), atol=1e-7)
+
+
+def test_the_period_of_small_oscillations_of_lotka_and_volterra(tmp_path):
+    """Near u = m/c and v = 1/a, prey and predators oscillate with the angular frequency sqrt(m)."""
+    m, small = 0.6, 1e-5
+    run = pdesim.simulate(
+        "lotka_volterra", grid=[16], folder=tmp_path, animation="none", stepper="rk4",
+        equation={"crowding": 0, "saturation": 0, "attack": 1, "conversion": 1, "mortality": m},
+        initial={"u": f"{m + small}", "v": 1}, time={"end": 40, "dt": 0.01},
+        device={"precision": "float64"}, output={"frames": 50}, domain={"extent": 8},
+    )  # fmt: skip
+    data = run.to_xarray()
+    expected = np.cos(np.sqrt(m) * data.time.values)[:, None]
+    # quadratic terms are of the size of 1e-5 and their effect on the phase is of second order
+    np.testing.assert_allclose((data.u - m) / small, expected + 0 * data.x.values, atol=5e-5)
+
+
+def test_predators_spread_at_the_linear_speed(tmp_path):
+    """Where prey is at its capacity 1, few predators follow v_t = Dv*v_xx + rate*v.
+
+    With rate = conversion*attack/(1 + saturation) - mortality, the front is at
+    2*sqrt(rate*Dv)*t - 3/2*sqrt(Dv/rate)*(log(t) + 2*sqrt(pi/(rate*t))) + O(1/t), up to a constant,
+    as that of every equation whose fronts have the linear speed (Ebert, van Saarloos 2000).
+    """
+    rate, D = 2.0 * 2.5 / 3.5 - 0.6, 2.0
+    run = pdesim.simulate(
+        "lotka_volterra", grid=[1600], domain={"extent": 320}, boundary="neumann", folder=tmp_path,
+        equation={"Dv": D}, initial={"v": "where(x < 5, 0.2, 0)"}, device={"precision": "float64"},
+        time={"end": 100}, output={"times": [0, 40, 60, 80, 100]}, animation="none", stepper="rk4",
+        operators={"order": 4},
+    )  # fmt: skip
+    t, x = fronts(run, "v", 0.01)
+    t, x = rate * t[1:], x[1:] / np.sqrt(D / rate)
+    expected = 2 * t - 3 / 2 * np.log(t) - 3 * np.sqrt(np.pi / t)
+    speeds, predicted = (np.diff(positions) / np.diff(t) for positions in (x, expected))
+    # t is 33 to 83: O(1/t^2) is 6e-4 to 1e-4 times a number of the order of 1; the second term of
+    # the speed is 0.02 to 0.04, the third 0.004 to 0.01
+    np.testing.assert_allclose(speeds, predicted, atol=2e-3)
