@@ -78,3 +78,35 @@ def test_the_frequency_of_a_spiral_in_barkleys_medium(tmp_path):
     # the rotation settles: the frequency of single turns is within 0.1 % of its limit from the
     # seventh on. The limit on this grid is 4e-4 below the published number
     np.testing.assert_allclose(2 * np.pi / periods[6:].mean(), 1.83814, rtol=2e-3)
+
+
+def test_the_action_potential_of_heart_muscle(tmp_path):
+    """The front of a wave has the speed sqrt(k D/2) (1 - 2 a), an action potential lasts 330 ms.
+
+    The speed is that of Nagumo's front (see above) for v = 0, where the medium is at rest. Aliev
+    and Panfilov (1996) choose the unit of time, 12.9 ms, such that the duration at 90 %
+    repolarisation is 330 ms.
+    """
+    k, a, near, far = 8.0, 0.15, 20.0, 40.0
+    run = pdesim.simulate(
+        "aliev_panfilov",
+        "operators.order=4",
+        grid=[240],
+        domain={"extent": 60.0},
+        initial={"u": "where(x < 3, 1, 0)", "v": 0},
+        stepper="rk4",
+        time={"end": 50.0, "dt": 0.025},
+        output={"frames": 1},
+        probes={"near": [near], "far": [far]},
+        animation="none",
+        folder=tmp_path / "run",
+    )
+    values = record(run)
+    t = values["time"]
+    start, end = (crossings(t, values[f"{p}_u"], 0.5).item() for p in ("near", "far"))
+    speed = (far - near) / (end - start)
+    # v, which grows within the front in proportion to eps0, lowers the speed by 2.5e-3
+    np.testing.assert_allclose(speed, np.sqrt(k / 2) * (1 - 2 * a), rtol=4e-3)
+    up, down = (crossings(t, values["near_u"], 0.1, rising).item() for rising in (True, False))
+    # the unit of time is given with three digits; the stimulus is far away
+    np.testing.assert_allclose(12.9 * (down - up), 330, rtol=0.01)
