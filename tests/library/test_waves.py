@@ -75,3 +75,65 @@ def test_sound_in_a_condensate(simulate):
     wave = density @ np.cos(k * centres(64, extent))
     # the Laplacian of order 4 is too small by (k h)^4/90 = 1e-6; nonlinear terms are 1e-3 squared
     assert frequency(times, wave, exact) == pytest.approx(exact, rel=2e-5)
+
+
+def test_group_velocity_of_massive_waves(simulate):
+    """A packet of the wave number k: w = sqrt(c^2 k^2 + m^2), and the velocity c^2 k/w."""
+    n, extent, c, m, k, width, t = 256, 128.0, 1.5, 0.9, 1.0, 12.0, 24.0
+    x, waves = centres(n, extent), 2 * np.pi * np.fft.rfftfreq(n, extent / n)
+    u = np.exp(-(((x - 40) / width) ** 2)) * np.cos(k * (x - 40))
+    # every wave exp(i p x) of it moves to the right: du/dt = -i w(p) u
+    rate = np.fft.irfft(-1j * np.sqrt((c * waves) ** 2 + m**2) * np.fft.rfft(u))
+    _, u, w = simulate(
+        "klein_gordon", ("u", "w"), "operators=spectral", domain={"extent": extent},
+        equation={"c": c, "m": m}, initial={"u": u, "w": rate},
+        time={"end": t}, output={"frames": 240},
+    )  # fmt: skip
+    turned = np.sqrt((c * k) ** 2 + m**2)
+    slope = np.fft.irfft(1j * waves * np.fft.rfft(u, axis=1), axis=1)
+    energy = (w**2 + (c * slope) ** 2 + (m * u) ** 2) / 2
+    # rounding; the stepper is exact
+    np.testing.assert_allclose(energy.sum(axis=1), energy[0].sum(), rtol=1e-9)
+    centre = energy @ x / energy.sum(axis=1)
+    # the mean over the wave numbers k +- 1/width of the packet differs by v''/(2 width^2) = 1.5e-3
+    assert (centre[-1] - centre[0]) / t == pytest.approx(c**2 * k / turned, rel=3e-3)
+    phase = np.unwrap(np.angle(np.exp(-1j * k * x) @ u.T))
+    # as above, w''/(2 width^2) = 1.5e-3
+    assert -(phase[-1] - phase[0]) / t == pytest.approx(turned, rel=3e-3)
+
+
+def test_breather(simulate):
+    """u = 4 arctan(sqrt(1 - w^2)/w cos(w t)/cosh(sqrt(1 - w^2) x)), whose period is 2 pi/w.
+
+    Ablowitz, Kaup, Newell, Segur, Phys. Rev. Lett. 30 (1973) 1262.
+    """
+    n, extent, w = 256, 40.0, 0.6
+    b = np.sqrt(1 - w**2)
+    times, u = simulate(
+        "sine_gordon", ("u",), "operators.order=6",
+        grid=[n], domain={"extent": extent, "origin": -extent / 2},
+        initial={"u": f"4*arctan({b / w}/cosh({b}*x))"},
+        time={"end": 4 * np.pi / w, "tolerance": 1e-6}, output={"frames": 8},
+    )  # fmt: skip
+    x = centres(n, extent, -extent / 2)
+    exact = 4 * np.arctan(b / w * np.cos(w * times[:, None]) / np.cosh(b * x))
+    # tails at the ends are 16/3 exp(-16) = 6e-7; the stencil of order 6 and the steps 1e-5
+    assert np.abs(u - exact).max() < 5e-5
+    assert np.abs(u[4] - u[0]).max() < 5e-5
+
+
+def test_moving_kink(simulate):
+    """u = 4 arctan(exp((x - v t)/sqrt(1 - v^2))), a contracted kink: Perring, Skyrme (1962)."""
+    n, extent, v, t = 256, 40.0, 0.8, 15.0
+    contraction = np.sqrt(1 - v**2)
+    slope = f"-{2 * v / contraction}/cosh((x + 8)/{contraction})"
+    _, u = simulate(
+        "sine_gordon", ("u",), "operators.order=6",
+        grid=[n], domain={"extent": extent, "origin": -extent / 2},
+        initial={"u": f"4*arctan(exp((x + 8)/{contraction}))", "w": slope},
+        time={"end": t, "tolerance": 1e-6}, output={"frames": 1},
+    )  # fmt: skip
+    x = centres(n, extent, -extent / 2)
+    exact = 4 * np.arctan(np.exp((x + 8 - v * t) / contraction))
+    # the front has a width of 4 cells; the error of order 6 is 1e-4 of its slope 2/contraction
+    assert np.abs(u[-1] - exact).max() < 1e-3
