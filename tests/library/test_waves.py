@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.optimize import curve_fit
 
 import pdesim
 
@@ -28,8 +29,6 @@ def centres(cells: int, extent: float, origin: float = 0.0) -> np.ndarray:
 
 def frequency(times: np.ndarray, values: np.ndarray, guess: float) -> float:
     """The angular frequency of values that are close to A cos(w t), by least squares."""
-    from scipy.optimize import curve_fit
-
     (_, found), _ = curve_fit(lambda t, a, w: a * np.cos(w * t), times, values, (values[0], guess))
     return found
 
