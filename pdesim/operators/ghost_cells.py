@@ -227,7 +227,9 @@ def ghost_layers(
     cells = [cell(number) for number in range(known)]
     ghosts = []
     for m in range(halo):
-        ghost = sum(w * cell for w, cell in zip(weights[m].tolist(), cells, strict=True) if w)
+        pairs = zip(weights[m].tolist(), cells, strict=True)
+        # all weights are 0 if u + h/2 du/dn = 0
+        ghost = sum(w * cell for w, cell in pairs if w) if weights[m].any() else 0 * cells[0]
         if value is not None:
             ghost = ghost + float(value_weights[m]) * value
         if slope is not None and slope_weights is not None:

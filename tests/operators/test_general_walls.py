@@ -49,6 +49,16 @@ def test_the_same_condition_written_in_other_ways(condition, order):
     np.testing.assert_allclose(found, expected, atol=1e-10)
 
 
+def test_a_condition_whose_ghost_cells_are_zero():
+    """u + h/2 du/dn = 0 with the spacing h = 1/16, as beyond an array that is padded by zeros."""
+    found = rhs("equation=custom", "equation.rhs={u: 'laplacian(u)'}", "grid=[16]",
+                "domain.extent=1", "boundary.x={robin: {a: 1, b: 0.03125, value: 0}}",
+                "initial.u='2 + sin(3*x)'")  # fmt: skip
+    u = 2 + np.sin(3 * (np.arange(16) + 0.5) / 16)
+    # rounding of sums of the size 16**2 * 4
+    np.testing.assert_allclose(found[0], np.diff(np.pad(u, 1), 2) * 16**2, atol=1e-11)
+
+
 @pytest.mark.parametrize("order", [2, pytest.param(4, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "sides",
