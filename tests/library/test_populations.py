@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 import pdesim
 
@@ -17,13 +18,19 @@ def fronts(run: pdesim.Run, field: str, level: float) -> tuple[np.ndarray, np.nd
     return data.time.values, x[last] + (x[1] - x[0]) * (above - level) / (above - below)
 
 
-def test_the_front_of_fisher_kpp(tmp_path):
-    """The speed of a front that starts from a step approaches c = 2*sqrt(growth*D) from below.
+def pulled(t: np.ndarray) -> np.ndarray:
+    """Return the position of a front that starts from a step, up to a constant and O(1/t).
 
-    With the unit of time 1/growth and that of length sqrt(D/growth), it is
-    2 - 3/(2*t) + 3*sqrt(pi)/(2*t^(3/2)) + O(1/t^2): Bramson, Mem. Amer. Math. Soc. 44 (1983)
-    285; Ebert, van Saarloos, Physica D 146 (2000) 1.
+    The speed is 2 - 3/(2*t) + 3*sqrt(pi)/(2*t^(3/2)) + O(1/t^2), where the unit of time is
+    1/rate, that of length sqrt(D/rate), and rate that of growth ahead of the front: Bramson, Mem.
+    Amer. Math. Soc. 44 (1983) 285; Ebert, van Saarloos, Physica D 146 (2000) 1. It holds for all
+    fronts that are as fast as those of the linear equation.
     """
+    return 2 * t - 3 / 2 * np.log(t) - 3 * np.sqrt(np.pi / t)
+
+
+def test_the_front_of_fisher_kpp(tmp_path):
+    """The speed of a front that starts from a step approaches 2*sqrt(growth*D) from below."""
     growth, D = 2.0, 0.5
     run = pdesim.simulate(
         "fisher_kpp", grid=[1600], domain={"extent": 120}, boundary="neumann",
@@ -33,8 +40,7 @@ def test_the_front_of_fisher_kpp(tmp_path):
     )  # fmt: skip
     t, x = fronts(run, "u", 0.5)
     t, x = growth * t[1:], x[1:] / np.sqrt(D / growth)
-    expected = 2 * t - 3 / 2 * np.log(t) - 3 * np.sqrt(np.pi / t)
-    remainder = np.diff(x - expected) / np.diff(-1 / t)  # its coefficient of 1/t^2
+    remainder = np.diff(x - pulled(t)) / np.diff(-1 / t)  # its coefficient of 1/t^2
     # t^2 grows by a factor of 3.2 between the middles of the intervals, its coefficient only by its
     # logarithm (9 %); without the last term, or with a log that is 10 % larger, by more than 30 %
     assert np.ptp(remainder) < 0.12 * abs(remainder).mean()
@@ -78,9 +84,7 @@ def test_the_period_of_small_oscillations_of_lotka_and_volterra(tmp_path):
 def test_predators_spread_at_the_linear_speed(tmp_path):
     """Where prey is at its capacity 1, few predators follow v_t = Dv*v_xx + rate*v.
 
-    With rate = conversion*attack/(1 + saturation) - mortality, the front is at
-    2*sqrt(rate*Dv)*t - 3/2*sqrt(Dv/rate)*(log(t) + 2*sqrt(pi/(rate*t))) + O(1/t), up to a constant,
-    as that of every equation whose fronts have the linear speed (Ebert, van Saarloos 2000).
+    Here rate = conversion*attack/(1 + saturation) - mortality.
     """
     rate, D = 2.0 * 2.5 / 3.5 - 0.6, 2.0
     run = pdesim.simulate(
@@ -91,8 +95,39 @@ def test_predators_spread_at_the_linear_speed(tmp_path):
     )  # fmt: skip
     t, x = fronts(run, "v", 0.01)
     t, x = rate * t[1:], x[1:] / np.sqrt(D / rate)
-    expected = 2 * t - 3 / 2 * np.log(t) - 3 * np.sqrt(np.pi / t)
-    speeds, predicted = (np.diff(positions) / np.diff(t) for positions in (x, expected))
+    speeds, predicted = (np.diff(at) / np.diff(t) for at in (x, pulled(t)))
     # t is 33 to 83: O(1/t^2) is 6e-4 to 1e-4 times a number of the order of 1; the second term of
     # the speed is 0.02 to 0.04, the third 0.004 to 0.01
     np.testing.assert_allclose(speeds, predicted, atol=2e-3)
+
+
+def test_the_final_size_of_an_epidemic(tmp_path):
+    """Kermack and McKendrick: log(S0/S1) = beta/gamma*(N - S1) with the whole population N."""
+    beta, gamma, first = 0.9, 0.3, 1e-3
+    run = pdesim.simulate(
+        "epidemic", grid=[16], domain={"extent": 16}, folder=tmp_path, animation="none",
+        equation={"beta": beta, "gamma": gamma}, initial={"S": 1, "I": first}, stepper="rk4",
+        time={"end": 150}, output={"frames": 1}, device={"precision": "float64"},
+    )  # fmt: skip
+    healthy, ill, immune = (float(run.to_xarray()[name][-1, 0]) for name in ("S", "I", "R"))
+    # of the infected, exp(-(gamma - beta*S1)*130) = 1e-14 are left; the error of rk4 is below 1e-6
+    assert np.log(1 / healthy) == pytest.approx(beta / gamma * (1 + first - healthy), abs=1e-6)
+    assert healthy + ill + immune == pytest.approx(1 + first, abs=1e-12)  # all people, to round-off
+
+
+def test_an_epidemic_spreads_at_the_linear_speed(tmp_path):
+    """At first I_t = D*I_xx + rate*I with rate = beta*S0 - gamma (Noble 1974); cf. predators."""
+    beta, gamma, S, D = 2.0, 0.5, 0.75, 1.5
+    rate = beta * S - gamma
+    run = pdesim.simulate(
+        "epidemic", grid=[1600], domain={"extent": 280}, boundary="neumann", folder=tmp_path,
+        equation={"beta": beta, "gamma": gamma, "D": D}, operators={"order": 4}, stepper="rk4",
+        initial={"S": S, "I": "where(x < 5, 0.1, 0)"}, device={"precision": "float64"},
+        time={"end": 90}, output={"times": [0, 45, 60, 75, 90]}, animation="none",
+    )  # fmt: skip
+    t, x = fronts(run, "I", 0.01)
+    t, x = rate * t[1:], x[1:] / np.sqrt(D / rate)
+    speeds, predicted = (np.diff(at) / np.diff(t) for at in (x, pulled(t)))
+    # O(1/t^2) is 4e-4 to 1e-4 times a number of up to 17 in the case of fisher_kpp; the second term
+    # of the speed is 0.02 to 0.03
+    np.testing.assert_allclose(speeds, predicted, atol=5e-3)
