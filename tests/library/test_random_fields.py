@@ -57,3 +57,44 @@ def test_a_line_without_distortion(tmp_path):
     expected = np.exp(-alpha * t) * np.exp(-(((x - 0.2 - c * t) / width) ** 2))
     # the pulse at the end of the domain, exp(-16), which is not periodic
     np.testing.assert_allclose(run.to_xarray().u[-1], expected, atol=3e-7)
+
+
+def spectrum(u: np.ndarray, length: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return wave numbers k > 0 of a periodic line and the mean of |u_k|^2 over the first axis.
+
+    u_k = h sum(u exp(-i k x))/sqrt(L), such that white noise of intensity 1 has the spectrum 1.
+    """
+    n = u.shape[-1]
+    modes = np.fft.rfft(u) * (length / n) / np.sqrt(length)
+    k = 2 * np.pi * np.arange(n // 2 + 1) / length
+    return k[1:-1], (np.abs(modes) ** 2).mean(axis=0)[1:-1]
+
+
+def test_the_stationary_spectrum_of_the_stochastic_heat_equation(tmp_path):
+    """sigma^2/(2 nu k^2): Edwards and Wilkinson (1982). Each row of the grid is an own line.
+
+    With nu d2_dx2(u) in place of the Laplacian, the rows of a grid in 2-D are independent lines;
+    cells have the height 1, so that noise of intensity sigma in the plane is that of a line.
+    """
+    nu, sigma, cells, rows = 0.3, 0.8, 32, 512
+    run = pdesim.simulate(
+        "stochastic_heat",
+        "operators=spectral",
+        grid=[cells, rows],
+        domain={"extent": [2 * np.pi, float(rows)]},
+        equation={"nu": nu, "sigma": sigma, "rhs": {"u": "nu*d2_dx2(u)"}},
+        initial={"u": 0},
+        time={"end": 12.0, "dt": 0.5},
+        device={"precision": "float64"},
+        output={"frames": 1},
+        animation="none",
+        folder=tmp_path / "run",
+    )
+    k, measured = spectrum(run.to_xarray().u[-1].to_numpy(), 2 * np.pi)
+    # exact steps: exp(-2 nu k^2 t) = 7e-4 of the initial state remains in the mode k = 1
+    expected = sigma**2 / (2 * nu * k**2) * -np.expm1(-2 * nu * k**2 * 12.0)
+    # |u_k|^2 has an exponential distribution, so that the mean of 512 rows has the standard
+    # deviation 1/sqrt(512) = 4.4 %; four of them for the largest of 15 modes
+    np.testing.assert_allclose(measured, expected, rtol=4 / np.sqrt(rows))
+    # and the mean over all modes 1.1 %
+    assert abs((measured / expected).mean() - 1) < 4 / np.sqrt(rows * len(k))
