@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.optimize import brentq
+from scipy.optimize import brentq, curve_fit
 
 import pdesim
 
@@ -52,6 +52,12 @@ def test_raindrops_are_those_of_the_tutorial(simulate):
 def centres(cells: int, extent: float) -> np.ndarray:
     """The cell centres of an axis."""
     return (np.arange(cells) + 0.5) * extent / cells
+
+
+def frequency(times: np.ndarray, values: np.ndarray, guess: float) -> float:
+    """The angular frequency of values that are close to A cos(w t), by least squares."""
+    (_, found), _ = curve_fit(lambda t, a, w: a * np.cos(w * t), times, values, (values[0], guess))
+    return found
 
 
 def dam_break(x: np.ndarray, t: float, left: float, right: float, g: float) -> np.ndarray:
@@ -102,6 +108,23 @@ def test_water_at_rest_stays_at_rest(simulate):
     # domain, where its gradient jumps
     assert np.abs(s - 0.1).max() < 1e-11
     assert np.abs(q).max() < 1e-11
+
+
+def test_speeds_of_elastic_waves(simulate):
+    """Oblique waves: sqrt((lam + 2 mu)/rho) along the wave vector, sqrt(mu/rho) across it."""
+    n, lam, mu, rho = 32, 1.3, 0.7, 1.6
+    k = 2 * np.pi * np.sqrt(2)
+    times, x, y = simulate(
+        "elastic_waves", ("u_x", "u_y"), "operators.order=4", grid=n, domain={"extent": 1.0},
+        equation={"lam": lam, "mu": mu, "rho": rho}, boundary="periodic",
+        initial={"u": "[cos(2*pi*(x + y)), 0]"}, time={"end": 1.0}, output={"frames": 40},
+    )  # fmt: skip
+    for found, speed in (
+        ((x + y)[:, 0, 0], np.sqrt((lam + 2 * mu) / rho)),
+        ((x - y)[:, 0, 0], np.sqrt(mu / rho)),
+    ):
+        # differences of order 4: (k h)^4/60 with k h = 2 pi/32
+        assert frequency(times, found, k * speed) == pytest.approx(k * speed, rel=1e-4)
 
 
 def test_reflection_and_speed_of_light_in_glass(simulate):
