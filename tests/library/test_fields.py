@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.optimize import brentq, curve_fit
+from scipy.special import hankel1
 
 import pdesim
 
@@ -151,3 +152,26 @@ def test_reflection_and_speed_of_light_in_glass(simulate):
     np.testing.assert_allclose(energy[1].sum(), energy[0].sum(), rtol=1e-4)
     reflected = energy[1][:, left].sum() / energy[0].sum()
     assert reflected == pytest.approx(((n - 1) / (n + 1)) ** 2, rel=0.04)  # as above
+
+
+def test_sound_of_a_point_source(simulate):
+    """-i/4 H0(kappa r), kappa^2 = k2, is the outgoing solution of laplacian(u) + k2*u = delta.
+
+    A Gaussian of the width w has the same field, outside itself, as a point of the strength
+    pi w^2 exp(-(kappa w)^2/4). Colton, Kress, Inverse Acoustic Scattering (2013), section 3.5.
+    """
+    n, extent, k2, width = 128, 6.0, (15.0**2) * (1 + 0.4j), 0.15
+    _, real, imaginary = simulate(
+        "helmholtz", ("u_re", "u_im"), "operators=spectral", grid=[n, n], boundary="periodic",
+        domain={"extent": extent, "origin": -extent / 2},
+        equation={"k2": "15**2*(1 + 0.4*1j)", "source": f"exp(-(x**2 + y**2)/{width}**2)"},
+    )  # fmt: skip
+    x = centres(n, extent) - extent / 2
+    r = np.hypot(x, x[:, None])
+    strength = np.pi * width**2 * np.exp(-k2 * width**2 / 4)
+    exact = 0.25j * strength * hankel1(0, np.sqrt(k2) * r)
+    away = (r > 5 * width) & (r < extent / 4)
+    found = (real + 1j * imaginary)[0]
+    # the waves of the next period are smaller by exp(-3*(3*extent/4 - extent/4)) = 1e-4, the
+    # modes that the grid lacks by exp(-(pi n/extent*width/2)**2) = 1e-11
+    np.testing.assert_allclose(found[away], exact[away], atol=2e-4 * np.abs(exact[away]).max())
