@@ -37,12 +37,14 @@ def measure_steady(
         sizes: the number of cells per axis of each grid; None: a default for the problem.
     """
     scheme, errors, spacings = problem.discretisation, [], []
-    # without a condition on the value, the solution is determined only up to a constant
+    # without a condition on the value, the solution is determined only up to a constant, unless
+    # terms contain the field itself; they may be those of waves shorter than the cells
     sides = [s.kind for f in problem.boundary.walls for p in f for s in p]
     sides += [] if problem.mask is None else [face.kind for face in problem.mask.walls]
     linear = Linearisation(problem).is_constant
-    problem = problem if linear else with_dominant_derivatives(problem)
-    free = not {"dirichlet", "robin"} & set(sides) and (linear or not _has_reactions(problem))
+    reactions = _has_reactions(problem)
+    problem = with_dominant_derivatives(problem) if reactions or not linear else problem
+    free = not {"dirichlet", "robin"} & set(sides) and not reactions
     start = 0.0 if linear else 1.0 if free else PERTURBED
     for points in sizes or default_sizes(problem, usual_case(problem)):
         exact = manufacture(resized(problem, points), 1.0)

@@ -123,6 +123,14 @@ def test_order_of_a_steady_problem_whose_mean_is_free(placement):
     assert row.measurement.order == pytest.approx(2, abs=0.1)
 
 
+def test_order_of_an_indefinite_problem_between_walls_without_flux(placement):
+    """Its waves are longer than the cells, and its mean is not free."""
+    from pdesim.verify.run import verify_plan
+
+    (row,) = verify_plan(make_plan("equation=helmholtz", "grid=16"))
+    assert row.measurement.order == pytest.approx(2, abs=0.1)
+
+
 def test_layers_thinner_than_a_cell_have_no_order_yet(orders):
     """Burgers is measured where its viscosity matters: cells that it smooths within a crossing."""
     problem = make_plan("equation=burgers", "boundary=neumann", *BASE).problem
