@@ -232,3 +232,90 @@ def test_trajectories_of_a_data_set_differ_and_store_their_numbers(tmp_path):
     # the stored state is float32
     np.testing.assert_allclose(first, starts[:, None] * np.ones(16), rtol=1e-6)
     assert len(set(starts.tolist())) == 3 and (starts >= 0).all() and (starts <= 0.2).all()
+
+
+def etdrk2(u: np.ndarray, linear: np.ndarray, rest, steps: int) -> np.ndarray:
+    """ETDRK2 with steps of 1 (Cox, Matthews 2002), with phi functions by contour integrals."""
+    circle = np.exp(2j * np.pi * (np.arange(32) + 0.5) / 32)
+    points = linear[:, np.newaxis] + circle
+    first = ((np.exp(points) - 1) / points).mean(axis=1)
+    second = ((np.exp(points) - 1 - points) / points**2).mean(axis=1)
+    modes = np.fft.rfft(u)
+    for _ in range(steps):
+        now = rest(modes)
+        stage = np.exp(linear) * modes + first * now
+        modes = stage + second * (rest(stage) - now)
+    return np.fft.irfft(modes, len(u))
+
+
+def difficulties(p: dict[str, float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Derivatives in modes, coefficients of the linear part, and the mask of the 2/3 rule."""
+    waves = np.arange(81)
+    slope = 2j * np.pi * waves
+    # the derivative of odd order of the shortest wave has no value on the grid
+    odd = np.where(waves < 80, slope, 0)
+    linear = sum(
+        p.get(f"g{j}", 0) / (160**j * 2 ** (j - 1)) * (odd if j % 2 else slope) ** j
+        for j in range(1, 5)
+    )
+    return odd, linear, waves < 160 / 3
+
+
+@pytest.mark.parametrize(
+    "name", ["apebench_linear", "apebench_nonlinear", "apebench_kuramoto_sivashinsky"]
+)
+def test_apebench_equals_its_scheme(evolve, name):
+    swept = dict(compose_settings([f"experiment={name}"]).settings.sweep.parameters)
+    labels, steps = swept.pop("label"), 20
+    for number, _ in enumerate(labels):
+        words = [f"{key}={values[number]}" for key, values in swept.items()]
+        times = "output.times=[0,20]" if name.endswith("sivashinsky") else "output.frames=1"
+        run = evolve(f"experiment={name}", *words, f"time.end={steps}", times, f"seed={number}")
+        p = run.plan.equation.parameters
+        assert run.plan.shortest_step == 1
+        slope, linear, kept = difficulties(p)
+
+        def rest(modes, p=p, slope=slope, kept=kept):
+            u, du = (np.fft.irfft(kept * m, 160) for m in (modes, slope * modes))
+            square, norm = np.fft.rfft(u**2), np.fft.rfft(du**2)
+            norm[0] = 0
+            total = p.get("d0", 0) * square + p.get("d1", 0) / 320 * slope * square
+            # exponential steppers count all of a reaction as nonlinear
+            total = total + p.get("g0", 0) * modes
+            return kept * (total + p.get("d2", 0) / (2 * 160**2) * norm)
+
+        expected = etdrk2(run.states[0, 0], linear + 0j, rest, steps)
+        # rounding of 20 steps, which the unstable waves of Kuramoto and Sivashinsky amplify
+        np.testing.assert_allclose(run.states[-1, 0], expected, atol=1e-9)
+
+
+def test_kolmogorov_flow_without_eddies_is_exact(evolve):
+    run = evolve(
+        "experiment=apebench_kolmogorov_flow", "grid=16", "initial.w=0", "time.end=1",
+        "output.times=[0,0.5,1]",
+    )  # fmt: skip
+    rate = 0.01 * 4**2 + 0.1
+    y = run.coordinates["y"]
+    for time, w in zip(run.times, run.field("w"), strict=True):
+        exact = -4 * np.cos(4 * y) * (1 - np.exp(-rate * time)) / rate
+        # drag is not in the exact linear part: ETDRK2 with (0.1*dt)**2/6 per unit of time
+        np.testing.assert_allclose(w, np.broadcast_to(exact, w.shape), atol=1e-6)
+
+
+def test_decaying_turbulence_lets_a_vortex_decay(evolve):
+    words = ("grid=16", "time.end=1", "output.frames=2", "initial.w='sin(2*pi*x)*sin(2*pi*y)'")
+    run = evolve("experiment=apebench_decaying_turbulence", *words)
+    w = run.field("w")
+    # Taylor's vortex: the nonlinear terms vanish, and diffusion is exact up to rounding
+    for time, state in zip(run.times, w, strict=True):
+        np.testing.assert_allclose(state, w[0] * np.exp(-1e-4 * 8 * np.pi**2 * time), atol=1e-12)
+
+
+def test_a_family_of_scenarios_is_one_data_set(tmp_path):
+    folder = tmp_path / "data"
+    words = ("experiment=apebench_linear", "grid=[16]", "time.end=2", "output.frames=2",
+             "repeats=2", "splits=[1,0,0]", "device=cpu")  # fmt: skip
+    assert make_dataset(words, "npz", folder, console=Console(quiet=True)) == 0
+    with (folder / "trajectories.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 12 and len({row["label"] for row in rows}) == 6

@@ -13,12 +13,8 @@ HEAT = ("equation=heat", "grid=[16]", "domain.extent=2")
 
 
 def test_numbers_are_uniform_and_depend_on_seed_and_name():
-    values = np.array(
-        [
-            list(with_drawn_numbers({"a": "random_number(2, 4)", "b": "random_number(2, 4)"}, n).values())
-            for n in range(400)
-        ]
-    )  # fmt: skip
+    given = dict.fromkeys("ab", "random_number(2, 4)")
+    values = np.array([list(with_drawn_numbers(given, seed).values()) for seed in range(400)])
     assert values.min() >= 2 and values.max() <= 4
     # four standard deviations of a mean of 400 uniform numbers of width 2, and of their correlation
     np.testing.assert_allclose(values.mean(axis=0), 3, atol=4 * 2 / np.sqrt(12 * 400))
