@@ -69,12 +69,14 @@ def build_problem(
     start = {name: text for name, text in start.items() if name not in equation.solved_names}
     start |= dict.fromkeys(equation.constraints, 0)
     initial = build_initial(
-        start, equation.fields, grid.axes, names, declared=equation.declared, metric=grid.metric
-    )
+        start, equation.fields, grid.axes, equation.initial_names, declared=equation.declared,
+        metric=grid.metric,
+    )  # fmt: skip
     values = dict(zip(initial.fields, initial.formulas, strict=True))
     check_initial(scalars, start, values, equation.constants)
     elsewhere = {symbol.name for symbol in boundary.symbols | initial.symbols}
-    elsewhere |= names_in(settings.domain.mask or "")
+    for text in (settings.domain.mask or "", *start.values()):
+        elsewhere |= names_in(str(text))
     notes = unused_parameters(settings.equation, elsewhere)
     ignored = (name for name in settings.initial if name in equation.solved_names)
     notes += tuple(

@@ -22,7 +22,7 @@ from omegaconf import OmegaConf
 from pdesim.config.folders import config_folder
 from pdesim.config.trust import GUARDED
 from pdesim.errors import ConfigError, OutputError
-from pdesim.files import check_aliases
+from pdesim.files import check_aliases, load_yaml
 from pdesim.keys import check_keys
 
 #: limit of the number of values in one file after its aliases are expanded, because OmegaConf is
@@ -111,7 +111,10 @@ def read_text(path: Path) -> str:
 
 
 def about_choice(group: str, name: str, folders: Sequence[Path] = ()) -> str:
-    """Return the comment at the top of a config, without the lines ``# @...``.
+    """Return the description of a config.
+
+    It is ``experiment.about`` of an experiment; of other configs, and where this is missing, the
+    comment at the top, without the lines ``# @...``.
 
     Args:
         group: the group of the config.
@@ -120,6 +123,8 @@ def about_choice(group: str, name: str, folders: Sequence[Path] = ()) -> str:
     """
     paths = [folder / group / f"{name}.yaml" for folder in (*folders, config_folder())]
     text = read_text(next(path for path in paths if path.is_file()))
+    if group == "experiment" and (stated := _stated_about(text)):
+        return stated
     about = []
     for line in text.splitlines():
         if not line.startswith("#"):
@@ -127,6 +132,14 @@ def about_choice(group: str, name: str, folders: Sequence[Path] = ()) -> str:
         if not line.startswith("# @"):
             about.append(line.lstrip("# ").rstrip())
     return " ".join(about)
+
+
+def _stated_about(text: str) -> str:
+    """Return ``experiment.about`` in the text of a file; empty if there is none."""
+    try:
+        return str(load_yaml(text)["experiment"]["about"])
+    except (OutputError, KeyError, TypeError):
+        return ""
 
 
 def yaml_error(error: yaml.YAMLError, name: str, text: str) -> ConfigError:

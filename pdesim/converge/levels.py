@@ -194,7 +194,7 @@ def _notes_on_initial_state(settings: Settings, name: str, grid: Grid) -> list[s
         settings.initial,
         equation.fields,
         grid.axes,
-        {**equation.parameter_symbols, **equation.constant_values},
+        equation.initial_names,
         declared=equation.declared,
         metric=grid.metric,
     )

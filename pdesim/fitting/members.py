@@ -40,6 +40,9 @@ class Family:
     def changes_state(self) -> bool:
         """Whether the initial state depends on the parameters."""
         names = set().union(*(names_in(str(text)) for text in self.settings.initial.values()))
+        formulas = self.base.equation.place_formulas
+        for name in names & set(formulas):
+            names |= {symbol.name for symbol in formulas[name].free_symbols}
         return any(one.key.startswith("initial.") or one.name in names for one in self.parameters)
 
     def values(self, places: Sequence[float] | np.ndarray) -> dict[str, float]:
@@ -62,8 +65,8 @@ class Family:
         if not self.changes_state:
             return plan
         equation, axes = plan.equation, plan.grid.axes
-        symbols = equation.parameter_symbols
-        formulas = build_initial(settings.initial, equation.fields, axes, symbols)
+        names = equation.initial_names
+        formulas = build_initial(settings.initial, equation.fields, axes, names)
         state = initial_values(settings, plan.problem, formulas)
         return replace(plan, initial=InitialState(state))
 

@@ -175,6 +175,9 @@ def exists_in(word: str, dimensions: int) -> bool:
 GENERATORS = {
     "random_normal": Word(("amplitude",), None, "Gaussian noise, independent for each occurrence"),
     "random_uniform": Word(("low", "high"), None, "uniform noise, independent for each occurrence"),
+    "random_number": Word(
+        ("low", "high"), None, "one uniform random number from low to high, the same in all cells"
+    ),
     "spots": Word(
         ("count", "radius", "smoothness"),
         None,
@@ -203,6 +206,12 @@ GENERATORS = {
         None,
         "the sum of `count` sine waves with amplitudes from 0 to 1, any phases, and 1 to `highest` "
         "wavelengths along each axis, all random",
+    ),
+    "random_series": Word(
+        ("highest",),
+        None,
+        "a Fourier series with random amplitudes and phases, up to `highest` wavelengths along "
+        "each axis, of mean 0 and largest absolute value 1",
     ),
     "random_steps": Word(
         ("count",),

@@ -143,6 +143,20 @@ class Equation:
         }
 
     @property
+    def place_formulas(self) -> dict[str, sympy.Expr]:
+        """The parameters that are formulas of position, time and numbers only, by name."""
+        return {
+            name: value
+            for name, value in self.definitions.items()
+            if not value.atoms(lang.AppliedUndef) and not value.free_symbols & self.state_symbols
+        }
+
+    @property
+    def initial_names(self) -> dict[str, Value]:
+        """The parameters that formulas of initial states may contain, by name."""
+        return {**self.parameter_symbols, **self.constant_values, **self.place_formulas}
+
+    @property
     def expressions(self) -> tuple[sympy.Expr, ...]:
         """For each field, its right-hand side or its constraint."""
         if not self.constraints:

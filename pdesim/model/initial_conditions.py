@@ -26,6 +26,7 @@ from pdesim.model.components import Declared
 from pdesim.model.grid import Grid, place_names
 from pdesim.model.resampling import SMOOTHING, low_pass, trigonometric
 from pdesim.model.stored_frames import on_grid
+from pdesim.settings.drawn import STREAM, uniform_number
 
 #: generators whose values at a given point depend on the grid
 GRID_DEPENDENT = {"random_normal", "random_uniform", "image", "snapshot", "dataset"}
@@ -254,27 +255,14 @@ class _Generators:
                 f"1 <= fewest <= most <= {MOST_SPOTS}, 0 < weakest <= strongest, "
                 "0 < widest <= narrowest",
             )
-        stream = self._stream(5, self.field, int(occurrence))
-        count = int(stream.integers(round(fewest), round(most), endpoint=True))
-        amplitudes, decays = (
-            stream.uniform(weak, strong, count),
-            stream.uniform(wide, narrow, count),
+        return random_functions.gaussians(
+            self._stream(5, self.field, int(occurrence)),
+            self.grid,
+            self.periodic,
+            (round(fewest), round(most)),
+            (weak, strong),
+            (wide, narrow),
         )
-        places = stream.random((count, self.grid.dimensions))
-        total = np.zeros(self.grid.shape)
-        for amplitude, decay, place in zip(amplitudes, decays, places, strict=True):
-            bump = np.asarray(amplitude)
-            for axis in range(self.grid.dimensions):
-                bump = bump * self.grid.broadcast(axis, self._gaussian(axis, place[axis], decay))
-            total += bump
-        return (total - total.min()) / max(np.ptp(total), np.finfo(float).tiny)
-
-    def _gaussian(self, axis: int, fraction: float, decay: float) -> np.ndarray:
-        """Return exp(-decay*distance**2) along an axis, with one image on either side of it."""
-        extent = self.grid.extent[axis]
-        away = self.grid.physical_centres(axis) - self.grid.origin[axis] - fraction * extent
-        images = (-extent, 0.0, extent) if self.periodic[axis] else (0.0,)
-        return sum((np.exp(-decay * (away + image) ** 2) for image in images), np.zeros(()))
 
     def _random_field(
         self,
@@ -302,6 +290,19 @@ class _Generators:
         waves = round(self._number(count, "count in random_sines(...)", evaluate))
         most = round(self._number(highest, "highest wave number in random_sines(...)", evaluate))
         return random_functions.sines(stream, self.grid, waves, most)
+
+    def _random_series(
+        self, highest: sympy.Expr, occurrence: sympy.Integer, evaluate: Evaluator
+    ) -> np.ndarray:
+        stream = self._stream(9, self.field, int(occurrence))
+        most = round(self._number(highest, "highest wave number in random_series(...)", evaluate))
+        return random_functions.series(stream, self.grid, most)
+
+    def _random_number(
+        self, low: sympy.Expr, high: sympy.Expr, occurrence: sympy.Integer, evaluate: Evaluator
+    ) -> float:
+        stream = self._stream(STREAM, self.field, int(occurrence))
+        return uniform_number(stream, evaluate(low), evaluate(high))
 
     def _random_steps(
         self, count: sympy.Expr, occurrence: sympy.Integer, evaluate: Evaluator

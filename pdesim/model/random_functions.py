@@ -18,6 +18,11 @@ from pdesim.model.grid import Grid
 WAVES = {1: 1024, 2: 256, 3: 64}
 #: largest numbers of waves, and of wavelengths per axis, in ``random_sines``
 MOST_SINES, HIGHEST_SINE = 1000, 10_000
+#: number of dimensions -> largest wave number in ``random_series``
+HIGHEST_OF_SERIES = {1: 1024, 2: 64, 3: 12}
+#: points per shortest wave at which the largest value of ``random_series`` is found, as on the
+#: default grid of APEBench, 160 cells for a wave number of 5
+SAMPLES = 32
 #: largest number of jumps or Voronoi cells in ``random_steps``
 MOST_STEPS = 10_000
 #: largest number of values of all waves or points of a function, which take about half a minute
@@ -115,6 +120,83 @@ def _sum_of_waves(coefficients: np.ndarray, cells: int, periodic: bool) -> np.nd
     padding = [(0, 0)] * (modes.ndim - 1) + [(0, -modes.shape[-1] % period)]
     modes = np.pad(modes, padding).reshape(*modes.shape[:-1], -1, period).sum(axis=-2)
     return np.fft.ifft(modes, axis=-1, norm="forward").real[..., :cells]
+
+
+def gaussians(
+    stream: np.random.Generator,
+    grid: Grid,
+    periodic: Sequence[bool],
+    counts: tuple[int, int],
+    amplitudes: tuple[float, float],
+    decays: tuple[float, float],
+) -> np.ndarray:
+    """Return a sum of Gaussians a*exp(-s*r**2) at random positions, scaled to [0, 1].
+
+    Along periodic axes it is continued by one image on either side.
+
+    Args:
+        stream: the source of the random numbers.
+        grid: the grid.
+        periodic: whether each axis is periodic.
+        counts: the smallest and the largest number of Gaussians.
+        amplitudes: the limits of a.
+        decays: the limits of s.
+    """
+    count = int(stream.integers(*counts, endpoint=True))
+    heights, rates = stream.uniform(*amplitudes, count), stream.uniform(*decays, count)
+    places = stream.random((count, grid.dimensions))
+    total = np.zeros(grid.shape)
+    for height, rate, place in zip(heights, rates, places, strict=True):
+        bump = np.asarray(height)
+        for axis, extent in enumerate(grid.extent):
+            away = grid.physical_centres(axis) - grid.origin[axis] - place[axis] * extent
+            images = (-extent, 0.0, extent) if periodic[axis] else (0.0,)
+            along = sum((np.exp(-rate * (away + image) ** 2) for image in images), np.zeros(()))
+            bump = bump * grid.broadcast(axis, along)
+        total += bump
+    return (total - total.min()) / max(np.ptp(total), np.finfo(float).tiny)
+
+
+def series(stream: np.random.Generator, grid: Grid, highest: int) -> np.ndarray:
+    """Return a Fourier series with random amplitudes and phases whose largest value is 1.
+
+    It is the sum of A sin(2 pi (n_x x/L_x + n_y y/L_y + n_z z/L_z) + phi) over all wave numbers n
+    from -highest to highest per axis, of which n and -n count once and 0 is left out, with A
+    uniform in [-1, 1] and phi uniform in [0, 2 pi]. The sum is divided by its largest absolute
+    value at ``SAMPLES`` points per shortest wave. These are the initial states of APEBench (Koehler
+    et al. 2024, arXiv:2411.00180) in one dimension.
+
+    Args:
+        stream: the source of the random numbers.
+        grid: the grid. Its axes are taken as periodic; x is measured from the lower corner.
+        highest: the largest number of wavelengths per axis.
+    """
+    dimensions = grid.dimensions
+    if not 1 <= highest <= HIGHEST_OF_SERIES[dimensions]:
+        raise ConfigError(
+            f"random_series(...) has a highest wave number of {highest}",
+            f"a number from 1 to {HIGHEST_OF_SERIES[dimensions]} in {dimensions}-D",
+        )
+    once = np.arange(-highest, highest + 1)
+    shape = (len(once),) * dimensions
+    modes = stream.uniform(-1, 1, shape) * np.exp(2j * np.pi * stream.random(shape))
+    # the first half of all wave numbers in the order of the array; the other half are their
+    # opposites, and the constant is between them
+    modes.reshape(-1)[modes.size // 2 :] = 0
+    points = (np.arange(SAMPLES * highest) + 0.5) / (SAMPLES * highest)
+    largest = np.abs(_sum_of_modes(modes, once, [points] * dimensions)).max()
+    places = [_fractions(grid, axis) for axis in reversed(range(dimensions))]
+    return _sum_of_modes(modes, once, places) / largest
+
+
+def _sum_of_modes(
+    modes: np.ndarray, numbers: np.ndarray, places: Sequence[np.ndarray]
+) -> np.ndarray:
+    """Return the imaginary part of a sum of modes, at positions along each array axis."""
+    for axis, place in enumerate(places):
+        waves = np.exp(2j * np.pi * np.outer(place, numbers))
+        modes = np.moveaxis(np.tensordot(waves, modes, (1, axis)), 0, axis)
+    return modes.imag
 
 
 def sines(stream: np.random.Generator, grid: Grid, count: int, highest: int) -> np.ndarray:

@@ -5,6 +5,7 @@ A file may lack metadata. Missing entries are then left out of the results.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -19,6 +20,7 @@ from pdesim.model.equation_settings import KEYS
 from pdesim.model.geometry import build_metric
 from pdesim.model.grid import Grid, square_extents
 from pdesim.settings import Domain
+from pdesim.settings.drawn import with_drawn_numbers
 
 #: attribute with the folder of the run that this one repeats (pdesim rerun)
 RERUN_OF = "rerun_of"
@@ -88,10 +90,15 @@ def read_grid(config: Mapping[str, Any], axes: Sequence[str]) -> Grid | None:
 
 
 def read_parameters(config: Mapping[str, Any]) -> dict[str, float | str]:
-    """Return the parameters of the equation: numbers, or formulas as text."""
+    """Return the parameters of the equation: numbers, or formulas as text.
+
+    Random parameters are numbers; they remain text if the configuration is damaged.
+    """
     equation = config.get("equation")
     if not isinstance(equation, Mapping):
         return {}
+    with contextlib.suppress(PdesimError, TypeError, ValueError):
+        equation = with_drawn_numbers(equation, config.get("seed", 0))
     return {
         str(key): value
         for key, value in equation.items()

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 from pdesim.constants import evaluated, series
 from pdesim.errors import ConfigError, nearest
 from pdesim.keys import check_keys
+from pdesim.settings.drawn import with_drawn_numbers
 from pdesim.settings.pictures import Animation, Montage
 from pdesim.settings.section import Section
 
@@ -271,9 +272,12 @@ def read_settings(values: Mapping[str, Any]) -> Settings:
     """
     check_keys({name: value for name, value in values.items() if name != "workers"})
     try:
-        return Settings.model_validate(dict(values))
+        settings = Settings.model_validate(dict(values))
     except ValidationError as error:
         raise _explain(error) from None
+    # text is left as it is, unless it is the formula of a random number
+    drawn = with_drawn_numbers(settings.equation, settings.seed)
+    return settings.model_copy(update={"equation": drawn})
 
 
 def read_section(section: type[_Model], values: Mapping[str, Any], name: str) -> _Model:

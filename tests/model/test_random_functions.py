@@ -18,7 +18,7 @@ SEEDS = 1000
 #: five standard deviations of the mean square of SEEDS complex and of SEEDS real normal numbers,
 #: relative to its expectation
 COMPLEX, REAL = 5 / SEEDS**0.5, 5 * (2 / SEEDS) ** 0.5
-WORDS = ("random_field(2.5, 0.3)", "random_sines(3, 8)", "random_steps(5)")
+WORDS = ("random_field(2.5, 0.3)", "random_sines(3, 8)", "random_series(4)", "random_steps(5)")
 
 
 def stream(*key: int) -> np.random.Generator:

@@ -13,7 +13,7 @@ from pdesim.config.compose import choices
 from pdesim.output.checkpoint import read_checkpoint, write_checkpoint
 from pdesim.plan import build_plan
 
-STEADY = ("bratu", "helmholtz", "poisson", "poisson_boltzmann")
+STEADY = ("bratu", "darcy", "helmholtz", "poisson", "poisson_boltzmann")
 EVOLUTIONS = [n for n in choices("equation") if n not in ("custom", *STEADY)]
 
 
