@@ -32,8 +32,11 @@ SIZE = "animation.size=320"
 PICTURES: dict[str, tuple[str, ...]] = {
     "advection": ("animation.time=0.9",),
     "burgers": ("animation.time=0.25",),
+    "heat": ("animation.time=1.0",),
+    "porous_medium": ("animation.limits=per_frame",),
     "schroedinger": ("animation.time=0.0045",),
     "turbulence": ("animation.limits=per_frame",),
+    "wave": ("animation.time=0.6",),
 }
 
 
