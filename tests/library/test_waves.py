@@ -136,3 +136,19 @@ def test_moving_kink(simulate):
     exact = 4 * np.arctan(np.exp((x + 8 - v * t) / contraction))
     # the front has a width of 4 cells; the error of order 6 is 1e-4 of its slope 2/contraction
     assert np.abs(u[-1] - exact).max() < 1e-3
+
+
+def test_lowest_frequency_of_a_clamped_plate(simulate):
+    """35.99 sqrt(D)/L^2 for a square: Leissa, Vibration of Plates, NASA SP-160 (1969)."""
+    n, extent, stiffness = 24, 2.0, 3.0
+    exact = 35.99 * np.sqrt(stiffness) / extent**2
+    shape = "(x*(2 - x)*y*(2 - y))**2"
+    times, u = simulate(
+        "beam_plate", ("u",), "operators.order=4", grid=n, domain={"extent": extent},
+        equation={"D": stiffness}, initial={"u": shape, "v": 0},
+        time={"end": 6 * np.pi / exact}, output={"frames": 120},
+    )  # fmt: skip
+    # other modes have 1e-3 of the product of the shape with itself, and quickly oscillating phases
+    amplitude = (u * u[0]).sum(axis=(1, 2))
+    # differences of order 4 near the edges: 1e-4 for a beam of 16 cells; 35.99 has four digits
+    assert frequency(times, amplitude, exact) == pytest.approx(exact, rel=1e-3)
