@@ -19,7 +19,7 @@ WAVES = {1: 1024, 2: 256, 3: 64}
 #: largest numbers of waves, and of wavelengths per axis, in ``random_sines``
 MOST_SINES, HIGHEST_SINE = 1000, 10_000
 #: number of dimensions -> largest wave number in ``random_series``
-HIGHEST_OF_SERIES = {1: 1024, 2: 64, 3: 12}
+HIGHEST_OF_SERIES = {1: 256, 2: 64, 3: 8}
 #: points per shortest wave at which the largest value of ``random_series`` is found, as on the
 #: default grid of APEBench, 160 cells for a wave number of 5
 SAMPLES = 32
@@ -194,8 +194,11 @@ def _sum_of_modes(
 ) -> np.ndarray:
     """Return the imaginary part of a sum of modes, at positions along each array axis."""
     for axis, place in enumerate(places):
-        waves = np.exp(2j * np.pi * np.outer(place, numbers))
-        modes = np.moveaxis(np.tensordot(waves, modes, (1, axis)), 0, axis)
+        # parts of the positions, since there is a number for each position and wave
+        parts = np.array_split(place, max(1, len(place) // 4096))
+        waves = (np.exp(2j * np.pi * np.outer(part, numbers)) for part in parts)
+        sums = [np.tensordot(wave, modes, (1, axis)) for wave in waves]
+        modes = np.moveaxis(np.concatenate(sums), 0, axis)
     return modes.imag
 
 

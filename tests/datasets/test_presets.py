@@ -319,3 +319,31 @@ def test_a_family_of_scenarios_is_one_data_set(tmp_path):
     with (folder / "trajectories.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 12 and len({row["label"] for row in rows}) == 6
+
+
+def test_weak_waves_of_swift_hohenberg_grow_as_predicted(evolve):
+    run = evolve(
+        "experiment=apebench_swift_hohenberg", "grid=24", "initial.u='1e-6*cos(x + 0.6*y)'",
+        "time.end=1", "output.frames=1",
+    )  # fmt: skip
+    u, square = run.field("u"), 1 + 0.6**2
+    rate = 0.7 - (1 - square) ** 2
+    # ETDRK2 advances epsilon - 1 with the reaction: the error of exp(-0.3) in 50 steps of 0.02
+    np.testing.assert_allclose(u[1], u[0] * np.exp(rate), rtol=1e-4, atol=1e-10)
+    assert np.isclose(run.plan.grid.extent[0], 10 * np.pi) and run.plan.step.dt == 0.02
+
+
+def test_uniform_gray_scott_follows_its_reaction(evolve):
+    run = evolve(
+        "experiment=apebench_gray_scott", "grid=8", "equation.F=0.036", "equation.k=0.063",
+        "initial.u=0.6", "initial.v=0.3", "time.end=40", "output.frames=2",
+    )  # fmt: skip
+
+    def rates(t: float, state: np.ndarray) -> list[float]:
+        u, v = state
+        return [-u * v**2 + 0.036 * (1 - u), u * v**2 - 0.099 * v]
+
+    exact = solve_ivp(rates, (0, 40), [0.6, 0.3], t_eval=run.times, rtol=1e-10, atol=1e-12).y.T
+    # order 2 with steps of 1 and rates of 0.1: 40*0.1**3/6, times the size of u
+    np.testing.assert_allclose(run.states.mean(axis=(2, 3)), exact, atol=2e-3)
+    assert np.ptp(run.states, axis=(2, 3)).max() < 1e-12
