@@ -92,3 +92,41 @@ def test_the_classical_threshold_of_gierer_meinhardt():
     )
     (turing,) = [one for one in found.thresholds.found if one.kind == "Turing"]
     assert turing.value == pytest.approx((3 + 2 * np.sqrt(2)) * 2 / 1.2)
+
+
+def test_the_pattern_of_a_growing_domain_doubles(tmp_path):
+    """When the domain has doubled, the pattern consists of two mirrored copies of itself.
+
+    Crampin, Gaffney, Maini, Bull. Math. Biol. 61 (1999) 1093: u(x, t + log(2)/growth) is u(2*x, t)
+    in the lower half, since the problem of half the domain is the same then.
+    """
+    growth = 0.01
+    times = np.array([100, 100 + np.log(2) / growth])
+    run = pdesim.simulate(
+        "growing_domain", grid=[256], equation={"growth": growth}, animation="none",
+        time={"end": 170}, output={"times": [0, 30, *times]}, folder=tmp_path,
+    )  # fmt: skip
+    _, one, two, four, _ = run.to_xarray().u.values
+    above = [u > 1.5 for u in (one, two, four)]
+    assert [np.count_nonzero(np.diff(u.astype(int)) == 1) for u in above] == [1, 2, 4]
+    half = two.reshape(-1, 2).mean(1)
+    # the peaks of `four` are 16 cells wide; errors in space are of the size of 1/16^2 of the height
+    np.testing.assert_allclose(four, np.concatenate([half, half[::-1]]), atol=0.02 * two.max())
+
+
+def test_diffusion_and_dilution_on_a_growing_domain(tmp_path):
+    """With a = b = v = 0, u_t = Du/scale^2*u_xx - (1 + dimensions*growth)*u has exact solutions."""
+    growth, D, length, n = 0.2, 0.7, 10.0, 64
+    run = pdesim.simulate(
+        "growing_domain", grid=[n], domain={"extent": length}, folder=tmp_path, animation="none",
+        equation={"a": 0, "b": 0, "growth": growth, "dimensions": 3, "Du": D, "Dv": 1},
+        initial={"u": f"cos(4*pi*x/{length})", "v": 0}, time={"end": 3, "dt": 0.01},
+        output={"frames": 3}, stepper="rk4",
+    )  # fmt: skip
+    data = run.to_xarray()
+    t = data.time.values[:, None]
+    square = (2 * n / length * np.sin(2 * np.pi / n)) ** 2  # k^2 of the stencil
+    decay = (1 + 3 * growth) * t + D * square * (1 - np.exp(-2 * growth * t)) / (2 * growth)
+    expected = np.exp(-decay) * np.cos(4 * np.pi * data.x.values / length)
+    # rk4 with dt = 0.01 and rates of 3: 3*3^5*dt^4/120 = 6e-8
+    np.testing.assert_allclose(data.u.values, expected, atol=1e-7)
