@@ -159,6 +159,7 @@ def test_the_oscillation_of_the_oregonator(tmp_path):
         grid=[4],
         equation=parameters,
         initial=dict(zip("uv", start, strict=True)),
+        stepper="dormand_prince",
         time={"end": end},
         probes={"p": [30.0]},
         device={"precision": "float64"},
