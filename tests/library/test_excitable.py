@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import h5py
 import numpy as np
+from scipy.integrate import solve_ivp
 
 import pdesim
 
@@ -136,3 +139,54 @@ def test_the_speed_of_an_impulse_in_a_squids_axon(tmp_path):
     start, end = (crossings(values["time"], values[f"{p}_V"], 50.0)[0] for p in ("near", "far"))
     # 1 cm/ms is 10 m/s; the published speed has three digits
     np.testing.assert_allclose(10 * (far - near) / (end - start), 18.8, rtol=0.01)
+
+
+def oregonator(eps: float, f: float, q: float) -> Callable[[float, np.ndarray], list[float]]:
+    """Return the rates of the uniform medium: Tyson and Fife (1980)."""
+
+    def rates(_: float, state: np.ndarray) -> list[float]:
+        u, v = state
+        return [(u - u**2 - f * v * (u - q) / (u + q)) / eps, u - v]
+
+    return rates
+
+
+def test_the_oscillation_of_the_oregonator(tmp_path):
+    """A uniform medium follows SciPy's solution of the ordinary differential equations."""
+    parameters, start, end = {"eps": 0.05, "f": 1.2, "q": 0.01}, [0.3, 0.2], 12.0
+    run = pdesim.simulate(
+        "oregonator",
+        grid=[4],
+        equation=parameters,
+        initial=dict(zip("uv", start, strict=True)),
+        stepper="dormand_prince",
+        time={"end": end},
+        probes={"p": [30.0]},
+        device={"precision": "float64"},
+        output={"frames": 1},
+        animation="none",
+        folder=tmp_path / "run",
+    )
+    values = record(run)
+    solution = solve_ivp(
+        oregonator(**parameters), (0, end), start, "Radau", rtol=1e-9, atol=1e-11, dense_output=True
+    )
+    t = np.linspace(0, end, 100_001)
+    expected = crossings(t, solution.sol(t)[1], 0.1)
+    times = crossings(values["time"], values["p_v"], 0.1)
+    assert len(expected) >= 3
+    # the tolerance of the steps, 2e-5, and v, which changes by 1e-3 from one to the next, linear
+    np.testing.assert_allclose(times, expected, atol=2e-3)
+
+
+def test_the_oregonator_oscillates_between_published_thresholds():
+    """The uniform state is unstable for 1/2 < f < 1 + sqrt(2), in the limit of small q and eps.
+
+    Tyson, The Belousov-Zhabotinskii Reaction (1976); Murray, Mathematical Biology I, section 8.3.
+    """
+    analysis = pdesim.analyze(
+        "oregonator", "equation.q=1e-6", "equation.eps=1e-4", over="equation.f=0.3..3"
+    )
+    found = sorted(t.value for t in analysis.thresholds.found if t.kind == "Hopf")
+    # the corrections are of the order of eps
+    np.testing.assert_allclose(found, [0.5, 1 + np.sqrt(2)], rtol=3e-4)

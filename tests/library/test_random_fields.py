@@ -98,3 +98,40 @@ def test_the_stationary_spectrum_of_the_stochastic_heat_equation(tmp_path):
     np.testing.assert_allclose(measured, expected, rtol=4 / np.sqrt(rows))
     # and the mean over all modes 1.1 %
     assert abs((measured / expected).mean() - 1) < 4 / np.sqrt(rows * len(k))
+
+
+def test_the_early_spectrum_of_a_quenched_mixture(tmp_path):
+    """T/(1 - gamma k^2) (exp(2 M k^2 (1 - gamma k^2) t) - 1): Cook (1970).
+
+    From dS/dt = 2 M k^2 (1 - gamma k^2) S + 2 M T k^2 without a spectrum at the start, where u**3
+    is negligible.
+    """
+    mobility, gamma, temperature, t, cells, length = 0.8, 1.2, 1e-8, 4.0, 64, 40.0
+    run = pdesim.simulate(
+        "cahn_hilliard_cook",
+        grid=cells,
+        domain={"extent": length},
+        equation={"M": mobility, "gamma": gamma, "T": temperature},
+        time={"end": t, "dt": 0.25},
+        device={"precision": "float64"},
+        output={"frames": 1},
+        animation="none",
+        folder=tmp_path / "run",
+    )
+    u = run.to_xarray().u[-1].to_numpy()
+    power = np.abs(np.fft.fft2(u)) ** 2 * (length / cells**2) ** 2
+    axis = 2 * np.pi * np.fft.fftfreq(cells, length / cells)
+    square = axis**2 + axis[:, None] ** 2
+    inner = (square > 0) & (np.abs(axis) < 4.9) & (np.abs(axis[:, None]) < 4.9)
+    k2, power = square[inner], power[inner]
+    stiffness = 1 - gamma * k2
+    growth = 2 * mobility * k2 * stiffness * t
+    ratios = power / (temperature / stiffness * np.expm1(growth))
+    # unstable, nearly neutral and damped waves
+    for low, high in ((0, 0.4), (0.4, 0.8), (0.8, 1.2), (1.2, 2), (2, 10), (10, 50)):
+        chosen = ratios[(k2 > low) & (k2 < high)]
+        # waves k and -k have the same power, whose distribution is exponential; four standard
+        # deviations
+        assert abs(chosen.mean() - 1) < 4 / np.sqrt(len(chosen) / 2), (low, high)
+    # the field is linear and the noise conserves the mean, both up to rounding
+    assert np.abs(u).max() < 1e-2 and abs(u.mean()) < 1e-15
