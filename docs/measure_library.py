@@ -32,7 +32,11 @@ SIZE = "animation.size=320"
 PICTURES: dict[str, tuple[str, ...]] = {
     "advection": ("animation.time=0.9",),
     "burgers": ("animation.time=0.25",),
+    "elastic_waves": ("animation.time=2.0",),
+    "epidemic": ("animation.time=25",),
     "heat": ("animation.time=1.0",),
+    "klein_gordon": ("animation.time=24",),
+    "lotka_volterra": ("animation.limits=per_frame",),
     "porous_medium": ("animation.limits=per_frame",),
     "schroedinger": ("animation.time=0.0045",),
     "turbulence": ("animation.limits=per_frame",),

@@ -15,6 +15,34 @@ def simulate(folder, equation, /, **settings):
         return {name: np.array(file[name][:]) for name in file.fields}, np.array(file.times)
 
 
+@pytest.mark.parametrize("six", [0.02, -0.02])
+def test_the_front_of_a_crystal_has_the_speed_of_its_direction(tmp_path, six):
+    """At a fixed driving force m, a plane front has the speed sqrt(2) epsilon(theta) m/tau.
+
+    It is phi = 1/2 - tanh((x - v t)/(2 sqrt(2) epsilon))/2, for which phi' = -phi (1 - phi)/
+    (sqrt(2) epsilon): inserting it into tau phi_t = epsilon^2 phi'' + phi (1 - phi)
+    (phi - 1/2 + m) leaves v tau/(sqrt(2) epsilon) = m. The terms of the slope of epsilon cancel.
+    """
+    m = 0.2
+    frames, times = simulate(
+        tmp_path,
+        "dendrite",
+        # no heat is set free, so that the temperature and m are constant
+        equation={"K": 0, "epsilon": 0.04, "six": six, "m": m},
+        grid=[300, 4],
+        domain={"extent": [6, 0.08], "origin": 0},
+        operators={"order": 4},
+        initial={"phi": "0.5 - 0.5*tanh((x - 1.5)/(2*sqrt(2)*epsilon))", "T": 0},
+        time={"end": 0.05},
+        output={"frames": 2},
+    )
+    places = frames["phi"][:, 0].sum(-1) * 6 / 300
+    speed = (places[2] - places[1]) / (times[2] - times[1])
+    # fourth-order differences, with six cells in the width 2 sqrt(2) epsilon of the front. In the
+    # first half of the time the front takes the form of its direction
+    assert speed == pytest.approx(np.sqrt(2) * 0.04 * (1 + six) * m / 3e-4, rel=3e-3)
+
+
 @pytest.mark.parametrize("k", [0.5, 1.0, 1.25])
 def test_waves_in_a_melt_grow_at_their_rate(tmp_path, k):
     """The rate k^2 (epsilon - 3 psi0^2 - (1 - k^2)^2): Elder and Grant (2004), section II."""
