@@ -48,10 +48,10 @@ def test_the_speed_of_a_front_in_barkleys_medium(tmp_path):
     )
     values = record(run)
     start, end = (crossings(values["time"], values[f"{p}_u"], 0.5).item() for p in ("near", "far"))
-    # within the front v grows to about its time of passage, 3 eps, which raises s by 4e-4 and
-    # lowers the speed by 1e-3; differences of order 4 on cells of sqrt(eps)/4 add as much
+    # v grows within the front, which lowers the speed by about 3 eps (3e-4 is measured, also with
+    # differences of order 6)
     np.testing.assert_allclose(
-        (far - near) / (end - start), (1 - 2 * b / a) / np.sqrt(2 * eps), rtol=3e-3
+        (far - near) / (end - start), (1 - 2 * b / a) / np.sqrt(2 * eps), rtol=1e-3
     )
 
 
