@@ -118,3 +118,37 @@ def test_the_slope_of_a_flame_front_seen_from_a_moving_frame(tmp_path):
     gained = ((u[-1] ** 2).mean() - (u[0] ** 2).mean()) / 2
     # Simpson's rule with intervals of 0.05, in which the fastest waves change little
     assert gained == pytest.approx((weights * rate).sum(), abs=1e-5)
+
+
+@pytest.mark.parametrize("rayleigh", [600, 720])
+def test_convection_begins_at_the_critical_rayleigh_number(tmp_path, rayleigh):
+    """27 pi^4/4 = 657.5 for plates that let the fluid slip: Rayleigh, Phil. Mag. 32 (1916) 529.
+
+    For T = 1 - y + a sin(pi y) cos(k x) exp(s t), w = c sin(pi y) sin(k x) exp(s t), psi = w/q^2
+    and q^2 = pi^2 + k^2 the equations for Pr = 1 are (s + q^2/sqrt(Ra)) c = -k a and
+    (s + q^2/sqrt(Ra)) a = -k c/q^2. So s = k/q - q^2/sqrt(Ra), which is 0 at Ra = q^6/k^2, and this
+    is smallest for k^2 = pi^2/2.
+    """
+    k = np.pi / np.sqrt(2)
+    q = np.sqrt(np.pi**2 + k**2)
+    rate = k / q - q**2 / np.sqrt(rayleigh)
+    c = -1e-5 * q
+    frames, times = simulate(
+        tmp_path,
+        "rayleigh_benard",
+        equation={"Ra": rayleigh},
+        grid=[48, 24],
+        domain={"extent": ["2*sqrt(2)", 1]},
+        initial={
+            "T": f"1 - y + 1e-5*sin(pi*y)*cos({k}*x)",
+            "w": f"{c}*sin(pi*y)*sin({k}*x)",
+        },
+        time={"end": 10},
+        output={"frames": 2},
+    )
+    size = abs(np.fft.rfft(frames["w"])[:, :, 1]).sum(1)
+    found = np.log(size[2] / size[1]) / (times[2] - times[1])
+    # 0.002 shifts the critical number by 5, less than its distance from both. Differences of second
+    # order with 24 cells have an error of (pi/24)^2/12 = 0.14 % in the terms 0.58 of the rate
+    assert found == pytest.approx(rate, abs=2e-3)
+    assert (found > 0) == (rayleigh > 27 * np.pi**4 / 4)
