@@ -9,8 +9,8 @@ from PIL import Image
 DOCS = Path(__file__).parent
 #: equations with square pictures, row by row
 ROWS = (
-    ("brusselator", "schroedinger", "cahn_hilliard", "turbulence"),
-    ("ginzburg_landau", "mandelbrot", "wave", "aggregation"),
+    ("barkley", "dendrite", "navier_stokes", "maxwell"),
+    ("gierer_meinhardt", "mandelbrot", "turbulence", "elastic_waves"),
 )
 WIDTH, HEIGHT = 300, 276
 

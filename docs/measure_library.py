@@ -39,8 +39,10 @@ PICTURES: dict[str, tuple[str, ...]] = {
     "lotka_volterra": ("animation.limits=per_frame",),
     "porous_medium": ("animation.limits=per_frame",),
     "schroedinger": ("animation.time=0.0045",),
+    "shallow_water": ("animation.time=1.6",),
+    "telegraph": ("animation.time=0.15",),
     "turbulence": ("animation.limits=per_frame",),
-    "wave": ("animation.time=0.6",),
+    "wave": ("animation.time=0.3",),
 }
 
 

@@ -79,7 +79,7 @@ def test_values(catalog):
     assert found(catalog, "output.overwrite=t") == ["output.overwrite=true"]
     assert "boundary.x=neumann" in found(catalog, "boundary.x=")
     assert "animation.colormap=magma" in found(catalog, "animation.colormap=ma")
-    assert found(catalog, "-m equation=heat,gr") == ["equation=heat,gray_scott"]
+    assert found(catalog, "-m equation=heat,gray") == ["equation=heat,gray_scott"]
     assert found(catalog, "equation=lin") == ["equation=linear_system"]
     assert found(catalog, "hydra.run.dir=o") == [FOLDER]
     assert found(catalog, "grid=") == []
