@@ -33,7 +33,8 @@ def test_every_equation_was_measured_with_its_present_settings():
     assert not [name for name, one in entries.items() if one.measured is None]
     assert not [name for name, one in entries.items() if one.topic not in TOPICS]
     assert set(measured()) == set(EQUATIONS)
-    assert not [name for name, one in measured().items() if one.cpu_seconds > 60]
+    # a minute of two cores
+    assert not [name for name, one in measured().items() if one.cpu_seconds > 120]
 
 
 def test_every_equation_has_a_picture():
