@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pdesim.config.compose import choices
-from pdesim.config.library import TOPICS, entry, measured
+from pdesim.config.compose import choices, compose_settings
+from pdesim.config.library import TOPICS, digest, entry, measured
 
 DOCS = Path(__file__).parents[2] / "docs"
 EQUATIONS = [name for name in choices("equation") if name != "custom"]
@@ -50,9 +50,13 @@ def test_pictures_stay_small():
     assert sum(sizes) < MOST and max(sizes) < 1_500_000
 
 
-def test_a_users_equation_has_no_measured_values(tmp_path):
-    """An equation of the same name in another folder is another equation."""
+def test_measured_values_belong_to_settings(tmp_path):
+    """Texts do not matter, parameters do; other people's equations have none."""
+    given = compose_settings(["equation=heat"]).values
+    renamed = compose_settings(["equation=heat", "equation.about=text"]).values
+    assert digest(given) == digest(renamed) == measured()["heat"].settings
+    assert digest(compose_settings(["equation=heat", "equation.D=2"]).values) != digest(given)
     folder = tmp_path / "equation"
     folder.mkdir()
-    (folder / "heat.yaml").write_text("D: 2.0\nrhs:\n  u: D*laplacian(u) - u\n")
-    assert entry("heat", str(tmp_path)).measured is None and entry("heat").measured
+    (folder / "mine.yaml").write_text("D: 2.0\nrhs:\n  u: D*laplacian(u) - u\n")
+    assert entry("mine", str(tmp_path)).measured is None
