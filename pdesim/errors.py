@@ -11,7 +11,9 @@
 from __future__ import annotations
 
 import difflib
+import textwrap
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 #: texts in messages of XLA, CUDA, cuFFT and cuDNN that report a lack of memory
 OUT_OF_MEMORY = (
@@ -21,6 +23,12 @@ OUT_OF_MEMORY = (
     "OUT_OF_MEMORY",
     "ALLOC_FAILED",
 )
+
+
+#: largest number of names that a message lists completely, and number of names of a longer list
+MOST_NAMES, FEW_NAMES = 30, 12
+#: number of characters in a line of a list of names
+LINE = 84
 
 
 def printable(text: str) -> str:
@@ -39,13 +47,42 @@ def clip(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
+@dataclass(frozen=True)
+class Names:
+    """The allowed names, as ``expected`` of an error. The hint of the error suggests similar ones.
+
+    Attributes:
+        known: the allowed names in the order in which they are listed.
+        similar: the names that are most similar to the name that was given.
+    """
+
+    known: tuple[str, ...]
+    similar: tuple[str, ...] = ()
+
+    @property
+    def expected(self) -> str:
+        """The list of names, in lines of ``LINE`` characters; long lists are cut."""
+        if not self.known:
+            return "nothing is available"
+        left = len(self.known) - FEW_NAMES if len(self.known) > MOST_NAMES else 0
+        shown = self.known[:FEW_NAMES] if left else self.known
+        text = ("one of " if len(self.known) > 1 else "") + ", ".join(shown)
+        text += f", and {left} more" if left else ""
+        return textwrap.fill(text, LINE, break_long_words=False, break_on_hyphens=False)
+
+    @property
+    def hint(self) -> str:
+        """The suggestion; empty if no name is similar."""
+        return f"did you mean {' or '.join(map(repr, self.similar))}?" if self.similar else ""
+
+
 class PdesimError(Exception):
     """Base class of all errors that are reported without a traceback.
 
     Args:
         problem: the first line of the message.
-        expected: the allowed values or forms; the second line.
-        hint: a remedy; the last line.
+        expected: the allowed values or forms, which follow the problem.
+        hint: a remedy, which follows the suggestion of ``expected``; the last lines.
 
     Attributes:
         exit_code: the exit code of the command line.
@@ -53,15 +90,18 @@ class PdesimError(Exception):
 
     exit_code = 2
 
-    def __init__(self, problem: str, expected: str = "", hint: str = "") -> None:
+    def __init__(self, problem: str, expected: str | Names = "", hint: str = "") -> None:
+        if isinstance(expected, Names):
+            hint = "\n".join(filter(None, (expected.hint, hint)))
+            expected = expected.expected
         # messages may quote text from untrusted files
         problem, expected, hint = map(printable, (problem, expected, hint))
         self.problem, self.expected, self.hint = problem, expected, hint
         lines = [problem]
         if expected:
-            lines.append(f"  expected: {expected}")
+            lines.append(textwrap.indent(expected, " " * 12).replace(" " * 12, "  expected: ", 1))
         if hint:
-            lines.append(f"  hint:     {hint}")
+            lines.append(textwrap.indent(hint, " " * 12).replace(" " * 12, "  hint:     ", 1))
         super().__init__("\n".join(lines))
 
     def __reduce__(self) -> tuple[Callable[..., PdesimError], tuple]:
@@ -77,12 +117,18 @@ class FormulaError(PdesimError):
     """A formula that is invalid. The message shows the formula with a caret at the position."""
 
     def __init__(
-        self, formula: str, column: int, problem: str, expected: str = "", where: str = ""
+        self,
+        formula: str,
+        column: int,
+        problem: str,
+        expected: str | Names = "",
+        where: str = "",
+        hint: str = "",
     ) -> None:
         start = max(0, column - 60)
         text = formula[start : start + 100]
         head = f"in the formula for {where}: {problem}" if where else problem
-        super().__init__(f"{head}\n    {text}\n    {' ' * (column - start)}^", expected)
+        super().__init__(f"{head}\n    {text}\n    {' ' * (column - start)}^", expected, hint)
 
 
 class BoundaryError(PdesimError):
@@ -137,15 +183,34 @@ def _rebuild(kind: type[PdesimError], arguments: tuple, attributes: dict) -> Pde
     return error
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return a text for ``expected`` that suggests the most similar name and lists all known names.
+def similar_names(name: str, known: Iterable[str], cutoff: float = 0.55) -> tuple[str, ...]:
+    """Return the names that are most similar to a name, apart from upper and lower case.
 
-    For example ``"did you mean 'heat'? available: burgers, heat, wave"``.
+    There are several only if they differ from each other in upper and lower case alone. The result
+    is empty if the similarity of all names (:func:`difflib.get_close_matches`) is below ``cutoff``.
     """
-    known = sorted(set(known))
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.55)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{hint}available: {', '.join(known)}" if known else hint + "nothing is available"
+    folded: dict[str, list[str]] = {}
+    for one in sorted(set(known)):
+        folded.setdefault(one.casefold(), []).append(one)
+    close = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=cutoff)
+    return tuple(folded[close[0]]) if close else ()
+
+
+def nearest(name: str, known: Iterable[str]) -> Names:
+    """Return the known names for ``expected`` of an error, and those similar to a given name.
+
+    Lists that are cut begin with the most similar names; others are in alphabetical order.
+    """
+    names = sorted(set(known))
+    similar = similar_names(name, names)
+    if len(names) > MOST_NAMES:
+        match = difflib.SequenceMatcher(b=name.casefold())
+        ratios = {}
+        for one in names:
+            match.set_seq1(one.casefold())
+            ratios[one] = match.ratio()
+        names.sort(key=lambda one: (one not in similar, -ratios[one], one))
+    return Names(tuple(names), similar)
 
 
 def out_of_memory(cells: int | None = None) -> DeviceError:

@@ -69,7 +69,9 @@ def check_options(flags: Sequence[str]) -> None:
         if name in REPLACED:
             raise ConfigError(f"{name} is not available", REPLACED[name])
         if name not in known:
-            raise ConfigError(f"unknown option {name}", nearest(name, known), "pdesim --help")
+            raise ConfigError(
+                f"unknown option {name}", nearest(name, known), "pdesim --help shows examples"
+            )
         value = next(rest, None) if name in WITH_VALUE and not equals else text
         allowed = SHOWN.get(MODES.get(name, ""))
         if allowed and value not in allowed and (value is not None or name in ("--cfg", "-c")):

@@ -147,7 +147,9 @@ def _dispatch(arguments: list[str]) -> int:
         return 0
     if "=" not in command and not command.startswith(("-", "~")):
         raise ConfigError(
-            f"unknown command {command!r}", nearest(command, COMMANDS), "pdesim --help"
+            f"unknown command {command!r}",
+            nearest(command, COMMANDS),
+            "pdesim --help shows examples",
         )
     return _hydra(arguments)
 

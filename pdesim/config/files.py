@@ -73,7 +73,7 @@ class FileConfigSource(file_config_source.FileConfigSource):
         try:
             check_aliases(text, MOST_SETTINGS)
         except OutputError as error:
-            raise ConfigError(f"{shown}: {error.problem}", error.expected) from None
+            raise ConfigError(f"{shown}: {error.problem}", error.expected, error.hint) from None
         except (yaml.YAMLError, ValueError):
             pass  # OmegaConf raises the error again below
         try:
@@ -238,7 +238,7 @@ def _check(config: Any, name: str, text: str) -> None:
         lines = enumerate(text.splitlines(), 1)
         number = next((n for n, line in lines if _STRANGE_KEY.match(line)), None)
         where = f"{name}, line {number}" if number else name
-        raise ConfigError(f"{where}: {error.problem}", error.expected) from None
+        raise ConfigError(f"{where}: {error.problem}", error.expected, error.hint) from None
 
 
 def _too_large(values: Any, place: str = "") -> str | None:

@@ -100,4 +100,4 @@ def kernel_scope(scope: Scope) -> tuple[tuple[sympy.Symbol, ...], Scope]:
     reason = "a kernel depends on the displacement x, y, z, its length r and constants only"
     others = dict.fromkeys({*scope.symbols, *scope.networks} - {*constants, *names, "r"}, reason)
     symbols = {**constants, **names, "r": distance}
-    return displacement, Scope(symbols, scope.axes, forbidden=others)
+    return displacement, Scope(symbols, scope.axes, forbidden=others, extensible=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 import sympy
 
-from pdesim.errors import FormulaError, nearest
+from pdesim.errors import FormulaError, Names, nearest
 from pdesim.formula import calls, nodes, values
 from pdesim.formula import language as lang
 from pdesim.formula.calls import MAX_ARGUMENTS
@@ -69,12 +69,14 @@ class Parser:
         self.symbols = {unicodedata.normalize("NFKC", k): v for k, v in scope.symbols.items()}
         self.generator_count = 0
 
-    def fail(self, node: ast.expr | int, problem: str, expected: str = "") -> FormulaError:
+    def fail(
+        self, node: ast.expr | int, problem: str, expected: str | Names = "", hint: str = ""
+    ) -> FormulaError:
         """Return the error for a node of the syntax tree, or for a column of the formula."""
         column = node if isinstance(node, int) else 0
         if isinstance(node, ast.expr):  # ast counts UTF-8 bytes
             column = len(self.source.encode()[: node.col_offset].decode(errors="ignore"))
-        return FormulaError(self.source, column, problem, expected, self.where)
+        return FormulaError(self.source, column, problem, expected, self.where, hint)
 
     def within(self, scope: Scope) -> Parser:
         """Return a parser of a part of this formula that may use other names."""
@@ -231,7 +233,11 @@ class Parser:
             raise self.fail(node, f"{name!r} needs parentheses", f"{name}(...)")
         if name in lang.AXES:
             raise self.fail(node, f"{name!r} is not an axis of this {len(self.scope.axes)}-D grid")
-        raise self.fail(node, f"unknown name {name!r}", nearest(name, self.scope.names()))
+        known = nearest(name, self.scope.names())
+        hint = ""
+        if self.scope.extensible and not known.similar:
+            hint = f"define a parameter, with its value in place of 1: equation.{name}=1"
+        raise self.fail(node, f"unknown name {name!r}", known, hint)
 
     def _unaryop(self, node: ast.UnaryOp, depth: int) -> Value:
         if isinstance(node.op, ast.Not):

@@ -31,6 +31,7 @@ class Scope:
         kernels: the names of the constants that kernels of convolutions may contain; None if
             convolutions are not allowed.
         metric: the coordinates, if they are not Cartesian on equal cells.
+        extensible: whether ``equation.NAME=VALUE`` adds a name, a parameter of the equation.
     """
 
     symbols: Mapping[str, Value]
@@ -43,6 +44,7 @@ class Scope:
     forbidden: Mapping[str, str] = field(default_factory=dict)
     kernels: frozenset[str] | None = None
     metric: Metric | None = None
+    extensible: bool = False
 
     def operator_words(self) -> tuple[str, ...]:
         """Return the operators that the formula may use."""

@@ -33,5 +33,5 @@ def scope_of_array(
     )
     return Scope(
         {name: e for name, e in known.items() if name not in varying},
-        axes, generators=True, forbidden=forbidden,
+        axes, generators=True, forbidden=forbidden, extensible=True,
     )  # fmt: skip

@@ -69,6 +69,7 @@ def build_boundary(
         {**symbols, **parameters},
         grid.axes,
         reductions=True,
+        extensible=True,
         metric=grid.metric,
         reduced={name: sympy.Symbol(name, real=True) for name in fields},
         forbidden=dict.fromkeys(

@@ -109,7 +109,7 @@ def build_equation(
     constants = _kernel_constants(axes, values)
     scope = Scope(
         symbols, axes, operators=True, reductions=True, networks=called, kernels=constants,
-        metric=metric,
+        metric=metric, extensible=True,
     )  # fmt: skip
     varying = frozenset(sympy.Symbol(name, real=True) for name in (*place_names(axes), *fields))
     parsed = [
@@ -339,7 +339,7 @@ def _symbols(
             else:
                 scope = Scope(
                     symbols, axes, operators=True, reductions=True, networks=networks,
-                    kernels=_kernel_constants(axes, values), metric=metric,
+                    kernels=_kernel_constants(axes, values), metric=metric, extensible=True,
                 )  # fmt: skip
                 symbols[name] = parse_value(text, scope, where)
     return symbols, arrays

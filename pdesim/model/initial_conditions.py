@@ -154,9 +154,9 @@ def build_initial(
                 f"initial.{key} does not name a field of this equation", nearest(key, known)
             )
     symbols = {name: sympy.Symbol(name, real=True) for name in (*place_names(axes), "t")}
-    symbols |= metric.places() if metric else {}
+    symbols |= {**(metric.places() if metric else {}), **parameters}
     forbidden = dict.fromkeys(fields, "an initial state cannot depend on the fields")
-    scope = Scope({**symbols, **parameters}, axes, generators=True, forbidden=forbidden)
+    scope = Scope(symbols, axes, generators=True, forbidden=forbidden, extensible=True)
     if "default" in spec and all(field in spec for field in fields):
         # the default is not used but checked; it may contain axes that the grid does not have
         every = {name: sympy.Symbol(name, real=True) for name in place_names(lang.AXES)}

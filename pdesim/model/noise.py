@@ -198,7 +198,7 @@ def _read_term(
     amplitude = parse(texts[kind], _scope(equation, axes, metric), place)
     length = None
     if "length" in texts:
-        constants = Scope(dict(equation.parameter_symbols), axes)
+        constants = Scope(dict(equation.parameter_symbols), axes, extensible=True)
         length = parse(texts["length"], constants, f"{where}.length")
     return amplitude, kind == "flux", length
 
@@ -215,7 +215,8 @@ def _scope(equation: Equation, axes: tuple[str, ...], metric: Metric | None) -> 
     symbols: dict[str, Any] = {name: sympy.Symbol(name, real=True) for name in plain}
     symbols |= {**equation.parameter_symbols, **equation.definitions, **equation.composites}
     symbols |= metric.places() if metric else {}
-    return Scope({**symbols, TIME.name: TIME}, axes, operators=True, metric=metric)
+    known = {**symbols, TIME.name: TIME}
+    return Scope(known, axes, operators=True, metric=metric, extensible=True)
 
 
 def length_of(term: NoiseTerm, parameters: Mapping[str, float]) -> float:

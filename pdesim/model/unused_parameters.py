@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 
+from pdesim.errors import similar_names
 from pdesim.formula import names_in
 from pdesim.model.equation_settings import KEYS
 from pdesim.model.formula_sections import formula_texts
@@ -36,7 +36,7 @@ def unused_parameters(spec: Mapping, elsewhere: set[str]) -> tuple[str, ...]:
         waiting |= (names_in(given[name]) if isinstance(given.get(name), str) else set()) - used
     lines = []
     for name in (n for n in given if n not in used):
-        close = difflib.get_close_matches(name, [n for n in given if n in used], n=1, cutoff=0.5)
+        close = similar_names(name, [n for n in given if n in used], cutoff=0.5)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         lines.append(f"note: no formula uses equation.{name}{hint}")
     return tuple(lines)

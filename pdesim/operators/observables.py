@@ -193,6 +193,7 @@ def parse_number(
         grid.axes,
         operators=True,
         reductions=True,
+        extensible=True,
         reduced=reduced,
         metric=grid.metric,
         forbidden=dict.fromkeys(

@@ -134,7 +134,7 @@ def plan_branch(origin: Origin, values: Mapping[str, Any], given: Sequence[str] 
             raise ConfigError(
                 f"the run {origin.path.parent} has no field {field!r}, which the equation needs",
                 f"initial.{field}=VALUE",
-                nearest(field, origin.fields),
+                f"the fields of this run are {', '.join(origin.fields)}",
             )
     known = {*fields, *(one.name for one in declared)}
     values["initial"] = {name: text for name, text in initial.items() if name in known}

@@ -74,7 +74,8 @@ def plan_rerun(path: str | Path) -> Rerun:
         values = stored_config(attributes, original)
     except ConfigError as error:  # perhaps settings of another version
         problem = f"the settings in {original} are not valid: {error.problem}"
-        raise ConfigError(problem, error.expected, next(iter(notes), "")) from None
+        hint = "\n".join(filter(None, (error.hint, next(iter(notes), ""))))
+        raise ConfigError(problem, error.expected, hint) from None
     # an older run may have had the permission to replace files, which does not extend to this run
     values["output"] = {**values.get("output", {}), "overwrite": False}
     values = with_moved_initial(values, original.parent)

@@ -73,7 +73,7 @@ def _drawn(name: str, text: str, values: Mapping[str, Any], seed: int) -> float:
 
     numbers = {key: float(value) for key, value in values.items() if _numeric(value)}
     symbols = {key: sympy.Symbol(key, real=True) for key in numbers}
-    formula = parse(text, Scope(symbols, (), generators=True), f"equation.{name}")
+    formula = parse(text, Scope(symbols, (), generators=True, extensible=True), f"equation.{name}")
     value = float(Evaluator(numbers, applied=draw)(formula))
     if not math.isfinite(value):
         raise ConfigError(f"equation.{name} is {value:g} ({text})", "a finite number")

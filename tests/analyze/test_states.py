@@ -279,7 +279,7 @@ def test_no_state_is_a_note():
         (("equation=heat", "--over", "equation.D"), "such as equation.B=1..5"),
         (("equation=heat", "--over", "equation.D=3..1"), "such as equation.B=1..5"),
         (("equation=heat", "--over", "equation.D=1..inf"), "such as equation.B=1..5"),
-        (("equation=brusselator", "--over", "equation.C=1..2"), "available: A, B, Du, Dv"),
+        (("equation=brusselator", "--over", "equation.C=1..2"), "one of A, B, Du, Dv"),
         (("equation=heta",), "did you mean 'heat'"),
         (("equation=heat", "--plot", "no/such.png"), "no such folder"),
         (("equation=heat", "--plot", "x.txt"), "ends in"),

@@ -202,7 +202,7 @@ def test_wrong_arguments(tmp_path, capsys):
         assert main(["compare", *words]) == 2
         said = capsys.readouterr().err
         assert "Traceback" not in said and "expected:" in said
-    assert "did you mean" in said or "available: a, u" in said or "two paths" in said
+    assert "did you mean" in said or "one of a, u" in said or "two paths" in said
 
 
 def test_json(tmp_path, capsys):
