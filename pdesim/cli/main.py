@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pdesim.cli.crash_report import EXIT_CODE, report, reported_in
 from pdesim.cli.hydra_options import PASSED_ON, TRUST, check_options, sort_words
 from pdesim.cli.streams import close_streams, keep_streams_usable
-from pdesim.errors import ConfigError, PdesimError, is_out_of_memory, nearest, out_of_memory
+from pdesim.cli.words import check_split, check_words, unknown_command
+from pdesim.errors import ConfigError, PdesimError, is_out_of_memory, out_of_memory
 
 #: errors of the operating system that a wrong path on the command line can cause
 _PATH_ERRORS = (
@@ -132,6 +133,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _dispatch(arguments: list[str]) -> int:
     command = arguments[0] if arguments else "--help"
+    if command != HIDDEN_COMMAND:
+        check_split(arguments)
     if command in (*COMMANDS, HIDDEN_COMMAND):
         module = import_module(f"pdesim.cli.{command}")
         paths = [Path(text) for text in arguments[1:] if command == "resume" and "=" not in text]
@@ -145,12 +148,11 @@ def _dispatch(arguments: list[str]) -> int:
 
         print(f"pdesim {pdesim.__version__}")
         return 0
+    from pdesim.settings import Settings
+
+    check_words(arguments, tuple(Settings.model_fields))
     if "=" not in command and not command.startswith(("-", "~")):
-        raise ConfigError(
-            f"unknown command {command!r}",
-            nearest(command, COMMANDS),
-            "pdesim --help shows examples",
-        )
+        raise unknown_command(command, COMMANDS)
     return _hydra(arguments)
 
 

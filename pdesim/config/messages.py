@@ -15,6 +15,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from pdesim.config.folders import choices, groups
+from pdesim.config.quoting import NOTE, quoted_setting, unclosed_error
 from pdesim.errors import ConfigError, PdesimError, nearest
 from pdesim.settings import Settings, lies_in
 
@@ -163,7 +164,6 @@ def _interpolation(message: str) -> ConfigError:
 def _grammar(first: str, key: str, equals: str, value: str) -> ConfigError:
     if not equals:
         return ConfigError(f"{key!r} is not a setting", "name=value, such as grid=512")
-    quoted = value.replace("'", '"')
     if re.fullmatch(r"\([\d\s.,+-]+\)", value):
         return ConfigError(f"{key}={value} cannot be read", f"a list: {key}=[{value[1:-1]}]")
     if key.partition(".")[0] == "boundary" and "=" in value:
@@ -171,10 +171,10 @@ def _grammar(first: str, key: str, equals: str, value: str) -> ConfigError:
         return ConfigError(
             f"{key}={value} cannot be read", f"{key}={{{kind}: {number}}}, in quotes"
         )
-    return ConfigError(
+    return unclosed_error(key, value) or ConfigError(
         f"the value of {key} cannot be read: {value}",
         "a number, a name, or text in quotes",
-        f"\"{key}='{quoted}'\"   (outer quotes for the shell, inner quotes for the formula)",
+        f"{quoted_setting(key, value)}{NOTE}",
     )
 
 

@@ -236,7 +236,7 @@ class Parser:
         known = nearest(name, self.scope.names())
         hint = ""
         if self.scope.extensible and not known.similar:
-            hint = f"define a parameter, with its value in place of 1: equation.{name}=1"
+            hint = f"equation.{name}=1 defines a parameter {name} with the value 1"
         raise self.fail(node, f"unknown name {name!r}", known, hint)
 
     def _unaryop(self, node: ast.UnaryOp, depth: int) -> Value:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pdesim.errors import ConfigError, OutputError, nearest, printable
+from pdesim.errors import ConfigError, OutputError, printable
 from pdesim.files import dump_yaml, reading
 from pdesim.model.equation_settings import declare_given
 from pdesim.model.grid import build_grid
