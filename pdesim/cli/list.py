@@ -52,7 +52,7 @@ def _sections(name: str | None, config_dir: str | None) -> Iterator[Section]:
     """Yield the titles and lines of the overview, or of one equation or group."""
     from pdesim.config.compose import choices, groups
     from pdesim.config.files import about_choice
-    from pdesim.config.folders import check_config_dir, other_configs
+    from pdesim.config.folders import check_config_dir, hint_of_file, other_configs
 
     folders = check_config_dir(config_dir)
     if name is None:
@@ -80,7 +80,11 @@ def _sections(name: str | None, config_dir: str | None) -> Iterator[Section]:
             yield choice, [about_choice(group, choice, folders)]
     else:
         known = [*choices("equation", folders), *other_configs(), *groups(), "functions"]
-        raise ConfigError(f"no equation or group is called {name}", nearest(name, known))
+        raise ConfigError(
+            f"no equation or group is called {name}",
+            nearest(name, known),
+            hint_of_file("equation", name, folders),
+        )
 
 
 def _equations(config_dir: str | None, folders: Sequence[Path]) -> Iterator[Section]:

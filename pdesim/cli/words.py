@@ -54,7 +54,7 @@ def _check_closed(key: str, value: str, following: Sequence[str]) -> None:
         joined = f"{joined} {word}"
         if not missing_end(joined):
             raise _split_error(key, joined, count)
-    if error := unclosed_error(key, value):
+    if error := unclosed_error(key, joined):
         raise error
 
 

@@ -6,6 +6,7 @@ import.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -42,6 +43,38 @@ def choices(group: str, folders: Sequence[Path] = ()) -> list[str]:
     for folder in (config_folder(), *folders):
         found |= {path.stem for path in (folder / group).glob("*.yaml") if path.is_file()}
     return sorted(found)
+
+
+def hint_of_file(group: str, name: str, folders: Sequence[Path] = ()) -> str:
+    """Return a hint for a config that is not found, but whose file exists near the current folder.
+
+    The current folder, the folders in it, and the folders above ``folders`` are searched.
+
+    Args:
+        group: the group, such as ``equation``.
+        name: the name that was given, which may be the path of the file.
+        folders: the folders that were searched.
+    """
+    path = Path(f"{name.removesuffix('.yaml')}.yaml")
+    file, choice = path.name, path.stem
+    try:
+        inside = sorted(p for p in Path().iterdir() if p.is_dir() and not p.name.startswith("."))
+        near = [path.parent.parent, Path(), *inside, *(folder.parent for folder in folders)]
+        for folder in near:
+            if (folder / group / file).is_file() and folder not in folders:
+                return (
+                    f"the file {folder / group / file} exists; --config-dir lets pdesim find it:\n"
+                    f"pdesim --config-dir {shlex.quote(str(folder))} {group}={choice}"
+                )
+        for folder in (path.parent, Path(), *inside):
+            if (folder / file).is_file():
+                right = folder / group / file
+                return f"the file {folder / file} exists; move it to {right} and add " + (
+                    f"--config-dir {shlex.quote(str(folder))}"
+                )
+    except (OSError, ValueError):  # a folder that cannot be read, or a name that no file can have
+        pass
+    return ""
 
 
 def check_config_dir(config_dir: str | None) -> list[Path]:

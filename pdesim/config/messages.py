@@ -7,6 +7,7 @@ import re
 import shlex
 import traceback
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
-from pdesim.config.folders import choices, groups
+from pdesim.config.folders import choices, groups, hint_of_file
 from pdesim.config.quoting import NOTE, quoted_setting, unclosed_error
-from pdesim.errors import ConfigError, PdesimError, nearest
+from pdesim.errors import MOST_NAMES, ConfigError, PdesimError, nearest
 from pdesim.settings import Settings, lies_in
 
 
@@ -127,7 +128,10 @@ def _unknown_choice(path: str, folders: Sequence[Path]) -> ConfigError:
     if parent and not name.startswith("/") and ".." not in parent.split("/"):
         inside = choices(f"{group}/{parent}", folders)
         names = [f"{parent}/{choice}" for choice in inside] or names
-    return ConfigError(f"{group}={name} is unknown", nearest(name, names))
+    hint = hint_of_file(group, name, folders)
+    if not hint and len(names) > MOST_NAMES:
+        hint = f"pdesim list {group} shows all"
+    return ConfigError(f"{group}={name} is unknown", nearest(name, names), hint)
 
 
 def _is_override(text: str) -> bool:
@@ -191,13 +195,28 @@ def _unknown_key(key: str, overrides: Sequence[str]) -> ConfigError:
                 )
     known = _known_keys(key.split(".")[:-1])
     if not rest or rest[-1] not in known:
-        return ConfigError(f"unknown setting {key}", nearest(key.split(".")[-1], known))
+        return _unknown_setting(key, known)
     # the setting exists only in other configs of this group
     chosen = next((o for o in reversed(overrides) if o.startswith(f"{group}=")), group)
     reason = ": spectral operators have no order" if key == "operators.order" else ""
     return ConfigError(
         f"{chosen} has no setting {key}{reason}", hint=f"leave {key} out, or choose another {group}"
     )
+
+
+def _unknown_setting(key: str, known: Sequence[str]) -> ConfigError:
+    """Return the error for an unknown setting; it suggests settings of the same name elsewhere."""
+    last = key.split(".")[-1]
+    names = nearest(last, known)
+    sections = [""] + [name for name in Settings.model_fields if _known_keys([name])]
+    full = [f"{s}.{n}".lstrip(".") for s in sections for n in _known_keys([s] if s else [])]
+    elsewhere = [one for one in full if one.split(".")[-1].casefold() == last.casefold()]
+    if elsewhere and last.casefold() not in map(str.casefold, known):
+        names = replace(names, similar=tuple(elsewhere))
+    hint = ""
+    if not names.similar and key == last:
+        hint = f"equation.{key}, if {key} is a parameter of the equation"
+    return ConfigError(f"unknown setting {key}", names, hint)
 
 
 def _known_keys(parents: Sequence[str]) -> list[str]:

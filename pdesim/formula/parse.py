@@ -351,7 +351,12 @@ class Parser:
             raise self.fail(node, f"{name}(...) is not allowed here", lang.WITH_GENERATORS)
         if name in self.symbols:
             raise self.fail(node, f"{name!r} is not a function", f"{name}*(...) to multiply")
-        raise self.fail(node, f"unknown function {name!r}", nearest(name, self.scope.callables()))
+        raise self.fail(
+            node,
+            f"unknown function {name!r}",
+            nearest(name, self.scope.callables()),
+            "pdesim list functions shows all",
+        )
 
     def _subscript(self, node: ast.Subscript, depth: int) -> sympy.Expr:
         call, index = node.value, node.slice

@@ -55,13 +55,14 @@ def build_boundary(
         FormulaError: for an invalid formula.
     """
     spec = coordinate_walls.renamed(spec, fields, grid)
-    check_keys(spec, ("default", "mask", *grid.axes, *fields), "boundary")
+    check_keys(spec, ("default", "mask", *grid.axes, *fields), "boundary", grid.names)
     for field in fields:
         if field in spec:
             check_keys(
                 mapping(spec[field], f"boundary.{field}"),
                 ("default", "mask", *grid.axes),
                 f"boundary.{field}",
+                grid.names,
             )
     symbols = {name: sympy.Symbol(name, real=True) for name in (*grid.axes, "t")}
     symbols |= grid.metric.places() if grid.metric else {}
@@ -95,6 +96,8 @@ def build_boundary(
             raise BoundaryError(
                 f"boundary.{axis} is periodic or antiperiodic on one side or for one field only",
                 "both sides of an axis periodic or antiperiodic for every field, or none",
+                f'for example "boundary.{axis}={{lower: neumann, upper: dirichlet}}"; other sides '
+                "have the condition boundary.default",
             )
     obstacles = tuple(_obstacle_condition(spec, context(field, None)) for field in fields)
     return Boundary(conditions, obstacles)
@@ -150,7 +153,7 @@ def _axis_conditions(
     def side(name: str) -> BoundaryCondition:
         for layer, label in layers:
             if isinstance(layer, Mapping) and set(layer) & set(SIDES):
-                check_keys(layer, SIDES, f"boundary.{label}")
+                check_keys(layer, SIDES, f"boundary.{label}", context.scope.axes, axis)
                 layer, label = layer.get(name), f"{label}.{name}"
             if layer is not None:
                 return build_side(layer, f"boundary.{label}", context)

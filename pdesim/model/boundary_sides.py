@@ -25,6 +25,7 @@ from pdesim.model.boundary_conditions import (
     WHERE,
     BoundaryCondition,
 )
+from pdesim.model.side_names import side_hint
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ def build_side(spec: object, where: str, context: Context) -> BoundaryCondition:
             raise BoundaryError(
                 f"{where} has the unknown key {key!r}",
                 nearest(str(key), (*known, LAPLACIAN, WHERE)),
+                _hint(str(key), where, context),
             )
     first = [kind for kind in KINDS if kind in spec][:1]
     second = [key for key in spec if key not in first]
@@ -87,6 +89,16 @@ def build_side(spec: object, where: str, context: Context) -> BoundaryCondition:
     reductions = condition.reductions + slope.reductions
     _without_general(slope, where)
     return replace(condition, slope=slope.value, reductions=reductions)
+
+
+def _hint(key: str, where: str, context: Context) -> str:
+    """Return a hint for an unknown key in the condition of a side, an axis or all axes."""
+    axis = where.rpartition(".")[2]
+    if axis == context.axis:
+        return side_hint(key, where, context.scope.axes, axis)
+    if axis == "default":
+        return side_hint(key, where.rpartition(".")[0], context.scope.axes)
+    return ""
 
 
 def _without_general(condition: BoundaryCondition, where: str) -> BoundaryCondition:
@@ -255,7 +267,24 @@ def mapping(value: object, where: str) -> Mapping:
     return value
 
 
-def check_keys(spec: Mapping, known: Sequence[str], where: str) -> None:
+def check_keys(
+    spec: Mapping,
+    known: Sequence[str],
+    where: str,
+    axes: Sequence[str] = (),
+    axis: str | None = None,
+) -> None:
+    """Check the keys of a section of the settings.
+
+    Args:
+        axes: the axes of the grid, if keys may be axes or sides.
+        axis: the axis of the section, if its keys are sides.
+
+    Raises:
+        BoundaryError: for an unknown key.
+    """
     for key in spec:
         if key not in known:
-            raise BoundaryError(f"{where} has the unknown key {key!r}", nearest(str(key), known))
+            hint = side_hint(str(key), where, axes, axis) if axes else ""
+            problem = f"{where} has the unknown key {key!r}"
+            raise BoundaryError(problem, nearest(str(key), known), hint)

@@ -133,7 +133,7 @@ def test_a_file_that_is_a_folder_is_no_choice(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("word", "told"),
     [
-        ("time.end=[", "time.end=[ cannot be read"),
+        ("time.end=[", "time.end cannot be read: ["),
         ("time.end={", "cannot be read"),
         ("a=!!python/object:os.system x", "cannot be read"),
         ("a=&x [*x]", "100,000 values"),

@@ -1,0 +1,42 @@
+"""Other names of the sides of a domain, such as ``left`` and ``top``, for the hints of errors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+_LOWER = ("lower", "left", "bottom", "front", "min", "low", "lo", "start", "west", "south", "inner")
+_UPPER = ("upper", "right", "top", "back", "max", "high", "hi", "end", "east", "north", "outer")
+#: words for a side -> the number of the axis; words that are not here apply to every axis
+_AXES = {
+    "left": 0, "right": 0, "west": 0, "east": 0, "inner": 0, "outer": 0,
+    "bottom": 1, "top": 1, "south": 1, "north": 1, "front": 2, "back": 2,
+}  # fmt: skip
+_WORD = re.compile(rf"(?:([a-z]+?)_?)?({'|'.join((*_LOWER, *_UPPER))})")
+
+
+def side_hint(key: str, where: str, axes: Sequence[str], axis: str | None = None) -> str:
+    """Return a hint with the settings of a side for a key that names the side, else an empty text.
+
+    For example, ``left is the lower side of x: "boundary.x={lower: neumann, upper: dirichlet}"``.
+
+    Args:
+        key: an unknown key, such as ``left``, ``x_min`` or ``top``.
+        where: the section that contains it, such as ``boundary`` or ``boundary.u``; if ``axis`` is
+            given, the section of this axis.
+        axes: the names of the axes of the grid.
+        axis: the axis whose section contains the key; None if it is not the section of one axis.
+    """
+    found = _WORD.fullmatch(key.casefold())
+    if found is None or (found[1] and found[1] not in axes):
+        return ""
+    side = "lower" if found[2] in _LOWER else "upper"
+    number = axes.index(found[1]) if found[1] else _AXES.get(found[2])
+    if axis is None and number is not None and number >= len(axes):
+        return f"the axes are {' and '.join(axes)}" if len(axes) > 1 else f"the axis is {axes[0]}"
+    name = axis or axes[number or 0]
+    section = where if axis else f"{where}.{name}"
+    example = f'"{section}={{lower: neumann, upper: dirichlet}}"'
+    if key == side:
+        return f"sides are those of an axis, for example {example}"
+    return f"{key} is the {side} side of {name}, for example {example}"
