@@ -38,7 +38,7 @@ from pdesim.run.member import MemberRun
 from pdesim.run.options import Options
 from pdesim.run.preflight import check_alone, describe, order_notes
 from pdesim.run.progress import progress_display, steps_line
-from pdesim.run.resolution import note_after, notes_before
+from pdesim.run.resolution import note_after, notes_before, with_cause
 from pdesim.run.steady import draw_residuals, solve_steady
 from pdesim.run.stopping import StopRequests, stop_requests
 
@@ -264,7 +264,7 @@ class _Batch:
             self._end_all(error)
         finally:
             for index, run in enumerate(self.runs):
-                run.error = simulation.failures.get(index, run.error)
+                run.error = with_cause(simulation.failures.get(index, run.error), run.job.plan)
                 if "stopped" not in run.status:
                     run.count_steps(simulation, index)
                 if not detailed:

@@ -11,19 +11,23 @@ neighbouring cells is measured.
 from __future__ import annotations
 
 import math
-import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
+import sympy
 
 from pdesim.analysis.patterns import pattern_notes
+from pdesim.errors import DivergedError, PdesimError
 from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
 from pdesim.operators.kernels import kernel_symbols
 from pdesim.operators.position_parts import position_parts
+from pdesim.operators.problem import Problem
 from pdesim.operators.symbols import matrix_values
-from pdesim.plan import Plan
+from pdesim.plan import Plan, build_plan
 
 #: cells per wavelength of the shortest growing wave: the fewest that are enough with stencils, the
 #: fewest that are enough with spectral operators, and a number that resolves the wave well.
@@ -41,10 +45,13 @@ STEEP = 0.4
 CELLS, WAVES, SHORTEST = 300, 60, 1 / 32
 #: growth rates below this fraction of the largest are neglected
 SLOW = 0.1
-#: growth is unbounded if halving the wavelength increases it by at least this factor
-UNBOUNDED = 1.8
-
-_DERIVATIVE = re.compile(r"d(\d*)_d([xyz])(\d*)$")
+#: growth is unbounded if halving the wavelength increases it by at least this factor, both at the
+#: shortest wavelength that is examined and at one shorter by the factor ``FAR``, at which only the
+#: highest derivatives matter: a small term -eps*laplacian(laplacian(u)) makes a problem well-posed
+UNBOUNDED, FAR = 1.8, 1e3
+#: wave numbers at which the growth of short waves on the grid is examined, divided by pi/h
+ON_GRID = np.array([0.25, 0.5, 0.7])
+_LINEAR = (lang.LAPLACIAN, *lang.DERIVATIVES)
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,8 @@ class Growth:
 
     shortest: float | None
     pattern: float | None
-    #: whether the growth rate increases at least in proportion to the wave number, without bound
+    #: whether the growth rate increases at least in proportion to the wave number, without bound,
+    #: and short waves on the grid grow in the discretised equation, too
     unbounded: bool = False
 
 
@@ -74,7 +82,7 @@ def notes_before(plan: Plan) -> list[str]:
         return notes
     growth, cell = growing_waves(plan), max(spacing)
     if growth.unbounded:
-        notes.append(_ill_posed(plan))
+        notes.append(f"warning: {_ill_posed(plan)}; the result depends on the grid")
     spectral = plan.problem.discretisation.is_spectral
     fewest = SPECTRAL_FEWEST if spectral else FEWEST_PER_WAVE
     shortest = SPECTRAL_FEWEST_CELLS if spectral else FEWEST_CELLS
@@ -96,9 +104,25 @@ def _ill_posed(plan: Plan) -> str:
     negative = [f"{name} = {value:g}" for name, value in given if value < 0 and name in named]
     cause = f" ({', '.join(negative)})" if negative else ""
     return (
-        "warning: the problem is ill-posed at the initial state: the shorter a wave, the faster it "
-        f"grows, as with a negative diffusivity{cause}; the result depends on the grid"
+        "the problem is ill-posed at the initial state: the shorter a wave, the faster it "
+        f"grows, as with a negative diffusivity{cause}"
     )
+
+
+def with_cause(error: PdesimError | None, plan: Plan) -> PdesimError | None:
+    """Return the error that ended a run, with a hint if the problem of the run is ill-posed.
+
+    The initial state is computed again, because it is not kept in memory during a run.
+    """
+    if not isinstance(error, DivergedError) or plan.resume_from is not None:
+        return error
+    try:
+        start = build_plan(plan.settings, plan.equation.name)
+        if not growing_waves(start).unbounded:
+            return error
+    except PdesimError:  # such as a file that has been removed since
+        return error
+    return DivergedError(error.problem, hint=f"{_ill_posed(plan)}; no time step prevents this")
 
 
 def _advice(plan: Plan, words: str, length: float, good: float) -> str:
@@ -123,30 +147,21 @@ def growing_waves(plan: Plan) -> Growth:
     longest, cell = max(grid.extent), min(grid.spacing)
     wavenumbers = np.geomspace(2 * np.pi / longest, 2 * np.pi / (SHORTEST * cell), WAVES)
     wavenumbers = np.insert(wavenumbers, 0, 0.0)
+    half = int(np.abs(wavenumbers - 0.5 * wavenumbers[-1]).argmin())
+    ends = wavenumbers[[half, -1]]
     entries = problem.equation.jacobian
     entries = entries.xreplace(dict.fromkeys(entries.atoms(lang.AppliedUndef), 0))
-    symbols = [s.name for s in entries.free_symbols if s.name.startswith("symbol_")]
     shortest, patterns, unbounded = [], [], False
-    half = int(np.abs(wavenumbers - 0.5 * wavenumbers[-1]).argmin())
-    for axis in grid.axes:
-        values = {s: _symbol(s.removeprefix("symbol_"), axis, wavenumbers) for s in symbols}
-        along = [wavenumbers if name == axis else np.zeros(1) for name in grid.axes]
-        convolutions = kernel_symbols(problem.kernels, grid, problem.parameters, along)
-        # waves shorter than two cells would be confused with longer ones
-        resolved = wavenumbers <= np.pi / cell
-        values |= {name: symbol.reshape(-1) * resolved for name, symbol in convolutions.items()}
-        with np.errstate(all="ignore"):
-            matrices = matrix_values(entries, {**names, **values}, (1, len(wavenumbers)))
-        rates = np.linalg.eigvals(np.moveaxis(np.nan_to_num(matrices), (0, 1), (-2, -1)))
-        # the rounding error of an eigenvalue is relative to the largest eigenvalue of its matrix
-        rounding = 1e-9 * np.abs(rates).max(axis=-1)
-        growth = np.where(rates.real.max(axis=-1) > rounding, rates.real.max(axis=-1), 0.0)
+    for direction in _directions(entries, grid.dimensions):
+        growth = _growth(problem, entries, names, direction, wavenumbers)
+        far = _growth(problem, entries, names, direction, FAR * ends)
+        short = np.pi * ON_GRID / np.max(np.abs(direction) * grid.spacing)
+        on_grid = _growth(problem, entries, names, direction, short, on_grid=True) > 0
+        both = _is_unbounded(growth[:, [half, -1]], ends) & _is_unbounded(far, ends)
+        unbounded |= bool((both & on_grid.any(axis=1)).any())
+        if len(direction[direction != 0]) > 1:
+            continue
         largest = growth.max(axis=1)
-        # halving the wavelength multiplies the growth rate by 4 for a negative diffusivity, and by
-        # 1 for reactions alone
-        ratio = UNBOUNDED * wavenumbers[-1] / wavenumbers[half] / 2
-        shorter, longer = growth[:, -1], growth[:, half]
-        unbounded |= bool(((shorter / ratio > longer) & (shorter > 0)).any())
         # growth that does not decay for short waves has no shortest wavelength
         counts = growth[:, -1] < SLOW * largest
         for row, most in zip(growth[counts], largest[counts], strict=True):
@@ -155,6 +170,70 @@ def growing_waves(plan: Plan) -> Growth:
             if row.argmax() > 0 and row[0] < 0.5 * most:
                 patterns.append(2 * np.pi / wavenumbers[row.argmax()])
     return Growth(min(shortest, default=None), min(patterns, default=None), unbounded)
+
+
+def _directions(entries: sympy.Matrix, dimensions: int) -> list[np.ndarray]:
+    """Return unit vectors along the axes, and along the diagonals if these may differ from them.
+
+    They may differ if there are derivatives along several axes, apart from the Laplacian.
+    """
+    axes = list(np.eye(dimensions))
+    words = {symbol.name.removeprefix("symbol_") for symbol in entries.free_symbols}
+    powers = [lang.powers_of(word, dimensions) for word in words if word in lang.DERIVATIVES]
+    if np.count_nonzero(np.sum(powers, axis=0)) < 2:
+        return axes
+    diagonals = [np.array(v, float) for v in product((-1, 0, 1), repeat=dimensions)]
+    return axes + [v / np.linalg.norm(v) for v in diagonals if np.count_nonzero(v) > 1]
+
+
+def _growth(
+    problem: Problem,
+    entries: sympy.Matrix,
+    names: Mapping[str, Any],
+    direction: np.ndarray,
+    wavenumbers: np.ndarray,
+    on_grid: bool = False,
+) -> np.ndarray:
+    """Return the growth rates, 0 for waves that decay, at each cell: shape ``(cells, waves)``.
+
+    With ``on_grid`` they are those of the discretisation.
+    """
+    grid = problem.grid
+    symbols = [s.name for s in entries.free_symbols if s.name.startswith("symbol_")]
+    values = {s: _symbol(s.removeprefix("symbol_"), direction, wavenumbers) for s in symbols}
+    if on_grid:
+        words = [w for s in symbols if (w := s.removeprefix("symbol_")) in _LINEAR]
+        waves = [part * wavenumbers for part in direction]
+        found = problem.discretisation.symbols(grid, waves, words)
+        values |= {f"symbol_{word}": found[word] for word in words}
+    along = [abs(part) * wavenumbers if part else np.zeros(1) for part in direction]
+    if np.count_nonzero(direction) == 1:
+        convolutions = kernel_symbols(problem.kernels, grid, problem.parameters, along)
+    else:  # convolutions with smooth kernels do not contribute to the growth of the shortest waves
+        convolutions = {kernel.symbol.name: np.zeros(1) for kernel in problem.kernels}
+    # waves shorter than two cells would be confused with longer ones
+    resolved = wavenumbers <= np.pi / min(grid.spacing)
+    values |= {name: symbol.reshape(-1) * resolved for name, symbol in convolutions.items()}
+    with np.errstate(all="ignore"):
+        matrices = matrix_values(entries, {**names, **values}, (1, len(wavenumbers)))
+    rates = np.linalg.eigvals(np.moveaxis(np.nan_to_num(matrices), (0, 1), (-2, -1)))
+    # the rounding error of an eigenvalue is relative to the largest eigenvalue of its matrix
+    rounding = 1e-9 * np.abs(rates).max(axis=-1)
+    return np.where(rates.real.max(axis=-1) > rounding, rates.real.max(axis=-1), 0.0)
+
+
+def _is_unbounded(growth: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Return for each cell whether growth increases at least in proportion to the wave number.
+
+    Halving the wavelength multiplies the growth rate by 4 for a negative diffusivity, and by 1 for
+    reactions alone.
+
+    Args:
+        growth: growth rates at two wave numbers, shape ``(cells, 2)``.
+        ends: the two wave numbers, up to a factor.
+    """
+    longer, shorter = growth.T
+    return (shorter * 2 * ends[0] / (UNBOUNDED * ends[1]) > longer) & (shorter > 0)
 
 
 def _states(plan: Plan) -> dict[str, Any]:
@@ -176,17 +255,19 @@ def _states(plan: Plan) -> dict[str, Any]:
     return names | {f: flat[i][cells][:, np.newaxis] for i, f in enumerate(plan.equation.fields)}
 
 
-def _symbol(word: str, axis: str, wavenumbers: np.ndarray) -> np.ndarray:
-    """Return the Fourier symbol of an operator for waves along an axis.
+def _symbol(word: str, direction: np.ndarray, wavenumbers: np.ndarray) -> np.ndarray:
+    """Return the Fourier symbol of an operator for waves in a direction, a unit vector.
 
-    For mixed derivatives and derivatives along other axes, the symbol is 0.
+    Other operators than the Laplacian and derivatives have the symbol 0.
     """
     if word == lang.LAPLACIAN:
         return -(wavenumbers**2)
-    match = _DERIVATIVE.match(word)
-    if match is None or match.group(2) != axis:
+    if word not in _LINEAR:
         return np.zeros_like(wavenumbers)
-    return (1j * wavenumbers) ** int(match.group(3) or 1)
+    powers = lang.powers_of(word, len(direction))
+    return np.prod(
+        [(1j * part * wavenumbers) ** p for part, p in zip(direction, powers, strict=True)], axis=0
+    )
 
 
 def precision_notes(plan: Plan) -> list[str]:

@@ -18,6 +18,7 @@ from pdesim.cli import info as info_command
 from pdesim.cli import main as cli
 from pdesim.config import compose as config
 from pdesim.config.compose import compose_settings
+from pdesim.config.folders import choices
 from pdesim.engine.step_timing import seconds_per_step
 from pdesim.errors import PdesimError
 from pdesim.export import export
@@ -26,7 +27,7 @@ from pdesim.formula import expansion
 from pdesim.formula import language as lang
 from pdesim.render import montage, poster, render
 from pdesim.render.movie import _delays
-from pdesim.run.resolution import notes_before
+from pdesim.run.resolution import growing_waves, notes_before
 from pdesim.settings import Animation, Montage
 
 
@@ -230,6 +231,12 @@ def test_frames_further_apart_than_the_end():
         (["equation.D=-1"], True),
         (["equation.rhs.u='d_dx((u - 0.5)*d_dx(u))'"], True),  # negative where u < 0.5
         (["equation.rhs.u='-laplacian(u) - 0.001*laplacian(laplacian(u))'"], False),
+        (["equation.rhs.u='-laplacian(u) - 1e-9*laplacian(laplacian(u))'"], False),
+        (["equation.rhs.u='laplacian(u) + d2_dxdy(u)'"], False),
+        (["equation.rhs.u='laplacian(u) + 3*d2_dxdy(u)'"], True),  # along x = -y
+        (["equation.rhs.u='d4_dx4(u)'"], True),
+        (["equation.fields=[u,v]", "equation.rhs.u=v", "equation.rhs.v='-laplacian(u)'"], True),
+        (["equation.fields=[u,v]", "equation.rhs.u=v", "equation.rhs.v='laplacian(u)'"], False),
         (["equation.rhs.u='u - u**3'"], False),
         ([], False),
     ],
@@ -239,6 +246,22 @@ def test_ill_posed_problems_are_noted(words, ill_posed):
     notes = [note for note in notes_before(plan) if "ill-posed" in note]
     assert bool(notes) == ill_posed
     assert not words or "equation.D=-1" not in words or "D = -1" in notes[0]
+
+
+@pytest.mark.parametrize("name", sorted({*choices("equation")} - {"custom"}))
+def test_no_equation_of_the_library_is_ill_posed(name):
+    plan = make_plan(f"equation={name}", "time.unsafe=true")
+    if plan.equation.iterated is None and not plan.equation.steady:
+        assert not growing_waves(plan).unbounded
+
+
+@pytest.mark.parametrize("words", [[], ["stepper=rk4"], ["stepper=euler", "time.dt=1e-3"]])
+def test_the_error_of_an_ill_posed_run_names_the_cause(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = [*words, "time.unsafe=true"] if "time.dt=1e-3" in words else words
+    assert cli.main(["equation=heat", "equation.D=-1", "grid=32", "animation=none", *words]) == 3
+    message = capsys.readouterr().err.split("earlier frames are kept")[-1]
+    assert "ill-posed" in message and "D = -1" in message and "a smaller time.dt" not in message
 
 
 def test_markup_in_text_is_printed_as_it_is(capsys):
