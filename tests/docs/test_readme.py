@@ -139,6 +139,39 @@ def test_the_table_names_every_choice():
             assert f"`{name}`" in row, f"{group}={name} is missing in docs/settings.md"
 
 
+def test_every_example_of_the_table_of_settings_is_valid():
+    from pdesim.config.compose import compose_settings
+
+    lines = re.findall(r"^\| `.*$", (ROOT / "docs" / "settings.md").read_text(), flags=re.M)
+    for line in lines:
+        setting, _, example = line.strip("| ").split(" | ")
+        words = shlex.split(example.strip("`"))
+        named = re.findall(r"`([\w.]+)=`", setting)
+        assert any(word.startswith(name.split(".")[0]) for name in named for word in words), line
+        equation = "kpz" if "noise" in setting or "ensemble" in example else "heat"
+        if not any(word.startswith("equation=") for word in words):
+            words.insert(0, f"equation={equation}")
+        compose_settings(words)
+
+
+def test_every_setting_is_described():
+    """Settings of pictures are described in pictures.md, all others in the table of settings."""
+    from pydantic import BaseModel
+
+    from pdesim.settings import Settings
+
+    settings = (ROOT / "docs" / "settings.md").read_text()
+    pictures = (ROOT / "docs" / "pictures.md").read_text()
+    for section, field in Settings.model_fields.items():
+        kind, text = field.annotation, pictures if section == "animation" else settings
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+            assert re.search(rf"`{section}[.=]", settings), section
+            continue
+        for name in kind.model_fields:
+            if name not in ("name", "about"):
+                assert re.search(rf"\b{section}\.{name}\b", text), f"{section}.{name}"
+
+
 def test_pictures_are_there_and_small():
     for text, folder in ((README, ROOT), (VERIFICATION, ROOT / "docs")):
         for path in re.findall(r"!\[[^\[\]]*\]\((.*?)\)", text):
