@@ -18,8 +18,8 @@ def parser() -> Parser:
         "list",
         "[NAME] [--config-dir DIR]",
         "List the names of the equations, by topic, and the choices of every group of settings.\n"
-        "With a NAME, show more about an equation, a topic, a group (equation, stepper, operators,\n"
-        "boundary, initial, ...), a choice of a group, or functions.",
+        "With a NAME, show more about an equation, a topic, a group (equation, stepper, boundary,\n"
+        "initial, ...), a choice of a group, or functions.",
         "  pdesim list\n  pdesim list gray_scott\n  pdesim list steppers\n  pdesim list functions",
         completes=(NAME,),
     )

@@ -88,10 +88,11 @@ def _note(
 
     try:
         own = read_section(Animation, stored.get("animation") or {}, "animation")
+        own_montage = read_section(Montage, stored.get("montage") or {}, "montage")
     except (PdesimError, TypeError, ValueError):
         return  # the run cannot be resumed
     names = [path.name for path in drawn]
-    note_pictures(drawn[0].parent, names, DrawnPicture(animation, own, montage))
+    note_pictures(drawn[0].parent, names, DrawnPicture(animation, own, montage, own_montage))
 
 
 def _page(path: Path, animation: Animation) -> Path:

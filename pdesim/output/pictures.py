@@ -31,15 +31,22 @@ class DrawnPicture:
         animation: the settings with which the picture was drawn.
         own: the ``animation`` of the settings of the run at that time.
         montage: the arrangement of the members of a sweep; None for other pictures.
+        own_montage: the ``montage`` of the settings of the sweep at that time.
     """
 
     animation: Animation
     own: Animation
     montage: Montage | None = None
+    own_montage: Montage | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the settings as values for JSON."""
-        sections = {"animation": self.animation, "own": self.own, "montage": self.montage}
+        sections = {
+            "animation": self.animation,
+            "own": self.own,
+            "montage": self.montage,
+            "own_montage": self.own_montage,
+        }
         return {name: one.model_dump(mode="json") for name, one in sections.items() if one}
 
 
@@ -96,11 +103,11 @@ def _entries(folder: Path) -> dict[str, Any]:
 
 def _picture(values: Mapping[str, Any]) -> DrawnPicture | None:
     try:
-        montage = values.get("montage")
+        arrangements = (values.get(name) for name in ("montage", "own_montage"))
         return DrawnPicture(
             read_section(Animation, values["animation"], "animation"),
             read_section(Animation, values["own"], "animation"),
-            None if montage is None else read_section(Montage, montage, "montage"),
+            *(one and read_section(Montage, one, "montage") for one in arrangements),
         )
     except (PdesimError, KeyError, TypeError, ValueError) as error:
         log.info("an entry of %s is not valid: %s", FILE, error)

@@ -175,12 +175,13 @@ def _summaries(folder: Path, member: Member, outcomes: Sequence[Outcome], consol
 
 def _draw(folder: Path, settings: Settings, console: Console) -> None:
     """Draw the montage of a sweep and, if it is resumed, all its pictures again."""
-    drawn: set[str] = set()
-    last = drawn_pictures(folder).get(STILL) if settings.resume == "auto" else None
-    unchanged = last is not None and last.own == settings.animation
-    if settings.animation.name != "none" and not unchanged:
-        drawn = {one.name for one in montage(folder, effective_animation(settings), settings.montage)}
-    if settings.resume == "auto":
+    resumed, drawn = settings.resume == "auto", set()
+    last = drawn_pictures(folder).get(STILL) if resumed else None
+    own = settings.animation, settings.montage
+    if settings.animation.name != "none" and (last is None or (last.own, last.own_montage) != own):
+        pictures = montage(folder, effective_animation(settings), settings.montage)
+        drawn = {picture.name for picture in pictures}
+    if resumed:
         redraw(folder, settings.animation, drawn, console)
     else:
         forget_pictures(folder)

@@ -46,7 +46,13 @@ def test_help_and_list(command, tmp_path):
     assert "equation=gray_scott grid=512" in command("--help").stdout
     assert command().stdout == command("--help").stdout  # no words: help, not a run of a default
     told = command("list", fresh=True).stdout
-    for part in ("gray_scott", "poisson", "linear_system  Dense linear systems", "rk4", "list NAME"):
+    for part in (
+        "gray_scott",
+        "poisson",
+        "linear_system  Dense linear systems",
+        "rk4",
+        "list NAME",
+    ):
         assert part in told
     assert told.count("\n") <= 70 and max(map(len, told.splitlines())) <= 105
     told = command("list", "equation").stdout

@@ -127,3 +127,7 @@ def test_pictures_of_an_extended_sweep(in_folder):
     run("render", "s", "--film")
     run("render", "s/1", "animation=png")
     assert all(after[name] == (in_folder / "s" / name).read_bytes() for name in files)
+    run(*words, "time.end=3", "montage.columns=2")
+    changed = (in_folder / "s/montage.png").read_bytes()
+    run("render", "s", "montage.columns=2")
+    assert changed == (in_folder / "s/montage.png").read_bytes()
