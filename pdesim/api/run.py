@@ -160,7 +160,7 @@ class Run:
         except PdesimError:
             return ""
         head = "".join(
-            f"<th>{text}</th>" for text in ("", "min", "max", "mean", "drift of the mean")
+            f"<th>{text}</th>" for text in ("field", "min", "max", "mean", "drift of the mean")
         )
         rows = (
             (name, *(f"{x:.5g}" for x in (f.min, f.max, f.mean)), f"{f.drift:+.3g}")

@@ -10,7 +10,7 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from pdesim.cli.arguments import Parser, path_and_settings
-from pdesim.errors import ConfigError
+from pdesim.errors import ConfigError, PdesimError
 from pdesim.settings import Animation, Montage
 
 _Section = TypeVar("_Section", bound=BaseModel)
@@ -70,8 +70,29 @@ def run(arguments: Sequence[str]) -> int:
             print(f"pdesim: {snapshots.recovery_hint}", file=sys.stderr)
         stored = snapshots.config
     animation = _settings(Animation, "animation", stored, overrides, fields)
-    print(_page(source, animation) if options.page else render(source, animation))
+    drawn = _page(source, animation) if options.page else render(source, animation)
+    _note((drawn,), animation, stored)
+    print(drawn)
     return 0
+
+
+def _note(
+    drawn: Sequence[Path],
+    animation: Animation,
+    stored: Mapping,
+    montage: Montage | None = None,
+) -> None:
+    """Store the settings of pictures, with which they are drawn again when the run is resumed."""
+    from pdesim.output.pictures import DrawnPicture, note_pictures
+    from pdesim.settings import read_section
+
+    try:
+        own = read_section(Animation, stored.get("animation") or {}, "animation")
+        own_montage = read_section(Montage, stored.get("montage") or {}, "montage")
+    except (PdesimError, TypeError, ValueError):
+        return  # the run cannot be resumed
+    names = [path.name for path in drawn]
+    note_pictures(drawn[0].parent, names, DrawnPicture(animation, own, montage, own_montage))
 
 
 def _page(path: Path, animation: Animation) -> Path:
@@ -94,13 +115,16 @@ def _render_sweep(folder: Path, overrides: Sequence[str], as_film: bool, as_page
                 stored, fields = snapshots.config, snapshots.fields
             break
     animation = _settings(Animation, "animation", stored, overrides, fields)
+    options = None
     if as_page:
-        print(_page(folder, animation))
-        return 0
-    if as_film:
-        print(film(folder, animation))
-        return 0
-    for path in montage(folder, animation, _settings(Montage, "montage", stored, overrides)):
+        drawn: Sequence[Path] = (_page(folder, animation),)
+    elif as_film:
+        drawn = (film(folder, animation),)
+    else:
+        options = _settings(Montage, "montage", stored, overrides)
+        drawn = montage(folder, animation, options)
+    _note(drawn, animation, stored, options)
+    for path in drawn:
         print(path)
     return 0
 

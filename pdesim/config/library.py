@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from pdesim.config.compose import compose_settings
+from pdesim.config.compose import choices, compose_settings
+from pdesim.config.files import read_text
 from pdesim.config.folders import config_folder
+from pdesim.files import load_yaml
 from pdesim.model.equation import Equation
 from pdesim.model.equation_settings import KEYS, LONGEST_TEXTS, build_equation
 from pdesim.model.grid import build_grid
@@ -142,6 +144,19 @@ def entry(name: str, config_dir: str | None = None) -> Entry:
         boundary=settings["boundary"],
         measured=_measured_of(name, settings),
     )
+
+
+def topics() -> dict[str, list[str]]:
+    """Return topic -> the names of the shipped equations; equations without one have the topic ''.
+
+    Only the files of the equations are read, which takes a fraction of the time of :func:`entry`.
+    """
+    found: dict[str, list[str]] = {topic: [] for topic in (*TOPICS, "")}
+    for name in choices("equation"):
+        values = load_yaml(read_text(config_folder() / "equation" / f"{name}.yaml"))
+        spec = values.get("equation", values)  # a file may contain other sections as well
+        found.setdefault(str(spec.get("topic") or ""), []).append(name)
+    return {topic: names for topic, names in found.items() if names}
 
 
 def digest(settings: Mapping[str, Any]) -> str:

@@ -40,13 +40,23 @@ class EqualStepControl:
 
     def __init__(self, members: Members, started: bool, measures: bool = True) -> None:
         self.members, self.started = members, started
+        since = members.plan.resume_from
+        #: whether the run was resumed at its previous end, where nothing was measured
+        self._at_previous_end = since is not None and since.target == len(since.targets) - 1
         step = members.plan.step
         # a step and two half steps have different noise, so that their difference is no error
         deterministic = not members.plan.equation.noise
         self.measures = deterministic and (measures or step.automatic or step.adaptive)
 
     def start(self) -> None:
-        """Measure the error of the first step, and shorten automatic steps if it is too large."""
+        """Measure the error of the first step, and shorten automatic steps if it is too large.
+
+        A run that is resumed at its previous end is controlled there like at every target, so that
+        it takes the same steps as a run that did not end there.
+        """
+        if self._at_previous_end:
+            self._at_previous_end = False
+            self.at_target()
         if self.started or not self.measures:
             return
         self.started = True

@@ -59,7 +59,7 @@ def lines(result: FitResult) -> Iterator[str]:
 def _starts(result: FitResult) -> Table:
     """Return a table of the starts, the best one first."""
     keys = list(result.parameters)
-    table = Table("start", "end", "residual", "evaluations", "", box=None)
+    table = Table("start", "end", "residual", "evaluations", "ended because", box=None)
     ordered = sorted(result.starts, key=lambda s: math.inf if s.residual is None else s.residual)
     for one in ordered[:MOST_STARTS]:
         table.add_row(

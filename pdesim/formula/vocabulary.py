@@ -47,9 +47,12 @@ SYNTAX = {
     "1j": "the imaginary unit, in equations with complex fields",
     "[a, b]": "a vector with a component for each axis",
     "pi  e": "constants",
-    "x  y  z": "coordinates of cell centres",
-    "Lx  Ly  Lz": "lengths of the domain",
-    "r": "the distance from the centre of the domain",
+    "x  y  z": "coordinates of cell centres; an axis goes from domain.origin (0) to "
+    "domain.origin + domain.extent, which are faces of cells, so that the first of n centres along "
+    "x is at origin + Lx/(2*n)",
+    "Lx  Ly  Lz": "lengths of the domain, domain.extent",
+    "r": "the distance from the centre of the domain, which is at origin + extent/2; in other "
+    "geometries than cartesian, the radius",
     "t": "time",
 }
 

@@ -63,7 +63,7 @@ def error_in_space(result: Mapping[str, Any] | None) -> str:
 def header() -> tuple[str, ...]:
     """Return the names of the columns of :func:`rows`."""
     return ("field", "order (RMS)", "order (max)", "error RMS", "error max",
-            "RMS / range", "max / range", "")  # fmt: skip
+            "RMS / range", "max / range", "verdict")  # fmt: skip
 
 
 def rows(result: Mapping[str, Any]) -> list[tuple[str, ...]]:

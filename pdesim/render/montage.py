@@ -38,6 +38,8 @@ from pdesim.render.scene import (
 from pdesim.settings import Animation, Montage
 
 _STILL_PIXELS, _MOVIE_PIXELS = 1400, 960  # pixels of all tiles together along the longer side
+#: the file with the last frames of all members
+STILL = "montage.png"
 _TILE_RANGE = (24, 400)  # pixels of a tile's longer side, unless montage.tile is set
 _MAX_FRAMES = 300  # of an animation; if runs have more frames, some are skipped
 
@@ -106,7 +108,7 @@ def montage(folder: str | Path, animation: Animation, options: Montage) -> tuple
     folder = as_path(folder)
     check_folder(folder)
     sweep = _open_sweep(folder, animation, options)
-    still, target = folder / "montage.png", folder / f"montage.{animation.name}"
+    still, target = folder / STILL, folder / f"montage.{animation.name}"
     frames = {n: np.array([len(summary.times) - 1]) for n, summary in sweep.summaries.items()}
     last = {float(summary.times[-1]) for summary in sweep.summaries.values()}
     known = np.array(sorted(last)) if len(last) == 1 and last != {0.0} else np.empty(0)

@@ -26,16 +26,12 @@ from pdesim.files import make_folder
 from pdesim.output import RunFolder, Worker, frames_waiting
 from pdesim.output.lock import hold
 from pdesim.output.status import describe_overflows, describe_time_error
-from pdesim.render.background import (
-    PREWARM_CELL_UPDATES,
-    BackgroundRenderer,
-    draw,
-    effective_animation,
-)
+from pdesim.render.background import PREWARM_CELL_UPDATES, BackgroundRenderer, draw
 from pdesim.run.files import log_file, open_recorder, write_paraview_description
 from pdesim.run.job import Job, Outcome, outcome_of, state_of
 from pdesim.run.member import MemberRun
 from pdesim.run.options import Options
+from pdesim.run.pictures import picture_settings, redraw_others
 from pdesim.run.preflight import check_alone, describe, order_notes
 from pdesim.run.progress import progress_display, steps_line
 from pdesim.run.resolution import note_after, notes_before, with_cause
@@ -85,7 +81,7 @@ def execute(
     """
     began, first = time.time(), jobs[0]
     limit = first.plan.settings.time.wall_limit
-    animation = effective_animation(first.plan.settings)
+    animation = picture_settings(first)
     if not options.pictures:
         animation = animation.model_copy(update={"name": "none"})
     with BackgroundRenderer(first.folder, animation, first.plan.times) as renderer:
@@ -107,6 +103,8 @@ def execute(
         drawn = outcomes[0].error is None and renderer.finish()
     if batch.runs and not drawn and not unsolved and outcomes[0].state != "interrupted":
         draw(first.folder, animation, console)
+    if options.pictures and outcomes[0].state == "finished":
+        redraw_others(first, console)
     return outcomes
 
 

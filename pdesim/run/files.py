@@ -27,6 +27,7 @@ from pdesim.output import (
     create_snapshots,
     fingerprint,
 )
+from pdesim.output.pictures import forget_pictures
 from pdesim.output.snapshots import FORMAT_VERSION, update_attributes
 from pdesim.plan import Plan
 from pdesim.run.job import Job
@@ -102,6 +103,7 @@ def open_recorder(job: Job, worker: Worker) -> Recorder:
     if job.resume:
         update_attributes(run.snapshots, {"config": job.config_yaml})
     else:
+        forget_pictures(job.folder)
         store_networks(plan, job.folder)
         attributes = {**file_attributes(plan, layout, job.config_yaml), **job.attributes}
         create_snapshots(run.snapshots, layout, attributes)

@@ -8,9 +8,10 @@ from rich.console import Console
 
 from pdesim.engine.device import start_tensorflow
 from pdesim.errors import InterruptedRun, PdesimError
-from pdesim.render.background import draw, effective_animation
+from pdesim.render.background import draw
 from pdesim.run.execute import Options, execute
 from pdesim.run.job import Outcome, outcome_of
+from pdesim.run.pictures import picture_settings, redraw_others
 from pdesim.run.progress import SweepProgress
 from pdesim.run.stopping import StopRequests
 from pdesim.sweeps.members import Member, batches
@@ -89,4 +90,5 @@ def _draw(members: Sequence[Member], outcomes: Sequence[Outcome], console: Conso
         for member in members:
             if member.number in finished:
                 status.update(f"drawing {member.folder}")
-                draw(member.folder, effective_animation(member.plan.settings), console)
+                draw(member.folder, picture_settings(member), console)
+                redraw_others(member, console)

@@ -14,12 +14,16 @@ from pdesim.errors import PdesimError
 from pdesim.files import make_folder
 from pdesim.output import write_sweep_csv
 from pdesim.output.lock import hold, is_held, wait_until_free
+from pdesim.output.pictures import drawn_pictures, forget_pictures
 from pdesim.render import montage
 from pdesim.render.background import effective_animation
+from pdesim.render.montage import STILL
 from pdesim.run.job import Outcome
+from pdesim.run.pictures import redraw
 from pdesim.run.preflight import second_conditions
 from pdesim.run.resolution import notes_before
 from pdesim.run.stopping import stop_requests
+from pdesim.settings import Settings
 from pdesim.sweeps.compose import Composer
 from pdesim.sweeps.compute import compute, sort_prepared
 from pdesim.sweeps.ensemble import compute_ensemble
@@ -162,11 +166,25 @@ def _summaries(folder: Path, member: Member, outcomes: Sequence[Outcome], consol
     try:
         with console.status("sweep.csv"):
             write_sweep_csv(folder)
-        if settings.animation.name != "none" and not stopped:
+        if not stopped:
             with console.status("the montage"):
-                montage(folder, effective_animation(settings), settings.montage)
+                _draw(folder, settings, console)
     except PdesimError as error:
         console.print(f"{error}", highlight=False, markup=False)
+
+
+def _draw(folder: Path, settings: Settings, console: Console) -> None:
+    """Draw the montage of a sweep and, if it is resumed, all its pictures again."""
+    resumed, drawn = settings.resume == "auto", set()
+    last = drawn_pictures(folder).get(STILL) if resumed else None
+    own = settings.animation, settings.montage
+    if settings.animation.name != "none" and (last is None or (last.own, last.own_montage) != own):
+        pictures = montage(folder, effective_animation(settings), settings.montage)
+        drawn = {picture.name for picture in pictures}
+    if resumed:
+        redraw(folder, settings.animation, drawn, console)
+    else:
+        forget_pictures(folder)
 
 
 def _report(outcomes: Sequence[Outcome], folder: Path, console: Console) -> None:

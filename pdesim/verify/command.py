@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 
@@ -59,9 +59,12 @@ def run_verify(
     with console.status("measuring") as status:
         for row in rows:
             done.append(row)
-            status.update(f"measured {len(done)}: {' '.join(row.cells[:4])}")
-            if not console.is_terminal:
-                console.print("  ".join(row.cells), highlight=False, markup=False, soft_wrap=True)
+            line = f"measured {len(done)}: {' '.join(row.cells[:4])}"
+            status.update(line)
+            if not console.is_terminal or console.is_dumb_terminal:
+                # all values, unless the table is printed to the same place
+                line = line if is_same_file(sys.stdout, sys.stderr) else "  ".join(row.cells)
+                console.print(line, highlight=False, markup=False, soft_wrap=True)
     if not done:
         raise ConfigError(
             f"--all measures no order of {name} (most of its problems are in one dimension)",
@@ -87,6 +90,14 @@ def run_verify(
     if missed:
         print(f"pdesim: {len(missed)} of {len(done)} claimed orders not reached", file=sys.stderr)
     return 1 if missed else 0
+
+
+def is_same_file(one: TextIO, other: TextIO) -> bool:
+    """Return whether two streams write to the same terminal, pipe or file."""
+    try:
+        return os.path.sameopenfile(one.fileno(), other.fileno())
+    except (AttributeError, OSError, ValueError):  # a stream without a file, as in notebooks
+        return False
 
 
 def _verify_rows(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,6 +17,7 @@ import yaml
 from processes import start
 
 from pdesim.cli.main import main
+from pdesim.config.compose import choices, compose_settings, groups
 
 QUICK = (
     "equation=heat", "grid=[24,16]", "domain.extent=[1,1]", "output.frames=3", "time.end=0.1",
@@ -45,12 +48,15 @@ def test_help_and_list(command, tmp_path):
     told = command("list", fresh=True).stdout
     for part in (
         "gray_scott",
-        "u*v**2",
-        "F = 0.037",
         "poisson",
-        "0 = laplacian(u) + source",
         "linear_system  Dense linear systems",
+        "rk4",
+        "list NAME",
     ):
+        assert part in told
+    assert told.count("\n") <= 70 and max(map(len, told.splitlines())) <= 105
+    told = command("list", "equation").stdout
+    for part in ("gray_scott", "u*v**2", "F = 0.037", "poisson", "0 = laplacian(u) + source"):
         assert part in told
     assert list(tmp_path.iterdir()) == []
 
@@ -274,8 +280,37 @@ def test_lists_of_one_group_or_equation(capsys):
         ("functions",): "arctan2(y, x)",
         ("equations",): "kuramoto_sivashinsky",
         ("linear_system",): "Dense linear systems A x = y",
+        ("rk4",): "stepper=rk4  order 4, explicit",
+        ("auto",): "solver=auto  transform where it applies",
+        ("waves",): "wave  Small vibrations",
+        ("excitable", "media"): "oregonator  The Belousov-Zhabotinsky reaction",
     }.items():
         assert main(["list", *words]) == 0
         assert part in capsys.readouterr().out
     assert main(["list", "steper"]) == 2
     assert "did you mean 'stepper'" in capsys.readouterr().err
+    assert main(["list", "heat", "wave"]) == 2
+    assert "at most one name" in capsys.readouterr().err
+
+
+def test_the_overview_lists_every_equation_and_every_choice(capsys):
+    """The names of one's own equations come with their descriptions."""
+    assert main(["list"]) == 0
+    words = set(re.split(r"[,\s]+", capsys.readouterr().out))
+    for group in groups():
+        assert {*choices(group)} <= words
+
+
+def test_values_are_listed_as_they_are_written(capsys):
+    """Boundary conditions are words of the command line; nothing is listed for no parameters."""
+    told = {}
+    for name in choices("equation"):
+        assert main(["list", name]) == 0
+        told[name] = capsys.readouterr().out
+        assert "{'" not in told[name] and "': " not in told[name]
+    assert "parameters:" not in told["inviscid_burgers"] and "parameters:" in told["heat"]
+    assert "boundary: periodic\n" in told["heat"]
+    line = next(one for one in told["rayleigh_benard"].splitlines() if "boundary:" in one)
+    words = shlex.split(line.removeprefix("    boundary: "))
+    there = compose_settings(["equation=rayleigh_benard"]).values["boundary"]
+    assert compose_settings(["equation=heat", *words]).values["boundary"] == there

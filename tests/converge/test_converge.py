@@ -214,3 +214,9 @@ def test_a_run_and_what_info_says_of_it(capsys, tmp_path, monkeypatch, placement
     (tmp_path / "run" / "converge.json").rename(tmp_path / "study" / "converge.json")
     assert main(["info", "study"]) == 0
     assert "error in space on 16 cells" in capsys.readouterr().out
+
+
+def test_every_column_has_a_heading():
+    from pdesim.output.convergence import header
+
+    assert all(header()) and header()[-1] == "verdict"

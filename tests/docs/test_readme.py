@@ -66,8 +66,8 @@ def test_documents_run_from_top_to_bottom(document, command, tmp_path, monkeypat
     """Commands, Python and YAML files, in the order of the page, in one folder."""
     monkeypatch.chdir(tmp_path)
     names: dict = {}
-    text = document.read_text()
-    parts = re.findall(r"^```(console|python|yaml)\n(.*?)^```", text, flags=re.S | re.M)
+    text, told = document.read_text(), ""
+    parts = re.findall(r"^```(console|python|yaml|text)\n(.*?)^```", text, flags=re.S | re.M)
     for language, block in parts:
         if language == "yaml":
             if named := re.match(r"# (\S+\.yaml)\n", block):
@@ -77,10 +77,20 @@ def test_documents_run_from_top_to_bottom(document, command, tmp_path, monkeypat
             exec(compile(block, document.name, "exec"), names)
             printed = capsys.readouterr().out.splitlines()
             assert printed == re.findall(r"print\(.*\)  # (.*)", block)
-        else:
+        elif language == "console":
             for line in block.splitlines():
                 assert line.startswith("pdesim "), f"{line} is not a command of pdesim"
-                command(*shlex.split(line)[1:])
+                done = command(*shlex.split(line)[1:])
+                told = done.stdout + done.stderr
+        elif document.name == "tutorial.md":
+            for line in filter(without_numbers, block.splitlines()):
+                assert without_numbers(line) in map(without_numbers, told.splitlines())
+
+
+def without_numbers(line: str) -> str:
+    """A line of output without what differs between machines; empty for the border of a table."""
+    words = re.sub(r"\d[\d.,]*(e[-+]\d+)?", "N", line).split()
+    return " ".join(words) if re.search(r"\w", line) else ""
 
 
 def test_examples_of_extensions(command, tmp_path):
@@ -139,8 +149,42 @@ def test_the_table_names_every_choice():
             assert f"`{name}`" in row, f"{group}={name} is missing in docs/settings.md"
 
 
+def test_every_example_of_the_table_of_settings_is_valid():
+    from pdesim.config.compose import compose_settings
+
+    lines = re.findall(r"^\| `.*$", (ROOT / "docs" / "settings.md").read_text(), flags=re.M)
+    for line in lines:
+        setting, _, example = line.strip("| ").split(" | ")
+        words = shlex.split(example.strip("`"))
+        named = re.findall(r"`([\w.]+)=`", setting)
+        assert any(word.startswith(name.split(".")[0]) for name in named for word in words), line
+        equation = "kpz" if "noise" in setting or "ensemble" in example else "heat"
+        if not any(word.startswith("equation=") for word in words):
+            words.insert(0, f"equation={equation}")
+        compose_settings(words)
+
+
+def test_every_setting_is_described():
+    """Settings of pictures are described in pictures.md, all others in the table of settings."""
+    from pydantic import BaseModel
+
+    from pdesim.settings import Settings
+
+    settings = (ROOT / "docs" / "settings.md").read_text()
+    pictures = (ROOT / "docs" / "pictures.md").read_text()
+    for section, field in Settings.model_fields.items():
+        kind, text = field.annotation, pictures if section == "animation" else settings
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+            assert re.search(rf"`{section}[.=]", settings), section
+            continue
+        for name in kind.model_fields:
+            if name not in ("name", "about"):
+                assert re.search(rf"\b{section}\.{name}\b", text), f"{section}.{name}"
+
+
 def test_pictures_are_there_and_small():
-    for text, folder in ((README, ROOT), (VERIFICATION, ROOT / "docs")):
+    tutorial = (ROOT / "docs" / "tutorial.md").read_text()
+    for text, folder in ((README, ROOT), *((t, ROOT / "docs") for t in (VERIFICATION, tutorial))):
         for path in re.findall(r"!\[[^\[\]]*\]\((.*?)\)", text):
             assert 10_000 < (folder / path).stat().st_size < 1_500_000
 

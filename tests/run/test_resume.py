@@ -12,6 +12,7 @@ from made_plans import steppers_with_problems
 from pdesim.config.compose import choices
 from pdesim.output.checkpoint import read_checkpoint, write_checkpoint
 from pdesim.plan import build_plan
+from pdesim.run.continuation import _from_checkpoint
 
 STEADY = ("bratu", "darcy", "helmholtz", "poisson", "poisson_boltzmann")
 EVOLUTIONS = [n for n in choices("equation") if n not in ("custom", *STEADY)]
@@ -144,3 +145,33 @@ def test_a_velocity_that_depends_on_a_mean_goes_on_with_the_same_bits(placement,
         "initial={u: 'sin(2*pi*x)', w: 0}", "grid=[16,12]", "stepper=verlet",
     )  # fmt: skip
     assert_same_bits(plan, placement, tmp_path, after=2)
+
+
+GRAY_SCOTT = ("equation=gray_scott", "grid=16", "domain.extent=0.25", "output.every=15")
+EXTENDED = {
+    **{s: (*GRAY_SCOTT, f"stepper={s}") for s in ("bogacki_shampine", "dormand_prince", "auto")},
+    "dormand_prince from dt": (*GRAY_SCOTT, "stepper=dormand_prince", "time.dt=0.7"),
+    "observed": (*GRAY_SCOTT, "stepper=dormand_prince", "observe={top: 'max(v)'}",
+                 "observe_every=5"),
+    **{s: (*GRAY_SCOTT, f"stepper={s}", "time.dt=0.7") for s in ("rk4", "rkl2", "etdrk4", "sbdf2")},
+    "noise": ("equation=stochastic_heat", "grid=16", "domain.extent=16", "time.dt=0.1",
+              "output.every=15"),
+    "exact": ("equation=heat", "grid=16", "stepper=exact", "output.every=15"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", EXTENDED.values(), ids=EXTENDED.keys())
+def test_an_extended_run_equals_one_long_run(words, placement, tmp_path):
+    """Adaptive steppers and given steps: the end of the first run changes nothing after it."""
+    from pdesim.engine.simulation import Simulation
+
+    whole = list(Simulation(make_plan(*words, "time.end=105"), placement).frames())
+    first = Simulation(make_plan(*words, "time.end=60"), placement)
+    frames = list(first.frames())
+    write_checkpoint(tmp_path, first.checkpoint(), "settings")
+    moment, _ = read_checkpoint(tmp_path / "checkpoint.h5")
+    plan = _from_checkpoint(moment, make_plan(*words, "time.end=105").settings, "custom")
+    frames += list(Simulation(plan, placement).frames())
+    assert [f.time for f in frames] == pytest.approx([f.time for f in whole], rel=1e-12)
+    for one, other in zip(frames, whole, strict=True):
+        assert one.state.tobytes() == other.state.tobytes(), f"frame {one.index} differs"

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -525,3 +528,25 @@ def test_dealiasing_removes_the_upper_third(placement):
         squares[dealias] = np.abs(np.fft.rfft(right_hand_side(plan, state)[0]))
     plain, cut = squares.values()
     assert plain[10] > 1 and cut[10] < 1e-12 and cut[0] == pytest.approx(plain[0])
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_each_row_is_printed_once_where_both_streams_end(tmp_path, together):
+    """Progress has all values only if the table is printed elsewhere."""
+    words = ("verify", "equation=heat", "grid=[16]", "stepper=exact", "hydra.run.dir=out")
+    done = subprocess.run(
+        [sys.executable, "-m", "pdesim", *words],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT if together else subprocess.PIPE,
+        text=True,
+        env=os.environ | {"COLUMNS": "120"},
+    )
+    assert done.returncode == 0
+    rows = json.loads((tmp_path / "out/verify.json").read_text())
+    for number, row in enumerate(rows, start=1):
+        assert done.stdout.count(row["last error"]) == 1
+        if together:
+            assert f"measured {number}: heat" in done.stdout
+        else:
+            assert row["last error"] in done.stderr
