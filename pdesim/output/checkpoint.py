@@ -35,7 +35,7 @@ from pdesim.steppers.targets import nearness
 #: increased when the layout of the file changes; files of all earlier versions can be read
 FORMAT_VERSION = 1
 #: names of the rows of ``Checkpoint.errors``: the arrays of the error monitor, in this order
-SAVED = ("error", "damped", "rate", "hidden", "damping", "peak", "spread")
+SAVED = ("error", "damped", "rate", "hidden", "damping", "peak", "spread", "noise")
 
 
 @dataclass(frozen=True)
