@@ -117,8 +117,8 @@ class EqualStepControl:
     def _look_ahead(self, which: np.ndarray) -> None:
         """Include the end of the interval in the scales of fields that are zero or grow fast.
 
-        The error of a step relative to such a field may not depend on the step, as for ``u = t**4``
-        near ``t = 0``, and its relative size at the start of the interval does not matter.
+        The error of a step relative to the size of such a field after the step may be the same for
+        all steps, as for ``u = t**4`` at ``t = 0``, so that no step would be short enough.
 
         Args:
             which: the members whose error is measured. Fields that are zero are always included.
@@ -127,13 +127,15 @@ class EqualStepControl:
         empty = monitor.peak == 0
         if members.plan.step.adaptive:
             if empty.any():
-                monitor.look_ahead(empty, *at.first_sizes(members.until_target(), monitor.scale)[:2])
+                monitor.look_ahead(
+                    empty, *at.first_sizes(members.until_target(), monitor.scale)[:2]
+                )
             return
         if not (empty.any() or which.any()):
             return
         dt, counts = members.fixed_dt(), members.steps_to_target()
         spread, size = at.sizes_ahead(dt, np.ones_like(counts))
-        fast = empty | ((size >= FAST * monitor.peak) & which[:, np.newaxis])
+        fast = empty | ((size / FAST >= monitor.peak) & which[:, np.newaxis])
         if fast.any():
             monitor.look_ahead(fast, spread, size)
             monitor.look_ahead(fast, *at.sizes_ahead(dt, counts))
@@ -143,9 +145,11 @@ class EqualStepControl:
         members, monitor = self.members, self.members.monitor
         if which.any() and members.plan.stepper.method.order > 0:
             at = members.at
-            *rates, noise = at.error_rate(members.until_target(), monitor.peak, monitor.scale)
+            rate, hidden, damping, noise = at.error_rate(
+                members.until_target(), monitor.peak, monitor.scale
+            )
             now = float(at.now.max())
-            monitor.record(which, *rates, now, members.steps, noise)
+            monitor.record(which, rate, hidden, damping, now, members.steps, noise)
 
     def _factors(self, which: np.ndarray) -> np.ndarray:
         """Return the factors by which automatic steps should change for the measured error."""

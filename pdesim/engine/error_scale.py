@@ -27,9 +27,9 @@ def error_scale(
     """Return ``max(variation, FLOOR * largest, ROUNDING * rounding / tolerance)``.
 
     This is the scale ``atol + rtol * max(abs(y0), abs(y1))`` of Hairer, Norsett, Wanner, Solving
-    ODEs I (1993), sec. II.4, for fields: a constant that is added to a field does not matter as long
-    as the field varies, the size of a nearly uniform field counts, and no error is asked for that is
-    smaller than rounding errors.
+    ODEs I (1993), sec. II.4, for fields. The first term is that of fields that vary, to which a
+    constant may be added. The second term is that of nearly uniform fields. By the third term, the
+    allowed error is never smaller than the rounding errors of a step.
 
     Args:
         variation: the standard deviation or the range of each field.

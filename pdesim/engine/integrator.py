@@ -21,10 +21,12 @@ MULTISTEP_STEPS = 8
 #: rounding error of the difference between one step and two half steps, for each stage, in units in
 #: the last place
 ROUNDING = 2.0
+#: rounding error of a step, in units of that which one rounding error of the state causes
+SEVERAL = 2.0
 #: maximum number of steps of a look ahead
 FAR = 1024
-#: two trial steps are sufficiently accurate if the sizes of all fields agree within this factor; the
-#: step is divided by SHORTER up to TRIALS times
+#: a trial step is accurate enough if it agrees with two half steps within the factor AGREE; if not,
+#: it is divided by SHORTER, up to TRIALS times
 AGREE, SHORTER, TRIALS = 10.0, 8.0, 8
 #: number of cached sets of coefficients (KEPT); only one if the states have more than LARGE bytes
 KEPT, LARGE = 3, 2**28
@@ -280,7 +282,8 @@ class Integrator:
         first, second = (
             np.atleast_2d(np.asarray(self.loop.distance(*pair))) for pair in (results, later)
         )
-        rounding = ROUNDING * count * plan.stages * np.fmax(self.epsilon * peak, noise)
+        each = np.fmax(plan.stages * self.epsilon * peak, SEVERAL * noise)
+        rounding = ROUNDING * count * each
         share = (count * dt)[:, None] * (1 - 0.5**plan.stepper.method.order)
         with np.errstate(divide="ignore", invalid="ignore"):
             damping = np.where(first > rounding, -np.log(second / first) / dt[:, None], 0.0)
