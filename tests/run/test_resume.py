@@ -144,3 +144,16 @@ def test_a_velocity_that_depends_on_a_mean_goes_on_with_the_same_bits(placement,
         "initial={u: 'sin(2*pi*x)', w: 0}", "grid=[16,12]", "stepper=verlet",
     )  # fmt: skip
     assert_same_bits(plan, placement, tmp_path, after=2)
+
+
+@pytest.mark.parametrize("stepper", ["dormand_prince", "rk4"])
+@pytest.mark.parametrize("after", [2, 7])
+def test_scales_of_errors_go_on(placement, tmp_path, stepper, after):
+    """Fields whose scale is a rounding error, or their size at the end of an interval."""
+    plan = make_plan(
+        "equation=custom",
+        "equation.rhs={u: '3*v - 3*w - 0.1*u', v: '-v*w', w: '-w*v', s: 'v - s'}",
+        "domain.dimensions=1", "grid=16", "initial.u='0*x'", "initial.v='1+x'", "initial.w='1+x'",
+        "initial.s='1e-12*x'", f"stepper={stepper}", "time.end=5", "output.frames=4",
+    )  # fmt: skip
+    assert_same_bits(plan, placement, tmp_path, after)
