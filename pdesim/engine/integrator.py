@@ -21,8 +21,9 @@ MULTISTEP_STEPS = 8
 #: rounding error of the difference between one step and two half steps, for each stage, in units in
 #: the last place
 ROUNDING = 2.0
-#: rounding error of a step, in units of that which one rounding error of the state causes
-SEVERAL = 2.0
+#: rounding part of a measured error, divided by ROUNDING, in units of the rounding error of a step.
+#: A larger part would hide errors of stiff waves in single precision (``beam_plate``).
+SEVERAL = 0.5
 #: maximum number of steps of a look ahead
 FAR = 1024
 #: a trial step is accurate enough if it agrees with two half steps within the factor AGREE; if not,

@@ -147,7 +147,7 @@ def test_a_velocity_that_depends_on_a_mean_goes_on_with_the_same_bits(placement,
 
 
 @pytest.mark.parametrize("stepper", ["dormand_prince", "rk4"])
-@pytest.mark.parametrize("after", [2, 7])
+@pytest.mark.parametrize("after", [2, 4])
 def test_scales_of_errors_go_on(placement, tmp_path, stepper, after):
     """Fields whose scale is a rounding error, or their size at the end of an interval."""
     plan = make_plan(
