@@ -51,8 +51,8 @@ class Measured:
         operators: the operators and their order.
         stepper: the stepper that the run used; empty for steady problems and maps.
         steps: the number of time steps or iterations.
-        time_error: the estimated error in time, relative to the field's range, of the field for
-            which it is largest; None if it was not estimated.
+        time_error: the estimated error in time, relative to the field's range (docs/accuracy.md),
+            of the field for which it is largest; None if it was not estimated.
         cpu_seconds: the processor time of the whole command, with the animation.
         space: the operators and their measured order or error; None if there is no order.
         time: the stepper and its measured order; None likewise.

@@ -23,6 +23,9 @@ log = logging.getLogger("pdesim")
 
 #: maximum number of corrections of the first step
 CORRECTIONS = 8
+#: the scale of a field includes the end of the current interval if one step multiplies its size by
+#: this factor or more
+FAST = 2.0
 #: the stability limit is computed again if a field grows by more than this factor between targets
 SUSPICIOUS = 10.0
 
@@ -62,16 +65,14 @@ class EqualStepControl:
         self.started = True
         members, monitor, at = self.members, self.members.monitor, self.members.at
         monitor.observe(*at.statistics())
-        if not monitor.peak.all():
-            self._initialise_zero_scales()
         if members.plan.step.adaptive:
-            # the first step has not been taken yet; assume that its error is the tolerance
-            monitor.damped = members.plan.step.tolerance * monitor.scale
+            self._start_adaptive()
             return
         if members.plan.equation.constraints and members.plan.step.automatic:
             # the plan has only approximate solved fields
             self._change_steps(np.ones(len(members.plans)), self._limits(at.everyone))
             at.init(members.fixed_dt(), at.everyone)
+        self._look_ahead(at.everyone)
         for _ in range(CORRECTIONS if members.plan.step.automatic else 1):
             monitor.checks[:] = 0
             self._measure(at.everyone)
@@ -92,12 +93,11 @@ class EqualStepControl:
             return
         peaks = monitor.peak.copy()
         monitor.observe(*members.at.statistics())
-        if not monitor.peak.all():
-            self._initialise_zero_scales()
         due = monitor.due(members.steps) & members.alive
         with np.errstate(over="ignore"):  # members that have ended may become infinite
             growing = (monitor.peak > SUSPICIOUS * peaks).any(axis=1) & (peaks > 0).all(axis=1)
         growing &= members.alive
+        self._look_ahead(due)
         # if coefficients of derivatives vary, the limit changes from target to target
         analysed = due | growing | (members.alive & plan.problem.stiffness_varies)
         if not analysed.any():
@@ -116,19 +116,50 @@ class EqualStepControl:
         if error is not None:
             self.members.end(member, error)
 
-    def _initialise_zero_scales(self) -> None:
-        """Set the scale of fields that are zero to their size after one step."""
-        members, monitor = self.members, self.members.monitor
-        state = members.at.one_step(members.until_target(), monitor.scale)
-        monitor.replace_zero_scales(*members.at.statistics(state))
+    def _start_adaptive(self) -> None:
+        """Set the scales for the first steps, and assume that their error is the tolerance."""
+        members, monitor, at = self.members, self.members.monitor, self.members.at
+        spread, size, dt = at.first_sizes(members.until_target(), monitor.scale)
+        monitor.look_ahead(monitor.peak == 0, spread, size)
+        monitor.noise = at.rounding_error(dt, monitor.scale)
+        monitor.damped = np.where(monitor.peak > 0, monitor.target * monitor.scale, 0.0)
+
+    def _look_ahead(self, which: np.ndarray) -> None:
+        """Include the end of the interval in the scales of fields that are zero or grow fast.
+
+        The error of a step relative to the size of such a field after the step may be the same for
+        all steps, as for ``u = t**4`` at ``t = 0``, so that no step would be short enough.
+
+        Args:
+            which: the members whose error is measured. Fields that are zero are always included.
+        """
+        members, monitor, at = self.members, self.members.monitor, self.members.at
+        empty = monitor.peak == 0
+        if members.plan.step.adaptive:
+            if empty.any():
+                monitor.look_ahead(
+                    empty, *at.first_sizes(members.until_target(), monitor.scale)[:2]
+                )
+            return
+        if not (empty.any() or which.any()):
+            return
+        dt, counts = members.fixed_dt(), members.steps_to_target()
+        spread, size = at.sizes_ahead(dt, np.ones_like(counts))
+        fast = empty | ((size / FAST >= monitor.peak) & which[:, np.newaxis])
+        if fast.any():
+            monitor.look_ahead(fast, spread, size)
+            monitor.look_ahead(fast, *at.sizes_ahead(dt, counts))
 
     def _measure(self, which: np.ndarray) -> None:
         """Measure the rate at which the error of some members grows."""
         members, monitor = self.members, self.members.monitor
         if which.any() and members.plan.stepper.method.order > 0:
             at = members.at
-            rates = at.error_rate(members.until_target(), monitor.peak, monitor.scale)
-            monitor.record(which, *rates, float(at.now.max()), members.steps)
+            rate, hidden, damping, noise = at.error_rate(
+                members.until_target(), monitor.peak, monitor.scale
+            )
+            now = float(at.now.max())
+            monitor.record(which, rate, hidden, damping, now, members.steps, noise)
 
     def _factors(self, which: np.ndarray) -> np.ndarray:
         """Return the factors by which automatic steps should change for the measured error."""

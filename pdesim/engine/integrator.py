@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 
 import numpy as np
@@ -20,6 +21,14 @@ MULTISTEP_STEPS = 8
 #: rounding error of the difference between one step and two half steps, for each stage, in units in
 #: the last place
 ROUNDING = 2.0
+#: rounding part of a measured error, divided by ROUNDING, in units of the rounding error of a step.
+#: A larger part would hide errors of stiff waves in single precision (``beam_plate``).
+SEVERAL = 0.5
+#: maximum number of steps of a look ahead
+FAR = 1024
+#: a trial step is accurate enough if it agrees with two half steps within the factor AGREE; if not,
+#: it is divided by SHORTER, up to TRIALS times
+AGREE, SHORTER, TRIALS = 10.0, 8.0, 8
 #: number of cached sets of coefficients (KEPT); only one if the states have more than LARGE bytes
 KEPT, LARGE = 3, 2**28
 
@@ -187,9 +196,53 @@ class Integrator:
             self.parameters,
         )  # fmt: skip
 
-    def one_step(self, longest: np.ndarray, scale: np.ndarray) -> tf.Tensor:
-        """Return the states after one trial step; the current states are unchanged."""
-        return self._steps(np.minimum(self.dt, longest), 1, scale)
+    @contextmanager
+    def _discarding(self) -> Iterator[None]:
+        """Restore the states, the carried data and the steps afterwards."""
+        saved = self.carry, self._coefficients, self.state, self.dt, self.now
+        try:
+            yield
+        finally:
+            self.carry, self._coefficients, self.state, self.dt, self.now = saved
+
+    def sizes_ahead(self, dt: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return standard deviation and root mean square of each field after some steps.
+
+        The current states are unchanged. At most ``FAR`` steps are taken.
+
+        Args:
+            dt, counts: length and number of the steps of each plan, which are not adaptive.
+        """
+        with self._discarding():
+            if not np.array_equal(dt, self.dt) or self._is_multistep:
+                self.init(dt, self.everyone)
+            return self.statistics(self.advance(self.now, dt, 0, np.minimum(counts, FAR))[1])
+
+    def first_sizes(
+        self, longest: np.ndarray, scale: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return sizes of the fields after an adaptive trial step, and its length.
+
+        The step is shortened until it agrees with two steps of half its length, as the first step
+        of Hairer, Norsett, Wanner, Solving ODEs I (1993), sec. II.4, is limited by the size of the
+        rates. The current states are unchanged.
+
+        Args:
+            longest: the maximum length of the step.
+        """
+        first = dt = np.minimum(self.dt, longest)
+        with self._discarding():
+            for _ in range(TRIALS):
+                sizes = self.statistics(self._steps(dt, 1, scale))
+                halves = self.statistics(self._steps(0.5 * dt, 2, scale))
+                good = _agree(sizes[1], halves[1])
+                if good.all():
+                    break
+                dt = np.where(good, dt, dt / SHORTER)
+            else:  # no step of some plans was accurate, for example of order 3 for u' = t**9
+                dt = np.where(good, dt, first)
+                halves = self.statistics(self._steps(0.5 * dt, 2, scale))
+        return *halves, dt
 
     def _steps(self, dt: np.ndarray, count: int, scale: np.ndarray) -> tf.Tensor:
         """Return the states after ``count`` steps of length ``dt``.
@@ -209,13 +262,14 @@ class Integrator:
 
     def error_rate(
         self, longest: np.ndarray, peak: np.ndarray, scale: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Return the error per unit of time, its rounding part, and the damping rate of errors.
 
         The error follows from one step and two half steps; see :mod:`pdesim.engine.monitor`. One
         further step from each of the two results shows how their difference is damped. If the
-        difference grows, or is as small as rounding errors, the damping rate is 0. The arrays have
-        the shape ``(plans, fields)``.
+        difference grows, or is as small as rounding errors, the damping rate is 0. The last result
+        is the rounding error of a step (:meth:`rounding_error`). The arrays have the shape
+        ``(plans, fields)``.
 
         Args:
             longest: the maximum length of adaptive steps.
@@ -224,29 +278,59 @@ class Integrator:
         plan = self.plans[0]
         count = MULTISTEP_STEPS if self._is_multistep else 1
         dt = np.minimum(self.dt, longest) if self.adaptive else self.dt
-        saved = self.carry, self._coefficients, self.state, self.dt, self.now
-        results = self._steps(dt, count, scale), self._steps(0.5 * dt, 2 * count, scale)
-        self.now = self.now + count * dt
-        later = [self._step_from(state, dt, scale) for state in results]
-        self.carry, self._coefficients, self.state, self.dt, self.now = saved
+        noise = self.rounding_error(dt, scale)
+        with self._discarding():
+            results = self._steps(dt, count, scale), self._steps(0.5 * dt, 2 * count, scale)
+            self.now = self.now + count * dt
+            later = [self._steps_from(state, dt, 1, scale) for state in results]
         first, second = (
             np.atleast_2d(np.asarray(self.loop.distance(*pair))) for pair in (results, later)
         )
-        epsilon = np.finfo(self.loop.dtype.as_numpy_dtype).eps
-        rounding = ROUNDING * count * plan.stages * epsilon * peak
+        each = np.fmax(plan.stages * self.epsilon * peak, SEVERAL * noise)
+        rounding = ROUNDING * count * each
         share = (count * dt)[:, None] * (1 - 0.5**plan.stepper.method.order)
         with np.errstate(divide="ignore", invalid="ignore"):
             damping = np.where(first > rounding, -np.log(second / first) / dt[:, None], 0.0)
-        return first / share, rounding / share, np.maximum(np.nan_to_num(damping), 0.0)
+        damping = np.maximum(np.nan_to_num(damping), 0.0)
+        return first / share, rounding / share, damping, noise
 
-    def _step_from(self, state: tf.Tensor, dt: np.ndarray, scale: np.ndarray) -> tf.Tensor:
-        """Return the states one step after given trial states."""
+    def rounding_error(self, dt: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        """Return the rounding error of a step of each field: ``(plans, fields)``.
+
+        It is the root mean square of the difference of two steps, from the current state and from
+        one whose values differ by one rounding error, relative to themselves. Fields that depend on
+        small differences of large values, in other fields or in neighbouring cells, thus have a
+        rounding error that may exceed their own values. A result that is not finite is 0.
+        """
+        with self._discarding():
+            given, state = self._steps(dt, 1, scale), self.state
+            other = self._steps_from(self.loop.perturbed(state), dt, 1, scale)
+        noise = np.atleast_2d(np.asarray(self.loop.distance(given, other)))
+        return np.where(np.isfinite(noise), noise, 0.0)
+
+    @property
+    def epsilon(self) -> float:
+        """The distance of 1 to the next number of the states' type."""
+        return float(np.finfo(self.loop.dtype.as_numpy_dtype).eps)
+
+    def _steps_from(
+        self, state: tf.Tensor, dt: np.ndarray, count: int, scale: np.ndarray
+    ) -> tf.Tensor:
+        """Return the states some steps after given trial states."""
         self.state = state
         if self.adaptive:
             self.carry = state
         else:
             self.init(dt, self.everyone)
-        return self._steps(dt, 1, scale)
+        return self._steps(dt, count, scale)
+
+
+def _agree(sizes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return for which plans all sizes are finite and agree within a factor: ``(plans,)``."""
+    finite = np.isfinite(sizes) & np.isfinite(others)
+    with np.errstate(invalid="ignore"):
+        near = (sizes <= AGREE * others) & (others <= AGREE * sizes)
+    return (finite & near).all(axis=1)
 
 
 def _form(values: np.ndarray) -> str:

@@ -11,6 +11,8 @@ errors in chaotic equations is not included.
 
 A difference that is as small as rounding errors may hide an error that accumulates over thousands
 of steps. Such differences are therefore included in the estimate, but they do not reduce the step.
+
+Errors are relative to the scale of the field (:mod:`pdesim.engine.error_scale`).
 """
 
 from __future__ import annotations
@@ -19,14 +21,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pdesim.engine.error_scale import INDISTINCT, error_scale, smallest_scale
 from pdesim.output.checkpoint import SAVED
 from pdesim.plan import Plan
 
 #: numbers of steps between the first measurements, and between all later ones
 EARLY, EVERY = (2, 8, 24), 64
-#: scale of a nearly uniform field, as a fraction of its largest value
-FLOOR = 0.02
-#: target error of automatic steps at the end of a run, relative to each field's standard deviation
+#: target error of automatic steps at the end of a run, relative to the scale of each field
 ACCURACY = 2e-3
 #: initial fraction of a run in which the error may grow faster
 BEGINNING = 1 / 64
@@ -34,12 +35,10 @@ BEGINNING = 1 / 64
 #: error by the factor TOLERATED. SHRINK and GROW are the minimum and maximum factor of a change,
 #: RESERVE is a safety factor
 LONGER, TOLERATED, SHRINK, GROW, RESERVE = 1.5, 1.2, 0.1, 2.0, 0.9
+#: smallest ratio of two rates in a geometric mean
+NEGLIGIBLE = 1e-4
 #: fraction of an error that is assumed to be undamped
 LASTING = 0.05
-#: scale of a field that is zero everywhere, which avoids a division by zero
-NOTHING = 1e-25
-#: a field whose range is less than this fraction of its largest value is considered uniform
-UNIFORM = 1e-3
 
 
 @dataclass
@@ -53,11 +52,18 @@ class Monitor:
         rate: the error per unit of time, from the last measurement.
         hidden: the part of ``rate`` that may be due to rounding.
         damping: the rate at which errors are damped.
-        peak: the largest root mean square of the field so far.
-        spread: the current standard deviation of the field.
+        peak: the largest root mean square of the field so far, and in the current interval if the
+            field grows fast.
+        spread: the current standard deviation of the field, and that in the current interval if the
+            field grows fast.
+        noise: the largest rounding error of a step so far; see
+            :meth:`pdesim.engine.integrator.Integrator.rounding_error`.
         time: the time of the last measurement of each member.
         checked: the number of steps of each member at the last measurement.
         checks: the number of measurements of each member.
+        target: the relative error that is aimed at: the tolerance of adaptive steps, or
+            ``ACCURACY``.
+        smallest: the scale of fields that are zero.
     """
 
     error: np.ndarray
@@ -67,38 +73,58 @@ class Monitor:
     damping: np.ndarray
     peak: np.ndarray
     spread: np.ndarray
+    noise: np.ndarray
     time: np.ndarray
     checked: np.ndarray
     checks: np.ndarray
+    target: float
+    smallest: float
 
     @classmethod
-    def start(cls, members: int, fields: int, time: float) -> Monitor:
-        """Return a monitor without measurements."""
+    def start(
+        cls,
+        members: int,
+        fields: int,
+        time: float,
+        tolerance: float | None = None,
+        precision: str = "float64",
+    ) -> Monitor:
+        """Return a monitor without measurements.
+
+        Args:
+            tolerance: the tolerance of adaptive steps; None for equal steps.
+        """
         zeros = [np.zeros((members, fields)) for _ in SAVED]
         counts = [np.zeros(members, dtype=np.int64) for _ in range(2)]
         arrays = dict(zip(SAVED, zeros, strict=True))
-        return cls(**arrays, time=np.full(members, time), checked=counts[0], checks=counts[1])
+        return cls(
+            **arrays, time=np.full(members, time), checked=counts[0], checks=counts[1],
+            target=ACCURACY if tolerance is None else tolerance,
+            smallest=smallest_scale(precision),
+        )  # fmt: skip
 
     def observe(self, spread: np.ndarray, size: np.ndarray) -> None:
         """Update the standard deviation and the largest root mean square of each field."""
         self.spread = np.nan_to_num(spread)
         self.peak = np.maximum(self.peak, np.nan_to_num(size))
 
-    def replace_zero_scales(self, spread: np.ndarray, size: np.ndarray) -> None:
-        """Set the scales of fields that have been zero so far.
+    def look_ahead(self, which: np.ndarray, spread: np.ndarray, size: np.ndarray) -> None:
+        """Include later sizes of fields that grow fast in their scales.
 
         Args:
-            spread, size: the standard deviation and root mean square of the fields in a state in
-                which they are not zero.
+            which: the fields of the members that grow fast, ``(members, fields)``.
+            spread, size: their standard deviation and root mean square at a later time. Values that
+                are not finite are ignored.
         """
-        empty = self.peak == 0
-        self.spread = np.where(empty, spread, self.spread)
-        self.peak = np.where(empty, size, self.peak)
+        which = which & np.isfinite(spread) & np.isfinite(size)
+        self.spread = np.where(which, np.fmax(self.spread, spread), self.spread)
+        self.peak = np.where(which, np.fmax(self.peak, size), self.peak)
 
     @property
     def scale(self) -> np.ndarray:
         """The scale of each field, to which target errors are relative."""
-        return np.maximum(np.maximum(self.spread, FLOOR * self.peak), NOTHING)
+        scale = error_scale(self.spread, self.peak, self.noise, self.target)
+        return np.maximum(scale, self.smallest)
 
     def due(self, steps: np.ndarray) -> np.ndarray:
         """Return which members are to be measured, from the numbers of steps they have taken."""
@@ -113,20 +139,24 @@ class Monitor:
         damping: np.ndarray,
         time: float,
         steps: np.ndarray,
+        noise: np.ndarray | float = 0.0,
     ) -> None:
         """Add a measurement of the members ``which``.
 
         Between two measurements, the geometric mean of their rates is used, since rates change by
-        orders of magnitude while a solution becomes smooth.
+        orders of magnitude while a solution becomes smooth. A rate that is less than ``NEGLIGIBLE``
+        of the other one counts as this fraction of it, since a mean with 0 would be 0.
         """
         rate = np.where(np.isfinite(rate), rate, self.rate)
         known = self.checks[:, None] > 0
-        mean = np.where(known, np.sqrt(self.rate * rate), rate)
+        least = NEGLIGIBLE * np.maximum(self.rate, rate)
+        between = np.sqrt(np.maximum(self.rate, least) * np.maximum(rate, least))
+        mean = np.where(known, between, rate)
         decay = np.where(known, np.minimum(self.damping, damping), damping)
         error, damped = self._grown(mean, decay, time)
         for name, new in (
             ("error", error), ("damped", damped), ("rate", rate), ("hidden", hidden),
-            ("damping", damping),
+            ("damping", damping), ("noise", np.fmax(self.noise, noise)),
         ):  # fmt: skip
             setattr(self, name, np.where(which[:, None], new, getattr(self, name)))
         self.time = np.where(which, time, self.time)
@@ -165,7 +195,7 @@ class Monitor:
         return np.where(keep, 1.0, np.clip(factor, SHRINK, GROW))
 
     def to_array(self, member: int) -> np.ndarray:
-        """Return the state of one member as an array, ``(7, fields)``; see :meth:`restore`."""
+        """Return the state of one member as an array, ``(8, fields)``; see :meth:`restore`."""
         return np.stack([getattr(self, name)[member] for name in SAVED])
 
     def restore(self, member: int, values: np.ndarray, time: float, steps: int, checks: int):
@@ -176,20 +206,35 @@ class Monitor:
 
 
 def relative_error(
-    errors: np.ndarray, peaks: np.ndarray, state: np.ndarray, plan: Plan
+    errors: np.ndarray, peaks: np.ndarray, rounding: np.ndarray, state: np.ndarray, plan: Plan
 ) -> dict[str, float]:
-    """Return the errors of all fields relative to their ranges, rounded to three digits.
+    """Return the errors of all fields relative to their scales, rounded to three digits.
 
-    The error of a uniform field is relative to its largest value so far.
+    The scale is :func:`pdesim.engine.error_scale.error_scale` with the range of the field. The
+    error of a field that consists of rounding errors is 0.
 
     Args:
         errors, peaks: root mean squares of the errors and largest values, one for each field.
+        rounding: the rounding errors that have accumulated in each field.
         state: shape ``(fields, *grid.shape)``.
     """
+    distinct = np.maximum(field_ranges(state), peaks) > rounding
+    scales = np.where(distinct, error_scale(field_ranges(state), peaks), np.inf)
+    values = zip(plan.equation.fields, errors / scales, strict=True)
+    return {name: float(f"{value:.3g}") for name, value in values if np.isfinite(value)}
+
+
+def field_ranges(state: np.ndarray) -> np.ndarray:
+    """Return the maximum of each field minus its minimum."""
     axes = tuple(range(1, state.ndim))
     with np.errstate(invalid="ignore"):  # infinite states end the run with an error
-        ranges = np.asarray(state.max(axis=axes) - state.min(axis=axes), dtype=float)
-    scales = np.where(ranges > UNIFORM * peaks, ranges, peaks)
-    relative = errors / np.maximum(scales, np.finfo(float).tiny)
-    values = zip(plan.equation.fields, relative, strict=True)
-    return {name: float(f"{value:.3g}") for name, value in values if np.isfinite(value)}
+        return np.asarray(state.max(axis=axes) - state.min(axis=axes), dtype=float)
+
+
+def accumulated_rounding(noise: np.ndarray, steps: int) -> np.ndarray:
+    """Return the size below which fields are not distinguished from rounding errors.
+
+    Rounding errors of different steps are independent, so that their sum grows with the square root
+    of the number of steps (Hairer, Norsett, Wanner, Solving ODEs I (1993), sec. II.3).
+    """
+    return INDISTINCT * noise * np.sqrt(max(steps, 1))

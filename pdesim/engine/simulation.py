@@ -17,7 +17,7 @@ from pdesim.engine.error_control import VANISHING
 from pdesim.engine.flat.tuning import TUNING, Tuning
 from pdesim.engine.integrator import Integrator, as_array
 from pdesim.engine.members import Members
-from pdesim.engine.monitor import Monitor, relative_error
+from pdesim.engine.monitor import Monitor, accumulated_rounding, relative_error
 from pdesim.engine.observation import Observation, Record, ignore
 from pdesim.engine.observed_loop import CAPACITY
 from pdesim.engine.run_errors import constraint_error, divergence_error
@@ -67,7 +67,10 @@ class Simulation:
         batch = len(plans) if len(plans) > 1 else 0
         self.loop = get_or_compile(first, placement, use_xla(first), batch, tuning)
         before = [plan.resume_from for plan in plans]
-        monitor = Monitor.start(len(plans), len(first.equation.fields), float(first.times[0]))
+        monitor = Monitor.start(
+            len(plans), len(first.equation.fields), float(first.times[0]),
+            first.step.tolerance, self.loop.dtype.name,
+        )  # fmt: skip
         self._batch = Members(
             plans,
             Integrator(plans, self.loop),
@@ -269,9 +272,10 @@ class Simulation:
             return {}
         if self.plan.equation.iterated is not None or self.plan.equation.noise:
             return {}
-        errors = members.monitor.total(float(members.at.now[member]))[member]
-        peaks, state = members.monitor.peak[member], members.at.state_of(member)
-        return relative_error(errors, peaks, state, self.plans[member])
+        monitor, state = members.monitor, members.at.state_of(member)
+        errors = monitor.total(float(members.at.now[member]))[member]
+        rounding = accumulated_rounding(monitor.noise[member], int(members.steps[member]))
+        return relative_error(errors, monitor.peak[member], rounding, state, self.plans[member])
 
     def _upload(self) -> None:
         """Copy the initial states, or those of the checkpoints, to the device."""

@@ -32,6 +32,9 @@ from pdesim.operators.stops import Stops
 from pdesim.operators.time_parts import double_names
 from pdesim.steppers.base import AdaptiveStepper, Carry
 
+#: the seed of the signs of :attr:`TimeLoop.perturbed`
+SIGNS = (19, 23)
+
 
 class Loop(Protocol):
     """Interface of the step loops; the implementations differ in how they store states."""
@@ -312,3 +315,19 @@ class TimeLoop:
             return tf.sqrt(tf.reduce_mean(tf.square(difference), axis=self.context.grid_axes))
 
         return self.context.compiled(trace)
+
+    @cached_property
+    def perturbed(self) -> Any:
+        """``perturbed(state)``: the state with values that differ by one rounding error.
+
+        The signs of the differences are random, and the same in every call and for all members.
+        """
+        context, problem = self.context, self.problem
+        shape = (len(problem.equation.fields), *problem.grid.shape)
+
+        def trace(state: tf.Tensor) -> tf.Tensor:
+            draws = tf.random.stateless_uniform(shape, SIGNS, alg="philox")
+            epsilon = tf.constant(np.finfo(state.dtype.as_numpy_dtype).eps, state.dtype)
+            return state + tf.where(draws < 0.5, -epsilon, epsilon) * state
+
+        return context.compiled(trace)

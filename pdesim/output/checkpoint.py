@@ -33,9 +33,10 @@ from pdesim.settings import CONTINUING, INCIDENTAL
 from pdesim.steppers.targets import nearness
 
 #: increased when the layout of the file changes; files of all earlier versions can be read
-FORMAT_VERSION = 1
-#: names of the rows of ``Checkpoint.errors``: the arrays of the error monitor, in this order
-SAVED = ("error", "damped", "rate", "hidden", "damping", "peak", "spread")
+FORMAT_VERSION = 2
+#: names of the rows of ``Checkpoint.errors``: the arrays of the error monitor, in this order. The
+#: last one is missing in version 1.
+SAVED = ("error", "damped", "rate", "hidden", "damping", "peak", "spread", "noise")
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,8 @@ def read_checkpoint(path: Path) -> tuple[Checkpoint, str]:
     check_own_file(path)
     try:
         with open_hdf5(path) as file:
-            check_version(path, file.attrs["format_version"], FORMAT_VERSION)
+            version = file.attrs["format_version"]
+            check_version(path, version, FORMAT_VERSION)
             numbers, settings = file.attrs["numbers"], file.attrs["settings"]
             carried = int(file.attrs["carried"])
             if not 0 <= carried <= len(file):
@@ -162,11 +164,21 @@ def read_checkpoint(path: Path) -> tuple[Checkpoint, str]:
         carry = tuple(arrays[name] for name in names if name.startswith("carry_"))
         solid = arrays["solid"].astype(bool) if "solid" in arrays else None
         values |= {name: arrays[name] for name in _ARRAYS}
+        if version == 1:
+            values["errors"] = _with_unknown_rounding(values["errors"])
         checkpoint = Checkpoint(**values, carry=carry, solid=solid)
         _check(checkpoint)
     except UNREADABLE as error:
         raise OutputError(f"{path} is damaged ({reason(error)})") from None
     return checkpoint, str(settings)
+
+
+def _with_unknown_rounding(errors: np.ndarray) -> np.ndarray:
+    """Return the errors of a checkpoint of version 1 with the rounding error of a step, 0.
+
+    It is measured again during the run.
+    """
+    return np.concatenate([errors, np.zeros_like(errors[:1])])
 
 
 def _check(checkpoint: Checkpoint) -> None:

@@ -175,3 +175,16 @@ def test_an_extended_run_equals_one_long_run(words, placement, tmp_path):
     assert [f.time for f in frames] == pytest.approx([f.time for f in whole], rel=1e-12)
     for one, other in zip(frames, whole, strict=True):
         assert one.state.tobytes() == other.state.tobytes(), f"frame {one.index} differs"
+
+
+@pytest.mark.parametrize("stepper", ["dormand_prince", "rk4"])
+@pytest.mark.parametrize("after", [2, 4])
+def test_scales_of_errors_go_on(placement, tmp_path, stepper, after):
+    """Fields whose scale is a rounding error, or their size at the end of an interval."""
+    plan = make_plan(
+        "equation=custom",
+        "equation.rhs={u: '3*v - 3*w - 0.1*u', v: '-v*w', w: '-w*v', s: 'v - s'}",
+        "domain.dimensions=1", "grid=16", "initial.u='0*x'", "initial.v='1+x'", "initial.w='1+x'",
+        "initial.s='1e-12*x'", f"stepper={stepper}", "time.end=5", "output.frames=4",
+    )  # fmt: skip
+    assert_same_bits(plan, placement, tmp_path, after)
