@@ -60,6 +60,10 @@ def error_in_space(result: Mapping[str, Any] | None) -> str:
     return "about " + ", ".join(parts) + f", at t = {result['time']:g}"
 
 
+#: columns that a narrow table may lack, the least important one first
+OPTIONAL = ("RMS / range", "error RMS", "order (max)", "error max")
+
+
 def header() -> tuple[str, ...]:
     """Return the names of the columns of :func:`rows`."""
     return ("field", "order (RMS)", "order (max)", "error RMS", "error max",

@@ -25,6 +25,7 @@ from pdesim.sweeps.compute import compute, sort_prepared
 from pdesim.sweeps.ensemble import compute_ensemble
 from pdesim.sweeps.members import ALONE, Member, prepare_member, program_of
 from pdesim.sweeps.workers import compute_elsewhere
+from pdesim.tables import print_table
 
 #: number of members for which the resolution of the grid is checked before a sweep
 MAX_CHECKED = 8
@@ -182,7 +183,7 @@ def _report(outcomes: Sequence[Outcome], folder: Path, console: Console) -> None
         for one in bad:
             cause = one.error.problem if one.error else ""
             table.add_row(os.path.relpath(one.folder, folder), one.state, escape(cause))
-        console.print(table)
+        print_table(table, console)
     if left := sum(one.state in UNDONE for one in outcomes):
         line = f"{left} members remain: repeat the command with hydra.sweep.dir={folder}"
         console.print(f"{line} resume=auto", highlight=False, markup=False, soft_wrap=True)
