@@ -94,13 +94,15 @@ def _render_sweep(folder: Path, overrides: Sequence[str], as_film: bool, as_page
                 stored, fields = snapshots.config, snapshots.fields
             break
     animation = _settings(Animation, "animation", stored, overrides, fields)
+    own_fields = not any(word.startswith("animation.field=") for word in overrides)
     if as_page:
         print(_page(folder, animation))
         return 0
     if as_film:
-        print(film(folder, animation))
+        print(film(folder, animation, own_fields))
         return 0
-    for path in montage(folder, animation, _settings(Montage, "montage", stored, overrides)):
+    options = _settings(Montage, "montage", stored, overrides)
+    for path in montage(folder, animation, options, own_fields):
         print(path)
     return 0
 

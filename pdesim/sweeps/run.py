@@ -167,7 +167,7 @@ def _summaries(folder: Path, member: Member, outcomes: Sequence[Outcome], consol
             with console.status("the montage"):
                 montage(folder, effective_animation(settings), settings.montage)
     except PdesimError as error:
-        console.print(f"{error}", highlight=False, markup=False)
+        console.print(f"not drawn or written: {error}", highlight=False, markup=False)
 
 
 def _report(outcomes: Sequence[Outcome], folder: Path, console: Console) -> None:
