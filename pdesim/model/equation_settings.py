@@ -304,6 +304,9 @@ def _parameters(given: Mapping) -> tuple[dict[str, float], dict[str, str]]:
             if isinstance(value, Mapping):  # a section of a flat file, with an unknown name
                 found = similar_names(name, (*KEYS, *Settings.model_fields), 0.7)
                 hint = Names((), found).hint
+            if isinstance(value, list) and value:
+                several = ",".join(map(str, value))
+                hint = f"-m and equation.{name}={several} without brackets compute a sweep"
             raise ConfigError(f"equation.{name} is {value!r}", "a number or a formula", hint)
         elif not math.isfinite(value):
             raise ConfigError(f"equation.{name} is {value}", "a finite number")

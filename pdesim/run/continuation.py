@@ -18,6 +18,7 @@ from pdesim.model.grid import build_grid
 from pdesim.output import RunFolder, Snapshots, fingerprint, lock, read_checkpoint, recover
 from pdesim.output.checkpoint import Checkpoint
 from pdesim.output.run_folder import CHECKPOINT, SNAPSHOTS
+from pdesim.output.sweeps import is_sweep
 from pdesim.plan import Plan, build_plan
 from pdesim.render.quantity import check_picture
 from pdesim.run.stored_initial import with_moved_initial
@@ -73,7 +74,7 @@ def continue_run(
         _check_for_start(requested)
     path, notes = RunFolder(folder).snapshots, []
     if not path.is_file():
-        raise OutputError(f"{folder} contains no run (no {SNAPSHOTS})", "the folder of a run")
+        raise _no_run(folder)
     check_folder(folder)
     if lock.is_held(folder):
         raise OutputError(f"another process is writing to {folder} now", hint="wait until it ends")
@@ -119,6 +120,19 @@ def continue_run(
         check_picture(settings.animation, names, axes, settings.output.fields)
         notes += _without_effect(requested, folder) if explicit else []
     return Continuation(plan, text, tuple(notes))
+
+
+def _no_run(folder: Path) -> OutputError:
+    """Return the error for a folder without a snapshot file, which may be that of a sweep."""
+    problem, expected = f"{folder} contains no run (no {SNAPSHOTS})", "the folder of a run"
+    if not is_sweep(folder):
+        return OutputError(problem, expected)
+    return OutputError(
+        f"{folder} is the folder of a sweep",
+        f"{expected}, such as {folder / '0'}",
+        f"repeat the command of the sweep with hydra.sweep.dir={folder} resume=auto: members that "
+        "are finished are kept, others are resumed",
+    )
 
 
 def _check_for_start(requested: Mapping[str, Any]) -> None:

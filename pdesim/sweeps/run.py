@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from rich.table import Table
 
 from pdesim.errors import PdesimError
 from pdesim.files import make_folder
-from pdesim.output import write_sweep_csv
+from pdesim.output import RunFolder, write_sweep_csv
 from pdesim.output.lock import hold, is_held, wait_until_free
 from pdesim.render import montage
 from pdesim.render.background import effective_animation
@@ -31,6 +32,8 @@ from pdesim.tables import print_table
 MAX_CHECKED = 8
 #: seconds in which a worker notices that its sweep has ended, and writes its checkpoints
 WORKERS_STOP_SECONDS = 60.0
+#: exit code of errors that are found before a run
+MISTAKE = 2
 #: states of members after a request to stop
 UNDONE = ("interrupted", "not started")
 
@@ -54,8 +57,15 @@ def run_sweep(
 
     Raises:
         OutputError: if another process is computing a sweep in this folder.
+        PdesimError: the error of the first member, if no member can be planned. A folder that was
+            created for this sweep is then deleted.
     """
+    existed = folder.exists()
     outcomes = compute_sweep(jobs, folder, compose, console)
+    if _is_unplanned(outcomes) and outcomes[0].error:
+        if not existed:  # it contains the settings of the members, and nothing that was computed
+            shutil.rmtree(folder, ignore_errors=True)
+        raise outcomes[0].error
     return max((one.error.exit_code for one in outcomes if one.error), default=0)
 
 
@@ -88,8 +98,17 @@ def _run_held(
         outcomes += _compute(waiting, folder, compose.config_dir, console)
         _summaries(folder, waiting[0], outcomes, console)
     outcomes.sort(key=lambda one: one.number)
-    _report(outcomes, folder, console)
+    if not _is_unplanned(outcomes):
+        _report(outcomes, folder, console)
     return outcomes
+
+
+def _is_unplanned(outcomes: Sequence[Outcome]) -> bool:
+    """Return whether no member could be planned, all for the same reason."""
+    problems = {one.error.problem for one in outcomes if one.error and one.state == "failed"}
+    failed = all(one.error and one.error.exit_code == MISTAKE for one in outcomes)
+    frames = any(RunFolder(one.folder).contains_run for one in outcomes)
+    return failed and len(problems) == 1 and not frames
 
 
 def _is_ensemble(overrides: Sequence[str], compose: Composer) -> bool:
