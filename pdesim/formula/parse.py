@@ -364,7 +364,7 @@ class Parser:
         if word := other_function(name, self.scope.callables()):
             known = replace(known, similar=(word,))
         elif known.similar and len(name) <= SHORT_NAME:
-            cutoff = similar_names(name, known.known, 0.75)
+            cutoff = similar_names(name, known.known, 0.8)
             known = replace(known, similar=cutoff)
         raise self.fail(
             node, f"unknown function {name!r}", known, "pdesim list functions shows all"

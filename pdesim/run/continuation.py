@@ -91,9 +91,8 @@ def continue_run(
     check_shape(settings, shape, path)
     status = RunFolder(folder).read_status_or_empty()
     if "stopped" in status:
-        reason = (
-            f"the run stopped at t = {status.get('stopped_at', times[-1]):g} ({status['stopped']})"
-        )
+        at = status.get("stopped_at", times[-1] if len(times) else settings.time.start)
+        reason = f"the run stopped at t = {at:g} ({status['stopped']})"
         conditions = ("steady", "when", "frames")
         set_ones = [name for name in conditions if getattr(settings.stop, name) is not None]
         removed = "".join(f" stop.{condition}=null" for condition in set_ones)

@@ -58,12 +58,12 @@ def run_sweep(
     Raises:
         OutputError: if another process is computing a sweep in this folder.
         PdesimError: the error of the first member, if no member can be planned. A folder that was
-            created for this sweep is then deleted.
+            empty or missing before is then deleted.
     """
-    existed = folder.exists()
+    empty = not folder.exists() or not any(folder.iterdir())
     outcomes = compute_sweep(jobs, folder, compose, console)
     if _is_unplanned(outcomes) and outcomes[0].error:
-        if not existed:  # it contains the settings of the members, and nothing that was computed
+        if empty:  # it contains the settings of the members, and nothing that was computed
             shutil.rmtree(folder, ignore_errors=True)
         raise outcomes[0].error
     return max((one.error.exit_code for one in outcomes if one.error), default=0)
