@@ -45,6 +45,7 @@ def make_run(
     mask: np.ndarray | None = None,
     interval: float = 0.5,
     status: dict | None = None,
+    shown: str | None = None,
 ) -> Path:
     """A run's folder; field number k holds ``values * (k + 1)``. Returns the snapshot file."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -58,6 +59,8 @@ def make_run(
         "boundary": {"default": "periodic"} if boundary is None else boundary,
         "operators": {"name": "stencil", "order": 2},
     }
+    if shown is not None:
+        config["animation"] = {"field": shown}
     if kinds is None:
         kinds = {f"{field}.{axis}": ["periodic", "periodic"] for field in fields for axis in axes}
     path = folder / "snapshots.h5"

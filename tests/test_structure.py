@@ -15,6 +15,7 @@ PACKAGE = Path(pdesim.__file__).parent
 #: a module may import from rooms further up this list, and from its own room
 FLOORS = (
     "errors",
+    "tables",
     "formula",
     "constants",
     "keys",

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from pdesim.analysis.result import Analysis, State, Thresholds, Wave
 from pdesim.formula.language import AXES
+from pdesim.tables import print_table
 
 #: columns of a text that is not printed to a terminal
 WIDTH = 120
@@ -35,7 +36,7 @@ def print_analysis(analysis: Analysis, console: Console) -> None:
         if isinstance(part, str):
             console.print(part, markup=False, soft_wrap=True)
         else:
-            console.print(part)
+            print_table(part, console, elsewhere="--json")
 
 
 def _parts(analysis: Analysis) -> Iterator[str | Table]:

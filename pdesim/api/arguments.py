@@ -14,11 +14,12 @@ from pydantic import BaseModel
 from pdesim.config.compose import Composed
 from pdesim.config.folders import choices
 from pdesim.config.override_text import override_text
-from pdesim.errors import ConfigError, nearest
+from pdesim.errors import ConfigError
 from pdesim.files import as_path
 from pdesim.model.equation_settings import given_fields, given_formulas
 from pdesim.model.scalars import given_scalars
 from pdesim.settings import Settings
+from pdesim.settings.other_names import suggest_settings
 
 #: ``callback(time, fields)``: called with every frame; if it returns False, the run stops
 Callback = Callable[[float, dict[str, np.ndarray]], Any]
@@ -59,12 +60,24 @@ def as_overrides(
         if name not in Settings.model_fields:
             raise ConfigError(
                 f"the argument {name}={_brief(value)} is not a setting",
-                nearest(name, Settings.model_fields),
+                suggest_settings(name, Settings, Settings.model_fields),
+                _keyword_hint(name, value),
             )
         if not isinstance(value, Mapping):
             overrides = [word for word in overrides if not _is_about(word, name)]
         overrides += _section(name, value)
     return overrides
+
+
+def _keyword_hint(name: str, value: Any) -> str:
+    """Return the keyword for a setting that lies in a section: ``time={"end": 1}``."""
+    similar = suggest_settings(name, Settings, Settings.model_fields).similar
+    parts = similar[0].split(".") if similar else []
+    if parts == ["hydra", "run", "dir"]:
+        return f"folder={_brief(value)}"
+    if len(parts) == 2:
+        return f"{parts[0]}={{{parts[1]!r}: {_brief(value)}}}"
+    return "" if parts else f"equation={{{name!r}: {_brief(value)}}}, if {name} is a parameter"
 
 
 def _is_about(word: str, name: str) -> bool:

@@ -267,9 +267,14 @@ def open_snapshots(path: str | Path) -> Snapshots:
         The frames and coordinates. Use the result as a context manager, or close it after use.
 
     Raises:
-        OutputError: if the file does not exist or cannot be read.
+        OutputError: if the file does not exist, cannot be read, or has no frames.
     """
     snapshots = Snapshots(path)
+    try:
+        snapshots.check_frames()
+    except OutputError:
+        snapshots.close()
+        raise
     if snapshots.recovery_hint:
         warnings.warn(snapshots.recovery_hint, stacklevel=2)
     return snapshots

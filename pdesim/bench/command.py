@@ -89,17 +89,14 @@ def run_bench(overrides: Sequence[str], options: Options) -> int:
 
 
 def _show(rows: Sequence[Row], about: Mapping[str, object], no_numpy: str) -> None:
-    from rich.console import Console
-
     from pdesim.bench import report
+    from pdesim.tables import print_table, result_console
 
-    console = Console(highlight=False, soft_wrap=True)
-    if not console.is_terminal:
-        console = Console(width=140, highlight=False)
-    console.print(_title(about), markup=False)
-    console.print(report.rich_table(rows))
+    console = result_console(140)
+    console.print(_title(about), markup=False, soft_wrap=True)
+    print_table(report.rich_table(rows), console, report.OPTIONAL, "--json")
     if no_numpy:
-        console.print(f"no row for NumPy: {no_numpy}", markup=False)
+        console.print(f"no row for NumPy: {no_numpy}", markup=False, soft_wrap=True)
     copies = {row.device: row.copy for row in rows if row.copy}
     for device, copy in copies.items():
         console.print(f"{device}: copy bandwidth {copy / 1e9:.3g} GB/s, reads plus writes")

@@ -14,6 +14,8 @@ HEADER = (
     "grid", "device", "million cell updates/s", "min-max", "steps/s", "GB/s", "of copy",
     "compile s", "state MB", "peak MB", "vs NumPy",
 )  # fmt: skip
+#: columns that a narrow table may lack, the least important one first
+OPTIONAL = ("of copy", "peak MB", "state MB", "GB/s", "compile s", "min-max", "vs NumPy")
 
 
 def ratio_to_numpy(row: Row, rows: Sequence[Row]) -> float | None:

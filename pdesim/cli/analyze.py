@@ -46,12 +46,10 @@ def run(arguments: Sequence[str]) -> int:
 
         print(json.dumps(found.as_dict(), indent=1, allow_nan=False))
     else:
-        from rich.console import Console
-
         from pdesim.analysis.report import WIDTH, print_analysis
+        from pdesim.tables import result_console
 
-        out = Console(highlight=False)
-        print_analysis(found, out if out.is_terminal else Console(highlight=False, width=WIDTH))
+        print_analysis(found, result_console(WIDTH))
     if options.plot is not None:
         from pathlib import Path
 

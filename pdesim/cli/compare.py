@@ -27,10 +27,10 @@ def parser() -> Parser:
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command and return the exit code, which does not depend on the differences."""
-    from rich.console import Console
 
     from pdesim.comparison import compare
     from pdesim.comparison.report import as_json, print_comparison
+    from pdesim.tables import result_console
 
     command = parser()
     options = command.read(arguments)
@@ -41,6 +41,5 @@ def run(arguments: Sequence[str]) -> int:
     if options.json:
         print(json.dumps(as_json(found), indent=1, allow_nan=False))
         return 0
-    console = Console(highlight=False)
-    print_comparison(found, console if console.is_terminal else Console(highlight=False, width=120))
+    print_comparison(found, result_console())
     return 0

@@ -56,14 +56,13 @@ def show(result: FitResult | TrainingResult, as_json: bool = False) -> None:
 
         print(json.dumps(result.as_dict(), indent=1, allow_nan=False))
         return
-    from rich.console import Console
 
     from pdesim.fitting.report import print_result
     from pdesim.fitting.train import TrainingResult
+    from pdesim.tables import result_console
 
     if isinstance(result, TrainingResult):
         print(f"{result}\n{result.folder}: fit.yaml, fit.png\n{result.command}")
         return
-    out = Console(highlight=False)
-    print_result(result, out if out.is_terminal else Console(highlight=False, width=120))
+    print_result(result, result_console())
     print(f"{result.folder}: fit.yaml, fit.png\n{result.command}")

@@ -84,6 +84,29 @@ def check_options(flags: Sequence[str]) -> None:
         raise ConfigError("--resolve needs --cfg", "--cfg job --resolve")
 
 
+def check_folder_setting(overrides: Sequence[str], multirun: bool) -> None:
+    """Check that the folder is given by the setting of a run, or of a sweep, as it applies.
+
+    Args:
+        overrides: the settings of the command line.
+        multirun: whether a sweep is started.
+
+    Raises:
+        ConfigError: for the setting that would have no effect.
+    """
+    wrong, right = "hydra.sweep.dir", "hydra.run.dir"
+    if multirun:
+        wrong, right = right, wrong
+    for text in overrides:
+        key, _, folder = text.lstrip("+").partition("=")
+        if key == wrong:
+            raise ConfigError(
+                f"{wrong} has no effect on a {'sweep' if multirun else 'single run'}",
+                f"{right}={folder or 'DIR'}",
+                "" if multirun else "-m starts a sweep",
+            )
+
+
 def sort_words(arguments: list[str]) -> tuple[list[str], list[str], str | None]:
     """Return the options, the overrides, and the value of ``--config-dir`` among the arguments.
 

@@ -166,6 +166,7 @@ def _equations(config_dir: str | None, folders: Sequence[Path]) -> Iterator[Sect
 def _equation(name: str, config_dir: str | None, details: bool = False) -> list[str]:
     """Return the description of an equation: formulas, parameters and defaults."""
     from pdesim.config.library import entry
+    from pdesim.config.template import run_command
 
     found = entry(name, config_dir)
     if not found.formulas:
@@ -183,7 +184,7 @@ def _equation(name: str, config_dir: str | None, details: bool = False) -> list[
         lines += [f"    topic: {found.topic}"] if found.topic else []
         lines += [f"    reference: {found.reference}"] if found.reference else []
         lines += [f"    {line}" for line in found.measured.lines()] if found.measured else []
-        lines += [f"    run it: pdesim equation={name}"]
+        lines += [f"    run it: {run_command(name, config_dir)}"]
     return lines
 
 

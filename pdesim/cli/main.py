@@ -16,7 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pdesim.cli.crash_report import EXIT_CODE, report, reported_in
-from pdesim.cli.hydra_options import PASSED_ON, TRUST, check_options, sort_words
+from pdesim.cli.hydra_options import (
+    PASSED_ON,
+    TRUST,
+    check_folder_setting,
+    check_options,
+    sort_words,
+)
 from pdesim.cli.streams import close_streams, keep_streams_usable
 from pdesim.cli.words import check_split, check_words, unknown_command
 from pdesim.errors import ConfigError, PdesimError, is_out_of_memory, out_of_memory
@@ -152,7 +158,7 @@ def _dispatch(arguments: list[str]) -> int:
 
     check_words(arguments, tuple(Settings.model_fields))
     if "=" not in command and not command.startswith(("-", "~")):
-        raise unknown_command(command, COMMANDS)
+        raise unknown_command(command, COMMANDS, arguments[1:])
     return _hydra(arguments)
 
 
@@ -183,7 +189,9 @@ def _hydra(arguments: list[str]) -> int:
         raise ConfigError(
             f"{' '.join(arguments)} is given without settings", "settings such as equation=heat"
         )
-    if "-m" not in flags and "--multirun" not in flags:
+    multirun = "-m" in flags or "--multirun" in flags
+    check_folder_setting(overrides, multirun)
+    if not multirun:
         return _run(overrides, config_dir, trusted)
     if not any(o.startswith(("hydra/launcher=", "hydra/sweeper=")) for o in overrides):
         return _sweep(overrides, config_dir, trusted)
@@ -272,7 +280,7 @@ def _sweep(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> i
     from pdesim.config.compose import compose_settings, is_given
     from pdesim.files import check_sweep_folder, new_folder
     from pdesim.sweeps.compose import Composer
-    from pdesim.sweeps.notes import settings_without_effect
+    from pdesim.sweeps.notes import repeated_members, settings_without_effect
     from pdesim.sweeps.overrides import first_values, members
     from pdesim.sweeps.run import run_sweep
 
@@ -285,9 +293,8 @@ def _sweep(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> i
     jobs, compose = members(overrides, config_dir), Composer(config_dir, trusted)
     if composed.settings.sweep.name == "grid":
         _check_sweep(jobs, compose)
-    for note in settings_without_effect(composed, overrides, jobs):
+    for note in (*settings_without_effect(composed, overrides, jobs), *repeated_members(jobs)):
         print(f"pdesim: {note}", file=sys.stderr)
-    _note_repeated(jobs)
     folder = composed.sweep_folder
     _check_folder(folder, overwrite=True, setting="hydra.sweep.dir")
     check_sweep_folder(folder)
@@ -298,17 +305,6 @@ def _sweep(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> i
         code = run_sweep(jobs, folder, compose, Console(stderr=True))
     print(_shown(folder.absolute()))
     return code
-
-
-def _note_repeated(jobs: Sequence[Sequence[str]]) -> None:
-    """Print how many members of a sweep have the same settings as an earlier member."""
-    repeated = len(jobs) - len({tuple(job) for job in jobs})
-    if repeated:
-        print(
-            f"pdesim: {repeated} of the {len(jobs)} members of this sweep repeat another member: "
-            f"there are only {len(jobs) - repeated} different combinations of values",
-            file=sys.stderr,
-        )
 
 
 def _check_sweep(jobs: Sequence[Sequence[str]], compose: Composer) -> None:

@@ -115,14 +115,15 @@ def _render_sweep(folder: Path, overrides: Sequence[str], as_film: bool, as_page
                 stored, fields = snapshots.config, snapshots.fields
             break
     animation = _settings(Animation, "animation", stored, overrides, fields)
+    own_fields = not any(word.startswith("animation.field=") for word in overrides)
     options = None
     if as_page:
         drawn: Sequence[Path] = (_page(folder, animation),)
     elif as_film:
-        drawn = (film(folder, animation),)
+        drawn = (film(folder, animation, own_fields),)
     else:
         options = _settings(Montage, "montage", stored, overrides)
-        drawn = montage(folder, animation, options)
+        drawn = montage(folder, animation, options, own_fields)
     _note(drawn, animation, stored, options)
     for path in drawn:
         print(path)

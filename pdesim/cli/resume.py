@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pdesim.cli.arguments import Parser, path_and_settings
+from pdesim.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -43,6 +44,15 @@ def run(arguments: Sequence[str]) -> int:
 
         show(resume_fit(folder, overrides, Console(stderr=True, highlight=False)))
         return 0
+    for word in overrides:
+        key, _, value = word.lstrip("+").partition("=")
+        if key.partition(".")[0] == "hydra":
+            raise ConfigError(
+                f"{word} has no effect: a run is resumed in its own folder, {folder}",
+                "only time.end, time.wall_limit, output.checkpoint, device, label and animation",
+                f"pdesim branch {folder} --folder {value or 'DIR'}   starts a new run from its "
+                "last frame",
+            )
     rest = continue_run(folder, nested_values(overrides), explicit=True)
     return carry_on(rest, folder, Console(stderr=True))
 

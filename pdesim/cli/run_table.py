@@ -8,14 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from rich import box
-from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
 from pdesim.errors import OutputError, clip, printable
 from pdesim.output.convergence import (
+    OPTIONAL,
     error_in_space,
     header,
     read_convergence,
@@ -33,9 +32,12 @@ from pdesim.output.sweeps import (
     setting_text,
     short_names,
 )
+from pdesim.tables import print_table, result_console
 
 #: largest number of characters that are shown of a text, and of a text in a cell of a table
 LONGEST, LONGEST_CELL = 10_000, 200
+#: number of settings of a sweep that are more important than the results in its table
+FEW_SETTINGS = 4
 _COLOURS = {
     "finished": "green",
     "running": "yellow",
@@ -67,15 +69,18 @@ def show_info(path: str, as_json: bool) -> None:
         if as_json:
             _print_json(run.as_json())
         else:
-            console = _console()
-            for part in _run(run):
-                console.print(part)
+            console = result_console()
+            facts, fields, when = _run(run)
+            console.print(facts)
+            print_table(fields, console, elsewhere="--json")
+            console.print(when)
         return
     found = [_try(member) for member in members]
     if as_json:
         _print_json([_as_json(one) for one in found])
     else:
-        _console().print(_sweep(folder, members, found))
+        table, optional = _sweep(folder, members, found)
+        print_table(table, result_console(), optional, "--json")
 
 
 def _print_json(values: object) -> None:
@@ -91,22 +96,17 @@ def _cell(text: str) -> Text:
     return _text(text, most=LONGEST_CELL)
 
 
-def _console() -> Console:
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=120)
-
-
 def _show_convergence(found: Mapping, as_json: bool) -> None:
     """Print the result of ``pdesim converge`` in a folder without a run."""
     if as_json:
         _print_json(found)
         return
-    console = _console()
-    console.print(_text(title(found)))
-    table = Table(*header(), box=box.SIMPLE_HEAD, pad_edge=False)
+    console = result_console()
+    console.print(_text(title(found)), soft_wrap=True)
+    table = Table(*header())
     for row in rows(found):
         table.add_row(*map(_cell, row))
-    console.print(table)
+    print_table(table, console, OPTIONAL, "--json")
 
 
 def _try(member: Member) -> Summary | Member:
@@ -124,7 +124,7 @@ def _as_json(found: Summary | Member) -> dict:
     return {"path": str(path), "state": found.state, "error": found.error}
 
 
-def _run(run: Summary) -> list[Table | Text]:
+def _run(run: Summary) -> tuple[Table, Table, Text]:
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim", justify="right", no_wrap=True)
     facts.add_column(overflow="fold")
@@ -134,11 +134,11 @@ def _run(run: Summary) -> list[Table | Text]:
     when = f"in the last frame, t = {run.last_time:g}"
     if run.frames > 1:
         when += f"; drift since t = {run.first_time:g}"
-    return [facts, _fields(run), _text(when, style="dim")]
+    return facts, _fields(run), _text(when, style="dim")
 
 
 def _fields(run: Summary) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table()
     drifts = run.frames > 1
     for heading in ("field", "min", "max", "mean", *(["drift of the mean"] * drifts)):
         table.add_column(heading, justify="left" if heading == "field" else "right")
@@ -320,14 +320,18 @@ def _number(value: float, signed: bool = False) -> str:
     return f"{value:+.4g}" if signed else f"{value:.6g}"
 
 
-def _sweep(folder: Path, members: Sequence[Member], found: Sequence[Summary | Member]) -> Table:
+def _sweep(
+    folder: Path, members: Sequence[Member], found: Sequence[Summary | Member]
+) -> tuple[Table, list[str]]:
+    """Return the table of a sweep, and its columns that may be left out, the first ones first."""
     runs = [one for one in found if isinstance(one, Summary)]
     varying = short_names(differing_settings(members))
     names = dict.fromkeys(run.equation for run in runs)
     title = _cell(f"{folder}: {len(found)} runs of {_join(names)}")
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
+    table = Table(title=title)
     fields = list(dict.fromkeys(name for run in runs for name in run.fields))
-    headings = [*varying.values(), "grid", "frames", "t", *(f"mean {f}" for f in fields), "steps/s"]
+    means = [f"mean {field}" for field in fields]
+    headings = [*varying.values(), "grid", "frames", "t", *means, "steps/s"]
     table.add_column("run")
     table.add_column("state")
     for heading in headings:
@@ -337,7 +341,13 @@ def _sweep(folder: Path, members: Sequence[Member], found: Sequence[Summary | Me
         state = _text(one.state, style=_COLOURS.get(one.state, "yellow"))
         cells = _row(one, fields) if isinstance(one, Summary) else []
         table.add_row(_cell(member.name), state, *settings, *cells)
-    return table
+    # unlike runs differ in many settings, most of which follow from the equation
+    first = [name for name in varying.values() if name == "equation"]
+    others = [name for name in varying.values() if name not in first]
+    few = len(others) <= FEW_SETTINGS
+    order = [*first, *others, "t", *means, "grid", "frames", "steps/s"]
+    order = order if few else [*first, "grid", "t", "frames", *means, *others, "steps/s"]
+    return table, order[::-1]
 
 
 def _row(run: Summary, fields: Sequence[str]) -> list[Text]:

@@ -7,6 +7,7 @@ words. The errors show the whole setting with the quotes that it needs.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 
 from pdesim.cli.hydra_options import WITH_VALUE
@@ -106,12 +107,32 @@ def check_words(arguments: Sequence[str], settings: Sequence[str]) -> None:
             )
 
 
-def unknown_command(command: str, commands: Sequence[str]) -> ConfigError:
-    """Return the error for a first word that is neither a command nor a setting."""
+#: first words with which other programs start a computation
+_STARTS = ("run", "start", "simulate", "solve", "compute", "sim", "exec", "execute")
+
+
+def unknown_command(command: str, commands: Sequence[str], words: Sequence[str]) -> ConfigError:
+    """Return the error for a first word that is neither a command nor a setting.
+
+    Args:
+        command: the first word.
+        commands: all commands.
+        words: the words after it.
+    """
     from pdesim.config.folders import choices, other_configs
 
-    hint = "pdesim --help shows examples"
-    if command in (*choices("equation"), *other_configs()):
-        hint = f"pdesim equation={command} computes this equation"
-        return ConfigError(f"unknown command {command!r}", "a command or settings", hint)
-    return ConfigError(f"unknown command {command!r}", nearest(command, commands), hint)
+    known = {name.casefold(): name for name in (*choices("equation"), *other_configs())}
+    rest, hint = list(words), "pdesim --help shows examples"
+    names = [name for name in map(str.casefold, (command, *rest[:1])) if name in known]
+    if command.casefold() in _STARTS and rest and (names or "=" in rest[0] or rest[0][0] == "-"):
+        rest = [f"equation={known[names[0]]}", *rest[1:]] if names else rest
+    elif command.casefold() in known:
+        rest = [f"equation={known[command.casefold()]}", *rest]
+    else:
+        return ConfigError(f"unknown command {command!r}", nearest(command, commands), hint)
+    line = " ".join(map(shlex.quote, rest))
+    return ConfigError(
+        f"unknown command {command!r}",
+        "a command, or settings alone to compute an equation",
+        f"pdesim {line}",
+    )

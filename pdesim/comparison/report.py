@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from pdesim.comparison.compute import Comparison, Difference
 from pdesim.errors import clip, printable
+from pdesim.tables import print_table
 
 #: largest number of rows of a field in a table, and of times in a line
 MOST_ROWS, MOST_TIMES = 12, 8
@@ -53,7 +53,7 @@ def print_comparison(found: Comparison, console: Console) -> None:
     """Print a comparison: the notes on fields, times and grids, and a table."""
     for line in notes(found):
         console.print(Text(printable(line)), soft_wrap=True)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table()
     for heading in ("field", "t", "relative L2", "L2 / sqrt(volume)", "L-infinity"):
         table.add_column(heading, justify="left" if heading == "field" else "right")
     for name, frames in found.fields.items():
@@ -61,7 +61,7 @@ def print_comparison(found: Comparison, console: Console) -> None:
         for number, one in enumerate(_shown(frames)):
             table.add_row("" if number else label, *_cells(one))
         table.add_section()
-    console.print(table)
+    print_table(table, console, ("L2 / sqrt(volume)",), "--json")
     hidden = sum(len(frames) - len(_shown(frames)) for frames in found.fields.values())
     if hidden:
         console.print(f"{hidden} more rows: --json shows all", style="dim")

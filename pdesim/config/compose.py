@@ -47,6 +47,9 @@ VERSION_BASE = {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") e
 #: settings that are texts, which need no quotes
 _TEXTS = ("animation.title", "animation.time_format")
 
+#: the end of the name of a file, which its choice on the command line lacks
+_SUFFIXES = (".yaml",)
+
 #: held while a thread uses Hydra
 _COMPOSING = threading.RLock()
 
@@ -61,6 +64,10 @@ def open_override(override: str) -> str:
     overrides are unchanged.
     """
     key, _, value = override.partition("=")
+    if key in groups() and value.endswith(_SUFFIXES):
+        names = [part.strip().removesuffix(".yaml") for part in value.split(",")]
+        value = ",".join(names)
+        override = f"{key}={value}"
     if key == "data" and not value.lstrip().startswith("{"):
         key, override = "data.file", f"data.file={value}"
     if key == "animation.field" and "(" in value and not value.startswith(("'", '"')):
@@ -225,7 +232,7 @@ def _check_parameters_known(
         if name not in defined:
             raise ConfigError(
                 f"equation.{name} is unknown: no formula of this equation uses it",
-                nearest(name, [key for key in defined if key not in KEYS]),
+                nearest(name, [k for k in defined if k not in (*KEYS, *Settings.model_fields)]),
             )
 
 

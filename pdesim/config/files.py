@@ -19,6 +19,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
 from omegaconf import OmegaConf
 
+from pdesim.config.flat import GLOBAL, complete_form
 from pdesim.config.folders import config_folder
 from pdesim.config.trust import GUARDED
 from pdesim.errors import ConfigError, OutputError
@@ -83,6 +84,10 @@ class FileConfigSource(file_config_source.FileConfigSource):
         except RecursionError:
             raise ConfigError(f"{shown} is nested too deeply to read") from None
         _check(config, shown, text)
+        group, package = config_path.rpartition("/")[0], header.get("package")
+        values: Any = OmegaConf.to_container(config, resolve=False)
+        if complete := complete_form(group, values, package):
+            config, header["package"] = OmegaConf.create(dict(complete)), GLOBAL
         address = f"{self.scheme()}://{self.path}"
         return ConfigResult(config=config, path=address, provider=self.provider, header=header)
 

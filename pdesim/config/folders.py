@@ -45,6 +45,17 @@ def choices(group: str, folders: Sequence[Path] = ()) -> list[str]:
     return sorted(found)
 
 
+def find_file(group: str, name: str, folders: Sequence[Path] = ()) -> Path | None:
+    """Return the file of a config of a group, as :func:`choices` names it; None if there is none.
+
+    Folders with the user's configs take precedence over the shipped ones.
+    """
+    if name not in choices(group, folders):
+        return None
+    paths = [folder / group / f"{name}.yaml" for folder in (*folders, config_folder())]
+    return next(path for path in paths if path.is_file())
+
+
 def hint_of_file(group: str, name: str, folders: Sequence[Path] = ()) -> str:
     """Return a hint for a config that is not found, but whose file exists near the current folder.
 

@@ -6,7 +6,7 @@ import contextlib
 import re
 import shlex
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,14 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
-from pdesim.config.folders import choices, groups, hint_of_file
+from pdesim.config.folders import choices, find_file, groups, hint_of_file
 from pdesim.config.quoting import NOTE, quoted_setting, unclosed_error
-from pdesim.errors import MOST_NAMES, ConfigError, PdesimError, nearest
+from pdesim.errors import MOST_NAMES, ConfigError, OutputError, PdesimError, nearest
+from pdesim.files import load_yaml
+from pdesim.model.equation_settings import KEYS
+from pdesim.model.side_names import condition_hint
 from pdesim.settings import Settings, lies_in
+from pdesim.settings.other_names import meant_setting, suggest_settings
 
 
 @contextlib.contextmanager
@@ -79,17 +83,20 @@ def _explain(error: Exception, overrides: Sequence[str], folders: Sequence[Path]
         return _unknown_choice(found.group(1), folders)
     reason = f"{message} {error.__cause__ or ''}"
     if found := re.search(r"Key '[^']+' is not in struct\s+full_key: (\S+)", reason):
-        return _unknown_key(found.group(1), overrides)
+        return _unknown_key(found.group(1), overrides, folders)
     if found := re.search(r"Could not override '([^']*)'", message):
-        return _unknown_key(found.group(1), overrides)
+        return _unknown_key(found.group(1), overrides, folders)
     if "nterpolation" in first or "resolver" in first:
         return _interpolation(message)
     if (found := re.search(r"You must specify '([\w/]+)'", message)) or "Missing" in first:
         return ConfigError(first)
     if "config group" in message.lower() and (group := _group_in(message, overrides)):
         given = next((o for o in overrides if o.startswith(f"{group}=")), group)
+        value = given.partition("=")[2]
+        hint = condition_hint(group, value) if group == "boundary" else ""
+        hint = f"{meant_setting(group)}={value}" if meant_setting(group) and value else hint
         return ConfigError(
-            f"{given} does not choose a config", nearest("", choices(group, folders))
+            f"{given} does not choose a config", nearest("", choices(group, folders)), hint
         )
     wrong = next((text for text in overrides if not _is_override(text)), None)
     settings = [override.removeprefix("++") for override in overrides]
@@ -129,6 +136,10 @@ def _unknown_choice(path: str, folders: Sequence[Path]) -> ConfigError:
         inside = choices(f"{group}/{parent}", folders)
         names = [f"{parent}/{choice}" for choice in inside] or names
     hint = hint_of_file(group, name, folders)
+    if not hint and group == "output":
+        hint = f"hydra.run.dir={name} chooses the folder of a run, hydra.sweep.dir that of a sweep"
+    if not hint and group == "boundary":
+        hint = condition_hint(group, name)
     if not hint and len(names) > MOST_NAMES:
         hint = f"pdesim list {group} shows all"
     return ConfigError(f"{group}={name} is unknown", nearest(name, names), hint)
@@ -182,7 +193,7 @@ def _grammar(first: str, key: str, equals: str, value: str) -> ConfigError:
     )
 
 
-def _unknown_key(key: str, overrides: Sequence[str]) -> ConfigError:
+def _unknown_key(key: str, overrides: Sequence[str], folders: Sequence[Path]) -> ConfigError:
     group, *rest = key.split(".")
     removed = [text[1:].partition("=")[0] for text in overrides if text.startswith("~")]
     for text in overrides:
@@ -195,7 +206,7 @@ def _unknown_key(key: str, overrides: Sequence[str]) -> ConfigError:
                 )
     known = _known_keys(key.split(".")[:-1])
     if not rest or rest[-1] not in known:
-        return _unknown_setting(key, known)
+        return _unknown_setting(key, known, overrides, folders)
     # the setting exists only in other configs of this group
     chosen = next((o for o in reversed(overrides) if o.startswith(f"{group}=")), group)
     reason = ": spectral operators have no order" if key == "operators.order" else ""
@@ -204,17 +215,34 @@ def _unknown_key(key: str, overrides: Sequence[str]) -> ConfigError:
     )
 
 
-def _unknown_setting(key: str, known: Sequence[str]) -> ConfigError:
+def _own_parameters(name: str, overrides: Sequence[str], folders: Sequence[Path]) -> list[str]:
+    """Return the parameters with a name in the file of the equation, in upper or lower case."""
+    chosen = [text.partition("=")[2] for text in overrides if text.startswith("equation=")]
+    path = find_file("equation", chosen[-1], folders) if chosen else None
+    if path is None:
+        return []
+    try:
+        values = load_yaml(path.read_text("utf-8"))
+    except (OSError, ValueError, OutputError):
+        return []
+    values = values if isinstance(values, Mapping) else {}
+    values = values["equation"] if isinstance(values.get("equation"), Mapping) else values
+    parameters = [str(key) for key in values if key not in (*KEYS, *Settings.model_fields)]
+    exact = [one for one in parameters if one == name]
+    return exact or [one for one in parameters if one.casefold() == name.casefold()]
+
+
+def _unknown_setting(
+    key: str, known: Sequence[str], overrides: Sequence[str], folders: Sequence[Path]
+) -> ConfigError:
     """Return the error for an unknown setting; it suggests settings of the same name elsewhere."""
     last = key.split(".")[-1]
-    names = nearest(last, known)
-    sections = [""] + [name for name in Settings.model_fields if _known_keys([name])]
-    full = [f"{s}.{n}".lstrip(".") for s in sections for n in _known_keys([s] if s else [])]
-    elsewhere = [one for one in full if one.split(".")[-1].casefold() == last.casefold()]
-    if elsewhere and last.casefold() not in map(str.casefold, known):
-        names = replace(names, similar=tuple(elsewhere))
-    hint = ""
-    if not names.similar and key == last:
+    given = (text.lstrip("+").partition("=")[0] for text in overrides)
+    whole = next((one for one in given if one.startswith(f"{key}.")), key)
+    names, hint = suggest_settings(whole, Settings, known), ""
+    if key == last and (own := _own_parameters(last, overrides, folders)):
+        names = replace(names, similar=tuple(f"equation.{name}" for name in own))
+    elif not names.similar and key == last:
         hint = f"equation.{key}, if {key} is a parameter of the equation"
     return ConfigError(f"unknown setting {key}", names, hint)
 

@@ -117,6 +117,8 @@ def check_name(name: str) -> None:
         )
 
 
-def run_command(name: str, folder: Path) -> str:
-    """Return the command that runs an equation file."""
+def run_command(name: str, folder: Path | str | None) -> str:
+    """Return the command that runs an equation of the library or, with a folder, a user's file."""
+    if folder is None:
+        return f"pdesim equation={name}"
     return f"pdesim --config-dir {shlex.quote(str(folder))} equation={name}"

@@ -26,6 +26,7 @@ from pdesim.files import (
 from pdesim.output import convergence
 from pdesim.run.continuation import check_shape
 from pdesim.settings import read_settings
+from pdesim.tables import print_table, result_console
 
 USAGE = "settings such as equation=heat grid=64, or the folder of one run; --json, --config-dir DIR"
 
@@ -93,14 +94,12 @@ def _check_finite(values: Mapping) -> None:
 
 
 def _print_table(values: Mapping) -> None:
-    out = Console(highlight=False)
-    if not out.is_terminal:
-        out = Console(width=120, highlight=False)
-    out.print(convergence.title(values), markup=False)
+    out = result_console()
+    out.print(convergence.title(values), markup=False, soft_wrap=True)
     table = Table(*convergence.header())
     for row in convergence.rows(values):
         table.add_row(*row)
-    out.print(table)
+    print_table(table, out, convergence.OPTIONAL, "--json")
 
 
 def _compose(words: Sequence[str], config_dir: str | None) -> tuple[Composed, Path, bool]:

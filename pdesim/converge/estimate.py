@@ -12,7 +12,8 @@ ROUNDING = {"float64": 1e-11, "float32": 1e-5}
 MIN_ORDER = 0.5
 #: an observed order is reported if it is further than this below or above the expected order
 SHORTFALL, EXCESS = 0.5, 1.0
-#: if the RMS error exceeds this fraction of a field's range, the solutions are considered unrelated
+#: if the RMS error, or a maximum error that does not decrease, exceeds this fraction of a field's
+#: range, the solutions are considered unrelated
 MAX_RELATIVE_ERROR = 0.3
 
 
@@ -99,16 +100,27 @@ def error_map(
 
 
 def verdict(result: FieldEstimate, expected: float | None) -> str:
-    """A short interpretation of the observed order."""
+    """Return a short interpretation of the observed orders and errors.
+
+    From the best to the worst: converging at the expected order, converging more slowly, converging
+    on average only, not converging.
+    """
     orders = result.rms.order, result.maximum.order
     if all(np.isnan(order) for order in orders):
         return "differences are rounding errors"
-    if not result.rms.reliable or result.rms.error > MAX_RELATIVE_ERROR * result.scale:
+    most = MAX_RELATIVE_ERROR * result.scale
+    unrelated = result.rms.error > most
+    unrelated |= not result.maximum.reliable and result.maximum.error > most
+    if not result.rms.reliable or unrelated:
         return "not converging: the grid is too coarse, or the solution is chaotic"
+    lowest = min(order for order in orders if not np.isnan(order))
+    slow = expected is not None and lowest < expected - SHORTFALL
     if not result.maximum.reliable:
-        return "converging on average, but not everywhere"
-    if expected is not None and min(o for o in orders if not np.isnan(o)) < expected - SHORTFALL:
-        return f"lower than the order {expected:g} of the scheme"
+        return "converging on average only, not everywhere" + (
+            f", and slower than the order {expected:g} of the scheme" if slow else ""
+        )
+    if slow:
+        return f"converging, but slower than the order {expected:g} of the scheme"
     if expected is not None and result.rms.order > expected + EXCESS:
         return "the coarsest grid is too coarse to determine the order"
     return "converging"

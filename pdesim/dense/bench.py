@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from pdesim.dense.inputs import read_matrix, read_right, read_shapes
@@ -17,6 +16,7 @@ from pdesim.dense.settings import LinearSystem, read_request
 from pdesim.engine.device import Placement, start_tensorflow
 from pdesim.errors import ConfigError, DeviceError
 from pdesim.settings import Device
+from pdesim.tables import print_table, result_console
 
 #: numbers of unknowns if --sizes is not given
 SIZES = (10, 100, 1000, 2000, 5000, 10_000, 20_000)
@@ -155,14 +155,14 @@ def _number(option: str, text: str, low: float, high: float) -> float:
 
 
 def _print(rows: Mapping[int, Row], precision: str, rounds: int) -> None:
-    console = Console(highlight=False)
+    console = result_console()
     names = list(next(iter(rows.values())))
     console.print(f"solution of A x = y in {precision}, seconds; medians of {rounds} rounds")
     table = Table("unknowns", *names, *(f"NumPy / {name}" for name in names[1:]), box=None)
     for n, row in rows.items():
         times = ["-" if row[name] is None else f"{row[name]:.3g}" for name in names]
         table.add_row(f"{n:,}", *times, *(_ratio(row["NumPy"], row[name]) for name in names[1:]))
-    console.print(table)
+    print_table(table, console)
     console.print("- : too slow (--seconds), or not enough memory. NumPy computes in float64.")
 
 

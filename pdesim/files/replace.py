@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,11 @@ from pathlib import Path
 
 from pdesim.errors import OutputError
 from pdesim.files.folder import is_run_file
+
+#: temporary names of files that several processes may write at the same time
+_LEFT_BEHIND = re.compile(
+    r"\.(?:animation|montage|film|poster|diagnostics|sweep)\.(\d+)\.(?:gif|mp4|png|csv)"
+)
 
 
 @contextmanager
@@ -38,6 +44,7 @@ def replacing(
     if shared:
         temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
         clear_left_behind(path.parent, f".{path.stem}.", path.suffix)
+        clear_pictures_left_behind(path.parent)
     clear_name(temporary)
     os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
     try:
@@ -141,6 +148,19 @@ def clear_left_behind(folder: Path, start: str, end: str) -> None:
             middle = path.name.removeprefix(start).removesuffix(end)
             named = path.name == f"{start}{middle}{end}" and middle.isdecimal()
             if named and not _is_running(int(middle)):
+                clear_name(path)
+
+
+def clear_pictures_left_behind(folder: Path) -> None:
+    """Remove temporary pictures and tables of a run or a sweep whose writers were killed.
+
+    The next writer of the folder may write another kind of picture, so that :func:`replacing` would
+    not find them.
+    """
+    with contextlib.suppress(OSError):
+        for path in list(folder.iterdir()):
+            found = _LEFT_BEHIND.fullmatch(path.name)
+            if found and not _is_running(int(found[1])):
                 clear_name(path)
 
 

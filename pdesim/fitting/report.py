@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pdesim.fitting.result import FitResult, describe
+from pdesim.tables import print_table
 
 #: largest number of starts that are listed
 MOST_STARTS = 10
@@ -22,11 +23,11 @@ def print_result(result: FitResult, console: Console) -> None:
         error, (low, high) = result.errors[key], result.bounds[key]
         relative = f"{100 * abs(error / value):.2g} %" if value and math.isfinite(error) else ""
         table.add_row(escape(key), describe(value, error), relative, f"{low:g} to {high:g}")
-    console.print(table)
+    print_table(table, console)
     for line in lines(result):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     if len(result.starts) > 1:
-        console.print(_starts(result))
+        print_table(_starts(result), console)
 
 
 def lines(result: FitResult) -> Iterator[str]:

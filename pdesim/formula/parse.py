@@ -11,20 +11,24 @@ import math
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import sympy
 
-from pdesim.errors import FormulaError, Names, nearest
+from pdesim.errors import FormulaError, Names, nearest, similar_names
 from pdesim.formula import calls, nodes, values
 from pdesim.formula import language as lang
 from pdesim.formula.calls import MAX_ARGUMENTS
+from pdesim.formula.other_names import is_time_derivative, other_derivative, other_function
 from pdesim.formula.scope import Scope
 from pdesim.formula.syntax import SYMPY_ERRORS, USE, called_name, describe
 from pdesim.formula.values import Value, ValueMismatch
 
 MAX_LENGTH, MAX_DEPTH, MAX_EXPONENT, MAX_NODES = 4000, 60, 64, 20_000
 MAX_MAGNITUDE = 1e300
+#: names of at most this many letters resemble many others, so that a suggestion has to be closer
+SHORT_NAME = 3
 #: largest depth of an expression after the formulas of parameters have been substituted
 MAX_TOTAL_DEPTH = 150
 
@@ -233,9 +237,14 @@ class Parser:
             raise self.fail(node, f"{name!r} needs parentheses", f"{name}(...)")
         if name in lang.AXES:
             raise self.fail(node, f"{name!r} is not an axis of this {len(self.scope.axes)}-D grid")
-        known = nearest(name, self.scope.names())
+        known, functions = nearest(name, self.scope.names()), self.scope.callables()
         hint = ""
-        if self.scope.extensible and not known.similar:
+        variables = set(self.scope.symbols) - {*lang.AXES, "t", "r"}
+        if call := other_derivative(name, variables, functions):
+            known = replace(known, similar=(call,))
+        elif is_time_derivative(name, variables) and self.scope.operators:
+            hint = "a rate of change is on the left: rhs: {u: ...} is du/dt"
+        elif self.scope.extensible and not known.similar:
             hint = f"equation.{name}=1 defines a parameter {name} with the value 1"
         raise self.fail(node, f"unknown name {name!r}", known, hint)
 
@@ -351,11 +360,14 @@ class Parser:
             raise self.fail(node, f"{name}(...) is not allowed here", lang.WITH_GENERATORS)
         if name in self.symbols:
             raise self.fail(node, f"{name!r} is not a function", f"{name}*(...) to multiply")
+        known = nearest(name, self.scope.callables())
+        if word := other_function(name, self.scope.callables()):
+            known = replace(known, similar=(word,))
+        elif known.similar and len(name) <= SHORT_NAME:
+            cutoff = similar_names(name, known.known, 0.8)
+            known = replace(known, similar=cutoff)
         raise self.fail(
-            node,
-            f"unknown function {name!r}",
-            nearest(name, self.scope.callables()),
-            "pdesim list functions shows all",
+            node, f"unknown function {name!r}", known, "pdesim list functions shows all"
         )
 
     def _subscript(self, node: ast.Subscript, depth: int) -> sympy.Expr:

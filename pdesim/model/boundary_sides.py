@@ -25,7 +25,7 @@ from pdesim.model.boundary_conditions import (
     WHERE,
     BoundaryCondition,
 )
-from pdesim.model.side_names import side_hint
+from pdesim.model.side_names import condition_hint, side_hint
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ def build_side(spec: object, where: str, context: Context) -> BoundaryCondition:
         spec = PAIRS.get(spec, {spec: 0})
     known = (*KINDS, *PAIRS)
     if not isinstance(spec, Mapping) or not spec:
-        raise BoundaryError(f"{where} is {spec!r}", "one of " + ", ".join(known))
+        hint = condition_hint(where, spec)
+        raise BoundaryError(f"{where} is {spec!r}", "one of " + ", ".join(known), hint)
     if WHERE in spec or OTHERWISE in spec:
         return _piecewise(spec, where, context)
     for key in spec:
@@ -67,7 +68,7 @@ def build_side(spec: object, where: str, context: Context) -> BoundaryCondition:
             raise BoundaryError(
                 f"{where} has the unknown key {key!r}",
                 nearest(str(key), (*known, LAPLACIAN, WHERE)),
-                _hint(str(key), where, context),
+                _hint(str(key), where, context) or condition_hint(where, key),
             )
     first = [kind for kind in KINDS if kind in spec][:1]
     second = [key for key in spec if key not in first]
@@ -286,5 +287,8 @@ def check_keys(
     for key in spec:
         if key not in known:
             hint = side_hint(str(key), where, axes, axis) if axes else ""
+            if key in (*KINDS, *PAIRS) and "default" in known:
+                condition = key if key in PAIRS else f"{{{key}: {spec[key]}}}"
+                hint = f'"{where}.default={condition}"'
             problem = f"{where} has the unknown key {key!r}"
             raise BoundaryError(problem, nearest(str(key), known), hint)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import sympy
 
-from pdesim.errors import ConfigError, nearest
+from pdesim.errors import ConfigError, Names, nearest, similar_names
 from pdesim.formula import (
     Scope,
     compact,
@@ -33,6 +33,7 @@ from pdesim.model.networks import build_networks
 from pdesim.model.noise import with_noise
 from pdesim.model.scalars import check_rates, declare_scalars, read_scalars
 from pdesim.model.transport import with_transport
+from pdesim.settings import Settings
 
 #: limits of one equation; planning and compiling take a time that grows with the square of the
 #: number of fields
@@ -299,7 +300,14 @@ def _parameters(given: Mapping) -> tuple[dict[str, float], dict[str, str]]:
         if isinstance(value, str):
             definitions[name] = value
         elif isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ConfigError(f"equation.{name} is {value!r}", "a number or a formula")
+            hint = ""
+            if isinstance(value, Mapping):  # a section of a flat file, with an unknown name
+                found = similar_names(name, (*KEYS, *Settings.model_fields), 0.7)
+                hint = Names((), found).hint
+            if isinstance(value, list) and value:
+                several = ",".join(map(str, value))
+                hint = f"-m and equation.{name}={several} without brackets compute a sweep"
+            raise ConfigError(f"equation.{name} is {value!r}", "a number or a formula", hint)
         elif not math.isfinite(value):
             raise ConfigError(f"equation.{name} is {value}", "a finite number")
         else:

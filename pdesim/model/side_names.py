@@ -15,6 +15,48 @@ _AXES = {
 _WORD = re.compile(rf"(?:([a-z]+?)_?)?({'|'.join((*_LOWER, *_UPPER))})")
 
 
+#: the kind of a condition -> its names in other programs, without underscores and hyphens
+_KINDS = {
+    "neumann": "noflux zeroflux noflow insulated insulating reflective reflecting reflect "
+    "symmetric symmetry closed zerogradient free natural neuman vonneumann mirror adiabatic",
+    "dirichlet": "fixed zero value fixedvalue constant wall walls absorb cold dirchlet",
+    "periodic": "wrap wrapped cyclic torus loop period periodical",
+    "outflow": "open outlet extrapolate extrapolated transmissive",
+    "absorbing": "radiation radiating sommerfeld nonreflecting transparent",
+    "robin": "mixed convective convection impedance",
+    "clamped": "clamp builtin",
+    "simply_supported": "simplysupported hinged pinned supported",
+}
+_EXAMPLES = {"absorbing": "{absorbing: 1}", "robin": "{robin: {a: 1, b: 1, value: 0}}"}
+
+
+def condition_hint(where: str, value: object) -> str:
+    """Return a hint for a condition with another name, or a number or a formula in its place.
+
+    Args:
+        where: the setting, such as ``boundary.x``.
+        value: its value, which names no condition.
+    """
+    if isinstance(value, bool) or value is None:
+        return ""
+    text = str(value).strip()
+    plain = re.sub(r"[\s_-]", "", text).casefold()
+    kind = next((kind for kind, words in _KINDS.items() if plain in words.split()), None)
+    if kind is not None:
+        example = _EXAMPLES.get(kind, kind)
+        if where == "boundary" and example.startswith("{"):
+            where = "boundary.default"
+        setting = f"{where}={example}"
+        return f'"{setting}"' if example.startswith("{") else setting
+    if isinstance(value, int | float) or re.fullmatch(r"[-+]?[\d.][\d.eE+-]*", text):
+        where = "boundary.default" if where == "boundary" else where
+        return (
+            f'"{where}={{dirichlet: {text}}}" fixes the value,\n'
+            f'"{where}={{neumann: {text}}}" the normal derivative'
+        )
+    return ""
+
+
 def side_hint(key: str, where: str, axes: Sequence[str], axis: str | None = None) -> str:
     """Return a hint with the settings of a side for a key that names the side, else an empty text.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -53,11 +54,16 @@ def error_in_space(result: Mapping[str, Any] | None) -> str:
         error, order = numbers["relative_max"], numbers["order_rms"]
         size = f"{numbers['error_max']:.2g}" if error is None else f"{error:.2g} of its range"
         size = size if numbers["reliable"] else f"more than {size}"
-        trust = "" if numbers["reliable"] else ", not converging"
+        verdict = re.split("[:,]", str(numbers["verdict"]))[0]
+        trust = "" if numbers["reliable"] else f", {verdict}"
         parts.append(
             f"{name} {size}" + (f" (order {order:.2f}{trust})" if order is not None else "")
         )
     return "about " + ", ".join(parts) + f", at t = {result['time']:g}"
+
+
+#: columns that a narrow table may lack, the least important one first
+OPTIONAL = ("RMS / range", "error RMS", "order (max)", "error max")
 
 
 def header() -> tuple[str, ...]:

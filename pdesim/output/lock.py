@@ -11,7 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from pdesim.errors import OutputError
-from pdesim.files import check_folder
+from pdesim.files import check_folder, clear_pictures_left_behind
 
 LOCK = ".lock"
 #: number of seconds that a writer waits for the lock, since :func:`is_held` acquires it briefly
@@ -46,6 +46,7 @@ def hold(folder: Path) -> Iterator[None]:
             f"the folder {folder} cannot be written to ({error.strerror})",
             hint="set hydra.run.dir=DIR to a folder that you may write to",
         ) from None
+    clear_pictures_left_behind(folder)
     try:
         yield
     finally:

@@ -26,6 +26,7 @@ from pdesim.output.axis import Axis
 from pdesim.output.find import find_snapshots
 from pdesim.output.layout import AXES, check_layout, is_series
 from pdesim.output.metadata import listed, listed_fields, read_config, read_grid
+from pdesim.output.run_folder import RunFolder
 
 if TYPE_CHECKING:
     import xarray
@@ -233,8 +234,28 @@ class Snapshots:
         """
         count = min(len(self), *(self[name].shape[0] for name in fields))
         if count == 0:
-            raise OutputError(f"{self.path} has no frames yet")
+            raise self._without_frames()
         return count
+
+    def check_frames(self) -> None:
+        """Check that there is a frame.
+
+        Raises:
+            OutputError: if there is none, because the run has just started, or was killed before.
+        """
+        if not len(self):
+            raise self._without_frames()
+
+    def _without_frames(self) -> OutputError:
+        problem, folder = f"{self.path} has no frames yet", self.path.parent
+        if lock.is_held(folder):
+            return OutputError(problem, hint="wait until the run has stored its first frame")
+        if not RunFolder(folder).status.is_file():
+            return OutputError(problem)
+        return OutputError(
+            f"{problem}: the run was stopped before its first frame",
+            hint=f"pdesim resume {folder}   computes it",
+        )
 
     def frame_times(self, fields: Sequence[str]) -> np.ndarray:
         """Return the times of the complete frames of these fields, as float64."""

@@ -14,6 +14,7 @@ from pdesim.output.axis import Axis
 from pdesim.output.sweeps import Member, differing_settings, find_members, setting_text
 from pdesim.render.field_reader import FrameReader, open_field, open_picture
 from pdesim.render.frames import FrameStream
+from pdesim.render.own_fields import own_animation
 from pdesim.render.pictures import check_settings, draw_frames
 from pdesim.settings import Animation
 
@@ -28,6 +29,7 @@ class MemberFrames:
     Attributes:
         files: the snapshot file of each member.
         slice_, log: see :func:`pdesim.render.field_reader.open_field`.
+        fields: the field or the formula that is drawn of each member; None for its first field.
     """
 
     files: tuple[Path, ...]
@@ -42,6 +44,7 @@ class MemberFrames:
     depth: Axis | None
     path: Path
     field: str
+    fields: tuple[str | None, ...]
 
     @property
     def times(self) -> np.ndarray:
@@ -54,7 +57,7 @@ class MemberFrames:
         Raises:
             ConfigError: if its shape differs from that of the first member.
         """
-        with open_field(self.files[frame], self.field, self.slice_, self.log) as reader:
+        with open_field(self.files[frame], self.fields[frame], self.slice_, self.log) as reader:
             values, roundoff = reader.read(len(reader.times) - 1)
         shape = tuple(len(axis.centres) for axis in self.axes)
         if values.shape != shape:
@@ -70,7 +73,7 @@ class MemberFrames:
         return self
 
 
-def film(folder: str | Path, animation: Animation) -> Path:
+def film(folder: str | Path, animation: Animation, own_fields: bool = True) -> Path:
     """Draw the last frames of all members of a sweep as one animation, in the order of the members.
 
     The label of each frame contains the values of the swept settings.
@@ -78,6 +81,7 @@ def film(folder: str | Path, animation: Animation) -> Path:
     Args:
         folder: the folder of the sweep.
         animation: the settings of the picture.
+        own_fields: see :func:`pdesim.render.own_fields.own_animation`.
 
     Returns:
         The file, ``film.gif`` or ``film.mp4`` in the folder of the sweep.
@@ -96,15 +100,21 @@ def film(folder: str | Path, animation: Animation) -> Path:
     check_folder(folder)
     members = find_members(folder)
     drawn = [m for m in members if m.file is not None and m.state not in ("unreadable", "failed")]
-    files = tuple(member.file for member in drawn if member.file is not None)
+    found = [own_animation(member, members, animation, own_fields) for member in drawn]
+    pairs = [(m.file, one.field) for m, one in zip(drawn, found, strict=True) if one and m.file]
+    if drawn and not pairs:  # a field that no member has
+        pairs = [(member.file, animation.field) for member in drawn if member.file]
+    drawn = [m for m, one in zip(drawn, found, strict=True) if one]
+    files, fields = tuple(file for file, _ in pairs), tuple(field for _, field in pairs)
     if len(files) < 2:
         raise OutputError(
             f"{folder} contains {len(files)} members with frames", "a sweep of at least two members"
         )
-    with open_picture(files[0], animation) as first:
+    picture = animation.model_copy(update={"field": fields[0]})
+    with open_picture(files[0], picture) as first:
         reader = MemberFrames(
             files, animation.slice, first.log, first.long_name, first.unit, first.equation, "",
-            first.axes, first.plane, first.depth, files[0], first.field,
+            first.axes, first.plane, first.depth, files[0], first.field, fields,
         )  # fmt: skip
     stream = FrameStream(reader, animation, labels=_labels(drawn, differing_settings(members)))
     return draw_frames(stream, folder / f"film.{animation.name}")

@@ -22,6 +22,7 @@ from pdesim.render.limits import Limits, given_limits, range_text
 from pdesim.render.look import Look, RunLook, find_look
 from pdesim.render.montage_layout import MontageLayout, MontageSpec, empty_tile, lay_out_montage
 from pdesim.render.movie import frame_rate, replacing, write_gif, write_mp4, write_png
+from pdesim.render.own_fields import own_animation
 from pdesim.render.painters import CurvePainter, MapPainter, curve_painter
 from pdesim.render.pictures import check_settings
 from pdesim.render.scene import (
@@ -62,11 +63,13 @@ class _Sweep:
     """The members of a sweep and their places in the montage.
 
     ``summaries`` maps the indices of the members that can be drawn to descriptions of their files.
-    ``ratio`` is the width of a tile divided by its height.
+    ``animations`` maps them to the settings of their pictures. ``ratio`` is the width of a tile
+    divided by its height.
     """
 
     members: tuple[Member, ...]
     summaries: dict[int, _FileSummary]
+    animations: dict[int, Animation]
     arrangement: Arrangement
     ratio: float
 
@@ -79,7 +82,9 @@ class _Sweep:
         return next(iter(self.summaries.values()))
 
 
-def montage(folder: str | Path, animation: Animation, options: Montage) -> tuple[Path, ...]:
+def montage(
+    folder: str | Path, animation: Animation, options: Montage, own_fields: bool = True
+) -> tuple[Path, ...]:
     """Draw all runs of a sweep side by side, as a still and an animation in the sweep's folder.
 
     The still, ``montage.png``, shows the last frames. The animation is ``montage.gif`` or ``.mp4``.
@@ -93,6 +98,7 @@ def montage(folder: str | Path, animation: Animation, options: Montage) -> tuple
         animation: the field, the colours and the frame rate. With ``none`` or
             ``png``, only the still is drawn.
         options: the settings of the montage.
+        own_fields: see :func:`pdesim.render.own_fields.own_animation`.
 
     Returns:
         The files that were written, the still first.
@@ -107,7 +113,7 @@ def montage(folder: str | Path, animation: Animation, options: Montage) -> tuple
     check_settings(options, Montage)
     folder = as_path(folder)
     check_folder(folder)
-    sweep = _open_sweep(folder, animation, options)
+    sweep = _open_sweep(folder, animation, options, own_fields)
     still, target = folder / STILL, folder / f"montage.{animation.name}"
     frames = {n: np.array([len(summary.times) - 1]) for n, summary in sweep.summaries.items()}
     last = {float(summary.times[-1]) for summary in sweep.summaries.values()}
@@ -135,18 +141,25 @@ def montage(folder: str | Path, animation: Animation, options: Montage) -> tuple
     return still, target
 
 
-def _open_sweep(folder: Path, animation: Animation, options: Montage) -> _Sweep:
+def _open_sweep(folder: Path, animation: Animation, options: Montage, own_fields: bool) -> _Sweep:
     members = find_members(folder)
-    summaries = {}
+    summaries, animations = {}, {}
     for place, member in enumerate(members):
         if member.file is None or member.state in ("failed", "unreadable"):
             continue
         try:
-            with open_picture(member.file, animation) as reader:
-                summaries[place] = _summarise(reader)
+            own = own_animation(member, members, animation, own_fields)
+            if own is None:
+                continue
+            with open_picture(member.file, own) as reader:
+                summaries[place], animations[place] = _summarise(reader), own
         except OutputError:
             continue  # the tile of this member will be marked as empty
     if not summaries:
+        drawable = next((one.file for one in members if one.file is not None), None)
+        if drawable is not None:  # raises the error for a field that no member has
+            with open_picture(drawable, animation):
+                pass
         raise OutputError(
             f"no run in {folder} can be drawn", "at least one run that has frames and did not fail"
         )
@@ -156,7 +169,7 @@ def _open_sweep(folder: Path, animation: Animation, options: Montage) -> _Sweep:
     lengths = summaries[first].lengths
     width, height = (1, CURVE_HEIGHT) if len(lengths) == 1 else shape_of(lengths, 1000)
     ratio = width / height
-    return _Sweep(members, summaries, arrange(members, options, ratio), ratio)
+    return _Sweep(members, summaries, animations, arrange(members, options, ratio), ratio)
 
 
 def _summarise(reader: FieldReader) -> _FileSummary:
@@ -252,7 +265,7 @@ class _Scene:
 
     def _tiles(self, place: int) -> Iterator[np.ndarray]:
         """Yield the tile of a member for every picture. A frame shown repeatedly is drawn once."""
-        summary, animation = self.sweep.summaries[place], self.animation
+        summary, animation = self.sweep.summaries[place], self.sweep.animations[place]
         with open_picture(summary.path, animation) as reader:
             painter: MapPainter | CurvePainter
             if self.sweep.is_curve:
@@ -312,7 +325,7 @@ def _find_look(
     runs = []
     for place, summary in sweep.summaries.items():
         run, shown = RunLook(size, animation.limits == "robust"), np.unique(frames[place]).tolist()
-        with open_picture(summary.path, animation) as reader:
+        with open_picture(summary.path, sweep.animations[place]) as reader:
             for frame in shown:
                 run.add(*reader.read(frame))
         runs.append((run, len(shown)))

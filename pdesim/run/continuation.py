@@ -18,6 +18,7 @@ from pdesim.model.grid import build_grid
 from pdesim.output import RunFolder, Snapshots, fingerprint, lock, read_checkpoint, recover
 from pdesim.output.checkpoint import Checkpoint
 from pdesim.output.run_folder import CHECKPOINT, SNAPSHOTS
+from pdesim.output.sweeps import is_sweep
 from pdesim.plan import Plan, build_plan
 from pdesim.render.quantity import check_picture
 from pdesim.run.stored_initial import with_moved_initial
@@ -73,7 +74,7 @@ def continue_run(
         _check_for_start(requested)
     path, notes = RunFolder(folder).snapshots, []
     if not path.is_file():
-        raise OutputError(f"{folder} contains no run (no {SNAPSHOTS})", "the folder of a run")
+        raise _no_run(folder)
     check_folder(folder)
     if lock.is_held(folder):
         raise OutputError(f"another process is writing to {folder} now", hint="wait until it ends")
@@ -90,9 +91,8 @@ def continue_run(
     check_shape(settings, shape, path)
     status = RunFolder(folder).read_status_or_empty()
     if "stopped" in status:
-        reason = (
-            f"the run stopped at t = {status.get('stopped_at', times[-1]):g} ({status['stopped']})"
-        )
+        at = status.get("stopped_at", times[-1] if len(times) else settings.time.start)
+        reason = f"the run stopped at t = {at:g} ({status['stopped']})"
         conditions = ("steady", "when", "frames")
         set_ones = [name for name in conditions if getattr(settings.stop, name) is not None]
         removed = "".join(f" stop.{condition}=null" for condition in set_ones)
@@ -119,6 +119,19 @@ def continue_run(
         check_picture(settings.animation, names, axes, settings.output.fields)
         notes += _without_effect(requested, folder) if explicit else []
     return Continuation(plan, text, tuple(notes))
+
+
+def _no_run(folder: Path) -> OutputError:
+    """Return the error for a folder without a snapshot file, which may be that of a sweep."""
+    problem, expected = f"{folder} contains no run (no {SNAPSHOTS})", "the folder of a run"
+    if not is_sweep(folder):
+        return OutputError(problem, expected)
+    return OutputError(
+        f"{folder} is the folder of a sweep",
+        f"{expected}, such as {folder / '0'}",
+        f"repeat the command of the sweep with hydra.sweep.dir={folder} resume=auto: members that "
+        "are finished are kept, others are resumed",
+    )
 
 
 def _check_for_start(requested: Mapping[str, Any]) -> None:

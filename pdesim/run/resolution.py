@@ -233,7 +233,8 @@ def _is_unbounded(growth: np.ndarray, ends: np.ndarray) -> np.ndarray:
         ends: the two wave numbers, up to a factor.
     """
     longer, shorter = growth.T
-    return (shorter * 2 * ends[0] / (UNBOUNDED * ends[1]) > longer) & (shorter > 0)
+    with np.errstate(over="ignore"):  # rates beyond the range of floats
+        return (shorter * 2 * ends[0] / (UNBOUNDED * ends[1]) > longer) & (shorter > 0)
 
 
 def _states(plan: Plan) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 import matplotlib
 
 import pdesim
+from pdesim.config.flat import SINGLE
 from pdesim.config.folders import choices, groups
 from pdesim.errors import ConfigError, nearest
 from pdesim.model.formula_sections import FORMULAS
@@ -96,7 +97,12 @@ def _definitions(folders: Sequence[Path]) -> dict[str, Schema]:
         },
     }
     equation = equation_schema()
-    own = {"defaults": properties["defaults"], **equation["properties"]}
+    for group in groups():
+        if group not in ("equation", "experiment"):
+            properties[group] = _section_or_choice(group, properties[group], definitions, folders)
+    # a number or a text of one of these names may be a parameter
+    sections = {name: one for name, one in properties.items() if name not in SINGLE}
+    own = {**sections, **equation["properties"]}
     return {
         **definitions,
         **boundary,
@@ -124,6 +130,24 @@ def _add_known_names(definitions: dict[str, Schema]) -> None:
     }
     for (section, name), values in known.items():
         definitions[section]["properties"][name]["enum"] = values
+
+
+def _section_or_choice(
+    group: str, section: Schema, definitions: dict[str, Schema], folders: Sequence[Path]
+) -> Schema:
+    """Return the schema of a section, in place of which a file may be named."""
+    names = choices(group, folders)
+    text = {"description": choices_text(group, names), **_allowed(group, names, definitions)}
+    return {"if": {"type": "string"}, "then": text, "else": section}
+
+
+def _allowed(group: str, names: Sequence[str], definitions: dict[str, Schema]) -> Schema:
+    """Return the schema of the name of a file of a group."""
+    section = definitions.get(group.capitalize(), {}).get("properties", {})
+    allowed: Schema = {"enum": [*names, None]}
+    if "anyOf" in section.get("name", {}):
+        return allowed
+    return {"anyOf": [allowed, {"type": "string"}]}  # users may have files of their own
 
 
 def _setting(schema: Schema, comment: str) -> Schema:
@@ -160,10 +184,7 @@ def _defaults(definitions: dict[str, Schema], folders: Sequence[Path]) -> Schema
     properties, patterns = {}, {}
     for group in groups():
         names = choices(group, folders)
-        section = definitions.get(group.capitalize(), {}).get("properties", {})
-        allowed: Schema = {"enum": [*names, None]}
-        if "anyOf" not in section.get("name", {}):  # users may have files of their own
-            allowed = {"anyOf": [allowed, {"type": "string"}]}
+        allowed = _allowed(group, names, definitions)
         text = choices_text(group, names)
         properties[f"override /{group}"] = {"description": text, **allowed}
         patterns[f"^((override|optional) )*/?{group}(@.*)?$"] = allowed

@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, Field, ValidationError
 
 from pdesim.constants import evaluated, series
-from pdesim.errors import ConfigError, nearest
+from pdesim.errors import ConfigError
 from pdesim.keys import check_keys
 from pdesim.settings.drawn import with_drawn_numbers
+from pdesim.settings.other_names import meant_setting, suggest_settings
 from pdesim.settings.pictures import Animation, Montage
 from pdesim.settings.section import Section
 
@@ -313,7 +314,8 @@ def _explain(
     name = ".".join(str(part) for part in (*prefix, *place))
     section, field = _field(place, model)
     if first["type"] == "extra_forbidden":
-        return ConfigError(f"unknown setting {name}", nearest(str(place[-1]), section.model_fields))
+        known = suggest_settings(name, Settings, section.model_fields)
+        return ConfigError(f"unknown setting {name}", known)
     if first["type"] == "missing":
         return ConfigError(f"the setting {name} is missing")
     # if a setting may have several types, pydantic reports an error for each of these types
@@ -321,7 +323,10 @@ def _explain(
     wanted = " or ".join(dict.fromkeys(_wanted(one["type"], one["msg"]) for one in same))
     value = repr(first["input"])
     value = value if len(value) < 300 else f"{value[:300]}..."
-    return ConfigError(f"{name} is {value}", (field and field.description) or wanted)
+    hint, meant = "", meant_setting(name)
+    if meant and isinstance(first["input"], str | int | float):
+        hint = f"{meant}={first['input']}"
+    return ConfigError(f"{name} is {value}", (field and field.description) or wanted, hint)
 
 
 def _place(loc: tuple[int | str, ...], model: Any) -> tuple[int | str, ...]:

@@ -9,6 +9,17 @@ from pdesim.output.sweeps import short_names
 from pdesim.settings import lies_in
 
 
+def repeated_members(jobs: Sequence[Sequence[str]]) -> list[str]:
+    """Return a note on the members of a sweep that have the same settings as an earlier member."""
+    different = len({tuple(job) for job in jobs})
+    if different == len(jobs):
+        return []
+    return [
+        f"{len(jobs) - different} of the {len(jobs)} members of this sweep repeat another member: "
+        f"there are only {different} different combinations of values"
+    ]
+
+
 def settings_without_effect(
     composed: Composed, overrides: Sequence[str], jobs: Sequence[Sequence[str]]
 ) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from rich.table import Table
 
 from pdesim.errors import PdesimError
 from pdesim.files import make_folder
-from pdesim.output import write_sweep_csv
+from pdesim.output import RunFolder, write_sweep_csv
 from pdesim.output.lock import hold, is_held, wait_until_free
 from pdesim.output.pictures import drawn_pictures, forget_pictures
 from pdesim.render import montage
@@ -29,11 +30,14 @@ from pdesim.sweeps.compute import compute, sort_prepared
 from pdesim.sweeps.ensemble import compute_ensemble
 from pdesim.sweeps.members import ALONE, Member, prepare_member, program_of
 from pdesim.sweeps.workers import compute_elsewhere
+from pdesim.tables import print_table
 
 #: number of members for which the resolution of the grid is checked before a sweep
 MAX_CHECKED = 8
 #: seconds in which a worker notices that its sweep has ended, and writes its checkpoints
 WORKERS_STOP_SECONDS = 60.0
+#: exit code of errors that are found before a run
+MISTAKE = 2
 #: states of members after a request to stop
 UNDONE = ("interrupted", "not started")
 
@@ -57,8 +61,15 @@ def run_sweep(
 
     Raises:
         OutputError: if another process is computing a sweep in this folder.
+        PdesimError: the error of the first member, if no member can be planned. A folder that was
+            empty or missing before is then deleted.
     """
+    empty = not folder.exists() or not any(folder.iterdir())
     outcomes = compute_sweep(jobs, folder, compose, console)
+    if _is_unplanned(outcomes) and outcomes[0].error:
+        if empty:  # it contains the settings of the members, and nothing that was computed
+            shutil.rmtree(folder, ignore_errors=True)
+        raise outcomes[0].error
     return max((one.error.exit_code for one in outcomes if one.error), default=0)
 
 
@@ -91,8 +102,17 @@ def _run_held(
         outcomes += _compute(waiting, folder, compose.config_dir, console)
         _summaries(folder, waiting[0], outcomes, console)
     outcomes.sort(key=lambda one: one.number)
-    _report(outcomes, folder, console)
+    if not _is_unplanned(outcomes):
+        _report(outcomes, folder, console)
     return outcomes
+
+
+def _is_unplanned(outcomes: Sequence[Outcome]) -> bool:
+    """Return whether no member could be planned, all for the same reason."""
+    problems = {one.error.problem for one in outcomes if one.error and one.state == "failed"}
+    failed = all(one.error and one.error.exit_code == MISTAKE for one in outcomes)
+    frames = any(RunFolder(one.folder).contains_run for one in outcomes)
+    return failed and len(problems) == 1 and not frames
 
 
 def _is_ensemble(overrides: Sequence[str], compose: Composer) -> bool:
@@ -170,7 +190,7 @@ def _summaries(folder: Path, member: Member, outcomes: Sequence[Outcome], consol
             with console.status("the montage"):
                 _draw(folder, settings, console)
     except PdesimError as error:
-        console.print(f"{error}", highlight=False, markup=False)
+        console.print(f"not drawn or written: {error}", highlight=False, markup=False)
 
 
 def _draw(folder: Path, settings: Settings, console: Console) -> None:
@@ -200,7 +220,7 @@ def _report(outcomes: Sequence[Outcome], folder: Path, console: Console) -> None
         for one in bad:
             cause = one.error.problem if one.error else ""
             table.add_row(os.path.relpath(one.folder, folder), one.state, escape(cause))
-        console.print(table)
+        print_table(table, console)
     if left := sum(one.state in UNDONE for one in outcomes):
         line = f"{left} members remain: repeat the command with hydra.sweep.dir={folder}"
         console.print(f"{line} resume=auto", highlight=False, markup=False, soft_wrap=True)

@@ -20,6 +20,7 @@ from pdesim.files import check_creatable, check_folder, make_folder, new_folder,
 from pdesim.model.iterated_map import check_no_map
 from pdesim.plan import build_plan
 from pdesim.settings import Device
+from pdesim.tables import print_table, result_console
 from pdesim.verify.matrix import CASES, MatrixPart, PartSelector
 
 if TYPE_CHECKING:
@@ -70,10 +71,7 @@ def run_verify(
             f"--all measures no order of {name} (most of its problems are in one dimension)",
             f"pdesim verify equation={name}, without --all",
         )
-    out = Console()
-    if not out.is_terminal:
-        out = Console(width=120)
-    out.print(report.rich_table(done))
+    print_table(report.rich_table(done), result_console(), report.OPTIONAL, RESULT)
     given = is_given("hydra.run.dir", overrides)
     folder = folder if given else new_folder(folder)
     make_folder(folder)

@@ -59,6 +59,8 @@ class Row:
 
 HEADER = ("equation", "walls", "refined", "scheme", "claimed", "slack", "measured",
           "last error", "holds")  # fmt: skip
+#: columns that a narrow table may lack, the least important one first
+OPTIONAL = ("slack", "walls", "equation", "refined")
 
 
 def row_of(equation: str, boundary: str, kind: str, measurement: Measurement) -> Row:

@@ -152,7 +152,7 @@ def test_other_names_of_sides(setting, side, section):
         (["equation=heat", "initial.u='X'"], "did you mean 'x'?"),
         (["equation=heat", "boundary.x=NEUMANN"], "did you mean 'neumann'?"),
         (["equation=heat", "dt=0.1"], "did you mean 'time.dt'?"),
-        (["equation=heat", "D=0.1"], "equation.D, if D is a parameter"),
+        (["equation=heat", "D=0.1"], "did you mean 'equation.D'?"),
     ],
 )
 def test_suggestions_ignore_upper_and_lower_case(words, hint, capsys):

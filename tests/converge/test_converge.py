@@ -10,7 +10,7 @@ import pytest
 
 from pdesim.cli.main import main
 from pdesim.config.compose import compose_settings
-from pdesim.converge.estimate import estimate, verdict
+from pdesim.converge.estimate import MIN_ORDER, Estimate, FieldEstimate, estimate, verdict
 from pdesim.converge.levels import build_levels
 from pdesim.errors import PdesimError
 from pdesim.model.resampling import halve, low_pass, uses_any
@@ -96,6 +96,57 @@ def test_richardson_on_made_up_numbers():
     assert np.isnan(same.rms.order) and verdict(same, 2.0) == "differences are rounding errors"
     zero = estimate(0 * exact, 0 * exact, 0 * exact, 2.0, 1e-12)
     assert zero.scale == 0 and zero.rms.error == 0
+
+
+#: the beginnings of the verdicts, from the best to the worst
+VERDICTS = (
+    "converging",
+    "converging, but slower than the order 2",
+    "converging on average only, not everywhere",
+    "not converging",
+)
+
+
+def made(orders, errors) -> FieldEstimate:
+    """Return an estimate with the given orders and errors in the RMS and in the maximum norm."""
+    rms, maximum = (
+        Estimate(order, error, order >= MIN_ORDER)
+        for order, error in zip(orders, errors, strict=True)
+    )
+    return FieldEstimate(maximum, rms, 1.0)
+
+
+def badness(orders, errors) -> int:
+    text = verdict(made(orders, errors), 2.0)
+    return max(n for n, beginning in enumerate(VERDICTS) if text.startswith(beginning))
+
+
+@pytest.mark.parametrize(
+    ("orders", "errors", "expected"),
+    [
+        ((2.03, 1.98), (0.002, 0.01), 0),
+        ((1.87, 1.27), (0.01, 0.08), 1),
+        ((1.4, 0.42), (0.02, 0.12), 2),
+        ((0.74, 0.42), (0.15, 0.63), 3),  # the worst of these once sounded better than the second
+        ((0.4, 0.42), (0.15, 0.2), 3),
+        ((1.9, 1.9), (0.35, 0.9), 3),
+        ((1.9, 1.8), (0.05, 0.7), 0),  # a front that is displaced by less than a cell
+    ],
+)
+def test_verdicts(orders, errors, expected):
+    assert badness(orders, errors) == expected
+
+
+def test_a_worse_result_has_no_better_verdict():
+    orders, errors = (2.4, 2.0, 1.6, 1.2, 0.8, 0.45, 0.1, -0.5), (0.01, 0.1, 0.29, 0.5, 1.0)
+    for rms, maximum, error in itertools.product(orders, orders, errors):
+        here = badness((rms, maximum), (0.2 * error, error))
+        for other in [one for one in orders if one < maximum]:
+            assert badness((rms, other), (0.2 * error, error)) >= here
+        for other in [one for one in orders if one < rms]:
+            assert badness((other, maximum), (0.2 * error, error)) >= here
+        for other in [one for one in errors if one > error]:
+            assert badness((rms, maximum), (0.2 * other, other)) >= here
 
 
 @pytest.mark.parametrize(

@@ -184,6 +184,36 @@ def test_temporary_files_of_killed_processes_disappear(tmp_path):
     clear_left_behind(tmp_path / "nowhere", ".x.", ".png")
 
 
+@posix
+def test_the_next_writer_of_a_folder_removes_pictures_of_killed_processes(tmp_path):
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    gone = tmp_path / f".animation.{child.pid}.gif"
+    kept = [tmp_path / f".animation.{os.getppid()}.gif", tmp_path / f".notes.{child.pid}.gif"]
+    for path in (gone, *kept):
+        path.touch()
+    with lock.hold(tmp_path):  # as for pdesim resume
+        assert not gone.exists() and all(path.exists() for path in kept)
+    gone.touch()
+    with replacing(tmp_path / "animation.mp4", shared=True) as temporary:  # pdesim render
+        temporary.write_text("")
+    assert not gone.exists() and all(path.exists() for path in kept)
+
+
+def test_a_run_that_was_killed_before_its_first_frame(tmp_path):
+    run = pdesim.simulate(*QUICK, folder=tmp_path / "out")
+    with h5py.File(run.folder / "snapshots.h5", "r+") as file:
+        for name in ("time", "u"):
+            file[name].resize(0, axis=0)
+    (run.folder / "checkpoint.h5").unlink()
+    with pytest.raises(OutputError, match=r"no frames yet: the run was stopped before.*") as error:
+        pdesim.open(run.folder)
+    assert f"pdesim resume {run.folder}" in str(error.value)
+    resumed = pdesim.resume(run.folder)
+    with pdesim.open(resumed.folder) as snapshots:
+        assert len(snapshots.times) == 5
+
+
 def shell(folder: Path, line: str, **more: str) -> subprocess.CompletedProcess:
     """A line of Bash in which ``$pdesim`` is the program."""
     environment = os.environ | {"pdesim": f"{sys.executable} -m pdesim"} | more

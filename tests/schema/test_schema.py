@@ -81,6 +81,9 @@ VALID = [
     "experiment: {name: mine, about: text}\nsweep: {parameters: {equation.D: [1, 2]}}",
     "hydra: {run: {dir: outputs/mine}}\nlabel: 'no'",
     "equation: {rhs: null, solve: {u: laplacian(u)}}",
+    "rhs: {u: 0}\ntime: {end: 3}\ninitial: {u: exp(-r**2)}\ngrid: 64",
+    "rhs: {u: seed*u + grid}\nseed: 0.5\ngrid: 1.5",
+    "rhs: {u: 0}\nboundary: neumann\ninitial: sin(x)\nstepper: rk4",
 ]
 
 
@@ -96,7 +99,8 @@ MISTAKES = [
     ("rhs: {u: 0}\nD: true", "D"),
     ("rhs: {u: 0}\nx: 3", ""),  # the name is reserved
     ("rhs: {u: 0}\nfields: u", "fields"),
-    ("rhs: {u: 0}\ntime: {end: 3}", "time"),  # without # @package _global_
+    ("rhs: {u: 0}\ntime: {ende: 3}", "time"),
+    ("rhs: {u: 0}\nboundary: {dfault: neumann}", "boundary.dfault"),
     ("rhs: {u: 0}\nmap: {u: 0}", ""),
     ("D: 1\nrsh: {u: D}", "rsh"),
     ("equation: {rhs: {u: 0}}\ntme: {end: 1}", ""),
@@ -112,7 +116,7 @@ MISTAKES = [
     ("grid: [1, 2, 3, 4]", "grid"),
     ("seed: -1", "seed"),
     ("stepper: {name: rk5}", "stepper.name"),
-    ("stepper: rk4", "stepper"),
+    ("stepper: rk5", "stepper"),
     ("operators: {order: 3}", "operators.order"),
     ("operators: {name: fft}", "operators.name"),
     ("device: {precision: float16}", "device.precision"),
@@ -123,7 +127,6 @@ MISTAKES = [
     ("domain: {dimensions: 4}", "domain.dimensions"),
     ("domain: {extent: 0}", "domain.extent"),
     ("initial: {u: {a: 1}}", "initial.u"),
-    ("initial: sin(x)", "initial"),
     ("boundary: {default: open}", "boundary.default"),
     ("boundary: {x: {lower: periodc}}", "boundary.x.lower"),
     ("boundary: {x: {left: {neumann: 0}}}", "boundary.x"),
