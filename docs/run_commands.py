@@ -1,11 +1,12 @@
 """Run the commands of the documentation that tests do not run, since they take long.
 
-    python docs/run_commands.py [--limit SECONDS]
+    python docs/run_commands.py [--limit SECONDS] [--only TEXT]
 
 These are the lines that begin with four spaces and ``pdesim``. (Lines in blocks of code are run by
 ``tests/docs/test_readme.py``.) Each page's commands run in one folder, with the YAML files of the
-page. The result is the table in ``docs/commands.md``, in which all results are "done", except for
-commands that need what this machine does not have.
+page. The result is the table in ``docs/commands.md``. Results other than "done" are those of commands that
+need more time or what this machine does not have. With ``--only``, only commands that contain a
+text are run, and the other rows of the table are kept.
 """
 
 from __future__ import annotations
@@ -44,19 +45,27 @@ NEEDS = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--limit", type=float, default=1800, help="seconds for one command")
-    limit = parser.parse_args().limit
+    parser.add_argument("--only", default="", help="a part of the commands to run")
+    arguments = parser.parse_args()
+    limit, only = arguments.limit, arguments.only
+    before = TABLE.read_text(encoding="utf-8").splitlines() if only and TABLE.exists() else []
     lines = []
     for page in sorted(DOCS.glob("*.md")):
         if page.name not in ("README.md", TABLE.name):
-            lines += list(results(page, limit))
+            lines += list(results(page, limit, only, before))
     cores = len(os.sched_getaffinity(0))
     TABLE.write_text(HEAD.format(limit=round(limit), cores=cores) + "\n".join(lines) + "\n")
     if any("failed" in line for line in lines):
         raise SystemExit("some commands failed")
 
 
-def results(page: Path, limit: float) -> Iterator[str]:
-    """Run the long commands of a page, and yield the rows of the table."""
+def results(page: Path, limit: float, only: str, before: list[str]) -> Iterator[str]:
+    """Run the long commands of a page, and yield the rows of the table.
+
+    Args:
+        only: a text that commands must contain to be run.
+        before: the lines of the present table, from which the rows of other commands are taken.
+    """
     text = page.read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
         for name, block in re.findall(
@@ -66,11 +75,15 @@ def results(page: Path, limit: float) -> Iterator[str]:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block, encoding="utf-8")
         for line in re.findall(r"^    (pdesim .*)", text, flags=re.M):
+            shown = f"| [{page.stem}]({page.name}) | `{line}` |".replace(" | source", r" \| source")
+            if only not in line:
+                yield from (row for row in before if row.startswith(shown))
+                continue
             needed = next((need for part, need in NEEDS.items() if part in line), None)
             start = time.perf_counter()
             result = needed or run(line, folder, limit)
             minutes = (time.perf_counter() - start) / 60
-            row = f"| [{page.stem}]({page.name}) | `{line}` | {result} | {minutes:.1f} |"
+            row = f"{shown} {result} | {minutes:.1f} |"
             print(row, flush=True)
             yield row
 
