@@ -4,9 +4,9 @@
 
 These are the lines that begin with four spaces and ``pdesim``. (Lines in blocks of code are run by
 ``tests/docs/test_readme.py``.) Each page's commands run in one folder, with the YAML files of the
-page. The result is the table in ``docs/commands.md``. Results other than "done" are those of commands that
-need more time or what this machine does not have. With ``--only``, only commands that contain a
-text are run, and the other rows of the table are kept.
+page. The result is the table in ``docs/commands.md``. Results other than "done" are those of
+commands that need more time or what this machine does not have. With ``--only``, only commands that
+contain a text are run, and the other rows of the table are kept.
 """
 
 from __future__ import annotations

@@ -44,6 +44,8 @@ class Options:
         markdown: the file to which the table is written in Markdown.
         plot: the file to which the plot is written.
         config_dir: a folder with additional configuration files.
+        devices: the numbers of devices, separated by commas, of which strong and weak scaling is
+            measured; None to measure one device.
     """
 
     sizes: str | None = None
@@ -52,6 +54,7 @@ class Options:
     markdown: str | None = None
     plot: str | None = None
     config_dir: str | None = None
+    devices: str | None = None
 
 
 def run_bench(overrides: Sequence[str], options: Options) -> int:
@@ -63,17 +66,22 @@ def run_bench(overrides: Sequence[str], options: Options) -> int:
     Raises:
         ConfigError: if the sizes or the number of rounds are invalid, or if the problem is steady.
     """
-    repeats = _integer("--repeats N", options.repeats, FEWEST, MOST)
+    repeats = integer("--repeats N", options.repeats, FEWEST, MOST)
     config_dir = options.config_dir
-    jobs = [[*overrides, *grid] for grid in _grids(options.sizes, overrides, config_dir)]
-    first = _plan(jobs[0], config_dir)  # reports mistakes before TensorFlow starts
-    placements = _placements([first, *(_plan(words, config_dir) for words in jobs[1:])])
+    jobs = [[*overrides, *grid] for grid in grids_of(options.sizes, overrides, config_dir, SIZES)]
+    first = plan_of(jobs[0], config_dir)  # reports mistakes before TensorFlow starts
+    if first.settings.device.count > 1:
+        raise ConfigError(
+            f"a benchmark without --devices got device.count={first.settings.device.count}",
+            f"--devices 1,{first.settings.device.count}, which measures several devices",
+        )
+    placements = _placements([first, *(plan_of(words, config_dir) for words in jobs[1:])])
     from pdesim.bench import report  # imports TensorFlow, which has to be configured before
 
     rows = list(_rows(jobs, config_dir, placements, repeats))
     from pdesim.bench.numpy_reference import unsupported_reason
 
-    about = _describe(first, repeats)
+    about = describe(first, repeats)
     if options.json:
         print(json.dumps(report.as_json(rows, about), indent=1))
     else:
@@ -84,7 +92,7 @@ def run_bench(overrides: Sequence[str], options: Options) -> int:
     if options.plot:
         path = Path(options.plot)
         with writing(path, "--plot") as temporary:
-            report.plot(rows, temporary, _title(about), path.suffix[1:].lower())
+            report.plot(rows, temporary, title_of(about), path.suffix[1:].lower())
     return 0
 
 
@@ -93,7 +101,7 @@ def _show(rows: Sequence[Row], about: Mapping[str, object], no_numpy: str) -> No
     from pdesim.tables import print_table, result_console
 
     console = result_console(140)
-    console.print(_title(about), markup=False, soft_wrap=True)
+    console.print(title_of(about), markup=False, soft_wrap=True)
     print_table(report.rich_table(rows), console, report.OPTIONAL, "--json")
     if no_numpy:
         console.print(f"no row for NumPy: {no_numpy}", markup=False, soft_wrap=True)
@@ -102,7 +110,8 @@ def _show(rows: Sequence[Row], about: Mapping[str, object], no_numpy: str) -> No
         console.print(f"{device}: copy bandwidth {copy / 1e9:.3g} GB/s, reads plus writes")
 
 
-def _title(about: Mapping[str, object]) -> str:
+def title_of(about: Mapping[str, object]) -> str:
+    """Return the title of the tables and plots of a benchmark that :func:`describe` describes."""
     text = "{equation}, {stepper} ({stages} stages), {operators}, {precision}"
     return text.format(**about) + f"; medians of {about['repeats']} rounds"
 
@@ -121,10 +130,17 @@ def _rows(
         copies = {p.name: copy_bandwidth(p, repeats) for p in placements}
         for words in jobs:
             status.update(f"measuring {words[-1]}")
-            yield from measure(_plan(words, config_dir), placements, copies, repeats, ROUND_SECONDS)
+            yield from measure(
+                plan_of(words, config_dir), placements, copies, repeats, ROUND_SECONDS
+            )
 
 
-def _plan(words: Sequence[str], config_dir: str | None) -> Plan:
+def plan_of(words: Sequence[str], config_dir: str | None) -> Plan:
+    """Return the plan of settings.
+
+    Raises:
+        ConfigError: if the problem is steady.
+    """
     composed = compose_settings(words, config_dir)
     plan = build_plan(composed.settings, composed.equation)
     if plan.equation.steady:
@@ -142,25 +158,48 @@ def _placements(plans: Sequence[Plan]) -> list[Placement]:
     return [start_tensorflow(Device(name="cpu")), requested] if both else [requested]
 
 
-def _grids(
-    given_sizes: str | None, overrides: Sequence[str], config_dir: str | None
+def grids_of(
+    given_sizes: str | None,
+    overrides: Sequence[str],
+    config_dir: str | None,
+    defaults: Mapping[int, tuple[int, ...]],
 ) -> list[list[str]]:
-    """For each size, the settings of its grid."""
+    """For each size, the settings of its grid.
+
+    Args:
+        given_sizes: the value of ``--sizes``.
+        overrides: the given settings.
+        config_dir: a folder with additional configuration files.
+        defaults: number of dimensions -> cells per axis, if no size is given.
+
+    Raises:
+        ConfigError: if sizes are invalid or given twice.
+    """
     given = any(word.startswith("grid=") for word in overrides)
     if given_sizes is not None and given:
         raise ConfigError("both --sizes and grid= are given", "only one of them")
     if given:
         return [[]]
     dimensions = build_grid(compose_settings(overrides, config_dir).settings).dimensions
-    sizes = SIZES[dimensions]
+    sizes = defaults[dimensions]
     if given_sizes is not None:
         sizes = tuple(
-            _integer("--sizes 64,128,256", n, 4, MOST_CELLS) for n in given_sizes.split(",")
+            integer("--sizes 64,128,256", n, 4, MOST_CELLS) for n in given_sizes.split(",")
         )
     return [[f"grid=[{','.join([str(n)] * dimensions)}]"] for n in sorted(set(sizes))]
 
 
-def _integer(example: str, word: str, least: int, most: int) -> int:
+def integer(example: str, word: str, least: int, most: int) -> int:
+    """Return the value of an option.
+
+    Args:
+        example: the option with an example of its value.
+        word: the given text.
+        least, most: the smallest and the largest allowed value.
+
+    Raises:
+        ConfigError: if the text is not an integer in this range.
+    """
     flag, digits = example.partition(" ")[0], word.strip()
     # Python refuses to convert texts of more than 4300 digits
     if not digits.isdecimal() or len(digits) > 20 or not least <= int(digits) <= most:
@@ -171,7 +210,8 @@ def _integer(example: str, word: str, least: int, most: int) -> int:
     return int(digits)
 
 
-def _describe(plan: Plan, repeats: int) -> dict:
+def describe(plan: Plan, repeats: int) -> dict:
+    """Return what is measured and on which machine, as values for JSON."""
     import os
     from importlib.metadata import version
 

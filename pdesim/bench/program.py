@@ -2,38 +2,63 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
 from pdesim.engine.device import Placement
+from pdesim.engine.integrator import Integrator
 from pdesim.engine.simulation import Simulation
-from pdesim.engine.time_loop import TimeLoop
 from pdesim.plan import Plan
 
 #: the end time of adaptive steppers, in units of the first step: so late that no timing reaches it
 FAR_STEPS = 1e9
 
 
-class Program:
-    """The compiled step loop of a plan, with the initial state on the device."""
+def field_scales(state: np.ndarray) -> list[float]:
+    """Return the standard deviation of each field, which is the scale of its errors."""
+    return [max(float(np.std(field)), 1e-25) for field in state]
 
-    def __init__(self, plan: Plan, placement: Placement) -> None:
+
+class Program:
+    """The compiled step loop of a plan, with the initial state on the device.
+
+    Args:
+        plan: the plan; on one device of several, with the initial state of its rows.
+        placement: the device.
+        loop: the programs; by default, those of one device.
+        scales: the scale of the errors of each field; by default, :func:`field_scales` of the
+            initial state.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        placement: Placement,
+        loop: Any = None,
+        scales: Sequence[float] | None = None,
+    ) -> None:
         self.plan, self.placement, self._time_step = plan, placement, plan.step
-        self.loop: TimeLoop = Simulation(plan, placement).loop
+        self.loop: Any = loop or Simulation(plan, placement).loop
         with tf.device(placement.name):
             self._state = tf.constant(plan.state, self.loop.dtype)
             self._start = tf.constant(float(plan.times[0]), tf.float64)
             self._dt = tf.constant(self.dt, tf.float64)
-            deviations = [max(float(np.std(field)), 1e-25) for field in plan.state]
-            self._scale = tf.constant(deviations, self.loop.dtype)
-            given = plan.equation.parameters
-            self._parameters = {n: tf.constant(v, self.loop.dtype) for n, v in given.items()}
+            self._scale = tf.constant(scales or field_scales(plan.state), self.loop.dtype)
+            self._parameters = Integrator([plan], self.loop).parameters
             if not self._time_step.adaptive:
-                numbers = self.loop.coefficients.host(self.dt, given)
+                numbers = self.loop.coefficients.host(self.dt, plan.equation.parameters)
                 self._coefficients = self.loop.coefficients.as_tensors(numbers)
                 self._carry = self.loop.init(
                     self._state, self._start, self._dt, self._parameters, self._coefficients
                 )
+
+    @property
+    def carry(self) -> Any:
+        """The carried data with which the first step begins."""
+        return self._state if self._time_step.adaptive else self._carry
 
     @property
     def dt(self) -> float:

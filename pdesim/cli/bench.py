@@ -1,4 +1,4 @@
-"""``pdesim bench``: the speed of the time steps of a run on grids of several sizes."""
+"""``pdesim bench``: the speed of the time steps of a run on grids of several sizes, or devices."""
 
 from __future__ import annotations
 
@@ -16,15 +16,23 @@ def parser() -> Parser:
     """Return the parser of the command's arguments."""
     result = Parser(
         "bench",
-        "[linear_system] [SETTING=VALUE ...] [--sizes 64,128] [--repeats N] [--seconds S] [--json] "
+        "[linear_system] [SETTING=VALUE ...] [--sizes 64,128] [--devices 1,2,4] [--repeats N] "
+        "[--seconds S] [--json] "
         "[--markdown FILE] "
         "[--plot FILE.png] [--overwrite] [--config-dir DIR]",
         "Measure the speed of time steps on grids of several sizes, and compare it with NumPy and\n"
-        "the memory bandwidth.",
+        "the memory bandwidth; or measure the strong and weak scaling on several devices.",
         "  pdesim bench equation=heat --sizes 64,256,1024\n"
+        "  pdesim bench equation=gray_scott stepper=euler grid=1024 --devices 1,2,4\n"
         "  pdesim bench linear_system --sizes 1000,5000 --seconds 20",
     )
     result.add_argument("--sizes", metavar="64,128", help="cells per axis")
+    result.add_argument(
+        "--devices",
+        metavar="1,2,4",
+        help="numbers of devices that share one grid (strong scaling), or of which each has a grid "
+        "of this size (weak scaling)",
+    )
     result.add_argument(
         "--repeats", metavar="N", help="number of measurements whose median is reported"
     )
@@ -42,6 +50,7 @@ def parser() -> Parser:
 def run(arguments: Sequence[str]) -> int:
     """Run the command and return the exit code."""
     from pdesim.bench.command import Options, run_bench
+    from pdesim.bench.scaling_command import run_scaling
 
     command = parser()
     given = vars(command.read(arguments))
@@ -54,7 +63,9 @@ def run(arguments: Sequence[str]) -> int:
     files = {f"--{name}": given[name] for name in ("markdown", "plot")}
     check_outputs(files, given.pop("overwrite"), {"--plot": PLOTS})
     chosen = {name: value for name, value in given.items() if value is not None}
-    return run_bench(overrides, Options(**chosen))
+    options = Options(**chosen)
+    measure = run_bench if options.devices is None else run_scaling
+    return measure(overrides, options)
 
 
 def _run_system(command: Parser, given: dict[str, Any], seconds: str | None) -> int:
@@ -62,7 +73,8 @@ def _run_system(command: Parser, given: dict[str, Any], seconds: str | None) -> 
     from pdesim.dense.bench import run_bench_system
 
     name, *words = given["words"]
-    unused = [f"--{key}" for key in ("markdown", "plot", "config_dir") if given[key] is not None]
+    others = ("markdown", "plot", "config_dir", "devices")
+    unused = [f"--{key.replace('_', '-')}" for key in others if given[key] is not None]
     if unused:
         command.error(f"{', '.join(unused)} cannot be used with {name}")
     overrides = settings_only(command, words)

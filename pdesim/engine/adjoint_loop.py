@@ -102,7 +102,7 @@ class AdjointLoop:
             now, taken, number = progress[0], error_control.next_step(progress, end), progress[2]
             new, error = context.step_with_error(system, axes, state, now, taken)
             squares = error_control.squared_errors(new, error, tolerance, scale)
-            sums = tf.reduce_sum(squares, axis=context.grid_axes)
+            sums = error_control.sum_of(squares, context.grid_axes)
             size = error_control.error_size(sums, context.problem.grid.cells)
             active = error_control.active(progress, trials, end, time)
             # a rejected step is overwritten by the next one, since its number is the same

@@ -8,7 +8,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pdesim.engine.gpu import gpu_support, no_gpu_error
 from pdesim.errors import DeviceError
@@ -44,17 +44,36 @@ class Placement:
     def is_gpu(self) -> bool:
         return "GPU" in self.name
 
+    def all_of(self, count: int) -> list[Placement]:
+        """Return the placements of ``count`` devices: GPUs, or the same CPU for each.
 
-def start_tensorflow(device: Device, one_thread: Callable[[], bool] | None = None) -> Placement:
+        Raises:
+            DeviceError: if there are fewer GPUs.
+        """
+        if not self.is_gpu:
+            return [self] * count
+        import tensorflow as tf
+
+        present = len(tf.config.list_logical_devices("GPU"))
+        if present < count:
+            raise DeviceError(
+                f"device.count={count}, but this machine has {present} GPU"
+                f"{'s' if present != 1 else ''} that TensorFlow can use",
+                f"device.count at most {present}, or device=cpu",
+            )
+        return [replace(self, name=f"/GPU:{number}") for number in range(count)]
+
+
+def start_tensorflow(device: Device, threads: Callable[[], int | None] | None = None) -> Placement:
     """Import TensorFlow without its start-up messages and select a device.
 
     TF32 is switched off, since it would silently reduce the precision of convolutions and products
     by 13 bits. GPU memory is allocated on demand.
 
     Args:
-        one_thread: a function that is called before TensorFlow starts its threads. It returns
-            whether a CPU computes every kernel in a single thread, so that parallel programs do not
-            wait for each other.
+        threads: a function that is called before TensorFlow starts its threads. It returns in how
+            many threads a CPU computes a kernel, which are few if parallel programs would otherwise
+            wait for each other; None for all.
 
     Raises:
         DeviceError: if a GPU is requested but not available, or if TensorFlow cannot be loaded
@@ -71,9 +90,9 @@ def start_tensorflow(device: Device, one_thread: Callable[[], bool] | None = Non
         for gpu in gpus:
             with contextlib.suppress(RuntimeError):  # already initialised by the caller's code
                 tf.config.experimental.set_memory_growth(gpu, True)
-        if one_thread is not None and (device.name == "cpu" or not gpus) and one_thread():
+        if threads is not None and (device.name == "cpu" or not gpus) and (number := threads()):
             with contextlib.suppress(RuntimeError):
-                tf.config.threading.set_intra_op_parallelism_threads(1)
+                tf.config.threading.set_intra_op_parallelism_threads(number)
         tf.zeros(()).numpy()  # the first operation also prints messages
     if device.name == "gpu" and not gpus:
         raise no_gpu_error(gpu_support(tf.test.is_built_with_cuda()))

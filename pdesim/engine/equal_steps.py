@@ -177,7 +177,7 @@ class EqualStepControl:
             return {}
         limits = {}
         for member in np.flatnonzero(which).tolist():
-            state = members.at.state_of(member)
+            state = members.at.whole_state_of(member)
             step = present_step(members.plans[member], state, members.target)
             if step is not None:
                 limits[member] = step

@@ -17,6 +17,8 @@ SHRINK, SAFETY, GROW = 0.2, 0.9, 5.0
 LOCAL = 0.02
 #: smallest step as a fraction of the interval; below it the run is aborted
 VANISHING = 1e-12
+#: number of bits of the mantissa of a float64, and of those that are used of an error
+MANTISSA, BITS = 52, 8
 
 
 def active(progress, max_trials, end, start):
@@ -47,13 +49,23 @@ def squared_errors(new, error, tolerance, scale):
     return tf.square(error / allowed)
 
 
+def sum_of(squared_errors, axis):
+    """Return sums over cells in float64, whose rounding hardly depends on the order of addition."""
+    return tf.reduce_sum(tf.cast(squared_errors, tf.float64), axis=axis)
+
+
 def error_size(sums, cells: int):
     """Return the root mean square of the scaled error of the field in which it is largest.
 
+    The result has ``BITS`` bits, so that the next step does not depend on rounding errors of the
+    sums, which differ between divisions of the grid among devices.
+
     Args:
-        sums: the sums of the squared errors over all cells, ``(..., fields)``.
+        sums: the sums of the squared errors over all cells, ``(..., fields)``, from :func:`sum_of`.
     """
-    return tf.cast(tf.sqrt(tf.reduce_max(sums / cells, axis=-1)), tf.float64)
+    size = tf.sqrt(tf.reduce_max(sums / cells, axis=-1))
+    kept = tf.constant(-(2 ** (MANTISSA - BITS)), tf.int64)
+    return tf.bitcast(tf.bitwise.bitwise_and(tf.bitcast(size, tf.int64), kept), tf.float64)
 
 
 def judge_step(size, is_active, progress, end, order: int):

@@ -9,6 +9,7 @@ import numpy as np
 from pdesim.engine.integrator import Integrator
 from pdesim.engine.monitor import Monitor
 from pdesim.errors import PdesimError
+from pdesim.output.checkpoint import Checkpoint
 from pdesim.plan import Plan
 
 
@@ -67,3 +68,41 @@ class Members:
     def until_target(self) -> np.ndarray:
         """Return the time that remains for each member until the next target."""
         return self.plan.targets[self.target + 1] - self.at.now
+
+
+def checkpoint_of(members: Members, member: int, seconds: float) -> Checkpoint:
+    """Return the state of a member between two blocks of steps, from which it can be resumed.
+
+    Args:
+        seconds: the computing time so far.
+    """
+    plan = members.plans[member]
+    at, monitor, done = members.at, members.monitor, members.steps_since_target
+    if at.many and done:  # members that take fewer steps wait at the target for the others
+        done = min(done, plan.steps_between(members.target))
+    mask = plan.problem.mask
+    return Checkpoint(
+        stepper=plan.stepper.method.name,
+        frame=plan.frame_at(members.target),
+        target=members.target,
+        steps_since_target=done,
+        time=float(at.now[member]),
+        dt=float(at.dt[member]),
+        max_dt=plan.step.dt,
+        limit=plan.step.limit,
+        steps=int(members.steps[member]),
+        rejected=int(members.rejected[member]),
+        seconds=seconds,
+        in_batch=int(at.many),
+        checked=int(monitor.checked[member]),
+        checks=int(monitor.checks[member]),
+        measured_at=float(monitor.time[member]),
+        times=plan.times,
+        targets=plan.targets,
+        errors=monitor.to_array(member),
+        state=at.state_of(member),
+        carry=at.carry_of(member),
+        solid=None if mask is None else mask.solid,
+        stages=getattr(plan.stepper, "stages", 0),
+        arrays=plan.problem.checksum,
+    )

@@ -73,24 +73,40 @@ class PlainLoop:
         step_dt = context.per_member(tf.cast(dt, context.dtype), axes + 1)
         return context.extract(system, carry, stop, step_dt, coefficients)
 
+    def _attempt(self, system, carry, now, dt, tolerance, scale) -> tuple:
+        """Return a state after one step, and its squared errors."""
+        context, axes = self.context, self.context.problem.grid.dimensions
+        new, error = context.step_with_error(context.stored(system), axes, carry, now, dt)
+        return new, error_control.squared_errors(new, error, tolerance, system.column(scale))
+
+    @cached_property
+    def trial(self) -> Any:
+        """``trial(state, time, dt, tolerance, scale, parameters)``.
+
+        Returns the state after one step of an adaptive stepper, and the squared errors of all cells
+        (:func:`pdesim.engine.error_control.squared_errors`).
+        """
+        return self.context.compiled(self.trace_trial)
+
+    def trace_trial(self, carry, time, dt, tolerance, scale, parameters):
+        system = self.context.system(parameters)
+        return self._attempt(system, carry, time, dt, tolerance, scale)
+
     @cached_property
     def advance_adaptive(self) -> Any:
         return self.context.compiled(self.trace_adaptive)
 
     def trace_adaptive(self, carry, time, end, dt, max_trials, tolerance, scale, parameters):
         context = self.context
-        system, axes = context.system(parameters), context.problem.grid.dimensions
-        scale, order = system.column(scale), context.stepper.error_order
+        system, order = context.system(parameters), context.stepper.error_order
 
         def active(progress):
             return error_control.active(progress, max_trials, end, time)
 
         def attempt(carry, *progress):
             now, taken = progress[0], error_control.next_step(progress, end)
-            stored = context.stored(system)
-            new, error = context.step_with_error(stored, axes, carry, now, taken)
-            squared_errors = error_control.squared_errors(new, error, tolerance, scale)
-            sums = tf.reduce_sum(squared_errors, axis=context.grid_axes)
+            new, squared_errors = self._attempt(system, carry, now, taken, tolerance, scale)
+            sums = error_control.sum_of(squared_errors, context.grid_axes)
             size = error_control.error_size(sums, context.problem.grid.cells)
             good, progress = error_control.judge_step(size, active(progress), progress, end, order)
             return context.select_members(good, new, carry), *progress

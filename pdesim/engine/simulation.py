@@ -16,12 +16,13 @@ from pdesim.engine.equal_steps import EqualStepControl
 from pdesim.engine.error_control import VANISHING
 from pdesim.engine.flat.tuning import TUNING, Tuning
 from pdesim.engine.integrator import Integrator, as_array
-from pdesim.engine.members import Members
+from pdesim.engine.members import Members, checkpoint_of
 from pdesim.engine.monitor import Monitor, accumulated_rounding, relative_error
 from pdesim.engine.observation import Observation, Record, ignore
 from pdesim.engine.observed_loop import CAPACITY
 from pdesim.engine.run_errors import constraint_error, divergence_error
 from pdesim.engine.step_timing import seconds_per_step
+from pdesim.engine.time_loop import TimeLoop
 from pdesim.errors import PdesimError
 from pdesim.output.checkpoint import Checkpoint
 from pdesim.plan import Plan
@@ -49,6 +50,7 @@ class Simulation:
 
     Args:
         measures: whether the error in time is measured even if no step depends on it.
+        loop: the programs; by default, those of one device.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Simulation:
         placement: Placement,
         tuning: Tuning = TUNING,
         measures: bool = True,
+        loop: TimeLoop | None = None,
     ) -> None:
         plans = [plan] if isinstance(plan, Plan) else list(plan)
         self.placement, first = placement, plans[0]
@@ -65,7 +68,7 @@ class Simulation:
         if self.members == 1 and first.resume_from and first.resume_from.in_batch:
             plans *= 2
         batch = len(plans) if len(plans) > 1 else 0
-        self.loop = get_or_compile(first, placement, use_xla(first), batch, tuning)
+        self.loop = loop or get_or_compile(first, placement, use_xla(first), batch, tuning)
         before = [plan.resume_from for plan in plans]
         monitor = Monitor.start(
             len(plans), len(first.equation.fields), float(first.times[0]),
@@ -123,6 +126,11 @@ class Simulation:
         """The carried data of the stepper, with an axis of members if there are several."""
         return self._batch.at.carry
 
+    @property
+    def description(self) -> list[str]:
+        """Lines for the user on the division of the grid: none, since there is one device."""
+        return []
+
     def steps_of(self, member: int) -> tuple[int, int]:
         """Return the numbers of steps taken and rejected of one member."""
         return int(self._batch.steps[member]), int(self._batch.rejected[member])
@@ -143,7 +151,9 @@ class Simulation:
             self.compile_seconds = clock_module.perf_counter() - began
             # the maximum number of fixed steps in a call
             max_steps = None if members.at.adaptive else int(members.steps_to_target().max())
-            seconds = seconds_per_step(self._trial, self.loop.steps_at_once, max_steps)
+            seconds = seconds_per_step(
+                self._trial, self.loop.steps_at_once, max_steps, self.loop.agree
+            )
             self._control.start()
         self.steps_per_block = max(FIRST_BLOCK, int(BLOCK_SECONDS / max(seconds, 1e-6)))
         return seconds
@@ -230,41 +240,15 @@ class Simulation:
 
     def checkpoint(self, member: int = 0) -> Checkpoint:
         """Return the state between two blocks of steps, from which the run can be resumed."""
-        members, plan = self._batch, self.plans[member]
-        at, monitor, done = members.at, members.monitor, members.steps_since_target
-        if at.many and done:  # members that take fewer steps wait at the target for the others
-            done = min(done, plan.steps_between(members.target))
-        mask = plan.problem.mask
-        return Checkpoint(
-            stepper=plan.stepper.method.name,
-            frame=plan.frame_at(members.target),
-            target=members.target,
-            steps_since_target=done,
-            time=float(at.now[member]),
-            dt=float(at.dt[member]),
-            max_dt=plan.step.dt,
-            limit=plan.step.limit,
-            steps=int(members.steps[member]),
-            rejected=int(members.rejected[member]),
-            seconds=self.seconds,
-            in_batch=int(at.many),
-            checked=int(monitor.checked[member]),
-            checks=int(monitor.checks[member]),
-            measured_at=float(monitor.time[member]),
-            times=plan.times,
-            targets=plan.targets,
-            errors=monitor.to_array(member),
-            state=at.state_of(member),
-            carry=at.carry_of(member),
-            solid=None if mask is None else mask.solid,
-            stages=getattr(plan.stepper, "stages", 0),
-            arrays=plan.problem.checksum,
-        )
+        return checkpoint_of(self._batch, member, self.seconds)
 
-    def relative_time_error(self, member: int = 0) -> dict[str, float]:
-        """Return the estimated error in time so far.
+    def relative_time_error(
+        self, member: int = 0, whole: np.ndarray | None = None
+    ) -> dict[str, float]:
+        """Return the estimated error in time so far (:func:`pdesim.engine.monitor.relative_error`).
 
-        See :func:`pdesim.engine.monitor.relative_error`.
+        Args:
+            whole: the state of the complete grid; by default, that of this device.
         """
         members = self._batch
         # the state does not exist if a block has failed for lack of memory
@@ -272,7 +256,8 @@ class Simulation:
             return {}
         if self.plan.equation.iterated is not None or self.plan.equation.noise:
             return {}
-        monitor, state = members.monitor, members.at.state_of(member)
+        monitor = members.monitor
+        state = members.at.state_of(member) if whole is None else whole
         errors = monitor.total(float(members.at.now[member]))[member]
         rounding = accumulated_rounding(monitor.noise[member], int(members.steps[member]))
         return relative_error(errors, monitor.peak[member], rounding, state, self.plans[member])
@@ -379,7 +364,7 @@ class Simulation:
         """Count the steps of a block, adapt the length of the next one, and record failures."""
         members = self._batch
         finite = np.atleast_2d(finite)  # this waits for the device
-        seconds = clock_module.perf_counter() - began
+        seconds = self.loop.agree(clock_module.perf_counter() - began)
         if self.steps == 0 and self.compile_seconds == 0:
             self.compile_seconds = seconds
         else:

@@ -18,13 +18,16 @@ def start_for(plans: Sequence[Plan]) -> Placement:
         DeviceError: if a GPU is requested but not available.
     """
 
-    def one_thread() -> bool:
-        from pdesim.engine.compile_cache import (
-            uses_slabs,  # needs TensorFlow, which is imported at this point
-        )
+    def threads() -> int | None:
+        # these modules need TensorFlow, which is imported at this point
+        from pdesim.engine.compile_cache import uses_slabs
+        from pdesim.engine.flat.tuning import TUNING
 
-        return all(uses_slabs(plan) for plan in plans)
+        count = plans[0].settings.device.count
+        if count > 1:  # the parts of the grid are computed in parallel
+            return max(1, TUNING.threads // count)
+        return 1 if all(uses_slabs(plan) for plan in plans) else None
 
     if all(map(fuses_to_one_kernel, plans)):
         fill_several_arrays()
-    return start_tensorflow(plans[0].settings.device, one_thread)
+    return start_tensorflow(plans[0].settings.device, threads)

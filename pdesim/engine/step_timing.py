@@ -11,7 +11,10 @@ TRIAL_SECONDS = 0.05
 
 
 def seconds_per_step(
-    trial: Callable[[int], None], steps_at_once: int, max_steps: int | None
+    trial: Callable[[int], None],
+    steps_at_once: int,
+    max_steps: int | None,
+    agree: Callable[[float], float] = float,
 ) -> float:
     """Return the seconds per step, measured with enough steps to make call overhead negligible.
 
@@ -19,6 +22,7 @@ def seconds_per_step(
         trial: a function that takes a given number of steps.
         steps_at_once: the number of steps that are always taken together.
         max_steps: the maximum number of steps per call in the run; None if unknown.
+        agree: returns the seconds that count, if several devices have measured them.
     """
     steps = max(TRIAL_STEPS, steps_at_once)
     max_steps = max(
@@ -28,7 +32,7 @@ def seconds_per_step(
     while True:
         began = clock_module.perf_counter()
         trial(steps)
-        seconds = clock_module.perf_counter() - began
+        seconds = agree(clock_module.perf_counter() - began)
         if seconds >= TRIAL_SECONDS or steps >= max_steps:
             return seconds / steps
         steps = min(4 * steps, max_steps)

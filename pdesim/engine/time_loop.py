@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,6 +20,7 @@ from pdesim.engine.flat.position_arrays import PositionArrays
 from pdesim.engine.flat.slabs import Slabs
 from pdesim.engine.flat.tiled_loop import AdaptiveTiledLoop, TiledLoop
 from pdesim.engine.observed_loop import ObservedLoop
+from pdesim.engine.perturbation import perturbed
 from pdesim.engine.plain_loop import PlainLoop
 from pdesim.engine.sampler import Sampler, sampler_of
 from pdesim.engine.step import StepContext, Target
@@ -31,9 +32,6 @@ from pdesim.operators.problem import Problem
 from pdesim.operators.stops import Stops
 from pdesim.operators.time_parts import double_names
 from pdesim.steppers.base import AdaptiveStepper, Carry
-
-#: the seed of the signs of :attr:`TimeLoop.perturbed`
-SIGNS = (19, 23)
 
 
 class Loop(Protocol):
@@ -152,6 +150,13 @@ class TimeLoop:
     def records_steps(self) -> bool:
         """Whether the program records observables of every step."""
         return self.observables is not None and self.observables.every is None
+
+    @cached_property
+    def loop_of_trials(self) -> PlainLoop | FlatLoop:
+        """The loop whose single adaptive steps have the same values as those of :attr:`loop`."""
+        if self.layout is None or self.context.target.for_gpu:
+            return PlainLoop(self.context)
+        return FlatLoop(self.context, self.layout)
 
     @property
     def _loop_of_single_steps(self) -> PlainLoop | FlatLoop:
@@ -292,6 +297,14 @@ class TimeLoop:
         """Return the carried data: ``new`` for the members ``which``, ``old`` for all others."""
         return self.context.select_members(tf.constant(which), new, old)
 
+    def agree(self, value: float) -> float:
+        """Return the value on which all devices of the problem agree: that of the only one."""
+        return value
+
+    def whole(self, state: np.ndarray) -> np.ndarray:
+        """Return the state of the complete grid from that of this device."""
+        return state
+
     @cached_property
     def statistics(self) -> Any:
         """``statistics(state)``: standard deviation and root mean square of each field."""
@@ -322,12 +335,4 @@ class TimeLoop:
 
         The signs of the differences are random, and the same in every call and for all members.
         """
-        context, problem = self.context, self.problem
-        shape = (len(problem.equation.fields), *problem.grid.shape)
-
-        def trace(state: tf.Tensor) -> tf.Tensor:
-            draws = tf.random.stateless_uniform(shape, SIGNS, alg="philox")
-            epsilon = tf.constant(np.finfo(state.dtype.as_numpy_dtype).eps, state.dtype)
-            return state + tf.where(draws < 0.5, -epsilon, epsilon) * state
-
-        return context.compiled(trace)
+        return self.context.compiled(partial(perturbed, grid=self.problem.grid))

@@ -33,12 +33,17 @@ class Grid:
         metric: the relation to physical coordinates; None if they are Cartesian on equal cells.
             All attributes and methods whose names do not begin with ``physical_`` refer to
             computational coordinates, in which formulas are evaluated.
+        window: for a part of a grid, the index of its first cell along the last axis, and the
+            number of cells of the complete grid along this axis; else None. ``extent`` and
+            ``origin`` are those of the complete grid. A part may continue beyond the ends of a
+            periodic axis.
     """
 
     points: tuple[int, ...]
     extent: tuple[float, ...]
     origin: tuple[float, ...]
     metric: Metric | None = None
+    window: tuple[int, int] | None = None
 
     @property
     def dimensions(self) -> int:
@@ -68,7 +73,8 @@ class Grid:
     @property
     def spacing(self) -> tuple[float, ...]:
         """The cell sizes along x, y, z."""
-        return tuple(length / n for length, n in zip(self.extent, self.points, strict=True))
+        points = self.points if self.window is None else (*self.points[:-1], self.window[1])
+        return tuple(length / n for length, n in zip(self.extent, points, strict=True))
 
     @property
     def cell_volume(self) -> float:
@@ -99,10 +105,18 @@ class Grid:
 
         On a periodic axis the ghost cells have the coordinates of the cells that they copy.
         """
-        index = np.arange(-halo, self.points[axis] + halo)
+        index, cells = np.arange(-halo, self.points[axis] + halo), self.points[axis]
+        if self.window is not None and axis == self.dimensions - 1:
+            first, cells = self.window
+            index += first
+            periodic = periodic or first < 0 or first + self.points[axis] > cells
         if periodic:
-            index %= self.points[axis]
+            index %= cells
         return self.origin[axis] + (index + 0.5) * self.spacing[axis]
+
+    def part(self, first: int, rows: int) -> Grid:
+        """Return a part of this grid: ``rows`` cells from index ``first`` along the last axis."""
+        return replace(self, points=(*self.points[:-1], rows), window=(first, self.points[-1]))
 
     def broadcast(self, axis: int, values: np.ndarray) -> np.ndarray:
         """Reshape values along one coordinate axis so that they broadcast over the grid."""

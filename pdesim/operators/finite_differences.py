@@ -30,6 +30,7 @@ from pdesim.operators.ghost_cells import (
     extend,
     face_values,
 )
+from pdesim.operators.position_parts import evaluate_position
 
 if TYPE_CHECKING:
     from pdesim.operators.method_of_lines import MethodOfLines
@@ -143,7 +144,9 @@ class Differences:
             fields = {symbols[index].name: self._field_on_face(index, axis, side) for index in read}
             # call with_time_parts before values: it determines which subexpressions values contains
             formula = system.with_time_parts(formula)
-            names = {**system.face_namespace(axis, side, self.halo), **system.values(self.time)}
+            coordinates = system.face_coordinates(axis, side, self.halo)
+            formula, parts = evaluate_position(formula, coordinates)
+            names = {**system.as_tensors({**coordinates, **parts}), **system.values(self.time)}
             return Evaluator({**names, **fields}, system.library)(formula)
 
         return evaluate

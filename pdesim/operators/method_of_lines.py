@@ -358,9 +358,9 @@ class MethodOfLines:
         """
         grid = self.problem.grid
         coordinates = grid.coordinates(halo, self.problem.boundary.periodic_axes)
-        return self._as_tensors(grid.namespace(coordinates, self.problem.named))
+        return self.as_tensors(grid.namespace(coordinates, self.problem.named))
 
-    def face_namespace(self, axis: int, side: int, halo: int) -> dict[str, tf.Tensor]:
+    def face_coordinates(self, axis: int, side: int, halo: int) -> dict[str, np.ndarray]:
         """Return the coordinates of the points on a face at which a boundary value is evaluated.
 
         They are the coordinates of a layer of ghost cells, except that the normal coordinate is
@@ -374,10 +374,12 @@ class MethodOfLines:
             coordinates[name] = grid.broadcast(other, centres)
         face = grid.origin[axis] + (grid.extent[axis] if side else 0.0)
         coordinates[grid.axes[axis]] = np.full((1,) * grid.dimensions, face)
-        return self._as_tensors(coordinates)
+        return coordinates
 
-    def _as_tensors(self, namespace: Mapping[str, object]) -> dict[str, tf.Tensor]:
-        return {name: tf.constant(value, self.dtype) for name, value in namespace.items()}
+    def as_tensors(self, namespace: Mapping[str, object]) -> dict[str, tf.Tensor]:
+        tensors = {name: tf.constant(value, self.dtype) for name, value in namespace.items()}
+        # a barrier, since functions of constants that TensorFlow evaluates depend on array lengths
+        return {name: barrier(value) for name, value in tensors.items()} if self.fused else tensors
 
     def dtype_of(self, values: np.ndarray) -> tf.DType:
         """Return the real or complex tensor type for a NumPy array, in the precision of the run."""

@@ -9,10 +9,12 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
+import numpy as np
 import sympy
 from sympy.logic.boolalg import Boolean
 
 from pdesim.formula import language as lang
+from pdesim.formula.evaluate import Evaluator
 from pdesim.formula.metric import CELL
 from pdesim.operators.problem import Problem
 
@@ -28,6 +30,24 @@ def position_parts(problem: Problem, formulas: Iterable[sympy.Expr]) -> dict[str
 def without_position(problem: Problem, formula: sympy.Expr) -> sympy.Expr:
     """Return a formula in which symbols replace the subexpressions that depend on position only."""
     return separate_position(formula, *_names(problem))[0]
+
+
+def evaluate_position(
+    formula: sympy.Expr, coordinates: Mapping[str, np.ndarray]
+) -> tuple[sympy.Expr, dict[str, np.ndarray]]:
+    """Evaluate the subexpressions of coordinates and numbers in NumPy, in double precision.
+
+    XLA evaluates functions of constants sometimes while it compiles a program and sometimes in the
+    program, with results that differ in the last bit. Values of different programs, such as those
+    for parts of a grid, would then differ.
+
+    Returns:
+        The formula in which symbols replace these subexpressions, and their values by name.
+    """
+    formula, parts = separate_position(formula, frozenset(coordinates), frozenset())
+    evaluate = Evaluator({name: np.asarray(values) for name, values in coordinates.items()})
+    with np.errstate(all="ignore"):
+        return formula, {name: np.asarray(evaluate(part)) for name, part in parts.items()}
 
 
 def _names(problem: Problem) -> tuple[frozenset[str], frozenset[str]]:

@@ -19,6 +19,7 @@ import numpy as np
 from rich.console import Console
 
 from pdesim.engine.device import Placement, start_tensorflow
+from pdesim.engine.distributed.eligibility import check_distributed
 from pdesim.engine.memory import check_device_memory, enough_memory
 from pdesim.engine.startup import start_for
 from pdesim.errors import InterruptedRun, PdesimError, printable
@@ -40,7 +41,7 @@ from pdesim.run.stopping import StopRequests, stop_requests
 
 if TYPE_CHECKING:
     from pdesim.engine.blocks import Frame, Progress
-    from pdesim.engine.simulation import Simulation
+    from pdesim.engine.distributed.simulation import AnySimulation
 
 log = logging.getLogger("pdesim")
 
@@ -89,6 +90,7 @@ def execute(
             renderer.prewarm()  # in parallel to the import of TensorFlow, which uses only one core
         with stop_requests(limit) if stop is None else contextlib.nullcontext(stop) as requests:
             try:
+                check_distributed(first.plan)
                 placement = _start(jobs, options.owns_process)
                 check_device_memory([job.plan for job in jobs], placement)
             except PdesimError as error:
@@ -244,17 +246,17 @@ class _Batch:
 
     def _evolve(self) -> None:
         """Advance all jobs in time."""
-        from pdesim.engine.simulation import Simulation
+        from pdesim.engine.distributed.simulation import build_simulation
 
         first, detailed = self.runs[0], self.options.detailed
         plan = first.job.plan
         # computed before prepare releases the initial state
         notes = notes_before(plan) if detailed else []
-        simulation = Simulation([run.job.plan for run in self.runs], self.placement)
+        simulation = build_simulation([run.job.plan for run in self.runs], self.placement)
         seconds_per_step = simulation.prepare()
         if detailed:
             lines = describe(simulation.plan, self.placement.about, seconds_per_step)
-            for line in (*lines, *order_notes(plan), *notes):
+            for line in (*lines, *simulation.description, *order_notes(plan), *notes):
                 self._report(first, line)
         try:
             self._advance(simulation)
@@ -278,7 +280,7 @@ class _Batch:
         name = self.runs[0].job.plan.equation.name
         return name if self.options.detailed else f"{name} x {len(self.runs)}"
 
-    def _advance(self, simulation: Simulation) -> None:
+    def _advance(self, simulation: AnySimulation) -> None:
         """Compute and store the frames of a simulation, and checkpoints when they are due.
 
         Raises:
@@ -313,7 +315,7 @@ class _Batch:
                 for _, run in self._active(simulation):
                     run.interrupt(request)
 
-    def _active(self, simulation: Simulation) -> list[tuple[int, MemberRun]]:
+    def _active(self, simulation: AnySimulation) -> list[tuple[int, MemberRun]]:
         """Return the jobs that have not failed, with their member numbers in the simulation."""
         return [
             (index, run)
@@ -321,7 +323,7 @@ class _Batch:
             if not run.has_ended and index not in simulation.failures
         ]
 
-    def _store(self, simulation: Simulation, frame: Frame) -> None:
+    def _store(self, simulation: AnySimulation, frame: Frame) -> None:
         for index, run in self._active(simulation):
             if not frame.regular and index not in frame.ending:
                 continue
@@ -357,11 +359,11 @@ class _Batch:
     def _record(self, member: int, times: np.ndarray, values: np.ndarray) -> None:
         self.runs[member].record(times, values)
 
-    def _checkpoint(self, simulation: Simulation) -> None:
+    def _checkpoint(self, simulation: AnySimulation) -> None:
         for index, run in self._active(simulation):
             run.checkpoint(simulation, index)
 
-    def _report_result(self, run: MemberRun, simulation: Simulation) -> None:
+    def _report_result(self, run: MemberRun, simulation: AnySimulation) -> None:
         if self._front_note:
             self._report(run, self._front_note)
         self._report(run, steps_line(simulation))

@@ -15,7 +15,7 @@ from pdesim.output import Recorder, RunFolder
 from pdesim.run.job import Job
 
 if TYPE_CHECKING:
-    from pdesim.engine.simulation import Simulation
+    from pdesim.engine.distributed.simulation import AnySimulation
 
 
 @dataclass
@@ -65,7 +65,7 @@ class MemberRun:
         """Whether the job has failed or stopped."""
         return self.error is not None or "stopped" in self.status
 
-    def checkpoint(self, simulation: Simulation, index: int) -> None:
+    def checkpoint(self, simulation: AnySimulation, index: int) -> None:
         """Store a checkpoint of member ``index``.
 
         If an earlier frame could not be written, this job ends.
@@ -79,7 +79,7 @@ class MemberRun:
         hint = f"pdesim resume {self.job.folder}   continues the run"
         self.error = InterruptedRun(request.problem, hint, exit_code=request.exit_code)
 
-    def count_steps(self, simulation: Simulation, index: int) -> None:
+    def count_steps(self, simulation: AnySimulation, index: int) -> None:
         """Add the numbers of steps and the speed of member ``index`` to ``status``."""
         plan = simulation.plans[index]
         steps, rejected = simulation.steps_of(index)

@@ -16,7 +16,7 @@ from rich.text import Text
 from pdesim.output.status import speed as rates
 
 if TYPE_CHECKING:
-    from pdesim.engine.simulation import Simulation
+    from pdesim.engine.distributed.simulation import AnySimulation
 
 #: seconds between two lines of text if the output is not a terminal
 LINE_SECONDS = 10.0
@@ -129,7 +129,7 @@ def _lines(
     yield update
 
 
-def steps_line(simulation: Simulation) -> str:
+def steps_line(simulation: AnySimulation) -> str:
     """Return the number of steps of a simulation and its speed, as text."""
     cells, step = simulation.plan.grid.cells, simulation.plan.step
     line = f"{simulation.steps:,} steps"

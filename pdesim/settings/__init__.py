@@ -27,7 +27,7 @@ OPEN_SECTIONS = (
     "data", "fit",
 )  # fmt: skip
 #: settings that may change when a run is resumed, in addition to ``INCIDENTAL``
-CONTINUING = ("time.end", "device.name")
+CONTINUING = ("time.end", "device.name", "device.count")
 
 #: range of lengths and times, whose sixth powers (in derivatives) do not overflow
 SMALLEST, LARGEST = 1e-40, 1e40
@@ -141,6 +141,9 @@ class Device(Section):
     name: Literal["auto", "cpu", "gpu"] = "auto"
     precision: Literal["float32", "float64"] = "float32"
     jit: bool | Literal["auto"] = "auto"
+    count: Annotated[int, Field(ge=1, le=1024)] = Field(
+        default=1, description="an integer from 1 to 1024"
+    )
 
 
 class Output(Section):

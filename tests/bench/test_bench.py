@@ -90,6 +90,16 @@ def test_an_adaptive_program_takes_all_its_steps(placement):
     assert np.isfinite(Program(plan, placement).run(40)).all()
 
 
+def test_a_program_with_noise_takes_the_steps_of_a_run(placement):
+    from pdesim.bench.program import Program
+    from pdesim.engine.simulation import Simulation
+
+    plan = make_plan("equation=kpz", "grid=32", "time.dt=0.01", "time.end=0.05", "output.frames=1")
+    measured = Program(plan, placement).run(5).numpy()
+    *_, last = Simulation(plan, placement).frames()
+    np.testing.assert_array_equal(measured, last.state)
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
     [

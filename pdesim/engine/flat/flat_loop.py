@@ -180,6 +180,30 @@ class FlatLoop:
             results.append(tf.reshape(new, new.shape[2 * number :]))
         return results
 
+    def _attempt(self, rhs: FlatRightHandSide, flat, now, dt, tolerance, scale) -> tuple:
+        """Return a flat state after one step, and its squared errors."""
+        context, layout = self.context, rhs.layout
+        extended = rhs.stored(layout.extended([flat], [flat], [flat]))
+        extended = rhs.reflected(extended, context.cost.carried_fields)
+        system = flat_system(context, rhs)
+        new, error = context.step_with_error(system, 1, extended, now, dt)
+        _, new, error = aligned(flat, new, error)
+        return new, error_control.squared_errors(new, error, tolerance, rhs.column(scale))
+
+    @cached_property
+    def trial(self) -> Any:
+        """See :attr:`pdesim.engine.plain_loop.PlainLoop.trial`."""
+        return self.position.passed_to(self.trace_trial, index=5)
+
+    def trace_trial(self, carry, time, dt, tolerance, scale, parameters, arrays=None):
+        context, layout = self.context, self.layout.with_steps_per_exchange(1)
+        fixed = None if arrays is None else self.position.rows(arrays, 0, layout.rows, layout)
+        # the sign of the number of steps is unknown to the compiler
+        inputs = tf.cast(dt > 0, tf.int64), parameters, Place(), self.position
+        rhs = flat_rhs(context, layout, *inputs, fixed)
+        results = self._attempt(rhs, layout.pad(carry), time, dt, tolerance, scale)
+        return tuple(map(layout.on_grid, results))
+
     @cached_property
     def advance_adaptive(self) -> Any:
         return self.position.passed_to(self.trace_adaptive, index=7)
@@ -199,16 +223,10 @@ class FlatLoop:
             fixed = [touched(values) for values in fixed]
             inputs = max_trials, parameters, Place(), self.position
             rhs = flat_rhs(context, layout, *inputs, fixed[0] if fixed else None)
-            now, taken = progress[0], error_control.next_step(progress, end)
-            extended = rhs.stored(layout.extended([carry], [carry], [carry]))
-            extended = rhs.reflected(extended, context.cost.carried_fields)
-            system = flat_system(context, rhs)
-            new, error = context.step_with_error(system, 1, extended, now, taken)
-            _, new, error = aligned(carry, new, error)
-            squared_errors = error_control.squared_errors(new, error, tolerance, rhs.column(scale))
-            sums = tf.reduce_sum(
-                tf.where(interior_mask, squared_errors, tf.zeros_like(squared_errors)), axis=-1
-            )
+            taken = error_control.next_step(progress, end)
+            new, squared_errors = self._attempt(rhs, carry, progress[0], taken, tolerance, scale)
+            inside = tf.where(interior_mask, squared_errors, tf.zeros_like(squared_errors))
+            sums = error_control.sum_of(inside, axis=-1)
             size = error_control.error_size(sums, context.problem.grid.cells)
             good, progress = error_control.judge_step(size, active(progress), progress, end, order)
             return context.select_members(good, new, carry), fixed, *progress

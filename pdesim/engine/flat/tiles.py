@@ -17,6 +17,7 @@ from typing import NamedTuple
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
 
+from pdesim.engine import error_control
 from pdesim.engine.flat.layout import FlatLayout
 from pdesim.engine.flat.walls import Place, touched
 from pdesim.engine.flat.workspace import Workspace, write_middle
@@ -174,7 +175,7 @@ class Tiles:
         if slab.arrays is not None:
             *lead, size, _ = slab.arrays.shape
             fixed = arrays(2 + len(buffers), [size], *shape, lead=lead)
-        sums = tf.zeros(values.shape[:-1], values.dtype)
+        sums = tf.zeros(values.shape[:-1], tf.float64)
         across = self.tile.full_width.row_shape
         out = tf.zeros((*values.shape[:-1], self.rows, *across), values.dtype)
         spare = arrays(1, self.sizes, cells)
@@ -216,7 +217,7 @@ class Tiles:
         for axis, selected in enumerate((own, new)[: 1 + len(tile.row_shape)]):
             selected = tf.reshape(selected, (-1, *[1] * (len(tile.row_shape) - axis)))
             cells = tf.where(selected, cells, tf.zeros_like(cells))
-        return tf.reduce_sum(cells, axis=list(range(-1 - len(tile.row_shape), 0)))
+        return error_control.sum_of(cells, list(range(-1 - len(tile.row_shape), 0)))
 
     def _advance(
         self, parts, spare, buffers, arrays, step: Callable[..., Sequence[tf.Tensor]], steps, packed

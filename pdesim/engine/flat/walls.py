@@ -21,6 +21,7 @@ from pdesim.formula import Evaluator
 from pdesim.model.boundary_conditions import BoundaryCondition
 from pdesim.operators.ghost_cells import condition_kinds, ghost_layers
 from pdesim.operators.method_of_lines import MethodOfLines
+from pdesim.operators.position_parts import evaluate_position
 
 #: for each field of an array, its index in the equation, or None if its ghost cells are not read
 Fields = Sequence["int | None"]
@@ -282,22 +283,31 @@ class Walls:
         """
         method, grid = self.method, self.layout.problem.grid
         boundary, coordinates = self.layout.problem.boundary, {}
+        begin, size = [0] * grid.dimensions, [1] * grid.dimensions
+        reach = max([self.layout.ghosts, *self.layout.columns])
         for other, name in enumerate(grid.axes):
-            length = shape[grid.array_axis(other)]
-            reach = max([self.layout.ghosts, *self.layout.columns])
+            place = grid.array_axis(other)
             centres = grid.centres(other, reach, boundary.is_periodic(other))
-            begin = self._first(other) + reach - (length - self._interior(other)) // 2
-            along = tf.slice(tf.constant(centres, method.dtype), [begin], [length])
-            coordinates[name] = tf.reshape(along, (-1, *[1] * other))
-        face = np.asarray(grid.origin[axis] + (grid.extent[axis] if side else 0.0))
-        coordinates[grid.axes[axis]] = tf.constant(face, method.dtype)
+            begin[place] = self._first(other) + reach - (shape[place] - self._interior(other)) // 2
+            size[place] = shape[place]
+            coordinates[name] = grid.broadcast(other, centres)
+        face = grid.origin[axis] + (grid.extent[axis] if side else 0.0)
+        coordinates[grid.axes[axis]] = np.full((1,) * grid.dimensions, face)
         if isinstance(time, tf.Tensor) and time.shape.rank:
             time = tf.reshape(time, (-1, *[1] * grid.dimensions))
+
+        def part_of(values: np.ndarray) -> tf.Tensor:
+            constant = values.shape
+            first = [b if n > 1 else 0 for b, n in zip(begin, constant, strict=True)]
+            length = [s if n > 1 else 1 for s, n in zip(size, constant, strict=True)]
+            return tf.slice(tf.constant(values, method.dtype), first, length)
 
         def evaluate(formula: Any) -> Any:
             # with_time_parts determines which subexpressions the result of values contains
             formula = method.with_time_parts(formula)
-            return Evaluator({**coordinates, **method.values(time)}, method.library)(formula)
+            formula, parts = evaluate_position(formula, coordinates)
+            names = {name: part_of(values) for name, values in {**coordinates, **parts}.items()}
+            return Evaluator({**names, **method.values(time)}, method.library)(formula)
 
         return evaluate
 

@@ -1,0 +1,271 @@
+"""The step loop of one device of several, with exchanges of ghost rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from pdesim.engine import error_control
+from pdesim.engine.distributed.communicator import Communicator, agreed
+from pdesim.engine.distributed.decomposition import Part
+from pdesim.engine.perturbation import perturbed
+from pdesim.engine.step import StepContext
+from pdesim.engine.time_loop import TimeLoop
+
+
+@dataclass(frozen=True)
+class DistributedLoop:
+    """The programs of one device, with the interface of :class:`TimeLoop`.
+
+    States and carried data are those of the device's own rows. Sums over the grid are those of all
+    devices.
+
+    Args:
+        outer: the programs for the complete grid, by which the first device computes observables
+            and stop conditions from a gathered state.
+        inner: the programs for the device's rows with ghost rows.
+        part: the rows.
+        steps: the number of steps between two exchanges.
+        communicator: the other devices.
+    """
+
+    outer: TimeLoop
+    inner: TimeLoop
+    part: Part
+    steps: int
+    communicator: Communicator
+    _arrays: dict[str, tuple[Any, tf.Tensor]] = field(default_factory=dict, compare=False)
+
+    #: observables are recorded between blocks of steps only
+    records_steps = False
+
+    @property
+    def cells(self) -> int:
+        """The number of cells of the complete grid."""
+        return self.outer.problem.grid.cells
+
+    @property
+    def context(self) -> StepContext:
+        return self.inner.context
+
+    @property
+    def dtype(self) -> tf.DType:
+        return self.inner.dtype
+
+    @property
+    def steps_at_once(self) -> int:
+        return max(self.steps, self.inner.steps_at_once)
+
+    @property
+    def coefficients(self) -> Any:
+        return self.inner.coefficients
+
+    @property
+    def parameter_tensors(self) -> Any:
+        return self.inner.parameter_tensors
+
+    @property
+    def network_tensors(self) -> Any:
+        return self.inner.network_tensors
+
+    @property
+    def select_members(self) -> Any:
+        return self.inner.select_members
+
+    def agree(self, value: float) -> float:
+        """Return the value of the first device, on all devices."""
+        return float(agreed(self.communicator, [value])[0])
+
+    def whole(self, state: np.ndarray) -> np.ndarray:
+        """Return the state of the complete grid, from the states of all devices."""
+        return np.concatenate(self.communicator.gather(state), axis=self._axis)
+
+    def initial(self, state: tf.Tensor, parameters: Any, time: Any) -> tf.Tensor:
+        """Return the state with which a run starts: the given state."""
+        return state
+
+    def init(self, state: tf.Tensor, time: Any, dt: Any, parameters: Any, coefficients: Any) -> Any:
+        """Return the carried data with which the first step from a state begins."""
+        extended = self._extended(state)
+        given = self._with_arrays(parameters)
+        return self._cropped(self.inner.init(extended, time, dt, given, coefficients))
+
+    def advance(self, carry, start, dt, first, last, parameters, coefficients):
+        """See :attr:`pdesim.engine.time_loop.Loop.advance`."""
+        last = np.asarray(last)
+        begin, end = int(first), int(last.max())
+        given, state = self._with_arrays(parameters), carry
+        while begin < end:
+            until = min(begin + self.steps, end)
+            upto = tf.constant(np.minimum(last, until), tf.int64)
+            carried, state, _ = self.inner.advance(
+                self._extended(carry), start, dt, tf.constant(begin, tf.int64), upto, given,
+                coefficients,
+            )  # fmt: skip
+            state = self._cropped(state)
+            carry = state if carried is None else self._cropped(carried)
+            begin = until
+        return (None if carry is state else carry), state, self._finite(state)
+
+    def advance_adaptive(self, carry, time, end, dt, max_trials, tolerance, scale, parameters):
+        """See :attr:`pdesim.engine.time_loop.Loop.advance_adaptive`."""
+        given, order = self._with_arrays(parameters), self.context.stepper.error_order
+        zero = tf.zeros_like(time, tf.int64)
+        progress = (time, dt, zero, zero)
+        while (now := error_control.active(progress, max_trials, end, time)).numpy().any():
+            taken = error_control.next_step(progress, end)
+            extended = self._extended(carry)
+            new, sums = self._trial(extended, progress[0], taken, tolerance, scale, given)
+            total = np.sum(self.communicator.gather(sums.numpy()), axis=0)
+            size = error_control.error_size(tf.constant(total), self.cells)
+            good, progress = error_control.judge_step(size, now, progress, end, order)
+            carry = self.inner.select_members(good.numpy(), new, carry)
+        return None, carry, self._finite(carry), progress
+
+    @cached_property
+    def _trial(self) -> Any:
+        """``trial(extended, time, dt, tolerance, scale, parameters)``.
+
+        Returns the state of the own rows after one step, and the sums of its squared errors.
+        """
+        trial = self.inner.loop_of_trials.trial
+
+        @self.context.compiled
+        def own_rows(new: tf.Tensor, squares: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            sums = error_control.sum_of(self._cropped(squares), self.context.grid_axes)
+            return self._cropped(new), sums
+
+        return lambda *arguments: own_rows(*trial(*arguments))
+
+    @property
+    def observed(self) -> GatheredProgram | None:
+        """The program of observables, with the attribute ``program``; None if there are none."""
+        sampler = self.outer.observed
+        return None if sampler is None else GatheredProgram(self, lambda: sampler.program)
+
+    @property
+    def condition(self) -> GatheredProgram | None:
+        """The program of the stop condition; None if there is none."""
+        sampler = self.outer.condition
+        return None if sampler is None else GatheredProgram(self, lambda: sampler.program)
+
+    @property
+    def rates(self) -> Any:
+        """See :attr:`pdesim.engine.time_loop.TimeLoop.rates`."""
+        return GatheredProgram(self, lambda: self.outer.rates).program
+
+    def statistics(self, state: tf.Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """Return standard deviation and root mean square of each field."""
+        mean = self._mean(self._sums(state))
+        squares = self._mean(self._sums_of_squares(state, np.zeros_like(mean)))
+        spread = self._mean(self._sums_of_squares(state, mean))
+        return np.sqrt(spread), np.sqrt(squares)
+
+    def distance(self, a: tf.Tensor, b: tf.Tensor) -> np.ndarray:
+        """Return the root mean square of the difference of each field."""
+        zero = np.zeros(a.shape[: self._axis])
+        return np.sqrt(self._mean(self._sums_of_squares(a - b, zero)))
+
+    def perturbed(self, state: tf.Tensor) -> tf.Tensor:
+        """See :attr:`pdesim.engine.time_loop.TimeLoop.perturbed`."""
+        return self._perturbed(state)
+
+    @cached_property
+    def _perturbed(self) -> Any:
+        grid = self.outer.problem.grid
+        return self.context.compiled(partial(perturbed, grid=grid, first=self.part.first))
+
+    def _mean(self, sums: tf.Tensor) -> np.ndarray:
+        return np.sum(self.communicator.gather(sums.numpy()), axis=0) / self.cells
+
+    @cached_property
+    def _sums(self) -> Any:
+        def trace(state: tf.Tensor) -> tf.Tensor:
+            return tf.reduce_sum(tf.cast(state, tf.float64), axis=self.context.grid_axes)
+
+        return self.context.compiled(trace)
+
+    @cached_property
+    def _sums_of_squares(self) -> Any:
+        def trace(state: tf.Tensor, mean: tf.Tensor) -> tf.Tensor:
+            shaped = tf.reshape(mean, (*mean.shape, *[1] * self.context.problem.grid.dimensions))
+            squares = tf.square(tf.cast(state, tf.float64) - shaped)
+            return tf.reduce_sum(squares, axis=self.context.grid_axes)
+
+        return self.context.compiled(trace)
+
+    def _finite(self, state: tf.Tensor) -> tf.Tensor:
+        """Return whether each field is finite on all devices."""
+        here = self._is_finite(state).numpy()
+        return tf.constant(np.logical_and.reduce(self.communicator.gather(here)))
+
+    @cached_property
+    def _is_finite(self) -> Any:
+        def trace(state: tf.Tensor) -> tf.Tensor:
+            return tf.reduce_all(tf.math.is_finite(state), axis=self.context.grid_axes)
+
+        return self.context.compiled(trace)
+
+    @property
+    def _axis(self) -> int:
+        """The array axis that is divided."""
+        return -self.context.problem.grid.dimensions
+
+    def _rows(self, values: tf.Tensor, rows: slice) -> tf.Tensor:
+        index: list[Any] = [slice(None)] * values.shape.rank
+        index[self._axis] = rows
+        return values[tuple(index)]
+
+    def _cropped(self, values: Any) -> Any:
+        """Return arrays without ghost rows."""
+        return tf.nest.map_structure(lambda one: self._rows(one, self.part.interior), values)
+
+    def _extended(self, values: Any) -> Any:
+        """Return arrays with ghost rows from both neighbours."""
+        return tf.nest.map_structure(self._with_ghosts, values)
+
+    def _with_ghosts(self, own: tf.Tensor) -> tf.Tensor:
+        ghosts = max(self.part.before, self.part.after)
+        first = self._rows(own, slice(0, ghosts))
+        last = self._rows(own, slice(self.part.rows - ghosts, self.part.rows))
+        before, after = self.communicator.exchange(first, last)
+        pieces = [before] if self.part.before else []
+        pieces += [own] + ([after] if self.part.after else [])
+        return tf.concat(pieces, axis=own.shape.rank + self._axis)
+
+    def _with_arrays(self, parameters: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Return parameters, of which those with one value for each cell are those of the part."""
+        result = dict(parameters)
+        for name in self.context.problem.equation.arrays:
+            known = self._arrays.get(name)
+            if known is None or known[0] is not parameters[name]:
+                rows = tf.gather(parameters[name], self.part.extended, axis=self._axis)
+                known = self._arrays[name] = (parameters[name], rows)
+            result[name] = known[1]
+        return result
+
+
+@dataclass(frozen=True)
+class GatheredProgram:
+    """A program of the complete grid, evaluated by the first device.
+
+    Args:
+        loop: the programs of a device.
+        given: returns the program, which is compiled by the first device only.
+    """
+
+    loop: DistributedLoop
+    given: Callable[[], Any]
+
+    def program(self, parameters: Any, state: tf.Tensor, time: tf.Tensor) -> np.ndarray:
+        """Return the program's result, on all devices."""
+        communicator, result = self.loop.communicator, np.zeros(0)
+        whole = self.loop.whole(state.numpy())
+        if communicator.rank == 0:
+            result = np.asarray(self.given()(parameters, tf.constant(whole), time))
+        return communicator.gather(result)[0]

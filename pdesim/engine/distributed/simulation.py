@@ -1,0 +1,288 @@
+"""Simulation of one problem on several devices of this machine, each advanced by a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from threading import BrokenBarrierError
+from typing import Any, TypeVar
+
+import numpy as np
+
+from pdesim.engine.blocks import Frame, Progress, Report
+from pdesim.engine.compile_cache import get_or_compile, use_xla
+from pdesim.engine.device import Placement
+from pdesim.engine.distributed.communicator import Peers, ThreadCommunicator
+from pdesim.engine.distributed.decomposition import (
+    Part,
+    divide,
+    joined,
+    part_of,
+    reach,
+    rows_per_step,
+)
+from pdesim.engine.distributed.loop import DistributedLoop
+from pdesim.engine.flat.tuning import TUNING, Tuning
+from pdesim.engine.observation import Record, ignore
+from pdesim.engine.simulation import Simulation
+from pdesim.errors import PdesimError
+from pdesim.output.checkpoint import Checkpoint
+from pdesim.plan import InitialState, Plan
+
+T = TypeVar("T")
+
+#: ghost rows that devices exchange, if a step needs fewer: wide enough to make exchanges rare,
+#: narrow enough that the computation of ghost rows costs little
+GHOST_ROWS = 16
+#: the largest number of ghost rows on both sides, as a fraction of the rows of a device
+MOST_GHOSTS = 1 / 8
+#: a size in bytes that no grid exceeds
+NO_LIMIT = 2**62
+
+
+class DistributedSimulation:
+    """A simulation on several devices, with the interface of :class:`Simulation`.
+
+    The frames and checkpoints are those of the complete grid. They are bit for bit those of one
+    device.
+
+    Args:
+        plans: the plans of all members.
+        placements: the devices, one for each part of the grid.
+        steps: the number of steps between two exchanges; None: chosen from the size of the parts.
+    """
+
+    def __init__(
+        self,
+        plans: Sequence[Plan],
+        placements: Sequence[Placement],
+        tuning: Tuning = TUNING,
+        steps: int | None = None,
+    ) -> None:
+        self.members, self._dimensions = len(plans), plans[0].grid.dimensions
+        self._peers = Peers(len(placements))
+        # each device always has the same thread, to which its device scope belongs
+        self._threads = [
+            ThreadPoolExecutor(1, f"pdesim-device-{n}") for n in range(len(placements))
+        ]
+        parts, steps = decompose(plans[0], len(placements), steps)
+        self.parts, self.steps_between_exchanges = parts, steps
+        batch = len(plans) if len(plans) > 1 else 0
+        fused = use_xla(plans[0])
+        outer = get_or_compile(plans[0], placements[0], fused, batch, tuning)
+        tuning = _tuning_of_parts(tuning, len(placements), in_tiles=outer.slabs is not None)
+        self.simulations = []
+        for rank, (placement, part) in enumerate(zip(placements, parts, strict=True)):
+            own = [part_of_plan(plan, part) for plan in plans]
+            problem = part_of(plans[0].problem, part)
+            alone = replace(own[0], problem=problem, observables=None, stops=None)
+            inner = get_or_compile(alone, placement, fused, batch, tuning)
+            communicator = ThreadCommunicator(self._peers, rank, placement.name)
+            loop: Any = DistributedLoop(outer, inner, part, steps, communicator)
+            self.simulations.append(Simulation(own, placement, tuning, loop=loop))
+        #: shared by all devices, so that they stop at the same step
+        self.stopped: dict[int, str] = {}
+        for simulation in self.simulations:
+            simulation._batch.stopped = self.stopped
+
+    @property
+    def _first(self) -> Simulation:
+        return self.simulations[0]
+
+    @property
+    def plans(self) -> list[Plan]:
+        return self._first.plans
+
+    @property
+    def plan(self) -> Plan:
+        return self._first.plan
+
+    @property
+    def failures(self) -> dict[int, PdesimError]:
+        return self._first.failures
+
+    @property
+    def steps(self) -> int:
+        return self._first.steps
+
+    @property
+    def rejected(self) -> int:
+        return self._first.rejected
+
+    @property
+    def seconds(self) -> float:
+        return self._first.seconds
+
+    @property
+    def compile_seconds(self) -> float:
+        return self._first.compile_seconds
+
+    @property
+    def description(self) -> list[str]:
+        """Lines for the user on the division of the grid."""
+        part, steps = self.parts[0], self.steps_between_exchanges
+        width = max(part.before, part.after)
+        often = "step" if steps == 1 else f"{steps} steps"
+        return [
+            f"{len(self.parts)} devices with about {part.rows} rows each, which exchange {width} "
+            f"ghost rows before every {often}"
+        ]
+
+    def steps_of(self, member: int) -> tuple[int, int]:
+        """Return the numbers of steps taken and rejected of one member."""
+        return self._first.steps_of(member)
+
+    def prepare(self) -> float:
+        """Compile the programs and return the seconds per step; see :meth:`Simulation.prepare`."""
+        return self.on_all(lambda simulation: simulation.prepare())[0]
+
+    def frames(
+        self, report: Report = lambda progress: None, record: Record = ignore
+    ) -> Iterator[Frame]:
+        """Advance the simulation and yield its frames; see :meth:`Simulation.frames`."""
+        shared = _SharedReport(self._peers, report)
+        series = [
+            simulation.frames(partial(shared, rank), ignore if rank else record)
+            for rank, simulation in enumerate(self.simulations)
+        ]
+        try:
+            while True:
+                found = self.on_all(lambda frames: next(frames, None), series)
+                frames: list[Frame] = [frame for frame in found if frame is not None]
+                if not frames:
+                    return
+                yield replace(frames[0], state=self._joined([frame.state for frame in frames]))
+        finally:
+            self.on_all(lambda one: one.close(), series)
+
+    def checkpoint(self, member: int = 0) -> Checkpoint:
+        """Return the state of the complete grid; see :meth:`Simulation.checkpoint`."""
+        parts = [simulation.checkpoint(member) for simulation in self.simulations]
+        carried = zip(*(part.carry for part in parts), strict=True)
+        return replace(
+            parts[0],
+            state=self._joined([part.state for part in parts]),
+            carry=tuple(map(self._joined, carried)),
+        )
+
+    def relative_time_error(self, member: int = 0) -> dict[str, float]:
+        """Return the estimated error in time; see :meth:`Simulation.relative_time_error`."""
+        at = [simulation._batch.at for simulation in self.simulations]
+        if any(one.state is None for one in at):
+            return {}
+        return self._first.relative_time_error(
+            member, self._joined([one.state_of(member) for one in at])
+        )
+
+    def _joined(self, parts: Sequence[np.ndarray]) -> np.ndarray:
+        return joined(parts, self._dimensions)
+
+    def on_all(self, task: Callable[[Any], T], items: Sequence[Any] | None = None) -> list[T]:
+        """Return the results of a task for all devices, each in a thread.
+
+        If a task fails, the tasks of the other devices end as well.
+        """
+
+        def guarded(item: Any) -> T:
+            try:
+                return task(item)
+            except BaseException:
+                self._peers.abort()
+                raise
+
+        items = self.simulations if items is None else items
+        each = zip(self._threads, items, strict=True)
+        tasks = [thread.submit(guarded, item) for thread, item in each]
+        errors = [error for one in tasks if (error := _error_of(one)) is not None]
+        if errors:
+            raise next((e for e in errors if not isinstance(e, BrokenBarrierError)), errors[0])
+        return [one.result() for one in tasks]
+
+
+def _error_of(task: Future) -> BaseException | None:
+    return task.exception()
+
+
+#: a simulation on one or several devices
+AnySimulation = Simulation | DistributedSimulation
+
+
+def build_simulation(plans: Sequence[Plan], placement: Placement) -> AnySimulation:
+    """Return a simulation on ``device.count`` devices.
+
+    Raises:
+        DeviceError: if there are fewer GPUs.
+    """
+    count = plans[0].settings.device.count
+    if count == 1:
+        return Simulation(plans, placement)
+    return DistributedSimulation(plans, placement.all_of(count))
+
+
+class _SharedReport:
+    """Calls ``report`` once after a block, while all devices wait.
+
+    The function may raise an exception to stop the run, which all devices then raise.
+    """
+
+    def __init__(self, peers: Peers, report: Report) -> None:
+        self.peers, self.report = peers, report
+
+    def __call__(self, rank: int, progress: Progress) -> None:
+        error: BaseException | None = None
+        self.peers.gather(rank, None)  # all devices have finished the block
+        if rank == 0:
+            try:
+                self.report(progress)
+            except BaseException as raised:
+                error = raised
+        error = self.peers.gather(rank, error)[0]
+        if error is not None:
+            raise error
+
+
+def _tuning_of_parts(tuning: Tuning, count: int, in_tiles: bool) -> Tuning:
+    """Return the constants for the parts of a grid.
+
+    Parts are computed in tiles if the complete grid is, since the compiler rounds products and sums
+    in tiles differently.
+    """
+    limits = (0, 0) if in_tiles else (tuning.single_band_bytes, NO_LIMIT)
+    return replace(
+        tuning, single_band_bytes=limits[0], two_band_bytes=limits[1],
+        cores=max(1, tuning.threads // count),
+    )  # fmt: skip
+
+
+def decompose(plan: Plan, count: int, steps: int | None = None) -> tuple[list[Part], int]:
+    """Return the parts of a plan's grid, and the number of steps between two exchanges.
+
+    Args:
+        count: the number of parts.
+        steps: the number of steps; None: as many as ``GHOST_ROWS`` ghost rows allow.
+    """
+    problem, rows = plan.problem, plan.grid.shape[0]
+    each = rows_per_step(problem, plan.cost.depth)
+    # other carried data than the state are computed from the state and its neighbours
+    extra = 0 if plan.stepper.carries_state else reach(problem)
+    least = rows // count
+    if steps is None:
+        most = min(GHOST_ROWS, int(least * MOST_GHOSTS)) - extra
+        steps = max(1, most // each)
+    if plan.step.adaptive:
+        steps = 1
+    periodic = problem.boundary.is_periodic(problem.grid.dimensions - 1)
+    return divide(rows, count, steps * each + extra, periodic), steps
+
+
+def part_of_plan(plan: Plan, part: Part) -> Plan:
+    """Return the plan of one device: the complete problem, with the initial state of its rows."""
+    rows: Any = (..., part.own, *[slice(None)] * (plan.grid.dimensions - 1))
+    initial = InitialState(None if plan.initial.values is None else plan.state[rows])
+    since = plan.resume_from
+    if since is not None:
+        carry = tuple(values[rows] for values in since.carry)
+        since = replace(since, state=since.state[rows], carry=carry)
+    return replace(plan, initial=initial, resume_from=since)
