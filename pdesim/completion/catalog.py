@@ -73,6 +73,7 @@ def _settings() -> Iterator[tuple[str, Option]]:
     """Yield the dotted names, descriptions and values of all settings."""
     defined = build_schema()["$defs"]
     for name, schema in defined["Settings"]["properties"].items():
+        schema = schema.get("else", schema)  # the section in place of which a file may be named
         section = defined.get(schema.get("$ref", "").rpartition("/")[2], schema)
         if "properties" not in section and name not in ("defaults", "hydra"):
             yield name, Option(_short(schema["description"]), tuple(_values(schema, defined)))

@@ -109,7 +109,7 @@ def test_members_that_fail_are_reported(tmp_path):
         ({"over": {"boundary": "neumann"}}, r"over\['boundary'\] is 'neumann'"),
         ({"over": {"equation": {"D": [1, 2]}}}, r"over\['equation'\]"),
         ({"over": {"equation.Q": [1, 2]}}, "equation.Q is unknown"),
-        ({"over": {"tme.end": [1, 2]}}, "did you mean 'time'"),
+        ({"over": {"tme.end": [1, 2]}}, "did you mean 'time"),
         ({"over": {"grid": [16, 32]}}, r"over\['grid'\] leads to arrays"),
         ({"over": {"equation.D": [1, 2]}, "frames": "first"}, "argument frames is 'first'"),
         ({"over": {"equation.D": [1, 2]}, "initial": {"u": np.zeros((8, 8))}}, r"initial\['u'\]"),

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from pdesim.config.compose import choices, compose_settings
 from pdesim.errors import ConfigError, MissingExtraError, PdesimError
+from pdesim.sweeps.notes import repeated_members
 from pdesim.sweeps.overrides import DRAWING, SAMPLERS, expand, members
 
 PARSER = OverridesParser.create()
@@ -130,15 +131,12 @@ def test_drawing_without_replacement_is_unbiased():
     assert max(abs(count - 50) for count in pairs.values()) < 27
 
 
-def test_repeated_members_are_reported(capsys):
-    from pdesim.cli.main import _note_repeated
-
-    _note_repeated(expand(["seed=range(8)"], "random", 20, 0))
-    assert "12 of the 20 members" in capsys.readouterr().err
-    _note_repeated(expand(["seed=1,1,2"]))
-    assert "1 of the 3 members" in capsys.readouterr().err
-    _note_repeated(expand(["seed=range(8)"], "random", 8, 0))
-    assert capsys.readouterr().err == ""
+def test_repeated_members_are_reported():
+    (note,) = repeated_members(expand(["seed=range(8)"], "random", 20, 0))
+    assert "12 of the 20 members" in note
+    (note,) = repeated_members(expand(["seed=1,1,2"]))
+    assert "1 of the 3 members" in note
+    assert not list(repeated_members(expand(["seed=range(8)"], "random", 8, 0)))
 
 
 def test_distributions():
