@@ -106,10 +106,10 @@ def test_what_is_outside_the_language_is_refused(text):
 def test_an_error_shows_the_place_and_the_nearest_name():
     with pytest.raises(FormulaError) as caught:
         parse("a*laplacian(u) - lapalcian(v)", SCOPE, "rhs of u")
-    first, formula, caret, *_, hint = str(caught.value).splitlines()
+    first, formula, caret, *rest = str(caught.value).splitlines()
     assert "rhs of u" in first and "'lapalcian'" in first
     assert formula[caret.index("^") :].startswith("lapalcian(v)")
-    assert "did you mean 'laplacian'" in hint
+    assert any("did you mean 'laplacian'" in line for line in rest)
 
 
 def test_the_caret_counts_letters_not_bytes():
