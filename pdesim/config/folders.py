@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from pdesim.errors import ConfigError
@@ -15,6 +16,7 @@ from pdesim.errors import ConfigError
 CONFIG_NAME = "config"
 
 
+@cache
 def config_folder() -> Path:
     """Return the folder of the shipped configs, in the installed package or in a checkout."""
     package = Path(__file__).resolve().parents[1]
@@ -26,7 +28,12 @@ def config_folder() -> Path:
 
 def groups() -> list[str]:
     """Return the names of all config groups."""
-    return sorted(path.name for path in config_folder().iterdir() if path.is_dir())
+    return list(_groups(config_folder()))
+
+
+@cache
+def _groups(folder: Path) -> tuple[str, ...]:
+    return tuple(sorted(path.name for path in folder.iterdir() if path.is_dir()))
 
 
 def other_configs() -> list[str]:

@@ -193,8 +193,9 @@ def test_the_error_follows_the_tolerance(evolve, words, stepper):
         errors.append(max(np.abs(a - b).max() / np.ptp(b) for a, b in pairs))
     ratios = np.array(errors) / tolerances
     assert ratios.max() < 10
-    # proportional once steps are short enough for the order of the method to show
-    assert ratios[1:].max() < 15 * ratios[1:].min()
+    # proportional once steps are short enough for the order of the method to show; errors are known
+    # to 8 bits, and steps are longer than the tolerance allows before that
+    assert ratios[1:].max() < 20 * ratios[1:].min()
 
 
 @pytest.mark.parametrize(
