@@ -79,18 +79,20 @@ class PlainLoop:
         new, error = context.step_with_error(context.stored(system), axes, carry, now, dt)
         return new, error_control.squared_errors(new, error, tolerance, system.column(scale))
 
-    @cached_property
-    def trial(self) -> Any:
+    def trial(self, rows: slice) -> Any:
         """``trial(state, time, dt, tolerance, scale, parameters)``.
 
-        Returns the state after one step of an adaptive stepper, and the squared errors of all cells
-        (:func:`pdesim.engine.error_control.squared_errors`).
+        Returns the state after one step of an adaptive stepper, and the sums of the squared errors
+        (:func:`pdesim.engine.error_control.squared_errors`) over some rows of the grid.
         """
-        return self.context.compiled(self.trace_trial)
 
-    def trace_trial(self, carry, time, dt, tolerance, scale, parameters):
-        system = self.context.system(parameters)
-        return self._attempt(system, carry, time, dt, tolerance, scale)
+        def trace(state, time, dt, tolerance, scale, parameters):
+            system, axes = self.context.system(parameters), self.context.grid_axes
+            new, squares = self._attempt(system, state, time, dt, tolerance, scale)
+            index = (..., rows, *[slice(None)] * (len(axes) - 1))
+            return new, error_control.sum_of(squares[index], axes)
+
+        return self.context.compiled(trace)
 
     @cached_property
     def advance_adaptive(self) -> Any:

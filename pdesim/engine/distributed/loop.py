@@ -121,6 +121,7 @@ class DistributedLoop:
             taken = error_control.next_step(progress, end)
             extended = self._extended(carry)
             new, sums = self._trial(extended, progress[0], taken, tolerance, scale, given)
+            new = self._cropped(new)
             total = np.sum(self.communicator.gather(sums.numpy()), axis=0)
             size = error_control.error_size(tf.constant(total), self.cells)
             good, progress = error_control.judge_step(size, now, progress, end, order)
@@ -129,18 +130,8 @@ class DistributedLoop:
 
     @cached_property
     def _trial(self) -> Any:
-        """``trial(extended, time, dt, tolerance, scale, parameters)``.
-
-        Returns the state of the own rows after one step, and the sums of its squared errors.
-        """
-        trial = self.inner.loop_of_trials.trial
-
-        @self.context.compiled
-        def own_rows(new: tf.Tensor, squares: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            sums = error_control.sum_of(self._cropped(squares), self.context.grid_axes)
-            return self._cropped(new), sums
-
-        return lambda *arguments: own_rows(*trial(*arguments))
+        """See :meth:`pdesim.engine.plain_loop.PlainLoop.trial`; the sums are those of own rows."""
+        return self.inner.loop_of_trials.trial(self.part.interior)
 
     @property
     def observed(self) -> GatheredProgram | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import tensorflow as tf
@@ -58,6 +58,12 @@ def flat_system(context: StepContext, rhs: FlatRightHandSide) -> StoringSystem:
         return Slot([rhs.stored(values)])
 
     return StoringSystem(rhs, stored, store, middle, rhs.fill)
+
+
+def _with_sums(new: tf.Tensor, squared_errors: tf.Tensor, mask: tf.Tensor) -> tuple:
+    """Return a flat state, and the sums of its squared errors over the cells of a mask."""
+    inside = tf.where(mask, squared_errors, tf.zeros_like(squared_errors))
+    return new, error_control.sum_of(inside, axis=-1)
 
 
 @dataclass(frozen=True)
@@ -190,19 +196,19 @@ class FlatLoop:
         _, new, error = aligned(flat, new, error)
         return new, error_control.squared_errors(new, error, tolerance, rhs.column(scale))
 
-    @cached_property
-    def trial(self) -> Any:
-        """See :attr:`pdesim.engine.plain_loop.PlainLoop.trial`."""
-        return self.position.passed_to(self.trace_trial, index=5)
+    def trial(self, rows: slice) -> Any:
+        """See :meth:`pdesim.engine.plain_loop.PlainLoop.trial`."""
+        return self.position.passed_to(partial(self.trace_trial, rows), index=5)
 
-    def trace_trial(self, carry, time, dt, tolerance, scale, parameters, arrays=None):
+    def trace_trial(self, rows, carry, time, dt, tolerance, scale, parameters, arrays=None):
         context, layout = self.context, self.layout.with_steps_per_exchange(1)
         fixed = None if arrays is None else self.position.rows(arrays, 0, layout.rows, layout)
         # the sign of the number of steps is unknown to the compiler
         inputs = tf.cast(dt > 0, tf.int64), parameters, Place(), self.position
         rhs = flat_rhs(context, layout, *inputs, fixed)
-        results = self._attempt(rhs, layout.pad(carry), time, dt, tolerance, scale)
-        return tuple(map(layout.on_grid, results))
+        attempt = self._attempt(rhs, layout.pad(carry), time, dt, tolerance, scale)
+        new, sums = _with_sums(*attempt, layout.interior_mask(rows))
+        return layout.on_grid(new), sums
 
     @cached_property
     def advance_adaptive(self) -> Any:
@@ -224,9 +230,8 @@ class FlatLoop:
             inputs = max_trials, parameters, Place(), self.position
             rhs = flat_rhs(context, layout, *inputs, fixed[0] if fixed else None)
             taken = error_control.next_step(progress, end)
-            new, squared_errors = self._attempt(rhs, carry, progress[0], taken, tolerance, scale)
-            inside = tf.where(interior_mask, squared_errors, tf.zeros_like(squared_errors))
-            sums = error_control.sum_of(inside, axis=-1)
+            attempted = self._attempt(rhs, carry, progress[0], taken, tolerance, scale)
+            new, sums = _with_sums(*attempted, interior_mask)
             size = error_control.error_size(sums, context.problem.grid.cells)
             good, progress = error_control.judge_step(size, active(progress), progress, end, order)
             return context.select_members(good, new, carry), fixed, *progress

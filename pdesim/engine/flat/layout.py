@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
 
@@ -198,9 +199,14 @@ class FlatLayout:
     def _flat(self, rows: tf.Tensor) -> tf.Tensor:
         return tf.reshape(rows, (*rows.shape[: -1 - len(self.row_shape)], -1))
 
-    def interior_mask(self) -> tf.Tensor:
-        """Return a mask of the flat array that is True in grid cells and False in ghost cells."""
-        ones = tf.ones(self.problem.grid.shape, tf.bool)
+    def interior_mask(self, rows: slice = slice(None)) -> tf.Tensor:
+        """Return a mask of the flat array that is True in grid cells and False in ghost cells.
+
+        Args:
+            rows: the rows of the grid in which it is True.
+        """
+        ones = np.zeros(self.problem.grid.shape, bool)
+        ones[rows] = True
         interior_mask = tf.pad(ones, [(ghosts, ghosts) for ghosts in self._beyond])
         return xla.optimization_barrier(tf.reshape(interior_mask, [-1]))[0]
 
