@@ -206,8 +206,8 @@ class FlatLoop:
         # the sign of the number of steps is unknown to the compiler
         inputs = tf.cast(dt > 0, tf.int64), parameters, Place(), self.position
         rhs = flat_rhs(context, layout, *inputs, fixed)
-        attempt = self._attempt(rhs, layout.pad(carry), time, dt, tolerance, scale)
-        new, sums = _with_sums(*attempt, layout.interior_mask(rows))
+        new, squares = self._attempt(rhs, layout.pad(carry), time, dt, tolerance, scale)
+        new, sums = _with_sums(new, squares, layout.interior_mask(rows))
         return layout.on_grid(new), sums
 
     @cached_property
@@ -230,8 +230,8 @@ class FlatLoop:
             inputs = max_trials, parameters, Place(), self.position
             rhs = flat_rhs(context, layout, *inputs, fixed[0] if fixed else None)
             taken = error_control.next_step(progress, end)
-            attempted = self._attempt(rhs, carry, progress[0], taken, tolerance, scale)
-            new, sums = _with_sums(*attempted, interior_mask)
+            new, squares = self._attempt(rhs, carry, progress[0], taken, tolerance, scale)
+            new, sums = _with_sums(new, squares, interior_mask)
             size = error_control.error_size(sums, context.problem.grid.cells)
             good, progress = error_control.judge_step(size, active(progress), progress, end, order)
             return context.select_members(good, new, carry), fixed, *progress
