@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pdesim.bench.output import write_files
 from pdesim.config.compose import compose_settings
 from pdesim.engine.device import Placement, start_tensorflow
 from pdesim.engine.startup import start_for
 from pdesim.errors import ConfigError, clip
-from pdesim.files import writing
 from pdesim.model.grid import build_grid
 from pdesim.plan import Plan, build_plan
 from pdesim.settings import Device
@@ -86,13 +85,10 @@ def run_bench(overrides: Sequence[str], options: Options) -> int:
         print(json.dumps(report.as_json(rows, about), indent=1))
     else:
         _show(rows, about, unsupported_reason(first))
-    if options.markdown:
-        with writing(Path(options.markdown), "--markdown") as temporary:
-            temporary.write_text(report.markdown(rows), "utf-8")
-    if options.plot:
-        path = Path(options.plot)
-        with writing(path, "--plot") as temporary:
-            report.plot(rows, temporary, title_of(about), path.suffix[1:].lower())
+    write_files(
+        options.markdown, options.plot, lambda: report.markdown(rows),
+        lambda path, form: report.plot(rows, path, title_of(about), form),
+    )  # fmt: skip
     return 0
 
 

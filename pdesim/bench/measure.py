@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from pdesim.bench.numpy_reference import NumpyProgram, unsupported_reason
 from pdesim.bench.program import Program
-from pdesim.bench.timing import estimate_step_time
+from pdesim.bench.timing import Rounds, estimate_step_time
 from pdesim.engine.device import Placement
 from pdesim.plan import Plan
 
@@ -25,7 +25,7 @@ Run = Callable[[int], object]
 
 
 @dataclass(frozen=True)
-class Row:
+class Row(Rounds):
     """The measurement of one device on one grid.
 
     Args:
@@ -50,20 +50,6 @@ class Row:
     copy: float | None = None
     compile_seconds: float | None = None
     peak: int | None = None
-
-    @property
-    def cells(self) -> int:
-        return int(np.prod(self.points))
-
-    @property
-    def rates(self) -> np.ndarray:
-        """The cell updates per second, one value per round."""
-        return self.cells * self.steps / np.array(self.seconds)
-
-    @property
-    def step_seconds(self) -> float:
-        """The median time per step in seconds."""
-        return float(np.median(self.seconds)) / self.steps
 
     @property
     def bandwidth(self) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 from rich.table import Table
 
 from pdesim.bench.measure import NUMPY, Row
+from pdesim.bench.output import markdown_table, new_plot, rates_as_json, save_plot
 
 HEADER = (
     "grid", "device", "million cell updates/s", "min-max", "steps/s", "GB/s", "of copy",
@@ -54,9 +55,7 @@ def rich_table(rows: Sequence[Row]) -> Table:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    lines = ["| " + " | ".join(HEADER) + " |", "|" + "---|" * len(HEADER)]
-    lines += ["| " + " | ".join(cells(row, rows)) + " |" for row in rows]
-    return "\n".join(lines) + "\n"
+    return markdown_table(HEADER, [cells(row, rows) for row in rows])
 
 
 def as_json(rows: Sequence[Row], about: Mapping[str, object]) -> dict:
@@ -69,11 +68,7 @@ def as_json(rows: Sequence[Row], about: Mapping[str, object]) -> dict:
                 "device": row.device,
                 "steps": row.steps,
                 "seconds": list(row.seconds),
-                "cell_updates_per_second": {
-                    "median": float(np.median(row.rates)),
-                    "min": float(row.rates.min()),
-                    "max": float(row.rates.max()),
-                },
+                "cell_updates_per_second": rates_as_json(row.rates),
                 "steps_per_second": 1 / row.step_seconds,
                 "bytes_per_step": row.traffic,
                 "bytes_per_second": row.bandwidth,
@@ -99,12 +94,7 @@ def plot(rows: Sequence[Row], path: Path, title: str, form: str) -> None:
         title: the title of the plot.
         form: the format of the file, such as ``png``.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    figure, axes = new_plot()
     for number, device in enumerate(dict.fromkeys(row.device for row in rows)):
         device_rows = [row for row in rows if row.device == device]
         size, colour = [row.cells for row in device_rows], f"C{number}"
@@ -120,8 +110,4 @@ def plot(rows: Sequence[Row], path: Path, title: str, form: str) -> None:
     axes.set_yscale("log")
     axes.set_xlabel("cells")
     axes.set_ylabel("cell updates per second")
-    axes.set_title(title, fontsize=11)
-    axes.grid(alpha=0.3, linewidth=0.5)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=8, frameon=False)
-    figure.savefig(path, dpi=120, format=form)
+    save_plot(figure, axes, title, path, form)

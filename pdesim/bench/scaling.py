@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pdesim.bench.timing import Rounds
+
 STRONG, WEAK = "strong", "weak"
 
 
@@ -107,7 +109,7 @@ def predict_speed_up(load: Load, one: Load, seconds: float, parallel: int, link:
 
 
 @dataclass(frozen=True)
-class ScalingRow:
+class ScalingRow(Rounds):
     """The measurement of one number of devices on one grid.
 
     Args:
@@ -132,20 +134,6 @@ class ScalingRow:
     link: Link | None = None
     predicted: float = 1.0
     one: ScalingRow | None = None
-
-    @property
-    def cells(self) -> int:
-        return math.prod(self.points)
-
-    @property
-    def rates(self) -> np.ndarray:
-        """The cell updates per second, one value per round."""
-        return self.cells * self.steps / np.array(self.seconds)
-
-    @property
-    def step_seconds(self) -> float:
-        """The median time per step in seconds."""
-        return float(np.median(self.seconds)) / self.steps
 
     @property
     def speed_up(self) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from pdesim.bench.command import (
@@ -19,6 +18,7 @@ from pdesim.bench.command import (
     plan_of,
     title_of,
 )
+from pdesim.bench.output import write_files
 from pdesim.bench.scaling import (
     STRONG,
     WEAK,
@@ -32,7 +32,6 @@ from pdesim.engine.device import Placement
 from pdesim.engine.distributed.eligibility import check_distributed
 from pdesim.engine.startup import start_for
 from pdesim.errors import ConfigError
-from pdesim.files import writing
 from pdesim.plan import Plan
 
 #: number of dimensions -> cells per axis, if neither --sizes nor grid= is given
@@ -109,13 +108,10 @@ def run_scaling(overrides: Sequence[str], options: Options) -> int:
         print(json.dumps(report.as_json(rows, about), indent=1))
     else:
         report.show(rows, title_of(about), machine.text)
-    if options.markdown:
-        with writing(Path(options.markdown), "--markdown") as temporary:
-            temporary.write_text(report.markdown(rows), "utf-8")
-    if options.plot:
-        path = Path(options.plot)
-        with writing(path, "--plot") as temporary:
-            report.plot(rows, temporary, title_of(about), path.suffix[1:].lower())
+    write_files(
+        options.markdown, options.plot, lambda: report.markdown(rows),
+        lambda path, form: report.plot(rows, path, title_of(about), form),
+    )  # fmt: skip
     return 0
 
 

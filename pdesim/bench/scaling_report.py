@@ -7,16 +7,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
+from pdesim.bench.output import markdown_table, new_plot, rates_as_json, save_plot
 from pdesim.bench.scaling import STRONG, WEAK, ScalingRow
+from pdesim.tables import print_table, result_console
 
 HEADER = (
     "scaling", "grid", "cells", "devices", "ghost rows", "steps per exchange",
     "million cell updates/s", "min-max", "speed-up", "predicted", "efficiency", "in exchanges",
     "kB/step",
 )  # fmt: skip
+#: columns that a narrow table may lack, the least important one first
+OPTIONAL = ("cells", "kB/step", "min-max", "steps per exchange", "ghost rows", "efficiency")
 #: the width of a table that is not printed in a terminal
 WIDTH = 160
 
@@ -43,15 +46,13 @@ def cells(row: ScalingRow) -> tuple[str, ...]:
 
 def show(rows: Sequence[ScalingRow], title: str, machine: str) -> None:
     """Print the table, a description of the devices, and the measured cost of exchanges."""
-    console = Console(highlight=False, soft_wrap=True)
-    if not console.is_terminal:
-        console = Console(width=WIDTH, highlight=False)
-    console.print(title, markup=False)
+    console = result_console(WIDTH)
+    console.print(title, markup=False, soft_wrap=True)
     table = Table(*HEADER)
     for row in rows:
         table.add_row(*cells(row), end_section=_ends(row, rows))
-    console.print(table)
-    console.print(machine, markup=False)
+    print_table(table, console, OPTIONAL, "--json")
+    console.print(machine, markup=False, soft_wrap=True)
     for devices, link in {row.load.devices: row.link for row in rows if row.link}.items():
         rate = "not limited" if math.isinf(link.bandwidth) else f"{link.bandwidth / 1e9:.3g} GB/s"
         console.print(f"{devices} devices: latency {link.latency * 1e6:.3g} us, bandwidth {rate}")
@@ -64,9 +65,7 @@ def _ends(row: ScalingRow, rows: Sequence[ScalingRow]) -> bool:
 
 def markdown(rows: Sequence[ScalingRow]) -> str:
     """Return the table in Markdown."""
-    lines = ["| " + " | ".join(HEADER) + " |", "|" + "---|" * len(HEADER)]
-    lines += ["| " + " | ".join(cells(row)) + " |" for row in rows]
-    return "\n".join(lines) + "\n"
+    return markdown_table(HEADER, map(cells, rows))
 
 
 def as_json(rows: Sequence[ScalingRow], about: Mapping[str, object]) -> dict:
@@ -87,11 +86,7 @@ def _as_json(row: ScalingRow) -> dict:
         "steps_per_exchange": load.steps if load.devices > 1 else None,
         "steps": row.steps,
         "seconds": list(row.seconds),
-        "cell_updates_per_second": {
-            "median": float(np.median(row.rates)),
-            "min": float(row.rates.min()),
-            "max": float(row.rates.max()),
-        },
+        "cell_updates_per_second": rates_as_json(row.rates),
         "speed_up": row.speed_up,
         "predicted_speed_up": row.predicted,
         "efficiency": row.efficiency,
@@ -113,12 +108,7 @@ def plot(rows: Sequence[ScalingRow], path: Path, title: str, form: str) -> None:
         title: the title of the plot.
         form: the format of the file, such as ``png``.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    figure, axes = new_plot()
     counts = sorted({row.load.devices for row in rows})
     for number, (name, line) in enumerate(_lines(rows).items()):
         devices, colour = [row.load.devices for row in line], f"C{number}"
@@ -133,11 +123,7 @@ def plot(rows: Sequence[ScalingRow], path: Path, title: str, form: str) -> None:
     axes.yaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("devices")
     axes.set_ylabel("speed-up")
-    axes.set_title(title, fontsize=11)
-    axes.grid(alpha=0.3, linewidth=0.5)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=8, frameon=False)
-    figure.savefig(path, dpi=120, format=form)
+    save_plot(figure, axes, title, path, form)
 
 
 def _lines(rows: Sequence[ScalingRow]) -> dict[str, list[ScalingRow]]:
