@@ -238,6 +238,19 @@ class Simulation:
         at = self._batch.at
         return at.state_of(0) if len(self.plans) > self.members else as_array(at.state)
 
+    @property
+    def has_state(self) -> bool:
+        """Whether there are states: there are none if a block has failed for lack of memory."""
+        return self._batch.at.state is not None
+
+    def state_of(self, member: int) -> np.ndarray:
+        """Return the present state of a member, on this device."""
+        return self._batch.at.state_of(member)
+
+    def share_stopped(self, stopped: dict[int, str]) -> None:
+        """Use one mapping of stopped members with the simulations on other devices."""
+        self._batch.stopped = stopped
+
     def checkpoint(self, member: int = 0) -> Checkpoint:
         """Return the state between two blocks of steps, from which the run can be resumed."""
         return checkpoint_of(self._batch, member, self.seconds)
@@ -251,13 +264,12 @@ class Simulation:
             whole: the state of the complete grid; by default, that of this device.
         """
         members = self._batch
-        # the state does not exist if a block has failed for lack of memory
-        if not self._control.started or members.at.state is None:
+        if not self._control.started or not self.has_state:
             return {}
         if self.plan.equation.iterated is not None or self.plan.equation.noise:
             return {}
         monitor = members.monitor
-        state = members.at.state_of(member) if whole is None else whole
+        state = self.state_of(member) if whole is None else whole
         errors = monitor.total(float(members.at.now[member]))[member]
         rounding = accumulated_rounding(monitor.noise[member], int(members.steps[member]))
         return relative_error(errors, monitor.peak[member], rounding, state, self.plans[member])

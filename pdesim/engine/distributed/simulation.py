@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from threading import BrokenBarrierError
@@ -64,9 +64,7 @@ class DistributedSimulation:
         self.members, self._dimensions = len(plans), plans[0].grid.dimensions
         self._peers = Peers(len(placements))
         # each device always has the same thread, to which its device scope belongs
-        self._threads = [
-            ThreadPoolExecutor(1, f"pdesim-device-{n}") for n in range(len(placements))
-        ]
+        self._threads = [ThreadPoolExecutor(1, "pdesim-device") for _ in placements]
         parts, steps = decompose(plans[0], len(placements), steps)
         self.parts, self.steps_between_exchanges = parts, steps
         batch = len(plans) if len(plans) > 1 else 0
@@ -85,7 +83,7 @@ class DistributedSimulation:
         #: shared by all devices, so that they stop at the same step
         self.stopped: dict[int, str] = {}
         for simulation in self.simulations:
-            simulation._batch.stopped = self.stopped
+            simulation.share_stopped(self.stopped)
 
     @property
     def _first(self) -> Simulation:
@@ -169,12 +167,10 @@ class DistributedSimulation:
 
     def relative_time_error(self, member: int = 0) -> dict[str, float]:
         """Return the estimated error in time; see :meth:`Simulation.relative_time_error`."""
-        at = [simulation._batch.at for simulation in self.simulations]
-        if any(one.state is None for one in at):
+        if not all(simulation.has_state for simulation in self.simulations):
             return {}
-        return self._first.relative_time_error(
-            member, self._joined([one.state_of(member) for one in at])
-        )
+        parts = [simulation.state_of(member) for simulation in self.simulations]
+        return self._first.relative_time_error(member, self._joined(parts))
 
     def _joined(self, parts: Sequence[np.ndarray]) -> np.ndarray:
         return joined(parts, self._dimensions)
@@ -195,14 +191,10 @@ class DistributedSimulation:
         items = self.simulations if items is None else items
         each = zip(self._threads, items, strict=True)
         tasks = [thread.submit(guarded, item) for thread, item in each]
-        errors = [error for one in tasks if (error := _error_of(one)) is not None]
+        errors = [error for one in tasks if (error := one.exception()) is not None]
         if errors:
             raise next((e for e in errors if not isinstance(e, BrokenBarrierError)), errors[0])
         return [one.result() for one in tasks]
-
-
-def _error_of(task: Future) -> BaseException | None:
-    return task.exception()
 
 
 #: a simulation on one or several devices
