@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from pdesim.export.source import Source, check_compatible
-from pdesim.files import creating
+from pdesim.files import creating, write_chunk
 from pdesim.output.deflate import Deflater
 
 _FILTERS = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
@@ -74,7 +74,7 @@ def _write_group(group: h5py.Group, source: Source) -> None:
     for index, frame in source.frames():
         with np.errstate(over="ignore"):
             values = np.stack([frame[name] for name in source.fields], axis=-1).astype("<f4")
-        data.id.write_direct_chunk((index, *inside), deflater(values))
+        write_chunk(data, (index, *inside), deflater(values))
     group["grid/t"] = source.times.astype(np.float32)
     for name, axis in source.axes.items():
         group[f"grid/{name}"] = axis.centres.astype(np.float32)

@@ -15,7 +15,7 @@ import sympy
 
 from pdesim.errors import PdesimError
 from pdesim.export.source import Source, check_compatible
-from pdesim.files import creating
+from pdesim.files import creating, write_chunk
 from pdesim.formula.language import AXES
 from pdesim.model.boundary_settings import build_boundary
 from pdesim.output.deflate import Deflater
@@ -93,7 +93,7 @@ def _write_fields(group: h5py.Group, sources: Sequence[Source], axes: tuple[str,
             for name, values in frame.items():
                 with np.errstate(over="ignore"):
                     chunk = deflaters[name](values.T.astype("<f4"))
-                group[name].id.write_direct_chunk((number, index, *inside), chunk)
+                write_chunk(group[name], (number, index, *inside), chunk)
     if first.mask is not None:
         data = group.create_dataset("mask", data=first.mask.T.astype(np.float32), **_FILTERS)
         data.attrs.update({"sample_varying": False, "time_varying": False})

@@ -1,7 +1,8 @@
 """Safe reading of untrusted files, and writing that never leaves incomplete files.
 
 - `hdf5` opens HDF5 files, and refuses those that refer to other files. `heaps` and `attributes`
-  check the attributes of such files. `create` writes them to disks that may be full.
+  check the attributes of such files. `create` writes them to disks that may be full. `chunks` reads
+  and writes stored chunks.
 - `folder` checks a folder before pdesim writes into it. `replace` replaces files atomically.
 - `text` reads YAML and limits its size after aliases are expanded. `interpolation` limits the size
   of settings after each ``${...}`` is replaced.
@@ -11,6 +12,7 @@
 """
 
 from pdesim.errors import printable
+from pdesim.files.chunks import read_chunk, write_chunk
 from pdesim.files.create import RESERVE, abandon, changing, check_space, creating
 from pdesim.files.folder import (
     as_path,
@@ -100,6 +102,7 @@ __all__ = [
     "read_attributes",
     "read_cells",
     "read_centres",
+    "read_chunk",
     "read_frame",
     "read_lines",
     "read_picture",
@@ -108,6 +111,7 @@ __all__ = [
     "register",
     "replacing",
     "resize",
+    "write_chunk",
     "write_text",
     "writing",
 ]

@@ -21,7 +21,9 @@ from pdesim.files import (
     clear_name,
     creating,
     open_hdf5,
+    read_chunk,
     replacing,
+    write_chunk,
 )
 from pdesim.output import lock
 from pdesim.output.find import find_snapshots
@@ -180,8 +182,8 @@ def _copy_dataset(data: h5py.Dataset, copy: h5py.File, frames: int) -> None:
         new[...] = data[:frames] if _grows(data) else data[()]
         return
     for start in _chunks(new):
-        mask, octets = data.id.read_direct_chunk(start)
-        new.id.write_direct_chunk(start, octets, mask)
+        mask, octets = read_chunk(data, start)
+        write_chunk(new, start, octets, mask)
 
 
 def _chunks(data: h5py.Dataset) -> Iterator[tuple[int, ...]]:
@@ -208,10 +210,7 @@ def _compare(data: h5py.Dataset, new: h5py.Dataset, frames: int) -> None:
         OSError: if they differ.
     """
     if new.ndim > 1 and _grows(new):
-        same = all(
-            data.id.read_direct_chunk(start) == new.id.read_direct_chunk(start)
-            for start in _chunks(new)
-        )
+        same = all(read_chunk(data, start) == read_chunk(new, start) for start in _chunks(new))
     else:
         same = np.array_equal(data[:frames] if _grows(data) else data[()], new[()])
     if not same:

@@ -30,6 +30,7 @@ from pdesim.files import (
     creating,
     open_hdf5_for_writing,
     replacing,
+    write_chunk,
 )
 from pdesim.files.hdf5 import reason as files_reason
 from pdesim.model.grid import Grid
@@ -291,9 +292,9 @@ class SnapshotWriter:
         # one takes several times longer
         data.id.set_extent((frame + 1, *values.shape))
         if layout.compression == "gzip" and data.chunks[1:] == values.shape:
-            # write_direct_chunk bypasses HDF5's own filters, which are several times slower
+            # write_chunk bypasses HDF5's own filters, which are several times slower
             chunk = self._deflaters[field](values)
-            data.id.write_direct_chunk((frame, *[0] * values.ndim), chunk)
+            write_chunk(data, (frame, *[0] * values.ndim), chunk)
         else:
             data[frame] = values
         data.flush()
