@@ -4,7 +4,7 @@
 
     PdesimError
       ConfigError      FormulaError     BoundaryError    StepperError
-      DeviceError      OutputError      MissingExtraError
+      DeviceError      LostHostError    OutputError      MissingExtraError
       DivergedError    SolverError      InterruptedRun
 """
 
@@ -141,6 +141,12 @@ class StepperError(PdesimError):
 
 class DeviceError(PdesimError):
     """The device does not exist or lacks memory, or TensorFlow cannot be loaded."""
+
+
+class LostHostError(PdesimError):
+    """The connection to another process of the same run was lost, usually because it has ended."""
+
+    exit_code = 69  # EX_UNAVAILABLE of sysexits.h
 
 
 class OutputError(PdesimError):

@@ -42,6 +42,13 @@ def error_scale(
     return np.maximum(np.maximum(variation, FLOOR * np.asarray(largest)), floor)
 
 
+def field_ranges(state: np.ndarray) -> np.ndarray:
+    """Return the maximum of each field minus its minimum."""
+    axes = tuple(range(1, state.ndim))
+    with np.errstate(invalid="ignore"):  # infinite states end the run with an error
+        return np.asarray(state.max(axis=axes) - state.min(axis=axes), dtype=float)
+
+
 def smallest_scale(precision: str) -> float:
     """Return the scale of a field that is zero everywhere.
 

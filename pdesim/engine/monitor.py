@@ -206,7 +206,7 @@ class Monitor:
 
 
 def relative_error(
-    errors: np.ndarray, peaks: np.ndarray, rounding: np.ndarray, state: np.ndarray, plan: Plan
+    errors: np.ndarray, peaks: np.ndarray, rounding: np.ndarray, ranges: np.ndarray, plan: Plan
 ) -> dict[str, float]:
     """Return the errors of all fields relative to their scales, rounded to three digits.
 
@@ -216,19 +216,12 @@ def relative_error(
     Args:
         errors, peaks: root mean squares of the errors and largest values, one for each field.
         rounding: the rounding errors that have accumulated in each field.
-        state: shape ``(fields, *grid.shape)``.
+        ranges: the maximum of each field minus its minimum.
     """
-    distinct = np.maximum(field_ranges(state), peaks) > rounding
-    scales = np.where(distinct, error_scale(field_ranges(state), peaks), np.inf)
+    distinct = np.maximum(ranges, peaks) > rounding
+    scales = np.where(distinct, error_scale(ranges, peaks), np.inf)
     values = zip(plan.equation.fields, errors / scales, strict=True)
     return {name: float(f"{value:.3g}") for name, value in values if np.isfinite(value)}
-
-
-def field_ranges(state: np.ndarray) -> np.ndarray:
-    """Return the maximum of each field minus its minimum."""
-    axes = tuple(range(1, state.ndim))
-    with np.errstate(invalid="ignore"):  # infinite states end the run with an error
-        return np.asarray(state.max(axis=axes) - state.min(axis=axes), dtype=float)
 
 
 def accumulated_rounding(noise: np.ndarray, steps: int) -> np.ndarray:

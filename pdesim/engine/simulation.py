@@ -128,8 +128,8 @@ class Simulation:
 
     @property
     def description(self) -> list[str]:
-        """Lines for the user on the division of the grid: none, since there is one device."""
-        return []
+        """Lines for the user on the division of the grid among devices."""
+        return self.loop.description
 
     def steps_of(self, member: int) -> tuple[int, int]:
         """Return the numbers of steps taken and rejected of one member."""
@@ -256,12 +256,13 @@ class Simulation:
         return checkpoint_of(self._batch, member, self.seconds)
 
     def relative_time_error(
-        self, member: int = 0, whole: np.ndarray | None = None
+        self, member: int = 0, ranges: np.ndarray | None = None
     ) -> dict[str, float]:
         """Return the estimated error in time so far (:func:`pdesim.engine.monitor.relative_error`).
 
         Args:
-            whole: the state of the complete grid; by default, that of this device.
+            ranges: the maximum of each field minus its minimum, on the complete grid; by default,
+                they are computed.
         """
         members = self._batch
         if not self._control.started or not self.has_state:
@@ -269,10 +270,11 @@ class Simulation:
         if self.plan.equation.iterated is not None or self.plan.equation.noise:
             return {}
         monitor = members.monitor
-        state = self.state_of(member) if whole is None else whole
+        if ranges is None:
+            ranges = self.loop.ranges(self.state_of(member))
         errors = monitor.total(float(members.at.now[member]))[member]
         rounding = accumulated_rounding(monitor.noise[member], int(members.steps[member]))
-        return relative_error(errors, monitor.peak[member], rounding, state, self.plans[member])
+        return relative_error(errors, monitor.peak[member], rounding, ranges, self.plans[member])
 
     def _upload(self) -> None:
         """Copy the initial states, or those of the checkpoints, to the device."""

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from pdesim.engine.adjoint_loop import AdjointLoop
 from pdesim.engine.coefficients import Coefficients
+from pdesim.engine.error_scale import field_ranges
 from pdesim.engine.flat import eligibility, layout, slabs
 from pdesim.engine.flat.flat_loop import FlatLoop
 from pdesim.engine.flat.gpu_loop import GpuLoop
@@ -304,6 +305,15 @@ class TimeLoop:
     def whole(self, state: np.ndarray) -> np.ndarray:
         """Return the state of the complete grid from that of this device."""
         return state
+
+    def ranges(self, state: np.ndarray) -> np.ndarray:
+        """Return the maximum of each field minus its minimum, of the state of one member."""
+        return field_ranges(state)
+
+    @property
+    def description(self) -> list[str]:
+        """Lines for the user on the division of the grid among devices."""
+        return []
 
     @cached_property
     def statistics(self) -> Any:

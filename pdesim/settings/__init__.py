@@ -27,7 +27,7 @@ OPEN_SECTIONS = (
     "data", "fit",
 )  # fmt: skip
 #: settings that may change when a run is resumed, in addition to ``INCIDENTAL``
-CONTINUING = ("time.end", "device.name", "device.count")
+CONTINUING = ("time.end", "device.name", "device.count", "device.hosts", "device.host")
 
 #: range of lengths and times, whose sixth powers (in derivatives) do not overflow
 SMALLEST, LARGEST = 1e-40, 1e40
@@ -143,6 +143,12 @@ class Device(Section):
     jit: bool | Literal["auto"] = "auto"
     count: Annotated[int, Field(ge=1, le=1024)] = Field(
         default=1, description="an integer from 1 to 1024"
+    )
+    hosts: list[str] | Literal["auto"] | None = Field(
+        default=None, description="addresses [host:port, ...] of all processes, auto, or null"
+    )
+    host: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="the number of this process in device.hosts, or null"
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import make_plan
 
-from pdesim.engine.error_scale import FLOOR, error_scale, smallest_scale
+from pdesim.engine.error_scale import FLOOR, error_scale, field_ranges, smallest_scale
 from pdesim.engine.monitor import Monitor, accumulated_rounding, relative_error
 from pdesim.engine.simulation import Simulation
 
@@ -40,7 +40,9 @@ def test_reported_errors_are_relative_to_the_scale():
     plan, none = make_plan("equation=heat", "grid=8"), np.zeros(1)
 
     def relative(error, peak, state, rounding=none):
-        return relative_error(np.array([error]), np.array([peak]), rounding, state, plan)["u"]
+        return relative_error(
+            np.array([error]), np.array([peak]), rounding, field_ranges(state), plan
+        )["u"]
 
     uniform = np.full((1, 8, 8), 4.0)
     assert relative(0.0004, 4.0, uniform) == 0.0004 / (FLOOR * 4)

@@ -32,8 +32,12 @@ class Communicator(Protocol):
             The last rows of the device before this one, and the first rows of that after it.
         """
 
-    def gather(self, values: np.ndarray) -> list[np.ndarray]:
-        """Return the arrays of all devices, which may differ in shape, in their order."""
+    def gather(self, values: np.ndarray, equal: bool = False) -> list[np.ndarray]:
+        """Return the arrays of all devices, in their order.
+
+        Args:
+            equal: whether all arrays have the same shape, which makes the operation faster.
+        """
 
 
 class Peers:
@@ -74,10 +78,10 @@ class ThreadCommunicator:
         with tf.device(self.device):
             return tf.identity(before), tf.identity(after)
 
-    def gather(self, values: np.ndarray) -> list[np.ndarray]:
+    def gather(self, values: np.ndarray, equal: bool = False) -> list[np.ndarray]:
         return self.peers.gather(self.rank, values)
 
 
 def agreed(communicator: Communicator, values: Sequence[float]) -> np.ndarray:
     """Return the numbers of the first device, on all devices."""
-    return communicator.gather(np.asarray(values, dtype=np.float64))[0]
+    return communicator.gather(np.asarray(values, dtype=np.float64), equal=True)[0]

@@ -85,6 +85,25 @@ class DistributedLoop:
         """Return the state of the complete grid, from the states of all devices."""
         return np.concatenate(self.communicator.gather(state), axis=self._axis)
 
+    def ranges(self, state: np.ndarray) -> np.ndarray:
+        """See :meth:`pdesim.engine.time_loop.TimeLoop.ranges`; these are those of all devices."""
+        axes = tuple(range(1, state.ndim))
+        # the difference is taken in the precision of the state, as on one device
+        ends = np.stack([state.min(axis=axes), state.max(axis=axes)])
+        low, high = np.moveaxis(np.stack(self.communicator.gather(ends, equal=True)), 1, 0)
+        return np.asarray(high.max(axis=0) - low.min(axis=0), dtype=float)
+
+    @property
+    def description(self) -> list[str]:
+        """Lines for the user on the division of the grid among devices."""
+        width, often = max(self.part.before, self.part.after), "step"
+        if self.steps > 1:
+            often = f"{self.steps} steps"
+        return [
+            f"{self.communicator.size} devices with about {self.part.rows} rows each, which "
+            f"exchange {width} ghost rows before every {often}"
+        ]
+
     def initial(self, state: tf.Tensor, parameters: Any, time: Any) -> tf.Tensor:
         """Return the state with which a run starts: the given state."""
         return state
@@ -122,7 +141,7 @@ class DistributedLoop:
             extended = self._extended(carry)
             new, sums = self._trial(extended, progress[0], taken, tolerance, scale, given)
             new = self._cropped(new)
-            total = np.sum(self.communicator.gather(sums.numpy()), axis=0)
+            total = np.sum(self.communicator.gather(sums.numpy(), equal=True), axis=0)
             size = error_control.error_size(tf.constant(total), self.cells)
             good, progress = error_control.judge_step(size, now, progress, end, order)
             carry = self.inner.select_members(good.numpy(), new, carry)
@@ -172,7 +191,7 @@ class DistributedLoop:
         return self.context.compiled(partial(perturbed, grid=grid, first=self.part.first))
 
     def _mean(self, sums: tf.Tensor) -> np.ndarray:
-        return np.sum(self.communicator.gather(sums.numpy()), axis=0) / self.cells
+        return np.sum(self.communicator.gather(sums.numpy(), equal=True), axis=0) / self.cells
 
     @cached_property
     def _sums(self) -> Any:
@@ -193,7 +212,7 @@ class DistributedLoop:
     def _finite(self, state: tf.Tensor) -> tf.Tensor:
         """Return whether each field is finite on all devices."""
         here = self._is_finite(state).numpy()
-        return tf.constant(np.logical_and.reduce(self.communicator.gather(here)))
+        return tf.constant(np.logical_and.reduce(self.communicator.gather(here, equal=True)))
 
     @cached_property
     def _is_finite(self) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from threading import BrokenBarrierError
 from typing import Any, TypeVar
@@ -14,7 +14,7 @@ import numpy as np
 from pdesim.engine.blocks import Frame, Progress, Report
 from pdesim.engine.compile_cache import get_or_compile, use_xla
 from pdesim.engine.device import Placement
-from pdesim.engine.distributed.communicator import Peers, ThreadCommunicator
+from pdesim.engine.distributed.communicator import Communicator, Peers, ThreadCommunicator
 from pdesim.engine.distributed.decomposition import (
     Part,
     divide,
@@ -24,9 +24,11 @@ from pdesim.engine.distributed.decomposition import (
     rows_per_step,
 )
 from pdesim.engine.distributed.loop import DistributedLoop
+from pdesim.engine.error_scale import field_ranges
 from pdesim.engine.flat.tuning import TUNING, Tuning
 from pdesim.engine.observation import Record, ignore
 from pdesim.engine.simulation import Simulation
+from pdesim.engine.time_loop import TimeLoop
 from pdesim.errors import PdesimError
 from pdesim.output.checkpoint import Checkpoint
 from pdesim.plan import InitialState, Plan
@@ -68,18 +70,13 @@ class DistributedSimulation:
         parts, steps = decompose(plans[0], len(placements), steps)
         self.parts, self.steps_between_exchanges = parts, steps
         batch = len(plans) if len(plans) > 1 else 0
-        fused = use_xla(plans[0])
-        outer = get_or_compile(plans[0], placements[0], fused, batch, tuning)
+        outer = get_or_compile(plans[0], placements[0], use_xla(plans[0]), batch, tuning)
         tuning = _tuning_of_parts(tuning, len(placements), in_tiles=outer.slabs is not None)
         self.simulations = []
         for rank, (placement, part) in enumerate(zip(placements, parts, strict=True)):
-            own = [part_of_plan(plan, part) for plan in plans]
-            problem = part_of(plans[0].problem, part)
-            alone = replace(own[0], problem=problem, observables=None, stops=None)
-            inner = get_or_compile(alone, placement, fused, batch, tuning)
             communicator = ThreadCommunicator(self._peers, rank, placement.name)
-            loop: Any = DistributedLoop(outer, inner, part, steps, communicator)
-            self.simulations.append(Simulation(own, placement, tuning, loop=loop))
+            division = Division(outer, part, steps, communicator)
+            self.simulations.append(simulation_of_part(plans, division, placement, tuning))
         #: shared by all devices, so that they stop at the same step
         self.stopped: dict[int, str] = {}
         for simulation in self.simulations:
@@ -120,13 +117,7 @@ class DistributedSimulation:
     @property
     def description(self) -> list[str]:
         """Lines for the user on the division of the grid."""
-        part, steps = self.parts[0], self.steps_between_exchanges
-        width = max(part.before, part.after)
-        often = "step" if steps == 1 else f"{steps} steps"
-        return [
-            f"{len(self.parts)} devices with about {part.rows} rows each, which exchange {width} "
-            f"ghost rows before every {often}"
-        ]
+        return self._first.description
 
     def steps_of(self, member: int) -> tuple[int, int]:
         """Return the numbers of steps taken and rejected of one member."""
@@ -169,8 +160,8 @@ class DistributedSimulation:
         """Return the estimated error in time; see :meth:`Simulation.relative_time_error`."""
         if not all(simulation.has_state for simulation in self.simulations):
             return {}
-        parts = [simulation.state_of(member) for simulation in self.simulations]
-        return self._first.relative_time_error(member, self._joined(parts))
+        whole = self._joined([simulation.state_of(member) for simulation in self.simulations])
+        return self._first.relative_time_error(member, field_ranges(whole))
 
     def _joined(self, parts: Sequence[np.ndarray]) -> np.ndarray:
         return joined(parts, self._dimensions)
@@ -201,16 +192,67 @@ class DistributedSimulation:
 AnySimulation = Simulation | DistributedSimulation
 
 
-def build_simulation(plans: Sequence[Plan], placement: Placement) -> AnySimulation:
-    """Return a simulation on ``device.count`` devices.
+def build_simulation(
+    plans: Sequence[Plan], placement: Placement, communicator: Communicator | None = None
+) -> AnySimulation:
+    """Return a simulation on ``device.count`` devices, or of the rows of this process.
+
+    Args:
+        communicator: the other processes, each of which computes a part of the grid.
 
     Raises:
         DeviceError: if there are fewer GPUs.
     """
+    if communicator is not None:
+        return simulation_of_process(plans, placement, communicator)
     count = plans[0].settings.device.count
     if count == 1:
         return Simulation(plans, placement)
     return DistributedSimulation(plans, placement.all_of(count))
+
+
+def simulation_of_process(
+    plans: Sequence[Plan],
+    placement: Placement,
+    communicator: Communicator,
+    tuning: Tuning = TUNING,
+    steps: int | None = None,
+) -> Simulation:
+    """Return the simulation of the rows of one process.
+
+    Its frames and checkpoints are those of these rows. All processes must call its methods in the
+    same order.
+    """
+    parts, steps = decompose(plans[0], communicator.size, steps)
+    batch = len(plans) if len(plans) > 1 else 0
+    outer = get_or_compile(plans[0], placement, use_xla(plans[0]), batch, tuning)
+    tuning = _tuning_of_parts(tuning, 1, in_tiles=outer.slabs is not None)
+    division = Division(outer, parts[communicator.rank], steps, communicator)
+    return simulation_of_part(plans, division, placement, tuning)
+
+
+@dataclass(frozen=True)
+class Division:
+    """What the simulation of a part needs; see :class:`DistributedLoop`."""
+
+    outer: TimeLoop
+    part: Part
+    steps: int
+    communicator: Communicator
+
+
+def simulation_of_part(
+    plans: Sequence[Plan], division: Division, placement: Placement, tuning: Tuning
+) -> Simulation:
+    """Return the simulation of the rows of one device."""
+    part, outer = division.part, division.outer
+    own = [part_of_plan(plan, part) for plan in plans]
+    problem = part_of(plans[0].problem, part)
+    alone = replace(own[0], problem=problem, observables=None, stops=None)
+    fused, batch = use_xla(plans[0]), len(plans) if len(plans) > 1 else 0
+    inner = get_or_compile(alone, placement, fused, batch, tuning)
+    loop: Any = DistributedLoop(outer, inner, part, division.steps, division.communicator)
+    return Simulation(own, placement, tuning, loop=loop)
 
 
 class _SharedReport:
