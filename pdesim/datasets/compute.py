@@ -34,7 +34,7 @@ from pdesim.run.job import Outcome
 from pdesim.run.stopping import stop_requests
 from pdesim.sweeps.compose import Composer
 from pdesim.sweeps.compute import compute, sort_prepared
-from pdesim.sweeps.members import ALONE, Member, largest_batch, prepare_member, program_of
+from pdesim.sweeps.members import ALONE, Member, batch_size, prepare_member, program_of
 from pdesim.sweeps.workers import compute_elsewhere
 
 #: errors of a trajectory that would occur again; any other error ends the command
@@ -115,7 +115,7 @@ def _compute(work: Work, shards: Sequence[Shard], done: int) -> dict[int, Outcom
     if settings.workers.is_this_process:
         (shard,) = shards
         placement = start_tensorflow(settings.device)
-        size = largest_batch(design.plan, placement)
+        size = batch_size(design.plan, placement)
         with stop_requests(work.seconds_left) as stop:
             for numbers in _batches(design, shard, size):
                 _restart_divided(work, numbers)

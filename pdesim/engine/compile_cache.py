@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 import tensorflow as tf
 
@@ -19,13 +19,33 @@ KEPT = 8
 _programs: OrderedDict[Hashable, TimeLoop] = OrderedDict()
 
 
+def program_members(plans: Sequence[Plan]) -> int:
+    """Return the number of members of the program for some plans; 0 is the program of one run.
+
+    A member of a batch that is resumed alone is computed twice, by the program of a batch.
+    """
+    since = plans[0].resume_from
+    alone = 2 if since is not None and since.in_batch else 0
+    return len(plans) if len(plans) > 1 else alone
+
+
 def get_or_compile(
-    plan: Plan, placement: Placement, fused: bool, members: int, tuning: Tuning = TUNING
+    plan: Plan,
+    placement: Placement,
+    fused: bool,
+    members: int,
+    tuning: Tuning = TUNING,
+    together: int = 0,
 ) -> TimeLoop:
     """Return the step loop for a plan; one of an earlier run in this process is reused if possible.
 
     Parameters, dt and initial states may differ between the runs, since they are arguments of the
     program. All values that are compiled into the program must be equal.
+
+    Args:
+        members: the number of members of the program; 0 for that of a single run.
+        together: the number of members by whose size the layout of arrays is chosen, if it is more
+            than those of the program.
     """
     if placement.is_gpu:
         target = GPU_TARGET if fused else Target(fused=False, library_convolutions=True)
@@ -34,7 +54,8 @@ def get_or_compile(
         target = Target(fused, flat=fused, separate_fields=separate)
     problem, dtype = plan.problem, tf.as_dtype(plan.settings.device.precision)
     equation, boundary = problem.equation, problem.boundary
-    context = StepContext(problem, plan.stepper, dtype, target, members, tuning)
+    together = together if together > max(members, 1) else 0
+    context = StepContext(problem, plan.stepper, dtype, target, members, tuning, together)
     new = TimeLoop(context, plan.observables, plan.stops)
     if problem.discretisation.is_spectral and boundary.symbols:
         return new  # boundary values are computed while the program is traced
@@ -42,7 +63,7 @@ def get_or_compile(
     key = (
         equation.fields, tuple(equation.constraints), equation.expressions, equation.reductions,
         tuple(sorted(equation.parameters)), problem.grid, boundary, problem.discretisation, mask,
-        plan.stepper, dtype, fused, members, placement, tuning, _recorded(plan),
+        plan.stepper, dtype, fused, members, placement, tuning, together, _recorded(plan),
         equation.noise, plan.settings.time.noise_step is None,
     )  # fmt: skip
     loop = _programs.setdefault(key, new)

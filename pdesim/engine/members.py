@@ -8,6 +8,7 @@ import numpy as np
 
 from pdesim.engine.integrator import Integrator
 from pdesim.engine.monitor import Monitor
+from pdesim.engine.run_errors import constraint_error
 from pdesim.errors import PdesimError
 from pdesim.output.checkpoint import Checkpoint
 from pdesim.plan import Plan
@@ -55,6 +56,17 @@ class Members:
         self.failures[member] = error
         if len(self.failures) == len(self.plans):
             raise error
+
+    def check_constraints(self) -> None:
+        """End members whose constraints are not satisfied by their present states."""
+        if not self.plan.equation.constraints:
+            return
+        parts = self.at.unsolvable()
+        for member in np.flatnonzero(self.alive).tolist():
+            state, now = self.at.state_of(member), float(self.at.now[member])
+            error = constraint_error(self.plans[member], state, parts[member], now)
+            if error is not None:
+                self.end(member, error)
 
     def steps_to_target(self) -> np.ndarray:
         """Return the number of fixed steps of each member in the current interval."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from pdesim.engine import gpu
 from pdesim.engine.device import Placement
+from pdesim.engine.distributed.eligibility import devices_for, divides_members
 from pdesim.errors import DeviceError, PdesimError, is_out_of_memory, out_of_memory
 from pdesim.files import memory
 from pdesim.operators.steady import DENSE, TRANSFORM, chosen_solver
@@ -65,9 +66,13 @@ def device_memory(placement: Placement) -> float:
 def check_device_memory(plans: Sequence[Plan], placement: Placement) -> None:
     """Check that the arrays of plans that are computed together fit into the device's memory.
 
+    Several GPUs divide the members of a batch, while the parts of a CPU share its memory.
+
     Raises:
         DeviceError: if even the smallest number of arrays does not fit.
     """
+    if placement.is_gpu and divides_members(plans[0], len(plans)):
+        plans = plans[: -(-len(plans) // devices_for(plans[0], len(plans)))]
     needed, present = sum(map(least_bytes, plans)), device_memory(placement)
     for plan in plans:
         _check_matrix(plan, placement, present)

@@ -28,10 +28,11 @@ class Observation:
         members: the members of the simulation.
         loop: the programs.
         record: called with new records.
+        shown: the number of members whose records and frames are returned: the first ones.
     """
 
-    def __init__(self, members: Members, loop: TimeLoop, record: Record) -> None:
-        self.members, self.loop, self.record = members, loop, record
+    def __init__(self, members: Members, loop: TimeLoop, record: Record, shown: int) -> None:
+        self.members, self.loop, self.record, self.shown = members, loop, record, shown
 
     def of_block(self, records: tf.Tensor, counts: np.ndarray) -> None:
         """Pass on the records that a program returned with its steps.
@@ -59,6 +60,12 @@ class Observation:
         due = last if plan.observables.every is None else plan.observed_targets[self.members.target]
         if due:
             self._record_present(self.members.alive)
+
+    def ending(self, frame: int) -> tuple[int, ...]:
+        """Return the members that stop now, before the end of the run; see :meth:`stop`."""
+        if self.members.target == len(self.members.plan.targets) - 1:
+            return ()
+        return tuple(member for member in self.stop(frame) if member < self.shown)
 
     def stop(self, frame: int) -> list[int]:
         """Return the members that stop now; their reasons are stored in ``members.stopped``.
@@ -117,6 +124,8 @@ class Observation:
         return program(at.parameters, at.state, at.double(at.now))
 
     def _pass_on(self, member: int, times: np.ndarray, raw: np.ndarray) -> None:
+        if member >= self.shown:
+            return
         plan = self.members.plans[member]
         assert plan.observables is not None
         values = plan.observables.series(times, raw, plan.equation.parameters)

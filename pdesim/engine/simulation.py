@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time as clock_module
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from pdesim.engine.blocks import Block, Frame, ObserveBlock, Progress, Report, ignore_block
-from pdesim.engine.compile_cache import get_or_compile, use_xla
+from pdesim.engine.compile_cache import get_or_compile, program_members, use_xla
 from pdesim.engine.device import Placement, release_memory
 from pdesim.engine.equal_steps import EqualStepControl
 from pdesim.engine.error_control import VANISHING
@@ -20,7 +21,7 @@ from pdesim.engine.members import Members, checkpoint_of
 from pdesim.engine.monitor import Monitor, accumulated_rounding, relative_error
 from pdesim.engine.observation import Observation, Record, ignore
 from pdesim.engine.observed_loop import CAPACITY
-from pdesim.engine.run_errors import constraint_error, divergence_error
+from pdesim.engine.run_errors import divergence_error
 from pdesim.engine.step_timing import seconds_per_step
 from pdesim.engine.time_loop import TimeLoop
 from pdesim.errors import PdesimError
@@ -50,7 +51,8 @@ class Simulation:
 
     Args:
         measures: whether the error in time is measured even if no step depends on it.
-        loop: the programs; by default, those of one device.
+        loop: the programs; by default, those of one device. A single member is computed twice if
+            they are those of a batch.
     """
 
     def __init__(
@@ -65,10 +67,10 @@ class Simulation:
         self.placement, first = placement, plans[0]
         #: the number of members whose frames are returned
         self.members = len(plans)
-        if self.members == 1 and first.resume_from and first.resume_from.in_batch:
-            plans *= 2
-        batch = len(plans) if len(plans) > 1 else 0
+        batch = program_members(plans) if loop is None else loop.context.members
         self.loop = loop or get_or_compile(first, placement, use_xla(first), batch, tuning)
+        if self.members == 1:
+            plans *= max(batch, 1)
         before = [plan.resume_from for plan in plans]
         monitor = Monitor.start(
             len(plans), len(first.equation.fields), float(first.times[0]),
@@ -175,66 +177,58 @@ class Simulation:
                 became too small. Earlier frames have been yielded.
             SolverError: if all members have failed, because an implicit step did not converge.
         """
+        with closing(self.stages(report, record)) as stages:
+            yield from (frame for frame in stages if frame is not None)
+
+    def stages(self, report: Report, record: Record) -> Generator[Frame | None, None, None]:
+        """Advance the simulation in stages, by which several simulations keep common targets.
+
+        The first value is the initial frame, or None if the run is resumed. For every target, two
+        values follow: None, when all steps up to the target have been taken, and then the frame at
+        the target, or None if there is none. See :meth:`frames`.
+        """
         members, plan = self._batch, self.plan
-        targets = plan.targets
-        observation = Observation(members, self.loop, self._only_shown(record))
+        observation = Observation(members, self.loop, record, self.members)
         with tf.device(self.placement.name):
             if members.at.carry is None:
                 self._upload()
-            self._check_constraints()
+            members.check_constraints()
             self._control.start()
-            if plan.resume_from is None:
-                observation.at_target(last=False)
-                ending = self._ending(observation, 0)
-                yield Frame(0, float(targets[0]), self._shown_state(), ending)
-            while members.target < len(targets) - 1 and members.alive.any():
+            yield self._initial_frame(observation) if plan.resume_from is None else None
+            while members.target < len(plan.targets) - 1 and members.alive.any():
                 if members.at.adaptive:
                     self._advance_adaptive(report, observation)
                 else:
                     self._advance(report, observation)
-                before, members.target = members.target, members.target + 1
-                members.steps_since_target = 0
-                members.at.now[members.alive] = targets[members.target]
-                self._control.at_target()
-                if plan.frame_at(members.target) > plan.frame_at(before):
-                    self._check_constraints()
-                observation.at_target(last=members.target == len(targets) - 1)
-                frame, known = plan.frame_at(members.target), plan.frame_at(before)
-                ending = self._ending(observation, frame)
-                time = float(targets[members.target])
-                if frame > known:
-                    yield Frame(frame, float(plan.times[frame]), self._shown_state(), ending)
-                elif ending:
-                    yield Frame(frame + 1, time, self._shown_state(), ending, regular=False)
+                yield None
+                yield self._reach_target(observation)
 
-    def _check_constraints(self) -> None:
-        """End members whose constraints are not satisfied."""
-        members, at = self._batch, self._batch.at
-        if not self.plan.equation.constraints:
-            return
-        parts = at.unsolvable()
-        for member in np.flatnonzero(members.alive).tolist():
-            state, now = at.state_of(member), float(at.now[member])
-            error = constraint_error(self.plans[member], state, parts[member], now)
-            if error is not None:
-                members.end(member, error)
+    def _initial_frame(self, observation: Observation) -> Frame:
+        observation.at_target(last=False)
+        ending = observation.ending(0)
+        return Frame(0, float(self.plan.targets[0]), self.present_states, ending)
 
-    def _only_shown(self, record: Record) -> Record:
-        """Return ``record`` for members whose frames are returned."""
+    def _reach_target(self, observation: Observation) -> Frame | None:
+        """Return the frame at the next target, up to which all steps were taken; None for none."""
+        members, plan, targets = self._batch, self.plan, self.plan.targets
+        known, members.target = plan.frame_at(members.target), members.target + 1
+        frame, time = plan.frame_at(members.target), float(targets[members.target])
+        members.steps_since_target = 0
+        members.at.now[members.alive] = time
+        self._control.at_target()
+        if frame > known:
+            members.check_constraints()
+        observation.at_target(last=members.target == len(targets) - 1)
+        ending = observation.ending(frame)
+        if frame > known:
+            return Frame(frame, float(plan.times[frame]), self.present_states, ending)
+        if ending:
+            return Frame(frame + 1, time, self.present_states, ending, regular=False)
+        return None
 
-        def shown(member: int, times: np.ndarray, values: np.ndarray) -> None:
-            if member < self.members:
-                record(member, times, values)
-
-        return shown
-
-    def _ending(self, observation: Observation, frame: int) -> tuple[int, ...]:
-        """Return the members that stop at the present target."""
-        if self._batch.target == len(self.plan.targets) - 1:
-            return ()
-        return tuple(m for m in observation.stop(frame) if m < self.members)
-
-    def _shown_state(self) -> np.ndarray:
+    @property
+    def present_states(self) -> np.ndarray:
+        """The present states of the members, with the shape of those of frames."""
         at = self._batch.at
         return at.state_of(0) if len(self.plans) > self.members else as_array(at.state)
 
@@ -394,5 +388,11 @@ class Simulation:
                 )
         if len(members.failures) == len(self.plans):
             raise members.failures[max(members.failures)]
+        report(self.progress)
+
+    @property
+    def progress(self) -> Progress:
+        """The progress of all members; its time is that of the slowest one that still advances."""
+        members = self._batch
         running = members.alive if members.alive.any() else members.at.everyone
-        report(Progress(self.steps, float(members.at.now[running].min()), self.seconds))
+        return Progress(self.steps, float(members.at.now[running].min()), self.seconds)

@@ -54,7 +54,8 @@ class StepContext:
     """A problem, a stepper and the options of its program.
 
     With ``members``, a program advances several runs together: states have an additional leading
-    axis, and scalars have the shape ``(members,)``.
+    axis, and scalars have the shape ``(members,)``. ``together`` is the number of members of the
+    complete batch if these are only those of one of several devices; 0 otherwise.
     """
 
     problem: Problem
@@ -63,6 +64,7 @@ class StepContext:
     target: Target = Target()
     members: int = 0
     tuning: Tuning = TUNING
+    together: int = 0
 
     @cached_property
     def cost(self) -> Cost:
@@ -70,12 +72,16 @@ class StepContext:
 
     @property
     def bytes_per_cell(self) -> int:
-        """Bytes of the states of all members, divided by the number of cells."""
-        return self.dtype.size * len(self.problem.equation.fields) * max(self.members, 1)
+        """Bytes of the states of all members of the batch, divided by the number of cells.
+
+        Layouts are chosen by this size, so that they are the same on one device and on several.
+        """
+        members = max(self.members, self.together, 1)
+        return self.dtype.size * len(self.problem.equation.fields) * members
 
     @property
     def state_bytes(self) -> int:
-        """Bytes of the states of all members."""
+        """Bytes of the states of all members of the batch."""
         return self.bytes_per_cell * self.problem.grid.cells
 
     @property

@@ -90,7 +90,7 @@ def execute(
             renderer.prewarm()  # in parallel to the import of TensorFlow, which uses only one core
         with stop_requests(limit) if stop is None else contextlib.nullcontext(stop) as requests:
             try:
-                check_distributed(first.plan)
+                check_distributed(first.plan, in_batch=not options.detailed)
                 placement = _start(jobs, options.owns_process)
                 check_device_memory([job.plan for job in jobs], placement)
             except PdesimError as error:
@@ -248,11 +248,11 @@ class _Batch:
         """Advance all jobs in time."""
         from pdesim.engine.distributed.simulation import build_simulation
 
-        first, detailed = self.runs[0], self.options.detailed
-        plan = first.job.plan
+        plans, detailed = [run.job.plan for run in self.runs], self.options.detailed
+        first, plan = self.runs[0], plans[0]
         # computed before prepare releases the initial state
         notes = notes_before(plan) if detailed else []
-        simulation = build_simulation([run.job.plan for run in self.runs], self.placement)
+        simulation = build_simulation(plans, self.placement, together=self.options.together)
         seconds_per_step = simulation.prepare()
         if detailed:
             lines = describe(simulation.plan, self.placement.about, seconds_per_step)
@@ -270,7 +270,7 @@ class _Batch:
                 if not detailed:
                     run.status["members_of_batch"] = len(self.runs)
         if not detailed:
-            line = f"{self._label}: {steps_line(simulation)}"
+            line = ", ".join([f"{self._label}: {steps_line(simulation)}", *simulation.description])
             self.console.print(line, highlight=False, markup=False)
         elif first.error is None:
             self._report_result(first, simulation)

@@ -22,6 +22,8 @@ class Options:
             only.
         owns_process: whether the process computes nothing else, so that TensorFlow may be
             configured for this run.
+        together: the number of jobs that one device would compute together; None: all. Several
+            devices compute more, with the same results (:class:`MembersSimulation`).
         progress: the share of these jobs in the progress of a sweep.
         callback: called with the time and the fields of every frame; if it returns False, the run
             stops. Allowed for a single job only.
@@ -30,5 +32,6 @@ class Options:
     detailed: bool = True
     pictures: bool = True
     owns_process: bool = False
+    together: int | None = None
     progress: SweepProgress = WHOLE
     callback: Callable[[float, dict[str, np.ndarray]], Any] | None = None

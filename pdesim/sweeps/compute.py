@@ -64,6 +64,7 @@ def compute(
         options = Options(
             detailed=batch.alone,
             pictures=False,
+            together=batch.together,
             progress=_progress(done + len(outcomes), len(batch.members), total),
         )
         outcomes += execute(batch.members, console, options, stop)

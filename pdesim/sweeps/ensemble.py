@@ -18,6 +18,7 @@ import numpy as np
 from rich.console import Console
 
 from pdesim.engine.device import Placement, start_tensorflow
+from pdesim.engine.distributed.eligibility import check_distributed
 from pdesim.errors import ConfigError, InterruptedRun, OutputError, PdesimError
 from pdesim.files import load_yaml, make_folder
 from pdesim.output import Layout, RunFolder, SnapshotWriter, create_snapshots, fingerprint
@@ -174,10 +175,12 @@ def _compute_batch(
     share: SweepProgress,
 ) -> list[Outcome]:
     """Compute a batch, whose failed members are left out from the frame at which they failed."""
-    from pdesim.engine.simulation import Simulation
+    from pdesim.engine.distributed.simulation import build_simulation
 
-    plan = batch.members[0].plan
-    simulation = Simulation([member.plan for member in batch.members], placement, measures=False)
+    plans = [member.plan for member in batch.members]
+    plan = plans[0]
+    check_distributed(plan, in_batch=not batch.alone)
+    simulation = build_simulation(plans, placement, measures=False, together=batch.together)
     file = BatchMoments(sums.path.with_name(BATCH), len(plan.times))
     file.create((len(plan.equation.fields), *plan.grid.shape))
     label = f"{plan.equation.name} x {len(batch.members)}"

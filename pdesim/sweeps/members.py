@@ -21,10 +21,17 @@ from pdesim.run.continuation import continue_run
 from pdesim.run.job import Job, Outcome
 from pdesim.steppers.implicit import ThetaMethod
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
 #: beginning of the key of :func:`program_of` for members that cannot share a program
 ALONE = "alone"
 #: largest number of members in a batch; each member keeps several files open
 LARGEST_BATCH = 64
+#: the largest number of files that a member keeps open, and a number for all other purposes
+FILES_OF_MEMBER, OTHER_FILES = 4, 256
 #: fraction of the memory of the machine, and of the device, that a batch may use
 MEMORY_FRACTION = 0.5
 #: size of the states in a batch on a CPU, in bytes; about the size of the cache. Gray-Scott on
@@ -110,10 +117,15 @@ class Batch:
     """Members that are computed together by one program.
 
     Batches with equal ``program`` and equal size also use the same compiled program.
+
+    Args:
+        together: the number of members that one device would compute together; several devices
+            compute the batches of several devices at a time.
     """
 
     program: str
     members: tuple[Member, ...]
+    together: int = 1
 
     @property
     def alone(self) -> bool:
@@ -125,22 +137,47 @@ def batches(members: Sequence[Member], placement: Placement) -> Iterator[Batch]:
     """Yield batches of members that share a program, of the size that suits the device.
 
     A CPU is fastest if the states of the batch fit into its cache. On a GPU, larger batches are
-    always faster.
+    always faster, and several GPUs divide batches of up to :func:`batch_size` members.
     """
     groups: dict[str, list[Member]] = {}
     for member in members:
         groups.setdefault(program_of(member), []).append(member)
     for program, group in groups.items():
-        size = largest_batch(group[0].plan, placement)
-        # batches of equal size, since a program is compiled for every size
-        parts = -(-len(group) // size)
-        size = -(-len(group) // parts)
+        together = _equal_size(len(group), largest_batch(group[0].plan, placement))
+        size = _equal_size(len(group), batch_size(group[0].plan, placement))
         for start in range(0, len(group), size):
-            yield Batch(program, tuple(group[start : start + size]))
+            yield Batch(program, tuple(group[start : start + size]), together)
+
+
+def _equal_size(members: int, most: int) -> int:
+    """Return the size of batches of equal size, since a program is compiled for every size."""
+    return -(-members // -(-members // most))
+
+
+def batch_size(plan: Plan, placement: Placement) -> int:
+    """Return the largest number of members with this plan that ``device.count`` devices compute.
+
+    Several GPUs compute as many times the members of one. The parts of a CPU share its cache, but
+    have at least a member each.
+    """
+    one, count = largest_batch(plan, placement), plan.settings.device.count
+    if count == 1:
+        return one
+    wanted = count * one if placement.is_gpu else max(count, one)
+    on_host = MEMORY_FRACTION * memory() / (plan.state_copies * plan.state_bytes)
+    return int(max(1, min(wanted, on_host, _most_open_files() / FILES_OF_MEMBER)))
+
+
+def _most_open_files() -> float:
+    """Return the number of files that this process may open; infinity if it is unlimited."""
+    if resource is None:
+        return float("inf")
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return float("inf") if limit == resource.RLIM_INFINITY else max(0, limit - OTHER_FILES)
 
 
 def largest_batch(plan: Plan, placement: Placement) -> int:
-    """Return the largest number of members with this plan that a batch should have."""
+    """Return the largest number of members with this plan that one device should compute."""
     state = plan.state_bytes
     on_host = MEMORY_FRACTION * memory() / (plan.state_copies * state)
     on_device = MEMORY_FRACTION * device_memory(placement) / least_bytes(plan)

@@ -1,6 +1,7 @@
-"""Conditions under which a problem is computed on several devices.
+"""Conditions under which problems are computed on several devices.
 
-This module does not import TensorFlow.
+The devices divide the members of a batch if it has enough of them, and the grid otherwise. This
+module does not import TensorFlow.
 """
 
 from __future__ import annotations
@@ -12,14 +13,42 @@ from pdesim.plan import Plan
 FAMILIES = ("explicit", "adaptive", "stabilized", "symplectic")
 
 
-def check_distributed(plan: Plan) -> None:
-    """Check that a plan can be computed on ``device.count`` devices.
+def devices_for(plan: Plan, members: int) -> int:
+    """Return the number of devices that compute a batch.
 
-    Raises:
-        DeviceError: if it cannot.
+    They are ``device.count``, or as many as the members if these are fewer and their grid cannot be
+    divided.
+
+    Args:
+        plan: the plan of a member.
+        members: the number of members.
     """
     count = plan.settings.device.count
-    if count == 1:
+    return members if members < count and _reason(plan) is not None else count
+
+
+def divides_members(plan: Plan, members: int) -> bool:
+    """Whether the devices divide the members of a batch instead of its grid.
+
+    They exchange nothing, so that every problem that one device computes can be divided.
+    """
+    return members >= devices_for(plan, members) > 1
+
+
+def check_distributed(plan: Plan, in_batch: bool = False) -> None:
+    """Check that ``device.count`` devices can divide the grid of a single run.
+
+    A member of a batch, even if it is resumed alone, is computed on one device otherwise
+    (:func:`devices_for`).
+
+    Args:
+        in_batch: whether the plan is that of a member of a batch.
+
+    Raises:
+        DeviceError: if they cannot.
+    """
+    count, since = plan.settings.device.count, plan.resume_from
+    if count == 1 or in_batch or (since is not None and since.in_batch):
         return
     reason = _reason(plan)
     if reason is not None:

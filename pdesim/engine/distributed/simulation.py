@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from pdesim.engine.blocks import Frame, Progress, Report
-from pdesim.engine.compile_cache import get_or_compile, use_xla
+from pdesim.engine.compile_cache import get_or_compile, program_members, use_xla
 from pdesim.engine.device import Placement
 from pdesim.engine.distributed.communicator import Communicator, Peers, ThreadCommunicator
 from pdesim.engine.distributed.decomposition import (
@@ -23,7 +23,9 @@ from pdesim.engine.distributed.decomposition import (
     reach,
     rows_per_step,
 )
+from pdesim.engine.distributed.eligibility import devices_for, divides_members
 from pdesim.engine.distributed.loop import DistributedLoop
+from pdesim.engine.distributed.members import MembersSimulation
 from pdesim.engine.error_scale import field_ranges
 from pdesim.engine.flat.tuning import TUNING, Tuning
 from pdesim.engine.observation import Record, ignore
@@ -54,6 +56,7 @@ class DistributedSimulation:
         plans: the plans of all members.
         placements: the devices, one for each part of the grid.
         steps: the number of steps between two exchanges; None: chosen from the size of the parts.
+        measures: see :class:`Simulation`.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class DistributedSimulation:
         placements: Sequence[Placement],
         tuning: Tuning = TUNING,
         steps: int | None = None,
+        measures: bool = True,
     ) -> None:
         self.members, self._dimensions = len(plans), plans[0].grid.dimensions
         self._peers = Peers(len(placements))
@@ -69,14 +73,16 @@ class DistributedSimulation:
         self._threads = [ThreadPoolExecutor(1, "pdesim-device") for _ in placements]
         parts, steps = decompose(plans[0], len(placements), steps)
         self.parts, self.steps_between_exchanges = parts, steps
-        batch = len(plans) if len(plans) > 1 else 0
+        batch = program_members(plans)
         outer = get_or_compile(plans[0], placements[0], use_xla(plans[0]), batch, tuning)
         tuning = _tuning_of_parts(tuning, len(placements), in_tiles=outer.slabs is not None)
         self.simulations = []
         for rank, (placement, part) in enumerate(zip(placements, parts, strict=True)):
             communicator = ThreadCommunicator(self._peers, rank, placement.name)
             division = Division(outer, part, steps, communicator)
-            self.simulations.append(simulation_of_part(plans, division, placement, tuning))
+            self.simulations.append(
+                simulation_of_part(plans, division, placement, tuning, measures)
+            )
         #: shared by all devices, so that they stop at the same step
         self.stopped: dict[int, str] = {}
         for simulation in self.simulations:
@@ -189,26 +195,38 @@ class DistributedSimulation:
 
 
 #: a simulation on one or several devices
-AnySimulation = Simulation | DistributedSimulation
+AnySimulation = Simulation | DistributedSimulation | MembersSimulation
 
 
 def build_simulation(
-    plans: Sequence[Plan], placement: Placement, communicator: Communicator | None = None
+    plans: Sequence[Plan],
+    placement: Placement,
+    communicator: Communicator | None = None,
+    measures: bool = True,
+    together: int | None = None,
 ) -> AnySimulation:
     """Return a simulation on ``device.count`` devices, or of the rows of this process.
 
+    The devices divide the members, or the grid if there are fewer members. The members of a batch
+    whose grid cannot be divided have at most one device each.
+
     Args:
         communicator: the other processes, each of which computes a part of the grid.
+        measures: see :class:`Simulation`.
+        together: see :class:`MembersSimulation`.
 
     Raises:
         DeviceError: if there are fewer GPUs.
     """
     if communicator is not None:
         return simulation_of_process(plans, placement, communicator)
-    count = plans[0].settings.device.count
+    count = devices_for(plans[0], len(plans))
     if count == 1:
-        return Simulation(plans, placement)
-    return DistributedSimulation(plans, placement.all_of(count))
+        return Simulation(plans, placement, measures=measures)
+    placements = placement.all_of(count)
+    if divides_members(plans[0], len(plans)):
+        return MembersSimulation(plans, placements, measures=measures, together=together)
+    return DistributedSimulation(plans, placements, measures=measures)
 
 
 def simulation_of_process(
@@ -224,7 +242,7 @@ def simulation_of_process(
     same order.
     """
     parts, steps = decompose(plans[0], communicator.size, steps)
-    batch = len(plans) if len(plans) > 1 else 0
+    batch = program_members(plans)
     outer = get_or_compile(plans[0], placement, use_xla(plans[0]), batch, tuning)
     tuning = _tuning_of_parts(tuning, 1, in_tiles=outer.slabs is not None)
     division = Division(outer, parts[communicator.rank], steps, communicator)
@@ -242,17 +260,21 @@ class Division:
 
 
 def simulation_of_part(
-    plans: Sequence[Plan], division: Division, placement: Placement, tuning: Tuning
+    plans: Sequence[Plan],
+    division: Division,
+    placement: Placement,
+    tuning: Tuning,
+    measures: bool = True,
 ) -> Simulation:
     """Return the simulation of the rows of one device."""
     part, outer = division.part, division.outer
     own = [part_of_plan(plan, part) for plan in plans]
     problem = part_of(plans[0].problem, part)
     alone = replace(own[0], problem=problem, observables=None, stops=None)
-    fused, batch = use_xla(plans[0]), len(plans) if len(plans) > 1 else 0
-    inner = get_or_compile(alone, placement, fused, batch, tuning)
+    batch = program_members(plans)
+    inner = get_or_compile(alone, placement, use_xla(plans[0]), batch, tuning)
     loop: Any = DistributedLoop(outer, inner, part, division.steps, division.communicator)
-    return Simulation(own, placement, tuning, loop=loop)
+    return Simulation(own, placement, tuning, measures, loop)
 
 
 class _SharedReport:
