@@ -66,13 +66,9 @@ def device_memory(placement: Placement) -> float:
 def check_device_memory(plans: Sequence[Plan], placement: Placement) -> None:
     """Check that the arrays of plans that are computed together fit into the device's memory.
 
-    Several GPUs divide the members of a batch, while the parts of a CPU share its memory.
-
     Raises:
         DeviceError: if even the smallest number of arrays does not fit.
     """
-    if placement.is_gpu and divides_members(plans[0], len(plans)):
-        plans = plans[: -(-len(plans) // devices_for(plans[0], len(plans)))]
     needed, present = sum(map(least_bytes, plans)), device_memory(placement)
     for plan in plans:
         _check_matrix(plan, placement, present)
@@ -87,6 +83,19 @@ def check_device_memory(plans: Sequence[Plan], placement: Placement) -> None:
         f"at most the {_gib(present)} of {placement.about}",
         "a smaller grid, device.precision=float32, a stepper with fewer stages, or another device",
     )
+
+
+def check_batch_memory(plans: Sequence[Plan], placement: Placement) -> None:
+    """Check that the arrays of a batch fit into the memory of each of its devices.
+
+    Several GPUs divide the members of a batch, while the parts of a CPU share its memory.
+
+    Raises:
+        DeviceError: if even the smallest number of arrays does not fit.
+    """
+    if placement.is_gpu and divides_members(plans[0], len(plans)):
+        plans = plans[: -(-len(plans) // devices_for(plans[0], len(plans)))]
+    check_device_memory(plans, placement)
 
 
 def _check_matrix(plan: Plan, placement: Placement, present: float) -> None:

@@ -20,7 +20,7 @@ from rich.console import Console
 
 from pdesim.engine.device import Placement, start_tensorflow
 from pdesim.engine.distributed.eligibility import check_distributed
-from pdesim.engine.memory import check_device_memory, enough_memory
+from pdesim.engine.memory import check_batch_memory, enough_memory
 from pdesim.engine.startup import start_for
 from pdesim.errors import InterruptedRun, PdesimError, printable
 from pdesim.files import make_folder
@@ -92,7 +92,7 @@ def execute(
             try:
                 check_distributed(first.plan, in_batch=not options.detailed)
                 placement = _start(jobs, options.owns_process)
-                check_device_memory([job.plan for job in jobs], placement)
+                check_batch_memory([job.plan for job in jobs], placement)
             except PdesimError as error:
                 return [outcome_of(job, error) for job in jobs]
             batch = _Batch(placement, console, options, requests, renderer, began)

@@ -31,7 +31,7 @@ ALONE = "alone"
 #: largest number of members in a batch; each member keeps several files open
 LARGEST_BATCH = 64
 #: the largest number of files that a member keeps open, and a number for all other purposes
-FILES_OF_MEMBER, OTHER_FILES = 4, 256
+FILES_OF_MEMBER, OTHER_FILES = 5, 256
 #: fraction of the memory of the machine, and of the device, that a batch may use
 MEMORY_FRACTION = 0.5
 #: size of the states in a batch on a CPU, in bytes; about the size of the cache. Gray-Scott on

@@ -204,10 +204,10 @@ def test_a_run_ends_if_all_members_have_failed():
 
 
 def interrupted(simulation, blocks):
-    """Stop a simulation after some blocks of few steps, and return the checkpoints there."""
+    """Stop a simulation after some blocks of two steps, and return the checkpoints there."""
     simulation.prepare()
     for one in simulation.simulations:
-        one.longest_block = 3
+        one.longest_block = 2
     count = 0
 
     def report(progress):
@@ -231,16 +231,19 @@ def test_checkpoints_continue_on_any_number_of_devices(name):
     # devices that have reached the next frame have not passed it
     assert {checkpoint.frame for checkpoint in checkpoints} == {frames[-1]}
     assert all(checkpoint.in_batch for checkpoint in checkpoints)
-    rest = [
-        build_plan(plan.settings, plan.equation.name, checkpoint)
-        for plan, checkpoint in zip(plans_of(words, differences), checkpoints, strict=True)
-    ]
+
+    def rest():
+        return [
+            build_plan(plan.settings, plan.equation.name, checkpoint)
+            for plan, checkpoint in zip(plans_of(words, differences), checkpoints, strict=True)
+        ]
+
     after = expected[frames[-1] + 1 :]
     places = {(one.steps_since_target, one.time) for one in checkpoints}
     if len(places) == 1:  # otherwise the members are resumed alone
-        assert np.array_equal(results_of(on_devices(rest, 2)).states, after)
+        assert np.array_equal(results_of(on_devices(rest(), 2)).states, after)
     for member in (0, 3):
-        alone = results_of(Simulation(rest[member], CPU)).states
+        alone = results_of(Simulation(rest()[member], CPU)).states
         assert np.array_equal(alone, after[:, member])
 
 
@@ -321,11 +324,11 @@ def test_several_gpus_compute_larger_batches(monkeypatch):
     plans = [make_plan("equation=gray_scott", "grid=64", f"device.count={n}") for n in (1, 4)]
     need = memory.least_bytes(plans[0])
     monkeypatch.setattr(sweep_members, "_most_open_files", lambda: 1000)
-    for size, expected in ((20 * need, (10, 40)), (need, (1, 4)), (1000 * need, (64, 250))):
+    for size, expected in ((20 * need, (10, 40)), (need, (1, 4)), (1000 * need, (64, 200))):
         monkeypatch.setattr(gpu, "total_memory", lambda size=size: size)
         assert tuple(sweep_members.batch_size(plan, GPU) for plan in plans) == expected
         # each GPU has the arrays of its members only
-        memory.check_device_memory([plans[1]] * 4, GPU)
+        memory.check_batch_memory([plans[1]] * 4, GPU)
 
 
 SWEEP = (
