@@ -12,7 +12,7 @@
 """
 
 from pdesim.errors import printable
-from pdesim.files.chunks import read_chunk, write_chunk
+from pdesim.files.chunks import frame_chunks, read_chunk, write_chunk
 from pdesim.files.create import RESERVE, abandon, changing, check_space, creating
 from pdesim.files.folder import (
     as_path,
@@ -87,6 +87,7 @@ __all__ = [
     "creating",
     "dataset",
     "dump_yaml",
+    "frame_chunks",
     "is_path",
     "is_run_file",
     "load_yaml",

@@ -20,7 +20,7 @@ import numpy as np
 
 from pdesim.files import replacing
 from pdesim.files.create import creating
-from pdesim.output.snapshots import translate_errors
+from pdesim.output.hdf5_errors import translate_errors
 
 COUNT, MEAN, SQUARES, NAMES = "count", "mean", "squares", "members"
 

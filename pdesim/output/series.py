@@ -25,7 +25,8 @@ from pdesim.files import (
     replacing,
 )
 from pdesim.output import lock
-from pdesim.output.snapshots import LIBRARY_VERSIONS, reason, translate_errors
+from pdesim.output.hdf5_errors import reason, translate_errors
+from pdesim.output.snapshots import LIBRARY_VERSIONS
 
 #: number of records in a chunk of the file
 CHUNK = 4096

@@ -10,10 +10,10 @@ from __future__ import annotations
 import logging
 import math
 import os
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +23,20 @@ import numpy as np
 from pdesim.errors import OutputError
 from pdesim.files import (
     RESERVE,
-    UNREADABLE,
     abandon,
     changing,
     check_space,
     creating,
+    frame_chunks,
     open_hdf5_for_writing,
     replacing,
     write_chunk,
 )
-from pdesim.files.hdf5 import reason as files_reason
 from pdesim.model.grid import Grid
 from pdesim.model.scalars import scalar_value
 from pdesim.output.deflate import Deflater
 from pdesim.output.filters import filters, round_mantissa
+from pdesim.output.hdf5_errors import reason, translate_errors
 from pdesim.output.residuals import create_residuals, store_residuals
 from pdesim.output.selection import Selection
 
@@ -48,6 +48,8 @@ FORMAT_VERSION = 1
 LIBRARY_VERSIONS = ("v110", "v110")
 #: largest size of a chunk in bytes; HDF5 allows 4 GiB. Larger frames are split into several chunks
 LARGEST_CHUNK = 2**30
+#: cells of a frame, as slices of its axes
+Cells = tuple[slice, ...]
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,19 @@ def create_snapshots(path: Path, layout: Layout, attributes: Mapping[str, Any]) 
     Raises:
         OutputError: if the file cannot be created.
     """
+    with creating_snapshots(path, layout, attributes):
+        pass
+
+
+@contextmanager
+def creating_snapshots(
+    path: Path, layout: Layout, attributes: Mapping[str, Any]
+) -> Iterator[h5py.File]:
+    """Yield the file of :func:`create_snapshots` while it is created, so that data can be added.
+
+    Raises:
+        OutputError: if the file cannot be created.
+    """
     compression = filters(layout.compression)
     with (
         translate_errors(path),
@@ -114,9 +129,11 @@ def create_snapshots(path: Path, layout: Layout, attributes: Mapping[str, Any]) 
         for name in layout.scalars:
             _create_scalar(file, layout, name)
         if layout.mask is not None:
-            _create_mask(file, layout, layout.mask)
+            solid = layout.mask[layout.selection.cells].astype(np.uint8)
+            create_mask(file, layout.grid, layout.shape)[...] = solid
         if layout.solver is not None:
             create_residuals(file, layout.solver)
+        yield file
 
 
 def update_attributes(path: Path, attributes: Mapping[str, Any]) -> None:
@@ -149,7 +166,9 @@ def _create_field(file: h5py.File, layout: Layout, field: str, compression: dict
     data = file.create_dataset(
         field,
         shape=(0, *layout.shape),
-        maxshape=(None, *layout.shape),
+        # the rows of a part of the grid may all lie outside the stored region; HDF5 allows no
+        # chunks of size 0, and no chunks that are longer than an axis of fixed length
+        maxshape=(None, *(n or None for n in layout.shape)),
         chunks=_chunk(layout.shape, layout.dtype.itemsize),
         dtype=layout.dtype,
         **compression,
@@ -175,21 +194,40 @@ def _describe(data: h5py.Dataset, layout: Layout, name: str) -> None:
     data.attrs["long_name"] = (layout.labels or {}).get(name, name)
 
 
-def _create_mask(file: h5py.File, layout: Layout, mask: np.ndarray) -> None:
-    solid = mask[layout.selection.cells].astype(np.uint8)
-    data = file.create_dataset("mask", data=solid, compression="gzip")
+def create_mask(file: h5py.File, grid: Grid, shape: tuple[int, ...]) -> h5py.Dataset:
+    """Create the mask: 1 inside obstacles, 0 elsewhere.
+
+    Args:
+        file: the file, which contains the axes.
+        grid: the grid of the run.
+        shape: the shape of a stored frame.
+
+    Returns:
+        The dataset, of zeros.
+    """
+    data = file.create_dataset("mask", shape=shape, dtype=np.uint8, compression="gzip")
     data.attrs.update({"units": "1", "long_name": "1 inside obstacles"})
-    for number, name in enumerate(reversed(layout.grid.names)):
+    for number, name in enumerate(reversed(grid.names)):
         data.dims[number].attach_scale(file[name])
+    return data
 
 
 def _chunk(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
     """Return the shape of a chunk: one frame or, if that is too large, an equal part of a frame."""
-    chunk = list(shape)
+    chunk = [max(1, n) for n in shape]
     for axis in range(len(shape)):
         while np.prod(chunk, dtype=float) * itemsize > LARGEST_CHUNK and chunk[axis] > 1:
             chunk[axis] = -(-chunk[axis] // 2)
     return (1, *chunk)
+
+
+def _padded(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return the values of a chunk, with zeros where the chunk reaches beyond its dataset."""
+    if values.shape == shape:
+        return values
+    chunk = np.zeros(shape, values.dtype)
+    chunk[tuple(slice(n) for n in values.shape)] = values
+    return chunk
 
 
 class SnapshotWriter:
@@ -234,20 +272,31 @@ class SnapshotWriter:
             OutputError: if the frame cannot be written. The file is then closed.
         """
         frame, layout = self.frames, self.layout
-        try:
-            with translate_errors(self.path):
-                # an upper bound, as compressed frames are smaller and closing the file needs space
-                check_space(self.path, self._frame_bytes)
-                for field, number in zip(layout.stored, layout.selection.fields, strict=True):
-                    values = state[number][layout.selection.cells]
-                    self._append(field, frame, self._cast(field, time, values))
-                for number, name in enumerate(layout.scalars, len(state) - len(layout.scalars)):
-                    value = scalar_value(state[number], layout.mask)
-                    self._append_number(name, frame, self._cast(name, time, np.array([value])))
-                self._append_number("time", frame, np.array([time]))
-        except OutputError:
-            self._abandon()
-            raise
+        with self._adding(self._frame_bytes):
+            for field, number in zip(layout.stored, layout.selection.fields, strict=True):
+                values = self._cast(field, time, state[number][layout.selection.cells])
+                self._append(field, frame, values.__getitem__)
+            for number, name in enumerate(layout.scalars, len(state) - len(layout.scalars)):
+                value = scalar_value(state[number], layout.mask)
+                self._append_number(name, frame, self._cast(name, time, np.array([value])))
+            self._append_number("time", frame, np.array([time]))
+
+    def write_chunks(self, time: float, read: Callable[[str, Cells], np.ndarray]) -> None:
+        """Append a frame without scalars that is read chunk by chunk.
+
+        Args:
+            time: simulated time.
+            read: returns the stored values of a field in some cells, given as slices of the axes
+                of a stored frame.
+
+        Raises:
+            OutputError: if the frame cannot be read or written. The file is then closed.
+        """
+        frame = self.frames
+        with self._adding(self._frame_bytes):
+            for field in self.layout.stored:
+                self._append(field, frame, partial(read, field))
+            self._append_number("time", frame, np.array([time]))
 
     def write_residuals(self, values: np.ndarray) -> None:
         """Store the residuals of a steady problem.
@@ -258,10 +307,18 @@ class SnapshotWriter:
         Raises:
             OutputError: if they cannot be written. The file is then closed.
         """
+        with self._adding(2 * values.nbytes):
+            store_residuals(self._file, values.tolist())
+
+    @contextmanager
+    def _adding(self, size: int) -> Iterator[None]:
+        """Check the free space for ``size`` bytes, and close the file if they cannot be written."""
         try:
             with translate_errors(self.path):
-                check_space(self.path, 2 * values.nbytes)
-                store_residuals(self._file, values.tolist())
+                # frames are counted without compression: an upper bound, which is useful as closing
+                # the file needs space, too
+                check_space(self.path, size)
+                yield
         except OutputError:
             self._abandon()
             raise
@@ -284,19 +341,21 @@ class SnapshotWriter:
             with np.errstate(over="ignore"):
                 return np.ascontiguousarray(values, dtype=dtype)
 
-    def _append(self, field: str, frame: int, values: np.ndarray) -> None:
+    def _append(self, field: str, frame: int, read: Callable[[Cells], np.ndarray]) -> None:
         data, layout = self._datasets[field], self.layout
-        if layout.keep_bits is not None:
-            values = round_mantissa(values, layout.keep_bits)
         # the low-level interface of h5py is used here and in _append_number, because the high-level
         # one takes several times longer
-        data.id.set_extent((frame + 1, *values.shape))
-        if layout.compression == "gzip" and data.chunks[1:] == values.shape:
-            # write_chunk bypasses HDF5's own filters, which are several times slower
-            chunk = self._deflaters[field](values)
-            write_chunk(data, (frame, *[0] * values.ndim), chunk)
-        else:
-            data[frame] = values
+        data.id.set_extent((frame + 1, *layout.shape))
+        for cells in frame_chunks(data):
+            values = read(cells)
+            if layout.keep_bits is not None:
+                values = round_mantissa(values, layout.keep_bits)
+            if layout.compression == "gzip":
+                # write_chunk bypasses HDF5's own filters, which are several times slower
+                octets = self._deflaters[field](_padded(values, data.chunks[1:]))
+                write_chunk(data, (frame, *(one.start for one in cells)), octets)
+            else:
+                data[(frame, *cells)] = values
         data.flush()
 
     def _append_number(self, name: str, frame: int, value: np.ndarray) -> None:
@@ -335,34 +394,3 @@ class SnapshotWriter:
         if not self._abandoned:
             self._abandoned = True
             abandon(self._file)
-
-
-@contextmanager
-def translate_errors(path: Path) -> Iterator[None]:
-    """Convert errors of HDF5 and of the operating system to OutputError, and add a hint."""
-    try:
-        yield
-    except UNREADABLE as error:
-        if "already open for read-only" in str(error):
-            raise OutputError(
-                f"{path} cannot be written, because this process has opened it for reading",
-                hint="close it first (file.close() in h5py, dataset.close() in xarray)",
-            ) from None
-        if "unable to lock file" in str(error):
-            raise OutputError(
-                f"{path} cannot be written, because another library or process has opened it",
-                hint="close it first (dataset.close() in xarray and netCDF4)",
-            ) from None
-        raise OutputError(
-            f"{path} cannot be written: {reason(error)}; frames written earlier are kept",
-            hint="free some disk space, check the permissions, then pdesim resume "
-            f"{path.parent}; or use another folder (hydra.run.dir=DIR)",
-        ) from None
-
-
-def reason(error: Exception) -> str:
-    """Return the message of the operating system in an HDF5 error, or else the first line."""
-    match = re.search(r"error message = '([^']+)'", str(error))
-    if match:
-        return match.group(1)
-    return getattr(error, "strerror", None) or files_reason(error)

@@ -242,7 +242,7 @@ def cut_off(path, frames: int, more: bool = False):
         for number, state in enumerate(some_states(int(sys.argv[2]))):
             writer.write(number, state)
         if sys.argv[3] == "True":
-            writer._append("u", int(sys.argv[2]), some_states(1)[0, 0])
+            writer._append("u", int(sys.argv[2]), some_states(1)[0, 0].__getitem__)
         os._exit(9)
     """)
     here = os.pathsep.join(map(str, Path(__file__).parents[:2]))
