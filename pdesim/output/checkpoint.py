@@ -7,7 +7,6 @@ is kept as ``checkpoint.previous.h5`` and is used if the newer one is damaged.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -27,8 +26,10 @@ from pdesim.files import (
     read_array,
     replacing,
 )
+from pdesim.output.checkpoint_arrays import ArrayInBlocks, add_header, begin_digest, blocks_of
+from pdesim.output.hdf5_errors import reason, translate_errors
 from pdesim.output.run_folder import RunFolder
-from pdesim.output.snapshots import LIBRARY_VERSIONS, reason, translate_errors
+from pdesim.output.snapshots import LIBRARY_VERSIONS
 from pdesim.settings import CONTINUING, INCIDENTAL
 from pdesim.steppers.targets import nearness
 
@@ -116,25 +117,52 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint, settings: str) -> Non
     Raises:
         OutputError: if the file cannot be written. Earlier checkpoints are then kept.
     """
-    run = RunFolder(folder)
-    path = run.checkpoint
     numbers = json.dumps({name: getattr(checkpoint, name) for name in _NUMBERS})
     arrays = {name: getattr(checkpoint, name) for name in _ARRAYS}
     arrays |= {f"carry_{number}": part for number, part in enumerate(checkpoint.carry)}
     if checkpoint.solid is not None:
         arrays["solid"] = checkpoint.solid.astype(np.uint8)
+    store_checkpoint(folder, numbers, settings, arrays, len(checkpoint.carry))
+
+
+def store_checkpoint(
+    folder: Path,
+    numbers: str,
+    settings: str,
+    arrays: Mapping[str, np.ndarray | ArrayInBlocks],
+    carried: int,
+) -> None:
+    """Replace the folder's checkpoint, given the contents of the file.
+
+    Args:
+        folder: folder of the run.
+        numbers: the numbers of the checkpoint, as JSON.
+        settings: the settings that the checkpoint depends on, as returned by :func:`fingerprint`.
+        arrays: name -> array. Arrays in blocks are written without being held in memory.
+        carried: the number of arrays that the stepper carries.
+
+    Raises:
+        OutputError: if the file cannot be written. Earlier checkpoints are then kept.
+    """
+    run = RunFolder(folder)
+    path = run.checkpoint
     with (
         translate_errors(path),
         replacing(path, sync=True, keep=run.previous_checkpoint) as temporary,
         creating(temporary, libver=LIBRARY_VERSIONS) as file,
     ):
-        for name, values in arrays.items():
-            file.create_dataset(name, data=values)
+        digest = begin_digest(numbers, settings)
+        for name, values in sorted(arrays.items()):
+            data = file.create_dataset(name, shape=values.shape, dtype=values.dtype)
+            add_header(digest, name, values)
+            for place, block in blocks_of(values):
+                data[place] = block
+                digest.update(block.data)
         file.attrs["format_version"] = FORMAT_VERSION
         file.attrs["numbers"] = numbers
         file.attrs["settings"] = settings
-        file.attrs["carried"] = len(checkpoint.carry)
-        file.attrs["digest"] = _digest(numbers, settings, arrays)
+        file.attrs["carried"] = carried
+        file.attrs["digest"] = digest.hexdigest()
 
 
 def read_checkpoint(path: Path) -> tuple[Checkpoint, str]:
@@ -265,10 +293,9 @@ def _with_names(value: Any) -> Any:
 
 
 def _digest(numbers: str, settings: str, arrays: Mapping[str, np.ndarray]) -> str:
-    total = hashlib.sha256()
-    for text in (numbers, settings):
-        total.update(text.encode())
+    total = begin_digest(numbers, settings)
     for name, values in sorted(arrays.items()):
-        total.update(f"{name}{values.dtype.str}{values.shape}".encode())
-        total.update(np.ascontiguousarray(values).data)
+        add_header(total, name, values)
+        for _, block in blocks_of(values):
+            total.update(block.data)
     return total.hexdigest()
