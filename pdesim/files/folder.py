@@ -28,6 +28,7 @@ NAMES = (
     "initial",
     "lock",
     "montage",
+    "parts",
     "pdesim",
     "poster",
     "series",
@@ -41,8 +42,10 @@ NAMES = (
 #: files that are changed in place; if such a file had a second hard link, the contents under the
 #: other name would also change
 IN_PLACE = ("snapshots.h5", "pdesim.log", ".lock")
-#: folders that Hydra and Submitit create inside the folder of a run or a sweep
-INSIDE = (".hydra", ".submitit")
+#: folder with a folder for each process of a run that several processes compute
+PARTS = "parts"
+#: folders that Hydra, Submitit and pdesim create inside the folder of a run or a sweep
+INSIDE = (".hydra", ".submitit", PARTS)
 #: limits of the length of a name and of a path in bytes, on most file systems. The limit of a path
 #: leaves room for the names of files inside a folder
 LONGEST_NAME, LONGEST_PATH = 255, 4000
@@ -119,7 +122,7 @@ def check_folder(folder: Path) -> None:
         OutputError: if a name that pdesim uses belongs to a symbolic link, a pipe, a socket, a
             device, or a file with a second name (hard link).
     """
-    for directory in (folder, *(folder / name for name in INSIDE)):
+    for directory in (folder, *(folder / name for name in INSIDE), *_folders_in(folder / PARTS)):
         try:
             entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
         except OSError:  # does not exist, or is not a folder; then creating it raises an error
@@ -128,6 +131,15 @@ def check_folder(folder: Path) -> None:
         for entry in entries:
             if inside or entry.name.lstrip(".").startswith(NAMES):
                 _check(folder, entry)
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    """Return the folders inside a folder, without links; none if it does not exist or is a link."""
+    if folder.is_symlink() or not folder.is_dir():
+        return []
+    with contextlib.suppress(OSError):
+        return sorted(one for one in folder.iterdir() if one.is_dir() and not one.is_symlink())
+    return []
 
 
 def check_sweep_folder(folder: Path) -> None:
@@ -203,7 +215,7 @@ RUN_FILES = ("checkpoint", "snapshots.h5", "status", "pdesim")
 
 def is_run_file(path: Path) -> bool:
     """Return whether a path is a file that a run has written, which an export must not replace."""
-    in_run = (path.parent / "snapshots.h5").exists()
+    in_run = (path.parent / "snapshots.h5").exists() or (path.parent / PARTS).is_dir()
     kept = path.suffix in (".h5", ".json", ".log") and path.name.startswith(RUN_FILES)
     return in_run and kept
 

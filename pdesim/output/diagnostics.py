@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import itertools
+import math
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,10 @@ from pdesim.files import read_lines, replacing
 from pdesim.model.scalars import scalar_value
 
 QUANTITIES = ("min", "max", "mean", "integral", "l2")
+#: number of significant digits of the values
+DIGITS = 10
+#: the quantities of a field without cells
+NO_CELLS = {"min": math.inf, "max": -math.inf, "mean": math.nan, "integral": 0.0, "l2": 0.0}
 #: number of values that are converted to float64 at once, a compromise between calls and memory
 BLOCK = 2**18
 
@@ -35,10 +40,15 @@ def diagnose(
         solid: boolean array of the shape of ``values``, True inside obstacles, which are excluded;
             None if there are no obstacles.
         volumes: the volumes of all cells; None if they are equal.
+
+    Returns:
+        The quantities; ``NO_CELLS`` if all cells are inside obstacles.
     """
     if volumes is not None:
         return _diagnose_unequal(values, volumes, solid)
     flat = np.ravel(values) if solid is None else values[~solid]
+    if not flat.size:  # in a part of the grid
+        return NO_CELLS
     total, squares = _sums(flat)
     return {
         "min": float(flat.min()),
@@ -55,6 +65,8 @@ def _diagnose_unequal(
     """Return the quantities of a field on cells of unequal volumes."""
     inside = slice(None) if solid is None else ~solid
     flat, weights = values[inside].astype(float).ravel(), volumes[inside].ravel()
+    if not flat.size:
+        return NO_CELLS
     integral = float((flat * weights).sum())
     with np.errstate(over="ignore"):
         squares = float((flat**2 * weights).sum())
@@ -96,6 +108,7 @@ class DiagnosticsFile:
             None if there are no obstacles.
         scalars: names of the scalars, which have one column each.
         volumes: the volumes of all cells; None if they are equal.
+        digits: the number of significant digits; 17 represent every number of float64 exactly.
 
     Raises:
         OutputError: if the file cannot be written.
@@ -110,13 +123,14 @@ class DiagnosticsFile:
         solid: np.ndarray | None = None,
         scalars: tuple[str, ...] = (),
         volumes: np.ndarray | None = None,
+        digits: int = DIGITS,
     ) -> None:
-        self.scalars = scalars
+        self.scalars, self.digits = scalars, digits
         self.path, self.fields, self.cell_volume, self.solid = path, fields, cell_volume, solid
         self.volumes = volumes
         columns = [f"{field}_{quantity}" for field in fields for quantity in QUANTITIES]
         columns += scalars
-        kept = _complete_rows(path, len(columns) + 2)[:keep] if keep else []
+        kept = complete_rows(path, len(columns) + 2)[:keep] if keep else []
         self.frames = len(kept)
         try:
             with (
@@ -142,10 +156,11 @@ class DiagnosticsFile:
         """
         count, cells = len(self.fields), (self.cell_volume, self.solid, self.volumes)
         rows = (diagnose(values, *cells) for values in state[:count])
-        numbers = [f"{row[quantity]:.10g}" for row in rows for quantity in QUANTITIES]
-        numbers += [f"{scalar_value(values, self.solid):.10g}" for values in state[count:]]
+        numbers = [row[quantity] for row in rows for quantity in QUANTITIES]
+        numbers += [scalar_value(values, self.solid) for values in state[count:]]
+        texts = [f"{number:.{self.digits}g}" for number in numbers]
         try:
-            self._writer.writerow([index, f"{time:.12g}", *numbers])
+            self._writer.writerow([index, time_text(time), *texts])
             self._file.flush()
         except OSError as error:
             raise OutputError(f"{self.path} cannot be written ({error.strerror})") from None
@@ -156,14 +171,25 @@ class DiagnosticsFile:
             self._file.close()
 
 
-def _complete_rows(path: Path, length: int) -> list[list[str]]:
-    """Return the rows from frame 0 up to the first incomplete or missing row."""
+def time_text(time: float) -> str:
+    """Return the time of a frame as it is written."""
+    return f"{time:.12g}"
+
+
+def complete_rows(path: Path, length: int, numbered: bool = True) -> list[list[str]]:
+    """Return the rows up to the first incomplete or missing row.
+
+    Args:
+        path: the file, which need not exist.
+        length: the number of columns.
+        numbered: whether the rows must have the numbers 0, 1, 2, ...
+    """
     if not path.is_file():
         return []
     complete = []
     with contextlib.suppress(csv.Error):  # such as a field of too many characters
         for number, row in enumerate(csv.reader(itertools.islice(read_lines(path), 1, None))):
-            if len(row) != length or row[0] != str(number):
+            if len(row) != length or (numbered and row[0] != str(number)):
                 break
             complete.append(row)
     return complete

@@ -10,6 +10,7 @@ from typing import Any
 
 from pdesim.errors import OutputError
 from pdesim.files import check_version, read_text, write_text
+from pdesim.files.folder import PARTS
 from pdesim.output import status
 
 log = logging.getLogger("pdesim")
@@ -71,6 +72,24 @@ class RunFolder:
         return self.path / LOG
 
     @property
+    def parts(self) -> Path:
+        """The folder of the parts of a run that several processes compute."""
+        return self.path / PARTS
+
+    def part(self, number: int) -> RunFolder:
+        """Return the folder of the files of one process; see :mod:`pdesim.output.parts`."""
+        return RunFolder(self.parts / str(number))
+
+    @property
+    def part_folders(self) -> list[RunFolder]:
+        """The existing folders of parts, in the order of their numbers."""
+        try:
+            numbers = [int(one.name) for one in self.parts.iterdir() if one.name.isdecimal()]
+        except OSError:
+            return []
+        return [self.part(number) for number in sorted(numbers)]
+
+    @property
     def config(self) -> Path:
         """The resolved configuration."""
         return self.path / HYDRA / "config.yaml"
@@ -82,14 +101,14 @@ class RunFolder:
 
     @property
     def contains_run(self) -> bool:
-        """Whether the folder contains a snapshot file, which may be incomplete."""
-        return self.snapshots.exists()
+        """Whether the folder contains a snapshot file, which may be incomplete, or parts of it."""
+        return self.snapshots.exists() or bool(self.part_folders)
 
     @property
     def contains_traces(self) -> bool:
         """Whether a run was started in this folder, even if it failed before its first frame."""
         return self.path.is_dir() and any(
-            (self.path / name).exists() for name in (SNAPSHOTS, STATUS, HYDRA)
+            (self.path / name).exists() for name in (SNAPSHOTS, STATUS, HYDRA, PARTS)
         )
 
     def check_overwrite(self, overwrite: bool, setting: str = "hydra.run.dir") -> None:

@@ -28,6 +28,21 @@ class Selection:
         """Return the stored cell centres along an axis (0 for x, 1 for y, 2 for z)."""
         return grid.physical_centres(axis)[self.cells[grid.array_axis(axis)]]
 
+    def part(self, first: int, rows: int) -> Selection:
+        """Return the selection within a part of the grid, possibly of no rows.
+
+        The stored rows of the parts of a grid are together those of this selection.
+
+        Args:
+            first: the index of the part's first row along the first array axis.
+            rows: the number of rows of the part.
+        """
+        whole = self.cells[0]
+        start, step = whole.start, whole.step
+        begin = start - first if start >= first else (start - first) % step
+        end = max(0, min(whole.stop - first, rows))
+        return Selection(self.fields, (slice(min(begin, end), end, step), *self.cells[1:]))
+
     def shape(self, grid: Grid) -> tuple[int, ...]:
         """Return the shape of the array that stores one frame of one field."""
         return tuple(len(self.coordinates(grid, axis)) for axis in range(grid.dimensions))[::-1]
