@@ -21,7 +21,7 @@ from pdesim.output.convergence import (
     rows,
     title,
 )
-from pdesim.output.run_folder import SNAPSHOTS
+from pdesim.output.run_folder import RunFolder
 from pdesim.output.status import speed
 from pdesim.output.summary import AxisFacts, Summary, summarize
 from pdesim.output.sweeps import (
@@ -60,7 +60,7 @@ def show_info(path: str, as_json: bool) -> None:
         PdesimError: if the path contains no readable run.
     """
     folder = Path(path)
-    if not (folder / SNAPSHOTS).exists() and (convergence := read_convergence(folder)):
+    if not RunFolder(folder).contains_run and (convergence := read_convergence(folder)):
         _show_convergence(convergence, as_json)
         return
     members = find_members(path) if is_sweep(path) else ()

@@ -10,8 +10,8 @@ from typing import Any
 
 from pdesim.errors import OutputError
 from pdesim.files import as_path, dump_yaml, load_yaml
-from pdesim.output import lock
 from pdesim.output.metadata import natural_order, read_yaml
+from pdesim.output.parts import are_being_written
 from pdesim.output.reader import Snapshots
 from pdesim.output.run_folder import RunFolder
 from pdesim.settings import INCIDENTAL, lies_in
@@ -82,7 +82,7 @@ def find_members(path: str | Path) -> tuple[Member, ...]:
 def is_sweep(path: str | Path) -> bool:
     """Return whether a path is a folder that contains runs, but is not the folder of a run."""
     path = as_path(path)
-    if not path.is_dir() or RunFolder(path).snapshots.is_file():
+    if not path.is_dir() or RunFolder(path).contains_run:
         return False
     return any(RunFolder(child).contains_traces for child in path.iterdir())
 
@@ -139,7 +139,7 @@ def setting_text(value: Any) -> str:
 def _read(folder: Path) -> Member:
     run = RunFolder(folder)
     progress, file, config = run.read_status_or_empty(), run.snapshots, {}
-    if not file.is_file():
+    if not file.is_file() and (not run.contains_run or are_being_written(folder)):
         state, error = _without_frames(folder, progress)
     else:
         try:
@@ -156,7 +156,7 @@ def _read(folder: Path) -> Member:
 
 
 def _without_frames(folder: Path, progress: Mapping[str, Any]) -> tuple[str, str | None]:
-    if lock.is_held(folder):
+    if are_being_written(folder):
         return "running", None
     state, error = progress.get("state"), progress.get("error")
     if state == "running":

@@ -17,6 +17,7 @@ from pdesim.model.equation_settings import given_fields
 from pdesim.model.grid import build_grid
 from pdesim.output import RunFolder, Snapshots, fingerprint, lock, read_checkpoint, recover
 from pdesim.output.checkpoint import Checkpoint
+from pdesim.output.parts import join_parts
 from pdesim.output.run_folder import CHECKPOINT, SNAPSHOTS
 from pdesim.output.sweeps import is_sweep
 from pdesim.plan import Plan, build_plan
@@ -53,7 +54,8 @@ def continue_run(
 ) -> Continuation:
     """Plan the remaining part of a run, from the files in its folder.
 
-    A truncated snapshot file is recovered first. The newer of the two checkpoints is used or, if
+    The files of a run that several processes have computed are joined, and a truncated snapshot
+    file is recovered first. The newer of the two checkpoints is used or, if
     that is not possible, the older one. If neither can be used, the run is computed again from its
     start, and stored frames are kept.
 
@@ -72,7 +74,7 @@ def continue_run(
     """
     if explicit:
         _check_for_start(requested)
-    path, notes = RunFolder(folder).snapshots, []
+    path, notes = RunFolder(folder).snapshots, list(join_parts(folder).notes)
     if not path.is_file():
         raise _no_run(folder)
     check_folder(folder)

@@ -27,6 +27,7 @@ from pdesim.output import (
     create_snapshots,
     fingerprint,
 )
+from pdesim.output.parts import remove_parts
 from pdesim.output.pictures import forget_pictures
 from pdesim.output.snapshots import FORMAT_VERSION, update_attributes
 from pdesim.plan import Plan
@@ -104,6 +105,7 @@ def open_recorder(job: Job, worker: Worker) -> Recorder:
         update_attributes(run.snapshots, {"config": job.config_yaml})
     else:
         forget_pictures(job.folder)
+        remove_parts(job.folder)
         store_networks(plan, job.folder)
         attributes = {**file_attributes(plan, layout, job.config_yaml), **job.attributes}
         create_snapshots(run.snapshots, layout, attributes)
