@@ -30,7 +30,10 @@ class Original:
 
 
 def compute(folder: Path, words: Sequence[str], *more: str) -> Original:
-    """Compute a run; ``more`` are settings with which it is then resumed."""
+    """Compute a run; ``more`` are settings with which it is then resumed.
+
+    A copy of the run before it is resumed has the suffix ``.before``.
+    """
     composed = compose_settings([*words, "animation=none", "device.jit=false"])
     plan = build_plan(composed.settings, composed.equation)
     times, states = [], []
@@ -41,6 +44,7 @@ def compute(folder: Path, words: Sequence[str], *more: str) -> Original:
 
     pdesim.simulate(*words, "animation=none", "device.jit=false", folder=folder, callback=record)
     if more:
+        shutil.copytree(folder, folder.with_suffix(".before"))
         pdesim.resume(folder, *more, callback=record)
     return Original(folder, plan, times, states)
 

@@ -142,3 +142,24 @@ def test_the_rows_of_all_parts_are_those_of_the_selection(points, bounds, step, 
         centres += own.coordinates(part, 1).tolist()
     assert found == values[selection.cells[0]].tolist()
     assert centres == selection.coordinates(grid, 1).tolist()
+
+
+def test_the_file_of_a_part_without_stored_rows(tmp_path):
+    words, count, _ = CASES["region that leaves parts without rows"]
+    original = compute(tmp_path / "one", words)
+    run = moved(original, tmp_path / "run")
+    cut(original, run, count)
+    with Snapshots(run.part(0).path) as snapshots:
+        assert len(snapshots) == len(original.times)
+        assert (
+            snapshots["u"].shape == (len(snapshots), 0, 5) and len(snapshots.coordinates("y")) == 0
+        )
+        assert snapshots.mask.shape == (0, 5)
+
+
+def test_diagnostics_of_ten_digits_are_joined(tmp_path):
+    original = compute(tmp_path / "one", CASES["two parts, odd rows"][0])
+    run = moved(original, tmp_path / "run")
+    cut(original, run, 2, digits=10)
+    join_parts(run.path)
+    assert_same_diagnostics(run.diagnostics, original.folder / "diagnostics.csv")
