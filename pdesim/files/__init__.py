@@ -12,7 +12,7 @@
 """
 
 from pdesim.errors import printable
-from pdesim.files.chunks import frame_chunks, read_chunk, write_chunk
+from pdesim.files.chunks import chunk_cells, frame_chunks, read_chunk, write_chunk
 from pdesim.files.create import RESERVE, abandon, changing, check_space, creating
 from pdesim.files.folder import (
     as_path,
@@ -81,6 +81,7 @@ __all__ = [
     "check_sweep_folder",
     "check_target",
     "check_version",
+    "chunk_cells",
     "clear_left_behind",
     "clear_name",
     "clear_pictures_left_behind",

@@ -7,12 +7,27 @@ HDF5 may be called by one thread at a time. h5py has one lock for all calls, but
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import h5py
 import numpy as np
 from h5py._objects import phil
+
+
+def chunk_cells(shape: Sequence[int], chunk: Sequence[int]) -> Iterator[tuple[slice, ...]]:
+    """Yield the cells of each chunk of an array, as slices of its axes.
+
+    Args:
+        shape: the shape of the array.
+        chunk: the shape of a chunk.
+    """
+    counts = [-(-n // size) for n, size in zip(shape, chunk, strict=True)]
+    for indices in np.ndindex(*counts):
+        yield tuple(
+            slice(int(i) * size, min((int(i) + 1) * size, n))
+            for i, size, n in zip(indices, chunk, shape, strict=True)
+        )
 
 
 def frame_chunks(data: h5py.Dataset) -> Iterator[tuple[slice, ...]]:
@@ -21,13 +36,7 @@ def frame_chunks(data: h5py.Dataset) -> Iterator[tuple[slice, ...]]:
     Args:
         data: a chunked dataset of shape ``(frames, ...)``, with one frame in a chunk.
     """
-    shape, chunk = data.shape[1:], data.chunks[1:]
-    counts = [-(-n // size) for n, size in zip(shape, chunk, strict=True)]
-    for indices in np.ndindex(*counts):
-        yield tuple(
-            slice(int(i) * size, min((int(i) + 1) * size, n))
-            for i, size, n in zip(indices, chunk, shape, strict=True)
-        )
+    return chunk_cells(data.shape[1:], data.chunks[1:])
 
 
 def read_chunk(data: h5py.Dataset, start: tuple[int, ...]) -> tuple[int, bytes]:

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from pdesim.errors import OutputError, PdesimError
-from pdesim.files import load_yaml, open_hdf5
+from pdesim.files import chunk_cells, load_yaml, open_hdf5
 from pdesim.model.grid import build_grid
 from pdesim.output.metadata import listed, listed_fields
 from pdesim.output.part_files import PartFile, RowReader, UnreadableRows, remove_hint
@@ -196,11 +196,9 @@ def _create(run: RunFolder, parts: Sequence[PartFile], layout: Layout) -> None:
         if "mask" not in parts[0].file:
             return
         mask = create_mask(file, layout.grid, layout.shape)
-        others = tuple(slice(0, n) for n in layout.shape[1:])
-        for start in range(0, layout.shape[0], mask.chunks[0]):
-            band = slice(start, min(start + mask.chunks[0], layout.shape[0]))
+        for cells in chunk_cells(mask.shape, mask.chunks):
             try:
-                mask[band] = rows.read("mask", (band, *others))
+                mask[cells] = rows.read("mask", cells)
             except UnreadableRows as error:
                 raise OutputError(
                     f"{error.part.run.snapshots} cannot be read: {error.problem}",

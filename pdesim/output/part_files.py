@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from pdesim.errors import OutputError
-from pdesim.files import UNREADABLE
+from pdesim.files import UNREADABLE, chunk_cells
 from pdesim.output.hdf5_errors import reason
 from pdesim.output.layout import AXES
 from pdesim.output.repair import frame_counts, opened
@@ -262,4 +262,4 @@ def fluid_cells(part: PartFile, row_cells: int, whole_rows: bool) -> int | None:
     if not whole_rows:
         return None
     mask = part.file["mask"]
-    return sum(int((mask[row] == 0).sum()) for row in range(len(mask)))
+    return sum(int((mask[cells] == 0).sum()) for cells in chunk_cells(mask.shape, mask.chunks))
