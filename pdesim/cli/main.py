@@ -212,6 +212,9 @@ def _run(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> int
     from pdesim.files import make_folder
 
     config, composed, plan = _planned(overrides, config_dir, trusted)
+    if _follows(composed.settings):
+        _job_of_part(composed, plan)
+        return 0
     for sections, use in ((SWEEP_SECTIONS, "-m starts a sweep"), (FIT_SECTIONS, "see pdesim fit")):
         unused = [text for text in overrides if text.partition("=")[0].split(".")[0] in sections]
         if unused:
@@ -231,13 +234,19 @@ def _planned(
     from pdesim.files import check_folder, new_folder
     from pdesim.plan import build_plan
     from pdesim.run.continuation import continue_run
+    from pdesim.run.on_hosts import wait_until_joined
 
     config = compose_config(overrides, config_dir)
     composed = composed_from(config, overrides).check_trust(trusted).check_single()
+    follows = _follows(composed.settings)
     if _resumes(composed.settings, composed.run_folder):
+        if follows:
+            wait_until_joined(composed.run_folder)
         # planned before Hydra writes into the folder, which may contain a run with other settings
         return config, composed, continue_run(composed.run_folder, composed.values)
     plan = build_plan(composed.settings, composed.equation)
+    if follows:
+        return config, composed, plan
     new = not is_given("hydra.run.dir", overrides)
     _check_folder(composed.run_folder, new or plan.settings.output.overwrite)
     check_folder(composed.run_folder)  # before Hydra writes into it
@@ -381,8 +390,32 @@ def _job(
         return
     plan = plan or build_plan(settings, hydra_config.runtime.choices["equation"])
     job = Job(plan, folder, to_yaml(values))
-    execute_single(job, Console(stderr=True), Options(owns_process=owns_process))
+    options = Options(owns_process=owns_process, allows_hosts=owns_process)
+    execute_single(job, Console(stderr=True), options)
     print(folder)
+
+
+def _follows(settings: Settings) -> bool:
+    """Return whether another process chooses the folder and writes the log (``device.hosts``)."""
+    from pdesim.engine.distributed.hosts import hosts_of
+
+    hosts = hosts_of(settings.device)
+    return hosts is not None and not hosts.is_first
+
+
+def _job_of_part(composed: Composed, plan: Plan | Continuation) -> None:
+    """Compute the part of a run that belongs to this process, in the folder of the first one."""
+    from rich.console import Console
+
+    from pdesim.run.continuation import Continuation
+    from pdesim.run.execute import Options, execute_single
+    from pdesim.run.job import Job
+
+    resumes = isinstance(plan, Continuation)
+    rest, yaml = (plan.plan, plan.config_yaml) if resumes else (plan, composed.yaml)
+    if rest is not None:
+        job = Job(rest, composed.run_folder, yaml, resume=resumes)
+        execute_single(job, Console(stderr=True), Options(owns_process=True, allows_hosts=True))
 
 
 def _shown(folder: Path) -> Path:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pdesim.cli.arguments import Parser, path_and_settings
 from pdesim.errors import ConfigError
@@ -34,6 +34,7 @@ def run(arguments: Sequence[str]) -> int:
     from pdesim.config import nested_values
     from pdesim.fitting.folder import FitFolder
     from pdesim.run.continuation import continue_run
+    from pdesim.run.on_hosts import wait_until_joined
 
     command = parser()
     folder, overrides = path_and_settings(command, command.read(arguments).words)
@@ -53,8 +54,23 @@ def run(arguments: Sequence[str]) -> int:
                 f"pdesim branch {folder} --folder {value or 'DIR'}   starts a new run from its "
                 "last frame",
             )
-    rest = continue_run(folder, nested_values(overrides), explicit=True)
+    values = nested_values(overrides)
+    if _follows(values):
+        wait_until_joined(folder)
+    rest = continue_run(folder, values, explicit=True)
     return carry_on(rest, folder, Console(stderr=True))
+
+
+def _follows(values: Mapping[str, Any]) -> bool:
+    """Return whether another process joins the files of the run (``device.hosts``)."""
+    from pdesim.engine.distributed.hosts import hosts_of
+    from pdesim.settings import Device, read_section
+
+    given = values.get("device", {})
+    if not isinstance(given, Mapping):
+        given = {"hosts": "auto"} if given == "hosts" else {}
+    found = hosts_of(read_section(Device, given, "device"))
+    return found is not None and not found.is_first
 
 
 def carry_on(rest: Continuation, folder: Path, console: Console, owns_process: bool = True) -> int:
@@ -75,6 +91,7 @@ def carry_on(rest: Continuation, folder: Path, console: Console, owns_process: b
         console.print(f"{folder} is finished", highlight=False, markup=False, soft_wrap=True)
     else:
         job = Job(rest.plan, folder, rest.config_yaml, resume=True)
-        execute_single(job, console, Options(owns_process=owns_process))
+        options = Options(owns_process=owns_process, allows_hosts=owns_process)
+        execute_single(job, console, options)
     print(folder)
     return 0

@@ -64,7 +64,11 @@ class Placement:
         return [replace(self, name=f"/GPU:{number}") for number in range(count)]
 
 
-def start_tensorflow(device: Device, threads: Callable[[], int | None] | None = None) -> Placement:
+def start_tensorflow(
+    device: Device,
+    threads: Callable[[], int | None] | None = None,
+    connect: Callable[[], None] | None = None,
+) -> Placement:
     """Import TensorFlow without its start-up messages and select a device.
 
     TF32 is switched off, since it would silently reduce the precision of convolutions and products
@@ -74,6 +78,7 @@ def start_tensorflow(device: Device, threads: Callable[[], int | None] | None = 
         threads: a function that is called before TensorFlow starts its threads. It returns in how
             many threads a CPU computes a kernel, which are few if parallel programs would otherwise
             wait for each other; None for all.
+        connect: a function that is called before the first operation, which fixes the devices.
 
     Raises:
         DeviceError: if a GPU is requested but not available, or if TensorFlow cannot be loaded
@@ -93,6 +98,8 @@ def start_tensorflow(device: Device, threads: Callable[[], int | None] | None = 
         if threads is not None and (device.name == "cpu" or not gpus) and (number := threads()):
             with contextlib.suppress(RuntimeError):
                 tf.config.threading.set_intra_op_parallelism_threads(number)
+        if connect is not None:
+            connect()
         tf.zeros(()).numpy()  # the first operation also prints messages
     if device.name == "gpu" and not gpus:
         raise no_gpu_error(gpu_support(tf.test.is_built_with_cuda()))

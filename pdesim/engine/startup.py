@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pdesim.engine.device import Placement, fill_several_arrays, start_tensorflow
 from pdesim.engine.flat.eligibility import fuses_to_one_kernel
 from pdesim.plan import Plan
 
 
-def start_for(plans: Sequence[Plan]) -> Placement:
+def start_for(plans: Sequence[Plan], connect: Callable[[], None] | None = None) -> Placement:
     """Start TensorFlow with the fastest settings for these plans, on the device of the first plan.
 
     The settings apply to the entire process. They would make other plans slower.
+
+    Args:
+        plans: the plans.
+        connect: a function that connects this process with others, which is called before the first
+            operation of TensorFlow.
 
     Raises:
         DeviceError: if a GPU is requested but not available.
@@ -30,4 +35,4 @@ def start_for(plans: Sequence[Plan]) -> Placement:
 
     if all(map(fuses_to_one_kernel, plans)):
         fill_several_arrays()
-    return start_tensorflow(plans[0].settings.device, threads)
+    return start_tensorflow(plans[0].settings.device, threads, connect)

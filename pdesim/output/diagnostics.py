@@ -17,6 +17,8 @@ from pdesim.model.scalars import scalar_value
 QUANTITIES = ("min", "max", "mean", "integral", "l2")
 #: number of significant digits of the values
 DIGITS = 10
+#: the number that represents every number of float64 exactly
+EXACT_DIGITS = 17
 #: the quantities of a field without cells
 NO_CELLS = {"min": math.inf, "max": -math.inf, "mean": math.nan, "integral": 0.0, "l2": 0.0}
 #: number of values that are converted to float64 at once, a compromise between calls and memory

@@ -95,6 +95,7 @@ class Recorder:
         every: seconds between checkpoints; None: one checkpoint, at the end.
         worker: the writing thread, which the members of a batch share.
         series: writer of the observables and probes; None if there are none.
+        first_frame: the number of the first frame in the files.
     """
 
     def __init__(
@@ -106,11 +107,12 @@ class Recorder:
         every: float | None,
         worker: Worker,
         series: SeriesWriter | None = None,
+        first_frame: int = 0,
     ) -> None:
         self.folder, self.settings, self.every = folder, settings, every
         self.waited = 0.0
         self._writer, self._diagnostics, self._worker = writer, diagnostics, worker
-        self._series = series
+        self._series, self._first_frame = series, first_frame
         self._error: BaseException | None = None
         self._warned = False
         self._last_checkpoint, self._checkpoint_cost = clock.monotonic(), 0.0
@@ -209,6 +211,9 @@ class Recorder:
                 self._error = error
 
     def _write_frame(self, index: int, time: float, state: np.ndarray) -> None:
+        index -= self._first_frame
+        if index < 0:
+            return
         if index >= self._writer.frames:
             self._writer.write(time, state)
         if index >= self._diagnostics.frames:

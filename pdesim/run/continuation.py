@@ -191,6 +191,8 @@ def _merged(stored: Mapping[str, Any], requested: Mapping[str, Any]) -> dict[str
         else value
         for key, value in requested.items()
     }
+    if chosen.get("device") == {"name": "hosts"}:  # a group whose name is that of no device
+        chosen["device"] = {"hosts": "auto"}
     before, after = dict(_leaves(stored)), dict(_leaves(chosen))
     free = {key for key in after if lies_in(key, FREE)}
     # a setting that is not in the file was introduced by a later version of pdesim, or is a mistake

@@ -15,7 +15,7 @@ import numpy as np
 import pdesim
 from pdesim.errors import OutputError, PdesimError
 from pdesim.export import write_xdmf
-from pdesim.files import load_yaml
+from pdesim.files import load_yaml, make_folder
 from pdesim.output import (
     DiagnosticsFile,
     Layout,
@@ -27,6 +27,8 @@ from pdesim.output import (
     create_snapshots,
     fingerprint,
 )
+from pdesim.output.diagnostics import DIGITS, EXACT_DIGITS
+from pdesim.output.part_files import part_attributes
 from pdesim.output.parts import remove_parts
 from pdesim.output.pictures import forget_pictures
 from pdesim.output.snapshots import FORMAT_VERSION, update_attributes
@@ -85,46 +87,72 @@ def open_recorder(job: Job, worker: Worker) -> Recorder:
     Raises:
         OutputError: if the files cannot be written.
     """
-    plan, run = job.plan, RunFolder(job.folder)
-    settings = plan.settings
-    dtype = np.dtype(settings.output.dtype or settings.device.precision)
-    layout = Layout(
-        plan.grid,
-        plan.equation.fields,
-        plan.selection,
-        dtype,
-        settings.output.compression,
-        settings.output.keep_bits,
-        plan.equation.labels,
-        plan.equation.units,
-        None if plan.problem.mask is None else plan.problem.mask.solid,
-        solver_attributes(plan),
-        plan.equation.scalars,
-    )
-    if job.resume:
-        update_attributes(run.snapshots, {"config": job.config_yaml})
-    else:
-        forget_pictures(job.folder)
-        remove_parts(job.folder)
-        store_networks(plan, job.folder)
+    plan, run, part = job.plan, job.files, job.part
+    settings, layout = plan.settings, _layout(job)
+    if job.is_first_part:
+        _prepare_folder(job)
+    if not job.resume or part is not None:
         attributes = {**file_attributes(plan, layout, job.config_yaml), **job.attributes}
+        if part is not None:
+            make_folder(part.folder)
+            rows = (part.number, part.count, part.first, part.rows, plan.grid.shape[0])
+            attributes |= part_attributes(rows, part.first_frame, layout.mask)
         create_snapshots(run.snapshots, layout, attributes)
     writer = SnapshotWriter(run.snapshots, layout)
     diagnostics = DiagnosticsFile(
         run.diagnostics, plan.equation.distributed, plan.grid.cell_volume, writer.frames,
         layout.mask, layout.scalars, plan.grid.cell_volumes,
+        digits=DIGITS if part is None else EXACT_DIGITS,
     )  # fmt: skip
     settings_text = fingerprint(load_yaml(job.config_yaml))
     return Recorder(
-        job.folder, writer, diagnostics, settings_text, settings.output.checkpoint, worker,
-        _series_writer(job),
+        run.path, writer, diagnostics, settings_text, settings.output.checkpoint, worker,
+        _series_writer(job), 0 if part is None else part.first_frame,
     )  # fmt: skip
+
+
+def _prepare_folder(job: Job) -> None:
+    """Remove what a new run replaces, and store what concerns the complete run."""
+    remove_parts(job.folder)
+    if job.resume:
+        snapshots = RunFolder(job.folder).snapshots
+        update_attributes(snapshots, {"config": job.config_yaml})
+    else:
+        forget_pictures(job.folder)
+        store_networks(job.plan, job.folder)
+
+
+def _layout(job: Job) -> Layout:
+    """Return the layout of the snapshot file of a job, or of its part of the grid."""
+    plan, part = job.plan, job.part
+    settings = plan.settings
+    grid, selection = plan.grid, plan.selection
+    solid = None if plan.problem.mask is None else plan.problem.mask.solid
+    if part is not None:
+        grid = grid.part(part.first, part.rows)
+        selection = selection.part(part.first, part.rows)
+        solid = None if solid is None else solid[part.first : part.first + part.rows]
+    return Layout(
+        grid,
+        plan.equation.fields,
+        selection,
+        np.dtype(settings.output.dtype or settings.device.precision),
+        settings.output.compression,
+        settings.output.keep_bits,
+        plan.equation.labels,
+        plan.equation.units,
+        solid,
+        solver_attributes(plan),
+        plan.equation.scalars,
+    )
 
 
 def _series_writer(job: Job) -> SeriesWriter | None:
     """Return the writer of observables and probes; None if there are none."""
     plan, path = job.plan, RunFolder(job.folder).series
     observables, checkpoint = plan.observables, plan.resume_from
+    if not job.is_first_part:
+        return None
     if observables is None:
         path.unlink(missing_ok=True)  # of a run that is overwritten
         return None

@@ -8,7 +8,27 @@ from pathlib import Path
 from typing import Any
 
 from pdesim.errors import InterruptedRun, PdesimError
+from pdesim.output import RunFolder
 from pdesim.plan import Plan
+
+
+@dataclass(frozen=True)
+class JobPart:
+    """The part of a run that one of several processes computes.
+
+    Args:
+        folder: the folder of the frames and checkpoints of the part.
+        number, count: the number of the part, and the number of parts.
+        first, rows: the first row and the number of rows, along the first array axis.
+        first_frame: the number of frames that the run had stored when it was started or resumed.
+    """
+
+    folder: Path
+    number: int
+    count: int
+    first: int
+    rows: int
+    first_frame: int
 
 
 @dataclass(frozen=True)
@@ -22,6 +42,7 @@ class Job:
         resume: whether to append to the frames in the folder.
         number: number of the member in its sweep; 0 for a single run.
         attributes: further attributes of the snapshot file of a new run.
+        part: the part of the grid that this process computes; None: the complete grid.
     """
 
     plan: Plan
@@ -30,6 +51,18 @@ class Job:
     resume: bool = False
     number: int = 0
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    part: JobPart | None = None
+
+    @property
+    def files(self) -> RunFolder:
+        """The folder of the frames and checkpoints."""
+        run = RunFolder(self.folder)
+        return run if self.part is None else RunFolder(self.part.folder)
+
+    @property
+    def is_first_part(self) -> bool:
+        """Whether this process writes what concerns the complete run, such as the observables."""
+        return self.part is None or self.part.number == 0
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,8 @@ class MemberRun:
         if self.has_ended or observables is None:
             return
         last = zip(observables.columns, values[-1].tolist(), strict=True)
+        if not self.job.is_first_part:
+            return
         self.status["observed"] = {name: value if isfinite(value) else None for name, value in last}
         try:
             self.recorder.series(times, values)

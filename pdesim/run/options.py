@@ -24,6 +24,7 @@ class Options:
             configured for this run.
         together: the number of jobs that one device would compute together; None: all. Several
             devices compute more, with the same results (:class:`MembersSimulation`).
+        allows_hosts: whether other processes may compute parts of the grid (``device.hosts``).
         progress: the share of these jobs in the progress of a sweep.
         callback: called with the time and the fields of every frame; if it returns False, the run
             stops. Allowed for a single job only.
@@ -33,5 +34,6 @@ class Options:
     pictures: bool = True
     owns_process: bool = False
     together: int | None = None
+    allows_hosts: bool = False
     progress: SweepProgress = WHOLE
     callback: Callable[[float, dict[str, np.ndarray]], Any] | None = None

@@ -7,6 +7,7 @@ module does not import TensorFlow.
 from __future__ import annotations
 
 from pdesim.engine.distributed.decomposition import reach, rows_per_step
+from pdesim.engine.distributed.hosts import number_of_parts
 from pdesim.errors import DeviceError
 from pdesim.plan import Plan
 
@@ -47,16 +48,16 @@ def check_distributed(plan: Plan, in_batch: bool = False) -> None:
     Raises:
         DeviceError: if they cannot.
     """
-    count, since = plan.settings.device.count, plan.resume_from
-    if count == 1 or in_batch or (since is not None and since.in_batch):
+    device, since = plan.settings.device, plan.resume_from
+    alone = device.hosts is None and (in_batch or (since is not None and since.in_batch))
+    if number_of_parts(device) == 1 or alone:
         return
     reason = _reason(plan)
     if reason is not None:
-        raise DeviceError(
-            f"device.count={count} does not apply to this run: {reason[0]}",
-            reason[1],
-            "device.count=1",
-        )
+        setting, single = f"device.count={device.count}", "device.count=1"
+        if device.hosts is not None:
+            setting, single = "device.hosts", "device.hosts=null"
+        raise DeviceError(f"{setting} does not apply to this run: {reason[0]}", reason[1], alone)
 
 
 def _reason(plan: Plan) -> tuple[str, str] | None:
@@ -96,7 +97,7 @@ def _reason(plan: Plan) -> tuple[str, str] | None:
         return "its steps do not consist of right-hand sides", "an explicit stepper"
     least = rows_per_step(problem, plan.cost.depth)
     least += 0 if plan.stepper.carries_state else reach(problem)
-    rows, count = problem.grid.shape[0], plan.settings.device.count
+    rows, count = problem.grid.shape[0], number_of_parts(plan.settings.device)
     if rows // count < least:
         return (
             f"{rows} rows on {count} devices are fewer than the {least} ghost rows that one step "

@@ -201,11 +201,10 @@ def _own_number(addresses: tuple[str, ...]) -> int:
     names = {socket.gethostname(), socket.getfqdn(), socket.gethostname().partition(".")[0]}
     own = [n for n, address in enumerate(addresses) if split_address(address)[0] in names]
     if len(own) != 1:
-        found = "none" if not own else f"{len(own)} of them"
         raise DeviceError(
             "device.host is not given, and the number of this process is unknown: "
-            f"{found} of the addresses in device.hosts "
-            f"name{'s' if not own else ''} this computer, {socket.gethostname()}",
+            f"{len(own) or 'none'} of the addresses in device.hosts "
+            f"name{'' if own else 's'} this computer, {socket.gethostname()}",
             f"device.host=NUMBER, from 0 to {len(addresses) - 1}, different for each process",
         )
     return own[0]
