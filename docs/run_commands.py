@@ -39,6 +39,7 @@ NEEDS = {
     "submitit_slurm": "needs Slurm",
     "workers=ray": "needs the extra ray",
     "completion": "needs another shell",
+    "device.hosts": "needs several hosts",
 }
 
 

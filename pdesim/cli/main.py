@@ -24,6 +24,7 @@ from pdesim.cli.hydra_options import (
     sort_words,
 )
 from pdesim.cli.streams import close_streams, keep_streams_usable
+from pdesim.cli.sweep_values import check_sweep
 from pdesim.cli.words import check_split, check_words, unknown_command
 from pdesim.errors import ConfigError, PdesimError, is_out_of_memory, out_of_memory
 
@@ -48,8 +49,6 @@ SWEEP_SECTIONS = ("sweep", "workers")
 FIT_SECTIONS = ("data", "fit")
 #: the exit code after Ctrl-C
 INTERRUPTED = 130
-#: number of values of a sweep that are checked before it starts; each check takes up to 0.2 s
-MOST_CHECKED = 20
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -58,7 +57,6 @@ if TYPE_CHECKING:
     from pdesim.plan import Plan
     from pdesim.run.continuation import Continuation
     from pdesim.settings import Settings
-    from pdesim.sweeps.compose import Composer
 
 HELP = """\
 pdesim: equations as text in YAML, run as fast TensorFlow programs on CPU or GPU.
@@ -201,19 +199,20 @@ def _hydra(arguments: list[str]) -> int:
             "arbitrary code",
             hint=f"add {TRUST} if you trust all of these files, or use workers=joblib",
         )
-    _check_sweep(members(overrides, config_dir), Composer(config_dir, trusted))
+    check_sweep(members(overrides, config_dir), Composer(config_dir, trusted))
     check_sweep_folder(compose_settings(first_values(overrides), config_dir).sweep_folder)
     return _start(for_hydra, config_dir)
 
 
 def _run(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> int:
     """Start a single run, which is composed and planned before its folder is created."""
+    from pdesim.cli.other_hosts import compute_part, is_other_host
     from pdesim.config.compose import run_as_job
     from pdesim.files import make_folder
 
     config, composed, plan = _planned(overrides, config_dir, trusted)
-    if _follows(composed.settings):
-        _job_of_part(composed, plan)
+    if is_other_host(composed.settings.device):
+        compute_part(plan, composed.run_folder, composed.yaml)
         return 0
     for sections, use in ((SWEEP_SECTIONS, "-m starts a sweep"), (FIT_SECTIONS, "see pdesim fit")):
         unused = [text for text in overrides if text.partition("=")[0].split(".")[0] in sections]
@@ -230,6 +229,7 @@ def _planned(
     overrides: Sequence[str], config_dir: str | None, trusted: bool
 ) -> tuple[DictConfig, Composed, Plan | Continuation]:
     """Return the configuration, the composed settings, and the plan of a new or a resumed run."""
+    from pdesim.cli.other_hosts import is_other_host
     from pdesim.config.compose import choose_run_folder, compose_config, composed_from, is_given
     from pdesim.files import check_folder, new_folder
     from pdesim.plan import build_plan
@@ -238,14 +238,14 @@ def _planned(
 
     config = compose_config(overrides, config_dir)
     composed = composed_from(config, overrides).check_trust(trusted).check_single()
-    follows = _follows(composed.settings)
+    other_host = is_other_host(composed.settings.device)
     if _resumes(composed.settings, composed.run_folder):
-        if follows:
+        if other_host:
             wait_until_joined(composed.run_folder)
         # planned before Hydra writes into the folder, which may contain a run with other settings
         return config, composed, continue_run(composed.run_folder, composed.values)
     plan = build_plan(composed.settings, composed.equation)
-    if follows:
+    if other_host:
         return config, composed, plan
     new = not is_given("hydra.run.dir", overrides)
     _check_folder(composed.run_folder, new or plan.settings.output.overwrite)
@@ -301,7 +301,7 @@ def _sweep(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> i
     composed = compose_settings(first_values(overrides), config_dir).check_trust(trusted)
     jobs, compose = members(overrides, config_dir), Composer(config_dir, trusted)
     if composed.settings.sweep.name == "grid":
-        _check_sweep(jobs, compose)
+        check_sweep(jobs, compose)
     for note in (*settings_without_effect(composed, overrides, jobs), *repeated_members(jobs)):
         print(f"pdesim: {note}", file=sys.stderr)
     folder = composed.sweep_folder
@@ -314,21 +314,6 @@ def _sweep(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> i
         code = run_sweep(jobs, folder, compose, Console(stderr=True))
     print(_shown(folder.absolute()))
     return code
-
-
-def _check_sweep(jobs: Sequence[Sequence[str]], compose: Composer) -> None:
-    """Check the first ``MOST_CHECKED`` values of a sweep, before any member is computed.
-
-    Each value is combined with the first values of the other settings. An error in a value that is
-    not checked only affects the members with this value.
-    """
-    first, seen = jobs[0], set(jobs[0])
-    _ = compose(first).settings
-    for job in jobs:
-        for number, word in enumerate(job):
-            if word not in seen and len(seen) < len(first) + MOST_CHECKED:
-                seen.add(word)
-                _ = compose([*first[:number], word, *first[number + 1 :]]).settings
 
 
 def _start(arguments: list[str], config_dir: str | None) -> int:
@@ -393,29 +378,6 @@ def _job(
     options = Options(owns_process=owns_process, allows_hosts=owns_process)
     execute_single(job, Console(stderr=True), options)
     print(folder)
-
-
-def _follows(settings: Settings) -> bool:
-    """Return whether another process chooses the folder and writes the log (``device.hosts``)."""
-    from pdesim.engine.distributed.hosts import hosts_of
-
-    hosts = hosts_of(settings.device)
-    return hosts is not None and not hosts.is_first
-
-
-def _job_of_part(composed: Composed, plan: Plan | Continuation) -> None:
-    """Compute the part of a run that belongs to this process, in the folder of the first one."""
-    from rich.console import Console
-
-    from pdesim.run.continuation import Continuation
-    from pdesim.run.execute import Options, execute_single
-    from pdesim.run.job import Job
-
-    resumes = isinstance(plan, Continuation)
-    rest, yaml = (plan.plan, plan.config_yaml) if resumes else (plan, composed.yaml)
-    if rest is not None:
-        job = Job(rest, composed.run_folder, yaml, resume=resumes)
-        execute_single(job, Console(stderr=True), Options(owns_process=True, allows_hosts=True))
 
 
 def _shown(folder: Path) -> Path:

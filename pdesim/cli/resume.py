@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pdesim.cli.arguments import Parser, path_and_settings
 from pdesim.errors import ConfigError
@@ -31,6 +31,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run the command and return the exit code."""
     from rich.console import Console
 
+    from pdesim.cli.other_hosts import compute_part, is_other_host_of
     from pdesim.config import nested_values
     from pdesim.fitting.folder import FitFolder
     from pdesim.run.continuation import continue_run
@@ -55,22 +56,14 @@ def run(arguments: Sequence[str]) -> int:
                 "last frame",
             )
     values = nested_values(overrides)
-    if _follows(values):
+    other_host = is_other_host_of(values)
+    if other_host:
         wait_until_joined(folder)
     rest = continue_run(folder, values, explicit=True)
+    if other_host:
+        compute_part(rest, folder, rest.config_yaml)
+        return 0
     return carry_on(rest, folder, Console(stderr=True))
-
-
-def _follows(values: Mapping[str, Any]) -> bool:
-    """Return whether another process joins the files of the run (``device.hosts``)."""
-    from pdesim.engine.distributed.hosts import hosts_of
-    from pdesim.settings import Device, read_section
-
-    given = values.get("device", {})
-    if not isinstance(given, Mapping):
-        given = {"hosts": "auto"} if given == "hosts" else {}
-    found = hosts_of(read_section(Device, given, "device"))
-    return found is not None and not found.is_first
 
 
 def carry_on(rest: Continuation, folder: Path, console: Console, owns_process: bool = True) -> int:

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,9 +77,8 @@ class Batch:
             try:
                 for job in jobs:
                     try:
-                        self.runs.append(
-                            self.agreement.in_turn(lambda job=job: self._open(job, worker, stack))
-                        )
+                        opening = partial(self._open, job, worker, stack)
+                        self.runs.append(self.agreement.in_turn(opening))
                     except PdesimError as error:
                         errors[job.folder] = error
                 if self.runs:

@@ -217,7 +217,7 @@ def _difference(first: dict, other: dict) -> tuple[str, object, object]:
         if one == two:
             continue
         if isinstance(one, dict) and isinstance(two, dict):
-            name, *values = _difference(one, two)
-            return (f"{section}.{name}", *values)
+            name, *_ = found = _difference(one, two)
+            return f"{section}.{name}", found[1], found[2]
         return section, one, two
     return "settings", first, other
