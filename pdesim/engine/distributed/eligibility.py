@@ -57,7 +57,7 @@ def check_distributed(plan: Plan, in_batch: bool = False) -> None:
         setting, single = f"device.count={device.count}", "device.count=1"
         if device.hosts is not None:
             setting, single = "device.hosts", "device.hosts=null"
-        raise DeviceError(f"{setting} does not apply to this run: {reason[0]}", reason[1], alone)
+        raise DeviceError(f"{setting} does not apply to this run: {reason[0]}", reason[1], single)
 
 
 def _reason(plan: Plan) -> tuple[str, str] | None:
