@@ -6,7 +6,7 @@ Building the plan validates all settings, before any file is written.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -15,8 +15,12 @@ import numpy as np
 
 from pdesim.errors import ConfigError
 from pdesim.formula.networks import Network
+from pdesim.model.bands import Band
 from pdesim.model.equation import Equation
 from pdesim.model.grid import Grid
+from pdesim.model.initial_conditions import InitialConditions
+from pdesim.model.initial_state import InitialState, KeptRows
+from pdesim.model.state_summary import StateSummary, summarise
 from pdesim.model.storage import STATE_COPIES, check_bits, check_stored_range
 from pdesim.operators.checks import check_general_walls, check_solvable, check_wall_values
 from pdesim.operators.observables import Observables, build_observables
@@ -25,66 +29,26 @@ from pdesim.operators.steady import check_solver
 from pdesim.operators.stops import Stops, build_stops
 from pdesim.output.checkpoint import Checkpoint
 from pdesim.output.selection import Selection, build_selection
-from pdesim.problem import build_problem, initial_values
+from pdesim.problem import build_problem, initial_bands, initial_values
 from pdesim.render.quantity import check_picture
 from pdesim.settings import Settings
 from pdesim.steppers import Stepper, build_stepper
 from pdesim.steppers.approximate import with_solved_fields
+from pdesim.steppers.cells import needs_complete_state
 from pdesim.steppers.cost import Cost, cost_of
-from pdesim.steppers.stability import linearise
+from pdesim.steppers.evolution import Evolution, build_evolution, serving_times
 from pdesim.steppers.targets import (
     POINTS,
-    control_points,
     extend_targets,
     find_events,
     frame_times,
     iteration_times,
-    merge,
     nearness,
     regular_times,
 )
-from pdesim.steppers.time_step import (
-    TimeStep,
-    instants,
-    is_automatic,
-    stepper_for,
-    time_step,
-    tolerance_of,
-)
+from pdesim.steppers.time_step import TimeStep, is_automatic, tolerance_of
 
 MAX_STEPS = 10**11
-#: the step of an iterated map
-ITERATION = TimeStep(1.0, np.inf)
-
-
-@dataclass
-class InitialState:
-    """The initial state at the run's precision.
-
-    To save memory, it is released after it has been copied to the device.
-    """
-
-    values: np.ndarray | None
-
-    def release(self) -> None:
-        self.values = None
-
-
-@dataclass(frozen=True)
-class Evolution:
-    """How a time-dependent problem is advanced.
-
-    Args:
-        stepper: the time stepper.
-        stepper_reason: the reason why the stepper was chosen; empty if the settings name it.
-        step: the time step.
-        events: the times at which formulas switch or begin to change, ascending.
-    """
-
-    stepper: Stepper
-    stepper_reason: str
-    step: TimeStep
-    events: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -96,12 +60,15 @@ class Plan:
         times: the times of the frames.
         targets: all times at which a step must end: the times of frames and events, and the times
             at which automatic steps are adapted.
-        initial: the initial state, or the state of the checkpoint if the run is resumed.
+        initial: the initial state, or the state of the checkpoint if the run is resumed; only the
+            rows of ``rows``, if there are any.
         selection: the fields and cells that are stored.
         resume_from: the checkpoint from which an earlier run is resumed.
         notes: messages that are printed before the run.
         observables: the observables and probes that are recorded; None if there are none.
         stops: the conditions under which the run stops before its end; None if there are none.
+        rows: the rows (indices along the first array axis) that the initial state and the
+            checkpoint contain; None for all. Everything else is that of the complete grid.
     """
 
     settings: Settings
@@ -115,6 +82,7 @@ class Plan:
     notes: tuple[str, ...] = ()
     observables: Observables | None = None
     stops: Stops | None = None
+    rows: slice | None = None
 
     @property
     def is_steady(self) -> bool:
@@ -174,10 +142,25 @@ class Plan:
 
     @property
     def state(self) -> np.ndarray:
-        """The initial state; raises ``RuntimeError`` after it has been released."""
+        """The initial state, shape ``(fields, *grid.shape)``; only ``rows``, if there are any.
+
+        Raises ``RuntimeError`` after it has been released.
+        """
         if self.initial.values is None:
             raise RuntimeError("the initial state was copied to the device and then released")
         return self.initial.values
+
+    @property
+    def state_summary(self) -> StateSummary:
+        """Values of the complete initial state in some cells, its means and extremes.
+
+        Raises ``RuntimeError`` after the state has been released, and for resumed runs with rows.
+        """
+        if self.initial.summary is not None:
+            return self.initial.summary
+        if self.rows is not None:
+            raise RuntimeError("the rows of a checkpoint do not determine the complete state")
+        return summarise(self.state, None if self.problem.mask is None else self.problem.mask.solid)
 
     @property
     def state_bytes(self) -> int:
@@ -286,8 +269,20 @@ def build_plan(
     name: str = "custom",
     resume_from: Checkpoint | None = None,
     drawn_on: Grid | None = None,
+    rows: slice | None = None,
 ) -> Plan:
     """Validate the settings and determine the stepper and the time step.
+
+    With ``rows``, the complete initial state is never in memory. It is evaluated in bands of rows,
+    from which everything is computed that depends on the complete state: the checks of its values,
+    the stability limit, and a summary for the notes before a run. The plan has bit for bit the
+    step, the targets and the values that it has without ``rows``. The complete state is evaluated
+    nevertheless, and then only the rows are kept, if
+    :func:`pdesim.steppers.cells.needs_complete_state`: for solved fields, and for coefficients that
+    contain means, integrals or convolutions of the fields. :mod:`pdesim.model.generators` describes
+    which functions of initial states need more memory than that of a band. Parameters with one
+    number for each cell (``equation.NAME`` with random numbers or from a file) and obstacles remain
+    arrays of the complete grid.
 
     Args:
         settings: the resolved configuration.
@@ -296,11 +291,16 @@ def build_plan(
             state are used.
         drawn_on: the grid on which random initial values are drawn, so that runs on several grids
             start from the same values; None for the grid of the run.
+        rows: the rows of the initial state that are kept, for runs on several hosts: a slice of
+            indices along the first array axis; None for all. If ``resume_from`` contains all rows,
+            these are taken from it.
 
     Raises:
         PdesimError: for invalid settings.
+        ValueError: for rows outside the grid or other rows than those of ``resume_from``, and for
+            ``rows`` with ``drawn_on``.
     """
-    problem, initial, notes = build_problem(settings, name, resume_from)
+    problem, initial, notes = build_problem(settings, name, resume_from, rows)
     grid, equation = problem.grid, problem.equation
     check_wall_values(problem, (settings.time.start, settings.time.end))
     check_general_walls(problem, (settings.time.start, settings.time.end))
@@ -313,27 +313,33 @@ def build_plan(
     selection = build_selection(grid, equation.distributed, stored, output.stride, output.region)
     if resume_from is not None:
         stops = build_stops(settings.stop, problem, observables, resume_from.times)
-        continued = _continued(settings, problem, selection, resume_from)
-        return replace(continued, notes=notes, observables=observables, stops=stops)
+        since = resume_from if rows is None else resume_from.part(rows)
+        continued = _continued(settings, problem, selection, since)
+        return replace(continued, notes=notes, observables=observables, stops=stops, rows=rows)
     frames = None if equation.steady else frame_times(settings)
     if equation.iterated is not None and frames is not None:
         frames = iteration_times(settings, frames)
     stops = build_stops(settings.stop, problem, observables, frames)
-    state = initial_values(settings, problem, initial, drawn_on)
-    state = with_solved_fields(problem, state, settings.time.start)
+    kept = None if rows is None else _kept_rows(settings, problem, rows)
+    state = _initial(settings, problem, initial, drawn_on, kept)
     if frames is None:
         check_solvable(problem)
         evolution, times = None, np.array([settings.time.start])
         targets = times
     else:
-        evolution, targets = _evolution(settings, problem, state, frames)
+        evolution, targets = build_evolution(settings, problem, state, frames)
         times = frames
     check_solver(problem, settings.solver)
-    check_stored_range(settings, equation, state, selection.fields)
-    first = InitialState(state.astype(settings.device.precision, copy=False))
+    if isinstance(state, np.ndarray):
+        first = InitialState(state.astype(settings.device.precision, copy=False))
+        largest = {number: np.abs(state[number]).max() for number in selection.fields}
+    elif kept is not None:
+        first = kept.result()
+        largest = {number: kept.largest[number] for number in selection.fields}
+    check_stored_range(settings, equation, largest)
     plan = Plan(
         settings, problem, evolution, times, targets, first, selection, notes=notes,
-        observables=observables, stops=stops,
+        observables=observables, stops=stops, rows=rows,
     )  # fmt: skip
     if not plan.is_steady and not plan.step.adaptive and plan.steps_left > MAX_STEPS:
         raise ConfigError(
@@ -343,32 +349,27 @@ def build_plan(
     return plan
 
 
-def _evolution(
-    settings: Settings, problem: Problem, state: np.ndarray, times: np.ndarray
-) -> tuple[Evolution, np.ndarray]:
-    """Return the stepper with its time step, and the times at which a step must end."""
-    if problem.equation.iterated is not None:
-        regular = np.round(_regular_times(settings, times))
-        stepper = build_stepper(settings.stepper.name, problem)
-        return Evolution(stepper, "", ITERATION, np.empty(0)), merge(times, np.empty(0), regular)
-    events = find_events(problem, times, settings.time.events)
-    regular = _regular_times(settings, times)
-    targets = merge(times, events, regular)
-    linearised = linearise(problem, state, instants(problem, targets))
-    span = (times[-1] - times[0]) / POINTS
-    stepper, reason = stepper_for(settings, problem, linearised, span)
-    step = time_step(settings, linearised, stepper, targets)
-    if step.automatic:
-        early = not stepper.is_multistep
-        targets = merge(times, events, np.append(regular, control_points(times, early)))
-        step = replace(step, dt=min(step.dt, float(np.diff(targets).max())))
-    return Evolution(stepper, reason, step, events), targets
+def _kept_rows(settings: Settings, problem: Problem, rows: slice) -> KeptRows:
+    mask, precision = problem.mask, np.dtype(settings.device.precision)
+    solid = None if mask is None else mask.solid
+    return KeptRows(problem.grid, len(problem.equation.fields), rows, precision, solid)
 
 
-def _regular_times(settings: Settings, times: np.ndarray) -> np.ndarray:
-    """Return the times at which observables are recorded and stop conditions are checked."""
-    observed = regular_times(times, settings.observe_every, "observe_every")
-    return np.append(observed, regular_times(times, settings.stop.every, "stop.every"))
+def _initial(
+    settings: Settings,
+    problem: Problem,
+    initial: InitialConditions,
+    drawn_on: Grid | None,
+    kept: KeptRows | None,
+) -> np.ndarray | Iterable[Band]:
+    """Return the initial state in float64, or its bands, from which rows are kept."""
+    if kept is not None and drawn_on is not None:
+        raise ValueError("rows and drawn_on were given; expected: one of them")
+    if kept is not None and not needs_complete_state(problem):
+        return kept.collect(initial_bands(settings, problem, initial))
+    state = initial_values(settings, problem, initial, drawn_on)
+    state = with_solved_fields(problem, state, settings.time.start)
+    return state if kept is None else kept.collect([(0, state)])
 
 
 def _continued(
@@ -384,7 +385,7 @@ def _continued(
         is_automatic(settings, stepper),
     )
     events = find_events(problem, since.times, settings.time.events)
-    regular = _regular_times(settings, since.times)
+    regular = serving_times(settings, since.times)
     targets = extend_targets(since.times, since.targets, events, step.automatic, regular)
     return Plan(
         settings,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import numpy as np
 
 from pdesim import files
 from pdesim.errors import ConfigError
 from pdesim.formula import is_condition, names_in
+from pdesim.model.bands import Band
 from pdesim.model.boundary_conditions import Boundary
 from pdesim.model.boundary_settings import build_boundary
 from pdesim.model.components import with_boundary_of_parts
@@ -14,6 +18,7 @@ from pdesim.model.equation import Equation
 from pdesim.model.equation_settings import MOST_FIELDS, build_equation
 from pdesim.model.grid import Grid, build_grid
 from pdesim.model.initial_conditions import InitialConditions, build_initial
+from pdesim.model.initial_state import check_rows
 from pdesim.model.iterated_map import COUNT
 from pdesim.model.obstacles import Mask
 from pdesim.model.scalars import check_initial, scalar_values, with_walls_of_scalars
@@ -27,6 +32,7 @@ from pdesim.operators.mirror import mark_mirrors
 from pdesim.operators.problem import Problem, check_problem, with_nested_derivatives
 from pdesim.output.checkpoint import Checkpoint
 from pdesim.settings import Settings
+from pdesim.steppers.samples import rows_per_band
 
 #: proportions that differ by less than this are those of an image whose pixels are rounded
 SAME_SHAPE = 0.02
@@ -37,20 +43,28 @@ NO_OBSTACLE = (
 
 
 def build_problem(
-    settings: Settings, name: str = "custom", resume_from: Checkpoint | None = None
+    settings: Settings,
+    name: str = "custom",
+    resume_from: Checkpoint | None = None,
+    rows: slice | None = None,
 ) -> tuple[Problem, InitialConditions, tuple[str, ...]]:
     """Return the problem, the formulas of its initial state, and notes for the user.
 
     Args:
         settings, name: see :func:`pdesim.plan.build_plan`.
         resume_from: the checkpoint from which a run is resumed, whose obstacles are used.
+        rows: the rows that this process has; None for all. With rows, obstacles are found in bands.
+            The problem is that of the complete grid nevertheless.
 
     Raises:
         PdesimError: for invalid settings.
+        ValueError: for rows outside the grid.
     """
     grid = build_grid(settings)
+    if rows is not None:
+        check_rows(rows, grid)
     equation = build_equation(settings.equation, grid.axes, name, grid.metric)
-    check_memory(grid, equation, settings)
+    check_memory(grid, equation, settings, rows)
     symbols = equation.parameter_symbols
     names = {**symbols, **equation.constant_values}
     conditions = with_boundary_of_parts(settings.boundary, equation.declared)
@@ -93,7 +107,7 @@ def build_problem(
         operators.face_mean,
         operators.advection,
     )
-    mask = _mask(settings, grid, boundary, equation, resume_from)
+    mask = _mask(settings, grid, boundary, equation, resume_from, in_bands=rows is not None)
     if mask is not None and not mask.solid.any():
         notes = (*notes, NO_OBSTACLE.format(formula=settings.domain.mask))
     equation = with_nested_derivatives(equation, boundary, scheme, mask)
@@ -132,6 +146,22 @@ def initial_values(
     names = problem.parameters
     state = initial.evaluate(problem.grid, periodic, names, settings.seed, start, drawn_on)
     return state if problem.mask is None else problem.mask.fill(state)
+
+
+def initial_bands(
+    settings: Settings, problem: Problem, initial: InitialConditions
+) -> Iterator[Band]:
+    """Yield the initial state in consecutive bands of rows; see :func:`initial_values`."""
+    grid, periodic = problem.grid, problem.boundary.periodic_axes
+    bands = initial.bands(
+        grid, periodic, problem.parameters, settings.seed, settings.time.start,
+        rows=rows_per_band(grid),
+    )  # fmt: skip
+    for first, values in bands:
+        if problem.mask is not None:
+            solid = problem.mask.solid[first : first + values.shape[1]]
+            values = replace(problem.mask, solid=solid).fill(values)
+        yield first, values
 
 
 def _stretched_images(initial: InitialConditions, grid: Grid) -> tuple[str, ...]:
@@ -181,10 +211,12 @@ def _mask(
     boundary: Boundary,
     equation: Equation,
     resume_from: Checkpoint | None,
+    in_bands: bool,
 ) -> Mask | None:
     """Return the obstacles: the cells in which ``domain.mask`` is above 0.5, or a true condition.
 
-    The formula may use the functions of initial conditions. None if there is no formula.
+    The formula may use the functions of initial conditions. None if there is no formula. With
+    ``in_bands``, only a band of its values is in memory at a time.
     """
     text = settings.domain.mask
     if text is None:
@@ -202,5 +234,10 @@ def _mask(
     formula = build_initial(
         {"mask": text}, ("mask",), grid.axes, symbols, "domain", metric=grid.metric
     )
-    values = formula.evaluate(grid, boundary.periodic_axes, equation.parameters, settings.seed)
-    return Mask(values[0] > 0.5, boundary.obstacle_conditions)
+    given = grid, boundary.periodic_axes, equation.parameters, settings.seed
+    if in_bands:
+        bands = formula.bands(*given, rows=rows_per_band(grid))
+        solid = np.concatenate([values[0] > 0.5 for _, values in bands])
+    else:
+        solid = formula.evaluate(*given)[0] > 0.5
+    return Mask(solid, boundary.obstacle_conditions)

@@ -13,6 +13,7 @@ from pdesim.analysis.reactions import Linearisation, build_reactions, linearise
 from pdesim.analysis.result import Wave
 from pdesim.analysis.states import find_states
 from pdesim.errors import ConfigError
+from pdesim.model.state_summary import StateSummary
 from pdesim.operators.problem import Problem
 
 #: the fewest cells per wavelength that are enough for a growing wave, with stencils and with
@@ -46,14 +47,14 @@ def wave(linear: Linearisation, vector: np.ndarray) -> Wave:
     )
 
 
-def pattern_notes(problem: Problem, state: np.ndarray, time: float) -> list[str]:
+def pattern_notes(problem: Problem, state: np.ndarray | StateSummary, time: float) -> list[str]:
     """Return notes on patterns about uniform steady states that do not suit grid or domain.
 
     This takes about 0.05 s. The result is empty for problems to which the analysis does not apply.
 
     Args:
         problem: the problem.
-        state: the initial state, shape ``(fields, *grid.shape)``.
+        state: the initial state, shape ``(fields, *grid.shape)``, or its summary.
         time: the time at which coefficients that depend on time are evaluated.
     """
     if len(problem.equation.fields) > MOST_FIELDS:

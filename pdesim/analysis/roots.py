@@ -9,6 +9,7 @@ import numpy as np
 from pdesim.analysis.constraints import Constraints
 from pdesim.analysis.eliminate import Elimination
 from pdesim.analysis.reactions import Reactions
+from pdesim.model.state_summary import StateSummary
 
 #: number of random starts for up to 3 fields, for up to 8 fields, and for more
 STARTS = {3: 300, 8: 120, 64: 30}
@@ -135,22 +136,19 @@ def _solve(matrices: np.ndarray, vectors: np.ndarray) -> np.ndarray:
         return np.full((len(matrices), matrices.shape[2]), np.nan)
 
 
-def random_starts(state: np.ndarray, elsewhere: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def random_starts(initial: StateSummary, elsewhere: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return starts for Newton's method, and the size of each field.
 
     They are values of the initial state, and random states of both signs whose sizes cover
     ``DECADES`` decades on both sides of that of the initial state and of 1.
 
     Args:
-        state: the initial state, shape ``(fields, *grid.shape)``.
+        initial: values of the initial state.
         elsewhere: further states, shape ``(fields, states)``.
     """
-    size = len(state)
-    flat = state.reshape(size, -1)
-    some = flat[:, np.linspace(0, flat.shape[1] - 1, 24).astype(int)]
-    extremes = flat[:, [int(i) for row in flat for i in (row.argmin(), row.argmax())]]
-    largest = np.abs(flat).max(axis=1)
-    scale = np.where(largest > 0, largest, 1.0)
+    size = len(initial.values)
+    some, extremes = initial.at(initial.evenly_spaced), initial.at(initial.extremes)
+    scale = np.where(initial.largest > 0, initial.largest, 1.0)
     count = next(n for most, n in STARTS.items() if size <= most)
     draw = np.random.default_rng(0)
     sizes = 10.0 ** draw.uniform(-DECADES, DECADES, (size, count))

@@ -13,6 +13,7 @@ from pdesim.analysis.eliminate import build_elimination
 from pdesim.analysis.reactions import Reactions
 from pdesim.analysis.roots import RootFinder, random_starts
 from pdesim.formula import Evaluator
+from pdesim.model.state_summary import StateSummary, summarise
 from pdesim.operators.problem import Problem
 
 #: more uniform steady states than this are taken for points of a line of states
@@ -37,7 +38,9 @@ class States:
     notes: tuple[str, ...]
 
 
-def find_states(reactions: Reactions, state: np.ndarray, exact: bool = True) -> States:
+def find_states(
+    reactions: Reactions, state: np.ndarray | StateSummary, exact: bool = True
+) -> States:
     """Return the uniform steady states of a problem.
 
     If a line or plane of states is steady, as for the heat equation, the one with the mean of the
@@ -45,10 +48,13 @@ def find_states(reactions: Reactions, state: np.ndarray, exact: bool = True) -> 
     constant rate, as for the Kuramoto-Sivashinsky equation, it is the mean of the initial state.
 
     Args:
-        state: the initial state, shape ``(fields, *grid.shape)``.
+        state: the initial state, shape ``(fields, *grid.shape)``, or its summary.
         exact: whether polynomials are eliminated, which finds all states but may take 0.1 s.
     """
     constraints = build_constraints(reactions)
+    if isinstance(state, np.ndarray):
+        mask = reactions.problem.mask
+        state = summarise(state, None if mask is None else mask.solid)
     means, sources = _means(reactions.problem, state)
     starts, scale = random_starts(state, means[:, np.newaxis])
     targets = constraints.rows @ means
@@ -75,13 +81,12 @@ def find_states(reactions: Reactions, state: np.ndarray, exact: bool = True) -> 
     return States(means[:, np.newaxis], finder, drift, (note,))
 
 
-def _means(problem: Problem, state: np.ndarray) -> tuple[np.ndarray, list[str]]:
+def _means(problem: Problem, initial: StateSummary) -> tuple[np.ndarray, list[str]]:
     """Return a uniform value for each field, and its source.
 
     It is the value at the walls, if there are Dirichlet conditions with one constant value,
     otherwise the mean of the initial state.
     """
-    free = ... if problem.mask is None else ~problem.mask.solid
     means, sources = [], []
     evaluate = Evaluator(problem.parameters)
     for number, walls in enumerate(problem.boundary.walls):
@@ -96,7 +101,7 @@ def _means(problem: Problem, state: np.ndarray) -> tuple[np.ndarray, list[str]]:
             means.append(values.pop())
             sources.append("the value at the walls")
         else:
-            means.append(float(state[number][free].mean()))
+            means.append(initial.means[number])
             sources.append("the mean of the initial state")
     return np.array(means), sources
 

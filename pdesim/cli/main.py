@@ -229,22 +229,25 @@ def _planned(
     overrides: Sequence[str], config_dir: str | None, trusted: bool
 ) -> tuple[DictConfig, Composed, Plan | Continuation]:
     """Return the configuration, the composed settings, and the plan of a new or a resumed run."""
-    from pdesim.cli.other_hosts import is_other_host
+    from pdesim.cli.other_hosts import is_other_host, own_rows
     from pdesim.config.compose import choose_run_folder, compose_config, composed_from, is_given
     from pdesim.files import check_folder, new_folder
+    from pdesim.model.grid import build_grid
     from pdesim.plan import build_plan
     from pdesim.run.continuation import continue_run
     from pdesim.run.on_hosts import wait_until_joined
 
     config = compose_config(overrides, config_dir)
     composed = composed_from(config, overrides).check_trust(trusted).check_single()
-    other_host = is_other_host(composed.settings.device)
+    device = composed.settings.device
+    other_host, rows = is_other_host(device), own_rows(device)
     if _resumes(composed.settings, composed.run_folder):
         if other_host:
             wait_until_joined(composed.run_folder)
         # planned before Hydra writes into the folder, which may contain a run with other settings
-        return config, composed, continue_run(composed.run_folder, composed.values)
-    plan = build_plan(composed.settings, composed.equation)
+        return config, composed, continue_run(composed.run_folder, composed.values, rows=rows)
+    own = None if rows is None else rows(build_grid(composed.settings).shape[0])
+    plan = build_plan(composed.settings, composed.equation, rows=own)
     if other_host:
         return config, composed, plan
     new = not is_given("hydra.run.dir", overrides)

@@ -6,7 +6,7 @@ compute their parts of the grid only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +20,27 @@ from pdesim.run.job import Job
 from pdesim.settings import Device, read_section
 
 
+def own_rows(device: Device) -> Callable[[int], slice] | None:
+    """Return a function that returns the rows of this process, given their number in the grid.
+
+    The result is None without ``device.hosts``.
+    """
+    hosts = hosts_of(device)
+    return None if hosts is None else hosts.rows
+
+
 def is_other_host(device: Device) -> bool:
     """Return whether this is a process of ``device.hosts``, but not the first one."""
     hosts = hosts_of(device)
     return hosts is not None and not hosts.is_first
 
 
-def is_other_host_of(values: Mapping[str, Any]) -> bool:
-    """Return the same from settings of the command line, as nested mappings."""
+def given_device(values: Mapping[str, Any]) -> Device:
+    """Return the device from settings of the command line, as nested mappings."""
     given = values.get("device", {})
     if not isinstance(given, Mapping):
         given = {"hosts": "auto"} if given == "hosts" else {}
-    return is_other_host(read_section(Device, given, "device"))
+    return read_section(Device, given, "device")
 
 
 def compute_part(plan: Plan | Continuation, folder: Path, config_yaml: str) -> None:

@@ -31,7 +31,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run the command and return the exit code."""
     from rich.console import Console
 
-    from pdesim.cli.other_hosts import compute_part, is_other_host_of
+    from pdesim.cli.other_hosts import compute_part, given_device, is_other_host, own_rows
     from pdesim.config import nested_values
     from pdesim.fitting.folder import FitFolder
     from pdesim.run.continuation import continue_run
@@ -56,10 +56,11 @@ def run(arguments: Sequence[str]) -> int:
                 "last frame",
             )
     values = nested_values(overrides)
-    other_host = is_other_host_of(values)
+    device = given_device(values)
+    other_host = is_other_host(device)
     if other_host:
         wait_until_joined(folder)
-    rest = continue_run(folder, values, explicit=True)
+    rest = continue_run(folder, values, explicit=True, rows=own_rows(device))
     if other_host:
         compute_part(rest, folder, rest.config_yaml)
         return 0

@@ -1,8 +1,8 @@
 """Safe reading of untrusted files, and writing that never leaves incomplete files.
 
 - `hdf5` opens HDF5 files, and refuses those that refer to other files. `heaps` and `attributes`
-  check the attributes of such files. `create` writes them to disks that may be full. `chunks` reads
-  and writes stored chunks.
+  check the attributes of such files. `blocks` reads large arrays in blocks. `create` writes files
+  to disks that may be full. `chunks` reads and writes stored chunks.
 - `folder` checks a folder before pdesim writes into it. `replace` replaces files atomically.
 - `text` reads YAML and limits its size after aliases are expanded. `interpolation` limits the size
   of settings after each ``${...}`` is replaced.
@@ -12,6 +12,7 @@
 """
 
 from pdesim.errors import printable
+from pdesim.files.blocks import StoredArray, stored_array
 from pdesim.files.chunks import chunk_cells, frame_chunks, read_chunk, write_chunk
 from pdesim.files.create import RESERVE, abandon, changing, check_space, creating
 from pdesim.files.folder import (
@@ -66,6 +67,7 @@ from pdesim.files.version import check_version
 __all__ = [
     "RESERVE",
     "UNREADABLE",
+    "StoredArray",
     "StoredFrame",
     "abandon",
     "as_path",
@@ -113,6 +115,7 @@ __all__ = [
     "register",
     "replacing",
     "resize",
+    "stored_array",
     "write_chunk",
     "write_text",
     "writing",

@@ -243,19 +243,35 @@ def read_array(
     name: str,
     frame: int | None = None,
     shape: tuple[int, ...] | None = None,
+    rows: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Read a dataset of real or complex numbers, or one frame of it.
+    """Read a dataset of real or complex numbers, or one frame of it, or some of its rows.
 
     Args:
         file: the open file.
         name: the name of the dataset.
         frame: the index along the first axis; None reads the entire dataset.
-        shape: the expected shape of the result; None: any shape.
+        shape: the expected shape of the dataset or the frame; None: any shape.
+        rows: the rows that are returned (ascending indices along the first axis of the dataset or
+            the frame); None returns all.
 
     Raises:
         OutputError: see :func:`dataset`; also for other types and shapes, and for arrays that
             declare more data than are stored (:func:`check_stored`).
     """
+    data = array_dataset(file, name, frame, shape)
+    if rows is not None and data.ndim > (frame is not None):
+        return _read_rows(data, () if frame is None else (frame,), rows)
+    return data[()] if frame is None else data[frame]
+
+
+def array_dataset(
+    file: h5py.File,
+    name: str,
+    frame: int | None = None,
+    shape: tuple[int, ...] | None = None,
+) -> h5py.Dataset:
+    """Return a dataset of real or complex numbers after the checks of :func:`read_array`."""
     data = dataset(file, name)
     found = data.shape if frame is None or data.shape is None else data.shape[1:]
     if data.dtype.kind not in "fiuc" or found is None or len(found) > 6:
@@ -268,7 +284,23 @@ def read_array(
             f"{name!r} in {file.filename} has the shape {found}", f"the shape {shape}"
         )
     check_stored(data, math.prod(found))
-    return data[()] if frame is None else data[frame]
+    return data
+
+
+def _read_rows(data: h5py.Dataset, place: tuple[int, ...], rows: np.ndarray) -> np.ndarray:
+    """Return some rows of a dataset. Rows that are far from one another are read separately.
+
+    Args:
+        place: the indices along the axes before that of the rows.
+        rows: ascending indices.
+    """
+    groups = np.split(rows, np.flatnonzero(np.diff(rows) > max(1, len(rows))) + 1)
+    parts = []
+    for group in groups:
+        first, end = (int(group[0]), int(group[-1]) + 1) if len(group) else (0, 0)
+        values = data[(*place, slice(first, end))]
+        parts.append(values if len(group) == end - first else values[group - first])
+    return np.concatenate(parts)
 
 
 def check_stored(data: h5py.Dataset, values: int) -> None:

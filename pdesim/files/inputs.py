@@ -154,22 +154,26 @@ def _scaled(band: Any, kind: str) -> np.ndarray:
     return np.asarray(band.convert("L")).astype(np.float32) / 255
 
 
-def resize(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def resize(values: np.ndarray, shape: tuple[int, int], rows: slice | None = None) -> np.ndarray:
     """Resample a 2-D array to another shape.
 
     If the result has fewer rows, its values are averages over areas; otherwise they are bicubic
     interpolations.
+
+    Args:
+        values: the array, which is converted to float32.
+        shape: the new shape.
+        rows: the rows that are returned, as float64; None for all.
     """
     from PIL import Image
 
-    picture = Image.fromarray(np.ascontiguousarray(values, dtype=np.float32))
-    return np.asarray(
-        picture.resize(
-            shape[::-1],
-            Image.Resampling.BOX if shape[0] < values.shape[0] else Image.Resampling.BICUBIC,
-        ),
-        dtype=float,
+    picture = Image.fromarray(np.ascontiguousarray(values, dtype=np.float32)).resize(
+        shape[::-1],
+        Image.Resampling.BOX if shape[0] < values.shape[0] else Image.Resampling.BICUBIC,
     )
+    if rows is not None:
+        picture = picture.crop((0, rows.start, shape[1], rows.stop))
+    return np.asarray(picture, dtype=float)
 
 
 @dataclass(frozen=True)
@@ -177,25 +181,34 @@ class StoredFrame:
     """A frame of a field in an HDF5 file.
 
     Attributes:
-        values: the values in float64, x last.
+        values: the values in float64, x last, in all rows or in those that were asked for.
+        shape: the shape of the complete frame.
         centres: the cell centres along each axis, x first; None if the file contains none.
         time: the time of the frame; None if the file has no times.
         obstacles: whether the file contains obstacles.
     """
 
     values: np.ndarray
+    shape: tuple[int, ...]
     centres: tuple[np.ndarray, ...] | None
     time: float | None
     obstacles: bool = False
 
 
-def read_frame(path: str | Path, field: str, time: float | None = None) -> StoredFrame:
+def read_frame(
+    path: str | Path,
+    field: str,
+    time: float | None = None,
+    rows: np.ndarray | None = None,
+) -> StoredFrame:
     """Read a frame of a field, or the entire dataset if the file has no times.
 
     Args:
         path: a snapshot file or another HDF5 file.
         field: the name of the dataset.
         time: the time of the frame; None: the last frame.
+        rows: the rows that are read (ascending indices along the first axis of a frame), which may
+            be none of them; None for all.
 
     Raises:
         OutputError: if the file, the dataset or the frame is missing, if the file refers to other
@@ -212,14 +225,15 @@ def read_frame(path: str | Path, field: str, time: float | None = None) -> Store
                 "real numbers; store the real and imaginary parts as two datasets",
             )
         number, found = _frame_number(file, field, time, path) if "time" in names else (None, None)
-        values = read_array(file, field, number).astype(float)
+        values = read_array(file, field, number, rows=rows).astype(float)
+        shape = file[field].shape if number is None else file[field].shape[1:]
         axes = "xyz"[: values.ndim]
         centres = None
         if all(axis in names and file[axis].ndim == 1 for axis in axes):
             centres = tuple(read_array(file, axis).astype(float) for axis in axes)
-            if tuple(map(len, centres)) != values.shape[::-1]:
+            if tuple(map(len, centres)) != shape[::-1]:
                 centres = None
-        return StoredFrame(values, centres, found, "mask" in names)
+        return StoredFrame(values, shape, centres, found, "mask" in names)
 
 
 def read_centres(path: str | Path, dimensions: int) -> tuple[np.ndarray, ...] | None:
@@ -255,20 +269,24 @@ def _frame_number(
     return nearest_frame, float(times[nearest_frame])
 
 
-def read_cells(path: str | Path, name: str, shape: tuple[int, ...]) -> np.ndarray:
+def read_cells(
+    path: str | Path, name: str, shape: tuple[int, ...], rows: slice | None = None
+) -> np.ndarray:
     """Read an array with one real number for each cell of a grid from an HDF5 file.
 
     Args:
         path: the file.
         name: the name of the dataset, with those of its groups, such as ``fields/charge``.
         shape: the shape of the grid, x last.
+        rows: the rows that are read (indices along the first axis); None for all.
 
     Raises:
         OutputError: if the file or the dataset is missing, or is not such an array.
     """
     existing = _existing(path)
     with reading(existing), open_hdf5(existing) as file:
-        values = read_array(file, name, shape=shape)
+        kept = None if rows is None else np.arange(rows.start, rows.stop)
+        values = read_array(file, name, shape=shape, rows=kept)
     if values.dtype.kind == "c":
         raise OutputError(f"{name!r} in {path} is complex", "an array of real numbers")
     return values.astype(float)

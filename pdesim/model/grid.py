@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -105,18 +105,37 @@ class Grid:
 
         On a periodic axis the ghost cells have the coordinates of the cells that they copy.
         """
-        index, cells = np.arange(-halo, self.points[axis] + halo), self.points[axis]
+        index, cells = self.indices(axis, halo), self.points[axis]
         if self.window is not None and axis == self.dimensions - 1:
             first, cells = self.window
-            index += first
             periodic = periodic or first < 0 or first + self.points[axis] > cells
         if periodic:
             index %= cells
         return self.origin[axis] + (index + 0.5) * self.spacing[axis]
 
+    def indices(self, axis: int, halo: int = 0) -> np.ndarray:
+        """Return the indices of cells along one axis; for a part, those in the complete grid."""
+        index = np.arange(-halo, self.points[axis] + halo)
+        if self.window is not None and axis == self.dimensions - 1:
+            index += self.window[0]
+        return index
+
     def part(self, first: int, rows: int) -> Grid:
         """Return a part of this grid: ``rows`` cells from index ``first`` along the last axis."""
         return replace(self, points=(*self.points[:-1], rows), window=(first, self.points[-1]))
+
+    def parts(self, rows: int) -> Iterator[Grid]:
+        """Yield consecutive parts of this grid with at most ``rows`` cells along the last axis."""
+        total = self.points[-1]
+        for first in range(0, total, rows):
+            yield self.part(first, min(rows, total - first))
+
+    @property
+    def complete(self) -> Grid:
+        """The grid of which this is a part; the grid itself if it is complete."""
+        if self.window is None:
+            return self
+        return replace(self, points=(*self.points[:-1], self.window[1]), window=None)
 
     def broadcast(self, axis: int, values: np.ndarray) -> np.ndarray:
         """Reshape values along one coordinate axis so that they broadcast over the grid."""
@@ -130,6 +149,14 @@ class Grid:
         """Return ``x``, ``y``, ``z`` as arrays that broadcast against each other."""
         return {
             name: self.broadcast(axis, self.centres(axis, halo, periodic[axis]))
+            for axis, name in enumerate(self.axes)
+        }
+
+    def coordinates_of(self, cells: np.ndarray) -> dict[str, np.ndarray]:
+        """Return ``x``, ``y``, ``z`` of cells with these indices in flat arrays of the grid."""
+        places = np.unravel_index(cells, self.shape)
+        return {
+            name: self.centres(axis)[places[self.array_axis(axis)]]
             for axis, name in enumerate(self.axes)
         }
 

@@ -7,36 +7,25 @@ in every precision.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import sympy
 from sympy.core.function import AppliedUndef
 
-from pdesim import files
-from pdesim.errors import ConfigError, nearest
+from pdesim.errors import ConfigError, PdesimError, nearest
 from pdesim.formula import Evaluator, Scope, literal, parse, parse_value
 from pdesim.formula import language as lang
 from pdesim.formula.metric import Metric
 from pdesim.formula.values import parts_of
-from pdesim.model import random_functions
+from pdesim.model.bands import Band
 from pdesim.model.components import Declared
+from pdesim.model.generators import Generators
 from pdesim.model.grid import Grid, place_names
-from pdesim.model.resampling import SMOOTHING, low_pass, trigonometric
-from pdesim.model.stored_frames import on_grid
-from pdesim.settings.drawn import STREAM, uniform_number
 
 #: generators whose values at a given point depend on the grid
 GRID_DEPENDENT = {"random_normal", "random_uniform", "image", "snapshot", "dataset"}
-
-#: largest number of balls in one ``spots(...)``; each takes at least 50 microseconds
-MOST_SPOTS = 50_000
-#: largest number of cells per axis in ``random_waves``
-MOST_WAVES = 512
-#: largest total number of cells in the bounding boxes of all balls, which take about a minute
-MOST_CELLS = 5e9
 
 
 @dataclass(frozen=True)
@@ -106,20 +95,79 @@ class InitialConditions:
         Raises:
             ConfigError: if a value is not finite.
         """
-        named = {symbol.name for symbol in self.symbols}
-        names = {**grid.namespace(grid.coordinates(), named), **parameters, "t": time}
+        names = self._names(grid, parameters, time)
         state = np.empty((len(self.formulas), *grid.shape))
-        for number, formula in enumerate(self.formulas):
+        for number in range(len(self.formulas)):
             field = self.first + number
-            generators = _Generators(grid, tuple(periodic), seed, field, drawn_on)
-            with np.errstate(all="ignore"):
-                state[number] = Evaluator(names, applied=generators, remember=False)(formula)
-            if not np.isfinite(state[number]).all():
-                raise ConfigError(
-                    f"{self.section}.{self.fields[number]} is not finite everywhere",
-                    "a formula that is finite at every cell centre",
-                )
+            generators = Generators(grid, grid, tuple(periodic), seed, field, drawn_on)
+            self._evaluate(number, names, generators, state[number])
         return state
+
+    def bands(
+        self,
+        grid: Grid,
+        periodic: Sequence[bool],
+        parameters: Mapping[str, float],
+        seed: int,
+        time: float = 0.0,
+        *,
+        rows: int,
+    ) -> Iterator[Band]:
+        """Evaluate the initial state in consecutive bands of rows, from the first to the last one.
+
+        The values are bit for bit those of :meth:`evaluate`. Random numbers are drawn in the order
+        of the rows. Functions that need the complete array, such as Fourier transforms, are
+        evaluated for several bands at a time (:mod:`pdesim.model.generators`).
+
+        Args:
+            grid, periodic, parameters, seed, time: see :meth:`evaluate`.
+            rows: the number of rows in a band (indices along the first array axis); the last band
+                may have fewer.
+
+        Yields:
+            The index of the first row of a band, and the values there in float64, shape
+            ``(fields, rows, ...)``.
+
+        Raises:
+            ConfigError: see :meth:`evaluate`. If several fields have errors, that of the first
+                field is raised.
+        """
+        each = [
+            Generators(grid, grid, tuple(periodic), seed, self.first + number)
+            for number in range(len(self.formulas))
+        ]
+        valid, error = len(self.formulas), None
+        for part in grid.parts(rows):
+            names = self._names(part, parameters, time)
+            state = np.empty((len(self.formulas), *part.shape))
+            for number in range(valid):
+                try:
+                    self._evaluate(number, names, each[number].at(part), state[number])
+                except PdesimError as raised:  # an earlier field may have one in a later band
+                    valid, error = number, raised
+                    break
+            if error is None:
+                yield int(part.indices(grid.dimensions - 1)[0]), state
+        if error is not None:
+            raise error
+
+    def _names(self, grid: Grid, parameters: Mapping[str, float], time: float) -> dict[str, object]:
+        """Return the values of all names in the formulas, on a grid or a part of it."""
+        named = {symbol.name for symbol in self.symbols}
+        return {**grid.namespace(grid.coordinates(), named), **parameters, "t": time}
+
+    def _evaluate(
+        self, number: int, names: Mapping[str, object], generators: Generators, result: np.ndarray
+    ) -> None:
+        """Write the values of one field to an array of the shape of the grid or its part."""
+        with np.errstate(all="ignore"):
+            evaluate = Evaluator(names, applied=generators, remember=False)
+            result[...] = evaluate(self.formulas[number])
+        if not np.isfinite(result).all():
+            raise ConfigError(
+                f"{self.section}.{self.fields[number]} is not finite everywhere",
+                "a formula that is finite at every cell centre",
+            )
 
 
 def build_initial(
@@ -183,218 +231,3 @@ def build_initial(
 def _as_text(value: object) -> str:
     """Return a formula as text; a list of formulas is a vector."""
     return f"[{', '.join(map(str, value))}]" if isinstance(value, list) else str(value)
-
-
-@dataclass(frozen=True)
-class _Generators:
-    """Values of the generators for one field on one grid."""
-
-    grid: Grid
-    periodic: tuple[bool, ...]
-    seed: int
-    field: int
-    drawn_on: Grid | None = None
-
-    def __call__(
-        self, word: str, arguments: tuple[sympy.Basic, ...], evaluate: Evaluator
-    ) -> np.ndarray:
-        return getattr(self, f"_{word}")(*arguments, evaluate=evaluate)
-
-    @property
-    def _source(self) -> Grid:
-        """The grid on which values are drawn or read."""
-        return self.drawn_on or self.grid
-
-    def _resampled(self, values: np.ndarray, smoothing: float = SMOOTHING) -> np.ndarray:
-        """Transfer values from the source grid to this grid."""
-        if self.drawn_on is None:
-            return values
-        return low_pass(values, self.grid.shape, self.periodic, smoothing)
-
-    def _stream(self, *key: int) -> np.random.Generator:
-        return np.random.Generator(np.random.PCG64([self.seed, *key]))
-
-    def _random_normal(
-        self, amplitude: sympy.Expr, occurrence: sympy.Integer, evaluate: Evaluator
-    ) -> np.ndarray:
-        stream = self._stream(1, self.field, int(occurrence))
-        return evaluate(amplitude) * self._resampled(stream.standard_normal(self._source.shape))
-
-    def _random_uniform(
-        self, low: sympy.Expr, high: sympy.Expr, occurrence: sympy.Integer, evaluate: Evaluator
-    ) -> np.ndarray:
-        lower, upper = evaluate(low), evaluate(high)
-        if np.any(np.asarray(upper) < np.asarray(lower)):
-            raise ConfigError(
-                "random_uniform(low, high) has an upper bound below the lower one",
-                "low <= high in every cell, such as random_uniform(0, 1)",
-            )
-        noise = self._stream(2, self.field, int(occurrence)).random(self._source.shape)
-        return lower + (upper - lower) * self._resampled(noise)
-
-    def _random_waves(
-        self, count: sympy.Expr, occurrence: sympy.Integer, evaluate: Evaluator
-    ) -> np.ndarray:
-        """Return uniform numbers on a grid of ``count`` cells per axis, interpolated by waves."""
-        cells = round(self._number(count, "n in random_waves(n)", evaluate))
-        if not 2 <= cells <= MOST_WAVES:
-            raise ConfigError(f"random_waves({cells})", f"a number from 2 to {MOST_WAVES}")
-        shape = (cells,) * self.grid.dimensions
-        values = self._stream(4, self.field, int(occurrence)).random(shape) - 0.5
-        return trigonometric(values, self.grid.shape, self.periodic)
-
-    def _random_gaussians(self, *arguments: sympy.Expr, evaluate: Evaluator) -> np.ndarray:
-        """Return a sum of Gaussians, continued periodically along periodic axes, in [0, 1]."""
-        *limits, occurrence = arguments
-        name = "value in random_gaussians(...)"
-        numbers = (self._number(limit, name, evaluate) for limit in limits)
-        fewest, most, weak, strong, wide, narrow = numbers
-        if not (1 <= fewest <= most <= MOST_SPOTS and 0 < weak <= strong and 0 < wide <= narrow):
-            raise ConfigError(
-                f"random_gaussians({', '.join(map(str, limits))}) has invalid limits",
-                f"1 <= fewest <= most <= {MOST_SPOTS}, 0 < weakest <= strongest, "
-                "0 < widest <= narrowest",
-            )
-        return random_functions.gaussians(
-            self._stream(5, self.field, int(occurrence)),
-            self.grid,
-            self.periodic,
-            (round(fewest), round(most)),
-            (weak, strong),
-            (wide, narrow),
-        )
-
-    def _random_field(
-        self,
-        exponent: sympy.Expr,
-        length: sympy.Expr,
-        occurrence: sympy.Integer,
-        evaluate: Evaluator,
-    ) -> np.ndarray:
-        return random_functions.gaussian_field(
-            self._stream(6, self.field, int(occurrence)),
-            self.grid,
-            self.periodic,
-            self._number(exponent, "exponent in random_field(...)", evaluate),
-            self._number(length, "length in random_field(...)", evaluate),
-        )
-
-    def _random_sines(
-        self,
-        count: sympy.Expr,
-        highest: sympy.Expr,
-        occurrence: sympy.Integer,
-        evaluate: Evaluator,
-    ) -> np.ndarray:
-        stream = self._stream(7, self.field, int(occurrence))
-        waves = round(self._number(count, "count in random_sines(...)", evaluate))
-        most = round(self._number(highest, "highest wave number in random_sines(...)", evaluate))
-        return random_functions.sines(stream, self.grid, waves, most)
-
-    def _random_series(
-        self, highest: sympy.Expr, occurrence: sympy.Integer, evaluate: Evaluator
-    ) -> np.ndarray:
-        stream = self._stream(9, self.field, int(occurrence))
-        most = round(self._number(highest, "highest wave number in random_series(...)", evaluate))
-        return random_functions.series(stream, self.grid, most)
-
-    def _random_number(
-        self, low: sympy.Expr, high: sympy.Expr, occurrence: sympy.Integer, evaluate: Evaluator
-    ) -> float:
-        stream = self._stream(STREAM, self.field, int(occurrence))
-        return uniform_number(stream, evaluate(low), evaluate(high))
-
-    def _random_steps(
-        self, count: sympy.Expr, occurrence: sympy.Integer, evaluate: Evaluator
-    ) -> np.ndarray:
-        stream = self._stream(8, self.field, int(occurrence))
-        number = round(self._number(count, "count in random_steps(...)", evaluate))
-        return random_functions.steps(stream, self.grid, self.periodic, number)
-
-    def _spots(
-        self,
-        count: sympy.Expr,
-        radius: sympy.Expr,
-        smoothness: sympy.Expr | None = None,
-        *,
-        evaluate: Evaluator,
-    ) -> np.ndarray:
-        """Return 1 inside balls and 0 outside.
-
-        Across the surface, the value follows a tanh of width ``smoothness * radius`` (0: sharp).
-        """
-        size = self._number(radius, "radius in spots(...)", evaluate)
-        width = 0.0
-        if smoothness is not None:
-            width = size * self._number(smoothness, "smoothness in spots(...)", evaluate)
-        requested = self._number(count, "count in spots(...)", evaluate)
-        balls = max(round(requested), int(requested > 0))
-        if balls > MOST_SPOTS:
-            raise ConfigError(f"spots(...) has a count of {balls}", f"at most {MOST_SPOTS}")
-        reach = 2 * (size + 6 * width)
-        cells = balls * math.prod(
-            min(n, reach / h + 1) for n, h in zip(self.grid.points, self.grid.spacing, strict=True)
-        )
-        if cells > MOST_CELLS:
-            raise ConfigError(
-                f"spots({balls}, {size:g}) covers {cells:.2g} cells in total",
-                f"at most {MOST_CELLS:.0e}",
-                "fewer or smaller spots",
-            )
-        centres = self._stream(3).random((balls, self.grid.dimensions))
-        result = np.zeros(self.grid.shape)
-        for centre in centres:
-            self._add_ball(result, centre, size, width)
-        return result
-
-    def _number(self, argument: sympy.Expr, name: str, evaluate: Evaluator) -> float:
-        """Return the value of an argument, which must be a single number that is not negative."""
-        value = np.asarray(evaluate(argument), dtype=float)
-        if value.ndim or not np.isfinite(value) or value < 0:
-            given = f"varies from cell to cell ({argument})" if value.ndim else f"is {value:g}"
-            raise ConfigError(f"the {name} {given}", "one number that is not negative")
-        return float(value)
-
-    def _add_ball(
-        self, result: np.ndarray, centre: np.ndarray, radius: float, width: float
-    ) -> None:
-        reach = radius + 6 * width
-        windows, squares = [], np.zeros(())
-        for axis in range(self.grid.dimensions):
-            distance = self._distance(axis, centre[axis])
-            near = np.flatnonzero(distance <= reach)
-            windows.append(near)
-            squares = squares + self.grid.broadcast(axis, distance[near] ** 2)
-        window = np.ix_(*windows[::-1])
-        distance = np.sqrt(squares)
-        ball = 0.5 - 0.5 * np.tanh((distance - radius) / width) if width else distance <= radius
-        result[window] = np.maximum(result[window], ball)
-
-    def _distance(self, axis: int, fraction: float) -> np.ndarray:
-        extent = self.grid.extent[axis]
-        away = np.abs(self.grid.physical_centres(axis) - self.grid.origin[axis] - fraction * extent)
-        return np.minimum(away, extent - away) if self.periodic[axis] else away
-
-    def _image(self, file: sympy.Symbol, evaluate: Evaluator) -> np.ndarray:
-        if self.grid.dimensions != 2:
-            raise ConfigError("image(...) needs a 2-D grid", "grid=[nx,ny]")
-        rows, columns = self._source.shape
-        return self._resampled(files.resize(files.read_picture(literal(file)), (rows, columns)))
-
-    def _snapshot(
-        self,
-        file: sympy.Symbol,
-        field: sympy.Symbol,
-        time: sympy.Expr | None = None,
-        *,
-        evaluate: Evaluator,
-    ) -> np.ndarray:
-        at = None if time is None else float(evaluate(time))
-        frame = files.read_frame(literal(file), literal(field), at)
-        name = f"{literal(field)!r} in {literal(file)}"
-        return self._resampled(on_grid(frame, self._source, self.periodic, name), smoothing=0.0)
-
-    def _dataset(self, file: sympy.Symbol, name: sympy.Symbol, evaluate: Evaluator) -> np.ndarray:
-        return self._resampled(
-            files.read_cells(literal(file), literal(name), self._source.shape), smoothing=0.0
-        )

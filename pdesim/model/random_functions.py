@@ -3,16 +3,22 @@
 A function is defined by random numbers whose count does not depend on the grid, and is evaluated
 exactly at the cell centres. It is therefore the same function on every grid, also on grids that
 are too coarse for its shortest waves. Lengths are in the units of the domain.
+
+All functions can be evaluated for some rows only, those of a part of a grid (``Grid.part``) or
+those in ``rows``, and then return bit for bit the values on the complete grid.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from pdesim.errors import ConfigError
 from pdesim.model.grid import Grid
+from pdesim.model.resampling import rows_of
 
 #: number of dimensions -> largest number of wavelengths per axis in ``random_field``
 WAVES = {1: 1024, 2: 256, 3: 64}
@@ -35,6 +41,7 @@ def gaussian_field(
     periodic: Sequence[bool],
     exponent: float,
     length: float,
+    rows: slice | None = None,
 ) -> np.ndarray:
     """Return a Gaussian random field of mean 0 and standard deviation 1 with a Matern spectrum.
 
@@ -61,6 +68,8 @@ def gaussian_field(
         periodic: whether each axis is periodic.
         exponent: half the rate at which S falls with k, larger than half the number of dimensions.
         length: the length beyond which S falls. Waves that are much longer have equal power.
+        rows: the rows that are returned (indices along the first array axis); None for all. The
+            transform along this axis needs all rows, and is computed for some columns at a time.
     """
     dimensions = grid.dimensions
     if not exponent > dimensions / 2:
@@ -75,7 +84,11 @@ def gaussian_field(
     values *= np.sqrt(_variances(grid, periodic, exponent, length))
     for axis in range(dimensions):
         along = np.moveaxis(values, grid.array_axis(axis), -1)
-        along = _sum_of_waves(along, grid.points[axis], periodic[axis])
+        cells, kept = grid.points[axis], rows
+        if rows is not None and axis < dimensions - 1:
+            kept = slice(0, cells)
+        transform = partial(_sum_of_waves, cells=cells, periodic=periodic[axis])
+        along = rows_of(transform, along, cells, kept)
         values = np.moveaxis(along, -1, grid.array_axis(axis))
     return values
 
@@ -122,21 +135,46 @@ def _sum_of_waves(coefficients: np.ndarray, cells: int, periodic: bool) -> np.nd
     return np.fft.ifft(modes, axis=-1, norm="forward").real[..., :cells]
 
 
-def gaussians(
+@dataclass(frozen=True)
+class Gaussians:
+    """A sum of Gaussians a*exp(-s*r**2), continued by one image on either side of periodic axes.
+
+    Attributes:
+        heights, rates: a and s of each Gaussian.
+        places: the centres as fractions of the domain, shape ``(Gaussians, dimensions)``.
+        periodic: whether each axis is periodic.
+    """
+
+    heights: np.ndarray
+    rates: np.ndarray
+    places: np.ndarray
+    periodic: tuple[bool, ...]
+
+    def values(self, grid: Grid) -> np.ndarray:
+        """Return the sum at the cell centres of a grid or a part of it."""
+        total = np.zeros(grid.shape)
+        for height, rate, place in zip(self.heights, self.rates, self.places, strict=True):
+            bump = np.asarray(height)
+            for axis, extent in enumerate(grid.extent):
+                away = grid.physical_centres(axis) - grid.origin[axis] - place[axis] * extent
+                images = (-extent, 0.0, extent) if self.periodic[axis] else (0.0,)
+                along = sum((np.exp(-rate * (away + image) ** 2) for image in images), np.zeros(()))
+                bump = bump * grid.broadcast(axis, along)
+            total += bump
+        return total
+
+
+def draw_gaussians(
     stream: np.random.Generator,
-    grid: Grid,
     periodic: Sequence[bool],
     counts: tuple[int, int],
     amplitudes: tuple[float, float],
     decays: tuple[float, float],
-) -> np.ndarray:
-    """Return a sum of Gaussians a*exp(-s*r**2) at random positions, scaled to [0, 1].
-
-    Along periodic axes it is continued by one image on either side.
+) -> Gaussians:
+    """Return a sum of Gaussians at random positions.
 
     Args:
         stream: the source of the random numbers.
-        grid: the grid.
         periodic: whether each axis is periodic.
         counts: the smallest and the largest number of Gaussians.
         amplitudes: the limits of a.
@@ -144,20 +182,17 @@ def gaussians(
     """
     count = int(stream.integers(*counts, endpoint=True))
     heights, rates = stream.uniform(*amplitudes, count), stream.uniform(*decays, count)
-    places = stream.random((count, grid.dimensions))
-    total = np.zeros(grid.shape)
-    for height, rate, place in zip(heights, rates, places, strict=True):
-        bump = np.asarray(height)
-        for axis, extent in enumerate(grid.extent):
-            away = grid.physical_centres(axis) - grid.origin[axis] - place[axis] * extent
-            images = (-extent, 0.0, extent) if periodic[axis] else (0.0,)
-            along = sum((np.exp(-rate * (away + image) ** 2) for image in images), np.zeros(()))
-            bump = bump * grid.broadcast(axis, along)
-        total += bump
-    return (total - total.min()) / max(np.ptp(total), np.finfo(float).tiny)
+    return Gaussians(heights, rates, stream.random((count, len(periodic))), tuple(periodic))
 
 
-def series(stream: np.random.Generator, grid: Grid, highest: int) -> np.ndarray:
+def scaled(values: np.ndarray, lowest: float, highest: float) -> np.ndarray:
+    """Return values scaled so that ``lowest`` becomes 0 and ``highest`` 1."""
+    return (values - lowest) / max(highest - lowest, np.finfo(float).tiny)
+
+
+def series(
+    stream: np.random.Generator, grid: Grid, highest: int, rows: slice | None = None
+) -> np.ndarray:
     """Return a Fourier series with random amplitudes and phases whose largest value is 1.
 
     It is the sum of A sin(2 pi (n_x x/L_x + n_y y/L_y + n_z z/L_z) + phi) over all wave numbers n
@@ -170,6 +205,9 @@ def series(stream: np.random.Generator, grid: Grid, highest: int) -> np.ndarray:
         stream: the source of the random numbers.
         grid: the grid. Its axes are taken as periodic; x is measured from the lower corner.
         highest: the largest number of wavelengths per axis.
+        rows: the rows that are returned (indices along the first array axis); None for all. The
+            rounding of matrix products depends on their size. They are therefore computed for all
+            rows, for up to 4096 positions along the last array axis at a time.
     """
     dimensions = grid.dimensions
     if not 1 <= highest <= HIGHEST_OF_SERIES[dimensions]:
@@ -186,20 +224,30 @@ def series(stream: np.random.Generator, grid: Grid, highest: int) -> np.ndarray:
     points = (np.arange(SAMPLES * highest) + 0.5) / (SAMPLES * highest)
     largest = np.abs(_sum_of_modes(modes, once, [points] * dimensions)).max()
     places = [_fractions(grid, axis) for axis in reversed(range(dimensions))]
-    return _sum_of_modes(modes, once, places) / largest
+    return _sum_of_modes(modes, once, places, rows) / largest
 
 
 def _sum_of_modes(
-    modes: np.ndarray, numbers: np.ndarray, places: Sequence[np.ndarray]
+    modes: np.ndarray,
+    numbers: np.ndarray,
+    places: Sequence[np.ndarray],
+    rows: slice | None = None,
 ) -> np.ndarray:
-    """Return the imaginary part of a sum of modes, at positions along each array axis."""
+    """Return the imaginary part of a sum of modes, at positions along each array axis.
+
+    Args:
+        rows: the positions along the first axis that are kept; None for all.
+    """
+    last = len(places) - 1
     for axis, place in enumerate(places):
         # parts of the positions, since there is a number for each position and wave
         parts = np.array_split(place, max(1, len(place) // 4096))
         waves = (np.exp(2j * np.pi * np.outer(part, numbers)) for part in parts)
-        sums = [np.tensordot(wave, modes, (1, axis)) for wave in waves]
+        products = (np.tensordot(wave, modes, (1, axis)) for wave in waves)
+        cut = rows is not None and axis == last > 0
+        sums = [product[:, rows].copy() if cut else product for product in products]
         modes = np.moveaxis(np.concatenate(sums), 0, axis)
-    return modes.imag
+    return modes.imag if rows is None or last > 0 else modes.imag[rows]
 
 
 def sines(stream: np.random.Generator, grid: Grid, count: int, highest: int) -> np.ndarray:
@@ -303,13 +351,14 @@ def _voronoi(
 
 def _fractions(grid: Grid, axis: int) -> np.ndarray:
     """Return the cell centres along an axis as fractions of its length, from 0 to 1."""
-    return (np.arange(grid.points[axis]) + 0.5) / grid.points[axis]
+    return (grid.indices(axis) + 0.5) / grid.complete.points[axis]
 
 
 def _limit(word: str, count: int, grid: Grid) -> None:
     """Refuse functions that would take more than about half a minute."""
-    if count * grid.cells > MOST_VALUES:
+    cells = grid.complete.cells
+    if count * cells > MOST_VALUES:
         raise ConfigError(
-            f"{word}(...) with a count of {count} on {grid.cells} cells",
+            f"{word}(...) with a count of {count} on {cells} cells",
             f"a product of the two of at most {MOST_VALUES:.0e}",
         )

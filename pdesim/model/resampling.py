@@ -8,6 +8,8 @@ continued periodically. On other axes, :func:`low_pass` reflects the values at t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -15,6 +17,21 @@ import numpy as np
 SMOOTHING = 2.5
 #: number of interpolation points per axis of :func:`halve`, without and with ``spectral``
 POINTS, MANY_POINTS = 8, 12
+#: number of values that are transformed at once where only some rows of the result are kept
+BLOCK = 2**18
+
+
+@dataclass(frozen=True)
+class StoredRows:
+    """The rows of a grid that an array contains.
+
+    Attributes:
+        indices: the indices of the rows, ascending.
+        total: the number of rows of the grid.
+    """
+
+    indices: np.ndarray
+    total: int
 
 
 def low_pass(
@@ -49,7 +66,12 @@ def low_pass(
     return _by_waves(values, shape, periodic, factor)
 
 
-def trigonometric(values: np.ndarray, shape: Sequence[int], periodic: Sequence[bool]) -> np.ndarray:
+def trigonometric(
+    values: np.ndarray,
+    shape: Sequence[int],
+    periodic: Sequence[bool],
+    rows: slice | None = None,
+) -> np.ndarray:
     """Evaluate the trigonometric interpolant of values at the cell centres of another grid.
 
     Waves that are shorter than two cells of the new grid are removed.
@@ -58,6 +80,9 @@ def trigonometric(values: np.ndarray, shape: Sequence[int], periodic: Sequence[b
         values: the values on the original grid, shape ``(..., *grid.shape)``.
         shape: the shape of the new grid.
         periodic: whether each coordinate axis is periodic, x first.
+        rows: the rows that are returned (indices along the first axis of the new grid); None for
+            all. The transform along this axis needs all rows, and is computed for some columns at a
+            time.
 
     Returns:
         An array of shape ``(..., *shape)``.
@@ -67,7 +92,7 @@ def trigonometric(values: np.ndarray, shape: Sequence[int], periodic: Sequence[b
         # on a finer grid, the shortest wave stands for two waves of opposite directions
         return np.where((2 * waves == old) & (new > old), 0.5, 1.0)
 
-    return _by_waves(values, shape, periodic, factor)
+    return _by_waves(values, shape, periodic, factor, rows)
 
 
 def _by_waves(
@@ -75,21 +100,52 @@ def _by_waves(
     shape: Sequence[int],
     periodic: Sequence[bool],
     factor: Callable[[np.ndarray, int, int], np.ndarray],
+    rows: slice | None = None,
 ) -> np.ndarray:
     """Multiply the amplitudes of waves by factors, and evaluate them on another grid."""
     for number, cells in enumerate(reversed(shape)):
-        values = _along(values, -1 - number, cells, periodic[number], factor)
+        kept = rows if rows is None or number == len(shape) - 1 else slice(0, cells)
+        transform = partial(_along, cells=cells, periodic=periodic[number], factor=factor)
+        along = rows_of(transform, np.moveaxis(values, -1 - number, -1), cells, kept)
+        values = np.moveaxis(along, -1, -1 - number)
     return values
+
+
+def rows_of(
+    transform: Callable[[np.ndarray], np.ndarray],
+    values: np.ndarray,
+    cells: int,
+    rows: slice | None,
+) -> np.ndarray:
+    """Return a transform along the last axis, or some of its results.
+
+    Args:
+        transform: transforms arrays along their last axis, all other indices independently, to
+            float64.
+        values: the array that is transformed.
+        cells: the number of results along the last axis.
+        rows: the results that are kept; None for all. Only the results of some indices along the
+            first axis are in memory at a time.
+    """
+    if rows is None:
+        return transform(values)
+    if values.ndim == 1:
+        return transform(values)[rows]
+    each = cells * (values[0].size // values.shape[-1])
+    step = max(1, BLOCK // each)
+    result = np.empty((*values.shape[:-1], rows.stop - rows.start))
+    for start in range(0, len(values), step):
+        result[start : start + step] = transform(values[start : start + step])[..., rows]
+    return result
 
 
 def _along(
     values: np.ndarray,
-    axis: int,
     cells: int,
     periodic: bool,
     factor: Callable[[np.ndarray, int, int], np.ndarray],
 ) -> np.ndarray:
-    values = np.moveaxis(values, axis, -1)
+    """Multiply the amplitudes of waves along the last axis by factors; see :func:`_by_waves`."""
     if not periodic:
         values = np.concatenate([values, values[..., ::-1]], axis=-1)
     old, new = values.shape[-1], cells * (1 if periodic else 2)
@@ -99,7 +155,7 @@ def _along(
     modes = modes[..., :count]
     padding = [(0, 0)] * (modes.ndim - 1) + [(0, count - modes.shape[-1])]
     result = np.fft.irfft(np.pad(modes, padding), new, axis=-1) * (new / old)
-    return np.moveaxis(result[..., :cells], -1, axis)
+    return result[..., :cells]
 
 
 def _shift(waves: np.ndarray, old: int, new: int) -> np.ndarray:
@@ -138,6 +194,7 @@ def interpolate(
     positions: Sequence[np.ndarray],
     periodic: Sequence[bool],
     many: bool = False,
+    stored: StoredRows | None = None,
 ) -> np.ndarray:
     """Interpolate values at the points of another grid by polynomials along each axis.
 
@@ -151,14 +208,22 @@ def interpolate(
             cell i has the position i + 1/2.
         periodic: whether each coordinate axis is periodic, x first.
         many: whether to use more points, for values that were computed with spectral operators.
+        stored: the rows of the grid that ``values`` contains; None for all. They must contain those
+            that are used (:func:`cells_used`).
 
     Returns:
         An array of shape ``(..., *(len(p) for p in reversed(positions)))``.
     """
     for number, (places, wraps) in enumerate(zip(positions, periodic, strict=True)):
         along = np.moveaxis(values, -1 - number, -1)
-        values = np.moveaxis(_interpolate(along, places, wraps, many), -1, -1 - number)
+        rows = stored if number == len(positions) - 1 else None
+        values = np.moveaxis(_interpolate(along, places, wraps, many, rows), -1, -1 - number)
     return values
+
+
+def cells_used(cells: int, places: np.ndarray, periodic: bool, many: bool = False) -> np.ndarray:
+    """Return the indices of the cells of an axis that :func:`interpolate` uses, ascending."""
+    return np.unique(_window(cells, places, periodic, many)[0])
 
 
 def interpolation_uses_any(
@@ -191,9 +256,17 @@ def uses_any(flags: np.ndarray, periodic: Sequence[bool], spectral: bool = False
     return interpolation_uses_any(flags, positions, periodic, spectral)
 
 
-def _interpolate(values: np.ndarray, places: np.ndarray, periodic: bool, many: bool) -> np.ndarray:
+def _interpolate(
+    values: np.ndarray,
+    places: np.ndarray,
+    periodic: bool,
+    many: bool,
+    stored: StoredRows | None = None,
+) -> np.ndarray:
     """Interpolate values along the last axis; see :func:`interpolate`."""
-    index, weights = _window(values.shape[-1], places, periodic, many)
+    cells = values.shape[-1] if stored is None else stored.total
+    index, weights = _window(cells, places, periodic, many)
+    index = index if stored is None else np.searchsorted(stored.indices, index)
     terms = [values[..., i] * w for i, w in zip(index.T, weights.T, strict=True)]
     return sum(terms, np.zeros(()))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,14 @@ import numpy as np
 from pdesim.errors import OutputError
 from pdesim.files import (
     UNREADABLE,
+    StoredArray,
     check_own_file,
     check_version,
     creating,
     open_hdf5,
     read_array,
     replacing,
+    stored_array,
 )
 from pdesim.output.checkpoint_arrays import ArrayInBlocks, add_header, begin_digest, blocks_of
 from pdesim.output.hdf5_errors import reason, translate_errors
@@ -71,6 +73,9 @@ class Checkpoint:
             that of the settings.
         arrays: the checksum of the parameters with one number for each cell
             (:attr:`pdesim.operators.problem.Problem.checksum`); empty if there are none.
+        rows: the rows of the grid (indices along its first array axis) that ``state`` and ``carry``
+            contain; None for all. Such a checkpoint is not written to a file.
+        total_rows: the number of rows of the grid, if ``rows`` is given.
     """
 
     stepper: str
@@ -96,6 +101,44 @@ class Checkpoint:
     solid: np.ndarray | None = None
     stages: int = 0
     arrays: str = ""
+    rows: slice | None = None
+    total_rows: int | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the state on the complete grid: ``(fields, *grid.shape)``."""
+        shape = self.state.shape
+        return shape if self.total_rows is None else (shape[0], self.total_rows, *shape[2:])
+
+    def part(self, rows: slice) -> Checkpoint:
+        """Return a checkpoint with some rows of the state and of carried arrays of the grid.
+
+        Args:
+            rows: indices along the first array axis of the grid.
+
+        Raises:
+            ValueError: if this checkpoint contains other rows, but not all.
+        """
+        if self.rows == rows:
+            return self
+        if self.rows is not None:
+            raise ValueError(f"the checkpoint contains {self.rows}; expected: {rows} or all rows")
+        grid = self.state.shape[1:]
+        return dataclasses.replace(
+            self,
+            state=self.state[:, rows].copy(),
+            carry=tuple(_rows_of(part, grid, rows) for part in self.carry),
+            rows=rows,
+            total_rows=grid[0],
+        )
+
+
+def _rows_of(values: np.ndarray, grid: tuple[int, ...], rows: slice) -> np.ndarray:
+    """Return some rows of an array whose last axes are those of the grid; others are returned."""
+    if values.shape[-len(grid) :] != grid:
+        return values
+    place: Any = (..., rows, *[slice(None)] * (len(grid) - 1))
+    return values[place].copy()
 
 
 _TYPES = {"int": int, "float": int | float, "str": str}
@@ -116,7 +159,10 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint, settings: str) -> Non
 
     Raises:
         OutputError: if the file cannot be written. Earlier checkpoints are then kept.
+        ValueError: if the checkpoint contains only some rows of the grid.
     """
+    if checkpoint.rows is not None:
+        raise ValueError(f"the checkpoint contains {checkpoint.rows}; expected: all rows")
     numbers = json.dumps({name: getattr(checkpoint, name) for name in _NUMBERS})
     arrays = {name: getattr(checkpoint, name) for name in _ARRAYS}
     arrays |= {f"carry_{number}": part for number, part in enumerate(checkpoint.carry)}
@@ -165,8 +211,18 @@ def store_checkpoint(
         file.attrs["digest"] = digest.hexdigest()
 
 
-def read_checkpoint(path: Path) -> tuple[Checkpoint, str]:
+def read_checkpoint(
+    path: Path, rows: Callable[[int], slice] | slice | None = None
+) -> tuple[Checkpoint, str]:
     """Read a checkpoint, and return it with the settings that it depends on.
+
+    Args:
+        path: the file.
+        rows: the rows of the grid (indices along its first array axis) that are kept of the state
+            and of carried arrays that have the shape of the grid, or a function that returns them
+            for the number of rows; None for all. The checksum is that of all contents, which are
+            read in blocks. Carried arrays of modes, which no run on several devices has, are kept
+            completely, unless they have the shape of the grid.
 
     Raises:
         OutputError: if the file is missing or damaged, was written by a later version of pdesim, or
@@ -183,22 +239,53 @@ def read_checkpoint(path: Path) -> tuple[Checkpoint, str]:
                 raise ValueError(f"invalid number of carried arrays: {carried}")
             names = [*_ARRAYS, *(f"carry_{n}" for n in range(carried))]
             names += ["solid"] if "solid" in file else []
-            arrays = {name: read_array(file, name) for name in names}
-            intact = file.attrs["digest"] == _digest(numbers, settings, arrays)
-        if not intact:
-            raise OutputError(f"{path} is damaged: its contents do not match its checksum")
+            given: dict[str, Any] = {
+                name: stored_array(file, name) if rows is not None and _is_large(name)
+                else read_array(file, name)
+                for name in names
+            }  # fmt: skip
+            if file.attrs["digest"] != _digest(numbers, settings, given):
+                raise OutputError(f"{path} is damaged: its contents do not match its checksum")
+            arrays, about = (given, {}) if rows is None else _part_of_file(given, rows)
         known = {"stages": 0, "arrays": "", **json.loads(numbers)}
         values = {name: known[name] for name in _NUMBERS}
         carry = tuple(arrays[name] for name in names if name.startswith("carry_"))
         solid = arrays["solid"].astype(bool) if "solid" in arrays else None
-        values |= {name: arrays[name] for name in _ARRAYS}
+        values |= {name: arrays[name] for name in _ARRAYS} | about
         if version == 1:
             values["errors"] = _with_unknown_rounding(values["errors"])
         checkpoint = Checkpoint(**values, carry=carry, solid=solid)
-        _check(checkpoint)
+        _check(checkpoint, {n: _is_finite(part) for n, part in given.items() if _is_large(n)})
     except UNREADABLE as error:
         raise OutputError(f"{path} is damaged ({reason(error)})") from None
     return checkpoint, str(settings)
+
+
+def _is_large(name: str) -> bool:
+    """Whether an array in the file may be as large as the state."""
+    return name == "state" or name.startswith("carry_")
+
+
+def _part_of_file(
+    given: Mapping[str, Any], rows: Callable[[int], slice] | slice
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return all arrays with the rows that are kept, and what a checkpoint states about them."""
+    grid = given["state"].shape[1:]
+    kept = rows if isinstance(rows, slice) else rows(grid[0])
+    arrays = {}
+    for name, values in given.items():
+        if isinstance(values, StoredArray):
+            on_grid = values.shape[-len(grid) :] == grid
+            values = values.rows(len(values.shape) - len(grid), kept) if on_grid else values.read()
+        arrays[name] = values
+    return arrays, {"rows": kept, "total_rows": grid[0]}
+
+
+def _is_finite(values: Any) -> bool:
+    """Whether all floating point numbers of an array are finite; a stored one has been read."""
+    if isinstance(values, StoredArray):
+        return values.finite
+    return values.dtype.kind not in "fc" or bool(np.isfinite(values).all())
 
 
 def _with_unknown_rounding(errors: np.ndarray) -> np.ndarray:
@@ -209,8 +296,13 @@ def _with_unknown_rounding(errors: np.ndarray) -> np.ndarray:
     return np.concatenate([errors, np.zeros_like(errors[:1])])
 
 
-def _check(checkpoint: Checkpoint) -> None:
+def _check(checkpoint: Checkpoint, finite: Mapping[str, bool]) -> None:
     """Check the types and ranges of all entries, which a correct checksum does not guarantee.
+
+    Args:
+        checkpoint: the checkpoint, which may contain only some rows.
+        finite: whether all values of the state and of each carried array are finite, by the names
+            that they have in the file.
 
     Raises:
         ValueError: if an entry is invalid. The message names the first one.
@@ -228,13 +320,13 @@ def _check(checkpoint: Checkpoint) -> None:
             raise ValueError(f"{name} is {getattr(checkpoint, name)}, but only {len(many)} exist")
     _check_place(checkpoint)
     state, errors, solid = checkpoint.state, checkpoint.errors, checkpoint.solid
-    if state.dtype.kind != "f" or not 2 <= state.ndim <= 4 or not np.isfinite(state).all():
+    if state.dtype.kind != "f" or not 2 <= state.ndim <= 4 or not finite["state"]:
         raise ValueError("the state is not an array of finite real numbers")
-    if any(part.dtype.kind in "fc" and not np.isfinite(part).all() for part in checkpoint.carry):
+    if not all(finite.values()):
         raise ValueError("an array carried by the stepper has infinite or nan values")
     if errors.dtype != np.float64 or errors.shape != (len(SAVED), len(state)):
         raise ValueError(f"errors have type {errors.dtype} and shape {errors.shape}")
-    if solid is not None and solid.shape != state.shape[1:]:
+    if solid is not None and solid.shape != checkpoint.shape[1:]:
         raise ValueError(f"solid has shape {solid.shape}")
 
 
@@ -292,10 +384,11 @@ def _with_names(value: Any) -> Any:
     return value
 
 
-def _digest(numbers: str, settings: str, arrays: Mapping[str, np.ndarray]) -> str:
+def _digest(numbers: str, settings: str, arrays: Mapping[str, np.ndarray | StoredArray]) -> str:
+    """Return the checksum of a checkpoint; stored arrays are read in blocks."""
     total = begin_digest(numbers, settings)
     for name, values in sorted(arrays.items()):
         add_header(total, name, values)
-        for _, block in blocks_of(values):
-            total.update(block.data)
+        for block in values.blocks() if isinstance(values, StoredArray) else (values,):
+            total.update(np.ascontiguousarray(block).data)
     return total.hexdigest()

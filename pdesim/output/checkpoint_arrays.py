@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import h5py
 import numpy as np
@@ -15,6 +15,16 @@ import numpy as np
 BLOCK_BYTES = 2**24
 #: the place of a block in an array, as an index
 Place = tuple[Any, ...]
+
+
+class HasShape(Protocol):
+    """An array, in memory or in a file."""
+
+    @property
+    def dtype(self) -> np.dtype: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -74,6 +84,6 @@ def begin_digest(numbers: str, settings: str) -> Any:
     return total
 
 
-def add_header(digest: Any, name: str, values: np.ndarray | ArrayInBlocks) -> None:
+def add_header(digest: Any, name: str, values: HasShape) -> None:
     """Add the name, the type and the shape of an array to a checksum."""
     digest.update(f"{name}{values.dtype.str}{values.shape}".encode())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -50,7 +50,10 @@ class Continuation:
 
 
 def continue_run(
-    folder: Path, requested: Mapping[str, Any], explicit: bool = False
+    folder: Path,
+    requested: Mapping[str, Any],
+    explicit: bool = False,
+    rows: Callable[[int], slice] | None = None,
 ) -> Continuation:
     """Plan the remaining part of a run, from the files in its folder.
 
@@ -65,6 +68,9 @@ def continue_run(
             settings. Only those in :data:`FREE` may differ from the settings of the run.
         explicit: whether the user has given each of these settings. If so, settings that have no
             effect are reported, by an error or a note.
+        rows: returns the rows of this process (indices along the first array axis), given their
+            number in the complete grid. Only these rows of the state are kept in memory. None for
+            all rows.
 
     Raises:
         OutputError: if there is no run, if the run has not ended, or if its files do not belong
@@ -100,10 +106,11 @@ def continue_run(
         removed = "".join(f" stop.{condition}=null" for condition in set_ones)
         hint = f"pdesim branch {folder}{removed}   continues from its last frame"
         return Continuation(None, text, (*notes, f"{reason}; {hint}"))
-    checkpoint, complaints = _newest(folder, stored, len(times))
+    own = None if rows is None else rows(build_grid(settings).shape[0])
+    checkpoint, complaints = _newest(folder, stored, len(times), own)
     notes += [*complaints, *_other_versions(attributes)]
     if checkpoint is None:
-        plan = _from_the_start(settings, name, times, path, complaints)
+        plan = _from_the_start(settings, name, times, path, complaints, own)
     else:
         plan, end = _from_checkpoint(checkpoint, settings, name), settings.time.end
         if end < checkpoint.time * (1 - 1e-12):
@@ -237,7 +244,7 @@ def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def _newest(
-    folder: Path, stored: Mapping[str, Any], frames: int
+    folder: Path, stored: Mapping[str, Any], frames: int, rows: slice | None
 ) -> tuple[Checkpoint | None, list[str]]:
     """Return the newest usable checkpoint, and the reasons why newer ones cannot be used.
 
@@ -245,6 +252,7 @@ def _newest(
         folder: folder of the run.
         stored: the settings in the snapshot file.
         frames: number of stored frames.
+        rows: see :func:`pdesim.output.read_checkpoint`.
     """
     complaints = []
     run = RunFolder(folder)
@@ -253,7 +261,7 @@ def _newest(
         if not path.exists():
             continue
         try:
-            checkpoint, settings = read_checkpoint(path)
+            checkpoint, settings = read_checkpoint(path, rows)
         except OutputError as error:
             complaints.append(f"{name} cannot be used: {error.problem}")
             continue
@@ -300,9 +308,14 @@ def check_shape(settings: Settings, stored: tuple[int, ...], path: Path) -> None
 
 
 def _from_the_start(
-    settings: Settings, name: str, times: np.ndarray, path: Path, complaints: Sequence[str]
+    settings: Settings,
+    name: str,
+    times: np.ndarray,
+    path: Path,
+    complaints: Sequence[str],
+    rows: slice | None,
 ) -> Plan | None:
-    plan = build_plan(settings, name)
+    plan = build_plan(settings, name, rows=rows)
     common = min(len(times), len(plan.times))
     if not np.allclose(times[:common], plan.times[:common], rtol=1e-9, atol=0):
         raise OutputError(
@@ -323,21 +336,22 @@ def _from_checkpoint(checkpoint: Checkpoint, settings: Settings, name: str) -> P
         raise OutputError(
             "only one of the checkpoint and the settings contains obstacles", hint=_HINT
         )
-    plan = build_plan(settings, name, replace(checkpoint, times=times))
+    resumed = replace(checkpoint, times=times)
+    plan = build_plan(settings, name, resumed, rows=checkpoint.rows)
     _check_state(checkpoint, (len(plan.equation.fields), *grid.shape), precision)
     return plan
 
 
 def _check_state(checkpoint: Checkpoint, shape: tuple[int, ...], precision: str) -> None:
-    """Check the shape and the type of the state in a checkpoint.
+    """Check the shape on the complete grid and the type of the state in a checkpoint.
 
     Raises:
         OutputError: if the state has another shape or another type.
     """
-    state = checkpoint.state
-    if state.shape != shape or state.dtype != precision:
+    found, dtype = checkpoint.shape, checkpoint.state.dtype
+    if found != shape or dtype != precision:
         raise OutputError(
-            f"the checkpoint contains a state of shape {state.shape} and type {state.dtype}",
+            f"the checkpoint contains a state of shape {found} and type {dtype}",
             f"shape {shape} and type {precision}",
             _HINT,
         )

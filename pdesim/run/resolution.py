@@ -23,6 +23,7 @@ from pdesim.analysis.patterns import pattern_notes
 from pdesim.errors import DivergedError, PdesimError
 from pdesim.formula import Evaluator
 from pdesim.formula import language as lang
+from pdesim.model.state_summary import MANY_CELLS, even_cells
 from pdesim.operators.kernels import kernel_symbols
 from pdesim.operators.position_parts import position_parts
 from pdesim.operators.problem import Problem
@@ -41,8 +42,8 @@ FEWEST_UNITS = 4.0
 #: if the difference between two neighbouring cells exceeds this fraction of a field's range, there
 #: is a front less than three cells wide; the shipped equations on 256 cells reach at most 0.35
 STEEP = 0.4
-#: number of cells and of wave numbers that are examined, and the shortest wavelength in cells
-CELLS, WAVES, SHORTEST = 300, 60, 1 / 32
+#: number of wave numbers that are examined, and the shortest wavelength in cells
+WAVES, SHORTEST = 60, 1 / 32
 #: growth rates below this fraction of the largest are neglected
 SLOW = 0.1
 #: growth is unbounded if halving the wavelength increases it by at least this factor, both at the
@@ -94,7 +95,8 @@ def notes_before(plan: Plan) -> list[str]:
         notes.append(_advice(plan, words, growth.shortest, GOOD_CELLS))
     else:  # about steady states, which the values of the initial state may not contain
         start = plan.settings.time.start
-        notes += [f"note: {text}" for text in pattern_notes(plan.problem, plan.state, start)]
+        patterns = pattern_notes(plan.problem, plan.state_summary, start)
+        notes += [f"note: {text}" for text in patterns]
     return notes
 
 
@@ -117,7 +119,7 @@ def with_cause(error: PdesimError | None, plan: Plan) -> PdesimError | None:
     if not isinstance(error, DivergedError) or plan.resume_from is not None:
         return error
     try:
-        start = build_plan(plan.settings, plan.equation.name)
+        start = build_plan(plan.settings, plan.equation.name, rows=plan.rows)
         if not growing_waves(start).unbounded:
             return error
     except PdesimError:  # such as a file that has been removed since
@@ -242,18 +244,14 @@ def _states(plan: Plan) -> dict[str, Any]:
 
     These are the cells with extreme values, and cells at equal intervals.
     """
-    problem, grid, state = plan.problem, plan.grid, plan.state
-    flat = state.reshape(len(state), -1).astype(float)
-    spread = np.linspace(0, flat.shape[1] - 1, CELLS).astype(int)
-    cells = np.unique([*spread, *(i for f in flat for i in (f.argmin(), f.argmax()))])
-    places = {**grid.namespace(grid.coordinates(), problem.named), **problem.arrays}
-
-    def column(values: Any) -> np.ndarray:
-        return np.broadcast_to(values, grid.shape).reshape(-1)[cells][:, np.newaxis]
-
-    names: dict[str, Any] = {name: column(v) if np.ndim(v) else v for name, v in places.items()}
+    problem, grid, initial = plan.problem, plan.grid, plan.state_summary
+    cells = np.unique([*even_cells(MANY_CELLS, grid.cells), *initial.extremes])
+    places: dict[str, Any] = {**grid.namespace(grid.coordinates_of(cells), problem.named)}
+    places |= {name: values.reshape(-1)[cells] for name, values in problem.arrays.items()}
+    names = {name: v[:, np.newaxis] if np.ndim(v) else v for name, v in places.items()}
     names |= {**problem.parameters, "t": plan.settings.time.start}
-    return names | {f: flat[i][cells][:, np.newaxis] for i, f in enumerate(plan.equation.fields)}
+    values = initial.at(cells).astype(float)
+    return names | dict(zip(plan.equation.fields, values[..., np.newaxis], strict=True))
 
 
 def _symbol(word: str, direction: np.ndarray, wavenumbers: np.ndarray) -> np.ndarray:

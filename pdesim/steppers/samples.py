@@ -9,6 +9,8 @@ which a measure of the eigenvalues is extreme are then analysed for all wave vec
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,8 @@ from pdesim.operators.symbols import matrix_values, operator_names, symbol_names
 
 #: number of cells that are evaluated at once, which limits the memory
 CHUNK = 2**15
+#: number of cells in a band, for states that are not evaluated as a whole
+BAND = 2**18
 #: number of cells selected for each measure and wave vector
 KEPT = 2
 #: number of evenly spaced cells that are always selected
@@ -33,40 +37,86 @@ SPREAD = 24
 SLOW, PER_STEP, CELLS = 0.2, 0.8, 4096
 
 
-def deciding_cells(
-    problem: Problem,
-    jacobian: sympy.Matrix,
-    names: Mapping[str, Any],
-    state: np.ndarray,
-    thorough: bool = True,
-) -> np.ndarray:
-    """Return flat indices of the cells whose Jacobian is extreme in some measure.
+@dataclass
+class DecidingCells:
+    """The cells whose Jacobian is extreme in some measure, found in consecutive bands of rows.
+
+    All bands but the last one must have a multiple of :func:`rows_per_chunk` rows, so that the
+    result does not depend on the bands.
 
     Args:
         jacobian: the Jacobian with the derivatives of constraints, whose entries contain operator
-            symbols and the keys of ``names``.
-        names: values by name: numbers, or arrays that broadcast over the grid.
-        state: shape ``(fields, *grid.shape)``.
+            symbols and names of values.
         thorough: whether cells are ranked by eigenvalues. Otherwise they are ranked by the sum of
             the absolute values of all entries, which takes a tenth of the time.
     """
-    grid, solved = problem.grid, problem.equation.solved
-    selected = {*_extremes_of_fields(state), *_even_spread(grid)}
-    varying = {n for n, value in names.items() if np.size(value) > 1}
-    if not {symbol.name for symbol in jacobian.free_symbols} & varying:
-        return np.array(sorted(selected))
-    probes = _probes(problem, jacobian)
-    measures = _measures if thorough else _sums
-    best: dict[tuple[int, int], list[tuple[float, int]]] = {}
-    with np.errstate(all="ignore"):
-        for start, part in _chunks(grid, names):
-            for number, symbols in enumerate(probes):
-                matrices = matrix_values(jacobian, {**part, **symbols}).reshape(*jacobian.shape, -1)
-                matrices = eliminated(matrices, solved)
-                for measure, values in enumerate(measures(matrices)):
-                    _keep(best.setdefault((number, measure), []), values, start)
-    selected.update(index for largest in best.values() for _, index in largest)
-    return np.array(sorted(selected))
+
+    problem: Problem
+    jacobian: sympy.Matrix
+    thorough: bool = True
+    _best: dict[tuple[int, int], list[tuple[float, int]]] = field(default_factory=dict)
+    #: for each field, the smallest and the largest value and their cells
+    _extremes: list[list[tuple[float, int]]] = field(default_factory=list)
+    _varies: bool | None = None
+
+    def add(self, part: Grid, names: Mapping[str, Any], state: np.ndarray) -> None:
+        """Examine the cells of the next band.
+
+        Args:
+            part: the part of the grid.
+            names: values by name: numbers, or arrays that broadcast over the part.
+            state: the fields, shape ``(fields, *part.shape)``.
+        """
+        before = int(part.indices(part.dimensions - 1)[0]) * (part.cells // part.shape[0])
+        self._add_extremes(state, before)
+        if self._varies is None:
+            varying = {n for n, value in names.items() if np.size(value) > 1}
+            self._varies = bool({s.name for s in self.jacobian.free_symbols} & varying)
+        if not self._varies:
+            return
+        solved, shape = self.problem.equation.solved, self.jacobian.shape
+        measures = _measures if self.thorough else _sums
+        with np.errstate(all="ignore"):
+            for start, chunk in _chunks(part, names):
+                for number, symbols in enumerate(self._probes):
+                    matrices = matrix_values(self.jacobian, {**chunk, **symbols})
+                    matrices = eliminated(matrices.reshape(*shape, -1), solved)
+                    for measure, values in enumerate(measures(matrices)):
+                        _keep(self._best.setdefault((number, measure), []), values, before + start)
+
+    @cached_property
+    def _probes(self) -> list[dict[str, Any]]:
+        return _probes(self.problem, self.jacobian)
+
+    def _add_extremes(self, state: np.ndarray, before: int) -> None:
+        for number, values in enumerate(state.reshape(len(state), -1)):
+            lowest, highest = int(values.argmin()), int(values.argmax())
+            found = [(float(values[i]), before + i) for i in (lowest, highest)]
+            if number == len(self._extremes):
+                self._extremes.append(found)
+                continue
+            known = self._extremes[number]
+            known[0] = found[0] if found[0][0] < known[0][0] else known[0]
+            known[1] = found[1] if found[1][0] > known[1][0] else known[1]
+
+    @property
+    def cells(self) -> np.ndarray:
+        """Flat indices of the selected cells of all bands so far, and of evenly spaced cells."""
+        found = {index for pair in self._extremes for _, index in pair}
+        found.update(index for largest in self._best.values() for _, index in largest)
+        return np.array(sorted({*found, *_even_spread(self.problem.grid)}))
+
+
+def rows_per_chunk(grid: Grid) -> int:
+    """Return the number of rows that are examined at once."""
+    return max(1, CHUNK // (grid.cells // grid.shape[0]))
+
+
+def rows_per_band(grid: Grid) -> int:
+    """Return the number of rows in a band of about ``BAND`` cells, a multiple of a chunk."""
+    chunk, row = rows_per_chunk(grid), grid.cells // grid.shape[0]
+    # a single row would not show which values vary along the axis of the rows
+    return chunk * max(1, BAND // (chunk * row), 2 if chunk == 1 else 1)
 
 
 def reactions_are_slow(problem: Problem, state: np.ndarray, dt: float) -> bool:
@@ -193,8 +243,7 @@ def _chunks(grid: Grid, names: Mapping[str, Any]) -> Iterator[tuple[int, dict[st
 
     A chunk is a range of indices along the first array axis.
     """
-    rows, row = grid.shape[0], grid.cells // grid.shape[0]
-    step = max(1, CHUNK // row)
+    rows, row, step = grid.shape[0], grid.cells // grid.shape[0], rows_per_chunk(grid)
     for first in range(0, rows, step):
         count = min(step, rows - first)
         part = {}
@@ -204,11 +253,6 @@ def _chunks(grid: Grid, names: Mapping[str, Any]) -> Iterator[tuple[int, dict[st
                 value = np.broadcast_to(inside, (count, *grid.shape[1:])).reshape(-1)
             part[name] = value
         yield first * row, part
-
-
-def _extremes_of_fields(state: np.ndarray) -> list[int]:
-    flat = state.reshape(len(state), -1)
-    return [int(index) for field in flat for index in (field.argmin(), field.argmax())]
 
 
 def _even_spread(grid: Grid) -> Sequence[int]:

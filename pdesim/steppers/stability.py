@@ -9,7 +9,7 @@ condition). Steppers therefore do not need to provide a formula for their stabil
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, ClassVar
@@ -18,16 +18,14 @@ import numpy as np
 import sympy
 
 from pdesim.errors import StepperError
-from pdesim.formula import Evaluator
-from pdesim.formula import language as lang
+from pdesim.model.bands import Band
 from pdesim.operators.constraints import eliminated, responses
 from pdesim.operators.kernels import largest_symbols
 from pdesim.operators.problem import Problem
 from pdesim.operators.symbols import matrix_values
-from pdesim.steppers.approximate import applied
 from pdesim.steppers.base import Stepper
+from pdesim.steppers.cells import nodes_of, sample_cells
 from pdesim.steppers.sampled_symbols import sampled_symbols
-from pdesim.steppers.samples import deciding_cells
 
 #: number of samples selected for each measure in :func:`_extremes`
 KEPT = 48
@@ -149,71 +147,34 @@ class Linearised:
 
 def linearise(
     problem: Problem,
-    state: np.ndarray,
+    state: np.ndarray | Iterable[Band],
     time: float | Sequence[float] | np.ndarray,
     thorough: bool = True,
 ) -> Linearised:
     """Linearise the equation at a state and select the samples that may limit the time step.
 
     Args:
-        state: shape ``(fields, *grid.shape)``.
+        state: shape ``(fields, *grid.shape)``; or its consecutive bands of
+            :func:`pdesim.steppers.samples.rows_per_band` rows each, which give the same result
+            unless :func:`pdesim.steppers.cells.needs_complete_state`.
         time: the time, or several times at which time-dependent coefficients are sampled.
-        thorough: see :func:`pdesim.steppers.samples.deciding_cells`; applies to the first time.
+        thorough: see :class:`pdesim.steppers.samples.DecidingCells`; applies to the first time.
     """
     equation = problem.equation
-    # the names contain a space, so that they differ from those of all parameters
-    complete = equation.complete_jacobian
-    found = lang.operators_in(complete) | lang.reductions_in(complete)
-    nodes = {
-        node: sympy.Symbol(f"value {number}", real=True)
-        for number, node in enumerate(sorted(found, key=str))
-    }
+    nodes = nodes_of(equation)
+    bands = [(0, state)] if isinstance(state, np.ndarray) else state
     with np.errstate(all="ignore"):
         times = np.atleast_1d(time)
-        sampled = [
-            _sample(problem, nodes, state, float(t), thorough and t == times[0]) for t in times
-        ]
+        sampled = sample_cells(problem, nodes, bands, times.tolist(), thorough)
         names = {
-            name: np.concatenate([np.broadcast_to(part[name], part[_COUNT]) for part in sampled])
-            if any(np.ndim(part[name]) for part in sampled) or name == "t"
-            else sampled[0][name]
-            for name in sampled[0]
-            if name != _COUNT
+            name: np.concatenate([np.broadcast_to(part[name], count) for part, count in sampled])
+            if any(np.ndim(part[name]) for part, _ in sampled) or name == "t"
+            else sampled[0][0][name]
+            for name in sampled[0][0]
         }
         everywhere = Linearised(problem, {**names, **sampled_symbols(problem)}, nodes)
         selected = _extremes(everywhere)
     return Linearised(problem, everywhere.names, nodes, selected)
-
-
-#: the name under which a sample stores its number of cells
-_COUNT = " cells"
-
-
-def _sample(
-    problem: Problem, nodes: Mapping, state: np.ndarray, time: float, thorough: bool
-) -> dict:
-    """Return the values of all names in the Jacobian at one time.
-
-    Arrays contain only the cells that may limit the time step.
-    """
-    equation, grid = problem.equation, problem.grid
-    everywhere = {
-        **grid.namespace(grid.coordinates(), problem.named),
-        **problem.values,
-        "t": time,
-        **dict(zip(equation.fields, state, strict=True)),
-    }
-    evaluate = Evaluator(everywhere, applied=partial(applied, problem))
-    for node, symbol in nodes.items():
-        everywhere[symbol.name] = np.broadcast_to(evaluate(node), grid.shape)
-    jacobian = equation.complete_jacobian.xreplace(dict(nodes))
-    cells = deciding_cells(problem, jacobian, everywhere, state, thorough)
-
-    def at_cells(values: np.ndarray) -> np.ndarray:
-        return np.broadcast_to(values, grid.shape).reshape(-1)[cells]
-
-    sample = {name: at_cells(v) if np.ndim(v) else v for name, v in everywhere.items()}
-    return {**sample, _COUNT: len(cells)}
 
 
 def stable_step(stepper: Stepper, linearised: Linearised, longest: float) -> float:

@@ -297,14 +297,13 @@ def _evaluator(problem: Problem, expression: sympy.Expr) -> Callable[[np.ndarray
     If the expression depends on position, the function evaluates it at several cells.
     """
     grid = problem.grid
-    cells: np.ndarray | slice = slice(None)
     names: Mapping[str, object] = dict(problem.parameters)
     used = {symbol.name for symbol in expression.free_symbols}
-    coordinates = grid.namespace(grid.coordinates(), used)
+    cells = np.linspace(0, grid.cells - 1, min(CELLS, grid.cells)).astype(int)
+    coordinates = grid.namespace(grid.coordinates_of(cells), used)
     if used & set(coordinates):
-        cells = np.linspace(0, grid.cells - 1, min(CELLS, grid.cells)).astype(int)
         at_cells = {
-            name: np.broadcast_to(value, grid.shape).reshape(-1)[cells][:, None]
+            name: np.broadcast_to(value, cells.shape)[:, None]
             for name, value in coordinates.items()
         }
         names = {**names, **at_cells}

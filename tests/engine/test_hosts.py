@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pdesim.engine.distributed.decomposition import divide
 from pdesim.engine.distributed.hosts import (
     Hosts,
     hosts_of,
@@ -128,6 +129,13 @@ def test_an_unknown_host():
     hosts = Hosts((f"localhost:{free_port()}", "does-not-exist.invalid:1"), 0)
     with pytest.raises(DeviceError, match=r"does-not-exist\.invalid of device.hosts is unknown"):
         wait_for_all(hosts, seconds=0.3)
+
+
+@given(count=st.integers(1, 9), total=st.integers(9, 60))
+def test_the_rows_of_a_process_are_those_of_its_part(count, total):
+    addresses = tuple(f"a:{n + 1}" for n in range(count))
+    parts = divide(total, count, 1, periodic=True)
+    assert [Hosts(addresses, n).rows(total) for n in range(count)] == [part.own for part in parts]
 
 
 @given(size=st.integers(2, 40), ring=st.booleans())

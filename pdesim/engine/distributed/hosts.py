@@ -51,6 +51,13 @@ class Hosts:
         """Whether this process writes the log and joins the files."""
         return self.number == 0
 
+    def rows(self, total: int) -> slice:
+        """Return the rows of this process, of all rows of a grid.
+
+        They are those of :func:`pdesim.engine.distributed.decomposition.divide`.
+        """
+        return slice(*(n * total // self.count for n in (self.number, self.number + 1)))
+
     @property
     def here(self) -> str:
         """The address of this process."""

@@ -335,6 +335,8 @@ def decompose(plan: Plan, count: int, steps: int | None = None) -> tuple[list[Pa
 
 def part_of_plan(plan: Plan, part: Part) -> Plan:
     """Return the plan of one device: the complete problem, with the initial state of its rows."""
+    if plan.rows is not None:  # those of this process
+        return plan
     rows: Any = (..., part.own, *[slice(None)] * (plan.grid.dimensions - 1))
     initial = InitialState(None if plan.initial.values is None else plan.state[rows])
     since = plan.resume_from
