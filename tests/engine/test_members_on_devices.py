@@ -49,7 +49,7 @@ CASES = {
         "equation=heat grid=[12,16] stepper=crank_nicolson time.end=0.1",
         ("equation.D=0.01", "equation.D=0.02", "equation.D=0.05 seed=1", "seed=3"),
     ),
-    "noise": ("equation=kpz grid=32 time.end=0.5", SEEDS),
+    "noise": ("equation=kpz grid=32 time.dt=0.02 time.end=0.5", SEEDS),
     "constraints": ("equation=turbulence grid=16 time.end=0.1", SEEDS),
     "scalars and integrals": (
         "equation=custom grid=[12,10] time.end=0.5 stepper=rk4 "
