@@ -108,8 +108,10 @@ class ObservedLoop:
                 records = tf.tensor_scatter_nd_update(records, [place], row[tf.newaxis])
             trials = tf.cast(active((now, dt, accepted, tried)), tf.int64)
             stop = tf.where(trials > 0, end, now)
+            # a constant 1 would let the compiler change the kernels of the step, and its rounding
+            one = tf.minimum(max_trials, 1)
             _, state, _, progress = self.inner.trace_adaptive(
-                carry, now, stop, dt, tf.ones_like(max_trials), tolerance, scale, parameters
+                carry, now, stop, dt, one, tolerance, scale, parameters
             )
             later, next_dt, good, tries = progress
             return state, records, later, next_dt, accepted + good, tried + tries

@@ -133,7 +133,7 @@ class TimeLoop:
         """The fastest loop that supports the problem, and records observables of every step."""
         if self.records_steps:
             assert self.observed is not None
-            return ObservedLoop(self.context, self._loop_of_single_steps, self.observed)
+            return ObservedLoop(self.context, self.loop_of_single_steps, self.observed)
         if self.layout is None:
             return PlainLoop(self.context)
         if self.context.target.for_gpu:
@@ -159,8 +159,9 @@ class TimeLoop:
             return PlainLoop(self.context)
         return FlatLoop(self.context, self.layout)
 
-    @property
-    def _loop_of_single_steps(self) -> PlainLoop | FlatLoop:
+    @cached_property
+    def loop_of_single_steps(self) -> PlainLoop | FlatLoop:
+        """The loop that takes the steps between records of every step."""
         if self.layout is None or self.context.target.for_gpu:
             return PlainLoop(self.context)
         flat = FlatLoop(self.context, self.layout.with_steps_per_exchange(1))

@@ -73,8 +73,23 @@ class Grid:
     @property
     def spacing(self) -> tuple[float, ...]:
         """The cell sizes along x, y, z."""
-        points = self.points if self.window is None else (*self.points[:-1], self.window[1])
-        return tuple(length / n for length, n in zip(self.extent, points, strict=True))
+        return tuple(length / n for length, n in zip(self.extent, self.whole_points, strict=True))
+
+    @property
+    def whole_points(self) -> tuple[int, ...]:
+        """The number of cells of the complete grid along x, y, z; ``points`` unless a part."""
+        return self.points if self.window is None else (*self.points[:-1], self.window[1])
+
+    @property
+    def row_indices(self) -> np.ndarray | None:
+        """For a part, the indices of its rows in arrays of the complete grid; else None.
+
+        Those beyond the ends of a periodic axis are the rows that they copy.
+        """
+        if self.window is None:
+            return None
+        first, cells = self.window
+        return (first + np.arange(self.points[-1])) % cells
 
     @property
     def cell_volume(self) -> float:

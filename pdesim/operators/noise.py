@@ -2,7 +2,8 @@
 
 Increments are a function of the seed, the field and the time at which a step begins
 (:mod:`pdesim.operators.random_numbers`). They depend neither on the division of a run into calls
-nor on the other members of a batch.
+nor on the other members of a batch. A part of a grid has the increments of its cells in the
+complete grid, so that they do not depend on the number of devices either.
 
 With ``time.noise_step`` T, increments of T are drawn, and those of shorter steps ``T/2**n`` follow
 from them by the Brownian bridge: over a half of an interval of length h, the increment is half of
@@ -89,7 +90,7 @@ class NoiseSystem:
 
     def _increment(self, term: NoiseTerm, stream: int, time: tf.Tensor, dt: tf.Tensor) -> tf.Tensor:
         """Return the increments of one component of a term, in all cells."""
-        path = self._path(stream, self._drawn_shape(term), time, dt)
+        path = self._path(stream, self._drawn_shape(term), self._drawn_rows(term), time, dt)
         return self._filtered(term, path) / tf.sqrt(self._volumes(term))
 
     def _stored(self, draw: Callable[[], tf.Tensor], dt: tf.Tensor) -> tf.Tensor:
@@ -234,7 +235,7 @@ class NoiseSystem:
         return tf.broadcast_to(value, self._scalar_shape)
 
     def _drawn_shape(self, term: NoiseTerm) -> tuple[int, ...]:
-        """Return the shape of the numbers drawn for one component of a term.
+        """Return the shape of the numbers of one component of a term, on the complete grid.
 
         Coloured noise is filtered by Fourier series. Axes that are not periodic are doubled, so
         that the noise at one end does not depend on that at the other.
@@ -246,8 +247,16 @@ class NoiseSystem:
             term.length is not None and not boundary.is_periodic(axis)
             for axis in range(grid.dimensions)
         ]
-        points = zip(grid.points, double, strict=True)
+        points = zip(grid.whole_points, double, strict=True)
         return tuple(2 * n if twice else n for n, twice in points)[::-1]
+
+    def _drawn_rows(self, term: NoiseTerm) -> np.ndarray | None:
+        """Return the rows of :meth:`_drawn_shape` that are drawn; None for all.
+
+        The Fourier series of coloured noise need those of the complete grid.
+        """
+        is_white = term.length is None and term.field not in self.system.problem.equation.scalars
+        return self.system.problem.grid.row_indices if is_white else None
 
     def _filtered(self, term: NoiseTerm, white: tf.Tensor) -> tf.Tensor:
         """Return the noise with the correlation length of a term, in the cells of the grid."""
@@ -260,16 +269,27 @@ class NoiseSystem:
             waves = _waves(shape[-1 - axis], grid.spacing[axis], half=axis == 0)
             squares = tf.constant(grid.broadcast(axis, waves**2), self.system.dtype)
             modes *= tf.cast(tf.exp(-0.25 * squares * length**2), modes.dtype)
-        inside = tuple(slice(0, n) for n in grid.shape)
-        return irfft(modes, shape)[(..., *inside)]
+        inside = tuple(slice(0, n) for n in grid.whole_points[::-1])
+        whole = irfft(modes, shape)[(..., *inside)]
+        return (
+            whole
+            if grid.row_indices is None
+            else tf.gather(whole, grid.row_indices, axis=-grid.dimensions)
+        )
 
     def _path(
-        self, stream: int, shape: tuple[int, ...], time: tf.Tensor, dt: tf.Tensor
+        self,
+        stream: int,
+        shape: tuple[int, ...],
+        rows: np.ndarray | None,
+        time: tf.Tensor,
+        dt: tf.Tensor,
     ) -> tf.Tensor:
         """Return the increments of independent Wiener processes over a step from ``time``.
 
         Args:
             stream: the number of the array of processes.
+            shape, rows: the shape of this array, and the rows to return (None for all).
         """
         parameters, dtype = self.system.parameters, self.system.dtype
         first = time / parameters[STEP]
@@ -277,7 +297,7 @@ class NoiseSystem:
         def drawn(place: tf.Tensor) -> tf.Tensor:
             number = tf.cast(tf.round(place * RESOLUTION), tf.int64)
             key = derived(derived(self._seed, number), tf.constant(stream, tf.int64))
-            return normals(key, shape, dtype)
+            return normals(key, shape, dtype, rows)
 
         if LEVELS not in parameters:
             return tf.cast(tf.sqrt(dt), dtype) * drawn(first)

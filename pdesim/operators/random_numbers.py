@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
@@ -52,7 +53,9 @@ def derived(key: Key, number: tf.Tensor) -> Key:
     return Key(*threefry(key, low, high))
 
 
-def normals(key: Key, shape: tuple[int, ...], dtype: tf.DType) -> tf.Tensor:
+def normals(
+    key: Key, shape: tuple[int, ...], dtype: tf.DType, rows: np.ndarray | None = None
+) -> tf.Tensor:
     """Return independent standard normal numbers.
 
     They are ``sqrt(2) * erfinv(s)``, where s is uniform on 2**24 values in (-1, 1). Their largest
@@ -61,14 +64,39 @@ def normals(key: Key, shape: tuple[int, ...], dtype: tf.DType) -> tf.Tensor:
     Args:
         key: its words have a leading axis of members and axes of size 1, or no axis.
         shape: the shape of the numbers of one member; each word serves two rows of its first axis.
+        rows: indices of rows of the first axis; the result consists of these rows of the numbers
+            of ``shape``, and the others are not computed. None: all rows.
     """
-    rows = -(-shape[0] // 2)
-    drawn = (rows, *shape[1:])
-    cells = tf.cast(tf.reshape(tf.range(math.prod(drawn)), drawn), tf.uint32)
-    words = threefry(key, cells, tf.zeros_like(cells))
-    axis = -len(shape)
-    both = tf.concat([_normal(word, dtype) for word in words], axis)
-    return both[(..., slice(shape[0]), *[slice(None)] * (len(shape) - 1))]
+    half = -(-shape[0] // 2)
+    if rows is None:
+        words = _words(key, np.arange(half), shape[1:])
+        both = tf.concat([_normal(word, dtype) for word in words], -len(shape))
+        return both[(..., slice(shape[0]), *[slice(None)] * (len(shape) - 1))]
+    pieces = [
+        _normal(_words(key, run % half, shape[1:])[int(run[0] >= half)], dtype)
+        for run in _runs(rows, half)
+    ]
+    return tf.concat(pieces, -len(shape))
+
+
+def _words(key: Key, rows: np.ndarray, row_shape: tuple[int, ...]) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return both words of the counters of consecutive rows."""
+    shape = (len(rows), *row_shape)
+    first = int(rows[0]) * math.prod(row_shape)
+    cells = tf.cast(tf.reshape(tf.range(first, first + math.prod(shape)), shape), tf.uint32)
+    return threefry(key, cells, tf.zeros_like(cells))
+
+
+def _runs(rows: np.ndarray, half: int) -> list[np.ndarray]:
+    """Divide rows into runs of consecutive rows of one word each; the second begins at ``half``.
+
+    There are at least two runs, since the numbers of all rows are joined of two arrays, too. If
+    they were one array, the compiler would combine the factor of :func:`_normal` with other
+    factors, and the numbers would be rounded differently.
+    """
+    breaks = (np.diff(rows) != 1) | ((rows[1:] >= half) != (rows[:-1] >= half))
+    places = np.flatnonzero(breaks) + 1
+    return np.split(rows, places if len(places) else [len(rows) // 2])
 
 
 def _normal(word: tf.Tensor, dtype: tf.DType) -> tf.Tensor:

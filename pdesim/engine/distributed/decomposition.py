@@ -77,19 +77,22 @@ def rows_per_step(problem: Problem, depth: int) -> int:
 
 
 def reach(problem: Problem) -> int:
-    """Return the largest distance of cells whose values a right-hand side reads.
+    """Return the largest distance of cells whose values a right-hand side or its noise reads.
 
-    The distances of nested operators add up.
+    The distances of nested operators add up. The noise of a flux reads the amplitudes and the
+    increments of the neighbouring cells as well.
     """
     scheme, dimensions = problem.discretisation, problem.grid.dimensions
-    formulas = problem.equation.all_formulas
-    operators = {node for formula in formulas for node in lang.operators_in(formula)}
+    formulas, noise = problem.equation.all_formulas, problem.equation.noise
+    every = (*formulas, *noise.amplitudes)
+    operators = {node for formula in every for node in lang.operators_in(formula)}
 
     def of(node: sympy.Basic) -> int:
         inner = max(map(of, node.args), default=0)
         return inner + (scheme.reach(lang.word_of(node), dimensions) if node in operators else 0)
 
-    return max([problem.halo, *map(of, formulas)])
+    of_noise = [of(term.amplitude) + term.is_flux for term in noise.terms]
+    return max([problem.halo, *map(of, formulas), *of_noise])
 
 
 def part_of(problem: Problem, part: Part) -> Problem:

@@ -11,7 +11,7 @@ from pdesim.engine.distributed.hosts import number_of_parts
 from pdesim.errors import DeviceError
 from pdesim.plan import Plan
 
-FAMILIES = ("explicit", "adaptive", "stabilized", "symplectic")
+FAMILIES = ("explicit", "adaptive", "stabilized", "symplectic", "stochastic")
 
 
 def devices_for(plan: Plan, members: int) -> int:
@@ -71,7 +71,6 @@ def _reason(plan: Plan) -> tuple[str, str] | None:
     if equation.constraints:
         return "constraints (solve) need the complete grid", "an equation without solve"
     for has, what in (
-        (equation.noise, "noise"),
         (equation.scalars, "scalars beside fields"),
         (equation.reductions or problem.boundary.reductions, "means and integrals in formulas"),
         (problem.kernels, "convolutions"),
@@ -82,18 +81,13 @@ def _reason(plan: Plan) -> tuple[str, str] | None:
     family = plan.stepper.method.family
     if family not in FAMILIES or plan.stepper.uses_modes:
         name = plan.stepper.method.name
-        return (
-            f"stepper={name} needs the complete grid",
-            "explicit, adaptive, stabilized and symplectic steppers such as rk4, dormand_prince, "
-            "rkl2 or verlet",
-        )
+        return f"stepper={name} needs the complete grid", _steppers(bool(equation.noise))
     last = problem.grid.dimensions - 1
     if problem.boundary.is_joined(last) and not problem.boundary.is_periodic(last):
         name = problem.grid.names[last]
         return f"its sides along {name} are antiperiodic", f"other conditions along {name}"
-    if plan.observables is not None and plan.observables.every is None:
-        return "observables of every step need the complete grid", "observe_every=TIME"
-    if not plan.cost.is_local or plan.cost.depth == 0:
+    # the noise of a step is not local in the sense of its cost, but each device computes its own
+    if not (plan.cost.is_local or equation.noise) or plan.cost.depth == 0:
         return "its steps do not consist of right-hand sides", "an explicit stepper"
     least = rows_per_step(problem, plan.cost.depth)
     least += 0 if plan.stepper.carries_state else reach(problem)
@@ -105,3 +99,13 @@ def _reason(plan: Plan) -> tuple[str, str] | None:
             f"at most {rows // least} devices, or a finer grid",
         )
     return None
+
+
+def _steppers(has_noise: bool) -> str:
+    """Return the steppers that are allowed, for a message."""
+    if has_noise:
+        return "euler_maruyama, milstein or stochastic_heun"
+    return (
+        "explicit, adaptive, stabilized and symplectic steppers such as rk4, dormand_prince, "
+        "rkl2 or verlet"
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
@@ -41,8 +41,10 @@ class DistributedLoop:
     communicator: Communicator
     _arrays: dict[str, tuple[Any, tf.Tensor]] = field(default_factory=dict, compare=False)
 
-    #: observables are recorded between blocks of steps only
-    records_steps = False
+    @property
+    def records_steps(self) -> bool:
+        """Whether observables of every step are recorded."""
+        return self.outer.records_steps
 
     @property
     def cells(self) -> int:
@@ -59,7 +61,12 @@ class DistributedLoop:
 
     @property
     def steps_at_once(self) -> int:
-        return max(self.steps, self.inner.steps_at_once)
+        return 1 if self.records_steps else max(self.steps, self.inner.steps_at_once)
+
+    @property
+    def _step_loop(self) -> Any:
+        """The loop over steps of the device's rows: the form in which one device takes them."""
+        return self.inner.loop_of_single_steps if self.records_steps else self.inner
 
     @property
     def coefficients(self) -> Any:
@@ -115,28 +122,44 @@ class DistributedLoop:
         return self._cropped(self.inner.init(extended, time, dt, given, coefficients))
 
     def advance(self, carry, start, dt, first, last, parameters, coefficients):
-        """See :attr:`pdesim.engine.time_loop.Loop.advance`."""
+        """See :attr:`pdesim.engine.time_loop.Loop.advance`.
+
+        If observables of every step are recorded, the last result contains the records, as that of
+        :class:`pdesim.engine.observed_loop.ObservedLoop`.
+        """
         last = np.asarray(last)
         begin, end = int(first), int(last.max())
-        given, state = self._with_arrays(parameters), carry
+        given, state, rows = self._with_arrays(parameters), carry, []
+
+        def taken(carry, begin, until):
+            upto = tf.constant(np.minimum(last, until), tf.int64)
+            first = tf.constant(begin, tf.int64)
+            carried, state, _ = self._step_loop.advance(
+                self._extended(carry), start, dt, first, upto, given, coefficients
+            )
+            state = self._cropped(state)
+            return (state if carried is None else self._cropped(carried)), state
+
+        if self.records_steps and not self.context.stepper.carries_state:
+            state = taken(carry, begin, begin)[1]  # no step: the state of the carried data
         while begin < end:
             until = min(begin + self.steps, end)
-            upto = tf.constant(np.minimum(last, until), tf.int64)
-            carried, state, _ = self.inner.advance(
-                self._extended(carry), start, dt, tf.constant(begin, tf.int64), upto, given,
-                coefficients,
-            )  # fmt: skip
-            state = self._cropped(state)
-            carry = state if carried is None else self._cropped(carried)
+            if self.records_steps:
+                place = tf.constant(np.minimum(last, begin), tf.int64)
+                rows.append(self._record(parameters, state, self._time(start, place, dt)))
+            carry, state = taken(carry, begin, until)
             begin = until
-        return (None if carry is state else carry), state, self._finite(state)
+        records = [tf.constant(np.stack(rows))] if rows else []
+        return (None if carry is state else carry), state, self._finite(state), *records
 
     def advance_adaptive(self, carry, time, end, dt, max_trials, tolerance, scale, parameters):
-        """See :attr:`pdesim.engine.time_loop.Loop.advance_adaptive`."""
+        """See :attr:`pdesim.engine.time_loop.Loop.advance_adaptive`, and :meth:`advance`."""
         given, order = self._with_arrays(parameters), self.context.stepper.error_order
         zero = tf.zeros_like(time, tf.int64)
-        progress = (time, dt, zero, zero)
+        progress, rows = (time, dt, zero, zero), []
         while (now := error_control.active(progress, max_trials, end, time)).numpy().any():
+            if self.records_steps:
+                rows.append((progress[2].numpy(), self._record(parameters, carry, progress[0])))
             taken = error_control.next_step(progress, end)
             extended = self._extended(carry)
             new, sums = self._trial(extended, progress[0], taken, tolerance, scale, given)
@@ -145,12 +168,29 @@ class DistributedLoop:
             size = error_control.error_size(tf.constant(total), self.cells)
             good, progress = error_control.judge_step(size, now, progress, end, order)
             carry = self.inner.select_members(good.numpy(), new, carry)
-        return None, carry, self._finite(carry), progress
+        records = [tf.constant(_in_places(rows))] if rows else []
+        return None, carry, self._finite(carry), progress, *records
+
+    @cached_property
+    def _time(self) -> Any:
+        """``time(start, index, dt)``: the start of a step, rounded as in a program of steps."""
+
+        def trace(start: tf.Tensor, index: tf.Tensor, dt: tf.Tensor) -> tf.Tensor:
+            return start + tf.cast(index, tf.float64) * dt
+
+        return self.context.compiled(trace)
+
+    def _record(self, parameters: Any, state: tf.Tensor, time: tf.Tensor) -> np.ndarray:
+        """Return the time and the observables of a state, ``(..., 1 + values)``."""
+        assert self.observed is not None
+        values = self.observed.program(parameters, state, time)
+        return np.concatenate([time.numpy()[..., np.newaxis], values], axis=-1)
 
     @cached_property
     def _trial(self) -> Any:
         """See :meth:`pdesim.engine.plain_loop.PlainLoop.trial`; the sums are those of own rows."""
-        return self.inner.loop_of_trials.trial(self.part.interior)
+        trials = self._step_loop if self.records_steps else self.inner.loop_of_trials
+        return trials.trial(self.part.interior)
 
     @property
     def observed(self) -> GatheredProgram | None:
@@ -258,6 +298,22 @@ class DistributedLoop:
                 known = self._arrays[name] = (parameters[name], rows)
             result[name] = known[1]
         return result
+
+
+def _in_places(rows: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Return the records of adaptive steps, in the order of accepted steps.
+
+    Args:
+        rows: for each trial, the number of accepted steps before (of each member), and the record
+            of the state before, ``(..., 1 + values)``. That of a rejected step is replaced.
+    """
+    result = np.zeros((len(rows), *rows[0][1].shape))
+    for accepted, values in rows:
+        if accepted.ndim:
+            result[accepted, np.arange(len(accepted))] = values
+        else:
+            result[accepted] = values
+    return result
 
 
 @dataclass(frozen=True)

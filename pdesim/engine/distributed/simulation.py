@@ -327,7 +327,8 @@ def decompose(plan: Plan, count: int, steps: int | None = None) -> tuple[list[Pa
     if steps is None:
         most = min(GHOST_ROWS, int(least * MOST_GHOSTS)) - extra
         steps = max(1, most // each)
-    if plan.step.adaptive:
+    every_step = plan.observables is not None and plan.observables.every is None
+    if plan.step.adaptive or every_step:
         steps = 1
     periodic = problem.boundary.is_periodic(problem.grid.dimensions - 1)
     return divide(rows, count, steps * each + extra, periodic), steps

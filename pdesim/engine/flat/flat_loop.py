@@ -208,7 +208,7 @@ class FlatLoop:
         context, layout = self.context, self.layout.with_steps_per_exchange(1)
         fixed = None if arrays is None else self.position.rows(arrays, 0, layout.rows, layout)
         # the sign of the number of steps is unknown to the compiler
-        inputs = tf.cast(dt > 0, tf.int64), parameters, Place(), self.position
+        inputs = tf.cast(tf.reduce_any(dt > 0), tf.int64), parameters, Place(), self.position
         rhs = flat_rhs(context, layout, *inputs, fixed)
         new, squares = self._attempt(rhs, layout.pad(carry), time, dt, tolerance, scale)
         new, sums = _with_sums(new, squares, layout.interior_mask(rows))
