@@ -7,6 +7,7 @@ At the end, the first process joins the parts into the files of an ordinary run
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from dataclasses import replace
@@ -80,7 +81,8 @@ def _execute(job: Job, hosts: Hosts, console: Console, options: Options) -> Outc
         agreement.wait()  # all processes have closed their files
         if hosts.is_first:
             _finish(job, outcome, console)
-        agreement.wait()
+        with contextlib.suppress(LostHostError):  # a process that has finished may end earlier
+            agreement.wait()
     return outcome
 
 
