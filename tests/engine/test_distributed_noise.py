@@ -17,21 +17,26 @@ GROWTH = (
     "equation=custom equation.fields=[h] initial.h=0 time.dt=0.025 "
     "equation.rhs.h=\"'laplacian(h) + dot(gradient(h), gradient(h))'\" equation.noise.h=1"
 )
+#: two fields, of which one has noise that depends on it
+PAIR = (
+    "equation=custom equation.fields=[u,v] domain.extent=10 initial.u=1 initial.v=0 time.dt=0.025 "
+    "time.end=1 equation.rhs.u=\"'laplacian(u)'\" equation.rhs.v=\"'laplacian(v)'\" "
+    "\"equation.noise={u: '0.2*u'}\""
+)
 #: settings, and the number of devices
 CASES = {
     "white noise, odd rows": (
         f"{GROWTH} grid=[20,37] domain.extent=10 stepper=euler_maruyama time.end=1", 3
     ),
-    "amplitudes that depend on fields": (
-        "equation=stochastic_gray_scott grid=[24,40] stepper=milstein time.dt=1 time.end=30", 2
-    ),
+    "amplitudes that depend on fields": (f"{PAIR} grid=[24,40] stepper=milstein", 2),
     "two right-hand sides in a step": (
-        "equation=stochastic_gray_scott grid=[24,41] stepper=stochastic_heun time.dt=1 "
-        "equation.interpretation=stratonovich time.end=30", 3
+        f"{PAIR} grid=[24,41] stepper=stochastic_heun equation.interpretation=stratonovich", 3
     ),
     "another interpretation": (
-        "equation=stochastic_gray_scott grid=[24,40] stepper=euler_maruyama time.dt=1 "
-        "equation.interpretation=stratonovich time.end=30", 2
+        f"{PAIR} grid=[24,40] stepper=euler_maruyama equation.interpretation=stratonovich", 2
+    ),
+    "two fields, correlated noise": (
+        "equation=stochastic_gray_scott grid=[24,40] stepper=milstein time.dt=1 time.end=30", 2
     ),
     "conserved noise": (
         "equation=cahn_hilliard_cook operators=stencil grid=[16,48] stepper=euler_maruyama "
@@ -94,7 +99,7 @@ def test_frames_do_not_depend_on_the_number_of_ghost_rows(steps):
 
 
 def test_members_of_a_batch_have_the_noise_of_their_seeds():
-    words = "equation=stochastic_gray_scott grid=[24,40] stepper=milstein time.dt=1 time.end=20"
+    words = f"{PAIR} grid=[24,40] stepper=milstein"
     plans = [[plan_of(words, f"seed={seed}") for seed in (3, 4)] for _ in range(2)]
     one = result_of(Simulation(plans[0], CPU))[0]
     several = result_of(DistributedSimulation(plans[1], [CPU] * 2))[0]

@@ -223,7 +223,7 @@ PROBLEMS = {
         "initial.u='spots(4, 0.2) + random_normal(0.1) + exp(-r)'",
     ),
 }  # fmt: skip
-COMPLETE = {"means", "solved fields", "scalars"}
+COMPLETE = {"means", "solved fields"}
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
