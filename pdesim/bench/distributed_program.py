@@ -45,8 +45,8 @@ class TimedCommunicator:
     def exchange(self, first: tf.Tensor, last: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return self._timed(lambda: self.inner.exchange(first, last))
 
-    def gather(self, values: np.ndarray) -> list[np.ndarray]:
-        return self._timed(lambda: self.inner.gather(values))
+    def gather(self, values: np.ndarray, equal: bool = False) -> list[np.ndarray]:
+        return self._timed(lambda: self.inner.gather(values, equal))
 
     def _timed(self, operation: Callable[[], T]) -> T:
         began = time.perf_counter()
