@@ -7,12 +7,19 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 from processes import start
 
 from pdesim.plan import Plan, build_plan
 from pdesim.sweeps.compose import Composer
+
+# how long an example takes depends on the load of the machine, which proves nothing
+hypothesis.settings.register_profile(
+    "any load", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any load")
 
 
 @dataclass(frozen=True)
