@@ -291,6 +291,7 @@ def _sweep(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> i
 
     from pdesim.config.compose import compose_settings, is_given
     from pdesim.files import check_sweep_folder, new_folder
+    from pdesim.run.on_hosts import no_hosts_error
     from pdesim.sweeps.compose import Composer
     from pdesim.sweeps.notes import repeated_members, settings_without_effect
     from pdesim.sweeps.overrides import first_values, members
@@ -302,6 +303,8 @@ def _sweep(overrides: Sequence[str], config_dir: str | None, trusted: bool) -> i
             hint="label=NAME sets the name of a run in pictures; sweep.csv lists all values",
         )
     composed = compose_settings(first_values(overrides), config_dir).check_trust(trusted)
+    if composed.settings.device.hosts is not None:
+        raise no_hosts_error()
     jobs, compose = members(overrides, config_dir), Composer(config_dir, trusted)
     if composed.settings.sweep.name == "grid":
         check_sweep(jobs, compose)

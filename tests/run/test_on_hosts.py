@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import pdesim
+from pdesim.cli.main import main
 from pdesim.config.compose import compose_settings
 from pdesim.engine.distributed.eligibility import check_distributed
 from pdesim.engine.distributed.hosts import Hosts
@@ -187,6 +188,14 @@ def test_runs_from_python_have_no_hosts(tmp_path):
         pdesim.simulate(
             "heat", grid=16, device={"hosts": ["a:1", "b:1"], "host": 0}, folder=tmp_path / "run"
         )
+
+
+def test_sweeps_have_no_hosts(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["equation=heat", "grid=16", "equation.D=1,2", "device.hosts=['a:1','b:1']"]
+    assert main(["-m", *words, "device.host=0"]) == 2
+    assert "device.hosts does not apply to sweeps" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_methods_that_need_the_complete_grid_are_refused():
