@@ -12,7 +12,7 @@ import numpy as np
 
 from pdesim.files.hdf5 import array_dataset
 
-#: size of a block in bytes
+#: size of a block in bytes, unless a single row is larger
 BLOCK = 2**24
 
 

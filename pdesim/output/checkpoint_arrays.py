@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import h5py
 import numpy as np
 
-#: largest size of a block in bytes, unless a single row is larger
-BLOCK_BYTES = 2**24
+from pdesim.files import blocks
+
 #: the place of a block in an array, as an index
 Place = tuple[Any, ...]
 
@@ -52,7 +52,7 @@ class ArrayInBlocks:
         """Yield the place and the values of each block, in the order of the array's elements."""
         outer, inner = self.shape[: self.axis], self.shape[self.axis + 1 :]
         row_bytes = math.prod(inner) * self.dtype.itemsize
-        many = max(1, BLOCK_BYTES // max(1, row_bytes))
+        many = max(1, blocks.BLOCK // max(1, row_bytes))
         for index in np.ndindex(*outer):
             before = tuple(map(int, index))
             first = 0

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from pdesim.engine.device import Placement
 from pdesim.engine.memory import enough_memory
-from pdesim.errors import InterruptedRun, LostHostError, PdesimError, printable
+from pdesim.errors import InterruptedRun, LostHostError, OutputError, PdesimError, printable
 from pdesim.files import make_folder
 from pdesim.output import RunFolder, Worker, frames_waiting
 from pdesim.output.lock import hold
@@ -198,7 +198,11 @@ class Batch:
         finally:
             for index, run in enumerate(self.runs):
                 run.error = with_cause(simulation.failures.get(index, run.error), run.job.plan)
-                if "stopped" not in run.status and not isinstance(run.error, LostHostError):
+                # an error of this process alone, in which the others do not take part
+                alone = self.agreement.divided and isinstance(
+                    run.error, LostHostError | OutputError
+                )
+                if "stopped" not in run.status and not alone:
                     run.count_steps(simulation, index)
                 if not detailed:
                     run.status["members_of_batch"] = len(self.runs)

@@ -73,16 +73,22 @@ def _execute(job: Job, hosts: Hosts, console: Console, options: Options) -> Outc
     with stop_requests(job.plan.settings.time.wall_limit) as requests:
         batch = Batch(placement, console, options, requests, None, began, agreement)
         (outcome,) = batch.execute([job])
-    if isinstance(outcome.error, LostHostError):
-        folder = job.folder if hosts.is_first else job.folder.parent.parent
-        hint = f"pdesim resume {folder}   continues the run from its last checkpoint"
-        outcome = outcome_of(job, LostHostError(outcome.error.problem, hint=hint))
-    else:
+    error = outcome.error
+    folder = job.folder if hosts.is_first else job.folder.parent.parent
+    if isinstance(error, OutputError):  # the others end when the connection to this process is lost
+        hint = error.hint.replace(str(job.files.path), str(folder))
+        return outcome_of(job, OutputError(error.problem, error.expected, hint))
+    try:
+        if isinstance(error, LostHostError):
+            raise error
         agreement.wait()  # all processes have closed their files
-        if hosts.is_first:
-            _finish(job, outcome, console)
-        with contextlib.suppress(LostHostError):  # a process that has finished may end earlier
-            agreement.wait()
+    except LostHostError as lost:
+        hint = f"pdesim resume {folder}   continues the run from its last checkpoint"
+        return outcome_of(job, LostHostError(lost.problem, hint=hint))
+    if hosts.is_first:
+        _finish(job, outcome, console)
+    with contextlib.suppress(LostHostError):  # a process that has finished may end earlier
+        agreement.wait()
     return outcome
 
 

@@ -13,8 +13,9 @@ from conftest import make_plan
 
 from pdesim.cli.main import main
 from pdesim.engine.device import Placement
+from pdesim.engine.distributed.decomposition import divided
 from pdesim.engine.distributed.eligibility import check_distributed, devices_for
-from pdesim.engine.distributed.members import MembersSimulation, divided
+from pdesim.engine.distributed.members import MembersSimulation
 from pdesim.engine.distributed.simulation import DistributedSimulation, build_simulation
 from pdesim.engine.simulation import Simulation
 from pdesim.errors import DeviceError, DivergedError, InterruptedRun

@@ -130,7 +130,7 @@ def test_no_more_than_a_chunk_is_read_at_once(tmp_path, monkeypatch):
 
 
 def test_blocks_of_checkpoints_are_small(tmp_path, monkeypatch):
-    monkeypatch.setattr("pdesim.output.checkpoint_arrays.BLOCK_BYTES", 100)
+    monkeypatch.setattr("pdesim.files.blocks.BLOCK", 100)
     original = compute(tmp_path / "one", CASES["several fields and carried arrays"][0])
     run = moved(original, tmp_path / "run")
     cut(original, run, 3)

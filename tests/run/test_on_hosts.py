@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -144,6 +145,28 @@ def test_a_stopped_process_stops_the_others(tmp_path):
     assert "because process 1 was stopped" in text and "stopped by SIGINT" in other
     assert RunFolder(folder).read_status()["state"] == "interrupted"
     assert (folder / "checkpoint.h5").exists() and not (folder / "parts").exists()
+
+
+def test_a_process_that_cannot_write_ends_the_others(tmp_path):
+    """The files of the second process may have 100 kB only."""
+    folder = tmp_path / "run"
+    words = ("equation=gray_scott", "grid=128", "stepper=euler", "output.compression=none",
+             "time.end=5000", "output.every=20", "animation=none")  # fmt: skip
+    started = Processes(2, *words, f"hydra.run.dir={folder}")
+    resource.prlimit(started.all[1].pid, resource.RLIMIT_FSIZE, (100_000, 100_000))
+    (first, text), (second, other) = started.results()
+    assert (first, second) == (69, 2), text + other
+    assert "was lost" in text and f"pdesim resume {folder}" in text
+    assert "cannot be written" in other and f"pdesim resume {folder};" in other
+
+
+def test_fields_that_become_infinite_end_all_processes(tmp_path):
+    words = ("equation=heat", "grid=32", "stepper=euler", "time.dt=1e-4", "time.end=1",
+             "equation.rhs.u='laplacian(u) + 1000*u**3'", "animation=none")  # fmt: skip
+    started = Processes(2, *words, f"hydra.run.dir={tmp_path / 'run'}")
+    for code, text in started.results():
+        assert code == 3 and "u became NaN or infinite" in text
+    assert (tmp_path / "run/snapshots.h5").exists() and not (tmp_path / "run/parts").exists()
 
 
 def test_a_folder_with_a_run_is_not_overwritten(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import sympy
@@ -48,6 +49,12 @@ class Part:
         return (np.arange(rows) + self.first - self.before) % self.total
 
 
+def divided(total: int, count: int) -> list[range]:
+    """Divide indices into ranges whose lengths differ by at most one."""
+    bounds = [number * total // count for number in range(count + 1)]
+    return [range(*pair) for pair in pairwise(bounds)]
+
+
 def divide(rows: int, count: int, ghosts: int, periodic: bool) -> list[Part]:
     """Divide rows into parts whose sizes differ by at most one row.
 
@@ -57,13 +64,11 @@ def divide(rows: int, count: int, ghosts: int, periodic: bool) -> list[Part]:
         ghosts: the number of ghost rows on each side.
         periodic: whether the first part is a neighbour of the last one.
     """
-    starts = [number * rows // count for number in range(count + 1)]
     parts = []
-    for number in range(count):
+    for number, own in enumerate(divided(rows, count)):
         below = ghosts if periodic or number > 0 else 0
         above = ghosts if periodic or number < count - 1 else 0
-        first, end = starts[number], starts[number + 1]
-        parts.append(Part(first, end - first, below, above, rows))
+        parts.append(Part(own.start, len(own), below, above, rows))
     return parts
 
 

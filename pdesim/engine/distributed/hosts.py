@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from pdesim.engine.distributed.decomposition import divided
 from pdesim.errors import DeviceError, LostHostError
 from pdesim.settings import Device
 
@@ -52,11 +53,9 @@ class Hosts:
         return self.number == 0
 
     def rows(self, total: int) -> slice:
-        """Return the rows of this process, of all rows of a grid.
-
-        They are those of :func:`pdesim.engine.distributed.decomposition.divide`.
-        """
-        return slice(*(n * total // self.count for n in (self.number, self.number + 1)))
+        """Return the rows of this process, of all rows of a grid."""
+        own = divided(total, self.count)[self.number]
+        return slice(own.start, own.stop)
 
     @property
     def here(self) -> str:

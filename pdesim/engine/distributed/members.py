@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from queue import SimpleQueue
 from typing import TypeVar
 
@@ -20,6 +19,7 @@ import numpy as np
 from pdesim.engine.blocks import Frame, Progress, Report
 from pdesim.engine.compile_cache import get_or_compile, program_members, use_xla
 from pdesim.engine.device import Placement
+from pdesim.engine.distributed.decomposition import divided
 from pdesim.engine.distributed.stages import Share, Stages, next_stage
 from pdesim.engine.flat.tuning import TUNING, Tuning
 from pdesim.engine.observation import Record, ignore
@@ -233,9 +233,3 @@ class _OfMembers(MutableMapping[int, T]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
-
-
-def divided(members: int, count: int) -> list[range]:
-    """Return the numbers of the members of each device; their sizes differ by at most one."""
-    bounds = [number * members // count for number in range(count + 1)]
-    return [range(*pair) for pair in pairwise(bounds)]
