@@ -15,6 +15,18 @@ from processes import start
 from pdesim.plan import Plan, build_plan
 from pdesim.sweeps.compose import Composer
 
+# what a shell says of its terminal would change the width and the colours of printed tables
+for name in (
+    "COLUMNS",
+    "LINES",
+    "FORCE_COLOR",
+    "NO_COLOR",
+    "CLICOLOR",
+    "CLICOLOR_FORCE",
+    "TTY_COMPATIBLE",
+):
+    os.environ.pop(name, None)
+
 # how long an example takes depends on the load of the machine, which proves nothing
 hypothesis.settings.register_profile(
     "any load", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
