@@ -16,6 +16,7 @@ from pdesim.bench.program import Program, field_scales
 from pdesim.bench.scaling import Link, Load, fit_link
 from pdesim.engine.device import Placement
 from pdesim.engine.distributed.communicator import Communicator, Peers, ThreadCommunicator
+from pdesim.engine.distributed.forms import RowsInSlabs
 from pdesim.engine.distributed.simulation import DistributedSimulation
 from pdesim.engine.flat.tuning import TUNING
 from pdesim.engine.simulation import Simulation
@@ -79,7 +80,7 @@ class DistributedProgram:
         def program(simulation) -> Program:
             loop = simulation.loop
             clock = clocks[loop.communicator.rank] = TimedCommunicator(loop.communicator)
-            timed = replace(loop, communicator=clock)
+            timed = loop.with_communicator(clock)
             return Program(simulation.plan, simulation.placement, timed, scales)
 
         self._programs = self._simulation.on_all(program, self._simulation.simulations)
@@ -89,9 +90,9 @@ class DistributedProgram:
     def load(self) -> Load:
         """The rows, ghost rows and exchanges of the device with the most rows."""
         program = max(self._programs, key=lambda one: len(one.loop.part.extended))
-        part, steps = program.loop.part, program.loop.steps
-        carried = tf.nest.flatten(program.carry)
-        ghosts = part.before + part.after
+        part, form = program.loop.part, program.loop.form
+        steps, carried = form.steps, tf.nest.flatten(program.carry)
+        ghosts = form.width * ((part.before > 0) + (part.after > 0))
         adaptive = program.plan.step.adaptive
         received = sum(v.shape.num_elements() * v.dtype.size // part.rows for v in carried) * ghosts
         return Load(
@@ -99,6 +100,7 @@ class DistributedProgram:
             total_rows=part.total,
             rows=part.rows,
             ghost_rows=ghosts,
+            in_slabs=isinstance(form, RowsInSlabs),
             steps=steps,
             # adaptive steppers also gather the errors of every step
             exchanges=len(carried) / steps + adaptive,

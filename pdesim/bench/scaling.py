@@ -55,6 +55,8 @@ class Load:
         steps: the number of steps between two exchanges.
         exchanges: the number of exchanges per step.
         exchanged: the bytes that the device receives per step.
+        in_slabs: whether the rows are computed in slabs and tiles, which have as many ghost rows on
+            one device.
     """
 
     devices: int
@@ -64,6 +66,12 @@ class Load:
     steps: int = 1
     exchanges: float = 0.0
     exchanged: float = 0.0
+    in_slabs: bool = False
+
+    @property
+    def additional_rows(self) -> int:
+        """The number of ghost rows that the device computes in addition to its own rows."""
+        return 0 if self.in_slabs else self.ghost_rows
 
 
 def single(rows: int) -> Load:
@@ -78,11 +86,11 @@ def predict_step_seconds(load: Load, one: Load, seconds: float, parallel: int, l
 
         T = T1 * (r + g) / R * max(1, N / P) + m * L + b / B
 
-    with the time per step ``T1`` of one device that has ``R`` rows; ``r`` rows and ``g`` ghost rows
-    of each of ``N`` devices, of which ``P`` compute at the same time; ``m`` exchanges and ``b``
-    bytes per step and device; the latency ``L`` and the bandwidth ``B``. It assumes that the time
-    of a right-hand side is proportional to the number of rows, and that a device waits in an
-    exchange.
+    with the time per step ``T1`` of one device that has ``R`` rows; ``r`` rows and ``g`` additional
+    ghost rows of each of ``N`` devices, of which ``P`` compute at the same time; ``m`` exchanges
+    and ``b`` bytes per step and device; the latency ``L`` and the bandwidth ``B``. It assumes that
+    the time of a right-hand side is proportional to the number of rows, and that a device waits in
+    an exchange.
 
     Args:
         load: the rows, ghost rows and exchanges of the devices (``r``, ``g``, ``N``, ``m``, ``b``).
@@ -92,7 +100,7 @@ def predict_step_seconds(load: Load, one: Load, seconds: float, parallel: int, l
             or the number of cores divided by the threads of a device.
         link: the latency in seconds and the bandwidth in bytes per second (``L``, ``B``).
     """
-    computed = seconds * (load.rows + load.ghost_rows) / one.rows
+    computed = seconds * (load.rows + load.additional_rows) / one.rows
     shared = max(1.0, load.devices / parallel)
     return computed * shared + load.exchanges * link.latency + load.exchanged / link.bandwidth
 

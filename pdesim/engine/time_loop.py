@@ -20,6 +20,7 @@ from pdesim.engine.flat.layout import FlatLayout
 from pdesim.engine.flat.position_arrays import PositionArrays
 from pdesim.engine.flat.slabs import Slabs
 from pdesim.engine.flat.tiled_loop import AdaptiveTiledLoop, TiledLoop
+from pdesim.engine.flat.tuning import Tuning
 from pdesim.engine.observed_loop import ObservedLoop
 from pdesim.engine.perturbation import perturbed
 from pdesim.engine.plain_loop import PlainLoop
@@ -110,15 +111,23 @@ class TimeLoop:
     @cached_property
     def slabs(self) -> Slabs | None:
         """The slabs of a large flat grid, for fixed steps."""
-        return self._slabs(single=False)
+        return self.slabs_of(single=False)
 
     @cached_property
     def adaptive_slabs(self) -> Slabs | None:
         """The slabs of a large flat grid, for the adaptive steps of a single run."""
         adaptive = isinstance(self.context.stepper, AdaptiveStepper)
-        return self._slabs(single=True) if adaptive and not self.context.members else None
+        return self.slabs_of(single=True) if adaptive and not self.context.members else None
 
-    def _slabs(self, single: bool) -> Slabs | None:
+    def slabs_of(
+        self, single: bool, tuning: Tuning | None = None, part: range | None = None
+    ) -> Slabs | None:
+        """Return the slabs of a large flat grid, or of some of its rows.
+
+        Args:
+            single, part: see :func:`pdesim.engine.flat.slabs.decompose`.
+            tuning: the constants; by default, those of the programs.
+        """
         if self.layout is None or self.context.target.for_gpu:
             return None
         context = self.context
@@ -126,7 +135,8 @@ class TimeLoop:
         # arrays for the state before and after, squared errors, stages, and coefficients
         fixed = len(PositionArrays(context, self.layout).names)
         arrays = 2 + single - (-(sum(context.cost.buffers) + fixed) // fields)
-        return slabs.decompose(self.layout, context.bytes_per_cell, arrays, single, context.tuning)
+        tuning = tuning or context.tuning
+        return slabs.decompose(self.layout, context.bytes_per_cell, arrays, single, tuning, part)
 
     @cached_property
     def loop(self) -> Loop:

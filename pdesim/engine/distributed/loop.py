@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -13,6 +13,7 @@ import tensorflow as tf
 from pdesim.engine import error_control
 from pdesim.engine.distributed.communicator import Communicator, agreed
 from pdesim.engine.distributed.decomposition import Part
+from pdesim.engine.distributed.forms import ExtendedRows, Form, RowsInSlabs
 from pdesim.engine.perturbation import perturbed
 from pdesim.engine.step import StepContext
 from pdesim.engine.time_loop import TimeLoop
@@ -28,18 +29,35 @@ class DistributedLoop:
     Args:
         outer: the programs for the complete grid, by which the first device computes observables
             and stop conditions from a gathered state.
-        inner: the programs for the device's rows with ghost rows.
-        part: the rows.
-        steps: the number of steps between two exchanges.
-        communicator: the other devices.
+        extended: the programs for the device's rows with ghost rows.
+        form: the form in which steps are taken: ``extended``, or slabs.
     """
 
     outer: TimeLoop
-    inner: TimeLoop
-    part: Part
-    steps: int
-    communicator: Communicator
+    extended: ExtendedRows
+    form: ExtendedRows | RowsInSlabs
     _arrays: dict[str, tuple[Any, tf.Tensor]] = field(default_factory=dict, compare=False)
+
+    @property
+    def inner(self) -> TimeLoop:
+        """The programs for the device's rows with ghost rows."""
+        return self.extended.inner
+
+    @property
+    def part(self) -> Part:
+        return self.extended.part
+
+    @property
+    def communicator(self) -> Communicator:
+        """The other devices."""
+        return self.extended.communicator
+
+    def with_communicator(self, communicator: Communicator) -> DistributedLoop:
+        """Return the loop with another form of communication between the same devices."""
+        extended = replace(self.extended, communicator=communicator)
+        alone = self.form is self.extended
+        form = extended if alone else replace(self.form, communicator=communicator)
+        return replace(self, extended=extended, form=form)
 
     @property
     def records_steps(self) -> bool:
@@ -61,12 +79,10 @@ class DistributedLoop:
 
     @property
     def steps_at_once(self) -> int:
-        return 1 if self.records_steps else max(self.steps, self.inner.steps_at_once)
-
-    @property
-    def _step_loop(self) -> Any:
-        """The loop over steps of the device's rows: the form in which one device takes them."""
-        return self.inner.loop_of_single_steps if self.records_steps else self.inner
+        if self.records_steps:
+            return 1
+        alone = self.form is self.extended
+        return max(self.form.steps, self.inner.steps_at_once if alone else 1)
 
     @property
     def coefficients(self) -> Any:
@@ -103,12 +119,10 @@ class DistributedLoop:
     @property
     def description(self) -> list[str]:
         """Lines for the user on the division of the grid among devices."""
-        width, often = max(self.part.before, self.part.after), "step"
-        if self.steps > 1:
-            often = f"{self.steps} steps"
+        often = f"{self.form.steps} steps" if self.form.steps > 1 else "step"
         return [
             f"{self.communicator.size} devices with about {self.part.rows} rows each, which "
-            f"exchange {width} ghost rows before every {often}"
+            f"exchange {self.form.width} ghost rows before every {often}"
         ]
 
     def initial(self, state: tf.Tensor, parameters: Any, time: Any) -> tf.Tensor:
@@ -117,9 +131,9 @@ class DistributedLoop:
 
     def init(self, state: tf.Tensor, time: Any, dt: Any, parameters: Any, coefficients: Any) -> Any:
         """Return the carried data with which the first step from a state begins."""
-        extended = self._extended(state)
         given = self._with_arrays(parameters)
-        return self._cropped(self.inner.init(extended, time, dt, given, coefficients))
+        extended = self.extended.extended(state)
+        return self.extended.cropped(self.inner.init(extended, time, dt, given, coefficients))
 
     def advance(self, carry, start, dt, first, last, parameters, coefficients):
         """See :attr:`pdesim.engine.time_loop.Loop.advance`.
@@ -129,26 +143,30 @@ class DistributedLoop:
         """
         last = np.asarray(last)
         begin, end = int(first), int(last.max())
-        given, state, rows = self._with_arrays(parameters), carry, []
+        given, rows = self._with_arrays(parameters), []
 
-        def taken(carry, begin, until):
+        def taken(form: Form, stored: Any, begin: int, until: int) -> Any:
             upto = tf.constant(np.minimum(last, until), tf.int64)
             first = tf.constant(begin, tf.int64)
-            carried, state, _ = self._step_loop.advance(
-                self._extended(carry), start, dt, first, upto, given, coefficients
-            )
-            state = self._cropped(state)
-            return (state if carried is None else self._cropped(carried)), state
+            return form.advance(stored, start, dt, first, upto, given, coefficients)
 
-        if self.records_steps and not self.context.stepper.carries_state:
-            state = taken(carry, begin, begin)[1]  # no step: the state of the carried data
+        def left(stored: Any, at: int) -> tuple[Any, tf.Tensor]:
+            carry, state = self.form.leave(stored)
+            if state is None:  # no step: the state of the carried data
+                stored = taken(self.extended, self.extended.enter(carry), at, at)
+                state = self.extended.leave(stored)[1]
+            return carry, state
+
+        stored = self.form.enter(carry)
         while begin < end:
-            until = min(begin + self.steps, end)
+            until = min(begin + self.form.steps, end)
             if self.records_steps:
                 place = tf.constant(np.minimum(last, begin), tf.int64)
+                state = left(stored, begin)[1]
                 rows.append(self._record(parameters, state, self._time(start, place, dt)))
-            carry, state = taken(carry, begin, until)
+            stored = taken(self.form, stored, begin, until)
             begin = until
+        carry, state = left(stored, end)
         records = [tf.constant(np.stack(rows))] if rows else []
         return (None if carry is state else carry), state, self._finite(state), *records
 
@@ -157,19 +175,26 @@ class DistributedLoop:
         given, order = self._with_arrays(parameters), self.context.stepper.error_order
         zero = tf.zeros_like(time, tf.int64)
         progress, rows = (time, dt, zero, zero), []
+        stored = self.form.enter(carry)
         while (now := error_control.active(progress, max_trials, end, time)).numpy().any():
             if self.records_steps:
-                rows.append((progress[2].numpy(), self._record(parameters, carry, progress[0])))
+                state = self.form.leave(stored)[0]
+                rows.append((progress[2].numpy(), self._record(parameters, state, progress[0])))
             taken = error_control.next_step(progress, end)
-            extended = self._extended(carry)
-            new, sums = self._trial(extended, progress[0], taken, tolerance, scale, given)
-            new = self._cropped(new)
+            new, sums = self.form.trial(stored, progress[0], taken, tolerance, scale, given)
             total = np.sum(self.communicator.gather(sums.numpy(), equal=True), axis=0)
             size = error_control.error_size(tf.constant(total), self.cells)
             good, progress = error_control.judge_step(size, now, progress, end, order)
-            carry = self.inner.select_members(good.numpy(), new, carry)
+            stored = self._accepted(good.numpy(), new, stored)
         records = [tf.constant(_in_places(rows))] if rows else []
-        return None, carry, self._finite(carry), progress, *records
+        state = self.form.leave(stored)[0]
+        return None, state, self._finite(state), progress, *records
+
+    def _accepted(self, good: np.ndarray, new: Any, old: Any) -> Any:
+        """Return the rows after a trial step, or those before it for members that reject it."""
+        if good.all():
+            return new
+        return self.form.selected(good, new, old) if good.any() else old
 
     @cached_property
     def _time(self) -> Any:
@@ -185,12 +210,6 @@ class DistributedLoop:
         assert self.observed is not None
         values = self.observed.program(parameters, state, time)
         return np.concatenate([time.numpy()[..., np.newaxis], values], axis=-1)
-
-    @cached_property
-    def _trial(self) -> Any:
-        """See :meth:`pdesim.engine.plain_loop.PlainLoop.trial`; the sums are those of own rows."""
-        trials = self._step_loop if self.records_steps else self.inner.loop_of_trials
-        return trials.trial(self.part.interior)
 
     @property
     def observed(self) -> GatheredProgram | None:
@@ -265,28 +284,6 @@ class DistributedLoop:
     def _axis(self) -> int:
         """The array axis that is divided."""
         return -self.context.problem.grid.dimensions
-
-    def _rows(self, values: tf.Tensor, rows: slice) -> tf.Tensor:
-        index: list[Any] = [slice(None)] * values.shape.rank
-        index[self._axis] = rows
-        return values[tuple(index)]
-
-    def _cropped(self, values: Any) -> Any:
-        """Return arrays without ghost rows."""
-        return tf.nest.map_structure(lambda one: self._rows(one, self.part.interior), values)
-
-    def _extended(self, values: Any) -> Any:
-        """Return arrays with ghost rows from both neighbours."""
-        return tf.nest.map_structure(self._with_ghosts, values)
-
-    def _with_ghosts(self, own: tf.Tensor) -> tf.Tensor:
-        ghosts = max(self.part.before, self.part.after)
-        first = self._rows(own, slice(0, ghosts))
-        last = self._rows(own, slice(self.part.rows - ghosts, self.part.rows))
-        before, after = self.communicator.exchange(first, last)
-        pieces = [before] if self.part.before else []
-        pieces += [own] + ([after] if self.part.after else [])
-        return tf.concat(pieces, axis=own.shape.rank + self._axis)
 
     def _with_arrays(self, parameters: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Return parameters, of which those with one value for each cell are those of the part."""

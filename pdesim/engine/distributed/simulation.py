@@ -14,7 +14,12 @@ import numpy as np
 from pdesim.engine.blocks import Frame, Progress, Report
 from pdesim.engine.compile_cache import get_or_compile, program_members, use_xla
 from pdesim.engine.device import Placement
-from pdesim.engine.distributed.communicator import Communicator, Peers, ThreadCommunicator
+from pdesim.engine.distributed.communicator import (
+    Communicator,
+    Peers,
+    ThreadCommunicator,
+    agreed,
+)
 from pdesim.engine.distributed.decomposition import (
     Part,
     divide,
@@ -24,9 +29,12 @@ from pdesim.engine.distributed.decomposition import (
     rows_per_step,
 )
 from pdesim.engine.distributed.eligibility import devices_for, divides_members
+from pdesim.engine.distributed.forms import ExtendedRows, RowsInSlabs
 from pdesim.engine.distributed.loop import DistributedLoop
 from pdesim.engine.distributed.members import MembersSimulation
 from pdesim.engine.error_scale import field_ranges
+from pdesim.engine.flat.position_arrays import PositionArrays
+from pdesim.engine.flat.slabs import Slabs
 from pdesim.engine.flat.tuning import TUNING, Tuning
 from pdesim.engine.observation import Record, ignore
 from pdesim.engine.simulation import Simulation
@@ -71,15 +79,18 @@ class DistributedSimulation:
         self._peers = Peers(len(placements))
         # each device always has the same thread, to which its device scope belongs
         self._threads = [ThreadPoolExecutor(1, "pdesim-device") for _ in placements]
-        parts, steps = decompose(plans[0], len(placements), steps)
-        self.parts, self.steps_between_exchanges = parts, steps
         batch = program_members(plans)
         outer = get_or_compile(plans[0], placements[0], use_xla(plans[0]), batch, tuning)
+        parts, steps = decompose(plans[0], len(placements), steps, slabs_of_grid(plans[0], outer))
+        self.parts, self.steps_between_exchanges = parts, steps
         tuning = _tuning_of_parts(tuning, len(placements), in_tiles=outer.slabs is not None)
+        in_slabs = [_slabs_of_part(plans[0], outer, part, tuning) for part in parts]
+        if None in in_slabs:  # all devices take their steps in the same form
+            in_slabs = [None] * len(parts)
         self.simulations = []
         for rank, (placement, part) in enumerate(zip(placements, parts, strict=True)):
             communicator = ThreadCommunicator(self._peers, rank, placement.name)
-            division = Division(outer, part, steps, communicator)
+            division = Division(outer, part, steps, communicator, in_slabs[rank])
             self.simulations.append(
                 simulation_of_part(plans, division, placement, tuning, measures)
             )
@@ -241,22 +252,33 @@ def simulation_of_process(
     Its frames and checkpoints are those of these rows. All processes must call its methods in the
     same order.
     """
-    parts, steps = decompose(plans[0], communicator.size, steps)
     batch = program_members(plans)
-    outer = get_or_compile(plans[0], placement, use_xla(plans[0]), batch, tuning)
+    threads = int(agreed(communicator, [tuning.threads])[0])
+    of_first = replace(tuning, cores=threads)  # all processes choose the same form
+    outer = get_or_compile(plans[0], placement, use_xla(plans[0]), batch, of_first)
+    parts, steps = decompose(plans[0], communicator.size, steps, slabs_of_grid(plans[0], outer))
     tuning = _tuning_of_parts(tuning, 1, in_tiles=outer.slabs is not None)
-    division = Division(outer, parts[communicator.rank], steps, communicator)
+    part = parts[communicator.rank]
+    slabs = _slabs_of_part(plans[0], outer, part, tuning)
+    if not all(communicator.gather(np.array(slabs is not None), equal=True)):
+        slabs = None
+    division = Division(outer, part, steps, communicator, slabs)
     return simulation_of_part(plans, division, placement, tuning)
 
 
 @dataclass(frozen=True)
 class Division:
-    """What the simulation of a part needs; see :class:`DistributedLoop`."""
+    """What the simulation of a part needs; see :class:`DistributedLoop`.
+
+    Args:
+        slabs: the slabs in which steps are taken; None without slabs.
+    """
 
     outer: TimeLoop
     part: Part
     steps: int
     communicator: Communicator
+    slabs: Slabs | None = None
 
 
 def simulation_of_part(
@@ -273,8 +295,29 @@ def simulation_of_part(
     alone = replace(own[0], problem=problem, observables=None, stops=None)
     batch = program_members(plans)
     inner = get_or_compile(alone, placement, use_xla(plans[0]), batch, tuning)
-    loop: Any = DistributedLoop(outer, inner, part, division.steps, division.communicator)
+    form: Any = ExtendedRows(
+        inner, part, division.steps, division.communicator, outer.records_steps
+    )
+    extended, slabs = form, division.slabs
+    if slabs is not None:
+        position = PositionArrays(inner.context, slabs.tile.full_width)
+        form = RowsInSlabs(outer.context, slabs, position, part.before, division.communicator)
+    loop: Any = DistributedLoop(outer, extended, form)
     return Simulation(own, placement, tuning, measures, loop)
+
+
+def _slabs_of_part(plan: Plan, outer: TimeLoop, part: Part, tuning: Tuning) -> Slabs | None:
+    """Return the slabs of the rows of one device; None if it has too few rows, or without slabs."""
+    if slabs_of_grid(plan, outer) is None:
+        return None
+    return outer.slabs_of(plan.step.adaptive, tuning, range(part.first, part.first + part.rows))
+
+
+def slabs_of_grid(plan: Plan, outer: TimeLoop) -> Slabs | None:
+    """Return the slabs in which one device computes a single run; None if it does not."""
+    if outer.records_steps or outer.context.members:
+        return None
+    return outer.adaptive_slabs if plan.step.adaptive else outer.slabs
 
 
 class _SharedReport:
@@ -312,12 +355,15 @@ def _tuning_of_parts(tuning: Tuning, count: int, in_tiles: bool) -> Tuning:
     )  # fmt: skip
 
 
-def decompose(plan: Plan, count: int, steps: int | None = None) -> tuple[list[Part], int]:
+def decompose(
+    plan: Plan, count: int, steps: int | None = None, slabs: Slabs | None = None
+) -> tuple[list[Part], int]:
     """Return the parts of a plan's grid, and the number of steps between two exchanges.
 
     Args:
         count: the number of parts.
         steps: the number of steps; None: as many as ``GHOST_ROWS`` ghost rows allow.
+        slabs: the slabs of the grid, whose ghost rows the parts have at least; None without slabs.
     """
     problem, rows = plan.problem, plan.grid.shape[0]
     each = rows_per_step(problem, plan.cost.depth)
@@ -331,7 +377,10 @@ def decompose(plan: Plan, count: int, steps: int | None = None) -> tuple[list[Pa
     if plan.step.adaptive or every_step:
         steps = 1
     periodic = problem.boundary.is_periodic(problem.grid.dimensions - 1)
-    return divide(rows, count, steps * each + extra, periodic), steps
+    ghosts = steps * each + extra
+    if slabs is not None and slabs.tile.ghosts <= least:
+        ghosts = max(ghosts, slabs.tile.ghosts)
+    return divide(rows, count, ghosts, periodic), steps
 
 
 def part_of_plan(plan: Plan, part: Part) -> Plan:

@@ -31,30 +31,30 @@ class Slabs:
 
     Args:
         tile: the layout of a tile, which takes ``tile.steps`` steps at a time.
+        total: the number of rows that are divided: those of the grid, or of a part of it.
+        first: the index of the first of these rows in the grid.
     """
 
     tile: FlatLayout
     count: int
+    total: int
+    first: int = 0
 
     @property
     def rows(self) -> int:
         """The number of rows of one slab, without ghost cells."""
-        return -(-self._grid_rows // self.count)
-
-    @property
-    def _grid_rows(self) -> int:
-        return self.tile.problem.grid.shape[0]
+        return -(-self.total // self.count)
 
     @property
     def lengths(self) -> list[int]:
-        """The number of rows of the grid that each slab contributes."""
-        ends = [*self.starts[1:], self._grid_rows]
+        """The number of rows that each slab contributes."""
+        ends = [*self.starts[1:], self.total]
         return [end - start for start, end in zip(self.starts, ends, strict=True)]
 
     @property
     def starts(self) -> list[int]:
-        """The index of the first row of each slab."""
-        return [number * self._grid_rows // self.count for number in range(self.count)]
+        """The index of the first row of each slab among the rows that are divided."""
+        return [number * self.total // self.count for number in range(self.count)]
 
     def _rows_of(self, values: tf.Tensor, start: int, rows: int) -> tf.Tensor:
         row = self.tile.full_width.row
@@ -99,25 +99,42 @@ class Slabs:
         index, *slabs = tf.while_loop(lambda i, *_: i < last, all_slabs, (first, *slabs))
         return index, slabs
 
-    def surrounded(self, slabs, arrays) -> list[Slab]:
-        """Return the slabs with their ghost cells, places and position arrays."""
+    def surrounded(self, slabs, arrays, beyond=None) -> list[Slab]:
+        """Return the slabs with their ghost cells, places and position arrays.
+
+        Args:
+            beyond: the rows of ghost cells before the first slab and after the last one; by
+                default, those of a periodic axis.
+        """
+        before, after = self.edges(slabs)[::-1] if beyond is None else beyond
         return [
-            Slab(slab, *self._neighbor_ghosts(slabs, number), tf.constant(start), fixed)
+            Slab(
+                slab,
+                self._last_rows(slabs, number - 1, start) if number else before,
+                self._first_rows(slabs, number + 1) if number + 1 < self.count else after,
+                tf.constant(self.first + start),
+                fixed,
+            )
             for number, (slab, start, fixed) in enumerate(
                 zip(slabs, self.starts, arrays, strict=True)
             )
         ]
 
-    def _neighbor_ghosts(self, slabs, number: int) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return the rows of ghost cells before and after a slab, from its neighbours."""
-        starts, ghosts = self.starts, self.tile.ghosts
-        before, after = (number - 1) % self.count, (number + 1) % self.count
-        start, end = starts[number], starts[number] + self.rows
-        begin = (start or self._grid_rows) - ghosts - starts[before]
-        return (
-            self._rows_of(slabs[before], begin, ghosts),
-            self._rows_of(slabs[after], end % self._grid_rows - starts[after], ghosts),
-        )
+    def edges(self, slabs) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return the first and the last rows, as many as there are rows of ghost cells."""
+        ghosts = self.tile.ghosts
+        first = self._rows_of(slabs[0], 0, ghosts)
+        return first, self._last_rows(slabs, self.count - 1, self.total)
+
+    def _last_rows(self, slabs, number: int, end: int) -> tf.Tensor:
+        """Return the rows of ghost cells that end before row ``end``, from a slab."""
+        ghosts = self.tile.ghosts
+        return self._rows_of(slabs[number], end - ghosts - self.starts[number], ghosts)
+
+    def _first_rows(self, slabs, number: int) -> tf.Tensor:
+        """Return the rows of ghost cells after the preceding slab, from a slab."""
+        begin = self.starts[number - 1] + self.rows - self.starts[number]
+        return self._rows_of(slabs[number], begin, self.tile.ghosts)
 
 
 def band_count(layout: FlatLayout, bytes_per_cell: int, tuning: Tuning = TUNING) -> int:
@@ -139,19 +156,23 @@ def decompose(
     arrays: float,
     single: bool = False,
     tuning: Tuning = TUNING,
+    part: range | None = None,
 ) -> Slabs | None:
     """Return slabs for a large grid; None if it is small or has too few rows.
 
     The result is also None if a tile cannot take several steps at a time (unless ``single``), or if
-    there would be too few slabs to use more than half of the cores.
+    there would be too few slabs to use more than half of the cores. A part of the grid only needs
+    as many rows as there are ghost rows, since the compiler would round the steps of another form
+    differently.
 
     Args:
         layout: the layout of the grid.
         bytes_per_cell: the size of the carried data.
         arrays: the number of arrays that the steps of a tile use, each as large as the tile.
         single: whether a slab takes one step at a time, of adaptive length.
+        part: the rows that are divided; by default, all rows of the grid.
     """
-    rows = layout.problem.grid.shape[0]
+    rows = range(layout.problem.grid.shape[0]) if part is None else part
     halved = band_count(layout, bytes_per_cell, tuning) > 1
     limit = tuning.two_band_bytes if halved else tuning.single_band_bytes
     # for single steps in three dimensions, planes of ghost cells cost more than tiling gains
@@ -161,13 +182,19 @@ def decompose(
     tile = _tile(layout, bytes_per_cell, single, tuning)
     min_rows, threads = 4 * tile.ghosts, tuning.threads
     # with small slabs, the memory of one slab's input is reused for the next slab
-    needed = -(-rows * layout.row * bytes_per_cell // (tuning.slab_bytes * threads)) * threads
-    count = min(needed, rows // min_rows)
-    if tile.steps == 0 or 2 * count <= threads > 1:
+    size = len(rows) * layout.row * bytes_per_cell
+    needed = -(-size // (tuning.slab_bytes * threads)) * threads
+    count = min(needed, len(rows) // min_rows)
+    if part is not None and len(part) >= tile.ghosts:
+        count = max(count, 1)
+    elif 2 * count <= threads > 1:
+        return None
+    if tile.steps == 0 or count == 0:
         return None
     size = min(tuning.tile_bytes, int(tuning.tile_arrays_bytes // arrays))
-    slab, best = -(-rows // count), max(min_rows, size // (tile.row * bytes_per_cell))
-    return Slabs(replace(tile, rows=-(-slab // max(1, slab // best))), count)
+    slab, best = -(-len(rows) // count), max(min_rows, size // (tile.row * bytes_per_cell))
+    tile = replace(tile, rows=-(-slab // max(1, slab // best)))
+    return Slabs(tile, count, len(rows), rows.start)
 
 
 def _tile(layout: FlatLayout, bytes_per_cell: int, single: bool, tuning: Tuning) -> FlatLayout:

@@ -14,11 +14,12 @@ from pdesim.engine.flat.flat_loop import FlatLoop, flat_rhs
 from pdesim.engine.flat.layout import aligned, middle
 from pdesim.engine.flat.position_arrays import PositionArrays
 from pdesim.engine.flat.rhs import FlatRightHandSide
-from pdesim.engine.flat.slabs import Slabs
+from pdesim.engine.flat.slabs import Slabs, Sweep
 from pdesim.engine.flat.tiles import Tiles
 from pdesim.engine.flat.workspace import Workspace
 from pdesim.engine.step import StepContext
 from pdesim.engine.stored import StoringSystem
+from pdesim.steppers.base import Carry
 
 
 def _tiled_system(
@@ -39,6 +40,93 @@ def _reflected(
         results.append(rhs.reflected(part, None if fields is None else fields[:size]))
         fields = None if fields is None else fields[size:]
     return results
+
+
+def sweep_of(
+    context: StepContext, slabs: Slabs, position: PositionArrays, carry: Carry, numbers: Sequence
+) -> Sweep:
+    """Return the function that advances one slab by several steps, as a compiled call.
+
+    Args:
+        position: the position arrays of the slabs.
+        carry: the carried data, whose structure is used.
+        numbers: the start of the interval, the step, the parameters and the coefficients.
+    """
+    tiles = Tiles(slabs.tile, slabs.rows, context.sizes(carry), context.cost)
+
+    @context.compiled
+    def sweep(slab, index, steps, *numbers):
+        def step(parts, count, numbers, workspace, place, arrays):
+            start, dt, parameters, coefficients = numbers
+            inputs = parameters, place, position, *(arrays or [None])
+            system = _tiled_system(
+                context, flat_rhs(context, tiles.tile, index, *inputs), workspace
+            )
+            at, parts = index + tf.cast(count, tf.int64), tf.nest.pack_sequence_as(carry, parts)
+            new = context.step(system, 1, at, parts, start, dt, coefficients)
+            return tf.nest.flatten(new)
+
+        def reflect(parts, place):
+            rhs = flat_rhs(context, tiles.tile, index, {}, place, position, None)
+            return _reflected(context, rhs, parts)
+
+        return tiles.sweep(slab, step, reflect, tf.cast(steps, tf.int32), numbers)
+
+    return lambda *slab: sweep(*slab, *numbers)
+
+
+def trial_of(
+    context: StepContext, slabs: Slabs, position: PositionArrays, carry: Carry, numbers: Sequence
+) -> Any:
+    """Return the function that takes one step of a slab and sums its squared errors.
+
+    Args:
+        position, carry: see :func:`sweep_of`.
+        numbers: the tolerance, the scales of the errors, and the parameters.
+    """
+    tiles = Tiles(slabs.tile, slabs.rows, context.sizes(carry), context.cost)
+
+    def attempt(parts, numbers, workspace, place, arrays):
+        rows, time, dt, tolerance, scale, parameters = numbers
+        fixed = arrays[0] if arrays else None
+        rhs = flat_rhs(context, tiles.tile, rows, parameters, place, position, fixed)
+        system = _tiled_system(context, rhs, workspace)
+        new, error = context.step_with_error(system, 1, parts[0], time, dt)
+        stored = middle(workspace.write_output(new, 0).tensor, new.shape[-1])
+        new, error = aligned(stored, error)
+        return error_control.squared_errors(new, error, tolerance, rhs.column(scale))
+
+    @context.compiled
+    def trial(slab, rows, *numbers):
+        def reflect(parts, place):
+            rhs = flat_rhs(context, tiles.tile, rows, {}, place, position, None)
+            return _reflected(context, rhs, parts)
+
+        return tiles.trial(slab, attempt, reflect, rows, (rows, *numbers))
+
+    def of_slab(slab, rows: int, time, dt):
+        return trial(slab, tf.constant(rows), time, dt, *numbers)
+
+    return of_slab
+
+
+def arrays_of_slabs(
+    position: PositionArrays, slabs: Slabs, parameters: Any, before: int = 0
+) -> list:
+    """Return the position arrays of each slab, with rows of ghost cells, or None for each.
+
+    Args:
+        before: the number of rows of the position arrays before those of the slabs.
+    """
+    if not position.names:
+        return [None] * slabs.count
+    arrays = position.compiled(parameters)
+
+    def of_slab(arrays: tf.Tensor, start: int) -> tf.Tensor:
+        return position.rows(arrays, start, slabs.rows, position.layout)
+
+    compiled = position.context.compiled
+    return [compiled(partial(of_slab, start=before + start))(arrays) for start in slabs.starts]
 
 
 @dataclass(frozen=True)
@@ -75,9 +163,9 @@ class TiledLoop:
                 step_dt = tf.cast(dt, context.dtype)
                 return context.extract(system, carry, stop, step_dt, coefficients)
 
-            sweep = self._sweep(carry, start, dt, *numbers)
+            sweep = sweep_of(context, slabs, self.position, carry, (start, dt, *numbers))
             pieces = slabs.split(packed, context.compiled)
-            arrays = _arrays_of_slabs(self.position, slabs, parameters)
+            arrays = arrays_of_slabs(self.position, slabs, parameters)
             first, pieces = slabs.advance(pieces, arrays, first, tf.reduce_min(last), sweep)
             if context.members:
                 carry = unpack(context.compiled(slabs.join)(pieces), on_grid)
@@ -90,44 +178,6 @@ class TiledLoop:
     @property
     def advance_adaptive(self) -> Any:
         return self.rest.advance_adaptive
-
-    def _sweep(self, carry, *numbers):
-        """Return the function that advances one slab by several steps, as a compiled call."""
-        context = self.context
-        tiles = Tiles(self.slabs.tile, self.slabs.rows, context.sizes(carry), context.cost)
-
-        @context.compiled
-        def sweep(slab, index, steps, *numbers):
-            def step(parts, count, numbers, workspace, place, arrays):
-                start, dt, parameters, coefficients = numbers
-                inputs = parameters, place, self.position, *(arrays or [None])
-                system = _tiled_system(
-                    context, flat_rhs(context, tiles.tile, index, *inputs), workspace
-                )
-                at, parts = index + tf.cast(count, tf.int64), tf.nest.pack_sequence_as(carry, parts)
-                new = context.step(system, 1, at, parts, start, dt, coefficients)
-                return tf.nest.flatten(new)
-
-            def reflect(parts, place):
-                rhs = flat_rhs(context, tiles.tile, index, {}, place, self.position, None)
-                return _reflected(context, rhs, parts)
-
-            return tiles.sweep(slab, step, reflect, tf.cast(steps, tf.int32), numbers)
-
-        return lambda *slab: sweep(*slab, *numbers)
-
-
-def _arrays_of_slabs(position: PositionArrays, slabs: Slabs, parameters) -> list:
-    """Return the position arrays of each slab, with rows of ghost cells, or None for each."""
-    if not position.names:
-        return [None] * slabs.count
-    arrays = position.compiled(parameters)
-
-    def of_slab(arrays: tf.Tensor, start: int) -> tf.Tensor:
-        return position.rows(arrays, start, slabs.rows, position.layout)
-
-    compiled = position.context.compiled
-    return [compiled(partial(of_slab, start=start))(arrays) for start in slabs.starts]
 
 
 @dataclass(frozen=True)
@@ -157,8 +207,8 @@ class AdaptiveTiledLoop:
         position = PositionArrays(context, slabs.tile.full_width)
 
         def in_slabs(carry, start, end, dt, max_trials, tolerance, scale, parameters):
-            trial = self._trial(position, carry, tolerance, scale, parameters)
-            arrays = _arrays_of_slabs(position, slabs, parameters)
+            trial = trial_of(context, slabs, position, carry, (tolerance, scale, parameters))
+            arrays = arrays_of_slabs(position, slabs, parameters)
 
             def unfinished(progress, pieces):
                 return error_control.active(progress, max_trials, end, start)
@@ -182,32 +232,3 @@ class AdaptiveTiledLoop:
             return *context.compiled(leave)(pieces, *progress[:2], parameters), progress
 
         return tf.function(in_slabs, autograph=False)
-
-    def _trial(self, position: PositionArrays, carry, tolerance, scale, parameters):
-        """Return the function that takes one step of a slab and sums its squared errors."""
-        context = self.context
-        tiles = Tiles(self.slabs.tile, self.slabs.rows, context.sizes(carry), context.cost)
-
-        def attempt(parts, numbers, workspace, place, arrays):
-            rows, time, dt, tolerance, scale, parameters = numbers
-            fixed = arrays[0] if arrays else None
-            rhs = flat_rhs(context, tiles.tile, rows, parameters, place, position, fixed)
-            system = _tiled_system(context, rhs, workspace)
-            new, error = context.step_with_error(system, 1, parts[0], time, dt)
-            stored = middle(workspace.write_output(new, 0).tensor, new.shape[-1])
-            new, error = aligned(stored, error)
-            return error_control.squared_errors(new, error, tolerance, rhs.column(scale))
-
-        @context.compiled
-        def trial(slab, rows, time, dt, tolerance, scale, parameters):
-            def reflect(parts, place):
-                rhs = flat_rhs(context, tiles.tile, rows, {}, place, position, None)
-                return _reflected(context, rhs, parts)
-
-            numbers = rows, time, dt, tolerance, scale, parameters
-            return tiles.trial(slab, attempt, reflect, rows, numbers)
-
-        def of_slab(slab, rows: int, time, dt):
-            return trial(slab, tf.constant(rows), time, dt, tolerance, scale, parameters)
-
-        return of_slab
