@@ -79,8 +79,8 @@ def main() -> None:
     for grid in map(int, options.grids.split(",")):
         steps = max(32, round(options.seconds * RATE * len(cores()) / grid**2))
         words = [
-            "equation=gray_scott", f"grid={grid}", f"stepper={options.stepper}", "time.dt=1",
-            f"time.end={steps}", "output.frames=1", "animation=none",
+            "equation=gray_scott", f"grid={grid}", f"domain.extent={grid / 100}", "time.dt=1",
+            f"stepper={options.stepper}", f"time.end={steps}", "output.frames=1", "animation=none",
         ]  # fmt: skip
         ratios, rates, digests = [], [], set()
         for _ in range(options.repeats):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, Protocol
+from functools import cached_property, partial
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -36,7 +37,7 @@ class Form(Protocol):
     @property
     def width(self) -> int: ...
 
-    def enter(self, carry: Carry) -> Any:
+    def enter(self, carry: Carry, parameters: Mapping[str, tf.Tensor]) -> Any:
         """Return the carried data of the device's rows in this form."""
 
     def leave(self, stored: Any) -> tuple[Carry, tf.Tensor | None]:
@@ -80,7 +81,7 @@ class ExtendedRows:
     def width(self) -> int:
         return max(self.part.before, self.part.after)
 
-    def enter(self, carry: Carry) -> Any:
+    def enter(self, carry: Carry, parameters: Mapping[str, tf.Tensor]) -> Any:
         return carry, None
 
     def leave(self, stored: Any) -> tuple[Carry, tf.Tensor | None]:
@@ -157,12 +158,27 @@ class ExtendedRows:
         return self.inner.context.compiled(trace)
 
 
+class InSlabs(NamedTuple):
+    """The rows of a device in slabs.
+
+    Args:
+        slabs: the flat slabs.
+        arrays: for each slab, its position arrays, or None.
+        beyond: the neighbours' rows before the first and after the last slab, when they arrive.
+    """
+
+    slabs: list[tf.Tensor]
+    arrays: list
+    beyond: Future
+
+
 @dataclass(frozen=True)
 class RowsInSlabs:
     """The slabs of a device's rows, which are some of the slabs of the complete grid.
 
     The neighbours' rows are used as the ghost rows of the first and the last slab, so that no array
-    is copied for an exchange.
+    is copied for an exchange. These two slabs take their steps before the others, and the next
+    exchange takes place meanwhile, in a thread of its own.
 
     Args:
         context: the problem on the complete grid.
@@ -177,6 +193,9 @@ class RowsInSlabs:
     before: int
     communicator: Communicator
     _programs: dict[str, Any] = field(default_factory=dict, compare=False)
+    _thread: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(1, "pdesim-exchange"), compare=False
+    )
 
     @property
     def steps(self) -> int:
@@ -186,34 +205,54 @@ class RowsInSlabs:
     def width(self) -> int:
         return self.slabs.tile.ghosts
 
-    def enter(self, carry: Carry) -> Any:
+    def enter(self, carry: Carry, parameters: Mapping[str, tf.Tensor]) -> Any:
         if not self._programs:
-            self._trace(carry)
-        return self._programs["split"](carry)
+            self._programs.update(self._traced(carry))
+        slabs, *edges = self._programs["enter"](carry)
+        return InSlabs(slabs, self._programs["arrays"](parameters), self._exchange(edges))
 
     def leave(self, stored: Any) -> tuple[Carry, tf.Tensor | None]:
-        carry = self._programs["join"](stored)
+        stored.beyond.result()  # the other devices wait for this exchange
+        carry = self._programs["join"](stored.slabs)
         return carry, carry if self.context.stepper.carries_state else None
 
     def selected(self, good: np.ndarray, new: Any, old: Any) -> Any:
         raise AssertionError("only single runs are computed in slabs by several devices")
 
     def advance(self, stored, start, dt, first, last, parameters, coefficients) -> Any:
-        numbers = (start, dt, parameters, coefficients)
-        return self._programs["sweeps"](stored, self._beyond(stored), first, last, numbers)
+        numbers = stored.beyond.result(), first, last, (start, dt, parameters, coefficients)
+        early, *edges = self._programs["early"](stored.slabs, stored.arrays, *numbers)
+        beyond = self._exchange(edges)
+        late = self._programs["late"](stored.slabs, stored.arrays, *numbers) if self._late else []
+        by_number = dict(zip([*self._early, *self._late], [*early, *late], strict=True))
+        slabs = [by_number[number] for number in range(self.slabs.count)]
+        return InSlabs(slabs, stored.arrays, beyond)
 
     def trial(self, stored, time, dt, tolerance, scale, parameters) -> tuple[Any, tf.Tensor]:
-        numbers = (tolerance, scale, parameters)
-        return self._programs["trials"](stored, self._beyond(stored), time, dt, numbers)
+        numbers = stored.beyond.result(), time, dt, (tolerance, scale, parameters)
+        slabs, sums, *edges = self._programs["trials"](stored.slabs, stored.arrays, *numbers)
+        new = InSlabs(slabs, stored.arrays, self._exchange(edges))
+        new.beyond.result()  # before the sums are exchanged
+        return new, sums
 
-    def _beyond(self, stored: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        return self.communicator.exchange(*self._programs["edges"](stored))
+    def _exchange(self, edges: Sequence[tf.Tensor]) -> Future:
+        return self._thread.submit(self.communicator.exchange, *edges)
 
-    def _arrays(self, parameters: Mapping[str, tf.Tensor]) -> list:
-        return arrays_of_slabs(self.position, self.slabs, parameters, self.before)
+    @cached_property
+    def _early(self) -> list[int]:
+        """The slabs that take their steps first: the first, the last, and as many as are needed to
+        use all cores, about half of them.
+        """
+        count, cores = self.slabs.count, self.context.tuning.threads
+        half = min(count, max(2, -(-count // (2 * cores)) * cores))
+        return [*range(half - 1), count - 1] if count > 1 else [0]
 
-    def _trace(self, carry: Carry) -> None:
-        """Define the programs.
+    @cached_property
+    def _late(self) -> list[int]:
+        return [number for number in range(self.slabs.count) if number not in self._early]
+
+    def _traced(self, carry: Carry) -> dict[str, Any]:
+        """Return the programs.
 
         Args:
             carry: the carried data, whose structure and shapes are used.
@@ -222,27 +261,37 @@ class RowsInSlabs:
         on_grid = -1 - context.problem.grid.dimensions
         sizes = context.sizes(carry)
         like = tf.nest.map_structure(tf.TensorSpec.from_tensor, carry)
+        edges = context.compiled(slabs.edges)
 
-        def split(carry):
-            return slabs.split(context.pack(carry)[0], context.compiled)
+        def enter(carry):
+            pieces = slabs.split(context.pack(carry)[0], context.compiled)
+            return pieces, *edges(pieces[0], pieces[-1])
+
+        def arrays(parameters):
+            return arrays_of_slabs(position, slabs, parameters, self.before)
 
         def join(pieces):
             parts = tf.split(slabs.join(pieces), sizes, axis=on_grid)
             return tf.nest.pack_sequence_as(like, parts)
 
-        def sweeps(pieces, beyond, first, last, numbers):
+        def sweeps(numbers_of_slabs, pieces, arrays, beyond, first, last, numbers):
             sweep = sweep_of(context, slabs, position, like, numbers)
-            surrounded = slabs.surrounded(pieces, self._arrays(numbers[2]), beyond)
-            return [sweep(slab, first, last - first) for slab in surrounded]
+            surrounded = slabs.surrounded(pieces, arrays, beyond)
+            return [sweep(surrounded[n], first, last - first) for n in numbers_of_slabs]
 
-        def trials(pieces, beyond, time, dt, numbers):
+        def early(*inputs):
+            new = sweeps(self._early, *inputs)
+            return new, *edges(new[0], new[-1])
+
+        def trials(pieces, arrays, beyond, time, dt, numbers):
             trial = trial_of(context, slabs, position, like, numbers)
-            surrounded = slabs.surrounded(pieces, self._arrays(numbers[2]), beyond)
-            each = zip(surrounded, slabs.lengths, strict=True)
+            each = zip(slabs.surrounded(pieces, arrays, beyond), slabs.lengths, strict=True)
             new, sums = zip(*(trial(slab, rows, time, dt) for slab, rows in each), strict=True)
-            return list(new), tf.add_n(sums)
+            return list(new), tf.add_n(sums), *edges(new[0], new[-1])
 
-        graph = {"split": split, "sweeps": sweeps, "trials": trials}
-        self._programs.update({k: tf.function(v, autograph=False) for k, v in graph.items()})
-        self._programs["join"] = context.compiled(join)
-        self._programs["edges"] = context.compiled(slabs.edges)
+        graphs = {
+            "enter": enter, "arrays": arrays, "early": early, "trials": trials,
+            "late": partial(sweeps, self._late),
+        }  # fmt: skip
+        programs = {k: tf.function(v, autograph=False) for k, v in graphs.items()}
+        return programs | {"join": context.compiled(join)}

@@ -153,11 +153,11 @@ class DistributedLoop:
         def left(stored: Any, at: int) -> tuple[Any, tf.Tensor]:
             carry, state = self.form.leave(stored)
             if state is None:  # no step: the state of the carried data
-                stored = taken(self.extended, self.extended.enter(carry), at, at)
+                stored = taken(self.extended, self.extended.enter(carry, given), at, at)
                 state = self.extended.leave(stored)[1]
             return carry, state
 
-        stored = self.form.enter(carry)
+        stored = self.form.enter(carry, given)
         while begin < end:
             until = min(begin + self.form.steps, end)
             if self.records_steps:
@@ -175,7 +175,7 @@ class DistributedLoop:
         given, order = self._with_arrays(parameters), self.context.stepper.error_order
         zero = tf.zeros_like(time, tf.int64)
         progress, rows = (time, dt, zero, zero), []
-        stored = self.form.enter(carry)
+        stored = self.form.enter(carry, given)
         while (now := error_control.active(progress, max_trials, end, time)).numpy().any():
             if self.records_steps:
                 state = self.form.leave(stored)[0]

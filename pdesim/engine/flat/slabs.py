@@ -106,12 +106,12 @@ class Slabs:
             beyond: the rows of ghost cells before the first slab and after the last one; by
                 default, those of a periodic axis.
         """
-        before, after = self.edges(slabs)[::-1] if beyond is None else beyond
+        before, after = self.edges(slabs[0], slabs[-1])[::-1] if beyond is None else beyond
         return [
             Slab(
                 slab,
-                self._last_rows(slabs, number - 1, start) if number else before,
-                self._first_rows(slabs, number + 1) if number + 1 < self.count else after,
+                self._rows_before(slabs, number) if number else before,
+                self._rows_after(slabs, number) if number + 1 < self.count else after,
                 tf.constant(self.first + start),
                 fixed,
             )
@@ -120,21 +120,24 @@ class Slabs:
             )
         ]
 
-    def edges(self, slabs) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return the first and the last rows, as many as there are rows of ghost cells."""
-        ghosts = self.tile.ghosts
-        first = self._rows_of(slabs[0], 0, ghosts)
-        return first, self._last_rows(slabs, self.count - 1, self.total)
+    def edges(self, first: tf.Tensor, last: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return the outermost rows of the first and the last slab.
 
-    def _last_rows(self, slabs, number: int, end: int) -> tf.Tensor:
-        """Return the rows of ghost cells that end before row ``end``, from a slab."""
+        They are as many as there are rows of ghost cells on each side.
+        """
         ghosts = self.tile.ghosts
-        return self._rows_of(slabs[number], end - ghosts - self.starts[number], ghosts)
+        return self._rows_of(first, 0, ghosts), self._rows_of(last, self.rows - ghosts, ghosts)
 
-    def _first_rows(self, slabs, number: int) -> tf.Tensor:
-        """Return the rows of ghost cells after the preceding slab, from a slab."""
-        begin = self.starts[number - 1] + self.rows - self.starts[number]
-        return self._rows_of(slabs[number], begin, self.tile.ghosts)
+    def _rows_before(self, slabs, number: int) -> tf.Tensor:
+        ghosts, before = self.tile.ghosts, number - 1
+        return self._rows_of(
+            slabs[before], self.starts[number] - ghosts - self.starts[before], ghosts
+        )
+
+    def _rows_after(self, slabs, number: int) -> tf.Tensor:
+        after = number + 1
+        begin = self.starts[number] + self.rows - self.starts[after]
+        return self._rows_of(slabs[after], begin, self.tile.ghosts)
 
 
 def band_count(layout: FlatLayout, bytes_per_cell: int, tuning: Tuning = TUNING) -> int:
@@ -186,7 +189,8 @@ def decompose(
     needed = -(-size // (tuning.slab_bytes * threads)) * threads
     count = min(needed, len(rows) // min_rows)
     if part is not None and len(part) >= tile.ghosts:
-        count = max(count, 1)
+        # at least as many slabs as to compute half of them during an exchange
+        count = max(1, min(max(needed, 2 * threads, 4), len(rows) // min_rows))
     elif 2 * count <= threads > 1:
         return None
     if tile.steps == 0 or count == 0:
