@@ -24,7 +24,7 @@ from pathlib import Path
 import h5py
 
 #: cell updates per second and core with which the number of steps is chosen
-RATE = 2e8
+RATE = 1e9
 
 
 def cores() -> list[int]:

@@ -13,10 +13,11 @@ import tensorflow as tf
 
 from pdesim.bench.measure import time_rounds
 from pdesim.bench.program import Program, field_scales
-from pdesim.bench.scaling import Link, Load, fit_link
+from pdesim.bench.scaling import Load
 from pdesim.engine.device import Placement
 from pdesim.engine.distributed.communicator import Communicator, Peers, ThreadCommunicator
 from pdesim.engine.distributed.forms import RowsInSlabs
+from pdesim.engine.distributed.link import Link, fit_link
 from pdesim.engine.distributed.simulation import DistributedSimulation
 from pdesim.engine.flat.tuning import TUNING
 from pdesim.engine.simulation import Simulation

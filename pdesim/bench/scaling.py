@@ -8,39 +8,14 @@ This module does not import TensorFlow.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from pdesim.bench.timing import Rounds
+from pdesim.engine.distributed.link import Link
 
 STRONG, WEAK = "strong", "weak"
-
-
-@dataclass(frozen=True)
-class Link:
-    """The cost of an exchange between devices.
-
-    Args:
-        latency: the time of an exchange of no data in seconds.
-        bandwidth: the bytes per second that a device receives; infinite if exchanges of large
-            arrays were not slower than those of small ones.
-    """
-
-    latency: float
-    bandwidth: float
-
-
-def fit_link(sizes: tuple[float, float], seconds: tuple[float, float]) -> Link:
-    """Return the line ``seconds = latency + bytes / bandwidth`` through two measurements.
-
-    Args:
-        sizes: the bytes that a device receives in one exchange, the smaller number first.
-        seconds: the time of one exchange.
-    """
-    slope = max(0.0, (seconds[1] - seconds[0]) / (sizes[1] - sizes[0]))
-    return Link(max(0.0, seconds[0] - slope * sizes[0]), 1 / slope if slope else math.inf)
 
 
 @dataclass(frozen=True)

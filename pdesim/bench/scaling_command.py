@@ -22,7 +22,6 @@ from pdesim.bench.output import write_files
 from pdesim.bench.scaling import (
     STRONG,
     WEAK,
-    Link,
     Load,
     ScalingRow,
     predict_speed_up,
@@ -30,6 +29,7 @@ from pdesim.bench.scaling import (
 )
 from pdesim.engine.device import Placement
 from pdesim.engine.distributed.eligibility import check_distributed
+from pdesim.engine.distributed.link import Link
 from pdesim.engine.startup import start_for
 from pdesim.errors import ConfigError
 from pdesim.plan import Plan

@@ -120,12 +120,16 @@ class TimeLoop:
         return self.slabs_of(single=True) if adaptive and not self.context.members else None
 
     def slabs_of(
-        self, single: bool, tuning: Tuning | None = None, part: range | None = None
+        self,
+        single: bool,
+        tuning: Tuning | None = None,
+        part: range | None = None,
+        halves: bool = False,
     ) -> Slabs | None:
         """Return the slabs of a large flat grid, or of some of its rows.
 
         Args:
-            single, part: see :func:`pdesim.engine.flat.slabs.decompose`.
+            single, part, halves: see :func:`pdesim.engine.flat.slabs.decompose`.
             tuning: the constants; by default, those of the programs.
         """
         if self.layout is None or self.context.target.for_gpu:
@@ -136,7 +140,9 @@ class TimeLoop:
         fixed = len(PositionArrays(context, self.layout).names)
         arrays = 2 + single - (-(sum(context.cost.buffers) + fixed) // fields)
         tuning = tuning or context.tuning
-        return slabs.decompose(self.layout, context.bytes_per_cell, arrays, single, tuning, part)
+        return slabs.decompose(
+            self.layout, context.bytes_per_cell, arrays, single, tuning, part, halves
+        )
 
     @cached_property
     def loop(self) -> Loop:

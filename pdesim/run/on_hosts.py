@@ -143,7 +143,7 @@ def _shared_job(job: Job, agreement: Agreement) -> Job:
         DeviceError: if another process has other settings or another version of a program.
         OutputError: if this process cannot see the folder of the first one.
     """
-    from pdesim.engine.distributed.simulation import decompose
+    from pdesim.engine.distributed.division import decompose
 
     processes = agreement.communicator
     assert processes is not None

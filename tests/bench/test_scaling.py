@@ -11,14 +11,13 @@ import pytest
 from conftest import make_plan
 
 from pdesim.bench.scaling import (
-    Link,
     Load,
     ScalingRow,
-    fit_link,
     predict_speed_up,
     predict_step_seconds,
     single,
 )
+from pdesim.engine.distributed.link import Link, fit_link
 
 FREE = Link(0.0, math.inf)
 

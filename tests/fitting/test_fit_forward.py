@@ -176,7 +176,7 @@ def test_the_program_is_compiled_once(tmp_path, placement, monkeypatch):
 
     def counted(self, function):
         def noted(*arguments):
-            traces.append(function.__qualname__)
+            traces.append(getattr(function, "__qualname__", repr(function)))
             return function(*arguments)
 
         return original(self, noted)

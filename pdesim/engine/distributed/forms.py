@@ -177,14 +177,15 @@ class RowsInSlabs:
     """The slabs of a device's rows, which are some of the slabs of the complete grid.
 
     The neighbours' rows are used as the ghost rows of the first and the last slab, so that no array
-    is copied for an exchange. These two slabs take their steps before the others, and the next
-    exchange takes place meanwhile, in a thread of its own.
+    is copied for an exchange. If an exchange takes long, these two slabs take their steps before
+    the others, and the next exchange takes place meanwhile, in a thread of its own.
 
     Args:
         context: the problem on the complete grid.
         slabs: the slabs of the device's rows, for fixed or for adaptive steps.
         position: the position arrays of the device's rows and ghost rows.
         before: the number of ghost rows before them in these arrays.
+        overlaps: whether exchanges take place while slabs are computed.
     """
 
     context: StepContext
@@ -192,6 +193,7 @@ class RowsInSlabs:
     position: PositionArrays
     before: int
     communicator: Communicator
+    overlaps: bool = False
     _programs: dict[str, Any] = field(default_factory=dict, compare=False)
     _thread: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(1, "pdesim-exchange"), compare=False
@@ -228,6 +230,10 @@ class RowsInSlabs:
         slabs = [by_number[number] for number in range(self.slabs.count)]
         return InSlabs(slabs, stored.arrays, beyond)
 
+    @property
+    def cores(self) -> int:
+        return self.context.tuning.threads
+
     def trial(self, stored, time, dt, tolerance, scale, parameters) -> tuple[Any, tf.Tensor]:
         numbers = stored.beyond.result(), time, dt, (tolerance, scale, parameters)
         slabs, sums, *edges = self._programs["trials"](stored.slabs, stored.arrays, *numbers)
@@ -240,10 +246,14 @@ class RowsInSlabs:
 
     @cached_property
     def _early(self) -> list[int]:
-        """The slabs that take their steps first: the first, the last, and as many as are needed to
-        use all cores, about half of them.
+        """The slabs that take their steps before an exchange.
+
+        If exchanges overlap, they are the first and the last one, and others that make them as
+        many as use all cores.
         """
-        count, cores = self.slabs.count, self.context.tuning.threads
+        count, cores = self.slabs.count, self.cores
+        if not self.overlaps:
+            return list(range(count))
         half = min(count, max(2, -(-count // (2 * cores)) * cores))
         return [*range(half - 1), count - 1] if count > 1 else [0]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from threading import BrokenBarrierError
 from typing import Any, TypeVar
@@ -20,38 +20,32 @@ from pdesim.engine.distributed.communicator import (
     ThreadCommunicator,
     agreed,
 )
-from pdesim.engine.distributed.decomposition import (
-    Part,
-    divide,
-    joined,
-    part_of,
-    reach,
-    rows_per_step,
+from pdesim.engine.distributed.decomposition import joined, part_of
+from pdesim.engine.distributed.division import (
+    Division,
+    best_steps,
+    decompose,
+    edge_bytes,
+    part_of_plan,
+    slabs_of_grid,
+    slabs_of_part,
+    tuning_of_parts,
 )
 from pdesim.engine.distributed.eligibility import devices_for, divides_members
 from pdesim.engine.distributed.forms import ExtendedRows, RowsInSlabs
+from pdesim.engine.distributed.link import OVERLAP_SECONDS, measure_link
 from pdesim.engine.distributed.loop import DistributedLoop
 from pdesim.engine.distributed.members import MembersSimulation
 from pdesim.engine.error_scale import field_ranges
 from pdesim.engine.flat.position_arrays import PositionArrays
-from pdesim.engine.flat.slabs import Slabs
 from pdesim.engine.flat.tuning import TUNING, Tuning
 from pdesim.engine.observation import Record, ignore
 from pdesim.engine.simulation import Simulation
-from pdesim.engine.time_loop import TimeLoop
 from pdesim.errors import PdesimError
 from pdesim.output.checkpoint import Checkpoint
-from pdesim.plan import InitialState, Plan
+from pdesim.plan import Plan
 
 T = TypeVar("T")
-
-#: ghost rows that devices exchange, if a step needs fewer: wide enough to make exchanges rare,
-#: narrow enough that the computation of ghost rows costs little
-GHOST_ROWS = 16
-#: the largest number of ghost rows on both sides, as a fraction of the rows of a device
-MOST_GHOSTS = 1 / 8
-#: a size in bytes that no grid exceeds
-NO_LIMIT = 2**62
 
 
 class DistributedSimulation:
@@ -83,8 +77,8 @@ class DistributedSimulation:
         outer = get_or_compile(plans[0], placements[0], use_xla(plans[0]), batch, tuning)
         parts, steps = decompose(plans[0], len(placements), steps, slabs_of_grid(plans[0], outer))
         self.parts, self.steps_between_exchanges = parts, steps
-        tuning = _tuning_of_parts(tuning, len(placements), in_tiles=outer.slabs is not None)
-        in_slabs = [_slabs_of_part(plans[0], outer, part, tuning) for part in parts]
+        tuning = tuning_of_parts(tuning, len(placements), in_tiles=outer.slabs is not None)
+        in_slabs = [slabs_of_part(plans[0], outer, part, tuning) for part in parts]
         if None in in_slabs:  # all devices take their steps in the same form
             in_slabs = [None] * len(parts)
         self.simulations = []
@@ -256,29 +250,18 @@ def simulation_of_process(
     threads = int(agreed(communicator, [tuning.threads])[0])
     of_first = replace(tuning, cores=threads)  # all processes choose the same form
     outer = get_or_compile(plans[0], placement, use_xla(plans[0]), batch, of_first)
-    parts, steps = decompose(plans[0], communicator.size, steps, slabs_of_grid(plans[0], outer))
-    tuning = _tuning_of_parts(tuning, 1, in_tiles=outer.slabs is not None)
+    whole, link = slabs_of_grid(plans[0], outer), measure_link(communicator)
+    if steps is None and whole is None and outer.layout is not None:
+        steps = best_steps(plans[0], communicator.size, link, placement, tuning)
+    parts, steps = decompose(plans[0], communicator.size, steps, whole)
+    tuning = tuning_of_parts(tuning, 1, in_tiles=outer.slabs is not None)
     part = parts[communicator.rank]
-    slabs = _slabs_of_part(plans[0], outer, part, tuning)
+    overlaps = whole is not None and link.seconds(2 * edge_bytes(whole)) > OVERLAP_SECONDS
+    slabs = slabs_of_part(plans[0], outer, part, tuning, overlaps)
     if not all(communicator.gather(np.array(slabs is not None), equal=True)):
         slabs = None
-    division = Division(outer, part, steps, communicator, slabs)
+    division = Division(outer, part, steps, communicator, slabs, overlaps)
     return simulation_of_part(plans, division, placement, tuning)
-
-
-@dataclass(frozen=True)
-class Division:
-    """What the simulation of a part needs; see :class:`DistributedLoop`.
-
-    Args:
-        slabs: the slabs in which steps are taken; None without slabs.
-    """
-
-    outer: TimeLoop
-    part: Part
-    steps: int
-    communicator: Communicator
-    slabs: Slabs | None = None
 
 
 def simulation_of_part(
@@ -301,23 +284,11 @@ def simulation_of_part(
     extended, slabs = form, division.slabs
     if slabs is not None:
         position = PositionArrays(inner.context, slabs.tile.full_width)
-        form = RowsInSlabs(outer.context, slabs, position, part.before, division.communicator)
+        form = RowsInSlabs(
+            outer.context, slabs, position, part.before, division.communicator, division.overlaps
+        )
     loop: Any = DistributedLoop(outer, extended, form)
     return Simulation(own, placement, tuning, measures, loop)
-
-
-def _slabs_of_part(plan: Plan, outer: TimeLoop, part: Part, tuning: Tuning) -> Slabs | None:
-    """Return the slabs of the rows of one device; None if it has too few rows, or without slabs."""
-    if slabs_of_grid(plan, outer) is None:
-        return None
-    return outer.slabs_of(plan.step.adaptive, tuning, range(part.first, part.first + part.rows))
-
-
-def slabs_of_grid(plan: Plan, outer: TimeLoop) -> Slabs | None:
-    """Return the slabs in which one device computes a single run; None if it does not."""
-    if outer.records_steps or outer.context.members:
-        return None
-    return outer.adaptive_slabs if plan.step.adaptive else outer.slabs
 
 
 class _SharedReport:
@@ -340,57 +311,3 @@ class _SharedReport:
         error = self.peers.gather(rank, error)[0]
         if error is not None:
             raise error
-
-
-def _tuning_of_parts(tuning: Tuning, count: int, in_tiles: bool) -> Tuning:
-    """Return the constants for the parts of a grid.
-
-    Parts are computed in tiles if the complete grid is, since the compiler rounds products and sums
-    in tiles differently.
-    """
-    limits = (0, 0) if in_tiles else (tuning.single_band_bytes, NO_LIMIT)
-    return replace(
-        tuning, single_band_bytes=limits[0], two_band_bytes=limits[1],
-        cores=max(1, tuning.threads // count),
-    )  # fmt: skip
-
-
-def decompose(
-    plan: Plan, count: int, steps: int | None = None, slabs: Slabs | None = None
-) -> tuple[list[Part], int]:
-    """Return the parts of a plan's grid, and the number of steps between two exchanges.
-
-    Args:
-        count: the number of parts.
-        steps: the number of steps; None: as many as ``GHOST_ROWS`` ghost rows allow.
-        slabs: the slabs of the grid, whose ghost rows the parts have at least; None without slabs.
-    """
-    problem, rows = plan.problem, plan.grid.shape[0]
-    each = rows_per_step(problem, plan.cost.depth)
-    # other carried data than the state are computed from the state and its neighbours
-    extra = 0 if plan.stepper.carries_state else reach(problem)
-    least = rows // count
-    if steps is None:
-        most = min(GHOST_ROWS, int(least * MOST_GHOSTS)) - extra
-        steps = max(1, most // each)
-    every_step = plan.observables is not None and plan.observables.every is None
-    if plan.step.adaptive or every_step:
-        steps = 1
-    periodic = problem.boundary.is_periodic(problem.grid.dimensions - 1)
-    ghosts = steps * each + extra
-    if slabs is not None and slabs.tile.ghosts <= least:
-        ghosts = max(ghosts, slabs.tile.ghosts)
-    return divide(rows, count, ghosts, periodic), steps
-
-
-def part_of_plan(plan: Plan, part: Part) -> Plan:
-    """Return the plan of one device: the complete problem, with the initial state of its rows."""
-    if plan.rows is not None:  # those of this process
-        return plan
-    rows: Any = (..., part.own, *[slice(None)] * (plan.grid.dimensions - 1))
-    initial = InitialState(None if plan.initial.values is None else plan.state[rows])
-    since = plan.resume_from
-    if since is not None:
-        carry = tuple(values[rows] for values in since.carry)
-        since = replace(since, state=since.state[rows], carry=carry)
-    return replace(plan, initial=initial, resume_from=since)

@@ -160,6 +160,7 @@ def decompose(
     single: bool = False,
     tuning: Tuning = TUNING,
     part: range | None = None,
+    halves: bool = False,
 ) -> Slabs | None:
     """Return slabs for a large grid; None if it is small or has too few rows.
 
@@ -174,6 +175,7 @@ def decompose(
         arrays: the number of arrays that the steps of a tile use, each as large as the tile.
         single: whether a slab takes one step at a time, of adaptive length.
         part: the rows that are divided; by default, all rows of the grid.
+        halves: whether about half of the slabs of a part are computed at a time.
     """
     rows = range(layout.problem.grid.shape[0]) if part is None else part
     halved = band_count(layout, bytes_per_cell, tuning) > 1
@@ -189,8 +191,9 @@ def decompose(
     needed = -(-size // (tuning.slab_bytes * threads)) * threads
     count = min(needed, len(rows) // min_rows)
     if part is not None and len(part) >= tile.ghosts:
-        # at least as many slabs as to compute half of them during an exchange
-        count = max(1, min(max(needed, 2 * threads, 4), len(rows) // min_rows))
+        # with halves, there are at least as many slabs as to compute half of them at a time
+        wanted = max(needed, 2 * threads, 3) if halves else needed
+        count = max(1, min(wanted, len(rows) // min_rows))
     elif 2 * count <= threads > 1:
         return None
     if tile.steps == 0 or count == 0:

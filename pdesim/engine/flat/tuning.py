@@ -91,15 +91,14 @@ class Tuning:
 
     @property
     def threads(self) -> int:
-        """The number of operations that TensorFlow runs in parallel."""
+        """The number of operations that TensorFlow computes in parallel."""
         if self.cores:
             return self.cores
         import tensorflow as tf
 
-        requested = tf.config.threading.get_inter_op_parallelism_threads()
-        if requested or not hasattr(os, "sched_getaffinity"):
-            return requested or os.cpu_count() or 1
-        return len(os.sched_getaffinity(0))
+        known = hasattr(os, "sched_getaffinity")
+        cores = len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1
+        return min(tf.config.threading.get_inter_op_parallelism_threads() or cores, cores)
 
 
 TUNING = Tuning()
