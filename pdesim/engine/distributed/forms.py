@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -158,6 +158,18 @@ class ExtendedRows:
         return self.inner.context.compiled(trace)
 
 
+class Deferred:
+    """An exchange that takes place when its result is first needed."""
+
+    def __init__(self, exchange: Callable[[], Any]) -> None:
+        self._exchange, self._found = exchange, None
+
+    def result(self) -> Any:
+        if self._found is None:
+            self._found = self._exchange()
+        return self._found
+
+
 class InSlabs(NamedTuple):
     """The rows of a device in slabs.
 
@@ -169,7 +181,7 @@ class InSlabs(NamedTuple):
 
     slabs: list[tf.Tensor]
     arrays: list
-    beyond: Future
+    beyond: Future | Deferred
 
 
 @dataclass(frozen=True)
@@ -214,7 +226,8 @@ class RowsInSlabs:
         return InSlabs(slabs, self._programs["arrays"](parameters), self._exchange(edges))
 
     def leave(self, stored: Any) -> tuple[Carry, tf.Tensor | None]:
-        stored.beyond.result()  # the other devices wait for this exchange
+        if self.overlaps:
+            stored.beyond.result()  # the other devices wait for this exchange
         carry = self._programs["join"](stored.slabs)
         return carry, carry if self.context.stepper.carries_state else None
 
@@ -238,11 +251,13 @@ class RowsInSlabs:
         numbers = stored.beyond.result(), time, dt, (tolerance, scale, parameters)
         slabs, sums, *edges = self._programs["trials"](stored.slabs, stored.arrays, *numbers)
         new = InSlabs(slabs, stored.arrays, self._exchange(edges))
-        new.beyond.result()  # before the sums are exchanged
+        if self.overlaps:
+            new.beyond.result()  # before the sums are exchanged
         return new, sums
 
-    def _exchange(self, edges: Sequence[tf.Tensor]) -> Future:
-        return self._thread.submit(self.communicator.exchange, *edges)
+    def _exchange(self, edges: Sequence[tf.Tensor]) -> Future | Deferred:
+        exchange = partial(self.communicator.exchange, *edges)
+        return self._thread.submit(exchange) if self.overlaps else Deferred(exchange)
 
     @cached_property
     def _early(self) -> list[int]:
