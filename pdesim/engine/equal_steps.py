@@ -119,9 +119,9 @@ class EqualStepControl:
     def _start_adaptive(self) -> None:
         """Set the scales for the first steps, and assume that their error is the tolerance."""
         members, monitor, at = self.members, self.members.monitor, self.members.at
-        spread, size, dt = at.first_sizes(members.until_target(), monitor.scale)
+        spread, size, dt = at.first_sizes(members.until_target())
         monitor.look_ahead(monitor.peak == 0, spread, size)
-        monitor.noise = at.rounding_error(dt, monitor.scale)
+        monitor.noise = at.rounding_error(dt)
         monitor.damped = np.where(monitor.peak > 0, monitor.target * monitor.scale, 0.0)
 
     def _look_ahead(self, which: np.ndarray) -> None:
@@ -137,9 +137,7 @@ class EqualStepControl:
         empty = monitor.peak == 0
         if members.plan.step.adaptive:
             if empty.any():
-                monitor.look_ahead(
-                    empty, *at.first_sizes(members.until_target(), monitor.scale)[:2]
-                )
+                monitor.look_ahead(empty, *at.first_sizes(members.until_target())[:2])
             return
         if not (empty.any() or which.any()):
             return
@@ -155,9 +153,7 @@ class EqualStepControl:
         members, monitor = self.members, self.members.monitor
         if which.any() and members.plan.stepper.method.order > 0:
             at = members.at
-            rate, hidden, damping, noise = at.error_rate(
-                members.until_target(), monitor.peak, monitor.scale
-            )
+            rate, hidden, damping, noise = at.error_rate(members.until_target(), monitor.peak)
             now = float(at.now.max())
             monitor.record(which, rate, hidden, damping, now, members.steps, noise)
 

@@ -222,9 +222,7 @@ class Integrator:
                 self.init(dt, self.everyone)
             return self.statistics(self.advance(self.now, dt, 0, np.minimum(counts, FAR))[1])
 
-    def first_sizes(
-        self, longest: np.ndarray, scale: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def first_sizes(self, longest: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return sizes of the fields after an adaptive trial step, and its length.
 
         The step is shortened until it agrees with two steps of half its length, as the first step
@@ -237,25 +235,27 @@ class Integrator:
         first = dt = np.minimum(self.dt, longest)
         with self._discarding():
             for _ in range(TRIALS):
-                sizes = self.statistics(self._steps(dt, 1, scale))
-                halves = self.statistics(self._steps(0.5 * dt, 2, scale))
+                sizes = self.statistics(self._steps(dt, 1))
+                halves = self.statistics(self._steps(0.5 * dt, 2))
                 good = _agree(sizes[1], halves[1])
                 if good.all():
                     break
                 dt = np.where(good, dt, dt / SHORTER)
             else:  # no step of some plans was accurate, for example of order 3 for u' = t**9
                 dt = np.where(good, dt, first)
-                halves = self.statistics(self._steps(0.5 * dt, 2, scale))
+                halves = self.statistics(self._steps(0.5 * dt, 2))
         return *halves, dt
 
-    def _steps(self, dt: np.ndarray, count: int, scale: np.ndarray) -> tf.Tensor:
+    def _steps(self, dt: np.ndarray, count: int) -> tf.Tensor:
         """Return the states after ``count`` steps of length ``dt``.
 
         The carried data are initialised again if ``dt`` has changed or the stepper is a multistep
         method.
         """
         if self.adaptive:
-            return self.advance_adaptive(self.now + count * dt, count, scale, dt, ANY)[1]
+            # not the scales of the fields: the allowed error of one that is zero would be tiny
+            ones = np.ones((len(self.plans), len(self.plans[0].equation.fields)))
+            return self.advance_adaptive(self.now + count * dt, count, ones, dt, ANY)[1]
         if not np.array_equal(dt, self.dt) or self._is_multistep:
             self.init(dt, self.everyone)
         return self.advance(self.now, dt, 0, np.full(len(self.plans), count))[1]
@@ -265,7 +265,7 @@ class Integrator:
         return self.plans[0].stepper.is_multistep
 
     def error_rate(
-        self, longest: np.ndarray, peak: np.ndarray, scale: np.ndarray
+        self, longest: np.ndarray, peak: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Return the error per unit of time, its rounding part, and the damping rate of errors.
 
@@ -277,16 +277,16 @@ class Integrator:
 
         Args:
             longest: the maximum length of adaptive steps.
-            peak, scale: magnitudes of each field for its rounding error and its tolerance.
+            peak: the magnitude of each field, for its rounding error.
         """
         plan = self.plans[0]
         count = MULTISTEP_STEPS if self._is_multistep else 1
         dt = np.minimum(self.dt, longest) if self.adaptive else self.dt
-        noise = self.rounding_error(dt, scale)
+        noise = self.rounding_error(dt)
         with self._discarding():
-            results = self._steps(dt, count, scale), self._steps(0.5 * dt, 2 * count, scale)
+            results = self._steps(dt, count), self._steps(0.5 * dt, 2 * count)
             self.now = self.now + count * dt
-            later = [self._steps_from(state, dt, 1, scale) for state in results]
+            later = [self._steps_from(state, dt, 1) for state in results]
         first, second = (
             np.atleast_2d(np.asarray(self.loop.distance(*pair))) for pair in (results, later)
         )
@@ -298,7 +298,7 @@ class Integrator:
         damping = np.maximum(np.nan_to_num(damping), 0.0)
         return first / share, rounding / share, damping, noise
 
-    def rounding_error(self, dt: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    def rounding_error(self, dt: np.ndarray) -> np.ndarray:
         """Return the rounding error of a step of each field: ``(plans, fields)``.
 
         It is the root mean square of the difference of two steps, from the current state and from
@@ -307,8 +307,8 @@ class Integrator:
         rounding error that may exceed their own values. A result that is not finite is 0.
         """
         with self._discarding():
-            given, state = self._steps(dt, 1, scale), self.state
-            other = self._steps_from(self.loop.perturbed(state), dt, 1, scale)
+            given, state = self._steps(dt, 1), self.state
+            other = self._steps_from(self.loop.perturbed(state), dt, 1)
         noise = np.atleast_2d(np.asarray(self.loop.distance(given, other)))
         return np.where(np.isfinite(noise), noise, 0.0)
 
@@ -317,16 +317,14 @@ class Integrator:
         """The distance of 1 to the next number of the states' type."""
         return float(np.finfo(self.loop.dtype.as_numpy_dtype).eps)
 
-    def _steps_from(
-        self, state: tf.Tensor, dt: np.ndarray, count: int, scale: np.ndarray
-    ) -> tf.Tensor:
+    def _steps_from(self, state: tf.Tensor, dt: np.ndarray, count: int) -> tf.Tensor:
         """Return the states some steps after given trial states."""
         self.state = state
         if self.adaptive:
             self.carry = state
         else:
             self.init(dt, self.everyone)
-        return self._steps(dt, count, scale)
+        return self._steps(dt, count)
 
 
 def _agree(sizes: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -160,3 +160,17 @@ def test_a_rate_of_zero_does_not_hide_the_next_one():
     monitor.record(everyone, none, none, none, 0.0, np.array([0]))
     monitor.record(everyone, np.array([[4.0]]), none, none, 1.0, np.array([10]))
     assert monitor.total(1.0)[0, 0] == pytest.approx(0.01 * 4.0)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_the_rounding_error_of_a_step_beside_a_field_that_is_zero(placement, precision):
+    """The trial steps are taken although the allowed error of the zero field is tiny."""
+    plan = make_plan(
+        "equation=custom", "equation.fields=[u,w]", "equation.rhs.u='d_dx(u) + d_dy(w)'",
+        "equation.rhs.w='d_dy(u)'", "initial.u='1 + sin(2*pi*x)'", "initial.w=0", "grid=[16,8]",
+        "domain.extent=1", "stepper=dormand_prince", f"device.precision={precision}",
+    )  # fmt: skip
+    simulation = Simulation(plan, placement)
+    simulation.prepare()
+    noise = simulation._batch.monitor.noise[0]
+    assert 0 < noise[0] < 20 * np.finfo(precision).eps and noise[1] < 100 * np.finfo(precision).eps
