@@ -87,7 +87,8 @@ class Simulation:
         self._control = EqualStepControl(self._batch, started, measures)
         self.seconds = first.resume_from.seconds if first.resume_from else 0.0
         self.compile_seconds = 0.0
-        self.steps_per_block = FIRST_BLOCK
+        #: the target duration of a block in seconds
+        self.block_seconds, self.steps_per_block = BLOCK_SECONDS, FIRST_BLOCK
         #: called before every block of steps
         self.observe_block: ObserveBlock = ignore_block
         #: the largest number of steps in a block; None for no limit
@@ -157,7 +158,7 @@ class Simulation:
                 self._trial, self.loop.steps_at_once, max_steps, self.loop.agree
             )
             self._control.start()
-        self.steps_per_block = max(FIRST_BLOCK, int(BLOCK_SECONDS / max(seconds, 1e-6)))
+        self.steps_per_block = max(FIRST_BLOCK, int(self.block_seconds / max(seconds, 1e-6)))
         return seconds
 
     def frames(
@@ -377,7 +378,7 @@ class Simulation:
             self.compile_seconds = seconds
         else:
             self.seconds += seconds
-            target_steps = int(steps.max() * BLOCK_SECONDS / max(seconds, 1e-6))
+            target_steps = int(steps.max() * self.block_seconds / max(seconds, 1e-6))
             self.steps_per_block = max(1, min(target_steps, 4 * self.steps_per_block))
         members.steps += np.where(members.alive, steps, 0)
         for member in np.flatnonzero(~finite.all(axis=1)).tolist():

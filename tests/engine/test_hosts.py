@@ -1,6 +1,7 @@
 """The processes of a run that share one grid: their addresses, and the order of their exchanges."""
 
 import json
+import math
 import socket
 from collections import defaultdict
 
@@ -15,7 +16,7 @@ from pdesim.engine.distributed.hosts import (
     split_address,
     wait_for_all,
 )
-from pdesim.engine.distributed.processes import neighbour_pairs
+from pdesim.engine.distributed.processes import neighbour_pairs, rounds_of_gather
 from pdesim.errors import DeviceError, LostHostError
 from pdesim.settings import Device
 
@@ -152,3 +153,16 @@ def test_no_exchange_waits_in_a_circle(size, ring):
         left = [mine[1:] if mine and mine[0] in done else mine for mine in left]
         rounds += 1
     assert rounds <= 3
+
+
+@pytest.mark.parametrize("size", [*range(1, 20), 64, 100])
+def test_a_gather_tells_every_process_the_values_of_all_others_in_few_rounds(size):
+    known, rounds = [{rank} for rank in range(size)], rounds_of_gather(size)
+    for pairs, before in rounds:
+        assert [sorted(ranks) for ranks in known] == before
+        members = [rank for pair in pairs for rank in pair]
+        assert len(members) == len(set(members))  # no process waits for two others at a time
+        for one, two in pairs:
+            known[one] = known[two] = known[one] | known[two]
+    assert known == [set(range(size))] * size
+    assert sum(bool(pairs) for pairs, _ in rounds) <= math.log2(size) + 2

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,9 @@ EXCHANGES, UNTIMED = 7, 2
 #: an exchange of slabs that takes longer than this, in seconds, takes place while others are
 #: computed; a shorter one would lose more time with threads that wait for a core
 #: (``benchmarks/NOTES.md``)
-OVERLAP_SECONDS = 0.01
+OVERLAP_SECONDS = 0.015
+#: gather operations in each block of steps, and the largest share of the time that they may take
+DECISIONS, DECISIONS_SHARE = 4, 0.04
 #: values per second that a thread of a CPU and a GPU compute in a right-hand side, roughly
 VALUES_PER_SECOND = {"CPU": 1e9, "GPU": 2e10}
 #: bytes per second at which they copy an array, roughly
@@ -67,17 +70,36 @@ def measure_link(communicator: Communicator) -> Link:
 
     from pdesim.engine.distributed.communicator import agreed
 
-    seconds = []
-    for size in LINK_BYTES:
-        times, rows = [], tf.zeros((1, size // 4), tf.float32)
-        for _ in range(EXCHANGES):
-            began = time.perf_counter()
-            received = communicator.exchange(rows, rows)
-            received[1][..., -1].numpy()  # waits for the device
-            times.append(time.perf_counter() - began)
-        seconds.append(float(np.median(times[UNTIMED:])))
-    small, large = agreed(communicator, seconds)
+    def exchanged(size: int) -> float:
+        rows = tf.zeros((1, size // 4), tf.float32)
+        # the last number waits for the device
+        return _seconds(lambda: communicator.exchange(rows, rows)[1][0, -1].numpy())
+
+    seconds = [exchanged(size) for size in LINK_BYTES]
+    small, large = map(float, agreed(communicator, seconds))
     return fit_link((2 * LINK_BYTES[0], 2 * LINK_BYTES[1]), (small, large))
+
+
+def block_seconds(communicator: Communicator) -> float:
+    """Return the shortest duration of a block of steps in seconds.
+
+    In it, decisions on which all devices agree after each block take at most ``DECISIONS_SHARE`` of
+    the time.
+    """
+    from pdesim.engine.distributed.communicator import agreed
+
+    seconds = _seconds(lambda: communicator.gather(np.zeros(1), equal=True))
+    return DECISIONS * float(agreed(communicator, [seconds])[0]) / DECISIONS_SHARE
+
+
+def _seconds(operation: Callable[[], object]) -> float:
+    """Return the median of the measured times of an operation."""
+    times = []
+    for _ in range(EXCHANGES):
+        began = time.perf_counter()
+        operation()
+        times.append(time.perf_counter() - began)
+    return float(np.median(times[UNTIMED:]))
 
 
 @dataclass(frozen=True)

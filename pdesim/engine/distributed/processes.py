@@ -1,8 +1,8 @@
 """Communication between processes, by the collective operations of TensorFlow's runtime.
 
 ``tf.distribute.MultiWorkerMirroredStrategy`` connects the processes (gRPC). After that, every
-exchange is a gather operation (``CollectiveGatherV2``): among all processes, or among two
-neighbours.
+exchange is a gather operation (``CollectiveGatherV2``) of two processes. That of all processes at
+once would take a time that is proportional to their number.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import contextlib
 import faulthandler
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,10 @@ from pdesim.engine.distributed.hosts import CONNECT_SECONDS, Hosts, answers, wai
 from pdesim.engine.flat.tuning import TUNING
 from pdesim.errors import LostHostError
 
-#: the key of the group of all processes, and the first key of the groups of two neighbours
-ALL, PAIRS = 99, 100
+#: the first key of the groups of two processes
+PAIRS = 100
 #: a number above the key of every group
-MOST_GROUPS = 10_000
+MOST_GROUPS = 100_000
 #: threads besides those that compute, without which an exchange would wait for the computation
 EXCHANGE_THREADS = 2
 #: errors of TensorFlow after the end of another process
@@ -76,7 +77,7 @@ class ProcessCommunicator:
         self.is_lost = False
         self._programs: dict[Any, Any] = {}
         self._operations: Counter[int] = Counter()
-        self._orders: dict[int, list[int]] = {}
+        self._places: dict[int, int] = {}
 
     def exchange(self, first: tf.Tensor, last: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """See ``communicator.Communicator.exchange``.
@@ -86,7 +87,7 @@ class ProcessCommunicator:
         key = ("exchange", first.shape, first.dtype)
         if key not in self._programs:
             pairs = neighbour_pairs(self.rank, self.size, self.ring)
-            places = {pair: self._place_in_pair(pair) for pair in pairs}
+            places = {pair: self._place_in_pair(PAIRS + pair) for pair in pairs}
             both = len(pairs) == 2 and self.size == 2
             make = self._mutual_program if both else self._exchange_program
             self._programs[key] = make(pairs, places)
@@ -117,31 +118,44 @@ class ProcessCommunicator:
         return [bytes(one.astype(np.uint8)).decode() for one in self.gather(octets)]
 
     def _gather_equal(self, values: np.ndarray) -> list[np.ndarray]:
-        order = self._order(ALL, self.size)
-        found = self._gathered(values[np.newaxis], ALL, self.size)
-        result: list[Any] = [None] * self.size
-        for place, rank in enumerate(order):
-            result[rank] = found[place]
+        known = {self.rank: values}
+        for group, mine, theirs in self._rounds:
+            sent = np.zeros((max(len(mine), len(theirs)), *values.shape), values.dtype)
+            sent[: len(mine)] = [known[rank] for rank in mine]
+            place = self._place_in_pair(group)
+            known |= dict(zip(theirs, self._gathered(sent[np.newaxis], group)[place], strict=False))
+        return [known[rank] for rank in range(self.size)]
+
+    @cached_property
+    def _rounds(self) -> list[tuple[int, list[int], list[int]]]:
+        """The rounds of :meth:`gather` in which this process takes part.
+
+        Each consists of the key of a pair, the ranks whose values this process sends, and those
+        whose values it receives.
+        """
+        first, result = PAIRS + self.size, []
+        for number, (pairs, known) in enumerate(rounds_of_gather(self.size)):
+            for one, two in pairs:
+                if self.rank in (one, two):
+                    other = two if self.rank == one else one
+                    key = first + number * self.size + min(one, two)
+                    result.append((key, known[self.rank], known[other]))
         return result
 
-    def _gathered(self, values: np.ndarray, group: int, size: int) -> np.ndarray:
+    def _gathered(self, values: np.ndarray, group: int) -> np.ndarray:
         key = (group, values.shape, values.dtype)
         if key not in self._programs:
             instance = self._new_instance(group)
-            self._programs[key] = _compiled(lambda tensor: _gather(tensor, group, size, instance))
+            self._programs[key] = _compiled(lambda tensor: _gather(tensor, group, 2, instance))
         with self._translated():
             return self._programs[key](tf.constant(values)).numpy()
 
-    def _order(self, group: int, size: int) -> list[int]:
-        """Return the ranks of a group in the order of gathered arrays."""
-        if group not in self._orders:
-            ranks = self._gathered(np.array([self.rank], np.int32), group, size)
-            self._orders[group] = ranks.tolist()
-        return self._orders[group]
-
-    def _place_in_pair(self, pair: int) -> int:
+    def _place_in_pair(self, group: int) -> int:
         """Return the place of the other process in the gathered arrays of a pair."""
-        return 1 - self._order(PAIRS + pair, 2).index(self.rank)
+        if group not in self._places:
+            ranks = self._gathered(np.array([self.rank], np.int32), group)
+            self._places[group] = 1 - ranks.tolist().index(self.rank)
+        return self._places[group]
 
     def _exchange_program(self, pairs: Sequence[int], places: dict[int, int]) -> Any:
         instances = {pair: self._new_instance(PAIRS + pair) for pair in pairs}
@@ -213,6 +227,31 @@ def neighbour_pairs(rank: int, size: int, ring: bool) -> list[int]:
         return 2 if ring and size % 2 and pair == size - 1 else pair % 2
 
     return sorted(pairs, key=turn)
+
+
+def rounds_of_gather(size: int) -> list[tuple[list[tuple[int, int]], list[list[int]]]]:
+    """Return the rounds in which all processes learn the values of all others.
+
+    In a round, the processes of each pair exchange what they know (recursive doubling: Thakur,
+    Rabenseifner, Gropp, Int. J. High Perform. Comput. Appl. 19 (2005) 49,
+    doi:10.1177/1094342005051521). Those beyond the largest power of two tell their values to
+    another one before, and learn all values from it afterwards.
+
+    Returns:
+        For each round, the pairs, and for each process, the ranks whose values it knows before.
+    """
+    core = 1 << (size.bit_length() - 1)
+    outer = [(rank, core + rank) for rank in range(size - core)]
+    doubling = [
+        [(rank, rank | bit) for rank in range(core) if not rank & bit]
+        for bit in (1 << number for number in range(core.bit_length() - 1))
+    ]
+    known, result = [[rank] for rank in range(size)], []
+    for pairs in (outer, *doubling, outer):
+        result.append((pairs, [list(ranks) for ranks in known]))
+        for one, two in pairs:
+            known[one] = known[two] = sorted({*known[one], *known[two]})
+    return result
 
 
 def _compiled(program: Callable[..., Any]) -> Any:

@@ -33,14 +33,14 @@ from pdesim.engine.distributed.division import (
 )
 from pdesim.engine.distributed.eligibility import devices_for, divides_members
 from pdesim.engine.distributed.forms import ExtendedRows, RowsInSlabs
-from pdesim.engine.distributed.link import OVERLAP_SECONDS, measure_link
+from pdesim.engine.distributed.link import OVERLAP_SECONDS, block_seconds, measure_link
 from pdesim.engine.distributed.loop import DistributedLoop
 from pdesim.engine.distributed.members import MembersSimulation
 from pdesim.engine.error_scale import field_ranges
 from pdesim.engine.flat.position_arrays import PositionArrays
 from pdesim.engine.flat.tuning import TUNING, Tuning
 from pdesim.engine.observation import Record, ignore
-from pdesim.engine.simulation import Simulation
+from pdesim.engine.simulation import BLOCK_SECONDS, Simulation
 from pdesim.errors import PdesimError
 from pdesim.output.checkpoint import Checkpoint
 from pdesim.plan import Plan
@@ -261,7 +261,9 @@ def simulation_of_process(
     if not all(communicator.gather(np.array(slabs is not None), equal=True)):
         slabs = None
     division = Division(outer, part, steps, communicator, slabs, overlaps)
-    return simulation_of_part(plans, division, placement, tuning)
+    simulation = simulation_of_part(plans, division, placement, tuning)
+    simulation.block_seconds = max(BLOCK_SECONDS, block_seconds(communicator))
+    return simulation
 
 
 def simulation_of_part(
