@@ -55,8 +55,8 @@ CASES = {
 GRAY_SCOTT = "equation=gray_scott grid=[48,96] stepper=euler"
 
 
-def devices(words: str, count: int) -> DistributedSimulation:
-    return DistributedSimulation([plan_of(words)], [CPU] * count, FINELY)
+def devices(words: str, count: int, **more) -> DistributedSimulation:
+    return DistributedSimulation([plan_of(words)], [CPU] * count, FINELY, **more)
 
 
 @pytest.mark.parametrize(("words", "count"), CASES.values(), ids=CASES)
@@ -87,3 +87,21 @@ def test_all_devices_take_their_steps_in_the_same_form():
     several = devices(f"equation=gray_scott grid=[48,{2 * width - 1}] stepper=euler", 2)
     assert [one.loop.part.rows for one in several.simulations] == [width - 1, width]
     assert all(isinstance(one.loop.form, ExtendedRows) for one in several.simulations)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        f"{GRAY_SCOTT} time.end=60",
+        "equation=gray_scott grid=[32,97] stepper=bogacki_shampine boundary=neumann time.end=40",
+        "equation=wave grid=[24,96] stepper=verlet time.end=0.1",
+    ],
+)
+def test_exchanges_while_slabs_are_computed(words):
+    several = devices(words, 2, overlaps=True)
+    forms = [one.loop.form for one in several.simulations]
+    assert all(form._early[0] == 0 and form._early[-1] == form.slabs.count - 1 for form in forms)
+    assert all(form._late for form in forms)
+    one = result_of(Simulation(plan_of(words), CPU, FINELY))
+    same = result_of(several)
+    assert one[1] == same[1] and np.array_equal(same[0], one[0])

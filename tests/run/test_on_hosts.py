@@ -24,6 +24,10 @@ from pdesim.output import RunFolder
 from pdesim.plan import build_plan
 from pdesim.run.on_hosts import _check_equal, without_hosts
 
+#: large grids are computed in slabs
+LARGE = ("equation=gray_scott", "grid=1152", "domain.extent=11.52", "stepper=euler", "time.dt=1",
+         "output.frames=2", "animation=none")  # fmt: skip
+LARGE_ADAPTIVE = (*LARGE[:3], "stepper=bogacki_shampine", "output.frames=1", "animation=none")
 #: seconds after which a process that hangs is killed
 TOO_LONG = 300
 GRAY_SCOTT = ("equation=gray_scott", "grid=[24,37]", "stepper=rk4", "output.frames=4",
@@ -90,7 +94,10 @@ def single(folder: Path, words: tuple[str, ...], end: float) -> Path:
     return pdesim.simulate(equation, *words[1:], f"time.end={end:g}", folder=folder).folder
 
 
-@pytest.mark.parametrize(("words", "count", "end"), [(GRAY_SCOTT, 2, 100), (WALLS, 3, 60)])
+@pytest.mark.parametrize(
+    ("words", "count", "end"),
+    [(GRAY_SCOTT, 2, 100), (WALLS, 3, 60), (LARGE, 2, 40), (LARGE_ADAPTIVE, 3, 20)],
+)
 def test_the_files_are_those_of_one_process(tmp_path, words, count, end):
     together = tmp_path / "together"
     started = Processes(count, *words, f"time.end={end}", f"hydra.run.dir={together}")
@@ -103,6 +110,21 @@ def test_the_files_are_those_of_one_process(tmp_path, words, count, end):
     if words is WALLS:
         with h5py.File(together / "series.h5") as one, h5py.File(tmp_path / "one/series.h5") as two:
             np.testing.assert_allclose(one["total"][()], two["total"][()], rtol=1e-12)
+
+
+def test_a_slow_process_is_waited_for(tmp_path):
+    words, folder = (*GRAY_SCOTT[:3], "output.frames=4", "animation=none"), tmp_path / "together"
+    started = Processes(2, *words, "time.end=4000", f"hydra.run.dir={folder}")
+    end = time.monotonic() + TOO_LONG
+    while not (folder / "parts/1/snapshots.h5").exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    for _ in range(2):
+        started.all[1].send_signal(signal.SIGSTOP)
+        time.sleep(1.5)
+        started.all[1].send_signal(signal.SIGCONT)
+        time.sleep(0.2)
+    assert [code for code, _ in started.results()] == [0, 0]
+    check_equal(folder, single(tmp_path / "one", words, 4000))
 
 
 def test_a_killed_process_ends_the_others_and_the_run_is_resumed(tmp_path):

@@ -59,6 +59,7 @@ class DistributedSimulation:
         placements: the devices, one for each part of the grid.
         steps: the number of steps between two exchanges; None: chosen from the size of the parts.
         measures: see :class:`Simulation`.
+        overlaps: whether exchanges take place while slabs are computed.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class DistributedSimulation:
         tuning: Tuning = TUNING,
         steps: int | None = None,
         measures: bool = True,
+        overlaps: bool = False,
     ) -> None:
         self.members, self._dimensions = len(plans), plans[0].grid.dimensions
         self._peers = Peers(len(placements))
@@ -78,13 +80,13 @@ class DistributedSimulation:
         parts, steps = decompose(plans[0], len(placements), steps, slabs_of_grid(plans[0], outer))
         self.parts, self.steps_between_exchanges = parts, steps
         tuning = tuning_of_parts(tuning, len(placements), in_tiles=outer.slabs is not None)
-        in_slabs = [slabs_of_part(plans[0], outer, part, tuning) for part in parts]
+        in_slabs = [slabs_of_part(plans[0], outer, part, tuning, overlaps) for part in parts]
         if None in in_slabs:  # all devices take their steps in the same form
             in_slabs = [None] * len(parts)
         self.simulations = []
         for rank, (placement, part) in enumerate(zip(placements, parts, strict=True)):
             communicator = ThreadCommunicator(self._peers, rank, placement.name)
-            division = Division(outer, part, steps, communicator, in_slabs[rank])
+            division = Division(outer, part, steps, communicator, in_slabs[rank], overlaps)
             self.simulations.append(
                 simulation_of_part(plans, division, placement, tuning, measures)
             )
