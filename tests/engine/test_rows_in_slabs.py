@@ -92,9 +92,9 @@ def test_all_devices_take_their_steps_in_the_same_form():
 @pytest.mark.parametrize(
     "words",
     [
-        f"{GRAY_SCOTT} time.end=60",
-        "equation=gray_scott grid=[32,97] stepper=bogacki_shampine boundary=neumann time.end=40",
-        "equation=wave grid=[24,96] stepper=verlet time.end=0.1",
+        "equation=gray_scott grid=[48,160] stepper=euler time.end=60",
+        "equation=gray_scott grid=[32,161] stepper=bogacki_shampine boundary=neumann time.end=40",
+        "equation=wave grid=[24,160] stepper=verlet time.end=0.1",
     ],
 )
 def test_exchanges_while_slabs_are_computed(words):
