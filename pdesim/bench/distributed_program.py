@@ -94,17 +94,17 @@ class DistributedProgram:
         part, form = program.loop.part, program.loop.form
         steps, carried = form.steps, tf.nest.flatten(program.carry)
         ghosts = form.width * ((part.before > 0) + (part.after > 0))
-        adaptive = program.plan.step.adaptive
+        adaptive, in_slabs = program.plan.step.adaptive, isinstance(form, RowsInSlabs)
         received = sum(v.shape.num_elements() * v.dtype.size // part.rows for v in carried) * ghosts
         return Load(
             devices=len(self._programs),
             total_rows=part.total,
             rows=part.rows,
             ghost_rows=ghosts,
-            in_slabs=isinstance(form, RowsInSlabs),
+            in_slabs=in_slabs,
             steps=steps,
-            # adaptive steppers also gather the errors of every step
-            exchanges=len(carried) / steps + adaptive,
+            # slabs contain all carried data; adaptive steppers also gather the errors of every step
+            exchanges=(1 if in_slabs else len(carried)) / steps + adaptive,
             exchanged=received / steps,
         )
 

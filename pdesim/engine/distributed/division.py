@@ -58,12 +58,6 @@ def slabs_of_part(
     return outer.slabs_of(plan.step.adaptive, tuning, rows, overlaps)
 
 
-def edge_bytes(slabs: Slabs) -> int:
-    """Return the bytes of the rows that a device sends to a neighbour."""
-    tile = slabs.tile.full_width
-    return slabs.tile.ghosts * tile.row * len(tile.problem.equation.fields) * 4
-
-
 def slabs_of_grid(plan: Plan, outer: TimeLoop) -> Slabs | None:
     """Return the slabs in which one device computes a single run; None if it does not."""
     if outer.records_steps or outer.context.members:
@@ -134,11 +128,8 @@ def best_steps(plan: Plan, count: int, link: Link, placement: Placement, tuning:
         tuning: the constants of one device.
     """
     problem, (rows, *_) = plan.problem, plan.grid.shape
-    each, least, row_bytes = (
-        rows_per_step(problem, plan.cost.depth),
-        rows // count,
-        plan.state_bytes // rows,
-    )
+    each, least = rows_per_step(problem, plan.cost.depth), rows // count
+    row_bytes = plan.state_bytes // rows
     extra = 0 if plan.stepper.carries_state else reach(problem)
     kind = "GPU" if placement.is_gpu else "CPU"
     rate = VALUES_PER_SECOND[kind] * (1 if placement.is_gpu else tuning.threads)

@@ -243,10 +243,6 @@ class RowsInSlabs:
         slabs = [by_number[number] for number in range(self.slabs.count)]
         return InSlabs(slabs, stored.arrays, beyond)
 
-    @property
-    def cores(self) -> int:
-        return self.context.tuning.threads
-
     def trial(self, stored, time, dt, tolerance, scale, parameters) -> tuple[Any, tf.Tensor]:
         numbers = stored.beyond.result(), time, dt, (tolerance, scale, parameters)
         slabs, sums, *edges = self._programs["trials"](stored.slabs, stored.arrays, *numbers)
@@ -266,7 +262,7 @@ class RowsInSlabs:
         If exchanges overlap, they are the first and the last one, and others that make them as
         many as use all cores.
         """
-        count, cores = self.slabs.count, self.cores
+        count, cores = self.slabs.count, self.context.tuning.threads
         if not self.overlaps:
             return list(range(count))
         half = min(count, max(2, -(-count // (2 * cores)) * cores))

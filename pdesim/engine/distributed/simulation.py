@@ -25,7 +25,6 @@ from pdesim.engine.distributed.division import (
     Division,
     best_steps,
     decompose,
-    edge_bytes,
     part_of_plan,
     slabs_of_grid,
     slabs_of_part,
@@ -254,11 +253,15 @@ def simulation_of_process(
     outer = get_or_compile(plans[0], placement, use_xla(plans[0]), batch, of_first)
     whole, link = slabs_of_grid(plans[0], outer), measure_link(communicator)
     if steps is None and whole is None and outer.layout is not None:
-        steps = best_steps(plans[0], communicator.size, link, placement, tuning)
+        best = best_steps(plans[0], communicator.size, link, placement, tuning)
+        steps = int(agreed(communicator, [best])[0])  # the processes may have different cores
     parts, steps = decompose(plans[0], communicator.size, steps, whole)
     tuning = tuning_of_parts(tuning, 1, in_tiles=outer.slabs is not None)
     part = parts[communicator.rank]
-    overlaps = whole is not None and link.seconds(2 * edge_bytes(whole)) > OVERLAP_SECONDS
+    received = (
+        2 * whole.tile.ghosts * plans[0].state_bytes // plans[0].grid.shape[0] if whole else 0
+    )
+    overlaps = whole is not None and link.seconds(received) > OVERLAP_SECONDS
     slabs = slabs_of_part(plans[0], outer, part, tuning, overlaps)
     if not all(communicator.gather(np.array(slabs is not None), equal=True)):
         slabs = None
