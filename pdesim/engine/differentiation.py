@@ -21,6 +21,7 @@ import tensorflow as tf
 from pdesim.engine.adjoint_loop import AdjointLoop, Slopes
 from pdesim.engine.blocks import Block
 from pdesim.engine.device import Placement
+from pdesim.engine.held import on_grid
 from pdesim.engine.simulation import Simulation
 from pdesim.operators.time_parts import double_names
 from pdesim.plan import Plan
@@ -130,7 +131,7 @@ class _Record:
     def _observe(self, block: Block) -> None:
         steps = self.simulation.steps
         if not self.blocks or steps - self._stored_at >= self.spacing:
-            self.stored[len(self.blocks)] = block.carry
+            self.stored[len(self.blocks)] = on_grid(block.carry)
             self._stored_at = steps
         self.blocks.append(block._replace(carry=None))
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from pdesim.engine.device import release_memory
+from pdesim.engine.held import Held, on_grid
 from pdesim.engine.noise_path import path_of
 from pdesim.engine.time_loop import TimeLoop
 from pdesim.errors import OutputError
@@ -29,7 +32,8 @@ FAR = 1024
 #: a trial step is accurate enough if it agrees with two half steps within the factor AGREE; if not,
 #: it is divided by SHORTER, up to TRIALS times
 AGREE, SHORTER, TRIALS = 10.0, 8.0, 8
-#: number of cached sets of coefficients (KEPT); only one if the states have more than LARGE bytes
+#: number of cached sets of coefficients (KEPT). If the states have more than LARGE bytes, there is
+#: only one, and free memory is returned after trial steps.
 KEPT, LARGE = 3, 2**28
 
 
@@ -46,8 +50,9 @@ class Integrator:
         self.plans, self.loop = plans, loop
         self.now = np.full(len(plans), float(plans[0].times[0]))
         self.dt = np.zeros(len(plans))
-        self.state: tf.Tensor | None = None
-        self.carry = None
+        self._state: tf.Tensor | None = None
+        #: on the grid, or a state that the loop holds in its own form
+        self.carry: Any = None
         self._coefficients: dict[str, tf.Tensor] = {}
         self._known: dict[bytes, dict[str, tf.Tensor]] = {}
 
@@ -62,6 +67,22 @@ class Integrator:
     @property
     def everyone(self) -> np.ndarray:
         return np.ones(len(self.plans), bool)
+
+    @property
+    def has_state(self) -> bool:
+        """Whether there is a state: there is none during a block, or after one that has failed."""
+        return self._state is not None or isinstance(self.carry, Held)
+
+    @property
+    def state(self) -> tf.Tensor | None:
+        """The states on the grid."""
+        if self._state is None and isinstance(self.carry, Held):
+            return self.carry.on_grid
+        return self._state
+
+    @state.setter
+    def state(self, state: tf.Tensor | None) -> None:
+        self._state = state
 
     def upload(self, dt: np.ndarray) -> None:
         """Upload the states of the plans and the carried data, initialised or from checkpoints."""
@@ -128,7 +149,7 @@ class Integrator:
         return self.loop.whole(self.state_of(member))
 
     def carry_of(self, member: int) -> tuple[np.ndarray, ...]:
-        parts = [as_array(part) for part in tf.nest.flatten(self.carry)]
+        parts = [as_array(part) for part in tf.nest.flatten(on_grid(self.carry))]
         return tuple(part[member] if self.many else part for part in parts)
 
     def statistics(self, state: tf.Tensor | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -145,10 +166,11 @@ class Integrator:
     def init(self, dt: np.ndarray, which: np.ndarray) -> None:
         """Initialise the stepper's coefficients and carried data from the states, for these dt."""
         self.dt = dt
-        if self.adaptive:
-            self.carry = self.state
+        if not self.adaptive:
+            self._coefficients = self._coefficients_for(dt)
+        if self.adaptive or self._carries_state:  # a program would return a copy
+            self.state = self.carry = self.state
             return
-        self._coefficients = self._coefficients_for(dt)
         initial = self.loop.init(
             self.state, self.double(self.now), self.double(dt), self.parameters,
             self._coefficients,
@@ -156,8 +178,6 @@ class Integrator:
         self.carry = (
             initial if which.all() else self.loop.select_members(which, initial, self.carry)
         )
-        if which.all() and self._carries_state:
-            self.state = self.carry
 
     def _coefficients_for(self, dt: np.ndarray) -> dict[str, tf.Tensor]:
         """Return the stepper's coefficients for these dt, with a small cache."""
@@ -171,11 +191,14 @@ class Integrator:
                 name: np.stack([h[name] for h in host]) if self.many else value
                 for name, value in host[0].items()
             }
-            large = self.plans[0].state_bytes * len(self.plans) > LARGE
-            while len(self._known) >= (1 if large else KEPT):
+            while len(self._known) >= (1 if self._is_large else KEPT):
                 del self._known[next(iter(self._known))]
             self._known[key] = self.loop.coefficients.as_tensors(stacked)
         return self._known[key]
+
+    @property
+    def _is_large(self) -> bool:
+        return self.plans[0].state_bytes * len(self.plans) > LARGE
 
     @property
     def _carries_state(self) -> bool:
@@ -183,8 +206,12 @@ class Integrator:
         return self.plans[0].stepper.carries_state
 
     def advance(self, start: np.ndarray, dt: np.ndarray, first: int, last: np.ndarray):
-        """Take the steps ``first`` to ``last - 1`` of intervals that begin at ``start``."""
-        return self.loop.advance(
+        """Take the steps ``first`` to ``last - 1`` of intervals that begin at ``start``.
+
+        Returns:
+            See :class:`pdesim.engine.held.RunLoop`.
+        """
+        return self.loop.of_run.advance(
             self.carry, self.double(start), self.double(dt), tf.constant(first, tf.int64),
             self.tensor(last, tf.int64), self.parameters, self._coefficients,
         )  # fmt: skip
@@ -193,7 +220,7 @@ class Integrator:
         """Attempt up to ``max_trials`` adaptive steps towards the times ``ends``."""
         tolerance = self.plans[0].step.tolerance if tolerance is None else tolerance
         scale = scale if self.many else scale[0]
-        return self.loop.advance_adaptive(
+        return self.loop.of_run.advance_adaptive(
             self.carry, self.double(self.now), self.double(ends),
             self.double(self.dt if dt is None else dt), tf.constant(max_trials, tf.int64),
             tf.constant(tolerance, tf.float64), tf.constant(scale, self.loop.dtype),
@@ -203,11 +230,13 @@ class Integrator:
     @contextmanager
     def _discarding(self) -> Iterator[None]:
         """Restore the states, the carried data and the steps afterwards."""
-        saved = self.carry, self._coefficients, self.state, self.dt, self.now
+        saved = self.carry, self._coefficients, self._state, self.dt, self.now
         try:
             yield
         finally:
-            self.carry, self._coefficients, self.state, self.dt, self.now = saved
+            self.carry, self._coefficients, self._state, self.dt, self.now = saved
+            if self._is_large:
+                release_memory()
 
     def sizes_ahead(self, dt: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return standard deviation and root mean square of each field after some steps.
@@ -220,7 +249,8 @@ class Integrator:
         with self._discarding():
             if not np.array_equal(dt, self.dt) or self._is_multistep:
                 self.init(dt, self.everyone)
-            return self.statistics(self.advance(self.now, dt, 0, np.minimum(counts, FAR))[1])
+            taken = self.advance(self.now, dt, 0, np.minimum(counts, FAR))
+            return self.statistics(_state_after(taken))
 
     def first_sizes(self, longest: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return sizes of the fields after an adaptive trial step, and its length.
@@ -255,10 +285,11 @@ class Integrator:
         if self.adaptive:
             # not the scales of the fields: the allowed error of one that is zero would be tiny
             ones = np.ones((len(self.plans), len(self.plans[0].equation.fields)))
-            return self.advance_adaptive(self.now + count * dt, count, ones, dt, ANY)[1]
+            taken = self.advance_adaptive(self.now + count * dt, count, ones, dt, ANY)
+            return _state_after(taken)
         if not np.array_equal(dt, self.dt) or self._is_multistep:
             self.init(dt, self.everyone)
-        return self.advance(self.now, dt, 0, np.full(len(self.plans), count))[1]
+        return _state_after(self.advance(self.now, dt, 0, np.full(len(self.plans), count)))
 
     @property
     def _is_multistep(self) -> bool:
@@ -284,12 +315,12 @@ class Integrator:
         dt = np.minimum(self.dt, longest) if self.adaptive else self.dt
         noise = self.rounding_error(dt)
         with self._discarding():
-            results = self._steps(dt, count), self._steps(0.5 * dt, 2 * count)
+            one, two = self._steps(dt, count), self._steps(0.5 * dt, 2 * count)
+            first = self._distance(one, two)
             self.now = self.now + count * dt
-            later = [self._steps_from(state, dt, 1) for state in results]
-        first, second = (
-            np.atleast_2d(np.asarray(self.loop.distance(*pair))) for pair in (results, later)
-        )
+            one = self._steps_from(one, dt, 1)
+            two = self._steps_from(two, dt, 1)
+            second = self._distance(one, two)
         each = np.fmax(plan.stages * self.epsilon * peak, SEVERAL * noise)
         rounding = ROUNDING * count * each
         share = (count * dt)[:, None] * (1 - 0.5**plan.stepper.method.order)
@@ -309,8 +340,12 @@ class Integrator:
         with self._discarding():
             given, state = self._steps(dt, 1), self.state
             other = self._steps_from(self.loop.perturbed(state), dt, 1)
-        noise = np.atleast_2d(np.asarray(self.loop.distance(given, other)))
+        noise = self._distance(given, other)
         return np.where(np.isfinite(noise), noise, 0.0)
+
+    def _distance(self, one: tf.Tensor, other: tf.Tensor) -> np.ndarray:
+        """Return the root mean square of the difference of each field: ``(plans, fields)``."""
+        return np.atleast_2d(np.asarray(self.loop.distance(one, other)))
 
     @property
     def epsilon(self) -> float:
@@ -325,6 +360,12 @@ class Integrator:
         else:
             self.init(dt, self.everyone)
         return self._steps(dt, count)
+
+
+def _state_after(taken: tuple) -> tf.Tensor:
+    """Return the state on the grid from the result of steps."""
+    carry, state, *_ = taken
+    return on_grid(carry) if state is None else state
 
 
 def _agree(sizes: np.ndarray, others: np.ndarray) -> np.ndarray:

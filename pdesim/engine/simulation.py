@@ -16,6 +16,7 @@ from pdesim.engine.device import Placement, release_memory
 from pdesim.engine.equal_steps import EqualStepControl
 from pdesim.engine.error_control import VANISHING
 from pdesim.engine.flat.tuning import TUNING, Tuning
+from pdesim.engine.held import on_grid
 from pdesim.engine.integrator import Integrator, as_array
 from pdesim.engine.members import Members, checkpoint_of
 from pdesim.engine.monitor import Monitor, accumulated_rounding, relative_error
@@ -127,7 +128,7 @@ class Simulation:
     @property
     def carry(self) -> Any:
         """The carried data of the stepper, with an axis of members if there are several."""
-        return self._batch.at.carry
+        return on_grid(self._batch.at.carry)
 
     @property
     def description(self) -> list[str]:
@@ -236,7 +237,7 @@ class Simulation:
     @property
     def has_state(self) -> bool:
         """Whether there are states: there are none if a block has failed for lack of memory."""
-        return self._batch.at.state is not None
+        return self._batch.at.has_state
 
     def state_of(self, member: int) -> np.ndarray:
         """Return the present state of a member, on this device."""
@@ -340,8 +341,8 @@ class Simulation:
             began, before = clock_module.perf_counter(), at.now.copy()
             scale, trials = members.monitor.scale.copy(), self._most_steps
             self.observe_block(Block(at.carry, at.now, at.dt, 0, trials, False, ends, scale))
-            _, at.state, finite, result, *records = at.advance_adaptive(ends, trials, scale)
-            at.carry = at.state
+            carry, at.state, finite, result, *records = at.advance_adaptive(ends, trials, scale)
+            at.carry = at.state if carry is None else carry
             now, dt, accepted, tried = (np.atleast_1d(value.numpy()) for value in result)
             for rows in records:
                 observation.of_block(rows, accepted)

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
 
 from pdesim.engine.flat.tuning import TUNING, Tuning
+from pdesim.engine.grid_sums import Terms, grid_sums
 from pdesim.engine.stored import Slot, StoringSystem, tensors
 from pdesim.operators.method_of_lines import MethodOfLines
 from pdesim.operators.nonlocal_terms import with_kernels
@@ -85,6 +86,12 @@ class StepContext:
         return self.bytes_per_cell * self.problem.grid.cells
 
     @property
+    def state_spec(self) -> tf.TensorSpec:
+        """The shape and the type of the state of one run."""
+        shape = len(self.problem.equation.fields), *self.problem.grid.shape
+        return tf.TensorSpec(shape, self.dtype)
+
+    @property
     def grid_axes(self) -> list[int]:
         return list(range(-self.problem.grid.dimensions, 0))
 
@@ -110,6 +117,11 @@ class StepContext:
     def per_member(self, numbers: tf.Tensor, axes: int) -> tf.Tensor:
         """Reshape one value per member to broadcast against arrays of ``axes`` more axes."""
         return tf.reshape(numbers, (self.members, *[1] * axes)) if self.members else numbers
+
+    def grid_sums(self, terms: Terms, arrays: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """Return sums over the grid; see :func:`pdesim.engine.grid_sums.grid_sums`."""
+        on_cpu = not self.target.for_gpu
+        return grid_sums(terms, arrays, self.problem.grid.dimensions, in_bands=on_cpu)
 
     def compiled(self, function: Callable) -> Any:
         return tf.function(function, jit_compile=self.target.fused, autograph=False)
@@ -226,7 +238,8 @@ class StepContext:
         def part(values: tf.Tensor, axis: int = -2) -> Carry:
             return tf.nest.pack_sequence_as(carry, tf.split(values, sizes, axis=axis))
 
-        return tf.concat(parts, axis=on_grid), part
+        # the concatenation of one tensor would be a copy
+        return parts[0] if len(parts) == 1 else tf.concat(parts, axis=on_grid), part
 
     def sizes(self, carry: Carry) -> Sequence[int]:
         """Return the number of fields in each part of the carried data."""

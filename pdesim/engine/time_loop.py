@@ -16,11 +16,14 @@ from pdesim.engine.error_scale import field_ranges
 from pdesim.engine.flat import eligibility, layout, slabs
 from pdesim.engine.flat.flat_loop import FlatLoop
 from pdesim.engine.flat.gpu_loop import GpuLoop
+from pdesim.engine.flat.held_slabs import HeldSlabs
 from pdesim.engine.flat.layout import FlatLayout
 from pdesim.engine.flat.position_arrays import PositionArrays
 from pdesim.engine.flat.slabs import Slabs
 from pdesim.engine.flat.tiled_loop import AdaptiveTiledLoop, TiledLoop
 from pdesim.engine.flat.tuning import Tuning
+from pdesim.engine.grid_sums import Terms, square
+from pdesim.engine.held import RunLoop
 from pdesim.engine.observed_loop import ObservedLoop
 from pdesim.engine.perturbation import perturbed
 from pdesim.engine.plain_loop import PlainLoop
@@ -167,6 +170,18 @@ class TimeLoop:
     def records_steps(self) -> bool:
         """Whether the program records observables of every step."""
         return self.observables is not None and self.observables.every is None
+
+    @cached_property
+    def of_run(self) -> RunLoop:
+        """The functions by which a run advances; the state of a large grid remains in slabs."""
+        context, adaptive = self.context, isinstance(self.context.stepper, AdaptiveStepper)
+        slabs = self.adaptive_slabs if adaptive else self.slabs
+        if slabs is None or context.members or self.records_steps:
+            return RunLoop(self.loop.advance, self.loop.advance_adaptive)
+        if not context.stepper.carries_state:
+            return RunLoop(self.loop.advance, self.loop.advance_adaptive)
+        held = HeldSlabs(context, slabs)
+        return RunLoop(held.advance, held.advance_adaptive)
 
     @cached_property
     def loop_of_trials(self) -> PlainLoop | FlatLoop:
@@ -335,13 +350,12 @@ class TimeLoop:
     @cached_property
     def statistics(self) -> Any:
         """``statistics(state)``: standard deviation and root mean square of each field."""
-        axes = self.context.grid_axes
+        dimensions = self.problem.grid.dimensions
 
         def trace(state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            values = tf.cast(state, tf.float64)
-            mean = tf.reduce_mean(values, axis=axes, keepdims=True)
-            spread = tf.reduce_mean(tf.square(values - mean), axis=axes)
-            size = tf.reduce_mean(tf.square(values), axis=axes)
+            mean, size = self._means(lambda v: (tf.cast(v, tf.float64), square(v)), state)
+            shaped = tf.reshape(mean, (*mean.shape, *[1] * dimensions))
+            (spread,) = self._means(lambda v: [square(tf.cast(v, tf.float64) - shaped)], state)
             return tf.sqrt(spread), tf.sqrt(size)
 
         return self.context.compiled(trace)
@@ -351,10 +365,14 @@ class TimeLoop:
         """``distance(a, b)``: the root mean square of the difference of each field."""
 
         def trace(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-            difference = tf.cast(a - b, tf.float64)
-            return tf.sqrt(tf.reduce_mean(tf.square(difference), axis=self.context.grid_axes))
+            return tf.sqrt(self._means(lambda a, b: [square(a - b)], a, b)[0])
 
         return self.context.compiled(trace)
+
+    def _means(self, terms: Terms, *arrays: tf.Tensor) -> list[tf.Tensor]:
+        """Return the means of terms over the grid."""
+        sums, cells = self.context.grid_sums(terms, arrays), self.problem.grid.cells
+        return [total / cells for total in sums]
 
     @cached_property
     def perturbed(self) -> Any:

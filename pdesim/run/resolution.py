@@ -42,6 +42,8 @@ FEWEST_UNITS = 4.0
 #: if the difference between two neighbouring cells exceeds this fraction of a field's range, there
 #: is a front less than three cells wide; the shipped equations on 256 cells reach at most 0.35
 STEEP = 0.4
+#: number of values that are compared at a time
+BAND_VALUES = 2**22
 #: number of wave numbers that are examined, and the shortest wavelength in cells
 WAVES, SHORTEST = 60, 1 / 32
 #: growth rates below this fraction of the largest are neglected
@@ -325,15 +327,21 @@ def steepest(values: np.ndarray, solid: np.ndarray | None = None) -> float:
     The result is 0 for a field that is uniform up to rounding. Cells where ``solid`` is True are
     left out.
     """
-    free = np.ones(values.shape, bool) if solid is None else ~solid
-    kept = values[free].astype(float)
-    spread, size = float(np.ptp(kept)), float(np.abs(kept).max())
+    low, high, largest = np.inf, -np.inf, 0.0
+    count = max(1, BAND_VALUES * len(values) // values.size)
+    for first in range(0, len(values), count):
+        rows = slice(first, first + count + 1)  # with the first row of the next band
+        part = values[rows]
+        free = np.ones(part.shape, bool) if solid is None else ~solid[rows]
+        kept = part[free].astype(float)
+        low = np.minimum(low, kept.min(initial=np.inf))
+        high = np.maximum(high, kept.max(initial=-np.inf))
+        for axis in range(values.ndim):
+            both = np.moveaxis(free, axis, 0)
+            both = both[1:] & both[:-1]
+            step = np.abs(np.diff(np.moveaxis(part, axis, 0), axis=0))[both]
+            largest = max(largest, float(step.max(initial=0.0)))
+    spread, size = float(high - low), float(max(abs(low), abs(high)))
     if not spread > 1e-4 * size:
         return 0.0
-    largest = 0.0
-    for axis in range(values.ndim):
-        both = np.moveaxis(free, axis, 0)
-        both = both[1:] & both[:-1]
-        step = np.abs(np.diff(np.moveaxis(values, axis, 0), axis=0))[both]
-        largest = max(largest, float(step.max(initial=0.0)))
     return largest / spread

@@ -231,6 +231,15 @@ class RowsInSlabs:
         carry = self._programs["join"](stored.slabs)
         return carry, carry if self.context.stepper.carries_state else None
 
+    def finite(self, stored: Any) -> tf.Tensor:
+        """Return whether each field is finite in the device's rows.
+
+        An exchange that overlaps has ended afterwards, before others begin.
+        """
+        if self.overlaps:
+            stored.beyond.result()
+        return self._programs["finite"](stored.slabs)
+
     def selected(self, good: np.ndarray, new: Any, old: Any) -> Any:
         raise AssertionError("only single runs are computed in slabs by several devices")
 
@@ -292,8 +301,12 @@ class RowsInSlabs:
             return arrays_of_slabs(position, slabs, parameters, self.before)
 
         def join(pieces):
-            parts = tf.split(slabs.join(pieces), sizes, axis=on_grid)
+            whole = slabs.join(pieces)
+            parts = [whole] if len(sizes) == 1 else tf.split(whole, sizes, axis=on_grid)
             return tf.nest.pack_sequence_as(like, parts)
+
+        def finite(pieces):
+            return slabs.finite(pieces, context.compiled)
 
         def sweeps(numbers_of_slabs, pieces, arrays, beyond, first, last, numbers):
             sweep = sweep_of(context, slabs, position, like, numbers)
@@ -311,8 +324,7 @@ class RowsInSlabs:
             return list(new), tf.add_n(sums), *edges(new[0], new[-1])
 
         graphs = {
-            "enter": enter, "arrays": arrays, "early": early, "trials": trials,
-            "late": partial(sweeps, self._late),
+            "enter": enter, "arrays": arrays, "early": early, "trials": trials, "join": join,
+            "late": partial(sweeps, self._late), "finite": finite,
         }  # fmt: skip
-        programs = {k: tf.function(v, autograph=False) for k, v in graphs.items()}
-        return programs | {"join": context.compiled(join)}
+        return {k: tf.function(v, autograph=False) for k, v in graphs.items()}

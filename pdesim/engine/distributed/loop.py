@@ -13,7 +13,9 @@ import tensorflow as tf
 from pdesim.engine import error_control
 from pdesim.engine.distributed.communicator import Communicator, agreed
 from pdesim.engine.distributed.decomposition import Part
-from pdesim.engine.distributed.forms import ExtendedRows, Form, RowsInSlabs
+from pdesim.engine.distributed.forms import ExtendedRows, Form, InSlabs, RowsInSlabs
+from pdesim.engine.grid_sums import square
+from pdesim.engine.held import Held, RunLoop, on_grid
 from pdesim.engine.perturbation import perturbed
 from pdesim.engine.step import StepContext
 from pdesim.engine.time_loop import TimeLoop
@@ -135,12 +137,24 @@ class DistributedLoop:
         extended = self.extended.extended(state)
         return self.extended.cropped(self.inner.init(extended, time, dt, given, coefficients))
 
-    def advance(self, carry, start, dt, first, last, parameters, coefficients):
+    @property
+    def of_run(self) -> RunLoop:
+        """The functions by which a run advances; a state in slabs remains there."""
+        return RunLoop(self._advance, self._advance_adaptive)
+
+    def advance(self, *arguments) -> tuple:
         """See :attr:`pdesim.engine.time_loop.Loop.advance`.
 
         If observables of every step are recorded, the last result contains the records, as that of
         :class:`pdesim.engine.observed_loop.ObservedLoop`.
         """
+        return _on_grid(self._advance(*arguments))
+
+    def advance_adaptive(self, *arguments) -> tuple:
+        """See :attr:`pdesim.engine.time_loop.Loop.advance_adaptive`, and :meth:`advance`."""
+        return _on_grid(self._advance_adaptive(*arguments))
+
+    def _advance(self, carry, start, dt, first, last, parameters, coefficients) -> tuple:
         last = np.asarray(last)
         begin, end = int(first), int(last.max())
         given, rows = self._with_arrays(parameters), []
@@ -157,7 +171,7 @@ class DistributedLoop:
                 state = self.extended.leave(stored)[1]
             return carry, state
 
-        stored = self.form.enter(carry, given)
+        stored = self._entered(carry, given)
         while begin < end:
             until = min(begin + self.form.steps, end)
             if self.records_steps:
@@ -166,16 +180,37 @@ class DistributedLoop:
                 rows.append(self._record(parameters, state, self._time(start, place, dt)))
             stored = taken(self.form, stored, begin, until)
             begin = until
+        if (form := self._holding) is not None:
+            return self._held(form, stored)
         carry, state = left(stored, end)
         records = [tf.constant(np.stack(rows))] if rows else []
-        return (None if carry is state else carry), state, self._finite(state), *records
+        finite = self._finite(self._is_finite(state))
+        return (None if carry is state else carry), state, finite, *records
 
-    def advance_adaptive(self, carry, time, end, dt, max_trials, tolerance, scale, parameters):
-        """See :attr:`pdesim.engine.time_loop.Loop.advance_adaptive`, and :meth:`advance`."""
+    @property
+    def _holding(self) -> RowsInSlabs | None:
+        """The slabs in which the state remains between blocks of steps, or None."""
+        form, alone = self.form, self.context.stepper.carries_state and not self.records_steps
+        return form if isinstance(form, RowsInSlabs) and alone else None
+
+    def _held(self, form: RowsInSlabs, stored: InSlabs) -> tuple:
+        """Return the result of steps: the state in slabs, None, and whether it is finite."""
+        held = Held(stored, lambda: form.leave(stored)[0])
+        return held, None, self._finite(form.finite(stored))
+
+    def _entered(self, carry: Any, parameters: Mapping[str, tf.Tensor]) -> Any:
+        """Return carried data in the form in which steps are taken."""
+        if isinstance(carry, Held):
+            return carry.stored
+        return self.form.enter(carry, parameters)
+
+    def _advance_adaptive(
+        self, carry, time, end, dt, max_trials, tolerance, scale, parameters
+    ) -> tuple:
         given, order = self._with_arrays(parameters), self.context.stepper.error_order
         zero = tf.zeros_like(time, tf.int64)
         progress, rows = (time, dt, zero, zero), []
-        stored = self.form.enter(carry, given)
+        stored = self._entered(carry, given)
         while (now := error_control.active(progress, max_trials, end, time)).numpy().any():
             if self.records_steps:
                 state = self.form.leave(stored)[0]
@@ -186,9 +221,11 @@ class DistributedLoop:
             size = error_control.error_size(tf.constant(total), self.cells)
             good, progress = error_control.judge_step(size, now, progress, end, order)
             stored = self._accepted(good.numpy(), new, stored)
+        if (form := self._holding) is not None:
+            return *self._held(form, stored), progress
         records = [tf.constant(_in_places(rows))] if rows else []
         state = self.form.leave(stored)[0]
-        return None, state, self._finite(state), progress, *records
+        return None, state, self._finite(self._is_finite(state)), progress, *records
 
     def _accepted(self, good: np.ndarray, new: Any, old: Any) -> Any:
         """Return the rows after a trial step, or those before it for members that reject it."""
@@ -230,15 +267,14 @@ class DistributedLoop:
 
     def statistics(self, state: tf.Tensor) -> tuple[np.ndarray, np.ndarray]:
         """Return standard deviation and root mean square of each field."""
-        mean = self._mean(self._sums(state))
-        squares = self._mean(self._sums_of_squares(state, np.zeros_like(mean)))
-        spread = self._mean(self._sums_of_squares(state, mean))
+        mean, squares = self._means(self._sums(state))
+        (spread,) = self._means(self._sums_of_deviations(state, mean))
         return np.sqrt(spread), np.sqrt(squares)
 
     def distance(self, a: tf.Tensor, b: tf.Tensor) -> np.ndarray:
         """Return the root mean square of the difference of each field."""
-        zero = np.zeros(a.shape[: self._axis])
-        return np.sqrt(self._mean(self._sums_of_squares(a - b, zero)))
+        (mean,) = self._means(self._sums_of_differences(a, b))
+        return np.sqrt(mean)
 
     def perturbed(self, state: tf.Tensor) -> tf.Tensor:
         """See :attr:`pdesim.engine.time_loop.TimeLoop.perturbed`."""
@@ -249,29 +285,38 @@ class DistributedLoop:
         grid = self.outer.problem.grid
         return self.context.compiled(partial(perturbed, grid=grid, first=self.part.first))
 
-    def _mean(self, sums: tf.Tensor) -> np.ndarray:
-        return np.sum(self.communicator.gather(sums.numpy(), equal=True), axis=0) / self.cells
+    def _means(self, sums: Sequence[tf.Tensor]) -> np.ndarray:
+        """Return the means over the complete grid from sums over the device's rows."""
+        here = np.stack([total.numpy() for total in sums])
+        return np.sum(self.communicator.gather(here, equal=True), axis=0) / self.cells
 
     @cached_property
     def _sums(self) -> Any:
-        def trace(state: tf.Tensor) -> tf.Tensor:
-            return tf.reduce_sum(tf.cast(state, tf.float64), axis=self.context.grid_axes)
+        def trace(state: tf.Tensor) -> list[tf.Tensor]:
+            return self.context.grid_sums(lambda v: (tf.cast(v, tf.float64), square(v)), [state])
 
         return self.context.compiled(trace)
 
     @cached_property
-    def _sums_of_squares(self) -> Any:
-        def trace(state: tf.Tensor, mean: tf.Tensor) -> tf.Tensor:
+    def _sums_of_deviations(self) -> Any:
+        def trace(state: tf.Tensor, mean: tf.Tensor) -> list[tf.Tensor]:
             shaped = tf.reshape(mean, (*mean.shape, *[1] * self.context.problem.grid.dimensions))
-            squares = tf.square(tf.cast(state, tf.float64) - shaped)
-            return tf.reduce_sum(squares, axis=self.context.grid_axes)
+            deviations = lambda v: [square(tf.cast(v, tf.float64) - shaped)]  # noqa: E731
+            return self.context.grid_sums(deviations, [state])
 
         return self.context.compiled(trace)
 
-    def _finite(self, state: tf.Tensor) -> tf.Tensor:
-        """Return whether each field is finite on all devices."""
-        here = self._is_finite(state).numpy()
-        return tf.constant(np.logical_and.reduce(self.communicator.gather(here, equal=True)))
+    @cached_property
+    def _sums_of_differences(self) -> Any:
+        def trace(a: tf.Tensor, b: tf.Tensor) -> list[tf.Tensor]:
+            return self.context.grid_sums(lambda a, b: [square(a - b)], [a, b])
+
+        return self.context.compiled(trace)
+
+    def _finite(self, here: tf.Tensor) -> tf.Tensor:
+        """Return whether each field is finite on all devices, from whether it is on this one."""
+        found = self.communicator.gather(here.numpy(), equal=True)
+        return tf.constant(np.logical_and.reduce(found))
 
     @cached_property
     def _is_finite(self) -> Any:
@@ -295,6 +340,12 @@ class DistributedLoop:
                 known = self._arrays[name] = (parameters[name], rows)
             result[name] = known[1]
         return result
+
+
+def _on_grid(taken: tuple) -> tuple:
+    """Return the result of steps with the state on the grid."""
+    carry, state, *rest = taken
+    return (None, on_grid(carry), *rest) if state is None else taken
 
 
 def _in_places(rows: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:

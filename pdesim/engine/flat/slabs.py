@@ -82,6 +82,15 @@ class Slabs:
             own.append(rows[(..., slice(length), *inner)])
         return tf.concat(own, axis=-len(self.tile.problem.grid.shape))
 
+    def finite(self, slabs, compiled) -> tf.Tensor:
+        """Return whether all values of each field are finite; a separate program for each slab."""
+
+        def is_finite(slab: tf.Tensor) -> tf.Tensor:
+            return tf.reduce_all(tf.math.is_finite(slab), axis=-1)
+
+        program = compiled(is_finite)
+        return tf.reduce_all(tf.stack([program(slab) for slab in slabs]), axis=0)
+
     def advance(self, slabs, arrays, first, last, sweep: Sweep) -> tuple:
         """Return the index of the next step and the slabs after the steps ``first`` to ``last``.
 

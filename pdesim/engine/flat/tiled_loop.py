@@ -203,32 +203,57 @@ class AdaptiveTiledLoop:
     @cached_property
     def advance_adaptive(self) -> Any:
         context, slabs = self.context, self.slabs
-        cells, order = context.problem.grid.cells, context.stepper.error_order
         position = PositionArrays(context, slabs.tile.full_width)
 
         def in_slabs(carry, start, end, dt, max_trials, tolerance, scale, parameters):
-            trial = trial_of(context, slabs, position, carry, (tolerance, scale, parameters))
             arrays = arrays_of_slabs(position, slabs, parameters)
-
-            def unfinished(progress, pieces):
-                return error_control.active(progress, max_trials, end, start)
-
-            def attempt(progress, pieces):
-                step = progress[0], error_control.next_step(progress, end)
-                each = zip(slabs.surrounded(pieces, arrays), slabs.lengths, strict=True)
-                results = [trial(slab, rows, *step) for slab, rows in each]
-                new, sums = zip(*results, strict=True)
-                size = error_control.error_size(tf.add_n(sums), cells)
-                good, progress = error_control.judge_step(size, True, progress, end, order)
-                return progress, tf.cond(good, lambda: list(new), lambda: pieces)
+            pieces = slabs.split(carry, context.compiled)
+            numbers = start, end, dt, max_trials, tolerance, scale, parameters
+            progress, pieces = adaptive_steps(context, slabs, position, pieces, arrays, *numbers)
 
             def leave(pieces, time, dt, parameters):
                 system = context.system(parameters)
                 return context.extract(system, slabs.join(pieces), time, dt, {})
 
-            zero = tf.zeros_like(start, tf.int64)
-            loop = (start, dt, zero, zero), slabs.split(carry, context.compiled)
-            progress, pieces = tf.while_loop(unfinished, attempt, loop)
             return *context.compiled(leave)(pieces, *progress[:2], parameters), progress
 
         return tf.function(in_slabs, autograph=False)
+
+
+def adaptive_steps(
+    context: StepContext,
+    slabs: Slabs,
+    position: PositionArrays,
+    pieces: list[tf.Tensor],
+    arrays: list,
+    start: tf.Tensor,
+    end: tf.Tensor,
+    dt: tf.Tensor,
+    max_trials: tf.Tensor,
+    tolerance: tf.Tensor,
+    scale: tf.Tensor,
+    parameters: Any,
+) -> tuple[tuple[tf.Tensor, ...], list[tf.Tensor]]:
+    """Return the progress and the slabs after adaptive steps of a single run.
+
+    Args:
+        pieces, arrays: the slabs, and for each slab its position arrays, or None.
+        start: see :attr:`pdesim.engine.time_loop.Loop.advance_adaptive`, as for the rest.
+    """
+    cells, order = context.problem.grid.cells, context.stepper.error_order
+    trial = trial_of(context, slabs, position, context.state_spec, (tolerance, scale, parameters))
+
+    def unfinished(progress, pieces):
+        return error_control.active(progress, max_trials, end, start)
+
+    def attempt(progress, pieces):
+        step = progress[0], error_control.next_step(progress, end)
+        each = zip(slabs.surrounded(pieces, arrays), slabs.lengths, strict=True)
+        results = [trial(slab, rows, *step) for slab, rows in each]
+        new, sums = zip(*results, strict=True)
+        size = error_control.error_size(tf.add_n(sums), cells)
+        good, progress = error_control.judge_step(size, True, progress, end, order)
+        return progress, tf.cond(good, lambda: list(new), lambda: pieces)
+
+    zero = tf.zeros_like(start, tf.int64)
+    return tf.while_loop(unfinished, attempt, ((start, dt, zero, zero), pieces))
