@@ -1,4 +1,4 @@
-"""States that a loop over steps keeps in its own form between blocks of steps."""
+"""States that a loop over steps keeps in slabs between blocks of steps."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from pdesim.steppers.base import Carry
 
 @dataclass(frozen=True)
 class Held:
-    """A state in the form in which a loop computes it, which is copied to the grid when needed.
+    """The state of a single run in slabs, which is copied to the grid when needed.
 
     Args:
-        stored: the state in the loop's form.
+        slabs: the flat slabs of the state.
+        stored: what the loop stores besides.
         leave: returns the state on the grid.
     """
 
+    slabs: list[tf.Tensor]
     stored: Any
     leave: Callable[[], tf.Tensor]
 
@@ -39,7 +41,14 @@ class RunLoop(NamedTuple):
     """The functions by which a run advances; see :class:`pdesim.engine.time_loop.Loop`.
 
     They accept and may return carried data of type :class:`Held`, with None as the state.
+    ``enter(carry, parameters)`` returns carried data in the form in which steps are taken.
     """
 
     advance: Any
     advance_adaptive: Any
+    enter: Any
+
+
+def unchanged(carry: Carry, parameters: Any) -> Carry:
+    """Return carried data on the grid, on which a loop takes its steps."""
+    return carry

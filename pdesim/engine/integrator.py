@@ -84,6 +84,11 @@ class Integrator:
     def state(self, state: tf.Tensor | None) -> None:
         self._state = state
 
+    @property
+    def _present(self) -> tf.Tensor | Held | None:
+        """The states on the grid, or in slabs if they are not on the grid."""
+        return self.carry if self._state is None else self._state
+
     def upload(self, dt: np.ndarray) -> None:
         """Upload the states of the plans and the carried data, initialised or from checkpoints."""
         before = [plan.resume_from for plan in self.plans if plan.resume_from is not None]
@@ -152,9 +157,11 @@ class Integrator:
         parts = [as_array(part) for part in tf.nest.flatten(on_grid(self.carry))]
         return tuple(part[member] if self.many else part for part in parts)
 
-    def statistics(self, state: tf.Tensor | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def statistics(self, state: tf.Tensor | Held | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Return standard deviation and root mean square of each field: (plans, fields)."""
-        values = self.loop.statistics(self.state if state is None else state)
+        values = self.loop.field_statistics.spread_and_size(
+            self._present if state is None else state
+        )
         spread, size = (np.atleast_2d(np.asarray(value)) for value in values)
         return spread, size
 
@@ -169,7 +176,7 @@ class Integrator:
         if not self.adaptive:
             self._coefficients = self._coefficients_for(dt)
         if self.adaptive or self._carries_state:  # a program would return a copy
-            self.state = self.carry = self.state
+            self.carry = self._present
             return
         initial = self.loop.init(
             self.state, self.double(self.now), self.double(dt), self.parameters,
@@ -276,12 +283,14 @@ class Integrator:
                 halves = self.statistics(self._steps(0.5 * dt, 2))
         return *halves, dt
 
-    def _steps(self, dt: np.ndarray, count: int) -> tf.Tensor:
+    def _steps(self, dt: np.ndarray, count: int) -> tf.Tensor | Held:
         """Return the states after ``count`` steps of length ``dt``.
 
         The carried data are initialised again if ``dt`` has changed or the stepper is a multistep
         method.
         """
+        if self._is_large:
+            release_memory()
         if self.adaptive:
             # not the scales of the fields: the allowed error of one that is zero would be tiny
             ones = np.ones((len(self.plans), len(self.plans[0].equation.fields)))
@@ -338,34 +347,36 @@ class Integrator:
         rounding error that may exceed their own values. A result that is not finite is 0.
         """
         with self._discarding():
-            given, state = self._steps(dt, 1), self.state
-            other = self._steps_from(self.loop.perturbed(state), dt, 1)
+            given = self._steps(dt, 1)
+            other = self._steps_from(self.loop.perturbed(self.state), dt, 1)
         noise = self._distance(given, other)
         return np.where(np.isfinite(noise), noise, 0.0)
 
-    def _distance(self, one: tf.Tensor, other: tf.Tensor) -> np.ndarray:
+    def _distance(self, one: tf.Tensor | Held, other: tf.Tensor | Held) -> np.ndarray:
         """Return the root mean square of the difference of each field: ``(plans, fields)``."""
-        return np.atleast_2d(np.asarray(self.loop.distance(one, other)))
+        return np.atleast_2d(np.asarray(self.loop.field_statistics.distance(one, other)))
 
     @property
     def epsilon(self) -> float:
         """The distance of 1 to the next number of the states' type."""
         return float(np.finfo(self.loop.dtype.as_numpy_dtype).eps)
 
-    def _steps_from(self, state: tf.Tensor, dt: np.ndarray, count: int) -> tf.Tensor:
+    def _steps_from(self, state: tf.Tensor | Held, dt: np.ndarray, count: int) -> tf.Tensor | Held:
         """Return the states some steps after given trial states."""
-        self.state = state
-        if self.adaptive:
-            self.carry = state
-        else:
-            self.init(dt, self.everyone)
+        self.state = None if isinstance(state, Held) else state
+        self.carry = state
+        self.init(dt, self.everyone)
+        if self._carries_state:  # then the state on the grid is not needed
+            self.carry = self.loop.of_run.enter(self.carry, self.parameters)
+            self.state = None
+            del state
         return self._steps(dt, count)
 
 
-def _state_after(taken: tuple) -> tf.Tensor:
-    """Return the state on the grid from the result of steps."""
+def _state_after(taken: tuple) -> tf.Tensor | Held:
+    """Return the state from the result of steps, in slabs if the loop holds it there."""
     carry, state, *_ = taken
-    return on_grid(carry) if state is None else state
+    return carry if state is None else state
 
 
 def _agree(sizes: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -12,7 +12,6 @@ import tensorflow as tf
 from tensorflow.compiler.tf2xla.python import xla
 
 from pdesim.engine.flat.tuning import TUNING, Tuning
-from pdesim.engine.grid_sums import Terms, grid_sums
 from pdesim.engine.stored import Slot, StoringSystem, tensors
 from pdesim.operators.method_of_lines import MethodOfLines
 from pdesim.operators.nonlocal_terms import with_kernels
@@ -117,11 +116,6 @@ class StepContext:
     def per_member(self, numbers: tf.Tensor, axes: int) -> tf.Tensor:
         """Reshape one value per member to broadcast against arrays of ``axes`` more axes."""
         return tf.reshape(numbers, (self.members, *[1] * axes)) if self.members else numbers
-
-    def grid_sums(self, terms: Terms, arrays: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        """Return sums over the grid; see :func:`pdesim.engine.grid_sums.grid_sums`."""
-        on_cpu = not self.target.for_gpu
-        return grid_sums(terms, arrays, self.problem.grid.dimensions, in_bands=on_cpu)
 
     def compiled(self, function: Callable) -> Any:
         return tf.function(function, jit_compile=self.target.fused, autograph=False)

@@ -13,6 +13,7 @@ import tensorflow as tf
 from pdesim.engine.adjoint_loop import AdjointLoop
 from pdesim.engine.coefficients import Coefficients
 from pdesim.engine.error_scale import field_ranges
+from pdesim.engine.field_statistics import FieldStatistics
 from pdesim.engine.flat import eligibility, layout, slabs
 from pdesim.engine.flat.flat_loop import FlatLoop
 from pdesim.engine.flat.gpu_loop import GpuLoop
@@ -22,8 +23,7 @@ from pdesim.engine.flat.position_arrays import PositionArrays
 from pdesim.engine.flat.slabs import Slabs
 from pdesim.engine.flat.tiled_loop import AdaptiveTiledLoop, TiledLoop
 from pdesim.engine.flat.tuning import Tuning
-from pdesim.engine.grid_sums import Terms, square
-from pdesim.engine.held import RunLoop
+from pdesim.engine.held import RunLoop, unchanged
 from pdesim.engine.observed_loop import ObservedLoop
 from pdesim.engine.perturbation import perturbed
 from pdesim.engine.plain_loop import PlainLoop
@@ -174,14 +174,19 @@ class TimeLoop:
     @cached_property
     def of_run(self) -> RunLoop:
         """The functions by which a run advances; the state of a large grid remains in slabs."""
+        slabs = self._slabs_of_run
+        if slabs is None:
+            return RunLoop(self.loop.advance, self.loop.advance_adaptive, unchanged)
+        held = HeldSlabs(self.context, slabs)
+        return RunLoop(held.advance, held.advance_adaptive, held.enter)
+
+    @property
+    def _slabs_of_run(self) -> Slabs | None:
+        """The slabs in which the state of a run remains between blocks of steps."""
         context, adaptive = self.context, isinstance(self.context.stepper, AdaptiveStepper)
-        slabs = self.adaptive_slabs if adaptive else self.slabs
-        if slabs is None or context.members or self.records_steps:
-            return RunLoop(self.loop.advance, self.loop.advance_adaptive)
-        if not context.stepper.carries_state:
-            return RunLoop(self.loop.advance, self.loop.advance_adaptive)
-        held = HeldSlabs(context, slabs)
-        return RunLoop(held.advance, held.advance_adaptive)
+        if context.members or self.records_steps or not context.stepper.carries_state:
+            return None
+        return self.adaptive_slabs if adaptive else self.slabs
 
     @cached_property
     def loop_of_trials(self) -> PlainLoop | FlatLoop:
@@ -348,31 +353,9 @@ class TimeLoop:
         return []
 
     @cached_property
-    def statistics(self) -> Any:
-        """``statistics(state)``: standard deviation and root mean square of each field."""
-        dimensions = self.problem.grid.dimensions
-
-        def trace(state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            mean, size = self._means(lambda v: (tf.cast(v, tf.float64), square(v)), state)
-            shaped = tf.reshape(mean, (*mean.shape, *[1] * dimensions))
-            (spread,) = self._means(lambda v: [square(tf.cast(v, tf.float64) - shaped)], state)
-            return tf.sqrt(spread), tf.sqrt(size)
-
-        return self.context.compiled(trace)
-
-    @cached_property
-    def distance(self) -> Any:
-        """``distance(a, b)``: the root mean square of the difference of each field."""
-
-        def trace(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-            return tf.sqrt(self._means(lambda a, b: [square(a - b)], a, b)[0])
-
-        return self.context.compiled(trace)
-
-    def _means(self, terms: Terms, *arrays: tf.Tensor) -> list[tf.Tensor]:
-        """Return the means of terms over the grid."""
-        sums, cells = self.context.grid_sums(terms, arrays), self.problem.grid.cells
-        return [total / cells for total in sums]
+    def field_statistics(self) -> FieldStatistics:
+        """The statistics of states, on the grid or as :attr:`of_run` returns them."""
+        return FieldStatistics(self.context, self.problem.grid.cells, self._slabs_of_run)
 
     @cached_property
     def perturbed(self) -> Any:

@@ -14,7 +14,7 @@ from pdesim.engine import error_control
 from pdesim.engine.distributed.communicator import Communicator, agreed
 from pdesim.engine.distributed.decomposition import Part
 from pdesim.engine.distributed.forms import ExtendedRows, Form, InSlabs, RowsInSlabs
-from pdesim.engine.grid_sums import square
+from pdesim.engine.field_statistics import FieldStatistics
 from pdesim.engine.held import Held, RunLoop, on_grid
 from pdesim.engine.perturbation import perturbed
 from pdesim.engine.step import StepContext
@@ -140,7 +140,7 @@ class DistributedLoop:
     @property
     def of_run(self) -> RunLoop:
         """The functions by which a run advances; a state in slabs remains there."""
-        return RunLoop(self._advance, self._advance_adaptive)
+        return RunLoop(self._advance, self._advance_adaptive, self._enter)
 
     def advance(self, *arguments) -> tuple:
         """See :attr:`pdesim.engine.time_loop.Loop.advance`.
@@ -181,7 +181,7 @@ class DistributedLoop:
             stored = taken(self.form, stored, begin, until)
             begin = until
         if (form := self._holding) is not None:
-            return self._held(form, stored)
+            return self._result(form, stored)
         carry, state = left(stored, end)
         records = [tf.constant(np.stack(rows))] if rows else []
         finite = self._finite(self._is_finite(state))
@@ -193,10 +193,19 @@ class DistributedLoop:
         form, alone = self.form, self.context.stepper.carries_state and not self.records_steps
         return form if isinstance(form, RowsInSlabs) and alone else None
 
-    def _held(self, form: RowsInSlabs, stored: InSlabs) -> tuple:
+    def _held(self, form: RowsInSlabs, stored: InSlabs) -> Held:
+        return Held(stored.slabs, stored, lambda: form.leave(stored)[0])
+
+    def _result(self, form: RowsInSlabs, stored: InSlabs) -> tuple:
         """Return the result of steps: the state in slabs, None, and whether it is finite."""
-        held = Held(stored, lambda: form.leave(stored)[0])
-        return held, None, self._finite(form.finite(stored))
+        return self._held(form, stored), None, self._finite(form.finite(stored))
+
+    def _enter(self, carry: Any, parameters: Mapping[str, tf.Tensor]) -> Any:
+        """See :attr:`pdesim.engine.held.RunLoop.enter`."""
+        form = self._holding
+        if form is None or isinstance(carry, Held):
+            return carry
+        return self._held(form, form.enter(carry, self._with_arrays(parameters)))
 
     def _entered(self, carry: Any, parameters: Mapping[str, tf.Tensor]) -> Any:
         """Return carried data in the form in which steps are taken."""
@@ -222,7 +231,7 @@ class DistributedLoop:
             good, progress = error_control.judge_step(size, now, progress, end, order)
             stored = self._accepted(good.numpy(), new, stored)
         if (form := self._holding) is not None:
-            return *self._held(form, stored), progress
+            return *self._result(form, stored), progress
         records = [tf.constant(_in_places(rows))] if rows else []
         state = self.form.leave(stored)[0]
         return None, state, self._finite(self._is_finite(state)), progress, *records
@@ -265,16 +274,14 @@ class DistributedLoop:
         """See :attr:`pdesim.engine.time_loop.TimeLoop.rates`."""
         return GatheredProgram(self, lambda: self.outer.rates).program
 
-    def statistics(self, state: tf.Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """Return standard deviation and root mean square of each field."""
-        mean, squares = self._means(self._sums(state))
-        (spread,) = self._means(self._sums_of_deviations(state, mean))
-        return np.sqrt(spread), np.sqrt(squares)
+    @cached_property
+    def field_statistics(self) -> FieldStatistics:
+        """The statistics of states, on all devices."""
+        slabs = self._holding.slabs if self._holding else None
+        return FieldStatistics(self.context, self.cells, slabs, self._sum_of_all)
 
-    def distance(self, a: tf.Tensor, b: tf.Tensor) -> np.ndarray:
-        """Return the root mean square of the difference of each field."""
-        (mean,) = self._means(self._sums_of_differences(a, b))
-        return np.sqrt(mean)
+    def _sum_of_all(self, values: np.ndarray) -> np.ndarray:
+        return np.sum(self.communicator.gather(values, equal=True), axis=0)
 
     def perturbed(self, state: tf.Tensor) -> tf.Tensor:
         """See :attr:`pdesim.engine.time_loop.TimeLoop.perturbed`."""
@@ -284,34 +291,6 @@ class DistributedLoop:
     def _perturbed(self) -> Any:
         grid = self.outer.problem.grid
         return self.context.compiled(partial(perturbed, grid=grid, first=self.part.first))
-
-    def _means(self, sums: Sequence[tf.Tensor]) -> np.ndarray:
-        """Return the means over the complete grid from sums over the device's rows."""
-        here = np.stack([total.numpy() for total in sums])
-        return np.sum(self.communicator.gather(here, equal=True), axis=0) / self.cells
-
-    @cached_property
-    def _sums(self) -> Any:
-        def trace(state: tf.Tensor) -> list[tf.Tensor]:
-            return self.context.grid_sums(lambda v: (tf.cast(v, tf.float64), square(v)), [state])
-
-        return self.context.compiled(trace)
-
-    @cached_property
-    def _sums_of_deviations(self) -> Any:
-        def trace(state: tf.Tensor, mean: tf.Tensor) -> list[tf.Tensor]:
-            shaped = tf.reshape(mean, (*mean.shape, *[1] * self.context.problem.grid.dimensions))
-            deviations = lambda v: [square(tf.cast(v, tf.float64) - shaped)]  # noqa: E731
-            return self.context.grid_sums(deviations, [state])
-
-        return self.context.compiled(trace)
-
-    @cached_property
-    def _sums_of_differences(self) -> Any:
-        def trace(a: tf.Tensor, b: tf.Tensor) -> list[tf.Tensor]:
-            return self.context.grid_sums(lambda a, b: [square(a - b)], [a, b])
-
-        return self.context.compiled(trace)
 
     def _finite(self, here: tf.Tensor) -> tf.Tensor:
         """Return whether each field is finite on all devices, from whether it is on this one."""

@@ -34,26 +34,24 @@ class HeldSlabs:
 
     def advance(self, carry, start, dt, first, last, parameters, coefficients) -> tuple:
         """Take fixed steps; see :attr:`pdesim.engine.time_loop.Loop.advance`."""
-        pieces, arrays = self._entered(carry, parameters)
+        held = self.enter(carry, parameters)
         numbers = start, dt, first, last, parameters, coefficients
-        pieces, finite = self._steps(pieces, arrays, *numbers)
-        return self._held(pieces, arrays), None, finite
+        pieces, finite = self._steps(held.slabs, held.stored, *numbers)
+        return self._held(pieces, held.stored), None, finite
 
     def advance_adaptive(self, carry, *numbers) -> tuple:
         """Take adaptive steps; see :attr:`pdesim.engine.time_loop.Loop.advance_adaptive`."""
         *_, parameters = numbers
-        pieces, arrays = self._entered(carry, parameters)
-        progress, pieces, finite = self._adaptive_steps(pieces, arrays, *numbers)
-        return self._held(pieces, arrays), None, finite, progress
+        held = self.enter(carry, parameters)
+        progress, pieces, finite = self._adaptive_steps(held.slabs, held.stored, *numbers)
+        return self._held(pieces, held.stored), None, finite, progress
 
     def _held(self, pieces: list[tf.Tensor], arrays: list) -> Held:
-        return Held((pieces, arrays), partial(self._join, pieces))
+        return Held(pieces, arrays, partial(self._join, pieces))
 
-    def _entered(self, carry: Held | tf.Tensor, parameters: Any) -> tuple[list[tf.Tensor], list]:
-        """Return the slabs of a state, and their position arrays."""
-        if isinstance(carry, Held):
-            return carry.stored
-        return self._enter(carry, parameters)
+    def enter(self, carry: Held | tf.Tensor, parameters: Any) -> Held:
+        """Return a state in slabs."""
+        return carry if isinstance(carry, Held) else self._held(*self._enter(carry, parameters))
 
     @cached_property
     def _position(self) -> PositionArrays:

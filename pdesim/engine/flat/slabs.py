@@ -75,12 +75,18 @@ class Slabs:
 
     def join(self, slabs) -> tf.Tensor:
         """Return the state on the grid, from its slabs."""
-        inner = [slice(ghosts, -ghosts) for ghosts in self.tile.columns[::-1]]
-        own = []
-        for slab, length in zip(slabs, self.lengths, strict=True):
-            rows = tf.reshape(slab, (*slab.shape[:-1], self.rows, *self.tile.full_width.row_shape))
-            own.append(rows[(..., slice(length), *inner)])
+        own = [self.own(slab, length) for slab, length in zip(slabs, self.lengths, strict=True)]
         return tf.concat(own, axis=-len(self.tile.problem.grid.shape))
+
+    def own(self, slab: tf.Tensor, length: int) -> tf.Tensor:
+        """Return the rows that a slab contributes, without ghost cells.
+
+        Args:
+            length: the number of these rows; see :attr:`lengths`.
+        """
+        inner = [slice(ghosts, -ghosts) for ghosts in self.tile.columns[::-1]]
+        rows = tf.reshape(slab, (*slab.shape[:-1], self.rows, *self.tile.full_width.row_shape))
+        return rows[(..., slice(length), *inner)]
 
     def finite(self, slabs, compiled) -> tf.Tensor:
         """Return whether all values of each field are finite; a separate program for each slab."""
