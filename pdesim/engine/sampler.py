@@ -11,6 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from pdesim.engine.step import StepContext
+from pdesim.operators.grid_reductions import reduce_rows
+from pdesim.operators.method_of_lines import MethodOfLines
 from pdesim.operators.observables import Observables
 from pdesim.operators.problem import Problem
 
@@ -64,6 +66,14 @@ class Sampler:
         before = state.shape[: state.shape.rank - self.context.problem.grid.dimensions]
         flat = tf.reshape(state, (*before, -1))
         values = tf.cast(tf.gather(flat, np.array(self.cells), axis=-1), tf.float64)
+        return self.at_probes(values)
+
+    def at_probes(self, values: tf.Tensor) -> tf.Tensor:
+        """Return all fields at the probes, ``(..., probes, fields)``.
+
+        Args:
+            values: the values in the cells of the probes, ``(..., fields, probes, cells)``.
+        """
         total = tf.reduce_sum(values * np.array(self.weights), axis=-1)
         return tf.linalg.matrix_transpose(total)
 
@@ -71,6 +81,27 @@ class Sampler:
     def program(self) -> Any:
         """``program(parameters, state, time)``: see :meth:`sample`."""
         return self.context.compiled(self.sample)
+
+
+def squares_of_rows(
+    context: StepContext, system: MethodOfLines, state: tf.Tensor, time: tf.Tensor
+) -> tf.Tensor:
+    """Return the sums over each row of the squares of du/dt and of each field, in a trace.
+
+    Cells of obstacles count as zero in both. The shape is ``(2, ..., fields, rows)``.
+    """
+    at = context.per_member(time, context.problem.grid.dimensions)
+    values = tf.stack([system.rhs(state, at), state])
+    return reduce_rows("integral", tf.square(tf.cast(values, tf.float64)), context.problem)
+
+
+def root_mean_square(problem: Problem, rows: tf.Tensor) -> tf.Tensor:
+    """Return root mean squares from the sums of squares of all rows.
+
+    Args:
+        problem: the problem on the complete grid.
+    """
+    return tf.sqrt(tf.reduce_sum(rows, axis=-1) / problem.grid.cells)
 
 
 def sampler_of(context: StepContext, observables: Observables) -> Sampler:

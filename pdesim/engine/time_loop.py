@@ -27,7 +27,7 @@ from pdesim.engine.held import RunLoop, unchanged
 from pdesim.engine.observed_loop import ObservedLoop
 from pdesim.engine.perturbation import perturbed
 from pdesim.engine.plain_loop import PlainLoop
-from pdesim.engine.sampler import Sampler, sampler_of
+from pdesim.engine.sampler import Sampler, root_mean_square, sampler_of, squares_of_rows
 from pdesim.engine.step import StepContext, Target
 from pdesim.model.equation import Equation
 from pdesim.operators.constraint_solution import unsolvable_parts
@@ -219,17 +219,14 @@ class TimeLoop:
     def rates(self) -> Any:
         """``rates(parameters, state, time)``: root mean squares of du/dt and of each field.
 
-        Cells of obstacles count as zero in both.
+        Cells of obstacles count as zero in both; see :func:`pdesim.engine.sampler.squares_of_rows`.
         """
         context = self.context
 
         def trace(parameters: Any, state: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
-            at = context.per_member(time, context.problem.grid.dimensions)
-            values = tf.stack([context.system(parameters).rhs(state, at), state])
-            squares = tf.square(tf.cast(values, tf.float64))
-            if (mask := context.problem.mask) is not None:  # both without the cells of obstacles
-                squares = tf.where(tf.constant(mask.solid), tf.zeros_like(squares), squares)
-            return tf.sqrt(tf.reduce_mean(squares, axis=context.grid_axes))
+            system = context.system(parameters)
+            rows = system.separate(squares_of_rows(context, system, state, time), nested=True)
+            return root_mean_square(context.problem, rows)
 
         return context.compiled(trace)
 

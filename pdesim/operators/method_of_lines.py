@@ -22,12 +22,12 @@ from pdesim.operators.constraint_solution import needs_constraints, solve_constr
 from pdesim.operators.differentiable import barrier, linear_solution
 from pdesim.operators.finite_differences import Differences
 from pdesim.operators.fluxes import merge_fluxes
+from pdesim.operators.grid_reductions import reduce_all_rows, reduce_rows
 from pdesim.operators.mode_evaluation import evaluate_modes
 from pdesim.operators.noise import NoiseSystem
 from pdesim.operators.problem import Problem
 from pdesim.operators.pseudospectral import Pseudospectral
-from pdesim.operators.reductions import weight
-from pdesim.operators.tensor_library import folded, tensor_library
+from pdesim.operators.tensor_library import tensor_library
 from pdesim.operators.time_parts import double_names, separate_time
 
 
@@ -194,28 +194,10 @@ class MethodOfLines:
         The value is a sum in float64, or an extreme value in the type of the state.
         """
         (values,) = self.values_of([reduction.inner], state, time)
-        value = self._reduced(reduction.word, values)
+        rows = self.separate(reduce_rows(reduction.word, values, self.problem), nested=True)
+        value = reduce_all_rows(reduction.word, rows, self.problem, keep=bool(self.members))
         known = {**self.parameters, reduction.symbol.name: tf.cast(value, self.dtype)}
         return replace(self, parameters=known), value
-
-    def _reduced(self, word: str, values: tf.Tensor) -> tf.Tensor:
-        """Return a reduction of a field, shaped to broadcast against one field.
-
-        Sums are computed in float64, so that their rounding error is that of the result.
-        """
-        grid, mask = self.problem.grid, self.problem.mask
-        solid = None if mask is None else mask.solid
-        axes, members = list(range(-grid.dimensions, 0)), bool(self.members)
-        is_sum = word in ("mean", "integral")
-        values = tf.cast(values, tf.float64) if is_sum else values
-        if solid is not None:
-            outside = {"max": -np.inf, "min": np.inf}.get(word, 0.0)
-            values = tf.where(tf.constant(solid), tf.constant(outside, values.dtype), values)
-        reduce_all, combine = {
-            "max": (tf.reduce_max, tf.maximum), "min": (tf.reduce_min, tf.minimum)
-        }.get(word, (tf.reduce_sum, tf.add))  # fmt: skip
-        total = reduce_all(folded(values, combine, axes[0]), axes, keepdims=members)
-        return total * weight(word, grid, solid) if is_sum else total
 
     def stack(self, fields: Sequence[tf.Tensor]) -> tf.Tensor:
         return tf.stack(fields, axis=self._field_axis)

@@ -12,13 +12,16 @@ import tensorflow as tf
 
 from pdesim.engine import error_control
 from pdesim.engine.distributed.communicator import Communicator, agreed
-from pdesim.engine.distributed.decomposition import Part
+from pdesim.engine.distributed.decomposition import Part, reach
 from pdesim.engine.distributed.forms import ExtendedRows, Form, InSlabs, RowsInSlabs
+from pdesim.engine.distributed.part_sampler import PartRates, PartRows, PartSampler
 from pdesim.engine.field_statistics import FieldStatistics
 from pdesim.engine.held import Held, RunLoop, on_grid
 from pdesim.engine.perturbation import perturbed
+from pdesim.engine.sampler import Sampler
 from pdesim.engine.step import StepContext
 from pdesim.engine.time_loop import TimeLoop
+from pdesim.operators.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -257,22 +260,31 @@ class DistributedLoop:
         values = self.observed.program(parameters, state, time)
         return np.concatenate([time.numpy()[..., np.newaxis], values], axis=-1)
 
-    @property
-    def observed(self) -> GatheredProgram | None:
+    @cached_property
+    def observed(self) -> PartSampler | GatheredProgram | None:
         """The program of observables, with the attribute ``program``; None if there are none."""
-        sampler = self.outer.observed
-        return None if sampler is None else GatheredProgram(self, lambda: sampler.program)
+        return self._shared_sampler(self.outer.observed)
 
-    @property
-    def condition(self) -> GatheredProgram | None:
+    @cached_property
+    def condition(self) -> PartSampler | GatheredProgram | None:
         """The program of the stop condition; None if there is none."""
-        sampler = self.outer.condition
-        return None if sampler is None else GatheredProgram(self, lambda: sampler.program)
+        return self._shared_sampler(self.outer.condition)
 
-    @property
+    def _shared_sampler(self, sampler: Sampler | None) -> PartSampler | GatheredProgram | None:
+        if sampler is None:
+            return None
+        rows = self._part_rows(sampler.problem)
+        # formulas that read further than the neighbouring devices need the complete state
+        far = reach(sampler.problem) > self.part.total // self.communicator.size
+        return GatheredProgram(self, lambda: sampler.program) if far else PartSampler(sampler, rows)
+
+    @cached_property
     def rates(self) -> Any:
         """See :attr:`pdesim.engine.time_loop.TimeLoop.rates`."""
-        return GatheredProgram(self, lambda: self.outer.rates).program
+        return PartRates(self._part_rows(self.outer.problem)).program
+
+    def _part_rows(self, problem: Problem) -> PartRows:
+        return PartRows(self.outer.context, problem, self.part, self.communicator)
 
     @cached_property
     def field_statistics(self) -> FieldStatistics:
