@@ -11,11 +11,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from pdesim.engine.integrator import Integrator
 from pdesim.engine.members import Members
 from pdesim.engine.monitor import LONGER
 from pdesim.engine.run_errors import growth_error, vanishing_error
 from pdesim.plan import Plan
-from pdesim.steppers.samples import reactions_are_slow
+from pdesim.steppers.cells import needs_complete_state
+from pdesim.steppers.samples import reactions_are_slow, rows_per_band, sample_spacing
 from pdesim.steppers.stability import linearise
 from pdesim.steppers.time_step import TimeStep, time_step
 
@@ -173,8 +175,7 @@ class EqualStepControl:
             return {}
         limits = {}
         for member in np.flatnonzero(which).tolist():
-            state = members.at.whole_state_of(member)
-            step = present_step(members.plans[member], state, members.target)
+            step = present_step(members.plans[member], members.at, member, members.target)
             if step is not None:
                 limits[member] = step
         return limits
@@ -202,20 +203,29 @@ def limit_varies(plan: Plan) -> bool:
     return bool(plan.equation.jacobian.free_symbols & fields) or plan.problem.is_time_dependent
 
 
-def present_step(plan: Plan, state: np.ndarray, target: int) -> TimeStep | None:
+def present_step(plan: Plan, at: Integrator, member: int, target: int) -> TimeStep | None:
     """Return the step and its limit at a state, for the interval that begins at a target.
 
     The result is None if the step and the limit at the start of the run still apply, within the
     safety margin of automatic steps.
+
+    Args:
+        at: the states.
+        member: the number of the plan's state among them.
     """
     explicit = plan.step.automatic and plan.stepper.limited_by_derivatives
-    if explicit and reactions_are_slow(plan.problem, state, plan.step.dt):
-        return None
+    state, grid = at.state_of(member), plan.grid
+    if explicit:
+        samples = at.loop.in_cells(state, sample_spacing(grid))
+        if reactions_are_slow(plan.problem, samples, plan.step.dt):
+            return None
     interval = plan.targets[target : target + 2]
     instants = (
         np.append(interval, interval.mean()) if plan.problem.is_time_dependent else interval[:1]
     )
-    linearised = linearise(plan.problem, state, instants, thorough=False)
+    whole = needs_complete_state(plan.problem)
+    given = at.loop.whole(state) if whole else at.loop.bands(state, rows_per_band(grid))
+    linearised = linearise(plan.problem, given, instants, thorough=False)
     # dt=auto and unsafe, so that the limit is computed and no error is raised
     time = plan.settings.time.model_copy(update={"dt": "auto", "unsafe": True})
     settings = plan.settings.model_copy(update={"time": time})

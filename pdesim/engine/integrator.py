@@ -149,10 +149,6 @@ class Integrator:
         state = as_array(self.state)
         return state[member] if self.many else state
 
-    def whole_state_of(self, member: int) -> np.ndarray:
-        """Return the state of a member on the complete grid, which several devices may share."""
-        return self.loop.whole(self.state_of(member))
-
     def carry_of(self, member: int) -> tuple[np.ndarray, ...]:
         parts = [as_array(part) for part in tf.nest.flatten(on_grid(self.carry))]
         return tuple(part[member] if self.many else part for part in parts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, Protocol
@@ -29,6 +29,7 @@ from pdesim.engine.perturbation import perturbed
 from pdesim.engine.plain_loop import PlainLoop
 from pdesim.engine.sampler import Sampler, root_mean_square, sampler_of, squares_of_rows
 from pdesim.engine.step import StepContext, Target
+from pdesim.model.bands import Band
 from pdesim.model.equation import Equation
 from pdesim.operators.constraint_solution import unsolvable_parts
 from pdesim.operators.mirror import reflections
@@ -338,6 +339,15 @@ class TimeLoop:
 
     def whole(self, state: np.ndarray) -> np.ndarray:
         """Return the state of the complete grid from that of this device."""
+        return state
+
+    def in_cells(self, state: np.ndarray, spacing: int) -> np.ndarray:
+        """Return a state of the complete grid in every n-th cell along each axis."""
+        index: Any = (..., *[slice(None, None, spacing)] * self.problem.grid.dimensions)
+        return state[index]
+
+    def bands(self, state: np.ndarray, rows: int) -> np.ndarray | Iterable[Band]:
+        """Return the state of the complete grid, or its bands of so many rows."""
         return state
 
     def ranges(self, state: np.ndarray) -> np.ndarray:

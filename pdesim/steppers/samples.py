@@ -119,7 +119,12 @@ def rows_per_band(grid: Grid) -> int:
     return chunk * max(1, BAND // (chunk * row), 2 if chunk == 1 else 1)
 
 
-def reactions_are_slow(problem: Problem, state: np.ndarray, dt: float) -> bool:
+def sample_spacing(grid: Grid) -> int:
+    """Return the spacing of the cells that :func:`reactions_are_slow` examines, along each axis."""
+    return max(1, int((grid.cells / CELLS) ** (1 / grid.dimensions)))
+
+
+def reactions_are_slow(problem: Problem, samples: np.ndarray, dt: float) -> bool:
     """Whether explicit steps of length ``dt`` are limited by derivatives only.
 
     The stability limit then does not depend on the state. The result is True if the coefficients of
@@ -129,23 +134,24 @@ def reactions_are_slow(problem: Problem, state: np.ndarray, dt: float) -> bool:
     stability analysis takes 100 ms on large grids.
 
     Args:
-        state: shape ``(fields, *grid.shape)``.
+        samples: the fields in every n-th cell along each axis, ``(fields, ...)``, with n from
+            :func:`sample_spacing`.
     """
     jacobian, grid = problem.equation.jacobian, problem.grid
     if problem.equation.constraints or problem.kernels:
         return False
     if problem.stiffness_varies or problem.is_time_dependent or jacobian.has(lang.AppliedUndef):
         return False
-    step = max(1, int((grid.cells / CELLS) ** (1 / grid.dimensions)))
-    some = (slice(None, None, step),) * grid.dimensions
+    some = (slice(None, None, sample_spacing(grid)),) * grid.dimensions
     names: dict[str, Any] = dict(problem.parameters)
     for name, values in (
         *grid.namespace(grid.coordinates(), problem.named).items(),
         *problem.arrays.items(),
-        *zip(problem.equation.fields, state, strict=True),
     ):
         here = np.ndim(values) == grid.dimensions
         names[name] = np.broadcast_to(values, grid.shape)[some].reshape(-1) if here else values
+    for name, values in zip(problem.equation.fields, samples, strict=True):
+        names[name] = values.reshape(-1)
     with np.errstate(all="ignore"):
         uniform, *steep = (
             matrix_values(jacobian, {**names, **symbols}).reshape(*jacobian.shape, -1)

@@ -13,7 +13,7 @@ from pdesim.engine.run_errors import vanishing_error
 from pdesim.errors import ConfigError, StepperError
 from pdesim.operators.method_of_lines import MethodOfLines
 from pdesim.steppers import build_stepper
-from pdesim.steppers.samples import reactions_are_slow
+from pdesim.steppers.samples import reactions_are_slow, sample_spacing
 from pdesim.steppers.stability import linearise, stable_step
 from pdesim.steppers.targets import control_points, find_events, merge
 
@@ -311,6 +311,7 @@ def test_slow_reactions_leave_the_limit_as_it_is(stepper):
     u, v = np.random.default_rng(0).uniform([[0.0], [0.0]], [[1.0], [0.4]], (2, 32 * 32))
     later = np.stack([u, v]).reshape(plan.state.shape)
     dt = min(plan.step.dt, 1.0)
+    assert sample_spacing(plan.grid) == 1
     assert reactions_are_slow(plan.problem, plan.state, dt)
     assert reactions_are_slow(plan.problem, later, dt)
     assert not reactions_are_slow(plan.problem, later, 3.0)

@@ -8,6 +8,7 @@ from distributed_runs import CPU, plan_of
 from pdesim.engine.distributed.communicator import ThreadCommunicator
 from pdesim.engine.distributed.simulation import DistributedSimulation
 from pdesim.engine.simulation import Simulation
+from pdesim.steppers import samples
 
 #: settings, and the number of devices
 CASES = {
@@ -90,6 +91,32 @@ def test_values_are_those_of_one_device(words, count, gathered):
             assert found.dtype == np.float64 and np.array_equal(found, expected)
         probes = 0 if plan.observables is None else 8 * len(plan.observables.probes)
         assert max(gathered) <= max(rows_of_values, probes * len(plan.equation.fields))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "equation=gray_scott grid=[40,96] domain.extent=1 stepper=rk4 time.end=400",
+        "equation=porous_medium grid=[40,96] stepper=rkl2",
+        "equation=custom grid=[40,96] domain.extent=1 stepper=rk4 time.end=0.02 "
+        "equation.fields=[u] \"initial.u='1 + 0.5*sin(2*pi*x)'\" "
+        "equation.rhs.u=\"'(1 + 100*t)*laplacian(u) - 50*u**2'\"",
+    ],
+)
+def test_no_device_gathers_a_complete_state(words, gathered, monkeypatch):
+    monkeypatch.setattr(samples, "BAND", 256)
+    monkeypatch.setattr(samples, "CHUNK", 128)
+    monkeypatch.setattr(samples, "CELLS", 100)
+    one = Simulation(plan_of(words, "output.frames=8"), CPU)
+    several = DistributedSimulation([plan_of(words, "output.frames=8")], [CPU] * 3)
+    for simulation in (one, several):
+        simulation.prepare()
+    first, states = one.plan.step.dt, [frame.state.copy() for frame in one.frames()]
+    del gathered[:]
+    for frame, state in zip(several.frames(), states, strict=True):
+        assert np.array_equal(frame.state, state)
+    assert several.plan.step.dt == one.plan.step.dt != first
+    assert max(gathered) < one.plan.grid.cells / 3
 
 
 def test_members_have_their_own_values():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
@@ -21,6 +21,7 @@ from pdesim.engine.perturbation import perturbed
 from pdesim.engine.sampler import Sampler
 from pdesim.engine.step import StepContext
 from pdesim.engine.time_loop import TimeLoop
+from pdesim.model.bands import Band
 from pdesim.operators.problem import Problem
 
 
@@ -112,6 +113,21 @@ class DistributedLoop:
     def whole(self, state: np.ndarray) -> np.ndarray:
         """Return the state of the complete grid, from the states of all devices."""
         return np.concatenate(self.communicator.gather(state), axis=self._axis)
+
+    def in_cells(self, state: np.ndarray, spacing: int) -> np.ndarray:
+        """See :meth:`pdesim.engine.time_loop.TimeLoop.in_cells`."""
+        every = slice(None, None, spacing)
+        rows = slice(-self.part.first % spacing, None, spacing)
+        index: Any = (..., rows, *[every] * (-self._axis - 1))
+        return np.concatenate(self.communicator.gather(state[index]), axis=self._axis)
+
+    def bands(self, state: np.ndarray, rows: int) -> Iterator[Band]:
+        """Yield the bands of the state of the complete grid, on all devices."""
+        part, others = self.part, [slice(None)] * (-self._axis - 1)
+        for first in range(0, part.total, rows):
+            ends = (min(max(end - part.first, 0), part.rows) for end in (first, first + rows))
+            own: Any = (..., slice(*ends), *others)
+            yield first, np.concatenate(self.communicator.gather(state[own]), axis=self._axis)
 
     def ranges(self, state: np.ndarray) -> np.ndarray:
         """See :meth:`pdesim.engine.time_loop.TimeLoop.ranges`; these are those of all devices."""
