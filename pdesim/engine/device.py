@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from pdesim.engine.gpu import gpu_support, no_gpu_error
-from pdesim.errors import DeviceError
+from pdesim.errors import DeviceError, PdesimError
 from pdesim.settings import Device
 
 try:
@@ -173,7 +173,7 @@ def release_memory() -> None:
 
 @contextlib.contextmanager
 def _captured_stderr():
-    """Capture the standard error of native code; print it if the block fails."""
+    """Capture the standard error of native code; print it if the block fails unexpectedly."""
     saved: dict[int, int] = {}
     # native code writes to descriptor 2. In a notebook, sys.stderr has another one: the standard
     # error of the process before the notebook replaced descriptor 2 by a pipe
@@ -185,6 +185,8 @@ def _captured_stderr():
             os.dup2(held.fileno(), descriptor)
         try:
             yield
+        except PdesimError:  # its message says what is wrong
+            raise
         except BaseException:
             held.seek(0)
             text = held.read()
