@@ -65,31 +65,43 @@ class FieldStatistics:
 
     @cached_property
     def _sums(self) -> Any:
-        return self._program(lambda v: (tf.cast(v, tf.float64), _square(v)))
+        def sums(pieces: list[tf.Tensor], length: int | None) -> list[tf.Tensor]:
+            return self._totals(lambda v: (tf.cast(v, tf.float64), _square(v)), pieces, length)
+
+        return self.context.compiled(sums)
 
     @cached_property
     def _deviations(self) -> Any:
-        def terms(values: tf.Tensor, mean: tf.Tensor) -> Sequence[tf.Tensor]:
+        def deviations(
+            pieces: list[tf.Tensor], length: int | None, mean: tf.Tensor
+        ) -> list[tf.Tensor]:
             shaped = tf.reshape(mean, (*mean.shape, *[1] * self._dimensions))
-            return [_square(tf.cast(values, tf.float64) - shaped)]
+            terms: Terms = lambda v: [_square(tf.cast(v, tf.float64) - shaped)]  # noqa: E731
+            return self._totals(terms, pieces, length)
 
-        return self._program(terms)
+        return self.context.compiled(deviations)
 
     @cached_property
     def _differences(self) -> Any:
-        return self._program(lambda a, b: [_square(a - b)])
+        def differences(pieces: list[tf.Tensor], length: int | None) -> list[tf.Tensor]:
+            return self._totals(lambda a, b: [_square(a - b)], pieces, length)
 
-    def _program(self, terms: Terms) -> Any:
-        """Return ``program(pieces, length, *others)``: the sums of ``terms(*pieces, *others)``."""
+        return self.context.compiled(differences)
+
+    def _totals(
+        self, terms: Terms, pieces: Sequence[tf.Tensor], length: int | None
+    ) -> list[tf.Tensor]:
+        """Return the sums of terms over some rows, in a trace.
+
+        Args:
+            pieces: the same slab of one or several states, or states on the grid.
+            length: the number of rows that the slab contributes; None for states on the grid.
+        """
+        if length is not None:
+            assert self.slabs is not None
+            pieces = [self.slabs.own(piece, length) for piece in pieces]
         in_bands = not self.context.target.for_gpu
-
-        def sums(pieces: list[tf.Tensor], length: int | None, *others: tf.Tensor) -> list:
-            if length is not None:
-                assert self.slabs is not None
-                pieces = [self.slabs.own(piece, length) for piece in pieces]
-            return grid_sums(lambda *v: terms(*v, *others), pieces, self._dimensions, in_bands)
-
-        return self.context.compiled(sums)
+        return grid_sums(terms, pieces, self._dimensions, in_bands)
 
     @property
     def _dimensions(self) -> int:

@@ -170,8 +170,8 @@ SLOW = {
         [
             "equation=heat",
             "+equation.T=0.3",
-            "boundary={left: {dirichlet: 'T*sin(pi*y)'}, "
-            "right: neumann, bottom: neumann, top: {robin: {a: 1, b: 1, value: T}}}",
+            "boundary={x: {lower: {dirichlet: 'T*sin(pi*y)'}, upper: neumann}, "
+            "y: {lower: neumann, upper: {robin: {a: 1, b: 1, value: T}}}}",
             "stepper=euler",
             "time.dt=0.001",
             *SHORT,
