@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from pdesim.engine.device import release_memory
 from pdesim.steppers.base import Carry
 
 
@@ -29,7 +30,9 @@ class Held:
     @cached_property
     def on_grid(self) -> tf.Tensor:
         """The state on the grid."""
-        return self.leave()
+        state = self.leave()
+        release_memory()  # that of the slabs without ghost cells
+        return state
 
 
 def on_grid(carry: Held | Carry) -> Carry:
