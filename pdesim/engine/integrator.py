@@ -342,9 +342,10 @@ class Integrator:
         small differences of large values, in other fields or in neighbouring cells, thus have a
         rounding error that may exceed their own values. A result that is not finite is 0.
         """
+        with self._discarding():  # first, since it needs the most memory
+            other = self._steps_from(self.loop.perturbed(self.state), dt, 1)
         with self._discarding():
             given = self._steps(dt, 1)
-            other = self._steps_from(self.loop.perturbed(self.state), dt, 1)
         noise = self._distance(given, other)
         return np.where(np.isfinite(noise), noise, 0.0)
 

@@ -83,13 +83,21 @@ def _execute(job: Job, hosts: Hosts, console: Console, options: Options) -> Outc
             raise error
         agreement.wait()  # all processes have closed their files
     except LostHostError as lost:
-        hint = f"pdesim resume {folder}   continues the run from its last checkpoint"
-        return outcome_of(job, LostHostError(lost.problem, hint=hint))
+        return outcome_of(job, LostHostError(lost.problem, hint=_remedy(folder, hosts)))
     if hosts.is_first:
         _finish(job, outcome, console)
     with contextlib.suppress(LostHostError):  # a process that has finished may end earlier
         agreement.wait()
     return outcome
+
+
+def _remedy(folder: Path, hosts: Hosts) -> str:
+    """Return how a run is continued whose connection to a process was lost, as a hint."""
+    run = RunFolder(folder)
+    parts = (run.part(number).snapshots.exists() for number in range(hosts.count))
+    if run.snapshots.exists() or all(parts):
+        return f"pdesim resume {folder}   continues the run from its last checkpoint"
+    return "the run has no frames: start all processes again, with output.overwrite=true"
 
 
 def no_hosts_error() -> DeviceError:

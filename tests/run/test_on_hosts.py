@@ -112,6 +112,17 @@ def test_the_files_are_those_of_one_process(tmp_path, words, count, end):
             np.testing.assert_allclose(one["total"][()], two["total"][()], rtol=1e-12)
 
 
+def test_ray_starts_the_processes(tmp_path):
+    pytest.importorskip("ray")
+    script = Path(__file__).parents[2] / "docs" / "hosts_on_ray.py"
+    folder = tmp_path / "by ray"
+    command = [sys.executable, script, "2", *GRAY_SCOTT, "time.end=60", f"hydra.run.dir={folder}"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=TOO_LONG)
+    assert ended.returncode == 0, ended.stderr
+    assert "2 devices" in ended.stdout
+    check_equal(folder, single(tmp_path / "one", GRAY_SCOTT, 60))
+
+
 def test_a_slow_process_is_waited_for(tmp_path):
     words, folder = (*GRAY_SCOTT[:3], "output.frames=4", "animation=none"), tmp_path / "together"
     started = Processes(2, *words, "time.end=4000", f"hydra.run.dir={folder}")
@@ -152,6 +163,33 @@ def test_a_killed_process_ends_the_others_and_the_run_is_resumed(tmp_path):
         assert code == 0, text
     pdesim.resume(folder, time={"end": later + 50})
     check_equal(folder, single(tmp_path / "one", words, later + 50))
+
+
+@pytest.mark.parametrize(
+    ("victim", "sign"),
+    [(1, "parts/1"), (0, "parts/0"), (1, "parts/0/snapshots.h5"), (0, "parts/1/snapshots.h5")],
+)
+def test_a_process_that_is_killed_while_the_run_is_prepared(tmp_path, victim, sign):
+    """The hint says what continues the run, and does so."""
+    folder = tmp_path / "run"
+    words = (*GRAY_SCOTT, "time.end=60", f"hydra.run.dir={folder}")
+    started = Processes(2, *words)
+    end = time.monotonic() + TOO_LONG
+    while not (folder / sign).exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    started.all[victim].kill()
+    killed = time.monotonic()
+    code, text = started.results()[1 - victim]
+    assert code == 69 and time.monotonic() - killed < 20
+    assert "the connection to process localhost:" in text
+    if "output.overwrite=true" in text:
+        again = Processes(2, *words, "output.overwrite=true")
+    else:
+        assert f"pdesim resume {folder}" in text
+        again = Processes(2, "resume", str(folder))
+    for code, text in again.results():
+        assert code == 0, text
+    check_equal(folder, single(tmp_path / "one", GRAY_SCOTT, 60))
 
 
 def test_a_stopped_process_stops_the_others(tmp_path):
