@@ -28,16 +28,20 @@ class FieldStatistics:
     Args:
         cells: the number of cells of the complete grid.
         slabs: the slabs of states that are held in slabs; None if there are none.
-        of_all: returns the sums over the rows of all devices, from those over the rows of this one.
+        of_all: returns the sums over the rows of all devices, from those over the rows of this one;
+            None for one device.
     """
 
     context: StepContext
     cells: int
     slabs: Slabs | None = None
-    of_all: Callable[[np.ndarray], np.ndarray] = np.asarray
+    of_all: Callable[[np.ndarray], np.ndarray] | None = None
 
     def spread_and_size(self, state: tf.Tensor | Held) -> tuple[np.ndarray, np.ndarray]:
         """Return standard deviation and root mean square of each field."""
+        if self.of_all is None and not isinstance(state, Held):
+            spread, size = self._in_one_call(state)
+            return spread.numpy(), size.numpy()
         mean, squares = self._means(self._sums, [state])
         (spread,) = self._means(self._deviations, [state], mean)
         return np.sqrt(spread), np.sqrt(squares)
@@ -54,7 +58,8 @@ class FieldStatistics:
             np.stack([total.numpy() for total in program(pieces, length, *given)])
             for *pieces, length in zip(*map(_pieces, states), self._lengths(states), strict=True)
         ]
-        return self.of_all(np.sum(found, axis=0)) / self.cells
+        sums = np.sum(found, axis=0)
+        return (sums if self.of_all is None else self.of_all(sums)) / self.cells
 
     def _lengths(self, states: Sequence) -> Sequence[int | None]:
         """Return the number of rows that each slab contributes; None for states on the grid."""
@@ -62,6 +67,25 @@ class FieldStatistics:
             return [None]
         assert self.slabs is not None
         return self.slabs.lengths
+
+    @cached_property
+    def _in_one_call(self) -> Any:
+        """The program of :meth:`spread_and_size` for one device, where each call takes time."""
+
+        def statistics(state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            def means(terms: Terms) -> list[tf.Tensor]:
+                return [total / self.cells for total in self._totals(terms, [state], None)]
+
+            mean, squares = means(lambda v: (tf.cast(v, tf.float64), _square(v)))
+            (spread,) = means(lambda v: [self._deviation(v, mean)])
+            return tf.sqrt(spread), tf.sqrt(squares)
+
+        return self.context.compiled(statistics)
+
+    def _deviation(self, values: tf.Tensor, mean: tf.Tensor) -> tf.Tensor:
+        """Return the squared difference of values and the mean of each field."""
+        shaped = tf.reshape(mean, (*mean.shape, *[1] * self._dimensions))
+        return _square(tf.cast(values, tf.float64) - shaped)
 
     @cached_property
     def _sums(self) -> Any:
@@ -75,9 +99,7 @@ class FieldStatistics:
         def deviations(
             pieces: list[tf.Tensor], length: int | None, mean: tf.Tensor
         ) -> list[tf.Tensor]:
-            shaped = tf.reshape(mean, (*mean.shape, *[1] * self._dimensions))
-            terms: Terms = lambda v: [_square(tf.cast(v, tf.float64) - shaped)]  # noqa: E731
-            return self._totals(terms, pieces, length)
+            return self._totals(lambda v: [self._deviation(v, mean)], pieces, length)
 
         return self.context.compiled(deviations)
 
