@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from pdesim.engine.step import StepContext
-from pdesim.operators.grid_reductions import reduce_rows
+from pdesim.operators.grid_reductions import combined, reduce_rows
 from pdesim.operators.method_of_lines import MethodOfLines
 from pdesim.operators.observables import Observables
 from pdesim.operators.problem import Problem
@@ -101,7 +101,7 @@ def root_mean_square(problem: Problem, rows: tf.Tensor) -> tf.Tensor:
     Args:
         problem: the problem on the complete grid.
     """
-    return tf.sqrt(tf.reduce_sum(rows, axis=-1) / problem.grid.cells)
+    return tf.sqrt(combined("integral", rows) / problem.grid.cells)
 
 
 def sampler_of(context: StepContext, observables: Observables) -> Sampler:

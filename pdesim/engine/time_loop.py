@@ -225,8 +225,7 @@ class TimeLoop:
         context = self.context
 
         def trace(parameters: Any, state: tf.Tensor, time: tf.Tensor) -> tf.Tensor:
-            system = context.system(parameters)
-            rows = system.separate(squares_of_rows(context, system, state, time), nested=True)
+            rows = squares_of_rows(context, context.system(parameters), state, time)
             return root_mean_square(context.problem, rows)
 
         return context.compiled(trace)

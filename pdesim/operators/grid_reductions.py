@@ -1,13 +1,14 @@
 """Reductions over the grid in TensorFlow, in an order that does not depend on how it is divided.
 
 The values of each row are reduced first, and then the results of all rows. Several devices, each of
-which reduces its own rows, therefore find bit for bit the result of one device. A row is an index
-along the first array axis of the grid.
+which reduces its own rows, therefore find bit for bit the result of one device, unless the values
+that are reduced are products in float64, which a compiler may round together with the sum. A row is
+an index along the first array axis of the grid.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import functools
 
 import numpy as np
 import tensorflow as tf
@@ -16,10 +17,16 @@ from pdesim.operators.problem import Problem
 from pdesim.operators.reductions import weight
 from pdesim.operators.tensor_library import folded
 
-#: the functions that reduce an array, and that combine two arrays; sums by default
-EXTREMES = {"max": (tf.reduce_max, tf.maximum), "min": (tf.reduce_min, tf.minimum)}
-SUM = (tf.reduce_sum, tf.add)
+#: the functions that combine two arrays and that reduce one, and the value that changes nothing;
+#: sums by default
+EXTREMES = {
+    "max": (tf.maximum, tf.reduce_max, -np.inf),
+    "min": (tf.minimum, tf.reduce_min, np.inf),
+}
+SUM = (tf.add, tf.reduce_sum, 0.0)
 SUMS = ("mean", "integral")
+#: number of equal parts of an axis that are combined at a time
+PARTS = 8
 
 
 def reduce_rows(word: str, values: tf.Tensor, problem: Problem) -> tf.Tensor:
@@ -33,13 +40,12 @@ def reduce_rows(word: str, values: tf.Tensor, problem: Problem) -> tf.Tensor:
         problem: the problem on the grid of the values; cells of obstacles are left out.
     """
     dimensions, mask = problem.grid.dimensions, problem.mask
+    combine, reduce_all, outside = EXTREMES.get(word, SUM)
     values = tf.cast(values, tf.float64) if word in SUMS else values
     if mask is not None:
-        outside = {"max": -np.inf, "min": np.inf}.get(word, 0.0)
         values = tf.where(tf.constant(mask.solid), tf.constant(outside, values.dtype), values)
     if dimensions == 1:
         return values
-    reduce_all, combine = _functions(word)
     return reduce_all(folded(values, combine, -1), list(range(1 - dimensions, 0)))
 
 
@@ -47,13 +53,11 @@ def reduce_all_rows(word: str, rows: tf.Tensor, problem: Problem, keep: bool = F
     """Return the reduction over the grid from those of all rows.
 
     Args:
-        rows: the result of :func:`reduce_rows`, for all rows of the grid. It must be stored, since
-            a compiler could combine both reductions into one, in another order.
+        rows: the result of :func:`reduce_rows`, for all rows of the grid.
         problem: the problem on the complete grid.
         keep: whether the result has axes of length 1 in place of those of the grid.
     """
-    reduce_all, _ = _functions(word)
-    total = reduce_all(rows, -1)
+    total = combined(word, rows)
     if word in SUMS:
         solid = None if problem.mask is None else problem.mask.solid
         total = total * weight(word, problem.grid, solid)
@@ -62,5 +66,17 @@ def reduce_all_rows(word: str, rows: tf.Tensor, problem: Problem, keep: bool = F
     return tf.reshape(total, (*total.shape, *[1] * problem.grid.dimensions))
 
 
-def _functions(word: str) -> tuple[Any, Any]:
-    return EXTREMES.get(word, SUM)
+def combined(word: str, values: tf.Tensor) -> tf.Tensor:
+    """Return the sum or the extreme value along the last axis.
+
+    The parts of the axis are combined elementwise, in an order that a compiler keeps, unlike that
+    of ``tf.reduce_sum`` after another reduction.
+    """
+    combine, _, neutral = EXTREMES.get(word, SUM)
+    while (size := values.shape[-1]) > 1:
+        parts = min(PARTS, size)
+        length = -(-size // parts)
+        missing = [[0, 0]] * (values.shape.rank - 1) + [[0, parts * length - size]]
+        values = tf.pad(values, missing, constant_values=tf.constant(neutral, values.dtype))
+        values = functools.reduce(combine, tf.split(values, parts, axis=-1))
+    return values[..., 0]

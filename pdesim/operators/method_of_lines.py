@@ -194,7 +194,7 @@ class MethodOfLines:
         The value is a sum in float64, or an extreme value in the type of the state.
         """
         (values,) = self.values_of([reduction.inner], state, time)
-        rows = self.separate(reduce_rows(reduction.word, values, self.problem), nested=True)
+        rows = reduce_rows(reduction.word, values, self.problem)
         value = reduce_all_rows(reduction.word, rows, self.problem, keep=bool(self.members))
         known = {**self.parameters, reduction.symbol.name: tf.cast(value, self.dtype)}
         return replace(self, parameters=known), value
