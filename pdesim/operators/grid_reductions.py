@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from pdesim.operators.problem import Problem
 from pdesim.operators.reductions import weight
-from pdesim.operators.tensor_library import folded
+from pdesim.operators.tensor_library import FOLDS, folded
 
 #: the functions that combine two arrays and that reduce one, and the value that changes nothing;
 #: sums by default
@@ -25,8 +25,6 @@ EXTREMES = {
 }
 SUM = (tf.add, tf.reduce_sum, 0.0)
 SUMS = ("mean", "integral")
-#: number of equal parts of an axis that are combined at a time
-PARTS = 8
 
 
 def reduce_rows(word: str, values: tf.Tensor, problem: Problem) -> tf.Tensor:
@@ -74,7 +72,7 @@ def combined(word: str, values: tf.Tensor) -> tf.Tensor:
     """
     combine, _, neutral = EXTREMES.get(word, SUM)
     while (size := values.shape[-1]) > 1:
-        parts = min(PARTS, size)
+        parts = min(FOLDS, size)
         length = -(-size // parts)
         missing = [[0, 0]] * (values.shape.rank - 1) + [[0, parts * length - size]]
         values = tf.pad(values, missing, constant_values=tf.constant(neutral, values.dtype))

@@ -33,8 +33,8 @@ class DistributedLoop:
     devices.
 
     Args:
-        outer: the programs for the complete grid, by which the first device computes observables
-            and stop conditions from a gathered state.
+        outer: the programs for the complete grid, which state the observables and the stop
+            conditions.
         extended: the programs for the device's rows with ghost rows.
         form: the form in which steps are taken: ``extended``, or slabs.
     """

@@ -238,7 +238,7 @@ def adaptive_steps(
 
     Args:
         pieces, arrays: the slabs, and for each slab its position arrays, or None.
-        start: see :attr:`pdesim.engine.time_loop.Loop.advance_adaptive`, as for the rest.
+        start, end, ...: the arguments of :attr:`pdesim.engine.time_loop.Loop.advance_adaptive`.
     """
     cells, order = context.problem.grid.cells, context.stepper.error_order
     trial = trial_of(context, slabs, position, context.state_spec, (tolerance, scale, parameters))
