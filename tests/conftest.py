@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,10 +108,17 @@ def command(tmp_path):
 
 
 def pytest_collection_modifyitems(items):
-    """Mark the tests listed in ``thorough.txt``, which only ``.ci/run`` runs."""
+    """Mark the tests in ``thorough.txt``, and those of their cases that ``.ci/run`` leaves out."""
     folder = Path(__file__).parent
-    thorough = set((folder / "thorough.txt").read_text().split())
+    lines = (folder / "thorough.txt").read_text().splitlines()
+    samples = {name: int(number) for name, number in map(str.split, lines)}
+    functions = defaultdict(list)
     for item in items:
-        name = f"{item.path.relative_to(folder).as_posix()}::{item.originalname}"
-        if name in thorough:
+        functions[f"{item.path.relative_to(folder).as_posix()}::{item.originalname}"].append(item)
+    for name in samples.keys() & functions.keys():
+        cases, number = functions[name], samples[name]
+        sample = {(2 * i + 1) * len(cases) // (2 * number) for i in range(number)}
+        for i, item in enumerate(cases):
             item.add_marker(pytest.mark.thorough)
+            if i not in sample:
+                item.add_marker(pytest.mark.slow)
