@@ -6,12 +6,9 @@ import csv
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from pdesim.errors import OutputError, clip
 from pdesim.files import as_path, check_own_file
@@ -19,6 +16,10 @@ from pdesim.output.diagnostics import QUANTITIES
 from pdesim.output.run_folder import SERIES
 from pdesim.output.series import read_series
 from pdesim.render.movie import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _BLUE, _ORANGE, _GREEN = "#1f5fa8", "#c8571b", "#2f7d4f"
 _INK, _LINE = "#1e1e1e", "#8c8c8c"
@@ -88,6 +89,10 @@ def _axes(rows: int) -> tuple[Figure, np.ndarray]:
 
     Margins are given explicitly, since Matplotlib's automatic layout takes as long as drawing.
     """
+    # imported here, since every run imports this package, and few draw figures
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     width, height = 9.6, 2.5 * rows + 0.6
     left, right, bottom, top, across, down = _MARGINS
     figure = Figure(figsize=(width, height), dpi=130)
