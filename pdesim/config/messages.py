@@ -62,11 +62,11 @@ _FROM_HYDRA = (
 
 def _is_ours(error: Exception) -> bool:
     """Return whether pdesim raised an exception, and not Hydra, OmegaConf or their dependencies."""
-    rooms = [
+    packages = [
         str(frame.f_globals.get("__name__", "")).partition(".")[0]
         for frame, _ in traceback.walk_tb(error.__traceback__)
     ]
-    known = [room for room in rooms if room in ("pdesim", "hydra", "omegaconf")]
+    known = [name for name in packages if name in ("pdesim", "hydra", "omegaconf")]
     return not isinstance(error, (HydraException, OmegaConfBaseException)) and (
         known[-1:] == ["pdesim"]
     )
