@@ -30,7 +30,8 @@ def barrier(values: tf.Tensor) -> tuple[tf.Tensor, Callable]:
 @tf.custom_gradient
 def same_values(values: tf.Tensor, equal: tf.Tensor) -> tuple[tf.Tensor, Callable]:
     """Return ``values``, read from another array with the same values."""
-    # an argument: TensorFlow searches all that a result depends on, up to the arguments
+    # `equal` is an argument because TensorFlow searches the graph behind a result for variables,
+    # and stops at the arguments
     return equal, lambda upstream: (upstream, None)
 
 
